@@ -1,0 +1,35 @@
+"""What could not be read, said so that a person can act on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A place that could not be read. Any problem means exit status 2.
+
+    `line` and `column` count from 1, columns in characters. `message` is what nginx would say, or
+    what stopped us before nginx's rules were asked; `advice` is what to do about it.
+    """
+
+    file: str
+    line: int
+    column: int
+    message: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}; {self.advice}"
+
+
+class Unreadable(Exception):
+    """A file that cannot be read any further; carries the `Problem` to report."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class NotAFile(Unreadable):
+    """The system gives no text for this path: missing, forbidden, a folder, a device."""

@@ -1,0 +1,197 @@
+"""Reading a whole configuration: the main file and all that it includes."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from dataclasses import dataclass, field
+
+from nginx_stream_lint.config.problems import NotAFile, Problem, Unreadable
+from nginx_stream_lint.config.source import Source, load
+from nginx_stream_lint.config.tree import (
+    Context,
+    Directive,
+    File,
+    enter,
+    fits,
+    has_commands,
+    misuse,
+    parse,
+    statements,
+)
+
+# nginx stops at the limit on open files; long before that an include tree is a mistake.
+_MAX_INCLUDE_DEPTH = 64
+
+# Every module of nginx, its own or not, names its directives so.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+# A file given by name may be any of these; the first that fits is what it is taken for.
+_LEVELS: tuple[Context, ...] = (
+    (),
+    ("http",),
+    ("http", "server"),
+    ("http", "location"),
+    ("stream",),
+    ("stream", "server"),
+    ("http", "upstream"),
+    ("http", "location", "if"),
+)
+
+
+@dataclass(eq=False)
+class Configuration:
+    """A main file and what it includes.
+
+    `context` is the level the main file stands for: `()` is a whole nginx.conf, `("http",)`,
+    `("http", "server")` … a fragment that other files include. `files` are the files read, in
+    the order of their first use. Whatever could not be read is in `problems`.
+    """
+
+    path: str
+    context: Context = ()
+    root: File | None = None
+    files: list[File] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read(path: str, source: Source | None = None) -> Configuration:
+    """Read the configuration whose main file is `path` (or `source`, for text that has no file).
+
+    Includes are resolved as nginx does, relative to the main file's folder. Nothing is raised: what
+    stops the reading of a file is a problem of the configuration, and the other files are read.
+    """
+    configuration = Configuration(path)
+    reader = _Reader(configuration, os.path.dirname(path))
+    try:
+        root = parse(load(path) if source is None else source)
+    except Unreadable as stop:
+        configuration.problems.append(stop.problem)
+        return configuration
+    if not root.source.text.strip():
+        configuration.problems.append(
+            root.source.problem(0, "the file is empty", "name a configuration to check")
+        )
+        return configuration
+    root.uses = 1
+    configuration.root = root
+    configuration.files.append(root)
+    configuration.context = _level(root)
+    reader.files[os.path.realpath(path)] = root
+    reader.follow(root, configuration.context, (root,))
+    return configuration
+
+
+class _Reader:
+    """Follows includes and asks of every directive whether nginx would take it where it stands."""
+
+    def __init__(self, configuration: Configuration, prefix: str) -> None:
+        self.configuration = configuration
+        self.prefix = prefix
+        self.files: dict[str, File | None] = {}
+        self._followed: set[tuple[int, Context]] = set()
+
+    def follow(self, file: File, context: Context, trail: tuple[File, ...]) -> None:
+        """Resolve the includes of a file used in a context and check its directives there."""
+        key = (id(file), context)
+        if key in self._followed:
+            return
+        self._followed.add(key)
+        work = [(file.directives, context)]
+        while work:
+            block, context = work.pop()
+            commands = has_commands(context)
+            for directive in block:
+                if commands and not self._accepts(directive, context):
+                    continue
+                if directive.name == "include" and len(directive.args) == 1:
+                    self._include(directive, context, trail)
+                elif directive.block is not None:
+                    work.append((directive.block, enter(directive, context)))
+
+    def _accepts(self, directive: Directive, context: Context) -> bool:
+        reason = misuse(directive, context)
+        advice = "nginx refuses this configuration"
+        if reason is None and not _NAME.fullmatch(directive.name):
+            reason = f'unknown directive "{_printable(directive.name)}"'
+            if "}" in directive.name:
+                advice = "a regular expression with { or } must be quoted"
+            elif not directive.name.isascii():
+                advice = "there is a character that only looks like a space or letter"
+        if reason is None:
+            return True
+        self._problem(directive, reason, advice)
+        return False
+
+    def _include(self, directive: Directive, context: Context, trail: tuple[File, ...]) -> None:
+        first_time = not directive.included
+        if first_time:
+            files = (self._file(path, directive) for path in self._paths(directive))
+            directive.included = tuple(file for file in files if file is not None)
+        for file in directive.included:
+            if file in trail:
+                names = " -> ".join(step.source.name for step in (*trail, file))
+                self._problem(directive, f"include cycle: {names}", "remove one of the includes")
+                directive.included = ()
+                return
+            if len(trail) >= _MAX_INCLUDE_DEPTH:
+                self._problem(
+                    directive,
+                    f"includes nest deeper than {_MAX_INCLUDE_DEPTH}",
+                    "flatten them; what lies deeper was not checked",
+                )
+                directive.included = ()
+                return
+            if first_time:
+                file.uses += 1
+            self.follow(file, context, (*trail, file))
+
+    def _paths(self, directive: Directive) -> list[str]:
+        pattern = os.path.join(self.prefix, directive.args[0])
+        if re.search(r"[*?[]", pattern):
+            return sorted(glob.glob(pattern))
+        return [pattern]
+
+    def _file(self, path: str, directive: Directive) -> File | None:
+        key = os.path.realpath(path)
+        if key in self.files:
+            return self.files[key]
+        file = None
+        try:
+            file = parse(load(path))
+            self.configuration.files.append(file)
+        except NotAFile as stop:
+            self._problem(
+                directive,
+                f'included file "{_printable(path)}": {stop.problem.message}',
+                "make it available, or check where it is; what it sets is not known",
+            )
+        except Unreadable as stop:
+            self.configuration.problems.append(stop.problem)
+        self.files[key] = file
+        return file
+
+    def _problem(self, directive: Directive, message: str, advice: str) -> None:
+        problem = directive.source.problem(directive.start, message, advice)
+        self.configuration.problems.append(problem)
+
+
+def _level(root: File) -> Context:
+    """The level that a file stands for, told by the directives that stand outermost in it."""
+    names = {directive.name for directive in root.directives} - {"include"}
+    if names & {"http", "events", "stream"}:
+        return ()
+    misfits = {level: sum(not fits(name, level) for name in names) for level in _LEVELS}
+    return min(_LEVELS, key=lambda level: misfits[level])
+
+
+def _printable(text: str) -> str:
+    """Text that can be shown: undecodable bytes and control characters escaped."""
+    text = text if len(text) <= 60 else text[:57] + "..."
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
+
+
+__all__ = ["Configuration", "read", "statements"]

@@ -1,0 +1,114 @@
+"""A file's text exactly as it is on disk, and the way from offsets to lines."""
+
+from __future__ import annotations
+
+import os
+import stat
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+
+from nginx_stream_lint.config.problems import NotAFile, Problem, Unreadable
+
+# No configuration is this large; a device or a data file included by mistake is.
+MAX_BYTES = 64 * 1024 * 1024
+
+# nginx reads bytes. Decoding this way loses none: what is not UTF-8 comes back as it was on writing.
+ENCODING = "utf-8"
+ERRORS = "surrogateescape"
+
+
+@dataclass(eq=False)
+class Source:
+    """The text of one file.
+
+    `name` is the path as it is shown to people, `text` the decoded content with its line ends
+    untouched. Offsets are in characters from the start of `text`.
+    """
+
+    name: str
+    text: str
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        # Only LF ends a line for nginx; a lone CR is white space.
+        starts = [0]
+        find = self.text.find
+        at = find("\n")
+        while at >= 0:
+            starts.append(at + 1)
+            at = find("\n", at + 1)
+        return starts
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column (both from 1, the column in characters) of the offset."""
+        line = bisect_right(self._line_starts, offset)
+        return line, offset - self._line_starts[line - 1] + 1
+
+    def line_text(self, line: int) -> str:
+        """The text of a line (from 1) without its line end."""
+        start = self._line_starts[line - 1]
+        end = self.text.find("\n", start)
+        return self.text[start : len(self.text) if end < 0 else end].rstrip("\r")
+
+    def problem(self, offset: int, message: str, advice: str) -> Problem:
+        """A problem at an offset of this file."""
+        line, column = self.position(offset)
+        return Problem(self.name, line, column, message, advice)
+
+
+def load(path: str) -> Source:
+    """Read a configuration file.
+
+    Raises `NotAFile` for what is no regular file (devices, FIFOs and sockets are not opened: they
+    may never end) and for what the system refuses, `Unreadable` as `decode` does.
+    """
+
+    def refuse(message: str, advice: str) -> NotAFile:
+        return NotAFile(Problem(path, 1, 1, message, advice))
+
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise refuse("is a folder", "name the configuration file in it")
+        if not stat.S_ISREG(mode):
+            raise refuse("is not a regular file", "name a configuration file")
+        with open(path, "rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise refuse("no such file", "check the path") from None
+    except PermissionError:
+        raise refuse("permission denied", "make the file readable") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise refuse(f"cannot be read ({reason})", "check the path") from None
+    return decode(path, data)
+
+
+def decode(name: str, data: bytes) -> Source:
+    """The source for a file's bytes.
+
+    Raises `Unreadable` where nginx would read something else than a person sees: a byte order mark,
+    UTF-16, NUL bytes, or more than `MAX_BYTES`.
+    """
+
+    def refuse(offset: int, message: str, advice: str) -> Unreadable:
+        line = data.count(b"\n", 0, offset) + 1
+        column = offset - (data.rfind(b"\n", 0, offset) + 1) + 1
+        return Unreadable(Problem(name, line, column, message, advice))
+
+    if len(data) > MAX_BYTES:
+        limit = MAX_BYTES // (1024 * 1024)
+        raise refuse(0, f"is larger than {limit} MB", "split the file; nothing in it was checked")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise refuse(0, "is UTF-16, which nginx cannot read", "save the file as UTF-8")
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise refuse(
+            0,
+            "starts with a byte order mark, which nginx takes for part of the first directive's name",
+            "save the file as UTF-8 without BOM",
+        )
+    nul = data.find(b"\0")
+    if nul >= 0:
+        raise refuse(nul, "has a NUL byte: binary or UTF-16", "save the file as UTF-8 text")
+    return Source(name, data.decode(ENCODING, ERRORS))

@@ -1,0 +1,207 @@
+"""The directive tree of one file.
+
+crossplane's parser builds it, from our tokens instead of its own lexer's. This is the only module
+that touches crossplane. The seam: a private copy of `crossplane.parser` whose `lex` is ours, where
+the line number that travels with each token is the token's index, so that every statement leads
+back to its exact place. tests/config/test_tree.py fails if a release of crossplane moves it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from crossplane.errors import NgxParserDirectiveError
+
+from nginx_stream_lint.config.corrections import corrected
+from nginx_stream_lint.config.source import Source
+from nginx_stream_lint.config.tokens import Tokens, tokenize
+
+# crossplane recurses once per block; this is far from Python's limit and from anything sensible.
+MAX_DEPTH = 256
+
+
+def _private_copy(name: str) -> Any:
+    """A second instance of a module, so that changing it changes nothing for anybody else."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_parser = _private_copy("crossplane.parser")
+_analyzer = _private_copy("crossplane.analyzer")
+_analyzer.DIRECTIVES = corrected(_analyzer)
+
+
+class Directive:
+    """One directive as written: `name`, decoded `args`, and its `block` if it has one.
+
+    The tree of a file does not know where the file is included, so one tree serves every use.
+    `included` holds the files an `include` leads to, in nginx's order.
+    """
+
+    __slots__ = ("args", "block", "file", "included", "index", "name")
+
+    def __init__(self, name: str, args: tuple[str, ...], file: File, index: int) -> None:
+        self.name = name
+        self.args = args
+        self.file = file
+        self.index = index
+        self.block: list[Directive] | None = None
+        self.included: tuple[File, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {' '.join(self.args)} at {self.file.source.name}:{self.line}>"
+
+    @property
+    def source(self) -> Source:
+        return self.file.source
+
+    @property
+    def start(self) -> int:
+        """Offset of the first character of the directive's name."""
+        return self.file.tokens.spans[self.index][0]
+
+    @property
+    def head_end(self) -> int:
+        """Index of the `;` or `{` that ends the directive's arguments."""
+        quotes = self.file.tokens.quotes
+        index = self.index + 1
+        while quotes[index] != ";":
+            index += 1
+        return index
+
+    @property
+    def end(self) -> int:
+        """Offset just behind the directive's `;` or, for a block, behind its `{`."""
+        return self.file.tokens.spans[self.head_end][1]
+
+    @property
+    def arg_spans(self) -> list[tuple[int, int]]:
+        """Offsets of the arguments as written, quotes included (for `if`, with its parentheses)."""
+        return self.file.tokens.spans[self.index + 1 : self.head_end]
+
+    @property
+    def block_end(self) -> int:
+        """Offset of the `}` that closes the block."""
+        tokens = self.file.tokens
+        depth = 0
+        for index in range(self.head_end, len(tokens.values)):
+            if tokens.quotes[index] == ";":
+                if tokens.values[index] == "{":
+                    depth += 1
+                elif tokens.values[index] == "}":
+                    depth -= 1
+                    if not depth:
+                        return tokens.spans[index][0]
+        raise AssertionError("the tokenizer balances blocks")
+
+    @property
+    def line(self) -> int:
+        return self.source.position(self.start)[0]
+
+    @property
+    def column(self) -> int:
+        return self.source.position(self.start)[1]
+
+
+@dataclass(eq=False, slots=True)
+class File:
+    """A file's text, tokens and directives. `uses` counts the includes that lead to it."""
+
+    source: Source
+    tokens: Tokens
+    directives: list[Directive]
+    uses: int = 0
+
+
+def parse(source: Source) -> File:
+    """The tree of one file, includes not followed.
+
+    Raises `Unreadable` where nginx's tokenizer stops.
+    """
+    tokens = tokenize(source, MAX_DEPTH)
+    file = File(source, tokens, [])
+
+    def lex(_: str) -> Iterator[tuple[str, int, bool]]:
+        # Comments are not passed on: they stay with the tokens, and a quoted `#` is a word.
+        return zip(  # type: ignore[return-value]
+            tokens.values,
+            range(len(tokens.values)),
+            [quote != ";" for quote in tokens.quotes],
+            strict=True,
+        )
+
+    _parser.lex = lex
+    payload = _parser.parse(
+        source.name, catch_errors=False, single=True, check_ctx=False, check_args=False
+    )
+    config = payload["config"][0]
+    assert not config["errors"], config["errors"]  # the tokens are balanced: nothing can be wrong
+    file.directives = _adopt(config["parsed"], file)
+    return file
+
+
+def _adopt(statements_: list[dict[str, Any]], file: File) -> list[Directive]:
+    """crossplane's dictionaries as `Directive`s."""
+    top: list[Directive] = []
+    work = [(statements_, top)]
+    while work:
+        raw, into = work.pop()
+        for statement in raw:
+            directive = Directive(
+                statement["directive"], tuple(statement["args"]), file, statement["line"]
+            )
+            into.append(directive)
+            block = statement.get("block")
+            if block is not None:
+                directive.block = []
+                work.append((block, directive.block))
+    return top
+
+
+def statements(block: Iterable[Directive]) -> Iterator[Directive]:
+    """The directives of a block with includes replaced by what they lead to, as nginx sees them."""
+    for directive in block:
+        if directive.name == "include":
+            for file in directive.included:
+                yield from statements(file.directives)
+        else:
+            yield directive
+
+
+# A context is crossplane's tuple of enclosing block names, such as ("http", "server").
+Context = tuple[str, ...]
+
+
+def enter(directive: Directive, context: Context) -> Context:
+    """The context inside a directive's block."""
+    inner: Context = _analyzer.enter_block_ctx({"directive": directive.name}, context)
+    return inner
+
+
+def misuse(directive: Directive, context: Context) -> str | None:
+    """What nginx would say against a directive here: wrong context, arguments, or ending."""
+    statement = {"directive": directive.name, "line": 0, "args": directive.args}
+    term = ";" if directive.block is None else "{"
+    try:
+        _analyzer.analyze("", statement, term, context)
+    except NgxParserDirectiveError as error:
+        return str(error.strerror)
+    return None
+
+
+def has_commands(context: Context) -> bool:
+    """Whether nginx looks names up in its directives here (in `map`, `types` … it does not)."""
+    return context in _analyzer.CONTEXTS
+
+
+def fits(name: str, context: Context) -> bool:
+    """Whether a directive may stand in a context; true for directives nobody knows."""
+    masks = _analyzer.DIRECTIVES.get(name)
+    return masks is None or any(mask & _analyzer.CONTEXTS[context] for mask in masks)

@@ -1,0 +1,224 @@
+"""What nginx does to a stream on its way from the upstream to the client.
+
+Source: `../shared/facts.md` sections 1 to 5, reproduced on nginx 1.22 and 1.31 by
+tests/conformance/test_delivery.py. A response passes the holds in turn, the first that holds
+decides. One rule carries most of it: a response that is not buffered is flushed through everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.nginx.values import seconds, size
+from nginx_stream_lint.nginx.versions import Version
+
+Framing = Literal["chunked", "close", "length"]
+AccelBuffering = Literal["absent", "no", "yes"]
+AcceptEncoding = Literal["identity", "gzip"]
+Verdict = Literal["streams", "stalls", "replays"]
+Hold = Literal["upstream-buffer", "gzip", "brotli", "body-filter", "tls-buffer", "cache"]
+
+FRAMINGS: tuple[Framing, ...] = ("chunked", "close", "length")
+ACCEL_BUFFERINGS: tuple[AccelBuffering, ...] = ("absent", "no", "yes")
+ACCEPT_ENCODINGS: tuple[AcceptEncoding, ...] = ("identity", "gzip")
+
+# The stream that waiting times are given for: an OpenAI-style chunk, and a quick model.
+TOKEN_BYTES = 230
+TOKENS_PER_SECOND = 30
+# What a chunk of that size gains on its way to an HTTP/1.1 client: "e6" CR LF before, CR LF behind.
+_CHUNK_OVERHEAD = 6
+
+_BODY_FILTERS = (
+    "body_filter_by_lua",
+    "body_filter_by_lua_block",
+    "body_filter_by_lua_file",
+    "js_body_filter",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One way a stream may be asked for and answered."""
+
+    client: Client = "h1"
+    framing: Framing = "chunked"
+    x_accel_buffering: AccelBuffering = "absent"
+    accept_encoding: AcceptEncoding = "identity"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What happens in a scenario.
+
+    `held_by` is the first hold, `held_bytes` how much it collects before anything goes on (None:
+    the whole answer, or nothing is held), `first_text_s` how long the first text waits for a stream
+    of 230-byte tokens at 30 a second (None: until the end of the answer; 0.0 when it streams).
+    """
+
+    scenario: Scenario
+    verdict: Verdict
+    held_by: Hold | None = None
+    held_bytes: int | None = None
+    first_text_s: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Everything in a configuration that decides how a response of one kind is delivered.
+
+    Sizes are in bytes. `piecewise` are the upstream framings whose pieces a buffered response lets
+    through; `cache` tells whether a second request is answered from a recording.
+    """
+
+    family: str
+    buffering: bool
+    accel_ignored: bool
+    piecewise: frozenset[Framing]
+    buffer_size: int
+    gzip: bool
+    brotli: bool
+    body_filter: bool
+    postpone_output: int
+    ssl_buffer_size: int
+    cache: Literal["no", "yes", "unknown"]
+
+    def is_buffered(self, x_accel_buffering: AccelBuffering) -> bool:
+        """Whether the response is buffered, given the upstream's X-Accel-Buffering header."""
+        if self.family == "grpc":
+            return False
+        if x_accel_buffering != "absent" and not self.accel_ignored:
+            return x_accel_buffering == "yes"
+        return self.buffering
+
+    def holds(self, scenario: Scenario) -> list[Hold]:
+        """Everything that holds the response in a scenario, in the order it is passed."""
+        if not self.is_buffered(scenario.x_accel_buffering):
+            return []
+        found: list[Hold] = []
+        if scenario.framing not in self.piecewise:
+            found.append("upstream-buffer")
+        if scenario.accept_encoding == "gzip":
+            # The client of this scenario takes every compression; nginx prefers brotli.
+            if self.brotli:
+                found.append("brotli")
+            elif self.gzip:
+                found.append("gzip")
+        if self.body_filter:
+            found.append("body-filter")
+        if scenario.client == "h1-tls":
+            found.append("tls-buffer")
+        return found
+
+    def held_bytes(self, hold: Hold) -> int | None:
+        """How many bytes a hold collects before it lets go; None: the whole answer."""
+        if hold == "upstream-buffer":
+            return self.buffer_size
+        if hold == "tls-buffer":
+            return self.ssl_buffer_size
+        if hold == "body-filter":
+            return self.postpone_output
+        return None
+
+    def deliver(self, scenario: Scenario) -> Delivery:
+        """What nginx does in a scenario; where a recording exists, to the second request."""
+        if self.cache == "yes" and self.is_buffered(scenario.x_accel_buffering):
+            return Delivery(scenario, "replays", "cache", None, None)
+        holds = self.holds(scenario)
+        if not holds:
+            return Delivery(scenario, "streams")
+        held = self.held_bytes(holds[0])
+        if held is None:
+            return Delivery(scenario, "stalls", holds[0], None, None)
+        token = TOKEN_BYTES + (_CHUNK_OVERHEAD if holds[0] == "tls-buffer" else 0)
+        return Delivery(
+            scenario, "stalls", holds[0], held, round(held / (token * TOKENS_PER_SECOND), 1)
+        )
+
+
+def path(
+    level: Level, family: str, version: Version, content_types: tuple[str, ...], method: str = "GET"
+) -> Path:
+    """The delivery path of responses that a level's handler of this family gives.
+
+    `content_types` are the types the answer may have; a filter that takes one of them counts.
+    `method` is the request's, which decides whether the answer is recorded.
+    """
+
+    def text(name: str) -> str:
+        return level.effective(name, version).text
+
+    def own(name: str) -> str:
+        return text(f"{family}_{name}")
+
+    grpc = family == "grpc"
+    ignored = () if grpc else level.effective(f"{family}_ignore_headers", version).rows
+    return Path(
+        family=family,
+        buffering=not grpc and own("buffering").lower() == "on",
+        accel_ignored=any(arg.lower() == "x-accel-buffering" for row in ignored for arg in row),
+        piecewise=_piecewise(level, family, version),
+        buffer_size=size(own("buffer_size")) or 4096,
+        gzip=_compresses(level, "gzip", version, content_types),
+        brotli=_compresses(level, "brotli", version, content_types),
+        body_filter=any(level.effective(name, version).rows for name in _BODY_FILTERS),
+        postpone_output=size(text("postpone_output")) or 0,
+        ssl_buffer_size=size(text("ssl_buffer_size")) or 16384,
+        cache="no" if grpc else _cache(level, family, version, method),
+    )
+
+
+def _piecewise(level: Level, family: str, version: Version) -> frozenset[Framing]:
+    """The framings whose pieces nginx recognizes: it must see where the next piece ends."""
+    every = frozenset(FRAMINGS)
+    if family == "grpc":
+        return every
+    if family == "proxy":
+        http_version = level.effective("proxy_http_version", version).text
+        if http_version == "2":
+            return every - {"length"}
+        return frozenset({"chunked"} if http_version == "1.1" else ())
+    if family == "fastcgi":
+        keep = level.effective("fastcgi_keep_conn", version).text.lower() == "on"
+        return every if keep else frozenset()
+    return frozenset()
+
+
+def _compresses(
+    level: Level, name: str, version: Version, content_types: tuple[str, ...]
+) -> bool:
+    """Whether gzip or brotli is on for one of the content types (text/html always is)."""
+    if level.effective(name, version).text.lower() != "on":
+        return False
+    types = {arg.lower() for row in level.effective(f"{name}_types", version).rows for arg in row}
+    return "*" in types or any(kind in types or kind == "text/html" for kind in content_types)
+
+
+def _cache(
+    level: Level, family: str, version: Version, method: str
+) -> Literal["no", "yes", "unknown"]:
+    """Whether answers are recorded and served again."""
+    cache = level.effective(f"{family}_cache", version)
+    if not cache.rows or cache.text == "off":
+        return "no"
+    store = level.effective(f"{family}_store", version)
+    if store.rows and not store.is_default and store.depth < cache.depth:
+        return "no"  # set nearer, and the two exclude each other
+    methods = level.effective(f"{family}_cache_methods", version).rows
+    if method not in {"GET", "HEAD", *(arg.upper() for row in methods for arg in row)}:
+        return "no"
+    unless = level.effective(f"{family}_no_cache", version).rows
+    conditions = [arg for row in unless for arg in row]
+    if any("$" not in arg and arg not in ("", "0") for arg in conditions):
+        return "no"
+    if "$" in cache.text or any("$" in arg for arg in conditions):
+        return "unknown"
+    valid = level.effective(f"{family}_cache_valid", version).rows
+    for row in valid:
+        codes, time = row[:-1], seconds(row[-1])
+        if (not codes or "200" in codes or "any" in codes) and time:
+            return "yes"
+    # Then the upstream's own headers decide, and a stream's seldom allow it.
+    return "unknown"

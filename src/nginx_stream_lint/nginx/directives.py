@@ -1,0 +1,70 @@
+"""The table of directives that matter to streams (`directives.yaml`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from nginx_stream_lint.nginx.versions import Version, parse_version
+from nginx_stream_lint.yamlfile import load_text
+
+FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi", "grpc")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One directive: `contexts` it may stand in, how values `merge`, the type of its `value`.
+
+    `defaults` are (since, arguments) pairs, oldest first; arguments are None where unset means
+    nothing. `stream_default` holds in `stream {}` where that differs.
+    """
+
+    name: str
+    contexts: frozenset[str]
+    merge: str
+    value: str
+    joins: bool
+    defaults: tuple[tuple[Version, tuple[str, ...] | None], ...]
+    stream_default: tuple[str, ...] | None
+
+    def default(self, version: Version, in_stream: bool) -> tuple[str, ...] | None:
+        """The arguments nginx uses where nothing is written; None if that is nothing."""
+        if in_stream and self.stream_default is not None:
+            return self.stream_default
+        found: tuple[str, ...] | None = None
+        for since, args in self.defaults:
+            if version >= since:
+                found = args
+        return found
+
+    @property
+    def default_changed(self) -> bool:
+        """Whether the default is another in some nginx version."""
+        return len(self.defaults) > 1
+
+
+@cache
+def table() -> Mapping[str, Entry]:
+    """The directives by name."""
+    text = (files(__package__) / "directives.yaml").read_text(encoding="utf-8")
+    return {name: _entry(name, raw) for name, raw in load_text(text).items()}
+
+
+def _entry(name: str, raw: dict[str, object]) -> Entry:
+    def args(value: object) -> tuple[str, ...] | None:
+        return None if value is None else tuple(str(value).split())
+
+    default = raw["default"]
+    rows = default if isinstance(default, list) else [{"args": default}]
+    return Entry(
+        name=name,
+        contexts=frozenset(raw["contexts"])  # type: ignore[call-overload]
+        | frozenset(raw.get("context_since", ())),  # type: ignore[call-overload]
+        merge=str(raw["merge"]),
+        value=str(raw["value"]),
+        joins="repeat" in raw,
+        defaults=tuple((parse_version(str(row.get("since", "0.0"))), args(row["args"])) for row in rows),
+        stream_default=args(raw.get("stream_default")),
+    )

@@ -1,0 +1,227 @@
+"""The configuration levels of nginx, and what is in force at each with its origin.
+
+A level is a block that holds directives others may inherit: main, http, server, location, `if`,
+`limit_except`, and the same for `stream {}`. How a value travels from level to level is the `merge`
+of its entry in `directives.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from nginx_stream_lint.config import Configuration, Directive, statements
+from nginx_stream_lint.nginx.directives import FAMILIES, table
+from nginx_stream_lint.nginx.versions import Version
+
+_PASS = {f"{family}_pass": family for family in FAMILIES}
+
+# Block directives that open a level, by the level they stand in. Anything else that has a block
+# (map, geo, types, upstream ...) holds data, not levels.
+_OPENS = {
+    "main": {"http": "http", "stream": "stream", "events": "events"},
+    "http": {"server": "server", "upstream": "upstream"},
+    "server": {"location": "location", "if": "if-in-server"},
+    "location": {
+        "location": "location",
+        "if": "if-in-location",
+        "limit_except": "limit_except",
+    },
+    "stream": {"server": "stream-server", "upstream": "stream-upstream"},
+}
+_CONTEXT_KINDS: dict[tuple[str, ...], tuple[str, ...]] = {
+    (): ("main",),
+    ("http",): ("main", "http"),
+    ("http", "server"): ("main", "http", "server"),
+    ("http", "location"): ("main", "http", "server", "location"),
+    ("http", "location", "if"): ("main", "http", "server", "location", "if-in-location"),
+    ("http", "upstream"): ("main", "http", "upstream"),
+    ("stream",): ("main", "stream"),
+    ("stream", "server"): ("main", "stream", "stream-server"),
+}
+
+OriginKind = Literal["explicit", "inherited", "default"]
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What nginx uses at a level.
+
+    `rows` are the arguments of each directive in force (one for most, several for lists, none
+    where nothing is set). `origin` says where they come from and `directives` are the ones that
+    set them (empty for a default); `depth` counts the levels up to there, 0 being the level itself.
+    """
+
+    name: str
+    rows: tuple[tuple[str, ...], ...]
+    origin: OriginKind
+    directives: tuple[Directive, ...] = ()
+    depth: int = 0
+
+    @property
+    def text(self) -> str:
+        """The arguments of the first row, as one string; empty where nothing is set."""
+        return " ".join(self.rows[0]) if self.rows else ""
+
+    @property
+    def is_default(self) -> bool:
+        return self.origin == "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """Who answers: `family` of the `*_pass` directive and its `target` as written."""
+
+    family: str
+    target: str
+    directive: Directive
+
+
+class Level:
+    """A block of the configuration, with the rows written directly in it.
+
+    `kind` is one of the context words of directives.yaml. `directive` is what opened the block,
+    None for the main level and for levels that surround a fragment and are not there to see.
+    """
+
+    __slots__ = ("children", "directive", "kind", "own_handler", "parent", "rows")
+
+    def __init__(self, kind: str, directive: Directive | None, parent: Level | None) -> None:
+        self.kind = kind
+        self.directive = directive
+        self.parent = parent
+        self.rows: dict[str, list[Directive]] = {}
+        self.children: list[Level] = []
+        self.own_handler: Handler | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.directive!r}>"
+
+    @property
+    def label(self) -> str:
+        """How the block is written: `location ~ ^/v1/`, `if ($http_upgrade)`, `server`."""
+        if self.directive is None:
+            return self.kind
+        if self.kind.startswith("if"):
+            return f"if ({' '.join(self.directive.args)})"
+        return " ".join((self.directive.name, *self.directive.args))
+
+    @property
+    def handler(self) -> Handler | None:
+        """What handles a request that ends here; `if` and `limit_except` take the outer one."""
+        level: Level | None = self
+        while level is not None:
+            if level.own_handler is not None:
+                return level.own_handler
+            if level.kind not in ("if-in-location", "limit_except"):
+                return None
+            level = level.parent
+        return None
+
+    def outward(self) -> Iterator[Level]:
+        """This level and the ones around it, nearest first."""
+        level: Level | None = self
+        while level is not None:
+            yield level
+            level = level.parent
+
+    def nearest(self, *kinds: str) -> Level | None:
+        """The nearest level of one of the kinds, this one included."""
+        return next((level for level in self.outward() if level.kind in kinds), None)
+
+    def walk(self) -> Iterator[Level]:
+        """This level and all inside it, in the order of the file."""
+        work = [self]
+        while work:
+            level = work.pop()
+            yield level
+            work.extend(reversed(level.children))
+
+    def first(self, kind: str) -> Level | None:
+        """The first level of a kind directly inside this one."""
+        return next((child for child in self.children if child.kind == kind), None)
+
+    def effective(self, name: str, version: Version) -> Effective:
+        """What is in force here for a directive of the table.
+
+        Raises KeyError for a directive that the table does not have.
+        """
+        entry = table()[name]
+        if entry.merge in ("own", "handler"):
+            rows = self.rows.get(name)
+            if rows:
+                return _found(name, rows, 0, entry.joins)
+        elif name in ("add_header", "add_trailer"):
+            return self._inheritable_list(name, version)
+        else:
+            for depth, level in enumerate(self.outward()):
+                rows = level.rows.get(name)
+                if rows:
+                    return _found(name, rows, depth, entry.joins)
+        in_stream = self.nearest("stream") is not None
+        default = entry.default(version, in_stream)
+        return Effective(name, () if default is None else (default,), "default")
+
+    def _inheritable_list(self, name: str, version: Version) -> Effective:
+        """`add_header` and `add_trailer`, whose inheritance is itself a setting (1.29.3)."""
+        found: list[Directive] = []
+        first_depth = 0
+        for depth, level in enumerate(self.outward()):
+            rows = level.rows.get(name, [])
+            if rows and not found:
+                first_depth = depth
+            found += rows
+            how = level.effective(f"{name}_inherit", version).text
+            if how == "off" or (found and how != "merge"):
+                break
+        if not found:
+            return Effective(name, (), "default")
+        return _found(name, found, first_depth, False)
+
+
+def _found(name: str, rows: list[Directive], depth: int, joins: bool) -> Effective:
+    args = tuple(row.args for row in rows)
+    if joins and len(args) > 1:
+        args = (tuple(arg for row in args for arg in row),)
+    return Effective(name, args, "inherited" if depth else "explicit", tuple(rows), depth)
+
+
+def build(configuration: Configuration) -> Level:
+    """The levels of a configuration, the main one first.
+
+    A fragment is put inside empty levels that stand for what surrounds it.
+    """
+    kinds = _CONTEXT_KINDS[configuration.context]
+    root = level = Level(kinds[0], None, None)
+    for kind in kinds[1:]:
+        inner = Level(kind, None, level)
+        level.children.append(inner)
+        level = inner
+    if configuration.root is not None:
+        _fill(level, configuration.root.directives)
+    return root
+
+
+def _fill(level: Level, block: list[Directive]) -> None:
+    work = [(level, block)]
+    while work:
+        level, block = work.pop()
+        opens = _OPENS.get(level.kind, {})
+        for directive in statements(block):
+            kind = opens.get(directive.name) if directive.block is not None else None
+            if kind is not None:
+                child = Level(kind, directive, level)
+                level.children.append(child)
+                assert directive.block is not None
+                work.append((child, directive.block))
+                continue
+            rows = level.rows.get(directive.name)
+            if rows is None:
+                level.rows[directive.name] = [directive]
+            else:
+                rows.append(directive)
+            family = _PASS.get(directive.name)
+            if family is not None and directive.args:
+                # Each sets the location's handler, so the last one written wins.
+                level.own_handler = Handler(family, directive.args[0], directive)

@@ -1,0 +1,70 @@
+"""Which clients a server lets in: plain HTTP/1.1, HTTP/1.1 over TLS, HTTP/2.
+
+`ssl` and `http2` belong to the listening socket, so what one server says of an address holds for
+every server there. HTTP/3 is left out: nobody has measured it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.versions import Version
+
+Client = Literal["h1", "h1-tls", "h2"]
+CLIENTS: tuple[Client, ...] = ("h1", "h1-tls", "h2")
+
+# From 1.25.1 `http2` is a directive of its own, and a plain listener with HTTP/2 also takes
+# HTTP/1.1 clients; before, it takes nothing else.
+_HTTP2_DIRECTIVE: Version = (1, 25, 1)
+
+
+def address(argument: str) -> str:
+    """A listen address in one form: `host:port`, `[ip6]:port` or `unix:path`."""
+    if argument.startswith("unix:"):
+        return argument
+    if re.fullmatch(r"\d+(-\d+)?", argument):
+        return f"*:{argument}"
+    if re.search(r"(^|[^:\]]|\]):\d+(-\d+)?$", argument):
+        return argument
+    return f"{argument}:80"
+
+
+def _listens(server: Level) -> list[tuple[str, ...]]:
+    return [row.args for row in server.rows.get("listen", []) if row.args]
+
+
+def clients(http: Level, version: Version) -> dict[Level, tuple[Client, ...]]:
+    """The clients that can reach each server of an `http` level, in the order of `CLIENTS`.
+
+    A server without `listen` listens on plain port 80; so does the one assumed around a fragment,
+    of which nothing is known.
+    """
+    servers = [level for level in http.children if level.kind == "server"]
+    sockets: dict[str, set[str]] = {}
+    for server in servers:
+        for args in _listens(server):
+            sockets.setdefault(address(args[0]), set()).update(args[1:])
+    return {server: _clients(server, sockets, version) for server in servers}
+
+
+def _clients(
+    server: Level, sockets: dict[str, set[str]], version: Version
+) -> tuple[Client, ...]:
+    all_tls = server.effective("ssl", version).text == "on" and version < _HTTP2_DIRECTIVE
+    http2_on = server.effective("http2", version).text == "on"
+    found: set[Client] = set()
+    for args in _listens(server) or [("80",)]:
+        if "quic" in args[1:]:
+            continue
+        options = sockets.get(address(args[0]), set())
+        tls = "ssl" in options or all_tls
+        http2 = "http2" in options or http2_on
+        if http2:
+            found.add("h2")
+        if tls:
+            found.add("h1-tls")
+        elif not http2 or version >= _HTTP2_DIRECTIVE:
+            found.add("h1")
+    return tuple(client for client in CLIENTS if client in found)

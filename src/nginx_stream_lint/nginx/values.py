@@ -1,0 +1,47 @@
+"""Times and sizes as nginx writes them.
+
+Source: `ngx_parse_time` and `ngx_parse_size` in nginx's src/core/ngx_parse.c.
+"""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {
+    "y": 365 * 24 * 3600.0,
+    "M": 30 * 24 * 3600.0,
+    "w": 7 * 24 * 3600.0,
+    "d": 24 * 3600.0,
+    "h": 3600.0,
+    "m": 60.0,
+    "s": 1.0,
+    "ms": 0.001,
+}
+_ORDER = list(_UNITS)
+_PART = re.compile(r"(\d+)(ms|[yMwdhms])? *")
+
+
+def seconds(text: str) -> float | None:
+    """A time (`60s`, `1h30m`, `500ms`, bare seconds) in seconds; None if it is not one."""
+    total = 0.0
+    last = -1
+    at = 0
+    while at < len(text):
+        match = _PART.match(text, at)
+        if match is None:
+            return None
+        unit = match[2] or "s"
+        if _ORDER.index(unit) <= last:
+            return None
+        last = _ORDER.index(unit)
+        total += int(match[1]) * _UNITS[unit]
+        at = match.end()
+    return total if text else None
+
+
+def size(text: str) -> int | None:
+    """A size (`4k`, `1m`, `1g`, bare bytes) in bytes; None if it is not one."""
+    match = re.fullmatch(r"(\d+)([kKmMgG]?)", text)
+    if match is None:
+        return None
+    return int(match[1]) * {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}[match[2].lower()]

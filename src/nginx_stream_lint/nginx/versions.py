@@ -1,0 +1,22 @@
+"""nginx versions, as far as behaviour hangs on them."""
+
+from __future__ import annotations
+
+import re
+
+# (major, minor, patch)
+Version = tuple[int, int, int]
+
+# Assumed where nobody says which nginx runs: the old defaults are the worse ones.
+OLD: Version = (1, 18, 0)
+
+
+def parse_version(text: str) -> Version:
+    """`1.29.7`, `1.29` or `nginx/1.29.7` as a tuple.
+
+    Raises ValueError for anything else.
+    """
+    match = re.fullmatch(r"(?:nginx/)?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", text.strip())
+    if match is None:
+        raise ValueError(f'"{text}" is not an nginx version like 1.29.7')
+    return int(match[1]), int(match[2]), int(match[3] or 0)

@@ -1,0 +1,61 @@
+"""What a client is to send, and what it got."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+Headers = Iterable[tuple[str, str]]
+
+
+@dataclass
+class Arrivals:
+    """What a client got. Times are seconds of `time.monotonic()`.
+
+    Attributes:
+        ended: `complete`; `cut` (a chunked answer without its end, a Content-Length not reached, a
+            reset stream or connection); `timeout`; `refused` (no connection, or no HTTP/2 there).
+        status: 0 when no answer came.
+        headers: of the answer, names in lower case; a repeated header's values are joined.
+        trailers: of an HTTP/2 answer.
+        times: (token number, when it arrived).
+        bytes_read: length of the body, before Content-Encoding is undone.
+        started: when the request was about to be sent.
+        head_at: when the answer's headers arrived; 0 when they did not.
+        finished: when the client stopped reading.
+        error: what went wrong, in words; empty when nothing did.
+    """
+
+    ended: str = "cut"
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    trailers: dict[str, str] = field(default_factory=dict)
+    times: list[tuple[int, float]] = field(default_factory=list)
+    bytes_read: int = 0
+    started: float = 0.0
+    head_at: float = 0.0
+    finished: float = 0.0
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client is to send; see `fetch`."""
+
+    port: int
+    path: str
+    client: str
+    host: str
+    method: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    websocket: bool
+
+
+def joined(pairs: Headers) -> dict[str, str]:
+    """Return headers by name in lower case, the values of repeated ones with commas between."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        key = name.strip().lower()
+        found[key] = f"{found[key]}, {value}" if key in found else value
+    return found

@@ -1,0 +1,82 @@
+"""The HTTP/2 client: one stream on one connection."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from h2 import events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.exceptions import ProtocolError
+
+from .arrivals import Arrivals, Request, joined
+from .decoding import Tokens
+
+
+async def converse_http2(
+    request: Request,
+    arrivals: Arrivals,
+    tokens: Tokens,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> None:
+    transport = writer.get_extra_info("ssl_object")
+    if transport is not None and transport.selected_alpn_protocol() != "h2":
+        arrivals.ended, arrivals.error = "refused", "the server does not speak HTTP/2"
+        return
+    connection = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+    connection.initiate_connection()
+    stream = connection.get_next_available_stream_id()
+    connection.send_headers(stream, _h2_headers(request), end_stream=not request.body)
+    left = request.body
+    while True:
+        # A body larger than the window goes out as nginx makes room for it.
+        while left and (room := connection.local_flow_control_window(stream)):
+            size = min(len(left), room, connection.max_outbound_frame_size)
+            connection.send_data(stream, left[:size], end_stream=size == len(left))
+            left = left[size:]
+        writer.write(connection.data_to_send())
+        await writer.drain()
+        data = await reader.read(65536)
+        if not data:
+            arrivals.ended, arrivals.error = "cut", "connection closed"
+            return
+        now = time.monotonic()
+        try:
+            received = connection.receive_data(data)
+        except ProtocolError as error:
+            arrivals.ended, arrivals.error = "cut", str(error)
+            return
+        for event in received:
+            if isinstance(event, events.ResponseReceived):
+                pairs = [(str(name), str(value)) for name, value in event.headers or ()]
+                arrivals.headers = joined(pairs)
+                arrivals.status = int(arrivals.headers.pop(":status"))
+                arrivals.head_at = now
+                tokens.encoded_as(arrivals.headers.get("content-encoding", ""))
+            elif isinstance(event, events.TrailersReceived):
+                pairs = [(str(name), str(value)) for name, value in event.headers or ()]
+                arrivals.trailers = joined(pairs)
+            elif isinstance(event, events.DataReceived):
+                tokens.feed(event.data or b"", now)
+                connection.acknowledge_received_data(event.flow_controlled_length or 0, stream)
+            elif isinstance(event, events.StreamEnded):
+                arrivals.ended = "complete"
+                return
+            elif isinstance(event, (events.StreamReset, events.ConnectionTerminated)):
+                arrivals.ended, arrivals.error = "cut", f"{type(event).__name__}"
+                return
+
+
+def _h2_headers(request: Request) -> list[tuple[str, str]]:
+    headers = [
+        (":method", request.method),
+        (":scheme", "http" if request.client == "h2c" else "https"),
+        (":authority", request.host),
+        (":path", request.path),
+    ]
+    headers += [(name.lower(), value) for name, value in request.headers]
+    if request.body:
+        headers.append(("content-length", str(len(request.body))))
+    return headers

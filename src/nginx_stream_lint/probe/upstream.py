@@ -1,0 +1,110 @@
+"""An upstream that drips tokens in every protocol nginx can pass a request to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+
+from .dripping import ClientGone, Died, Log, Seen
+from .serve_cgi import serve_fastcgi, serve_scgi, serve_uwsgi
+from .serve_http1 import serve_http1
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int, Log], Awaitable[None]]
+
+
+async def _serve_http2(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int, log: Log
+) -> None:
+    from .serve_http2 import serve_http2  # noqa: PLC0415 - needs h2, an extra
+
+    await serve_http2(reader, writer, number, log)
+
+
+_FAMILIES: dict[str, Serve] = {
+    "http": serve_http1,
+    "fastcgi": serve_fastcgi,
+    "scgi": serve_scgi,
+    "uwsgi": serve_uwsgi,
+    "h2c": _serve_http2,
+}
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
+
+
+class Upstream:
+    """Listens on loopback, one port per family, while used as an async context manager.
+
+    What it answers is governed by each request's `X-Drip` header (see `Drip`); without one it
+    sends `Drip()`.
+
+    Attributes:
+        ports: family (`http`, `fastcgi`, `scgi`, `uwsgi`, `h2c`) to port number.
+        seen: every request, in the order of arrival, also while it is being answered.
+    """
+
+    def __init__(self) -> None:
+        self.ports: dict[str, int] = {}
+        self.seen: list[Seen] = []
+        self._connections = 0
+        self._servers: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def find(self, name: str) -> list[Seen]:
+        """Return the requests whose drip has this id: several where nginx repeats or mirrors."""
+        return [seen for seen in self.seen if seen.id == name]
+
+    async def __aenter__(self) -> Upstream:
+        for family, serve in _FAMILIES.items():
+            server = await asyncio.start_server(self._accept(serve), "127.0.0.1", 0, backlog=512)
+            self._servers.append(server)
+            self.ports[family] = server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for server in self._servers:
+            server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, serve: Serve) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._connections += 1
+            connection = self._connection(serve, reader, writer, self._connections)
+            task = asyncio.get_running_loop().create_task(connection)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        return accept
+
+    async def _connection(
+        self,
+        serve: Serve,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        number: int,
+    ) -> None:
+        mine: list[Seen] = []
+
+        def log(seen: Seen) -> None:
+            mine.append(seen)
+            self.seen.append(seen)
+
+        try:
+            await serve(reader, writer, number, log)
+        except (ClientGone, ConnectionError, asyncio.IncompleteReadError):
+            for seen in mine:
+                seen.client_gone = not seen.finished
+        except Died as death:
+            if death.how == "reset":
+                raw = writer.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        finally:
+            writer.close()

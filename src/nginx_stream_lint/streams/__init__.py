@@ -1,0 +1,1 @@
+"""Which locations stream, and why we think so."""

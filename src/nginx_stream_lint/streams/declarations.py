@@ -1,0 +1,104 @@
+"""What users say about their streams: in settings, on the command line, in comments."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
+from nginx_stream_lint.nginx.listeners import CLIENTS
+from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.streams.stream import KINDS, Stream
+
+# `# nginx-stream-lint: stream sse framing=close` inside a location
+COMMENT = re.compile(r"#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)", re.DOTALL)
+
+_KEYS = ("path", "kind", "framing", "x_accel_buffering", "heartbeat", "accepts", "method")
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A path that streams, and what its app does."""
+
+    path: str
+    stream: Stream
+
+
+class Misdeclared(ValueError):
+    """A declaration that cannot be understood; the message says what and the nearest valid word."""
+
+
+def nearest(word: str, words: tuple[str, ...] | list[str]) -> str:
+    """` (did you mean "x"?)`, or the choice of words where none is near."""
+    close = difflib.get_close_matches(word, words, 1)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; one of: {', '.join(words)}"
+
+
+def declaration(entry: object, because: str) -> Declaration:
+    """A `streams:` entry of the settings: a path, or a mapping with `path` and what is known.
+
+    Raises Misdeclared.
+    """
+    if isinstance(entry, str):
+        entry = {"path": entry}
+    if not isinstance(entry, Mapping):
+        raise Misdeclared("a stream is a path, or a mapping with a path")
+    path = entry.get("path")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise Misdeclared("a stream needs a path that starts with /")
+    properties = {str(key): value for key, value in entry.items() if key != "path"}
+    return Declaration(path, _stream(properties, because))
+
+
+def from_comment(comment: str) -> Stream | None:
+    """The stream that a comment declares; None if it declares none.
+
+    Raises Misdeclared.
+    """
+    match = COMMENT.match(comment)
+    if match is None:
+        return None
+    properties: dict[str, object] = {}
+    for word in match["rest"].split():
+        key, equals, value = word.partition("=")
+        if equals:
+            properties[key] = value.split(",") if key == "accepts" else value
+        else:
+            properties["kind"] = word
+    return _stream(properties, "a comment in the location says so")
+
+
+def _stream(properties: Mapping[str, object], because: str) -> Stream:
+    stream = Stream("sse", "declared", because)
+    for key, value in properties.items():
+        if key == "accepts":
+            values = value if isinstance(value, list) else [value]
+            for client in values:
+                _choose(key, client, CLIENTS)
+            stream = replace(stream, clients=tuple(c for c in CLIENTS if c in values))
+        elif key == "heartbeat":
+            time = seconds(str(value))
+            if time is None:
+                raise Misdeclared(f'heartbeat "{value}" is not a time like 15s')
+            stream = replace(stream, heartbeat_s=time)
+        elif key == "method":
+            stream = replace(stream, method=str(value).upper())
+        elif key == "kind":
+            stream = replace(stream, kind=_choose(key, value, KINDS))
+        elif key == "framing":
+            stream = replace(stream, framing=_choose(key, value, FRAMINGS))
+        elif key == "x_accel_buffering":
+            stream = replace(stream, x_accel_buffering=_choose(key, value, ACCEL_BUFFERINGS))
+        else:
+            raise Misdeclared(f'unknown key "{key}" of a stream{nearest(key, list(_KEYS))}')
+    return stream
+
+
+def _choose(key: str, value: object, words: tuple[str, ...]) -> str:
+    if value not in words:
+        raise Misdeclared(f'{key} "{value}" is unknown{nearest(str(value), words)}')
+    return str(value)

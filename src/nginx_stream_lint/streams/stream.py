@@ -1,0 +1,42 @@
+"""What is known about a stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nginx_stream_lint.nginx.delivery import AccelBuffering, Framing
+from nginx_stream_lint.nginx.listeners import Client
+
+Kind = Literal["sse", "chunked", "websocket", "long-poll"]
+KINDS: tuple[Kind, ...] = ("sse", "chunked", "websocket", "long-poll")
+# From the weakest up.
+Confidence = Literal["possible", "likely", "known", "declared"]
+CONFIDENCES: tuple[Confidence, ...] = ("possible", "likely", "known", "declared")
+
+# The types an answer of each kind has, as far as compression asks for them.
+CONTENT_TYPES: dict[Kind, tuple[str, ...]] = {
+    "sse": ("text/event-stream",),
+    "chunked": ("application/x-ndjson", "application/octet-stream", "text/plain"),
+    "websocket": (),
+    "long-poll": (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream that a location serves.
+
+    `because` says in words why it is thought to be one. The rest is what its app is known to do;
+    None where nobody knows. `heartbeat_s` is the longest silence in seconds, `clients` the only
+    clients it has, `method` the request method if there is only one.
+    """
+
+    kind: Kind
+    confidence: Confidence
+    because: str
+    framing: Framing | None = None
+    x_accel_buffering: AccelBuffering | None = None
+    heartbeat_s: float | None = None
+    clients: tuple[Client, ...] | None = None
+    method: str | None = None
