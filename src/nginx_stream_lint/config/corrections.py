@@ -16,7 +16,8 @@ _MAIL = "MAIL_MAIN MAIL_SRV"
 # Accepted by nginx in more contexts or with other arguments than crossplane allows.
 _WIDER: dict[str, tuple[str, ...]] = {
     "include": (
-        f"MAIN EVENT {_HTTP} HTTP_UPS HTTP_SIF HTTP_LIF HTTP_LMT {_STREAM} STREAM_UPS {_MAIL} TAKE1",
+        f"MAIN EVENT {_HTTP} HTTP_UPS HTTP_SIF HTTP_LIF HTTP_LMT TAKE1",
+        f"{_STREAM} STREAM_UPS {_MAIL} TAKE1",
     ),
     "keepalive": ("HTTP_UPS TAKE12",),
     "proxy_protocol": (f"{_MAIL} FLAG", f"{_STREAM} FLAG", f"{_STREAM} TAKE1"),
@@ -65,7 +66,12 @@ def corrected(analyzer: ModuleType) -> dict[str, list[int]]:
             bits |= getattr(analyzer, f"NGX_CONF_{flag}" if is_style else f"NGX_{flag}_CONF")
         return bits
 
-    table: dict[str, list[int]] = dict(analyzer.DIRECTIVES)
+    table: dict[str, list[int]] = {
+        # njs changes its directives with every release; what crossplane knows of them is stale.
+        name: masks
+        for name, masks in analyzer.DIRECTIVES.items()
+        if not name.startswith("js_")
+    }
     for name, rows in (_WIDER | _NEWER).items():
         table[name] = table.get(name, []) + [mask(row) for row in rows]
     return table

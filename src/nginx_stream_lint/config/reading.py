@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nginx_stream_lint.config.problems import NotAFile, Problem, Unreadable
@@ -18,7 +19,6 @@ from nginx_stream_lint.config.tree import (
     has_commands,
     misuse,
     parse,
-    statements,
 )
 
 # nginx stops at the limit on open files; long before that an include tree is a mistake.
@@ -56,16 +56,18 @@ class Configuration:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read(path: str, source: Source | None = None) -> Configuration:
-    """Read the configuration whose main file is `path` (or `source`, for text that has no file).
+def read(path: str, texts: Mapping[str, Source] | None = None) -> Configuration:
+    """Read the configuration whose main file is `path`.
 
-    Includes are resolved as nginx does, relative to the main file's folder. Nothing is raised: what
-    stops the reading of a file is a problem of the configuration, and the other files are read.
+    Includes are resolved as nginx does, relative to the main file's folder. `texts` are sources
+    that stand in for the files of these paths (as `os.path.realpath` gives them). Nothing is
+    raised: what stops the reading of a file is a problem of the configuration, and the other files
+    are read.
     """
     configuration = Configuration(path)
-    reader = _Reader(configuration, os.path.dirname(path))
+    reader = _Reader(configuration, os.path.dirname(path), texts or {})
     try:
-        root = parse(load(path) if source is None else source)
+        root = parse(reader.load(path))
     except Unreadable as stop:
         configuration.problems.append(stop.problem)
         return configuration
@@ -80,17 +82,25 @@ def read(path: str, source: Source | None = None) -> Configuration:
     configuration.context = _level(root)
     reader.files[os.path.realpath(path)] = root
     reader.follow(root, configuration.context, (root,))
+    _mark_shared(configuration.files)
     return configuration
 
 
 class _Reader:
     """Follows includes and asks of every directive whether nginx would take it where it stands."""
 
-    def __init__(self, configuration: Configuration, prefix: str) -> None:
+    def __init__(
+        self, configuration: Configuration, prefix: str, texts: Mapping[str, Source]
+    ) -> None:
         self.configuration = configuration
         self.prefix = prefix
+        self.texts = texts
         self.files: dict[str, File | None] = {}
         self._followed: set[tuple[int, Context]] = set()
+
+    def load(self, path: str) -> Source:
+        """The text of a file, or what stands in for it. Raises as `source.load` does."""
+        return self.texts.get(os.path.realpath(path)) or load(path)
 
     def follow(self, file: File, context: Context, trail: tuple[File, ...]) -> None:
         """Resolve the includes of a file used in a context and check its directives there."""
@@ -159,7 +169,7 @@ class _Reader:
             return self.files[key]
         file = None
         try:
-            file = parse(load(path))
+            file = parse(self.load(path))
             self.configuration.files.append(file)
         except NotAFile as stop:
             self._problem(
@@ -177,6 +187,21 @@ class _Reader:
         self.configuration.problems.append(problem)
 
 
+def _mark_shared(files: list[File]) -> None:
+    work = [file for file in files if file.uses > 1]
+    while work:
+        file = work.pop()
+        if file.shared:
+            continue
+        file.shared = True
+        blocks = [file.directives]
+        while blocks:
+            for directive in blocks.pop():
+                work += directive.included
+                if directive.block is not None:
+                    blocks.append(directive.block)
+
+
 def _level(root: File) -> Context:
     """The level that a file stands for, told by the directives that stand outermost in it."""
     names = {directive.name for directive in root.directives} - {"include"}
@@ -192,6 +217,3 @@ def _printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else ascii(character)[1:-1] for character in text
     )
-
-
-__all__ = ["Configuration", "read", "statements"]

@@ -13,7 +13,7 @@ from nginx_stream_lint.config.problems import NotAFile, Problem, Unreadable
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024
 
-# nginx reads bytes. Decoding this way loses none: what is not UTF-8 comes back as it was on writing.
+# nginx reads bytes. Decoding this way loses none: what is not UTF-8 is written back as it was.
 ENCODING = "utf-8"
 ERRORS = "surrogateescape"
 
@@ -105,7 +105,7 @@ def decode(name: str, data: bytes) -> Source:
     if data.startswith(b"\xef\xbb\xbf"):
         raise refuse(
             0,
-            "starts with a byte order mark, which nginx takes for part of the first directive's name",
+            "starts with a byte order mark, to nginx a part of the first directive's name",
             "save the file as UTF-8 without BOM",
         )
     nul = data.find(b"\0")

@@ -65,7 +65,7 @@ class Tokens:
     comments: list[tuple[int, int]] = field(default_factory=list)
 
 
-def tokenize(source: Source, max_depth: int) -> Tokens:
+def tokenize(source: Source, max_depth: int) -> Tokens:  # noqa: PLR0915 - one state machine
     """The tokens of a file that nginx's tokenizer accepts, with its blocks balanced.
 
     `max_depth` is how deep blocks may nest; nginx itself stops only when its stack is full.

@@ -112,12 +112,17 @@ class Directive:
 
 @dataclass(eq=False, slots=True)
 class File:
-    """A file's text, tokens and directives. `uses` counts the includes that lead to it."""
+    """A file's text, tokens and directives.
+
+    `uses` counts the includes that lead to it; `shared` tells whether more than one place of the
+    configuration uses its directives, directly or through a file that is shared itself.
+    """
 
     source: Source
     tokens: Tokens
     directives: list[Directive]
     uses: int = 0
+    shared: bool = False
 
 
 def parse(source: Source) -> File:
@@ -130,7 +135,7 @@ def parse(source: Source) -> File:
 
     def lex(_: str) -> Iterator[tuple[str, int, bool]]:
         # Comments are not passed on: they stay with the tokens, and a quoted `#` is a word.
-        return zip(  # type: ignore[return-value]
+        return zip(
             tokens.values,
             range(len(tokens.values)),
             [quote != ";" for quote in tokens.quotes],

@@ -186,9 +186,7 @@ def _piecewise(level: Level, family: str, version: Version) -> frozenset[Framing
     return frozenset()
 
 
-def _compresses(
-    level: Level, name: str, version: Version, content_types: tuple[str, ...]
-) -> bool:
+def _compresses(level: Level, name: str, version: Version, content_types: tuple[str, ...]) -> bool:
     """Whether gzip or brotli is on for one of the content types (text/html always is)."""
     if level.effective(name, version).text.lower() != "on":
         return False

@@ -65,6 +65,8 @@ def _entry(name: str, raw: dict[str, object]) -> Entry:
         merge=str(raw["merge"]),
         value=str(raw["value"]),
         joins="repeat" in raw,
-        defaults=tuple((parse_version(str(row.get("since", "0.0"))), args(row["args"])) for row in rows),
+        defaults=tuple(
+            (parse_version(str(row.get("since", "0.0"))), args(row["args"])) for row in rows
+        ),
         stream_default=args(raw.get("stream_default")),
     )

@@ -49,9 +49,7 @@ def clients(http: Level, version: Version) -> dict[Level, tuple[Client, ...]]:
     return {server: _clients(server, sockets, version) for server in servers}
 
 
-def _clients(
-    server: Level, sockets: dict[str, set[str]], version: Version
-) -> tuple[Client, ...]:
+def _clients(server: Level, sockets: dict[str, set[str]], version: Version) -> tuple[Client, ...]:
     all_tls = server.effective("ssl", version).text == "on" and version < _HTTP2_DIRECTIVE
     http2_on = server.effective("http2", version).text == "on"
     found: set[Client] = set()

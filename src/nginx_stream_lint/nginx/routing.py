@@ -39,7 +39,8 @@ def match_of(location: Level) -> Match:
 
 
 @cache
-def _compiled(pattern: str, ignore_case: bool) -> re.Pattern[str] | None:
+def compiled(pattern: str, ignore_case: bool) -> re.Pattern[str] | None:
+    """A location's regular expression; None if Python cannot read it."""
     try:
         return re.compile(pattern, re.IGNORECASE if ignore_case else 0)
     except (re.error, RecursionError, OverflowError):
@@ -79,7 +80,7 @@ def _find(level: Level, uri: str) -> tuple[Level | None, bool]:
         for location in locations:
             match = match_of(location)
             if match.is_regex:
-                pattern = _compiled(match.pattern, match.modifier == "~*")
+                pattern = compiled(match.pattern, match.modifier == "~*")
                 if pattern is not None and pattern.search(uri):
                     inner, _ = _find(location, uri)
                     return inner or location, True

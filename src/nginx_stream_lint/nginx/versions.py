@@ -9,6 +9,8 @@ Version = tuple[int, int, int]
 
 # Assumed where nobody says which nginx runs: the old defaults are the worse ones.
 OLD: Version = (1, 18, 0)
+# The release that changed the defaults towards the upstream: HTTP/1.1, kept alive.
+NEW: Version = (1, 29, 7)
 
 
 def parse_version(text: str) -> Version:

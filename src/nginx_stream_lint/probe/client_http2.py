@@ -64,6 +64,7 @@ async def converse_http2(
             elif isinstance(event, events.StreamEnded):
                 arrivals.ended = "complete"
                 return
+            # GOAWAY too: h2 reads nothing after it, though nginx finishes the stream on a reload.
             elif isinstance(event, (events.StreamReset, events.ConnectionTerminated)):
                 arrivals.ended, arrivals.error = "cut", f"{type(event).__name__}"
                 return

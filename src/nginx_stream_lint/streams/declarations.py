@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
@@ -14,6 +15,8 @@ from nginx_stream_lint.streams.stream import KINDS, Stream
 
 # `# nginx-stream-lint: stream sse framing=close` inside a location
 COMMENT = re.compile(r"#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)", re.DOTALL)
+
+_Word = TypeVar("_Word", bound=str)
 
 _KEYS = ("path", "kind", "framing", "x_accel_buffering", "heartbeat", "accepts", "method")
 
@@ -30,7 +33,7 @@ class Misdeclared(ValueError):
     """A declaration that cannot be understood; the message says what and the nearest valid word."""
 
 
-def nearest(word: str, words: tuple[str, ...] | list[str]) -> str:
+def nearest(word: str, words: Sequence[str]) -> str:
     """` (did you mean "x"?)`, or the choice of words where none is near."""
     close = difflib.get_close_matches(word, words, 1)
     if close:
@@ -94,11 +97,12 @@ def _stream(properties: Mapping[str, object], because: str) -> Stream:
         elif key == "x_accel_buffering":
             stream = replace(stream, x_accel_buffering=_choose(key, value, ACCEL_BUFFERINGS))
         else:
-            raise Misdeclared(f'unknown key "{key}" of a stream{nearest(key, list(_KEYS))}')
+            raise Misdeclared(f'unknown key "{key}" of a stream{nearest(key, _KEYS)}')
     return stream
 
 
-def _choose(key: str, value: object, words: tuple[str, ...]) -> str:
-    if value not in words:
-        raise Misdeclared(f'{key} "{value}" is unknown{nearest(str(value), words)}')
-    return str(value)
+def _choose(key: str, value: object, words: tuple[_Word, ...]) -> _Word:
+    for word in words:
+        if word == value:
+            return word
+    raise Misdeclared(f'{key} "{value}" is unknown{nearest(str(value), words)}')

@@ -1,0 +1,1 @@
+"""Fixes: edits over spans, applied whole or not at all."""

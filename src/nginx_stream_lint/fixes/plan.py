@@ -1,0 +1,231 @@
+"""From a rule's steps to edits of the files as they are."""
+
+from __future__ import annotations
+
+import re
+
+from nginx_stream_lint.config import Directive, File, Source
+from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.rules.facts import Facts
+from nginx_stream_lint.rules.finding import Edit, Fix
+from nginx_stream_lint.rules.judge import Judged
+from nginx_stream_lint.rules.rule import Step
+from nginx_stream_lint.rules.wording import render
+
+
+class _Manual(Exception):
+    """The step cannot be done without touching what other places rely on."""
+
+
+def plan(judged: Judged) -> Fix | None:
+    """The fix of a finding; None if its rule has none, or nobody knows that the location streams.
+
+    A fix that would touch a file which several places include becomes `manual`: its text is shown
+    and the files are left alone.
+    """
+    rule, facts = judged.rule, judged.facts
+    if rule.fix is None or judged.finding.stream.confidence == "possible":
+        return None
+    title = render(rule.fix.title, facts, lambda name: name)
+    snippet = render(rule.fix.snippet, facts, lambda name: name) if rule.fix.snippet else ""
+    edits: list[Edit] = []
+    lines: list[str] = []
+    manual = rule.fix.applicability == "manual"
+    for step in rule.fix.steps:
+        if step.when is not None and step.when.holds(facts) is not True:
+            continue
+        lines += _lines(step, facts)
+        try:
+            edits += _edits(step, facts)
+        except _Manual:
+            manual = True
+    snippet = snippet or "\n".join(dict.fromkeys(line for line in lines if line))
+    if manual or not edits:
+        return Fix(title, "manual", snippet)
+    return Fix(title, rule.fix.applicability, snippet, tuple(edits))
+
+
+def _lines(step: Step, facts: Facts) -> list[str]:
+    """What a step writes, as nginx text."""
+    name = facts.resolve(step.directive)
+    if step.action == "restore_rows":
+        return [_written(row) for row in _outer_rows(facts, name)]
+    if step.action == "remove_row":
+        return []
+    return [f"{name} {render(step.args, facts, lambda other: other)};"]
+
+
+def _edits(step: Step, facts: Facts) -> list[Edit]:
+    name = facts.resolve(step.directive)
+    value = render(step.args, facts, lambda other: other)
+    level = _target(step, facts, name)
+    if step.action == "set":
+        return [_set(name, value, level)]
+    if step.action == "set_row":
+        return _set_row(name, value, level)
+    if step.action == "remove_row":
+        return [_remove_row(row, level) for row in _rows_named(level, name, value)]
+    own = level.rows.get(name, [])
+    return [
+        _insert(_written(row), level, own[-1] if own else None) for row in _outer_rows(facts, name)
+    ]
+
+
+def _target(step: Step, facts: Facts, name: str) -> Level:
+    """The level to change: the nearest one of the step's scope where the directive may stand."""
+    served = facts.served
+    if step.scope == "origin":
+        effective = facts.effective(name)
+        if not effective.directives:
+            raise _Manual
+        depth = effective.depth
+        start = served.level
+        if table()[name].contexts == {"events"}:
+            main = served.level.nearest("main")
+            start = (main and main.first("events")) or start
+        return list(start.outward())[depth]
+    start = served.server if step.scope == "server" else served.level
+    for level in start.outward():
+        if level.kind in table()[name].contexts:
+            return level
+    raise _Manual
+
+
+def _set(name: str, value: str, level: Level) -> Edit:
+    """Give a one-value directive its value: in place where it is set at this level, else new."""
+    rows = level.rows.get(name)
+    if not rows:
+        return _insert(f"{name} {value};", level, None)
+    if len(rows) > 1:
+        raise _Manual
+    return _replace_args(rows[0], value)
+
+
+def _set_row(name: str, value: str, level: Level) -> list[Edit]:
+    """Give a list directive a row at this level without losing the rows it has or inherits."""
+    line = f"{name} {value};"
+    key = value.split(maxsplit=1)[0]
+    same = _rows_named(level, name, key)
+    if same:
+        return [_replace_args(same[-1], value)]
+    own = level.rows.get(name, [])
+    if own:
+        return [_insert(line, level, own[-1])]
+    # The first row of a level drops all outer ones: bring those along that stay true.
+    outer: list[Directive] = []
+    for other in level.outward():
+        if other.rows.get(name):
+            outer = other.rows[name]
+            break
+    kept = [row for row in outer if row.args[0].lower() != key.lower()]
+    texts = [_written(row) for row in kept] + [line]
+    return [_insert(text, level, None) for text in texts]
+
+
+def _remove_row(row: Directive, level: Level) -> Edit:
+    _check_own(row.file)
+    outer = [other for other in level.outward() if other is not level and other.rows.get(row.name)]
+    if len(level.rows[row.name]) == 1 and outer and table()[row.name].merge == "rows":
+        raise _Manual  # the last row of a level: without it the outer rows come back
+    text = row.source.text
+    start, end = row.start, row.end
+    line_start = text.rfind("\n", 0, start) + 1
+    line_end = text.find("\n", end)
+    line_end = len(text) if line_end < 0 else line_end + 1
+    if not text[line_start:start].strip() and not text[end:line_end].strip():
+        start, end = line_start, line_end
+    elif text[line_start:start].strip():
+        start -= len(text[line_start:start]) - len(text[line_start:start].rstrip(" \t"))
+    return Edit(row.source, start, end, "")
+
+
+def _rows_named(level: Level, name: str, key: str) -> list[Directive]:
+    """The rows of a list directive at a level that begin with the given argument."""
+    wanted = key.strip('"').lower()
+    return [row for row in level.rows.get(name, []) if row.args and row.args[0].lower() == wanted]
+
+
+def _outer_rows(facts: Facts, name: str) -> list[Directive]:
+    """The rows that this level drops and that somebody will miss."""
+    dropped = set(facts.dropped_rows)
+    levels = [level for level in facts.served.level.outward() if level.rows.get(name)]
+    return [row for row in levels[1].rows[name] if row.args in dropped] if dropped else []
+
+
+def _written(row: Directive) -> str:
+    """A directive exactly as it is written, with its quotes."""
+    return row.source.text[row.start : row.end]
+
+
+def _replace_args(row: Directive, value: str) -> Edit:
+    _check_own(row.file)
+    spans = row.arg_spans
+    if not spans:
+        return Edit(row.source, row.end - 1, row.end - 1, f" {value}")
+    return Edit(row.source, spans[0][0], spans[-1][1], value)
+
+
+def _check_own(file: File) -> None:
+    if file.shared:
+        raise _Manual
+
+
+def _insert(line: str, level: Level, after: Directive | None) -> Edit:
+    """A new directive in a level's block: behind `after`, the handler, or the last directive."""
+    anchor = after if after is not None and _is_inside(after, level) else _anchor(level)
+    if anchor is None:
+        opening = level.directive
+        if opening is None or opening.block is None:
+            raise _Manual
+        _check_own(opening.file)
+        return _insert_behind(opening.source, opening.start, opening.end, line, True)
+    _check_own(anchor.file)
+    return _insert_behind(anchor.source, anchor.start, anchor.end, line, False)
+
+
+def _is_inside(directive: Directive, level: Level) -> bool:
+    """Whether a directive stands in the level's own block, in the file of the block."""
+    opening = level.directive
+    if opening is None:
+        return True  # a fragment: the file is the block
+    return (
+        directive.file is opening.file
+        and directive.block is None
+        and opening.end <= directive.start < opening.block_end
+    )
+
+
+def _anchor(level: Level) -> Directive | None:
+    handler = level.own_handler
+    if handler is not None and _is_inside(handler.directive, level):
+        return handler.directive
+    inside = [row for rows in level.rows.values() for row in rows if _is_inside(row, level)]
+    return max(inside, key=lambda row: row.start, default=None)
+
+
+def _insert_behind(source: Source, start: int, end: int, line: str, opening: bool) -> Edit:
+    """Insert a line behind a directive (`opening`: the `{` of a block), in the style around it."""
+    text = source.text
+    line_start = text.rfind("\n", 0, start) + 1
+    indent = text[line_start:start]
+    stop = text.find("\n", end)
+    newline = "\n"
+    if stop < 0:
+        stop = len(text)
+    elif text[stop - 1] == "\r":
+        stop -= 1
+        newline = "\r\n"
+    rest = text[end:stop].strip()
+    if indent.strip() or (rest and not rest.startswith("#")):
+        # Something else is on the line: stay on it.
+        return Edit(source, end, end, f" {line}")
+    if opening:
+        indent += _step(text)
+    return Edit(source, stop, stop, f"{newline}{indent}{line}")
+
+
+def _step(text: str) -> str:
+    """The indentation that a file uses for one level."""
+    match = re.search(r"\{[^\n]*\n([ \t]+)\S", text)
+    return match[1] if match else "    "

@@ -1,0 +1,113 @@
+"""The main job, end to end: paths in, findings out. Prints nothing, writes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nginx_stream_lint.config import Configuration, Problem, Source, read
+from nginx_stream_lint.fixes.plan import plan
+from nginx_stream_lint.nginx.levels import build
+from nginx_stream_lint.nginx.validity import refusals
+from nginx_stream_lint.nginx.versions import OLD, Version
+from nginx_stream_lint.rules.finding import SEVERITIES, Finding
+from nginx_stream_lint.rules.judge import judge
+from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.settings import MIN_READ_TIMEOUT_S
+from nginx_stream_lint.streams.declarations import Declaration
+from nginx_stream_lint.streams.find import served
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to check for. `nginx_version` None: unknown, the old defaults hold."""
+
+    rules: tuple[Rule, ...]
+    nginx_version: Version | None = None
+    min_read_timeout_s: float = MIN_READ_TIMEOUT_S
+    streams: tuple[Declaration, ...] = ()
+    all_streams: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found. `locations` proxy, `streams` of them are thought to stream."""
+
+    inputs: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    locations: int = 0
+    streams: int = 0
+
+    def count(self, severity: str) -> int:
+        """How many findings have a severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    def reaches(self, severity: str) -> bool:
+        """Whether there is a finding at or above a severity."""
+        limit = SEVERITIES.index(next(one for one in SEVERITIES if one == severity))
+        return any(SEVERITIES.index(finding.severity) <= limit for finding in self.findings)
+
+
+def lint(
+    paths: Sequence[str], options: Options, texts: Mapping[str, Source] | None = None
+) -> Report:
+    """Check the configurations whose main files are `paths`.
+
+    `texts` are sources that stand in for files, by real path. A path that another one includes is
+    checked there, not once more on its own.
+    """
+    configurations = [read(path, texts) for path in dict.fromkeys(paths)]
+    included = {
+        os.path.realpath(file.source.name)
+        for configuration in configurations
+        for file in configuration.files
+        if file is not configuration.root
+    }
+    report = Report(inputs=list(dict.fromkeys(paths)))
+    seen: set[tuple[object, ...]] = set()
+    for configuration in configurations:
+        if os.path.realpath(configuration.path) in included and configuration.context:
+            continue
+        for finding in _check(configuration, options, report):
+            # Two main files may include the same snippet, and say the same of it.
+            key = (finding.rule, finding.place.source.name, finding.place.start, finding.message)
+            if key not in seen:
+                seen.add(key)
+                report.findings.append(finding)
+    report.problems = list(dict.fromkeys(report.problems))
+    return report
+
+
+def _check(configuration: Configuration, options: Options, report: Report) -> list[Finding]:
+    report.problems += configuration.problems
+    root = build(configuration)
+    report.problems += refusals(root)
+    found, mistakes = served(
+        configuration, root, options.nginx_version or OLD, options.streams, options.all_streams
+    )
+    report.problems += mistakes
+    report.locations += len(found)
+    report.streams += sum(
+        any(stream.confidence != "possible" for stream in one.streams) for one in found
+    )
+    judged = judge(found, options.rules, options.nginx_version, options.min_read_timeout_s)
+    return [replace(one.finding, fix=plan(one)) for one in judged]
+
+
+def expand(paths: Sequence[str]) -> list[str]:
+    """Paths with folders replaced by the nginx files in them: nginx.conf, else every *.conf."""
+    found: list[str] = []
+    for path in paths:
+        if not os.path.isdir(path):
+            found.append(path)
+            continue
+        inside = sorted(
+            str(file)
+            for file in Path(path).rglob("*.conf")
+            if file.is_file() and not any(part.startswith(".") for part in file.parts[1:])
+        )
+        found += inside or [path]
+    return found

@@ -1,0 +1,1 @@
+"""Formats: one module each with one pure function, a report in, text out."""

@@ -1,0 +1,95 @@
+"""The report for programs: one JSON document, its keys as docs/architecture.md lists them."""
+
+from __future__ import annotations
+
+import json as encoder
+from typing import Any
+
+from nginx_stream_lint import __version__
+from nginx_stream_lint.lint import Report
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.finding import Finding, Fix
+
+
+def json(report: Report, nginx_version: Version | None, seconds: float) -> str:
+    """The report as JSON; `seconds` is how long the check took."""
+    document = {
+        "tool": {"name": "nginx-stream-lint", "version": __version__},
+        "nginx_version": None if nginx_version is None else ".".join(map(str, nginx_version)),
+        "inputs": report.inputs,
+        "findings": [_finding(finding) for finding in report.findings],
+        "errors": [
+            {
+                "file": problem.file,
+                "line": problem.line,
+                "column": problem.column,
+                "message": problem.message,
+                "advice": problem.advice,
+            }
+            for problem in report.problems
+        ],
+        "summary": {
+            "error": report.count("error"),
+            "warning": report.count("warning"),
+            "note": report.count("note"),
+            "locations": report.locations,
+            "streams": report.streams,
+            "seconds": round(seconds, 3),
+        },
+    }
+    return encoder.dumps(document, indent=2) + "\n"
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    place = finding.place
+    end_line, end_column = place.source.position(place.end)
+    location = finding.location
+    stream = finding.stream
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "message": finding.message,
+        "file": place.source.name,
+        "line": place.line,
+        "column": place.column,
+        "end_line": end_line,
+        "end_column": end_column,
+        "location": {
+            "label": location.label,
+            "file": location.place.source.name,
+            "line": location.place.line,
+            "servers": list(location.servers),
+        },
+        "stream": {
+            "kind": stream.kind,
+            "confidence": stream.confidence,
+            "because": stream.because,
+        },
+        "related": [
+            {
+                "file": related.place.source.name,
+                "line": related.place.line,
+                "column": related.place.column,
+                "message": related.message,
+            }
+            for related in finding.related
+        ],
+        "fix": None if finding.fix is None else _fix(finding.fix),
+    }
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    return {
+        "title": fix.title,
+        "applicability": fix.applicability,
+        "snippet": fix.snippet,
+        "edits": [
+            {
+                "file": edit.source.name,
+                "start": edit.start,
+                "end": edit.end,
+                "text": edit.text,
+            }
+            for edit in fix.edits
+        ],
+    }

@@ -1,0 +1,161 @@
+"""The language of conditions: `all`, `any`, `not` over subjects, and a handful of operators.
+
+    all:
+      - <family>_buffering: {is: "on"}
+      - not: {stalled_clients: {is_set: true}}
+
+A subject is a directive (its effective value; `<family>` stands for the handler's) or a fact. What
+is unknown, such as a value with an nginx variable, makes a condition neither true nor false.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nginx_stream_lint.nginx.values import seconds, size
+
+Truth = bool | None
+
+
+class Unknown:
+    """The value of a subject that nobody can know from the configuration."""
+
+
+UNKNOWN = Unknown()
+
+
+class Subjects(Protocol):
+    """Where conditions get the values of their subjects."""
+
+    def value(self, subject: str) -> Any:
+        """The value of a subject: text, number, boolean, list of text, None, or UNKNOWN."""
+
+
+class Condition(Protocol):
+    """Something that holds, does not hold, or is unknown."""
+
+    def holds(self, subjects: Subjects) -> Truth: ...
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    parts: tuple[Condition, ...]
+
+    def holds(self, subjects: Subjects) -> Truth:
+        truth: Truth = True
+        for part in self.parts:
+            one = part.holds(subjects)
+            if one is False:
+                return False
+            if one is None:
+                truth = None
+        return truth
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    parts: tuple[Condition, ...]
+
+    def holds(self, subjects: Subjects) -> Truth:
+        truth: Truth = False
+        for part in self.parts:
+            one = part.holds(subjects)
+            if one is True:
+                return True
+            if one is None:
+                truth = None
+        return truth
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    part: Condition
+
+    def holds(self, subjects: Subjects) -> Truth:
+        one = self.part.holds(subjects)
+        return None if one is None else not one
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One subject compared with one operand."""
+
+    subject: str
+    operator: str
+    operand: Any
+
+    def holds(self, subjects: Subjects) -> Truth:
+        value = subjects.value(self.subject)
+        if value is UNKNOWN:
+            return None
+        operand = self.operand
+        if self.operator in ("less_than", "greater_than") and isinstance(operand, str):
+            number = _number(operand)
+            operand = subjects.value(operand) if number is None else number
+        return OPERATORS[self.operator](value, operand)
+
+
+def _is(value: Any, operand: Any) -> Truth:
+    return bool(_plain(value) == operand)
+
+
+def _is_not(value: Any, operand: Any) -> Truth:
+    return not _is(value, operand)
+
+
+def _is_set(value: Any, operand: Any) -> Truth:
+    return (value not in (None, False, "", (), [])) is operand
+
+
+def _contains_any(value: Any, operand: Any) -> Truth:
+    have = {str(item).lower() for item in _items(value)}
+    return any(str(item).lower() in have for item in operand)
+
+
+def _less_than(value: Any, operand: Any) -> Truth:
+    return _compare(value, operand, lambda a, b: a < b)
+
+
+def _greater_than(value: Any, operand: Any) -> Truth:
+    return _compare(value, operand, lambda a, b: a > b)
+
+
+def _matches(value: Any, operand: Any) -> Truth:
+    return any(re.search(operand, str(item)) is not None for item in _items(value))
+
+
+def _compare(value: Any, operand: Any, order: Callable[[float, float], bool]) -> Truth:
+    number = _number(value) if isinstance(value, str) else value
+    if number is None or operand is None or isinstance(number, (list, tuple, bool)):
+        return False
+    return order(number, operand)
+
+
+def _number(text: str) -> float | None:
+    """Text as a number: bare, a time in seconds, or a size in bytes."""
+    as_size = size(text)
+    return float(as_size) if as_size is not None else seconds(text)
+
+
+def _items(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+OPERATORS: dict[str, Callable[[Any, Any], Truth]] = {
+    "is": _is,
+    "is_not": _is_not,
+    "is_set": _is_set,
+    "contains_any": _contains_any,
+    "less_than": _less_than,
+    "greater_than": _greater_than,
+    "matches": _matches,
+}

@@ -1,0 +1,86 @@
+"""What a rule says about a place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nginx_stream_lint.config import Source
+from nginx_stream_lint.streams.stream import Stream
+
+Severity = Literal["error", "warning", "note"]
+# From the worst down.
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+Applicability = Literal["safe", "unsafe", "manual"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A stretch of a file; offsets in characters, `end` behind the last one."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def line(self) -> int:
+        return self.source.position(self.start)[0]
+
+    @property
+    def column(self) -> int:
+        return self.source.position(self.start)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Another place that belongs to a finding, and what it has to do with it."""
+
+    place: Place
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace `[start, end)` of a file by `text`; an insertion where the two are equal."""
+
+    source: Source
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """Edits that belong together, all or none. `manual` ones have no edits, only a `snippet`."""
+
+    title: str
+    applicability: Applicability
+    snippet: str
+    edits: tuple[Edit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LocationInfo:
+    """The location a finding is about: how it is written, where, and in which servers.
+
+    `place` is its head; its block ends before the offset `block_end` of the same file.
+    """
+
+    label: str
+    place: Place
+    block_end: int
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule says, about which place and stream, and what to do."""
+
+    rule: str
+    severity: Severity
+    message: str
+    place: Place
+    location: LocationInfo
+    stream: Stream
+    related: tuple[Related, ...] = ()
+    fix: Fix | None = None

@@ -1,0 +1,233 @@
+"""Rules over facts: the findings of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from nginx_stream_lint.config import Directive
+from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.versions import NEW, Version
+from nginx_stream_lint.rules.facts import Facts
+from nginx_stream_lint.rules.finding import (
+    SEVERITIES,
+    Finding,
+    LocationInfo,
+    Place,
+    Related,
+    Severity,
+)
+from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.rules.wording import render
+from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.stream import CONFIDENCES, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A finding with what it was made from, for those who mend it."""
+
+    finding: Finding
+    rule: Rule
+    facts: Facts
+
+
+def judge(
+    found: Iterable[Served],
+    rules: Sequence[Rule],
+    version: Version | None,
+    min_read_timeout_s: float,
+) -> list[Judged]:
+    """What the rules say about every stream, worst first where one place has several.
+
+    One cause gives one finding: a rule that `replaces` another silences it in its location,
+    nameless blocks do not repeat their location's findings, and what several servers share is said
+    once.
+    """
+    judged: list[Judged] = []
+    by_level: dict[Level, set[str]] = {}
+    for served in found:
+        here = _judge_one(served, rules, version, min_read_timeout_s)
+        by_level[served.level] = {one.rule.name for one in here}
+        if served.level.own_handler is None and served.level.parent is not None:
+            repeated = by_level.get(served.level.parent, set())
+            here = [one for one in here if one.rule.name not in repeated]
+        judged += here
+    return _merged(_grouped(judged))
+
+
+def _judge_one(
+    served: Served, rules: Sequence[Rule], version: Version | None, min_read_timeout_s: float
+) -> list[Judged]:
+    facts_of: dict[Stream, Facts] = {}
+    here: list[Judged] = []
+    for rule in rules:
+        if served.level.kind not in rule.levels:
+            continue
+        streams = [stream for stream in served.streams if stream.kind in rule.kinds]
+        if not streams:
+            continue
+        stream = max(streams, key=lambda one: CONFIDENCES.index(one.confidence))
+        facts = facts_of.get(stream)
+        if facts is None:
+            facts = facts_of[stream] = Facts(served, stream, version, min_read_timeout_s)
+        severity = _severity(rule, facts)
+        if severity is not None:
+            here.append(Judged(_finding(rule, facts, severity), rule, facts))
+    replaced = {
+        (name, severity)
+        for one in here
+        for name in one.rule.replaces
+        for severity in SEVERITIES[SEVERITIES.index(one.finding.severity) :]
+    }
+    return [one for one in here if (one.rule.name, one.finding.severity) not in replaced]
+
+
+def _severity(rule: Rule, facts: Facts) -> Severity | None:
+    if rule.when is not None and rule.when.holds(facts) is not True:
+        return None
+    for severity, condition in rule.severity:
+        if condition is None or condition.holds(facts) is True:
+            if facts.stream.confidence != "possible":
+                return severity
+            # Nobody knows that it streams: say what would be an error if it did, and no more.
+            return "warning" if severity == "error" else None
+    return None
+
+
+def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
+    served = facts.served
+    location = _location(served.level)
+    place = location.place
+    related: list[Related] = []
+    for name, always in ((rule.at, False), (rule.blames, True)):
+        resolved = facts.resolve(name) if name is not None else None
+        if resolved is None or resolved not in table():
+            continue
+        effective = facts.effective(resolved)
+        if not effective.directives:
+            continue
+        setting = _place(effective.directives[0])
+        if always or effective.origin == "explicit":
+            related.append(Related(place, f"{location.label} handles the stream"))
+            place = setting
+        else:
+            related.append(Related(setting, f"{resolved} comes from here"))
+    servers = tuple(arg for row in served.server.rows.get("server_name", []) for arg in row.args)
+    message = render(rule.message, facts, lambda name: _origin(facts, name))
+    if not facts.version_is_known and _rests_on_old_default(rule, facts, severity):
+        message += " (with the defaults of nginx before 1.29.7; say yours with --nginx-version)"
+    return Finding(
+        rule=rule.name,
+        severity=severity,
+        message=message,
+        place=place,
+        location=replace(location, servers=servers),
+        stream=facts.stream,
+        related=tuple(related),
+    )
+
+
+def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity) -> bool:
+    newer = Facts(facts.served, facts.stream, NEW, facts.minimum_s)
+    return _severity(rule, newer) != severity
+
+
+def _location(level: Level) -> LocationInfo:
+    directive = level.directive
+    if directive is None:
+        # A fragment's own level is not there to see; its handler is.
+        assert level.own_handler is not None
+        directive = level.own_handler.directive
+    block_end = directive.end if directive.block is None else directive.block_end + 1
+    return LocationInfo(level.label, _place(directive), block_end, ())
+
+
+def _place(directive: Directive) -> Place:
+    spans = directive.arg_spans
+    end = spans[-1][1] if spans else directive.start + len(directive.name)
+    return Place(directive.source, directive.start, end)
+
+
+def _origin(facts: Facts, name: str) -> str:
+    """Where a value comes from, in words."""
+    effective = facts.effective(name)
+    if not effective.directives:
+        return "by default"
+    directive = effective.directives[0]
+    if effective.origin == "explicit":
+        return "set here"
+    return f"set in {directive.source.name}:{directive.line}"
+
+
+def _grouped(judged: list[Judged]) -> list[Judged]:
+    """Locations of which nobody says that they stream, one finding for each cause."""
+    groups: dict[tuple[object, ...], list[Judged]] = {}
+    result: list[Judged] = []
+    for one in judged:
+        if one.finding.stream.confidence != "possible":
+            result.append(one)
+            continue
+        name = one.rule.at or one.rule.blames
+        resolved = one.facts.resolve(name) if name is not None else None
+        known = resolved is not None and resolved in table()
+        cause = one.facts.effective(resolved).directives if resolved and known else ()
+        key = (one.rule.name, one.facts.value("family"), cause)
+        groups.setdefault(key, []).append(one)
+    for group in groups.values():
+        first = group[0]
+        places = {(one.finding.location.place): one for one in group}
+        others = [one for one in places.values() if one is not first]
+        message = first.finding.message
+        if others:
+            message += f"; the same holds for {len(others)} more location"
+            message += "s" if len(others) > 1 else ""
+        message += (
+            ". Nobody says whether this streams: --stream PATH declares one,"
+            " --all-streams checks all"
+        )
+        related = [
+            Related(one.finding.location.place, f"{one.finding.location.label}: the same")
+            for one in others
+        ]
+        finding = replace(
+            first.finding, message=message, related=(*first.finding.related, *related)
+        )
+        result.append(Judged(finding, first.rule, first.facts))
+    return result
+
+
+def _merged(judged: list[Judged]) -> list[Judged]:
+    """What is said of one place several times, said once: the worst, for all the servers."""
+    kept: dict[tuple[str, int, int], Judged] = {}
+    for one in judged:
+        finding = one.finding
+        key = (finding.rule, id(finding.place.source), finding.place.start)
+        other = kept.get(key)
+        if other is None:
+            kept[key] = one
+            continue
+        worse, milder = sorted(
+            (other, one), key=lambda item: SEVERITIES.index(item.finding.severity)
+        )
+        servers = dict.fromkeys((*other.finding.location.servers, *finding.location.servers))
+        related = dict.fromkeys((*worse.finding.related, *milder.finding.related))
+        kept[key] = Judged(
+            replace(
+                worse.finding,
+                location=replace(worse.finding.location, servers=tuple(servers)),
+                related=tuple(related),
+            ),
+            worse.rule,
+            worse.facts,
+        )
+    return sorted(
+        kept.values(),
+        key=lambda one: (
+            one.finding.place.source.name,
+            one.finding.place.start,
+            SEVERITIES.index(one.finding.severity),
+            one.finding.rule,
+        ),
+    )

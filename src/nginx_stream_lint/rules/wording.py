@@ -1,0 +1,104 @@
+"""Words for people: the Jinja environment of rule texts, and its filters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import StrictUndefined, Template, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from nginx_stream_lint.rules.facts import FACTS, Facts
+
+CLIENTS = {"h1": "plain HTTP/1.1", "h1-tls": "HTTP/1.1-over-TLS", "h2": "HTTP/2"}
+HOLDS = {
+    "upstream-buffer": "the {family} buffer",
+    "gzip": "gzip",
+    "brotli": "brotli",
+    "body-filter": "the Lua or njs body filter",
+    "tls-buffer": "the TLS write buffer (ssl_buffer_size)",
+}
+CHANGES = {
+    "close": "the app ends its answer by closing instead of chunking",
+    "gzip": "a client accepts compression",
+    "h1-tls": "TLS is added for HTTP/1.1 clients",
+}
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    words = list(words)
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def of_clients(clients: Sequence[str]) -> str:
+    """`plain HTTP/1.1 and HTTP/2 clients`."""
+    if set(clients) == set(CLIENTS):
+        return "every client"
+    return f"{listed([CLIENTS[client] for client in clients])} clients"
+
+
+def of_changes(names: Sequence[str]) -> str:
+    """What would have to happen: `the app ends its answer by closing … or …`."""
+    return listed([CHANGES[name] for name in names], "or")
+
+
+def duration(number: float | None) -> str:
+    """Seconds as a person writes them: `0.6 s`, `90 s`, `5 min`, `2 h`."""
+    if number is None:
+        return "the end of the answer"
+    for unit, name in ((3600, "h"), (60, "min")):
+        if number >= 2 * unit and number % unit == 0:
+            return f"{number / unit:g} {name}"
+    return f"{number:g} s"
+
+
+def amount(number: int | None) -> str:
+    """Bytes as a person writes them: `4 KB`, `900 bytes`."""
+    if number is None:
+        return "the whole answer"
+    if number >= 1024 and number % 1024 == 0:
+        return f"{number // 1024} KB"
+    return f"{number} bytes"
+
+
+@cache
+def environment() -> ImmutableSandboxedEnvironment:
+    """Where rule texts are rendered: nothing outside to reach, undefined names are errors."""
+    env = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)
+    env.filters["clients"] = of_clients
+    env.filters["changes"] = of_changes
+    env.filters["listed"] = listed
+    env.filters["duration"] = duration
+    env.filters["amount"] = amount
+    return env
+
+
+@cache
+def _template(text: str) -> tuple[Template, frozenset[str]]:
+    env = environment()
+    names = meta.find_undeclared_variables(env.parse(text))
+    return env.from_string(text), frozenset(names)
+
+
+def render(text: str, facts: Facts, origin: Callable[[str], str]) -> str:
+    """A rule's template with the facts it names.
+
+    Besides facts a template may call `value("directive")` (what is in force) and
+    `origin("directive")` (where that comes from), and use `hold_words`.
+
+    Raises jinja2.UndefinedError for a name that is no fact.
+    """
+    if "{" not in text:
+        return " ".join(text.split())
+    template, names = _template(text)
+    values: dict[str, Any] = {name: facts.value(name) for name in names if name in FACTS}
+    values["value"] = lambda name: facts.effective(name).text
+    values["origin"] = origin
+    if "hold_words" in names:
+        holds = [HOLDS[hold].format(family=facts.value("family")) for hold in facts.value("holds")]
+        values["hold_words"] = listed(holds)
+    return " ".join(template.render(values).split())

@@ -1,0 +1,145 @@
+"""The places that hand requests on, and what streams through each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nginx_stream_lint.config import Configuration, Problem
+from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.nginx.levels import Handler, Level
+from nginx_stream_lint.nginx.listeners import CLIENTS, Client, clients
+from nginx_stream_lint.nginx.routing import find as route
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, from_comment
+from nginx_stream_lint.streams.evidence import streams_of
+from nginx_stream_lint.streams.stream import Stream
+
+_NAMELESS = ("if-in-location", "limit_except")
+
+NOBODY_SAYS = Stream("chunked", "possible", "it proxies; nothing says whether it streams")
+EVERYTHING = Stream("sse", "declared", "--all-streams says so")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Served:
+    """A level that finally handles requests, with its `clients` and `streams`, strongest first."""
+
+    level: Level
+    handler: Handler
+    server: Level
+    clients: tuple[Client, ...]
+    streams: tuple[Stream, ...]
+
+
+def served(
+    configuration: Configuration,
+    root: Level,
+    version: Version,
+    declarations: Sequence[Declaration] = (),
+    all_streams: bool = False,
+) -> tuple[list[Served], list[Problem]]:
+    """Everything that hands requests on, in the order of the file, and comments gone wrong."""
+    commented, problems = _commented(configuration, root)
+    found: list[Served] = []
+    http = root.first("http")
+    if http is not None:
+        reach = clients(http, version)
+        for server, its_clients in reach.items():
+            if server.rows.get("return"):
+                continue  # every request is answered before a location is looked for
+            declared = _declared(server, declarations)
+            for level in server.walk():
+                handler = level.handler
+                if handler is None or not _handles(level):
+                    continue
+                streams = [*declared.get(level, ()), *commented.get(level, ())]
+                if not streams and level.kind in _NAMELESS and level.parent is not None:
+                    streams = [*declared.get(level.parent, ()), *commented.get(level.parent, ())]
+                if not streams and all_streams:
+                    streams = [EVERYTHING]
+                if not streams:
+                    named = level.nearest("location") or level
+                    streams = streams_of(named, handler) or [NOBODY_SAYS]
+                found.append(Served(level, handler, server, its_clients, tuple(streams)))
+    stream = root.first("stream")
+    if stream is not None:
+        for server in stream.children:
+            if server.own_handler is not None:
+                streams = commented.get(server) or [EVERYTHING if all_streams else NOBODY_SAYS]
+                found.append(Served(server, server.own_handler, server, CLIENTS, tuple(streams)))
+    return found, problems
+
+
+def _handles(level: Level) -> bool:
+    """Whether requests end at this level, and differently from the level around it."""
+    if level.rows.get("return"):
+        return False
+    if level.kind == "location":
+        return True
+    # A nameless block that sets nothing of interest is its location over again.
+    return level.own_handler is not None or any(
+        name in table() and table()[name].merge not in ("own", "handler") for name in level.rows
+    )
+
+
+def _declared(server: Level, declarations: Sequence[Declaration]) -> dict[Level, list[Stream]]:
+    found: dict[Level, list[Stream]] = {}
+    for declaration in declarations:
+        location = route(server, declaration.path.split("?")[0].split("#")[0])
+        if location is not None:
+            found.setdefault(location, []).append(declaration.stream)
+    return found
+
+
+def _commented(
+    configuration: Configuration, root: Level
+) -> tuple[dict[Level, list[Stream]], list[Problem]]:
+    """What comments declare, by level; outside a location it is for everything inside."""
+    found: dict[Level, list[Stream]] = {}
+    problems: list[Problem] = []
+    for file in configuration.files:
+        if "nginx-stream-lint:" not in file.source.text:
+            continue
+        for start, end in file.tokens.comments:
+            try:
+                stream = from_comment(file.source.text[start:end])
+            except Misdeclared as mistake:
+                problems.append(
+                    file.source.problem(start, str(mistake), "see the README for the words")
+                )
+                continue
+            if stream is None:
+                continue
+            for level in _levels_at(root, file.source.name, start):
+                for inner in _proxying(level):
+                    found.setdefault(inner, []).append(stream)
+    return found, problems
+
+
+def _proxying(level: Level) -> Iterator[Level]:
+    """The level itself if it proxies, else all inside it that do."""
+    if level.handler is not None:
+        yield level
+    else:
+        for inner in level.walk():
+            if inner.own_handler is not None:
+                yield inner
+
+
+def _levels_at(root: Level, name: str, offset: int) -> Iterator[Level]:
+    """The innermost levels around an offset of a file (several where it is included often)."""
+    for level in root.walk():
+        directive = level.directive
+        if directive is None or directive.source.name != name:
+            here = any(row.source.name == name for rows in level.rows.values() for row in rows)
+            inside = here
+        else:
+            inside = directive.start <= offset <= directive.block_end
+        if inside and not any(
+            child.directive is not None
+            and child.directive.source.name == name
+            and child.directive.start <= offset <= child.directive.block_end
+            for child in level.children
+        ):
+            yield level
