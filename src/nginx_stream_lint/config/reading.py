@@ -203,12 +203,27 @@ def _mark_shared(files: list[File]) -> None:
 
 
 def _level(root: File) -> Context:
-    """The level that a file stands for, told by the directives that stand outermost in it."""
-    names = {directive.name for directive in root.directives} - {"include"}
+    """The level that a file stands for: the outermost one at which most of it could stand."""
+    names = {directive.name for directive in root.directives}
     if names & {"http", "events", "stream"}:
         return ()
-    misfits = {level: sum(not fits(name, level) for name in names) for level in _LEVELS}
-    return min(_LEVELS, key=lambda level: misfits[level])
+    return min(_LEVELS, key=lambda level: _misfits(root.directives, level))
+
+
+def _misfits(block: list[Directive], context: Context) -> int:
+    """How many directives nginx would not have in this context, those in inner blocks included."""
+    count = 0
+    work = [(block, context)]
+    while work:
+        block, context = work.pop()
+        if not has_commands(context):
+            continue
+        for directive in block:
+            if not fits(directive.name, context):
+                count += 1
+            elif directive.block is not None:
+                work.append((directive.block, enter(directive, context)))
+    return count
 
 
 def _printable(text: str) -> str:

@@ -106,7 +106,7 @@ class Path:
                 found.append("brotli")
             elif self.gzip:
                 found.append("gzip")
-        if self.body_filter:
+        if self.body_filter and self.postpone_output:
             found.append("body-filter")
         if scenario.client == "h1-tls":
             found.append("tls-buffer")
@@ -178,7 +178,7 @@ def _piecewise(level: Level, family: str, version: Version) -> frozenset[Framing
     if family == "proxy":
         http_version = level.effective("proxy_http_version", version).text
         if http_version == "2":
-            return every - {"length"}
+            return every
         return frozenset({"chunked"} if http_version == "1.1" else ())
     if family == "fastcgi":
         keep = level.effective("fastcgi_keep_conn", version).text.lower() == "on"
