@@ -2,26 +2,33 @@
 # Both set up .venv by themselves; they need Python >= 3.10, make and PyPI.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check format clean
+.PHONY: demo test format clean
 
-demo: .venv/.installed
+# Exit status 1 says that there are findings: here there should be.
+demo: .venv/.demo
 	@$(BIN)/nginx-stream-lint fixtures/demo/nginx.conf || test $$? -eq 1
 
-test: .venv/.installed
+test: .venv/.test
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-format: .venv/.installed
+format: .venv/.test
 	$(BIN)/ruff check --fix src tests
 	$(BIN)/ruff format src tests
 
-.venv/.installed: pyproject.toml
+.venv/.demo: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[probe]' --group dev
+	$(PIP) --editable .
+	touch $@
+
+# The pip of an old Python knows no dependency groups.
+.venv/.test: .venv/.demo
+	$(PIP) --upgrade 'pip>=25.1'
+	$(PIP) --editable '.[probe]' --group dev
 	touch $@
 
 clean:

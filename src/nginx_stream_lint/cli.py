@@ -15,7 +15,7 @@ from nginx_stream_lint.config import Source
 from nginx_stream_lint.lint import Options, Report, expand, lint
 from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.rules.rule import Rule, RuleMistake, builtin_folder, load_folder
+from nginx_stream_lint.rules.rule import Rule, RuleMistake, builtin_folder, load_rules
 from nginx_stream_lint.settings import Settings, SettingsMistake, find_file, load, timeout_s
 from nginx_stream_lint.streams.declarations import (
     Declaration,
@@ -177,9 +177,7 @@ def _settings(first: str, config_file: Path | None) -> Settings:
 
 
 def _rules(folder: Path | None, select: str | None, ignore: str | None) -> tuple[Rule, ...]:
-    rules = load_folder(builtin_folder())
-    if folder is not None:
-        rules += load_folder(folder)
+    rules = load_rules(builtin_folder(), *([] if folder is None else [folder]))
     names = sorted(rule.name for rule in rules)
 
     def chosen(text: str, option: str) -> set[str]:

@@ -64,7 +64,9 @@ class Generator:
         if self.chance(weight):
             rows.append(f"gzip {pick(('on', 'off'))};")
         if self.chance(weight):
-            types = pick(("text/event-stream", "application/json", "text/css text/event-stream", "*"))
+            types = pick(
+                ("text/event-stream", "application/json", "text/css text/event-stream", "*")
+            )
             rows.append(f"gzip_types {types};")
         if not in_location and self.chance(weight * 0.7):
             rows.append(f"ssl_buffer_size {pick(('4k', '16k'))};")

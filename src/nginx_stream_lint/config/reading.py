@@ -27,6 +27,9 @@ _MAX_INCLUDE_DEPTH = 64
 # Every module of nginx, its own or not, names its directives so.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+# Blocks of rows, where nginx takes any first word but no further block.
+_DATA_BLOCKS = frozenset({"charset_map", "geo", "map", "split_clients", "types"})
+
 # A file given by name may be any of these; the first that fits is what it is taken for.
 _LEVELS: tuple[Context, ...] = (
     (),
@@ -112,8 +115,12 @@ class _Reader:
         while work:
             block, context = work.pop()
             commands = has_commands(context)
+            data = context[-1:] and context[-1] in _DATA_BLOCKS and context[0] in ("http", "stream")
             for directive in block:
                 if commands and not self._accepts(directive, context):
+                    continue
+                if data and directive.block is not None:
+                    self._no_block(directive)
                     continue
                 if directive.name == "include" and len(directive.args) == 1:
                     self._include(directive, context, trail)
@@ -133,6 +140,12 @@ class _Reader:
             return True
         self._problem(directive, reason, advice)
         return False
+
+    def _no_block(self, directive: Directive) -> None:
+        brace = directive.file.tokens.spans[directive.head_end][0]
+        self.configuration.problems.append(
+            directive.source.problem(brace, 'unexpected "{"', "no block can stand here")
+        )
 
     def _include(self, directive: Directive, context: Context, trail: tuple[File, ...]) -> None:
         first_time = not directive.included

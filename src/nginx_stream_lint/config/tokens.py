@@ -164,6 +164,8 @@ def tokenize(source: Source, max_depth: int) -> Tokens:  # noqa: PLR0915 - one s
             add_quote(quote)
         words = 0
         start = end + 1
+    if words or depth:
+        _refuse_split_word(source, tokens)
     if words:
         raise Unreadable(
             source.problem(
@@ -191,6 +193,28 @@ def _unexpected(source: Source, at: int, what: str, advice: str) -> Unreadable:
     return Unreadable(source.problem(at, f'unexpected "{what}"', advice))
 
 
+def _refuse_split_word(source: Source, tokens: Tokens) -> None:
+    """Say where a `{` inside a word, as in `location ~ ^/a{2}$ {`, opened a block by mistake."""
+    for index in range(1, len(tokens.values) - 1):
+        start, end = tokens.spans[index]
+        is_split = (
+            tokens.values[index] == "{"
+            and tokens.quotes[index] == ";"
+            and tokens.quotes[index - 1] == tokens.quotes[index + 1] == ""
+            and tokens.spans[index - 1][1] == start
+            and tokens.spans[index + 1][0] == end
+            and "}" in tokens.values[index + 1]
+        )
+        if is_split:
+            raise Unreadable(
+                source.problem(
+                    end,
+                    f'unknown directive "{tokens.values[index + 1]}"',
+                    "a regular expression with { or } must be quoted",
+                )
+            )
+
+
 def _refuse_long(source: Source, start: int, end: int, quote: str) -> None:
     """Refuse what does not fit nginx's buffer.
 
@@ -200,12 +224,13 @@ def _refuse_long(source: Source, start: int, end: int, quote: str) -> None:
     text = source.text
     size = len(text[start:end].encode(ENCODING, ERRORS))
     if quote == "#":
-        fits = size < _BUFFER
+        fits = size < _BUFFER or (size == _BUFFER and end == len(text))
     else:
         size += 1 if quote else 0  # the closing quote
         after = text[end + (1 if quote else 0) :][:1]
-        # A ; or { ends the statement at once; white space is read into the same buffer.
-        fits = size < _BUFFER if after in ";{" else size < _BUFFER - 1
+        # A ; or { ends the statement at once, and ) behind a quote starts the next word; white
+        # space is read into the same buffer.
+        fits = size < _BUFFER if after in (";{)" if quote else ";{") else size < _BUFFER - 1
     if not fits:
         name = "comment" if quote == "#" else "parameter"
         raise Unreadable(

@@ -8,10 +8,12 @@ from nginx_stream_lint.config import Directive, File, Source
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.rules.facts import Facts
-from nginx_stream_lint.rules.finding import Edit, Fix
+from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
 from nginx_stream_lint.rules.judge import Judged
 from nginx_stream_lint.rules.rule import Step
 from nginx_stream_lint.rules.wording import render
+
+_SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
 
 
 class _Manual(Exception):
@@ -29,21 +31,41 @@ def plan(judged: Judged) -> Fix | None:
         return None
     title = render(rule.fix.title, facts, lambda name: name)
     snippet = render(rule.fix.snippet, facts, lambda name: name) if rule.fix.snippet else ""
-    edits: list[Edit] = []
+    steps = [step for step in rule.fix.steps if _applies(step, facts)]
+    replaced = {
+        (facts.resolve(step.directive), _key(step, facts))
+        for step in steps
+        if step.action == "set_row"
+    }
+    edits: dict[Edit, None] = {}
     lines: list[str] = []
-    manual = rule.fix.applicability == "manual"
-    for step in rule.fix.steps:
-        if step.when is not None and step.when.holds(facts) is not True:
-            continue
+    applicabilities = [rule.fix.applicability]
+    for step in steps:
         lines += _lines(step, facts)
+        applicabilities.append(step.applicability)
         try:
-            edits += _edits(step, facts)
+            edits |= dict.fromkeys(_edits(step, facts, replaced))
         except _Manual:
-            manual = True
+            if step.action != "remove_row":
+                applicabilities.append("manual")
     snippet = snippet or "\n".join(dict.fromkeys(line for line in lines if line))
-    if manual or not edits:
+    applicability = max(applicabilities, key=_SAFETY.index)
+    if applicability == "manual" or not edits:
         return Fix(title, "manual", snippet)
-    return Fix(title, rule.fix.applicability, snippet, tuple(edits))
+    return Fix(title, applicability, snippet, tuple(edits))
+
+
+def _applies(step: Step, facts: Facts) -> bool:
+    """Whether a step is to be done here: its family has the directive, its condition holds."""
+    if facts.resolve(step.directive) not in table():
+        return False
+    return step.when is None or step.when.holds(facts) is True
+
+
+def _key(step: Step, facts: Facts) -> str:
+    """The argument that tells which row of a list a step is about."""
+    words = render(step.args, facts, lambda other: other).split(maxsplit=1)
+    return words[0].strip('"').lower() if words else ""
 
 
 def _lines(step: Step, facts: Facts) -> list[str]:
@@ -52,23 +74,26 @@ def _lines(step: Step, facts: Facts) -> list[str]:
     if step.action == "restore_rows":
         return [_written(row) for row in _outer_rows(facts, name)]
     if step.action == "remove_row":
-        return []
+        return [f"# remove: {name} {render(step.args, facts, lambda other: other)}"]
     return [f"{name} {render(step.args, facts, lambda other: other)};"]
 
 
-def _edits(step: Step, facts: Facts) -> list[Edit]:
+def _edits(step: Step, facts: Facts, replaced: set[tuple[str, str]]) -> list[Edit]:
+    """The edits of a step; `replaced` are the rows (directive, first argument) the fix sets."""
     name = facts.resolve(step.directive)
     value = render(step.args, facts, lambda other: other)
     level = _target(step, facts, name)
     if step.action == "set":
         return [_set(name, value, level)]
     if step.action == "set_row":
-        return _set_row(name, value, level)
+        return _set_row(name, value, level, replaced)
     if step.action == "remove_row":
-        return [_remove_row(row, level) for row in _rows_named(level, name, value)]
+        return [_remove_row(row, level) for row in _rows_named(level, name, _key(step, facts))]
     own = level.rows.get(name, [])
     return [
-        _insert(_written(row), level, own[-1] if own else None) for row in _outer_rows(facts, name)
+        _insert(_written(row), level, own[-1] if own else None)
+        for row in _outer_rows(facts, name)
+        if (name, row.args[0].lower()) not in replaced
     ]
 
 
@@ -79,12 +104,11 @@ def _target(step: Step, facts: Facts, name: str) -> Level:
         effective = facts.effective(name)
         if not effective.directives:
             raise _Manual
-        depth = effective.depth
-        start = served.level
-        if table()[name].contexts == {"events"}:
-            main = served.level.nearest("main")
-            start = (main and main.first("events")) or start
-        return list(start.outward())[depth]
+        return list(facts.holder(name).outward())[effective.depth]
+    if step.scope == "auth_request":
+        if facts.auth_target is None:
+            raise _Manual
+        return facts.auth_target
     start = served.server if step.scope == "server" else served.level
     for level in start.outward():
         if level.kind in table()[name].contexts:
@@ -102,13 +126,14 @@ def _set(name: str, value: str, level: Level) -> Edit:
     return _replace_args(rows[0], value)
 
 
-def _set_row(name: str, value: str, level: Level) -> list[Edit]:
+def _set_row(name: str, value: str, level: Level, replaced: set[tuple[str, str]]) -> list[Edit]:
     """Give a list directive a row at this level without losing the rows it has or inherits."""
     line = f"{name} {value};"
-    key = value.split(maxsplit=1)[0]
-    same = _rows_named(level, name, key)
+    same = _rows_named(level, name, value.split(maxsplit=1)[0])
+    if len(same) > 1:
+        raise _Manual
     if same:
-        return [_replace_args(same[-1], value)]
+        return [_replace_args(same[0], value)]
     own = level.rows.get(name, [])
     if own:
         return [_insert(line, level, own[-1])]
@@ -118,7 +143,7 @@ def _set_row(name: str, value: str, level: Level) -> list[Edit]:
         if other.rows.get(name):
             outer = other.rows[name]
             break
-    kept = [row for row in outer if row.args[0].lower() != key.lower()]
+    kept = [row for row in outer if (name, row.args[0].lower()) not in replaced]
     texts = [_written(row) for row in kept] + [line]
     return [_insert(text, level, None) for text in texts]
 
@@ -128,6 +153,8 @@ def _remove_row(row: Directive, level: Level) -> Edit:
     outer = [other for other in level.outward() if other is not level and other.rows.get(row.name)]
     if len(level.rows[row.name]) == 1 and outer and table()[row.name].merge == "rows":
         raise _Manual  # the last row of a level: without it the outer rows come back
+    if level.children and table()[row.name].merge == "nearest":
+        raise _Manual  # a block inside may inherit it
     text = row.source.text
     start, end = row.start, row.end
     line_start = text.rfind("\n", 0, start) + 1
@@ -137,6 +164,8 @@ def _remove_row(row: Directive, level: Level) -> Edit:
         start, end = line_start, line_end
     elif text[line_start:start].strip():
         start -= len(text[line_start:start]) - len(text[line_start:start].rstrip(" \t"))
+    else:
+        end += len(text[end:line_end]) - len(text[end:line_end].lstrip(" \t"))
     return Edit(row.source, start, end, "")
 
 

@@ -173,7 +173,7 @@ class Level:
                 first_depth = depth
             found += rows
             how = level.effective(f"{name}_inherit", version).text
-            if how == "off" or (found and how != "merge"):
+            if how == "off" or (rows and how != "merge"):
                 break
         if not found:
             return Effective(name, (), "default")

@@ -1,18 +1,43 @@
 """What nginx refuses for reasons beyond syntax, as far as the directives that matter go.
 
-Values that are no times, sizes or flags; one-value directives written twice; locations that cannot
-be where they are. Message texts follow nginx's, so that people recognize them.
+Values that are no times, sizes or flags; what is written twice and must not be; locations,
+conditions and targets that cannot be where they are. Message texts follow nginx's, so that people
+recognize them.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable
 
 from nginx_stream_lint.config import Directive, Problem
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.values import seconds, size
 
 _ADVICE = "nginx refuses this configuration"
+
+# What says something about its own level only, and may be said once there.
+_ONCE = frozenset(
+    {"keepalive", "try_files", "worker_connections", "worker_processes", "worker_shutdown_timeout"}
+)
+_BLOCKS_ONCE = ("events", "http", "stream")
+
+# ngx_parse_time, for directives that count milliseconds (all times of the table do): no years, no
+# months. Units go downwards; a number without one, or with a space behind it, is seconds and the
+# last; whatever else is missing counts as 0.
+_TIME = re.compile(
+    r"(?=.*[0-9])(?:[0-9]*w *)?(?:[0-9]*d *)?(?:[0-9]*h *)?(?:[0-9]*m(?!s) *)?"
+    r"(?:[0-9]*s *(?:[0-9]*ms *)?|[0-9]*ms *|[0-9]* +)?[0-9]*"
+)
+_SIZE = re.compile(r"[0-9]+[kKmM]?")
+_OFFSET = re.compile(r"[0-9]+[kKmMgG]?")
+_NUMBER = re.compile(r"[0-9]+")
+# What follows http:// where it has more than a host or a socket.
+_URI = re.compile(r"unix:[^:]*:.+|(?!unix:)[^/?]*[/?].*", re.DOTALL)
+_PATTERNS = {"time": _TIME, "size": _SIZE, "offset": _OFFSET, "number": _NUMBER}
+
+_Say = Callable[[Directive, str], None]
 
 
 def refusals(root: Level) -> list[Problem]:
@@ -31,13 +56,17 @@ def refusals(root: Level) -> list[Problem]:
             entry = entries.get(name)
             if entry is None:
                 continue
-            if len(rows) > 1 and entry.merge == "nearest" and not entry.joins:
+            once = name in _ONCE or (entry.merge in ("nearest", "handler") and not entry.joins)
+            if once and len(rows) > 1:
                 say(rows[1], f'"{name}" directive is duplicate')
             for row in rows:
                 reason = _bad_value(name, row.args, entry.value)
                 if reason:
                     say(row, reason)
+        _blocks(level, say)
         _locations(level, say)
+        _condition(level, say)
+        _target(level, say)
     return found
 
 
@@ -48,17 +77,69 @@ def _bad_value(name: str, args: tuple[str, ...], kind: str) -> str | None:
     if kind == "flag":
         if value.lower() not in ("on", "off"):
             return f'invalid value "{value}" in "{name}" directive, it must be "on" or "off"'
-    elif (
-        (kind == "time" and seconds(value) is None)
-        or (kind == "size" and size(value) is None)
-        or (kind == "number" and not value.isdigit())
-    ):
+    elif kind in _PATTERNS and not _PATTERNS[kind].fullmatch(value):
         return f'"{name}" directive invalid value "{value}"'
     return None
 
 
-def _locations(level: Level, say: object) -> None:
-    assert callable(say)
+def _blocks(level: Level, say: _Say) -> None:
+    for kind in _BLOCKS_ONCE:
+        twice = [child.directive for child in level.children if child.kind == kind][1:]
+        for directive in twice:
+            if directive is not None:
+                say(directive, f'"{kind}" directive is duplicate')
+
+
+def _target(level: Level, say: _Say) -> None:
+    """Source: `ngx_http_proxy_pass`. Where no prefix matched, a URI has nothing to replace."""
+    if level.kind not in ("location", "if-in-location", "limit_except"):
+        return
+    no_prefix = level.kind != "location" or match_of(level).modifier in ("~", "~*", "@")
+    for row in level.rows.get("proxy_pass", []):
+        if not row.args or "$" in row.args[0]:
+            continue
+        url = re.match(r"https?://(.*)", row.args[0], re.DOTALL | re.IGNORECASE)
+        if url is None:
+            say(row, f'invalid URL prefix in "proxy_pass {row.args[0]}", it must be http:// or https://')
+        elif no_prefix and _URI.fullmatch(url[1]):
+            say(
+                row,
+                '"proxy_pass" cannot have URI part in location given by regular expression, or'
+                ' inside named location, or inside "if" statement, or inside "limit_except" block',
+            )
+
+
+def _condition(level: Level, say: _Say) -> None:
+    """Source: `ngx_http_rewrite_if_condition`. Regular expressions are not looked into."""
+    directive = level.directive
+    if directive is None or directive.name != "if":
+        return
+    words = directive.file.tokens.values[directive.index + 1 : directive.head_end]
+    if not words:
+        return  # a wrong number of arguments, said elsewhere
+    if not words[0].startswith("("):
+        say(directive, f'invalid condition "{words[0]}"')
+        return
+    if not words[-1].endswith(")"):
+        say(directive, f'invalid condition "{words[-1]}"')
+        return
+    words = [words[0][1:], *words[1:]]
+    words[-1] = words[-1][:-1]
+    words = words[len(words) > 1 and not words[0] :]
+    words = words[: len(words) - (len(words) > 1 and not words[-1])]
+    first = words[0]
+    if first.startswith("$") and len(first) > 1:
+        fits = len(words) in (1, 3)
+        if len(words) == 3 and words[1] not in ("=", "!=", "~", "~*", "!~", "!~*"):
+            say(directive, f'unexpected "{words[1]}" in condition')
+            return
+    else:
+        fits = len(words) == 2 and re.fullmatch(r"!?-[fdex]", first) is not None
+    if not fits:
+        say(directive, f'invalid condition "{first}"')
+
+
+def _locations(level: Level, say: _Say) -> None:
     names: set[tuple[bool, str]] = set()
     outer = match_of(level) if level.kind == "location" and level.directive is not None else None
     for child in level.children:
@@ -83,9 +164,9 @@ def _locations(level: Level, say: object) -> None:
             elif not match.is_regex and not match.pattern.startswith(outer.pattern):
                 message = f'location "{match.pattern}" is outside location "{outer.pattern}"'
                 say(child.directive, message)
-        if not match.is_regex:
-            # `=` and prefix locations of one name live side by side.
-            key = (match.modifier == "=", f"{match.modifier == '@'}{match.pattern}")
+        if not match.is_regex and match.modifier != "@":
+            # `=` and prefix locations of one name live side by side, and so do named ones.
+            key = (match.modifier == "=", match.pattern)
             if key in names:
                 say(child.directive, f'duplicate location "{match.pattern}"')
             names.add(key)

@@ -23,15 +23,25 @@ from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
 FACTS: dict[str, Callable[[Facts], Any]] = {}
+# Facts whose value is the name of a directive: `<name>` in a rule file stands for that directive.
+PLACEHOLDERS: set[str] = set()
 
 # Headers to the upstream that somebody sets for a reason and misses when they are dropped.
 _MISSED = re.compile(r"(?i)connection|upgrade|host|x-forwarded-.*")
+# One address of an upstream, not a name that may stand for several.
+_ADDRESS = re.compile(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
 
 
 def fact(function: Callable[[Facts], Any]) -> Callable[[Facts], Any]:
     """Make a method of `Facts` a subject of rules, under its own name."""
     FACTS[function.__name__] = function
     return function
+
+
+def names_directive(function: Callable[[Facts], Any]) -> Callable[[Facts], Any]:
+    """Make a fact that gives a directive's name; `<name>` in a rule file is that directive."""
+    PLACEHOLDERS.add(function.__name__)
+    return fact(function)
 
 
 class Facts:
@@ -66,18 +76,30 @@ class Facts:
         """What is in force for a directive; KeyError if the table lacks it."""
         name = self.resolve(name)
         if name not in self.used:
-            level = self.served.level
-            if table()[name].contexts == {"events"}:
-                main = level.nearest("main")
-                level = (main and main.first("events")) or level
-            self.used[name] = level.effective(name, self.version)
+            self.used[name] = self.holder(name).effective(name, self.version)
         return self.used[name]
 
+    def holder(self, name: str) -> Level:
+        """The level to ask for a directive: the stream's, or where a level's `own` ones stand."""
+        level = self.served.level
+        entry = table()[name]
+        if entry.merge != "own":
+            return level
+        if entry.contexts == {"events"}:
+            main = level.nearest("main")
+            return (main and main.first("events")) or level
+        return level.nearest(*entry.contexts) or level
+
     def resolve(self, name: str) -> str:
-        """A directive's name with `<family>` and `<read_timeout>` filled in."""
-        if name == "<read_timeout>":
-            return str(self.value("read_timeout"))
-        return name.replace("<family>", self.served.handler.family)
+        """A directive's name with placeholders such as `<family>` and `<read_timeout>` filled in.
+
+        Empty where the placeholder's fact does not apply.
+        """
+
+        def fill(match: re.Match[str]) -> str:
+            return str(self.value(match[1]) or "")
+
+        return re.sub(r"<(\w+)>", fill, name)
 
     def _directive(self, subject: str) -> Any:
         name = self.resolve(subject)
@@ -89,7 +111,9 @@ class Facts:
             return None
         if entry.value in ("strings", "row"):
             return [arg for row in effective.rows for arg in row]
-        return UNKNOWN if "$" in effective.text else effective.text
+        if "$" in effective.text:
+            return UNKNOWN
+        return effective.text.lower() if entry.value == "flag" else effective.text
 
     # How the stream is delivered
 
@@ -155,7 +179,7 @@ class Facts:
 
     # The facts
 
-    @fact
+    @names_directive
     def family(self) -> str:
         """The handler's family: proxy, fastcgi, uwsgi, scgi or grpc."""
         return self.served.handler.family
@@ -169,6 +193,16 @@ class Facts:
     def kind(self) -> str:
         """The kind of stream: sse, chunked, websocket or long-poll."""
         return self.stream.kind
+
+    @fact
+    def method(self) -> str | None:
+        """The request method of the stream, where it has only one."""
+        return self.stream.method
+
+    @fact
+    def websocket_too(self) -> bool:
+        """Whether the location is also thought to serve WebSockets."""
+        return any(stream.kind == "websocket" for stream in self.served.streams)
 
     @fact
     def level(self) -> str:
@@ -186,6 +220,12 @@ class Facts:
         if not self.usual:
             return False
         return self.path.is_buffered(self.stream.x_accel_buffering or "absent")
+
+    @fact
+    def app_asks_for_buffering(self) -> bool:
+        """Whether the app itself switches buffering on (`X-Accel-Buffering: yes`)."""
+        asked = self.stream.x_accel_buffering == "yes" and self.value("buffered")
+        return bool(asked) and not self.path.accel_ignored
 
     @fact
     def stalled_clients(self) -> list[str]:
@@ -242,6 +282,13 @@ class Facts:
             return False
         return self.effective("<family>_store").text not in ("", "off")
 
+    @names_directive
+    def recorded_by(self) -> str | None:
+        """The directive that may record answers: `<family>_cache` or `<family>_store`."""
+        if self.value("cached") != "no":
+            return f"{self.served.handler.family}_cache"
+        return f"{self.served.handler.family}_store" if self.value("stored") else None
+
     # X-Accel-Buffering, and buffering of other families
 
     @fact
@@ -261,7 +308,18 @@ class Facts:
             return False
         return _has_header(self.effective("<family>_set_header"), "x-accel-buffering")
 
-    @fact
+    @names_directive
+    def misplaced_accel(self) -> str | None:
+        """The directive that sets X-Accel-Buffering where this nginx does not look.
+
+        To the app it never does anything; to the client only while the answer is buffered here.
+        """
+        if self.value("accel_header_sent_upstream"):
+            return f"{self.served.handler.family}_set_header"
+        added = self.value("accel_header_added") and self.value("buffered")
+        return "add_header" if added else None
+
+    @names_directive
     def other_family_buffering(self) -> str | None:
         """`<family>_buffering off` of another family than the handler's, set at this level."""
         named = self.served.level.nearest("location") or self.served.level
@@ -273,7 +331,7 @@ class Facts:
 
     # Time
 
-    @fact
+    @names_directive
     def read_timeout(self) -> str:
         """The directive that limits silence: `<family>_read_timeout`, `proxy_timeout` in stream."""
         return f"{self.served.handler.family}_read_timeout" if self.is_http else "proxy_timeout"
@@ -316,11 +374,16 @@ class Facts:
         return None
 
     @fact
+    def connection_row(self) -> str | None:
+        """The Connection row in force for the app, as written; None where nginx decides."""
+        return self._sent_header("connection") if self._proxies_http else None
+
+    @fact
     def connection_header(self) -> Any:
         """The Connection header as sent to the upstream; empty if none is, unknown if variable."""
         if not self._proxies_http:
             return None
-        sent = self._sent_header("connection")
+        sent = self.value("connection_row")
         if sent is None:
             return "" if self.version >= NEW else "close"
         return UNKNOWN if "$" in sent else sent.lower()
@@ -331,15 +394,17 @@ class Facts:
         return self._sent_header("upgrade") if self._proxies_http else None
 
     @fact
-    def upgrades(self) -> bool:
-        """Whether a WebSocket handshake reaches the upstream whole."""
-        connection = self._sent_header("connection") if self._proxies_http else None
-        return (
-            self.value("http_version") == "1.1"
-            and bool(self.value("upgrade_header"))
-            and connection is not None
-            and ("$" in connection or "upgrade" in connection.lower())
-        )
+    def handshake_lacks(self) -> list[str]:
+        """What a WebSocket handshake needs and is not sent: HTTP/1.1, Upgrade, Connection."""
+        if not self._proxies_http:
+            return []
+        connection = self.value("connection_row") or ""
+        has = {
+            "HTTP/1.1": self.value("http_version") == "1.1",
+            "Upgrade": bool(self.value("upgrade_header")),
+            "Connection": "$" in connection or "upgrade" in connection.lower(),
+        }
+        return [name for name, there in has.items() if not there]
 
     @fact
     def upstream_keepalive(self) -> bool:
@@ -372,37 +437,71 @@ class Facts:
         if len(levels) < 2:
             return []
         here = {row.args[0].lower() for row in levels[0].rows[name] if row.args}
+        if "connection" in here:
+            here.add("upgrade")  # one belongs to the other, and this level has decided on it
         return [
             row.args
             for row in levels[1].rows[name]
             if row.args and _MISSED.fullmatch(row.args[0]) and row.args[0].lower() not in here
         ]
 
-    @fact
+    @names_directive
     def runs_twice(self) -> str | None:
         """What sends the same request a second time: `<family>_next_upstream` or `mirror`."""
         if not self.is_http:
             return None
-        if _contains_any_arg(self.effective("<family>_next_upstream"), "non_idempotent"):
+        retries = _contains_any_arg(self.effective("<family>_next_upstream"), "non_idempotent")
+        if retries and self.stream.method != "GET" and not self._has_one_peer:
             return f"{self.served.handler.family}_next_upstream"
-        mirror = self.effective("mirror")
-        return "mirror" if mirror.rows and mirror.text != "off" else None
+        return "mirror" if self._mirrors else None
+
+    @property
+    def _mirrors(self) -> bool:
+        """Whether a copy of the request, its body included, goes to another location's app."""
+        if self.stream.method != "GET" and self.effective("mirror_request_body").text == "off":
+            return False
+        targets = [row[0] for row in self.effective("mirror").rows if row[:1] != ("off",)]
+        found = [find(self.served.server, uri.split("?")[0]) for uri in targets]
+        return any(level is not None and level.handler is not None for level in found)
+
+    @property
+    def _has_one_peer(self) -> bool:
+        """Whether there is only one address to send a request to, so that none is tried again."""
+        upstream = self._upstream()
+        if upstream is None:
+            hosts = [re.sub(r"^\w+://", "", self.served.handler.target).split("/")[0]]
+        else:
+            hosts = [row.args[0] for row in upstream.rows.get("server", []) if row.args]
+        return len(hosts) == 1 and _ADDRESS.match(hosts[0]) is not None
 
     @fact
-    def auth_waits_for_body(self) -> str | None:
-        """The `auth_request` target that announces a body to its upstream and sends none."""
+    def next_upstream_once(self) -> str:
+        """The conditions of `<family>_next_upstream` in force, without `non_idempotent`."""
+        rows = self.effective("<family>_next_upstream").rows
+        kept = [arg for row in rows for arg in row if arg != "non_idempotent"]
+        return " ".join(kept) or "error timeout"
+
+    @cached_property
+    def auth_target(self) -> Level | None:
+        """The location of this server that `auth_request` asks, if it hands requests on."""
         if not self.is_http:
             return None
         uri = self.effective("auth_request").text
         if uri in ("", "off") or "$" in uri:
             return None
         target = find(self.served.server, uri.split("?")[0])
-        handler = target.handler if target is not None else None
-        if target is None or handler is None or handler.family != "proxy":
+        return target if target is not None and target.handler is not None else None
+
+    @fact
+    def auth_waits_for_body(self) -> str | None:
+        """The `auth_request` target that announces a body to its upstream and sends none."""
+        target = self.auth_target
+        if target is None or target.handler is None or target.handler.family != "proxy":
             return None
-        for row in target.effective("proxy_set_header", self.version).rows:
-            if row[0].lower() == "content-length":
-                return None
+        if target.effective("proxy_set_body", self.version).rows:
+            return None
+        if _has_header(target.effective("proxy_set_header", self.version), "content-length"):
+            return None
         if target.effective("proxy_pass_request_headers", self.version).text == "off":
             return None
         return target.label
@@ -414,35 +513,51 @@ class Facts:
         """The lowest rate limit in force while buffered, in bytes a second; None without one."""
         if not self.value("buffered"):
             return None
-        names = ["limit_rate"]
-        if f"{self.served.handler.family}_limit_rate" in table():
-            names.append(f"{self.served.handler.family}_limit_rate")
-        rates = []
-        for name in names:
-            text = self.effective(name).text
-            if "$" in text:
-                return UNKNOWN
-            rates.append(size(text) or 0)
-        return min((rate for rate in rates if rate), default=None)
+        texts = [self.effective(name).text for name in self._rate_limits]
+        if any("$" in text for text in texts):
+            return UNKNOWN
+        return min((rate for rate in map(size, texts) if rate), default=None)
 
-    @fact
+    @names_directive
+    def throttled_by(self) -> str | None:
+        """The directive with the lowest rate limit: `limit_rate` or `<family>_limit_rate`."""
+        rates = {name: size(self.effective(name).text) or 0 for name in self._rate_limits}
+        limits = {name: rate for name, rate in rates.items() if rate}
+        return min(limits, key=lambda name: limits[name], default=None)
+
+    @property
+    def _rate_limits(self) -> list[str]:
+        names = ("limit_rate", f"{self.served.handler.family}_limit_rate")
+        return [name for name in names if name in table()]
+
+    @names_directive
     def cdn_may_store(self) -> str | None:
         """The directive that tells caches in front to keep the answer: expires or add_header."""
         if not self.is_http:
             return None
+        rows = self.effective("add_header").rows
+        values = [row[1] for row in rows if row[0].lower() == "cache-control" and len(row) > 1]
+        if any(_is_forbidden(value) for value in values):
+            return None
+        if any(_is_allowed(value) for value in values):
+            return "add_header"
         expires = self.effective("expires").rows
-        value = expires[0][-1] if expires else "off"
-        if value == "max" or ((seconds(value) or 0) > 0 and not value.startswith("-")):
-            return "expires"
-        for row in self.effective("add_header").rows:
-            if row[0].lower() == "cache-control" and _is_cacheable(row[1]):
-                return "add_header"
-        return None
+        value = expires[0][-1].lstrip("+@") if expires else "off"
+        return "expires" if value == "max" or (seconds(value) or 0) > 0 else None
 
     @fact
     def six_per_browser(self) -> bool:
-        """Whether browsers have only HTTP/1.1 over TLS here: six connections a server."""
-        return "h1-tls" in self.served.clients and "h2" not in self.served.clients
+        """Whether browsers have only HTTP/1.1 over TLS here: six connections a server.
+
+        Not where somebody said which clients there are.
+        """
+        reach = self.served.clients
+        return "h1-tls" in reach and "h2" not in reach and self.stream.clients is None
+
+    @fact
+    def http2_is_directive(self) -> bool:
+        """Whether this nginx has `http2` as a directive (1.25.1), not only as a listen word."""
+        return self.version >= (1, 25, 1)
 
     @fact
     def streams_per_worker(self) -> int | None:
@@ -459,10 +574,17 @@ def _contains_any_arg(effective: Effective, word: str) -> bool:
     return any(word == arg for row in effective.rows for arg in row)
 
 
-def _is_cacheable(value: str) -> bool:
-    """Whether a Cache-Control value lets a shared cache keep an answer."""
-    words = {word.strip().lower() for word in value.split(",")}
-    if words & {"no-store", "private", "no-cache"}:
-        return False
-    ages = [re.fullmatch(r"s?-?max-?age=(\d+)", word) for word in words]
+def _is_forbidden(cache_control: str) -> bool:
+    """Whether a Cache-Control value keeps shared caches from answering with what they have."""
+    return bool(_words(cache_control) & {"no-store", "private", "no-cache"})
+
+
+def _is_allowed(cache_control: str) -> bool:
+    """Whether a Cache-Control value lets shared caches keep an answer."""
+    words = _words(cache_control)
+    ages = [re.fullmatch(r"(?:s-maxage|max-age)=(\d+)", word) for word in words]
     return "public" in words or any(age is not None and int(age[1]) > 0 for age in ages)
+
+
+def _words(cache_control: str) -> set[str]:
+    return {word.strip().lower() for word in cache_control.split(",")}

@@ -101,19 +101,16 @@ def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
     location = _location(served.level)
     place = location.place
     related: list[Related] = []
-    for name, always in ((rule.at, False), (rule.blames, True)):
-        resolved = facts.resolve(name) if name is not None else None
-        if resolved is None or resolved not in table():
+    for pointer, always in ((rule.at, False), (rule.blames, True)):
+        setting = _setting(facts, pointer)
+        if setting is None:
             continue
-        effective = facts.effective(resolved)
-        if not effective.directives:
-            continue
-        setting = _place(effective.directives[0])
-        if always or effective.origin == "explicit":
+        name, directive, is_here = setting
+        if always or is_here:
             related.append(Related(place, f"{location.label} handles the stream"))
-            place = setting
+            place = _place(directive)
         else:
-            related.append(Related(setting, f"{resolved} comes from here"))
+            related.append(Related(_place(directive), f"{name} comes from here"))
     servers = tuple(arg for row in served.server.rows.get("server_name", []) for arg in row.args)
     message = render(rule.message, facts, lambda name: _origin(facts, name))
     if not facts.version_is_known and _rests_on_old_default(rule, facts, severity):
@@ -127,6 +124,24 @@ def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
         stream=facts.stream,
         related=tuple(related),
     )
+
+
+def _setting(facts: Facts, pointer: str | None) -> tuple[str, Directive, bool] | None:
+    """What a rule points at: its name, the directive, and whether it stands at the stream's level.
+
+    None where nothing is written: a default, or no row with the word asked for.
+    """
+    if pointer is None:
+        return None
+    name, _, word = pointer.partition(" ")
+    name = facts.resolve(name)
+    if name not in table():
+        return None
+    effective = facts.effective(name)
+    for directive in effective.directives:
+        if not word or word.lower() in {arg.lower() for arg in directive.args}:
+            return name, directive, effective.origin == "explicit"
+    return None
 
 
 def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity) -> bool:
@@ -169,11 +184,8 @@ def _grouped(judged: list[Judged]) -> list[Judged]:
         if one.finding.stream.confidence != "possible":
             result.append(one)
             continue
-        name = one.rule.at or one.rule.blames
-        resolved = one.facts.resolve(name) if name is not None else None
-        known = resolved is not None and resolved in table()
-        cause = one.facts.effective(resolved).directives if resolved and known else ()
-        key = (one.rule.name, one.facts.value("family"), cause)
+        setting = _setting(one.facts, one.rule.at or one.rule.blames)
+        key = (one.rule.name, one.facts.value("family"), setting and setting[1])
         groups.setdefault(key, []).append(one)
     for group in groups.values():
         first = group[0]

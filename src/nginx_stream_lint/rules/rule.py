@@ -15,13 +15,14 @@ import yaml
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.rules.conditions import OPERATORS, All, AnyOf, Condition, Not, Test
-from nginx_stream_lint.rules.facts import FACTS
+from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS
 from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.streams.stream import KINDS, Kind
 from nginx_stream_lint.yamlfile import YamlMistake, compose, construct, place
 
 _LEVELS = ("location", "if-in-location", "limit_except", "stream-server")
+_SCOPES = ("location", "server", "origin", "auth_request")
 _AMBIGUOUS = {"on", "off", "yes", "no", "y", "n"}
 
 
@@ -34,9 +35,10 @@ class Step:
     """One step of a fix.
 
     `action` is `set` (a directive to a value), `set_row` (the row of a list directive that begins
-    with the same argument), `remove_row` or `restore_rows`. `directive` may contain `<family>`;
-    `args` are templates of nginx text; `scope` says where: `location`, `server`, or `origin` (the
-    place where the value is set now).
+    with the same argument), `remove_row` (where that is safe; else the row stays) or
+    `restore_rows`. `directive` may contain `<family>` and the like; `args` are templates of nginx
+    text; `scope` says where: `location`, `server`, `origin` (the place where the value is set now)
+    or `auth_request` (the location that is asked). A step may be less safe than its fix.
     """
 
     action: str
@@ -44,6 +46,7 @@ class Step:
     args: str = ""
     scope: str = "location"
     when: Condition | None = None
+    applicability: Applicability = "safe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,11 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule as its file states it; see docs/architecture.md for the keys."""
+    """A rule as its file states it; see docs/architecture.md for the keys.
+
+    `at` and `blames` name a directive to point at, and after a blank a word that tells the row
+    where there may be several; `blames` where one setting is the cause for many locations.
+    """
 
     name: str
     title: str
@@ -100,24 +107,37 @@ def builtin_folder() -> Path:
     return Path(__file__).resolve().parents[3] / "rules"
 
 
+def load_rules(*folders: Path) -> tuple[Rule, ...]:
+    """All rules of some folders, by folder and name.
+
+    Raises RuleMistake, also for a name that is there twice and for `replaces` without such a rule.
+    """
+    found: dict[str, tuple[Rule, Path]] = {}
+    for folder in folders:
+        for rule in load_folder(folder):
+            path = folder / f"{rule.name}.yaml"
+            if rule.name in found:
+                message = f'there is a rule "{rule.name}" already, in {found[rule.name][1]}'
+                raise RuleMistake(f"{path}:1:1: {message}")
+            found[rule.name] = (rule, path)
+    for rule, path in found.values():
+        for other in rule.replaces:
+            if other not in found:
+                message = f'replaces unknown rule "{other}"{nearest(other, sorted(found))}'
+                raise RuleMistake(f"{path}:1:1: {message}")
+    return tuple(rule for rule, _ in found.values())
+
+
 @cache
 def load_folder(folder: Path) -> tuple[Rule, ...]:
-    """All rules of a folder, by name.
+    """The rules of one folder, by name; `load_rules` checks what they say of one another.
 
     Raises RuleMistake.
     """
-    rules = [load_rule(path) for path in sorted(folder.glob("*.yaml"))]
+    rules = tuple(load_rule(path) for path in sorted(folder.glob("*.yaml")))
     if not rules:
         raise RuleMistake(f"{folder}:1:1: no rules (*.yaml) in this folder")
-    names = {rule.name for rule in rules}
-    for rule in rules:
-        for other in rule.replaces:
-            if other not in names:
-                raise RuleMistake(
-                    f"{folder / rule.name}.yaml:1:1: replaces unknown rule"
-                    f' "{other}"{nearest(other, sorted(names))}'
-                )
-    return tuple(rules)
+    return rules
 
 
 def load_rule(path: Path) -> Rule:
@@ -155,7 +175,7 @@ class _Reader:
         optional = ("kinds", "levels", "when", "at", "blames", "replaces", "fix", "references")
         keys = ("name", "title", "severity", "message", "why", "evidence", "examples")
         raw = self.mapping(node, keys, optional)
-        at, blames = (self.directive(raw.get(key)) for key in ("at", "blames"))
+        at, blames = (self.pointer(raw.get(key)) for key in ("at", "blames"))
         return Rule(
             name=self.text(raw["name"], re.compile(r"[a-z][a-z0-9-]*")),
             title=self.text(raw["title"]),
@@ -194,20 +214,20 @@ class _Reader:
 
     def step(self, node: yaml.Node) -> Step:
         actions = ("set", "set_row", "remove_row", "restore_rows")
-        raw = self.mapping(node, (), (*actions, "to", "scope", "when"))
+        raw = self.mapping(node, (), (*actions, "to", "scope", "when", "applicability"))
         named = [action for action in actions if action in raw]
         if len(named) != 1:
             raise self.fail(node, f"a step does one of: {', '.join(actions)}")
         directive = self.directive(raw[named[0]])
-        assert directive is not None
         return Step(
             action=named[0],
             directive=directive,
             args=self.text(raw["to"]) if "to" in raw else "",
-            scope=self.choice(raw["scope"], ("location", "server", "origin"))
-            if "scope" in raw
-            else "location",
+            scope=self.choice(raw["scope"], _SCOPES) if "scope" in raw else "location",
             when=self.condition(raw["when"]) if "when" in raw else None,
+            applicability=self.choice(raw["applicability"], get_args(Applicability))
+            if "applicability" in raw
+            else "safe",
         )
 
     def example(self, node: yaml.Node) -> Example:
@@ -273,12 +293,16 @@ class _Reader:
         known = sorted({*FACTS, *table()})
         raise self.fail(node, f'unknown subject "{name}"{nearest(name, known)}')
 
-    def directive(self, node: yaml.Node | None) -> str | None:
-        if node is None:
-            return None
-        name = self.text(node)
-        if _known_directive(name) or name == "<read_timeout>":
-            return name
+    def pointer(self, node: yaml.Node | None) -> str | None:
+        """A directive to point at, and perhaps a word that is among the arguments."""
+        return None if node is None else self.directive(node, self.text(node).partition(" ")[0])
+
+    def directive(self, node: yaml.Node, name: str | None = None) -> str:
+        """The text of a node that is (or begins with) the name of a known directive."""
+        text = self.text(node)
+        name = name or text
+        if _known_directive(name):
+            return text
         raise self.fail(node, f'unknown directive "{name}"{nearest(name, sorted(table()))}')
 
     # Nodes
@@ -347,6 +371,6 @@ class _Reader:
 
 
 def _known_directive(name: str) -> bool:
-    if "<family>" not in name:
-        return name in table()
-    return any(name.replace("<family>", family) in table() for family in FAMILIES)
+    if "<family>_" in name:
+        return any(name.replace("<family>", family) in table() for family in FAMILIES)
+    return name in table() or (name[:1] + name[-1:] == "<>" and name[1:-1] in PLACEHOLDERS)

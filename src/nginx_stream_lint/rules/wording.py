@@ -14,8 +14,8 @@ from nginx_stream_lint.rules.facts import FACTS, Facts
 CLIENTS = {"h1": "plain HTTP/1.1", "h1-tls": "HTTP/1.1-over-TLS", "h2": "HTTP/2"}
 HOLDS = {
     "upstream-buffer": "the {family} buffer",
-    "gzip": "gzip",
-    "brotli": "brotli",
+    "gzip": "gzip (for clients that accept it)",
+    "brotli": "brotli (for clients that accept it)",
     "body-filter": "the Lua or njs body filter",
     "tls-buffer": "the TLS write buffer (ssl_buffer_size)",
 }
@@ -84,11 +84,26 @@ def _template(text: str) -> tuple[Template, frozenset[str]]:
     return env.from_string(text), frozenset(names)
 
 
+def _delivery(facts: Facts) -> str:
+    stalled = facts.value("stalled_clients")
+    if stalled:
+        holds = [HOLDS[hold].format(family=facts.value("family")) for hold in facts.value("holds")]
+        verb = "holds" if len(holds) == 1 else "hold"
+        return f"the stream stalls for {of_clients(stalled)}: {listed(holds)} {verb} it back"
+    if facts.value("replayed_clients"):
+        return "what is buffered is recorded"
+    changes = facts.value("breaking_changes")
+    if changes:
+        return f"the stream gets through today, and stalls as soon as {of_changes(changes)}"
+    return "nothing holds the stream back today"
+
+
 def render(text: str, facts: Facts, origin: Callable[[str], str]) -> str:
     """A rule's template with the facts it names.
 
     Besides facts a template may call `value("directive")` (what is in force) and
-    `origin("directive")` (where that comes from), and use `hold_words`.
+    `origin("directive")` (where that comes from), and use `delivery_words`: for whom the stream
+    stalls, held by what, or what would make it stall.
 
     Raises jinja2.UndefinedError for a name that is no fact.
     """
@@ -98,7 +113,6 @@ def render(text: str, facts: Facts, origin: Callable[[str], str]) -> str:
     values: dict[str, Any] = {name: facts.value(name) for name in names if name in FACTS}
     values["value"] = lambda name: facts.effective(name).text
     values["origin"] = origin
-    if "hold_words" in names:
-        holds = [HOLDS[hold].format(family=facts.value("family")) for hold in facts.value("holds")]
-        values["hold_words"] = listed(holds)
+    if "delivery_words" in names:
+        values["delivery_words"] = _delivery(facts)
     return " ".join(template.render(values).split())

@@ -93,14 +93,14 @@ class Word:
 
 @cache
 def words() -> dict[str, tuple[Word, ...]]:
-    """The words by where they are looked for: `path`, `comment`, `upstream`."""
+    """The words by where they are looked for: `path`, `comment`, `upstream`, and `never`."""
     text = (files(__package__) / "evidence.yaml").read_text(encoding="utf-8")
     return {
         where: tuple(
             Word(
                 re.compile(rf"(?<![a-z])(?:{row['words']})(?![a-z])", re.IGNORECASE),
                 row.get("kind"),
-                row["points"],
+                row.get("points", 0),
             )
             for row in rows
         )

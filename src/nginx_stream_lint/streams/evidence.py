@@ -123,7 +123,10 @@ def _app(hosts: list[str]) -> App | None:
 
 
 def _clues(location: Level, hosts: list[str], app: App | None) -> Iterator[Clue]:
+    yield from _directive_clues(location)
     match = match_of(location)
+    if any(word.pattern.search(match.pattern) for word in words()["never"]):
+        return
     for word in words()["path"]:
         found = word.pattern.search(match.pattern)
         if found:
@@ -142,7 +145,6 @@ def _clues(location: Level, hosts: list[str], app: App | None) -> Iterator[Clue]
             found = word.pattern.search(host)
             if found:
                 yield Clue(word.points, _kind(word.kind), f'"{host}" says "{found[0]}"')
-    yield from _directive_clues(location)
 
 
 def _directive_clues(location: Level) -> Iterator[Clue]:

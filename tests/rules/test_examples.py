@@ -1,0 +1,316 @@
+"""Every example of every rule, run: `bad` gives that rule, `fixed` is what its fix makes of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nginx_stream_lint.config import Source
+from nginx_stream_lint.fixes.apply import compatible, edited, fix_all
+from nginx_stream_lint.lint import Options, Report, lint
+from nginx_stream_lint.nginx.versions import NEW, OLD, Version
+from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.rules.rule import Example, Rule, builtin_folder, load_rules
+
+# Each is a measurement that the conformance tests make on a real nginx.
+EVIDENCE = {
+    "delivery": "the stream stalls, and does not when fixed",
+    "silence": "the stream is cut after a silence, and is not when fixed",
+    "recording": "a second request gets a recording",
+    "upstream-request": "the app sees other headers, or another version",
+    "client-response": "the client sees other headers, other framing, or a cut as a whole answer",
+    "handshake": "a WebSocket handshake gets its 101",
+    "requests-twice": "the app sees the same request twice",
+    "abandoned": "the app goes on after the client has left",
+    "reload": "a reload cuts the stream",
+    "auth-body": "a POST hangs in its auth subrequest",
+    "accepted": "nginx takes both; the effect is not to be seen on one machine",
+}
+
+RULES = load_rules(builtin_folder())
+
+
+@dataclass(frozen=True)
+class Case:
+    rule: Rule
+    example: Example
+    name: str
+
+
+CASES = [
+    Case(rule, example, f"{rule.name}-{number}-{'good' if example.bad is None else 'bad'}")
+    for rule in RULES
+    for number, example in enumerate(rule.examples, 1)
+]
+# A word among the arguments of a listen row, which other servers of the address share.
+BY_HAND = {"browser-connection-limit-2-bad"}
+BAD = [case for case in CASES if case.example.bad is not None]
+GOOD = [case for case in CASES if case.example.good is not None]
+
+
+def _lint(path: Path, version: Version | None = None, rules: tuple[Rule, ...] = RULES) -> Report:
+    return lint([str(path)], Options(rules=rules, nginx_version=version))
+
+
+def _written(folder: Path, text: str) -> Path:
+    path = folder / "nginx.conf"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _said(report: Report) -> list[str]:
+    assert not report.problems
+    return [f"{finding.rule}: {finding.message}" for finding in report.findings]
+
+
+def _fixed(path: Path, findings: list[Finding]) -> str:
+    """The text of a file with all fixes of some findings applied."""
+    fixes = [finding.fix for finding in findings if finding.fix is not None]
+    assert all(fix.applicability != "manual" for fix in fixes)
+    return edited(path.read_text(encoding="utf-8"), compatible(fixes))
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
+def test_bad_gives_exactly_its_rule_and_the_fix_makes_fixed(case: Case, tmp_path: Path) -> None:
+    example = case.example
+    assert example.bad is not None
+    assert example.fixed is not None
+    path = _written(tmp_path, example.bad)
+    report = _lint(path, example.nginx_version)
+    assert {finding.rule for finding in report.findings} == {case.rule.name}, _said(report)
+    assert not report.problems
+    for finding in report.findings:
+        assert not finding.message.endswith((".", " ")), "the report may go on after it"
+        assert re.search(r"[{}]|None|\(\)|  | ,| \.", finding.message) is None
+        assert finding.fix is not None
+        assert finding.fix.snippet
+    if case.name in BY_HAND:
+        assert all(one.fix and one.fix.applicability == "manual" for one in report.findings)
+        return
+    assert _fixed(path, report.findings) == example.fixed
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
+def test_fixed_is_clean(case: Case, tmp_path: Path) -> None:
+    assert case.example.fixed is not None
+    path = _written(tmp_path, case.example.fixed)
+    assert _said(_lint(path, case.example.nginx_version)) == []
+
+
+@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.name)
+def test_good_is_silent(case: Case, tmp_path: Path) -> None:
+    assert case.example.good is not None
+    path = _written(tmp_path, case.example.good)
+    report = _lint(path, case.example.nginx_version)
+    assert _said(report) == []
+    assert report.streams > 0, "silent because nothing here is thought to stream"
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
+def test_selected_alone_a_rule_says_the_same(case: Case, tmp_path: Path) -> None:
+    """A rule does not lean on others to keep quiet about what it gets wrong."""
+    assert case.example.bad is not None
+    path = _written(tmp_path, case.example.bad)
+    version = case.example.nginx_version
+    alone = _said(_lint(path, version, (case.rule,)))
+    assert alone == _said(_lint(path, version))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_is_complete(rule: Rule) -> None:
+    names = {other.name for other in RULES}
+    assert rule.evidence in EVIDENCE
+    assert all(example.evidence in {None, *EVIDENCE} for example in rule.examples)
+    assert set(rule.replaces) <= names - {rule.name}
+    assert rule.references
+    assert rule.fix is not None
+    assert any(example.bad is not None for example in rule.examples)
+    assert any(example.good is not None for example in rule.examples)
+    assert not rule.title.endswith(".")
+    assert 2 <= len(re.findall(r"[.](?:\s|$)", rule.why)) <= 5
+    assert all(kind in {"error", "warning", "note"} for kind, _ in rule.severity)
+
+
+def test_names_are_unique() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_severity_of_a_rule_is_reached_by_some_configuration(
+    rule: Rule, tmp_path: Path
+) -> None:
+    """Conditions that nothing ever meets are mistakes."""
+    reached: set[str] = set()
+    texts = [*(case.example.bad for case in BAD if case.rule is rule), *MORE.get(rule.name, ())]
+    for text in texts:
+        assert text is not None
+        for version in (OLD, (1, 26, 2), NEW):
+            report = _lint(_written(tmp_path, text), version)
+            reached |= {one.severity for one in report.findings if one.rule == rule.name}
+    assert reached == {severity for severity, _ in rule.severity}
+
+
+# What no example shows, because it needs a second finding or a mere variation.
+MORE = {
+    "wrong-buffering-family": [
+        "server { location /events { # nginx-stream-lint: stream sse x_accel_buffering=yes\n"
+        "fastcgi_pass 127.0.0.1:9000; fastcgi_keep_conn on; proxy_buffering off; } }"
+    ],
+    "ignored-accel-header": [
+        "server { location /v1/chat/completions { proxy_pass http://127.0.0.1:8000;"
+        " proxy_http_version 1.1; proxy_ignore_headers X-Accel-Buffering; } }"
+    ],
+    "throttled-stream": [
+        "server { location /events { # nginx-stream-lint: stream sse framing=close\n"
+        "proxy_pass http://127.0.0.1:8000; limit_rate 1k; } }"
+    ],
+}
+
+
+# Whole locations
+
+
+BARE = """\
+server {
+    listen 80;
+
+    location /v1/chat/completions {
+        proxy_pass http://127.0.0.1:8000;
+    }
+}
+"""
+
+BEST_PRACTICE = """\
+gzip on;
+gzip_types *;
+proxy_cache_path cache keys_zone=answers:1m;
+
+server {
+    listen 80;
+    proxy_cache answers;
+    proxy_cache_valid 200 10m;
+
+    location /v1/chat/completions {
+        proxy_pass http://127.0.0.1:8000;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_buffering off;
+        proxy_read_timeout 3600s;
+    }
+
+    location /events {
+        # nginx-stream-lint: stream sse
+        proxy_pass http://127.0.0.1:8000;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_buffering off;
+        proxy_read_timeout 3600s;
+        gzip off;
+        proxy_cache off;
+        add_header Cache-Control no-cache;
+        chunked_transfer_encoding on;
+        tcp_nodelay on;
+    }
+}
+"""
+
+
+def test_a_bare_location_has_one_error_and_two_warnings(tmp_path: Path) -> None:
+    report = _lint(_written(tmp_path, BARE))
+    assert {(one.severity, one.rule) for one in report.findings} == {
+        ("error", "response-buffering"),
+        ("warning", "short-read-timeout"),
+        ("warning", "old-upstream-http"),
+    }
+
+
+def test_a_bare_location_is_milder_from_1_29_7_on(tmp_path: Path) -> None:
+    report = _lint(_written(tmp_path, BARE), NEW)
+    assert {(one.severity, one.rule) for one in report.findings} == {
+        ("warning", "response-buffering"),
+        ("warning", "short-read-timeout"),
+    }
+
+
+def test_with_tls_http1_clients_stall_on_every_version(tmp_path: Path) -> None:
+    tls = "listen 443 ssl;\n    ssl_certificate cert.pem;\n    ssl_certificate_key key.pem;"
+    report = _lint(_written(tmp_path, BARE.replace("listen 80;", tls)), NEW)
+    (error,) = (one for one in report.findings if one.severity == "error")
+    assert error.rule == "response-buffering"
+    assert "HTTP/1.1-over-TLS clients" in error.message
+
+
+@pytest.mark.parametrize("version", [None, OLD, NEW])
+def test_best_practice_has_no_findings(version: Version | None, tmp_path: Path) -> None:
+    assert _said(_lint(_written(tmp_path, BEST_PRACTICE), version)) == []
+
+
+BROKEN = [
+    BARE,
+    BARE.replace("listen 80;", "listen 443 ssl;\n    proxy_buffering on;"),
+    BARE.replace("proxy_pass", "proxy_set_header Connection upgrade;\n        proxy_pass"),
+    BARE.replace("listen 80;", "proxy_set_header X-Accel-Buffering no;\n    expires 1d;"),
+    # Everything at once, some of it further out.
+    """\
+proxy_set_header Host $host;
+proxy_set_header Connection "upgrade";
+proxy_ignore_headers X-Accel-Buffering Cache-Control;
+proxy_cache_path cache keys_zone=answers:1m;
+
+upstream app {
+    server 127.0.0.1:8000;
+    server 127.0.0.1:8001;
+    keepalive 8;
+}
+
+server {
+    listen 80;
+    proxy_cache answers;
+    proxy_cache_valid 200 10m;
+    auth_request /auth;
+    limit_rate 1k;
+    tcp_nodelay off;
+
+    location /events {
+        # nginx-stream-lint: stream sse
+        proxy_pass http://app;
+        add_header X-Accel-Buffering no;
+        fastcgi_buffering off;
+        chunked_transfer_encoding off;
+        proxy_read_timeout 5s;
+        proxy_set_header X-Accel-Buffering no;
+        proxy_ignore_client_abort on;
+        expires 1h;
+    }
+
+    location /ws {
+        proxy_pass http://app;
+        proxy_set_header X-Team platform;
+    }
+
+    location = /auth {
+        proxy_pass http://127.0.0.1:8002;
+    }
+}
+""",
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_the_safe_fixes_leave_nothing_behind(text: str, tmp_path: Path) -> None:
+    path = _written(tmp_path, text)
+    options = Options(rules=RULES)
+
+    def findings(changed: dict[str, Source]) -> list[Finding]:
+        return lint([str(path)], options, changed).findings
+
+    changed = fix_all(findings, unsafe=False)
+    ((before, after),) = changed.values()
+    assert before.text == text
+    assert [one.rule for one in findings({str(path): after})] == []
+    for block in re.findall(r"location[^{]*\{([^}]*)\}", after.text):
+        names = re.findall(r"proxy_set_header (\S+)", block)
+        assert len(names) == len(set(names)), "a row is there twice"

@@ -1,0 +1,141 @@
+"""The shape of the code as docs/architecture.md states it, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "nginx_stream_lint"
+FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+# As data flows: a part may import what stands before it, and itself.
+ORDER = (
+    "yamlfile",
+    "config",
+    "nginx",
+    "streams",
+    "settings",
+    "rules",
+    "fixes",
+    "lint",
+    "report",
+    "cli",
+    "__main__",
+)
+# Parts that may see less than their place in the order allows.
+ONLY = {
+    "yamlfile": set[str](),
+    "config": set[str](),
+    "settings": {"yamlfile", "nginx", "streams"},
+    "probe": {"config"},
+    "__main__": {"cli"},
+}
+
+
+def _tree(name: str) -> ast.Module:
+    return ast.parse((PACKAGE / name).read_text(encoding="utf-8"), name)
+
+
+def _part(name: str) -> str:
+    """The package or module at the top that a file belongs to; the root's `__init__` is ``."""
+    first = name.partition("/")[0].removesuffix(".py")
+    return "" if first == "__init__" else first
+
+
+def _imported(name: str) -> Iterator[tuple[str, int]]:
+    """The full names of the modules that a file imports, wherever in it, with the lines."""
+    folder = ["nginx_stream_lint", *name.split("/")[:-1]]
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = folder[: len(folder) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield module, node.lineno
+            for alias in node.names:
+                yield f"{module}.{alias.name}", node.lineno
+
+
+def _own_parts(name: str) -> Iterator[tuple[str, int]]:
+    """The parts of this project that a file imports."""
+    for module, line in _imported(name):
+        head, _, rest = module.partition(".")
+        part = rest.partition(".")[0]
+        is_module = (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").is_file()
+        if head == "nginx_stream_lint" and part and is_module:
+            yield part, line
+
+
+def _calls(name: str) -> Iterator[tuple[str, int]]:
+    """What a file calls or raises, as written."""
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node.lineno
+        elif isinstance(node, ast.Raise) and node.exc is not None:
+            yield ast.unparse(node.exc).partition("(")[0], node.lineno
+
+
+def test_every_part_has_its_place() -> None:
+    assert {_part(name) for name in FILES} - {""} == {*ORDER, "probe"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_imports_point_one_way(name: str) -> None:
+    part = _part(name)
+    before = set(ORDER[: ORDER.index(part)]) if part in ORDER else set()
+    allowed = {part} | ONLY.get(part, before)
+    wrong = [f"{name}:{line} imports {other}" for other, line in _own_parts(name)]
+    assert [text for text in wrong if text.rsplit(" ", 1)[1] not in allowed] == []
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "cli.py"])
+def test_only_the_command_line_prints_or_exits(name: str) -> None:
+    forbidden = {
+        "print", "input", "exit", "quit", "sys.exit", "os._exit", "os.abort", "SystemExit",
+        "click.echo", "click.secho", "click.UsageError", "click.BadParameter",
+        "sys.stdout.write", "sys.stderr.write", "sys.stdout.buffer.write", "warnings.warn",
+    }  # fmt: skip
+    wrong = [f"{name}:{line}: {call}" for call, line in _calls(name) if call in forbidden]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "config/tree.py"])
+def test_only_the_tree_touches_crossplane(name: str) -> None:
+    modules = [(module, line) for module, line in _imported(name)]
+    # `importlib` takes names as text.
+    modules += [
+        (argument.value, argument.lineno)
+        for node in ast.walk(_tree(name))
+        if isinstance(node, ast.Call)
+        for argument in node.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    ]
+    wrong = [line for module, line in modules if module.split(".")[0] == "crossplane"]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if _part(name) == "nginx"])
+def test_what_nginx_does_is_told_without_opinions(name: str) -> None:
+    words = {"error", "warning", "note", "severity"}
+    texts = {
+        node.value
+        for node in ast.walk(_tree(name))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert not words & texts
+
+
+def test_starting_does_not_load_what_only_some_runs_need() -> None:
+    code = "import sys, nginx_stream_lint.cli; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(done.stdout.split())
+    assert "nginx_stream_lint.cli" in loaded
+    assert not loaded & {"h2", "trustme", "brotli", "nginx_stream_lint.probe"}

@@ -1,0 +1,106 @@
+"""docs/architecture.md against the code: parts, facts, rule keys, operators, JSON keys."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nginx_stream_lint.config.tree import MAX_DEPTH
+from nginx_stream_lint.rules.conditions import OPERATORS
+from nginx_stream_lint.rules.facts import FACTS
+from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, Step
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "nginx_stream_lint"
+TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+WORDS = set(re.findall(r"`([^`\n]+)`", TEXT))
+ARCHITECTURE = {
+    path.relative_to(PACKAGE).as_posix()
+    for path in PACKAGE.rglob("*.py")
+    if path.name not in ("__init__.py", "__main__.py") and path.parent.name != "probe"
+} | {f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")}
+
+
+def _section(heading: str) -> str:
+    """The text from a heading to the next one."""
+    start = TEXT.index(f"\n{heading}\n")
+    end = TEXT.find("\n#", start + len(heading) + 2)
+    return TEXT[start : end if end > 0 else len(TEXT)]
+
+
+def _first_column(section: str) -> list[str]:
+    return re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+
+
+def test_facts_are_those_of_the_code() -> None:
+    assert sorted(_first_column(_section("### Facts"))) == sorted(FACTS)
+
+
+@pytest.mark.parametrize("part", sorted(ARCHITECTURE))
+def test_every_part_has_its_line(part: str) -> None:
+    assert re.search(rf"^\| (\*\*)?`{re.escape(part)}`(\*\*)? \|", TEXT, re.MULTILINE)
+
+
+def test_no_line_is_about_a_part_that_is_gone() -> None:
+    section = _section("## The parts")
+    named = re.findall(r"^\| (?:\*\*)?`([^`]+)`", section, re.MULTILINE)
+    assert set(named) == ARCHITECTURE
+
+
+def test_rule_keys_are_those_of_the_code() -> None:
+    keys = _first_column(_section("## A rule file"))
+    assert keys == [field.name for field in dataclasses.fields(Rule)]
+
+
+@pytest.mark.parametrize("kind", [FixPlan, Step, Example])
+def test_keys_inside_a_rule_are_mentioned(kind: Any) -> None:
+    # Keys of a step are named otherwise than its fields; `actions` are the steps themselves.
+    otherwise = {"args": "to", "action": "set", "directive": "set"}
+    for field in dataclasses.fields(kind):
+        assert otherwise.get(field.name, field.name) in WORDS, field.name
+
+
+def test_steps_and_operators_are_mentioned() -> None:
+    assert {"set", "set_row", "remove_row", "restore_rows"} <= WORDS
+    assert {*OPERATORS, "all", "any", "not"} <= WORDS
+    assert f"nest {MAX_DEPTH} deep" in TEXT
+
+
+def test_names_that_templates_may_use_are_mentioned() -> None:
+    source = (PACKAGE / "rules" / "wording.py").read_text(encoding="utf-8")
+    names = re.findall(r'values\["(\w+)"\]', source)
+    assert names
+    for name in names:
+        assert re.search(rf"`{name}\b", TEXT), name
+
+
+def test_json_keys_are_those_of_a_report() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "nginx_stream_lint", "fixtures/demo/nginx.conf", "--format", "json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    report = json.loads(done.stdout)
+    section = set(re.findall(r"`([a-z_]+)`", _section("## JSON")))
+    keys: set[str] = set()
+    work: list[Any] = [report]
+    while work:
+        value = work.pop()
+        if isinstance(value, dict):
+            keys |= set(value)
+            work += value.values()
+        elif isinstance(value, list):
+            work += value
+    assert keys <= section
+    assert {"edits", "start", "servers", "because"} <= keys  # the demo has one of each
+    assert section - keys - {"lint"} <= {"errors", "advice", "line", "column", "message", "related"}

@@ -1,0 +1,223 @@
+"""The pre-commit hooks, with the real pre-commit on real git repositories."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+HOOKS = {
+    hook["id"]: hook
+    for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+}
+TAG = "v0.0.0"
+
+STREAMS = """\
+server {
+    listen 80;
+
+    location /v1/chat/completions {
+        proxy_pass http://127.0.0.1:8000;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_read_timeout 600s;
+        proxy_buffering off;
+    }
+}
+"""
+FIXABLE = STREAMS.replace("        proxy_buffering off;\n", "").replace(
+    "        proxy_http_version 1.1;\n", ""
+)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A folder with the hook repository, and the environment for git and pre-commit."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def run(self, *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, whatever its exit status."""
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def done(self, *command: str, cwd: Path) -> str:
+        """Run a command that must succeed; gives what it said."""
+        result = self.run(*command, cwd=cwd)
+        assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}"
+        return result.stdout
+
+    def repository(self, name: str, hook: str, **settings: object) -> Path:
+        """A user's repository with one of our hooks installed; `settings` are the hook's own."""
+        folder = self.folder / name
+        folder.mkdir()
+        self.done("git", "init", "--quiet", cwd=folder)
+        hooks = [{"id": hook} | settings]
+        config = {"repos": [{"repo": str(self.folder / "hooks"), "rev": TAG, "hooks": hooks}]}
+        (folder / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        self.done(sys.executable, "-m", "pre_commit", "install", cwd=folder)
+        return folder
+
+    def commit(self, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Commit all there is, through the hook."""
+        self.done("git", "add", "--all", cwd=folder)
+        return self.run("git", "commit", "--message", "change", cwd=folder)
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """This project as it is now, committed and tagged, for pre-commit to install once."""
+    folder = tmp_path_factory.mktemp("pre-commit")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    environment |= {
+        "PRE_COMMIT_HOME": str(folder / "home"),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@example.com",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@example.com",
+    }
+    shop = Workshop(folder, environment)
+    hooks = folder / "hooks"
+    # `safe.directory` lets this pass where the checkout belongs to somebody else, as in containers.
+    listed = ("git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z")
+    for name in shop.done(*listed, cwd=ROOT).split("\0"):
+        if name and (ROOT / name).is_file():
+            (hooks / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, hooks / name)
+    shop.done("git", "init", "--quiet", cwd=hooks)
+    shop.done("git", "add", "--all", cwd=hooks)
+    shop.done("git", "commit", "--quiet", "--message", "all", cwd=hooks)
+    shop.done("git", "tag", TAG, cwd=hooks)
+    return shop
+
+
+def test_a_commit_that_breaks_a_stream_is_blocked(workshop: Workshop) -> None:
+    folder = workshop.repository("checked", "nginx-stream-lint")
+    config = folder / "nginx" / "app.conf"
+    config.parent.mkdir()
+
+    config.write_text(FIXABLE, encoding="utf-8")
+    blocked = workshop.commit(folder)
+    assert blocked.returncode == 1, blocked.stdout
+    assert "nginx/app.conf:4: location /v1/chat/completions" in blocked.stdout
+    assert "error response-buffering" in blocked.stdout
+    assert config.read_text(encoding="utf-8") == FIXABLE
+    assert workshop.run("git", "rev-parse", "--verify", "HEAD", cwd=folder).returncode != 0
+
+    config.write_text(STREAMS, encoding="utf-8")
+    passed = workshop.commit(folder)
+    assert passed.returncode == 0, passed.stdout
+    assert "Passed" in passed.stdout
+    assert "nginx/app.conf" in workshop.done("git", "ls-files", cwd=folder)
+
+
+def test_other_files_are_not_looked_at(workshop: Workshop) -> None:
+    folder = workshop.repository("others", "nginx-stream-lint")
+    (folder / "supervisord.conf").write_text("[program:app]\ncommand=app\n", encoding="utf-8")
+    passed = workshop.commit(folder)
+    assert passed.returncode == 0, passed.stdout
+    assert "no files to check" in passed.stdout
+
+
+def test_the_fixing_hook_rewrites_the_file(workshop: Workshop) -> None:
+    folder = workshop.repository("fixed", "nginx-stream-lint-fix")
+    config = folder / "nginx.conf"
+    config.write_text(f"events {{}}\nhttp {{\n{FIXABLE}}}\n", encoding="utf-8")
+    blocked = workshop.commit(folder)
+    assert blocked.returncode == 1, blocked.stdout
+    assert "files were modified by this hook" in blocked.stdout
+    assert "proxy_buffering off;" in config.read_text(encoding="utf-8")
+
+    passed = workshop.commit(folder)
+    assert passed.returncode == 0, passed.stdout
+
+
+def test_a_whole_configuration_is_checked_where_the_user_asks_for_it(workshop: Workshop) -> None:
+    folder = workshop.repository(
+        "whole", "nginx-stream-lint", args=["nginx/nginx.conf"], pass_filenames=False
+    )
+    (folder / "nginx" / "conf.d").mkdir(parents=True)
+    (folder / "nginx" / "conf.d" / "app.conf").write_text(FIXABLE, encoding="utf-8")
+    main = "events {}\nhttp {\n    %sinclude conf.d/*.conf;\n}\n"
+
+    (folder / "nginx" / "nginx.conf").write_text(main % "", encoding="utf-8")
+    blocked = workshop.commit(folder)
+    assert blocked.returncode == 1, blocked.stdout
+    assert "conf.d/app.conf:4: location /v1/chat/completions" in blocked.stdout
+
+    # The cure is in another file than the location: only the whole shows it.
+    cured = main % "proxy_buffering off; proxy_http_version 1.1;\n    "
+    (folder / "nginx" / "nginx.conf").write_text(cured, encoding="utf-8")
+    passed = workshop.commit(folder)
+    assert passed.returncode == 0, passed.stdout
+
+
+@pytest.mark.parametrize("hook", sorted(HOOKS))
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nginx.conf",
+        "docker/nginx-prod.conf",
+        "nginx.dev.conf",
+        "app.nginx",
+        "deploy/app-nginx.conf",
+        "deploy/nginx/app.conf",
+        "nginx/locations/api/chat.conf",
+        "docker.nginx/app.conf",
+        "nginx-proxy/vhost.conf",
+        "conf.d/default.conf",
+        "etc/nginx/sites-available/chat.example.com",
+        "sites-enabled/default",
+        "snippets/proxy.conf",
+    ],
+)
+def test_names_that_are_nginx(path: str, hook: str) -> None:
+    assert _is_taken(hook, path)
+
+
+@pytest.mark.parametrize("hook", sorted(HOOKS))
+@pytest.mark.parametrize(
+    "path",
+    [
+        "redis.conf",
+        "etc/sysctl.conf",
+        "logging.conf",
+        "supervisor/conf.d/app.conf",
+        "apache2/sites-available/000-default.conf",
+        "conf.d/README.md",
+        "sites-available/README.md",
+        "nginx/default.conf.template",
+        "nginx/app.conf.j2",
+        "nginx/sites-enabled/app.j2",
+        "nginx/Dockerfile",
+        "src/nginx.py",
+        "snippets/python.json",
+    ],
+)
+def test_names_that_are_not_nginx(path: str, hook: str) -> None:
+    assert not _is_taken(hook, path)
+
+
+def _is_taken(hook: str, path: str) -> bool:
+    """Whether pre-commit would give the file to the hook, by its name."""
+    entry = HOOKS[hook]
+    return bool(re.search(entry["files"], path)) and not re.search(entry["exclude"], path)
