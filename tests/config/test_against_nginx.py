@@ -670,7 +670,7 @@ BAD_LOCATION = [
     "proxy_buffering off }",
     "proxy_buffers 8 4k; proxy_buffers 8 4k;",
     "proxy_http_version 1.1; proxy_http_version 1.1;",
-    "return 200 \"a\"b;",
+    'return 200 "a"b;',
     'return 200 {"a"};',
     "break x;",
     "alias;",
@@ -756,6 +756,12 @@ def test_times_and_sizes(
         ("include none/*.conf;", {}),
         ("include a*.conf;", {"a1.conf": "gzip on;", "a2.conf": "sendfile on;"}),
         ("include a[12].conf;", {"a1.conf": "", "a3.conf": "nonsense!;"}),
+        ("include [^b].conf;", {"a.conf": "gzip on;", "b.conf": "nonsense!;"}),
+        ("include [!b].conf;", {"a.conf": "gzip on;", "b.conf": "nonsense!;"}),
+        ("include a\\*[c].conf;", {"abc.conf": "nonsense!;", "a*c.conf": "gzip on;"}),
+        ("include */x.conf;", {"d/x.conf": "gzip on;", "d/y.conf": "nonsense!;", "x.conf": "!;"}),
+        ("include **/x.conf;", {"d/x.conf": "gzip on;", "d/e/x.conf": "nonsense!;"}),
+        ('include "{a,b}.conf*";', {"a.conf": "nonsense!;"}),
         ("include *.inc;", {".hidden.inc": "nonsense!;", "a.inc": "gzip on;"}),
         ("include a.conf;", {"a.conf": ""}),
         ("include a.conf;", {"a.conf": "# only a comment"}),
@@ -842,9 +848,7 @@ def test_includes_that_nginx_refuses(
         assert (nginx.file, nginx.line) in places
 
 
-def test_globs_are_read_in_the_order_nginx_reads_them(
-    binary: NginxBinary, tmp_path: Path
-) -> None:
+def test_globs_are_read_in_the_order_nginx_reads_them(binary: NginxBinary, tmp_path: Path) -> None:
     names = ["B.conf", "a.conf", "a-b.conf", "a1.conf", "a10.conf", "a2.conf", "é.conf", "_.conf"]
     for name in names:
         write(tmp_path, f"gzip {name};", f"d/{name}")

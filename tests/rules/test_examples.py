@@ -109,6 +109,24 @@ def test_good_is_silent(case: Case, tmp_path: Path) -> None:
     assert report.streams > 0, "silent because nothing here is thought to stream"
 
 
+@pytest.mark.parametrize("version", [OLD, (1, 26, 2), NEW], ids=str)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_an_example_without_a_version_is_true_of_all(
+    case: Case, version: Version, tmp_path: Path
+) -> None:
+    example = case.example
+    if example.nginx_version is not None:
+        return
+    for text, expected in (
+        (example.bad, {case.rule.name}),
+        (example.fixed, set()),
+        (example.good, set()),
+    ):
+        if text is not None:
+            report = _lint(_written(tmp_path, text), version)
+            assert {finding.rule for finding in report.findings} == expected
+
+
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
 def test_selected_alone_a_rule_says_the_same(case: Case, tmp_path: Path) -> None:
     """A rule does not lean on others to keep quiet about what it gets wrong."""
@@ -296,6 +314,17 @@ server {
     }
 }
 """,
+    # Two rows for a level that has none and inherits one of the two.
+    """\
+server {
+    proxy_set_header Host $host;
+    proxy_set_header Connection "";
+
+    location /ws {
+        proxy_pass http://127.0.0.1:8000;
+    }
+}
+""",
 ]
 
 
@@ -314,3 +343,44 @@ def test_the_safe_fixes_leave_nothing_behind(text: str, tmp_path: Path) -> None:
     for block in re.findall(r"location[^{]*\{([^}]*)\}", after.text):
         names = re.findall(r"proxy_set_header (\S+)", block)
         assert len(names) == len(set(names)), "a row is there twice"
+
+
+def test_what_others_include_too_is_left_alone(tmp_path: Path) -> None:
+    snippet = tmp_path / "snippet.conf"
+    snippet.write_text("proxy_buffering off;\n", encoding="utf-8")
+    location = """
+    location /{name} {{
+        # nginx-stream-lint: stream sse
+        fastcgi_pass 127.0.0.1:9000;
+        fastcgi_read_timeout 1h;
+        include snippet.conf;
+    }}"""
+    text = "server {" + location.format(name="a") + location.format(name="b") + "\n}\n"
+    path = _written(tmp_path, text)
+    report = _lint(path)
+    assert {one.rule for one in report.findings} == {"wrong-buffering-family"}
+    fixed = _fixed(path, report.findings)
+    assert fixed == text.replace("9000;", "9000;\n        fastcgi_buffering off;")
+    assert snippet.read_text(encoding="utf-8") == "proxy_buffering off;\n"
+
+
+def test_the_last_row_of_a_level_is_not_removed(tmp_path: Path) -> None:
+    """Without it the rows further out, which nobody asked for here, would come back."""
+    text = BEST_PRACTICE.replace('Connection "";', "X-Accel-Buffering no;")
+    path = _written(tmp_path, "proxy_set_header X-Team platform;\n" + text)
+    for finding in _lint(path).findings:
+        assert finding.rule == "misplaced-accel-header"
+        assert finding.fix is not None
+        assert finding.fix.applicability == "manual"
+        assert finding.fix.snippet == "# remove: proxy_set_header X-Accel-Buffering"
+
+
+def test_the_apps_that_answer_auth_requests_and_mirrors_are_no_streams(tmp_path: Path) -> None:
+    text = BEST_PRACTICE.replace("listen 80;", "listen 80;\n    auth_request /auth;") + (
+        "server {\n    auth_request /auth;\n"
+        "    location = /auth { proxy_pass http://127.0.0.1:8001; }\n"
+        "    location /open { proxy_pass http://127.0.0.1:8001; }\n}\n"
+    )
+    report = _lint(_written(tmp_path, text))
+    assert [one.location.label for one in report.findings] == ["location /open"]
+    assert [one.rule for one in report.findings] == ["response-buffering"]

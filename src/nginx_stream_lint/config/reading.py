@@ -24,6 +24,9 @@ from nginx_stream_lint.config.tree import (
 # nginx stops at the limit on open files; long before that an include tree is a mistake.
 _MAX_INCLUDE_DEPTH = 64
 
+# nginx stops at the first mistake. Whoever has more than this many has one that repeats.
+_MAX_PROBLEMS = 100
+
 # Every module of nginx, its own or not, names its directives so.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -117,6 +120,9 @@ class _Reader:
             commands = has_commands(context)
             data = context[-1:] and context[-1] in _DATA_BLOCKS and context[0] in ("http", "stream")
             for directive in block:
+                if len(self.configuration.problems) >= _MAX_PROBLEMS:
+                    self._give_up(directive)
+                    return
                 if commands and not self._accepts(directive, context):
                     continue
                 if data and directive.block is not None:
@@ -140,6 +146,14 @@ class _Reader:
             return True
         self._problem(directive, reason, advice)
         return False
+
+    def _give_up(self, directive: Directive) -> None:
+        if len(self.configuration.problems) == _MAX_PROBLEMS:
+            self._problem(
+                directive,
+                f"there are more than {_MAX_PROBLEMS} mistakes",
+                "correct those above; what follows was not checked",
+            )
 
     def _no_block(self, directive: Directive) -> None:
         brace = directive.file.tokens.spans[directive.head_end][0]
@@ -173,7 +187,9 @@ class _Reader:
     def _paths(self, directive: Directive) -> list[str]:
         pattern = os.path.join(self.prefix, directive.args[0])
         if re.search(r"[*?[]", pattern):
-            return sorted(glob.glob(pattern))
+            # glob(3) knows two things more than Python's: a backslash, and [^a] for [!a].
+            pattern = re.sub(r"\\(.)", lambda escaped: glob.escape(escaped[1]), pattern)
+            return sorted(glob.glob(pattern.replace("[^", "[!")))
         return [pattern]
 
     def _file(self, path: str, directive: Directive) -> File | None:

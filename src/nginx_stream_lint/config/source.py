@@ -71,6 +71,8 @@ def load(path: str) -> Source:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             raise refuse("is a folder", "name the configuration file in it")
+        if os.path.samefile(path, os.devnull):
+            return Source(path, "")  # as good as an empty file to nginx, and used as one
         if not stat.S_ISREG(mode):
             raise refuse("is not a regular file", "name a configuration file")
         with open(path, "rb") as stream:
@@ -94,7 +96,8 @@ def decode(name: str, data: bytes) -> Source:
 
     def refuse(offset: int, message: str, advice: str) -> Unreadable:
         line = data.count(b"\n", 0, offset) + 1
-        column = offset - (data.rfind(b"\n", 0, offset) + 1) + 1
+        before = data[data.rfind(b"\n", 0, offset) + 1 : offset]
+        column = len(before.decode(ENCODING, ERRORS)) + 1
         return Unreadable(Problem(name, line, column, message, advice))
 
     if len(data) > MAX_BYTES:

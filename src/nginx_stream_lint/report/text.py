@@ -87,8 +87,10 @@ def _summary(report: Report, seconds: float) -> str:
     ]
     found = ", ".join(counts) or "no findings"
     if report.problems:
+        # What was not read has not been found innocent.
         number = len(report.problems)
-        found += f"; {number} {'place' if number == 1 else 'places'} could not be read"
+        unread = f"{number} {'place' if number == 1 else 'places'} could not be read"
+        found = f"{found}; {unread}" if counts else f"{unread}; nothing found"
     locations = f"{report.locations} location{'' if report.locations == 1 else 's'} that proxy"
     if report.locations == 1:
         locations = "1 location that proxies"

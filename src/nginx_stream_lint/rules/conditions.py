@@ -93,8 +93,10 @@ class Test:
             return None
         operand = self.operand
         if self.operator in ("less_than", "greater_than") and isinstance(operand, str):
-            number = _number(operand)
-            operand = subjects.value(operand) if number is None else number
+            as_number = number(operand)
+            operand = subjects.value(operand) if as_number is None else as_number
+            if operand is UNKNOWN:
+                return None
         return OPERATORS[self.operator](value, operand)
 
 
@@ -128,14 +130,18 @@ def _matches(value: Any, operand: Any) -> Truth:
 
 
 def _compare(value: Any, operand: Any, order: Callable[[float, float], bool]) -> Truth:
-    number = _number(value) if isinstance(value, str) else value
-    if number is None or operand is None or isinstance(number, (list, tuple, bool)):
-        return False
-    return order(number, operand)
+    left, right = _as_number(value), _as_number(operand)
+    return left is not None and right is not None and order(left, right)
 
 
-def _number(text: str) -> float | None:
-    """Text as a number: bare, a time in seconds, or a size in bytes."""
+def _as_number(value: Any) -> float | None:
+    if isinstance(value, str):
+        return number(value)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def number(text: str) -> float | None:
+    """Text as a number: bare, a size in bytes, or a time in seconds; None for anything else."""
     as_size = size(text)
     return float(as_size) if as_size is not None else seconds(text)
 

@@ -106,7 +106,8 @@ def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
         if setting is None:
             continue
         name, directive, is_here = setting
-        if always or is_here:
+        # What several places include is nobody's own: each location that uses it has a finding.
+        if always or (is_here and not directive.file.shared):
             related.append(Related(place, f"{location.label} handles the stream"))
             place = _place(directive)
         else:

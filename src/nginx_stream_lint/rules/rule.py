@@ -14,7 +14,7 @@ import yaml
 
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version, parse_version
-from nginx_stream_lint.rules.conditions import OPERATORS, All, AnyOf, Condition, Not, Test
+from nginx_stream_lint.rules.conditions import OPERATORS, All, AnyOf, Condition, Not, Test, number
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS
 from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
 from nginx_stream_lint.streams.declarations import nearest
@@ -134,14 +134,15 @@ def load_folder(folder: Path) -> tuple[Rule, ...]:
 
     Raises RuleMistake.
     """
-    rules = tuple(load_rule(path) for path in sorted(folder.glob("*.yaml")))
+    foreign = folder != builtin_folder()  # the shipped texts are checked by their tests
+    rules = tuple(load_rule(path, foreign) for path in sorted(folder.glob("*.yaml")))
     if not rules:
         raise RuleMistake(f"{folder}:1:1: no rules (*.yaml) in this folder")
     return rules
 
 
-def load_rule(path: Path) -> Rule:
-    """The rule of one file.
+def load_rule(path: Path, check_texts: bool = True) -> Rule:
+    """The rule of one file. `check_texts`: whether to parse its templates, which takes a moment.
 
     Raises RuleMistake with the place of what is wrong.
     """
@@ -150,7 +151,7 @@ def load_rule(path: Path) -> Rule:
     except (OSError, UnicodeDecodeError) as error:
         raise RuleMistake(f"{path}:1:1: cannot be read ({error})") from None
     try:
-        reader = _Reader(str(path))
+        reader = _Reader(str(path), check_texts)
         rule = reader.rule(compose(text))
     except YamlMistake as mistake:
         message = f"{path}:{mistake.line}:{mistake.column}: {mistake.message}"
@@ -163,8 +164,9 @@ def load_rule(path: Path) -> Rule:
 class _Reader:
     """Reads YAML nodes into a rule; every mistake is raised with its place."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, check_texts: bool) -> None:
         self.name = name
+        self.check_texts = check_texts
 
     def fail(self, node: yaml.Node | None, message: str) -> RuleMistake:
         line, column = place(node) if node is not None else (1, 1)
@@ -183,7 +185,7 @@ class _Reader:
             levels=tuple(self.choices(raw.get("levels"), _LEVELS, _LEVELS[:3])),
             when=self.condition(raw["when"]) if "when" in raw else None,
             severity=tuple(self.severity(item) for item in self.sequence(raw["severity"])),
-            message=self.text(raw["message"]),
+            message=self.template(raw["message"]),
             at=at,
             blames=blames,
             replaces=tuple(self.text(item) for item in self.sequence(raw.get("replaces"))),
@@ -206,10 +208,10 @@ class _Reader:
     def fix(self, node: yaml.Node) -> FixPlan:
         raw = self.mapping(node, ("title", "applicability"), ("steps", "snippet"))
         return FixPlan(
-            title=self.text(raw["title"]),
+            title=self.template(raw["title"]),
             applicability=self.choice(raw["applicability"], get_args(Applicability)),
             steps=tuple(self.step(item) for item in self.sequence(raw.get("steps"))),
-            snippet=self.text(raw["snippet"]) if "snippet" in raw else "",
+            snippet=self.template(raw["snippet"]) if "snippet" in raw else "",
         )
 
     def step(self, node: yaml.Node) -> Step:
@@ -222,7 +224,7 @@ class _Reader:
         return Step(
             action=named[0],
             directive=directive,
-            args=self.text(raw["to"]) if "to" in raw else "",
+            args=self.template(raw["to"]) if "to" in raw else "",
             scope=self.choice(raw["scope"], _SCOPES) if "scope" in raw else "location",
             when=self.condition(raw["when"]) if "when" in raw else None,
             applicability=self.choice(raw["applicability"], get_args(Applicability))
@@ -238,12 +240,15 @@ class _Reader:
         def optional(key: str) -> str | None:
             return self.text(raw[key]) if key in raw else None
 
-        version = optional("nginx_version")
+        try:
+            version = parse_version(optional("nginx_version") or "0.0")
+        except ValueError as error:
+            raise self.fail(raw["nginx_version"], str(error)) from None
         return Example(
             bad=optional("bad"),
             fixed=optional("fixed"),
             good=optional("good"),
-            nginx_version=parse_version(version) if version else None,
+            nginx_version=version if "nginx_version" in raw else None,
             evidence=optional("evidence"),
         )
 
@@ -262,10 +267,13 @@ class _Reader:
         if len(tests) != 1:
             raise self.fail(value, f"one operator, of: {', '.join(OPERATORS)}")
         ((operator, operand),) = tests.items()
-        return Test(key, operator, self.operand(operator, operand))
+        return Test(key, operator, self.operand(key, operator, operand))
 
-    def operand(self, operator: str, node: yaml.Node) -> Any:
+    def operand(self, subject: str, operator: str, node: yaml.Node) -> Any:
         value = construct(node)
+        is_number = isinstance(value, (bool, int, float))
+        if operator in ("is", "is_not") and subject not in FACTS and is_number:
+            raise self.fail(node, f'what a directive is set to is text: "{_source(node)}"')
         checks: dict[str, tuple[Callable[[Any], bool], str]] = {
             "is_set": (lambda v: isinstance(v, bool), "true or false"),
             "contains_any": (lambda v: isinstance(v, list) and bool(v), "a list"),
@@ -282,7 +290,7 @@ class _Reader:
             except re.error as error:
                 raise self.fail(node, f"no regular expression: {error}") from None
         is_order = operator in ("less_than", "greater_than")
-        if is_order and isinstance(value, str) and not re.match(r"\d", value):
+        if is_order and isinstance(value, str) and number(value) is None:
             self.subject(value, node)
         return value
 
@@ -343,6 +351,17 @@ class _Reader:
             raise self.fail(node, f'"{value}" does not look like {pattern.pattern}')
         return value
 
+    def template(self, node: yaml.Node) -> str:
+        """A text with placeholders, checked as far as that is possible without a configuration."""
+        text = self.text(node)
+        if self.check_texts:
+            from nginx_stream_lint.rules.wording import mistake  # noqa: PLC0415
+
+            message = mistake(text)
+            if message is not None:
+                raise self.fail(node, message)
+        return text
+
     def choice(self, node: yaml.Node, words: Sequence[Any]) -> Any:
         value = self.text(node)
         if value not in words:
@@ -359,15 +378,24 @@ class _Reader:
     def quoted_words(self, node: yaml.Node | None) -> None:
         """Refuse `on`, `off`, `yes`, `no` without quotes: booleans to most YAML readers."""
         work = [node] if node is not None else []
+        seen: set[int] = set()
         while work:
             node = work.pop()
+            if id(node) in seen:
+                continue  # an alias; it may lead back to what it stands in
+            seen.add(id(node))
             if isinstance(node, yaml.ScalarNode):
-                if node.style is None and str(node.value).lower() in _AMBIGUOUS:
-                    raise self.fail(node, f'"{node.value}" must be quoted')
+                if not node.style and str(node.value).lower() in _AMBIGUOUS:
+                    raise self.fail(node, f'{node.value} must be quoted: "{node.value}"')
             elif isinstance(node, yaml.MappingNode):
                 work += [item for pair in node.value for item in pair]
             elif isinstance(node, yaml.SequenceNode):
                 work += node.value
+
+
+def _source(node: yaml.Node) -> str:
+    """A scalar as it is written."""
+    return str(node.value)
 
 
 def _known_directive(name: str) -> bool:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from jinja2 import StrictUndefined, Template, meta
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from nginx_stream_lint.rules.facts import FACTS, Facts
+from nginx_stream_lint.streams.declarations import nearest
 
 CLIENTS = {"h1": "plain HTTP/1.1", "h1-tls": "HTTP/1.1-over-TLS", "h2": "HTTP/2"}
 HOLDS = {
@@ -82,6 +83,23 @@ def _template(text: str) -> tuple[Template, frozenset[str]]:
     env = environment()
     names = meta.find_undeclared_variables(env.parse(text))
     return env.from_string(text), frozenset(names)
+
+
+# What a template may use besides facts; see `render`.
+_NAMES = ("value", "origin", "delivery_words")
+
+
+def mistake(text: str) -> str | None:
+    """What is wrong with a template: its syntax, or a name that nobody knows; None if nothing."""
+    try:
+        names = meta.find_undeclared_variables(environment().parse(text))
+    except TemplateSyntaxError as error:
+        return f"no template: {error.message}"
+    known = [*FACTS, *_NAMES]
+    for name in sorted(names):
+        if name not in known:
+            return f'unknown name "{name}" in a template{nearest(name, known)}'
+    return None
 
 
 def _delivery(facts: Facts) -> str:

@@ -18,6 +18,8 @@ COMMENT = re.compile(r"#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)", re.DOTAL
 
 _Word = TypeVar("_Word", bound=str)
 
+_FEW = 25  # words that one can read through
+
 _KEYS = ("path", "kind", "framing", "x_accel_buffering", "heartbeat", "accepts", "method")
 
 
@@ -34,11 +36,11 @@ class Misdeclared(ValueError):
 
 
 def nearest(word: str, words: Sequence[str]) -> str:
-    """` (did you mean "x"?)`, or the choice of words where none is near."""
+    """`; did you mean "x"?`, or the choice of words where none is near and they are not many."""
     close = difflib.get_close_matches(word, words, 1)
     if close:
         return f'; did you mean "{close[0]}"?'
-    return f"; one of: {', '.join(words)}"
+    return f"; one of: {', '.join(words)}" if len(words) <= _FEW else ""
 
 
 def declaration(entry: object, because: str) -> Declaration:

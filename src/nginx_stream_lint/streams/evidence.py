@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nginx_stream_lint.nginx.levels import Handler, Level
-from nginx_stream_lint.nginx.routing import Match, compiled, match_of
+from nginx_stream_lint.nginx.routing import Match, compiled, find, match_of
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.catalogue import App, Endpoint, apps, example, expression, words
 from nginx_stream_lint.streams.stream import Kind, Stream
@@ -34,6 +34,9 @@ def streams_of(location: Level, handler: Handler) -> list[Stream]:
     clues = list(_clues(location, hosts, app))
     websocket = [clue for clue in clues if clue.kind == "websocket"]
     others = [clue for clue in clues if clue.kind != "websocket"]
+    if sum(clue.points for clue in websocket) >= _ENOUGH:
+        # Long timeouts and the like beside Upgrade are for the sockets.
+        others = [clue for clue in others if clue.kind is not None or clue.points >= _ENOUGH]
     for group, is_websocket in ((others, False), (websocket, True)):
         known = [stream for stream in found if (stream.kind == "websocket") == is_websocket]
         if known or sum(clue.points for clue in group) < _ENOUGH:
@@ -93,8 +96,11 @@ def _leads(pattern: str, path: str) -> bool:
 
 
 def _hosts(location: Level, handler: Handler) -> list[str]:
-    """The upstream's target, the servers behind its name, and the server's own names."""
-    target = handler.target
+    """The upstream's target, the servers behind its name, and who the server is where it is all.
+
+    A server's names say something of the location that takes everything, and nothing of the others.
+    """
+    target = _filled(location, handler.target)
     hosts = [target]
     http = location.nearest("http")
     name = re.sub(r"^\w+://", "", target).split("/")[0]
@@ -104,9 +110,19 @@ def _hosts(location: Level, handler: Handler) -> list[str]:
             if upstream.kind == "upstream" and directive and directive.args == (name,):
                 hosts += [row.args[0] for row in upstream.rows.get("server", []) if row.args]
     server = location.nearest("server")
-    if server is not None:
+    if server is not None and _takes_all(location):
         hosts += [arg for row in server.rows.get("server_name", []) for arg in row.args]
     return hosts
+
+
+def _filled(location: Level, target: str) -> str:
+    """A target with the variables that `set` gives a constant filled in."""
+    for level in location.outward():
+        for row in level.rows.get("set", []):
+            if len(row.args) == 2 and row.args[0].startswith("$") and "$" not in row.args[1]:
+                name, value = row.args
+                target = re.sub(rf"{re.escape(name)}\b", value.replace("\\", r"\\"), target)
+    return target
 
 
 def _app(hosts: list[str]) -> App | None:
@@ -136,8 +152,8 @@ def _clues(location: Level, hosts: list[str], app: App | None) -> Iterator[Clue]
             found = word.pattern.search(comment)
             if found:
                 yield Clue(word.points, _kind(word.kind), f'a comment says "{found[0]}"')
-    if app is not None and app.endpoints:
-        kinds = {endpoint.stream.kind for endpoint in app.endpoints}
+    kinds = _kinds_here(location, app) if app is not None else set()
+    if app is not None and kinds:
         kind = next((k for k in ("sse", "chunked", "long-poll") if k in kinds), "websocket")
         yield Clue(2, _kind(kind), f"its upstream looks like {app.name}")
     for host in hosts:
@@ -145,6 +161,23 @@ def _clues(location: Level, hosts: list[str], app: App | None) -> Iterator[Clue]
             found = word.pattern.search(host)
             if found:
                 yield Clue(word.points, _kind(word.kind), f'"{host}" says "{found[0]}"')
+
+
+def _kinds_here(location: Level, app: App) -> set[str]:
+    """The kinds of streams of an app that can end in a location.
+
+    What takes everything gets only the endpoints that no other location of the server takes. An app
+    below a path of its own may have any of them there, since nobody knows what the path becomes.
+    """
+    server = location.nearest("server")
+    here = app.endpoints
+    if _takes_all(location) and server is not None and server.directive is not None:
+        here = tuple(one for one in here if find(server, example(one.path)) is location)
+    return {endpoint.stream.kind for endpoint in here}
+
+
+def _takes_all(location: Level) -> bool:
+    return match_of(location).pattern in ("", "/", "^/")
 
 
 def _directive_clues(location: Level) -> Iterator[Clue]:

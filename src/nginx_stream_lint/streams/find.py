@@ -152,8 +152,13 @@ def _levels_at(root: Level, name: str, offset: int) -> Iterator[Level]:
     for level in root.walk():
         directive = level.directive
         if directive is None or directive.source.name != name:
-            here = any(row.source.name == name for rows in level.rows.values() for row in rows)
-            inside = here
+            inside = any(
+                one.source.name == name
+                for one in (
+                    *(row for rows in level.rows.values() for row in rows),
+                    *(child.directive for child in level.children if child.directive is not None),
+                )
+            )
         else:
             inside = directive.start <= offset <= directive.block_end
         if inside and not any(

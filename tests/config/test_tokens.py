@@ -1,0 +1,244 @@
+"""The tokenizer by itself: what is a word, what it says, and where it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from nginx_stream_lint.config.problems import Problem, Unreadable
+from nginx_stream_lint.config.source import Source, decode
+from nginx_stream_lint.config.tokens import Tokens, tokenize
+
+DEEP = 256
+
+
+def tokens_of(text: str) -> Tokens:
+    return tokenize(Source("nginx.conf", text), DEEP)
+
+
+def values(text: str) -> list[str]:
+    return tokens_of(text).values
+
+
+def refused(text: str) -> Problem:
+    with pytest.raises(Unreadable) as caught:
+        tokens_of(text)
+    return caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        (" \t\r\n", []),
+        ("a;", ["a", ";"]),
+        ("a b{}", ["a", "b", "{", "}"]),
+        ("a;b;", ["a", ";", "b", ";"]),
+        ("${a} b;", ["${a}", "b", ";"]),
+        ("${a}b;", ["${a}b", ";"]),
+        ("a${{{b};", ["a${{{b}", ";"]),
+        ("$$a{}", ["$$a", "{", "}"]),
+        ("a\\${}", ["a\\$", "{", "}"]),
+        ("a}b;", ["a}b", ";"]),
+        ("a} b;", ["a}", "b", ";"]),
+        ("a#b;", ["a#b", ";"]),
+        ("a\"b'c;", ["a\"b'c", ";"]),
+        ("a\u00a0b;", ["a\u00a0b", ";"]),
+        ("a\fb\vc;", ["a\fb\vc", ";"]),
+        ("\u00a0a;", ["\u00a0a", ";"]),
+        ("a\rb;", ["a", "b", ";"]),
+        ("a\r\nb\r\n;", ["a", "b", ";"]),
+        ("a \"b c\" 'd;e';", ["a", "b c", "d;e", ";"]),
+        ('a "";', ["a", "", ";"]),
+        ('"a"{}', ["a", "{", "}"]),
+        ('if ($a = "b"){}', ["if", "($a", "=", "b", ")", "{", "}"]),
+        ("a \\;b;", ["a", "\\;b", ";"]),
+        ("a \\{b;", ["a", "\\{b", ";"]),
+        ("a \\ b;", ["a", "\\ b", ";"]),
+        ("a \\#b;", ["a", "\\#b", ";"]),
+    ],
+)
+def test_words(text: str, expected: list[str]) -> None:
+    assert values(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("\\n", "\n"),
+        ("\\t", "\t"),
+        ("\\r", "\r"),
+        ('\\"', '"'),
+        ("\\'", "'"),
+        ("\\\\", "\\"),
+        ("\\\\n", "\\n"),
+        ("\\\\\\n", "\\\n"),
+        ("\\d\\.\\$", "\\d\\.\\$"),
+        ("\\x\\n", "\\x\n"),
+        ("é\\té", "é\té"),
+    ],
+)
+def test_decoding_is_the_same_quoted_or_not(written: str, expected: str) -> None:
+    for text in (f"a {written};", f'a "{written}";', f"a '{written}';", f"a x{written};"):
+        assert values(text)[1].removeprefix("x") == expected
+
+
+def test_quotes_are_remembered() -> None:
+    tokens = tokens_of("a \"{\" '#' b {}")
+    assert tokens.values == ["a", "{", "#", "b", "{", "}"]
+    assert tokens.quotes == ["", '"', "'", "", ";", ";"]
+
+
+def test_spans_include_the_quotes() -> None:
+    text = "a  \"b c\"\t'd\\'e' # f\n  {\r\n}"
+    tokens = tokens_of(text)
+    written = [text[start:end] for start, end in tokens.spans]
+    assert written == ["a", '"b c"', "'d\\'e'", "{", "}"]
+    assert tokens.values == ["a", "b c", "d'e", "{", "}"]
+    assert [text[start:end] for start, end in tokens.comments] == ["# f"]
+
+
+def test_comments_end_with_the_line_and_stay_with_the_tokens() -> None:
+    text = "#1 a;\na b #2 }\n#3\rc;\n;#4\n#5 without newline"
+    tokens = tokens_of(text)
+    assert tokens.values == ["a", "b", ";"]
+    comments = [text[start:end] for start, end in tokens.comments]
+    assert comments == ["#1 a;", "#2 }", "#3\rc;", "#4", "#5 without newline"]
+
+
+def test_positions_count_characters_and_only_lf_ends_a_line() -> None:
+    text = "é a;\r\n# x\ry\n\tü 'b\nc' d;\n"
+    source = Source("nginx.conf", text)
+    tokens = tokenize(source, DEEP)
+    places = {
+        value: source.position(start)
+        for value, (start, _) in zip(tokens.values, tokens.spans, strict=True)
+    }
+    assert places["é"] == (1, 1)
+    assert places["a"] == (1, 3)
+    assert places["ü"] == (3, 2)
+    assert places["b\nc"] == (3, 4)
+    assert places["d"] == (4, 4)
+    assert source.line_text(1) == "é a;"
+    assert source.line_text(5) == ""
+
+
+LUA = [
+    "",
+    " ngx.say(1) ",
+    " local t = {{}, {}} ",
+    " -- } \n ",
+    " --[[ } ]] ",
+    " --[==[ } ]] } ]==] ",
+    " x = [[ } ]] ",
+    " x = [=[ }\n]] ]=] ",
+    ' x = "}" ',
+    ' x = "\\"}" ',
+    " x = '{' ",
+    " x = '\\'}' ",
+    " a = t[1] - b --}\n",
+    ' x = "#" # y; ',
+]
+
+
+@pytest.mark.parametrize("code", LUA)
+def test_lua_is_one_opaque_word(code: str) -> None:
+    text = f"access_by_lua_block {{{code}}} a;"
+    tokens = tokens_of(text)
+    assert tokens.values == ["access_by_lua_block", code, ";", "a", ";"]
+    assert tokens.quotes == ["", "{", ";", "", ";"]
+    start, end = tokens.spans[1]
+    assert text[start:end] == f"{{{code}}}"
+    assert not tokens.comments
+
+
+def test_lua_is_known_by_its_directive_only() -> None:
+    assert values("location access_by_lua_block { a; }") == [
+        *("location", "access_by_lua_block", "{", "a", ";", "}")
+    ]
+    text = "set_by_lua_block $a { return '}' } b;"
+    assert values(text) == ["set_by_lua_block", "$a", " return '}' ", ";", "b", ";"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "message"),
+    [
+        (";", 1, 1, 'unexpected ";"'),
+        ("a;\n ;", 2, 2, 'unexpected ";"'),
+        ("{}", 1, 1, 'unexpected "{"'),
+        ("a;\n}", 2, 1, 'unexpected "}"'),
+        ("a {}}", 1, 5, 'unexpected "}"'),
+        ("a {\n b\n}", 3, 1, 'unexpected "}"'),
+        ('"a"b;', 1, 4, 'unexpected "b"'),
+        ("a ''}", 1, 5, 'unexpected "}"'),
+        ("a", 1, 1, "unexpected end of file"),
+        ("a;\nb c\n\n", 2, 1, "unexpected end of file"),
+        ("a {\n b;\n", 1, 3, "unexpected end of file"),
+        ("a { b { c; }\n", 1, 3, "unexpected end of file"),
+        ("a;\nb 'c\n;\n", 2, 3, "unexpected end of file"),
+        ('a "b\\"', 1, 3, "unexpected end of file"),
+        ("a b\\", 1, 4, "unexpected end of file"),
+        ("location ~ ^/a{2}$ {\n}", 1, 16, 'unknown directive "2}$"'),
+        ("x_by_lua_block {\n", 1, 16, "unexpected end of file"),
+        ("x_by_lua_block {\n [[ }", 2, 2, "Lua long bracket is not closed"),
+        ("x_by_lua_block {\n --[=[ ]] }", 2, 2, "Lua long bracket is not closed"),
+        ("x_by_lua_block {\n 'a }", 2, 2, "unfinished Lua string"),
+    ],
+)
+def test_refusals_have_a_place_and_advice(text: str, line: int, column: int, message: str) -> None:
+    problem = refused(text)
+    assert (problem.line, problem.column) == (line, column)
+    assert problem.message.startswith(message)
+    assert problem.advice
+    assert str(problem).startswith(f"nginx.conf:{line}:{column}: {message}")
+
+
+def test_depth_is_limited() -> None:
+    assert len(values("a{" * DEEP + "}" * DEEP)) == 3 * DEEP
+    problem = refused("a{" * (DEEP + 1) + "}" * (DEEP + 1))
+    assert problem.message == f"blocks nest deeper than {DEEP}"
+    assert problem.column == 2 * (DEEP + 1)
+
+
+def test_what_fits_the_buffer_is_counted_in_bytes() -> None:
+    assert values("a" * 4095 + ";")
+    assert values("é" * 2047 + ";")
+    assert "too long parameter" in refused("é" * 2048 + ";").message
+    assert "too long parameter" in refused("a;\n b '" + "c" * 5000).message
+    assert "too long comment" in refused("#" * 4096 + "\n").message
+    assert values("#" * 4096) == []
+
+
+def test_a_long_quote_is_refused_where_it_opens() -> None:
+    problem = refused('a;\nb "c;\n' + "d e;\n" * 1000)
+    assert (problem.line, problem.column) == (2, 3)
+    assert "missing terminating" in problem.message
+
+
+def test_long_text_takes_no_time() -> None:
+    # Quadratic behaviour would take minutes.
+    assert len(values("a b c;" * 100_000)) == 400_000
+    assert refused("a" * 3_000_000).line == 1
+    assert refused("${" * 1_000_000).line == 1
+    assert refused("'" + "\\'" * 1_000_000).line == 1
+    assert refused("a_by_lua_block {" + "[=" * 1_000_000).line == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\xef\xbb\xbfa;", "byte order mark"),
+        ("a;".encode("utf-16"), "UTF-16"),
+        (b"\xfe\xff\0a\0;", "UTF-16"),
+        (b"a;\nb \0;", "NUL"),
+    ],
+)
+def test_other_encodings_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(Unreadable, match=message):
+        decode("nginx.conf", data)
+
+
+def test_bytes_that_are_no_utf8_survive() -> None:
+    data = b"# caf\xe9\r\na '\xff';\n"
+    source = decode("nginx.conf", data)
+    assert source.text.encode("utf-8", "surrogateescape") == data
+    assert tokenize(source, DEEP).values == ["a", "\udcff", ";"]
