@@ -412,7 +412,8 @@ def test_default_timeout(binaries: dict[str, NginxBinary], tmp_path: Path) -> No
                 f"location /{family} {{ {row.format(**upstream.ports)} }}"
                 for family, row in DEFAULTS.items()
             ]
-            example = runnable("server { listen 80; %s }" % "\n".join(rows), folder, upstream.ports)
+            text = f"server {{ listen 80; {' '.join(rows)} }}"
+            example = runnable(text, folder, upstream.ports)
             async with Nginx(binary, example.text, folder):
 
                 async def ended(family: str) -> float:

@@ -33,3 +33,12 @@ class Unreadable(Exception):
 
 class NotAFile(Unreadable):
     """The system gives no text for this path: missing, forbidden, a folder, a device."""
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    """Text that any terminal can show: control characters and undecodable bytes escaped."""
+    if limit is not None and len(text) > limit:
+        text = text[: limit - 3] + "..."
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nginx_stream_lint.config.problems import NotAFile, Problem, Unreadable
+from nginx_stream_lint.config.problems import NotAFile, Problem, Unreadable, printable
 from nginx_stream_lint.config.source import Source, load
 from nginx_stream_lint.config.tree import (
     Context,
@@ -137,7 +137,7 @@ class _Reader:
         reason = misuse(directive, context)
         advice = "nginx refuses this configuration"
         if reason is None and not _NAME.fullmatch(directive.name):
-            reason = f'unknown directive "{_printable(directive.name)}"'
+            reason = f'unknown directive "{printable(directive.name, 60)}"'
             if "}" in directive.name:
                 advice = "a regular expression with { or } must be quoted"
             elif not directive.name.isascii():
@@ -203,7 +203,7 @@ class _Reader:
         except NotAFile as stop:
             self._problem(
                 directive,
-                f'included file "{_printable(path)}": {stop.problem.message}',
+                f'included file "{path}": {stop.problem.message}',
                 "make it available, or check where it is; what it sets is not known",
             )
         except Unreadable as stop:
@@ -253,11 +253,3 @@ def _misfits(block: list[Directive], context: Context) -> int:
             elif directive.block is not None:
                 work.append((directive.block, enter(directive, context)))
     return count
-
-
-def _printable(text: str) -> str:
-    """Text that can be shown: undecodable bytes and control characters escaped."""
-    text = text if len(text) <= 60 else text[:57] + "..."
-    return "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in text
-    )

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
-from nginx_stream_lint.config.problems import NotAFile, Problem, Unreadable
+from nginx_stream_lint.config.problems import NotAFile, Problem, Unreadable, printable
 
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024
@@ -54,7 +54,7 @@ class Source:
     def problem(self, offset: int, message: str, advice: str) -> Problem:
         """A problem at an offset of this file."""
         line, column = self.position(offset)
-        return Problem(self.name, line, column, message, advice)
+        return Problem(self.name, line, column, printable(message), advice)
 
 
 def load(path: str) -> Source:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from nginx_stream_lint.config.problems import Unreadable
+from nginx_stream_lint.config.problems import Unreadable, printable
 from nginx_stream_lint.config.source import ENCODING, ERRORS, Source
 
 # ngx_conf_file.c: NGX_CONF_BUFFER
@@ -209,7 +209,7 @@ def _refuse_split_word(source: Source, tokens: Tokens) -> None:
             raise Unreadable(
                 source.problem(
                     end,
-                    f'unknown directive "{tokens.values[index + 1]}"',
+                    f'unknown directive "{printable(tokens.values[index + 1], 60)}"',
                     "a regular expression with { or } must be quoted",
                 )
             )

@@ -35,6 +35,7 @@ _OFFSET = re.compile(r"[0-9]+[kKmMgG]?")
 _NUMBER = re.compile(r"[0-9]+")
 # What follows http:// where it has more than a host or a socket.
 _URI = re.compile(r"unix:[^:]*:.+|(?!unix:)[^/?]*[/?].*", re.DOTALL)
+_OVERFLOW = re.compile(r"[1-9][0-9]{19}")
 _PATTERNS = {"time": _TIME, "size": _SIZE, "offset": _OFFSET, "number": _NUMBER}
 
 # nginx stops at the first. Whoever has more than this many has one that repeats.
@@ -82,7 +83,7 @@ def _bad_value(name: str, args: tuple[str, ...], kind: str) -> str | None:
     if kind == "flag":
         if value.lower() not in ("on", "off"):
             return f'invalid value "{value}" in "{name}" directive, it must be "on" or "off"'
-    elif kind in _PATTERNS and not _PATTERNS[kind].fullmatch(value):
+    elif kind in _PATTERNS and (not _PATTERNS[kind].fullmatch(value) or _OVERFLOW.search(value)):
         return f'"{name}" directive invalid value "{value}"'
     return None
 

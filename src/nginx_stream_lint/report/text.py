@@ -85,13 +85,13 @@ def _summary(report: Report, seconds: float) -> str:
         for word in ("error", "warning", "note")
         if (number := report.count(word))
     ]
-    found = ", ".join(counts) or "no findings"
-    if report.problems:
-        # What was not read has not been found innocent.
-        number = len(report.problems)
-        unread = f"{number} {'place' if number == 1 else 'places'} could not be read"
-        found = f"{found}; {unread}" if counts else f"{unread}; nothing found"
     locations = f"{report.locations} location{'' if report.locations == 1 else 's'} that proxy"
     if report.locations == 1:
         locations = "1 location that proxies"
-    return f"{found} in {locations}, {report.streams} thought to stream ({seconds:.2f} s)"
+    found = f"{', '.join(counts) or 'no findings'} in"
+    if report.problems:
+        # What could not be read has not been found innocent.
+        number = len(report.problems)
+        unread = f"{number} {'place' if number == 1 else 'places'} could not be read"
+        found = f"{', '.join(counts)}; {unread} in" if counts else f"{unread}; checked"
+    return f"{found} {locations}, {report.streams} thought to stream ({seconds:.2f} s)"

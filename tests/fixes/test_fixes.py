@@ -1,0 +1,261 @@
+"""Fixes on text: whole or not at all, every other byte kept, in rounds until nothing is left."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nginx_stream_lint.config import Source
+from nginx_stream_lint.fixes.apply import (
+    NotConverging,
+    compatible,
+    edited,
+    fix_all,
+    write,
+)
+from nginx_stream_lint.lint import Options, Report, lint
+from nginx_stream_lint.probe import NginxBinary, check_file
+from nginx_stream_lint.rules.finding import Edit, Finding, Fix
+from nginx_stream_lint.rules.rule import builtin_folder, load_folder
+
+RULES = load_folder(builtin_folder())
+ONLY_BUFFERING = tuple(rule for rule in RULES if rule.name == "response-buffering")
+LOCATION = "location /v1/chat/completions {\n    proxy_pass http://127.0.0.1:8000;\n}\n"
+
+
+def report(path: Path, options: Options, texts: dict[str, Source] | None = None) -> Report:
+    """What is found in a file, which must be readable."""
+    found = lint([str(path)], options, texts)
+    assert found.problems == []
+    return found
+
+
+def fixed(path: Path, options: Options | None = None, unsafe: bool = False) -> dict[str, str]:
+    """The texts that fixing gives, by file name."""
+    chosen = options or Options(RULES)
+
+    def findings(texts: dict[str, Source]) -> list[Finding]:
+        return report(path, chosen, texts).findings
+
+    changed = fix_all(findings, unsafe)
+    return {Path(name).name: after.text for name, (_, after) in changed.items()}
+
+
+def whole(inner: str) -> str:
+    """A whole configuration around server-level text."""
+    return f"events {{}}\nhttp {{\nserver {{\nlisten 80;\n{inner}}}\n}}\n"
+
+
+def put(folder: Path, text: str, name: str = "nginx.conf") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    return path
+
+
+def test_one_line_and_nothing_else(tmp_path: Path) -> None:
+    path = put(tmp_path, whole(LOCATION))
+    after = fixed(path, Options(ONLY_BUFFERING))["nginx.conf"]
+    assert after == whole(LOCATION.replace("8000;\n", "8000;\n    proxy_buffering off;\n"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        # One line stays one line.
+        (
+            "location /sse { proxy_pass http://127.0.0.1:8000; }\n",
+            "location /sse { proxy_pass http://127.0.0.1:8000; proxy_buffering off; }\n",
+        ),
+        # What is set here is replaced where it stands; comments and alignment stay.
+        (
+            "location /sse {\n\tproxy_pass      http://127.0.0.1:8000; # app\n"
+            "\tproxy_buffering on;  # why?\n}\n",
+            "location /sse {\n\tproxy_pass      http://127.0.0.1:8000; # app\n"
+            "\tproxy_buffering off;  # why?\n}\n",
+        ),
+        # Behind a comment at the end of the line, in the line's own indentation.
+        (
+            "location /sse {\n\tproxy_pass http://127.0.0.1:8000; # app\n}\n",
+            "location /sse {\n\tproxy_pass http://127.0.0.1:8000; # app\n"
+            "\tproxy_buffering off;\n}\n",
+        ),
+        # CRLF.
+        (
+            "location /sse {\r\n  proxy_pass http://127.0.0.1:8000;\r\n}\r\n",
+            "location /sse {\r\n  proxy_pass http://127.0.0.1:8000;\r\n"
+            "  proxy_buffering off;\r\n}\r\n",
+        ),
+        # Bytes that are no UTF-8, and no newline at the end.
+        (
+            "# caf\udce9\nlocation /sse { # \udcff\n proxy_pass http://127.0.0.1:8000;\n}#\udce9\n",
+            "# caf\udce9\nlocation /sse { # \udcff\n proxy_pass http://127.0.0.1:8000;\n"
+            " proxy_buffering off;\n}#\udce9\n",
+        ),
+        # An `if` may not hold the directive: its location does.
+        (
+            "location /sse {\n    if ($arg_a) {\n        proxy_pass http://127.0.0.1:8000;\n    }\n"
+            "    root /srv;\n}\n",
+            "location /sse {\n    if ($arg_a) {\n        proxy_pass http://127.0.0.1:8000;\n    }\n"
+            "    root /srv;\n    proxy_buffering off;\n}\n",
+        ),
+    ],
+    ids=["one-line", "in-place", "comment", "crlf", "bytes", "if"],
+)
+def test_style_is_kept(
+    before: str, after: str, tmp_path: Path, binaries: dict[str, NginxBinary]
+) -> None:
+    path = put(tmp_path, whole(before))
+    options = Options(ONLY_BUFFERING)
+    text = fixed(path, options)["nginx.conf"]
+    assert text == whole(after)
+    put(tmp_path, text)
+    assert fixed(path, options) == {}
+    for binary in binaries.values():
+        head = f"error_log stderr; pid {tmp_path}/pid;\n"
+        ok, said = check_file(
+            binary, put(tmp_path, head + text.replace("listen 80;", ""), "t.conf")
+        )
+        assert ok, said
+
+
+def test_a_file_that_several_blocks_include_is_left_alone(tmp_path: Path) -> None:
+    put(tmp_path, "proxy_buffering on;\nproxy_pass http://127.0.0.1:8000;\n", "shared.inc")
+    path = put(
+        tmp_path,
+        whole("location /sse { include shared.inc; }\nlocation /stream { include shared.inc; }\n"),
+    )
+    findings = report(path, Options(ONLY_BUFFERING)).findings
+    fixes = [finding.fix for finding in findings]
+    assert fixes
+    assert all(fix is not None and fix.applicability == "manual" for fix in fixes)
+    assert all(fix is not None and fix.snippet == "proxy_buffering off;" for fix in fixes)
+    assert fixed(path) == {} or "shared.inc" not in fixed(path)
+
+
+def test_a_file_that_one_block_includes_is_mended(tmp_path: Path) -> None:
+    put(tmp_path, "proxy_buffering on;\nproxy_pass http://127.0.0.1:8000;\n", "own.inc")
+    path = put(tmp_path, whole("location /sse { include own.inc; }\n"))
+    changed = fixed(path, Options(ONLY_BUFFERING))
+    assert changed == {"own.inc": "proxy_buffering off;\nproxy_pass http://127.0.0.1:8000;\n"}
+
+
+def test_shared_handler_but_own_location(tmp_path: Path) -> None:
+    """What is inserted goes into the location, even where its handler is shared."""
+    put(tmp_path, "proxy_pass http://127.0.0.1:8000;\n", "shared.inc")
+    path = put(
+        tmp_path,
+        whole(
+            "location /sse {\n    include shared.inc;\n}\n"
+            "location /stream {\n    include shared.inc;\n}\n"
+        ),
+    )
+    text = fixed(path, Options(ONLY_BUFFERING))["nginx.conf"]
+    assert text.count("    proxy_buffering off;\n") == 2
+    put(tmp_path, text)
+    assert report(path, Options(ONLY_BUFFERING)).findings == []
+
+
+def test_inherited_headers_come_along(tmp_path: Path) -> None:
+    path = put(
+        tmp_path,
+        whole(
+            'proxy_set_header Host "$host";\n'
+            "location /ws {\n    # nginx-stream-lint: stream websocket\n"
+            "    proxy_pass http://127.0.0.1:8000;\n    proxy_read_timeout 1h;\n}\n"
+        ),
+    )
+    text = fixed(path)["nginx.conf"]
+    inside = text[text.index("location") :]
+    assert inside.count('proxy_set_header Host "$host";') == 1
+    assert inside.count("proxy_set_header Upgrade $http_upgrade;") == 1
+    put(tmp_path, text)
+    assert report(path, Options(RULES)).findings == []
+
+
+def test_nothing_is_left_and_nothing_is_lost(tmp_path: Path) -> None:
+    text = whole(
+        LOCATION
+        + "location /stream { fastcgi_pass 127.0.0.1:9000; proxy_buffering off; }\n"
+        + "location /events {\n    proxy_pass http://127.0.0.1:8000;\n    gzip on;\n"
+        + "    proxy_ignore_client_abort on;\n    chunked_transfer_encoding off;\n}\n"
+    )
+    path = put(tmp_path, text)
+    after = fixed(path, unsafe=True)["nginx.conf"]
+    put(tmp_path, after)
+    assert report(path, Options(RULES)).findings == []
+    assert fixed(path, unsafe=True) == {}
+
+
+SOURCE = Source("x.conf", "0123456789")
+EDITS = st.builds(
+    lambda a, b, text: Edit(SOURCE, min(a, b), max(a, b), text),
+    st.integers(0, 10),
+    st.integers(0, 10),
+    st.text("ab", max_size=2),
+)
+FIXES = st.lists(
+    st.builds(
+        lambda edits: Fix("t", "safe", "", tuple(edits)), st.lists(EDITS, min_size=1, max_size=1)
+    ),
+    max_size=6,
+)
+
+
+@given(FIXES)
+@settings(max_examples=300, deadline=None)
+def test_chosen_edits_never_overlap(fixes: list[Fix]) -> None:
+    chosen = compatible(fixes)
+    covered: set[int] = set()
+    for edit in chosen:
+        span = set(range(edit.start, edit.end))
+        assert not span & covered
+        covered |= span
+    after = edited(SOURCE.text, chosen)
+    kept = "".join(char for at, char in enumerate(SOURCE.text) if at not in covered)
+    assert "".join(char for char in after if char.isdigit()) == kept
+    # Each fix is in whole or out whole.
+    for fix in fixes:
+        inside = [edit in chosen for edit in fix.edits]
+        assert all(inside) or not any(inside)
+
+
+def test_an_overlapping_fix_is_left_out_whole() -> None:
+    first = Fix("a", "safe", "", (Edit(SOURCE, 2, 5, "x"),))
+    second = Fix("b", "safe", "", (Edit(SOURCE, 0, 1, "y"), Edit(SOURCE, 4, 6, "z")))
+    assert compatible([first, second]) == list(first.edits)
+
+
+def test_fixes_that_undo_one_another_are_a_bug(tmp_path: Path) -> None:
+    path = put(tmp_path, whole(LOCATION))
+    finding = report(path, Options(ONLY_BUFFERING)).findings[0]
+    assert finding.fix is not None
+
+    def never_content(texts: dict[str, Source]) -> list[Finding]:
+        return report(path, Options(ONLY_BUFFERING), texts).findings or [finding]
+
+    with pytest.raises(NotConverging):
+        fix_all(never_content, unsafe=False)
+
+
+def test_writing_keeps_mode_and_links(tmp_path: Path) -> None:
+    target = put(tmp_path, "before\n", "target.conf")
+    target.chmod(0o640)
+    link = tmp_path / "link.conf"
+    link.symlink_to(target)
+    write(os.path.realpath(link), Source(str(link), "after\n"))
+    assert link.is_symlink()
+    assert target.read_text() == "after\n"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["link.conf", "target.conf"]
+
+
+def test_a_file_that_cannot_be_written_stays(tmp_path: Path) -> None:
+    target = put(tmp_path, "before\n")
+    with pytest.raises(OSError, match="Not a directory"):
+        write(str(target / "below"), Source("x", "after\n"))
+    assert target.read_text() == "before\n"

@@ -1,0 +1,192 @@
+"""The formats: keys of the JSON as promised, one line each in concise, text for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import run
+
+TEXT = """# caf\u00e9
+events {}
+http {
+    server {
+        listen 80;
+        server_name api.example.com www.example.com;
+        include locations.inc;
+        location / { proxy_pass http://127.0.0.1:8001; }
+        location /api { proxy_pass http://127.0.0.1:8001; }
+    }
+}
+"""
+INCLUDED = """location /v1/chat/completions {
+    proxy_pass http://127.0.0.1:8000;
+    proxy_buffering  on;
+}
+"""
+
+
+@pytest.fixture
+def main(tmp_path: Path) -> Path:
+    (tmp_path / "locations.inc").write_text(INCLUDED)
+    path = tmp_path / "nginx.conf"
+    path.write_text(TEXT)
+    return path
+
+
+def document(main: Path, *arguments: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(main, "--format", "json", *arguments).stdout)
+    return found
+
+
+def test_json_has_the_promised_keys(main: Path) -> None:
+    whole = document(main, "--nginx-version", "1.26.2")
+    assert list(whole) == ["tool", "nginx_version", "inputs", "findings", "errors", "summary"]
+    assert set(whole["tool"]) == {"name", "version"}
+    assert whole["nginx_version"] == "1.26.2"
+    assert whole["inputs"] == [str(main)]
+    assert whole["errors"] == []
+    assert set(whole["summary"]) == {
+        "error",
+        "warning",
+        "note",
+        "locations",
+        "streams",
+        "seconds",
+    }
+    assert whole["summary"]["locations"] == 3
+    assert whole["summary"]["streams"] == 1
+    finding = next(one for one in whole["findings"] if one["rule"] == "response-buffering")
+    assert set(finding) == {
+        *("rule", "severity", "message", "file", "line", "column", "end_line", "end_column"),
+        *("location", "stream", "related", "fix"),
+    }
+    assert set(finding["location"]) == {"label", "file", "line", "servers"}
+    assert set(finding["stream"]) == {"kind", "confidence", "because"}
+    assert all(set(one) == {"file", "line", "column", "message"} for one in finding["related"])
+    assert set(finding["fix"]) == {"title", "applicability", "snippet", "edits"}
+    assert all(set(edit) == {"file", "start", "end", "text"} for edit in finding["fix"]["edits"])
+
+
+def test_places_and_edits_are_exact(main: Path) -> None:
+    included = main.with_name("locations.inc")
+    finding = next(one for one in document(main)["findings"] if one["rule"] == "response-buffering")
+    assert (finding["file"], finding["line"], finding["column"]) == (str(included), 3, 5)
+    assert (finding["end_line"], finding["end_column"]) == (3, 24)
+    assert finding["location"]["label"] == "location /v1/chat/completions"
+    assert finding["location"]["line"] == 1
+    assert finding["location"]["servers"] == ["api.example.com", "www.example.com"]
+    (edit,) = finding["fix"]["edits"]
+    assert INCLUDED[edit["start"] : edit["end"]] == "on"
+    assert edit["text"] == "off"
+
+
+def test_possible_locations_are_one_warning(main: Path) -> None:
+    found = [one for one in document(main)["findings"] if one["stream"]["confidence"] == "possible"]
+    assert len(found) == 1
+    assert found[0]["severity"] == "warning"
+    assert found[0]["fix"] is None
+    assert "--all-streams" in found[0]["message"]
+    assert [place["line"] for place in found[0]["related"]] == [9]
+
+
+def test_errors_are_in_the_document_too(main: Path) -> None:
+    main.write_text(TEXT.replace("include", "include missing.inc;\n include"))
+    whole = document(main)
+    (error,) = whole["errors"]
+    assert set(error) == {"file", "line", "column", "message", "advice"}
+    assert "missing.inc" in error["message"]
+    assert whole["findings"]
+
+
+def test_concise(main: Path) -> None:
+    lines = run(main, "--format", "concise").stdout.splitlines()
+    assert lines
+    pattern = re.compile(r"(.+):(\d+):(\d+): (error|warning|note) ([a-z-]+) \S.*")
+    assert all(pattern.fullmatch(line) for line in lines)
+
+
+def test_output_file(main: Path, tmp_path: Path) -> None:
+    target = tmp_path / "report.txt"
+    done = run(main, "--output", target)
+    assert done.stdout == ""
+    assert "response-buffering" in target.read_text()
+    assert "\x1b[" not in target.read_text()
+    broken = run(main, "--output", tmp_path / "no" / "report.txt")
+    assert broken.returncode == 2
+    assert "Traceback" not in broken.stderr
+
+
+def test_text_shows_the_location_once_with_all_its_fixes(main: Path) -> None:
+    text = run(main).stdout
+    assert text.count("location /v1/chat/completions {") == 1
+    for line in (
+        "+     proxy_buffering  off;",
+        "-     proxy_buffering  on;",
+        "+     proxy_read_timeout 3600s;",
+        "+     proxy_http_version 1.1;",
+    ):
+        assert line in text
+    assert "\x1b[" not in text
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "coloured"),
+    [
+        ({}, [], False),
+        ({"FORCE_COLOR": "1"}, [], True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, [], False),
+        ({}, ["--color"], True),
+        ({"FORCE_COLOR": "1"}, ["--no-color"], False),
+    ],
+)
+def test_colour(
+    main: Path, environment: dict[str, str], arguments: list[str], coloured: bool
+) -> None:
+    plain = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+    done = subprocess.run(
+        [sys.executable, "-m", "nginx_stream_lint", str(main), *arguments],
+        env=plain | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ("\x1b[" in done.stdout) == coloured
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ([], 1),
+        (["--exit-zero"], 0),
+        (["--ignore", "response-buffering"], 0),
+        (["--ignore", "response-buffering", "--fail-on", "warning"], 1),
+        (["--select", "nagle-delay", "--fail-on", "note"], 0),
+        (["--select", "nonsense"], 2),
+    ],
+)
+def test_exit_status(main: Path, arguments: list[str], status: int) -> None:
+    assert run(main, *arguments).returncode == status
+
+
+def test_a_closed_pipe_is_no_traceback(main: Path) -> None:
+    command = f"{sys.executable} -m nginx_stream_lint {main} | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_a_stream_behind_standard_input() -> None:
+    text = "server { location /sse { proxy_pass http://127.0.0.1:8000; } }"
+    done = run("-", "--format", "concise", stdin=text.encode())
+    assert done.returncode == 1
+    assert done.stdout.startswith("<stdin>:1:10: error response-buffering")

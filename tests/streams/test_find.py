@@ -1,0 +1,182 @@
+"""Which locations are taken for streams, which are not, and what is known of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nginx_stream_lint.config import read
+from nginx_stream_lint.nginx.levels import build
+from nginx_stream_lint.nginx.versions import OLD
+from nginx_stream_lint.streams.catalogue import apps, words
+from nginx_stream_lint.streams.declarations import Misdeclared, declaration, from_comment
+from nginx_stream_lint.streams.find import Served, served
+
+
+def found(folder: Path, text: str) -> dict[str, Served]:
+    """What is served in a server, by label."""
+    path = folder / "app.conf"
+    path.write_text(text if "server {" in text else f"server {{\n{text}\n}}\n")
+    configuration = read(str(path))
+    assert configuration.problems == []
+    result, problems = served(configuration, build(configuration), OLD)
+    assert problems == []
+    return {one.level.label: one for one in result}
+
+
+def first(folder: Path, text: str) -> tuple[str, str]:
+    """Kind and confidence of the first stream of the only location."""
+    (one,) = found(folder, text).values()
+    return one.streams[0].kind, one.streams[0].confidence
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("location /v1/chat/completions { proxy_pass http://127.0.0.1:8000; }", "sse"),
+        ("location = /v1/messages { proxy_pass http://127.0.0.1:8000; }", "sse"),
+        ("location ~ ^/v1/chat/completions { proxy_pass http://127.0.0.1:8000; }", "sse"),
+        ("location /v1/chat { proxy_pass http://127.0.0.1:8000; }", "sse"),
+        ("location /api/generate { proxy_pass http://127.0.0.1:9; }", "chunked"),
+        ("location / { proxy_pass http://ollama:11434; }", "chunked"),
+        ("location / { proxy_pass http://10.0.0.7:11434; }", "chunked"),
+        ("location /x { proxy_pass http://vllm-server:8000; }", "sse"),
+        ("location /sse { proxy_pass http://127.0.0.1:8000; }", "sse"),
+        ("location /api/stream/ { proxy_pass http://127.0.0.1:8000; }", "chunked"),
+        ("location /socket.io/ { proxy_pass http://127.0.0.1:8000; }", "websocket"),
+        ("location /x { proxy_buffering off; proxy_pass http://127.0.0.1:8000; }", "chunked"),
+        ("location /x { # Server-Sent Events\n proxy_pass http://127.0.0.1:8000; }", "sse"),
+        ("# streams tokens\nlocation /x { proxy_pass http://127.0.0.1:8000; }", "chunked"),
+    ],
+)
+def test_likely(text: str, kind: str, tmp_path: Path) -> None:
+    assert first(tmp_path, text) == (kind, "likely")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "location / { proxy_pass http://127.0.0.1:8000; }",
+        "location /api/ { proxy_pass http://app:3000; }",
+        "location /v1/ { proxy_pass http://app:3000; }",
+        "location /streamers { proxy_pass http://app:3000; }",
+        "location /mainstream/x { proxy_pass http://app:3000; }",
+        "# the upstream of the shop\nlocation /x { proxy_pass http://app:3000; }",
+        "# streams\n\nlocation /x { proxy_pass http://app:3000; }",
+        "location /x { proxy_read_timeout 1h; proxy_pass http://app:3000; }",
+        "location /health { proxy_pass http://ollama:11434; }",
+        "location /api/chats { proxy_pass http://app:3000; }",
+    ],
+)
+def test_possible(text: str, tmp_path: Path) -> None:
+    assert first(tmp_path, text)[1] == "possible"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "location /sse { return 404; }",
+        "location /sse { root /srv; }",
+        "return 301 https://example.com; location /sse { proxy_pass http://127.0.0.1:8000; }",
+    ],
+)
+def test_what_is_answered_here_is_no_stream(text: str, tmp_path: Path) -> None:
+    assert found(tmp_path, text) == {}
+
+
+def test_sockets_are_not_events(tmp_path: Path) -> None:
+    text = """location /ws {
+        proxy_pass http://127.0.0.1:8000;
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection upgrade;
+        proxy_read_timeout 1h;
+    }"""
+    (one,) = found(tmp_path, text).values()
+    assert [stream.kind for stream in one.streams] == ["websocket"]
+
+
+def test_the_name_of_a_server_is_about_the_location_that_takes_everything(tmp_path: Path) -> None:
+    text = """server { server_name chat-llm.example.com;
+        location / { proxy_pass http://127.0.0.1:8000; }
+        location /shop { proxy_pass http://127.0.0.1:8000; }
+    }"""
+    result = found(tmp_path, text)
+    assert result["location /"].streams[0].confidence == "likely"
+    assert result["location /shop"].streams[0].confidence == "possible"
+
+
+def test_a_variable_that_set_fills(tmp_path: Path) -> None:
+    text = "set $up http://ollama:11434; location / { proxy_pass $up; }"
+    assert first(tmp_path, text) == ("chunked", "likely")
+
+
+def test_an_app_is_where_its_endpoints_land(tmp_path: Path) -> None:
+    text = """
+    location / { proxy_pass http://ollama:11434; }
+    location /api/ { proxy_pass http://ollama:11434; }
+    location /v1/ { proxy_pass http://ollama:11434; }
+    """
+    result = found(tmp_path, text)
+    assert result["location /api/"].streams[0].confidence == "likely"
+    assert result["location /"].streams[0].confidence == "possible"
+
+
+def test_comments_declare(tmp_path: Path) -> None:
+    text = """
+    location /a {
+        # nginx-stream-lint: stream sse framing=close heartbeat=15s accepts=h2,h1 method=post
+        proxy_pass http://127.0.0.1:8000;
+        location /a/b { proxy_pass http://127.0.0.1:8000; }
+    }
+    location /c { proxy_pass http://127.0.0.1:8000; }
+    """
+    result = found(tmp_path, text)
+    stream = result["location /a"].streams[0]
+    assert (stream.kind, stream.confidence, stream.framing) == ("sse", "declared", "close")
+    assert (stream.heartbeat_s, stream.clients, stream.method) == (15, ("h1", "h2"), "POST")
+    assert result["location /a/b"].streams[0].confidence == "possible"
+    assert result["location /c"].streams[0].confidence == "possible"
+
+
+def test_a_comment_outside_locations_is_for_all_inside(tmp_path: Path) -> None:
+    text = """# nginx-stream-lint: stream chunked
+    server {
+    location /a { proxy_pass http://127.0.0.1:8000; }
+    location /b { proxy_pass http://127.0.0.1:8000; }
+    }"""
+    result = found(tmp_path, text)
+    assert {one.streams[0].confidence for one in result.values()} == {"declared"}
+
+
+@pytest.mark.parametrize(
+    ("comment", "message"),
+    [
+        ("# nginx-stream-lint: stream sses", 'did you mean "sse"'),
+        ("# nginx-stream-lint: stream framing=chunk", 'did you mean "chunked"'),
+        ("# nginx-stream-lint: stream heartbeat=often", "not a time"),
+        ("# nginx-stream-lint: stream hartbeat=15s", 'did you mean "heartbeat"'),
+        ("# nginx-stream-lint: stream accepts=h3", "accepts"),
+    ],
+)
+def test_comments_that_are_wrong(comment: str, message: str) -> None:
+    with pytest.raises(Misdeclared, match=message):
+        from_comment(comment)
+
+
+def test_declarations_need_a_path() -> None:
+    assert declaration("/a", "x").stream.confidence == "declared"
+    with pytest.raises(Misdeclared, match="starts with /"):
+        declaration("a", "x")
+    with pytest.raises(Misdeclared, match="path"):
+        declaration({"kind": "sse"}, "x")
+
+
+def test_the_catalogue_is_whole() -> None:
+    names = [app.name for app in apps()]
+    assert len(names) == len(set(names))
+    for app in apps():
+        for endpoint in app.endpoints:
+            assert endpoint.path.startswith(("/", "**", "*")), (app.name, endpoint.path)
+    assert set(words()) == {"path", "comment", "upstream", "never"}
