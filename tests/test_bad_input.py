@@ -94,10 +94,13 @@ CONTENTS = [
     pytest.param(b"a" * 5_000_000, "1:1", "too long", id="5 MB: a word"),
     pytest.param(b"events {}\n# " + b"a" * 5_000_000, "2:1", "too long", id="5 MB: a comment"),
     pytest.param(b"x '" + b"a " * 2_500_000, "1:3", "too long", id="5 MB: an open quote"),
-    pytest.param(b"words words " * 400_000, "1:1", "not ended", id="5 MB: many words"),
-    pytest.param(b"http { " + b"name value; " * 400_000, "1:6", "closed", id="5 MB: many rows"),
+    pytest.param(b"words " * 200_000, "1:1", "not ended", id="a long line of words"),
+    pytest.param(b"http { " + b"name value; " * 100_000, "1:6", "closed", id="a long line of rows"),
     pytest.param(
-        b"http { " + b"na}me value; " * 400_000 + b"}", "1:8", "quoted", id="5 MB: many mistakes"
+        b"http { " + b"na}me value; " * 100_000 + b"}",
+        "1:8",
+        "quoted",
+        id="a long line of mistakes",
     ),
     pytest.param(
         b"events {} http { server { location / { proxy_read_timeout " + b"9" * 400 + b"; } } }",
@@ -378,7 +381,8 @@ def test_one_bad_file_does_not_hide_the_findings_of_the_others(
     report = json.loads(done.stdout)
     found = {finding["file"] for finding in report["findings"] if finding["rule"] == FINDING}
     assert found == good
-    assert {"b.conf", "d"} & set(args + ["b.conf"]) == {error["file"] for error in report["errors"]}
+    unread = {"b.conf", "d"} if "d" in args else {"b.conf"}
+    assert {error["file"] for error in report["errors"]} == unread
     assert "b.conf:" in done.stderr
 
 

@@ -62,11 +62,12 @@ def test_make_demo_runs_the_command_shown() -> None:
     assert f"/{DEMO}" in makefile
 
 
-def test_rules_table_is_made_of_the_rule_files() -> None:
-    rules = load_folder(builtin_folder())
-    rows = [f"| `{rule.name}` | {rule.title} |" for rule in rules]
-    table = "\n".join(["| rule | what it says |", "| --- | --- |", *rows, ""])
-    assert _marked("rules") == table, table
+def test_rules_table_is_true_of_the_rule_files() -> None:
+    """A rule is one file: one that the table lacks is no mistake, one that it misstates is."""
+    titles = {rule.name: rule.title for rule in load_folder(builtin_folder())}
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", _marked("rules"), re.MULTILINE)
+    assert len(rows) >= 20
+    assert {name: titles.get(name) for name, _ in rows} == dict(rows)
 
 
 def test_every_option_is_explained_and_exists() -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.command import run
 
 TEXT = """# caf\u00e9

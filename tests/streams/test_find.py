@@ -39,8 +39,8 @@ def first(folder: Path, text: str) -> tuple[str, str]:
         ("location ~ ^/v1/chat/completions { proxy_pass http://127.0.0.1:8000; }", "sse"),
         ("location /v1/chat { proxy_pass http://127.0.0.1:8000; }", "sse"),
         ("location /api/generate { proxy_pass http://127.0.0.1:9; }", "chunked"),
-        ("location / { proxy_pass http://ollama:11434; }", "chunked"),
-        ("location / { proxy_pass http://10.0.0.7:11434; }", "chunked"),
+        ("location / { proxy_pass http://ollama:11434; }", "sse"),
+        ("location / { proxy_pass http://10.0.0.7:11434; }", "sse"),
         ("location /x { proxy_pass http://vllm-server:8000; }", "sse"),
         ("location /sse { proxy_pass http://127.0.0.1:8000; }", "sse"),
         ("location /api/stream/ { proxy_pass http://127.0.0.1:8000; }", "chunked"),
@@ -109,7 +109,7 @@ def test_the_name_of_a_server_is_about_the_location_that_takes_everything(tmp_pa
 
 def test_a_variable_that_set_fills(tmp_path: Path) -> None:
     text = "set $up http://ollama:11434; location / { proxy_pass $up; }"
-    assert first(tmp_path, text) == ("chunked", "likely")
+    assert first(tmp_path, text) == ("sse", "likely")
 
 
 def test_an_app_is_where_its_endpoints_land(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from nginx_stream_lint.config import Source
 from nginx_stream_lint.config.source import ENCODING, ERRORS
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
 
-# Each round mends all that do not overlap; more than a few means that fixes undo one another.
-_MAX_ROUNDS = 10
+# Each round mends all that do not overlap, and at least one. This many means that fixes undo one
+# another.
+_MAX_ROUNDS = 50
 
 
 class NotConverging(Exception):

@@ -114,8 +114,10 @@ def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
             related.append(Related(_place(directive), f"{name} comes from here"))
     servers = tuple(arg for row in served.server.rows.get("server_name", []) for arg in row.args)
     message = render(rule.message, facts, lambda name: _origin(facts, name))
-    if not facts.version_is_known and _rests_on_old_default(rule, facts, severity):
-        message += " (with the defaults of nginx before 1.29.7; say yours with --nginx-version)"
+    if not facts.version_is_known and _rests_on_old_default(rule, facts, severity, message):
+        message += (
+            ". So it is with the defaults before nginx 1.29.7: say yours with --nginx-version"
+        )
     return Finding(
         rule=rule.name,
         severity=severity,
@@ -145,9 +147,12 @@ def _setting(facts: Facts, pointer: str | None) -> tuple[str, Directive, bool] |
     return None
 
 
-def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity) -> bool:
+def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity, message: str) -> bool:
+    """Whether the new defaults would make a finding another one, or none."""
     newer = Facts(facts.served, facts.stream, NEW, facts.minimum_s)
-    return _severity(rule, newer) != severity
+    if _severity(rule, newer) != severity:
+        return True
+    return render(rule.message, newer, lambda name: _origin(newer, name)) != message
 
 
 def _location(level: Level) -> LocationInfo:

@@ -1,16 +1,20 @@
-"""Words for people: the Jinja environment of rule texts, and its filters."""
+"""Words for people: the Jinja environment of rule texts, and its filters.
+
+Jinja is imported when the first text is rendered: most runs find nothing to say.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
-
-from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from typing import TYPE_CHECKING, Any
 
 from nginx_stream_lint.rules.facts import FACTS, Facts
 from nginx_stream_lint.streams.declarations import nearest
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 CLIENTS = {"h1": "plain HTTP/1.1", "h1-tls": "HTTP/1.1-over-TLS", "h2": "HTTP/2"}
 HOLDS = {
@@ -69,6 +73,9 @@ def amount(number: int | None) -> str:
 @cache
 def environment() -> ImmutableSandboxedEnvironment:
     """Where rule texts are rendered: nothing outside to reach, undefined names are errors."""
+    from jinja2 import StrictUndefined  # noqa: PLC0415
+    from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
+
     env = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)
     env.filters["clients"] = of_clients
     env.filters["changes"] = of_changes
@@ -80,6 +87,8 @@ def environment() -> ImmutableSandboxedEnvironment:
 
 @cache
 def _template(text: str) -> tuple[Template, frozenset[str]]:
+    from jinja2 import meta  # noqa: PLC0415
+
     env = environment()
     names = meta.find_undeclared_variables(env.parse(text))
     return env.from_string(text), frozenset(names)
@@ -91,6 +100,8 @@ _NAMES = ("value", "origin", "delivery_words")
 
 def mistake(text: str) -> str | None:
     """What is wrong with a template: its syntax, or a name that nobody knows; None if nothing."""
+    from jinja2 import TemplateSyntaxError, meta  # noqa: PLC0415
+
     try:
         names = meta.find_undeclared_variables(environment().parse(text))
     except TemplateSyntaxError as error:

@@ -155,7 +155,9 @@ def _clues(location: Level, hosts: list[str], app: App | None) -> Iterator[Clue]
     kinds = _kinds_here(location, app) if app is not None else set()
     if app is not None and kinds:
         kind = next((k for k in ("sse", "chunked", "long-poll") if k in kinds), "websocket")
-        yield Clue(2, _kind(kind), f"its upstream looks like {app.name}")
+        # That an app speaks WebSocket somewhere says little of this place alone.
+        points = 1 if kind == "websocket" else 2
+        yield Clue(points, _kind(kind), f"its upstream looks like {app.name}")
     for host in hosts:
         for word in words()["upstream"]:
             found = word.pattern.search(host)
@@ -190,13 +192,16 @@ def _directive_clues(location: Level) -> Iterator[Clue]:
             time = seconds(row.args[0]) if row.args else None
             if time is not None and time >= _LONG_S:
                 yield Clue(1, None, f"{family}_read_timeout {row.args[0]} is set there")
-    for name in ("add_header", "proxy_set_header", "proxy_ignore_headers", "proxy_pass_header"):
+    headers = rows.get("proxy_set_header", [])
+    connects = any(row.args[0].lower() == "connection" and row.args[1:] != ("",) for row in headers)
+    for name in ("add_header", "proxy_set_header", "proxy_pass_header"):
         for row in rows.get(name, []):
             args = [arg.lower() for arg in row.args]
-            if "x-accel-buffering" in args and name != "proxy_ignore_headers":
+            if "x-accel-buffering" in args:
                 yield Clue(2, None, "it sets X-Accel-Buffering")
             if args[:1] == ["upgrade"] and name == "proxy_set_header":
-                yield Clue(2, "websocket", "it passes on Upgrade")
+                # Without Connection beside it, it is a leftover as often as a mistake.
+                yield Clue(2 if connects else 1, "websocket", "it passes on Upgrade")
             if args[:2] in (["connection", ""], ["cache-control", "no-cache"]):
                 yield Clue(1, None, f"it sets {row.args[0]}")
             if "text/event-stream" in args:
