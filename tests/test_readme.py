@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nginx_stream_lint.cli import lint_command
+from nginx_stream_lint.cli.lint import lint_command
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.rules.rule import builtin_folder, load_folder

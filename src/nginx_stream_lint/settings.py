@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,12 +35,13 @@ class Settings:
 def find_file(start: Path) -> Path | None:
     """The settings file in the folder of `start` or the nearest one above it."""
     folder = start.resolve()
-    if not folder.is_dir():
-        folder = folder.parent
-    for candidate in (folder, *folder.parents):
-        path = candidate / FILE_NAME
-        if path.is_file():
-            return path
+    with suppress(OSError):  # a name too long to exist; reading it will say so
+        if not folder.is_dir():
+            folder = folder.parent
+        for candidate in (folder, *folder.parents):
+            path = candidate / FILE_NAME
+            if path.is_file():
+                return path
     return None
 
 

@@ -18,7 +18,8 @@ _UNITS = {
     "ms": 0.001,
 }
 _ORDER = list(_UNITS)
-_PART = re.compile(r"(\d+)(ms|[yMwdhms])? *")
+# nginx refuses what does not fit 64 bits; 18 digits do.
+_PART = re.compile(r"([0-9]{0,18})(ms|[yMwdhms])? *")
 
 
 def seconds(text: str) -> float | None:
@@ -28,20 +29,20 @@ def seconds(text: str) -> float | None:
     at = 0
     while at < len(text):
         match = _PART.match(text, at)
-        if match is None:
+        if match is None or match.end() == at:
             return None
         unit = match[2] or "s"
         if _ORDER.index(unit) <= last:
             return None
         last = _ORDER.index(unit)
-        total += int(match[1]) * _UNITS[unit]
+        total += int(match[1] or 0) * _UNITS[unit]
         at = match.end()
-    return total if text else None
+    return total if any(digit in text for digit in "0123456789") else None
 
 
 def size(text: str) -> int | None:
     """A size (`4k`, `1m`, `1g`, bare bytes) in bytes; None if it is not one."""
-    match = re.fullmatch(r"(\d+)([kKmMgG]?)", text)
+    match = re.fullmatch(r"([0-9]{1,18})([kKmMgG]?)", text)
     if match is None:
         return None
     return int(match[1]) * {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}[match[2].lower()]

@@ -14,7 +14,7 @@ def write_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
     Raises:
         ImportError: trustme is not installed.
     """
-    import trustme  # noqa: PLC0415 - an extra
+    import trustme
 
     issued = trustme.CA().issue_cert(*(names or ("localhost",)))
     chain, key = folder / "certificate.pem", folder / "key.pem"

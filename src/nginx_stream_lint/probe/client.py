@@ -69,7 +69,7 @@ async def _converse(request: Request, arrivals: Arrivals, tokens: Tokens) -> Non
         if request.client in ("h1", "h1-tls"):
             await _converse_h1(request, arrivals, tokens, reader, writer)
         else:
-            from .client_http2 import converse_http2  # noqa: PLC0415 - needs h2, an extra
+            from .client_http2 import converse_http2
 
             await converse_http2(request, arrivals, tokens, reader, writer)
     except asyncio.IncompleteReadError:

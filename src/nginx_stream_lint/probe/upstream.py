@@ -18,7 +18,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int, Log], Awaitab
 async def _serve_http2(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int, log: Log
 ) -> None:
-    from .serve_http2 import serve_http2  # noqa: PLC0415 - needs h2, an extra
+    from .serve_http2 import serve_http2
 
     await serve_http2(reader, writer, number, log)
 

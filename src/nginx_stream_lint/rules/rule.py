@@ -355,7 +355,7 @@ class _Reader:
         """A text with placeholders, checked as far as that is possible without a configuration."""
         text = self.text(node)
         if self.check_texts:
-            from nginx_stream_lint.rules.wording import mistake  # noqa: PLC0415
+            from nginx_stream_lint.rules.wording import mistake
 
             message = mistake(text)
             if message is not None:

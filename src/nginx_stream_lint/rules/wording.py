@@ -73,8 +73,8 @@ def amount(number: int | None) -> str:
 @cache
 def environment() -> ImmutableSandboxedEnvironment:
     """Where rule texts are rendered: nothing outside to reach, undefined names are errors."""
-    from jinja2 import StrictUndefined  # noqa: PLC0415
-    from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     env = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)
     env.filters["clients"] = of_clients
@@ -87,7 +87,7 @@ def environment() -> ImmutableSandboxedEnvironment:
 
 @cache
 def _template(text: str) -> tuple[Template, frozenset[str]]:
-    from jinja2 import meta  # noqa: PLC0415
+    from jinja2 import meta
 
     env = environment()
     names = meta.find_undeclared_variables(env.parse(text))
@@ -100,7 +100,7 @@ _NAMES = ("value", "origin", "delivery_words")
 
 def mistake(text: str) -> str | None:
     """What is wrong with a template: its syntax, or a name that nobody knows; None if nothing."""
-    from jinja2 import TemplateSyntaxError, meta  # noqa: PLC0415
+    from jinja2 import TemplateSyntaxError, meta
 
     try:
         names = meta.find_undeclared_variables(environment().parse(text))

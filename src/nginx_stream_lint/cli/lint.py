@@ -1,0 +1,192 @@
+"""`nginx-stream-lint lint`, the default command."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nginx_stream_lint.cli.common import (
+    EXIT_FINDINGS,
+    EXIT_UNUSABLE,
+    chosen_rules,
+    safe,
+    settings_for,
+    streams_option,
+    timeout_option,
+    unusable,
+    version_option,
+    write,
+)
+from nginx_stream_lint.config import Source
+from nginx_stream_lint.lint import Options, Report, expand, lint
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.rules.rule import RuleMistake
+from nginx_stream_lint.settings import SettingsMistake
+
+
+@click.command("lint")
+@click.argument("paths", nargs=-1, type=click.Path(readable=False))
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "concise", "json"]),
+    default="text",
+    show_default=True,
+    help="How findings are written.",
+)
+@click.option("--output", type=click.Path(dir_okay=False), help="Write there, not to stdout.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "note"]),
+    default="error",
+    show_default=True,
+    help="The mildest finding that gives exit status 1.",
+)
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
+@click.option("--fix", "do_fix", is_flag=True, help="Write the safe fixes into the files.")
+@click.option("--unsafe-fixes", is_flag=True, help="Count unsafe fixes in, too.")
+@click.option(
+    "--diff", "do_diff", is_flag=True, help="Print what --fix would change; write nothing."
+)
+@click.option(
+    "--stream",
+    "streams",
+    multiple=True,
+    metavar="PATH",
+    callback=streams_option,
+    help="A path that streams; repeatable.",
+)
+@click.option("--all-streams", is_flag=True, help="Check every location that proxies as a stream.")
+@click.option(
+    "--nginx-version",
+    metavar="X.Y.Z",
+    callback=version_option,
+    help="The nginx that runs this; the old defaults where not given.",
+)
+@click.option("--select", metavar="RULES", help="Only these rules, by comma.")
+@click.option("--ignore", metavar="RULES", help="All rules but these, by comma.")
+@click.option(
+    "--rules",
+    "rules_folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with rules of your own, besides the shipped ones.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The settings file; else .nginx-stream-lint.yaml upwards from the first path.",
+)
+@click.option(
+    "--min-read-timeout",
+    metavar="TIME",
+    callback=timeout_option,
+    help="The silence a stream should survive; 300s where not given.",
+)
+@click.option(
+    "--color/--no-color",
+    default=None,
+    help="Colours, or none; else as the terminal, NO_COLOR and FORCE_COLOR say.",
+)
+def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
+    """Check nginx configurations: files, folders, or - for standard input."""
+    started = time.monotonic()
+    if not paths:
+        raise click.UsageError("name a configuration file, a folder, or - for standard input")
+    try:
+        settings = settings_for(paths[0], flags["config_file"])
+        rules = chosen_rules(flags["rules_folder"], flags["select"], flags["ignore"])
+    except (SettingsMistake, RuleMistake) as mistake:
+        unusable(str(mistake))
+    version: Version | None = flags["nginx_version"] or settings.nginx_version
+    timeout = flags["min_read_timeout"]
+    options = Options(
+        rules=rules,
+        nginx_version=version,
+        min_read_timeout_s=settings.min_read_timeout_s if timeout is None else timeout,
+        streams=(*settings.streams, *flags["streams"]),
+        all_streams=flags["all_streams"],
+    )
+    inputs, texts = _inputs(paths)
+    if flags["do_fix"] or flags["do_diff"]:
+        texts = _fix(inputs, options, texts, flags["unsafe_fixes"], flags["do_diff"])
+    report = lint(inputs, options, texts)
+    if not flags["do_diff"]:
+        text = _formatted(report, flags["format_"], version, started)
+        write(text, flags["output"], flags["color"])
+    for problem in report.problems:
+        click.echo(safe(str(problem)), err=True)
+    if report.problems:
+        sys.exit(EXIT_UNUSABLE)
+    if report.reaches(flags["fail_on"]) and not flags["exit_zero"]:
+        sys.exit(EXIT_FINDINGS)
+
+
+def _inputs(paths: tuple[str, ...]) -> tuple[list[str], dict[str, Source]]:
+    """The main files to check, and the text that stands in for standard input."""
+    texts: dict[str, Source] = {}
+    if "-" in paths:
+        from nginx_stream_lint.config.problems import Unreadable
+        from nginx_stream_lint.config.source import MAX_BYTES, decode
+
+        try:
+            source = decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
+        except Unreadable as stop:
+            unusable(str(stop))
+        texts[os.path.realpath("<stdin>")] = source
+    named = ["<stdin>" if path == "-" else path for path in paths]
+    return expand(named), texts
+
+
+def _fix(
+    inputs: list[str],
+    options: Options,
+    texts: dict[str, Source],
+    unsafe: bool,
+    only_show: bool,
+) -> dict[str, Source]:
+    """Mend what can be mended; gives the texts to judge the rest by."""
+    from nginx_stream_lint.fixes.apply import NotConverging, fix_all
+    from nginx_stream_lint.fixes.apply import write as write_file
+    from nginx_stream_lint.fixes.show import diff
+
+    def findings(changed: dict[str, Source]) -> list[Finding]:
+        return lint(inputs, options, texts | changed).findings
+
+    try:
+        changed = fix_all(findings, unsafe)
+    except NotConverging as error:
+        unusable(str(error))
+    if only_show:
+        click.echo(safe(diff(changed)), nl=False)
+        return texts
+    for path, (_, after) in changed.items():
+        if path in texts:
+            unusable("- cannot be fixed in place: use --diff")
+        try:
+            write_file(path, after)
+        except OSError as error:
+            unusable(f"{after.name}:1:1: cannot be written ({error.strerror}); nothing changed")
+        click.echo(f"fixed {safe(after.name)}", err=True)
+    return texts | {path: after for path, (_, after) in changed.items()}
+
+
+def _formatted(report: Report, format_: str, version: Version | None, started: float) -> str:
+    seconds = time.monotonic() - started
+    if format_ == "json":
+        from nginx_stream_lint.report.json import json
+
+        return json(report, version, seconds)
+    if format_ == "concise":
+        from nginx_stream_lint.report.concise import concise
+
+        return concise(report)
+    from nginx_stream_lint.report.text import text
+
+    return text(report, seconds)
