@@ -83,9 +83,19 @@ class Level:
 
     `kind` is one of the context words of directives.yaml. `directive` is what opened the block,
     None for the main level and for levels that surround a fragment and are not there to see.
+    `block` is what stands in it, in order.
     """
 
-    __slots__ = ("children", "directive", "kind", "own_handler", "parent", "rows")
+    __slots__ = (
+        "__weakref__",
+        "block",
+        "children",
+        "directive",
+        "kind",
+        "own_handler",
+        "parent",
+        "rows",
+    )
 
     def __init__(self, kind: str, directive: Directive | None, parent: Level | None) -> None:
         self.kind = kind
@@ -94,6 +104,7 @@ class Level:
         self.rows: dict[str, list[Directive]] = {}
         self.children: list[Level] = []
         self.own_handler: Handler | None = None
+        self.block: list[Directive] = []
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.directive!r}>"
@@ -207,6 +218,7 @@ def _fill(level: Level, block: list[Directive]) -> None:
     work = [(level, block)]
     while work:
         level, block = work.pop()
+        level.block = block
         opens = _OPENS.get(level.kind, {})
         for directive in statements(block):
             kind = opens.get(directive.name) if directive.block is not None else None

@@ -7,11 +7,12 @@ expression matched, the regular expressions of the level decide in order of appe
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.pcre import Match as PatternMatch
+from nginx_stream_lint.nginx.pcre import compile_pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,19 @@ def match_of(location: Level) -> Match:
     return Match("", name)
 
 
-@cache
-def compiled(pattern: str, ignore_case: bool) -> re.Pattern[str] | None:
-    """A location's regular expression; None if Python cannot read it."""
-    try:
-        return re.compile(pattern, re.IGNORECASE if ignore_case else 0)
-    except (re.error, RecursionError, OverflowError):
-        return None
+@dataclass(slots=True)
+class Found:
+    """Where a URI path belongs.
+
+    `level` is None where no location takes it. `redirects` tells that nginx sends the client to the
+    location's name, which ends with a slash. `match` is what the location's regular expression
+    found, and `unreadable` are expressions on the way that Python cannot read.
+    """
+
+    level: Level | None = None
+    redirects: bool = False
+    match: PatternMatch | None = None
+    unreadable: list[str] = field(default_factory=list)
 
 
 def find(level: Level, uri: str) -> Level | None:
@@ -52,36 +59,77 @@ def find(level: Level, uri: str) -> Level | None:
 
     A regular expression that Python cannot read matches nothing here.
     """
-    return _find(level, uri)[0]
+    return locate(level, uri).level
 
 
-def _find(level: Level, uri: str) -> tuple[Level | None, bool]:
-    """The location, and whether nginx would stop looking there."""
-    locations = [child for child in level.children if child.kind == "location"]
-    best: Level | None = None
-    best_match = Match("", "")
-    for location in locations:
-        match = match_of(location)
-        if match.modifier == "=" and match.pattern == uri:
-            return location, True
-        if (
-            match.modifier in ("", "^~")
-            and uri.startswith(match.pattern)
-            and (best is None or len(match.pattern) > len(best_match.pattern))
-        ):
-            best, best_match = location, match
-    if best is not None:
-        inner, final = _find(best, uri)
-        if inner is not None:
-            best = inner
-        if final:
-            return best, True
-    if best is None or best_match.modifier != "^~":
-        for location in locations:
+def locate(level: Level, uri: str) -> Found:
+    """Where a normalized URI path belongs inside a server or location."""
+    found = Found()
+    _locate(level, uri, found)
+    return found
+
+
+class _Table:
+    """The locations of one level, ready to be looked up."""
+
+    def __init__(self, level: Level) -> None:
+        self.exact: dict[str, Level] = {}
+        self.prefix: dict[str, tuple[Level, bool]] = {}
+        self.regex: list[tuple[Level, Match]] = []
+        self.slash: dict[str, Level] = {}
+        for location in level.children:
+            if location.kind != "location":
+                continue
             match = match_of(location)
-            if match.is_regex:
-                pattern = compiled(match.pattern, match.modifier == "~*")
-                if pattern is not None and pattern.search(uri):
-                    inner, _ = _find(location, uri)
-                    return inner or location, True
-    return best, False
+            if match.modifier == "=":
+                self.exact.setdefault(match.pattern, location)
+            elif match.is_regex:
+                self.regex.append((location, match))
+            elif match.modifier != "@":
+                self.prefix.setdefault(match.pattern, (location, match.modifier == "^~"))
+            # A handler under a name with a slash at its end redirects to it.
+            handles = location.own_handler is not None or "memcached_pass" in location.rows
+            if handles and match.pattern.endswith("/") and not match.is_regex:
+                self.slash.setdefault(match.pattern[:-1], location)
+        self.lengths = sorted({len(name) for name in self.prefix}, reverse=True)
+
+
+def _table(level: Level) -> _Table:
+    table = _TABLES.get(level)
+    if table is None:
+        table = _TABLES[level] = _Table(level)
+    return table
+
+
+_TABLES: WeakKeyDictionary[Level, _Table] = WeakKeyDictionary()
+
+
+def _locate(level: Level, uri: str, found: Found) -> bool:
+    """Fill in `found`; gives whether nginx would stop looking."""
+    table = _table(level)
+    exact = table.exact.get(uri)
+    if exact is not None:
+        found.level = exact
+        return True
+    no_regex = False
+    prefix = next((uri[:length] for length in table.lengths if uri[:length] in table.prefix), None)
+    if prefix != uri and uri in table.slash and uri not in table.exact:
+        found.level, found.redirects = table.slash[uri], True
+        return True
+    if prefix is not None:
+        location, no_regex = table.prefix[prefix]
+        found.level = location
+        if _locate(location, uri, found):
+            return True
+    if not no_regex:
+        for location, match in table.regex:
+            pattern = compile_pattern(match.pattern, match.modifier == "~*")
+            if pattern is None:
+                found.unreadable.append(match.pattern)
+                continue
+            matched = pattern.search(uri)
+            if matched is not None:
+                found.level, found.match = location, matched
+                _locate(location, uri, found)
+                return True
+    return False

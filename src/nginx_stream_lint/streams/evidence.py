@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nginx_stream_lint.nginx.levels import Handler, Level
-from nginx_stream_lint.nginx.routing import Match, compiled, find, match_of
+from nginx_stream_lint.nginx.pcre import compile_pattern
+from nginx_stream_lint.nginx.routing import Match, find, match_of
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.catalogue import App, Endpoint, apps, example, expression, words
 from nginx_stream_lint.streams.stream import Kind, Stream
@@ -80,7 +81,7 @@ def _covers(match: Match, endpoint: Endpoint) -> bool:
         return False
     path = example(endpoint.path)
     if match.is_regex:
-        pattern = compiled(match.pattern, match.modifier == "~*")
+        pattern = compile_pattern(match.pattern, match.modifier == "~*")
         return pattern is not None and pattern.search(path) is not None
     if match.modifier == "=":
         return expression(endpoint.path).fullmatch(match.pattern) is not None
