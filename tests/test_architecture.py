@@ -23,6 +23,7 @@ ORDER = (
     "rules",
     "fixes",
     "lint",
+    "explain",
     "report",
     "cli",
     "__main__",

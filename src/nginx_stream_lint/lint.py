@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nginx_stream_lint.config import Configuration, Problem, Source, read
 from nginx_stream_lint.fixes.plan import plan
-from nginx_stream_lint.nginx.levels import build
+from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding
@@ -17,7 +17,7 @@ from nginx_stream_lint.rules.judge import judge
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.settings import MIN_READ_TIMEOUT_S
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.find import served
+from nginx_stream_lint.streams.find import Served, served
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,13 @@ def lint(
     for configuration in configurations:
         if os.path.realpath(configuration.path) in included and configuration.context:
             continue
-        for finding in _check(configuration, options, report):
+        checked = check(configuration, options)
+        report.problems += checked.problems
+        report.locations += len(checked.served)
+        report.streams += sum(
+            any(stream.confidence != "possible" for stream in one.streams) for one in checked.served
+        )
+        for finding in checked.findings:
             # Two main files may include the same snippet, and say the same of it.
             key = (finding.rule, finding.place.source.name, finding.place.start, finding.message)
             if key not in seen:
@@ -81,20 +87,26 @@ def lint(
     return report
 
 
-def _check(configuration: Configuration, options: Options, report: Report) -> list[Finding]:
-    report.problems += configuration.problems
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is known of one configuration: its levels, what hands requests on, and the findings."""
+
+    root: Level
+    served: list[Served]
+    findings: list[Finding]
+    problems: list[Problem]
+
+
+def check(configuration: Configuration, options: Options) -> Checked:
+    """Check one configuration that has been read."""
     root = build(configuration)
-    report.problems += refusals(root)
     found, mistakes = served(
         configuration, root, options.nginx_version or OLD, options.streams, options.all_streams
     )
-    report.problems += mistakes
-    report.locations += len(found)
-    report.streams += sum(
-        any(stream.confidence != "possible" for stream in one.streams) for one in found
-    )
     judged = judge(found, options.rules, options.nginx_version, options.min_read_timeout_s)
-    return [replace(one.finding, fix=plan(one)) for one in judged]
+    findings = [replace(one.finding, fix=plan(one)) for one in judged]
+    problems = [*configuration.problems, *refusals(root), *mistakes]
+    return Checked(root, found, findings, problems)
 
 
 def expand(paths: Sequence[str]) -> list[str]:

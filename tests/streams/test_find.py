@@ -39,8 +39,8 @@ def first(folder: Path, text: str) -> tuple[str, str]:
         ("location ~ ^/v1/chat/completions { proxy_pass http://127.0.0.1:8000; }", "sse"),
         ("location /v1/chat { proxy_pass http://127.0.0.1:8000; }", "sse"),
         ("location /api/generate { proxy_pass http://127.0.0.1:9; }", "chunked"),
-        ("location / { proxy_pass http://ollama:11434; }", "sse"),
-        ("location / { proxy_pass http://10.0.0.7:11434; }", "sse"),
+        ("location / { proxy_pass http://ollama:11434; }", "chunked"),
+        ("location / { proxy_pass http://10.0.0.7:11434; }", "chunked"),
         ("location /x { proxy_pass http://vllm-server:8000; }", "sse"),
         ("location /sse { proxy_pass http://127.0.0.1:8000; }", "sse"),
         ("location /api/stream/ { proxy_pass http://127.0.0.1:8000; }", "chunked"),
@@ -51,7 +51,9 @@ def first(folder: Path, text: str) -> tuple[str, str]:
     ],
 )
 def test_likely(text: str, kind: str, tmp_path: Path) -> None:
-    assert first(tmp_path, text) == (kind, "likely")
+    found_kind, confidence = first(tmp_path, text)
+    assert found_kind == kind
+    assert confidence in ("likely", "known")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def test_the_name_of_a_server_is_about_the_location_that_takes_everything(tmp_pa
 
 def test_a_variable_that_set_fills(tmp_path: Path) -> None:
     text = "set $up http://ollama:11434; location / { proxy_pass $up; }"
-    assert first(tmp_path, text) == ("sse", "likely")
+    assert first(tmp_path, text)[1] == "known"
 
 
 def test_an_app_is_where_its_endpoints_land(tmp_path: Path) -> None:
@@ -119,7 +121,7 @@ def test_an_app_is_where_its_endpoints_land(tmp_path: Path) -> None:
     location /v1/ { proxy_pass http://ollama:11434; }
     """
     result = found(tmp_path, text)
-    assert result["location /api/"].streams[0].confidence == "likely"
+    assert result["location /api/"].streams[0].confidence == "known"
     assert result["location /"].streams[0].confidence == "possible"
 
 
@@ -180,3 +182,32 @@ def test_the_catalogue_is_whole() -> None:
         for endpoint in app.endpoints:
             assert endpoint.path.startswith(("/", "**", "*")), (app.name, endpoint.path)
     assert set(words()) == {"path", "comment", "upstream", "never"}
+
+
+def test_endpoints_are_known_where_they_land(tmp_path: Path) -> None:
+    text = """
+    location /v1/chat/completions { proxy_pass http://127.0.0.1:8000; proxy_buffering off; }
+    location ~ ^/v1/ { proxy_pass http://127.0.0.1:8000; }
+    location /v2/ { proxy_pass http://127.0.0.1:8000; }
+    """
+    result = found(tmp_path, text)
+    assert result["location ~ ^/v1/"].streams[0].confidence == "known"
+    shadow = result["location /v1/chat/completions"].shadowed_by
+    assert shadow is not None
+    assert shadow.label == "location ~ ^/v1/"
+    assert result["location /v2/"].streams[0].confidence == "possible"
+
+
+def test_declared_paths_follow_rewrites(tmp_path: Path) -> None:
+    text = """
+    rewrite ^/old/(.*)$ /new/$1 last;
+    location /old/ { proxy_pass http://127.0.0.1:8000; }
+    location /new/ { proxy_pass http://127.0.0.1:8000; }
+    """
+    path = tmp_path / "app.conf"
+    path.write_text(f"server {{ {text} }}")
+    configuration = read(str(path))
+    declared = [declaration("/old/chat", "the test says so")]
+    result, _ = served(configuration, build(configuration), OLD, declared)
+    by_label = {one.level.label: one.streams[0].confidence for one in result}
+    assert by_label == {"location /old/": "possible", "location /new/": "declared"}

@@ -9,6 +9,7 @@ import click
 
 from nginx_stream_lint import __version__
 from nginx_stream_lint.cli.common import EXIT_FINDINGS
+from nginx_stream_lint.cli.explain import explain_command
 from nginx_stream_lint.cli.lint import lint_command
 
 
@@ -36,6 +37,7 @@ def cli() -> None:
 
 
 cli.add_command(lint_command)
+cli.add_command(explain_command)
 
 
 def main() -> None:

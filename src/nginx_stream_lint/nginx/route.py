@@ -6,6 +6,7 @@ ngx_http_special_response.c for error pages.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,15 +58,30 @@ def route(root: Level, request: Request, version: Version, files: Path | None = 
     chosen = choose(http, request, version) if http is not None else None
     if chosen is None:
         return Route()
-    server = chosen.server
+    return _walk(chosen.server, request, version, files, chosen.captures, chosen.numbered)
+
+
+def route_in(server: Level, request: Request, version: Version) -> Route:
+    """The way of a request that this server gets, whatever its host."""
+    return _walk(server, request, version, None, {}, ())
+
+
+def _walk(
+    server: Level,
+    request: Request,
+    version: Version,
+    files: Path | None,
+    named: Mapping[str, str],
+    numbered: tuple[str, ...],
+) -> Route:
     found = Route(server=server)
     merge = server.effective("merge_slashes", version).text != "off"
     normal = normalize(request.target, merge)
     if normal is None:
         found.location, found.status = server, 400
         return found
-    state = State(request, server, normal[0], normal[1], request.method, dict(chosen.captures))
-    state.captures = chosen.numbered
+    state = State(request, server, normal[0], normal[1], request.method, dict(named))
+    state.captures = numbered
     _Walk(found, state, version, files).from_server()
     found.uri, found.args = state.uri, state.args
     return found

@@ -15,7 +15,7 @@ from nginx_stream_lint.nginx.delivery import Delivery, Hold, Path, Scenario, pat
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level
 from nginx_stream_lint.nginx.listeners import Client
-from nginx_stream_lint.nginx.routing import find
+from nginx_stream_lint.nginx.routing import find, match_of
 from nginx_stream_lint.nginx.values import seconds, size
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.conditions import UNKNOWN
@@ -203,6 +203,19 @@ class Facts:
     def websocket_too(self) -> bool:
         """Whether the location is also thought to serve WebSockets."""
         return any(stream.kind == "websocket" for stream in self.served.streams)
+
+    @fact
+    def shadowed_by(self) -> str | None:
+        """The block that gets the streams this one was written for."""
+        shadow = self.served.shadowed_by
+        if shadow is None or shadow.directive is None:
+            return None
+        return f"{shadow.label} ({shadow.directive.source.name}:{shadow.directive.line})"
+
+    @fact
+    def prefix(self) -> str:
+        """The location's own path."""
+        return match_of(self.served.level.nearest("location") or self.served.level).pattern
 
     @fact
     def level(self) -> str:

@@ -65,16 +65,20 @@ def _judge_one(
     for rule in rules:
         if served.level.kind not in rule.levels:
             continue
-        streams = [stream for stream in served.streams if stream.kind in rule.kinds]
-        if not streams:
+        if rule.shadowed != (served.shadowed_by is not None):
             continue
-        stream = max(streams, key=lambda one: CONFIDENCES.index(one.confidence))
-        facts = facts_of.get(stream)
-        if facts is None:
-            facts = facts_of[stream] = Facts(served, stream, version, min_read_timeout_s)
-        severity = _severity(rule, facts)
-        if severity is not None:
-            here.append(Judged(_finding(rule, facts, severity), rule, facts))
+        worst: tuple[Severity, Facts] | None = None
+        for stream in _strongest(served.streams, rule.kinds):
+            facts = facts_of.get(stream)
+            if facts is None:
+                facts = facts_of[stream] = Facts(served, stream, version, min_read_timeout_s)
+            severity = _severity(rule, facts)
+            if severity is not None and (
+                worst is None or SEVERITIES.index(severity) < SEVERITIES.index(worst[0])
+            ):
+                worst = severity, facts
+        if worst is not None:
+            here.append(Judged(_finding(rule, worst[1], worst[0]), rule, worst[1]))
     replaced = {
         (name, severity)
         for one in here
@@ -82,6 +86,19 @@ def _judge_one(
         for severity in SEVERITIES[SEVERITIES.index(one.finding.severity) :]
     }
     return [one for one in here if (one.rule.name, one.finding.severity) not in replaced]
+
+
+def _strongest(streams: Sequence[Stream], kinds: Sequence[str]) -> list[Stream]:
+    """The streams of these kinds that are most certain, one of each that behaves alike."""
+    fitting = [stream for stream in streams if stream.kind in kinds]
+    if not fitting:
+        return []
+    best = max(CONFIDENCES.index(stream.confidence) for stream in fitting)
+    found: dict[Stream, Stream] = {}
+    for stream in fitting:
+        if CONFIDENCES.index(stream.confidence) == best:
+            found.setdefault(replace(stream, because=""), stream)
+    return list(found.values())
 
 
 def _severity(rule: Rule, facts: Facts) -> Severity | None:
@@ -101,6 +118,9 @@ def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
     location = _location(served.level)
     place = location.place
     related: list[Related] = []
+    shadow = served.shadowed_by
+    if shadow is not None and shadow.directive is not None:
+        related.append(Related(_place(shadow.directive), f"{shadow.label} handles the stream"))
     for pointer, always in ((rule.at, False), (rule.blames, True)):
         setting = _setting(facts, pointer)
         if setting is None:

@@ -86,6 +86,7 @@ class Rule:
     title: str
     kinds: tuple[Kind, ...]
     levels: tuple[str, ...]
+    shadowed: bool
     when: Condition | None
     severity: tuple[tuple[Severity, Condition | None], ...]
     message: str
@@ -174,7 +175,17 @@ class _Reader:
 
     def rule(self, node: yaml.Node | None) -> Rule:
         self.quoted_words(node)
-        optional = ("kinds", "levels", "when", "at", "blames", "replaces", "fix", "references")
+        optional = (
+            "kinds",
+            "levels",
+            "shadowed",
+            "when",
+            "at",
+            "blames",
+            "replaces",
+            "fix",
+            "references",
+        )
         keys = ("name", "title", "severity", "message", "why", "evidence", "examples")
         raw = self.mapping(node, keys, optional)
         at, blames = (self.pointer(raw.get(key)) for key in ("at", "blames"))
@@ -183,6 +194,7 @@ class _Reader:
             title=self.text(raw["title"]),
             kinds=tuple(self.choices(raw.get("kinds"), KINDS)),
             levels=tuple(self.choices(raw.get("levels"), _LEVELS, _LEVELS[:3])),
+            shadowed="shadowed" in raw and construct(raw["shadowed"]) is True,
             when=self.condition(raw["when"]) if "when" in raw else None,
             severity=tuple(self.severity(item) for item in self.sequence(raw["severity"])),
             message=self.template(raw["message"]),

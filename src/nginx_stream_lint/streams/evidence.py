@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.pcre import compile_pattern
-from nginx_stream_lint.nginx.routing import Match, find, match_of
+from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.catalogue import App, Endpoint, apps, example, expression, words
 from nginx_stream_lint.streams.stream import Kind, Stream
@@ -27,12 +27,50 @@ class Clue:
     because: str
 
 
-def streams_of(location: Level, handler: Handler) -> list[Stream]:
-    """The streams a location is likely to serve, the strongest first; empty if nothing says so."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a location says of itself: the catalogued app behind it and the endpoints it is for.
+
+    `by_path` tells that the location's own path names them, and not only its upstream.
+    """
+
+    app: App | None
+    endpoints: tuple[Endpoint, ...]
+    by_path: bool
+
+
+def named_by(location: Level, handler: Handler | None) -> Named:
+    """The catalogued app and endpoints that a location names.
+
+    Its path must say so by itself, or its upstream must be known as the app's; then the app's own
+    endpoints are better known than those of others with the same path.
+    """
+    match = match_of(location)
+    app = _app(_hosts(location, handler)) if handler is not None else None
+    if app is not None:
+        own = tuple(one for one in app.endpoints if _takes_all(location) or _covers(match, one))
+        if own:
+            return Named(app, own, any(_names(match, one) for one in own))
+    others = tuple(
+        endpoint
+        for other in apps()
+        for endpoint in other.endpoints
+        if _names(match, endpoint) and _covers(match, endpoint)
+    )
+    return Named(app, others, True)
+
+
+def streams_of(
+    location: Level, handler: Handler, app: App | None, endpoints: Sequence[Endpoint]
+) -> list[Stream]:
+    """The streams a location serves, the strongest first; empty if nothing says so.
+
+    `endpoints` are the catalogued ones that end here: those are known. What else speaks for a
+    stream makes it likely.
+    """
     hosts = _hosts(location, handler)
-    app = _app(hosts)
-    found = [endpoint.stream for endpoint in _endpoints(location, app)]
-    clues = list(_clues(location, hosts, app))
+    found = [replace(endpoint.stream, confidence="known") for endpoint in endpoints]
+    clues = list(_clues(location, hosts, app, endpoints))
     websocket = [clue for clue in clues if clue.kind == "websocket"]
     others = [clue for clue in clues if clue.kind != "websocket"]
     if sum(clue.points for clue in websocket) >= _ENOUGH:
@@ -47,25 +85,6 @@ def streams_of(location: Level, handler: Handler) -> list[Stream]:
         reasons = list(dict.fromkeys(clue.because for clue in group))
         found.append(Stream(kind, "likely", " and ".join(reasons[:2])))
     return found
-
-
-def _endpoints(location: Level, app: App | None) -> list[Endpoint]:
-    """The catalogued endpoints that a location is for.
-
-    Its path must say so by itself, or its upstream must be known as the app's; then the app's own
-    endpoints are better known than those of others with the same path.
-    """
-    match = match_of(location)
-    if app is not None:
-        own = [one for one in app.endpoints if _covers(match, one)]
-        if own:
-            return own
-    return [
-        endpoint
-        for other in apps()
-        for endpoint in other.endpoints
-        if _names(match, endpoint) and _covers(match, endpoint)
-    ]
 
 
 def _names(match: Match, endpoint: Endpoint) -> bool:
@@ -139,7 +158,9 @@ def _app(hosts: list[str]) -> App | None:
     return None
 
 
-def _clues(location: Level, hosts: list[str], app: App | None) -> Iterator[Clue]:
+def _clues(
+    location: Level, hosts: list[str], app: App | None, endpoints: Sequence[Endpoint]
+) -> Iterator[Clue]:
     yield from _directive_clues(location)
     match = match_of(location)
     if any(word.pattern.search(match.pattern) for word in words()["never"]):
@@ -153,7 +174,7 @@ def _clues(location: Level, hosts: list[str], app: App | None) -> Iterator[Clue]
             found = word.pattern.search(comment)
             if found:
                 yield Clue(word.points, _kind(word.kind), f'a comment says "{found[0]}"')
-    kinds = _kinds_here(location, app) if app is not None else set()
+    kinds = _kinds_here(location, app, endpoints) if app is not None else set()
     if app is not None and kinds:
         kind = next((k for k in ("sse", "chunked", "long-poll") if k in kinds), "websocket")
         # That an app speaks WebSocket somewhere says little of this place alone.
@@ -166,16 +187,13 @@ def _clues(location: Level, hosts: list[str], app: App | None) -> Iterator[Clue]
                 yield Clue(word.points, _kind(word.kind), f'"{host}" says "{found[0]}"')
 
 
-def _kinds_here(location: Level, app: App) -> set[str]:
+def _kinds_here(location: Level, app: App, endpoints: Sequence[Endpoint]) -> set[str]:
     """The kinds of streams of an app that can end in a location.
 
     What takes everything gets only the endpoints that no other location of the server takes. An app
     below a path of its own may have any of them there, since nobody knows what the path becomes.
     """
-    server = location.nearest("server")
-    here = app.endpoints
-    if _takes_all(location) and server is not None and server.directive is not None:
-        here = tuple(one for one in here if find(server, example(one.path)) is location)
+    here = endpoints if _takes_all(location) else app.endpoints
     return {endpoint.stream.kind for endpoint in here}
 
 

@@ -14,23 +14,30 @@ from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, from_comment
 from nginx_stream_lint.streams.evidence import streams_of
+from nginx_stream_lint.streams.landing import landing
 from nginx_stream_lint.streams.stream import Stream
 
 _NAMELESS = ("if-in-location", "limit_except")
 
 NOBODY_SAYS = Stream("chunked", "possible", "it proxies; nothing says whether it streams")
+WRITTEN_FOR_ONE = Stream("sse", "likely", "its path names a stream's endpoint")
 EVERYTHING = Stream("sse", "declared", "--all-streams says so")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Served:
-    """A level that finally handles requests, with its `clients` and `streams`, strongest first."""
+    """A level that finally handles requests, with its `clients` and `streams`, strongest first.
+
+    `shadowed_by` is where the streams really end that a location was written for; None where it
+    gets them itself.
+    """
 
     level: Level
     handler: Handler
     server: Level
     clients: tuple[Client, ...]
     streams: tuple[Stream, ...]
+    shadowed_by: Level | None = None
 
 
 def served(
@@ -49,7 +56,8 @@ def served(
         for server, its_clients in reach.items():
             if server.rows.get("return"):
                 continue  # every request is answered before a location is looked for
-            declared = _declared(server, declarations)
+            lands = landing(server, version, declarations)
+            declared = lands.declared
             unseen = _unseen(server)
             for level in server.walk():
                 handler = level.handler
@@ -62,10 +70,24 @@ def served(
                     continue
                 if not streams and all_streams:
                     streams = [EVERYTHING]
+                shadowed_by = None
                 if not streams:
                     named = level.nearest("location") or level
-                    streams = streams_of(named, handler) or [NOBODY_SAYS]
-                found.append(Served(level, handler, server, its_clients, tuple(streams)))
+                    endpoints = lands.endpoints.get(named, ())
+                    streams = streams_of(named, handler, lands.apps.get(named), endpoints)
+                    shadowed_by = lands.shadowed.get(named)
+                    if shadowed_by is not None and not streams:
+                        streams = [WRITTEN_FOR_ONE]
+                found.append(
+                    Served(
+                        level,
+                        handler,
+                        server,
+                        its_clients,
+                        tuple(streams or [NOBODY_SAYS]),
+                        shadowed_by,
+                    )
+                )
     stream = root.first("stream")
     if stream is not None:
         for server in stream.children:
@@ -101,15 +123,6 @@ def _unseen(server: Level) -> set[Level]:
         for target in targets
         if target is not None and ("internal" in target.rows or match_of(target).modifier == "=")
     }
-
-
-def _declared(server: Level, declarations: Sequence[Declaration]) -> dict[Level, list[Stream]]:
-    found: dict[Level, list[Stream]] = {}
-    for declaration in declarations:
-        location = route(server, declaration.path.split("?")[0].split("#")[0])
-        if location is not None:
-            found.setdefault(location, []).append(declaration.stream)
-    return found
 
 
 def _commented(

@@ -1,0 +1,112 @@
+"""`nginx-stream-lint explain`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from nginx_stream_lint.cli.common import (
+    EXIT_UNUSABLE,
+    chosen_rules,
+    safe,
+    settings_for,
+    timeout_option,
+    unusable,
+    version_option,
+    write,
+)
+from nginx_stream_lint.config import read
+from nginx_stream_lint.explain import Explainer
+from nginx_stream_lint.lint import Options
+from nginx_stream_lint.nginx.request import BadUrl, parse_url
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.rule import RuleMistake
+from nginx_stream_lint.settings import SettingsMistake
+
+
+@click.command("explain")
+@click.argument("conf", type=click.Path(readable=False))
+@click.argument("urls", metavar="URL...", nargs=-1, required=True)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How it is written.",
+)
+@click.option("--output", type=click.Path(dir_okay=False), help="Write there, not to stdout.")
+@click.option("--method", default="GET", show_default=True, help="The request's method.")
+@click.option(
+    "--root",
+    "files",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder that stands for every root, for try_files; files are unknown without it.",
+)
+@click.option(
+    "--nginx-version",
+    metavar="X.Y.Z",
+    callback=version_option,
+    help="The nginx that runs this; the old defaults where not given.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The settings file; else .nginx-stream-lint.yaml upwards from CONF.",
+)
+@click.option(
+    "--min-read-timeout",
+    metavar="TIME",
+    callback=timeout_option,
+    help="The silence a stream should survive; 300s where not given.",
+)
+@click.option("--color/--no-color", default=None, help="Colours, or none.")
+def explain_command(
+    conf: str,
+    urls: tuple[str, ...],
+    format_: str,
+    output: str | None,
+    method: str,
+    files: Path | None,
+    nginx_version: Version | None,
+    config_file: Path | None,
+    min_read_timeout: float | None,
+    color: bool | None,
+) -> None:
+    """Say where URLs land in a configuration, and whether a stream gets through.
+
+    A URL is a path, for the default server, or whole: https://api.example.com/v1/chat.
+    """
+    try:
+        settings = settings_for(conf, config_file)
+        rules = chosen_rules(None, None, None)
+        requests = [(url, parse_url(url, method.upper())) for url in urls]
+    except (SettingsMistake, RuleMistake, BadUrl) as mistake:
+        unusable(str(mistake))
+    configuration = read(conf)
+    if configuration.root is None or configuration.context:
+        for problem in configuration.problems:
+            click.echo(safe(str(problem)), err=True)
+        if configuration.root is not None:
+            unusable(f"{conf}:1:1: there is no http block; name the main configuration file")
+        sys.exit(EXIT_UNUSABLE)
+    timeout = settings.min_read_timeout_s if min_read_timeout is None else min_read_timeout
+    options = Options(rules, nginx_version or settings.nginx_version, timeout, settings.streams)
+    explainer = Explainer(configuration, options, files)
+    if not explainer.servers:
+        unusable(f"{conf}:1:1: there is no server in an http block; name the main file")
+    explanations = [explainer.explain(url, request) for url, request in requests]
+    for one in explanations:
+        if one.route.server is None:
+            unusable(f'{conf}:1:1: no server listens for "{one.url}"; check scheme and port')
+    from nginx_stream_lint.report.explain import explain_json, explain_text
+
+    text = explain_json(explanations) if format_ == "json" else explain_text(explanations)
+    write(text, output, color)
+    for problem in explainer.checked.problems:
+        click.echo(safe(str(problem)), err=True)
+    if explainer.checked.problems:
+        sys.exit(EXIT_UNUSABLE)

@@ -1,0 +1,133 @@
+"""Where a URL lands, what is in force there and from where, and whether a stream gets through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nginx_stream_lint.config import Configuration, Directive
+from nginx_stream_lint.lint import Checked, Options, check
+from nginx_stream_lint.nginx.delivery import (
+    ACCEL_BUFFERINGS,
+    ACCEPT_ENCODINGS,
+    FRAMINGS,
+    Delivery,
+    Scenario,
+    path,
+)
+from nginx_stream_lint.nginx.directives import FAMILIES, table
+from nginx_stream_lint.nginx.levels import Effective, Level
+from nginx_stream_lint.nginx.listeners import clients
+from nginx_stream_lint.nginx.request import Request
+from nginx_stream_lint.nginx.route import Route, route
+from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.versions import OLD, Version
+from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is to say about one URL.
+
+    `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
+    there in seconds, `deliveries` every scenario for the clients that the server lets in (empty
+    where nobody passes the request on), `stream` what the location is thought to serve, and
+    `findings` what the rules say of it.
+    """
+
+    url: str
+    route: Route
+    settings: dict[str, Effective]
+    read_timeout_s: float | None
+    deliveries: list[Delivery]
+    stream: Stream | None
+    findings: list[Finding]
+
+    @property
+    def place(self) -> Directive | None:
+        """The directive that opens the block where the URL lands."""
+        level = self.route.location
+        return None if level is None else level.directive
+
+
+class Explainer:
+    """A configuration ready to be asked about many URLs."""
+
+    def __init__(
+        self, configuration: Configuration, options: Options, files: Path | None = None
+    ) -> None:
+        self.checked: Checked = check(configuration, options)
+        self.version: Version = options.nginx_version or OLD
+        self._files = files
+        http = self.checked.root.first("http")
+        self._clients = {} if http is None else clients(http, self.version)
+        self._at: dict[Level, tuple[dict[str, Effective], float | None, list[Delivery]]] = {}
+
+    @property
+    def servers(self) -> Sequence[Level]:
+        """The servers that requests may go to."""
+        return list(self._clients)
+
+    def explain(self, url: str, request: Request) -> Explanation:
+        """What is to say about a request; `route.server` is None where no server takes it."""
+        found = route(self.checked.root, request, self.version, self._files)
+        level = found.location
+        if level is None or found.server is None:
+            return Explanation(url, found, {}, None, [], None, [])
+        if level not in self._at:
+            self._at[level] = self._in_force(level, found)
+        settings, timeout, deliveries = self._at[level]
+        if found.handler is None:
+            timeout, deliveries = None, []
+        return Explanation(
+            url, found, settings, timeout, deliveries, self._stream(level), self._findings(level)
+        )
+
+    def _stream(self, level: Level) -> Stream | None:
+        return next((one.streams[0] for one in self.checked.served if one.level is level), None)
+
+    def _findings(self, level: Level) -> list[Finding]:
+        directive = level.directive
+        if directive is None:
+            return []
+        return [
+            finding
+            for finding in self.checked.findings
+            if finding.location.place.source is directive.source
+            and finding.location.place.start == directive.start
+        ]
+
+    def _in_force(
+        self, level: Level, found: Route
+    ) -> tuple[dict[str, Effective], float | None, list[Delivery]]:
+        handler = found.handler
+        family = handler.family if handler is not None else None
+        settings = {name: level.effective(name, self.version) for name in _names(family)}
+        if handler is None or found.server is None:
+            return settings, None, []
+        stream = self._stream(level)
+        kind = stream.kind if stream is not None and CONTENT_TYPES[stream.kind] else "sse"
+        way = path(level, handler.family, self.version, CONTENT_TYPES[kind])
+        deliveries = [
+            way.deliver(Scenario(client, framing, accel, encoding))
+            for client in self._clients.get(found.server, ())
+            for framing in FRAMINGS
+            for accel in ACCEL_BUFFERINGS
+            for encoding in ACCEPT_ENCODINGS
+        ]
+        timeout = seconds(level.effective(f"{handler.family}_read_timeout", self.version).text)
+        return settings, timeout, deliveries
+
+
+def _names(family: str | None) -> list[str]:
+    """The directives of the table that say something about a location with this handler."""
+    others = tuple(f"{one}_" for one in FAMILIES if one != family)
+    return [
+        name
+        for name, entry in table().items()
+        if entry.contexts & {"http", "server", "location"}
+        and entry.merge in ("nearest", "rows")
+        and not name.startswith(others)
+    ]

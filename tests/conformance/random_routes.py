@@ -1,0 +1,723 @@
+"""Random configurations that do nothing but route, and requests that wander through them.
+
+Every block says its number in a header, so nginx itself tells which one answered. Run as a program
+it asks as many requests as wanted and prints each disagreement in its smallest form:
+
+    python -m tests.conformance.random_routes --cases 100000 --seed 1 --nginx new
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nginx_stream_lint.probe import NginxBinary, find_nginx, free_ports
+from tests.conformance.routes_on_nginx import Ask, Node, minimized, outcomes
+
+SERVERS, URLS = 40, 60
+PORTS = SERVERS + 2
+SHOWN = 20  # disagreements that are brought to their smallest form
+
+SEGMENTS = ("a", "b", "ab", "abc", "v1", "v2", "chat", "api", "users", "42", "7", "admin", "Chat")
+ODD_SEGMENTS = ("x.php", "y.html", "app.js", "A", "a b", "é", "a+b", "x.y", "a-b", "_", "a%b", "...")
+METHODS = ("GET",) * 40 + ("POST",) * 3 + ("HEAD", "PUT", "DELETE", "OPTIONS", "PATCH")
+CODES = (400, 403, 404, 405, 418, 429, 499, 500, 502, 503)
+SET_VARIABLES = ("$v1", "$v2", "$v3")
+NAMED_CAPTURES = ("n1", "n2")
+MAPS = ("$m1", "$m2", "$m3", "$m4")
+# What a request decides, by how often people ask for it.
+DECIDED = (
+    ("$arg_x",) * 8
+    + ("$uri", "$request_method", "$args", "$host", "$request_uri") * 3
+    + SET_VARIABLES * 2
+    + MAPS * 2
+    + ("$arg_y", "$http_host", "$scheme", "$server_port", "$is_args", "$n1", "$1", "$2")
+    + ("$document_uri", "$query_string", "$server_name", "$arg_X", "$arg_b")
+)
+SELDOM_DECIDED = ("$http_x_flag", "$cookie_a", "$content_type")
+ARGUMENTS = (
+    "x=1", "x=a", "x=b", "x=", "x", "X=1", "x=a&y=b", "y=b&x=a", "xx=1&x=2", "&x=1", "a=1&&x=a",
+    "x=1&x=2", "x=a%20b", "x=%61", "x=a+b", "x==", "x=a?b", "x=/v1/chat", "x=1#f", "y=1", "y=b", "",
+    "?", "x=%zz", "b=é", "stream=true", "x=chat&y=42",
+)  # fmt: skip
+VALUES = ("1", "0", "", "a", "b", "ab", "GET", "POST", "chat", "/a", "/v1/chat", "x=1", "http")
+
+# Regular expressions as people write them, each with texts that match or just fail to.
+REGEXES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r"\.php$", ("/x.php", "/a/x.php", "/x.php/a")),
+    (r"\.(php|html)$", ("/x.php", "/y.html", "/y.htm")),
+    (r"\.(?:js|css|png)$", ("/app.js", "/a/app.css")),
+    (r"^/(api|v\d+)/", ("/api/a", "/v1/chat", "/v22/", "/v/")),
+    (r"^/v[12]/", ("/v1/a", "/v2/chat", "/v3/")),
+    (r"/$", ("/a/", "/", "/a")),
+    (r"^/$", ("/", "/a")),
+    (r"^/a.*b", ("/ab", "/a/b", "/axb/c")),
+    (r"chat$", ("/chat", "/v1/chat", "/chat%0A", "/Chat")),
+    (r"chat", ("/chat", "/v1/chat/b", "/Chat")),
+    (r"^/chat(/|$)", ("/chat", "/chat/a", "/chats")),
+    (r"^/([^/]+)/([^/]+)$", ("/a/b", "/v1/chat", "/a/b/")),
+    (r"^/([^/]+)/?(.*)$", ("/a", "/a/b/c", "/a/")),
+    (r"^(.*)$", ("/a", "/a/b")),
+    (r"^/(.*)/$", ("/a/", "/a/b/")),
+    (r"^(/[^/]*)*$", ("/a/b", "/")),
+    (r"^/users/(\d+)", ("/users/42", "/users/a")),
+    (r"^/users/(?<n1>\d+)(?:/(?<n2>\w+))?$", ("/users/42", "/users/42/chat", "/users/x")),
+    (r"^/(?P<n2>[a-z]+)/", ("/abc/", "/a1/")),
+    (r"^/(?'n1'[a-z]+)$", ("/abc", "/a1")),
+    (r"(?i)^/CHAT", ("/chat", "/Chat", "/CHAT/a")),
+    (r"^/(?i:chat)/A", ("/Chat/A", "/chat/a")),
+    (r"^/(?!admin)", ("/admin", "/a", "/administrator")),
+    (r"^/(?!admin|api)\w+$", ("/admin", "/api", "/users")),
+    (r"(?<!\.php)$", ("/x.php", "/x.html")),
+    (r"(?<=/)42$", ("/42", "/a42")),
+    (r"^/(?=.*chat)", ("/v1/chat", "/v1")),
+    (r"^/(a+?)(b*)$", ("/ab", "/aabb", "/b")),
+    (r"^/(.+?)/chat(.*)", ("/v1/chat", "/a/chat/chat/b", "/chat")),
+    (r"^/[[:alpha:]]+$", ("/abc", "/a1", "/é")),
+    (r"^/[[:alpha:]_][[:alnum:]_]*/?$", ("/a1", "/_/", "/1")),
+    (r"[[:digit:]]{2,}", ("/42", "/7", "/a/42/b")),
+    (r"[^[:alnum:]/]", ("/a-b", "/ab")),
+    (r"[[:^digit:]]$", ("/42", "/a")),
+    (r"[[:upper:]]", ("/A", "/a")),
+    (r"^/\w+\.\w+$", ("/x.y", "/x.php", "/x")),
+    (r"^/\S+\s\S+", ("/a%20b", "/ab")),
+    (r"^/[\w.-]+$", ("/a-b", "/x.y", "/a b")),
+    (r"^/[-a]+$", ("/a-a", "/b")),
+    (r"^/[]a]+$", ("/a]", "/b")),
+    (r"^/[^]a]+$", ("/bc", "/a")),
+    (r"^/\d{1,2}$", ("/42", "/7", "/423")),
+    (r"^/a{2}$", ("/aa", "/a")),
+    (r"^/a{,2}$", ("/a{,2}", "/aa")),
+    (r"^/a{1,}b?$", ("/a", "/aab")),
+    (r"\x2ephp$", ("/x.php",)),
+    (r"^/x\.y\b", ("/x.y", "/x.yz")),
+    (r"\bab\b", ("/ab", "/a/ab/c", "/abc")),
+    (r"^/caf.$", ("/cafe", "/café", "/caf")),
+    (r"é", ("/é", "/%C3%A9", "/%C3%89")),
+    (r"^/\xc3\xa9", ("/é",)),
+    (r"^/[é]$", ("/é", "/%C3", "/%A9")),
+    (r"^/(\w)\1", ("/aab", "/ab")),
+    (r"^/(a|ab)(c|bcd)?$", ("/abcd", "/abc", "/a")),
+    (r"^/a$|^/b$", ("/a", "/b", "/ab")),
+    (r"a|b|", ("/x",)),
+    (r"", ("/x",)),
+    (r"^", ("/x",)),
+    (r"^/(?:a|b)+/", ("/ab/", "/c/")),
+    (r"^/\+|\s", ("/+", "/a+b", "/a%20b")),
+    (r"/\.", ("/.a", "/a/.b")),
+    (r"^/.{3}$", ("/abc", "/é1", "/ab")),
+    (r"^/\Qa.b\E$", ("/a.b", "/axb")),
+    (r"^/[a-z]++$", ("/abc",)),
+    (r"^/(?>a+)b", ("/aab",)),
+    (r"\Achat|chat\z", ("/chat", "/chat%0A")),
+    (r"chat\Z", ("/chat", "/chat%0A")),
+    (r"^/a#b", ("/a%23b",)),
+    (r"^/a?\?", ("/a%3Fb", "/%3F")),
+    (r"%", ("/a%25b",)),
+    (r"^/[^/]+\.(?<n1>[^./]+)$", ("/x.php", "/x.y.z")),
+)  # fmt: skip
+RARE_REGEXES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r"^/(?|a(.)|b(.))", ("/ab", "/ba")),
+    (r"^/\p{L}", ("/a", "/é")),
+    (r"(*UTF8)^/.$", ("/é", "/a")),
+    (r"^/a\Kb", ("/ab",)),
+    (r"^/(a(?1)?b)$", ("/ab", "/aabb")),
+    (r"(?x) ^/a b ", ("/ab", "/a b")),
+    (r"(?s)^/a.b", ("/a%0Ab", "/axb")),
+    (r"(?m)^b", ("/a%0Ab", "/b")),
+    (r"^/\h", ("/%20a",)),
+    (r"^/(a)|(?i)B", ("/a", "/b", "/xB")),
+    (r"^/(?#comment)a", ("/a",)),
+    (r"\R", ("/a%0Ab",)),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where rows are written: the kind of block, the prefix it stands for, and its depth."""
+
+    kind: str
+    prefix: str = "/"
+    depth: int = 0
+
+
+def quoted(text: str) -> str:
+    """An argument in double quotes; only what nginx would read otherwise is escaped."""
+    return '"' + text.replace('"', '\\"') + '"'
+
+
+@dataclass
+class Server:
+    """What has been written of a server: where its URLs may lead, and its named locations."""
+
+    port: int
+    named: tuple[str, ...]
+    words: tuple[str, ...]
+    paths: list[str] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
+
+
+class Generator:
+    """Configurations and requests; the same seed and ports give the same ones."""
+
+    def __init__(self, seed: int, ports: Sequence[int]) -> None:
+        self.random = random.Random(seed)
+        self.backends, self.ports = ports[:2], ports[2:]
+        self.marks = 0
+        self.server = Server(0, (), ())
+
+    def chance(self, probability: float) -> bool:
+        """Throw a weighted coin."""
+        return self.random.random() < probability
+
+    def argument(self, text: str) -> str:
+        """An argument as it may be written in a file."""
+        special = not text or any(character in text for character in " \t;{}\"'#\\")
+        return quoted(text) if special or self.chance(0.1) else text
+
+    # Paths and texts
+
+    def path(self, slash: float = 0.3) -> str:
+        """A path of up to four segments."""
+        pick = self.random.choice
+        count = pick((0, 1, 1, 2, 2, 2, 3, 4))
+        parts = [
+            pick(ODD_SEGMENTS) if self.chance(0.12) else pick(self.server.words)
+            for _ in range(count)
+        ]
+        return "/" + "/".join(parts) + ("/" if parts and self.chance(slash) else "")
+
+    def target(self) -> str:
+        """A path that some location of this server may wait for."""
+        if self.server.paths and self.chance(0.7):
+            return self.random.choice(self.server.paths)
+        return self.path()
+
+    def pattern(self) -> str:
+        """A regular expression; the texts it is about become paths to ask for."""
+        if self.chance(0.35):
+            words = self.server.words
+            pieces = [
+                self.random.choice(
+                    (
+                        self.random.choice(words),
+                        f"({'|'.join(self.random.sample(words, 2))})",
+                        f"(?:{'|'.join(self.random.sample(words, 2))})",
+                        "([^/]+)",
+                        "(.*)",
+                        r"(\w+)",
+                        r"\d+",
+                        "[a-z]+",
+                        "(?<n1>[^/]*)",
+                    )
+                )
+                for _ in range(self.random.randint(1, 3))
+            ]
+            if sum("<n1>" in piece for piece in pieces) > 1:
+                pieces = [piece.replace("?<n1>", "") for piece in pieces]
+            start = self.random.choice(("^/", "^/", "^/", "/", ""))
+            return start + "/".join(pieces) + self.random.choice(("$", "$", "/", "", "/?$", ".*"))
+        pattern, texts = self.random.choice(RARE_REGEXES if self.chance(0.01) else REGEXES)
+        self.server.paths += texts
+        return pattern
+
+    def variable(self) -> str:
+        """A variable that a condition or value may be about."""
+        return self.random.choice(SELDOM_DECIDED if self.chance(0.01) else DECIDED)
+
+    def value(self) -> str:
+        """A value that may have variables in it."""
+        pick = self.random.choice
+        form = pick((pick(VALUES), pick(VALUES), self.variable(), "{}{}", "/{}", "{}/a", "p{}s"))
+        while "{}" in form:
+            form = form.replace("{}", self.braced(), 1)
+        return form
+
+    def braced(self) -> str:
+        """A variable that letters may follow."""
+        name = self.variable()
+        return name if name[1:].isdigit() else f"${{{name[1:]}}}"
+
+    # Directives of the rewrite module
+
+    def condition(self) -> str:
+        """What stands between the parentheses of an `if`."""
+        pick = self.random.choice
+        name = self.variable()
+        while name[1:].isdigit():  # nginx takes no numbered capture as a subject
+            name = self.variable()
+        form = pick(("bare", "=", "=", "!=", "~", "~*", "!~", "!~*"))
+        if self.chance(0.01):
+            return f"({pick(('-f', '!-f', '-d', '-e', '!-e'))} $request_filename)"
+        if form == "bare":
+            return f"({name})"
+        if form in ("=", "!="):
+            if name == "$request_method":
+                return f"({name} {form} {pick(('GET', 'POST', 'HEAD'))})"
+            wanted = self.target() if name.endswith("uri") else pick(VALUES)
+            if self.chance(0.15):
+                wanted = self.variable()
+            return f"({name} {form} {self.argument(wanted)})"
+        if name.endswith("uri"):
+            pattern = self.pattern()
+        else:
+            pattern = pick(("^a", "1", "^(.)(.*)$", "b$", "^$", "^(GET|POST)$", "x=(.)", "a|b", "."))
+        return f"({name} {form} {quoted(pattern)})"
+
+    def replacement(self) -> str:
+        """The second argument of `rewrite`."""
+        pick = self.random.choice
+        target = self.target()
+        forms = (
+            target, target, target, f"{target}?", f"{target}?y=1", f"{target}?x=$1", f"{target}?$args",
+            f"{target}?x=$arg_x&y=$uri?", "/$1", "/v2/$1", "$1", "/$2/$1", f"{target}$1", "/n/$n1",
+            "/v1$uri", "/x$request_uri", f"{self.braced()}", f"{target}{self.braced()}", "/a//b/../c",
+            "http://other.example/$1", "https://$host$request_uri", "$scheme://$host/x$uri",
+            f"http://other.example{target}?y=1", "/p?", "/p%20q", "/a%b", "?x=2", "x", "/$1?$2",
+        )  # fmt: skip
+        return pick(forms)
+
+    def rewrite(self) -> Node:
+        """A `rewrite` with or without a flag."""
+        flag = self.random.choice(
+            ("", "", " last", " last", " break", " break", " redirect", " permanent")
+        )
+        pattern, to = self.argument(self.pattern()), self.argument(self.replacement())
+        return Node(f"rewrite {pattern} {to}{flag}")
+
+    def returned(self) -> Node:
+        """A `return` in one of its forms."""
+        pick = self.random.choice
+        code = pick(CODES)
+        forms = (
+            f"return {code}", f"return {code}", f"return {code}", "return 200 text", "return 204",
+            f"return {code} text", f"return {pick((301, 302, 303, 307, 308))} {self.argument(self.target())}",
+            "return 302 https://$host$request_uri", f"return 301 {self.argument(self.value())}",
+            "return http://other.example/", "return $scheme://$host$uri", "return 200", "return 444",
+            "return 302 /x/$1?$args", "return 200 $arg_x",
+        )  # fmt: skip
+        return Node(pick(forms))
+
+    def setting(self) -> Node:
+        """A `set`."""
+        return Node(f"set {self.random.choice(SET_VARIABLES)} {self.argument(self.value())}")
+
+    def conditional(self, place: Place) -> Node:
+        """An `if` with what people put into it."""
+        body: list[Node] = []
+        in_location = place.kind == "location"
+        if in_location:
+            body += self.marked()
+        for _ in range(self.random.choice((1, 1, 1, 2))):
+            kind = self.random.choice(("rewrite", "rewrite", "set", "return", "break", "nothing"))
+            if kind == "rewrite":
+                body.append(self.rewrite())
+            elif kind == "set":
+                body.append(self.setting())
+            elif kind == "return":
+                body.append(self.returned())
+            elif kind == "break":
+                body.append(Node("break"))
+        if in_location and self.chance(0.4):
+            body += self.handler(Place("if", place.prefix))
+        if in_location and self.chance(0.1):
+            body.append(self.error_page())
+        return Node(f"if {self.condition()}", body)
+
+    def rewriting(self, place: Place, often: float) -> list[Node]:
+        """Rows of the rewrite module."""
+        rows: list[Node] = []
+        while self.chance(often) and len(rows) < 4:
+            kind = self.random.choice(("if", "if", "if", "rewrite", "rewrite", "set", "set", "break"))
+            if kind == "if":
+                rows.append(self.conditional(place))
+            elif kind == "rewrite":
+                rows.append(self.rewrite())
+            elif kind == "set":
+                rows.append(self.setting())
+            elif self.chance(0.4):
+                rows.append(Node("break"))
+        return rows
+
+    # Other directives
+
+    def marked(self) -> list[Node]:
+        """The headers by which an answer tells where it comes from."""
+        self.marks += 1
+        return [
+            Node(f'add_header At "{self.marks} $args" always', kept=True),
+            Node("add_header Uri $uri always", kept=True),
+        ]
+
+    def error_page(self) -> Node:
+        """An `error_page` in one of its forms."""
+        pick = self.random.choice
+        codes = pick(((404,), (404,), (403,), (418,), (404, 403), (500, 502, 503), CODES[:5]))
+        override = pick(("", "", "", " =", " =200", " =404", " =301"))
+        named = [f"@{name}" for name in self.server.named]
+        target = self.target()
+        where = pick(
+            [
+                target,
+                target,
+                *(named * 3 or [target]),
+                f"{target}?y=1",
+                f"{target}$uri",
+                "http://other.example/",
+                "$arg_x",
+                "/$v1",
+            ]
+        )
+        if where.startswith("http") and override in (" =200", " =404"):
+            override = ""
+        return Node(f"error_page {' '.join(map(str, codes))}{override} {self.argument(where)}")
+
+    def try_files(self) -> Node:
+        """A `try_files` of files that are not there."""
+        pick = self.random.choice
+        tried = pick(("$uri", "$uri $uri/", "$uri.html", "/nothing", "$uri/index.html $uri"))
+        named = [f"@{name}" for name in self.server.named]
+        target = self.target()
+        last = pick(
+            [
+                *(named * 4 or ["=404"]),
+                "=404",
+                "=403",
+                "=418",
+                target,
+                target,
+                f"{target}?x=2",
+                f"{target}?$args",
+                f"{target}?y=$uri",
+                "/index.html",
+                "/$arg_x",
+                f"{target}{self.braced()}",
+            ]
+        )
+        return Node(f"try_files {tried} {self.argument(last)}")
+
+    def proxied(self, place: Place) -> Node:
+        """A `proxy_pass` to one of the two servers that always answer."""
+        number = self.random.randrange(2)
+        to = self.random.choice((f"http://127.0.0.1:{self.backends[number]}", f"http://up{number}"))
+        if place.kind == "location" and self.chance(0.25):
+            to += self.random.choice(("/", "/x/", "/x"))
+        elif place.kind != "limit" and self.chance(0.1):
+            to += "$request_uri"
+        return Node(f"proxy_pass {to}")
+
+    def handler(self, place: Place) -> list[Node]:
+        """What answers in a block: a server behind, a text, a file that is not there."""
+        kind = self.random.choice(("proxy",) * 6 + ("return",) * 3 + ("try",) * 2 + ("static",))
+        if kind == "proxy":
+            return [self.proxied(place)]
+        if kind == "return":
+            return [self.returned()]
+        if kind == "try" and place.kind != "if":
+            return [self.try_files(), *([self.proxied(place)] if self.chance(0.3) else [])]
+        return []
+
+    def limit(self) -> Node:
+        """A `limit_except`, which refuses or passes on."""
+        methods = self.random.choice(("GET", "POST", "GET POST", "PUT DELETE"))
+        body = [Node("deny all")]
+        if self.chance(0.3):
+            body = [self.proxied(Place("limit"))]
+        return Node(f"limit_except {methods}", body)
+
+    # Blocks
+
+    def inside(self, place: Place, nested: bool) -> list[Node]:
+        """All that stands in a location."""
+        rows = self.rewriting(place, 0.25)
+        rows += self.handler(place)
+        if self.chance(0.08):
+            rows.append(self.error_page())
+        if self.chance(0.04):
+            rows.append(Node(f"recursive_error_pages {self.random.choice(('on', 'off'))}"))
+        if self.chance(0.05):
+            rows.append(Node("internal"))
+        if self.chance(0.04):
+            rows.append(self.limit())
+        if self.chance(0.03):
+            rows.append(Node("index nothing.html"))
+        if self.chance(0.02):
+            rows.append(Node("deny all"))
+        self.random.shuffle(rows)
+        return self.marked() + rows + (self.locations(place) if nested else [])
+
+    def locations(self, around: Place) -> list[Node]:
+        """Random locations inside a server (depth 0) or a location with a prefix."""
+        if around.depth > 2 or (around.depth and self.chance(0.7)):
+            return []
+        rows: list[Node] = []
+        seen: set[str] = set()
+        only_regex = around.kind == "regex"
+        for _ in range(self.random.randint(2, 7) if not around.depth else 2):
+            modifier = self.random.choice(("", "", "", "", "=", "^~", "~", "~", "~", "~*"))
+            if only_regex and modifier not in ("~", "~*"):
+                continue
+            if modifier in ("~", "~*"):
+                place = Place("regex", around.prefix, around.depth + 1)
+                head = f"location {modifier} {self.argument(self.pattern())}"
+                if self.chance(0.05):
+                    head = head.replace(f"{modifier} ", modifier, 1)
+                rows.append(Node(head, self.inside(place, True)))
+                continue
+            prefix = around.prefix + self.path(0.6)[1:]
+            if self.chance(0.05):
+                prefix = around.prefix
+            key = f"={prefix}" if modifier == "=" else prefix
+            if key in seen:
+                continue
+            seen.add(key)
+            self.server.paths.append(prefix)
+            place = Place("location", prefix, around.depth + 1)
+            written = f"{modifier} {self.argument(prefix)}".strip()
+            rows.append(Node(f"location {written}", self.inside(place, modifier != "=")))
+        return rows
+
+    def names(self) -> list[str]:
+        """The arguments of a server's `server_name`."""
+        pick = self.random.choice
+        word, tld = pick(("a", "b", "api", "www", "x-y")), pick(("com", "org", "net"))
+        forms: tuple[tuple[str, str], ...] = (
+            (f"{word}.example.{tld}", f"{word}.example.{tld}"),
+            (f"{word}.example.{tld}", f"{word}.example.{tld}"),
+            (f"{word.upper()}.Example.{tld}", f"{word}.example.{tld}"),
+            (f"*.example.{tld}", f"b.{word}.example.{tld}"),
+            (f"*.{word}.example.{tld}", f"b.{word}.example.{tld}"),
+            (f".example.{tld}", f"example.{tld}"),
+            (f".{word}.example.{tld}", f"{word}.example.{tld}"),
+            (f"{word}.example.*", f"{word}.example.{tld}"),
+            (f"{word}.*", f"{word}.example.{tld}"),
+            (rf"~^(?<n1>.+)\.example\.{tld}$", f"b.{word}.example.{tld}"),
+            (r"~^(www|api)\d*\.", "www12.example.org"),
+            (r"~^(?P<n2>\w+)\.Example\.", f"{word}.example.{tld}"),
+            (rf"~\.{tld}$", f"{word}.example.{tld}"),
+            ("localhost", "localhost"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("_", "_"),
+            ("", "nobody.example"),
+            ("~^$", "nobody.example"),
+        )
+        chosen = [pick(forms) for _ in range(pick((1, 1, 1, 2, 3)))]
+        self.server.hosts += [host for _, host in chosen]
+        return [self.argument(name) if name else '""' for name, _ in chosen]
+
+    def block(self, port: int, default: bool, alone: bool) -> tuple[Node, Server]:
+        """A server, and what to ask it for."""
+        named = tuple(self.random.sample("pqr", self.random.choice((0, 1, 1, 2))))
+        words = tuple(self.random.sample(SEGMENTS, 5))
+        self.server = Server(port, named, words)
+        rows = [Node(f"listen 127.0.0.1:{port}{' default_server' if default else ''}", kept=True)]
+        if not alone or self.chance(0.2):
+            rows.append(Node(f"server_name {' '.join(self.names())}"))
+        rows += self.marked()
+        if self.chance(0.1):
+            rows.append(Node("merge_slashes off"))
+        locations = self.locations(Place("server"))
+        for name in named:
+            body = self.inside(Place("named"), False)
+            locations.append(Node(f"location @{name}", body))
+        self.random.shuffle(locations)
+        if self.chance(0.35):
+            rows += self.rewriting(Place("server"), 0.5)
+        while self.chance(0.35):
+            rows.append(self.error_page())
+        if self.chance(0.1):
+            rows.append(Node("recursive_error_pages on"))
+        if self.chance(0.02):
+            rows.append(self.returned())
+        if self.chance(0.03):
+            rows.append(self.try_files())
+        return Node("server", rows + locations), self.server
+
+    def map(self, name: str) -> Node:
+        """A `map` on what the request decides."""
+        pick = self.random.choice
+        sources = ("$arg_x", "$arg_x", "$args", "$uri", "$host", "$request_method", "$arg_x$arg_y")
+        source = pick((*sources, *MAPS[: MAPS.index(name)]))
+        rows: dict[str, str] = {}
+        hostnames = source == "$host" or self.chance(0.03)
+        for _ in range(self.random.randint(1, 5)):
+            keys = [*VALUES, "x=1", "POST", "A", "\\a", "\\default"]
+            keys += ["~^a", "~*^A", "~^/(.*)$", "~(?<n1>[a-z]+)", "~1", "~*post", "~^$", "~^/v\\d"]
+            if hostnames:
+                keys += ["*.example.com", ".example.org", "www.example.*", "a.example.com"]
+            key = pick(keys)
+            value = pick(("1", "0", "", "a", "/a", "/v1/chat", "$1", "$uri", "x$n1", "$arg_y"))
+            rows.setdefault(key.lower().removeprefix("\\"), f"{quoted(key)} {quoted(value)}")
+        body = [Node(row) for row in rows.values()]
+        if self.chance(0.7):
+            body.append(Node(f"default {quoted(pick(('', '0', '1', 'd', '$arg_y', '/b')))}"))
+        if hostnames:
+            body.append(Node("hostnames"))
+        if self.chance(0.2):
+            body.append(Node("volatile"))
+        self.random.shuffle(body)
+        return Node(f"map {quoted(source)} {name}", body)
+
+    # Requests
+
+    def url_path(self, server: Server) -> str:
+        """A path to ask for, mostly near one that the configuration speaks of."""
+        self.server = server
+        path = self.random.choice(server.paths) if server.paths and self.chance(0.75) else self.path()
+        path = self.written(path)
+        for _ in range(self.random.choice((0, 0, 0, 0, 1, 1, 2))):
+            changed = self.changed(path)
+            path = changed if changed.startswith("/") else path
+        return path
+
+    @staticmethod
+    def written(path: str) -> str:
+        """A path as a client would write it."""
+        return path.replace("%b", "%25b").replace(" ", "%20").replace("?", "%3F")
+
+    def changed(self, path: str) -> str:
+        """A path with one thing about it changed."""
+        pick = self.random.choice
+        at = self.random.randrange(len(path))
+        before, after = path[: at + 1], path[at + 1 :]
+        slash = self.random.choice([n for n, c in enumerate(path) if c == "/"] or [0])
+        head, tail = path[: slash + 1], path[slash + 1 :]
+        word = pick(self.server.words)
+        changes: tuple[Callable[[], str], ...] = (
+            lambda: path.rstrip("/") or "/",
+            lambda: f"{path}/",
+            lambda: f"{path}/{word}",
+            lambda: f"{path}{word}",
+            lambda: f"{head}/{tail}",
+            lambda: f"{head}./{tail}",
+            lambda: f"{head}{word}/../{tail}",
+            lambda: f"{head}../{tail}",
+            lambda: f"{path}{pick(('/.', '/..', '/../', '/./', '.', '..', '//', '/%2e%2e', '%2F'))}",
+            lambda: f"{head}%2e%2e/{tail}" if self.chance(0.5) else f"{head}{word}/%2E%2e%2f{tail}",
+            lambda: before[:-1] + f"%{ord(before[-1]):02x}" + after if before[-1] < "\x7f" else path,
+            lambda: before[:-1] + f"%{ord(before[-1]):02X}" + after if before[-1] < "\x7f" else path,
+            lambda: path.swapcase(),
+            lambda: before + pick(("%2F", "%3F", "%23", "%25", "%20", "+", "%2B", "%C3%A9", "é")) + after,
+            lambda: before + pick(("%0A", "%09", "%FF", "\\", ";", ":", "=", "&", '"', "<", "|")) + after,
+            lambda: before + pick(("%zz", "%", "%4", "%00", "%u00e9")) + after,
+            lambda: path + "/" + word * self.random.choice((50, 300, 900)),
+            lambda: path[:-1] or "/",
+        )  # fmt: skip
+        return pick(changes)()
+
+    def host(self, servers: Sequence[Server]) -> str:
+        """A Host that one of these servers may know."""
+        known = [host for server in servers for host in server.hosts] or ["localhost"]
+        host = self.random.choice(known)
+        if self.chance(0.15):
+            host = self.random.choice(("other.example", "localhost", "127.0.0.1", "example.com"))
+        if self.chance(0.1):
+            host = self.random.choice((f"b.{host}", host.upper(), f"{host}.", f"x{host}", f"{host}m"))
+        return host
+
+    def asks(self, servers: Sequence[Server], count: int) -> list[Ask]:
+        """Requests to the socket that these servers share."""
+        found: list[Ask] = []
+        for _ in range(count):
+            target = self.url_path(self.random.choice(servers))
+            if self.chance(0.45):
+                target += "?" + self.random.choice(ARGUMENTS)
+            host, method = self.host(servers), self.random.choice(METHODS)
+            found.append(Ask(servers[0].port, host, target, method))
+        return found
+
+    def configuration(self, servers: int, urls: int) -> tuple[Node, list[Ask]]:
+        """A whole configuration and the requests to make, by server port."""
+        http = [
+            Node("keepalive_requests 1000000", kept=True),
+            Node("absolute_redirect off", kept=True),
+            Node("root nothing-is-here", kept=True),
+        ]
+        http += [self.map(name) for name in MAPS]
+        asks: list[Ask] = []
+        ports = iter(self.ports)
+        left = servers
+        while left:
+            port = next(ports)
+            together = min(left, self.random.choice((1, 1, 2, 4)))
+            left -= together
+            default = self.random.randrange(together) if self.chance(0.5) else -1
+            made = [self.block(port, n == default, together == 1) for n in range(together)]
+            http += [block for block, _ in made]
+            asks += self.asks([server for _, server in made], urls * together)
+        http += self.behind()
+        return Node("", [Node("events", []), Node("http", http, kept=True)]), asks
+
+    def behind(self) -> list[Node]:
+        """The servers behind, which answer everything, and a place that declares all variables."""
+        rows: list[Node] = []
+        for number, port in enumerate(self.backends):
+            body = [
+                Node(f"listen 127.0.0.1:{port}"),
+                Node("error_page 400 =200 /"),
+                Node("location /", [Node(f"add_header Back {port} always"), Node("return 200 behind")]),
+            ]
+            rows.append(Node(f"upstream up{number}", [Node(f"server 127.0.0.1:{port}")], kept=True))
+            rows.append(Node("server", body, kept=True))
+        declared = [f"set {name} {quoted('')}" for name in SET_VARIABLES]
+        declared += [f"set ${name} {quoted('')}" for name in NAMED_CAPTURES]
+        body = [Node(f"listen 127.0.0.1:{self.backends[0]}"), Node("server_name declares.invalid")]
+        rows.append(Node("server", body + [Node(row) for row in declared]))
+        return rows
+
+
+async def run(binary: NginxBinary, cases: int, seed: int, folder: Path) -> int:
+    """Ask so many requests, print what was found; gives the number of disagreements."""
+    started = time.monotonic()
+    asked = wrong = shown = 0
+    unknown: Counter[str] = Counter()
+    while asked < cases:
+        generator = Generator(seed, free_ports(PORTS))
+        configuration, asks = generator.configuration(SERVERS, URLS)
+        outcome = await outcomes(binary, configuration, asks, folder)
+        asked += outcome.asked
+        wrong += len(outcome.wrong)
+        unknown.update(reason for _, reason in outcome.unknown)
+        if outcome.wrong:
+            print(f"seed {seed}: {len(outcome.wrong)} differ")
+        for one, _ in outcome.wrong[:2] if shown < SHOWN else []:
+            shown += 1
+            smallest = await minimized(binary, configuration, one, folder)
+            if smallest is None:
+                print(f"{one}: does not repeat")
+            else:
+                print(f"{smallest[0].text()}{one}\n    {smallest[1]}\n", flush=True)
+        seed += 1
+    seconds = time.monotonic() - started
+    said = sum(unknown.values())
+    print(f"{binary}: {asked} requests in {seconds:.0f} s, {wrong} disagreements,")
+    print(f"    unknown: {said} ({100 * said / asked:.2f} %)")
+    for reason, count in unknown.most_common(15):
+        print(f"    {count:6} {reason}")
+    return wrong
+
+
+def main() -> None:
+    """Run as a program."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nginx", choices=("old", "new"), default="new")
+    options = parser.parse_args()
+    every = find_nginx()
+    binary = every[0] if options.nginx == "old" else every[-1]
+    with tempfile.TemporaryDirectory() as folder:
+        wrong = asyncio.run(run(binary, options.cases, options.seed, Path(folder)))
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

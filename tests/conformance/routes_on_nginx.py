@@ -1,0 +1,264 @@
+"""Ask a running nginx where requests end, and compare with what the routing says."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nginx_stream_lint.config import read
+from nginx_stream_lint.nginx.levels import Level, build
+from nginx_stream_lint.nginx.request import parse_url
+from nginx_stream_lint.nginx.route import Route, route
+from nginx_stream_lint.probe import Nginx, NginxBinary, NginxError
+
+_AT_ONCE = 25  # requests written before their answers are read
+_SECONDS = 20.0
+
+
+@dataclass
+class Node:
+    """A directive: its words, and its block if it has one. `kept` ones are needed to ask at all."""
+
+    head: str
+    body: list[Node] | None = None
+    kept: bool = False
+
+    def text(self, indent: str = "") -> str:
+        """How it stands in a file; a node without words is the file itself."""
+        if not self.head:
+            return "".join(node.text() for node in self.body or [])
+        if self.body is None:
+            return f"{indent}{self.head};\n"
+        inner = "".join(node.text(f"{indent}    ") for node in self.body)
+        return f"{indent}{self.head} {{\n{inner}{indent}}}\n"
+
+    def walk(self) -> Iterator[Node]:
+        """This node and all inside it."""
+        yield self
+        for node in self.body or []:
+            yield from node.walk()
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request, without body, to a loopback port."""
+
+    port: int
+    host: str
+    target: str
+    method: str = "GET"
+
+    def __str__(self) -> str:
+        shown = self.target if len(self.target) < 200 else f"{self.target[:200]}…"
+        return f"{self.method} http://{self.host}:{self.port}{shown}"
+
+    @property
+    def raw(self) -> bytes:
+        """The request as it is sent."""
+        text = (
+            f"{self.method} {self.target} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n"
+            "Content-Length: 0\r\n\r\n"
+        )
+        return text.encode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What nginx answered; status 0: it closed the connection.
+
+    `mark` is the number of the block that answered, `args` and `uri` what they were in the end, and
+    `behind` the port of the server behind, if the request was passed on.
+    """
+
+    status: int
+    mark: str | None = None
+    args: str = ""
+    uri: str | None = None
+    behind: str | None = None
+    redirect: str | None = None
+
+
+@dataclass
+class Outcome:
+    """What came of a configuration: the disagreements, and what we said of everything else."""
+
+    asked: int = 0
+    unknown: list[tuple[Ask, str]] = field(default_factory=list)
+    wrong: list[tuple[Ask, str]] = field(default_factory=list)
+
+
+def _answer(head: bytes) -> tuple[Answer, int]:
+    """A head as an answer, and the length of the body that follows."""
+    first, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    mark, _, args = headers.get("at", "").partition(" ")
+    answer = Answer(
+        int(first.split()[1]),
+        mark or None,
+        args,
+        headers.get("uri"),
+        headers.get("back"),
+        headers.get("location"),
+    )
+    return answer, int(headers.get("content-length", "0"))
+
+
+def ask(asks: Sequence[Ask]) -> list[Answer]:
+    """The answers to requests for one port, in their order."""
+    answers: list[Answer] = []
+    while len(answers) < len(asks):
+        answered = len(answers)
+        with (
+            contextlib.suppress(ConnectionError),
+            socket.create_connection(("127.0.0.1", asks[0].port), _SECONDS) as connection,
+        ):
+            _converse(connection, asks, answers)
+        if len(answers) == answered:
+            answers.append(Answer(0))
+    return answers
+
+
+def _converse(connection: socket.socket, asks: Sequence[Ask], answers: list[Answer]) -> None:
+    """Ask on one connection until all is answered or nginx closes it."""
+    stream = connection.makefile("rb")
+    # A connection that was just opened may be closed by the first request: one at a time then.
+    while len(answers) < len(asks):
+        batch = asks[len(answers) : len(answers) + _AT_ONCE]
+        connection.sendall(b"".join(one.raw for one in batch))
+        for one in batch:
+            head = bytearray()
+            while not head.endswith(b"\r\n\r\n"):
+                line = stream.readline()
+                if not line:
+                    return
+                head += line
+            answer, length = _answer(bytes(head))
+            if one.method != "HEAD":
+                stream.read(length)
+            answers.append(answer)
+
+
+def difference(root: Level, answer: Answer, found: Route) -> str | None:
+    """How a route differs from nginx's answer; None if it does not."""
+    level = found.location or found.server
+    marks = [
+        row.args[1].split()[0]
+        for one in (level.outward() if level is not None else ())
+        for row in one.rows.get("add_header", [])
+        if row.args[0] == "At"
+    ]
+    ours = Answer(
+        answer.status if found.status is None else found.status,
+        marks[0] if marks else None,
+        found.args,
+        found.uri,
+        None if found.handler is None else _port(root, found.handler.target),
+        found.redirect,
+    )
+    if ours.status == 444:
+        ours = Answer(0)
+    if answer.status in (0, 400) and answer.status == ours.status:
+        return None
+    return None if ours == answer else f"nginx {answer}\n    ours {ours}"
+
+
+def _port(root: Level, target: str) -> str:
+    """The port behind a `proxy_pass`, also by the name of an upstream."""
+    host = target.removeprefix("http://").partition("/")[0].partition("$")[0]
+    http = root.first("http")
+    assert http is not None
+    for level in http.children:
+        if level.kind == "upstream" and level.directive and level.directive.args[0] == host:
+            host = level.rows["server"][0].args[0]
+    return host.rpartition(":")[2]
+
+
+async def outcomes(
+    binary: NginxBinary, configuration: Node, asks: Sequence[Ask], folder: Path
+) -> Outcome:
+    """Ask nginx and the routing, and compare."""
+    text = configuration.text()
+    folder.mkdir(parents=True, exist_ok=True)
+    main = folder / "as-written.conf"
+    main.write_text(text, encoding="utf-8", errors="surrogateescape")
+    written = read(str(main))
+    assert written.problems == [], written.problems[:3]
+    root = build(written)
+    by_port: dict[int, list[Ask]] = {}
+    for one in asks:
+        by_port.setdefault(one.port, []).append(one)
+    outcome = Outcome()
+    async with Nginx(binary, text, folder):
+        for group in by_port.values():
+            for one, answer in zip(group, ask(group), strict=True):
+                outcome.asked += 1
+                request = parse_url(f"http://{one.host}:{one.port}{one.target}", one.method)
+                found = route(root, request, binary.version, folder / "nothing-is-here")
+                if found.unknown:
+                    outcome.unknown.append((one, found.unknown[0]))
+                    continue
+                different = difference(root, answer, found)
+                if different is not None:
+                    outcome.wrong.append((one, different))
+    return outcome
+
+
+async def minimized(
+    binary: NginxBinary, configuration: Node, one: Ask, folder: Path
+) -> tuple[Node, str] | None:
+    """The smallest part of a configuration that nginx and we still disagree on.
+
+    None if the disagreement does not repeat.
+    """
+
+    async def still() -> str | None:
+        try:
+            outcome = await outcomes(binary, configuration, [one], folder)
+        except (NginxError, AssertionError):
+            return None  # what was left out was needed
+        return outcome.wrong[0][1] if outcome.wrong else None
+
+    configuration = _copy(configuration)
+    _keep_port(configuration, one.port)
+    last = await still()
+    if last is None:
+        return None
+    smaller = True
+    while smaller:
+        smaller = False
+        for parent in [node for node in configuration.walk() if node.body]:
+            for child in list(parent.body or []):
+                body = parent.body
+                if child.kept or body is None or child not in body:
+                    continue
+                at = next(n for n, node in enumerate(body) if node is child)
+                del body[at]
+                now = await still()
+                if now is None:
+                    body.insert(at, child)
+                else:
+                    last, smaller = now, True
+    return configuration, last
+
+
+def _copy(node: Node) -> Node:
+    body = None if node.body is None else [_copy(child) for child in node.body]
+    return Node(node.head, body, node.kept)
+
+
+def _keep_port(configuration: Node, port: int) -> None:
+    """Leave out the servers on other ports, but not those behind."""
+
+    def needed(node: Node) -> bool:
+        listens = [row.head for row in node.body or [] if row.head.startswith("listen ")]
+        return node.kept or not listens or f":{port}" in listens[0]
+
+    http = next(node for node in configuration.walk() if node.head == "http")
+    assert http.body is not None
+    http.body[:] = [node for node in http.body if node.head != "server" or needed(node)]
+
+
+Report = Callable[[str], None]
