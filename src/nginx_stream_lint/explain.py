@@ -107,9 +107,8 @@ class Explainer:
         settings = {name: level.effective(name, self.version) for name in _names(family)}
         if handler is None or found.server is None:
             return settings, None, []
-        stream = self._stream(level)
-        kind = stream.kind if stream is not None and CONTENT_TYPES[stream.kind] else "sse"
-        way = path(level, handler.family, self.version, CONTENT_TYPES[kind])
+        # Scenarios do not name a content type: they are about event streams.
+        way = path(level, handler.family, self.version, CONTENT_TYPES["sse"])
         deliveries = [
             way.deliver(Scenario(client, framing, accel, encoding))
             for client in self._clients.get(found.server, ())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nginx_stream_lint.nginx.delivery import Scenario
 from nginx_stream_lint.probe import NginxBinary
@@ -27,11 +27,22 @@ class Case:
     plain: int
     tls: int
     scenario: Scenario
-    family: str
+    family: str  # of the location that the case is about; another one may get the request
 
     @property
     def port(self) -> int:
         return self.plain if self.scenario.client == "h1" else self.tls
+
+
+@dataclass
+class Generated:
+    """A configuration, the files it includes by name, and what to ask of it."""
+
+    text: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+    cases: list[Case] = field(default_factory=list)
+    number: int = 0
+    marks: int = 0
 
 
 class Generator:
@@ -127,15 +138,13 @@ class Generator:
             accept_encoding=pick(ENCODINGS),  # type: ignore[arg-type]
         )
 
-    def configuration(
-        self, servers: list[tuple[int, int]], locations: int
-    ) -> tuple[str, list[Case]]:
+    def configuration(self, servers: list[tuple[int, int]], locations: int) -> Generated:
         """A configuration with a server for each (plain, TLS) pair of ports, and its cases."""
-        cases: list[Case] = []
+        made = Generated()
         lines = ["events { worker_connections 2048; }", "http {"]
         lines.append("proxy_cache_path cache keys_zone=c:1m;")
+        lines.append("map $arg_way $way { default straight; left round; }")
         lines += self.settings(0.12, in_location=False)
-        number = 0
         http2_directive = self.binary.version >= (1, 25, 1)
         for plain, tls in servers:
             lines += ["server {", f"listen 127.0.0.1:{plain};"]
@@ -145,24 +154,77 @@ class Generator:
             lines.append("ssl_certificate certificate.pem; ssl_certificate_key key.pem;")
             lines += self.settings(0.15, in_location=False)
             for _ in range(locations):
-                number += 1
+                made.number += 1
                 family = self.family()
-                own = self.settings(0.3)
-                handler = self.handler(family)
-                if family == "http2":
-                    own = [row for row in own if not row.startswith("proxy_http_version")]
-                rows = [*own, *handler]
-                self.random.shuffle(rows)
-                uri = f"/{number}/"
-                if self.chance(0.3):
-                    outer = self.settings(0.2)
-                    inner = f"location {uri}in {{ {' '.join(rows)} }}"
-                    lines.append(f"location {uri} {{ {' '.join(outer)} {inner} }}")
-                    uri += "in"
-                else:
-                    lines.append(f"location {uri} {{ {' '.join(rows)} }}")
-                scenario = self.scenario(family)
-                cases.append(Case(uri, plain, tls, scenario, family))
+                uri = self.location(made, family, lines)
+                made.cases.append(Case(uri, plain, tls, self.scenario(family), family))
             lines.append("}")
         lines.append("}")
-        return "\n".join(lines) + "\n", cases
+        made.text = "\n".join(lines) + "\n"
+        return made
+
+    def block(self, made: Generated, family: str, weight: float = 0.3) -> str:
+        """What stands in a location that passes requests on, with a mark of its own."""
+        own = self.settings(weight)
+        if family == "http2":
+            own = [row for row in own if not row.startswith("proxy_http_version")]
+        rows = [*own, *self.handler(family), self.mark(made)]
+        self.random.shuffle(rows)
+        if self.chance(0.15):
+            name = f"own-{len(made.files)}.inc"
+            made.files[name] = "\n".join(rows) + "\n"
+            return f"include {name};"
+        return " ".join(rows)
+
+    def mark(self, made: Generated) -> str:
+        """A header that tells which block answered."""
+        made.marks += 1
+        return f"add_header X-Where {made.marks};"
+
+    def location(self, made: Generated, family: str, lines: list[str]) -> str:
+        """Add one way to a handler to a server's lines; gives the URI that takes it."""
+        uri = f"/{made.number}/"
+        block = self.block(made, family)
+        way = self.random.choice(
+            ("plain", "plain", "nested", "if", "named", "error", "regex", "rewrite", "exact", "map")
+        )
+        if way == "plain":
+            lines.append(f"location {uri} {{ {block} }}")
+        elif way == "nested":
+            outer = " ".join(self.settings(0.2))
+            lines.append(f"location {uri} {{ {outer} location {uri}in {{ {block} }} }}")
+            uri += "in"
+        elif way == "if":
+            # gzip may be set in an if, buffering may not; a handler of its own, too.
+            inner = [self.mark(made), *(["gzip on;"] if self.chance(0.3) else [])]
+            if self.chance(0.4) and family in ("proxy", "http2"):
+                inner += self.handler("proxy" if family == "proxy" else family)[-1:]
+            lines.append(f"location {uri} {{ {block} if ($arg_alt) {{ {' '.join(inner)} }} }}")
+            uri += self.random.choice(("?alt=1", "?alt=0", "?other=1", ""))
+        elif way == "named":
+            lines.append(f"location {uri} {{ {' '.join(self.settings(0.2))}")
+            lines.append(f"try_files /nothing/here @n{made.number}; }}")
+            lines.append(f"location @n{made.number} {{ {block} }}")
+        elif way == "error":
+            lines.append(f"location {uri} {{ error_page 418 = @n{made.number}; return 418; }}")
+            lines.append(f"location @n{made.number} {{ {block} }}")
+        elif way == "regex":
+            decoy = self.block(made, "proxy")
+            stop = self.random.choice(("", "^~"))
+            lines.append(f"location {stop} {uri}deep/ {{ {decoy} }}")
+            lines.append(f"location ~ ^{uri}(deep|flat)/ {{ {block} }}")
+            uri += self.random.choice(("deep/x", "flat/x"))
+        elif way == "rewrite":
+            lines.append(f"rewrite ^/from{uri}(.*)$ {uri}$1 last;")
+            lines.append(f"location {uri} {{ {block} }}")
+            uri = f"/from{uri}x?a=b"
+        elif way == "exact":
+            other = self.block(made, "proxy")
+            lines.append(f"location = {uri}a {{ {block} }} location {uri} {{ {other} }}")
+            uri += self.random.choice(("a", "ab"))
+        else:
+            lines.append(f"location {uri} {{ if ($way = round) {{ rewrite ^ {uri}in last; }}")
+            lines.append(f"{self.block(made, 'proxy')} }}")
+            lines.append(f"location {uri}in {{ {block} }}")
+            uri += self.random.choice(("?way=left", "?way=right", ""))
+        return uri

@@ -27,7 +27,20 @@ PORTS = SERVERS + 2
 SHOWN = 20  # disagreements that are brought to their smallest form
 
 SEGMENTS = ("a", "b", "ab", "abc", "v1", "v2", "chat", "api", "users", "42", "7", "admin", "Chat")
-ODD_SEGMENTS = ("x.php", "y.html", "app.js", "A", "a b", "é", "a+b", "x.y", "a-b", "_", "a%b", "...")
+ODD_SEGMENTS = (
+    "x.php",
+    "y.html",
+    "app.js",
+    "A",
+    "a b",
+    "é",
+    "a+b",
+    "x.y",
+    "a-b",
+    "_",
+    "a%b",
+    "...",
+)
 METHODS = ("GET",) * 40 + ("POST",) * 3 + ("HEAD", "PUT", "DELETE", "OPTIONS", "PATCH")
 CODES = (400, 403, 404, 405, 418, 429, 499, 500, 502, 503)
 SET_VARIABLES = ("$v1", "$v2", "$v3")
@@ -269,7 +282,9 @@ class Generator:
         if name.endswith("uri"):
             pattern = self.pattern()
         else:
-            pattern = pick(("^a", "1", "^(.)(.*)$", "b$", "^$", "^(GET|POST)$", "x=(.)", "a|b", "."))
+            pattern = pick(
+                ("^a", "1", "^(.)(.*)$", "b$", "^$", "^(GET|POST)$", "x=(.)", "a|b", ".")
+            )
         return f"({name} {form} {quoted(pattern)})"
 
     def replacement(self) -> str:
@@ -336,7 +351,9 @@ class Generator:
         """Rows of the rewrite module."""
         rows: list[Node] = []
         while self.chance(often) and len(rows) < 4:
-            kind = self.random.choice(("if", "if", "if", "rewrite", "rewrite", "set", "set", "break"))
+            kind = self.random.choice(
+                ("if", "if", "if", "rewrite", "rewrite", "set", "set", "break")
+            )
             if kind == "if":
                 rows.append(self.conditional(place))
             elif kind == "rewrite":
@@ -571,7 +588,9 @@ class Generator:
     def url_path(self, server: Server) -> str:
         """A path to ask for, mostly near one that the configuration speaks of."""
         self.server = server
-        path = self.random.choice(server.paths) if server.paths and self.chance(0.75) else self.path()
+        path = (
+            self.random.choice(server.paths) if server.paths and self.chance(0.75) else self.path()
+        )
         path = self.written(path)
         for _ in range(self.random.choice((0, 0, 0, 0, 1, 1, 2))):
             changed = self.changed(path)
@@ -620,7 +639,9 @@ class Generator:
         if self.chance(0.15):
             host = self.random.choice(("other.example", "localhost", "127.0.0.1", "example.com"))
         if self.chance(0.1):
-            host = self.random.choice((f"b.{host}", host.upper(), f"{host}.", f"x{host}", f"{host}m"))
+            host = self.random.choice(
+                (f"b.{host}", host.upper(), f"{host}.", f"x{host}", f"{host}m")
+            )
         return host
 
     def asks(self, servers: Sequence[Server], count: int) -> list[Ask]:
@@ -663,7 +684,10 @@ class Generator:
             body = [
                 Node(f"listen 127.0.0.1:{port}"),
                 Node("error_page 400 =200 /"),
-                Node("location /", [Node(f"add_header Back {port} always"), Node("return 200 behind")]),
+                Node(
+                    "location /",
+                    [Node(f"add_header Back {port} always"), Node("return 200 behind")],
+                ),
             ]
             rows.append(Node(f"upstream up{number}", [Node(f"server 127.0.0.1:{port}")], kept=True))
             rows.append(Node("server", body, kept=True))

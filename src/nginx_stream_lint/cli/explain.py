@@ -24,6 +24,7 @@ from nginx_stream_lint.nginx.request import BadUrl, parse_url
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.rule import RuleMistake
 from nginx_stream_lint.settings import SettingsMistake
+from nginx_stream_lint.streams.declarations import declaration
 
 
 @click.command("explain")
@@ -94,7 +95,12 @@ def explain_command(
             unusable(f"{conf}:1:1: there is no http block; name the main configuration file")
         sys.exit(EXIT_UNUSABLE)
     timeout = settings.min_read_timeout_s if min_read_timeout is None else min_read_timeout
-    options = Options(rules, nginx_version or settings.nginx_version, timeout, settings.streams)
+    streams = settings.streams
+    if format_ == "text":
+        # Whoever asks about a URL wants to know what a stream meets there.
+        paths = dict.fromkeys(request.target for _, request in requests)
+        streams += tuple(declaration(path, "you ask about it") for path in paths)
+    options = Options(rules, nginx_version or settings.nginx_version, timeout, streams)
     explainer = Explainer(configuration, options, files)
     if not explainer.servers:
         unusable(f"{conf}:1:1: there is no server in an http block; name the main file")

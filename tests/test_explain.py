@@ -1,0 +1,202 @@
+"""`explain`, through the real command: its JSON as promised, its text, and what it cannot do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import run
+
+MAIN = """events {}
+http {
+    proxy_read_timeout 90s;
+    upstream app { server 127.0.0.1:8000; }
+    server {
+        listen 80;
+        server_name www.example.com;
+        return 301 https://$host$request_uri;
+    }
+    server {
+        listen 443 ssl http2;
+        server_name api.example.com .example.org;
+        ssl_certificate c.pem;
+        ssl_certificate_key k.pem;
+        location /v1/ {
+            proxy_pass http://app;
+            if ($arg_quick) {
+                gzip on;
+            }
+        }
+        location /files/ {
+            root /srv;
+            try_files $uri @app;
+        }
+        location @app {
+            proxy_pass http://app;
+            proxy_buffering off;
+        }
+        location /atomic/ {
+            location ~ /(*COMMIT)x { proxy_pass http://app; }
+        }
+        location /old/ {
+            rewrite ^/old/(.*)$ /v1/$1 last;
+        }
+        location /static/ {
+            root /srv;
+        }
+    }
+}
+"""
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    path = tmp_path / "nginx.conf"
+    path.write_text(MAIN)
+    return path
+
+
+def explained(conf: Path, *arguments: str) -> list[dict[str, Any]]:
+    done = run("explain", conf, *arguments, "--format", "json")
+    assert done.stderr == ""
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def test_json_is_as_promised(conf: Path) -> None:
+    (one,) = explained(conf, "https://api.example.com/v1/chat/completions?x=1")
+    assert list(one) == [
+        "url",
+        "server",
+        "location",
+        "via",
+        "handler",
+        "settings",
+        "read_timeout_s",
+        "deliveries",
+    ]
+    assert one["url"] == "https://api.example.com/v1/chat/completions?x=1"
+    assert one["server"]["names"] == ["api.example.com", ".example.org"]
+    assert (one["server"]["file"], one["server"]["line"]) == (str(conf), 10)
+    assert one["location"] == {"label": "location /v1/", "file": str(conf), "line": 15}
+    assert one["via"] == []
+    assert one["handler"] == {
+        "family": "proxy",
+        "target": "http://app",
+        "file": str(conf),
+        "line": 16,
+    }
+    assert one["read_timeout_s"] == 90
+    assert one["settings"]["proxy_read_timeout"] == {
+        "rows": [["90s"]],
+        "origin": {"kind": "inherited", "file": str(conf), "line": 3},
+    }
+    assert one["settings"]["proxy_buffering"]["origin"]["kind"] == "default"
+    assert len(one["deliveries"]) == 2 * 3 * 3 * 2
+    assert set(one["deliveries"][0]) == {
+        "client",
+        "framing",
+        "x_accel_buffering",
+        "accept_encoding",
+        "verdict",
+        "held_by",
+        "held_bytes",
+    }
+    assert {delivery["client"] for delivery in one["deliveries"]} == {"h1-tls", "h2"}
+
+
+def test_many_ways(conf: Path) -> None:
+    base = "https://x.example.org"
+    found = explained(
+        conf,
+        f"{base}/v1/x?quick=1",
+        f"{base}/files/a",
+        f"{base}/old/chat",
+        f"{base}/v1//a/../b/%2e%2e/c",
+        f"{base}/static/app.js",
+        f"{base}/v1/%zz",
+        "/anything",
+        "http://www.example.com/",
+    )
+    labels = [one["location"]["label"] for one in found]
+    assert labels[:5] == [
+        "if ($arg_quick)",
+        "location @app",
+        "location /v1/",
+        "location /v1/",
+        "location /static/",
+    ]
+    assert found[0]["location"]["line"] == 17
+    (step,) = found[1]["via"]
+    assert step["line"] == 23
+    assert "try_files" in step["why"]
+    assert [step["line"] for step in found[2]["via"]] == [33]
+    assert [one["handler"] is None for one in found] == [False] * 4 + [True] * 4
+    assert found[4]["deliveries"] == []
+    assert found[6]["server"]["names"] == ["www.example.com"]
+
+
+def test_files_decide_with_a_root(conf: Path, tmp_path: Path) -> None:
+    files = tmp_path / "files-root"
+    (files / "files").mkdir(parents=True)
+    (files / "files" / "there").write_text("x")
+    url = "https://x.example.org/files/"
+    there, missing = explained(conf, f"{url}there", f"{url}missing", "--root", str(files))
+    assert there["location"]["label"] == "location /files/"
+    assert there["handler"] is None
+    assert missing["location"]["label"] == "location @app"
+
+
+def test_unreadable_patterns_are_unknown(conf: Path) -> None:
+    (one,) = explained(conf, "https://x.example.org/atomic/")
+    assert any(step["why"].startswith("unknown: ") for step in one["via"])
+
+
+def test_text(conf: Path) -> None:
+    done = run("explain", conf, "https://api.example.com/v1/chat/completions", "/")
+    assert done.returncode == 0
+    for words in (
+        "location /v1/",
+        f"{conf}:15",
+        "proxy_read_timeout",
+        "90s",
+        f"inherited, {conf}:3",
+        "stalls",
+        "if the app sends X-Accel-Buffering: no: streams",
+        "response-buffering",
+        "+     proxy_buffering off;",
+        "301 to",
+    ):
+        assert words in done.stdout, words
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "words"),
+    [
+        (MAIN, "https://api.example.com:8443/", "no server listens"),
+        (MAIN, "ftp://api.example.com/", "scheme"),
+        (MAIN, "v1/chat", "neither a path"),
+        (MAIN, "https:///v1", "no host"),
+        (MAIN, "https://x:99999/v1", "port"),
+        ("events {}", "/", "no server"),
+        ("location / { return 200; }", "/", "no http block"),
+        ("http {", "/", "expecting"),
+    ],
+)
+def test_what_cannot_be_explained(text: str, url: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(text)
+    done = run("explain", path, url)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    done = run("explain", tmp_path / "no.conf", "/")
+    assert done.returncode == 2
+    assert "no such file" in done.stderr
