@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from nginx_stream_lint.config import Configuration, Directive
-from nginx_stream_lint.lint import Checked, Options, check
+from nginx_stream_lint.config import Configuration, Problem
+from nginx_stream_lint.lint import Options, findings, survey
 from nginx_stream_lint.nginx.delivery import (
     ACCEL_BUFFERINGS,
     ACCEPT_ENCODINGS,
@@ -17,13 +18,15 @@ from nginx_stream_lint.nginx.delivery import (
     path,
 )
 from nginx_stream_lint.nginx.directives import FAMILIES, table
-from nginx_stream_lint.nginx.levels import Effective, Level
+from nginx_stream_lint.nginx.levels import Effective, Level, build
 from nginx_stream_lint.nginx.listeners import clients
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import Route, route
+from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
 
@@ -32,9 +35,8 @@ class Explanation:
     """What is to say about one URL.
 
     `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
-    there in seconds, `deliveries` every scenario for the clients that the server lets in (empty
-    where nobody passes the request on), `stream` what the location is thought to serve, and
-    `findings` what the rules say of it.
+    there in seconds, and `deliveries` every scenario for the clients that the server lets in (empty
+    where nobody passes the request on).
     """
 
     url: str
@@ -42,14 +44,6 @@ class Explanation:
     settings: dict[str, Effective]
     read_timeout_s: float | None
     deliveries: list[Delivery]
-    stream: Stream | None
-    findings: list[Finding]
-
-    @property
-    def place(self) -> Directive | None:
-        """The directive that opens the block where the URL lands."""
-        level = self.route.location
-        return None if level is None else level.directive
 
 
 class Explainer:
@@ -58,10 +52,12 @@ class Explainer:
     def __init__(
         self, configuration: Configuration, options: Options, files: Path | None = None
     ) -> None:
-        self.checked: Checked = check(configuration, options)
+        self.root = build(configuration)
         self.version: Version = options.nginx_version or OLD
+        self._configuration = configuration
+        self._options = options
         self._files = files
-        http = self.checked.root.first("http")
+        http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
         self._at: dict[Level, tuple[dict[str, Effective], float | None, list[Delivery]]] = {}
 
@@ -72,32 +68,36 @@ class Explainer:
 
     def explain(self, url: str, request: Request) -> Explanation:
         """What is to say about a request; `route.server` is None where no server takes it."""
-        found = route(self.checked.root, request, self.version, self._files)
+        found = route(self.root, request, self.version, self._files)
         level = found.location
         if level is None or found.server is None:
-            return Explanation(url, found, {}, None, [], None, [])
+            return Explanation(url, found, {}, None, [])
         if level not in self._at:
             self._at[level] = self._in_force(level, found)
         settings, timeout, deliveries = self._at[level]
         if found.handler is None:
             timeout, deliveries = None, []
-        return Explanation(
-            url, found, settings, timeout, deliveries, self._stream(level), self._findings(level)
-        )
+        return Explanation(url, found, settings, timeout, deliveries)
 
-    def _stream(self, level: Level) -> Stream | None:
-        return next((one.streams[0] for one in self.checked.served if one.level is level), None)
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """What could not be read, and what nginx would refuse."""
+        return [*self._configuration.problems, *refusals(self.root), *self._survey[1]]
 
-    def _findings(self, level: Level) -> list[Finding]:
-        directive = level.directive
-        if directive is None:
-            return []
-        return [
-            finding
-            for finding in self.checked.findings
-            if finding.location.place.source is directive.source
-            and finding.location.place.start == directive.start
-        ]
+    @cached_property
+    def _survey(self) -> tuple[list[Served], list[Problem]]:
+        return survey(self._configuration, self.root, self._options)
+
+    def stream(self, one: Explanation) -> Stream | None:
+        """What the place where a URL lands is thought to serve."""
+        return next((each.streams[0] for each in self._at_place(one)), None)
+
+    def findings(self, one: Explanation) -> list[Finding]:
+        """What the rules say of the place where a URL lands."""
+        return findings(self._at_place(one), self._options)
+
+    def _at_place(self, one: Explanation) -> list[Served]:
+        return [each for each in self._survey[0] if each.level is one.route.location]
 
     def _in_force(
         self, level: Level, found: Route

@@ -89,9 +89,8 @@ def lint(
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is known of one configuration: its levels, what hands requests on, and the findings."""
+    """What is known of one configuration: what hands requests on, and the findings."""
 
-    root: Level
     served: list[Served]
     findings: list[Finding]
     problems: list[Problem]
@@ -100,13 +99,23 @@ class Checked:
 def check(configuration: Configuration, options: Options) -> Checked:
     """Check one configuration that has been read."""
     root = build(configuration)
-    found, mistakes = served(
-        configuration, root, options.nginx_version or OLD, options.streams, options.all_streams
-    )
-    judged = judge(found, options.rules, options.nginx_version, options.min_read_timeout_s)
-    findings = [replace(one.finding, fix=plan(one)) for one in judged]
+    found, mistakes = survey(configuration, root, options)
     problems = [*configuration.problems, *refusals(root), *mistakes]
-    return Checked(root, found, findings, problems)
+    return Checked(found, findings(found, options), problems)
+
+
+def survey(
+    configuration: Configuration, root: Level, options: Options
+) -> tuple[list[Served], list[Problem]]:
+    """What hands requests on and what streams there; and declarations gone wrong."""
+    version = options.nginx_version or OLD
+    return served(configuration, root, version, options.streams, options.all_streams)
+
+
+def findings(found: Sequence[Served], options: Options) -> list[Finding]:
+    """What the rules say of some of the places that hand requests on, with fixes."""
+    judged = judge(found, options.rules, options.nginx_version, options.min_read_timeout_s)
+    return [replace(one.finding, fix=plan(one)) for one in judged]
 
 
 def expand(paths: Sequence[str]) -> list[str]:

@@ -91,7 +91,7 @@ async def compare(binary: NginxBinary, folder: Path, seed: int) -> tuple[int, li
             (folder / name).write_text(text)
         configuration = read(str(main))
         explainer = Explainer(configuration, Options((), binary.version))
-        assert explainer.checked.problems == [], explainer.checked.problems[:3]
+        assert explainer.problems == [], explainer.problems[:3]
 
         def ask(case: Case) -> Told:
             scheme = "http" if case.scenario.client == "h1" else "https"

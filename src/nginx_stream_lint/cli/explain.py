@@ -110,9 +110,11 @@ def explain_command(
             unusable(f'{conf}:1:1: no server listens for "{one.url}"; check scheme and port')
     from nginx_stream_lint.report.explain import explain_json, explain_text
 
-    text = explain_json(explanations) if format_ == "json" else explain_text(explanations)
+    text = (
+        explain_json(explanations) if format_ == "json" else explain_text(explainer, explanations)
+    )
     write(text, output, color)
-    for problem in explainer.checked.problems:
+    for problem in explainer.problems:
         click.echo(safe(str(problem)), err=True)
-    if explainer.checked.problems:
+    if explainer.problems:
         sys.exit(EXIT_UNUSABLE)

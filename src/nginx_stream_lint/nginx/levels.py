@@ -88,9 +88,11 @@ class Level:
 
     __slots__ = (
         "__weakref__",
+        "_owners",
         "block",
         "children",
         "directive",
+        "in_stream",
         "kind",
         "own_handler",
         "parent",
@@ -105,6 +107,8 @@ class Level:
         self.children: list[Level] = []
         self.own_handler: Handler | None = None
         self.block: list[Directive] = []
+        self.in_stream: bool = kind == "stream" or (parent is not None and parent.in_stream)
+        self._owners: dict[str, Level | None] = {}
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.directive!r}>"
@@ -166,13 +170,23 @@ class Level:
         elif name in ("add_header", "add_trailer"):
             return self._inheritable_list(name, version)
         else:
-            for depth, level in enumerate(self.outward()):
-                rows = level.rows.get(name)
-                if rows:
-                    return _found(name, rows, depth, entry.joins)
-        in_stream = self.nearest("stream") is not None
-        default = entry.default(version, in_stream)
+            owner = self._owner(name)
+            if owner is not None:
+                depth = next(at for at, level in enumerate(self.outward()) if level is owner)
+                return _found(name, owner.rows[name], depth, entry.joins)
+        default = entry.default(version, self.in_stream)
         return Effective(name, () if default is None else (default,), "default")
+
+    def _owner(self, name: str) -> Level | None:
+        """The nearest level that sets a directive; remembered where many levels ask."""
+        if self.rows.get(name):
+            return self
+        parent = self.parent
+        if parent is None:
+            return None
+        if name not in parent._owners:
+            parent._owners[name] = parent._owner(name)
+        return parent._owners[name]
 
     def _inheritable_list(self, name: str, version: Version) -> Effective:
         """`add_header` and `add_trailer`, whose inheritance is itself a setting (1.29.3)."""

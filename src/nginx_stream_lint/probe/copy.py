@@ -63,6 +63,10 @@ _AROUND: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 _FILE_TEST = re.compile(r"\(?!?-[fdex]")
 _UPWARDS = re.compile(r"(?:^|/)\.\.(?:/|$)")
+# Included files that hold no more than content types, parameters for applications, or modules.
+_ONLY_TABLES = re.compile(
+    r"(?:^|/)(?:mime\.types|(?:fastcgi|scgi|uwsgi)_params|fastcgi\.conf|modules-enabled/[^/]*)$"
+)
 _LUA_BODY_FILTERS = ("body_filter_by_lua", "body_filter_by_lua_block", "body_filter_by_lua_file")
 _JS_BODY_FILTER = """\
 export default {pass: function (r, data, flags) { r.sendBuffer(data, flags); }};
@@ -190,8 +194,10 @@ class _Copying:
 
     def _find_groups(self, root: File) -> None:
         """The names of all upstream blocks: targets may name them before they come."""
-        top = self.configuration.context[0] if self.configuration.context else ""
-        work: list[tuple[str, Iterable[Directive]]] = [(top, root.directives)]
+        context = self.configuration.context
+        if len(context) > 1:
+            return
+        work: list[tuple[str, Iterable[Directive]]] = [("".join(context), root.directives)]
         while work:
             area, block = work.pop()
             for directive in self._statements(block, quiet=True):
@@ -208,14 +214,14 @@ class _Copying:
             if directive.name != "include" or directive.block is not None:
                 yield directive
                 continue
+            matters = not directive.args or _ONLY_TABLES.search(directive.args[0]) is None
             if not quiet and not directive.included and not _has_wildcard(directive):
-                self._leave_out(directive, "the file cannot be read", True)
+                self._leave_out(directive, "the file cannot be read", matters)
             for file in directive.included:
                 if self._is_inside(file):
                     yield from self._statements(file.directives, quiet)
                 elif not quiet:
-                    name = file.source.name
-                    self._leave_out(directive, f'"{name}" is outside {self.tree}', True)
+                    self._leave_out(directive, f"it is outside {self.tree}", matters)
 
     def _is_inside(self, file: File) -> bool:
         path = os.path.abspath(file.source.name)

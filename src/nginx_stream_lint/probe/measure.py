@@ -40,7 +40,7 @@ class Measurement:
         bursts: tokens per burst. Arrivals closer together than 40 % of the interval are one.
         arrivals: what the client got.
         seen: what the upstream saw; None when it saw nothing. Of several requests with one id
-            (mirror, next_upstream) the one with the most tokens.
+            (mirror, auth_request, next_upstream) the last one with the most tokens.
     """
 
     verdict: str
@@ -133,7 +133,9 @@ async def measure(
         timeout=asked.duration + _GRACE if timeout is None else timeout,
         websocket=websocket,
     )
-    seen = max(upstream.find(asked.id), key=lambda one: len(one.emitted), default=None)
+    # The last of equals: what auth_request asks comes before the answer itself.
+    found = reversed(upstream.find(asked.id))
+    seen = max(found, key=lambda one: len(one.emitted), default=None)
     return judge(asked, arrivals, seen)
 
 

@@ -176,6 +176,11 @@ class Nginx:
         assert self._process is not None, "nginx is not started"
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the master process is still there."""
+        return self._process is not None and self._process.poll() is None
+
     def reload(self) -> None:
         """Tell nginx to read its configuration again; returns before it has."""
         os.kill(self.pid, signal.SIGHUP)

@@ -19,7 +19,12 @@ _PID = re.compile(r"\d+#\d+: ")
 _REMOVABLE = re.compile(
     r"unknown directive|invalid parameter|invalid value|invalid number of arguments"
     r'|directive is not allowed here|directive is deprecated|requires ngx_|zone "[^"]*" is unknown'
-    r"|not found in|unknown (?:cache|zone)|no captures|is not supported on this platform"
+    r"|is not supported on this platform"
+)
+# Measured: none of these decides when a piece of the answer leaves.
+_WITHOUT_EFFECT = re.compile(
+    r"sub_filter.*|ssi.*|addition_.*|add_(?:before|after)_body|slice|gunzip.*|(?:gzip|brotli)_static"
+    r"|charset.*|http2_chunk_size|server_tokens|max_ranges|.*_hash_(?:bucket|max)_size|keepalive.*"
 )
 _NEVER = frozenset({"http", "stream", "server", "location", "listen", "upstream"})
 
@@ -73,6 +78,8 @@ def _mended(copy: Copy, said: str, owners: dict[int, Node]) -> bool:
     unknown = what.startswith("unknown directive")
     if culprit.name in _NEVER and not (unknown and culprit.name == "stream"):
         return False
+    if culprit.name.endswith("_pass") and not unknown:
+        return False
     if unknown and culprit.name == "stream":
         copy.stream = None
         copy.sockets = {key: one for key, one in copy.sockets.items() if not one.is_stream}
@@ -89,14 +96,15 @@ def _remove(copy: Copy, rows: list[tuple[Node, list[Node]]], why: str) -> bool:
         if node in siblings:
             siblings.remove(node)
             if node.origin is not None:
-                copy.note(node.origin, "left out", why, True)
+                matters = _WITHOUT_EFFECT.fullmatch(node.name) is None
+                copy.note(node.origin, "left out", why, matters)
     return bool(rows)
 
 
 def _define(copy: Copy, name: str) -> bool:
     """Give a variable of a module that is not there: it is empty."""
     done = False
-    use = re.compile(r"\$\{?" + re.escape(name) + r"\b")
+    use = re.compile(r"\$\{?" + re.escape(name) + r"\b", re.IGNORECASE)
     for block in (copy.http, copy.stream):
         if block is None or block.children is None:
             continue

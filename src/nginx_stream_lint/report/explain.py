@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from nginx_stream_lint.config import Directive
-from nginx_stream_lint.explain import Explanation
+from nginx_stream_lint.explain import Explainer, Explanation
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.levels import Effective, Level
@@ -92,13 +92,14 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def explain_text(explanations: Sequence[Explanation]) -> str:
+def explain_text(explainer: Explainer, explanations: Sequence[Explanation]) -> str:
     """The way taken, what is in force with its origin, the verdicts, findings and fix."""
-    return "\n".join(line for one in explanations for line in [*_lines(one), ""])
+    return "\n".join(line for one in explanations for line in [*_lines(explainer, one), ""])
 
 
-def _lines(one: Explanation) -> Iterator[str]:
+def _lines(explainer: Explainer, one: Explanation) -> Iterator[str]:
     route = one.route
+    stream = explainer.stream(one)
     yield click.style(one.url, bold=True)
     yield f"  server    {' '.join(_names(route.server)) or '(no name)'}{_at(route.server)}"
     for step in route.via:
@@ -108,8 +109,8 @@ def _lines(one: Explanation) -> Iterator[str]:
         yield f"  unknown   {reason}"
     if route.location is not None:
         yield f"  lands in  {route.location.label}{_at(route.location)}"
-    if one.stream is not None and one.stream.confidence != "possible":
-        yield f"  streams   {one.stream.confidence} ({one.stream.kind}): {one.stream.because}"
+    if stream is not None and stream.confidence != "possible":
+        yield f"  streams   {stream.confidence} ({stream.kind}): {stream.because}"
     handler = route.handler
     if handler is None:
         yield f"  answered  {_answer(one)}"
@@ -120,10 +121,11 @@ def _lines(one: Explanation) -> Iterator[str]:
     yield from _settings(one)
     yield ""
     yield from _verdicts(one.deliveries)
-    for finding in one.findings:
+    findings = explainer.findings(one)
+    for finding in findings:
         yield ""
         yield f"  {finding.severity} {finding.rule}: {finding.message}"
-    shown = mended(one.findings[0].location, one.findings) if one.findings else ""
+    shown = mended(findings[0].location, findings) if findings else ""
     if shown:
         yield ""
         yield from (f"    {line}" for line in shown.splitlines())

@@ -91,8 +91,8 @@ def _judge_one(
 def _strongest(streams: Sequence[Stream], kinds: Sequence[str]) -> list[Stream]:
     """The streams of these kinds that are most certain, one of each that behaves alike."""
     fitting = [stream for stream in streams if stream.kind in kinds]
-    if not fitting:
-        return []
+    if len(fitting) < 2:
+        return fitting
     best = max(CONFIDENCES.index(stream.confidence) for stream in fitting)
     found: dict[Stream, Stream] = {}
     for stream in fitting:

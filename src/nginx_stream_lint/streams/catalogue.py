@@ -44,6 +44,23 @@ def apps() -> tuple[App, ...]:
     return tuple(_app(raw) for raw in load_text(text))
 
 
+@cache
+def every_endpoint() -> tuple[Endpoint, ...]:
+    """The endpoints of all apps."""
+    return tuple(endpoint for app in apps() for endpoint in app.endpoints)
+
+
+@cache
+def by_first_segment(segment: str) -> tuple[Endpoint, ...]:
+    """The endpoints whose distinctive part may begin with this path segment."""
+
+    def fits(endpoint: Endpoint) -> bool:
+        first = endpoint.distinctive.lstrip("/").partition("/")[0]
+        return "*" in first or first == segment
+
+    return tuple(endpoint for endpoint in every_endpoint() if fits(endpoint))
+
+
 def _app(raw: dict[str, Any]) -> App:
     name = raw["app"]
     return App(

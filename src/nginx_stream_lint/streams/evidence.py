@@ -6,12 +6,22 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.pcre import compile_pattern
 from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.values import seconds
-from nginx_stream_lint.streams.catalogue import App, Endpoint, apps, example, expression, words
+from nginx_stream_lint.streams.catalogue import (
+    App,
+    Endpoint,
+    apps,
+    by_first_segment,
+    every_endpoint,
+    example,
+    expression,
+    words,
+)
 from nginx_stream_lint.streams.stream import Kind, Stream
 
 _ENOUGH = 2
@@ -46,18 +56,19 @@ def named_by(location: Level, handler: Handler | None) -> Named:
     endpoints are better known than those of others with the same path.
     """
     match = match_of(location)
-    app = _app(_hosts(location, handler)) if handler is not None else None
+    app = _app(tuple(_hosts(location, handler))) if handler is not None else None
     if app is not None:
         own = tuple(one for one in app.endpoints if _takes_all(location) or _covers(match, one))
         if own:
             return Named(app, own, any(_names(match, one) for one in own))
-    others = tuple(
-        endpoint
-        for other in apps()
-        for endpoint in other.endpoints
-        if _names(match, endpoint) and _covers(match, endpoint)
-    )
+    candidates = every_endpoint() if match.is_regex else by_first_segment(_first(match.pattern))
+    others = tuple(one for one in candidates if _names(match, one) and _covers(match, one))
     return Named(app, others, True)
+
+
+def _first(pattern: str) -> str:
+    """The first segment of a path."""
+    return pattern.lstrip("/").partition("/")[0]
 
 
 def streams_of(
@@ -145,7 +156,8 @@ def _filled(location: Level, target: str) -> str:
     return target
 
 
-def _app(hosts: list[str]) -> App | None:
+@cache
+def _app(hosts: tuple[str, ...]) -> App | None:
     """The catalogued app that an upstream's name or port belongs to."""
     named = ["-".join(re.findall(r"[a-z0-9]+", host.lower())) for host in hosts]
     ports = {int(port) for host in hosts for port in re.findall(r":(\d{2,5})(?:/|$)", host)}

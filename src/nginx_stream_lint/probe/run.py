@@ -1,0 +1,315 @@
+"""Run a configuration's copy on a real nginx and measure what its requests get."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nginx_stream_lint.config import Configuration
+from nginx_stream_lint.nginx.delivery import Scenario
+
+from .certificate import write_certificate
+from .copied import Change, Copy, Place, Socket
+from .copy import MARKER, copy_of
+from .drip import Drip
+from .listening import socket_name
+from .measure import UNCLEAR, Job, Measurement
+from .nginx import Nginx, NginxBinary, NginxError
+from .settle import settle
+from .upstream import Upstream
+
+_AT_ONCE = 24
+_STARTS_APART = 0.005
+_TIMES_ALONE = 2  # what is unclear is measured so often again
+_STARTS = 3  # somebody else may take a port between looking and binding
+_ACCEPT = {"identity": "identity", "gzip": "gzip, br"}
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of the copy.
+
+    `sockets` says, for each kind of client (`h1`, `h1-tls`, `h2`) that is to ask, at which listen
+    address of the configuration; `stream` that it is one of a `stream {}` server. `content_type` is
+    the answer's.
+    """
+
+    name: str
+    sockets: Mapping[str, str]
+    host: str = "localhost"
+    path: str = "/"
+    method: str = "GET"
+    content_type: str = "text/event-stream"
+    websocket: bool = False
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One request in one scenario.
+
+    Attributes:
+        verdict: as in `Measurement`.
+        place: the block that answered; None where nobody can tell (a connection that is closed, or
+            a `stream {}` server).
+        first_delay: seconds from the first token's emission to its arrival.
+        emissions, arrivals: seconds since the request was sent, one for each token.
+        error: what went wrong with the connection, in words.
+        upstream: what the upstream saw (method, URI, protocol, headers); None when it saw nothing.
+    """
+
+    request: Request
+    scenario: Scenario
+    verdict: str
+    status: int
+    place: Place | None
+    server: Place | None
+    first_delay: float | None
+    bursts: tuple[int, ...]
+    emissions: tuple[float, ...]
+    arrivals: tuple[float, ...]
+    duration: float
+    error: str
+    upstream: Mapping[str, str] | None
+
+
+@dataclass(slots=True)
+class ProbeResult:
+    """Everything that was measured, and how the copy differs from the configuration."""
+
+    binary: NginxBinary
+    outcomes: list[Outcome] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+
+async def probe(
+    configuration: Configuration,
+    requests: Sequence[Request],
+    scenarios: Sequence[Scenario],
+    binary: NginxBinary,
+    *,
+    tokens: int = 20,
+    interval: float = 0.05,
+    on_progress: OnProgress | None = None,
+) -> ProbeResult:
+    """Measure every request in every scenario whose client it has a socket for.
+
+    Everything happens on loopback and in a temporary folder, which is gone afterwards, as are all
+    processes.
+
+    Args:
+        configuration: as `config.read` gives it.
+        tokens, interval: how many tokens the upstream sends, and seconds between two of them.
+        on_progress: told how many of how many measurements are done.
+
+    Raises:
+        NginxError: nginx refuses the copy, does not start, or dies.
+    """
+    pairs = [
+        (request, scenario)
+        for request in requests
+        for scenario in scenarios
+        if scenario.client in request.sockets
+    ]
+    drip = Drip(tokens=tokens, interval=interval)
+    with tempfile.TemporaryDirectory(prefix="nginx-stream-lint-") as name:
+        folder = Path(name).resolve()
+        async with Upstream() as upstream:
+            copy, nginx = await _started(configuration, binary, upstream, folder)
+            try:
+                run = _Run(copy, nginx, upstream, folder, drip, on_progress)
+                outcomes = await run.all(pairs)
+            finally:
+                await nginx.__aexit__(None, None, None)
+    return ProbeResult(binary, outcomes, copy.changes)
+
+
+async def _started(
+    configuration: Configuration, binary: NginxBinary, upstream: Upstream, folder: Path
+) -> tuple[Copy, Nginx]:
+    for attempt in range(_STARTS):
+        copy = copy_of(configuration, binary.version, upstream.ports, folder)
+        if any(socket.tls for socket in copy.sockets.values()):
+            write_certificate(folder)
+        text, usable = settle(copy, binary, folder)
+        nginx = Nginx(usable, text, folder)
+        try:
+            await nginx.__aenter__()
+        except NginxError as error:
+            if attempt + 1 < _STARTS and "Address already in use" in str(error):
+                continue
+            raise
+        return copy, nginx
+    raise AssertionError("unreachable")
+
+
+@dataclass
+class _Run:
+    copy: Copy
+    nginx: Nginx
+    upstream: Upstream
+    folder: Path
+    drip: Drip
+    on_progress: OnProgress | None
+
+    async def all(self, pairs: Sequence[tuple[Request, Scenario]]) -> list[Outcome]:
+        """The outcomes, in the order of the pairs."""
+        jobs = [self._job(request, scenario) for request, scenario in pairs]
+        results: list[Measurement | None] = [None] * len(jobs)
+        alone = await self._recorded(jobs) if self.copy.caches else set()
+        done = 0
+
+        def finished(at: int, result: Measurement) -> None:
+            nonlocal done
+            results[at] = result
+            done += 1
+            if self.on_progress is not None:
+                self.on_progress(done, len(jobs))
+
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def together(position: int, at: int) -> None:
+            async with gate:
+                await asyncio.sleep(position % _AT_ONCE * _STARTS_APART)
+                finished(at, await jobs[at].run())
+
+        others = [at for at in range(len(jobs)) if at not in alone]
+        await asyncio.gather(*(together(position, at) for position, at in enumerate(others)))
+        for at in sorted(alone):
+            finished(at, await self._second(jobs[at]))
+        for at, job in enumerate(jobs):
+            for _ in range(_TIMES_ALONE):
+                result = results[at]
+                if result is not None and self._doubtful(result):
+                    self._must_run()
+                    again = self._second(job) if at in alone else job.run()
+                    results[at] = await again
+        self._must_run()
+        return [
+            self._outcome(request, scenario, result)
+            for (request, scenario), result in zip(pairs, results, strict=True)
+            if result is not None
+        ]
+
+    def _must_run(self) -> None:
+        if not self.nginx.is_running:
+            said = self.nginx.error_log.strip().splitlines()[-3:]
+            raise NginxError(f"{self.nginx.binary} died while it was measured: {' '.join(said)}")
+
+    @staticmethod
+    def _doubtful(result: Measurement) -> bool:
+        return result.verdict == UNCLEAR or result.arrivals.ended == "refused"
+
+    def _job(self, request: Request, scenario: Scenario) -> Job:
+        socket = socket_at(self.copy, request.sockets[scenario.client], request.stream)
+        accel = scenario.x_accel_buffering
+        client = "h2c" if scenario.client == "h2" and not socket.tls else scenario.client
+        return Job(
+            self.upstream,
+            socket.port,
+            request.path,
+            client,
+            replace(
+                self.drip,
+                framing=scenario.framing,
+                x_accel_buffering="" if accel == "absent" else accel,
+                type=request.content_type,
+            ),
+            accept_encoding=_ACCEPT[scenario.accept_encoding],
+            host=request.host,
+            method=request.method,
+            websocket=request.websocket,
+        )
+
+    # Caches
+
+    async def _recorded(self, jobs: Sequence[Job]) -> set[int]:
+        """The jobs whose answers may be recorded; nothing stays recorded."""
+        found: set[int] = set()
+        places: dict[tuple[int, str, str, str], bool] = {}
+        for at, job in enumerate(jobs):
+            key = (job.port, job.client, job.host, job.path)
+            if key not in places:
+                headers = (("Cache-Control", "no-store"), ("X-Accel-Expires", "0"))
+                quick = replace(job, drip=replace(_quick(job.drip), headers=headers))
+                place = self._place(await quick.run())
+                places[key] = place is None or place.cached
+            if places[key]:
+                found.add(at)
+        self._forget()
+        return found
+
+    async def _second(self, job: Job) -> Measurement:
+        """A measurement after the same has been asked once already."""
+        self._forget()
+        await replace(job, drip=_quick(job.drip)).run()
+        return await job.run()
+
+    def _forget(self) -> None:
+        """Take all recordings away: nginx asks again for what is no longer on disk."""
+        for cache in (self.folder / "cache").iterdir():
+            for one in cache.iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.rmtree(one) if one.is_dir() else one.unlink()
+
+    # Results
+
+    def _place(self, result: Measurement) -> Place | None:
+        marker = result.arrivals.headers.get(MARKER.lower(), "")
+        return self.copy.places.get(marker)
+
+    def _outcome(self, request: Request, scenario: Scenario, result: Measurement) -> Outcome:
+        arrivals, seen = result.arrivals, result.seen
+        place = self._place(result)
+        return Outcome(
+            request,
+            scenario,
+            result.verdict,
+            result.status,
+            place,
+            None if place is None else self.copy.places[place.server],
+            result.first_delay,
+            tuple(result.bursts),
+            () if seen is None else tuple(at - arrivals.started for at in seen.emitted),
+            tuple(at - arrivals.started for _, at in arrivals.times),
+            arrivals.finished - arrivals.started,
+            arrivals.error,
+            None
+            if seen is None
+            else {
+                "family": seen.family,
+                "method": seen.method,
+                "uri": seen.uri,
+                "http_version": seen.http_version,
+                **dict(_plain(seen.headers)),
+            },
+        )
+
+
+def _plain(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    return ((f"header {name}", value) for name, value in headers.items() if name != "x-drip")
+
+
+def _quick(drip: Drip) -> Drip:
+    """The same kind of answer, over at once."""
+    return replace(drip, tokens=2, interval=0.001)
+
+
+def socket_at(copy: Copy, address: str, stream: bool = False) -> Socket:
+    """Where the copy listens for an address of the configuration.
+
+    Raises:
+        NginxError: it does not.
+    """
+    name = socket_name(address)
+    found = copy.sockets.get(f"stream {name}" if stream else name)
+    if found is None:
+        raise NginxError(f'the copy does not listen on "{address}"')
+    return found
