@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test format clean
+.PHONY: demo test conformance format clean
 
 # Exit status 1 says that there are findings: here there should be.
 demo: .venv/.demo
@@ -15,6 +15,11 @@ test: .venv/.test
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# Thousands of random configurations and requests against every nginx that is here.
+conformance: .venv/.test
+	$(BIN)/python -m tests.conformance.test_delivery --cases $(or $(CASES),10000)
+	$(BIN)/python -m tests.conformance.random_routes --cases $(or $(ROUTES),100000)
 
 format: .venv/.test
 	$(BIN)/ruff check --fix src tests

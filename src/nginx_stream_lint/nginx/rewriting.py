@@ -5,30 +5,36 @@ Source: nginx's src/http/modules/ngx_http_rewrite_module.c and src/http/ngx_http
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from typing import NoReturn
 
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import compile_pattern
+from nginx_stream_lint.nginx.uri import unescape_redirect
 from nginx_stream_lint.nginx.variables import State
+from nginx_stream_lint.nginx.versions import Version
 
 _ABSOLUTE = ("http://", "https://", "$scheme")
+REDIRECTS = (301, 302, 303, 307, 308)
+# Before, the escapes of a rewrite's arguments spread to what came after, past the end of buffers.
+_ESCAPES_RESET: Version = (1, 31, 0)
 
 
 @dataclass(slots=True)
 class Outcome:
     """What the rewrite directives of a level did.
 
-    `level` is where the request is now: the level itself, or the last `if` in it that held.
+    `entered` are the `if` blocks of a location that held; the last one is where the request is now.
     `status` is set where they answered: with `text` (or a redirect to it), else with an error page.
     `changed` tells that a new location has to be found. `steps` are the directives that moved the
     request, `unknown` what could not be decided.
     """
 
-    level: Level
+    entered: list[Level] = field(default_factory=list)
     status: int | None = None
     text: str | None = None
     changed: bool = False
@@ -36,131 +42,174 @@ class Outcome:
     unknown: list[str] = field(default_factory=list)
 
 
-class _Stop(Exception):
+class _Stop(Exception):  # noqa: N818
     """No further directive is carried out."""
 
 
-def rewrite(level: Level, state: State) -> Outcome:
+def rewrite(level: Level, state: State, version: Version) -> Outcome:
     """Carry out the rewrite directives of a server or location; `state` is changed."""
-    outcome = Outcome(level)
+    run = _Run(state, version)
     with suppress(_Stop):
-        _run(level.block, level, state, outcome)
-    return outcome
+        run.block(level.block, level)
+    return run.outcome
 
 
-def _run(block: list[Directive], level: Level, state: State, outcome: Outcome) -> None:
-    for directive in statements(block):
-        name = directive.name
-        if name == "rewrite":
-            _rewrite(directive, state, outcome)
-        elif name == "return":
-            _return(directive, state, outcome)
-        elif name == "set" and len(directive.args) == 2:
-            value = state.expand(directive.args[1])
-            state.variables[directive.args[0].lstrip("$")] = value
-        elif name == "break":
-            outcome.changed = False
+class _Run:
+    """The rewrite directives of one level, being carried out."""
+
+    def __init__(self, state: State, version: Version) -> None:
+        self.state = state
+        self.version = version
+        self.outcome = Outcome()
+        # Captures get escapes until a first `rewrite` has matched.
+        self.escape = True
+        self.spread = False
+
+    def block(self, block: list[Directive], level: Level) -> None:
+        """Carry out the directives of a block."""
+        for directive in statements(block):
+            name = directive.name
+            if name == "rewrite":
+                self._rewrite(directive)
+            elif name == "return":
+                self._return(directive)
+            elif name == "set" and len(directive.args) == 2:
+                self._set(*directive.args)
+            elif name == "break":
+                self.outcome.changed = False
+                raise _Stop
+            elif name == "if" and directive.block is not None:
+                self._if(directive, level)
+
+    def _stop(self, unknown: str) -> NoReturn:
+        self.outcome.unknown.append(unknown)
+        raise _Stop
+
+    def _set(self, name: str, text: str) -> None:
+        value = self._value(text)
+        name = name.lstrip("$").lower()
+        if name != "args":
+            self.state.variables[name] = value
+        elif value is None:
+            self.outcome.unknown.append(f'what "{text}" stands for')
+        else:
+            self.state.args = value
+
+    def _value(self, text: str) -> str | None:
+        """A text in `set` or `if`; None if it is unknown."""
+        plain = self.state.expand(text, self.escape)
+        if self.spread and plain != self.state.expand(text, True):
+            return None
+        return plain
+
+    def _if(self, directive: Directive, level: Level) -> None:
+        inner = next((one for one in level.children if one.directive is directive), None)
+        held = self._holds(directive)
+        if held is None:
+            self.outcome.unknown.append(
+                f"whether if ({' '.join(directive.args)}) holds, in"
+                f" {directive.source.name}:{directive.line}; it is taken not to"
+            )
+        if held and inner is not None:
+            if inner.kind == "if-in-location":
+                self.outcome.entered.append(inner)
+            self.block(directive.block or [], inner)
+
+    def _holds(self, directive: Directive) -> bool | None:
+        """Whether the condition of an `if` holds; None if nobody knows."""
+        state = self.state
+        args = directive.args
+        if len(args) == 2 and re.fullmatch(r"!?-[fdex]", args[0]):
+            path = self._value(args[1])
+            if state.files is None or path is None:
+                return None
+            return _is(path, args[0][-1]) != args[0].startswith("!")
+        value = state.value(args[0][1:]) if args and args[0].startswith("$") else None
+        if value is None:
+            return None
+        if len(args) == 1:
+            return value not in ("", "0")
+        if len(args) != 3:
+            return None
+        operator, operand = args[1], args[2]
+        if operator in ("=", "!="):
+            wanted = self._value(operand)
+            return None if wanted is None else (value == wanted) == (operator == "=")
+        pattern = compile_pattern(operand, operator.endswith("*"))
+        if pattern is None:
+            return None
+        match = pattern.search(value)
+        if match is None:
+            state.captures = ()
+        else:
+            state.matched(match)
+        return (match is not None) != operator.startswith("!")
+
+    def _rewrite(self, directive: Directive) -> None:
+        state = self.state
+        source, replacement, *flags = directive.args
+        pattern = compile_pattern(source)
+        if pattern is None:
+            self._stop(f'what the regular expression "{source}" matches')
+        match = pattern.search(state.uri)
+        if match is None:
+            state.captures = ()
+            return
+        state.matched(match)
+        state.internal = True
+        flag = flags[0] if flags else ""
+        keep_args = not replacement.endswith("?")
+        replacement = replacement if keep_args else replacement[:-1]
+        if replacement.startswith(_ABSOLUTE) or flag in ("redirect", "permanent"):
+            self._redirect(directive, replacement, 301 if flag == "permanent" else 302, keep_args)
+        path, question, query = replacement.partition("?")
+        filled = state.fill((path, False), (query, True))
+        if filled is None:
+            self._stop(f'what "{replacement}" stands for')
+        if self.spread and state.quoted and filled != state.fill((path, True), (query, True)):
+            self._stop(f'what "{replacement}" stands for: nginx writes past the end of a buffer')
+        self.escape = False
+        self.spread = bool(question) and self.version < _ESCAPES_RESET
+        state.uri, args = filled
+        if question:
+            state.args = f"{args}&{state.args}" if keep_args and state.args else args
+        elif not keep_args:
+            state.args = ""
+        self.outcome.changed = flag != "break"
+        self.outcome.steps.append((f"rewrite to {state.uri}", directive))
+        if not state.uri:
+            self.outcome.status = 500
             raise _Stop
-        elif name == "if" and directive.block is not None:
-            inner = next((one for one in level.children if one.directive is directive), None)
-            held = _holds(directive, state)
-            if held is None:
-                outcome.unknown.append(
-                    f"whether if ({' '.join(directive.args)}) holds, in"
-                    f" {directive.source.name}:{directive.line}; it is taken not to"
-                )
-            if held and inner is not None:
-                if inner.kind == "if-in-location":
-                    outcome.level = inner
-                _run(directive.block, inner, state, outcome)
+        if flag in ("last", "break"):
+            raise _Stop
 
+    def _redirect(
+        self, directive: Directive, replacement: str, status: int, keep_args: bool
+    ) -> NoReturn:
+        target = self.state.expand(replacement, True)
+        if target is not None:
+            target = unescape_redirect(target)
+            if keep_args and self.state.args:
+                target += ("&" if "?" in replacement else "?") + self.state.args
+        self.outcome.status = status
+        self.outcome.text = target or ""
+        self.outcome.steps.append((f"rewrite answers {status}", directive))
+        raise _Stop
 
-def _rewrite(directive: Directive, state: State, outcome: Outcome) -> None:
-    source, replacement, *flags = directive.args
-    pattern = compile_pattern(source)
-    if pattern is None:
-        outcome.unknown.append(f'what the regular expression "{source}" matches')
-        return
-    match = pattern.search(state.uri)
-    if match is None:
-        state.captures = ()
-        return
-    state.captures = match.captures
-    state.variables |= match.named
-    flag = flags[0] if flags else ""
-    keep_args = not replacement.endswith("?")
-    replacement = replacement if keep_args else replacement[:-1]
-    if replacement.startswith(_ABSOLUTE) or flag in ("redirect", "permanent"):
-        target = state.expand(replacement, _quote)
-        if target is not None and keep_args and state.args:
-            target += ("&" if "?" in replacement else "?") + state.args
-        outcome.status = 301 if flag == "permanent" else 302
-        outcome.text = target
-        outcome.steps.append((f"rewrite answers {outcome.status}", directive))
-        raise _Stop
-    path, question, query = replacement.partition("?")
-    uri, args = state.expand(path), state.expand(query)
-    if uri is None or args is None:
-        outcome.unknown.append(f'the replacement "{replacement}"')
-        raise _Stop
-    state.uri = uri
-    if question:
-        state.args = f"{args}&{state.args}" if keep_args and state.args else args
-    elif not keep_args:
-        state.args = ""
-    state.internal = True
-    outcome.changed = flag != "break"
-    outcome.steps.append((f"rewrite to {uri}", directive))
-    if not uri:
-        outcome.status = 500
-        raise _Stop
-    if flag in ("last", "break"):
+    def _return(self, directive: Directive) -> None:
+        first, *rest = directive.args
+        outcome = self.outcome
+        outcome.status = int(first) if first.isdigit() else 302
+        text = rest[0] if rest else ("" if first.isdigit() else first)
+        if text or outcome.status < 400:
+            outcome.text = self.state.expand(text) or ""
         raise _Stop
 
 
-def _return(directive: Directive, state: State, outcome: Outcome) -> None:
-    first, *rest = directive.args
-    if first.isdigit():
-        outcome.status = int(first)
-        outcome.text = state.expand(rest[0]) if rest else None
-        if outcome.text is None and (rest or outcome.status < 400):
-            outcome.text = ""
-    else:
-        outcome.status = 302
-        outcome.text = state.expand(first) or ""
-    raise _Stop
-
-
-def _quote(text: str) -> str:
-    """A capture in a redirect, its special bytes encoded."""
-    return quote(text.encode("utf-8", "surrogateescape"), safe="/!$&'()*+,;=:@~-._")
-
-
-def _holds(directive: Directive, state: State) -> bool | None:
-    """Whether the condition of an `if` holds; None if nobody knows."""
-    args = list(directive.args)
-    if len(args) == 2 and re.fullmatch(r"!?-[fdex]", args[0]):
-        return None  # files
-    if not args or not args[0].startswith("$"):
-        return None
-    value = state.value(args[0][1:].strip("{}"))
-    if value is None:
-        return None
-    if len(args) == 1:
-        return value not in ("", "0")
-    if len(args) != 3:
-        return None
-    operator, operand = args[1], args[2]
-    if operator in ("=", "!="):
-        wanted = state.expand(operand)
-        return None if wanted is None else (value == wanted) == (operator == "=")
-    pattern = compile_pattern(operand, operator.endswith("*"))
-    if pattern is None:
-        return None
-    match = pattern.search(value)
-    if match is None:
-        state.captures = ()
-    else:
-        state.captures = match.captures
-        state.variables |= match.named
-    return (match is not None) != operator.startswith("!")
+def _is(path: str, kind: str) -> bool:
+    """Whether a path is there as a file (f), a folder (d), either (e) or a program (x)."""
+    if kind == "f":
+        return os.path.isfile(path)
+    if kind == "d":
+        return os.path.isdir(path)
+    return os.path.exists(path) and (kind == "e" or os.access(path, os.X_OK))

@@ -91,6 +91,8 @@ class _Table:
             handles = location.own_handler is not None or "memcached_pass" in location.rows
             if handles and match.pattern.endswith("/") and not match.is_regex:
                 self.slash.setdefault(match.pattern[:-1], location)
+        # nginx takes the exact one of two with the same name.
+        self.slash = {name: self.exact.get(f"{name}/", one) for name, one in self.slash.items()}
         self.lengths = sorted({len(name) for name in self.prefix}, reverse=True)
 
 

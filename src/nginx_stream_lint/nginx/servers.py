@@ -1,20 +1,29 @@
 """Which server answers: listening sockets first, then names.
 
-Source: `ngx_http_find_virtual_server` and `ngx_hash_find_combined` in nginx: an exact name, the
-longest name with a leading asterisk, the longest with a trailing one, the first regular expression
-in the order of the file, else the socket's default server.
+Source: `ngx_http_validate_host` and `ngx_http_find_virtual_server` in nginx's
+src/http/ngx_http_request.c: the best of the names without regular expressions, the first of those
+with, in the order of the file, else the socket's default server.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import address
+from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.versions import Version
+
+_EVERYWHERE = ("*", "0.0.0.0", "[::]")  # noqa: S104
+# From 1.29.4 a host may have only what RFC 3986 allows.
+_STRICT_HOSTS: Version = (1, 29, 4)
+_BAD_HOST = re.compile(r"\.\.|[\x00-\x20/\x7f]|^\.?$")
+_STRICT_HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]")
 
 
 @dataclass(slots=True)
@@ -24,11 +33,27 @@ class Socket:
     address: str
     tls: bool = False
     servers: list[Level] = field(default_factory=list)
-    default: Level | None = None
+    marked: Level | None = None
+    names: Names[Level] = field(default_factory=Names)
+    patterns: list[tuple[str, Level]] = field(default_factory=list)
 
     @property
     def host(self) -> str:
         return self.address.rpartition(":")[0]
+
+    @property
+    def default(self) -> Level:
+        """The server for hosts that none of them names."""
+        return self.marked or self.servers[0]
+
+    @property
+    def looks_at_names(self) -> bool:
+        """A lone server gets everything; its names count only where they capture something."""
+        if len(self.servers) > 1:
+            return True
+        last = self.patterns[-1][0] if self.patterns else ""
+        pattern = compile_pattern(last)
+        return pattern is None or pattern.groups > 0
 
     def has_port(self, port: int) -> bool:
         """Whether the socket, or one of its range of ports, is this one."""
@@ -38,15 +63,22 @@ class Socket:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A server, the socket it was found on, and the named captures of its name."""
+    """A server, the socket it was found on, and what the regular expression of its name captured.
+
+    `bad_host` tells that nginx refuses the host, and `unreadable` are expressions that may have
+    chosen another server.
+    """
 
     server: Level
     socket: Socket
-    captures: dict[str, str]
+    named: dict[str, str] = field(default_factory=dict)
     numbered: tuple[str, ...] = ()
+    bad_host: bool = False
+    unreadable: tuple[str, ...] = ()
 
 
-def sockets(http: Level, version: Version) -> list[Socket]:
+@lru_cache(maxsize=8)
+def sockets(http: Level, version: Version) -> Sequence[Socket]:
     """The listening sockets of an `http` level, in the order of the file."""
     found: dict[str, Socket] = {}
     for server in http.children:
@@ -60,11 +92,21 @@ def sockets(http: Level, version: Version) -> list[Socket]:
             where = address(args[0])
             socket = found.setdefault(where, Socket(where))
             socket.tls |= "ssl" in args[1:] or all_tls
+            if "default_server" in args[1:] or "default" in args[1:]:
+                socket.marked = server
             if server not in socket.servers:
                 socket.servers.append(server)
-            if "default_server" in args[1:] or "default" in args[1:]:
-                socket.default = server
-    return list(found.values())
+                _add_names(socket, server)
+    return tuple(found.values())
+
+
+def _add_names(socket: Socket, server: Level) -> None:
+    for row in server.rows.get("server_name", []):
+        for name in row.args:
+            if name.startswith("~"):
+                socket.patterns.append((name[1:], server))
+            else:
+                socket.names.add(name, server)
 
 
 def choose(http: Level, request: Request, version: Version) -> Chosen | None:
@@ -75,69 +117,63 @@ def choose(http: Level, request: Request, version: Version) -> Chosen | None:
     """
     every = sockets(http, version)
     if request.host is None:
-        first = next((socket for socket in every if socket.default is not None), None)
+        first = next((socket for socket in every if socket.marked is not None), None)
         socket = first or (every[0] if every else None)
-        if socket is None:
-            return None
-        return Chosen(socket.default or socket.servers[0], socket, {})
+        return None if socket is None else Chosen(socket.default, socket)
+    host = host_of(request)
+    assert host is not None
     port = request.port or (443 if request.scheme == "https" else 80)
     matching = [
         socket
         for socket in every
         if socket.has_port(port) and socket.tls == (request.scheme == "https")
     ]
-    exact = [socket for socket in matching if socket.host == request.host]
-    wild = [socket for socket in matching if socket.host in ("*", "0.0.0.0", "[::]")]
-    is_address = re.fullmatch(r"[\d.]+|\[.*\]", request.host) is not None
+    exact = [socket for socket in matching if socket.host == host]
+    wild = [socket for socket in matching if socket.host in _EVERYWHERE]
+    is_address = re.fullmatch(r"[\d.]+|\[.*\]", host) is not None
     candidates = exact or (wild if is_address else wild + [s for s in matching if s not in wild])
-    for socket in candidates:
-        named = _by_name(socket, request.host)
-        if named is not None:
-            return named
     if not candidates:
         return None
-    socket = candidates[0]
-    return Chosen(socket.default or socket.servers[0], socket, {})
+    if not valid_host(request.host, version):
+        return Chosen(candidates[0].default, candidates[0], bad_host=True)
+    for socket in candidates:
+        named = _by_name(socket, host)
+        if named is not None:
+            return named
+    return Chosen(candidates[0].default, candidates[0])
+
+
+def host_of(request: Request) -> str | None:
+    """The host of a request as nginx compares it: without case, and without a dot at the end."""
+    return None if request.host is None else lower(request.host).removesuffix(".")
+
+
+def valid_host(host: str, version: Version) -> bool:
+    """Whether nginx takes a host at all."""
+    if version >= _STRICT_HOSTS and _STRICT_HOST.fullmatch(host) is None:
+        return False
+    return _BAD_HOST.search(host) is None
 
 
 def _by_name(socket: Socket, host: str) -> Chosen | None:
-    names = [
-        (name, server)
-        for server in socket.servers
-        for row in server.rows.get("server_name", [])
-        for name in row.args
-    ]
-    exact: Level | None = None
-    leading: tuple[int, Level] | None = None
-    trailing: tuple[int, Level] | None = None
-    for name, server in names:
-        lower = name.lower()
-        if name.startswith("~"):
+    """The server that has this name; None where it is nobody's."""
+    if not socket.looks_at_names:
+        return None
+    server = socket.names.find(host)
+    if server is not None:
+        return Chosen(server, socket)
+    unreadable: list[str] = []
+    for name, server in socket.patterns:
+        # nginx ignores case where the expression has a capital letter in it.
+        pattern = compile_pattern(name, re.search("[A-Z]", name) is not None)
+        if pattern is None:
+            unreadable.append(name)
             continue
-        if lower in (host, f".{host}"):
-            exact = exact or server
-        if lower.startswith(("*.", ".")):
-            suffix = lower.lstrip("*")
-            fits = host.endswith(suffix) and len(host) > len(suffix)
-            if fits and (leading is None or len(suffix) > leading[0]):
-                leading = (len(suffix), server)
-        elif lower.endswith(".*"):
-            prefix = lower[:-1]
-            fits = host.startswith(prefix) and len(host) > len(prefix)
-            if fits and (trailing is None or len(prefix) > trailing[0]):
-                trailing = (len(prefix), server)
-    if exact is not None:
-        return Chosen(exact, socket, {})
-    if leading is not None:
-        return Chosen(leading[1], socket, {})
-    if trailing is not None:
-        return Chosen(trailing[1], socket, {})
-    for name, server in names:
-        if name.startswith("~"):
-            # nginx ignores case where the expression has a capital letter in it.
-            ignore = any("A" <= character <= "Z" for character in name)
-            pattern = compile_pattern(name[1:], ignore)
-            match = pattern.search(host) if pattern is not None else None
-            if match is not None:
-                return Chosen(server, socket, match.named, match.captures)
+        match = pattern.search(host)
+        if match is not None:
+            return Chosen(
+                server, socket, match.named, match.captures, unreadable=tuple(unreadable)
+            )
+    if unreadable:
+        return Chosen(socket.default, socket, unreadable=tuple(unreadable))
     return None

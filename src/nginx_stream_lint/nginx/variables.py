@@ -9,14 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from pathlib import Path
 
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.pcre import compile_pattern
+from nginx_stream_lint.nginx.names import Names, lower
+from nginx_stream_lint.nginx.pcre import Match, Pattern, compile_pattern
 from nginx_stream_lint.nginx.request import Request
+from nginx_stream_lint.nginx.servers import host_of
+from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
 
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_MAX_MAPS = 20  # maps of maps; deeper is a circle
+_VARIABLE = re.compile(r"\$(?:([1-9])|\{(\w+)\}|(\w+))", re.ASCII)
+_GROUP_NAME = re.compile(r"\(\?(?:P?<|')(\w+)[>']", re.ASCII)
+_MAX_MAPS = 50  # maps of maps of maps: deeper is a circle
 
 # Headers that clients send without being told to: nobody knows them.
 _SENT_ANYWAY = ("user_agent", "accept", "accept_encoding", "accept_language", "connection")
@@ -24,155 +30,235 @@ _SENT_ANYWAY = ("user_agent", "accept", "accept_encoding", "accept_language", "c
 
 @dataclass(slots=True)
 class State:
-    """A request on its way: what rewriting changes, and what patterns have captured."""
+    """A request on its way: what rewriting changes, and what patterns have captured.
+
+    `files` is the folder that stands for every `root`, None where files are unknown.
+    """
 
     request: Request
     server: Level
     uri: str
     args: str
-    method: str
+    files: Path | None = None
     variables: dict[str, str | None] = field(default_factory=dict)
     captures: tuple[str, ...] = ()
     internal: bool = False
+    method: str = field(init=False)
+    # Captures get escapes in arguments if the target of the request had any.
+    quoted: bool = field(init=False)
+    _maps: dict[str, str | None] = field(default_factory=dict)
+    _depth: int = 0
 
-    def expand(self, text: str, quote: Callable[[str], str] | None = None) -> str | None:
+    def __post_init__(self) -> None:
+        self.method = self.request.method
+        self.quoted = is_quoted(self.request.target)
+
+    def matched(self, match: Match) -> None:
+        """Take over what a pattern captured."""
+        self.captures = match.captures
+        self.variables |= match.named
+
+    def expand(self, text: str, escape: bool = False) -> str | None:
         """A text with its variables filled in; None if one of them is unknown.
 
-        `quote` is applied to captures by number.
+        With `escape`, captures by number get the escapes that arguments need.
         """
+        filled = self.fill((text, escape))
+        return None if filled is None else filled[0]
+
+    def fill(self, *parts: tuple[str, bool]) -> list[str] | None:
+        """Like `expand`, for texts that nginx makes at once, each with its `escape`.
+
+        nginx goes through them twice, for the length first. If a map changes the captures on the
+        way, what comes out is none of the configuration's intention, and unknown.
+        """
+        before = self.captures
+        found = [self._filled(text, escape) for text, escape in parts]
+        if self.captures is not before:
+            again = [self._filled(text, escape) for text, escape in parts]
+            if again != found:
+                return None
+        known = [text for text in found if text is not None]
+        return known if len(known) == len(found) else None
+
+    def _filled(self, text: str, escape: bool) -> str | None:
         parts: list[str] = []
-        at = 0
-        for match in _VARIABLE.finditer(text):
-            name = match[1] or match[2]
-            # After a bare $, only one digit counts.
-            end = match.end()
-            if match[2] and name[0].isdigit():
-                name = name[0]
-                end = match.start() + 2
+        for literal, name in _pieces(text):
+            parts.append(literal)
+            if not name:
+                continue
             value = self.value(name)
             if value is None:
                 return None
-            if quote is not None and name.isdigit():
-                value = quote(value)
-            parts += (text[at : match.start()], value)
-            at = end
-        return "".join((*parts, text[at:]))
+            escaped = escape and self.quoted and name.isdigit()
+            parts.append(escape_arguments(value) if escaped else value)
+        return "".join(parts)
 
-    def value(self, name: str, depth: int = 0) -> str | None:
+    def value(self, name: str) -> str | None:
         """The value of a variable; None if it is unknown."""
         if name.isdigit():
             number = int(name)
-            return self.captures[number - 1] if 0 < number <= len(self.captures) else ""
+            return self.captures[number - 1] if number <= len(self.captures) else ""
+        name = name.lower()
         if name in self.variables:
             return self.variables[name]
         built_in = _BUILT_IN.get(name)
         if built_in is not None:
             return built_in(self)
+        http = self.server.nearest("http")
+        if http is not None:
+            declared = _declared(http)
+            if name in declared.maps:
+                return self._mapped(name, declared.maps[name])
+            if name in declared.assigned:
+                return ""  # assigned somewhere, and not on the way here
         if name.startswith("arg_"):
             return _argument(self.args, name[4:])
         if name.startswith("cookie_"):
             return ""
         if name.startswith("http_"):
             return None if name[5:] in _SENT_ANYWAY else ""
-        http = self.server.nearest("http")
-        for row in http.rows.get("map", []) if http is not None else []:
-            if len(row.args) == 2 and row.args[1] == f"${name}" and depth < _MAX_MAPS:
-                return self._mapped(row, depth)
-        if name in _assigned(http):
-            return ""  # `set` somewhere, and not on the way here
         return None
 
-    def _mapped(self, row: Directive, depth: int) -> str | None:
-        """What a `map` makes of its source."""
-        source = row.args[0]
-        if source.startswith("$") and _VARIABLE.fullmatch(source):
-            key = self.value(source.strip("${}"), depth + 1)
-        else:
-            key = self.expand(source)
+    def _mapped(self, name: str, table: _Map) -> str | None:
+        """What a `map` makes of its source: once for a request, unless it is volatile."""
+        if name in self._maps:
+            return self._maps[name]
+        if self._depth == _MAX_MAPS:
+            return None
+        self._depth += 1
+        value = self._looked_up(table)
+        self._depth -= 1
+        if not table.volatile:
+            self._maps[name] = value
+        return value
+
+    def _looked_up(self, table: _Map) -> str | None:
+        key = self.expand(table.source)
         if key is None:
             return None
-        rows = [one for one in statements(row.block or []) if len(one.args) == 1]
-        hostnames = any(one.name == "hostnames" for one in row.block or [])
-        found = _look_up(rows, key, hostnames, self)
-        if found is None:
-            return None
-        return self.expand(found)
+        found = table.names.find(key.removesuffix(".") if table.hostnames else key)
+        if found is None and key:
+            for pattern, value in table.patterns:
+                if pattern is None:
+                    return None
+                match = pattern.search(key)
+                if match is not None:
+                    self.matched(match)
+                    found = value
+                    break
+        return self.expand(table.default if found is None else found)
 
 
-def _look_up(rows: list[Directive], key: str, hostnames: bool, state: State) -> str | None:
-    """The value a map's rows give a key; None where a pattern cannot be read."""
-    lower = key.lower()
-    default = ""
-    wild: list[tuple[int, int, str]] = []
-    for row in rows:
-        name, value = row.name, row.args[0]
-        if name == "default":
-            default = value
+@cache
+def _pieces(text: str) -> list[tuple[str, str]]:
+    """A text as literals, each with the name of the variable that follows; the last one with ``."""
+    pieces: list[tuple[str, str]] = []
+    at = 0
+    for match in _VARIABLE.finditer(text):
+        pieces.append((text[at : match.start()], match[1] or match[2] or match[3]))
+        at = match.end()
+    return [*pieces, (text[at:], "")]
+
+
+class _Map:
+    """A `map` block, ready to be looked up."""
+
+    def __init__(self, row: Directive) -> None:
+        self.source = row.args[0]
+        self.default = ""
+        self.hostnames = False
+        self.volatile = False
+        self.names: Names[str] = Names()
+        self.patterns: list[tuple[Pattern | None, str]] = []
+        for one in statements(row.block or []):
+            self._add(one.name, one.args)
+
+    def _add(self, name: str, args: tuple[str, ...]) -> None:
+        if not args:
+            self.hostnames |= name == "hostnames"
+            self.volatile |= name == "volatile"
+        elif name == "default":
+            self.default = args[0]
         elif name.startswith("~"):
-            continue
+            ignore_case = name.startswith("~*")
+            pattern = compile_pattern(name[2 if ignore_case else 1 :], ignore_case)
+            self.patterns.append((pattern, args[0]))
         else:
-            plain = name[1:] if name.startswith("\\") else name
-            if plain.lower() == lower:
-                return value
-            if hostnames:
-                wild += _wildcard(plain.lower(), lower, value)
-    if wild:
-        return min(wild)[2]
-    for row in rows:
-        if row.name.startswith("~"):
-            ignore = row.name.startswith("~*")
-            pattern = compile_pattern(row.name[2 if ignore else 1 :], ignore)
-            if pattern is None:
-                return None
-            match = pattern.search(key)
-            if match is not None:
-                state.captures = match.captures
-                state.variables |= match.named
-                return row.args[0]
-    return default
+            # Only what stands behind `hostnames` may have asterisks.
+            add = self.names.add if self.hostnames else self.names.add_exact
+            add(name.removeprefix("\\"), args[0])
 
 
-def _wildcard(name: str, host: str, value: str) -> list[tuple[int, int, str]]:
-    """How well a name with an asterisk fits a host: (kind, minus length, value); empty if not."""
-    if name.startswith((".", "*.")):
-        suffix = name.lstrip("*")
-        if host.endswith(suffix) or (name.startswith(".") and host == name[1:]):
-            return [(0, -len(suffix), value)]
-    elif name.endswith(".*") and host.startswith(name[:-1]):
-        return [(1, -len(name), value)]
-    return []
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """The variables of an `http` level: its maps, and what `set` or a capture may assign."""
+
+    maps: dict[str, _Map]
+    assigned: frozenset[str]
+
+
+@lru_cache(maxsize=8)
+def _declared(http: Level) -> _Declared:
+    assigned: set[str] = set()
+    texts: list[str] = []
+    for level in http.walk():
+        assigned.update(row.args[0].lstrip("$") for row in level.rows.get("set", []) if row.args)
+        texts += level.directive.args if level.directive is not None else ()
+        for name in ("rewrite", "server_name"):
+            texts += (arg for row in level.rows.get(name, []) for arg in row.args)
+    maps: dict[str, _Map] = {}
+    for row in http.rows.get("map", []):
+        if len(row.args) == 2:
+            maps[row.args[1].lstrip("$").lower()] = _Map(row)
+            texts += (one.name for one in statements(row.block or []))
+    assigned.update(name for text in texts for name in _GROUP_NAME.findall(text))
+    return _Declared(maps, frozenset(name.lower() for name in assigned))
 
 
 def _argument(args: str, name: str) -> str:
     """The first query argument of a name, in any case, as it stands in the URL."""
     for part in args.split("&"):
         key, equals, value = part.partition("=")
-        if equals and key.lower() == name.lower():
+        if equals and lower(key) == name:
             return value
     return ""
 
 
-def _assigned(http: Level | None) -> set[str]:
-    """The names of all variables that some `set` gives a value."""
-    if http is None:
-        return set()
-    return {
-        row.args[0].lstrip("$")
-        for level in http.walk()
-        for row in level.rows.get("set", [])
-        if row.args
-    }
+def _server_name(state: State) -> str:
+    """The first name of the server."""
+    name = next((arg for row in state.server.rows.get("server_name", []) for arg in row.args), "")
+    return name if name.startswith("~") else name.lower().removeprefix(".")
 
 
 def _host(state: State) -> str | None:
-    if state.request.host is not None:
-        return state.request.host
+    return host_of(state.request) or _only_name(state)
+
+
+def _only_name(state: State) -> str | None:
+    """The host that must be meant where a path is all there is."""
     names = [arg for row in state.server.rows.get("server_name", []) for arg in row.args]
-    return names[0] if len(names) == 1 and "*" not in names[0] else None
+    return names[0] if len(names) == 1 and names[0][:1] not in ("", "*", ".", "~") else None
 
 
-def _request_uri(state: State) -> str | None:
-    return state.request.target.partition("#")[0]
+def _http_host(state: State) -> str | None:
+    host, port = state.request.host, state.request.port
+    if host is None:
+        return _only_name(state)
+    usual = 443 if state.request.scheme == "https" else 80
+    return host if port in (None, usual) else f"{host}:{port}"
+
+
+def _server_port(state: State) -> str | None:
+    if state.request.port is not None:
+        return str(state.request.port)
+    if state.request.host is None:
+        return None
+    return "443" if state.request.scheme == "https" else "80"
+
+
+def _request_filename(state: State) -> str | None:
+    return None if state.files is None else f"{state.files}{state.uri}"
 
 
 _BUILT_IN: dict[str, Callable[[State], str | None]] = {
@@ -181,16 +267,16 @@ _BUILT_IN: dict[str, Callable[[State], str | None]] = {
     "args": lambda state: state.args,
     "query_string": lambda state: state.args,
     "is_args": lambda state: "?" if state.args else "",
-    "request_uri": _request_uri,
+    "request_uri": lambda state: state.request.target,
     "request_method": lambda state: state.method,
     "scheme": lambda state: state.request.scheme,
     "https": lambda state: "on" if state.request.scheme == "https" else "",
     "host": _host,
-    "http_host": _host,
-    "server_name": lambda state: next(
-        (arg for row in state.server.rows.get("server_name", []) for arg in row.args), ""
-    ),
-    "server_port": lambda state: None if state.request.port is None else str(state.request.port),
+    "http_host": _http_host,
+    "server_name": _server_name,
+    "server_port": _server_port,
+    "document_root": lambda state: None if state.files is None else str(state.files),
+    "request_filename": _request_filename,
     "content_length": lambda _: "",
     "content_type": lambda _: "",
     "remote_user": lambda _: "",

@@ -15,7 +15,17 @@ from .client import CLIENTS, fetch
 from .drip import Drip
 from .dripping import Seen
 from .measure import Job, Measurement, measure, measure_many
-from .nginx import Nginx, NginxBinary, NginxError, check, check_file, find_nginx, free_ports
+from .nginx import (
+    Nginx,
+    NginxBinary,
+    NginxError,
+    check,
+    check_file,
+    default_nginx,
+    find_nginx,
+    free_ports,
+    inspect,
+)
 from .upstream import Upstream
 
 __all__ = [
@@ -31,9 +41,11 @@ __all__ = [
     "Upstream",
     "check",
     "check_file",
+    "default_nginx",
     "fetch",
     "find_nginx",
     "free_ports",
+    "inspect",
     "measure",
     "measure_many",
     "write_certificate",

@@ -131,7 +131,9 @@ def written(node: Node) -> tuple[str, dict[int, Node]]:
     owners: dict[int, Node] = {}
     count = 0
     # None closes a block.
-    work: list[tuple[Node | None, Node]] = [(child, child) for child in reversed(node.children or ())]
+    work: list[tuple[Node | None, Node]] = [
+        (child, child) for child in reversed(node.children or ())
+    ]
     while work:
         one, owner = work.pop()
         if one is None:

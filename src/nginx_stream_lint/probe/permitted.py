@@ -57,27 +57,35 @@ _OTHERS = """
 HTTP = frozenset(_OTHERS.split()) | {
     f"{family}_{name}" for family in _FAMILIES_WITH_BUFFERING for name in _BUFFERING.split()
 }
-UPSTREAM = frozenset(
-    "hash ip_hash keepalive keepalive_requests keepalive_time keepalive_timeout least_conn random"
-    " sticky zone".split()
-)
-STREAM = frozenset(
-    """
+_UPSTREAM = """
+    hash ip_hash keepalive keepalive_requests keepalive_time keepalive_timeout least_conn random
+    sticky zone
+"""
+_STREAM = """
     map_hash_bucket_size map_hash_max_size preread_buffer_size preread_timeout proxy_buffer_size
     proxy_connect_timeout proxy_download_rate proxy_half_close proxy_next_upstream
     proxy_next_upstream_timeout proxy_next_upstream_tries proxy_requests proxy_responses
     proxy_timeout proxy_upload_rate return server_name server_names_hash_bucket_size
     server_names_hash_max_size set ssl_handshake_timeout ssl_preread ssl_reject_handshake
     tcp_nodelay variables_hash_bucket_size variables_hash_max_size
-    """.split()
-)
-STREAM_UPSTREAM = frozenset("hash least_conn random zone".split())
+"""
+UPSTREAM = frozenset(_UPSTREAM.split())
+STREAM = frozenset(_STREAM.split())
+STREAM_UPSTREAM = frozenset({"hash", "least_conn", "random", "zone"})
 
 # Names a URI or a file below the root: two dots in it could lead out of the empty root.
-LEADS_TO_FILES = frozenset("auth_request error_page index mirror rewrite try_files".split()) | {
-    "add_after_body",
-    "add_before_body",
-}
+LEADS_TO_FILES = frozenset(
+    {
+        "add_after_body",
+        "add_before_body",
+        "auth_request",
+        "error_page",
+        "index",
+        "mirror",
+        "rewrite",
+        "try_files",
+    }
+)
 # Blocks of rows, which nginx takes for data whatever they are.
 DATA_BLOCKS = {
     "http": frozenset({"charset_map", "geo", "map", "split_clients", "types"}),

@@ -1,0 +1,296 @@
+"""What to ask a configuration's copy for: users' URLs, or what is thought to stream."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from nginx_stream_lint.nginx.delivery import (
+    AccelBuffering,
+    AcceptEncoding,
+    Framing,
+    Scenario,
+)
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.listeners import CLIENTS, Client, address
+from nginx_stream_lint.nginx.request import Request as Routed
+from nginx_stream_lint.nginx.request import parse_url
+from nginx_stream_lint.nginx.route import route, route_in
+from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.servers import Socket, choose, sockets
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.probe.run import Request
+from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
+
+_HTTP2_DIRECTIVE: Version = (1, 25, 1)
+# Locations of one server whose paths are tried for one that nobody can name.
+_MOST_TRIED = 200
+_NOBODY = "localhost"
+
+
+class Unaskable(ValueError):
+    """A URL that no server takes; the message says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The scenarios a person wants; empty where what is known of the stream decides."""
+
+    clients: tuple[Client, ...] = ()
+    framings: tuple[Framing, ...] = ()
+    x_accel_bufferings: tuple[AccelBuffering, ...] = ()
+    accept_encoding: AcceptEncoding = "identity"
+
+    def scenarios(self, stream: Stream | None) -> tuple[Scenario, ...]:
+        """The scenarios for a stream of which something may be known."""
+        framings = self.framings or ((stream.framing if stream else None) or "chunked",)
+        accels = self.x_accel_bufferings or (
+            (stream.x_accel_buffering if stream else None) or "absent",
+        )
+        return tuple(
+            Scenario(client, framing, accel, self.accept_encoding)
+            for client in self.clients or CLIENTS
+            for framing in framings
+            for accel in accels
+        )
+
+
+def ask_urls(
+    root: Level,
+    urls: Sequence[str],
+    version: Version,
+    served: Sequence[Served],
+    wanted: Wanted,
+    method: str | None = None,
+) -> list[Request]:
+    """The requests for URLs.
+
+    Raises BadUrl for what is no URL, and Unaskable.
+    """
+    return [_ask_url(root, url, version, served, wanted, method) for url in urls]
+
+
+def _ask_url(
+    root: Level,
+    url: str,
+    version: Version,
+    served: Sequence[Served],
+    wanted: Wanted,
+    method: str | None,
+) -> Request:
+    routed = parse_url(url, (method or "GET").upper())
+    http = root.first("http")
+    chosen = choose(http, routed, version) if http is not None else None
+    if http is None or chosen is None:
+        return _ask_stream_server(root, url, routed, wanted)
+    if routed.host is None:
+        # A path alone: for every client that the server lets in.
+        server = chosen.server
+        mine = [one for one in sockets(http, version) if server in one.servers]
+        host = _host(server, mine)
+    else:
+        mine, host = _sockets_for(http, routed, chosen.server, version), routed.host
+        usual = 443 if routed.scheme == "https" else 80
+        if routed.port not in (None, usual):
+            host = f"{host}:{routed.port}"
+    level = route(root, routed, version).location
+    stream = next((one.streams[0] for one in served if one.level is level), None)
+    if method is None and stream is not None and stream.method is not None:
+        routed = Routed(routed.scheme, routed.host, routed.port, routed.target, stream.method)
+    request = _request(url, mine, version, level, stream, wanted)
+    if not any(one.client in request.sockets for one in request.scenarios):
+        there = ", ".join(request.sockets) or "nobody"
+        raise Unaskable(f'"{url}" is served to {there} only; choose another --client')
+    path = routed.target.partition("#")[0]
+    return replace(request, host=host, path=path, method=routed.method)
+
+
+def _sockets_for(http: Level, routed: Routed, server: Level, version: Version) -> list[Socket]:
+    """The socket that a URL means: that of its address, else one of all addresses, else any."""
+    port = routed.port or (443 if routed.scheme == "https" else 80)
+    mine = [
+        one
+        for one in sockets(http, version)
+        if server in one.servers and one.has_port(port) and one.tls == (routed.scheme == "https")
+    ]
+    order = {routed.host: 0, "*": 1, "0.0.0.0": 1, "[::]": 1}
+    return sorted(mine, key=lambda one: order.get(one.host, 2))[:1]
+
+
+def _ask_stream_server(root: Level, url: str, routed: Routed, wanted: Wanted) -> Request:
+    """A request to a `stream {}` server, which there is for a URL with its port."""
+    stream = root.first("stream")
+    for server in stream.children if stream is not None else ():
+        for row in server.rows.get("listen", []):
+            tls = "ssl" in row.args[1:]
+            fits = row.args and "udp" not in row.args and tls == (routed.scheme == "https")
+            if fits and routed.port and Socket(address(row.args[0])).has_port(routed.port):
+                client: Client = "h1-tls" if tls else "h1"
+                return Request(
+                    url,
+                    {client: row.args[0]},
+                    routed.host or _NOBODY,
+                    routed.target,
+                    routed.method,
+                    stream=True,
+                    scenarios=wanted.scenarios(None),
+                )
+    raise Unaskable(f'no server listens for "{url}"; check scheme and port')
+
+
+def ask_streams(
+    root: Level,
+    version: Version,
+    served: Sequence[Served],
+    wanted: Wanted,
+) -> tuple[list[Request], list[Served]]:
+    """The requests for everything that is thought to stream, and what no URL was found for."""
+    http = root.first("http")
+    found: list[Request] = []
+    left: list[Served] = []
+    every = sockets(http, version) if http is not None else []
+    for one in served:
+        stream = one.streams[0]
+        if stream.confidence == "possible":
+            continue
+        if http is None or one.server.kind != "server":
+            left.append(one)
+            continue
+        mine = [socket for socket in every if one.server in socket.servers]
+        host = _host(one.server, mine)
+        target = _target(one, version)
+        if target is None or not mine:
+            left.append(one)
+            continue
+        request = _request("", mine, version, one.level, stream, wanted)
+        scheme = "http" if "h1" in request.sockets else "https"
+        method = stream.method or "GET"
+        if not any(scenario.client in request.sockets for scenario in request.scenarios):
+            left.append(one)
+            continue
+        name = f"{scheme}://{host}{_port(request, scheme)}{target}"
+        found.append(replace(request, name=name, host=host, path=target, method=method))
+    return found, left
+
+
+def _port(request: Request, scheme: str) -> str:
+    client = "h1" if scheme == "http" else next(iter(request.sockets), "")
+    port = request.sockets.get(client, "").rpartition(":")[2]
+    usual = "80" if scheme == "http" else "443"
+    return f":{port}" if port.isdigit() and port != usual else ""
+
+
+def _request(
+    name: str,
+    mine: Sequence[Socket],
+    version: Version,
+    level: Level | None,
+    stream: Stream | None,
+    wanted: Wanted,
+) -> Request:
+    addresses: dict[str, str] = {}
+    for socket in mine:
+        for client in clients_at(socket, version):
+            addresses.setdefault(client, socket.address)
+    is_websocket = stream is not None and stream.kind == "websocket"
+    if is_websocket:
+        addresses.pop("h2", None)
+    kinds = CONTENT_TYPES[stream.kind] if stream is not None else ()
+    return Request(
+        name,
+        {client: addresses[client] for client in CLIENTS if client in addresses},
+        content_type=_content_type(level, kinds or CONTENT_TYPES["sse"], version),
+        websocket=is_websocket,
+        scenarios=wanted.scenarios(stream),
+    )
+
+
+def clients_at(socket: Socket, version: Version) -> tuple[Client, ...]:
+    """The clients that a socket lets in."""
+    options = {
+        option
+        for server in socket.servers
+        for row in server.rows.get("listen", [])
+        if row.args and address(row.args[0]) == socket.address
+        for option in row.args[1:]
+    }
+    directive = any(one.effective("http2", version).text == "on" for one in socket.servers)
+    http2 = "http2" in options or (directive and (socket.tls or version >= _HTTP2_DIRECTIVE))
+    found: set[Client] = {"h2"} if http2 else set()
+    if socket.tls:
+        found.add("h1-tls")
+    elif not http2 or version >= _HTTP2_DIRECTIVE:
+        found.add("h1")
+    return tuple(client for client in CLIENTS if client in found)
+
+
+def _content_type(level: Level | None, kinds: Sequence[str], version: Version) -> str:
+    """The type of the answer: one that is compressed there, if there is one."""
+    if level is not None:
+        for name in ("brotli_types", "gzip_types"):
+            types = {arg.lower() for row in level.effective(name, version).rows for arg in row}
+            for kind in kinds:
+                if kind in types:
+                    return kind
+    return kinds[0]
+
+
+def _host(server: Level, mine: Sequence[Socket]) -> str:
+    """A name that leads to a server on its sockets; `localhost` where it needs none."""
+    default = all(one.default is server for one in mine)
+    names = [name for row in server.rows.get("server_name", []) for name in row.args]
+    for name in names:
+        if name in ("", "_") or name.startswith("~") or "$" in name:
+            continue
+        if name.startswith(("*.", ".")):
+            return f"www.{name.lstrip('*.')}"
+        return f"{name[:-2]}.example" if name.endswith(".*") else name
+    if default or not names:
+        return _NOBODY
+    return next((_sample(name[1:]) for name in names if name.startswith("~")), _NOBODY)
+
+
+def _target(one: Served, version: Version) -> str | None:
+    """A path that ends in a location, as far as one is found."""
+    method = one.streams[0].method or "GET"
+    if one.level.kind not in ("location", "server"):
+        return None
+    own = list(_paths(one.level)) if one.level.kind == "location" else ["/"]
+    others = [
+        path for level in one.server.walk() if level.kind == "location" for path in _paths(level)
+    ]
+    for path in [*own, *others[:_MOST_TRIED], "/", "/x"]:
+        way = route_in(one.server, Routed("http", None, None, path, method), version)
+        if way.location is one.level and way.handler is not None:
+            return path
+    return None
+
+
+def _paths(location: Level) -> Iterator[str]:
+    match = match_of(location)
+    if match.modifier == "@":
+        return
+    if match.is_regex:
+        path = _sample(match.pattern)
+        yield path if path.startswith("/") else f"/{path}"
+        return
+    if match.pattern.startswith("/"):
+        yield match.pattern
+        if match.modifier != "=":
+            yield f"{match.pattern.rstrip('/')}/x"
+            yield f"{match.pattern}x"
+
+
+def _sample(pattern: str) -> str:
+    """A text that a simple regular expression matches; whether it does is for the caller to see."""
+    text = re.sub(r"\(\?(?:P?<\w+>|:|i\))", "(", pattern)
+    text = re.sub(r"\[[^\]]*\]|\\[wdS]|(?<!\\)\.(?=[*+?{]|$)", "1", text)
+    before = None
+    while before != text:
+        before = text
+        text = re.sub(r"\(([^()|]*)(?:\|[^()]*)?\)[*+?]?(?:\{[^}]*\})?", r"\1", text)
+    text = text.partition("|")[0]
+    text = re.sub(r"(?<!\\)(?:\{[^}]*\}|[*+?])|(?<!\\)[\^$]", "", text)
+    return re.sub(r"\\(.)", r"\1", text)

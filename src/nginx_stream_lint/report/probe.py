@@ -1,0 +1,381 @@
+"""What was measured: for people, as JSON, and as a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+from xml.sax.saxutils import escape
+
+import click
+
+from nginx_stream_lint.probe.copied import Change, Place
+from nginx_stream_lint.probe.run import Outcome, ProbeResult
+
+_COLOURS = {"streams": "green", "unclear": "yellow"}
+_BAR = 60  # columns of a timeline
+_MOST_LINES = 12  # of what differs from the configuration
+_MOST_BURSTS = 8
+_CLIENTS = {
+    "h1": "plain HTTP/1.1",
+    "h1-tls": "HTTP/1.1 over TLS",
+    "h2": "HTTP/2",
+}
+_MEANINGS = {
+    "streams": "the tokens come as they are sent",
+    "stalls": "the tokens are held back and come in heaps",
+    "replays": "the answer comes from a recording: the app was not asked",
+    "cut": "the answer ends too early",
+    "no-stream": "no token came",
+    "unclear": "neither clearly a stream nor clearly held back",
+}
+
+
+# Text
+
+
+def probe_text(result: ProbeResult, left: Sequence[str] = ()) -> str:
+    """The report with ANSI colours. `left` are places that nothing could be asked of."""
+    lines = [f"measured on {result.binary} ({result.binary.path})", ""]
+    for outcomes in _by_request(result.outcomes):
+        lines += _request_lines(outcomes)
+    lines += [f"not measured: {one}" for one in left]
+    lines += _change_lines(result.changes)
+    lines.append(_summary(result.outcomes))
+    return "\n".join(lines) + "\n"
+
+
+def _by_request(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
+    groups: dict[int, list[Outcome]] = {}
+    for one in outcomes:
+        groups.setdefault(id(one.request), []).append(one)
+    return list(groups.values())
+
+
+def _request_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    request = outcomes[0].request
+    yield click.style(request.name, bold=True)
+    places = {one.place for one in outcomes}
+    if len(places) == 1:
+        yield f"  {_where(outcomes[0])}"
+    for one in outcomes:
+        if len(places) > 1:
+            yield f"  {_where(one)}"
+        yield from _outcome_lines(one)
+    yield ""
+
+
+def _where(one: Outcome) -> str:
+    place = one.place
+    if place is None:
+        return "answered by a stream {} server" if one.request.stream else "nobody answered"
+    return f"{place.file}:{place.line}: {place.label}"
+
+
+def _outcome_lines(one: Outcome) -> Iterator[str]:
+    verdict = click.style(f"{one.verdict:<9}", fg=_COLOURS.get(one.verdict, "red"), bold=True)
+    yield f"  {verdict} {_scenario(one)}: {_said(one)}"
+    if one.emissions or one.arrivals:
+        end = _end(one)
+        yield f"    app sent    {_bar(one.emissions, end)}"
+        yield f"    client got  {_bar(one.arrivals, end)}"
+        scale = f"{end:.1f} s"
+        yield f"                0 s{scale:>{_BAR - 3}}"
+
+
+def _scenario(one: Outcome) -> str:
+    scenario = one.scenario
+    words = ["WebSocket" if one.request.websocket else "", _CLIENTS[scenario.client]]
+    if not one.request.websocket:
+        words[0] = ""
+        words.append(
+            {"chunked": "", "close": "app ends by closing", "length": "app sends a length"}[
+                scenario.framing
+            ]
+        )
+    if scenario.x_accel_buffering != "absent":
+        words.append(f"X-Accel-Buffering: {scenario.x_accel_buffering}")
+    if scenario.accept_encoding != "identity":
+        words.append("client accepts compression")
+    return ", ".join(word for word in words if word)
+
+
+def _said(one: Outcome) -> str:
+    if one.verdict == "no-stream":
+        why = f"status {one.status}" if one.status else (one.error or "no answer")
+        return f"no token came ({why})"
+    if one.first_delay is None:
+        return _MEANINGS[one.verdict]
+    delay = max(one.first_delay, 0.0)
+    text = (
+        f"first token after {delay:.2f} s" if delay >= 0.1 else f"first token after {delay:.3f} s"
+    )
+    return f"{text}, {_bursts(one.bursts)}"
+
+
+def _bursts(bursts: Sequence[int]) -> str:
+    if not bursts:
+        return "no tokens"
+    if max(bursts) == 1:
+        return f"{len(bursts)} tokens one by one"
+    if len(bursts) == 1:
+        return f"all {bursts[0]} tokens at once"
+    if max(bursts) <= 2 and len(bursts) > len(bursts) / 2 and bursts.count(1) >= len(bursts) * 0.8:
+        return f"{sum(bursts)} tokens, nearly all one by one"
+    shown = " + ".join(map(str, bursts[:_MOST_BURSTS]))
+    more = " + ..." if len(bursts) > _MOST_BURSTS else ""
+    return f"{sum(bursts)} tokens in {len(bursts)} heaps ({shown}{more})"
+
+
+def _end(one: Outcome) -> float:
+    return max([*one.emissions, *one.arrivals, 0.1])
+
+
+def _bar(times: Sequence[float], end: float) -> str:
+    """How many tokens in each part of the time: `.` none, `|` one, 2 to 9, `#` more."""
+    counts = [0] * _BAR
+    for time in times:
+        counts[min(int(time / end * _BAR), _BAR - 1)] += 1
+    return "".join("." if n == 0 else "|" if n == 1 else str(n) if n < 10 else "#" for n in counts)
+
+
+def _change_lines(changes: Sequence[Change]) -> Iterator[str]:
+    mattering = [one for one in changes if one.matters]
+    if mattering:
+        yield "what the measured copy does otherwise, and may matter:"
+        groups: dict[tuple[str, str, str], list[Change]] = {}
+        for one in mattering:
+            groups.setdefault((one.name, one.done, one.why), []).append(one)
+        for number, ((name, done, why), rows) in enumerate(groups.items()):
+            if number == _MOST_LINES:
+                rest = sum(len(some) for some in list(groups.values())[_MOST_LINES:])
+                yield f"  and {rest} more: --format json lists them"
+                break
+            more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+            where = f"{rows[0].file}:{rows[0].line}{more}"
+            text = rows[0].text if len(rows) == 1 else name
+            yield f"  {where}: {text}: {done}, {why}"
+    others = len(changes) - len(mattering)
+    if others:
+        yield (
+            f"{others} more {'lines' if others > 1 else 'line'} left out or replaced (logs, files,"
+            " certificates, addresses): nothing that decides; --format json lists them"
+        )
+    if changes:
+        yield ""
+
+
+def _summary(outcomes: Sequence[Outcome]) -> str:
+    good = sum(one.verdict == "streams" for one in outcomes)
+    total = len(outcomes)
+    if good == total:
+        return (
+            f"all {total} measured streams get through" if total > 1 else "the stream gets through"
+        )
+    return f"{good} of {total} measured streams {'gets' if good == 1 else 'get'} through"
+
+
+# JSON
+
+
+def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
+    """One document: the nginx, an object for each URL and scenario, and what was changed."""
+    binary = result.binary
+    document = {
+        "nginx": {"version": ".".join(map(str, binary.version)), "path": str(binary.path)},
+        "results": [_object(one) for one in result.outcomes],
+        "not_measured": list(left),
+        "changes": [
+            {
+                "directive": one.name,
+                "text": one.text,
+                "file": one.file,
+                "line": one.line,
+                "done": one.done,
+                "why": one.why,
+                "matters": one.matters,
+            }
+            for one in result.changes
+        ],
+        "summary": {
+            verdict: sum(one.verdict == verdict for one in result.outcomes) for verdict in _MEANINGS
+        },
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _object(one: Outcome) -> dict[str, Any]:
+    scenario = one.scenario
+    return {
+        "url": one.request.name,
+        "server": _place(one.server),
+        "location": _place(one.place),
+        "client": scenario.client,
+        "framing": scenario.framing,
+        "x_accel_buffering": scenario.x_accel_buffering,
+        "accept_encoding": scenario.accept_encoding,
+        "verdict": one.verdict,
+        "status": one.status,
+        "first_token_s": _rounded(one.first_delay),
+        "bursts": list(one.bursts),
+        "emitted_s": [_rounded(time) for time in one.emissions],
+        "arrived_s": [_rounded(time) for time in one.arrivals],
+        "duration_s": _rounded(one.duration),
+        "upstream": None if one.upstream is None else dict(one.upstream),
+        "error": one.error or None,
+    }
+
+
+def _place(place: Place | None) -> dict[str, Any] | None:
+    if place is None:
+        return None
+    return {"label": place.label, "file": place.file, "line": place.line}
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 4)
+
+
+# Picture
+
+_WIDTH, _PANEL = 860, 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 74, 46
+_HEAD = 118
+_STYLE = """
+    svg { font: 13px system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif }
+    .page { fill: #ffffff } .text { fill: #1f2328 } .faint { fill: #59636e }
+    .grid { stroke: #d1d9e0; stroke-width: 1 } .axis { stroke: #59636e; stroke-width: 1 }
+    .sent { stroke: #6e7781; stroke-dasharray: 5 4 }
+    .good { stroke: #1a7f37 } .bad { stroke: #cf222e }
+    .line { fill: none; stroke-width: 2.5; stroke-linejoin: round }
+    .goodtext { fill: #1a7f37 } .badtext { fill: #cf222e } .wait { fill: #cf222e; opacity: .09 }
+    .title { font-size: 17px; font-weight: 600 } .name { font-weight: 600 }
+    @media (prefers-color-scheme: dark) {
+      .page { fill: #0d1117 } .text { fill: #e6edf3 } .faint { fill: #9198a1 }
+      .grid { stroke: #30363d } .axis { stroke: #9198a1 } .sent { stroke: #9198a1 }
+      .good { stroke: #3fb950 } .bad { stroke: #ff7b72 }
+      .goodtext { fill: #3fb950 } .badtext { fill: #ff7b72 } .wait { fill: #ff7b72; opacity: .13 }
+    }
+"""
+
+
+def probe_svg(result: ProbeResult) -> str:
+    """Arrivals against emissions: for each measurement, how many tokens by when."""
+    height = _HEAD + max(1, len(result.outcomes)) * _PANEL + 12
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}"'
+        f' height="{height}" role="img" aria-label="Tokens sent by the app and received by the'
+        ' client over time">',
+        f"<style>{_STYLE}</style>",
+        f'<rect class="page" width="{_WIDTH}" height="{height}"/>',
+        _words(_LEFT, 34, f"What the client gets, measured on {result.binary}", "text title"),
+        f'<line class="line sent" x1="{_LEFT}" y1="60" x2="{_LEFT + 34}" y2="60"/>',
+        _words(_LEFT + 42, 64, "tokens the app has sent", "text"),
+        '<line class="line good" x1="270" y1="60" x2="304" y2="60"/>',
+        _words(312, 64, "tokens the client has, when they come as sent", "text"),
+        '<line class="line bad" x1="600" y1="60" x2="634" y2="60"/>',
+        _words(642, 64, "… when nginx holds them", "text"),
+        _words(
+            _LEFT,
+            92,
+            "Read it from left to right: where both lines climb together, the user reads along."
+            " Where the client's line",
+            "faint",
+        ),
+        _words(
+            _LEFT,
+            109,
+            "stays at the bottom and then jumps, the user waits (shaded) and gets everything at"
+            " once.",
+            "faint",
+        ),
+    ]
+    for number, one in enumerate(result.outcomes):
+        parts += _panel(one, _HEAD + number * _PANEL)
+    parts.append("</svg>")
+    return "\n".join(parts) + "\n"
+
+
+def _panel(one: Outcome, top: int) -> Iterator[str]:
+    end = max(_end(one) * 1.04, 0.2)
+    most = max(len(one.emissions), len(one.arrivals), 1)
+    y_0, y_1 = top + _PANEL - _BOTTOM, top + _TOP
+    x_0, x_1 = _LEFT, _WIDTH - _RIGHT
+
+    def x(time: float) -> float:
+        return x_0 + (x_1 - x_0) * min(max(time, 0), end) / end
+
+    def y(count: float) -> float:
+        return y_0 - (y_0 - y_1) * count / most
+
+    tone = "good" if one.verdict == "streams" else "bad"
+    yield _words(_LEFT, top + 34, _clipped(one.request.name, 100), "text name")
+    yield _words(_LEFT, top + 54, f"{_scenario(one)}: ", "faint", (one.verdict, _said(one), tone))
+    for count in _ticks(most):
+        yield f'<line class="grid" x1="{x_0}" x2="{x_1}" y1="{y(count):.1f}" y2="{y(count):.1f}"/>'
+        yield _words(x_0 - 8, y(count) + 4, f"{count:g}", "faint", anchor="end")
+    for time in _ticks(end):
+        at = f"{x(time):.1f}"
+        yield _words(x(time), y_0 + 18, f"{time:g}", "faint", anchor="middle")
+        yield f'<line class="axis" x1="{at}" x2="{at}" y1="{y_0}" y2="{y_0 + 4}"/>'
+    yield f'<line class="axis" x1="{x_0}" x2="{x_1}" y1="{y_0}" y2="{y_0}"/>'
+    middle = (x_0 + x_1) / 2
+    yield _words(middle, y_0 + 36, "seconds since the request", "faint", anchor="middle")
+    yield (
+        f'<text class="faint" text-anchor="middle" transform="translate(18 {(y_0 + y_1) / 2:.1f})'
+        ' rotate(-90)">tokens</text>'
+    )
+    if one.emissions and one.arrivals and one.arrivals[0] - one.emissions[0] > end / 20:
+        left, right = x(one.emissions[0]), x(one.arrivals[0])
+        yield (
+            f'<rect class="wait" x="{left:.1f}" y="{y_1}" width="{right - left:.1f}"'
+            f' height="{y_0 - y_1}"/>'
+        )
+    for times, name in ((one.emissions, "sent"), (one.arrivals, tone)):
+        if times:
+            path = [f"M{x(0):.1f} {y_0}"]
+            path += [f"H{x(time):.1f}V{y(count):.1f}" for count, time in enumerate(times, 1)]
+            yield f'<path class="line {name}" d="{"".join(path)}H{x(end):.1f}"/>'
+    if not one.emissions and not one.arrivals:
+        yield _words(middle, (y_0 + y_1) / 2, _said(one), "badtext", anchor="middle")
+
+
+def _words(
+    x: float,
+    y: float,
+    text: str,
+    style: str,
+    verdict: tuple[str, str, str] | None = None,
+    anchor: str = "start",
+) -> str:
+    more = ""
+    if verdict is not None:
+        word, said, tone = verdict
+        more = f'<tspan class="{tone}text name">{escape(word)}</tspan>, {escape(_printable(said))}'
+    return (
+        f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">'
+        f"{escape(_printable(text))}{more}</text>"
+    )
+
+
+def _clipped(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _printable(text: str) -> str:
+    """Text without what XML cannot hold."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def _ticks(end: float) -> list[float]:
+    """Four to nine round numbers from 0 to `end`."""
+    step = 1.0
+    while end / step < 4:
+        step /= 10
+    while end / step >= 40:
+        step *= 10
+    for factor in (1, 2, 5, 10):
+        if end / (step * factor) < 9:
+            step *= factor
+            break
+    return [round(number * step, 6) for number in range(int(end / step) + 1)]

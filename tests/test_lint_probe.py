@@ -1,0 +1,70 @@
+"""`lint --probe` and `--fix --probe`: findings and fixes measured on a real nginx."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nginx_stream_lint.probe import NginxBinary
+from tests.command import findings, run
+
+TEXT = """events {}
+http {
+    server {
+        listen 80;
+        listen 443 ssl;
+        ssl_certificate a.crt;
+        ssl_certificate_key a.key;
+        location /v1/chat/completions {
+            proxy_pass http://127.0.0.1:8000;
+        }
+        location /events {
+            proxy_pass http://127.0.0.1:8000;
+            proxy_buffering off;
+        }
+    }
+}
+"""
+ONLY = ("--select", "response-buffering")
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    path = tmp_path / "nginx.conf"
+    path.write_text(TEXT)
+    return path
+
+
+def test_findings_are_confirmed(conf: Path, binary: NginxBinary) -> None:
+    (one,) = findings(conf, "--probe", "--nginx", binary.path, *ONLY)
+    version = ".".join(map(str, binary.version))
+    assert one["severity"] == "error"
+    assert f"Confirmed on nginx {version}: it stalls for" in one["message"]
+    assert conf.read_text() == TEXT
+
+
+def test_what_this_nginx_does_otherwise_is_refuted(
+    conf: Path, binaries: dict[str, NginxBinary]
+) -> None:
+    conf.write_text(TEXT.replace("listen 443 ssl;", ""))
+    new = binaries["new"].path
+    (one,) = findings(conf, "--probe", "--nginx", new, "--nginx-version", "1.22.1", *ONLY)
+    assert one["severity"] == "note"
+    assert "Refuted on nginx" in one["message"]
+    (other,) = findings(conf, "--probe", "--nginx", new, *ONLY)
+    assert other["severity"] == "warning"
+    assert "it streams today for plain HTTP/1.1 clients" in other["message"]
+
+
+def test_fixes_are_measured_before_they_are_written(conf: Path, binary: NginxBinary) -> None:
+    done = run(conf, "--fix", "--probe", "--nginx", binary.path, *ONLY)
+    assert done.returncode == 0, done.stderr
+    assert conf.read_text().count("proxy_buffering off;") == 2
+
+
+def test_a_copy_that_does_not_run_is_a_clear_sentence(conf: Path, tmp_path: Path) -> None:
+    done = run(conf, "--probe", "--nginx", tmp_path / "nginx.conf")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert str(conf) in done.stderr
