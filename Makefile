@@ -19,7 +19,8 @@ test: .venv/.test
 # Thousands of random configurations and requests against every nginx that is here.
 conformance: .venv/.test
 	$(BIN)/python -m tests.conformance.test_delivery --cases $(or $(CASES),10000)
-	$(BIN)/python -m tests.conformance.random_routes --cases $(or $(ROUTES),100000)
+	$(BIN)/python -m tests.conformance.random_routes --nginx old --cases $(or $(ROUTES),100000)
+	$(BIN)/python -m tests.conformance.random_routes --nginx new --cases $(or $(ROUTES),100000)
 
 format: .venv/.test
 	$(BIN)/ruff check --fix src tests

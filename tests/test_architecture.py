@@ -25,6 +25,7 @@ ORDER = (
     "lint",
     "explain",
     "confirm",
+    "ask",
     "report",
     "cli",
     "__main__",
@@ -39,7 +40,7 @@ ONLY = {
 }
 
 # Parts that may ask a real nginx.
-MEASURE = {"confirm", "report", "cli"}
+MEASURE = {"confirm", "ask", "report", "cli"}
 
 
 def _tree(name: str) -> ast.Module:

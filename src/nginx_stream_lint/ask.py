@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from nginx_stream_lint.nginx.delivery import (
     AccelBuffering,
@@ -28,6 +29,7 @@ _HTTP2_DIRECTIVE: Version = (1, 25, 1)
 # Locations of one server whose paths are tried for one that nobody can name.
 _MOST_TRIED = 200
 _NOBODY = "localhost"
+_ASCII = "".join(map(chr, range(128)))
 
 
 class Unaskable(ValueError):
@@ -89,7 +91,7 @@ def _ask_url(
         # A path alone: for every client that the server lets in.
         server = chosen.server
         mine = [one for one in sockets(http, version) if server in one.servers]
-        host = _host(server, mine)
+        host = _host(server, mine) or _NOBODY
     else:
         mine, host = _sockets_for(http, routed, chosen.server, version), routed.host
         usual = 443 if routed.scheme == "https" else 80
@@ -99,11 +101,13 @@ def _ask_url(
     stream = next((one.streams[0] for one in served if one.level is level), None)
     if method is None and stream is not None and stream.method is not None:
         routed = Routed(routed.scheme, routed.host, routed.port, routed.target, stream.method)
-    request = _request(url, mine, version, level, stream, wanted)
+    request = _request(url, chosen.server, mine, version, level, stream, wanted)
     if not any(one.client in request.sockets for one in request.scenarios):
         there = ", ".join(request.sockets) or "nobody"
         raise Unaskable(f'"{url}" is served to {there} only; choose another --client')
-    path = routed.target.partition("#")[0]
+    path = quote(routed.target.partition("#")[0], safe=_ASCII)
+    if not host.isascii():
+        raise Unaskable(f'"{url}": write the host in ASCII (punycode)')
     return replace(request, host=host, path=path, method=routed.method)
 
 
@@ -161,10 +165,10 @@ def ask_streams(
         mine = [socket for socket in every if one.server in socket.servers]
         host = _host(one.server, mine)
         target = _target(one, version)
-        if target is None or not mine:
+        if host is None or target is None or not mine:
             left.append(one)
             continue
-        request = _request("", mine, version, one.level, stream, wanted)
+        request = _request("", one.server, mine, version, one.level, stream, wanted)
         scheme = "http" if "h1" in request.sockets else "https"
         method = stream.method or "GET"
         if not any(scenario.client in request.sockets for scenario in request.scenarios):
@@ -184,6 +188,7 @@ def _port(request: Request, scheme: str) -> str:
 
 def _request(
     name: str,
+    server: Level,
     mine: Sequence[Socket],
     version: Version,
     level: Level | None,
@@ -192,7 +197,7 @@ def _request(
 ) -> Request:
     addresses: dict[str, str] = {}
     for socket in mine:
-        for client in clients_at(socket, version):
+        for client in clients_at(socket, server, version):
             addresses.setdefault(client, socket.address)
     is_websocket = stream is not None and stream.kind == "websocket"
     if is_websocket:
@@ -207,16 +212,21 @@ def _request(
     )
 
 
-def clients_at(socket: Socket, version: Version) -> tuple[Client, ...]:
-    """The clients that a socket lets in."""
+def clients_at(socket: Socket, server: Level, version: Version) -> tuple[Client, ...]:
+    """The clients that reach a server through a socket.
+
+    The parameter `http2` of a `listen` is the socket's. The directive is the server's: over TLS
+    the one that the client names counts, in clear text the socket's default server.
+    """
     options = {
         option
-        for server in socket.servers
-        for row in server.rows.get("listen", [])
+        for one in socket.servers
+        for row in one.rows.get("listen", [])
         if row.args and address(row.args[0]) == socket.address
         for option in row.args[1:]
     }
-    directive = any(one.effective("http2", version).text == "on" for one in socket.servers)
+    decides = server if socket.tls else socket.default
+    directive = decides.effective("http2", version).text == "on"
     http2 = "http2" in options or (directive and (socket.tls or version >= _HTTP2_DIRECTIVE))
     found: set[Client] = {"h2"} if http2 else set()
     if socket.tls:
@@ -237,19 +247,19 @@ def _content_type(level: Level | None, kinds: Sequence[str], version: Version) -
     return kinds[0]
 
 
-def _host(server: Level, mine: Sequence[Socket]) -> str:
-    """A name that leads to a server on its sockets; `localhost` where it needs none."""
-    default = all(one.default is server for one in mine)
+def _host(server: Level, mine: Sequence[Socket]) -> str | None:
+    """A name that leads to a server on its sockets; None where nobody can say one."""
     names = [name for row in server.rows.get("server_name", []) for name in row.args]
     for name in names:
-        if name in ("", "_") or name.startswith("~") or "$" in name:
+        if name == "_" or re.fullmatch(r"[A-Za-z0-9._*-]+", name) is None:
             continue
         if name.startswith(("*.", ".")):
             return f"www.{name.lstrip('*.')}"
         return f"{name[:-2]}.example" if name.endswith(".*") else name
-    if default or not names:
+    if all(one.default is server for one in mine):
         return _NOBODY
-    return next((_sample(name[1:]) for name in names if name.startswith("~")), _NOBODY)
+    samples = (_sample(name[1:]) for name in names if name.startswith("~"))
+    return next((name for name in samples if re.fullmatch(r"[A-Za-z0-9._-]+", name)), None)
 
 
 def _target(one: Served, version: Version) -> str | None:

@@ -20,10 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nginx_stream_lint.probe import NginxBinary, find_nginx, free_ports
-from tests.conformance.routes_on_nginx import Ask, Node, minimized, outcomes
+from tests.conformance.routes_on_nginx import ROOT, Ask, Case, Node, minimized, outcomes
 
 SERVERS, URLS = 40, 60
 PORTS = SERVERS + 2
+# A line feed in what is passed on makes HTTP/0.9 of it: then the body is all of the answer.
+BODY = r'"HTTP/0.9 200\r\n\r\n"'
 SHOWN = 20  # disagreements that are brought to their smallest form
 
 SEGMENTS = ("a", "b", "ab", "abc", "v1", "v2", "chat", "api", "users", "42", "7", "admin", "Chat")
@@ -216,6 +218,9 @@ class Generator:
 
     def pattern(self) -> str:
         """A regular expression; the texts it is about become paths to ask for."""
+        if self.chance(0.3):
+            end = self.random.choice(("", "", "$", "(.*)", "/(.*)$", "/?$", "(?<n2>.*)$"))
+            return f"^{self.target().replace('.', chr(92) + '.').replace('+', '.')}{end}"
         if self.chance(0.35):
             words = self.server.words
             pieces = [
@@ -323,6 +328,8 @@ class Generator:
 
     def setting(self) -> Node:
         """A `set`."""
+        if self.chance(0.1):
+            return Node(f"set $args {self.argument(self.random.choice(('', 'y=1', '$args&x=1')))}")
         return Node(f"set {self.random.choice(SET_VARIABLES)} {self.argument(self.value())}")
 
     def conditional(self, place: Place) -> Node:
@@ -377,7 +384,9 @@ class Generator:
     def error_page(self) -> Node:
         """An `error_page` in one of its forms."""
         pick = self.random.choice
-        codes = pick(((404,), (404,), (403,), (418,), (404, 403), (500, 502, 503), CODES[:5]))
+        codes = pick(
+            ((404,), (404,), (403,), (418,), (404, 403), (500, 503), CODES[:5], (301, 302))
+        )
         override = pick(("", "", "", " =", " =200", " =404", " =301"))
         named = [f"@{name}" for name in self.server.named]
         target = self.target()
@@ -454,18 +463,18 @@ class Generator:
 
     def inside(self, place: Place, nested: bool) -> list[Node]:
         """All that stands in a location."""
-        rows = self.rewriting(place, 0.25)
+        rows = self.rewriting(place, 0.4)
         rows += self.handler(place)
-        if self.chance(0.08):
+        if self.chance(0.15):
             rows.append(self.error_page())
-        if self.chance(0.04):
+        if self.chance(0.06):
             rows.append(Node(f"recursive_error_pages {self.random.choice(('on', 'off'))}"))
         if self.chance(0.05):
             rows.append(Node("internal"))
         if self.chance(0.04):
             rows.append(self.limit())
         if self.chance(0.03):
-            rows.append(Node("index nothing.html"))
+            rows.append(Node(f"index nothing.html{self.random.choice(('', ' /a', ' $uri.x'))}"))
         if self.chance(0.02):
             rows.append(Node("deny all"))
         self.random.shuffle(rows)
@@ -490,7 +499,7 @@ class Generator:
                 rows.append(Node(head, self.inside(place, True)))
                 continue
             prefix = around.prefix + self.path(0.6)[1:]
-            if self.chance(0.05):
+            if self.chance(0.25 if around.kind == "server" else 0.05):
                 prefix = around.prefix
             key = f"={prefix}" if modifier == "=" else prefix
             if key in seen:
@@ -499,6 +508,8 @@ class Generator:
             self.server.paths.append(prefix)
             place = Place("location", prefix, around.depth + 1)
             written = f"{modifier} {self.argument(prefix)}".strip()
+            if self.chance(0.05) and '"' not in written:
+                written = written.replace(" ", "")
             rows.append(Node(f"location {written}", self.inside(place, modifier != "=")))
         return rows
 
@@ -536,6 +547,8 @@ class Generator:
         words = tuple(self.random.sample(SEGMENTS, 5))
         self.server = Server(port, named, words)
         rows = [Node(f"listen 127.0.0.1:{port}{' default_server' if default else ''}", kept=True)]
+        if self.chance(0.1) and port != self.ports[0]:
+            rows.append(Node(f"listen 127.0.0.1:{self.ports[0]}"))
         if not alone or self.chance(0.2):
             rows.append(Node(f"server_name {' '.join(self.names())}"))
         rows += self.marked()
@@ -546,7 +559,7 @@ class Generator:
             body = self.inside(Place("named"), False)
             locations.append(Node(f"location @{name}", body))
         self.random.shuffle(locations)
-        if self.chance(0.35):
+        if self.chance(0.5):
             rows += self.rewriting(Place("server"), 0.5)
         while self.chance(0.35):
             rows.append(self.error_page())
@@ -640,7 +653,7 @@ class Generator:
             host = self.random.choice(("other.example", "localhost", "127.0.0.1", "example.com"))
         if self.chance(0.1):
             host = self.random.choice(
-                (f"b.{host}", host.upper(), f"{host}.", f"x{host}", f"{host}m")
+                (f"b.{host}", host.upper(), f"{host}.", f"x{host}", f"{host}m", f"{host}..")
             )
         return host
 
@@ -649,21 +662,25 @@ class Generator:
         found: list[Ask] = []
         for _ in range(count):
             target = self.url_path(self.random.choice(servers))
-            if self.chance(0.45):
+            if self.chance(0.6):
                 target += "?" + self.random.choice(ARGUMENTS)
             host, method = self.host(servers), self.random.choice(METHODS)
             found.append(Ask(servers[0].port, host, target, method))
         return found
 
-    def configuration(self, servers: int, urls: int) -> tuple[Node, list[Ask]]:
-        """A whole configuration and the requests to make, by server port."""
+    def configuration(self, servers: int, urls: int) -> Case:
+        """A whole configuration, and the requests to make."""
         http = [
             Node("keepalive_requests 1000000", kept=True),
             Node("absolute_redirect off", kept=True),
-            Node("root nothing-is-here", kept=True),
+            Node(f"root {ROOT}", kept=True),
         ]
         http += [self.map(name) for name in MAPS]
+        if self.chance(0.2):
+            self.server = Server(0, ("p",), SEGMENTS)
+            http.append(self.error_page())
         asks: list[Ask] = []
+        files: list[str] = []
         ports = iter(self.ports)
         left = servers
         while left:
@@ -674,8 +691,13 @@ class Generator:
             made = [self.block(port, n == default, together == 1) for n in range(together)]
             http += [block for block, _ in made]
             asks += self.asks([server for _, server in made], urls * together)
+            for _, server in made:
+                files += self.random.sample(server.paths, min(len(server.paths), 3))
         http += self.behind()
-        return Node("", [Node("events", []), Node("http", http, kept=True)]), asks
+        root = Node("", [Node("events", []), Node("http", http, kept=True)])
+        # Mostly no file is there, and sometimes nobody knows.
+        there = tuple(files) if self.chance(0.3) else ()
+        return Case(root, asks, there, files_known=bool(there) or self.chance(0.7))
 
     def behind(self) -> list[Node]:
         """The servers behind, which answer everything, and a place that declares all variables."""
@@ -686,7 +708,7 @@ class Generator:
                 Node("error_page 400 =200 /"),
                 Node(
                     "location /",
-                    [Node(f"add_header Back {port} always"), Node("return 200 behind")],
+                    [Node(f"add_header Back {port} always"), Node(f"return 200 {BODY}")],
                 ),
             ]
             rows.append(Node(f"upstream up{number}", [Node(f"server 127.0.0.1:{port}")], kept=True))
@@ -694,7 +716,7 @@ class Generator:
         declared = [f"set {name} {quoted('')}" for name in SET_VARIABLES]
         declared += [f"set ${name} {quoted('')}" for name in NAMED_CAPTURES]
         body = [Node(f"listen 127.0.0.1:{self.backends[0]}"), Node("server_name declares.invalid")]
-        rows.append(Node("server", body + [Node(row) for row in declared]))
+        rows.append(Node("server", body + [Node(row) for row in declared], kept=True))
         return rows
 
 
@@ -705,18 +727,18 @@ async def run(binary: NginxBinary, cases: int, seed: int, folder: Path) -> int:
     unknown: Counter[str] = Counter()
     while asked < cases:
         generator = Generator(seed, free_ports(PORTS))
-        configuration, asks = generator.configuration(SERVERS, URLS)
-        outcome = await outcomes(binary, configuration, asks, folder)
+        case = generator.configuration(SERVERS, URLS)
+        outcome = await outcomes(binary, case, folder)
         asked += outcome.asked
         wrong += len(outcome.wrong)
         unknown.update(reason for _, reason in outcome.unknown)
         if outcome.wrong:
-            print(f"seed {seed}: {len(outcome.wrong)} differ")
-        for one, _ in outcome.wrong[:40:4] if shown < SHOWN else []:
+            print(f"seed {seed}: {len(outcome.wrong)} differ, the first: {outcome.wrong[0]}")
+        for one, difference in outcome.wrong[:40:4] if shown < SHOWN else []:
             shown += 1
-            smallest = await minimized(binary, configuration, one, folder)
+            smallest = await minimized(binary, case, one, folder)
             if smallest is None:
-                print(f"{one}: does not repeat")
+                print(f"{one}: does not repeat alone\n    {difference}")
             else:
                 print(f"{smallest[0].text()}{one}\n    {smallest[1]}\n", flush=True)
         seed += 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nginx_stream_lint.config import read
@@ -14,8 +15,9 @@ from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import Route, route
 from nginx_stream_lint.probe import Nginx, NginxBinary, NginxError
 
+ROOT = "files"  # the folder that every `root` of a case is
 _AT_ONCE = 25  # requests written before their answers are read
-_SECONDS = 20.0
+_SECONDS = 5.0
 
 
 @dataclass
@@ -81,6 +83,16 @@ class Answer:
     redirect: str | None = None
 
 
+@dataclass(frozen=True)
+class Case:
+    """A configuration, what to ask it for, and the files that are there."""
+
+    configuration: Node
+    asks: Sequence[Ask]
+    files: tuple[str, ...] = ()
+    files_known: bool = True
+
+
 @dataclass
 class Outcome:
     """What came of a configuration: the disagreements, and what we said of everything else."""
@@ -90,8 +102,8 @@ class Outcome:
     wrong: list[tuple[Ask, str]] = field(default_factory=list)
 
 
-def _answer(head: bytes) -> tuple[Answer, int]:
-    """A head as an answer, and the length of the body that follows."""
+def _answer(head: bytes) -> tuple[Answer, int | None]:
+    """A head as an answer, and the length of the body that follows; None if it does not say."""
     first, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     mark, _, args = headers.get("at", "").partition(" ")
@@ -103,7 +115,9 @@ def _answer(head: bytes) -> tuple[Answer, int]:
         headers.get("back"),
         headers.get("location") if first.split()[1].startswith("3") else None,
     )
-    return answer, int(headers.get("content-length", "0"))
+    bodiless = answer.status in (204, 304)
+    length = headers.get("content-length", "0" if bodiless else None)
+    return answer, None if length is None else int(length)
 
 
 def ask(asks: Sequence[Ask]) -> list[Answer]:
@@ -112,7 +126,7 @@ def ask(asks: Sequence[Ask]) -> list[Answer]:
     while len(answers) < len(asks):
         answered = len(answers)
         with (
-            contextlib.suppress(ConnectionError),
+            contextlib.suppress(ConnectionError, TimeoutError),
             socket.create_connection(("127.0.0.1", asks[0].port), _SECONDS) as connection,
         ):
             _converse(connection, asks, answers)
@@ -124,7 +138,6 @@ def ask(asks: Sequence[Ask]) -> list[Answer]:
 def _converse(connection: socket.socket, asks: Sequence[Ask], answers: list[Answer]) -> None:
     """Ask on one connection until all is answered or nginx closes it."""
     stream = connection.makefile("rb")
-    # A connection that was just opened may be closed by the first request: one at a time then.
     while len(answers) < len(asks):
         batch = asks[len(answers) : len(answers) + _AT_ONCE]
         connection.sendall(b"".join(one.raw for one in batch))
@@ -136,12 +149,14 @@ def _converse(connection: socket.socket, asks: Sequence[Ask], answers: list[Answ
                     return
                 head += line
             answer, length = _answer(bytes(head))
-            if one.method != "HEAD":
-                stream.read(length)
             answers.append(answer)
+            if one.method != "HEAD":
+                if length is None:
+                    return
+                stream.read(length)
 
 
-def difference(root: Level, answer: Answer, found: Route) -> str | None:
+def difference(root: Level, answer: Answer, found: Route, files_known: bool) -> str | None:
     """How a route differs from nginx's answer; None if it does not."""
     level = found.location or found.server
     marks = [
@@ -150,19 +165,32 @@ def difference(root: Level, answer: Answer, found: Route) -> str | None:
         for row in one.rows.get("add_header", [])
         if row.args[0] == "At"
     ]
+    status = found.status
+    if found.server is None:
+        status = 0
+    elif status is None:
+        # Passed on, or a file; if nobody knows, it may as well be missing.
+        missing = found.handler is None and not files_known and answer.status == 404
+        status = answer.status if found.handler is not None or missing else 200
+    behind = None if found.handler is None else _port(root, found.handler.target)
+    if behind is not None and "\n" in found.args and answer.mark is None:
+        return None  # passed on as HTTP/0.9, whose answers have no headers
     ours = Answer(
-        answer.status if found.status is None else found.status,
+        status,
         marks[0] if marks else None,
         found.args,
         found.uri,
-        None if found.handler is None else _port(root, found.handler.target),
-        found.redirect,
+        behind,
+        # A Location may be left from before; whoever is behind answers with his own.
+        answer.redirect if found.handler is not None else found.redirect,
     )
     if ours.status in (408, 444, 499) and answer.status == 0:
         ours = Answer(0)
-    if answer.status == ours.status == 0 or (answer.status == ours.status == 400 and not answer.mark):
+    if answer.status == ours.status == 0 or (
+        answer.status == ours.status == 400 and not answer.mark
+    ):
         return None
-    return None if ours == answer else f"nginx {answer}\n    ours {ours}"
+    return None if ours == answer else f"nginx {answer}"[:500] + f"\n    ours  {ours}"[:500]
 
 
 def _port(root: Level, target: str) -> str:
@@ -176,19 +204,18 @@ def _port(root: Level, target: str) -> str:
     return host.rpartition(":")[2]
 
 
-async def outcomes(
-    binary: NginxBinary, configuration: Node, asks: Sequence[Ask], folder: Path
-) -> Outcome:
+async def outcomes(binary: NginxBinary, case: Case, folder: Path) -> Outcome:
     """Ask nginx and the routing, and compare."""
-    text = configuration.text()
-    folder.mkdir(parents=True, exist_ok=True)
+    text = case.configuration.text()
+    _lay_out(folder, case.files)
     main = folder / "as-written.conf"
     main.write_text(text, encoding="utf-8", errors="surrogateescape")
     written = read(str(main))
     assert written.problems == [], written.problems[:3]
     root = build(written)
+    files = folder.resolve() / ROOT if case.files_known else None
     by_port: dict[int, list[Ask]] = {}
-    for one in asks:
+    for one in case.asks:
         by_port.setdefault(one.port, []).append(one)
     outcome = Outcome()
     async with Nginx(binary, text, folder):
@@ -196,18 +223,34 @@ async def outcomes(
             for one, answer in zip(group, ask(group), strict=True):
                 outcome.asked += 1
                 request = Request("http", one.host, one.port, one.target, one.method)
-                found = route(root, request, binary.version, folder / "nothing-is-here")
+                found = route(root, request, binary.version, files)
                 if found.unknown:
                     outcome.unknown.append((one, found.unknown[0]))
                     continue
-                different = difference(root, answer, found)
+                different = difference(root, answer, found, case.files_known)
                 if different is not None:
                     outcome.wrong.append((one, different))
     return outcome
 
 
+def _lay_out(folder: Path, files: Sequence[str]) -> None:
+    """Make a folder with these files; an `index.html` where a folder is meant."""
+    shutil.rmtree(folder / ROOT, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in files:
+        path = (
+            folder / ROOT / f".{name}index.html"
+            if name.endswith("/")
+            else folder / ROOT / f".{name}"
+        )
+        # A name may be too long, or a file where another one wants a folder.
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+
 async def minimized(
-    binary: NginxBinary, configuration: Node, one: Ask, folder: Path
+    binary: NginxBinary, case: Case, one: Ask, folder: Path
 ) -> tuple[Node, str] | None:
     """The smallest part of a configuration that nginx and we still disagree on.
 
@@ -216,12 +259,13 @@ async def minimized(
 
     async def still() -> str | None:
         try:
-            outcome = await outcomes(binary, configuration, [one], folder)
+            outcome = await outcomes(binary, case, folder)
         except (NginxError, AssertionError):
             return None  # what was left out was needed
         return outcome.wrong[0][1] if outcome.wrong else None
 
-    configuration = _copy(configuration)
+    configuration = _copy(case.configuration)
+    case = replace(case, configuration=configuration, asks=[one])
     _keep_port(configuration, one.port)
     last = await still()
     if last is None:
@@ -254,11 +298,8 @@ def _keep_port(configuration: Node, port: int) -> None:
 
     def needed(node: Node) -> bool:
         listens = [row.head for row in node.body or [] if row.head.startswith("listen ")]
-        return node.kept or not listens or f":{port}" in listens[0]
+        return node.kept or not listens or any(f":{port}" in row for row in listens)
 
     http = next(node for node in configuration.walk() if node.head == "http")
     assert http.body is not None
     http.body[:] = [node for node in http.body if node.head != "server" or needed(node)]
-
-
-Report = Callable[[str], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -119,6 +120,9 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     except SettingsMistake as mistake:
         unusable(str(mistake))
     configuration = _readable(conf)
+    plot: Path | None = flags["plot"]
+    if plot is not None and not os.access(plot.absolute().parent, os.W_OK):
+        unusable(f"{plot}:1:1: cannot be written (there is no such folder to write into)")
     from nginx_stream_lint.probe import NginxError
 
     try:

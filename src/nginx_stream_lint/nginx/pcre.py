@@ -2,7 +2,7 @@
 
 An expression is read by PCRE's rules and written anew in what both understand the same way: classes
 become sets of bytes, inline flags are resolved, atomic groups and possessive quantifiers become a
-look-ahead and a reference to it. What `re` has not (recursion, Unicode properties, conditions) is
+look-ahead and a reference to it. What `re` has not (recursion, conditions, UTF-8) is
 refused, and whoever asks gets None: such a pattern decides nothing.
 """
 
@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 from typing import NoReturn
+from unicodedata import category
 
 _EVERY = frozenset(range(256))
 _DIGITS = frozenset(b"0123456789")
@@ -53,7 +54,7 @@ _ASSERTIONS = {
     "z": r"\Z",
     "Z": r"(?=\n?\Z)",
     "b": r"\b",
-    "B": r"\B",
+    "B": r"(?!\b)",  # Python's \B is not there in an empty text
     "K": "",  # only moves the start of what is said to have matched
 }
 _OTHERS = {"R": r"(?:\r\n|[\n\v\f\r\x85])", "N": r"[^\n]", "C": r"(?s:.)"}
@@ -115,9 +116,12 @@ class _UnreadableError(Exception):
 _QUANTIFIER = re.compile(r"([*+?]|\{\d+(?:,\d*)?\})([?+]?)")
 _NAMED = re.compile(r"\?(?:P?<(?P<a>\w+)>|'(?P<b>\w+)')", re.ASCII)
 _FLAGS = re.compile(r"\?(?P<on>[imsx]*)(?:-(?P<off>[imsx]*))?(?P<end>[:)])")
-_REFERENCE = re.compile(r"\((\?)P=(\w+)\)|\\(?:k(?:<(\w+)>|\{(\w+)\}|'(\w+)')|g(?:\{(-?\d+)\}|(\d+)))")
+_REFERENCE = re.compile(
+    r"\((\?)P=(\w+)\)|\\(?:k(?:<(\w+)>|\{(\w+)\}|'(\w+)')|g(?:\{(-?\d+)\}|(\d+)))"
+)
 _POSIX_CLASS = re.compile(r"\[:(\^?)(\w+):\]")
 _HEXADECIMAL = re.compile(r"x(?:\{([0-9A-Fa-f]{1,2})\}|([0-9A-Fa-f]{0,2}))")
+_PROPERTY = re.compile(r"([pP])(?:\{(\^?)(\w+&?)\}|()([A-Z]))")
 _LOOKS = ("?=", "?!", "?<=", "?<!")
 
 
@@ -175,9 +179,11 @@ class _Reader:
     def _piece(self, flags: set[str]) -> str:
         """One atom with its quantifier; empty for what matches nothing, like a comment."""
         atom = self._atom(flags)
-        if not atom or self._verbatim:
+        if self._verbatim:
             return atom
         quantifier = self._match(_QUANTIFIER)
+        if quantifier is not None and not atom:
+            self._refuse()  # it may belong to what stands before the comment or flag
         if quantifier is None:
             if self.pattern.startswith("{,", self.at):
                 self._refuse()  # PCRE 10.43 and Python count there, older PCRE does not
@@ -281,19 +287,32 @@ class _Reader:
                 self._refuse()  # nothing, or an octal number
             self.at = digits.end()
             return self._reference(digits[0], flags)
-        letter = self.pattern[self.at]
-        if letter == "Q":
-            self.at += 1
+        if self._take("Q"):
             self._verbatim = True
             return ""
+        letter = self.pattern[self.at : self.at + 1]
         for table in (_ASSERTIONS, _OTHERS):
             if letter in table:
                 self.at += 1
                 return table[letter]
-        if letter in _TYPES:
-            self.at += 1
-            return _one_of(_TYPES[letter])
-        return _literal(self._character(), flags)
+        members = self._type(flags)
+        return _literal(self._character(), flags) if members is None else _one_of(members)
+
+    def _type(self, flags: set[str]) -> frozenset[int] | None:
+        """The bytes that an escape like `\\d` or `\\p{L}` stands for; None if it is another one."""
+        unicode = self._match(_PROPERTY)
+        if unicode is not None:
+            negated = (unicode[1] == "P") != (unicode[2] == "^")
+            name = unicode[3] or unicode[5]
+            found = _property(name)
+            if not found or ("i" in flags and name in ("Lu", "Ll", "Lt")):
+                self._refuse()  # with case ignored, versions of PCRE differ
+            return _EVERY - found if negated else found
+        letter = self.pattern[self.at : self.at + 1]
+        if letter not in _TYPES:
+            return None
+        self.at += 1
+        return _TYPES[letter]
 
     def _character(self) -> int:
         """The character that an escape stands for, inside a class or not."""
@@ -353,16 +372,21 @@ class _Reader:
             self._refuse()
         if character != "\\":
             return ord(character)
-        letter = self.pattern[self.at : self.at + 1]
-        if letter in _TYPES:
-            self.at += 1
-            return _TYPES[letter]
-        if letter == "b":
-            self.at += 1
+        members = self._type(flags)
+        if members is not None:
+            return members
+        if self._take("b"):
             return 8
+        letter = self.pattern[self.at : self.at + 1]
         if letter in ("Q", "E", "") or letter in "123456789":
             self._refuse()
         return self._character()
+
+
+def _property(name: str) -> frozenset[int]:
+    """The bytes of a Unicode category, taken as Latin-1 like PCRE does; none for a script."""
+    names = ("Lu", "Ll", "Lt") if name == "L&" else (name,)
+    return frozenset(code for code in _EVERY if category(chr(code)).startswith(names))
 
 
 def _literal(code: int, flags: set[str]) -> str:

@@ -9,6 +9,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NoReturn
 
 from nginx_stream_lint.config import Directive, statements
@@ -42,7 +43,7 @@ class Outcome:
     unknown: list[str] = field(default_factory=list)
 
 
-class _Stop(Exception):  # noqa: N818
+class _Stop(Exception):
     """No further directive is carried out."""
 
 
@@ -54,6 +55,16 @@ def rewrite(level: Level, state: State, version: Version) -> Outcome:
     return run.outcome
 
 
+@lru_cache(maxsize=256)
+def _conditional(level: Level) -> dict[Directive, Level]:
+    """The `if` blocks in a level."""
+    return {
+        one.directive: one
+        for one in level.children
+        if one.kind.startswith("if") and one.directive is not None
+    }
+
+
 class _Run:
     """The rewrite directives of one level, being carried out."""
 
@@ -61,8 +72,9 @@ class _Run:
         self.state = state
         self.version = version
         self.outcome = Outcome()
-        # Captures get escapes until a first `rewrite` has matched.
+        # Captures get escapes until a first `rewrite` has matched,
         self.escape = True
+        # and in old versions after one with arguments.
         self.spread = False
 
     def block(self, block: list[Directive], level: Level) -> None:
@@ -103,7 +115,7 @@ class _Run:
         return plain
 
     def _if(self, directive: Directive, level: Level) -> None:
-        inner = next((one for one in level.children if one.directive is directive), None)
+        inner = _conditional(level).get(directive)
         held = self._holds(directive)
         if held is None:
             self.outcome.unknown.append(
@@ -121,9 +133,14 @@ class _Run:
         args = directive.args
         if len(args) == 2 and re.fullmatch(r"!?-[fdex]", args[0]):
             path = self._value(args[1])
-            if state.files is None or path is None:
-                return None
-            return _is(path, args[0][-1]) != args[0].startswith("!")
+            known = state.files is not None and path is not None
+            if not known:
+                self.outcome.unknown.append(
+                    f"whether {args[1]} is there, in {directive.source.name}:{directive.line};"
+                    " it is taken not to be"
+                )
+            there = path is not None and known and _is(path, args[0][-1])
+            return there != args[0].startswith("!")
         value = state.value(args[0][1:]) if args and args[0].startswith("$") else None
         if value is None:
             return None
@@ -150,7 +167,8 @@ class _Run:
         source, replacement, *flags = directive.args
         pattern = compile_pattern(source)
         if pattern is None:
-            self._stop(f'what the regular expression "{source}" matches')
+            self.outcome.unknown.append(f'what "{source}" matches; it is taken not to match')
+            return
         match = pattern.search(state.uri)
         if match is None:
             state.captures = ()
@@ -169,7 +187,7 @@ class _Run:
         if self.spread and state.quoted and filled != state.fill((path, True), (query, True)):
             self._stop(f'what "{replacement}" stands for: nginx writes past the end of a buffer')
         self.escape = False
-        self.spread = bool(question) and self.version < _ESCAPES_RESET
+        self.spread |= bool(question) and self.version < _ESCAPES_RESET
         state.uri, args = filled
         if question:
             state.args = f"{args}&{state.args}" if keep_args and state.args else args

@@ -7,21 +7,25 @@ ngx_http_special_response.c for error pages.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.rewriting import REDIRECTS, Outcome, rewrite
-from nginx_stream_lint.nginx.routing import Match, locate, match_of
-from nginx_stream_lint.nginx.servers import choose
-from nginx_stream_lint.nginx.uri import escape_path, normalize
+from nginx_stream_lint.nginx.routing import limits, locate, match_of, named
+from nginx_stream_lint.nginx.servers import choose, is_address
+from nginx_stream_lint.nginx.uri import escape_path, is_quoted, normalize
+from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
 
 # NGX_HTTP_MAX_URI_CHANGES: after as many rewrites and redirects nginx gives up.
 _MAX_CHANGES = 10
+# The default of large_client_header_buffers.
+_LONGEST_LINE = 8192
 _REDIRECTIONS = range(300, 400)
 # nginx closes the connection instead of answering, unless a text is given.
 _CLOSING = (408, 444, 499)
@@ -64,15 +68,17 @@ def route(root: Level, request: Request, version: Version, files: Path | None = 
     chosen = choose(http, request, version) if http is not None else None
     if chosen is None:
         return Route()
-    default = chosen.socket.default
-    walk = _walk(chosen.server, request, version, files, default)
+    # Who reads the request line: with TLS the name is known by then.
+    named = chosen.socket.tls and not is_address(request.host or "")
+    reader = chosen.server if named else chosen.socket.default
+    walk = _walk(chosen.server, request, version, files, reader)
     walk.found.unknown += [f'what "{pattern}" matches' for pattern in chosen.unreadable]
     if chosen.bad_host:
-        walk.refuse()
-    else:
-        walk.state.variables |= chosen.named
-        walk.state.captures = chosen.numbered
-        walk.start()
+        walk.refusal = walk.refusal or 400
+        walk.state.request = replace(walk.state.request, host="")
+    walk.state.variables |= chosen.named
+    walk.state.captures = chosen.numbered
+    walk.start()
     return walk.result()
 
 
@@ -84,16 +90,28 @@ def route_in(server: Level, request: Request, version: Version) -> Route:
 
 
 def _walk(
-    server: Level, request: Request, version: Version, files: Path | None, default: Level
+    server: Level, request: Request, version: Version, files: Path | None, reader: Level
 ) -> _Walk:
-    """A request that has been read, before its first phase."""
-    # The host is not known yet when the target is read.
-    merge = default.effective("merge_slashes", version).text != "off"
+    """A request before its first phase; one that cannot be read stays with the reading server."""
+    line = f"{request.method} {request.target} HTTP/1.1\r\n".encode("utf-8", "surrogateescape")
+    too_long = len(line) > _longest_line(reader)
+    merge = reader.effective("merge_slashes", version).text != "off"
     normal = normalize(request.target, merge)
-    if normal is None:
-        server = default
-    uri, args = normal or ("", "")
-    return _Walk(Route(server), State(request, server, uri, args, files), version)
+    if normal is not None and not too_long:
+        return _Walk(Route(server), State(request, server, *normal, files), version)
+    unread = replace(request, host="", target="")
+    walk = _Walk(Route(reader), State(unread, reader, "", "", files), version)
+    walk.state.quoted = is_quoted(request.target)
+    walk.refusal = 414 if too_long else 400
+    return walk
+
+
+def _longest_line(server: Level) -> int:
+    """The bytes that a request line may have."""
+    for level in server.outward():
+        for row in level.rows.get("large_client_header_buffers", []):
+            return size(row.args[-1]) or _LONGEST_LINE
+    return _LONGEST_LINE
 
 
 class _Walk:
@@ -107,21 +125,20 @@ class _Walk:
         self.error_page_used = False
         # What an error page was for: the client gets that status with it.
         self.error_status = 0
+        # What nginx answers before the first phase.
+        self.refusal: int | None = None
 
     def start(self) -> None:
         """The first phase."""
-        if self.state.uri:
+        if self.refusal is None:
             self._from_server()
         else:
-            self.refuse()
-
-    def refuse(self) -> None:
-        """Answer 400 before the request has been read."""
-        self._error(self.state.server, 400)
+            self._error(self.state.server, self.refusal)
 
     def result(self) -> Route:
         """Where the request has ended."""
         self.found.uri, self.found.args = self.state.uri, self.state.args
+        self.found.unknown += self.state.unknown
         if self.found.status not in _REDIRECTIONS:
             self.found.redirect = None
         return self.found
@@ -149,8 +166,7 @@ class _Walk:
                 self._error(level, 404)
                 return
             if place.redirects:
-                to = escape_path(match_of(level).pattern)
-                self.found.redirect = f"{to}?{self.state.args}" if self.state.args else to
+                self._moved(match_of(level).pattern)
                 self._error(self._limited(level), 301)
                 return
             if level is server:
@@ -178,13 +194,13 @@ class _Walk:
 
     def _limited(self, level: Level) -> Level:
         """The `limit_except` block of a location, for methods that it does not name."""
-        for child in level.children:
-            if child.kind == "limit_except" and child.directive is not None:
-                allowed = {arg.upper() for arg in child.directive.args}
+        for limit in limits(level):
+            if limit.directive is not None:
+                allowed = {arg.upper() for arg in limit.directive.args}
                 if "GET" in allowed:
                     allowed.add("HEAD")
                 if self.state.method not in allowed:
-                    return child
+                    return limit
         return level
 
     def _content(self, location: Level, entered: list[Level]) -> None:
@@ -211,50 +227,59 @@ class _Walk:
 
     def _file(self, level: Level) -> None:
         """Answer with a file, which is taken to be missing where files are unknown."""
-        if self.state.method not in ("GET", "HEAD", "POST"):
+        method, uri = self.state.method, self.state.uri
+        if method not in ("GET", "HEAD", "POST"):
             self._error(level, 405)
-            return
-        uri, files = self.state.uri, self.state.files
-        if uri.endswith("/") and self._index(level):
-            return
-        if files is None:
+        elif uri.endswith("/") and self._index(level):
+            pass
+        elif self.state.files is None:
             if level.effective("error_page", self.version).rows:
                 self._error(level, 404, "no file there, so far as is known: ")
             else:
                 self._end(level)
-        elif self._there(uri):
-            if uri.endswith("/"):
-                self._error(level, 403)
-            else:
-                self._end(level)
-        elif not uri.endswith("/") and self._there(f"{uri}/"):
-            self.found.redirect = f"{uri}/"
-            self._error(level, 301)
-        else:
+        elif self._there(uri, folder=True):
+            if not uri.endswith("/"):
+                self._moved(f"{uri}/")
+            self._error(level, 403 if uri.endswith("/") else 301)
+        elif not self._there(uri):
             self._error(level, 404)
+        elif method == "POST":
+            self._error(level, 405)
+        else:
+            self._end(level, status=self.error_status or None)
 
     def _index(self, level: Level) -> bool:
-        """Redirect to the index of a folder; False where none is there for sure."""
-        row = next((one.rows["index"][-1] for one in level.outward() if "index" in one.rows), None)
-        if self.state.method in ("GET", "HEAD", "POST"):
-            for name in row.args if row is not None else ("index.html",):
-                file = self.state.expand(name)
-                if file is None:
-                    return False
-                path = file if file.startswith("/") else self.state.uri + file
-                if file.startswith("/") or (self.state.files is not None and self._there(path)):
-                    if row is not None:
-                        self.found.via.append(Step(f"index {path}", row))
-                    self._redirect(path, level, self.state.args)
-                    return True
+        """Go to the index of a folder, or say that there is none; False if that is still open."""
+        rows = next((one.rows["index"] for one in level.outward() if "index" in one.rows), [])
+        for name in [arg for row in rows for arg in row.args] or ["index.html"]:
+            file = self.state.expand(name)
+            if file is None:
+                if self.state.files is None:
+                    continue
+                self.found.unknown.append(f'what "{name}" in index stands for')
+                return False
+            if file.startswith("/"):
+                self.found.via.append(Step(f"index {file}", rows[0]))
+                self._redirect(file, level, self.state.args)
+                return True
+            if self.state.files is None:
+                continue
+            path = self.state.uri + file
+            if self._there(path):
+                self._redirect(path, level, self.state.args)
+                return True
+            if not self._there(self.state.uri, folder=True):
+                self._error(level, 404)
+                return True
         return False
 
     def _try_files(self, directive: Directive, level: Level) -> bool:
         *names, fallback = directive.args
         for name in names:
-            expanded = self.state.expand(name)
-            if self.state.files is not None and expanded is not None and self._there(expanded):
-                self.state.uri = expanded
+            folder = name.endswith("/")
+            uri = self.state.expand(name[:-1] if folder else name)
+            if self.state.files is not None and uri is not None and self._there(uri, folder):
+                self.state.uri = uri
                 return False
         if fallback.startswith("="):
             self._error(level, int(fallback[1:]) if fallback[1:].isdigit() else 500)
@@ -270,11 +295,15 @@ class _Walk:
         self._leave(target, level)
         return True
 
-    def _there(self, uri: str) -> bool:
-        """Whether a file is there, or a folder where the URI ends with a slash."""
-        assert self.state.files is not None
-        path = f"{self.state.files}/{uri}"
-        return os.path.isdir(path) if uri.endswith("/") else os.path.isfile(path)
+    def _there(self, uri: str, folder: bool = False) -> bool:
+        """Whether a file or a folder is there."""
+        path = f"{self.state.files}{uri}"
+        return os.path.isdir(path) if folder else os.path.isfile(path)
+
+    def _moved(self, path: str) -> None:
+        """A redirect to a path, with the arguments as they are."""
+        args = self.state.args
+        self.found.redirect = escape_path(path) + (f"?{args}" if args else "")
 
     def _leave(self, target: str, level: Level) -> None:
         """Go on at a named location, or at a URI with its arguments."""
@@ -294,14 +323,13 @@ class _Walk:
     def _named(self, name: str, level: Level) -> None:
         if not self._count(level):
             return
-        for child in self.state.server.children:
-            named = child.kind == "location" and match_of(child) == Match("@", name[1:])
-            if named and self.state.uri:
-                self.state.internal = True
-                if self._rewritten(self._limited(child)):
-                    self._find()
-                return
-        self._error(level, 500)
+        location = named(self.state.server, name[1:])
+        if location is None or not self.state.uri:
+            self._error(level, 500)
+            return
+        self.state.internal = True
+        if self._rewritten(self._limited(location)):
+            self._find()
 
     def _answer(self, level: Level, status: int, text: str | None) -> None:
         """What `return` or a redirecting `rewrite` gives."""
@@ -323,16 +351,17 @@ class _Walk:
             recursive = level.effective("recursive_error_pages", self.version).text == "on"
             self.error_page_used = not recursive
             for row in pages.directives:
-                *codes, target = row.args
-                instead = codes.pop() if codes and codes[-1].startswith("=") else None
-                if str(status) in codes:
-                    if instead is not None:
-                        self.error_status = int(instead[1:]) if instead[1:].isdigit() else 0
-                    self._error_page(row, target, level, status, why)
+                if str(status) in row.args[:-1]:
+                    self._error_page(row, level, status, why)
                     return
         self._end(level, status=_SENT_AS.get(status, status))
 
-    def _error_page(self, row: Directive, target: str, level: Level, status: int, why: str) -> None:
+    def _error_page(self, row: Directive, level: Level, status: int, why: str) -> None:
+        target = row.args[-1]
+        instead = next((one[1:] for one in row.args[:-1] if one.startswith("=")), None)
+        overwritten = int(instead) if instead and instead.isdigit() else 0
+        if instead is not None:
+            self.error_status = overwritten
         expanded = self.state.expand(target)
         if expanded is None:
             self.found.unknown.append(f'what "{target}" in error_page stands for')
@@ -344,7 +373,7 @@ class _Walk:
             self._leave(expanded, level)
         else:
             self.found.redirect = expanded
-            self._end(level, status=self.error_status if self.error_status in REDIRECTS else 302)
+            self._end(level, status=overwritten if overwritten in REDIRECTS else 302)
 
     def _count(self, level: Level) -> bool:
         """Count a change of the URI; False, and the end, when there have been too many."""
@@ -358,9 +387,7 @@ class _Walk:
         self.found.via += [Step(why, directive) for why, directive in outcome.steps]
         self.found.unknown += outcome.unknown
 
-    def _end(
-        self, level: Level, handler: Handler | None = None, status: int | None = None
-    ) -> None:
+    def _end(self, level: Level, handler: Handler | None = None, status: int | None = None) -> None:
         self.found.location = level
         self.found.handler = handler
         self.found.status = status
@@ -368,10 +395,20 @@ class _Walk:
 
 def _denies_all(level: Level) -> bool:
     """Whether nobody gets in; what lets some clients in is taken to let this one in."""
+    satisfy = next(
+        (one.rows["satisfy"][0] for one in level.outward() if "satisfy" in one.rows), None
+    )
+    if satisfy is not None and satisfy.args == ("any",):
+        return False  # a password may do
     for one in level.outward():
-        if "allow" in one.rows or "deny" in one.rows:
-            first = next(row for row in statements(one.block) if row.name in ("allow", "deny"))
-            return (first.name, *first.args) == ("deny", "all")
+        if "deny" in one.rows:
+            if "allow" not in one.rows:
+                return any(row.args == ("all",) for row in one.rows["deny"])
+            rules = (row for row in statements(one.block) if row.name in ("allow", "deny"))
+            before = takewhile(lambda row: row.name == "deny", rules)
+            return any(row.args == ("all",) for row in before)
+        if "allow" in one.rows:
+            return False
     return False
 
 

@@ -8,7 +8,7 @@ expression matched, the regular expressions of the level decide in order of appe
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
+from functools import lru_cache
 
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import Match as PatternMatch
@@ -69,6 +69,16 @@ def locate(level: Level, uri: str) -> Found:
     return found
 
 
+def named(server: Level, name: str) -> Level | None:
+    """The location `@name` of a server, the `@` left out."""
+    return _table(server).named.get(name)
+
+
+def limits(location: Level) -> list[Level]:
+    """The `limit_except` blocks of a location."""
+    return _table(location).limits
+
+
 class _Table:
     """The locations of one level, ready to be looked up."""
 
@@ -77,6 +87,8 @@ class _Table:
         self.prefix: dict[str, tuple[Level, bool]] = {}
         self.regex: list[tuple[Level, Match]] = []
         self.slash: dict[str, Level] = {}
+        self.named: dict[str, Level] = {}
+        self.limits = [child for child in level.children if child.kind == "limit_except"]
         for location in level.children:
             if location.kind != "location":
                 continue
@@ -85,25 +97,23 @@ class _Table:
                 self.exact.setdefault(match.pattern, location)
             elif match.is_regex:
                 self.regex.append((location, match))
-            elif match.modifier != "@":
+            elif match.modifier == "@":
+                self.named[match.pattern] = location
+            else:
                 self.prefix.setdefault(match.pattern, (location, match.modifier == "^~"))
             # A handler under a name with a slash at its end redirects to it.
             handles = location.own_handler is not None or "memcached_pass" in location.rows
-            if handles and match.pattern.endswith("/") and not match.is_regex:
+            redirects = match.modifier in ("", "=", "^~") and match.pattern.endswith("/")
+            if handles and redirects:
                 self.slash.setdefault(match.pattern[:-1], location)
         # nginx takes the exact one of two with the same name.
         self.slash = {name: self.exact.get(f"{name}/", one) for name, one in self.slash.items()}
         self.lengths = sorted({len(name) for name in self.prefix}, reverse=True)
 
 
+@lru_cache(maxsize=4096)
 def _table(level: Level) -> _Table:
-    table = _TABLES.get(level)
-    if table is None:
-        table = _TABLES[level] = _Table(level)
-    return table
-
-
-_TABLES: WeakKeyDictionary[Level, _Table] = WeakKeyDictionary()
+    return _Table(level)
 
 
 def _locate(level: Level, uri: str, found: Found) -> bool:

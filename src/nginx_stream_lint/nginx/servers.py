@@ -19,7 +19,8 @@ from nginx_stream_lint.nginx.pcre import compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.versions import Version
 
-_EVERYWHERE = ("*", "0.0.0.0", "[::]")  # noqa: S104
+_EVERYWHERE = ("*", "[::]")
+_LOOPBACK = ("127.0.0.1", "localhost")
 # From 1.29.4 a host may have only what RFC 3986 allows.
 _STRICT_HOSTS: Version = (1, 29, 4)
 _BAD_HOST = re.compile(r"\.\.|[\x00-\x20/\x7f]|^\.?$")
@@ -89,7 +90,7 @@ def sockets(http: Level, version: Version) -> Sequence[Socket]:
         for args in listens:
             if "quic" in args[1:]:
                 continue
-            where = address(args[0])
+            where = re.sub(r"^0\.0\.0\.0:", "*:", address(args[0]))
             socket = found.setdefault(where, Socket(where))
             socket.tls |= "ssl" in args[1:] or all_tls
             if "default_server" in args[1:] or "default" in args[1:]:
@@ -128,10 +129,13 @@ def choose(http: Level, request: Request, version: Version) -> Chosen | None:
         for socket in every
         if socket.has_port(port) and socket.tls == (request.scheme == "https")
     ]
-    exact = [socket for socket in matching if socket.host == host]
+    here = _LOOPBACK if host in _LOOPBACK else (host,)
+    exact = [socket for socket in matching if socket.host in here]
     wild = [socket for socket in matching if socket.host in _EVERYWHERE]
-    is_address = re.fullmatch(r"[\d.]+|\[.*\]", host) is not None
-    candidates = exact or (wild if is_address else wild + [s for s in matching if s not in wild])
+    if is_address(host):
+        candidates = exact or wild
+    else:
+        candidates = exact or wild + [socket for socket in matching if socket not in wild]
     if not candidates:
         return None
     if not valid_host(request.host, version):
@@ -146,6 +150,11 @@ def choose(http: Level, request: Request, version: Version) -> Chosen | None:
 def host_of(request: Request) -> str | None:
     """The host of a request as nginx compares it: without case, and without a dot at the end."""
     return None if request.host is None else lower(request.host).removesuffix(".")
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an address and no name."""
+    return re.fullmatch(r"\d+(\.\d+){3}|\[.*\]", host) is not None
 
 
 def valid_host(host: str, version: Version) -> bool:
@@ -171,9 +180,7 @@ def _by_name(socket: Socket, host: str) -> Chosen | None:
             continue
         match = pattern.search(host)
         if match is not None:
-            return Chosen(
-                server, socket, match.named, match.captures, unreadable=tuple(unreadable)
-            )
+            return Chosen(server, socket, match.named, match.captures, unreadable=tuple(unreadable))
     if unreadable:
         return Chosen(socket.default, socket, unreadable=tuple(unreadable))
     return None

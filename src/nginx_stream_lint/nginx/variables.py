@@ -32,7 +32,8 @@ _SENT_ANYWAY = ("user_agent", "accept", "accept_encoding", "accept_language", "c
 class State:
     """A request on its way: what rewriting changes, and what patterns have captured.
 
-    `files` is the folder that stands for every `root`, None where files are unknown.
+    `files` is the folder that stands for every `root`, None where files are unknown. `unknown`
+    collects what could not be decided on the way.
     """
 
     request: Request
@@ -43,6 +44,7 @@ class State:
     variables: dict[str, str | None] = field(default_factory=dict)
     captures: tuple[str, ...] = ()
     internal: bool = False
+    unknown: list[str] = field(default_factory=list)
     method: str = field(init=False)
     # Captures get escapes in arguments if the target of the request had any.
     quoted: bool = field(init=False)
@@ -70,13 +72,15 @@ class State:
         """Like `expand`, for texts that nginx makes at once, each with its `escape`.
 
         nginx goes through them twice, for the length first. If a map changes the captures on the
-        way, what comes out is none of the configuration's intention, and unknown.
+        way, what comes out is garbage or an error, by version.
         """
         before = self.captures
         found = [self._filled(text, escape) for text, escape in parts]
         if self.captures is not before:
             again = [self._filled(text, escape) for text, escape in parts]
             if again != found:
+                texts = "".join(text for text, _ in parts)
+                self.unknown.append(f'what "{texts}" stands for: a map changes the captures in it')
                 return None
         known = [text for text in found if text is not None]
         return known if len(known) == len(found) else None
@@ -232,7 +236,10 @@ def _server_name(state: State) -> str:
 
 
 def _host(state: State) -> str | None:
-    return host_of(state.request) or _only_name(state)
+    host = host_of(state.request)
+    if host is None:
+        return _only_name(state)
+    return host or _server_name(state)  # empty: refused before it was read
 
 
 def _only_name(state: State) -> str | None:
@@ -246,7 +253,7 @@ def _http_host(state: State) -> str | None:
     if host is None:
         return _only_name(state)
     usual = 443 if state.request.scheme == "https" else 80
-    return host if port in (None, usual) else f"{host}:{port}"
+    return host if not host or port in (None, usual) else f"{host}:{port}"
 
 
 def _server_port(state: State) -> str | None:

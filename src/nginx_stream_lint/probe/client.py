@@ -62,7 +62,7 @@ async def fetch(
 async def _converse(request: Request, arrivals: Arrivals, tokens: Tokens) -> None:
     try:
         reader, writer = await _connect(request)
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ssl.SSLError, ValueError) as error:  # the last: a host that is no name
         arrivals.ended, arrivals.error = "refused", str(error)
         return
     try:

@@ -32,7 +32,7 @@ from .targets import SPEAKS, Groups, quoted, renamed, rewritten
 MARKER = "X-Nsl-Route"
 
 _Version = tuple[int, int, int]
-_HTTP2_DIRECTIVE: _Version = (1, 25, 1)  # `http2` comes, `ssl` goes
+_HTTP2_DIRECTIVE: _Version = (1, 25, 1)  # which took `ssl` away
 _HTTP2_UPSTREAM: _Version = (1, 29, 4)
 
 _OPENS = {
@@ -67,6 +67,7 @@ _UPWARDS = re.compile(r"(?:^|/)\.\.(?:/|$)")
 _ONLY_TABLES = re.compile(
     r"(?:^|/)(?:mime\.types|(?:fastcgi|scgi|uwsgi)_params|fastcgi\.conf|modules-enabled/[^/]*)$"
 )
+_MISUSED = re.compile(r'"(\w+)" directive')
 _LUA_BODY_FILTERS = ("body_filter_by_lua", "body_filter_by_lua_block", "body_filter_by_lua_file")
 _JS_BODY_FILTER = """\
 export default {pass: function (r, data, flags) { r.sendBuffer(data, flags); }};
@@ -83,7 +84,6 @@ class _Scope:
     all_tls: bool = False
     all_http2: bool = False
     server: str = ""
-    regex: bool = False
 
     def inside(self, rows: list[Directive], version: _Version) -> _Scope:
         """The scope of a block with these rows."""
@@ -175,13 +175,10 @@ class _Copying:
                 child.args = ["fragment"]
             assert node.children is not None
             node.children.append(child)
-            if inner == "server":
-                # The fragment's own rows say where it listens; a location has none.
-                if self.configuration.context[-1] != "server":
-                    self._listen_rows(child, [], scope, is_stream=False)
-                    scope = replace(scope, server=self._mark("server", child, scope))
-            elif inner == "location":
-                self._mark("location", child, scope)
+            # The rows of a server say where it listens; a location has none.
+            if inner == "server" and self.configuration.context[-1] != "server":
+                self._listen_rows(child, [], scope, is_stream=False)
+                scope = replace(scope, server=self._mark("server", child, scope))
             self._remember(inner, child)
             kind, node = inner, child
         return kind, node, scope
@@ -231,7 +228,7 @@ class _Copying:
     def _fill(self, kind: str, node: Node, block: Iterable[Directive], scope: _Scope) -> None:
         rows = list(self._statements(block))
         scope = scope.inside(rows, self.version)
-        if kind in _ANSWERS and not self._is_marked(node):
+        if kind in _ANSWERS:
             marker = self._mark(_ANSWERS[kind], node, scope)
             if kind == "server":
                 scope = replace(scope, server=marker)
@@ -262,10 +259,11 @@ class _Copying:
         if kind.startswith("stream") and row.name == "proxy_pass" and row.args:
             return self._pass(row, "stream", scope)
         family = row.name.removesuffix("_pass")
-        if row.name.endswith("_pass") and family in SPEAKS and row.args:
+        in_http = kind not in _KEPT
+        if in_http and row.name.endswith("_pass") and family in SPEAKS and row.args:
             return self._pass(row, family, scope)
         special = _SPECIAL.get(row.name)
-        if special is not None:
+        if special is not None and (in_http or row.name in _ANYWHERE):
             return special(self, row, kind, node, scope)
         if row.name in _KEPT.get(kind, HTTP | LEADS_TO_FILES):
             return self._as_written(row)
@@ -305,7 +303,8 @@ class _Copying:
             test, path = args[at - 1], args[at]
             if _FILE_TEST.fullmatch(test) and re.match(r"[\"']?/", path):
                 quote = path[0] if path[0] in "\"'" else ""
-                args[at] = f"{quote}{self.folder}/empty{path[len(quote) :]}"
+                # Relative to where nginx runs, which is the sandbox.
+                args[at] = f"{quote}empty{path[len(quote) :]}"
                 self._replaced(row, "there are no files in the sandbox", True)
         return args
 
@@ -328,17 +327,13 @@ class _Copying:
         node.children.append(Node("add_header", [MARKER, marker, "always"]))
         return marker
 
-    @staticmethod
-    def _is_marked(node: Node) -> bool:
-        return any(one.name == "add_header" and one.origin is None for one in node.children or ())
-
     # Listening
 
     def _listen_rows(
         self, node: Node, rows: list[Directive], scope: _Scope, is_stream: bool
     ) -> None:
         assert node.children is not None
-        own_tls = scope.all_tls and self.version >= _HTTP2_DIRECTIVE and not is_stream
+        all_tls = scope.all_tls and self.version < _HTTP2_DIRECTIVE
         own_http2 = scope.all_http2 and self.version < _HTTP2_DIRECTIVE and not is_stream
         found: list[tuple[str, list[str], Directive | None]] = []
         for row in rows:
@@ -350,9 +345,7 @@ class _Copying:
             if dropped:
                 self._replaced(row, f"listens without {' '.join(dropped)}", False)
             kept = [option for option in options if option not in dropped]
-            if own_tls and "ssl" not in kept:
-                kept.append("ssl")
-            if own_http2 and "ssl" in kept and "http2" not in kept:
+            if own_http2 and ("ssl" in kept or all_tls) and "http2" not in kept:
                 kept.append("http2")
             found += [(name, kept, row) for name in names(row.args[0])]
         if not found and is_stream:
@@ -360,11 +353,11 @@ class _Copying:
             found = [(f"nowhere:{len(self._listens)}", [], None)]
         elif not found:
             name = f"nowhere:{len(self._listens)}" if rows else "*:80"
-            found = [(name, ["ssl"] if own_tls else [], None)]
+            found = [(name, [], None)]
         for name, options, origin in found:
             key = f"stream {name}" if is_stream else name
             socket = self.copy.sockets.setdefault(key, Socket(name, is_stream=is_stream))
-            socket.tls |= "ssl" in options or (scope.all_tls and not is_stream)
+            socket.tls |= "ssl" in options or (all_tls and not is_stream)
             listen = Node("listen", ["", *options], origin)
             node.children.append(listen)
             self._listens.append((listen, key))
@@ -410,15 +403,15 @@ class _Copying:
             for protocol in protocols:
                 clone = Node(
                     "upstream",
-                    [quoted(renamed(name, protocol, protocols))],
+                    [quoted(renamed(name, protocol))],
                     node.origin,
                     [Node(one.name, list(one.args), one.origin) for one in node.children or ()],
                 )
                 for one in clone.children or ():
                     if one.name == "server":
                         one.args[0] = f"127.0.0.1:{self.upstream[protocol]}"
-                    elif one.name == "zone" and one.args and protocol != protocols[0]:
-                        one.args[0] = f"{one.args[0]}-{protocol}"
+                    elif one.name == "zone" and one.args:
+                        one.args = [renamed(one.args[0], protocol), "1m"]
                 clones.append(clone)
             siblings[at : at + 1] = clones
 
@@ -450,7 +443,7 @@ class _Copying:
     def _ssl(self, row: Directive, *_: object) -> Node | None:
         if self.version < _HTTP2_DIRECTIVE:
             return Node(row.name, _raw(row), row)
-        self._replaced(row, "this nginx has it as a parameter of listen", False)
+        self._leave_out(row, "this nginx has it only as a parameter of listen", True)
         return None
 
     def _http2(self, row: Directive, *_: object) -> Node | None:
@@ -524,14 +517,29 @@ class _Copying:
 def hindrance(configuration: Configuration) -> Problem | None:
     """The first problem for which no nginx would run a configuration, sandboxed or not.
 
-    An include that leads nowhere here, or out of the tree, is none: the copy goes without.
+    An include that leads nowhere here, or out of the tree, is none: the copy goes without. So it
+    does without a directive that is not on the list, wherever that stands.
     """
+    if configuration.root is None:
+        return configuration.problems[0]
     tree = tree_of(configuration.path)
     for problem in configuration.problems:
-        own = configuration.root is None or _is_below(problem.file, tree)
-        if own and not problem.message.startswith('included file "'):
+        missing = problem.message.startswith('included file "')
+        name = _MISUSED.search(problem.message)
+        if _is_below(problem.file, tree) and not missing and (name is None or may_run(name[1])):
             return problem
-    return configuration.problems[0] if configuration.root is None else None
+    return None
+
+
+def may_run(name: str) -> bool:
+    """Whether a copy may have a directive, in some form."""
+    blocks = {inner for opened in _OPENS.values() for inner in opened}
+    data = {inner for block in DATA_BLOCKS.values() for inner in block}
+    return (
+        name in HTTP | STREAM | UPSTREAM | LEADS_TO_FILES | blocks | data
+        or name in _SPECIAL
+        or name.removesuffix("_pass") in SPEAKS
+    )
 
 
 def tree_of(path: str) -> str:
@@ -599,6 +607,7 @@ def _answers(server: Node, uri: str) -> bool:
 
 _Special = Callable[[_Copying, Directive, str, Node, _Scope], Node | None]
 
+_ANYWHERE = frozenset({"listen", "ssl_certificate", "ssl_certificate_key"})
 _SPECIAL: dict[str, _Special] = {
     "alias": _Copying._root,
     "auth_request": _Copying._asks,

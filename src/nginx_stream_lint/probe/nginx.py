@@ -105,7 +105,8 @@ def inspect(path: Path) -> NginxBinary:
     build = _run([str(path), "-V"])[1]
     version = re.search(r"nginx version: \S+?/(\d+)\.(\d+)\.(\d+)", build)
     if not version:
-        raise NginxError(f"{path} does not say that it is nginx: {build[:200]}")
+        said = " ".join(build.split())[:200]
+        raise NginxError(f"{path} does not say that it is nginx: {said}")
     major, minor, patch = map(int, version.groups())
     folder = re.search(r"--modules-path=(\S+)", build)
     files = [Path(folder[1]) / f"{name}.so" for name in _MODULES] if folder else []
@@ -333,6 +334,8 @@ def _run(command: list[str]) -> tuple[bool, str]:
             stderr=subprocess.STDOUT,
             timeout=_SECONDS_TO_CHECK,
             check=False,
+            # Ctrl-C is for us: an answer cut short would look like a refusal.
+            start_new_session=True,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NginxError(f"{command[0]} cannot be run: {error}") from error

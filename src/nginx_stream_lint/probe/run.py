@@ -18,7 +18,7 @@ from .copied import Change, Copy, Place, Socket
 from .copy import MARKER, copy_of
 from .drip import Drip
 from .listening import names
-from .measure import REPLAYS, UNCLEAR, Job, Measurement
+from .measure import REPLAYS, STALLS, STREAMS, UNCLEAR, Job, Measurement
 from .nginx import Nginx, NginxBinary, NginxError
 from .settle import settle
 from .upstream import Upstream
@@ -27,6 +27,8 @@ _AT_ONCE = 24
 _STARTS_APART = 0.005
 _TIMES_ALONE = 2  # what is unclear is measured so often again
 _STARTS = 3  # somebody else may take a port between looking and binding
+_BEGINNING = 20  # tokens that fit into every buffer
+_LATE = 0.65  # of the time they take
 _ACCEPT = {"identity": "identity", "gzip": "gzip, br"}
 
 OnProgress = Callable[[int, int], None]
@@ -62,7 +64,7 @@ class Outcome:
             a `stream {}` server).
         first_delay: seconds from the first token's emission to its arrival.
         emissions, arrivals: seconds since the request was sent, one for each token.
-        error: what went wrong with the connection, in words.
+        error: what went wrong with the connection, or where the client is sent, in words.
         upstream: what the upstream saw (method, URI, protocol, headers); None when it saw nothing.
     """
 
@@ -129,7 +131,9 @@ async def probe(
                 outcomes = await run.all(pairs)
             finally:
                 await nginx.__aexit__(None, None, None)
-    return ProbeResult(binary, outcomes, copy.changes)
+    files = {file.source.name: at for at, file in enumerate(configuration.files)}
+    changes = sorted(copy.changes, key=lambda one: (files.get(one.file, 0), one.line))
+    return ProbeResult(binary, outcomes, changes)
 
 
 async def _started(
@@ -139,7 +143,7 @@ async def _started(
         copy = copy_of(configuration, binary.version, upstream.ports, folder)
         if any(socket.tls for socket in copy.sockets.values()):
             write_certificate(folder)
-        text, usable = settle(copy, binary, folder)
+        text, usable = await settle(copy, binary, folder)
         nginx = Nginx(usable, text, folder)
         try:
             await nginx.__aenter__()
@@ -222,6 +226,7 @@ class _Run:
                 framing=scenario.framing,
                 x_accel_buffering="" if accel == "absent" else accel,
                 type=request.content_type,
+                websocket=request.websocket,
             ),
             accept_encoding=_ACCEPT[scenario.accept_encoding],
             host=request.host,
@@ -278,7 +283,7 @@ class _Run:
         return Outcome(
             request,
             scenario,
-            result.verdict,
+            _verdict(result),
             result.status,
             place,
             None if place is None else self.copy.places[place.server],
@@ -287,7 +292,7 @@ class _Run:
             () if seen is None else tuple(at - arrivals.started for at in seen.emitted),
             tuple(at - arrivals.started for _, at in arrivals.times),
             arrivals.finished - arrivals.started,
-            arrivals.error,
+            arrivals.error or _redirect(arrivals.headers),
             None
             if seen is None
             else {
@@ -298,6 +303,20 @@ class _Run:
                 **dict(_plain(seen.headers)),
             },
         )
+
+
+def _verdict(result: Measurement) -> str:
+    """A long answer fills buffers before it ends: then its beginning tells whether it is held."""
+    emitted = [] if result.seen is None else result.seen.emitted
+    if result.verdict in (STREAMS, UNCLEAR) and len(emitted) > _BEGINNING:
+        beginning = emitted[_BEGINNING - 1] - emitted[0]
+        if result.first_delay is not None and result.first_delay > _LATE * beginning:
+            return STALLS
+    return result.verdict
+
+
+def _redirect(headers: Mapping[str, str]) -> str:
+    return f"redirects to {headers['location']}" if "location" in headers else ""
 
 
 def _plain(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:

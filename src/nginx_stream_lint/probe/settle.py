@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,14 @@ from .nginx import NginxBinary, NginxError, check
 
 _MOST_ROUNDS = 200
 
-_AT = re.compile(r"\[emerg\] (?P<what>.*) in \S*nginx\.conf:(?P<line>\d+)\s*$", re.MULTILINE)
+_AT = re.compile(r"\[emerg\] (?P<what>.*) in nginx\.conf:(?P<line>\d+)\s*$", re.MULTILINE)
 _UNPLACED = re.compile(r"\[emerg\] (?P<what>.*)$", re.MULTILINE)
 _PID = re.compile(r"\d+#\d+: ")
 # What another nginx may have, or what went with something that was left out. Anything else is the
 # author's mistake, and nginx is right to refuse it.
 _REMOVABLE = re.compile(
     r"unknown directive|invalid parameter|invalid value|invalid number of arguments"
-    r'|directive is not allowed here|directive is deprecated|requires ngx_|zone "[^"]*" is unknown'
+    r"|directive is not allowed here|directive is deprecated|requires ngx_"
     r"|is not supported on this platform"
 )
 # Measured: none of these decides when a piece of the answer leaves.
@@ -29,7 +30,7 @@ _WITHOUT_EFFECT = re.compile(
 _NEVER = frozenset({"http", "stream", "server", "location", "listen", "upstream"})
 
 
-def settle(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, NginxBinary]:
+async def settle(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, NginxBinary]:
     """The text of a copy that this nginx takes; what it lacks goes on the copy's list.
 
     Returns:
@@ -39,12 +40,13 @@ def settle(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, NginxBin
         NginxError: it refuses the copy for good; the message names the place in the author's file.
     """
     for _ in range(_MOST_ROUNDS):
+        await asyncio.sleep(0)  # whoever wants to stop this may
         text, owners = written(copy.root)
         text = f"events {{ worker_connections 4096; }} {text}"
         accepted, said = check(binary, text, folder)
         if accepted:
             return text, binary
-        said = _PID.sub("", said)
+        said = _PID.sub("", said).replace(f"{folder.resolve()}/", "")
         unloadable = [line for line in binary.load_modules if Path(line[12:-1]).name in said]
         if unloadable and re.search(r"dlopen|binary compatible|module", said):
             rest = tuple(line for line in binary.load_modules if line not in unloadable)
@@ -59,10 +61,15 @@ def _mended(copy: Copy, said: str, owners: dict[int, Node]) -> bool:
     variable = re.search(r'\[emerg\] unknown "(\w+)" variable', said)
     if variable:
         return _define(copy, variable[1])
-    zone = re.search(r'\[emerg\] .*shared memory zone "([^"]+)"', said)
+    zone = re.search(r'\[emerg\] .*(?:memory zone "([^"]+)"| zone "([^"]+)" is unknown)', said)
     if zone:
-        rows = [(n, s) for n, s in copy.root.walk() if zone[1] in n.args and n.name != "zone"]
-        return _remove(copy, rows, f'there is no zone "{zone[1]}"')
+        name = zone[1] or zone[2]
+        rows = [
+            one
+            for one in copy.root.walk()
+            if one[0].name.endswith("_cache") and one[0].args[0].strip("\"'") == name
+        ]
+        return _remove(copy, rows, f'there is no zone "{name}"')
     placed = _AT.search(said)
     if placed is None or not _REMOVABLE.search(placed["what"]):
         return False

@@ -26,12 +26,12 @@ class Groups:
         protocols = self.speaks.setdefault(key, [])
         if protocol not in protocols:
             protocols.append(protocol)
-        return renamed(key, protocol, protocols)
+        return renamed(key, protocol)
 
 
-def renamed(name: str, protocol: str, protocols: list[str]) -> str:
-    """A group as it is called for one of several protocols; the first one keeps the name."""
-    return name if protocols[0] == protocol else f"{name}-{protocol}"
+def renamed(name: str, protocol: str) -> str:
+    """A group's name for a protocol: one upstream cannot speak several on one port."""
+    return name if protocol == "http" else f"{name}-nsl-{protocol}"
 
 
 def rewritten(

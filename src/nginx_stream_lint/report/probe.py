@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -102,15 +103,12 @@ def _scenario(one: Outcome) -> str:
 
 def _said(one: Outcome) -> str:
     if one.verdict == "no-stream":
-        why = f"status {one.status}" if one.status else (one.error or "no answer")
-        return f"no token came ({why})"
+        status = f"status {one.status}" if one.status else "no answer"
+        return f"no token came ({status}{f', {one.error}' if one.error else ''})"
     if one.first_delay is None:
         return _MEANINGS[one.verdict]
-    delay = max(one.first_delay, 0.0)
-    text = (
-        f"first token after {delay:.2f} s" if delay >= 0.1 else f"first token after {delay:.3f} s"
-    )
-    return f"{text}, {_bursts(one.bursts)}"
+    delay = f"after {one.first_delay:.2f} s" if one.first_delay >= 0.01 else "at once"
+    return f"first token {delay}, {_bursts(one.bursts)}"
 
 
 def _bursts(bursts: Sequence[int]) -> str:
@@ -120,7 +118,7 @@ def _bursts(bursts: Sequence[int]) -> str:
         return f"{len(bursts)} tokens one by one"
     if len(bursts) == 1:
         return f"all {bursts[0]} tokens at once"
-    if max(bursts) <= 2 and len(bursts) > len(bursts) / 2 and bursts.count(1) >= len(bursts) * 0.8:
+    if max(bursts) == 2 and bursts.count(1) >= len(bursts) * 0.8:
         return f"{sum(bursts)} tokens, nearly all one by one"
     shown = " + ".join(map(str, bursts[:_MOST_BURSTS]))
     more = " + ..." if len(bursts) > _MOST_BURSTS else ""
@@ -238,7 +236,7 @@ def _rounded(number: float | None) -> float | None:
 
 # Picture
 
-_WIDTH, _PANEL = 860, 250
+_WIDTH, _PANEL, _EMPTY = 860, 250, 76
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 74, 46
 _HEAD = 118
 _STYLE = """
@@ -261,7 +259,7 @@ _STYLE = """
 
 def probe_svg(result: ProbeResult) -> str:
     """Arrivals against emissions: for each measurement, how many tokens by when."""
-    height = _HEAD + max(1, len(result.outcomes)) * _PANEL + 12
+    height = _HEAD + sum(map(_height, result.outcomes)) + 12
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}"'
         f' height="{height}" role="img" aria-label="Tokens sent by the app and received by the'
@@ -271,10 +269,10 @@ def probe_svg(result: ProbeResult) -> str:
         _words(_LEFT, 34, f"What the client gets, measured on {result.binary}", "text title"),
         f'<line class="line sent" x1="{_LEFT}" y1="60" x2="{_LEFT + 34}" y2="60"/>',
         _words(_LEFT + 42, 64, "tokens the app has sent", "text"),
-        '<line class="line good" x1="270" y1="60" x2="304" y2="60"/>',
-        _words(312, 64, "tokens the client has, when they come as sent", "text"),
-        '<line class="line bad" x1="600" y1="60" x2="634" y2="60"/>',
-        _words(642, 64, "… when nginx holds them", "text"),
+        '<line class="line good" x1="290" y1="60" x2="324" y2="60"/>',
+        _words(332, 64, "the client has, as they are sent", "text"),
+        '<line class="line bad" x1="580" y1="60" x2="614" y2="60"/>',
+        _words(622, 64, "the client has, not as sent", "text"),
         _words(
             _LEFT,
             92,
@@ -290,10 +288,16 @@ def probe_svg(result: ProbeResult) -> str:
             "faint",
         ),
     ]
-    for number, one in enumerate(result.outcomes):
-        parts += _panel(one, _HEAD + number * _PANEL)
+    top = _HEAD
+    for one in result.outcomes:
+        parts += _panel(one, top)
+        top += _height(one)
     parts.append("</svg>")
     return "\n".join(parts) + "\n"
+
+
+def _height(one: Outcome) -> int:
+    return _PANEL if one.emissions or one.arrivals else _EMPTY
 
 
 def _panel(one: Outcome, top: int) -> Iterator[str]:
@@ -310,8 +314,12 @@ def _panel(one: Outcome, top: int) -> Iterator[str]:
 
     tone = "good" if one.verdict == "streams" else "bad"
     yield _words(_LEFT, top + 34, _clipped(one.request.name, 100), "text name")
-    yield _words(_LEFT, top + 54, f"{_scenario(one)}: ", "faint", (one.verdict, _said(one), tone))
-    for count in _ticks(most):
+    scenario = f"{_scenario(one)}: "
+    said = _clipped(_said(one), max(20, 105 - len(scenario) - len(one.verdict)))
+    yield _words(_LEFT, top + 54, scenario, "faint", (one.verdict, said, tone))
+    if _height(one) == _EMPTY:
+        return
+    for count in _ticks(most, 1):
         yield f'<line class="grid" x1="{x_0}" x2="{x_1}" y1="{y(count):.1f}" y2="{y(count):.1f}"/>'
         yield _words(x_0 - 8, y(count) + 4, f"{count:g}", "faint", anchor="end")
     for time in _ticks(end):
@@ -336,8 +344,6 @@ def _panel(one: Outcome, top: int) -> Iterator[str]:
             path = [f"M{x(0):.1f} {y_0}"]
             path += [f"H{x(time):.1f}V{y(count):.1f}" for count, time in enumerate(times, 1)]
             yield f'<path class="line {name}" d="{"".join(path)}H{x(end):.1f}"/>'
-    if not one.emissions and not one.arrivals:
-        yield _words(middle, (y_0 + y_1) / 2, _said(one), "badtext", anchor="middle")
 
 
 def _words(
@@ -367,15 +373,11 @@ def _printable(text: str) -> str:
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
-def _ticks(end: float) -> list[float]:
-    """Four to nine round numbers from 0 to `end`."""
-    step = 1.0
-    while end / step < 4:
-        step /= 10
-    while end / step >= 40:
-        step *= 10
-    for factor in (1, 2, 5, 10):
-        if end / (step * factor) < 9:
-            step *= factor
+def _ticks(end: float, least: float = 0.01) -> list[float]:
+    """Round numbers from 0 to `end`, nine at most and `least` apart at least."""
+    step = least
+    for factor in itertools.cycle((2, 2.5, 2)):  # 1, 2, 5, 10, ...
+        if end / step < 9:
             break
+        step *= factor
     return [round(number * step, 6) for number in range(int(end / step) + 1)]
