@@ -77,7 +77,7 @@ def test_every_option_is_explained_and_exists() -> None:
         for name in (*parameter.opts, *parameter.secondary_opts)
         if name.startswith("--")
     }
-    table = README[README.index("| option |") : README.index("### Exit status")]
+    table = README[README.index("| option |") : README.index("### Where does this URL land?")]
     assert options == set(re.findall(r"--[a-z-]+", table.replace("| --- |", "").replace("---", "")))
 
 

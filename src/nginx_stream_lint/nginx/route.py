@@ -251,18 +251,23 @@ class _Walk:
     def _index(self, level: Level) -> bool:
         """Go to the index of a folder, or say that there is none; False if that is still open."""
         rows = next((one.rows["index"] for one in level.outward() if "index" in one.rows), [])
+        passed_over = ""
         for name in [arg for row in rows for arg in row.args] or ["index.html"]:
             file = self.state.expand(name)
             if file is None:
                 if self.state.files is None:
+                    passed_over = name
                     continue
                 self.found.unknown.append(f'what "{name}" in index stands for')
                 return False
             if file.startswith("/"):
+                if passed_over:
+                    self.found.unknown.append(f"whether {self.state.uri} has {passed_over}")
                 self.found.via.append(Step(f"index {file}", rows[0]))
                 self._redirect(file, level, self.state.args)
                 return True
             if self.state.files is None:
+                passed_over = file
                 continue
             path = self.state.uri + file
             if self._there(path):
