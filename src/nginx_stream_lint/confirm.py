@@ -116,6 +116,8 @@ def _request(one: Served) -> Request:
     grpc = one.handler.family == "grpc"
     sockets: dict[str, str] = {}
     for row in one.server.rows.get("listen", []):
+        if "quic" in row.args[1:]:
+            continue
         is_tls = "ssl" in row.args[1:]
         for client in one.clients:
             if is_tls == (client != "h1"):

@@ -32,6 +32,10 @@ CASES: dict[str, tuple[list[str], tuple[str, ...]]] = {
         ["listen 127.0.0.1:{a} ssl; http2 on;", "listen 127.0.0.1:{a} ssl; http2 off;"],
         ("new",),
     ),
+    "directive-of-the-default": (
+        ["listen 127.0.0.1:{a};", "listen 127.0.0.1:{a}; http2 on;"],
+        ("new",),
+    ),
     "old-ssl": (["listen 127.0.0.1:{a}; ssl on;"], ("old",)),
 }
 
@@ -90,6 +94,7 @@ def test_clients(name: str, binary: NginxBinary, tmp_path: Path) -> None:
     [
         ("80", "*:80"),
         ("*:8080", "*:8080"),
+        ("0.0.0.0:8080", "*:8080"),
         ("127.0.0.1", "127.0.0.1:80"),
         ("127.0.0.1:8080", "127.0.0.1:8080"),
         ("[::]:80", "[::]:80"),

@@ -7,6 +7,7 @@ buffered is flushed through everything.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -213,7 +214,10 @@ def _cache(
     if method not in {"GET", "HEAD", *(arg.upper() for row in methods for arg in row)}:
         return "no"
     unless = level.effective(f"{family}_no_cache", version).rows
-    conditions = [arg for row in unless for arg in row]
+    # A plain request has no cookies, arguments or headers: their variables are empty.
+    conditions = [
+        arg for row in unless for arg in row if not re.fullmatch(r"\$(cookie|arg|http)_\w+", arg)
+    ]
     if any("$" not in arg and arg not in ("", "0") for arg in conditions):
         return "no"
     if "$" in cache.text or any("$" in arg for arg in conditions):

@@ -24,6 +24,7 @@ def address(argument: str) -> str:
     """A listen address in one form: `host:port`, `[ip6]:port` or `unix:path`."""
     if argument.startswith("unix:"):
         return argument
+    argument = re.sub(r"^0\.0\.0\.0(?=:|$)", "*", argument)
     if re.fullmatch(r"\d+(-\d+)?", argument):
         return f"*:{argument}"
     if re.search(r"(^|[^:\]]|\]):\d+(-\d+)?$", argument):
@@ -42,27 +43,38 @@ def clients(http: Level, version: Version) -> dict[Level, tuple[Client, ...]]:
     of which nothing is known.
     """
     servers = [level for level in http.children if level.kind == "server"]
-    sockets: dict[str, set[str]] = {}
+    options: dict[str, set[str]] = {}
+    defaults: dict[str, Level] = {}
     for server in servers:
-        for args in _listens(server):
-            sockets.setdefault(address(args[0]), set()).update(args[1:])
-    return {server: _clients(server, sockets, version) for server in servers}
+        for where, *said in _listens(server):
+            options.setdefault(address(where), set()).update(said)
+            defaults.setdefault(address(where), server)
+            if "default_server" in said or "default" in said:
+                defaults[address(where)] = server
+    return {
+        server: tuple(
+            client for client in CLIENTS if client in _clients(server, options, defaults, version)
+        )
+        for server in servers
+    }
 
 
-def _clients(server: Level, sockets: dict[str, set[str]], version: Version) -> tuple[Client, ...]:
+def _clients(
+    server: Level, options: dict[str, set[str]], defaults: dict[str, Level], version: Version
+) -> set[Client]:
     all_tls = server.effective("ssl", version).text == "on" and version < _HTTP2_DIRECTIVE
-    http2_on = server.effective("http2", version).text == "on"
     found: set[Client] = set()
-    for args in _listens(server) or [("80",)]:
-        if "quic" in args[1:]:
+    for where, *said in _listens(server) or [("80",)]:
+        if "quic" in said:
             continue
-        options = sockets.get(address(args[0]), set())
-        tls = "ssl" in options or all_tls
-        http2 = "http2" in options or http2_on
-        if http2:
+        socket = options.get(address(where), set())
+        tls = "ssl" in socket or all_tls
+        # Over TLS the server that the client names decides, in clear text the socket's default.
+        decides = server if tls else defaults.get(address(where), server)
+        if "http2" in socket or decides.effective("http2", version).text == "on":
             found.add("h2")
         if tls:
             found.add("h1-tls")
-        elif not http2 or version >= _HTTP2_DIRECTIVE:
+        elif "http2" not in socket or version >= _HTTP2_DIRECTIVE:
             found.add("h1")
-    return tuple(client for client in CLIENTS if client in found)
+    return found
