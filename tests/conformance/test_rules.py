@@ -15,6 +15,7 @@ import pytest
 
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.probe import (
     Arrivals,
     Drip,
@@ -97,8 +98,10 @@ def _streams(one: Served, run: Runnable, binary: NginxBinary, method: str | None
     stream = one.streams[0]
     if one.level.kind != "location" or stream.confidence == "possible" or stream.kind not in TYPES:
         return []
-    if one.level.rows.get("internal"):
+    if one.level.rows.get("internal") or one.shadowed_by is not None:
         return []  # nobody outside can ask for it
+    if match_of(one.level).is_regex:
+        return []  # no path is at hand for it; random ones are in test_delivery.py
     facts = Facts(one, stream, binary.version, 300)
     drip = Drip(
         framing=stream.framing or "chunked",

@@ -28,18 +28,21 @@ class Names(Generic[Value]):
         # By what follows the asterisk; True for `.x`, which is also x itself.
         self._leading: dict[str, tuple[Value, bool]] = {}
         self._trailing: dict[str, Value] = {}
+        # What `.x` keeps others from being, even where it came too late itself.
+        self._taken: set[str] = set()
 
     def add(self, name: str, value: Value) -> None:
         """Add a name that is no regular expression."""
         name = lower(name)
         if name.startswith("."):
-            if name[1:] not in self._exact:
+            if name[1:] not in self._exact and name[1:] not in self._taken:
+                self._taken.add(name[1:])
                 self._leading.setdefault(name, (value, True))
         elif name.startswith("*."):
             self._leading.setdefault(name[1:], (value, False))
         elif name.endswith(".*"):
             self._trailing.setdefault(name[:-1], value)
-        elif not self._leading.get(f".{name}", (value, False))[1]:
+        elif name not in self._taken:
             self._exact.setdefault(name, value)
 
     def add_exact(self, name: str, value: Value) -> None:

@@ -110,19 +110,17 @@ class State:
         if built_in is not None:
             return built_in(self)
         http = self.server.nearest("http")
-        if http is not None:
-            declared = _declared(http)
-            if name in declared.maps:
-                return self._mapped(name, declared.maps[name])
-            if name in declared.assigned:
-                return ""  # assigned somewhere, and not on the way here
+        declared = _NOTHING if http is None else _declared(http)
+        if name in declared.maps:
+            return self._mapped(name, declared.maps[name])
         if name.startswith("arg_"):
             return _argument(self.args, name[4:])
         if name.startswith("cookie_"):
             return ""
         if name.startswith("http_"):
             return None if name[5:] in _SENT_ANYWAY else ""
-        return None
+        # Assigned somewhere, and not on the way here?
+        return "" if name in declared.assigned else None
 
     def _mapped(self, name: str, table: _Map) -> str | None:
         """What a `map` makes of its source: once for a request, unless it is volatile."""
@@ -200,6 +198,9 @@ class _Declared:
 
     maps: dict[str, _Map]
     assigned: frozenset[str]
+
+
+_NOTHING = _Declared({}, frozenset())
 
 
 @lru_cache(maxsize=8)
