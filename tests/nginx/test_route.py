@@ -114,6 +114,12 @@ def test_a_bad_host_is_refused_by_the_default_server(host: str) -> None:
     assert ends(text, f"http://{host}/") == "location /page: 400"
 
 
+def test_a_bad_host_is_no_host() -> None:
+    text = """server { listen 80; server_name one;
+        error_page 400 /page; location /page { return 302 $host/$http_host; } }"""
+    assert way(text, "http://a../").redirect == "one/a.."
+
+
 # Targets
 
 

@@ -59,7 +59,7 @@ class Names(Generic[Value]):
             return whole[0]
         dots = [at for at, character in enumerate(host) if character == "."]
         for at in dots:
-            if at and host[at:] in self._leading:
+            if host[at:] in self._leading:
                 return self._leading[host[at:]][0]
         for at in reversed(dots):
             if host[: at + 1] in self._trailing:

@@ -51,18 +51,19 @@ def rewrite(level: Level, state: State, version: Version) -> Outcome:
     """Carry out the rewrite directives of a server or location; `state` is changed."""
     run = _Run(state, version)
     with suppress(_Stop):
-        run.block(level.block, level)
+        run.level(level)
     return run.outcome
 
 
-@lru_cache(maxsize=256)
-def _conditional(level: Level) -> dict[Directive, Level]:
-    """The `if` blocks in a level."""
-    return {
-        one.directive: one
-        for one in level.children
-        if one.kind.startswith("if") and one.directive is not None
-    }
+@lru_cache(maxsize=4096)
+def _program(level: Level) -> list[tuple[Directive, Level | None]]:
+    """The rewrite directives of a level in their order, and the level that an `if` opens."""
+    conditional = {one.directive: one for one in level.children if one.kind.startswith("if")}
+    return [
+        (directive, conditional.get(directive))
+        for directive in statements(level.block)
+        if directive.name in ("rewrite", "return", "set", "break", "if")
+    ]
 
 
 class _Run:
@@ -77,9 +78,9 @@ class _Run:
         # and in old versions after one with arguments.
         self.spread = False
 
-    def block(self, block: list[Directive], level: Level) -> None:
-        """Carry out the directives of a block."""
-        for directive in statements(block):
+    def level(self, level: Level) -> None:
+        """Carry out the directives of a level."""
+        for directive, inner in _program(level):
             name = directive.name
             if name == "rewrite":
                 self._rewrite(directive)
@@ -90,8 +91,8 @@ class _Run:
             elif name == "break":
                 self.outcome.changed = False
                 raise _Stop
-            elif name == "if" and directive.block is not None:
-                self._if(directive, level)
+            elif inner is not None:
+                self._if(directive, inner)
 
     def _stop(self, unknown: str) -> NoReturn:
         self.outcome.unknown.append(unknown)
@@ -114,18 +115,17 @@ class _Run:
             return None
         return plain
 
-    def _if(self, directive: Directive, level: Level) -> None:
-        inner = _conditional(level).get(directive)
+    def _if(self, directive: Directive, inner: Level) -> None:
         held = self._holds(directive)
         if held is None:
             self.outcome.unknown.append(
                 f"whether if ({' '.join(directive.args)}) holds, in"
                 f" {directive.source.name}:{directive.line}; it is taken not to"
             )
-        if held and inner is not None:
+        if held:
             if inner.kind == "if-in-location":
                 self.outcome.entered.append(inner)
-            self.block(directive.block or [], inner)
+            self.level(inner)
 
     def _holds(self, directive: Directive) -> bool | None:
         """Whether the condition of an `if` holds; None if nobody knows."""

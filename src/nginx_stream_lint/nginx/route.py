@@ -75,7 +75,7 @@ def route(root: Level, request: Request, version: Version, files: Path | None = 
     walk.found.unknown += [f'what "{pattern}" matches' for pattern in chosen.unreadable]
     if chosen.bad_host:
         walk.refusal = walk.refusal or 400
-        walk.state.request = replace(walk.state.request, host="")
+        walk.state.host = ""
     walk.state.variables |= chosen.named
     walk.state.captures = chosen.numbered
     walk.start()

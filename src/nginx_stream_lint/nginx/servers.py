@@ -90,7 +90,7 @@ def sockets(http: Level, version: Version) -> Sequence[Socket]:
         for args in listens:
             if "quic" in args[1:]:
                 continue
-            where = re.sub(r"^0\.0\.0\.0:", "*:", address(args[0]))
+            where = address(args[0])
             socket = found.setdefault(where, Socket(where))
             socket.tls |= "ssl" in args[1:] or all_tls
             if "default_server" in args[1:] or "default" in args[1:]:

@@ -46,6 +46,8 @@ class State:
     internal: bool = False
     unknown: list[str] = field(default_factory=list)
     method: str = field(init=False)
+    # Empty where the request was refused before its host was known.
+    host: str | None = field(init=False)
     # Captures get escapes in arguments if the target of the request had any.
     quoted: bool = field(init=False)
     _maps: dict[str, str | None] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class State:
 
     def __post_init__(self) -> None:
         self.method = self.request.method
+        self.host = host_of(self.request)
         self.quoted = is_quoted(self.request.target)
 
     def matched(self, match: Match) -> None:
@@ -237,10 +240,7 @@ def _server_name(state: State) -> str:
 
 
 def _host(state: State) -> str | None:
-    host = host_of(state.request)
-    if host is None:
-        return _only_name(state)
-    return host or _server_name(state)  # empty: refused before it was read
+    return _only_name(state) if state.host is None else state.host or _server_name(state)
 
 
 def _only_name(state: State) -> str | None:
