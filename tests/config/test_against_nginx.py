@@ -342,7 +342,8 @@ def test_token_soup(
     if nginx.said == 'unexpected "{"' or "end of file" in nginx.said:
         # Inside `types` nginx stops at any {. We look whether blocks are closed before.
         return
-    assert [problem.line for problem in ours] == [nginx.line], (nginx, ours)
+    # nginx stops there; we go on.
+    assert min(problem.line for problem in ours) == nginx.line, (nginx, ours)
 
 
 LONG = {

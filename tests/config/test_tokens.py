@@ -5,14 +5,18 @@ from __future__ import annotations
 import pytest
 
 from nginx_stream_lint.config.problems import Problem, Unreadable
-from nginx_stream_lint.config.source import Source, decode
+from nginx_stream_lint.config.source import Reading, Source, decode
 from nginx_stream_lint.config.tokens import Tokens, tokenize
 
 DEEP = 256
 
 
+def reading_of(source: Source) -> Reading:
+    return Reading(source, source.text)
+
+
 def tokens_of(text: str) -> Tokens:
-    return tokenize(Source("nginx.conf", text), DEEP)
+    return tokenize(reading_of(Source("nginx.conf", text)), DEEP)
 
 
 def values(text: str) -> list[str]:
@@ -20,9 +24,10 @@ def values(text: str) -> list[str]:
 
 
 def refused(text: str) -> Problem:
-    with pytest.raises(Unreadable) as caught:
-        tokens_of(text)
-    return caught.value.problem
+    try:
+        return tokens_of(text).problems[0]
+    except Unreadable as stop:
+        return stop.problem
 
 
 @pytest.mark.parametrize(
@@ -108,7 +113,7 @@ def test_comments_end_with_the_line_and_stay_with_the_tokens() -> None:
 def test_positions_count_characters_and_only_lf_ends_a_line() -> None:
     text = "é a;\r\n# x\ry\n\tü 'b\nc' d;\n"
     source = Source("nginx.conf", text)
-    tokens = tokenize(source, DEEP)
+    tokens = tokenize(reading_of(source), DEEP)
     places = {
         value: source.position(start)
         for value, (start, _) in zip(tokens.values, tokens.spans, strict=True)
@@ -241,4 +246,4 @@ def test_bytes_that_are_no_utf8_survive() -> None:
     data = b"# caf\xe9\r\na '\xff';\n"
     source = decode("nginx.conf", data)
     assert source.text.encode("utf-8", "surrogateescape") == data
-    assert tokenize(source, DEEP).values == ["a", "\udcff", ";"]
+    assert tokenize(reading_of(source), DEEP).values == ["a", "\udcff", ";"]

@@ -84,10 +84,12 @@ def read(path: str, texts: Mapping[str, Source] | None = None) -> Configuration:
         return configuration
     root.uses = 1
     configuration.root = root
+    configuration.problems += root.problems
     configuration.files.append(root)
     configuration.context = _level(root)
     reader.files[os.path.realpath(path)] = root
     reader.follow(root, configuration.context, (root,))
+    configuration.problems = list(dict.fromkeys(configuration.problems))
     _mark_shared(configuration.files)
     return configuration
 
@@ -200,6 +202,7 @@ class _Reader:
         try:
             file = parse(self.load(path))
             self.configuration.files.append(file)
+            self.configuration.problems += file.problems
         except NotAFile as stop:
             self._problem(
                 directive,

@@ -1,12 +1,14 @@
-"""A file's text exactly as it is on disk, and the way from offsets to lines."""
+"""A file's text exactly as it is on disk, what nginx gets to see of it, and the way back."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from nginx_stream_lint.config.problems import NotAFile, Problem, Unreadable, printable
 
@@ -55,6 +57,88 @@ class Source:
         """A problem at an offset of this file."""
         line, column = self.position(offset)
         return Problem(self.name, line, column, printable(message), advice)
+
+
+# A character of a placeholder: what stands there in the end, nobody knows. This and the next two are
+# noncharacters, kept by Unicode for such use inside a program; no file has them.
+HOLE = "\ufdd0"
+_END_OF_HOLE = "\ufdd1"
+# A character of the source that nginx does not get to see, such as an escape of the outer language.
+FILLER = "\ufdd2"
+
+_HOLES = re.compile(f"{HOLE}+")
+
+
+class Piece(NamedTuple):
+    """A stretch of a reading's text, and the stretch of the source that it stands for.
+
+    Offsets are in characters. Where both are of one length they correspond one to one; otherwise
+    the one as a whole stands for the other as a whole.
+    """
+
+    start: int
+    end: int
+    source_start: int
+    source_end: int
+
+
+@dataclass(eq=False, slots=True)
+class Reading:
+    """What nginx gets to see of a source: of a template, of a block in a YAML file, of it all.
+
+    Placeholders are runs of `HOLE`, what is not nginx's is blank. `pieces`, in order, tell where
+    the text comes from; without any, text and source have the same offsets. `conditional` are
+    regions of the source, in order of their starts and perhaps nested, that are there under a
+    condition, or several times. `problems` are what could not be read on the way to this text.
+    """
+
+    source: Source
+    text: str
+    pieces: tuple[Piece, ...] = ()
+    conditional: tuple[tuple[int, int], ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def source_span(self, start: int, end: int) -> tuple[int, int]:
+        """Where in the source a stretch of the text comes from."""
+        if not self.pieces:
+            return start, end
+        first = self._piece(start)
+        last = self._piece(max(start, end - 1))
+        begin, stop = first.source_start, last.source_end
+        if first.end - first.start == first.source_end - first.source_start:
+            begin += start - first.start
+        if last.end - last.start == last.source_end - last.source_start:
+            stop -= last.end - end
+        return begin, max(begin, stop)
+
+    def _piece(self, offset: int) -> Piece:
+        at = bisect_right(self.pieces, offset, key=lambda piece: piece.start)
+        return self.pieces[max(at - 1, 0)]
+
+    def problem(self, offset: int, message: str, advice: str) -> Problem:
+        """A problem at an offset of the text, placed in the source."""
+        return self.source.problem(self.source_span(offset, offset)[0], message, advice)
+
+    def filled(self, start: int, end: int) -> str:
+        """A stretch of the text, with holes as they are written in the source, and marked."""
+
+        def fill(hole: re.Match[str]) -> str:
+            begin, stop = self.source_span(start + hole.start(), start + hole.end())
+            return f"{HOLE}{self.source.text[begin:stop]}{_END_OF_HOLE}"
+
+        return _HOLES.sub(fill, self.text[start:end]).replace(FILLER, "")
+
+
+def has_hole(text: str) -> bool:
+    """Whether a word has a placeholder in it: its value is unknown."""
+    return HOLE in text
+
+
+def without_marks(text: str) -> str:
+    """Text for people: placeholders as they are written."""
+    if HOLE not in text:
+        return text
+    return text.replace(HOLE, "").replace(_END_OF_HOLE, "")
 
 
 def load(path: str) -> Source:

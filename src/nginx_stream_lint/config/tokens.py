@@ -9,6 +9,9 @@ people expect, nginx is the reason:
 - `{` right after `$` belongs to the word, any other `{` ends it;
 - `\\"`, `\\'`, `\\\\`, `\\t`, `\\r` and `\\n` are decoded, quoted or not; other backslashes stay;
 - a token or comment longer than nginx's 4,096-byte buffer is refused.
+
+nginx stops at the first mistake. Here it is noted, and the reading goes on as far as it is clear
+what was meant: one missing semicolon must not hide what else is to be said of a file.
 """
 
 from __future__ import annotations
@@ -16,8 +19,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from nginx_stream_lint.config.problems import Unreadable, printable
-from nginx_stream_lint.config.source import ENCODING, ERRORS, Source
+from nginx_stream_lint.config.problems import Problem, Unreadable, printable
+from nginx_stream_lint.config.source import ENCODING, ERRORS, FILLER, HOLE, Reading
 
 # ngx_conf_file.c: NGX_CONF_BUFFER
 _BUFFER = 4096
@@ -54,30 +57,45 @@ _LUA = re.compile(
 class Tokens:
     """The tokens of a file, as parallel lists, and its comments.
 
-    `values` are decoded words, or one of `;`, `{`, `}`; `spans` are (start, end) offsets including
-    quotes; `quotes` holds `"` or `'` for quoted words, `;` for punctuation, `` for bare words
-    and `{` for the opaque body of a `*_by_lua_block`.
+    `values` are decoded words, or one of `;`, `{`, `}`; `spans` are (start, end) offsets into the
+    source including quotes (empty for what is missing there and was put in to go on); `quotes`
+    holds `"` or `'` for quoted words, `;` for punctuation, `` for bare words and `{` for the opaque
+    body of a `*_by_lua_block`. Blocks are balanced. `problems` are the mistakes; without any, nginx
+    accepts the text as far as its syntax goes.
     """
 
     values: list[str] = field(default_factory=list)
     spans: list[tuple[int, int]] = field(default_factory=list)
     quotes: list[str] = field(default_factory=list)
     comments: list[tuple[int, int]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, value: str, span: tuple[int, int], quote: str) -> None:
+        """Add one token."""
+        self.values.append(value)
+        self.spans.append(span)
+        self.quotes.append(quote)
+
+    def drop(self, count: int) -> None:
+        """Take back the last tokens."""
+        if count:
+            del self.values[-count:], self.spans[-count:], self.quotes[-count:]
 
 
-def tokenize(source: Source, max_depth: int) -> Tokens:  # noqa: PLR0915 - one state machine
-    """The tokens of a file that nginx's tokenizer accepts, with its blocks balanced.
+def tokenize(reading: Reading, max_depth: int) -> Tokens:  # noqa: PLR0915 - one state machine
+    """The tokens of a text, read as nginx's tokenizer does.
 
     `max_depth` is how deep blocks may nest; nginx itself stops only when its stack is full.
-    Raises `Unreadable` at the first place where nginx would stop.
+    Raises `Unreadable` where they nest deeper: then nothing can be said.
     """
-    text = source.text
+    text = reading.text
     tokens = Tokens()
     add_value, add_span, add_quote = (
         tokens.values.append,
         tokens.spans.append,
         tokens.quotes.append,
     )
+    problems = tokens.problems
     long_tokens_possible = len(text) >= _BUFFER // 4
     words = 0  # of the statement being read
     name = ""
@@ -91,7 +109,7 @@ def tokenize(source: Source, max_depth: int) -> Tokens:  # noqa: PLR0915 - one s
                 at, end = match.span(1)
                 raw = match[1]
                 if long_tokens_possible and end - at >= _BUFFER // 4:
-                    _refuse_long(source, at, end, "")
+                    _check_length(reading, at, end, "", problems)
                 value = _decode(raw) if "\\" in raw else raw
                 if not words:
                     name = value
@@ -104,20 +122,28 @@ def tokenize(source: Source, max_depth: int) -> Tokens:  # noqa: PLR0915 - one s
                 value = match[2]
                 if value == "}":
                     if words:
-                        raise _unexpected(source, at, "}", 'a ";" is missing before it')
+                        problems.append(_unexpected(reading, at, "}", 'a ";" is missing before it'))
+                        tokens.add(";", (at, at), ";")
+                        words = 0
+                    if not depth:
+                        problems.append(
+                            _unexpected(reading, at, "}", "no block is open here: remove it")
+                        )
+                        continue
                     depth -= 1
-                    if depth < 0:
-                        raise _unexpected(source, at, "}", "no block is open here: remove it")
                 elif not words:
-                    raise _unexpected(source, at, value, "a directive's name is missing before it")
-                elif value == "{":
-                    if name.endswith("_by_lua_block"):
+                    problems.append(
+                        _unexpected(reading, at, value, "a directive's name is missing before it")
+                    )
+                    tokens.add(HOLE, (at, at), "")
+                if value == "{":
+                    if words and name.endswith("_by_lua_block"):
                         lua_at = end
                         break
                     depth += 1
                     if depth > max_depth:
                         raise Unreadable(
-                            source.problem(
+                            reading.problem(
                                 at,
                                 f"blocks nest deeper than {max_depth}",
                                 "flatten the configuration; nothing in this file was checked",
@@ -132,11 +158,16 @@ def tokenize(source: Source, max_depth: int) -> Tokens:  # noqa: PLR0915 - one s
                 raw = match[kind]
                 quote = text[at - 1]
                 if long_tokens_possible and end - at >= _BUFFER // 4:
-                    _refuse_long(source, at, end, quote)
+                    _check_length(reading, at, end, quote, problems)
                 after = text[end + 1 : end + 2]
                 if after and after not in " \t\r\n;{)":
-                    raise _unexpected(
-                        source, end + 1, after, "nginx wants white space or ; after a closing quote"
+                    problems.append(
+                        _unexpected(
+                            reading,
+                            end + 1,
+                            after,
+                            "nginx wants white space or ; after a closing quote",
+                        )
                     )
                 value = _decode(raw) if "\\" in raw else raw
                 if not words:
@@ -148,52 +179,90 @@ def tokenize(source: Source, max_depth: int) -> Tokens:  # noqa: PLR0915 - one s
             elif kind == 5:
                 at, end = match.span(5)
                 if long_tokens_possible and end - at >= _BUFFER // 4:
-                    _refuse_long(source, at, end, "#")
+                    _check_length(reading, at, end, "#", problems)
                 tokens.comments.append((at, end))
             elif kind == 6:
-                _refuse_unterminated(source, match.start(6))
+                problems.append(_unterminated(reading, match.start(6)))
+                words = _unknown_rest(tokens, words, match.start(6))
+                break
         if lua_at < 0:
             break
-        end = _lua_end(source, lua_at)
-        for value, span, quote in (
-            (text[lua_at:end], (lua_at - 1, end + 1), "{"),
-            (";", (end, end + 1), ";"),
-        ):
-            add_value(value)
-            add_span(span)
-            add_quote(quote)
+        end, problem = _lua_end(reading, lua_at)
+        if problem is not None:
+            problems.append(problem)
+        tokens.add(text[lua_at:end], (lua_at - 1, min(end + 1, len(text))), "{")
+        tokens.add(";", (end, min(end + 1, len(text))), ";")
         words = 0
         start = end + 1
-    if words or depth:
-        _refuse_split_word(source, tokens)
-    if words:
-        raise Unreadable(
-            source.problem(
-                tokens.spans[-words][0],
-                'unexpected end of file, expecting ";" or "}"',
-                "this directive is not ended",
-            )
-        )
-    if depth:
-        raise Unreadable(
-            source.problem(
-                _unclosed(tokens),
-                'unexpected end of file, expecting "}"',
-                'the block opened here is not closed: add the missing "}"',
-            )
-        )
+        if problem is not None:
+            break
+    _close(reading, tokens, words, depth)
+    if HOLE in text or FILLER in text:
+        _fill_holes(reading, tokens)
+    if reading.pieces:
+        tokens.spans = [reading.source_span(*span) for span in tokens.spans]
+        tokens.comments = [reading.source_span(*span) for span in tokens.comments]
     return tokens
+
+
+def _unknown_rest(tokens: Tokens, words: int, at: int) -> int:
+    """Put an unknown statement in the place of one that cannot be read; gives the open words."""
+    tokens.drop(words)
+    tokens.add(HOLE, (at, at), "")
+    tokens.add(";", (at, at), ";")
+    return 0
+
+
+def _close(reading: Reading, tokens: Tokens, words: int, depth: int) -> None:
+    """End what is still open at the end of the text."""
+    end = len(reading.text)
+    if not words and not depth:
+        return
+    # A file that cannot be read to its end is said once.
+    problem = None if tokens.problems else _split_word(reading, tokens)
+    if problem is None and words:
+        problem = reading.problem(
+            tokens.spans[-words][0],
+            'unexpected end of file, expecting ";" or "}"',
+            "this directive is not ended",
+        )
+    elif problem is None and not tokens.problems:
+        problem = reading.problem(
+            _unclosed(tokens),
+            'unexpected end of file, expecting "}"',
+            'the block opened here is not closed: add the missing "}"',
+        )
+    if problem is not None:
+        tokens.problems.append(problem)
+    if words:
+        tokens.add(";", (end, end), ";")
+    if depth:
+        # What else would have stood in these blocks, nobody knows.
+        _unknown_rest(tokens, 0, end)
+    for _ in range(depth):
+        tokens.add("}", (end, end), ";")
+
+
+def _fill_holes(reading: Reading, tokens: Tokens) -> None:
+    """Give words with placeholders their text, marked (`source.has_hole`)."""
+    for index, value in enumerate(tokens.values):
+        if HOLE in value or FILLER in value:
+            start, end = tokens.spans[index]
+            if start == end:
+                continue
+            cut = 1 if tokens.quotes[index] in ("'", '"', "{") else 0
+            tokens.values[index] = reading.filled(start + cut, end - cut)
 
 
 def _decode(raw: str) -> str:
     return _ESCAPE.sub(lambda match: _DECODED[match[1]], raw)
 
 
-def _unexpected(source: Source, at: int, what: str, advice: str) -> Unreadable:
-    return Unreadable(source.problem(at, f'unexpected "{what}"', advice))
+def _unexpected(reading: Reading, at: int, what: str, advice: str) -> Problem:
+    return reading.problem(at, f'unexpected "{what}"', advice)
 
 
-def _refuse_split_word(source: Source, tokens: Tokens) -> None:
+def _split_word(reading: Reading, tokens: Tokens) -> Problem | None:
     """Say where a `{` inside a word, as in `location ~ ^/a{2}$ {`, opened a block by mistake."""
     for index in range(1, len(tokens.values) - 1):
         start, end = tokens.spans[index]
@@ -206,22 +275,23 @@ def _refuse_split_word(source: Source, tokens: Tokens) -> None:
             and "}" in tokens.values[index + 1]
         )
         if is_split:
-            raise Unreadable(
-                source.problem(
-                    end,
-                    f'unknown directive "{printable(tokens.values[index + 1], 60)}"',
-                    "a regular expression with { or } must be quoted",
-                )
+            return reading.problem(
+                end,
+                f'unknown directive "{printable(tokens.values[index + 1], 60)}"',
+                "a regular expression with { or } must be quoted",
             )
+    return None
 
 
-def _refuse_long(source: Source, start: int, end: int, quote: str) -> None:
-    """Refuse what does not fit nginx's buffer.
+def _check_length(
+    reading: Reading, start: int, end: int, quote: str, problems: list[Problem]
+) -> None:
+    """Note what does not fit nginx's buffer.
 
     The buffer holds a token from its first character (after an opening quote) until white space
     behind the token is passed; it may be full only if nothing has to be read after that.
     """
-    text = source.text
+    text = reading.text
     size = len(text[start:end].encode(ENCODING, ERRORS))
     if quote == "#":
         fits = size < _BUFFER or (size == _BUFFER and end == len(text))
@@ -233,8 +303,8 @@ def _refuse_long(source: Source, start: int, end: int, quote: str) -> None:
         fits = size < _BUFFER if after in (";{)" if quote else ";{") else size < _BUFFER - 1
     if not fits:
         name = "comment" if quote == "#" else "parameter"
-        raise Unreadable(
-            source.problem(
+        problems.append(
+            reading.problem(
                 start,
                 f"too long {name}: nginx reads at most {_BUFFER} bytes in one piece",
                 "break it up" if quote in ("#", "") else "break it up, or close the quote",
@@ -242,47 +312,42 @@ def _refuse_long(source: Source, start: int, end: int, quote: str) -> None:
         )
 
 
-def _refuse_unterminated(source: Source, at: int) -> None:
+def _unterminated(reading: Reading, at: int) -> Problem:
     """Say why no token starts here: an open quote, or a backslash as the last character."""
-    character = source.text[at]
+    character = reading.text[at]
     if character == "\\":
         message, advice = "unexpected end of file", "a backslash at the end escapes nothing"
-    elif len(source.text[at:].encode(ENCODING, ERRORS)) > _BUFFER:
+    elif len(reading.text[at:].encode(ENCODING, ERRORS)) > _BUFFER:
         message = f"too long parameter, probably missing terminating '{character}' character"
         advice = "close the quote"
     else:
         message = 'unexpected end of file, expecting ";" or "}"'
         advice = f"the quote ({character}) opened here is not closed"
-    raise Unreadable(source.problem(at, message, advice))
+    return reading.problem(at, message, advice)
 
 
-def _lua_end(source: Source, start: int) -> int:
-    """Offset of the brace that closes the Lua code starting at `start`."""
+def _lua_end(reading: Reading, start: int) -> tuple[int, Problem | None]:
+    """Offset of the brace that closes the Lua code starting at `start`, or why there is none."""
     depth = 1
-    for match in _LUA.finditer(source.text, start):
+    end = len(reading.text)
+    for match in _LUA.finditer(reading.text, start):
         piece = match[0]
         if piece == "{":
             depth += 1
         elif piece == "}":
             depth -= 1
             if not depth:
-                return match.start()
+                return match.start(), None
         elif piece[0] in "\"'" and (len(piece) < 2 or piece[-1] != piece[0]):
-            raise Unreadable(
-                source.problem(match.start(), "unfinished Lua string", "close the quote")
-            )
+            return end, reading.problem(match.start(), "unfinished Lua string", "close the quote")
         elif re.fullmatch(r"(--)?\[=*\[", piece):
-            raise Unreadable(
-                source.problem(
-                    match.start(), "Lua long bracket is not closed", "add the closing bracket"
-                )
+            return end, reading.problem(
+                match.start(), "Lua long bracket is not closed", "add the closing bracket"
             )
-    raise Unreadable(
-        source.problem(
-            start - 1,
-            'unexpected end of file, expecting "}"',
-            "the Lua block opened here is not closed",
-        )
+    return end, reading.problem(
+        start - 1,
+        'unexpected end of file, expecting "}"',
+        "the Lua block opened here is not closed",
     )
 
 

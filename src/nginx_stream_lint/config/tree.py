@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from crossplane.errors import NgxParserDirectiveError
+from crossplane.errors import NgxParserDirectiveContextError, NgxParserDirectiveError
 
 from nginx_stream_lint.config.corrections import corrected
-from nginx_stream_lint.config.source import Source
+from nginx_stream_lint.config.problems import Problem
+from nginx_stream_lint.config.source import Reading, Source, has_hole
 from nginx_stream_lint.config.tokens import Tokens, tokenize
 
 # crossplane recurses once per block; this is far from Python's limit and from anything sensible.
@@ -44,10 +45,13 @@ class Directive:
     """One directive as written: `name`, decoded `args`, and its `block` if it has one.
 
     The tree of a file does not know where the file is included, so one tree serves every use.
-    `included` holds the files an `include` leads to, in nginx's order.
+    `included` holds the files an `include` leads to, in nginx's order. `unknown` tells why nobody
+    knows what the directive does: an include that is not here, a placeholder in its place, a
+    mistake; empty for all others. `may_set` are the directives that such an include can contain,
+    None for any.
     """
 
-    __slots__ = ("args", "block", "file", "included", "index", "name")
+    __slots__ = ("args", "block", "file", "included", "index", "may_set", "name", "unknown")
 
     def __init__(self, name: str, args: tuple[str, ...], file: File, index: int) -> None:
         self.name = name
@@ -56,6 +60,8 @@ class Directive:
         self.index = index
         self.block: list[Directive] | None = None
         self.included: tuple[File, ...] = ()
+        self.unknown = ""
+        self.may_set: frozenset[str] | None = None
 
     def __repr__(self) -> str:
         return f"<{self.name} {' '.join(self.args)} at {self.file.source.name}:{self.line}>"
@@ -104,6 +110,12 @@ class Directive:
         raise AssertionError("the tokenizer balances blocks")
 
     @property
+    def conditional(self) -> tuple[tuple[int, int], ...]:
+        """The regions around it of a template's conditions and loops, the outermost first."""
+        regions = self.file.reading.conditional
+        return tuple(one for one in regions if one[0] <= self.start < one[1]) if regions else ()
+
+    @property
     def line(self) -> int:
         return self.source.position(self.start)[0]
 
@@ -114,26 +126,36 @@ class Directive:
 
 @dataclass(eq=False, slots=True)
 class File:
-    """A file's text, tokens and directives.
+    """What was read of a file, its tokens and directives.
 
     `uses` counts the includes that lead to it; `shared` tells whether more than one place of the
     configuration uses its directives, directly or through a file that is shared itself.
     """
 
-    source: Source
+    reading: Reading
     tokens: Tokens
     directives: list[Directive]
     uses: int = 0
     shared: bool = False
 
+    @property
+    def source(self) -> Source:
+        return self.reading.source
 
-def parse(source: Source) -> File:
-    """The tree of one file, includes not followed.
+    @property
+    def problems(self) -> list[Problem]:
+        """What nginx's tokenizer would refuse, and what could not be read before it."""
+        return [*self.reading.problems, *self.tokens.problems]
 
-    Raises `Unreadable` where nginx's tokenizer stops.
+
+def parse(source: Source | Reading) -> File:
+    """The tree of one file, or of what nginx gets to see of it; includes not followed.
+
+    What nginx would refuse is in `File.problems`. Raises `Unreadable` for what nests too deep.
     """
-    tokens = tokenize(source, MAX_DEPTH)
-    file = File(source, tokens, [])
+    reading = source if isinstance(source, Reading) else Reading(source, source.text)
+    tokens = tokenize(reading, MAX_DEPTH)
+    file = File(reading, tokens, [])
 
     def lex(_: str) -> Iterator[tuple[str, int, bool]]:
         # Comments are not passed on: they stay with the tokens, and a quoted `#` is a word.
@@ -147,7 +169,7 @@ def parse(source: Source) -> File:
     _parser.lex = lex
     with _no_collection():
         payload = _parser.parse(
-            source.name, catch_errors=False, single=True, check_ctx=False, check_args=False
+            file.source.name, catch_errors=False, single=True, check_ctx=False, check_args=False
         )
         config = payload["config"][0]
         assert not config["errors"], config["errors"]  # the tokens are balanced
@@ -186,11 +208,16 @@ def _adopt(statements_: list[dict[str, Any]], file: File) -> list[Directive]:
 
 
 def statements(block: Iterable[Directive]) -> Iterator[Directive]:
-    """The directives of a block with includes replaced by what they lead to, as nginx sees them."""
+    """The directives of a block with includes replaced by what they lead to, as nginx sees them.
+
+    An include that leads nowhere stays, since nobody knows what it sets.
+    """
     for directive in block:
         if directive.name == "include":
             for file in directive.included:
                 yield from statements(file.directives)
+            if directive.unknown:
+                yield directive
         else:
             yield directive
 
@@ -206,13 +233,18 @@ def enter(directive: Directive, context: Context) -> Context:
 
 
 def misuse(directive: Directive, context: Context) -> str | None:
-    """What nginx would say against a directive here: wrong context, arguments, or ending."""
+    """What nginx would say against a directive here: wrong context, arguments, or ending.
+
+    How many arguments a placeholder becomes, and which, nobody knows.
+    """
     statement = {"directive": directive.name, "line": 0, "args": directive.args}
     term = ";" if directive.block is None else "{"
     try:
         _analyzer.analyze("", statement, term, context)
-    except NgxParserDirectiveError as error:
+    except NgxParserDirectiveContextError as error:
         return str(error.strerror)
+    except NgxParserDirectiveError as error:
+        return None if any(has_hole(arg) for arg in directive.args) else str(error.strerror)
     return None
 
 
