@@ -196,7 +196,7 @@ def _replace_args(row: Directive, value: str) -> Edit:
 
 
 def _check_own(file: File) -> None:
-    if file.shared:
+    if file.shared or file.reading.read_only:
         raise _Manual
 
 

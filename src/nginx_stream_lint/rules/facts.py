@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.nginx.delivery import Delivery, Hold, Path, Scenario, path
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level
@@ -111,7 +112,7 @@ class Facts:
             return None
         if entry.value in ("strings", "row"):
             return [arg for row in effective.rows for arg in row]
-        if "$" in effective.text:
+        if "$" in effective.text or has_hole(effective.text):
             return UNKNOWN
         return effective.text.lower() if entry.value == "flag" else effective.text
 
