@@ -50,8 +50,8 @@ def env_file_option(_: click.Context, __: click.Parameter, value: Path | None) -
     except (OSError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"{value} cannot be read ({error})") from None
     found: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        line = line.strip().removeprefix("export ")
+    for number, written in enumerate(lines, 1):
+        line = written.strip().removeprefix("export ")
         if not line or line.startswith("#"):
             continue
         name, equals, text = line.partition("=")

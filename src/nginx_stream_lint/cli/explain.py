@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -101,10 +102,6 @@ def explain_command(
     around = Around(settings.roots, settings.servers, settings.absent_includes, env_file, markdown)
     found = configurations([STDIN if conf == "-" else conf], around, stdin_texts([conf]))
     readable = [one for one in found if one.root is not None]
-    if not readable:
-        for problem in (problem for one in found for problem in one.problems):
-            click.echo(safe(str(problem)), err=True)
-        sys.exit(EXIT_UNUSABLE)
     timeout = settings.min_read_timeout_s if min_read_timeout is None else min_read_timeout
     streams = settings.streams
     if format_ == "text":
@@ -116,6 +113,9 @@ def explain_command(
     explainers = (Explainer(one, options, files) for one in readable)
     explainer = next((one for one in explainers if one.servers), None)
     if explainer is None:
+        _say([problem for one in found for problem in one.problems])
+        if not readable:
+            sys.exit(EXIT_UNUSABLE)
         unusable(f"{conf}:1:1: there is no server in it; name a file with a server or location")
     explanations = [explainer.explain(url, request) for url, request in requests]
     for one in explanations:
@@ -127,7 +127,11 @@ def explain_command(
         explain_json(explanations) if format_ == "json" else explain_text(explainer, explanations)
     )
     write(text, output, color)
-    for said in (*explainer.notes, *explainer.problems):
-        click.echo(safe(str(said)), err=True)
+    _say([*explainer.notes, *explainer.problems])
     if explainer.problems:
         sys.exit(EXIT_UNUSABLE)
+
+
+def _say(notes: Sequence[object]) -> None:
+    for note in notes:
+        click.echo(safe(str(note)), err=True)

@@ -19,6 +19,7 @@ from nginx_stream_lint.config.tree import is_known
 # Whoever has more files than this has named the wrong folder.
 _MAX_FILES = 50_000
 _MAX_SNIFFED = 2 * 1024 * 1024
+_ENOUGH_STATEMENTS = 20
 
 _SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 
@@ -37,7 +38,7 @@ _YAML = (".yaml", ".yml", ".json")
 _MARKDOWN = (".md", ".mdx", ".markdown", ".rst")
 # Files of other programs that look alike, or that nobody means.
 _NEVER = re.compile(
-    r".*\.(?:py|sh|js|ts|go|c|h|lua|css|html?|xml|sql|lock|toml|ini|md5|patch|diff)"
+    r".*\.(?:py|sh|js|ts|go|c|h|lua|css|html?|xml|sql|lock|toml|ini|txt|log|csv|md5|patch|diff)"
 )
 _STATEMENT = re.compile(
     r"^[ \t]*([a-z][a-z0-9_]*)(?=[ \t;{])[^\n#]*[;{][ \t]*(?:#.*)?\r?$", re.MULTILINE
@@ -79,11 +80,13 @@ class Repository:
 
     @cached_property
     def files(self) -> list[str]:
-        """The paths of the files, below `root` as it was given, in order."""
+        """The paths of the files in order, those in the current folder as seen from there."""
         listed = _git_files(self.root)
         if listed is None:
             listed = _walked(self.root)
-        return sorted(os.path.join(self.root, name) for name in listed)
+        here = os.path.join(os.getcwd(), "")
+        paths = (os.path.normpath(os.path.join(self.root, name)) for name in listed)
+        return sorted(path.removeprefix(here) for path in paths)
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
@@ -145,7 +148,13 @@ class Repository:
             return documents and "nginx" in self._text(path) and "```" in self._text(path)
         if is_yaml(path):
             return _IN_YAML.search(self._text(path)) is not None
-        return _may_be_nginx(path) and looks_like_nginx(self._text(path))
+        if not _may_be_nginx(path):
+            return False
+        if path.endswith(".conf"):
+            # By its name it is; other programs' files have none of nginx's statements.
+            text = self._text(path)
+            return not text.strip() or _known_statements(text)[0] > 0
+        return looks_like_nginx(self._text(path))
 
     def _text(self, path: str) -> str:
         """A file's text for a first look; empty for what is no text or too large."""
@@ -172,15 +181,21 @@ def around(path: str) -> str:
 
 def looks_like_nginx(text: str) -> bool:
     """Whether most of the first statements of a text are nginx's."""
+    known, others = _known_statements(text)
+    return known > others
+
+
+def _known_statements(text: str) -> tuple[int, int]:
+    """How many of the first statements, each on a line, are nginx's, and how many are not."""
     known = others = 0
     for match in _STATEMENT.finditer(text):
         if is_known(match[1]):
             known += 1
         else:
             others += 1
-        if known + others >= 20:
+        if known + others >= _ENOUGH_STATEMENTS:
             break
-    return known > others
+    return known, others
 
 
 def _git_files(root: str) -> list[str] | None:

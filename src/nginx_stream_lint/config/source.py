@@ -64,7 +64,7 @@ class Source:
         return Problem(self.name, line, column, printable(message), advice)
 
 
-# A character of a placeholder: what stands there in the end, nobody knows. This and the next two are
+# A character of a placeholder: nobody knows what will stand there. This and the next two are
 # noncharacters, kept by Unicode for such use inside a program; no file has them.
 HOLE = "\ufdd0"
 _END_OF_HOLE = "\ufdd1"
