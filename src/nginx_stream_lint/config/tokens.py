@@ -25,7 +25,7 @@ from nginx_stream_lint.config.source import ENCODING, ERRORS, FILLER, HOLE, Read
 # ngx_conf_file.c: NGX_CONF_BUFFER
 _BUFFER = 4096
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""[ \t\r\n]*(?:
         ((?:[^ \t\r\n;{}\#"'\\$]|\\.|\$\{*)(?:[^ \t\r\n;{\\$]+|\\.|\$\{*)*)   # 1 word
       | ([;{}])                                                                # 2 punctuation
@@ -103,7 +103,7 @@ def tokenize(reading: Reading, max_depth: int) -> Tokens:  # noqa: PLR0915 - one
     start = 0
     while True:
         lua_at = -1
-        for match in _TOKEN.finditer(text, start):
+        for match in TOKEN.finditer(text, start):
             kind = match.lastindex
             if kind == 1:
                 at, end = match.span(1)
@@ -187,7 +187,7 @@ def tokenize(reading: Reading, max_depth: int) -> Tokens:  # noqa: PLR0915 - one
                 break
         if lua_at < 0:
             break
-        end, problem = _lua_end(reading, lua_at)
+        end, problem = lua_end(reading, lua_at)
         if problem is not None:
             problems.append(problem)
         tokens.add(text[lua_at:end], (lua_at - 1, min(end + 1, len(text))), "{")
@@ -326,7 +326,7 @@ def _unterminated(reading: Reading, at: int) -> Problem:
     return reading.problem(at, message, advice)
 
 
-def _lua_end(reading: Reading, start: int) -> tuple[int, Problem | None]:
+def lua_end(reading: Reading, start: int) -> tuple[int, Problem | None]:
     """Offset of the brace that closes the Lua code starting at `start`, or why there is none."""
     depth = 1
     end = len(reading.text)

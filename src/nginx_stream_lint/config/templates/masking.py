@@ -1,0 +1,279 @@
+"""From a template to what nginx will get to see of it, in texts of the same length."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+
+from nginx_stream_lint.config.problems import Problem
+from nginx_stream_lint.config.source import FILLER, HOLE, Reading, Source
+from nginx_stream_lint.config.templates import placeholders as shapes
+from nginx_stream_lint.config.templates import statements, tags, yaml_lines
+from nginx_stream_lint.config.templates.painting import (
+    Span,
+    blank,
+    inside,
+    outermost,
+    painted,
+    put,
+)
+from nginx_stream_lint.config.templates.statements import Statements
+from nginx_stream_lint.config.templates.tags import Block
+
+# A file has no more definitions and branches than this that are worth a reading of their own.
+_MAX_READINGS = 32
+# Deeper within one another, conditions are not looked into.
+_MAX_DEPTH = 64
+
+_TEMPLATE_NAME = re.compile(
+    r"\.(?:template|tmpl|tpl|gtpl|gotmpl|ctmpl|j2|jinja2?|erb|hbs|mustache|in|tftpl)\b",
+    re.IGNORECASE,
+)
+# One of these is in every template.
+_SIGNS = (
+    ("{{", "{%", "{#", "<%", "[[ ", "[[-", "[[.", "%{", "%%"),
+    re.compile(r"\$\{?_*[A-Z]"),
+    re.compile(r"\\\$[a-z{]"),
+    re.compile(r"@[A-Z]"),
+    re.compile(r"__[A-Z]"),
+)
+# These are not rare in comments.
+_WORDS = re.compile(r"\.\.\.|…|(?<![?kP])<[A-Za-z]|\s\[[A-Za-z]|\#\{[A-Za-z]")
+
+
+def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:  # noqa: B006
+    """What nginx gets to see of a source that may be a template, in the languages people use.
+
+    Mostly one reading with all branches of all conditions; several where branches open or close
+    different blocks, and for definitions, which do not stand where they are written. `values` are
+    those of variables, as `envsubst` puts them in.
+    """
+    is_template = _TEMPLATE_NAME.search(source.name) is not None
+    if not is_template and not _may_be_template(source.text):
+        return [Reading(source, source.text)]
+    text, pieces = shapes.substituted(source.text, values)
+    return _Template(Reading(source, text, pieces), is_template).readings()
+
+
+def _may_be_template(text: str) -> bool:
+    substrings, *patterns = _SIGNS
+    assert isinstance(substrings, tuple)
+    if any(sign in text for sign in substrings):
+        return True
+    if any(pattern.search(text) for pattern in patterns if isinstance(pattern, re.Pattern)):
+        return True
+    for match in _WORDS.finditer(text):
+        at = match.start()
+        line = text.rfind("\n", max(0, at - 1000), at) + 1
+        if "#" not in text[line:at]:
+            return True
+    return False
+
+
+class _Template:
+    """One text on its way."""
+
+    def __init__(self, reading: Reading, is_template: bool) -> None:
+        self.original = reading
+        self.source = reading.source
+        self.is_template = is_template
+        self.problems: list[Problem] = []
+        text = reading.text
+        self.is_yaml = yaml_lines.is_yaml(self.source.name, text)
+        put_in = [
+            (start, end)
+            for start, end, *span in reading.pieces
+            if text[start:end] != self.source.text[slice(*span)]
+        ]
+        found = tags.find(reading)
+        self.tags = [tag for tag in found.tags if not inside(put_in, tag.start)]
+        self.blocks = [one for one in found.blocks if not inside(put_in, one.start)]
+        self._tell_halves(found)
+        text = painted(
+            text,
+            ((tag.start, tag.end, HOLE if tag.kind == "value" else " ") for tag in self.tags),
+        )
+        variables = shapes.find(
+            text,
+            shell=not self.is_yaml and not self.tags and shapes.is_shell(text),
+            terraform=any(reading.text.startswith("%{", tag.start) for tag in self.tags),
+        )
+        spans = [span for span in variables.spans if not inside(put_in, span[0])]
+        self.placeholders = dict(spans)
+        self.placeholders.update((tag.start, tag.end) for tag in self.tags if tag.kind == "value")
+        text = painted(
+            text,
+            sorted(
+                [(start, end, HOLE) for start, end in spans]
+                + [(at, at + 1, FILLER) for at in variables.escapes]
+            ),
+        )
+        self.masked = Reading(self.source, text, reading.pieces)
+
+    def _tell_halves(self, found: tags.Tags) -> None:
+        for at in found.unclosed[:1]:
+            self.problems.append(
+                self.original.problem(
+                    at, "this construct of the template has no end", "close it in the same file"
+                )
+            )
+        for at in found.unopened[:1]:
+            self.problems.append(
+                self.original.problem(
+                    at,
+                    "this ends or divides a construct that the template does not open",
+                    "open it in the same file",
+                )
+            )
+
+    def readings(self) -> list[Reading]:
+        if self.is_yaml:
+            text = yaml_lines.fitted(
+                self.original.text, self.masked.text, self.placeholders, self.blocks
+            )
+            return [self._reading(text, self._conditional(self.blocks), self.problems)]
+        definitions = self._definitions()
+        length = len(self.masked.text)
+        main = painted(self.masked.text, ((start, end, " ") for start, end in definitions))
+        made = self._document(main, (0, length)) if main.strip() or not definitions else []
+        for start, end in definitions:
+            if ";" in self.masked.text[start:end]:
+                text = blank(main[:start]) + self.masked.text[start:end] + blank(main[end:])
+                made += self._document(text, (start, end))
+        if not made:
+            problem = self.original.problem(
+                definitions[0][0],
+                "the definitions of this template hold no nginx configuration",
+                "leave the file out",
+            )
+            made = [self._reading(main, (), [problem])]
+        if self.problems:
+            made[0].problems = (*self.problems, *made[0].problems)
+        return made
+
+    def _definitions(self) -> list[Span]:
+        """The bodies of what is defined here, to stand elsewhere."""
+        spans: list[Span] = []
+        for block in self.blocks:
+            if block.kind == "define" and (not spans or block.start >= spans[-1][1]):
+                spans.append((block.branches[0][0], block.branches[-1][1]))
+        return spans if len(spans) <= _MAX_READINGS else []
+
+    def _document(self, text: str, region: Span) -> list[Reading]:
+        """The readings of one configuration within the text."""
+        masked = Reading(self.source, text, self.original.pieces)
+        found = statements.read(masked, region, self.placeholders, is_template=self.is_template)
+        blocks = [one for one in self.blocks if region[0] <= one.start < region[1]]
+        text = painted(text, ((start, end, HOLE) for start, end in found.holes))
+        text = painted(text, ((end, end + 1, ";") for end in found.ends))
+        within: list[Block] = []
+        for block in blocks:
+            if not within or block.start >= within[-1].end:
+                if found.within(text, block.start, block.end):
+                    within.append(block)
+        text = painted(text, ((one.start, one.end, HOLE) for one in within))
+        original = self.original.text
+        text = put(text, ((start, end, original[start:end]) for start, end in found.comments))
+        if text == original:
+            return [self._reading(text, (), found.problems)]
+        inline = [(one.start, one.end) for one in within]
+        blocks = [one for one in blocks if not inside(inline, one.start)]
+        conditional = self._conditional(blocks)
+        made = []
+        for left_out, problems in _choices(self.original, found, blocks):
+            chosen = painted(text, ((start, end, " ") for start, end in left_out))
+            made.append(self._reading(chosen, conditional, [*found.problems, *problems]))
+            found.problems = []
+        return made
+
+    def _conditional(self, blocks: Iterable[Block]) -> tuple[Span, ...]:
+        """The branches in the source, those around others first."""
+        spans = (
+            (self.original.source_span(start, start)[0], self.original.source_span(end, end)[0])
+            for block in blocks
+            if block.kind == "if"
+            for start, end in block.branches
+            if end > start
+        )
+        return tuple(sorted(spans, key=lambda span: (span[0], -span[1])))
+
+    def _reading(
+        self, text: str, conditional: tuple[Span, ...], problems: Iterable[Problem]
+    ) -> Reading:
+        return Reading(self.source, text, self.original.pieces, conditional, tuple(problems))
+
+
+def _choices(
+    original: Reading, found: Statements, blocks: list[Block]
+) -> list[tuple[list[Span], list[Problem]]]:
+    """Which branches to leave out so that blocks are whole, for each reading.
+
+    Nothing where all branches together are: that is the usual case.
+    """
+    alternatives = [] if _is_whole(found.braces) else _alternatives(found.braces, blocks)
+    if not alternatives:
+        return [([], [])]
+    count = min(max(len(one.branches) for one in alternatives), _MAX_READINGS)
+    choices = [
+        outermost(
+            span
+            for block in alternatives
+            for index, span in enumerate(block.branches)
+            if index != min(number, len(block.branches) - 1)
+        )
+        for number in range(count)
+    ]
+    whole = [
+        one
+        for one in choices
+        if _is_whole(brace for brace in found.braces if not inside(one, brace[0]))
+    ]
+    advice = "let each branch close the blocks that it opens"
+    if not whole:
+        problem = original.problem(
+            alternatives[0].start, "no choice of branches from here on makes whole blocks", advice
+        )
+        return [(choices[0], [problem])]
+    unread = [
+        start
+        for block in alternatives
+        for start, _ in block.branches
+        if all(inside(left_out, start) for left_out in whole)
+    ]
+    problems = [
+        original.problem(
+            start, "this branch was not read: the blocks it opens or closes do not fit", advice
+        )
+        for start in unread[:1]
+    ]
+    return [(one, [] if index else problems) for index, one in enumerate(whole)]
+
+
+def _alternatives(braces: list[tuple[int, int]], blocks: list[Block]) -> list[Block]:
+    """Those conditions of which only one branch can be there, in order."""
+    places = [place for place, _ in braces]
+    counts = bytearray(b"\1" * len(braces))
+    chosen: list[Block] = []
+    for block in sorted(blocks, key=lambda one: one.end):  # inner ones first
+        if block.kind != "if" or len(block.branches) < 2 or block.depth > _MAX_DEPTH:
+            continue
+        ranges = [
+            range(bisect_left(places, start), bisect_left(places, end))
+            for start, end in block.branches
+        ]
+        if all(_is_whole(braces[i] for i in one if counts[i]) for one in ranges):
+            continue
+        chosen.append(block)
+        for hidden in ranges[1:]:
+            counts[hidden.start : hidden.stop] = bytes(len(hidden))
+    return sorted(chosen, key=lambda one: one.start)
+
+
+def _is_whole(braces: Iterable[tuple[int, int]]) -> bool:
+    depth = 0
+    for _, step in braces:
+        depth += step
+        if depth < 0:
+            return False
+    return depth == 0

@@ -1,0 +1,53 @@
+"""Texts with spans replaced by as many other characters; line ends stay."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+
+Span = tuple[int, int]
+
+_NOT_LINE_END = re.compile(r"[^\r\n]")
+
+
+def painted(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
+    """The text with one character all over each span (start, end, character); they are in order."""
+    return put(
+        text,
+        ((start, end, _NOT_LINE_END.sub(color, text[start:end])) for start, end, color in spans),
+    )
+
+
+def put(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
+    """The text with other text of the same length in spans, which are in order.
+
+    Where they overlap, the earlier one stays.
+    """
+    parts = []
+    at = 0
+    for start, end, new in spans:
+        if end > at:
+            parts += [text[at:start], new[max(at - start, 0) :]]
+            at = end
+    return "".join([*parts, text[at:]]) if parts else text
+
+
+def blank(text: str) -> str:
+    """Blanks in the place of a text."""
+    return _NOT_LINE_END.sub(" ", text)
+
+
+def inside(spans: list[Span], at: int) -> bool:
+    """Whether a place is in one of spans, which are in order and do not overlap."""
+    index = bisect_right(spans, at, key=lambda span: span[0]) - 1
+    return index >= 0 and at < spans[index][1]
+
+
+def outermost(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order without those that lie within others."""
+    found: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if not found or span[0] >= found[-1][1]:
+            found.append(span)
+    return found

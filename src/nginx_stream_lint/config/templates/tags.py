@@ -1,0 +1,328 @@
+"""Template languages with tags: Jinja, Go, Handlebars, ERB, Terraform.
+
+Their engines see the text before nginx does, so a tag counts wherever it stands, in quotes and
+comments as well. What is a tag, and what it does, is told by the text alone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from nginx_stream_lint.config.source import Reading
+from nginx_stream_lint.config.tokens import lua_end
+
+# `value` prints something, `control` nothing; `if` opens what may be left out or repeated, `define`
+# what stands elsewhere, `group` what stands here; `else` and `end` belong to the last opened.
+Kind = Literal["value", "control", "if", "define", "group", "else", "end"]
+
+
+class Tag(NamedTuple):
+    """One tag, from its first to behind its last character."""
+
+    start: int
+    end: int
+    kind: Kind
+
+
+@dataclass(slots=True)
+class Block:
+    """A construct with an end: offsets from its first to behind its last tag.
+
+    `branches` are the regions between its tags; `depth` is how many blocks are around it.
+    """
+
+    kind: Kind
+    start: int
+    depth: int
+    end: int = 0
+    branches: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Tags(NamedTuple):
+    """The tags of a text in order, and its blocks in order of their starts.
+
+    `unclosed` and `unopened` are the places of tags, or of blocks, without the other end.
+    """
+
+    tags: list[Tag]
+    blocks: list[Block]
+    unclosed: list[int]
+    unopened: list[int]
+
+
+# How a tag of each language starts where nobody would take it for nginx's.
+_BRACES = re.compile(
+    r"""\{\{[-~+]?\s*(?!["'][^"'\n]*["']\s*:|\w+\s*=[^=])[\w.$"'`(\#/^!>&*{@|]""", re.ASCII
+)
+_JINJA = re.compile(r"\{%[-+]?\s*[a-z]+\b")
+_JINJA_COMMENT = re.compile(r"\{#(?=[- ])[^\n]*#\}")
+_ERB = re.compile(r"<%(?!%)")
+_SQUARE = re.compile(r"\[\[-?\s[^\[\]\n]*\s-?\]\]|\[\[\.[A-Za-z][\w.]*\]\]")
+_TERRAFORM = re.compile(r"%\{~?\s*(?:if|for|else|endif|endfor)\b")
+
+_LUA_BLOCK = re.compile(r"_by_lua_block\s*\{")
+
+_JINJA_IF = {"if", "for"}
+_JINJA_GROUP = {"block", "filter", "call", "autoescape", "with", "trans"}
+_GO = re.compile(
+    r"(if|range|with|define|block|else|end|break|continue)\b|\$\w+(?:\s*,\s*\$\w+)?\s*:?="
+)
+_RUBY_OPEN = re.compile(r"(?:if|unless|case|while|until|for|begin)\b")
+_RUBY_BLOCK = re.compile(r"(?:\bdo|\{)(?:\s*\|[^|]*\|)?$")
+_RUBY_ELSE = re.compile(r"(?:else|elsif|when|in|rescue|ensure)\b")
+_RUBY_END = re.compile(r"(?:end\b|\})")
+
+
+def find(reading: Reading) -> Tags:
+    """The tags of a text. Those within Lua code are tags only if there are others outside."""
+    text = reading.text
+    languages = _languages(text, lua_regions(reading))
+    if not languages:
+        return Tags([], [], [], [])
+    finder = _Finder(text, "{%" in languages)
+    tags = finder.tags("|".join(re.escape(one) for one in languages))
+    return _paired(tags, finder.unclosed)
+
+
+def _languages(text: str, lua: list[tuple[int, int]]) -> list[str]:
+    """The openings of tags that the text has outside Lua."""
+
+    def occurs(pattern: re.Pattern[str]) -> bool:
+        spans = iter(lua)
+        begin, end = next(spans, (len(text), len(text)))
+        for match in pattern.finditer(text):
+            while match.start() >= end and end < len(text):
+                begin, end = next(spans, (len(text), len(text)))
+            if match.start() < begin:
+                return True
+        return False
+
+    found = []
+    if "{{" in text and "}}" in text and occurs(_BRACES):
+        found.append("{{")
+    if "{%" in text and "%}" in text and occurs(_JINJA):
+        found += ["{%", "{#"]
+    elif "{#" in text and occurs(_JINJA_COMMENT):
+        found.append("{#")
+    if "<%" in text and "%>" in text and occurs(_ERB):
+        found.append("<%")
+    if "[[" in text and occurs(_SQUARE):
+        found.append("[[")
+    if "%{" in text and occurs(_TERRAFORM):
+        found.append("%{")
+    return found
+
+
+class _Finder:
+    """Reads a text once from its start to its end."""
+
+    def __init__(self, text: str, is_jinja: bool) -> None:
+        self.text = text
+        self.is_jinja = is_jinja
+        self.unclosed: list[int] = []
+        # Strings of a kind that start before this are not closed on their line.
+        self.open_until = {'"': 0, "'": 0, "`": 0}
+        self.strings_hide_ends = True
+
+    def tags(self, openings: str) -> list[Tag]:
+        found: list[Tag] = []
+        opening = re.compile(openings)
+        at = 0
+        while match := opening.search(self.text, at):
+            at = match.start()
+            tag = self._tag(match[0], at)
+            if tag is None:
+                at += len(match[0])
+                continue
+            found.append(tag)
+            at = tag.end
+            if tag.kind == "control" and re.match(r"\{%[-+]?\s*raw\b", self.text[tag.start : at]):
+                literal = re.compile(r"\{%[-+]?\s*endraw\b").search(self.text, at)
+                at = literal.start() if literal else len(self.text)
+        return found
+
+    def _tag(self, opening: str, at: int) -> Tag | None:
+        text = self.text
+        if opening == "{{":
+            return self._braces(at)
+        if opening == "[[":
+            square = _SQUARE.match(text, at)
+            return Tag(at, square.end(), _go_kind(square[0][2:-2])) if square else None
+        if opening == "%{":
+            if not _TERRAFORM.match(text, at):
+                return None
+            end = text.find("}", at)
+            return Tag(at, end + 1, _jinja_kind(text[at + 2 : end])) if end >= 0 else None
+        if opening == "{#":
+            end = text.find("#}", at + 2)
+            return Tag(at, end + 2, "control") if end >= 0 else None
+        if opening == "<%":
+            if text.startswith("<%%", at):
+                return None
+            end = text.find("%>", at + 2)
+            if end < 0:
+                self.unclosed.append(at)
+                return None
+            return Tag(at, end + 2, _ruby_kind(text[at + 2 : end]))
+        if not _JINJA.match(text, at):
+            return None
+        end = self._end(at + 2, "%}")
+        if end < 0:
+            self.unclosed.append(at)
+            return None
+        return Tag(at, end, _jinja_kind(text[at + 2 : end - 2]))
+
+    def _braces(self, at: int) -> Tag | None:
+        text = self.text
+        if not _BRACES.match(text, at):
+            return None
+        inner = at + 2 + (text[at + 2] in "-~+")
+        while text[inner].isspace():
+            inner += 1
+        if not self.is_jinja and text.startswith(("/*", "!--"), inner):
+            closing = "*/" if text[inner] == "/" else "--"
+            end = text.find("}}", max(text.find(closing, inner + 3), inner))
+            end = end + 2 if end >= 0 else -1
+        elif text.startswith("{{{", at) and not self.is_jinja:
+            end = self._end(at + 3, "}}}")
+        else:
+            end = self._end(inner, "}}")
+        if end < 0:
+            self.unclosed.append(at)
+            return None
+        if self.is_jinja:
+            return Tag(at, end, "value")
+        content = text[inner : end - 2]
+        if content[0] in "/#^!>&{":
+            return Tag(at, end, _handlebars_kind(content))
+        return Tag(at, end, _go_kind(content))
+
+    def _end(self, at: int, closing: str) -> int:
+        """Behind the closing of a tag, which strings may contain; -1 where there is none."""
+        text = self.text
+        plain = text.find(closing, at)
+        if plain < 0 or not self.strings_hide_ends:
+            return plain + len(closing) if plain >= 0 else -1
+        interesting = re.compile(f"[\"'`]|{re.escape(closing)}")
+        while match := interesting.search(text, at):
+            at = match.end()
+            quote = match[0]
+            if quote == closing:
+                return at
+            if match.start() < self.open_until[quote]:
+                continue
+            string = _STRINGS[quote].match(text, at)
+            if string:
+                at = string.end()
+            else:
+                line_end = text.find("\n", at) if quote != "`" else -1
+                self.open_until[quote] = line_end if line_end >= 0 else len(text)
+        self.strings_hide_ends = False  # some quote is none: do not look to the end each time
+        return plain + len(closing)
+
+
+_STRINGS = {
+    '"': re.compile(r'(?:[^"\\\n]|\\.)*"'),
+    "'": re.compile(r"(?:[^'\\\n]|\\.)*'"),
+    "`": re.compile(r"[^`]*`"),
+}
+
+
+def _jinja_kind(content: str) -> Kind:
+    words = content.strip("-+~ \t\r\n").split(None, 2)
+    name = words[0] if words else ""
+    if name in _JINJA_IF:
+        return "if"
+    if name == "macro":
+        return "define"
+    if name in _JINJA_GROUP or (name == "set" and "=" not in content):
+        return "group"
+    if name in ("else", "elif"):
+        return "else"
+    if name == "endraw":
+        return "control"
+    if name.startswith("end"):
+        return "end"
+    return "value" if name == "include" else "control"
+
+
+def _go_kind(content: str) -> Kind:
+    content = content.strip("- \t\r\n")
+    match = _GO.match(content)
+    if not match:
+        return "value"
+    name = match[1]
+    if name in ("if", "range", "with"):
+        return "if" if len(content) > len(name) else "value"
+    if name == "define":
+        return "define"
+    if name == "block":
+        return "group"
+    if name in ("else", "end"):
+        return "else" if name == "else" else "end"
+    return "control"
+
+
+def _handlebars_kind(content: str) -> Kind:
+    first = content[0]
+    if first == "#":
+        return "group" if content[1:2] in ("*", ">") else "if"
+    if first == "^":
+        return "if" if content.strip("^~ \t\r\n") else "else"
+    if first == "/":
+        return "control" if content.startswith("/*") else "end"
+    return "control" if first == "!" else "value"
+
+
+def _ruby_kind(content: str) -> Kind:
+    if content[:1] in ("=", "#"):
+        return "value" if content[0] == "=" else "control"
+    code = content.strip("- \t\r\n")
+    if _RUBY_END.match(code):
+        return "end"
+    if _RUBY_ELSE.match(code):
+        return "else"
+    if _RUBY_BLOCK.search(code[-200:]) or (
+        _RUBY_OPEN.match(code) and not re.search(r"\bend$", code[-10:])
+    ):
+        return "if"
+    return "control"
+
+
+def _paired(tags: list[Tag], unclosed: list[int]) -> Tags:
+    blocks: list[Block] = []
+    unopened: list[int] = []
+    stack: list[tuple[Block, int]] = []
+    for tag in tags:
+        if tag.kind in ("if", "define", "group"):
+            block = Block(tag.kind, tag.start, len(stack))
+            blocks.append(block)
+            stack.append((block, tag.end))
+        elif tag.kind in ("else", "end"):
+            if not stack:
+                unopened.append(tag.start)
+                continue
+            block, begin = stack.pop()
+            block.branches.append((begin, tag.start))
+            if tag.kind == "else":
+                stack.append((block, tag.end))
+            else:
+                block.end = tag.end
+    for block, begin in stack:
+        unclosed.append(block.start)
+        block.branches.append((begin, begin))
+        block.end = begin
+    return Tags(tags, blocks, sorted(unclosed), unopened)
+
+
+def lua_regions(reading: Reading) -> list[tuple[int, int]]:
+    """Where a text has Lua code, as far as it can be told before templates are read."""
+    text = reading.text
+    regions: list[tuple[int, int]] = []
+    at = 0
+    while "_by_lua_block" in text and (match := _LUA_BLOCK.search(text, at)):
+        at, _ = lua_end(reading, match.end())
+        regions.append((match.end(), at))
+    return regions
