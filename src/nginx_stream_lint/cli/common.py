@@ -12,7 +12,7 @@ import click
 
 from nginx_stream_lint.config import STDIN, Source
 from nginx_stream_lint.config.problems import Unreadable
-from nginx_stream_lint.config.source import MAX_BYTES, decode
+from nginx_stream_lint.config.source import MAX_BYTES, decode, without_marks
 from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
 from nginx_stream_lint.settings import Settings, find_file, load, timeout_s
@@ -131,8 +131,8 @@ def _colour(flag: bool | None) -> bool | None:
 
 
 def safe(text: str) -> str:
-    """Text that any terminal takes: bytes that are no UTF-8 are shown escaped."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Text that any terminal takes: bytes that are no UTF-8 are shown escaped, holes as written."""
+    return without_marks(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def unusable(message: str) -> NoReturn:

@@ -37,7 +37,7 @@ def json(report: Report, nginx_version: Version | None, seconds: float) -> str:
             "seconds": round(seconds, 3),
         },
     }
-    return encoder.dumps(document, indent=2) + "\n"
+    return encoder.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
