@@ -28,6 +28,10 @@ def json(report: Report, nginx_version: Version | None, seconds: float) -> str:
             }
             for problem in report.problems
         ],
+        "notes": [
+            {"file": note.file, "line": note.line, "column": note.column, "message": note.message}
+            for note in report.notes
+        ],
         "summary": {
             "error": report.count("error"),
             "warning": report.count("warning"),
