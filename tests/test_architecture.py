@@ -33,7 +33,7 @@ ORDER = (
 # Parts that may see less than their place in the order allows.
 ONLY = {
     "yamlfile": set[str](),
-    "config": set[str](),
+    "config": {"yamlfile"},
     "settings": {"yamlfile", "nginx", "streams"},
     "probe": {"config", "nginx"},
     "__main__": {"cli"},

@@ -182,7 +182,7 @@ def test_text(conf: Path) -> None:
         (MAIN, "https:///v1", "no host"),
         (MAIN, "https://x:99999/v1", "port"),
         ("events {}", "/", "no server"),
-        ("location / { return 200; }", "/", "no http block"),
+        ("upstream app { server 127.0.0.1; }", "/", "no server"),
         ("http {", "/", "expecting"),
     ],
 )
@@ -200,3 +200,13 @@ def test_a_missing_file(tmp_path: Path) -> None:
     done = run("explain", tmp_path / "no.conf", "/")
     assert done.returncode == 2
     assert "no such file" in done.stderr
+
+
+def test_a_fragment_is_explained_as_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "site.conf"
+    path.write_text("location /v1 { proxy_pass http://app; }\n")
+    done = run("explain", "--format", "json", path, "/v1/chat/completions")
+    assert done.returncode == 0, done.stderr
+    [one] = json.loads(done.stdout)
+    assert one["location"]["line"] == 1
+    assert one["deliveries"][0]["verdict"] == "stalls"

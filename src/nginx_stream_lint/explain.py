@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from nginx_stream_lint.config import Configuration, Problem
+from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.lint import Options, findings, survey
 from nginx_stream_lint.nginx.delivery import (
     ACCEL_BUFFERINGS,
@@ -78,6 +78,11 @@ class Explainer:
         if found.handler is None:
             timeout, deliveries = None, []
         return Explanation(url, found, settings, timeout, deliveries)
+
+    @property
+    def notes(self) -> list[Note]:
+        """What had to be guessed while reading."""
+        return self._configuration.notes
 
     @cached_property
     def problems(self) -> list[Problem]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from nginx_stream_lint.config import Configuration, Problem, Source, read
+from nginx_stream_lint.config import Around, Configuration, Note, Problem, Source, configurations
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
@@ -29,15 +28,21 @@ class Options:
     min_read_timeout_s: float = MIN_READ_TIMEOUT_S
     streams: tuple[Declaration, ...] = ()
     all_streams: bool = False
+    around: Around = field(default_factory=Around)
 
 
 @dataclass(slots=True)
 class Report:
-    """What was found. `locations` proxy, `streams` of them are thought to stream."""
+    """What was found.
+
+    `problems` are what could not be read, `notes` what had to be guessed while reading;
+    `locations` proxy, `streams` of them are thought to stream.
+    """
 
     inputs: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     locations: int = 0
     streams: int = 0
 
@@ -61,23 +66,15 @@ def lint(
     texts: Mapping[str, Source] | None = None,
     confirm: Confirm | None = None,
 ) -> Report:
-    """Check the configurations whose main files are `paths`.
+    """Check all configurations that `paths` (files and folders) lead to.
 
-    `texts` are sources that stand in for files, by real path. A path that another one includes is
-    checked there, not once more on its own. `confirm` has the last word on the findings.
+    `texts` are sources that stand in for files, by real path. `confirm` has the last word on the
+    findings.
     """
-    configurations = [read(path, texts) for path in dict.fromkeys(paths)]
-    included = {
-        os.path.realpath(file.source.name)
-        for configuration in configurations
-        for file in configuration.files
-        if file is not configuration.root
-    }
     report = Report(inputs=list(dict.fromkeys(paths)))
     seen: set[tuple[object, ...]] = set()
-    for configuration in configurations:
-        if os.path.realpath(configuration.path) in included and configuration.context:
-            continue
+    for configuration in configurations(paths, options.around, texts):
+        report.notes += configuration.notes
         checked = check(configuration, options)
         report.problems += checked.problems
         report.locations += len(checked.served)
@@ -87,11 +84,24 @@ def lint(
         for finding in checked.findings if confirm is None else confirm(configuration, checked):
             # Two main files may include the same snippet, and say the same of it.
             key = (finding.rule, finding.place.source.name, finding.place.start, finding.message)
-            if key not in seen:
+            if key not in seen and _is_about(finding, configuration.about):
                 seen.add(key)
                 report.findings.append(finding)
     report.problems = list(dict.fromkeys(report.problems))
+    report.notes = list(dict.fromkeys(report.notes))
     return report
+
+
+def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
+    """Whether a finding has to do with one of the files that somebody asked for."""
+    if about is None:
+        return True
+    places = (
+        finding.place,
+        finding.location.place,
+        *(related.place for related in finding.related),
+    )
+    return any(os.path.realpath(place.source.name) in about for place in places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +133,3 @@ def findings(found: Sequence[Served], options: Options) -> list[Finding]:
     """What the rules say of some of the places that hand requests on, with fixes."""
     judged = judge(found, options.rules, options.nginx_version, options.min_read_timeout_s)
     return [replace(one.finding, fix=plan(one)) for one in judged]
-
-
-def expand(paths: Sequence[str]) -> list[str]:
-    """Paths with folders replaced by the nginx files in them: nginx.conf, else every *.conf."""
-    found: list[str] = []
-    for path in paths:
-        if not os.path.isdir(path):
-            found.append(path)
-            continue
-        inside = sorted(
-            str(file)
-            for file in Path(path).rglob("*.conf")
-            if file.is_file() and not any(part.startswith(".") for part in file.parts[1:])
-        )
-        found += inside or [path]
-    return found

@@ -16,7 +16,14 @@ from nginx_stream_lint.yamlfile import YamlMistake, compose, construct, place
 FILE_NAME = ".nginx-stream-lint.yaml"
 MIN_READ_TIMEOUT_S = 300.0
 
-_KEYS = ("streams", "nginx_version", "min_read_timeout")
+_KEYS = (
+    "streams",
+    "nginx_version",
+    "min_read_timeout",
+    "roots",
+    "servers",
+    "absent_includes",
+)
 
 
 class SettingsMistake(Exception):
@@ -25,11 +32,19 @@ class SettingsMistake(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a repository says about itself. `nginx_version` is None where it does not say."""
+    """What a repository says about itself. `nginx_version` is None where it does not say.
+
+    `roots` and `servers` are patterns of paths: main files, and files that a main file elsewhere
+    includes in its http block. `absent_includes` are patterns of include arguments that are meant
+    to be missing here.
+    """
 
     streams: tuple[Declaration, ...] = ()
     nginx_version: Version | None = None
     min_read_timeout_s: float = MIN_READ_TIMEOUT_S
+    roots: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    absent_includes: tuple[str, ...] = ()
 
 
 def find_file(start: Path) -> Path | None:
@@ -65,6 +80,7 @@ def load(path: Path) -> Settings:
     streams: list[Declaration] = []
     version: Version | None = None
     timeout = MIN_READ_TIMEOUT_S
+    lists: dict[str, tuple[str, ...]] = {}
     for key, value in node.value:
         line, column = place(value)
         try:
@@ -78,12 +94,26 @@ def load(path: Path) -> Settings:
                 version = parse_version(str(value.value))
             elif key.value == "min_read_timeout":
                 timeout = timeout_s(str(value.value))
+            elif key.value in ("roots", "servers"):
+                words = _words(value)
+                lists[key.value] = tuple(str(path.parent / word) for word in words)
+            elif key.value == "absent_includes":
+                lists[key.value] = _words(value)
             else:
                 line, column = place(key)
                 raise Misdeclared(f'unknown key "{key.value}"{nearest(str(key.value), _KEYS)}')
         except (Misdeclared, ValueError, YamlMistake) as mistake:
             raise SettingsMistake(f"{path}:{line}:{column}: {mistake}") from None
-    return Settings(tuple(streams), version, timeout)
+    return Settings(tuple(streams), version, timeout, **lists)
+
+
+def _words(node: yaml.Node) -> tuple[str, ...]:
+    """A list of strings, or a single one. Raises Misdeclared."""
+    words = construct(node)
+    words = words if isinstance(words, list) else [words]
+    if not all(isinstance(word, str) and word for word in words):
+        raise Misdeclared("a list of paths is wanted")
+    return tuple(words)
 
 
 def timeout_s(text: str) -> float:

@@ -50,8 +50,7 @@ def compose(text: str) -> yaml.Node | None:
 
     Raises YamlMistake.
     """
-    if text.count("*") > _MAX_ALIASES and len(re.findall(r"(?<!\w)\*\w", text)) > _MAX_ALIASES:
-        raise YamlMistake("too many aliases", 1, 1)
+    _bounded(text)
     loader = _Loader(text)
     try:
         node: yaml.Node | None = loader.get_single_node()
@@ -60,6 +59,31 @@ def compose(text: str) -> yaml.Node | None:
     finally:
         loader.dispose()
     return node
+
+
+def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
+    """The node trees of all documents up to the first mistake, and that mistake."""
+    nodes: list[yaml.Node] = []
+    try:
+        _bounded(text)
+        loader = _Loader(text)
+    except yaml.YAMLError as error:
+        return nodes, _mistake(error)
+    except YamlMistake as mistake:
+        return nodes, mistake
+    try:
+        while loader.check_node():
+            nodes.append(loader.get_node())
+    except yaml.YAMLError as error:
+        return nodes, _mistake(error)
+    finally:
+        loader.dispose()
+    return nodes, None
+
+
+def _bounded(text: str) -> None:
+    if text.count("*") > _MAX_ALIASES and len(re.findall(r"(?<!\w)\*\w", text)) > _MAX_ALIASES:
+        raise YamlMistake("too many aliases", 1, 1)
 
 
 def construct(node: yaml.Node | None) -> Any:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from nginx_stream_lint.config import STDIN, Source
+from nginx_stream_lint.config.problems import Unreadable
+from nginx_stream_lint.config.source import MAX_BYTES, decode
 from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
 from nginx_stream_lint.settings import Settings, find_file, load, timeout_s
@@ -37,6 +41,29 @@ def timeout_option(_: click.Context, __: click.Parameter, value: str | None) -> 
         raise click.BadParameter(str(error)) from None
 
 
+def env_file_option(_: click.Context, __: click.Parameter, value: Path | None) -> dict[str, str]:
+    """Callback of `--env-file`: lines of NAME=VALUE, as docker and compose read them."""
+    if value is None:
+        return {}
+    try:
+        lines = value.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{value} cannot be read ({error})") from None
+    found: dict[str, str] = {}
+    for number, written in enumerate(lines, 1):
+        line = written.strip().removeprefix("export ")
+        if not line or line.startswith("#"):
+            continue
+        name, equals, text = line.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise click.BadParameter(f"{value}:{number}:1: this is no NAME=VALUE")
+        text = text.strip()
+        if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+            text = text[1:-1]
+        found[name.strip()] = text
+    return found
+
+
 def streams_option(
     _: click.Context, __: click.Parameter, values: tuple[str, ...]
 ) -> tuple[Declaration, ...]:
@@ -45,6 +72,17 @@ def streams_option(
         return tuple(declaration(value, "--stream says so") for value in values)
     except Misdeclared as mistake:
         raise click.BadParameter(str(mistake)) from None
+
+
+def stdin_texts(paths: Sequence[str]) -> dict[str, Source]:
+    """The text that stands in for standard input, where `-` is among the paths."""
+    if "-" not in paths:
+        return {}
+    try:
+        source = decode(STDIN, sys.stdin.buffer.read(MAX_BYTES + 1))
+    except Unreadable as stop:
+        unusable(str(stop))
+    return {os.path.realpath(STDIN): source}
 
 
 def settings_for(first: str, config_file: Path | None) -> Settings:

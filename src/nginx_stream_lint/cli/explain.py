@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,14 +11,16 @@ import click
 from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     chosen_rules,
+    env_file_option,
     safe,
     settings_for,
+    stdin_texts,
     timeout_option,
     unusable,
     version_option,
     write,
 )
-from nginx_stream_lint.config import read
+from nginx_stream_lint.config import STDIN, Around, configurations
 from nginx_stream_lint.explain import Explainer
 from nginx_stream_lint.lint import Options
 from nginx_stream_lint.nginx.request import BadUrl, parse_url
@@ -64,6 +67,13 @@ from nginx_stream_lint.streams.declarations import declaration
     callback=timeout_option,
     help="The silence a stream should survive; 300s where not given.",
 )
+@click.option(
+    "--env-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=env_file_option,
+    help="NAME=VALUE lines: what ${NAME} in templates becomes; unknown where not given.",
+)
+@click.option("--markdown", is_flag=True, help="CONF is a document: read its nginx blocks.")
 @click.option("--color/--no-color", default=None, help="Colours, or none.")
 def explain_command(
     conf: str,
@@ -75,6 +85,8 @@ def explain_command(
     nginx_version: Version | None,
     config_file: Path | None,
     min_read_timeout: float | None,
+    env_file: dict[str, str],
+    markdown: bool,
     color: bool | None,
 ) -> None:
     """Say where URLs land in a configuration, and whether a stream gets through.
@@ -87,13 +99,9 @@ def explain_command(
         requests = [(url, parse_url(url, method.upper())) for url in urls]
     except (SettingsMistake, RuleMistake, BadUrl) as mistake:
         unusable(str(mistake))
-    configuration = read(conf)
-    if configuration.root is None or configuration.context:
-        for problem in configuration.problems:
-            click.echo(safe(str(problem)), err=True)
-        if configuration.root is not None:
-            unusable(f"{conf}:1:1: there is no http block; name the main configuration file")
-        sys.exit(EXIT_UNUSABLE)
+    around = Around(settings.roots, settings.servers, settings.absent_includes, env_file, markdown)
+    found = configurations([STDIN if conf == "-" else conf], around, stdin_texts([conf]))
+    readable = [one for one in found if one.root is not None]
     timeout = settings.min_read_timeout_s if min_read_timeout is None else min_read_timeout
     streams = settings.streams
     if format_ == "text":
@@ -101,9 +109,14 @@ def explain_command(
         paths = dict.fromkeys(request.target for _, request in requests)
         streams += tuple(declaration(path, "you ask about it") for path in paths)
     options = Options(rules, nginx_version or settings.nginx_version, timeout, streams)
-    explainer = Explainer(configuration, options, files)
-    if not explainer.servers:
-        unusable(f"{conf}:1:1: there is no server in an http block; name the main file")
+    # Of several, as in a document, the first one that answers requests.
+    explainers = (Explainer(one, options, files) for one in readable)
+    explainer = next((one for one in explainers if one.servers), None)
+    if explainer is None:
+        _say([problem for one in found for problem in one.problems])
+        if not readable:
+            sys.exit(EXIT_UNUSABLE)
+        unusable(f"{conf}:1:1: there is no server in it; name a file with a server or location")
     explanations = [explainer.explain(url, request) for url, request in requests]
     for one in explanations:
         if one.route.server is None:
@@ -114,7 +127,11 @@ def explain_command(
         explain_json(explanations) if format_ == "json" else explain_text(explainer, explanations)
     )
     write(text, output, color)
-    for problem in explainer.problems:
-        click.echo(safe(str(problem)), err=True)
+    _say([*explainer.notes, *explainer.problems])
     if explainer.problems:
         sys.exit(EXIT_UNUSABLE)
+
+
+def _say(notes: Sequence[object]) -> None:
+    for note in notes:
+        click.echo(safe(str(note)), err=True)

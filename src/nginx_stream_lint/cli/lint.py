@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -14,17 +13,19 @@ from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
     chosen_rules,
+    env_file_option,
     nginx_binary,
     safe,
     settings_for,
+    stdin_texts,
     streams_option,
     timeout_option,
     unusable,
     version_option,
     write,
 )
-from nginx_stream_lint.config import Configuration, Source, read
-from nginx_stream_lint.lint import Checked, Confirm, Options, Report, expand, lint
+from nginx_stream_lint.config import STDIN, Around, Configuration, Source, configurations
+from nginx_stream_lint.lint import Checked, Confirm, Options, Report, lint
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.rule import RuleMistake
@@ -77,6 +78,13 @@ if TYPE_CHECKING:
     callback=streams_option,
     help="A path that streams; repeatable.",
 )
+@click.option(
+    "--env-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=env_file_option,
+    help="NAME=VALUE lines: what ${NAME} in templates becomes; unknown where not given.",
+)
+@click.option("--markdown", is_flag=True, help="Read the nginx blocks of Markdown files, too.")
 @click.option("--all-streams", is_flag=True, help="Check every location that proxies as a stream.")
 @click.option(
     "--nginx-version",
@@ -130,36 +138,28 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         min_read_timeout_s=settings.min_read_timeout_s if timeout is None else timeout,
         streams=(*settings.streams, *flags["streams"]),
         all_streams=flags["all_streams"],
+        around=Around(
+            settings.roots,
+            settings.servers,
+            settings.absent_includes,
+            flags["env_file"],
+            flags["markdown"],
+        ),
     )
-    inputs, texts = _inputs(paths)
+    inputs = [STDIN if path == "-" else path for path in paths]
+    texts = stdin_texts(paths)
     if flags["do_fix"] or flags["do_diff"]:
         texts = _fix(inputs, options, texts, flags["unsafe_fixes"], flags["do_diff"], binary)
     report = lint(inputs, options, texts, _confirming(options, binary))
     if not flags["do_diff"]:
         text = _formatted(report, flags["format_"], version, started)
         write(text, flags["output"], flags["color"])
-    for problem in report.problems:
-        click.echo(safe(str(problem)), err=True)
+    for said in (*report.notes, *report.problems):
+        click.echo(safe(str(said)), err=True)
     if report.problems:
         sys.exit(EXIT_UNUSABLE)
     if report.reaches(flags["fail_on"]) and not flags["exit_zero"]:
         sys.exit(EXIT_FINDINGS)
-
-
-def _inputs(paths: tuple[str, ...]) -> tuple[list[str], dict[str, Source]]:
-    """The main files to check, and the text that stands in for standard input."""
-    texts: dict[str, Source] = {}
-    if "-" in paths:
-        from nginx_stream_lint.config.problems import Unreadable
-        from nginx_stream_lint.config.source import MAX_BYTES, decode
-
-        try:
-            source = decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
-        except Unreadable as stop:
-            unusable(str(stop))
-        texts[os.path.realpath("<stdin>")] = source
-    named = ["<stdin>" if path == "-" else path for path in paths]
-    return expand(named), texts
 
 
 def _fix(
@@ -226,8 +226,8 @@ def _must_stream(
     from nginx_stream_lint.lint import check
     from nginx_stream_lint.probe import NginxError
 
-    for path in inputs:
-        configuration = read(path, texts)
+    for configuration in configurations(inputs, options.around, texts):
+        path = configuration.path
         checked = check(configuration, options)
         blamed = {
             (finding.location.place.source, finding.location.place.start)

@@ -1,11 +1,25 @@
 """What is written: files as nginx reads them, with every character's place kept.
 
-`read` is the way in. Nothing here knows what a directive means; that is `nginx/`.
+`configurations` is the way in. Nothing here knows what a directive means; that is `nginx/`.
 """
 
+from nginx_stream_lint.config.inputs import STDIN, Around, configurations
 from nginx_stream_lint.config.problems import Problem
-from nginx_stream_lint.config.reading import Configuration, read
-from nginx_stream_lint.config.source import Source
+from nginx_stream_lint.config.reading import Configuration, Note, read
+from nginx_stream_lint.config.source import Source, has_hole
 from nginx_stream_lint.config.tree import Directive, File, statements
 
-__all__ = ["Configuration", "Directive", "File", "Problem", "Source", "read", "statements"]
+__all__ = [
+    "STDIN",
+    "Around",
+    "Configuration",
+    "Directive",
+    "File",
+    "Note",
+    "Problem",
+    "Source",
+    "configurations",
+    "has_hole",
+    "read",
+    "statements",
+]

@@ -35,6 +35,10 @@ class NotAFile(Unreadable):
     """The system gives no text for this path: missing, forbidden, a folder, a device."""
 
 
+class Absent(NotAFile):
+    """There is no such file."""
+
+
 def printable(text: str, limit: int | None = None) -> str:
     """Text that any terminal can show: control characters and undecodable bytes escaped."""
     if limit is not None and len(text) > limit:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nginx_stream_lint.config.problems import NotAFile, Problem, Unreadable, printable
-from nginx_stream_lint.config.source import Source, load
+from nginx_stream_lint.config.absent import standard
+from nginx_stream_lint.config.files import Files, is_pattern
+from nginx_stream_lint.config.problems import Absent, NotAFile, Problem, Unreadable, printable
+from nginx_stream_lint.config.source import Reading, Source, has_hole
 from nginx_stream_lint.config.tree import (
     Context,
     Directive,
@@ -44,6 +45,21 @@ _LEVELS: tuple[Context, ...] = (
     ("http", "upstream"),
     ("http", "location", "if"),
 )
+# Where statements of a file belong that fit its other ones badly.
+_ELSEWHERE: tuple[Context, ...] = (("http",), ("http", "server"), ("http", "location"))
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something about the reading that people should know; `line` and `column` count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: note: {self.message}"
 
 
 @dataclass(eq=False)
@@ -51,33 +67,53 @@ class Configuration:
     """A main file and what it includes.
 
     `context` is the level the main file stands for: `()` is a whole nginx.conf, `("http",)`,
-    `("http", "server")` … a fragment that other files include. `files` are the files read, in
-    the order of their first use. Whatever could not be read is in `problems`.
+    `("http", "server")` … a fragment that other files include. `elsewhere` are statements of it
+    that fit another level, by that level. `files` are the files read, in the order of their first
+    use. Whatever could not be read is in `problems`; `notes` are what had to be guessed. `about`
+    are the keys of the files that somebody asked for, None if that is all.
     """
 
     path: str
     context: Context = ()
     root: File | None = None
+    elsewhere: dict[Context, list[Directive]] = field(default_factory=dict)
     files: list[File] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    about: frozenset[str] | None = None
 
 
 def read(path: str, texts: Mapping[str, Source] | None = None) -> Configuration:
-    """Read the configuration whose main file is `path`.
+    """Read the configuration whose main file is `path`; of a template, its first reading.
 
-    Includes are resolved as nginx does, relative to the main file's folder. `texts` are sources
-    that stand in for the files of these paths (as `os.path.realpath` gives them). Nothing is
-    raised: what stops the reading of a file is a problem of the configuration, and the other files
-    are read.
+    `texts` are sources that stand in for the files of these paths (as `os.path.realpath` gives
+    them). See `read_all`.
     """
-    configuration = Configuration(path)
-    reader = _Reader(configuration, os.path.dirname(path), texts or {})
+    return read_all(path, Files(texts))[0]
+
+
+def read_all(path: str, files: Files) -> list[Configuration]:
+    """Read the configurations whose main file is `path`: one, or one for each way to read it.
+
+    Includes are resolved as nginx does, relative to the main file's folder. Nothing is raised: what
+    stops the reading of a file is a problem of the configuration, and the other files are read.
+    """
     try:
-        root = parse(reader.load(path))
+        return [read_from(one, path, files) for one in files.readings(path)]
+    except Unreadable as stop:
+        return [Configuration(path, problems=[stop.problem])]
+
+
+def read_from(reading: Reading, path: str, files: Files) -> Configuration:
+    """Read the configuration whose main text is given and stands at `path`."""
+    configuration = Configuration(path)
+    reader = _Reader(configuration, os.path.dirname(path), files)
+    try:
+        root = parse(reading)
     except Unreadable as stop:
         configuration.problems.append(stop.problem)
         return configuration
-    if not root.source.text.strip():
+    if not reading.source.text.strip():
         configuration.problems.append(
             root.source.problem(0, "the file is empty", "name a configuration to check")
         )
@@ -87,36 +123,71 @@ def read(path: str, texts: Mapping[str, Source] | None = None) -> Configuration:
     configuration.problems += root.problems
     configuration.files.append(root)
     configuration.context = _level(root)
-    reader.files[os.path.realpath(path)] = root
-    reader.follow(root, configuration.context, (root,))
+    reader.files[files.key(path)] = [root]
+    at_home = _sorted_out(configuration, root)
+    reader.follow(root, configuration.context, (root,), at_home)
+    for context, directives in configuration.elsewhere.items():
+        reader.follow(root, context, (root,), directives)
     configuration.problems = list(dict.fromkeys(configuration.problems))
     _mark_shared(configuration.files)
     return configuration
 
 
+def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
+    """Put the statements aside that belong to another level; gives the others.
+
+    nginx refuses a main file that has any. In a fragment of documentation they are usual.
+    """
+    context = configuration.context
+    names = {directive.name for directive in root.directives}
+    is_main = not context and bool(names & {"http", "events", "stream"})
+    at_home: list[Directive] = []
+    for directive in root.directives:
+        other = None
+        if not fits(directive.name, context):
+            other = next((one for one in _ELSEWHERE if fits(directive.name, one)), None)
+        if other is None:
+            at_home.append(directive)
+            continue
+        configuration.elsewhere.setdefault(other, []).append(directive)
+        if is_main:
+            configuration.problems.append(
+                directive.source.problem(
+                    directive.start,
+                    f'"{directive.name}" directive is not allowed here',
+                    "nginx refuses this configuration",
+                )
+            )
+    return at_home
+
+
 class _Reader:
     """Follows includes and asks of every directive whether nginx would take it where it stands."""
 
-    def __init__(
-        self, configuration: Configuration, prefix: str, texts: Mapping[str, Source]
-    ) -> None:
+    def __init__(self, configuration: Configuration, prefix: str, files: Files) -> None:
         self.configuration = configuration
         self.prefix = prefix
-        self.texts = texts
-        self.files: dict[str, File | None] = {}
+        self.provider = files
+        self.files: dict[str, list[File]] = {}
+        self._absent: dict[str, Problem] = {}
         self._followed: set[tuple[int, Context]] = set()
 
-    def load(self, path: str) -> Source:
-        """The text of a file, or what stands in for it. Raises as `source.load` does."""
-        return self.texts.get(os.path.realpath(path)) or load(path)
+    def follow(
+        self,
+        file: File,
+        context: Context,
+        trail: tuple[File, ...],
+        directives: list[Directive] | None = None,
+    ) -> None:
+        """Resolve the includes of a file used in a context and check its directives there.
 
-    def follow(self, file: File, context: Context, trail: tuple[File, ...]) -> None:
-        """Resolve the includes of a file used in a context and check its directives there."""
+        `directives` are the ones to look at, if that is not all of the file.
+        """
         key = (id(file), context)
         if key in self._followed:
             return
         self._followed.add(key)
-        work = [(file.directives, context)]
+        work = [(file.directives if directives is None else directives, context)]
         while work:
             block, context = work.pop()
             commands = has_commands(context)
@@ -136,6 +207,9 @@ class _Reader:
                     work.append((directive.block, enter(directive, context)))
 
     def _accepts(self, directive: Directive, context: Context) -> bool:
+        if has_hole(directive.name):
+            directive.unknown = "it stands for other statements"
+            return directive.block is not None
         reason = misuse(directive, context)
         advice = "nginx refuses this configuration"
         if reason is None and not _NAME.fullmatch(directive.name):
@@ -147,6 +221,9 @@ class _Reader:
         if reason is None:
             return True
         self._problem(directive, reason, advice)
+        # It may be a neighbour's semicolon that is missing.
+        directive.unknown = "it is a mistake"
+        directive.may_set = frozenset((directive.name, *directive.args))
         return False
 
     def _give_up(self, directive: Directive) -> None:
@@ -166,8 +243,7 @@ class _Reader:
     def _include(self, directive: Directive, context: Context, trail: tuple[File, ...]) -> None:
         first_time = not directive.included
         if first_time:
-            files = (self._file(path, directive) for path in self._paths(directive))
-            directive.included = tuple(file for file in files if file is not None)
+            directive.included = tuple(self._included(directive))
         for file in directive.included:
             if file in trail:
                 names = " -> ".join(step.source.name for step in (*trail, file))
@@ -186,33 +262,72 @@ class _Reader:
                 file.uses += 1
             self.follow(file, context, (*trail, file))
 
-    def _paths(self, directive: Directive) -> list[str]:
-        pattern = os.path.join(self.prefix, directive.args[0])
-        if re.search(r"[*?[]", pattern):
-            # glob(3) knows two things more than Python's: a backslash, and [^a] for [!a].
-            pattern = re.sub(r"\\(.)", lambda escaped: glob.escape(escaped[1]), pattern)
-            return sorted(glob.glob(pattern.replace("[^", "[!")))
-        return [pattern]
+    def _included(self, directive: Directive) -> list[File]:
+        """The files that an include leads to; what is not here is looked for near by."""
+        name = directive.args[0]
+        if has_hole(name):
+            directive.unknown = "its name is a placeholder"
+            return []
+        path = os.path.join(self.prefix, name)
+        wild = is_pattern(path)
+        paths = self.provider.matching(path) if wild else [path]
+        found = [file for one in paths for file in self._parsed(one, directive)]
+        key = self.provider.key(path)
+        if wild:
+            if paths or self.provider.is_folder(os.path.dirname(path)):
+                return found
+        elif key not in self._absent:
+            return found
+        near = self.provider.nearest(name, directive.source.name)
+        near = [one for one in near if self.provider.key(one) != key]
+        found = [file for one in near for file in self._parsed(one, directive)]
+        if found:
+            names = ", ".join(dict.fromkeys(file.source.name for file in found))
+            self._note(directive, f'include "{name}" is not here; {names} is taken for it')
+            return found
+        directive.unknown = "it is not here"
+        directive.may_set = standard(name)
+        known = directive.may_set is not None or self.provider.may_be_absent(name)
+        if not wild and not known:
+            self._refuse(directive, self._absent[key])
+        return []
 
-    def _file(self, path: str, directive: Directive) -> File | None:
-        key = os.path.realpath(path)
+    def _parsed(self, path: str, directive: Directive) -> list[File]:
+        """The readings of an included file; none where it cannot be read, which is a problem.
+
+        That there is no such file is only noted in `_absent`.
+        """
+        key = self.provider.key(path)
         if key in self.files:
             return self.files[key]
-        file = None
+        parsed: list[File] = []
         try:
-            file = parse(self.load(path))
-            self.configuration.files.append(file)
-            self.configuration.problems += file.problems
+            for reading in self.provider.readings(path):
+                file = parse(reading)
+                parsed.append(file)
+                self.configuration.files.append(file)
+                self.configuration.problems += file.problems
+        except Absent as stop:
+            self._absent[key] = stop.problem
         except NotAFile as stop:
-            self._problem(
-                directive,
-                f'included file "{path}": {stop.problem.message}',
-                "make it available, or check where it is; what it sets is not known",
-            )
+            self._refuse(directive, stop.problem)
         except Unreadable as stop:
             self.configuration.problems.append(stop.problem)
-        self.files[key] = file
-        return file
+        self.files[key] = parsed
+        return parsed
+
+    def _refuse(self, directive: Directive, problem: Problem) -> None:
+        self._problem(
+            directive,
+            f'included file "{problem.file}": {problem.message}',
+            "what it sets is not known: correct the path, or list it under absent_includes in"
+            " .nginx-stream-lint.yaml",
+        )
+
+    def _note(self, directive: Directive, message: str) -> None:
+        self.configuration.notes.append(
+            Note(directive.source.name, directive.line, directive.column, printable(message))
+        )
 
     def _problem(self, directive: Directive, message: str, advice: str) -> None:
         problem = directive.source.problem(directive.start, message, advice)

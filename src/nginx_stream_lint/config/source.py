@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from nginx_stream_lint.config.problems import NotAFile, Problem, Unreadable, printable
+from nginx_stream_lint.config.problems import Absent, NotAFile, Problem, Unreadable, printable
 
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024
@@ -47,6 +47,11 @@ class Source:
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
 
+    def offset(self, line: int, column: int) -> int:
+        """The offset of a line and column (both from 1), or the nearest that there is."""
+        starts = self._line_starts
+        return min(starts[min(line, len(starts)) - 1] + column - 1, len(self.text))
+
     def line_text(self, line: int) -> str:
         """The text of a line (from 1) without its line end."""
         start = self._line_starts[line - 1]
@@ -59,7 +64,7 @@ class Source:
         return Problem(self.name, line, column, printable(message), advice)
 
 
-# A character of a placeholder: what stands there in the end, nobody knows. This and the next two are
+# A character of a placeholder: nobody knows what will stand there. This and the next two are
 # noncharacters, kept by Unicode for such use inside a program; no file has them.
 HOLE = "\ufdd0"
 _END_OF_HOLE = "\ufdd1"
@@ -90,6 +95,8 @@ class Reading:
     the text comes from; without any, text and source have the same offsets. `conditional` are
     regions of the source, in order of their starts and perhaps nested, that are there under a
     condition, or several times. `problems` are what could not be read on the way to this text.
+    `read_only` tells that nginx text cannot simply be put into the source, as in a YAML string with
+    escapes.
     """
 
     source: Source
@@ -97,6 +104,7 @@ class Reading:
     pieces: tuple[Piece, ...] = ()
     conditional: tuple[tuple[int, int], ...] = ()
     problems: tuple[Problem, ...] = ()
+    read_only: bool = False
 
     def source_span(self, start: int, end: int) -> tuple[int, int]:
         """Where in the source a stretch of the text comes from."""
@@ -162,7 +170,7 @@ def load(path: str) -> Source:
         with open(path, "rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise refuse("no such file", "check the path") from None
+        raise Absent(Problem(path, 1, 1, "no such file", "check the path")) from None
     except PermissionError:
         raise refuse("permission denied", "make the file readable") from None
     except (OSError, ValueError) as error:

@@ -143,6 +143,11 @@ class File:
         return self.reading.source
 
     @property
+    def templated(self) -> bool:
+        """Whether nginx gets to see something else than what is written."""
+        return self.reading.text is not self.reading.source.text
+
+    @property
     def problems(self) -> list[Problem]:
         """What nginx's tokenizer would refuse, and what could not be read before it."""
         return [*self.reading.problems, *self.tokens.problems]
@@ -257,3 +262,8 @@ def fits(name: str, context: Context) -> bool:
     """Whether a directive may stand in a context; true for directives nobody knows."""
     masks = _analyzer.DIRECTIVES.get(name)
     return masks is None or any(mask & _analyzer.CONTEXTS[context] for mask in masks)
+
+
+def is_known(name: str) -> bool:
+    """Whether a name is a directive of nginx or of a module that crossplane knows."""
+    return name in _analyzer.DIRECTIVES

@@ -196,7 +196,8 @@ def _replace_args(row: Directive, value: str) -> Edit:
 
 
 def _check_own(file: File) -> None:
-    if file.shared:
+    """Refuse to touch what others use too, what needs escapes, and what nginx would not read."""
+    if file.shared or file.reading.read_only or file.tokens.problems:
         raise _Manual
 
 

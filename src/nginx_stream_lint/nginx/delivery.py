@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.values import seconds, size
@@ -185,10 +186,12 @@ def _piecewise(level: Level, family: str, version: Version) -> frozenset[Framing
         http_version = level.effective("proxy_http_version", version).text
         if http_version == "2":
             return every
-        return frozenset({"chunked"} if http_version == "1.1" else ())
+        # What a placeholder will be is hoped to be right.
+        passes = http_version == "1.1" or has_hole(http_version)
+        return frozenset({"chunked"} if passes else ())
     if family == "fastcgi":
-        keep = level.effective("fastcgi_keep_conn", version).text.lower() == "on"
-        return every if keep else frozenset()
+        keep = level.effective("fastcgi_keep_conn", version).text.lower()
+        return every if keep == "on" or has_hole(keep) else frozenset()
     return frozenset()
 
 
@@ -220,7 +223,7 @@ def _cache(
     ]
     if any("$" not in arg and arg not in ("", "0") for arg in conditions):
         return "no"
-    if "$" in cache.text or any("$" in arg for arg in conditions):
+    if "$" in cache.text or has_hole(cache.text) or any("$" in arg for arg in conditions):
         return "unknown"
     valid = level.effective(f"{family}_cache_valid", version).rows
     for row in valid:

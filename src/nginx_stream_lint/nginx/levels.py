@@ -8,10 +8,10 @@ of its entry in `directives.yaml`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from nginx_stream_lint.config import Configuration, Directive, statements
+from nginx_stream_lint.config import Configuration, Directive, has_hole, statements
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version
 
@@ -51,6 +51,8 @@ class Effective:
     `rows` are the arguments of each directive in force (one for most, several for lists, none
     where nothing is set). `origin` says where they come from and `directives` are the ones that
     set them (empty for a default); `depth` counts the levels up to there, 0 being the level itself.
+    `unknown_by` is what may make it another value without anybody being able to see that here: an
+    include that is not there, a placeholder, a template's condition.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Effective:
     origin: OriginKind
     directives: tuple[Directive, ...] = ()
     depth: int = 0
+    unknown_by: Directive | None = None
 
     @property
     def text(self) -> str:
@@ -83,7 +86,8 @@ class Level:
 
     `kind` is one of the context words of directives.yaml. `directive` is what opened the block,
     None for the main level and for levels that surround a fragment and are not there to see.
-    `block` is what stands in it, in order.
+    `block` is what stands in it, in order. `unknowns` are directives in it of which nobody can see
+    what they set, or whether; `uncertain` tells that there are such here or further out.
     """
 
     __slots__ = (
@@ -97,6 +101,8 @@ class Level:
         "own_handler",
         "parent",
         "rows",
+        "uncertain",
+        "unknowns",
     )
 
     def __init__(self, kind: str, directive: Directive | None, parent: Level | None) -> None:
@@ -108,6 +114,8 @@ class Level:
         self.own_handler: Handler | None = None
         self.block: list[Directive] = []
         self.in_stream: bool = kind == "stream" or (parent is not None and parent.in_stream)
+        self.unknowns: list[Directive] = []
+        self.uncertain: bool = parent is not None and parent.uncertain
         self._owners: dict[str, Level | None] = {}
 
     def __repr__(self) -> str:
@@ -162,6 +170,28 @@ class Level:
 
         Raises KeyError for a directive that the table does not have.
         """
+        found = self._effective(name, version)
+        if self.uncertain:
+            doubt = self._doubt(name, found)
+            if doubt is not None:
+                return replace(found, unknown_by=doubt)
+        return found
+
+    def _doubt(self, name: str, found: Effective) -> Directive | None:
+        """What may set a directive nearer than, or beside, what was found."""
+        entry = table()[name]
+        for depth, level in enumerate(self.outward()):
+            nearer = found.is_default or depth < found.depth
+            for one in level.unknowns if level.kind in entry.contexts else ():
+                # Nothing sets a value twice at one level, but lists go on.
+                beside = one in found.directives or entry.merge == "rows" or entry.joins
+                if (nearer or beside) and _may_set(one, name):
+                    return one
+            if not nearer or entry.merge in ("own", "handler"):
+                break
+        return None
+
+    def _effective(self, name: str, version: Version) -> Effective:
         entry = table()[name]
         if entry.merge in ("own", "handler"):
             rows = self.rows.get(name)
@@ -205,6 +235,13 @@ class Level:
         return _found(name, found, first_depth, False)
 
 
+def _may_set(directive: Directive, name: str) -> bool:
+    """Whether something that nobody can see through may set a directive."""
+    if not directive.unknown:
+        return directive.name == name  # conditional, or with a placeholder for its value
+    return directive.may_set is None or name in directive.may_set
+
+
 def _found(name: str, rows: list[Directive], depth: int, joins: bool) -> Effective:
     args = tuple(row.args for row in rows)
     if joins and len(args) > 1:
@@ -224,17 +261,48 @@ def build(configuration: Configuration) -> Level:
         level.children.append(inner)
         level = inner
     if configuration.root is not None:
-        _fill(level, configuration.root.directives)
+        aside = {id(one) for rows in configuration.elsewhere.values() for one in rows}
+        _fill(level, [one for one in configuration.root.directives if id(one) not in aside])
+        for context, directives in configuration.elsewhere.items():
+            _fill(_surroundings(root, context), directives)
     return root
+
+
+def _surroundings(root: Level, context: tuple[str, ...]) -> Level:
+    """The level for statements of another context than their file: one that is there, or empty."""
+    level = root
+    for kind in _CONTEXT_KINDS[context][1:]:
+        inner = level.first(kind) if kind == "http" else None
+        if inner is None:
+            inner = next((one for one in level.children if one.directive is None), None)
+        if inner is None or inner.kind != kind:
+            inner = Level(kind, None, level)
+            level.children.append(inner)
+        level = inner
+    return level
+
+
+def _is_unknown(directive: Directive, level: Level) -> bool:
+    """Whether a template leaves open what a directive says, or whether it is there at all."""
+    if any(has_hole(arg) for arg in directive.args):
+        return True
+    around = set(level.directive.conditional) if level.directive is not None else set()
+    return any(region not in around for region in directive.conditional)
 
 
 def _fill(level: Level, block: list[Directive]) -> None:
     work = [(level, block)]
     while work:
         level, block = work.pop()
-        level.block = block
+        level.block = [*level.block, *block] if level.block else block
+        level.uncertain = level.uncertain or (level.parent is not None and level.parent.uncertain)
         opens = _OPENS.get(level.kind, {})
         for directive in statements(block):
+            if directive.unknown or (directive.file.templated and _is_unknown(directive, level)):
+                level.unknowns.append(directive)
+                level.uncertain = True
+                if directive.name == "include":
+                    continue
             kind = opens.get(directive.name) if directive.block is not None else None
             if kind is not None:
                 child = Level(kind, directive, level)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from nginx_stream_lint.config import Directive, Problem
+from nginx_stream_lint.config import Directive, Problem, has_hole
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import match_of
@@ -64,7 +64,10 @@ def refusals(root: Level) -> list[Problem]:
                 continue
             once = name in _ONCE or (entry.merge in ("nearest", "handler") and not entry.joins)
             if once and len(rows) > 1:
-                say(rows[1], f'"{name}" directive is duplicate')
+                # One of a template's branches is there at a time.
+                sure = [row for row in rows if row not in level.unknowns]
+                if len(sure) > 1:
+                    say(sure[1], f'"{name}" directive is duplicate')
             for row in rows:
                 reason = _bad_value(name, row.args, entry.value)
                 if reason:
@@ -77,7 +80,7 @@ def refusals(root: Level) -> list[Problem]:
 
 
 def _bad_value(name: str, args: tuple[str, ...], kind: str) -> str | None:
-    if not args or "$" in args[0]:
+    if not args or "$" in args[0] or has_hole(args[0]):
         return None
     value = args[0]
     if kind == "flag":
@@ -102,7 +105,7 @@ def _target(level: Level, say: _Say) -> None:
         return
     no_prefix = level.kind != "location" or match_of(level).modifier in ("~", "~*", "@")
     for row in level.rows.get("proxy_pass", []):
-        if not row.args or "$" in row.args[0]:
+        if not row.args or "$" in row.args[0] or has_hole(row.args[0]):
             continue
         url = re.match(r"https?://(.*)", row.args[0], re.DOTALL | re.IGNORECASE)
         if url is None:
@@ -124,6 +127,8 @@ def _condition(level: Level, say: _Say) -> None:
     if directive is None or directive.name != "if":
         return
     words = directive.file.tokens.values[directive.index + 1 : directive.head_end]
+    if any(has_hole(word) for word in words):
+        return
     if not words:
         return  # a wrong number of arguments, said elsewhere
     if not words[0].startswith("("):
@@ -154,6 +159,8 @@ def _locations(level: Level, say: _Say) -> None:
     for child in level.children:
         if child.kind != "location" or child.directive is None:
             continue
+        if any(has_hole(arg) for arg in child.directive.args):
+            continue
         match = match_of(child)
         args = child.directive.args
         if len(args) > 1 and match.modifier not in ("=", "^~", "~", "~*"):
@@ -176,6 +183,8 @@ def _locations(level: Level, say: _Say) -> None:
         if not match.is_regex and match.modifier != "@":
             # `=` and prefix locations of one name live side by side, and so do named ones.
             key = (match.modifier == "=", match.pattern)
+            if child.directive.conditional:
+                continue
             if key in names:
                 say(child.directive, f'duplicate location "{match.pattern}"')
             names.add(key)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.nginx.delivery import Delivery, Hold, Path, Scenario, path
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level
@@ -111,7 +112,7 @@ class Facts:
             return None
         if entry.value in ("strings", "row"):
             return [arg for row in effective.rows for arg in row]
-        if "$" in effective.text:
+        if "$" in effective.text or has_hole(effective.text):
             return UNKNOWN
         return effective.text.lower() if entry.value == "flag" else effective.text
 
@@ -380,11 +381,13 @@ class Facts:
         return self.served.handler.family == "proxy" and self.is_http
 
     def _sent_header(self, name: str) -> str | None:
-        """A header row in force for the upstream; None if there is none."""
-        for row in self.effective("proxy_set_header").rows:
-            if row[0].lower() == name:
-                return row[1] if len(row) > 1 else ""
-        return None
+        """A header row in force for the upstream; None if there is none.
+
+        Of several nginx sends all that are not empty.
+        """
+        rows = self.effective("proxy_set_header").rows
+        values = [row[1] if len(row) > 1 else "" for row in rows if row[0].lower() == name]
+        return next(filter(None, values), "") if values else None
 
     @fact
     def connection_row(self) -> str | None:
@@ -399,7 +402,7 @@ class Facts:
         sent = self.value("connection_row")
         if sent is None:
             return "" if self.version >= NEW else "close"
-        return UNKNOWN if "$" in sent else sent.lower()
+        return UNKNOWN if "$" in sent or has_hole(sent) else sent.lower()
 
     @fact
     def upgrade_header(self) -> str | None:
@@ -413,9 +416,10 @@ class Facts:
             return []
         connection = self.value("connection_row") or ""
         has = {
-            "HTTP/1.1": self.value("http_version") == "1.1",
+            "HTTP/1.1": self.value("http_version") in ("1.1", UNKNOWN),
             "Upgrade": bool(self.value("upgrade_header")),
-            "Connection": "$" in connection or "upgrade" in connection.lower(),
+            "Connection": re.search(r"\$|upgrade", connection, re.IGNORECASE) is not None
+            or has_hole(connection),
         }
         return [name for name, there in has.items() if not there]
 

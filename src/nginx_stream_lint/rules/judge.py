@@ -73,6 +73,8 @@ def _judge_one(
             if facts is None:
                 facts = facts_of[stream] = Facts(served, stream, version, min_read_timeout_s)
             severity = _severity(rule, facts)
+            if severity == "error" and _refutable_by(rule, facts) is not None:
+                severity = "warning"
             if severity is not None and (
                 worst is None or SEVERITIES.index(severity) < SEVERITIES.index(worst[0])
             ):
@@ -113,6 +115,35 @@ def _severity(rule: Rule, facts: Facts) -> Severity | None:
     return None
 
 
+def _refutable_by(rule: Rule, facts: Facts) -> Directive | None:
+    """What nobody can see here and may already do all that the rule's fix would do."""
+    doubts: list[Directive | None] = []
+    for step in rule.fix.steps if rule.fix is not None else ():
+        name = facts.resolve(step.directive)
+        if step.action not in ("set", "set_row") or name not in table():
+            continue
+        if step.when is not None and step.when.holds(facts) is not True:
+            continue
+        effective = facts.effective(name)
+        wanted = render(step.args, facts, lambda other: other).replace('"', "")
+        if wanted not in (" ".join(row) for row in effective.rows):
+            doubts.append(effective.unknown_by)
+    if not doubts:
+        setting = facts.resolve((rule.at or rule.blames or "").partition(" ")[0])
+        return facts.effective(setting).unknown_by if setting in table() else None
+    return doubts[0] if all(doubts) else None
+
+
+def _doubted(directive: Directive) -> str:
+    """Why an error is a warning only."""
+    place = f"{directive.source.name}:{directive.line}"
+    if directive.name == "include":
+        return f". A warning only: nobody knows what include {directive.args[0]} ({place}) sets"
+    if directive.unknown:
+        return f". A warning only: nobody knows what stands in {place}"
+    return f". A warning only: what {directive.name} is in {place} depends on the template"
+
+
 def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
     served = facts.served
     location = _location(served.level)
@@ -134,7 +165,14 @@ def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
             related.append(Related(_place(directive), f"{name} comes from here"))
     servers = tuple(arg for row in served.server.rows.get("server_name", []) for arg in row.args)
     message = render(rule.message, facts, lambda name: _origin(facts, name))
-    if not facts.version_is_known and _rests_on_old_default(rule, facts, severity, message):
+    old = not facts.version_is_known and _rests_on_old_default(rule, facts, message)
+    if severity == "warning" and _severity(rule, facts) == "error":
+        doubt = _refutable_by(rule, facts)
+        if doubt is not None:
+            message += _doubted(doubt)
+    if _assumed(rule, facts):
+        message += ". Around this file nginx's defaults are assumed"
+    if old:
         message += (
             ". So it is with the defaults before nginx 1.29.7: say yours with --nginx-version"
         )
@@ -167,10 +205,19 @@ def _setting(facts: Facts, pointer: str | None) -> tuple[str, Directive, bool] |
     return None
 
 
-def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity, message: str) -> bool:
+def _assumed(rule: Rule, facts: Facts) -> bool:
+    """Whether a finding rests on a default where levels around a fragment are not there to see."""
+    name = facts.resolve((rule.at or rule.blames or "").partition(" ")[0])
+    if name not in table() or not facts.effective(name).is_default:
+        return False
+    around = [level for level in facts.served.level.outward() if level.directive is None]
+    return any(level.kind in table()[name].contexts for level in around if level.kind != "main")
+
+
+def _rests_on_old_default(rule: Rule, facts: Facts, message: str) -> bool:
     """Whether the new defaults would make a finding another one, or none."""
     newer = Facts(facts.served, facts.stream, NEW, facts.minimum_s)
-    if _severity(rule, newer) != severity:
+    if _severity(rule, newer) != _severity(rule, facts):
         return True
     return render(rule.message, newer, lambda name: _origin(newer, name)) != message
 

@@ -1,0 +1,174 @@
+"""nginx text inside other files: strings in YAML, fenced blocks in Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import yaml
+
+from nginx_stream_lint.config.files import Files
+from nginx_stream_lint.config.problems import Unreadable
+from nginx_stream_lint.config.repository import looks_like_nginx, plain_name
+from nginx_stream_lint.config.source import FILLER, Piece, Reading, Source
+from nginx_stream_lint.yamlfile import YamlMistake, compose_all
+
+# Keys of ingress controllers, whose snippets mean nothing without the rest (`kubernetes/`).
+_SNIPPET = re.compile(r".*-snippets?|.*nginx\.(?:ingress\.kubernetes\.io|org|com)/.*")
+
+_ESCAPE = re.compile(
+    r"\\(?:\r?\n[ \t]*|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)|(?:[ \t]*\r?\n[ \t]*)+",
+    re.DOTALL,
+)
+
+_FENCE = re.compile(
+    r"^(?P<indent>[ \t>]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w.+-]*)[^\n`]*\n"
+    r"(?P<body>.*?)^(?P=indent)(?P=fence)[`~]*[ \t]*\r?$",
+    re.MULTILINE | re.DOTALL,
+)
+_CODE_BLOCK = re.compile(
+    r"^(?P<indent>[ \t]*)\.\. (?:code-block|code|sourcecode):: *(?P<language>\w*)[^\n]*\n"
+    r"(?P<body>(?:(?P=indent)[ \t]+[^\n]*\n|[ \t]*\r?\n)+)",
+    re.MULTILINE,
+)
+_LANGUAGES = ("nginx", "nginxconf", "nginx.conf")
+_OTHERS = ("conf", "config", "text", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One piece of nginx text in another file; `name` is what that file calls it."""
+
+    name: str
+    reading: Reading
+
+
+class Siblings(Files):
+    """The blocks of one file, which may include one another by their names; else the disk."""
+
+    def __init__(self, blocks: list[Block], files: Files) -> None:
+        self._blocks = {plain_name(block.name): block.reading for block in blocks}
+        self._files = files
+
+    def key(self, path: str) -> str:
+        name = plain_name(path)
+        return f"block {name}" if name in self._blocks else self._files.key(path)
+
+    def load(self, path: str) -> Source:
+        block = self._blocks.get(plain_name(path))
+        return self._files.load(path) if block is None else block.source
+
+    def readings(self, path: str) -> list[Reading]:
+        block = self._blocks.get(plain_name(path))
+        return self._files.readings(path) if block is None else [block]
+
+    def matching(self, pattern: str) -> list[str]:
+        return self._files.matching(pattern)
+
+    def is_folder(self, path: str) -> bool:
+        return self._files.is_folder(path)
+
+    def nearest(self, pattern: str, near: str) -> list[str]:
+        return self._files.nearest(pattern, near)
+
+    def may_be_absent(self, name: str) -> bool:
+        return self._files.may_be_absent(name)
+
+
+def in_yaml(source: Source, text: str) -> tuple[list[Block], YamlMistake | None]:
+    """The strings of a YAML text that are nginx configuration, and the mistake that ended it.
+
+    `text` is the source's with a template's actions masked: its offsets are the source's.
+    """
+    documents, mistake = compose_all(text)
+    found: list[Block] = []
+    for document in documents:
+        keys = _keys(document)
+        is_compose = bool(keys & {"services", "configs"})
+        for name, node in _strings(document):
+            if _SNIPPET.fullmatch(name) or not looks_like_nginx(node.value):
+                continue
+            found.append(Block(name, _reading(source, text, node, is_compose)))
+    return found, mistake
+
+
+def in_markdown(source: Source) -> list[Block]:
+    """The fenced blocks of a document that are nginx configuration."""
+    found: list[Block] = []
+    text = source.text
+    for pattern in (_FENCE, _CODE_BLOCK):
+        for match in pattern.finditer(text):
+            language, body = match["language"].lower(), match["body"]
+            if language in _LANGUAGES or (language in _OTHERS and looks_like_nginx(body)):
+                found.append(Block("", _stretch(source, text, *match.span("body"))))
+    return sorted(found, key=lambda block: block.reading.pieces[0].source_start)
+
+
+def _keys(document: yaml.Node) -> set[str]:
+    if not isinstance(document, yaml.MappingNode):
+        return set()
+    return {str(key.value) for key, _ in document.value}
+
+
+def _strings(document: yaml.Node) -> Iterator[tuple[str, yaml.ScalarNode]]:
+    """The strings of more than one line or statement, with their keys, each node once."""
+    work: list[tuple[str, yaml.Node]] = [("", document)]
+    seen: set[int] = set()
+    while work:
+        name, node = work.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            work += [(str(key.value), value) for key, value in reversed(node.value)]
+        elif isinstance(node, yaml.SequenceNode):
+            work += [(name, value) for value in reversed(node.value)]
+        elif isinstance(node, yaml.ScalarNode) and ("\n" in node.value or "{" in node.value):
+            yield name, node
+
+
+def _reading(source: Source, text: str, node: yaml.ScalarNode, is_compose: bool) -> Reading:
+    start, end = node.start_mark.index, node.end_mark.index
+    if node.style in ("|", ">"):
+        body = text.find("\n", start) + 1
+        return _stretch(source, text, body, max(body, end), is_compose)
+    return _escaped(source, text, start, end, node)
+
+
+def _stretch(source: Source, text: str, start: int, end: int, is_compose: bool = False) -> Reading:
+    """A stretch of a file as it is."""
+    body = text[start:end]
+    if is_compose:
+        body = body.replace("$$", f"{FILLER}$")
+    return Reading(source, body, (Piece(0, end - start, start, end),))
+
+
+def _escaped(source: Source, text: str, start: int, end: int, node: yaml.ScalarNode) -> Reading:
+    """A quoted or plain string: each escape stands for one character."""
+    quote = text[start] if text[start] in "'\"" else ""
+    at, end = start + len(quote), end - len(quote)
+    pieces: list[Piece] = []
+    value = node.value
+    done = 0
+    for match in _ESCAPE.finditer(text, at, end) if quote == '"' else ():
+        size = match.start() - at
+        stands_for = 0 if match[0].startswith(("\\\n", "\\\r")) else 1
+        if size:
+            pieces.append(Piece(done, done + size, at, match.start()))
+        if stands_for:
+            pieces.append(Piece(done + size, done + size + 1, *match.span()))
+        done += size + stands_for
+        at = match.end()
+    if end > at:
+        pieces.append(Piece(done, done + end - at, at, end))
+    if not pieces or pieces[-1].end != len(value):
+        pieces = [Piece(0, len(value), start, end)]  # folded lines and the like
+    return Reading(source, value, tuple(pieces), read_only=True)
+
+
+def unreadable(source: Source, mistake: YamlMistake) -> Unreadable:
+    """What to say of a YAML file that cannot be read any further."""
+    offset = source.offset(mistake.line, mistake.column)
+    advice = "correct the YAML; what follows was not checked"
+    return Unreadable(source.problem(offset, f"is not YAML: {mistake.message}", advice))

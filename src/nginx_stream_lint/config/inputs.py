@@ -1,0 +1,188 @@
+"""From the paths that people name to configurations: main files, fragments, dumps, documents.
+
+A file that a main file includes is read through that; one that no main file includes is read as
+what it is. Where only a snippet is named, as a hook does, its main files are looked for around it.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nginx_stream_lint.config.embedded import Block, Siblings, in_markdown, in_yaml, unreadable
+from nginx_stream_lint.config.files import Dump, Files, dumped
+from nginx_stream_lint.config.problems import Problem, Unreadable
+from nginx_stream_lint.config.reading import Configuration, read_all, read_from
+from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
+from nginx_stream_lint.config.source import Reading, Source
+from nginx_stream_lint.config.templates import readings
+
+STDIN = "<stdin>"
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What people say about their files.
+
+    `mains` are patterns of main files, whatever is in them, `servers` patterns of files that a main
+    file elsewhere includes in its `http` block, all of them. Both are paths as the shell takes
+    them. `absent` are patterns of include arguments that are meant to be missing here. `values` are
+    those of a template's variables; `markdown` lets documents be read.
+    """
+
+    mains: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    markdown: bool = False
+
+
+def configurations(
+    paths: Sequence[str], around: Around | None = None, texts: Mapping[str, Source] | None = None
+) -> list[Configuration]:
+    """Read all that the paths (files and folders) lead to.
+
+    `texts` are sources that stand in for files, by real path; `STDIN` is one of them.
+    """
+    around = around or Around()
+    gathering = _Gathering(around, Files(texts, around.values, around.absent))
+    return gathering.read(list(dict.fromkeys(paths)))
+
+
+class _Gathering:
+    def __init__(self, around: Around, files: Files) -> None:
+        self.around = around
+        self.files = files
+        self.found: list[Configuration] = []
+
+    def read(self, paths: list[str]) -> list[Configuration]:
+        mains: list[str] = []
+        fragments: list[str] = []
+        named: set[str] = set()
+        for path in paths:
+            if os.path.isdir(path):
+                inside = self.files.repository(path).candidates(self.around.markdown)
+                if not inside:
+                    self._refuse(path, "no nginx configuration in this folder", "name the files")
+            else:
+                inside = [path]
+                named.add(path)
+            for one in inside:
+                self._sort(one, mains, fragments)
+        mains = self._unique([*_existing(self.around.mains), *mains])
+        fragments = [one for one in self._unique(fragments) if one not in set(mains)]
+        asked = frozenset(self.files.key(path) for path in (*mains, *fragments))
+        for path in mains:
+            self.found += read_all(path, self.files)
+        self._behind_servers(asked)
+        included = self._included()
+        wanted = {self.files.key(path) for path in fragments if path in named} - included
+        if wanted:
+            self._mains_of(wanted, set(mains), asked)
+            included = self._included()
+        rest = [path for path in fragments if self.files.key(path) not in included]
+        alone = [one for path in rest for one in read_all(path, self.files)]
+        # One fragment may include another.
+        inner = {
+            self.files.key(file.source.name)
+            for one in alone
+            for file in one.files
+            if file is not one.root
+        }
+        self.found += [
+            one for one in alone if self.files.key(one.path) not in inner or not one.context
+        ]
+        return self.found
+
+    def _sort(self, path: str, mains: list[str], fragments: list[str]) -> None:
+        """Read a file that stands for itself, and put the others where they belong."""
+        try:
+            source = self.files.load(path)
+        except Unreadable as stop:
+            self.found.append(Configuration(path, problems=[stop.problem]))
+            return
+        dump = dumped(source)
+        if dump is not None:
+            main = next(iter(dump))
+            self.found += read_all(main, Dump(dump))
+        elif is_markdown(path):
+            if self.around.markdown:
+                self._blocks(path, in_markdown(source))
+            else:
+                self._refuse(path, "is a document", "its nginx blocks are read with --markdown")
+        elif is_yaml(path) or (path == STDIN and _looks_like_yaml(source.text)):
+            self._yaml(path, source)
+        else:
+            (mains if has_http(source.text) else fragments).append(path)
+
+    def _yaml(self, path: str, source: Source) -> None:
+        for reading in readings(source, self.around.values):
+            blocks, mistake = in_yaml(source, reading.text)
+            self._blocks(path, blocks)
+            if mistake is not None:
+                problem = unreadable(source, mistake).problem
+                self.found.append(Configuration(path, problems=[problem]))
+
+    def _blocks(self, path: str, blocks: list[Block]) -> None:
+        files = Siblings(blocks, self.files)
+        read = [
+            read_from(block.reading, os.path.join(os.path.dirname(path), block.name), files)
+            for block in blocks
+        ]
+        inner = {id(file.reading) for one in read for file in one.files if file is not one.root}
+        self.found += [one for one in read if one.root is None or id(one.root.reading) not in inner]
+
+    def _behind_servers(self, asked: frozenset[str]) -> None:
+        """The files that the settings call servers, in one `http` block that is not there."""
+        servers = self._unique(_existing(self.around.servers))
+        if not servers or not asked & {self.files.key(path) for path in servers}:
+            return
+        includes = "".join(f'include "{os.path.abspath(path)}";\n' for path in servers)
+        source = Source("(servers of the settings)", f"http {{\n{includes}}}\n")
+        configuration = read_from(Reading(source, source.text), source.name, self.files)
+        configuration.about = asked
+        self.found.append(configuration)
+
+    def _mains_of(self, wanted: set[str], known: set[str], asked: frozenset[str]) -> None:
+        """Read the main files around some files that include them."""
+        tried = {self.files.key(path) for path in known}
+        for path in sorted(wanted):
+            for main in self.files.repository(path).mains():
+                if self.files.key(main) in tried:
+                    continue
+                tried.add(self.files.key(main))
+                for one in read_all(main, self.files):
+                    if wanted & {self.files.key(file.source.name) for file in one.files}:
+                        one.about = asked
+                        one.problems = [
+                            problem
+                            for problem in one.problems
+                            if self.files.key(problem.file) in asked
+                        ]
+                        self.found.append(one)
+
+    def _included(self) -> set[str]:
+        return {
+            self.files.key(file.source.name)
+            for one in self.found
+            for file in one.files
+            if file is not one.root
+        }
+
+    def _unique(self, paths: Iterable[str]) -> list[str]:
+        return list({self.files.key(path): path for path in reversed(list(paths))}.values())[::-1]
+
+    def _refuse(self, path: str, message: str, advice: str) -> None:
+        problem = Problem(path, 1, 1, message, advice)
+        self.found.append(Configuration(path, problems=[problem]))
+
+
+def _existing(patterns: Iterable[str]) -> list[str]:
+    return [path for pattern in patterns for path in sorted(glob.glob(pattern, recursive=True))]
+
+
+def _looks_like_yaml(text: str) -> bool:
+    first = next((line for line in text.splitlines() if line.strip(" -#")), "")
+    return ":" in first and first.split(":")[0].strip().isidentifier() and "{" not in first
