@@ -31,18 +31,15 @@ _TEMPLATE_NAME = re.compile(
     re.IGNORECASE,
 )
 # One of these is in every template.
-_SIGNS = (
-    ("{{", "{%", "{#", "<%", "[[ ", "[[-", "[[.", "%{", "%%"),
-    re.compile(r"\$\{?_*[A-Z]"),
-    re.compile(r"\\\$[a-z{]"),
-    re.compile(r"@[A-Z]"),
-    re.compile(r"__[A-Z]"),
-)
+_SIGNS = ("{{", "{%", "{#", "<%", "[[ ", "[[-", "[[.", "%{", "%%")
+_PATTERNS = [
+    re.compile(pattern) for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[A-Z]")
+]
 # These are not rare in comments.
 _WORDS = re.compile(r"\.\.\.|…|(?<![?kP])<[A-Za-z]|\s\[[A-Za-z]|\#\{[A-Za-z]")
 
 
-def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:  # noqa: B006
+def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
     """What nginx gets to see of a source that may be a template, in the languages people use.
 
     Mostly one reading with all branches of all conditions; several where branches open or close
@@ -57,11 +54,7 @@ def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:  
 
 
 def _may_be_template(text: str) -> bool:
-    substrings, *patterns = _SIGNS
-    assert isinstance(substrings, tuple)
-    if any(sign in text for sign in substrings):
-        return True
-    if any(pattern.search(text) for pattern in patterns if isinstance(pattern, re.Pattern)):
+    if any(sign in text for sign in _SIGNS) or any(one.search(text) for one in _PATTERNS):
         return True
     for match in _WORDS.finditer(text):
         at = match.start()
@@ -86,9 +79,8 @@ class _Template:
             for start, end, *span in reading.pieces
             if text[start:end] != self.source.text[slice(*span)]
         ]
-        found = tags.find(reading)
-        self.tags = [tag for tag in found.tags if not inside(put_in, tag.start)]
-        self.blocks = [one for one in found.blocks if not inside(put_in, one.start)]
+        found = tags.find(reading, put_in)
+        self.tags, self.blocks = found.tags, found.blocks
         self._tell_halves(found)
         text = painted(
             text,
@@ -99,7 +91,8 @@ class _Template:
             shell=not self.is_yaml and not self.tags and shapes.is_shell(text),
             terraform=any(reading.text.startswith("%{", tag.start) for tag in self.tags),
         )
-        spans = [span for span in variables.spans if not inside(put_in, span[0])]
+        literal = outermost([*put_in, *tags.lua_regions(Reading(self.source, text))])
+        spans = [span for span in variables.spans if not inside(literal, span[0])]
         self.placeholders = dict(spans)
         self.placeholders.update((tag.start, tag.end) for tag in self.tags if tag.kind == "value")
         text = painted(
@@ -133,21 +126,20 @@ class _Template:
                 self.original.text, self.masked.text, self.placeholders, self.blocks
             )
             return [self._reading(text, self._conditional(self.blocks), self.problems)]
+        text = self.masked.text
         definitions = self._definitions()
-        length = len(self.masked.text)
-        main = painted(self.masked.text, ((start, end, " ") for start, end in definitions))
-        made = self._document(main, (0, length)) if main.strip() or not definitions else []
+        main = painted(text, ((start, end, " ") for start, end in definitions))
+        made = self._document(main, (0, len(text)), is_optional=bool(definitions))
         for start, end in definitions:
-            if ";" in self.masked.text[start:end]:
-                text = blank(main[:start]) + self.masked.text[start:end] + blank(main[end:])
-                made += self._document(text, (start, end))
+            alone = blank(text[:start]) + text[start:end] + blank(text[end:])
+            made += self._document(alone, (start, end), is_optional=True)
         if not made:
             problem = self.original.problem(
-                definitions[0][0],
-                "the definitions of this template hold no nginx configuration",
+                definitions[0][0] if definitions else 0,
+                "this template holds no nginx configuration",
                 "leave the file out",
             )
-            made = [self._reading(main, (), [problem])]
+            made = [self._reading(blank(text), (), [problem])]
         if self.problems:
             made[0].problems = (*self.problems, *made[0].problems)
         return made
@@ -160,18 +152,20 @@ class _Template:
                 spans.append((block.branches[0][0], block.branches[-1][1]))
         return spans if len(spans) <= _MAX_READINGS else []
 
-    def _document(self, text: str, region: Span) -> list[Reading]:
-        """The readings of one configuration within the text."""
+    def _document(self, text: str, region: Span, *, is_optional: bool) -> list[Reading]:
+        """The readings of a part of the text; none if it may be of something else and is."""
         masked = Reading(self.source, text, self.original.pieces)
         found = statements.read(masked, region, self.placeholders, is_template=self.is_template)
+        if is_optional and not found.is_nginx:
+            return []
         blocks = [one for one in self.blocks if region[0] <= one.start < region[1]]
         text = painted(text, ((start, end, HOLE) for start, end in found.holes))
         text = painted(text, ((end, end + 1, ";") for end in found.ends))
         within: list[Block] = []
         for block in blocks:
-            if not within or block.start >= within[-1].end:
-                if found.within(text, block.start, block.end):
-                    within.append(block)
+            is_outer = not within or block.start >= within[-1].end
+            if is_outer and found.within(text, block.start, block.end):
+                within.append(block)
         text = painted(text, ((one.start, one.end, HOLE) for one in within))
         original = self.original.text
         text = put(text, ((start, end, original[start:end]) for start, end in found.comments))
@@ -211,7 +205,7 @@ def _choices(
 
     Nothing where all branches together are: that is the usual case.
     """
-    alternatives = [] if _is_whole(found.braces) else _alternatives(found.braces, blocks)
+    alternatives = _alternatives(found.braces, blocks, 2 if _is_whole(found.braces) else 1)
     if not alternatives:
         return [([], [])]
     count = min(max(len(one.branches) for one in alternatives), _MAX_READINGS)
@@ -250,8 +244,11 @@ def _choices(
     return [(one, [] if index else problems) for index, one in enumerate(whole)]
 
 
-def _alternatives(braces: list[tuple[int, int]], blocks: list[Block]) -> list[Block]:
-    """Those conditions of which only one branch can be there, in order."""
+def _alternatives(braces: list[tuple[int, int]], blocks: list[Block], at_least: int) -> list[Block]:
+    """Those conditions of which only one branch can be there, in order.
+
+    At least so many of their branches have braces without the other one.
+    """
     places = [place for place, _ in braces]
     counts = bytearray(b"\1" * len(braces))
     chosen: list[Block] = []
@@ -262,7 +259,8 @@ def _alternatives(braces: list[tuple[int, int]], blocks: list[Block]) -> list[Bl
             range(bisect_left(places, start), bisect_left(places, end))
             for start, end in block.branches
         ]
-        if all(_is_whole(braces[i] for i in one if counts[i]) for one in ranges):
+        halves = [one for one in ranges if not _is_whole(braces[i] for i in one if counts[i])]
+        if len(halves) < at_least:
             continue
         chosen.append(block)
         for hidden in ranges[1:]:

@@ -42,8 +42,8 @@ _IS_SHELL = re.compile(r"""(?:^|[\s"'(:/=~,@])\\\$\{?[a-z]\w+""", re.ASCII)
 
 # Where a configuration defines variables of its own.
 _DEFINED = re.compile(
-    r"""^[ \t]*(?:set|[a-z]+_set|set_by_lua\w*|js_var)[ \t]+\$\{?(\w+)
-      | ^[ \t]*(?:map|geo|split_clients)\b[^;{}]{0,300}\$\{?(\w+)\}?\s{0,80}\{
+    r"""(?:^|[;{}])[ \t]*(?:set|[a-z]+_set|set_by_lua\w*|js_var)[ \t]+\$\{?(\w+)
+      | (?:^|[;{}])[ \t]*(?:map|geo|split_clients)\b[^;{}]{0,300}\$\{?(\w+)\}?\s{0,80}\{
       | \(\?P?[<'](\w+)[>']
     """,
     re.VERBOSE | re.MULTILINE | re.ASCII,

@@ -11,15 +11,18 @@ from nginx_stream_lint.config.source import HOLE, Reading
 from nginx_stream_lint.config.templates.painting import Span
 from nginx_stream_lint.config.tokens import TOKEN, lua_end
 
+_LONGEST = 80  # no marker is longer
+
 _ELISION = re.compile(r"(?:\.\.\.+|…|\[(?:\.\.\.|…)\]|<(?:\.\.\.|…)>|\((?:\.\.\.|…)\))(?![^\s;{}])")
-_BRACKETS = re.compile(r"""\[([A-Za-z][^\[\]{};"'$\n\\^|*+?()]{1,80})\]""")
-_ANGLES = re.compile(r"""(?<![?k])(?<!\?P)<[A-Za-z][^<>;{}"'$\n\\^|*+?()]{0,80}>""")
+_BRACKETS = re.compile(rf"""\[([A-Za-z][^\[\]{{}};"'$\n\\^|*+?()]{{1,{_LONGEST}}})\]""")
+_ANGLES = re.compile(rf"""(?<![?k])(?<!\?P)<[A-Za-z][^<>;{{}}"'$\n\\^|*+?()]{{0,{_LONGEST}}}>""")
 _UPPER = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+", re.ASCII)
-_PLACEHOLDER_PARTS = re.compile(r"[ _/.'-]+")
+_PARTS = re.compile(r"[ _/.'-]+")
 
 _REST_OF_LINE = re.compile(r"[ \t\r]*(?:\#[^\n]*)?(?:\n|\Z|(?=\}))")
-_MORE_HOLES = re.compile(f"[ \\t]*({HOLE}+)")
+_ENDS_BELOW = re.compile(r"[ \t\r\n]*(?:\#[^\n]*\n[ \t\r\n]*){0,3}[;{]")
 _GOES_ON = re.compile(r"[ \t]*[^\s#}]")
+_MORE_HOLES = re.compile(f"[ \\t]*({HOLE}+)")
 _PROSE = re.compile(r"[^;{}#\n]*")
 
 # Where text between brackets and angles is meant as it stands.
@@ -29,8 +32,6 @@ _CAPITALS = re.compile(
     r"env$|ssl_|\w+_(?:param|set_header|hide_header|pass_header)$|add_|more_|set$"
 )
 
-_LEFT_OUT = "write it out, or make it a comment"
-
 
 @dataclass(slots=True)
 class Statements:
@@ -39,7 +40,7 @@ class Statements:
     `holes` are placeholders that only a statement's words tell, `ends` the offsets of those
     characters of placeholders that stand for the `;` of an unknown statement. `stops` are the
     offsets of all `;`, `{` and `}`, `braces` those of `{` (1) and `}` (-1), `words` the spans of
-    all words, quoted or not.
+    all words, quoted or not. `is_nginx` tells of a `;` or `{` that ends words: JSON has none.
     """
 
     holes: list[Span] = field(default_factory=list)
@@ -49,6 +50,7 @@ class Statements:
     braces: list[tuple[int, int]] = field(default_factory=list)
     stops: list[int] = field(default_factory=list)
     words: list[Span] = field(default_factory=list)
+    is_nginx: bool = False
 
     def within(self, text: str, start: int, end: int) -> bool:
         """Whether a construct is a part of one statement, or of a quoted word."""
@@ -63,7 +65,7 @@ class Statements:
         begins = self.stops[stop - 1] if stop else -1
         if first and self.words[first - 1][0] > begins:
             return True
-        return _GOES_ON.match(text, end) is not None or _follows(text, end, len(text)) in (";", "{")
+        return _GOES_ON.match(text, end) is not None or _goes_on_below(text, end, len(text))
 
 
 def read(
@@ -74,159 +76,140 @@ def read(
     `placeholders` maps their starts to their ends. `is_template` tells that the file's name is a
     template's: there, values in capitals are placeholders.
     """
-    text = reading.text
-    found = Statements()
-    words = 0  # of the statement being read
-    name = ""
-    is_regex = False
-    at, limit = region
-    while True:
-        resume = -1
-        for match in TOKEN.finditer(text, at, limit):
+    reader = _Reader(reading, region[1], placeholders, is_template)
+    at = region[0]
+    while at >= 0:
+        at = reader.read_on(at)
+    return reader.found
+
+
+class _Reader:
+    """Follows nginx's tokenizer; a placeholder with blanks in it is more than one of its words."""
+
+    def __init__(
+        self, reading: Reading, limit: int, placeholders: dict[int, int], is_template: bool
+    ) -> None:
+        self.reading = reading
+        self.text = reading.text
+        self.limit = limit
+        self.placeholders = placeholders
+        self.is_template = is_template
+        self.found = Statements()
+        self.words = 0  # of the statement being read
+        self.name = ""
+        self.is_regex = False
+
+    def read_on(self, at: int) -> int:
+        """Read tokens; gives the place to go on from, or -1 at the end."""
+        found = self.found
+        for match in TOKEN.finditer(self.text, at, self.limit):
             kind = match.lastindex
             if kind == 1:
                 start, end = match.span(1)
-                word = match[1]
-                if not words:
-                    name, is_regex = word, False
-                    end_of_unknown = _unknown_statement(
-                        reading, start, limit, placeholders, found, is_template
-                    )
-                    if end_of_unknown > start:
-                        resume = end_of_unknown
-                        words = 0
-                        break
-                elif word in ("~", "~*") or word.startswith(("~", "!~")):
-                    is_regex = True
-                words += 1
-                hole = _value(text, start, word, name, words, is_regex, is_template)
-                found.words.append((start, max(end, hole[1])))
-                if hole[1] > hole[0]:
-                    found.holes.append(hole)
-                    if hole[1] > end:
-                        resume = hole[1]
-                        break
+                resume = self._word(start, match[1])
+                if resume > end or not self.words:
+                    return resume
             elif kind == 2:
                 start, end = match.span(2)
                 found.stops.append(start)
-                if match[2] == "{":
-                    if words and name.endswith("_by_lua_block"):
-                        resume, problem = lua_end(reading, end)
-                        resume = min(resume + 1, limit) if problem is None else limit
-                        words = 0
-                        break
-                    found.braces.append((start, 1))
-                elif match[2] == "}":
-                    found.braces.append((start, -1))
-                words = 0
+                found.is_nginx = found.is_nginx or (self.words > 0 and match[2] != "}")
+                if match[2] == "{" and self.words and self.name.endswith("_by_lua_block"):
+                    end, problem = lua_end(self.reading, end)
+                    self.words = 0
+                    return min(end + 1, self.limit) if problem is None else -1
+                if match[2] != ";":
+                    found.braces.append((start, 1 if match[2] == "{" else -1))
+                self.words = 0
             elif kind in (3, 4):
                 start, end = match.span(kind)
-                words += 1
+                self.words += 1
                 found.words.append((start - 1, end + 1))
             elif kind == 5:
                 found.comments.append(match.span(5))
-            elif kind == 6:
-                break
-        if resume < 0:
-            return found
-        at = resume
+        return -1
+
+    def _word(self, start: int, word: str) -> int:
+        """Take in a word; gives the end of it, or of the placeholder that starts in it."""
+        if not self.words:
+            end = self._unknown_statement(start)
+            if end > start:
+                return end
+            self.name, self.is_regex = word, False
+        self.words += 1
+        end = start + len(word)
+        for hole in self._values(start, word) if self.words > 1 else ():
+            self.found.holes.append(hole)
+            end = max(end, hole[1])
+        self.found.words.append((start, end))
+        self.is_regex = self.is_regex or word.startswith(("~", "!~"))
+        return end
+
+    def _unknown_statement(self, start: int) -> int:
+        """The end of the unknown statement that starts here; `start` where none does."""
+        text, limit, found = self.text, self.limit, self.found
+        message = ""
+        if elision := _ELISION.match(text, start, limit):
+            prose = _PROSE.match(text, start, limit)
+            end = start + len(prose[0].rstrip() if prose else "")
+            message = f'"{elision[0]}" stands for something that is left out'
+        elif brackets := _BRACKETS.match(text, start, limit):
+            end = brackets.end()
+            message = f'"{brackets[0]}" stands for something else'
+        else:
+            end = self._end_of_holes(start)
+            if end == start and text[start] == "<":
+                end = _end(_ANGLES.match(text, start, limit), start)
+            elif end == start and self.is_template:
+                end = _end(_UPPER.match(text, start, limit), start)
+        is_alone = _REST_OF_LINE.match(text, end, limit) and not _goes_on_below(text, end, limit)
+        if end == start or not is_alone:
+            return start
+        if message:
+            found.problems.append(
+                self.reading.problem(start, message, "write it out, or make it a comment")
+            )
+        if end - start == 1:  # there must be room for a name and a `;`
+            if start and text[start - 1] in " \t":
+                start -= 1
+            elif text[end : end + 1] in (" ", "\t"):
+                end += 1
+        found.holes.append((start, end))
+        found.ends.append(end - 1)
+        found.stops.append(end - 1)
+        found.words.append((start, end - 1))
+        return end
+
+    def _end_of_holes(self, start: int) -> int:
+        """The end of the placeholders that start here and go on in the same line."""
+        end = self.placeholders.get(start, start)
+        while end > start and (more := _MORE_HOLES.match(self.text, end, self.limit)):
+            end = max(self.placeholders.get(more.start(1), 0), more.end())
+        return end
+
+    def _values(self, start: int, word: str) -> list[Span]:
+        """The placeholders in a word; the last one may go on behind it."""
+        if self.is_template and _UPPER.fullmatch(word) and not _CAPITALS.match(self.name):
+            return [(start, start + len(word))]
+        if self.name in _LITERAL:
+            return []
+        text, limit = self.text, self.limit
+        if elision := _ELISION.match(text, start, limit):
+            return [elision.span()]
+        if word[0] == "[" and not self.is_regex:
+            brackets = _BRACKETS.match(text, start, limit)
+            parts = _PARTS.split(brackets[1].strip()) if brackets else []
+            if brackets and all(len(part) > 1 and part.isalnum() for part in parts):
+                return [brackets.span()]
+        if "<" not in word:
+            return []
+        end = start + len(word)
+        reach = min(text.find(">", end) + 1 or end, end + _LONGEST, limit)
+        return [one.span() for one in _ANGLES.finditer(text, start, reach) if one.start() < end]
 
 
-def _unknown_statement(
-    reading: Reading,
-    start: int,
-    limit: int,
-    placeholders: dict[int, int],
-    found: Statements,
-    is_template: bool,
-) -> int:
-    """Where the unknown statement that starts here ends; `start` where none does."""
-    text = reading.text
-    elision = _ELISION.match(text, start, limit)
-    brackets = _BRACKETS.match(text, start, limit) if text[start] == "[" else None
-    if elision:
-        prose = _PROSE.match(text, start, limit)
-        assert prose is not None  # it matches nothing, too
-        end = start + len(prose[0].rstrip())
-        found.problems.append(
-            reading.problem(start, "stands for something that is left out", _LEFT_OUT)
-        )
-    elif brackets:
-        end = brackets.end()
-    elif text[start] in (HOLE, "<") or is_template:
-        end = _end_of_holes(text, start, placeholders)
-        if end == start:
-            marker = _ANGLES.match(text, start, limit)
-            if marker is None and is_template:
-                marker = _UPPER.match(text, start, limit)
-            end = marker.end() if marker else start
-    else:
-        end = start
-    if end == start:
-        return start
-    if not _REST_OF_LINE.match(text, end, limit) or _follows(text, end, limit) in (";", "{"):
-        if elision:
-            found.holes.append((start, end))
-        return start
-    if brackets:
-        found.problems.append(
-            reading.problem(start, f'"{brackets[0]}" stands for something else', _LEFT_OUT)
-        )
-    if end - start == 1:  # there must be room for a name and a `;`
-        if start and text[start - 1] in " \t":
-            start -= 1
-        elif text[end : end + 1] in (" ", "\t"):
-            end += 1
-    found.holes.append((start, end))
-    found.ends.append(end - 1)
-    found.stops.append(end - 1)
-    found.words.append((start, end - 1))
-    return end
+def _end(match: re.Match[str] | None, otherwise: int) -> int:
+    return match.end() if match else otherwise
 
 
-def _end_of_holes(text: str, start: int, placeholders: dict[int, int]) -> int:
-    """The end of the placeholders that start here and go on in the same line."""
-    end = placeholders.get(start, start)
-    while end > start:
-        more = _MORE_HOLES.match(text, end)
-        if not more or placeholders.get(more.start(1), end) <= end:
-            break
-        end = placeholders[more.start(1)]
-    return end
-
-
-_NEXT = re.compile(r"[ \t\r\n]*(?:\#[^\n]*\n[ \t\r\n]*){0,3}([;{])?")
-
-
-def _follows(text: str, at: int, limit: int) -> str:
-    match = _NEXT.match(text, at, limit)
-    return (match[1] or "") if match else ""
-
-
-def _value(
-    text: str, start: int, word: str, name: str, words: int, is_regex: bool, is_template: bool
-) -> Span:
-    """The placeholder in a word, or one that starts with it; empty where there is none."""
-    nothing = (start, start)
-    if words == 1:
-        return nothing
-    if is_template and _UPPER.fullmatch(word) and not _CAPITALS.match(name):
-        return start, start + len(word)
-    if name in _LITERAL:
-        return nothing
-    elision = _ELISION.match(text, start)
-    if elision:
-        return elision.span()
-    if "<" in word:
-        marker = _ANGLES.search(text, start, start + len(word) + 82)
-        if marker and marker.start() < start + len(word):
-            return marker.span()
-    if word[0] == "[" and not is_regex:
-        marker = _BRACKETS.match(text, start)
-        if marker and all(len(part) > 1 and part.isalnum() for part in _parts(marker[1])):
-            return marker.span()
-    return nothing
-
-
-def _parts(text: str) -> list[str]:
-    return _PLACEHOLDER_PARTS.split(text.strip())
+def _goes_on_below(text: str, at: int, limit: int) -> bool:
+    return _ENDS_BELOW.match(text, at, limit) is not None

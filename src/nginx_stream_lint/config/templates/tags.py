@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from nginx_stream_lint.config.source import Reading
+from nginx_stream_lint.config.templates.painting import Span, inside
 from nginx_stream_lint.config.tokens import lua_end
 
 # `value` prints something, `control` nothing; `if` opens what may be left out or repeated, `define`
@@ -37,7 +38,7 @@ class Block:
     start: int
     depth: int
     end: int = 0
-    branches: list[tuple[int, int]] = field(default_factory=list)
+    branches: list[Span] = field(default_factory=list)
 
 
 class Tags(NamedTuple):
@@ -75,18 +76,24 @@ _RUBY_ELSE = re.compile(r"(?:else|elsif|when|in|rescue|ensure)\b")
 _RUBY_END = re.compile(r"(?:end\b|\})")
 
 
-def find(reading: Reading) -> Tags:
-    """The tags of a text. Those within Lua code are tags only if there are others outside."""
+def find(reading: Reading, literal: list[Span]) -> Tags:
+    """The tags of a text, but for what starts in literal spans.
+
+    Those within Lua code are tags only if there are others outside.
+    """
     text = reading.text
     languages = _languages(text, lua_regions(reading))
     if not languages:
         return Tags([], [], [], [])
     finder = _Finder(text, "{%" in languages)
     tags = finder.tags("|".join(re.escape(one) for one in languages))
-    return _paired(tags, finder.unclosed)
+    return _paired(
+        [tag for tag in tags if not inside(literal, tag.start)],
+        [at for at in finder.unclosed if not inside(literal, at)],
+    )
 
 
-def _languages(text: str, lua: list[tuple[int, int]]) -> list[str]:
+def _languages(text: str, lua: list[Span]) -> list[str]:
     """The openings of tags that the text has outside Lua."""
 
     def occurs(pattern: re.Pattern[str]) -> bool:
@@ -317,10 +324,10 @@ def _paired(tags: list[Tag], unclosed: list[int]) -> Tags:
     return Tags(tags, blocks, sorted(unclosed), unopened)
 
 
-def lua_regions(reading: Reading) -> list[tuple[int, int]]:
+def lua_regions(reading: Reading) -> list[Span]:
     """Where a text has Lua code, as far as it can be told before templates are read."""
     text = reading.text
-    regions: list[tuple[int, int]] = []
+    regions: list[Span] = []
     at = 0
     while "_by_lua_block" in text and (match := _LUA_BLOCK.search(text, at)):
         at, _ = lua_end(reading, match.end())

@@ -15,6 +15,7 @@ _INDENT = re.compile(r"[ \t]*")
 _ALONE = re.compile(f"[ \\t]*({HOLE}[{HOLE} \\t]*?)[ \\t\\r]*(?:\\#.*)?")
 # `key: |` and `- >-` start a block of text.
 _STARTS_TEXT = re.compile(r"(?:[^#]*:|[ \t]*-)[ \t]+[|>][-+0-9]{0,2}[ \t\r]*(?:#.*)?")
+_NEARBY = 1000  # no line of YAML that people write is longer
 _INDENTED = re.compile(r"\bn?indent\s+(\d{1,2})\b")
 
 
@@ -49,13 +50,15 @@ def fitted(original: str, text: str, placeholders: dict[int, int], blocks: list[
         begin, offset = offset, offset + len(line) + 1
         indent = len(line) - len(line.lstrip(" \t"))
         if alone:
-            start, end = alone.span(1)
+            end = alone.end(1)
             written = _INDENTED.search(original, begin, _end_of(original, begin, placeholders))
             indent = int(written[1]) if written else indent
             is_text = is_text and indent > outer
             if is_text:
                 indent = max(indent, inner)
                 new = f"{HOLE * (end - indent - 1)};" if end - indent > 1 else ""
+            elif not before:
+                new = ""  # whole documents, or nothing
             elif before.lstrip().startswith("-") and len(before) - len(before.lstrip()) == indent:
                 new = f"- {HOLE * (end - indent - 2)}" if end - indent > 2 else ""
             else:
@@ -84,11 +87,12 @@ def _parts_of_lines(text: str, blocks: list[Block]) -> list[tuple[int, int, str]
     parts: list[tuple[int, int, str]] = []
     for block in blocks:
         start, end = block.start, block.end
-        if (parts and start < parts[-1][1]) or "\n" in text[start:end] or ";" in text[start:end]:
+        inner = text[start:end]
+        if (parts and start < parts[-1][1]) or "\n" in inner or ";" in inner or not inner.strip():
             continue
-        line = text.rfind("\n", 0, start) + 1, text.find("\n", end)
-        rest = text[line[0] : start] + text[end : line[1] if line[1] >= 0 else len(text)]
-        if rest.strip() and text[start:end].strip() and "#" not in text[line[0] : start]:
+        before = text[max(start - _NEARBY, 0) : start].rpartition("\n")[2]
+        after = text[end : end + _NEARBY].partition("\n")[0]
+        if (before + after).strip() and "#" not in before:
             parts.append((start, end, HOLE))
     return parts
 
