@@ -82,6 +82,7 @@ def stdin_texts(paths: Sequence[str]) -> dict[str, Source]:
         source = decode(STDIN, sys.stdin.buffer.read(MAX_BYTES + 1))
     except Unreadable as stop:
         unusable(str(stop))
+    source.on_disk = False
     return {os.path.realpath(STDIN): source}
 
 

@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
-from nginx_stream_lint.config.problems import Problem
+from nginx_stream_lint.config.problems import Problem, Unreadable
 from nginx_stream_lint.config.source import FILLER, HOLE, Reading, Source
 from nginx_stream_lint.config.templates import placeholders as shapes
 from nginx_stream_lint.config.templates import statements, tags, yaml_lines
@@ -20,6 +20,7 @@ from nginx_stream_lint.config.templates.painting import (
 )
 from nginx_stream_lint.config.templates.statements import Statements
 from nginx_stream_lint.config.templates.tags import Block
+from nginx_stream_lint.config.tokens import tokenize
 
 # A file has no more definitions and branches than this that are worth a reading of their own.
 _MAX_READINGS = 32
@@ -50,7 +51,19 @@ def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
     if not is_template and not _may_be_template(source.text):
         return [Reading(source, source.text)]
     text, pieces = shapes.substituted(source.text, values)
-    return _Template(Reading(source, text, pieces), is_template).readings()
+    found = _Template(Reading(source, text, pieces), is_template).readings()
+    plain = Reading(source, source.text)
+    if any(one.problems for one in found) and _is_nginx(plain):
+        return [plain]
+    return found
+
+
+def _is_nginx(reading: Reading) -> bool:
+    """Whether nginx's tokenizer accepts a text: what looks like a broken template is none."""
+    try:
+        return not tokenize(reading, _MAX_DEPTH).problems
+    except Unreadable:
+        return False
 
 
 def _may_be_template(text: str) -> bool:
