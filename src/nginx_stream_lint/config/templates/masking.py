@@ -51,11 +51,11 @@ def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
     if not is_template and not _may_be_template(source.text):
         return [Reading(source, source.text)]
     text, pieces = shapes.substituted(source.text, values)
-    found = _Template(Reading(source, text, pieces), is_template).readings()
+    template = _Template(Reading(source, text, pieces), is_template)
     plain = Reading(source, source.text)
-    if any(one.problems for one in found) and _is_nginx(plain):
+    if template.problems and _is_nginx(plain):
         return [plain]
-    return found
+    return template.readings()
 
 
 def _is_nginx(reading: Reading) -> bool:
