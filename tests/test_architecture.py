@@ -16,6 +16,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 # As data flows: a part may import what stands before it, and itself.
 ORDER = (
     "yamlfile",
+    "replacing",
     "config",
     "nginx",
     "streams",
@@ -33,6 +34,7 @@ ORDER = (
 # Parts that may see less than their place in the order allows.
 ONLY = {
     "yamlfile": set[str](),
+    "replacing": set[str](),
     "config": set[str](),
     "settings": {"yamlfile", "nginx", "streams"},
     "probe": {"config", "nginx"},
