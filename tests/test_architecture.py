@@ -16,6 +16,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 # As data flows: a part may import what stands before it, and itself.
 ORDER = (
     "yamlfile",
+    "replacing",
     "config",
     "nginx",
     "streams",
@@ -34,6 +35,7 @@ ORDER = (
 ONLY = {
     "yamlfile": set[str](),
     "config": {"yamlfile"},
+    "replacing": set[str](),
     "settings": {"yamlfile", "nginx", "streams"},
     "probe": {"config", "nginx"},
     "__main__": {"cli"},

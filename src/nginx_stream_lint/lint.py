@@ -33,18 +33,27 @@ class Options:
 
 @dataclass(slots=True)
 class Report:
-    """What was found.
+    """What was found, and in what.
 
-    `problems` are what could not be read, `notes` what had to be guessed while reading;
-    `locations` proxy, `streams` of them are thought to stream.
+    `problems` are what could not be read, `notes` what had to be guessed while reading; `served` is
+    everything that hands requests on.
     """
 
     inputs: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    locations: int = 0
-    streams: int = 0
+    served: list[Served] = field(default_factory=list)
+
+    @property
+    def locations(self) -> int:
+        """How many locations hand requests on."""
+        return len(self.served)
+
+    @property
+    def streams(self) -> int:
+        """How many of them are thought to stream."""
+        return sum(one.is_stream for one in self.served)
 
     def count(self, severity: str) -> int:
         """How many findings have a severity."""
@@ -77,10 +86,7 @@ def lint(
         report.notes += configuration.notes
         checked = check(configuration, options)
         report.problems += checked.problems
-        report.locations += len(checked.served)
-        report.streams += sum(
-            any(stream.confidence != "possible" for stream in one.streams) for one in checked.served
-        )
+        report.served += checked.served
         for finding in checked.findings if confirm is None else confirm(configuration, checked):
             # Two main files may include the same snippet, and say the same of it.
             key = (finding.rule, finding.place.source.name, finding.place.start, finding.message)

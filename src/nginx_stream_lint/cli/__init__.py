@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sys
 
 import click
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.cli.common import EXIT_FINDINGS
+from nginx_stream_lint.cli.common import unusable
 from nginx_stream_lint.cli.explain import explain_command
 from nginx_stream_lint.cli.lint import lint_command
 from nginx_stream_lint.cli.probe import probe_command
@@ -43,9 +43,13 @@ cli.add_command(probe_command)
 
 
 def main() -> None:
-    """The command; a reader that goes away (`| head`) is no error."""
+    """The command. What a report meets when it is written is said in `common.write`; this is for
+    `--help` and the like, and for terminals that know few characters.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_FINDINGS)
+    except OSError as error:
+        unusable(f"{error.strerror or error}")

@@ -39,6 +39,11 @@ class Served:
     streams: tuple[Stream, ...]
     shadowed_by: Level | None = None
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether anybody or anything says that it streams."""
+        return any(stream.confidence != "possible" for stream in self.streams)
+
 
 def served(
     configuration: Configuration,
