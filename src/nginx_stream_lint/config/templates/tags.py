@@ -55,7 +55,11 @@ class Tags(NamedTuple):
 
 # How a tag of each language starts where nobody would take it for nginx's.
 _BRACES = re.compile(
-    r"""\{\{[-~+]?\s*(?!["'][^"'\n]*["']\s*:|\w+\s*=[^=])[\w.$"'`(\#/^!>&*{@|]""", re.ASCII
+    r"""\{\{[-~+]?\s*
+        (?!["'][^"'\n]*["']\s*: | \w+\s*=[^=])     # JSON, Lua
+        (?:[\w.$"'`(!>&*@|] | /[*\w] | \#[*>\w(] | \^[}\w] | \{(?=[^{}]+\}\}\}))
+    """,
+    re.ASCII | re.VERBOSE,
 )
 _JINJA = re.compile(r"\{%[-+]?\s*[a-z]+\b")
 _JINJA_COMMENT = re.compile(r"\{#(?=[- ])[^\n]*#\}")
@@ -107,7 +111,7 @@ def _languages(text: str, lua: list[Span]) -> list[str]:
         return False
 
     found = []
-    if "{{" in text and "}}" in text and occurs(_BRACES):
+    if "{{" in text and text.find("{{") < text.rfind("}}") and occurs(_BRACES):
         found.append("{{")
     if "{%" in text and "%}" in text and occurs(_JINJA):
         found += ["{%", "{#"]
@@ -141,7 +145,7 @@ class _Finder:
             at = match.start()
             tag = self._tag(match[0], at)
             if tag is None:
-                at += len(match[0])
+                at += 1
                 continue
             found.append(tag)
             at = tag.end
