@@ -12,8 +12,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nginx_stream_lint.config.source import FILLER, HOLE, Reading, Source, has_hole, without_marks
-from nginx_stream_lint.config.templates import readings
+from nginx_stream_lint.config.source import (
+    FILLER,
+    HOLE,
+    Piece,
+    Reading,
+    Source,
+    has_hole,
+    without_marks,
+)
+from nginx_stream_lint.config.templates import readings, readings_within
 from nginx_stream_lint.config.templates.placeholders import substituted
 from nginx_stream_lint.config.tree import parse
 
@@ -55,6 +63,7 @@ NO_TEMPLATE = {
     "JSON": """return 200 '{"a": {"b": {"c": 1}}}';""",
     "JSON in braces": """return 200 '{{"a": 1}}';""",
     "comments": "# use {{ port }}, ${PORT}, <port> or ...\nlisten 80; # [...] %%x%% __PORT__\n",
+    "a half tag in a comment": "# {{ if x }} and {% endif %}\nlisten 80;\n",
     "an elision as a comment": "server {\n    # ...\n    #...\n}\n",
     "HTML": "sub_filter <head> <head><base>; sub_filter '</head>' '<x></head>';",
     "named locations": "error_page 404 = @app; try_files $uri @APP;",
@@ -474,6 +483,7 @@ YAML = [
         "data:\n  a.conf: |\n    listen 1_;\n",
     ),
     ("services:\n  a:\n    port: ${PORT:-80}\n", "services:\n  a:\n    port: _\n"),
+    ("kind: a\nb: |\n  echo \\$host\n  c $d;\n", "kind: a\nb: |\n  echo \\$host\n  c $d;\n"),
     ("kind: a\nb: [c, d]\n---\n...\n", "kind: a\nb: [c, d]\n---\n...\n"),
 ]
 
@@ -482,6 +492,30 @@ YAML = [
 def test_yaml_stays_yaml(text: str, expected: str) -> None:
     check(text, expected, "x.yaml")
     list(yaml.safe_load_all(read(text, "x.yaml")[0].text.replace(HOLE, "x").replace(FILLER, "")))
+
+
+def test_values_are_not_put_into_yaml() -> None:
+    (reading,) = readings(Source("a.yaml", "kind: ${A}\n"), {"A": "a"})
+    assert shown(reading.text) == "kind: ____\n"
+    assert reading.pieces == ()
+
+
+def test_blocks_of_other_files() -> None:
+    text = "# A\n\n    listen <port>;\n    ...\n    {% if a %}\n    b 1;\n    {% endif %}\n"
+    block = Reading(
+        Source("README.md", text),
+        text[5:],
+        (Piece(0, len(text) - 5, 5, len(text)),),
+        read_only=True,
+    )
+    (reading,) = readings_within(block)
+    assert shown(reading.text) == "    listen ______;\n    __;\n\n    b 1;\n\n"
+    assert reading.read_only
+    assert [one.line for one in reading.problems] == [4]
+    (region,) = reading.conditional
+    assert text[slice(*region)] == "\n    b 1;\n    "
+    plain = Reading(block.source, "listen 80;", block.pieces)
+    assert readings_within(plain) == [plain]
 
 
 # --- values --------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.source import FILLER, HOLE, Reading, Source
@@ -44,13 +45,22 @@ def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
 
     Mostly one reading with all branches of all conditions; several where branches open or close
     different blocks, and for definitions, which do not stand where they are written. `values` are
-    those of variables, as `envsubst` puts them in.
+    those of variables, as `envsubst` puts them in. YAML around nginx stays YAML, without values.
     """
     is_template = _TEMPLATE_NAME.search(source.name) is not None
     if not is_template and not _may_be_template(source.text):
         return [Reading(source, source.text)]
+    if yaml_lines.is_yaml(source.name, source.text):
+        return [_Template(Reading(source, source.text), is_yaml=True).yaml()]
     text, pieces = shapes.substituted(source.text, values)
-    return _Template(Reading(source, text, pieces), is_template).readings()
+    return _Template(Reading(source, text, pieces), is_template=is_template).readings()
+
+
+def readings_within(reading: Reading) -> list[Reading]:
+    """The same for nginx's text in another file, such as a block of Markdown or YAML."""
+    if not _may_be_template(reading.text):
+        return [reading]
+    return _Template(reading).readings()
 
 
 def _may_be_template(text: str) -> bool:
@@ -67,13 +77,14 @@ def _may_be_template(text: str) -> bool:
 class _Template:
     """One text on its way."""
 
-    def __init__(self, reading: Reading, is_template: bool) -> None:
+    def __init__(
+        self, reading: Reading, *, is_template: bool = False, is_yaml: bool = False
+    ) -> None:
         self.original = reading
         self.source = reading.source
         self.is_template = is_template
         self.problems: list[Problem] = []
         text = reading.text
-        self.is_yaml = yaml_lines.is_yaml(self.source.name, text)
         put_in = [
             (start, end)
             for start, end, *span in reading.pieces
@@ -88,7 +99,7 @@ class _Template:
         )
         variables = shapes.find(
             text,
-            shell=not self.is_yaml and not self.tags and shapes.is_shell(text),
+            shell=not is_yaml and not self.tags and shapes.is_shell(text),
             terraform=any(reading.text.startswith("%{", tag.start) for tag in self.tags),
         )
         literal = outermost([*put_in, *tags.lua_regions(Reading(self.source, text))])
@@ -120,12 +131,15 @@ class _Template:
                 )
             )
 
+    def yaml(self) -> Reading:
+        """The reading of YAML around nginx."""
+        text = yaml_lines.fitted(
+            self.original.text, self.masked.text, self.placeholders, self.blocks
+        )
+        return self._reading(text, self._conditional(self.blocks), self.problems)
+
     def readings(self) -> list[Reading]:
-        if self.is_yaml:
-            text = yaml_lines.fitted(
-                self.original.text, self.masked.text, self.placeholders, self.blocks
-            )
-            return [self._reading(text, self._conditional(self.blocks), self.problems)]
+        """The readings of nginx's own text."""
         text = self.masked.text
         definitions = self._definitions()
         main = painted(text, ((start, end, " ") for start, end in definitions))
@@ -190,12 +204,21 @@ class _Template:
             for start, end in block.branches
             if end > start
         )
-        return tuple(sorted(spans, key=lambda span: (span[0], -span[1])))
+        return tuple(sorted(spans, key=_outer_first))
 
     def _reading(
         self, text: str, conditional: tuple[Span, ...], problems: Iterable[Problem]
     ) -> Reading:
-        return Reading(self.source, text, self.original.pieces, conditional, tuple(problems))
+        return replace(
+            self.original,
+            text=text,
+            conditional=tuple(sorted({*self.original.conditional, *conditional}, key=_outer_first)),
+            problems=(*self.original.problems, *problems),
+        )
+
+
+def _outer_first(span: Span) -> Span:
+    return span[0], -span[1]
 
 
 def _choices(
