@@ -64,8 +64,15 @@ def readings_within(reading: Reading) -> list[Reading]:
 
 
 def _may_be_template(text: str) -> bool:
-    if any(sign in text for sign in _SIGNS) or any(one.search(text) for one in _PATTERNS):
-        return True
+    return (
+        any(sign in text for sign in _SIGNS)
+        or any(one.search(text) for one in _PATTERNS)
+        or _has_markers(text)
+    )
+
+
+def _has_markers(text: str) -> bool:
+    """Whether there are, outside comments, what only a statement's words tell for markers."""
     for match in _WORDS.finditer(text):
         at = match.start()
         line = text.rfind("\n", max(0, at - 1000), at) + 1
@@ -140,6 +147,9 @@ class _Template:
 
     def readings(self) -> list[Reading]:
         """The readings of nginx's own text."""
+        is_plain = not self.tags and self.masked.text == self.original.text
+        if is_plain and not self.is_template and not _has_markers(self.original.text):
+            return [self.original]
         text = self.masked.text
         definitions = self._definitions()
         main = painted(text, ((start, end, " ") for start, end in definitions))

@@ -40,7 +40,7 @@ def fitted(original: str, text: str, placeholders: dict[int, int], blocks: list[
         ),
     )
     lines: list[str] = []
-    keys: set[int] = set()
+    shorter: dict[int, int] = {}  # lengths of keys that are there, to lengths worth a try
     outer = inner = -1  # indentation of a block of text's key, and its own; -1 outside of any
     is_text = False
     before = ""
@@ -62,10 +62,10 @@ def fitted(original: str, text: str, placeholders: dict[int, int], blocks: list[
             elif before.lstrip().startswith("-") and len(before) - len(before.lstrip()) == indent:
                 new = f"- {HOLE * (end - indent - 2)}" if end - indent > 2 else ""
             else:
-                size = end - indent - 1
-                while size in keys:
-                    size -= 1
-                keys.add(size)
+                longest = size = end - indent - 1
+                while size in shorter:
+                    size = shorter[size]
+                shorter[size] = shorter[longest] = size - 1
                 new = f"{HOLE * size}:".ljust(end - indent) if size > 0 else ""
             lines.append((" " * (end - len(new)) + new if new else " " * end) + line[end:])
             continue
