@@ -118,7 +118,26 @@ def check(configuration: Configuration, options: Options) -> Checked:
     root = build(configuration)
     found, mistakes = survey(configuration, root, options)
     problems = [*configuration.problems, *refusals(root), *mistakes]
+    if configuration.about is not None:
+        # Of a whole configuration only a few files were asked for.
+        wanted = {
+            id(file)
+            for file in configuration.files
+            if os.path.realpath(file.source.name) in configuration.about
+        }
+        found = [one for one in found if _has_part_of(one.level, wanted)]
+        problems = [one for one in problems if os.path.realpath(one.file) in configuration.about]
     return Checked(found, findings(found, options), problems)
+
+
+def _has_part_of(level: Level, wanted: set[int]) -> bool:
+    """Whether something that a level or those around it are made of stands in one of the files."""
+    return any(
+        id(row.file) in wanted
+        for outer in level.outward()
+        for rows in ([outer.directive] if outer.directive else [], *outer.rows.values())
+        for row in rows
+    )
 
 
 def survey(

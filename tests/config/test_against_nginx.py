@@ -334,9 +334,10 @@ soups = st.lists(soup_pieces, max_size=14).map(b"".join)
 def test_token_soup(
     soup: bytes, tail: bytes, binary: NginxBinary, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    source = decode("rows.conf", soup + tail)
-    assume([one.text for one in readings(source)] == [source.text])  # `{{a}}` is no nginx to us
     folder = tmp_path_factory.getbasetemp() / "soup"
+    # What looks like a template is read as one (tests/config/test_templates.py).
+    source = decode("rows.conf", soup + tail)
+    assume([reading.text for reading in readings(source)] == [source.text])
     main = in_types(folder, soup + tail)
     nginx, ours = nginx_says(binary, main), we_say(main)
     assert nginx.accepted == (not ours), (nginx, ours)

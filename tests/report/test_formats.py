@@ -47,7 +47,15 @@ def document(main: Path, *arguments: str) -> dict[str, Any]:
 
 def test_json_has_the_promised_keys(main: Path) -> None:
     whole = document(main, "--nginx-version", "1.26.2")
-    assert list(whole) == ["tool", "nginx_version", "inputs", "findings", "errors", "summary"]
+    assert list(whole) == [
+        "tool",
+        "nginx_version",
+        "inputs",
+        "findings",
+        "errors",
+        "notes",
+        "summary",
+    ]
     assert set(whole["tool"]) == {"name", "version"}
     assert whole["nginx_version"] == "1.26.2"
     assert whole["inputs"] == [str(main)]

@@ -12,7 +12,7 @@ import click
 
 from nginx_stream_lint.config import STDIN, Source
 from nginx_stream_lint.config.problems import Unreadable
-from nginx_stream_lint.config.source import MAX_BYTES, decode
+from nginx_stream_lint.config.source import MAX_BYTES, decode, without_marks
 from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
 from nginx_stream_lint.settings import Settings, find_file, load, timeout_s
@@ -82,6 +82,7 @@ def stdin_texts(paths: Sequence[str]) -> dict[str, Source]:
         source = decode(STDIN, sys.stdin.buffer.read(MAX_BYTES + 1))
     except Unreadable as stop:
         unusable(str(stop))
+    source.on_disk = False
     return {os.path.realpath(STDIN): source}
 
 
@@ -131,8 +132,8 @@ def _colour(flag: bool | None) -> bool | None:
 
 
 def safe(text: str) -> str:
-    """Text that any terminal takes: bytes that are no UTF-8 are shown escaped."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Text that any terminal takes: bytes that are no UTF-8 are shown escaped, holes as written."""
+    return without_marks(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def unusable(message: str) -> NoReturn:

@@ -189,9 +189,9 @@ def _fix(
     if only_show:
         click.echo(safe(diff(changed)), nl=False)
         return texts
+    if not all(after.on_disk for _, after in changed.values()):
+        unusable("what is no file here cannot be fixed in place: use --diff")
     for path, (_, after) in changed.items():
-        if path in texts:
-            unusable("- cannot be fixed in place: use --diff")
         try:
             write_file(path, after)
         except OSError as error:

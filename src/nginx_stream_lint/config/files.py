@@ -35,7 +35,7 @@ class Files:
         values: Mapping[str, str] | None = None,
         absent: Sequence[str] = (),
     ) -> None:
-        self._texts = texts or {}
+        self.texts = texts or {}
         self._values = values or {}
         self._absent = absent
         self._sources: dict[str, Source] = {}
@@ -49,7 +49,7 @@ class Files:
         """A file's text. Raises as `source.load` does."""
         key = self.key(path)
         if key not in self._sources:
-            self._sources[key] = self._texts.get(key) or load(path)
+            self._sources[key] = self.texts.get(key) or load(path)
         return self._sources[key]
 
     def readings(self, path: str) -> list[Reading]:
@@ -85,9 +85,12 @@ class Files:
 class Dump(Files):
     """The files of an `nginx -T` dump. Nothing is looked for on disk."""
 
-    def __init__(self, sources: Mapping[str, Source]) -> None:
+    def __init__(self, sources: Mapping[str, Source], texts: Mapping[str, Source]) -> None:
         super().__init__()
-        self._sources = {os.path.normpath(name): source for name, source in sources.items()}
+        self._sources = {
+            os.path.normpath(name): texts.get(os.path.realpath(name), source)
+            for name, source in sources.items()
+        }
 
     def key(self, path: str) -> str:
         return os.path.normpath(path)
@@ -137,5 +140,5 @@ def dumped(source: Source) -> dict[str, Source] | None:
         body = text[header.end() + 1 : len(text) if after is None else after.start()]
         # nginx ends each file with a line end of its own.
         body = re.sub(r"\r?\n(?:nginx: [^\n]*\n)*\Z", "", body)
-        found.setdefault(header[1], Source(header[1], body))
+        found.setdefault(header[1], Source(header[1], body, on_disk=False))
     return found

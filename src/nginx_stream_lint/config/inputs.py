@@ -106,7 +106,7 @@ class _Gathering:
         dump = dumped(source)
         if dump is not None:
             main = next(iter(dump))
-            self.found += read_all(main, Dump(dump))
+            self.found += read_all(main, Dump(dump, self.files.texts))
         elif is_markdown(path):
             if self.around.markdown:
                 self._blocks(path, in_markdown(source))

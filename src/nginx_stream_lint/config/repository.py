@@ -40,9 +40,7 @@ _MARKDOWN = (".md", ".mdx", ".markdown", ".rst")
 _NEVER = re.compile(
     r".*\.(?:py|sh|js|ts|go|c|h|lua|css|html?|xml|sql|lock|toml|ini|txt|log|csv|md5|patch|diff)"
 )
-_STATEMENT = re.compile(
-    r"^[ \t]*([a-z][a-z0-9_]*)(?=[ \t;{])[^\n#]*[;{][ \t]*(?:#.*)?\r?$", re.MULTILINE
-)
+_STATEMENT = re.compile(r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t][^\n#;{]*)?[;{]", re.MULTILINE)
 _HTTP = re.compile(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
 _IN_YAML = re.compile(
     r"nginx\.(?:ingress\.kubernetes\.io|org|com)/|kind: *(?:Ingress|VirtualServer)\b|"

@@ -25,11 +25,13 @@ class Source:
     """The text of one file.
 
     `name` is the path as it is shown to people, `text` the decoded content with its line ends
-    untouched. Offsets are in characters from the start of `text`.
+    untouched. Offsets are in characters from the start of `text`. `on_disk` is false for what came
+    some other way: standard input, a dump of another machine's files.
     """
 
     name: str
     text: str
+    on_disk: bool = True
 
     @cached_property
     def _line_starts(self) -> list[int]:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from nginx_stream_lint.config import Source
@@ -71,7 +72,7 @@ def fix_all(
             path = os.path.realpath(source.name)
             before = changed[path][0] if path in changed else source
             text = edited(source.text, (edit for edit in edits if edit.source is source))
-            changed[path] = (before, Source(source.name, text))
+            changed[path] = (before, replace(source, text=text))
     raise NotConverging("the fixes do not come to an end; please report this configuration")
 
 

@@ -30,6 +30,20 @@ _OPENS = {
     },
     "stream": {"server": "stream-server", "upstream": "stream-upstream"},
 }
+# What answers a request, or says that something else does.
+_ANSWERS = frozenset(
+    {
+        "return",
+        "root",
+        "alias",
+        "try_files",
+        "index",
+        "autoindex",
+        "stub_status",
+        "empty_gif",
+        "deny",
+    }
+)
 _CONTEXT_KINDS: dict[tuple[str, ...], tuple[str, ...]] = {
     (): ("main",),
     ("http",): ("main", "http"),
@@ -74,7 +88,11 @@ class Effective:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """Who answers: `family` of the `*_pass` directive and its `target` as written."""
+    """Who answers: `family` of the `*_pass` directive and its `target` as written.
+
+    `target` is empty where only the family's settings are there to see, and `directive` one of
+    them: documentation leaves the rest out, or an include that is not here has it.
+    """
 
     family: str
     target: str
@@ -265,7 +283,25 @@ def build(configuration: Configuration) -> Level:
         _fill(level, [one for one in configuration.root.directives if id(one) not in aside])
         for context, directives in configuration.elsewhere.items():
             _fill(_surroundings(root, context), directives)
+    for level in root.walk():
+        if level.kind == "location" and (configuration.context or level.unknowns):
+            _imply_handler(level)
     return root
+
+
+def _imply_handler(level: Level) -> None:
+    """Take a location's settings of a family for a sign that it hands requests on."""
+    if level.own_handler is not None or level.directive is None:
+        return
+    if any(name in _ANSWERS or name.endswith("_pass") for name in level.rows):
+        return
+    if any(inner.own_handler is not None for inner in level.walk()):
+        return
+    for name, rows in level.rows.items():
+        family = name.partition("_")[0]
+        if family in FAMILIES and name in table():
+            level.own_handler = Handler(family, "", rows[0])
+            return
 
 
 def _surroundings(root: Level, context: tuple[str, ...]) -> Level:

@@ -32,7 +32,7 @@ _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ss
 
 def explain_json(explanations: Sequence[Explanation]) -> str:
     """A list with one object for each URL."""
-    return json.dumps([_object(one) for one in explanations], indent=2) + "\n"
+    return json.dumps([_object(one) for one in explanations], indent=2, ensure_ascii=False) + "\n"
 
 
 def _object(one: Explanation) -> dict[str, Any]:

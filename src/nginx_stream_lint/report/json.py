@@ -28,6 +28,10 @@ def json(report: Report, nginx_version: Version | None, seconds: float) -> str:
             }
             for problem in report.problems
         ],
+        "notes": [
+            {"file": note.file, "line": note.line, "column": note.column, "message": note.message}
+            for note in report.notes
+        ],
         "summary": {
             "error": report.count("error"),
             "warning": report.count("warning"),
@@ -37,7 +41,7 @@ def json(report: Report, nginx_version: Version | None, seconds: float) -> str:
             "seconds": round(seconds, 3),
         },
     }
-    return encoder.dumps(document, indent=2) + "\n"
+    return encoder.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

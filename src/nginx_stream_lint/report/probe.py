@@ -199,7 +199,7 @@ def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
             verdict: sum(one.verdict == verdict for one in result.outcomes) for verdict in _MEANINGS
         },
     }
-    return json.dumps(document, indent=2) + "\n"
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _object(one: Outcome) -> dict[str, Any]:

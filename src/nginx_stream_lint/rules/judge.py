@@ -117,6 +117,8 @@ def _severity(rule: Rule, facts: Facts) -> Severity | None:
 
 def _refutable_by(rule: Rule, facts: Facts) -> Directive | None:
     """What nobody can see here and may already do all that the rule's fix would do."""
+    if not facts.served.handler.target:
+        return facts.served.handler.directive
     doubts: list[Directive | None] = []
     for step in rule.fix.steps if rule.fix is not None else ():
         name = facts.resolve(step.directive)
@@ -134,9 +136,11 @@ def _refutable_by(rule: Rule, facts: Facts) -> Directive | None:
     return doubts[0] if all(doubts) else None
 
 
-def _doubted(directive: Directive) -> str:
+def _doubted(directive: Directive, facts: Facts) -> str:
     """Why an error is a warning only."""
     place = f"{directive.source.name}:{directive.line}"
+    if directive is facts.served.handler.directive:
+        return ". A warning only: who answers is not written here"
     if directive.name == "include":
         return f". A warning only: nobody knows what include {directive.args[0]} ({place}) sets"
     if directive.unknown:
@@ -169,7 +173,7 @@ def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
     if severity == "warning" and _severity(rule, facts) == "error":
         doubt = _refutable_by(rule, facts)
         if doubt is not None:
-            message += _doubted(doubt)
+            message += _doubted(doubt, facts)
     if _assumed(rule, facts):
         message += ". Around this file nginx's defaults are assumed"
     if old:

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from nginx_stream_lint.config.problems import Problem
+from nginx_stream_lint.config.problems import Problem, Unreadable
 from nginx_stream_lint.config.source import FILLER, HOLE, Reading, Source
 from nginx_stream_lint.config.templates import placeholders as shapes
 from nginx_stream_lint.config.templates import statements, tags, yaml_lines
@@ -21,6 +21,7 @@ from nginx_stream_lint.config.templates.painting import (
 )
 from nginx_stream_lint.config.templates.statements import Statements
 from nginx_stream_lint.config.templates.tags import Block
+from nginx_stream_lint.config.tokens import tokenize
 
 # A file has no more definitions and branches than this that are worth a reading of their own.
 _MAX_READINGS = 32
@@ -53,14 +54,29 @@ def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
     if yaml_lines.is_yaml(source.name, source.text):
         return [_Template(Reading(source, source.text), is_yaml=True).yaml()]
     text, pieces = shapes.substituted(source.text, values)
-    return _Template(Reading(source, text, pieces), is_template=is_template).readings()
+    template = _Template(Reading(source, text, pieces), is_template=is_template)
+    plain = Reading(source, source.text)
+    if template.problems and _is_nginx(plain):
+        return [plain]
+    return template.readings()
 
 
 def readings_within(reading: Reading) -> list[Reading]:
     """The same for nginx's text in another file, such as a block of Markdown or YAML."""
     if not _may_be_template(reading.text):
         return [reading]
-    return _Template(reading).readings()
+    template = _Template(reading)
+    if template.problems and _is_nginx(reading):
+        return [reading]
+    return template.readings()
+
+
+def _is_nginx(reading: Reading) -> bool:
+    """Whether nginx's tokenizer accepts a text: what looks like a broken template is none."""
+    try:
+        return not tokenize(reading, _MAX_DEPTH).problems
+    except Unreadable:
+        return False
 
 
 def _may_be_template(text: str) -> bool:
