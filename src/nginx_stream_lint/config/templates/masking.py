@@ -46,13 +46,11 @@ def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
 
     Mostly one reading with all branches of all conditions; several where branches open or close
     different blocks, and for definitions, which do not stand where they are written. `values` are
-    those of variables, as `envsubst` puts them in. YAML around nginx stays YAML, without values.
+    those of variables, as `envsubst` puts them in.
     """
     is_template = _TEMPLATE_NAME.search(source.name) is not None
     if not is_template and not _may_be_template(source.text):
         return [Reading(source, source.text)]
-    if yaml_lines.is_yaml(source.name, source.text):
-        return [_Template(Reading(source, source.text), is_yaml=True).yaml()]
     text, pieces = shapes.substituted(source.text, values)
     template = _Template(Reading(source, text, pieces), is_template=is_template)
     plain = Reading(source, source.text)
@@ -69,6 +67,13 @@ def readings_within(reading: Reading) -> list[Reading]:
     if template.problems and _is_nginx(reading):
         return [reading]
     return template.readings()
+
+
+def yaml_reading(source: Source) -> Reading:
+    """YAML around nginx's text, which may be a template; what is made of it is YAML again."""
+    if not _may_be_template(source.text):
+        return Reading(source, source.text)
+    return _Template(Reading(source, source.text), is_yaml=True).yaml()
 
 
 def _is_nginx(reading: Reading) -> bool:
