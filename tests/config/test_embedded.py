@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.config import Around, Configuration, Directive, configurations
+from nginx_stream_lint.config.source import without_marks
 from nginx_stream_lint.fixes.apply import fix_all
 from nginx_stream_lint.lint import Options, lint
 from nginx_stream_lint.rules.rule import builtin_folder, load_rules
@@ -111,6 +112,40 @@ def test_dollars_of_compose(tmp_path: Path) -> None:
     block = directives(one)[0].block
     assert block is not None
     assert block[0].args == ("http://$backend",)
+
+
+def test_a_template_of_yaml(tmp_path: Path) -> None:
+    text = (
+        '{{- if .on }}\nkind: ConfigMap\nmetadata:\n  {{- include "labels" . | nindent 2 }}\n'
+        "data:\n  a.conf: |\n    {{- if .Values.b }}\n    proxy_read_timeout {{ .Values.t }}s;\n"
+        "    {{- end }}\n    {{ .Values.extra }}\n" + indented(LOCATION, 4) + "{{- end }}\n"
+    )
+    [one] = read(tmp_path, text, "a.yaml")
+    assert not one.problems
+    timeout, extra, location = directives(one)
+    assert [one.line for one in (timeout, extra, location)] == [8, 10, 11]
+    assert [len(one.conditional) for one in (timeout, extra, location)] == [1, 0, 0]
+    assert without_marks(timeout.args[0]) == "{{ .Values.t }}s"
+    assert extra.unknown
+    assert mended(tmp_path, text, "a.yaml") == text.replace(
+        "app;", "app;\n        proxy_buffering off;"
+    )
+
+
+def test_half_a_template_of_yaml(tmp_path: Path) -> None:
+    text = "{{- if .Values.on }}\n" + YAML["configmap"] + indented(LOCATION, 4)
+    block, whole = read(tmp_path, text, "a.yaml")
+    assert directives(block)
+    [problem] = whole.problems
+    assert (problem.line, problem.message) == (1, "this construct of the template has no end")
+
+
+def test_placeholders_in_a_document(tmp_path: Path) -> None:
+    text = "```nginx\nserver_name <your-domain>;\n...\n```\n"
+    [one] = read(tmp_path, text, "README.md")
+    name, _ = directives(one)
+    assert without_marks(name.args[0]) == "<your-domain>"
+    assert [problem.line for problem in one.problems] == [3]
 
 
 def test_yaml_that_breaks_off(tmp_path: Path) -> None:

@@ -6,14 +6,23 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nginx_stream_lint.config.source import FILLER, HOLE, Reading, Source, has_hole, without_marks
-from nginx_stream_lint.config.templates import readings
+from nginx_stream_lint.config.source import (
+    FILLER,
+    HOLE,
+    Piece,
+    Reading,
+    Source,
+    has_hole,
+    without_marks,
+)
+from nginx_stream_lint.config.templates import readings, readings_within, yaml_reading
 from nginx_stream_lint.config.templates.placeholders import substituted
 from nginx_stream_lint.config.tree import parse
 
@@ -55,6 +64,7 @@ NO_TEMPLATE = {
     "JSON": """return 200 '{"a": {"b": {"c": 1}}}';""",
     "JSON in braces": """return 200 '{{"a": 1}}';""",
     "comments": "# use {{ port }}, ${PORT}, <port> or ...\nlisten 80; # [...] %%x%% __PORT__\n",
+    "a half tag in a comment": "# {{ if x }} and {% endif %}\nlisten 80;\n",
     "an elision as a comment": "server {\n    # ...\n    #...\n}\n",
     "HTML": "sub_filter <head> <head><base>; sub_filter '</head>' '<x></head>';",
     "named locations": "error_page 404 = @app; try_files $uri @APP;",
@@ -470,18 +480,49 @@ YAML = [
         "data:\n  a.conf: |\n    a 1;\n  _:\nkind: c\n",
     ),
     (
+        "data:\n  a.conf: |\n    {{- if .b }}\n{{- $c := 1 }}\n    a 1;\n    {{- end }}\n",
+        "data:\n  a.conf: |\n    #\n    #\n    a 1;\n\n",
+    ),
+    (
         "data:\n  a.conf: |\n    listen 1{{ if .b }} ssl{{ end }};\n",
         "data:\n  a.conf: |\n    listen 1_;\n",
     ),
     ("services:\n  a:\n    port: ${PORT:-80}\n", "services:\n  a:\n    port: _\n"),
+    ("kind: a\nb: |\n  echo \\$host\n  c $d;\n", "kind: a\nb: |\n  echo \\$host\n  c $d;\n"),
     ("kind: a\nb: [c, d]\n---\n...\n", "kind: a\nb: [c, d]\n---\n...\n"),
 ]
 
 
 @pytest.mark.parametrize(("text", "expected"), YAML)
 def test_yaml_stays_yaml(text: str, expected: str) -> None:
-    check(text, expected, "x.yaml")
-    list(yaml.safe_load_all(read(text, "x.yaml")[0].text.replace(HOLE, "x").replace(FILLER, "")))
+    reading = yaml_reading(Source("x.yaml", text))
+    assert re.sub("_+", "_", shown(reading.text)) == expected
+    assert len(reading.text) == len(text)
+    list(yaml.safe_load_all(reading.text.replace(HOLE, "x")))
+
+
+def test_conditions_in_yaml_have_their_places() -> None:
+    text = "kind: a\nb: |\n  {{- if .c }}\n  d 1;\n  {{- end }}\n"
+    (region,) = yaml_reading(Source("x.yaml", text)).conditional
+    assert text[slice(*region)] == "\n  d 1;\n  "
+
+
+def test_blocks_of_other_files() -> None:
+    text = "# A\n\n    listen <port>;\n    ...\n    {% if a %}\n    b 1;\n    {% endif %}\n"
+    block = Reading(
+        Source("README.md", text),
+        text[5:],
+        (Piece(0, len(text) - 5, 5, len(text)),),
+        read_only=True,
+    )
+    (reading,) = readings_within(block)
+    assert shown(reading.text) == "    listen ______;\n    __;\n\n    b 1;\n\n"
+    assert reading.read_only
+    assert [one.line for one in reading.problems] == [4]
+    (region,) = reading.conditional
+    assert text[slice(*region)] == "\n    b 1;\n    "
+    plain = Reading(block.source, "listen 80;", block.pieces)
+    assert readings_within(plain) == [plain]
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -592,7 +633,7 @@ soup = st.builds(
     st.sampled_from(["", " "]),
     st.lists(st.sampled_from([*WORDS.split(), *BLANKS, HOLE]), max_size=40),
 )
-file_names = st.sampled_from(["nginx.conf", "a.conf.j2", "a.tpl", "a.yaml", "templates/x.yml"])
+file_names = st.sampled_from(["nginx.conf", "a.conf.j2", "a.tpl"])
 
 
 def line_ends(text: str) -> list[int]:
@@ -602,8 +643,8 @@ def line_ends(text: str) -> list[int]:
 @given(soup, file_names, st.one_of(st.just({}), st.fixed_dictionaries({"A": st.text(max_size=5)})))
 def test_whatever_is_thrown_at_it(text: str, name: str, values: dict[str, str]) -> None:
     source = Source(name, text)
-    made = readings(source, values)
-    assert made
+    made = [*readings(source, values), yaml_reading(source)]
+    assert len(made) > 1
     for reading in made:
         assert list(reading.conditional) == sorted(
             reading.conditional, key=lambda one: (one[0], -one[1])
@@ -659,12 +700,14 @@ def check_holes(reading: Reading, text: str) -> None:
         "- {{ a }}\n",
     ],
 )
-@pytest.mark.parametrize("name", ["a.tpl", "a.yaml"])
-def test_the_time_it_takes_grows_with_the_length_only(unit: str, name: str) -> None:
+@pytest.mark.parametrize("read_as", [readings, yaml_reading])
+def test_the_time_it_takes_grows_with_the_length_only(
+    unit: str, read_as: Callable[[Source], object]
+) -> None:
     def seconds(length: int) -> float:
-        source = Source(name, unit * (length // len(unit)))
+        source = Source("a.tpl", unit * (length // len(unit)))
         start = time.process_time()
-        readings(source)
+        read_as(source)
         return time.process_time() - start
 
     short = max(seconds(20_000), 0.005)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
@@ -12,6 +12,7 @@ from nginx_stream_lint.config.files import Files
 from nginx_stream_lint.config.problems import Unreadable
 from nginx_stream_lint.config.repository import looks_like_nginx, plain_name
 from nginx_stream_lint.config.source import FILLER, Piece, Reading, Source
+from nginx_stream_lint.config.templates import readings_within
 from nginx_stream_lint.yamlfile import YamlMistake, compose_all
 
 # Keys of ingress controllers, whose snippets mean nothing without the rest (`kubernetes/`).
@@ -76,12 +77,12 @@ class Siblings(Files):
         return self._files.may_be_absent(name)
 
 
-def in_yaml(source: Source, text: str) -> tuple[list[Block], YamlMistake | None]:
+def in_yaml(outer: Reading) -> tuple[list[Block], YamlMistake | None]:
     """The strings of a YAML text that are nginx configuration, and the mistake that ended it.
 
-    `text` is the source's with a template's actions masked: its offsets are the source's.
+    `outer` is the reading of it all, a template's actions masked: its offsets are the source's.
     """
-    documents, mistake = compose_all(text)
+    documents, mistake = compose_all(outer.text)
     found: list[Block] = []
     for document in documents:
         keys = _keys(document)
@@ -89,8 +90,16 @@ def in_yaml(source: Source, text: str) -> tuple[list[Block], YamlMistake | None]
         for name, node in _strings(document):
             if _SNIPPET.fullmatch(name) or not looks_like_nginx(node.value):
                 continue
-            found.append(Block(name, _reading(source, text, node, is_compose)))
+            inner = _conditional(outer, _reading(outer.source, outer.text, node, is_compose))
+            found += [Block(name, reading) for reading in readings_within(inner)]
     return found, mistake
+
+
+def _conditional(outer: Reading, inner: Reading) -> Reading:
+    """A block with the conditions that are in it; one around it all says nothing of its parts."""
+    start, end = inner.pieces[0].source_start, inner.pieces[-1].source_end
+    regions = tuple(one for one in outer.conditional if start <= one[0] < end)
+    return replace(inner, conditional=regions)
 
 
 def in_markdown(source: Source) -> list[Block]:
@@ -101,7 +110,8 @@ def in_markdown(source: Source) -> list[Block]:
         for match in pattern.finditer(text):
             language, body = match["language"].lower(), match["body"]
             if language in _LANGUAGES or (language in _OTHERS and looks_like_nginx(body)):
-                found.append(Block("", _stretch(source, text, *match.span("body"))))
+                body_reading = _stretch(source, text, *match.span("body"))
+                found += [Block("", reading) for reading in readings_within(body_reading)]
     return sorted(found, key=lambda block: block.reading.pieces[0].source_start)
 
 

@@ -17,7 +17,7 @@ from nginx_stream_lint.config.problems import Problem, Unreadable
 from nginx_stream_lint.config.reading import Configuration, read_all, read_from
 from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
 from nginx_stream_lint.config.source import Reading, Source
-from nginx_stream_lint.config.templates import readings
+from nginx_stream_lint.config.templates import yaml_reading
 
 STDIN = "<stdin>"
 
@@ -118,12 +118,14 @@ class _Gathering:
             (mains if has_http(source.text) else fragments).append(path)
 
     def _yaml(self, path: str, source: Source) -> None:
-        for reading in readings(source, self.around.values):
-            blocks, mistake = in_yaml(source, reading.text)
-            self._blocks(path, blocks)
-            if mistake is not None:
-                problem = unreadable(source, mistake).problem
-                self.found.append(Configuration(path, problems=[problem]))
+        reading = yaml_reading(source)
+        blocks, mistake = in_yaml(reading)
+        self._blocks(path, blocks)
+        problems = list(reading.problems) if blocks else []
+        if mistake is not None:
+            problems.append(unreadable(source, mistake).problem)
+        if problems:
+            self.found.append(Configuration(path, problems=problems))
 
     def _blocks(self, path: str, blocks: list[Block]) -> None:
         files = Siblings(blocks, self.files)

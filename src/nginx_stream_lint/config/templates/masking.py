@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from nginx_stream_lint.config.problems import Problem, Unreadable
 from nginx_stream_lint.config.source import FILLER, HOLE, Reading, Source
@@ -51,11 +52,28 @@ def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
     if not is_template and not _may_be_template(source.text):
         return [Reading(source, source.text)]
     text, pieces = shapes.substituted(source.text, values)
-    template = _Template(Reading(source, text, pieces), is_template)
+    template = _Template(Reading(source, text, pieces), is_template=is_template)
     plain = Reading(source, source.text)
     if template.problems and _is_nginx(plain):
         return [plain]
     return template.readings()
+
+
+def readings_within(reading: Reading) -> list[Reading]:
+    """The same for nginx's text in another file, such as a block of Markdown or YAML."""
+    if not _may_be_template(reading.text):
+        return [reading]
+    template = _Template(reading)
+    if template.problems and _is_nginx(reading):
+        return [reading]
+    return template.readings()
+
+
+def yaml_reading(source: Source) -> Reading:
+    """YAML around nginx's text, which may be a template; what is made of it is YAML again."""
+    if not _may_be_template(source.text):
+        return Reading(source, source.text)
+    return _Template(Reading(source, source.text), is_yaml=True).yaml()
 
 
 def _is_nginx(reading: Reading) -> bool:
@@ -67,8 +85,15 @@ def _is_nginx(reading: Reading) -> bool:
 
 
 def _may_be_template(text: str) -> bool:
-    if any(sign in text for sign in _SIGNS) or any(one.search(text) for one in _PATTERNS):
-        return True
+    return (
+        any(sign in text for sign in _SIGNS)
+        or any(one.search(text) for one in _PATTERNS)
+        or _has_markers(text)
+    )
+
+
+def _has_markers(text: str) -> bool:
+    """Whether there are, outside comments, what only a statement's words tell for markers."""
     for match in _WORDS.finditer(text):
         at = match.start()
         line = text.rfind("\n", max(0, at - 1000), at) + 1
@@ -80,13 +105,14 @@ def _may_be_template(text: str) -> bool:
 class _Template:
     """One text on its way."""
 
-    def __init__(self, reading: Reading, is_template: bool) -> None:
+    def __init__(
+        self, reading: Reading, *, is_template: bool = False, is_yaml: bool = False
+    ) -> None:
         self.original = reading
         self.source = reading.source
         self.is_template = is_template
         self.problems: list[Problem] = []
         text = reading.text
-        self.is_yaml = yaml_lines.is_yaml(self.source.name, text)
         put_in = [
             (start, end)
             for start, end, *span in reading.pieces
@@ -101,7 +127,7 @@ class _Template:
         )
         variables = shapes.find(
             text,
-            shell=not self.is_yaml and not self.tags and shapes.is_shell(text),
+            shell=not is_yaml and not self.tags and shapes.is_shell(text),
             terraform=any(reading.text.startswith("%{", tag.start) for tag in self.tags),
         )
         literal = outermost([*put_in, *tags.lua_regions(Reading(self.source, text))])
@@ -133,12 +159,18 @@ class _Template:
                 )
             )
 
+    def yaml(self) -> Reading:
+        """The reading of YAML around nginx."""
+        text = yaml_lines.fitted(
+            self.original.text, self.masked.text, self.placeholders, self.blocks
+        )
+        return self._reading(text, self._conditional(self.blocks), self.problems)
+
     def readings(self) -> list[Reading]:
-        if self.is_yaml:
-            text = yaml_lines.fitted(
-                self.original.text, self.masked.text, self.placeholders, self.blocks
-            )
-            return [self._reading(text, self._conditional(self.blocks), self.problems)]
+        """The readings of nginx's own text."""
+        is_plain = not self.tags and self.masked.text == self.original.text
+        if is_plain and not self.is_template and not _has_markers(self.original.text):
+            return [self.original]
         text = self.masked.text
         definitions = self._definitions()
         main = painted(text, ((start, end, " ") for start, end in definitions))
@@ -203,12 +235,21 @@ class _Template:
             for start, end in block.branches
             if end > start
         )
-        return tuple(sorted(spans, key=lambda span: (span[0], -span[1])))
+        return tuple(sorted(spans, key=_outer_first))
 
     def _reading(
         self, text: str, conditional: tuple[Span, ...], problems: Iterable[Problem]
     ) -> Reading:
-        return Reading(self.source, text, self.original.pieces, conditional, tuple(problems))
+        return replace(
+            self.original,
+            text=text,
+            conditional=tuple(sorted({*self.original.conditional, *conditional}, key=_outer_first)),
+            problems=(*self.original.problems, *problems),
+        )
+
+
+def _outer_first(span: Span) -> Span:
+    return span[0], -span[1]
 
 
 def _choices(

@@ -16,14 +16,15 @@ _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
 # An elision that has no room for the `;` of an unknown statement.
 _BARE_ELLIPSIS = re.compile(r"^…$|(?<=\{)…(?=\})", re.MULTILINE)
 
+# Every alternative starts with a character of its own: searching is several times faster so.
 _MARKER = re.compile(
-    r"""(?P<variable>\$?\$(?:\{(?P<braced>_*[A-Z][A-Z0-9_]*)(?:[:?+=-][^}\n]{0,200})?\}
-                    |(?P<bare>_*[A-Z][A-Z0-9_]*)(?![A-Za-z0-9_])))
+    r"""\$\$?(?:\{(?P<braced>_*[A-Z][A-Z0-9_]*)(?:[:?+=-][^}\n]{0,200})?\}
+             |(?P<bare>_*[A-Z][A-Z0-9_]*)(?![A-Za-z0-9_]))
       | %%[A-Za-z][\w.-]*%%
       | @[A-Z][A-Z0-9_]*@
       | __[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*__
       | %\{[A-Za-z_][\w.:]*\}
-      | (?<=[^\s;{}])\#\{[A-Za-z_][\w.]*\}
+      | \#(?<=[^\s;{}]\#)\{[A-Za-z_][\w.]*\}
     """,
     re.VERBOSE | re.ASCII,
 )
@@ -114,10 +115,11 @@ def find(text: str, *, shell: bool, terraform: bool) -> Found:
             escapes.append(match.start())
             skip = match.end() + 1
             continue
-        if match["variable"]:
+        variable = match["braced"] or match["bare"]
+        if variable:
             if defined is None:
                 defined = _defined(text)
-            if (match["braced"] or match["bare"]) in defined:
+            if variable in defined:
                 continue
         spans.append(match.span())
     return Found(spans, escapes)

@@ -55,13 +55,20 @@ class Tags(NamedTuple):
 
 # How a tag of each language starts where nobody would take it for nginx's.
 _BRACES = re.compile(
-    r"""\{\{[-~+]?\s*(?!["'][^"'\n]*["']\s*:|\w+\s*=[^=])[\w.$"'`(\#/^!>&*{@|]""", re.ASCII
+    r"""\{\{[-~+]?\s*
+        (?!["'][^"'\n]*["']\s*: | \w+\s*=[^=])     # JSON, Lua
+        (?:[\w.$"'`(!>&*@|] | /[*\w] | \#[*>\w(] | \^[}\w] | \{(?=[^{}]+\}\}\}))
+    """,
+    re.ASCII | re.VERBOSE,
 )
 _JINJA = re.compile(r"\{%[-+]?\s*[a-z]+\b")
 _JINJA_COMMENT = re.compile(r"\{#(?=[- ])[^\n]*#\}")
 _ERB = re.compile(r"<%(?!%)")
 _SQUARE = re.compile(r"\[\[-?\s[^\[\]\n]*\s-?\]\]|\[\[\.[A-Za-z][\w.]*\]\]")
 _TERRAFORM = re.compile(r"%\{~?\s*(?:if|for|else|endif|endfor)\b")
+
+_COMMENT = re.compile(r"(?:^|\s)#")
+_NEARBY = 500  # no line that people write is longer before its comment
 
 _LUA_BLOCK = re.compile(r"_by_lua_block\s*\{")
 
@@ -94,20 +101,16 @@ def find(reading: Reading, literal: list[Span]) -> Tags:
 
 
 def _languages(text: str, lua: list[Span]) -> list[str]:
-    """The openings of tags that the text has outside Lua."""
+    """The openings of tags that the text has outside Lua and comments."""
 
     def occurs(pattern: re.Pattern[str]) -> bool:
-        spans = iter(lua)
-        begin, end = next(spans, (len(text), len(text)))
-        for match in pattern.finditer(text):
-            while match.start() >= end and end < len(text):
-                begin, end = next(spans, (len(text), len(text)))
-            if match.start() < begin:
-                return True
-        return False
+        return any(
+            not inside(lua, match.start()) and not _in_comment(text, match.start())
+            for match in pattern.finditer(text)
+        )
 
     found = []
-    if "{{" in text and "}}" in text and occurs(_BRACES):
+    if "{{" in text and text.find("{{") < text.rfind("}}") and occurs(_BRACES):
         found.append("{{")
     if "{%" in text and "%}" in text and occurs(_JINJA):
         found += ["{%", "{#"]
@@ -120,6 +123,12 @@ def _languages(text: str, lua: list[Span]) -> list[str]:
     if "%{" in text and occurs(_TERRAFORM):
         found.append("%{")
     return found
+
+
+def _in_comment(text: str, at: int) -> bool:
+    """Whether there is a comment before the place in its line, as it seems."""
+    line = text[max(at - _NEARBY, 0) : at].rpartition("\n")[2]
+    return _COMMENT.search(line) is not None
 
 
 class _Finder:
@@ -141,7 +150,7 @@ class _Finder:
             at = match.start()
             tag = self._tag(match[0], at)
             if tag is None:
-                at += len(match[0])
+                at += 1
                 continue
             found.append(tag)
             at = tag.end

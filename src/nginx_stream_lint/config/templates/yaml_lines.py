@@ -8,20 +8,11 @@ from nginx_stream_lint.config.source import HOLE
 from nginx_stream_lint.config.templates.painting import painted
 from nginx_stream_lint.config.templates.tags import Block
 
-_NAME = re.compile(r"\.ya?ml(?:\.\w+)?$", re.IGNORECASE)
-_KEYS = re.compile(r"^(?:apiVersion|kind|metadata|data|services|stringData):", re.MULTILINE)
-
-_INDENT = re.compile(r"[ \t]*")
 _ALONE = re.compile(f"[ \\t]*({HOLE}[{HOLE} \\t]*?)[ \\t\\r]*(?:\\#.*)?")
 # `key: |` and `- >-` start a block of text.
 _STARTS_TEXT = re.compile(r"(?:[^#]*:|[ \t]*-)[ \t]+[|>][-+0-9]{0,2}[ \t\r]*(?:#.*)?")
 _NEARBY = 1000  # no line of YAML that people write is longer
 _INDENTED = re.compile(r"\bn?indent\s+(\d{1,2})\b")
-
-
-def is_yaml(name: str, text: str) -> bool:
-    """Whether a text is YAML around nginx's configuration, by its file's name or its keys."""
-    return _NAME.search(name) is not None or _KEYS.search(text) is not None
 
 
 def fitted(original: str, text: str, placeholders: dict[int, int], blocks: list[Block]) -> str:
@@ -39,47 +30,84 @@ def fitted(original: str, text: str, placeholders: dict[int, int], blocks: list[
             if "\n" in text[start:end]
         ),
     )
-    lines: list[str] = []
-    keys: set[int] = set()
-    outer = inner = -1  # indentation of a block of text's key, and its own; -1 outside of any
-    is_text = False
-    before = ""
-    offset = 0
+    made = _Lines(original, placeholders)
     for line in text.split("\n"):
+        made.add(line)
+    return "\n".join(made.lines)
+
+
+class _Lines:
+    """The lines so far, and where in the YAML they lead."""
+
+    def __init__(self, original: str, placeholders: dict[int, int]) -> None:
+        self.original = original
+        self.placeholders = placeholders
+        self.lines: list[str] = []
+        self.offset = 0
+        # Indentation of the key whose text this is, and of the text itself; -1 where there is none.
+        self.key = self.text = -1
+        self.entry = ""  # the last line that is no placeholder
+        self.shorter: dict[int, int] = {}  # lengths of keys that are there, to ones worth a try
+
+    def add(self, line: str) -> None:
+        """Add a line of the masked text."""
+        start, self.offset = self.offset, self.offset + len(line) + 1
         alone = _ALONE.fullmatch(line)
-        begin, offset = offset, offset + len(line) + 1
-        indent = len(line) - len(line.lstrip(" \t"))
         if alone:
             end = alone.end(1)
-            written = _INDENTED.search(original, begin, _end_of(original, begin, placeholders))
-            indent = int(written[1]) if written else indent
-            is_text = is_text and indent > outer
-            if is_text:
-                indent = max(indent, inner)
-                new = f"{HOLE * (end - indent - 1)};" if end - indent > 1 else ""
-            elif not before:
-                new = ""  # whole documents, or nothing
-            elif before.lstrip().startswith("-") and len(before) - len(before.lstrip()) == indent:
-                new = f"- {HOLE * (end - indent - 2)}" if end - indent > 2 else ""
-            else:
-                size = end - indent - 1
-                while size in keys:
-                    size -= 1
-                keys.add(size)
-                new = f"{HOLE * size}:".ljust(end - indent) if size > 0 else ""
-            lines.append((" " * (end - len(new)) + new if new else " " * end) + line[end:])
-            continue
-        lines.append(line)
-        if not line.strip():
-            continue
-        if is_text and indent <= outer:
-            is_text = False
-        if is_text:
-            inner = indent if inner < 0 else inner
+            new = self._placeholder(line, start, end)
+            line = (" " * (end - len(new)) + new).ljust(end) + line[end:]
+        elif line.strip():
+            self._content(line)
+        self.lines.append(line)
+
+    def _content(self, line: str) -> None:
+        indent = _indent(line)
+        if indent <= self.key:
+            self.key = self.text = -1
+        if self.key >= 0:
+            self._begin_text(indent)
         elif _STARTS_TEXT.fullmatch(line):
-            is_text, outer, inner = True, indent, -1
-        before = line
-    return "\n".join(lines)
+            self.key = indent
+        self.entry = line
+
+    def _begin_text(self, indent: int) -> None:
+        """Lines that are blank now must not be indented more than the first line of a text is."""
+        if self.text >= 0:
+            return
+        self.text = indent
+        for index in range(len(self.lines) - 1, 0, -1):
+            line = self.lines[index]
+            if line.strip():
+                break
+            if len(line.rstrip("\r")) > indent:
+                self.lines[index] = f"{line[:indent]}#{line[indent + 1 :]}"
+
+    def _placeholder(self, line: str, start: int, end: int) -> str:
+        """What a line of nothing but placeholders becomes, in as many characters or less."""
+        begin = start + _indent(line)
+        written = _INDENTED.search(self.original, begin, self.placeholders.get(begin, begin))
+        indent = int(written[1]) if written else _indent(line)
+        if indent <= self.key:
+            self.key = self.text = -1
+        if self.key >= 0:
+            self._begin_text(indent)
+            size = end - max(indent, self.text) - 1
+            return f"{HOLE * size};" if size > 0 else ""
+        if not self.entry:
+            return ""  # whole documents, or nothing
+        if self.entry.lstrip().startswith("-") and _indent(self.entry) == indent:
+            size = end - indent - 2
+            return f"- {HOLE * size}" if size > 0 else ""
+        longest = size = end - indent - 1
+        while size in self.shorter:
+            size = self.shorter[size]
+        self.shorter[size] = self.shorter[longest] = size - 1
+        return f"{HOLE * size}:".ljust(end - indent) if size > 0 else ""
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" \t"))
 
 
 def _parts_of_lines(text: str, blocks: list[Block]) -> list[tuple[int, int, str]]:
@@ -95,10 +123,3 @@ def _parts_of_lines(text: str, blocks: list[Block]) -> list[tuple[int, int, str]
         if (before + after).strip() and "#" not in before:
             parts.append((start, end, HOLE))
     return parts
-
-
-def _end_of(original: str, begin: int, placeholders: dict[int, int]) -> int:
-    """Behind the placeholder that the line starts with."""
-    indent = _INDENT.match(original, begin)
-    assert indent is not None  # it matches nothing, too
-    return placeholders.get(indent.end(), indent.end())
