@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.streams.catalogue import App, named_in, words
 from nginx_stream_lint.streams.comments import above, at_the_top
 from nginx_stream_lint.streams.evidence import Clue, hear
-from nginx_stream_lint.streams.naming import takes_all
+from nginx_stream_lint.streams.naming import is_general, takes_all
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """The apps that the surroundings of locations name, each with the reason, and further clues."""
+    """What the surroundings of locations say: apps they name, each with the reason, and clues.
+
+    `of_api` are the clues for an API, `of_all` those for a location that takes everything.
+    """
 
     apps: dict[App, str]
-    clues: tuple[Clue, ...]
+    of_api: tuple[Clue, ...]
+    of_all: tuple[Clue, ...]
 
 
 @dataclass(slots=True)
@@ -37,6 +38,13 @@ class Around:
     general: frozenset[Level]
     _about: dict[File | None, About] = field(default_factory=dict)
 
+    def clues(self, location: Level) -> tuple[Clue, ...]:
+        """What speaks for streams in a location, if it is one of those without a purpose."""
+        if location not in self.general:
+            return ()
+        about = self.about(location)
+        return about.of_api if is_general(location) else about.of_all
+
     def about(self, location: Level) -> About:
         """What the server and the location's file say."""
         file = location.directive.file if location.directive is not None else None
@@ -46,11 +54,13 @@ class Around:
 
     def _look(self, file: File | None) -> About:
         own = self.server.directive
-        files = dict.fromkeys(one for one in (own and own.file, file) if one is not None)
-        names = [arg for row in self.server.rows.get("server_name", []) for arg in row.args]
+        files = dict.fromkeys(one for one in (own.file if own else None, file) if one is not None)
+        rows = self.server.rows.get("server_name", [])
+        # Without the top-level domain: .ai says little.
+        names = {arg: arg.rpartition(".")[0] or arg for row in rows for arg in row.args}
         texts = [
-            *((name, 'its server is called "{text}"') for name in names),
-            *((name, 'its file is in "{text}"') for one in files for name in _names(one)),
+            *((name, f'its server is called "{arg}"') for arg, name in names.items()),
+            *((name, f'its file is in "{name}"') for one in files for name in _names(one)),
         ]
         comments = [*above(self.server), *(text for one in files for text in at_the_top(one))]
         written = [(comment, 'a comment above says "{word}"') for comment in comments]
@@ -58,8 +68,12 @@ class Around:
         for text, saying in texts:  # and not in comments, which name apps for many reasons
             app = named_in(text)
             if app is not None:
-                found.setdefault(app, saying.format(text=text))
-        return About(found, tuple(hear("around", (*texts, *written))))
+                found.setdefault(app, saying)
+        clues = tuple(hear("around", (*texts, *written)))
+        # The API of a server that is called after a chat is the chat's; its pages may be anything.
+        called = {clue.word for name in names.values() for clue in hear("around", [(name, "")])}
+        of_api = tuple(replace(one, points=2) if one.word in called else one for one in clues)
+        return About(found, of_api, clues)
 
 
 def around(server: Level) -> Around:
@@ -69,25 +83,11 @@ def around(server: Level) -> Around:
     return Around(server, frozenset(apis or filter(takes_all, locations)))
 
 
-def is_general(location: Level) -> bool:
-    """Whether a location is for an API as such: its path says `api`, `v1` and no more."""
-    return location.kind == "location" and _is_general(match_of(location).pattern)
-
-
-@lru_cache(maxsize=4096)
-def _is_general(pattern: str) -> bool:
-    segments = re.findall(r"[A-Za-z][A-Za-z0-9_-]*", pattern)
-    general = words()["general"]
-    return bool(segments) and all(
-        any(word.pattern.fullmatch(segment) for word in general) for segment in segments
-    )
-
-
 def _names(file: File) -> Iterator[str]:
     """A file's name and its folder's; folders where configuration is kept anywhere do not count."""
     path = PurePath(file.source.name.replace("\\", "/"))
     yield path.name
     for folder in path.parts[-2::-1]:
-        if not any(word.pattern.search(folder) for word in words()["folders"]):
+        if not any(word.pattern.fullmatch(folder) for word in words()["folders"]):
             yield folder
             return

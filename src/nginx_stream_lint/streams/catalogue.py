@@ -29,11 +29,12 @@ class Endpoint:
     stream: Stream
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class App:
     """An app by the names, ports and addresses its upstreams usually have.
 
-    An address is `host:port`, with `*` for any host. `shared` tells that many apps serve its endpoints: one of them says nothing of the others.
+    An address is `host:port`, with `*` for any host. `shared` tells that many apps serve its
+    endpoints: one of them says nothing of the others.
     """
 
     name: str
@@ -69,6 +70,12 @@ def named_in(text: str) -> App | None:
     pattern, found = _names()
     words = "-".join(_WORD.findall(text.lower()))
     rank = min((found[match[0]] for match in pattern.finditer(words)), default=None)
+    return None if rank is None else apps()[rank]
+
+
+def by_word(word: str) -> App | None:
+    """The first app of the catalogue with this name for its upstreams."""
+    rank = _names()[1].get(word.replace("_", "-"))
     return None if rank is None else apps()[rank]
 
 

@@ -7,18 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.values import seconds
-from nginx_stream_lint.streams.catalogue import App, Endpoint, Word, apps, words
+from nginx_stream_lint.streams.catalogue import App, Endpoint, by_word, words
 from nginx_stream_lint.streams.comments import comments_of
-from nginx_stream_lint.streams.naming import takes_all
+from nginx_stream_lint.streams.naming import is_general, takes_all
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.streams.upstreams import Behind
 
 _ENOUGH = 2
 _LONG_S = 300.0
 _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
+# The kinds that an app's name is told with, the first it has.
+_STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "long-poll", "websocket")
 _BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")
 
 
@@ -36,15 +39,20 @@ class Clue:
 
 
 def streams_of(
-    location: Level, behind: Behind, endpoints: Sequence[Endpoint], around: Iterable[Clue] = ()
+    location: Level,
+    behind: Behind,
+    endpoints: Sequence[Endpoint],
+    at_home: bool = False,
+    around: Iterable[Clue] = (),
 ) -> list[Stream]:
     """The streams a location serves, the strongest first; empty if nothing says so.
 
     `endpoints` are the catalogued ones that end here: those are known. What else speaks for a
-    stream makes it likely, `around` (what its surroundings say) with the rest.
+    stream makes it likely, `around` (what its surroundings say) with the rest. `at_home` tells that
+    this upstream has catalogued endpoints in other locations, at their usual paths.
     """
     found = [replace(endpoint.stream, confidence="known") for endpoint in endpoints]
-    clues = list(_clues(location, behind, endpoints))
+    clues = list(_clues(location, behind, endpoints, at_home))
     told = {clue.word for clue in clues}
     clues += (clue for clue in around if clue.word not in told)
     websocket = [clue for clue in clues if clue.kind == "websocket"]
@@ -66,21 +74,24 @@ def streams_of(
 def hear(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
     """A clue for each telling word in texts, the first time that it is there.
 
-    `where` is the list of `evidence.yaml`. With each text goes how to say it, with `{text}` and
-    `{word}` to be filled in.
+    `where` is the list of `evidence.yaml`. With each text goes how to say it, with {text} and
+    {word} where those belong.
     """
     seen: set[str] = set()
     for text, saying in texts:
         for clue in _heard(where, text):
             if clue.word not in seen:
                 seen.add(clue.word)
-                yield replace(clue, because=saying.format(text=text, word=clue.because))
+                because = saying.replace("{text}", text).replace("{word}", clue.because)
+                yield replace(clue, because=because)
 
 
 @lru_cache(maxsize=4096)
 def _heard(where: str, text: str) -> tuple[Clue, ...]:
     found = ((word, word.pattern.search(text)) for word in words()[where])
-    return tuple(Clue(word.points, word.kind, match[0], match[0].lower()) for word, match in found if match)
+    return tuple(
+        Clue(word.points, word.kind, match[0], match[0].lower()) for word, match in found if match
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -109,7 +120,9 @@ def _last(where: str, pattern: str) -> int:
     )
 
 
-def _clues(location: Level, behind: Behind, endpoints: Sequence[Endpoint]) -> Iterator[Clue]:
+def _clues(
+    location: Level, behind: Behind, endpoints: Sequence[Endpoint], at_home: bool
+) -> Iterator[Clue]:
     pattern = match_of(location).pattern
     if answers_at_once(pattern):
         return
@@ -117,91 +130,111 @@ def _clues(location: Level, behind: Behind, endpoints: Sequence[Endpoint]) -> It
     if any(word.pattern.search(pattern) for word in words()["files"]):
         return
     yield from hear("path", [(pattern, 'its path says "{word}"')])
+    if not any(word.pattern.search(host) for word in words()["pages"] for host in behind.hosts):
+        yield from hear("talk", [(pattern, 'its path says "{word}"')])
+    # An app that gets its own paths from other locations and this path as it is has no stream here.
+    moved = "rewrite" in location.rows or behind.path not in ("", pattern)
+    elsewhere = at_home and not moved and not endpoints
     comments = [(comment, 'a comment says "{word}"') for comment in comments_of(location)]
-    yield from hear(
-        "comment",
-        [*comments, *((one, 'a comment about its upstream says "{word}"') for one in behind.comments)],
-    )
+    if not elsewhere:
+        comments += [(one, 'a comment about its upstream says "{word}"') for one in behind.comments]
+    yield from hear("comment", comments)
     app, because = behind.app, "its upstream looks like {}"
     if app is None:
         app, because = _called(pattern), "its path is called like {}"
     if app is not None:
-        kinds = _kinds_here(location, app, endpoints)
+        kinds = _kinds_here(location, app, endpoints, elsewhere)
         if kinds:
-            kind = next((k for k in ("sse", "chunked", "long-poll") if k in kinds), "websocket")
+            kind = next(kind for kind in _STRONGEST if kind in kinds)
             # That an app speaks WebSocket somewhere says little of this place alone.
-            yield Clue(1 if kind == "websocket" else 2, _kind(kind), because.format(app.name))
-    yield from hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.hosts])
+            yield Clue(1 if kind == "websocket" else 2, kind, because.format(app.name))
+    if not elsewhere:
+        yield from hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.hosts])
 
 
 @lru_cache(maxsize=4096)
 def _called(pattern: str) -> App | None:
     """The app whose name is a whole segment of a path."""
     segments = re.findall(r"[a-z0-9_-]+", pattern.lower())
-    return next((app for app in apps() if not app.names.isdisjoint(segments)), None)
+    return next((app for app in map(by_word, segments) if app is not None), None)
 
 
-def _kinds_here(location: Level, app: App, endpoints: Sequence[Endpoint]) -> set[Kind]:
+def _kinds_here(
+    location: Level, app: App, endpoints: Sequence[Endpoint], only_these: bool
+) -> set[Kind]:
     """The kinds of streams of an app that can end in a location.
 
-    What takes everything gets only the endpoints that no other location of the server takes, and so
-    do an exact path, an expression, and a path among the app's own. An app below a path of its own
-    may have any of them there, since nobody knows what the path becomes.
+    What takes everything gets only the `endpoints` that no other location of the server takes, and
+    so do an exact path, an expression, and a path among the app's own. An app below a path of its
+    own may have any of them there, since nobody knows what the path becomes.
     """
     match = match_of(location)
     first = match.pattern.lstrip("/").partition("/")[0]
     own = any(endpoint.path.startswith(f"/{first}/") for endpoint in app.endpoints)
-    if takes_all(location) or match.modifier in ("=", "~", "~*") or own:
+    if only_these or takes_all(location) or match.modifier in ("=", "~", "~*") or own:
         return {endpoint.stream.kind for endpoint in endpoints}
     return {endpoint.stream.kind for endpoint in app.endpoints}
 
 
 def _directive_clues(location: Level, behind: Behind) -> Iterator[Clue]:
-    """What directives say that are set in the location itself.
+    """What directives say that are set in the location.
 
-    `proxy_buffering off` for the whole server is as good as in each of its locations.
+    What is set for the whole server is there for the locations without a purpose of their own.
     """
-    rows = location.rows
-    for family in _BUFFERING:
-        for level in location.outward():
-            if level.kind not in ("location", "server"):
-                break
-            set_rows = level.rows.get(f"{family}_buffering", [])
-            if any(row.args[:1] == ("off",) for row in set_rows):
-                where = "there" if level is location else f"for its {level.kind}"
-                yield Clue(2, None, f"{family}_buffering off is set {where}")
-            if set_rows:
-                break
+    outer = location.nearest("server") if is_general(location) or takes_all(location) else None
+
+    def rows(name: str) -> list[Directive]:
+        own = location.rows.get(name, [])
+        return own if own or outer is None else outer.rows.get(name, [])
+
+    yield from _buffering_clues(location)
     for family in (*_BUFFERING, "grpc"):
-        for row in rows.get(f"{family}_read_timeout", []):
+        for row in rows(f"{family}_read_timeout"):
             time = seconds(row.args[0]) if row.args else None
             if time is not None and time >= _LONG_S:
                 # An ordinary call has an end that the client sets.
                 points = 2 if family == "grpc" else 1
-                yield Clue(points, None, f"{family}_read_timeout {row.args[0]} is set there")
-    headers = rows.get("proxy_set_header", [])
-    connects = any(row.args[0].lower() == "connection" and row.args[1:] != ("",) for row in headers)
+                yield Clue(points, None, f"{family}_read_timeout {row.args[0]} is set")
     for name in ("add_header", "proxy_set_header", "proxy_pass_header"):
-        for row in rows.get(name, []):
-            args = [arg.lower() for arg in row.args]
-            if "x-accel-buffering" in args:
-                yield Clue(2, None, "it sets X-Accel-Buffering")
-            if args[:1] == ["upgrade"] and name == "proxy_set_header":
-                # Without Connection beside it, it is a leftover as often as a mistake.
-                yield Clue(2 if connects else 1, "websocket", "it passes on Upgrade")
-            if args[:2] == ["connection", ""] and not behind.keepalive:
-                yield Clue(1, None, f"it sets {row.args[0]}")
-            if args[:2] == ["cache-control", "no-cache"]:
-                yield Clue(1, None, f"it sets {row.args[0]}")
-            if "text/event-stream" in args:
-                yield Clue(2, "sse", "it says text/event-stream")
-            if args[:1] == ["last-event-id"]:
-                yield Clue(2, "sse", f"it sets {row.args[0]}")
+        yield from _header_clues(name, rows(name), behind)
     for name in ("chunked_transfer_encoding", "gzip", "proxy_cache"):
-        for row in rows.get(name, []):
+        for row in location.rows.get(name, []):
             if row.args[:1] == ("off",) or name == "chunked_transfer_encoding":
-                yield Clue(1, None, f"{name} is set there")
+                yield Clue(1, None, f"{name} is set")
+    included = [one.args[0] for one in location.block if one.name == "include" and one.args]
+    yield from hear("upstream", [(name, 'it includes "{text}"') for name in included])
 
 
-def _kind(kind: str | None) -> Kind | None:
-    return kind  # type: ignore[return-value]
+def _buffering_clues(location: Level) -> Iterator[Clue]:
+    """Buffering switched off, in the location for anybody, or around it for its handler."""
+    for family in _BUFFERING:
+        for row in location.rows.get(f"{family}_buffering", []):
+            if row.args[:1] == ("off",):
+                yield Clue(2, None, f"{family}_buffering off is set there")
+    handler = location.handler
+    name = f"{handler.family}_buffering" if handler is not None else ""
+    set_at = next((level for level in location.outward() if level.rows.get(name)), location)
+    outer = set_at is not location and set_at.kind in ("location", "server")
+    if outer and set_at.rows[name][0].args[:1] == ("off",):
+        yield Clue(2, None, f"{name} off is set for its {set_at.kind}")
+
+
+def _header_clues(name: str, rows: Sequence[Directive], behind: Behind) -> Iterator[Clue]:
+    """What rows of `add_header`, `proxy_set_header` or `proxy_pass_header` say."""
+    lower = [[arg.lower() for arg in row.args] for row in rows]
+    connects = any(args[0] == "connection" and args[1:] != [""] for args in lower if args)
+    for args, row in zip(lower, rows, strict=True):
+        if "x-accel-buffering" in args:
+            yield Clue(2, None, "it sets X-Accel-Buffering")
+        if args[:1] == ["upgrade"] and name == "proxy_set_header":
+            # Without Connection beside it, it is a leftover as often as a mistake.
+            yield Clue(2 if connects else 1, "websocket", "it passes on Upgrade")
+        # An empty Connection is for the upstream's kept connections, where there are any.
+        if args[:2] == ["connection", ""] and not behind.keepalive:
+            yield Clue(1, None, f"it sets {row.args[0]}")
+        if args[:2] == ["cache-control", "no-cache"]:
+            yield Clue(1, None, f"it sets {row.args[0]}")
+        if "text/event-stream" in args:
+            yield Clue(2, "sse", "it says text/event-stream")
+        if args[:1] == ["last-event-id"]:
+            yield Clue(2, "sse", f"it passes on {row.args[0]}")

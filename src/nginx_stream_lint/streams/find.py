@@ -12,8 +12,8 @@ from nginx_stream_lint.nginx.listeners import CLIENTS, Client, clients
 from nginx_stream_lint.nginx.routing import find as route
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, from_comment
 from nginx_stream_lint.streams.around import around
+from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, from_comment
 from nginx_stream_lint.streams.evidence import Clue, streams_of
 from nginx_stream_lint.streams.landing import landing
 from nginx_stream_lint.streams.stream import Stream
@@ -77,7 +77,7 @@ def served(
                 shadowed_by = None
                 if not streams:
                     named = level.nearest("location") or level
-                    streams = evidence.streams(named)
+                    streams = evidence.streams(named, handler)
                     shadowed_by = lands.shadowed.get(named)
                     if shadowed_by is not None and not streams:
                         streams = [WRITTEN_FOR_ONE]
@@ -113,35 +113,39 @@ class _Evidence:
         self.around = around(server)
         self.lands = landing(server, version, declarations, upstreams, self.around)
         self._upstreams = upstreams
+        self._homes = {
+            upstreams.host(location): location
+            for location in self.lands.endpoints
+            if location.own_handler is not None
+        }
         self._own = {
-            location: self._judge(location)
+            location: self._judge(location, location.own_handler)
             for location in server.walk()
             if location.own_handler is not None
         }
         # Where a location of an upstream is for its streams, the others are not.
         self._settled = {
-            self._host(location)
+            upstreams.host(location)
             for location, streams in self._own.items()
             if any(stream.kind != "websocket" for stream in streams)
         }
 
-    def streams(self, location: Level) -> list[Stream]:
-        """The streams of a location; empty if nothing speaks for any."""
-        found = self._own.get(location, [])
-        if found or location not in self.around.general or self._host(location) in self._settled:
+    def streams(self, location: Level, handler: Handler) -> list[Stream]:
+        """The streams of a location with this handler in it; empty if nothing speaks for any."""
+        found = self._own.get(location)
+        if found is None:
+            return self._judge(location, handler)
+        clues = () if found else self.around.clues(location)
+        if not clues or self._upstreams.host(location) in self._settled:
             return found
-        return self._judge(location, self.around.about(location).clues)
+        return self._judge(location, handler, clues)
 
-    def _host(self, location: Level) -> str:
-        return self._upstreams.host(location)
-
-    def _judge(self, location: Level, clues: Sequence[Clue] = ()) -> list[Stream]:
-        handler = location.handler
-        if handler is None:
-            return []
+    def _judge(self, location: Level, handler: Handler, clues: Sequence[Clue] = ()) -> list[Stream]:
         behind = self._upstreams.behind(location, handler)
         endpoints = self.lands.endpoints.get(location, ())
-        return streams_of(location, behind, endpoints, clues) or self.lands.hinted.get(location, [])
+        at_home = self._homes.get(self._upstreams.host(location), location) is not location
+        found = streams_of(location, behind, endpoints, at_home, clues)
+        return found or self.lands.hinted.get(location, [])
 
 
 def _handles(level: Level) -> bool:

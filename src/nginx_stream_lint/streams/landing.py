@@ -24,7 +24,7 @@ class Landing:
     `declared` are the users' own. `endpoints` come from the catalogue: an endpoint is looked for
     because some location names it, by its path or its upstream, and counts where it lands.
     `hinted` are streams of apps that something else names: another location, or what is around.
-    `shadowed` are locations written for endpoints that all land elsewhere, with one of those places.
+    `shadowed` are locations written for endpoints that all land elsewhere, with one of the places.
     """
 
     declared: dict[Level, list[Stream]] = field(default_factory=dict)
@@ -59,8 +59,10 @@ class _Router:
         return self._places[key]
 
     def endpoint(self, endpoint: Endpoint) -> Level | None:
-        """Where a catalogued endpoint ends."""
-        return self.place(example(endpoint.path), endpoint.stream.method or "GET")
+        """Where a catalogued endpoint ends, with or without a slash."""
+        path = example(endpoint.path)
+        method = endpoint.stream.method or "GET"
+        return self.place(path, method) or self.place(f"{path}/", method)
 
 
 def landing(
@@ -83,8 +85,9 @@ def landing(
             continue
         handler = location.own_handler
         app = upstreams.behind(location, handler).app if handler is not None else None
-        _land(found, router, location, app)
-        for endpoint in named_by(location):
+        by_path = named_by(location)
+        _land(found, router, location, app, by_path)
+        for endpoint in by_path:
             of = by_name(endpoint.app)
             if not of.shared:
                 hints.setdefault(of, _Hint(f"so does {endpoint.path} in its server", location))
@@ -95,13 +98,20 @@ def landing(
     return found
 
 
-def _land(found: Landing, router: _Router, location: Level, app: App | None) -> None:
-    """Take in the endpoints that a location names, where they end."""
+def _land(
+    found: Landing,
+    router: _Router,
+    location: Level,
+    app: App | None,
+    named: Sequence[Endpoint],
+) -> None:
+    """Take in the endpoints that a location is for, by its upstream's app or as named by its path,
+    where they end."""
     endpoints = of_app(location, app) if app is not None else ()
     by_path = any(names(location, endpoint) for endpoint in endpoints)
     if not endpoints:
         # An app's own endpoints are better known than those of others with the same path.
-        endpoints, by_path = named_by(location), True
+        endpoints, by_path = tuple(named), True
     elsewhere: Level | None = None
     here = False
     for endpoint in endpoints:
@@ -122,9 +132,7 @@ def _land(found: Landing, router: _Router, location: Level, app: App | None) -> 
         found.shadowed[location] = elsewhere
 
 
-def _follow(
-    hint: _Hint, app: App, found: Landing, router: _Router, upstreams: Upstreams
-) -> None:
+def _follow(hint: _Hint, app: App, found: Landing, router: _Router, upstreams: Upstreams) -> None:
     """Take in where an app's endpoints end, unless another app is known to be there."""
     for endpoint in app.endpoints:
         place = None if endpoint.path.startswith("/**") else router.endpoint(endpoint)
@@ -133,10 +141,12 @@ def _follow(
             continue
         if upstreams.behind(ends, ends.own_handler).app not in (None, app):
             continue
-        if hint.location is not None and takes_all(ends):
-            # What is not for the app comes here, too.
-            if upstreams.host(ends) != upstreams.host(hint.location):
-                continue
+        if hint.location is None or not takes_all(ends):
+            here = True
+        else:  # What is not for the app comes here, too.
+            here = upstreams.host(ends) == upstreams.host(hint.location)
+        if not here:
+            continue
         why = f"{endpoint.path} of {app.name} ends there, and {hint.because}"
         found.hinted.setdefault(ends, []).append(
             replace(endpoint.stream, confidence="likely", because=why)

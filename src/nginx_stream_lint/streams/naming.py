@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+import re
+from functools import cache, lru_cache
 
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import compile_pattern
@@ -14,6 +15,7 @@ from nginx_stream_lint.streams.catalogue import (
     by_words,
     example,
     expression,
+    words,
 )
 
 _ELSE = "elsewhere"  # a segment that no app has
@@ -22,6 +24,20 @@ _ELSE = "elsewhere"  # a segment that no app has
 def takes_all(location: Level) -> bool:
     """Whether a location takes whatever no other one takes."""
     return match_of(location).pattern in ("", "/", "^/")
+
+
+def is_general(location: Level) -> bool:
+    """Whether a location is for an API as such: its path says `api`, `v1` and no more."""
+    return location.kind == "location" and _is_general(match_of(location).pattern)
+
+
+@lru_cache(maxsize=4096)
+def _is_general(pattern: str) -> bool:
+    segments = re.findall(r"[A-Za-z][A-Za-z0-9_-]*", pattern)
+    general = words()["general"]
+    return bool(segments) and all(
+        any(word.pattern.fullmatch(segment) for word in general) for segment in segments
+    )
 
 
 def named_by(location: Level) -> tuple[Endpoint, ...]:

@@ -29,6 +29,12 @@ class Behind:
     keepalive: bool = False
 
     @property
+    def path(self) -> str:
+        """The path of the target, which takes the place of the location's; empty without one."""
+        _, slash, rest = _SCHEME.sub("", self.hosts[0]).partition("/")
+        return slash + rest
+
+    @property
     def app(self) -> App | None:
         """The catalogued app that one of the hosts is named after, or whose port it has."""
         return _app(self.hosts)
