@@ -148,6 +148,8 @@ def _clues(
             kind = next(kind for kind in _STRONGEST if kind in kinds)
             # That an app speaks WebSocket somewhere says little of this place alone.
             yield Clue(1 if kind == "websocket" else 2, kind, because.format(app.name))
+        elif behind.app is not None:
+            elsewhere = True
     if not elsewhere:
         yield from hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.hosts])
 
