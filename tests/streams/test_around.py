@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.streams.looking import found, likely
 
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.streams.find import served
-from tests.streams.looking import found, likely
 
 API = "location /api/ { proxy_pass http://backend:8000; }"
 PAGES = "location / { proxy_pass http://frontend:3000; }"

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.streams.looking import found
 
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import build
@@ -13,7 +14,6 @@ from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.streams.catalogue import apps, words
 from nginx_stream_lint.streams.declarations import Misdeclared, declaration, from_comment
 from nginx_stream_lint.streams.find import served
-from tests.streams.looking import found
 
 
 def first(folder: Path, text: str) -> tuple[str, str]:
@@ -176,7 +176,7 @@ def test_the_catalogue_is_whole() -> None:
         assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in app.names), app.name
         assert all(re.fullmatch(r"[a-z0-9.*-]+:\d+", one) for one in app.addresses), app.name
     assert set(words()) == {
-        *("path", "talk", "comment", "upstream", "around"),
+        *("path", "talk", "comment", "upstream", "around", "around_api"),
         *("pages", "hosts", "general", "folders", "never", "files"),
     }
 

@@ -1,9 +1,10 @@
-"""What a server as a whole is for: its name, its file's name, and what is written above it."""
+"""What a server as a whole is for: its name, its file's and logs' names, what is written above."""
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from nginx_stream_lint.config import File
@@ -12,6 +13,8 @@ from nginx_stream_lint.streams.catalogue import App, named_in, words
 from nginx_stream_lint.streams.comments import above, at_the_top
 from nginx_stream_lint.streams.evidence import Clue, hear
 from nginx_stream_lint.streams.naming import is_general, takes_all
+
+_LOGS = ("access_log", "error_log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,11 @@ class Around:
         rows = self.server.rows.get("server_name", [])
         # Without the top-level domain: .ai says little.
         names = {arg: arg.rpartition(".")[0] or arg for row in rows for arg in row.args}
+        logs = [one.args[0] for name in _LOGS for one in self.server.rows.get(name, []) if one.args]
         texts = [
             *((name, f'its server is called "{arg}"') for arg, name in names.items()),
             *((name, f'its file is in "{name}"') for one in files for name in _names(one)),
+            *((name, f'its log is called "{name}"') for name in map(posixpath.basename, logs)),
         ]
         comments = [*above(self.server), *(text for one in files for text in at_the_top(one))]
         written = [(comment, 'a comment above says "{word}"') for comment in comments]
@@ -70,10 +75,9 @@ class Around:
             if app is not None:
                 found.setdefault(app, saying)
         clues = tuple(hear("around", (*texts, *written)))
-        # The API of a server that is called after a chat is the chat's; its pages may be anything.
-        called = {clue.word for name in names.values() for clue in hear("around", [(name, "")])}
-        of_api = tuple(replace(one, points=2) if one.word in called else one for one in clues)
-        return About(found, of_api, clues)
+        of_api = tuple(hear("around_api", texts))
+        told = {clue.word for clue in of_api}
+        return About(found, (*of_api, *(one for one in clues if one.word not in told)), clues)
 
 
 def around(server: Level) -> Around:

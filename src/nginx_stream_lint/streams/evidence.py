@@ -204,7 +204,15 @@ def _directive_clues(location: Level, behind: Behind) -> Iterator[Clue]:
             if row.args[:1] == ("off",) or name == "chunked_transfer_encoding":
                 yield Clue(1, None, f"{name} is set")
     included = [one.args[0] for one in location.block if one.name == "include" and one.args]
-    yield from hear("upstream", [(name, 'it includes "{text}"') for name in included])
+    limits = [arg for one in location.rows.get("limit_req", []) for arg in one.args]
+    zones = [arg for arg in limits if arg.startswith("zone=") and not answers_at_once(arg)]
+    yield from hear(
+        "upstream",
+        [
+            *((name, 'it includes "{text}"') for name in included),
+            *((zone, 'it has the limit "{text}"') for zone in zones),
+        ],
+    )
 
 
 def _buffering_clues(location: Level) -> Iterator[Clue]:
