@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nginx_stream_lint import kubernetes
 from nginx_stream_lint.config import Configuration, Problem, Source, read
+from nginx_stream_lint.config.problems import Unreadable
+from nginx_stream_lint.config.source import load
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
@@ -66,7 +69,7 @@ def lint(
     `texts` are sources that stand in for files, by real path. A path that another one includes is
     checked there, not once more on its own. `confirm` has the last word on the findings.
     """
-    configurations = [read(path, texts) for path in dict.fromkeys(paths)]
+    configurations = [one for path in dict.fromkeys(paths) for one in _read(path, texts)]
     included = {
         os.path.realpath(file.source.name)
         for configuration in configurations
@@ -92,6 +95,19 @@ def lint(
                 report.findings.append(finding)
     report.problems = list(dict.fromkeys(report.problems))
     return report
+
+
+def _read(path: str, texts: Mapping[str, Source] | None) -> list[Configuration]:
+    """The configurations of a path: one, or what controllers make of a manifest."""
+    if path.endswith((".yaml", ".yml", ".json")):
+        try:
+            source = (texts or {}).get(os.path.realpath(path)) or load(path)
+        except Unreadable as stop:
+            return [Configuration(path, problems=[stop.problem])]
+        found = kubernetes.configurations(source, source.text)
+        if found:
+            return found
+    return [read(path, texts)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nginx_stream_lint.config.problems import NotAFile, Problem, Unreadable, printable
-from nginx_stream_lint.config.source import Source, load
+from nginx_stream_lint.config.source import Reading, Source, load
 from nginx_stream_lint.config.tree import (
     Context,
     Directive,
@@ -70,10 +70,20 @@ def read(path: str, texts: Mapping[str, Source] | None = None) -> Configuration:
     raised: what stops the reading of a file is a problem of the configuration, and the other files
     are read.
     """
+    try:
+        text = (texts or {}).get(os.path.realpath(path)) or load(path)
+    except Unreadable as stop:
+        return Configuration(path, problems=[stop.problem])
+    return read_text(Reading(text, text.text), texts)
+
+
+def read_text(reading: Reading, texts: Mapping[str, Source] | None = None) -> Configuration:
+    """The configuration whose main file is at hand, as `read` gives it."""
+    path = reading.source.name
     configuration = Configuration(path)
     reader = _Reader(configuration, os.path.dirname(path), texts or {})
     try:
-        root = parse(reader.load(path))
+        root = parse(reading)
     except Unreadable as stop:
         configuration.problems.append(stop.problem)
         return configuration

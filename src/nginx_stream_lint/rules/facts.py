@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from nginx_stream_lint.config.source import Author
 from nginx_stream_lint.nginx.delivery import Delivery, Hold, Path, Scenario, path
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level
@@ -114,6 +115,29 @@ class Facts:
         if "$" in effective.text:
             return UNKNOWN
         return effective.text.lower() if entry.value == "flag" else effective.text
+
+    @property
+    def author(self) -> Author | None:
+        """Who makes this configuration, where that is a controller and no person."""
+        return self.served.handler.directive.file.reading.author
+
+    @fact
+    def controller(self) -> str | None:
+        """The ingress controller that makes this configuration; none where it is nginx text."""
+        return self.author.name if self.author is not None else None
+
+    @fact
+    def controller_by_class(self) -> bool:
+        """Whether only the name of an Ingress' class says which controller that is."""
+        return self.author is not None and self.author.by_class
+
+    @fact
+    def buffering_is_default(self) -> bool:
+        """Whether nobody wrote whether answers are buffered: it is the default, or a controller's."""
+        name = f"{self.served.handler.family}_buffering"
+        return name in table() and not any(
+            one.is_written for one in self.effective(name).directives
+        )
 
     # How the stream is delivered
 

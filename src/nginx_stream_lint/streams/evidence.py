@@ -214,7 +214,9 @@ def _takes_all(location: Level) -> bool:
 
 
 def _directive_clues(location: Level) -> Iterator[Clue]:
-    rows = location.rows
+    rows = {
+        name: [row for row in given if row.is_written] for name, given in location.rows.items()
+    }
     for family in ("proxy", "fastcgi", "uwsgi", "scgi"):
         for row in rows.get(f"{family}_buffering", []):
             if row.args[:1] == ("off",):
@@ -248,7 +250,7 @@ def _kind(kind: str | None) -> Kind | None:
 
 
 def _comments(location: Level) -> Iterator[str]:
-    """Comments directly inside a location, and the ones on the lines right above it."""
+    """Comments directly inside a location, on the lines right above it, and about all of them."""
     directive = location.directive
     if directive is None or not directive.file.tokens.comments:
         return
@@ -274,3 +276,7 @@ def _comments(location: Level) -> Iterator[str]:
             break
         if not any(begin <= start < stop for begin, stop in inner):
             yield text[start:end]
+    author = directive.file.reading.author
+    if author is not None:
+        begin, stop = author.notes
+        yield from (text[start:end] for start, end in comments if begin <= start < stop)
