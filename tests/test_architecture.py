@@ -17,6 +17,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 ORDER = (
     "yamlfile",
     "config",
+    "kubernetes",
     "nginx",
     "streams",
     "settings",
@@ -34,6 +35,7 @@ ORDER = (
 ONLY = {
     "yamlfile": set[str](),
     "config": set[str](),
+    "kubernetes": {"yamlfile", "config"},
     "settings": {"yamlfile", "nginx", "streams"},
     "probe": {"config", "nginx"},
     "__main__": {"cli"},

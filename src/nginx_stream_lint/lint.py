@@ -83,9 +83,13 @@ def lint(
             continue
         checked = check(configuration, options)
         report.problems += checked.problems
-        report.locations += len(checked.served)
-        report.streams += sum(
-            any(stream.confidence != "possible" for stream in one.streams) for one in checked.served
+        report.locations += len({_place(one) for one in checked.served})
+        report.streams += len(
+            {
+                _place(one)
+                for one in checked.served
+                if any(stream.confidence != "possible" for stream in one.streams)
+            }
         )
         for finding in checked.findings if confirm is None else confirm(configuration, checked):
             # Two main files may include the same snippet, and say the same of it.
@@ -95,6 +99,14 @@ def lint(
                 report.findings.append(finding)
     report.problems = list(dict.fromkeys(report.problems))
     return report
+
+
+def _place(one: Served) -> object:
+    """What counts as one location: its place, from which a controller may make several."""
+    directive = one.level.directive
+    if directive is None or directive.file.reading.author is None:
+        return one
+    return directive.source.name, directive.start
 
 
 def _read(path: str, texts: Mapping[str, Source] | None) -> list[Configuration]:

@@ -60,8 +60,8 @@ class Source:
         return Problem(self.name, line, column, printable(message), advice)
 
 
-# A character of a placeholder: what stands there in the end, nobody knows. This and the next two are
-# noncharacters, kept by Unicode for such use inside a program; no file has them.
+# A character of a placeholder: what stands there in the end, nobody knows. This and the next two
+# are noncharacters, kept by Unicode for such use inside a program; no file has them.
 HOLE = "\ufdd0"
 _END_OF_HOLE = "\ufdd1"
 # A character of the source that nginx does not get to see, such as an escape of the outer language.

@@ -31,7 +31,9 @@ def plan(judged: Judged) -> Fix | None:
     if rule.fix is None or judged.finding.stream.confidence == "possible":
         return None
     title = render(rule.fix.title, facts, lambda name: name)
-    snippet = render(rule.fix.snippet, facts, lambda name: name) if rule.fix.snippet else ""
+    snippet = "\n".join(
+        render(line, facts, lambda name: name) for line in rule.fix.snippet.splitlines()
+    )
     steps = [step for step in rule.fix.steps if _applies(step, facts)]
     replaced = {
         (facts.resolve(step.directive), _key(step, facts))
@@ -41,7 +43,8 @@ def plan(judged: Judged) -> Fix | None:
     author = facts.author
     if author is not None:
         fix = _by_author(author, rule.fix.applicability, steps, facts)
-        return Fix(title, fix.applicability, snippet or fix.snippet, fix.edits)
+        said = "\n".join(_by_hand(author, line) for line in snippet.splitlines()) or fix.snippet
+        return Fix(title, fix.applicability, said, fix.edits)
     edits: dict[Edit, None] = {}
     lines: list[str] = []
     applicabilities = [rule.fix.applicability]
@@ -108,6 +111,12 @@ def _by_author(
     if worst == "manual" or not edits:
         return Fix("", "manual", "\n".join(dict.fromkeys(lines)))
     return Fix("", worst, "\n".join(dict.fromkeys(lines)), tuple(dict.fromkeys(edits)))
+
+
+def _by_hand(author: Author, line: str) -> str:
+    """A line that a rule shows, as people write it where a controller makes the configuration."""
+    directive = re.fullmatch(r"(\w+) (.*);", line)
+    return author.line(directive[1], directive[2]) if directive else line
 
 
 def _is_text(row: Directive) -> bool:

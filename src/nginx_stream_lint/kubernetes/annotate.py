@@ -52,10 +52,13 @@ class Annotator:
             field = self._field(name, value)
             return f"{field[0]}: {field[1]}" if field else f"{name} {value};"
         found = self._annotation(name, value)
-        if found is None:
-            snippet = self.controller.prefixes[0] + self.controller.snippets["location"]
-            return f"{snippet}: |\n  {name} {value};"
-        return f'{found[0]}: "{found[1]}"'
+        if found is not None:
+            return f'{found[0]}: "{found[1]}"'
+        key = self._key(name, value)
+        if key is not None:
+            return f'{key[0]}: "{key[1]}"  # in the ConfigMap of {self.name}'
+        snippet = self.controller.prefixes[0] + self.controller.snippets["location"]
+        return f"{snippet}: |\n  {name} {value};"
 
     def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
         """How to give directives their values at the location that begins at an offset.
@@ -108,6 +111,17 @@ class Annotator:
             return None
         said = row.annotated(value)
         return None if said is None else (self.controller.prefixes[0] + row.annotation, said)
+
+    def _key(self, name: str, value: str) -> tuple[str, str] | None:
+        """Key and value in the controller's ConfigMap for a directive without annotation."""
+        if name in ("http2", "listen"):
+            return (self.controller.http2, "true") if "http2" in f"{name} {value}" else None
+        for level in ("main", "events", "http", "upstream"):
+            for row in self.controller.settings[level]:
+                if row.directive == name and row.key is not None:
+                    said = row.annotated(value)
+                    return None if said is None else (row.key, said)
+        return None
 
     def _entry(self, key: str) -> Entry | None:
         assert isinstance(self.resource, Ingress)
@@ -187,13 +201,14 @@ class Annotator:
         if given is not None:
             if given.is_alias or not isinstance(given.value, Word) or given.value.text:
                 return None
-            indent = _indent(text, given.key.start)
-            if indent is None:
+            column = _indent(text, given.key.start)
+            if column is None:
                 return None
+            indent = column
             at = _end_of_line(text, given.key.end)
-            if text[given.key.end : at].strip().rstrip("~").strip() not in (":", ": null"):
-                if not text[given.key.end : at].lstrip(": ").startswith("#"):
-                    return None
+            rest = text[given.key.end : at].lstrip("\"' ").removeprefix(":").strip()
+            if rest and not rest.startswith("#"):
+                return None  # `~`, or an anchor
             more = "".join(f"{newline}{indent}{_step(text)}{line}" for line in lines)
             return _not_twice(text, at, more, is_safe)
         where = self._behind(parent)
@@ -225,7 +240,7 @@ class Annotator:
             if line and not line.startswith("#"):
                 break
             above = before
-        if above <= 0 or text[: above].rstrip().rsplit("\n", 1)[-1].lstrip().startswith("- "):
+        if above <= 0 or text[:above].rstrip().rsplit("\n", 1)[-1].lstrip().startswith("- "):
             return None
         return above - (1 if text[above - 1] == "\r" else 0), indent
 
@@ -240,7 +255,9 @@ class Annotator:
             return None
         return row.field, said.lower() if row.value == "boolean" else said
 
-    def _fields(self, upstream: Mapping, settings: Sequence[tuple[str, str]]) -> list[Change] | None:
+    def _fields(
+        self, upstream: Mapping, settings: Sequence[tuple[str, str]]
+    ) -> list[Change] | None:
         found: list[Change] = []
         new: list[str] = []
         for name, value in settings:
@@ -296,4 +313,4 @@ def _indent(text: str, offset: int) -> str | None:
 def _step(text: str) -> str:
     """The indentation that a file uses for one level."""
     match = re.search(r":[ \t]*\r?\n( *)(?=[^ \s#-])", text)
-    return match[1] if match and 0 < len(match[1]) <= 8 else "  "  # noqa: PLR2004
+    return match[1] if match and 0 < len(match[1]) <= 8 else "  "

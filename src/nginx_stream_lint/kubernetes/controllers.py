@@ -22,8 +22,10 @@ _VALUES = {
     "seconds": _NUMBER,
     "number": _NUMBER,
     "size": re.compile(r"[0-9]+[kKmMgG]?"),
-    "time": re.compile(r"(?=.)(?:[0-9]+y)?(?: *[0-9]+M)?(?: *[0-9]+w)?(?: *[0-9]+d)?(?: *[0-9]+h)?"
-                       r"(?: *[0-9]+m)?(?: *[0-9]+s?)?(?: *[0-9]+ms)?"),
+    "time": re.compile(
+        r"(?=.)(?:[0-9]+y)?(?: *[0-9]+M)?(?: *[0-9]+w)?(?: *[0-9]+d)?(?: *[0-9]+h)?"
+        r"(?: *[0-9]+m)?(?: *[0-9]+s?)?(?: *[0-9]+ms)?"
+    ),
     "on/off": re.compile(r"on|off"),
     "word": re.compile(r"[^\r\n]+"),
     "words": re.compile(r"[^\r\n;{}]+"),
@@ -92,8 +94,9 @@ class Controller:
     """A controller: its name, what its annotations begin with, and its settings by level.
 
     `class_controllers` are the names it has in an IngressClass, `config_maps` matches the usual
-    names of its ConfigMap, `snippets` are its annotations for nginx text by level. `code` are
-    annotations read by code, `left_out` those without an effect that we follow.
+    names of its ConfigMap, `snippets` are its annotations for nginx text by level, `http2` is the
+    key of the ConfigMap for HTTP/2. `code` are annotations read by code, `left_out` those without
+    an effect that we follow.
     """
 
     name: str
@@ -101,6 +104,7 @@ class Controller:
     class_controllers: tuple[str, ...]
     config_maps: re.Pattern[str]
     snippets: Mapping[str, str]
+    http2: str
     settings: Mapping[str, tuple[Setting, ...]]
     code: frozenset[str]
     left_out: frozenset[str]
@@ -136,6 +140,7 @@ def _load(name: str) -> Controller:
         class_controllers=tuple(raw["class_controllers"]),
         config_maps=re.compile(raw["config_maps"]),
         snippets=raw["snippets"],
+        http2=raw["http2"],
         settings={level: tuple(Setting(**row) for row in raw[level]) for level in LEVELS},
         code=frozenset(raw["code"]),
         left_out=frozenset(raw["left_out"]),

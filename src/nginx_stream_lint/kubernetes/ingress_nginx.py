@@ -10,7 +10,7 @@ import base64
 import re
 
 from nginx_stream_lint.config.source import has_hole
-from nginx_stream_lint.kubernetes.controllers import ingress_nginx, is_true
+from nginx_stream_lint.kubernetes.controllers import ingress_nginx
 from nginx_stream_lint.kubernetes.making import (
     CERTIFICATE,
     KEY,
@@ -22,7 +22,7 @@ from nginx_stream_lint.kubernetes.making import (
 )
 from nginx_stream_lint.kubernetes.manifest import Entry, Span, Word
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path
-from nginx_stream_lint.kubernetes.text import Arg, Part, quoted
+from nginx_stream_lint.kubernetes.text import Arg, Part, in_quotes, quoted
 
 _HTTP = """
 tcp_nopush on;
@@ -60,6 +60,7 @@ proxy_set_header X-Real-IP $remote_addr;
 proxy_set_header X-Forwarded-For $remote_addr;
 proxy_set_header X-Auth-Request-Redirect $request_uri;
 """
+_HTPASSWD = "/etc/ingress-controller/auth/htpasswd"
 _PROTOCOLS = {
     "AUTO_HTTP": ("proxy_pass", "$scheme://"),
     "HTTPS": ("proxy_pass", "https://"),
@@ -67,11 +68,15 @@ _PROTOCOLS = {
     "GRPCS": ("grpc_pass", "grpcs://"),
     "FCGI": ("fastcgi_pass", ""),
 }
-_CORS_METHODS = "GET, PUT, POST, DELETE, PATCH, OPTIONS"
-_CORS_HEADERS = (
-    "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,"
-    "Content-Type,Range,Authorization"
-)
+_CORS = {
+    "Methods": ("allow-methods", "GET, PUT, POST, DELETE, PATCH, OPTIONS"),
+    "Headers": (
+        "allow-headers",
+        "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,"
+        "Content-Type,Range,Authorization",
+    ),
+    "Max-Age": ("max-age", "1728000"),
+}
 
 
 class IngressNginx(Maker):
@@ -109,7 +114,7 @@ class IngressNginx(Maker):
         self.rows("http")
         text.line("ssl_certificate", CERTIFICATE)
         text.line("ssl_certificate_key", KEY)
-        self._errors(self.data.get("custom-http-errors"), self.is_on("disable-proxy-intercept-errors"))
+        self._errors(self.data.get("custom-http-errors"))
         self.snippet(self.data.get("http-snippet"))
         if isinstance(self.resource, Ingress):
             self._ingress()
@@ -170,11 +175,9 @@ class IngressNginx(Maker):
             text.line("return", "302", target, at=root.span)
             text.close(root.span)
         locations = self._locations(hosts)
-        for path, pattern, pass_path in locations:
-            self._location(path, pattern, pass_path)
-        if not any(pattern in (['"', "/", '"'], "/") for _, pattern, _ in locations) and not any(
-            path.path is None or path.path.text == "/" for path, _, _ in locations
-        ):
+        for path, head in locations:
+            self._location(path, head)
+        if all(path.path is not None and path.path.text != "/" for path, _ in locations):
             text.raw("location / {\nreturn 404;\n}")
         self._error_locations()
         self.snippet(self.data.get("server-snippet"))
@@ -184,9 +187,7 @@ class IngressNginx(Maker):
         ingress = self.ingress
         forced = self.is_on("force-ssl-redirect")
         if forced or (ingress.tls and self.is_on("ssl-redirect", True)):
-            self.text.raw(
-                "if ($scheme = http) {\nreturn 308 https://$host$request_uri;\n}"
-            )
+            self.text.raw("if ($scheme = http) {\nreturn 308 https://$host$request_uri;\n}")
 
     def _client_certificates(self) -> None:
         secret = self.entry("auth-tls-secret")
@@ -202,8 +203,8 @@ class IngressNginx(Maker):
 
     # Locations
 
-    def _locations(self, hosts: list[Host]) -> list[tuple[Path, list[Arg], bool]]:
-        """The locations of a server: path, arguments of the directive, and whether by regex."""
+    def _locations(self, hosts: list[Host]) -> list[tuple[Path, list[Arg]]]:
+        """The locations of a server: the path and the arguments of the directive."""
         rewrite = self.value("rewrite-target")
         paths = [path for host in hosts for path in self.paths(host)]
         paths.sort(key=lambda one: -len(one.path.text if one.path is not None else "/"))
@@ -212,32 +213,32 @@ class IngressNginx(Maker):
             return bool(rewrite) and rewrite != (path.path.text if path.path else "/")
 
         regex = self.is_on("use-regex") or any(rewrites(path) for path in paths)
-        found: list[tuple[Path, list[Arg], bool]] = []
+        found: list[tuple[Path, list[Arg]]] = []
         seen: set[str] = set()
 
         def add(path: Path, head: list[Arg], key: str) -> None:
             if key not in seen or has_hole(key):
                 seen.add(key)
-                found.append((path, head, regex))
+                found.append((path, head))
 
         exact = {path.path.text for path in paths if path.path is not None and path.type == "Exact"}
         for path in paths:
             word: Part = path.path if path.path is not None else "/"
             text = path.path.text if path.path is not None else "/"
             if regex:
-                add(path, ["~*", _in_quotes("^", word)], f"~{text}")
+                add(path, ["~*", in_quotes("^", word)], f"~{text}")
             elif path.type == "Exact":
-                add(path, ["=", _in_quotes("", word)], f"={text}")
+                add(path, ["=", in_quotes("", word)], f"={text}")
             elif path.type == "Prefix" and text != "/" and not has_hole(text):
                 slash = "" if text.endswith("/") else "/"
-                add(path, [_in_quotes("", word, slash)], text + slash)
                 if text not in exact:
-                    add(path, ["=", _in_quotes("", word)], f"={text}")
+                    add(path, ["=", in_quotes("", word)], f"={text}")
+                add(path, [in_quotes("", word, slash)], text + slash)
             else:
-                add(path, [_in_quotes("", word)], text)
+                add(path, [in_quotes("", word)], text)
         return found
 
-    def _location(self, path: Path, head: list[Arg], regex: bool) -> None:
+    def _location(self, path: Path, head: list[Arg]) -> None:
         text = self.text
         auth = self._auth_location(path)
         text.open("location", *head, at=path.span)
@@ -277,7 +278,7 @@ class IngressNginx(Maker):
         self._next_upstream()
         self.snippet(self.entry("configuration-snippet"))
         self.snippet(self.data.get("location-snippet"))
-        self._errors(self.entry("custom-http-errors"), self.is_on("disable-proxy-intercept-errors"))
+        self._errors(self.entry("custom-http-errors"))
         index = self.entry("fastcgi-index")
         if index is not None:
             text.line("fastcgi_index", quoted(word_of(index)), at=index.span)
@@ -304,12 +305,13 @@ class IngressNginx(Maker):
         rewrite = self.entry("rewrite-target")
         own = path.path.text if path.path is not None else "/"
         if rewrite is not None and word_of(rewrite).text != own:
-            pattern = _in_quotes("(?i)", path.path if path.path is not None else "/")
+            pattern = in_quotes("(?i)", path.path if path.path is not None else "/")
             target = quoted(word_of(rewrite))
             self.text.line("rewrite", pattern, target, "break", at=rewrite.span)
             prefix = self.entry("x-forwarded-prefix")
             if prefix is not None:
-                self.text.line(header, "X-Forwarded-Prefix", quoted(word_of(prefix)), at=prefix.span)
+                said = quoted(word_of(prefix))
+                self.text.line(header, "X-Forwarded-Prefix", said, at=prefix.span)
         directive, scheme = self._protocol
         service = path.service
         if service is None:
@@ -374,8 +376,8 @@ class IngressNginx(Maker):
         self._auth_written.add(name)
         text.open("location", "=", name, at=url.span)
         text.raw(
-            "internal;\nproxy_pass_request_body off;\nproxy_set_header Content-Length \"\";\n"
-            "proxy_set_header X-Forwarded-Proto \"\";\nproxy_set_header X-Request-ID $request_id;"
+            'internal;\nproxy_pass_request_body off;\nproxy_set_header Content-Length "";\n'
+            'proxy_set_header X-Forwarded-Proto "";\nproxy_set_header X-Request-ID $request_id;'
         )
         method = self.entry("auth-method")
         if method is not None:
@@ -383,9 +385,8 @@ class IngressNginx(Maker):
         host = re.sub(r"^\w+://|[/?:$].*", "", word_of(url).text)
         text.line("proxy_set_header", "Host", quoted(host or "$host"), at=url.span)
         text.raw(_AUTH_HEADERS)
-        for row in self.controller.settings["location"]:
-            if row.directive in ("proxy_buffering", "proxy_request_buffering", "proxy_http_version"):
-                self._row_named(row.directive, row.directive)
+        for directive in ("proxy_buffering", "proxy_request_buffering", "proxy_http_version"):
+            self._row_named(directive, directive)
         self.snippet(self.entry("auth-snippet"))
         text.line("set", "$target", quoted(word_of(url)), at=url.span)
         text.line("proxy_pass", "$target", at=url.span)
@@ -408,16 +409,14 @@ class IngressNginx(Maker):
         if url is not None and signin is not None:
             target = word_of(signin).text.replace("$escaped_request_uri", "$request_uri")
             known = not re.search(r"\$(?!request_uri|host|scheme|http_host|uri|args)", target)
-            text.line(
-                "error_page", "401", "=302", quoted((target, word_of(signin).span)) if known else "/",
-                at=signin.span,
-            )
+            said = quoted((target, word_of(signin).span)) if known else "/"
+            text.line("error_page", "401", "=302", said, at=signin.span)
         secret = self.entry("auth-secret")
         if secret is not None and self.value("auth-type") in ("", "basic"):
             realm = self.entry("auth-realm")
             said = quoted(word_of(realm)) if realm is not None else '""'
             text.line("auth_basic", said, at=(realm or secret).span)
-            text.line("auth_basic_user_file", "/etc/ingress-controller/auth/htpasswd", at=secret.span)
+            text.line("auth_basic_user_file", _HTPASSWD, at=secret.span)
             text.line(header, "Authorization", '""', at=secret.span)
 
     def _limit_zones(self) -> None:
@@ -434,7 +433,8 @@ class IngressNginx(Maker):
 
     def _limit(self, name: str) -> Entry | None:
         entry = self.entry(name)
-        return entry if entry is not None and re.fullmatch(r"[1-9][0-9]*", self.value(name)) else None
+        is_number = re.fullmatch(r"[1-9][0-9]*", self.value(name)) is not None
+        return entry if is_number else None
 
     def _limits(self) -> None:
         factor = self.value("limit-burst-multiplier")
@@ -453,8 +453,10 @@ class IngressNginx(Maker):
         entry = self.entry("enable-cors")
         if entry is None or not self.is_on("enable-cors"):
             return
-        headers = {"Methods": _CORS_METHODS, "Headers": _CORS_HEADERS, "Max-Age": "1728000"}
-        values = {name: self.value(f"cors-{_CORS[name]}") or value for name, value in headers.items()}
+        values = {
+            name: self.value(f"cors-{annotation}") or default
+            for name, (annotation, default) in _CORS.items()
+        }
         values["Origin"] = "$http_origin"
         if not self.value("cors-allow-credentials") or self.is_on("cors-allow-credentials"):
             values["Credentials"] = "true"
@@ -472,14 +474,15 @@ class IngressNginx(Maker):
     def _codes(self, entry: Entry | None) -> list[Word]:
         if entry is None or not isinstance(entry.value, Word):
             return []
+        # nginx reserves 499 for itself.
         found = split(entry.value, ",")
-        return [one for one in found if re.fullmatch(r"[345][0-9][0-9]", one.text) and one.text != "499"]
+        return [one for one in found if re.fullmatch(r"(?!499)[345][0-9][0-9]", one.text)]
 
-    def _errors(self, entry: Entry | None, passed_on: bool) -> None:
+    def _errors(self, entry: Entry | None) -> None:
         codes = self._codes(entry)
         if not codes or entry is None:
             return
-        if not passed_on:
+        if not self.is_on("disable-proxy-intercept-errors"):
             self.text.line("proxy_intercept_errors", "on", at=entry.span)
         for code in codes:
             self.text.line("error_page", code, "=", f"@custom_{code.text}", at=entry.span)
@@ -531,21 +534,5 @@ class IngressNginx(Maker):
         return [(before, Span(word.start, word.start)), word]
 
 
-_CORS = {"Methods": "allow-methods", "Headers": "allow-headers", "Max-Age": "max-age"}
-
-
 def _zone(name: str) -> str:
     return name.replace("-", "_")
-
-
-def _in_quotes(before: str, part: Part, after: str = "") -> Arg:
-    """A path in quotes, as the template writes it: quotes in it escaped, the rest as it is."""
-    if isinstance(part, str):
-        return f'"{before}{part}{after}"'
-    word = part if isinstance(part, Word) else None
-    assert word is not None
-    start, end = Span(word.start, word.start), Span(word.end, word.end)
-    inner: Part = word
-    if '"' in word.text:
-        inner = (re.sub(r'(?<!\\)"', r'\\"', word.text), word.span)
-    return [(f'"{before}', start), inner, (f'{after}"', end)]

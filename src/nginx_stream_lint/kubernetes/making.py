@@ -14,7 +14,7 @@ from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, Settings
 from nginx_stream_lint.kubernetes.text import Arg, Text, quoted
 
 _PLACEHOLDER = "placeholder"
-_PORT = re.compile(r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]")
+_MAX_PORT = 65535
 # Where a real nginx finds a certificate when the text is made to run; see `translate.runnable`.
 CERTIFICATE = "/etc/nginx/secrets/tls.pem"
 KEY = "/etc/nginx/secrets/tls.key"
@@ -92,7 +92,9 @@ class Maker:
 
     # Rows
 
-    def rows(self, level: str, fields: Mapping[str, Entry] | None = None, grpc: bool = False) -> None:
+    def rows(
+        self, level: str, fields: Mapping[str, Entry] | None = None, grpc: bool = False
+    ) -> None:
         """The directives of a level that the controller's table has.
 
         `fields` are those of a VirtualServer's upstream, which has no annotations.
@@ -245,7 +247,8 @@ def split(word: Word, separator: str) -> Iterator[Word]:
 def address(port: Word | None) -> str:
     """An address that stands for a service; its port tells the app."""
     number = port.text if port is not None else ""
-    return f"127.0.0.1:{number}" if _PORT.fullmatch(number) else "127.0.0.1"
+    is_number = re.fullmatch(r"[0-9]{1,5}", number) is not None
+    return f"127.0.0.1:{number}" if is_number and 0 < int(number) <= _MAX_PORT else "127.0.0.1"
 
 
 _THIRD_PARTY = re.compile(

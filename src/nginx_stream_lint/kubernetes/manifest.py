@@ -140,7 +140,9 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
         part = text[start:end]
         if not part.strip():
             continue
-        holes = [Span(start + hole.start(), start + hole.end()) for hole in _ONLY_HOLES.finditer(part)]
+        holes = [
+            Span(start + hole.start(), start + hole.end()) for hole in _ONLY_HOLES.finditer(part)
+        ]
         part = _ONLY_HOLES.sub(lambda hole: " " * len(hole[0]), part)
         try:
             _check(part)
@@ -220,6 +222,7 @@ class _Reader:
             items = (self.read(item, depth + 1) for item in node.value)
             found = Sequence(tuple(one for one in items if one is not None), self._span(node))
         else:
+            assert isinstance(node, yaml.ScalarNode)
             found = self._word(node)
         self.open.discard(id(node))
         self.known[id(node)] = found

@@ -20,9 +20,9 @@ from nginx_stream_lint.kubernetes.making import (
     split,
     word_of,
 )
-from nginx_stream_lint.kubernetes.manifest import Entry, Mapping, Node, Span, Word
+from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Span, Word
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, VirtualServer
-from nginx_stream_lint.kubernetes.text import Arg, Part, quoted
+from nginx_stream_lint.kubernetes.text import Arg, Part, escaped, in_quotes, quoted
 
 _HTTP = """
 sendfile on;
@@ -279,7 +279,7 @@ class NginxOrg(Maker):
         head: list[Arg]
         if regex:
             caret = "" if regex == "=" else "^"
-            head = [regex, _in_quotes(caret, own)]
+            head = [regex, in_quotes(caret, own)]
         else:
             head = ["=", quoted(own)] if exact else [quoted(own)]
         text.open("location", *head, at=path.span)
@@ -289,7 +289,10 @@ class NginxOrg(Maker):
             case = {"~": "^", "~*": "(?i)^", "=": "^"}.get(regex, "")
             end = "$" if regex == "=" else ""
             text.line(
-                "rewrite", _in_quotes(case, own, end), quoted(word_of(target)), "break",
+                "rewrite",
+                in_quotes(case, own, end),
+                quoted(word_of(target)),
+                "break",
                 at=target.span,
             )
         grpc = self._has("grpc-services", service) and bool(self.is_on("http2"))
@@ -306,7 +309,8 @@ class NginxOrg(Maker):
         if source is not None and self.value("proxy-redirect-from") in ("off", "default"):
             text.line("proxy_redirect", self.value("proxy-redirect-from"), at=source.span)
         elif source is not None and to is not None:
-            text.line("proxy_redirect", quoted(word_of(source)), quoted(word_of(to)), at=source.span)
+            first, second = quoted(word_of(source)), quoted(word_of(to))
+            text.line("proxy_redirect", first, second, at=source.span)
         self._limits(zone)
         text.close(path.span)
 
@@ -487,7 +491,7 @@ class NginxOrg(Maker):
                 words = ["always"] if always is not None and is_true(always.text) else []
                 if directive == "add_header" or not words:
                     self.text.line(
-                        directive, quoted(name), f'"{_escaped(said)}"', *words, at=node.span
+                        directive, quoted(name), f'"{escaped(said)}"', *words, at=node.span
                     )
 
     def _response_headers(self, action: Mapping, family: str) -> None:
@@ -511,14 +515,12 @@ def _names(nodes: tuple[Node, ...]) -> list[Word]:
     return [name for name in names if name is not None]
 
 
-def _escaped(text: str) -> str:
-    return re.sub(r'(?<!\\)"', r'\\"', text)
-
-
 def _upstream_name(name: Word, node: Mapping) -> str:
     """The user's name for an upstream and that of its service, which says more of what answers."""
     service = node.word("service")
-    both = name.text if service is None or service.text == name.text else f"{name.text}-{service.text}"
+    both = name.text
+    if service is not None and service.text != name.text:
+        both += f"-{service.text}"
     return re.sub(r"[\s;{}\"'#]", "-", both)
 
 
@@ -543,16 +545,7 @@ def _virtual_path(path: Word) -> list[Arg]:
     start = path.start + found.end() if path.is_exact else path.start
     word = Word(rest, start, path.end, "", path.is_exact, True)
     modifier = (found[1], Span(path.start, path.start))
-    return [modifier, quoted(word) if found[1] == "=" else _in_quotes("", word)]
-
-
-def _in_quotes(before: str, part: Part, after: str = "") -> Arg:
-    if isinstance(part, str):
-        return f'"{before}{part}{after}"'
-    assert isinstance(part, Word)
-    start, end = Span(part.start, part.start), Span(part.end, part.end)
-    inner: Part = (_escaped(part.text), part.span) if '"' in part.text else part
-    return [(f'"{before}', start), inner, (f'{after}"', end)]
+    return [modifier, quoted(word) if found[1] == "=" else in_quotes("", word)]
 
 
 def upstream_of(resource: VirtualServer, offset: int) -> Mapping | None:

@@ -10,6 +10,8 @@ from nginx_stream_lint.kubernetes.controllers import ingress_nginx, nginx_org
 from nginx_stream_lint.kubernetes.manifest import Document, Entry, Mapping, Node, Span, Word
 
 _ROUTES = frozenset({"annotations", "className", "ingressClassName", "hosts", "host", "hostname"})
+# Values nest four deep.
+_MAX_DEPTH = 8
 _APIS = re.compile(r"(?:networking\.k8s\.io|extensions|networking)/.*")
 
 
@@ -84,7 +86,8 @@ Resource = Ingress | VirtualServer | Settings
 
 def resources(document: Document) -> Iterator[Resource]:
     """Everything in a document that a controller could turn into nginx configuration."""
-    yield from _of(document, document.root, 0)
+    for node in _objects(document.root):
+        yield from _of(document, node)
 
 
 def classes(document: Document) -> Iterator[tuple[str, str]]:
@@ -112,33 +115,32 @@ def _kind(node: Mapping) -> str:
     return word.text if word is not None and node.word("apiVersion") is not None else ""
 
 
-def _of(document: Document, root: Node, depth: int) -> Iterator[Resource]:
-    for node in _objects(root):
-        kind = _kind(node)
-        if kind == "Ingress":
-            api = node.word("apiVersion")
-            if api is not None and _APIS.fullmatch(api.text):
-                yield _ingress(document, node)
-        elif kind in ("VirtualServer", "VirtualServerRoute"):
-            spec, api = node.mapping("spec"), node.word("apiVersion")
-            if spec is not None and api is not None and api.text.startswith("k8s.nginx.org/"):
-                place = node.entries["kind"].span.start
-                yield VirtualServer(document, place, node.span, _name(node), spec)
-        elif kind == "ConfigMap":
-            data = node.mapping("data")
-            name = _name(node)
-            if data is not None and any(
-                one.config_maps.fullmatch(name) and one.keys & set(data.entries)
-                for one in (ingress_nginx(), nginx_org())
-            ):
-                place = node.entries["kind"].span.start
-                yield Settings(document, place, node.span, name, data)
-        elif not kind:
-            yield from _values(document, node, (), 0)
-        elif node.mapping("spec", "values") is not None:
-            values = node.mapping("spec", "values")
-            assert values is not None
-            yield from _values(document, values, (), 0)
+def _of(document: Document, node: Mapping) -> Iterator[Resource]:
+    kind = _kind(node)
+    if kind == "Ingress":
+        api = node.word("apiVersion")
+        if api is not None and _APIS.fullmatch(api.text):
+            yield _ingress(document, node)
+    elif kind in ("VirtualServer", "VirtualServerRoute"):
+        spec, api = node.mapping("spec"), node.word("apiVersion")
+        if spec is not None and api is not None and api.text.startswith("k8s.nginx.org/"):
+            place = node.entries["kind"].span.start
+            yield VirtualServer(document, place, node.span, _name(node), spec)
+    elif kind == "ConfigMap":
+        data = node.mapping("data")
+        name = _name(node)
+        if data is not None and any(
+            one.config_maps.fullmatch(name) and one.keys & set(data.entries)
+            for one in (ingress_nginx(), nginx_org())
+        ):
+            place = node.entries["kind"].span.start
+            yield Settings(document, place, node.span, name, data)
+    elif not kind:
+        yield from _values(document, node, (), 0)
+    elif node.mapping("spec", "values") is not None:
+        values = node.mapping("spec", "values")
+        assert values is not None
+        yield from _values(document, values, (), 0)
 
 
 def _name(node: Mapping) -> str:
@@ -210,12 +212,16 @@ def _unknown(document: Document, parent: Mapping | None) -> Span | None:
             continue
         between = document.text[end : hole.start] if hole.start > end else ""
         lines = [line for line in between.split("\n") if line.strip()]
-        if any(len(line) - len(line.lstrip()) <= column and not _is_comment(line) for line in lines):
+        if any(_indentation(line) <= column and not _is_comment(line) for line in lines):
             break
         written = document.text[hole.start : hole.end]
-        if len(written) - len(written.lstrip()) > column:
-            return Span(hole.start + len(written) - len(written.lstrip()), hole.end)
+        if _indentation(written) > column:
+            return Span(hole.start + _indentation(written), hole.end)
     return None
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _is_comment(line: str) -> bool:
@@ -269,7 +275,7 @@ def _values(
         yield _bare(document, node, trail)
         return
     for key, entry in node.entries.items():
-        if entry.is_alias or (key == "annotations" and annotated) or depth > 8:  # noqa: PLR2004
+        if entry.is_alias or (key == "annotations" and annotated) or depth > _MAX_DEPTH:
             continue
         if isinstance(entry.value, Mapping):
             yield from _values(document, entry.value, (*trail, key), depth + 1)
@@ -295,10 +301,8 @@ def _of_values(document: Document, node: Mapping, trail: tuple[str, ...]) -> Ing
     if not hosts and single is not None:
         path = node.word("path")
         kind = node.word("pathType")
-        paths = (Path(path, kind.text if kind else "Prefix", None, None, path.span),) if path else ()
-        hosts.append(Host(single, paths, single.span))
-    tls = node.at("tls")
-    has_tls = isinstance(tls, Mapping) and (enabled := tls.word("enabled")) is not None
+        own = [Path(path, kind.text if kind else "Prefix", None, None, path.span)] if path else []
+        hosts.append(Host(single, tuple(own), single.span))
     return Ingress(
         document=document,
         place=node.span.start,
@@ -309,11 +313,17 @@ def _of_values(document: Document, node: Mapping, trail: tuple[str, ...]) -> Ing
         home=_home(node),
         parent=node,
         hosts=tuple(hosts),
-        tls=enabled.text == "true" if has_tls else isinstance(tls, Mapping) or bool(node.items("tls")),
+        tls=_has_tls(node),
         default=None,
         unknown=_unknown(document, node),
         is_manifest=False,
     )
+
+
+def _has_tls(node: Mapping) -> bool:
+    """Whether values ask for TLS: a list as in an Ingress, or `enabled`."""
+    enabled = node.word("tls", "enabled")
+    return bool(node.items("tls")) or (enabled is not None and enabled.text == "true")
 
 
 def _bare(document: Document, node: Mapping, trail: tuple[str, ...]) -> Ingress:

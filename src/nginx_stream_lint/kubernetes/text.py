@@ -113,13 +113,19 @@ def quoted(part: Part) -> Arg:
     text = part if isinstance(part, str) else part.text if isinstance(part, Word) else part[0]
     if not _NEEDS_QUOTES.search(text):
         return part
+    return in_quotes("", part)
+
+
+def in_quotes(before: str, part: Part, after: str = "") -> Arg:
+    """A part in quotes, with text before and after it, as templates write `"^{{ path }}"`."""
     if isinstance(part, str):
-        return f'"{_escaped(text)}"'
-    span = part.span if isinstance(part, Word) else part[1]
-    if '"' in text:
-        return (f'"{_escaped(text)}"', span)
-    return [('"', Span(span.start, span.start)), part, ('"', Span(span.end, span.end))]
+        return f'"{before}{escaped(part)}{after}"'
+    text, span = (part.text, part.span) if isinstance(part, Word) else part
+    inner: Part = (escaped(text), span) if '"' in text else part
+    start, end = Span(span.start, span.start), Span(span.end, span.end)
+    return [(f'"{before}', start), inner, (f'{after}"', end)]
 
 
-def _escaped(text: str) -> str:
-    return text.replace('"', '\\"')
+def escaped(text: str) -> str:
+    """Text as it goes between double quotes; other backslashes stay as they are."""
+    return re.sub(r'(?<!\\)"', r'\\"', text)

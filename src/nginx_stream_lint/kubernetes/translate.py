@@ -13,10 +13,9 @@ from nginx_stream_lint.kubernetes.annotate import Annotator
 from nginx_stream_lint.kubernetes.controllers import Controller, ingress_nginx, nginx_org
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginx
 from nginx_stream_lint.kubernetes.making import CERTIFICATE, KEY, Maker, without_modules
-from nginx_stream_lint.kubernetes.manifest import documents
+from nginx_stream_lint.kubernetes.manifest import Word, documents
 from nginx_stream_lint.kubernetes.nginx_org import NginxOrg
 from nginx_stream_lint.kubernetes.resources import (
-    Ingress,
     Resource,
     Settings,
     VirtualServer,
@@ -71,11 +70,13 @@ def translated(source: Source, text: str) -> tuple[list[Translation], list[Probl
     class_controllers = dict(pair for document in found for pair in classes(document))
     every = [one for document in found for one in resources(document)]
     settings = {
-        controller.name: next((one for one in every if _is_for(one, controller)), None)
+        controller.name: one
+        for one in every
         for controller in (ingress_nginx(), nginx_org())
+        if isinstance(one, Settings) and _is_for(one, controller)
     }
     translations = [
-        _translation(one, controller, how, settings[controller.name])
+        _translation(one, controller, how, settings.get(controller.name))
         for one in every
         for controller, how in _controllers(one, class_controllers)
     ]
@@ -102,10 +103,8 @@ def runnable(translation: Translation, certificate: str, key: str) -> str:
     return text.replace(CERTIFICATE, certificate).replace(KEY, key)
 
 
-def _is_for(resource: Resource, controller: Controller) -> bool:
+def _is_for(resource: Settings, controller: Controller) -> bool:
     """Whether settings are those of a controller."""
-    if not isinstance(resource, Settings):
-        return False
     own, other = ingress_nginx(), nginx_org()
     if controller is other:
         own, other = other, own
@@ -134,13 +133,9 @@ def _controllers(resource: Resource, classes_: dict[str, str]) -> Iterator[tuple
     if annotated:
         yield from ((one, "annotations") for one in annotated)
         return
-    name = resource.class_name
     given = keys.get("kubernetes.io/ingress.class")
-    if name is None and given is not None:
-        from_annotation = getattr(given.value, "text", "")
-    else:
-        from_annotation = ""
-    class_name = name.text if name is not None else from_annotation
+    name = resource.class_name or (given.value if given is not None else None)
+    class_name = name.text if isinstance(name, Word) else ""
     known = classes_.get(class_name)
     if known is not None:
         yield from ((one, "class") for one in both if known in one.class_controllers)

@@ -133,7 +133,7 @@ class Facts:
 
     @fact
     def buffering_is_default(self) -> bool:
-        """Whether nobody wrote whether answers are buffered: it is the default, or a controller's."""
+        """Whether it is a default, of nginx or a controller, whether answers are buffered."""
         name = f"{self.served.handler.family}_buffering"
         return name in table() and not any(
             one.is_written for one in self.effective(name).directives

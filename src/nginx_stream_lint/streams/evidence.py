@@ -214,9 +214,7 @@ def _takes_all(location: Level) -> bool:
 
 
 def _directive_clues(location: Level) -> Iterator[Clue]:
-    rows = {
-        name: [row for row in given if row.is_written] for name, given in location.rows.items()
-    }
+    rows = {name: [row for row in given if row.is_written] for name, given in location.rows.items()}
     for family in ("proxy", "fastcgi", "uwsgi", "scgi"):
         for row in rows.get(f"{family}_buffering", []):
             if row.args[:1] == ("off",):
