@@ -201,7 +201,7 @@ class Annotator:
         if given is not None:
             if given.is_alias or not isinstance(given.value, Word) or given.value.text:
                 return None
-            column = _indent(text, given.key.start)
+            column = _indent(text, given.span.start)
             if column is None:
                 return None
             indent = column
@@ -228,12 +228,12 @@ class Annotator:
         """
         text = self._text
         first, last = mapping.own[0], mapping.own[-1]
-        indent = _indent(text, first.key.start)
+        indent = _indent(text, first.span.start)
         if indent is None:
             return None
         if text == self.resource.document.source.text:
             return _end_of_line(text, last.span.end), indent
-        above = text.rfind("\n", 0, first.key.start)
+        above = text.rfind("\n", 0, first.span.start)
         while above > 0:
             before = text.rfind("\n", 0, above)
             line = text[before + 1 : above].strip()

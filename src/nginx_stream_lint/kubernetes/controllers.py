@@ -18,6 +18,8 @@ LEVELS = ("main", "events", "http", "upstream", "server", "location")
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _NUMBER = re.compile(r"[+-]?[0-9]+")
+# An argument that ends where it seems to end.
+_TOKEN = r"""(?:"[^"\\\r\n]*"|'[^'\\\r\n]*'|[^\s;{}"'#\\][^\s;{}\\]*)"""
 _VALUES = {
     "seconds": _NUMBER,
     "number": _NUMBER,
@@ -28,8 +30,8 @@ _VALUES = {
     ),
     "on/off": re.compile(r"on|off"),
     "word": re.compile(r"[^\r\n]+"),
-    "words": re.compile(r"[^\r\n;{}]+"),
-    "each": re.compile(r"[^\r\n;{}]+"),
+    "words": re.compile(rf"{_TOKEN}(?:[ \t]+{_TOKEN})*"),
+    "each": re.compile(r"[^;{}\"'#\\$]+"),
 }
 _HINTS = {
     "seconds": "a number of seconds without a unit",

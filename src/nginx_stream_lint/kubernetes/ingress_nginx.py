@@ -35,19 +35,29 @@ map $http_upgrade $connection_upgrade {
 default upgrade;
 '' '';
 }
+map $http_x_request_id $req_id {
+default $http_x_request_id;
+"" $request_id;
+}
 server_name_in_redirect off;
 port_in_redirect off;
 proxy_ssl_session_reuse on;
 """
+_VARIABLES = """
+set $best_http_host $http_host;
+set $pass_access_scheme $scheme;
+set $pass_server_port $server_port;
+set $pass_port $server_port;
+"""
 _HEADERS = """
-X-Request-ID $request_id
+X-Request-ID $req_id
 X-Real-IP $remote_addr
 X-Forwarded-For $remote_addr
-X-Forwarded-Host $http_host
-X-Forwarded-Port $server_port
-X-Forwarded-Proto $scheme
-X-Forwarded-Scheme $scheme
-X-Scheme $scheme
+X-Forwarded-Host $best_http_host
+X-Forwarded-Port $pass_port
+X-Forwarded-Proto $pass_access_scheme
+X-Forwarded-Scheme $pass_access_scheme
+X-Scheme $pass_access_scheme
 X-Original-Forwarded-For $http_x_forwarded_for
 X-Original-Forwarded-Host $http_x_forwarded_host
 Proxy ""
@@ -242,6 +252,7 @@ class IngressNginx(Maker):
         text = self.text
         auth = self._auth_location(path)
         text.open("location", *head, at=path.span)
+        self._variables(path)
         self._mirror()
         if self.value("enable-access-log") and not self.is_on("enable-access-log"):
             text.line("access_log", "off", at=self.annotations["enable-access-log"].span)
@@ -261,7 +272,7 @@ class IngressNginx(Maker):
         if host is not None:
             text.line(header, "Host", quoted(word_of(host)), at=host.span)
         else:
-            text.line(header, "Host", "$http_host")
+            text.line(header, "Host", "$best_http_host")
         text.line(header, "Upgrade", "$http_upgrade")
         connection = self.entry("connection-proxy-header")
         if connection is not None:
@@ -286,6 +297,23 @@ class IngressNginx(Maker):
         self._pass(path, header)
         self._proxy_redirect()
         text.close(path.span)
+
+    def _variables(self, path: Path) -> None:
+        """The variables that snippets may use."""
+        service, port = backend_key(path)
+        own = path.path.text if path.path is not None else "/"
+        values = {
+            "namespace": "default",
+            "ingress_name": self.ingress.name,
+            "service_name": service,
+            "service_port": port,
+            "location_path": own,
+            "proxy_upstream_name": f"default-{service}-{port}",
+        }
+        for name, value in values.items():
+            plain = value if re.fullmatch(r"[\w./\-]*", value) else ""
+            self.text.line("set", f"${name}", f'"{plain}"')
+        self.text.raw(_VARIABLES)
 
     def _row_named(self, directive: str, other: str) -> None:
         for row in self.controller.settings["location"]:
@@ -377,7 +405,7 @@ class IngressNginx(Maker):
         text.open("location", "=", name, at=url.span)
         text.raw(
             'internal;\nproxy_pass_request_body off;\nproxy_set_header Content-Length "";\n'
-            'proxy_set_header X-Forwarded-Proto "";\nproxy_set_header X-Request-ID $request_id;'
+            'proxy_set_header X-Forwarded-Proto "";\nproxy_set_header X-Request-ID $req_id;'
         )
         method = self.entry("auth-method")
         if method is not None:

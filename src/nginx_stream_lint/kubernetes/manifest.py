@@ -256,8 +256,8 @@ class _Reader:
                         merged = {**one.entries, **merged}
                 continue
             key = self._word(key_node)
-            end = key.end if is_alias else max(key.end, _outer(value).end)
-            entry = Entry(key, value, Span(key.start, end), is_alias)
+            end = _outer(key).end if is_alias else max(_outer(key).end, _outer(value).end)
+            entry = Entry(key, value, Span(_outer(key).start, end), is_alias)
             entries[key.text] = entry
             own.append(entry)
         is_flow = bool(node.flow_style)

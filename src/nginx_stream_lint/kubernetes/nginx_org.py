@@ -38,6 +38,13 @@ default upgrade;
 '' $default_connection_header;
 }
 """
+# Of names and namespaces, which snippets may use.
+_VARIABLES = """
+set $resource_type "ingress";
+set $resource_name "";
+set $resource_namespace "";
+set $service "-";
+"""
 _FORWARDED = """
 X-Forwarded-For $proxy_add_x_forwarded_for
 X-Forwarded-Host $host
@@ -141,13 +148,14 @@ class NginxOrg(Maker):
         for port in self._ports("listen-ports", "80"):
             text.line("listen", *port[0], at=port[1])
         if ingress.tls:
-            http2 = ["http2"] if self.is_on("http2") else []
+            http2 = ["http2"] if self._http2 else []
             for words, at in self._ports("listen-ports-ssl", "443"):
                 text.line("listen", *words, "ssl", *http2, at=at)
             text.line("ssl_certificate", CERTIFICATE)
             text.line("ssl_certificate_key", KEY)
         name = quoted(host.name) if host.name is not None else '""'
         text.line("server_name", name, at=host.name.span if host.name is not None else None)
+        text.raw(_VARIABLES)
         self.rows("server")
         self._add_headers()
         self._hsts()
@@ -170,6 +178,11 @@ class NginxOrg(Maker):
             for path in self.paths(one):
                 self._location(path, zone, seen)
         text.close(host.span)
+
+    @property
+    def _http2(self) -> bool:
+        """Whether clients may speak HTTP/2; the ConfigMap says so, and gRPC needs it."""
+        return self.is_on("http2", self.entry("grpc-services") is not None)
 
     def _ports(self, name: str, default: str) -> list[tuple[list[Arg], Span | None]]:
         found: list[tuple[list[Arg], Span | None]] = [
@@ -295,7 +308,7 @@ class NginxOrg(Maker):
                 "break",
                 at=target.span,
             )
-        grpc = self._has("grpc-services", service) and bool(self.is_on("http2"))
+        grpc = self._has("grpc-services", service) and self._http2
         if grpc:
             self._snippets()
             self.rows("location", grpc=True)
@@ -385,12 +398,15 @@ class NginxOrg(Maker):
         text.open("server", at=at)
         text.raw("listen 80;")
         if spec.mapping("tls") is not None:
-            http2 = " http2" if self.is_on("http2") else ""
+            kinds = [node.word("type") for node in upstreams.values()]
+            speaks_grpc = any(kind is not None and kind.text == "grpc" for kind in kinds)
+            http2 = " http2" if self.is_on("http2", speaks_grpc) else ""
             text.raw(f"listen 443 ssl{http2};")
             text.line("ssl_certificate", CERTIFICATE)
             text.line("ssl_certificate_key", KEY)
         if host is not None:
             text.line("server_name", quoted(host), at=host.span)
+        text.raw(_VARIABLES)
         self.rows("server")
         redirect = spec.mapping("tls", "redirect")
         enabled = redirect.word("enable") if redirect is not None else None

@@ -43,7 +43,7 @@ class Text:
     def open(self, name: str, *args: Arg, at: Span | None = None) -> None:
         """The head of a block that begins where `at` does."""
         start = None if at is None else Span(at.start, at.start)
-        end = self._head(name, args, start, None)
+        end = self._head(name, args, start, at if all(isinstance(a, str) for a in args) else None)
         self._add(" ")
         self._put("{", None if at is None else Span(max(end, at.start), max(end, at.start)))
         self._add("\n")
@@ -121,11 +121,11 @@ def in_quotes(before: str, part: Part, after: str = "") -> Arg:
     if isinstance(part, str):
         return f'"{before}{escaped(part)}{after}"'
     text, span = (part.text, part.span) if isinstance(part, Word) else part
-    inner: Part = (escaped(text), span) if '"' in text else part
+    inner: Part = part if escaped(text) == text else (escaped(text), span)
     start, end = Span(span.start, span.start), Span(span.end, span.end)
     return [(f'"{before}', start), inner, (f'{after}"', end)]
 
 
 def escaped(text: str) -> str:
-    """Text as it goes between double quotes; other backslashes stay as they are."""
-    return re.sub(r'(?<!\\)"', r'\\"', text)
+    """Text as it goes between double quotes; backslashes inside stay as they are."""
+    return re.sub(r'((?<!\\)(?:\\\\)*)("|\\\Z)', r"\1\\\2", text)

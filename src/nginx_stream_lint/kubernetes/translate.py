@@ -161,7 +161,7 @@ def _translation(
         resource.document.source,
         maker.text.text,
         tuple(maker.text.pieces),
-        problems=tuple(maker.problems),
+        problems=tuple(dict.fromkeys(maker.problems)),
         author=author,
     )
     return Translation(controller.name, how == "class", how == "", reading, resource, settings)
