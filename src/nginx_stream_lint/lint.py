@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from nginx_stream_lint import kubernetes
 from nginx_stream_lint.config import Around, Configuration, Note, Problem, Source, configurations
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
@@ -48,12 +49,12 @@ class Report:
     @property
     def locations(self) -> int:
         """How many locations hand requests on."""
-        return len(self.served)
+        return len({_place(one) for one in self.served})
 
     @property
     def streams(self) -> int:
         """How many of them are thought to stream."""
-        return sum(one.is_stream for one in self.served)
+        return len({_place(one) for one in self.served if one.is_stream})
 
     def count(self, severity: str) -> int:
         """How many findings have a severity."""
@@ -82,7 +83,7 @@ def lint(
     """
     report = Report(inputs=list(dict.fromkeys(paths)))
     seen: set[tuple[object, ...]] = set()
-    for configuration in configurations(paths, options.around, texts):
+    for configuration in read(paths, options.around, texts):
         report.notes += configuration.notes
         checked = check(configuration, options)
         report.problems += checked.problems
@@ -98,6 +99,13 @@ def lint(
     return report
 
 
+def read(
+    paths: Sequence[str], around: Around, texts: Mapping[str, Source] | None = None
+) -> list[Configuration]:
+    """All configurations that paths lead to, those that a controller would make included."""
+    return configurations(paths, around, texts, kubernetes.configurations)
+
+
 def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
     """Whether a finding has to do with one of the files that somebody asked for."""
     if about is None:
@@ -108,6 +116,14 @@ def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
         *(related.place for related in finding.related),
     )
     return any(os.path.realpath(place.source.name) in about for place in places)
+
+
+def _place(one: Served) -> object:
+    """What counts as one location: its place, from which a controller may make several."""
+    directive = one.level.directive
+    if directive is None or directive.file.reading.author is None:
+        return one
+    return directive.source.name, directive.start
 
 
 @dataclass(frozen=True, slots=True)

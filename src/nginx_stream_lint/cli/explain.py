@@ -19,9 +19,9 @@ from nginx_stream_lint.cli.common import (
     version_option,
     write,
 )
-from nginx_stream_lint.config import STDIN, Around, configurations
+from nginx_stream_lint.config import STDIN, Around
 from nginx_stream_lint.explain import Explainer
-from nginx_stream_lint.lint import Options
+from nginx_stream_lint.lint import Options, read
 from nginx_stream_lint.nginx.request import BadUrl, parse_url
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.rule import RuleMistake
@@ -99,7 +99,7 @@ def explain_command(
     except (SettingsMistake, RuleMistake, BadUrl) as mistake:
         unusable(str(mistake))
     around = Around(settings.roots, settings.servers, settings.absent_includes, env_file, markdown)
-    found = configurations([STDIN if conf == "-" else conf], around, stdin_texts([conf]))
+    found = read([STDIN if conf == "-" else conf], around, stdin_texts([conf]))
     readable = [one for one in found if one.root is not None]
     timeout = settings.min_read_timeout_s if min_read_timeout is None else min_read_timeout
     streams = settings.streams

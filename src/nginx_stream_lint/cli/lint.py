@@ -31,8 +31,8 @@ from nginx_stream_lint.cli.output import (
     targets_with,
     write_all,
 )
-from nginx_stream_lint.config import STDIN, Around, Configuration, Source, configurations
-from nginx_stream_lint.lint import Checked, Confirm, Options, lint
+from nginx_stream_lint.config import STDIN, Around, Configuration, Source
+from nginx_stream_lint.lint import Checked, Confirm, Options, lint, read
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.report.run import Run
@@ -237,7 +237,7 @@ def _must_stream(
     from nginx_stream_lint.lint import check
     from nginx_stream_lint.probe import NginxError
 
-    for configuration in configurations(inputs, options.around, texts):
+    for configuration in read(inputs, options.around, texts):
         path = configuration.path
         checked = check(configuration, options)
         blamed = {

@@ -10,7 +10,7 @@ from nginx_stream_lint.nginx.levels import Level
 
 
 def comments_of(level: Level) -> Iterator[str]:
-    """Comments directly inside a block, and the ones on the lines right above it."""
+    """Comments directly inside a block, on the lines right above it, and about all blocks."""
     directive = level.directive
     if directive is None or not directive.file.tokens.comments:
         return
@@ -29,6 +29,10 @@ def comments_of(level: Level) -> Iterator[str]:
             break
         if not any(begin <= start < stop for begin, stop in inner):
             yield text[start:end]
+    author = directive.file.reading.author
+    if author is not None:
+        begin, stop = author.notes
+        yield from (text[start:end] for start, end in comments if begin <= start < stop)
 
 
 def above(level: Level) -> Iterator[str]:

@@ -186,7 +186,7 @@ def _directive_clues(location: Level, behind: Behind) -> Iterator[Clue]:
     outer = location.nearest("server") if is_general(location) or takes_all(location) else None
 
     def rows(name: str) -> list[Directive]:
-        own = location.rows.get(name, [])
+        own = [row for row in location.rows.get(name, []) if row.is_written]
         return own if own or outer is None else outer.rows.get(name, [])
 
     yield from _buffering_clues(location)
@@ -219,7 +219,7 @@ def _buffering_clues(location: Level) -> Iterator[Clue]:
     """Buffering switched off, in the location for anybody, or around it for its handler."""
     for family in _BUFFERING:
         for row in location.rows.get(f"{family}_buffering", []):
-            if row.args[:1] == ("off",):
+            if row.is_written and row.args[:1] == ("off",):
                 yield Clue(2, None, f"{family}_buffering off is set there")
     handler = location.handler
     name = f"{handler.family}_buffering" if handler is not None else ""
