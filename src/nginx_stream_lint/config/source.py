@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
-from nginx_stream_lint.config.problems import Absent, NotAFile, Problem, Unreadable, printable
+from nginx_stream_lint.config.problems import (
+    MARKS,
+    Absent,
+    NotAFile,
+    Problem,
+    Unreadable,
+    printable,
+)
 
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024
@@ -67,10 +74,9 @@ class Source:
         return Problem(self.name, line, column, printable(message), advice)
 
 
-# A character of a placeholder: nobody knows what will stand there. This and the next two are
-# noncharacters, kept by Unicode for such use inside a program; no file has them.
-HOLE = "\ufdd0"
-_END_OF_HOLE = "\ufdd1"
+# A character of a placeholder: nobody knows what will stand there.
+HOLE = MARKS[0]
+_END_OF_HOLE = MARKS[1]
 # A character of the source that nginx does not get to see, such as an escape of the outer language.
 FILLER = "\ufdd2"
 
