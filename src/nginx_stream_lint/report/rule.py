@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from nginx_stream_lint.report.blocks import (
     Block,
@@ -15,7 +15,7 @@ from nginx_stream_lint.report.blocks import (
     markdown,
     terminal,
 )
-from nginx_stream_lint.rules.measured import EVIDENCE, Measured
+from nginx_stream_lint.rules.measured import EVIDENCE, Measurements
 from nginx_stream_lint.rules.rule import Example, Rule
 from nginx_stream_lint.rules.wording import listed
 
@@ -39,12 +39,12 @@ def rule_text(rule: Rule) -> str:
     return click.unstyle(terminal(_short(rule)))
 
 
-def rule_page(rule: Rule, measured: Sequence[Measured]) -> str:
+def rule_page(rule: Rule, measured: Measurements) -> str:
     """The page of a rule, as Markdown."""
     return markdown(_full(rule, measured))
 
 
-def rule_terminal(rule: Rule, measured: Sequence[Measured]) -> str:
+def rule_terminal(rule: Rule, measured: Measurements) -> str:
     """The page of a rule for a terminal, with ANSI colours."""
     return terminal(_full(rule, measured))
 
@@ -67,7 +67,7 @@ def _short(rule: Rule) -> Iterator[Block]:
     yield from _references(rule, 3)
 
 
-def _full(rule: Rule, measured: Sequence[Measured]) -> Iterator[Block]:
+def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
     yield Heading(rule.name, 1)
     yield Paragraph(f"{rule.title}.")
     severities = listed([f"`{severity}`" for severity, _ in rule.severity], "or")
@@ -104,26 +104,27 @@ def _pair(example: Example, level: int) -> Iterator[Block]:
     yield Code(example.fixed or "")
 
 
-def _evidence(rule: Rule, measured: Sequence[Measured]) -> Iterator[Block]:
+def _evidence(rule: Rule, measured: Measurements) -> Iterator[Block]:
     yield Heading("Evidence")
     kinds = dict.fromkeys(
         example.evidence or rule.evidence for example in rule.examples if example.bad
     )
     for kind in kinds:
         yield Paragraph(f"What is measured on a real nginx: {EVIDENCE[kind]}.")
-    versions = list(dict.fromkeys(version for one in measured for version in one.nginx))
-    if measured:
+    rows = measured.rules.get(rule.name, ())
+    versions = list(dict.fromkeys(version for one in rows for version in one.nginx))
+    if rows:
         yield Table(
-            ("example", "asked by", *(f"nginx {version}" for version in versions)),
+            ("example", *(f"nginx {version}" for version in versions)),
             tuple(
                 (
-                    f"{one.example} {one.text}",
-                    one.who,
-                    *(one.nginx.get(version, "not for this version") for version in versions),
+                    f"{one.example} {one.text}, {one.who}",
+                    *(one.nginx.get(version, "(not for this version)") for version in versions),
                 )
-                for one in measured
+                for one in rows
             ),
         )
+        yield Paragraph(measured.how)
 
 
 def _references(rule: Rule, level: int) -> Iterator[Block]:

@@ -42,13 +42,22 @@ class Measured:
     nginx: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """All that is recorded: by rule, and in words how it was measured."""
+
+    how: str
+    rules: Mapping[str, tuple[Measured, ...]]
+
+
 @cache
-def measured() -> Mapping[str, tuple[Measured, ...]]:
-    """The recorded measurements by rule; empty where the file is missing."""
+def measured() -> Measurements:
+    """The recorded measurements; none where the file is missing."""
     path = builtin_folder() / "measured.json"
     if not path.is_file():
-        return {}
+        return Measurements("", {})
     recorded = json.loads(path.read_text(encoding="utf-8"))
-    return {
+    rules = {
         rule: tuple(Measured(**row) for row in rows) for rule, rows in recorded["rules"].items()
     }
+    return Measurements(recorded["how"], rules)
