@@ -156,7 +156,7 @@ def test_values_of_a_chart() -> None:
         'nginx.ingress.kubernetes.io/proxy-buffering: "on"\nother.io/x: y\n',
         'annotations:\n  nginx.ingress.kubernetes.io/proxy-buffering: "on"\n',
         'metadata:\n  annotations:\n    nginx.ingress.kubernetes.io/proxy-buffering: "on"\n',
-        'spec:\n  values:\n    web: {annotations: {nginx.ingress.kubernetes.io/proxy-buffering: "on"}}\n'
+        'spec: {values: {a: {annotations: {nginx.ingress.kubernetes.io/proxy-buffering: "on"}}}}\n'
         "kind: HelmRelease\napiVersion: helm.toolkit.fluxcd.io/v2\n",
     ],
 )
@@ -225,7 +225,7 @@ def test_without_anything() -> None:
         "apiVersion: networking.k8s.io/v1\nkind: Ingress\n",
         "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: 3\nspec: [a]\n",
         "apiVersion: k8s.nginx.org/v1\nkind: VirtualServer\nspec: {}\n",
-        "apiVersion: k8s.nginx.org/v1\nkind: VirtualServer\nspec: {routes: [1], upstreams: {a: b}}\n",
+        "apiVersion: k8s.nginx.org/v1\nkind: VirtualServer\nspec: {routes: [1], upstreams: a}\n",
     ):
         assert len(texts(text)) == 1
 
