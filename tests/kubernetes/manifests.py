@@ -74,7 +74,7 @@ INGRESS_NGINX = {
     "rewrite-target": "/$2",
     "satisfy": "any",
     "server-alias": "a.example.com, b.example.com",
-    "server-snippet": "set $agentflag 0;\nif ($http_user_agent ~* 'Mobile') {\n  set $agentflag 1;\n}\n",
+    "server-snippet": "set $flag 0;\nif ($http_user_agent ~* 'Mobile') {\n  set $flag 1;\n}\n",
     "ssl-ciphers": "HIGH:!aNULL",
     "ssl-redirect": "false",
     "temporal-redirect": "https://www.example.com",

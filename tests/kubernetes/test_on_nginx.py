@@ -61,7 +61,7 @@ def accept(
         assert ok, f"{said}\n{text}"
 
 
-def annotations(controller: Controller, names: list[str]) -> dict[str, str]:
+def values(controller: Controller, names: list[str]) -> dict[str, str]:
     return {controller.prefixes[0] + name: value_of(controller, name) for name in names}
 
 
@@ -81,12 +81,12 @@ def test_every_annotation(
     names = [name, *(more for start, more in TOGETHER.items() if name.startswith(start))]
     names = [one for one in dict.fromkeys(names) if one in every_annotation(controller)]
     tls = name.startswith(("hsts", "ssl-", "listen-ports-ssl"))
-    text = ingress(annotations(controller, names), tls=tls)
+    text = ingress(values(controller, names), tls=tls)
     (made,) = translate(text)
     assert made.controller == controller.name
     accept([made], binary, tmp_path, certificate)
     # Any annotation of the controller, so that the other text is the same controller's.
-    rest = {controller.prefixes[0] + "nothing": "x", **annotations(controller, names[1:])}
+    rest = {controller.prefixes[0] + "nothing": "x", **values(controller, names[1:])}
     (without,) = translate(ingress(rest, tls=tls))
     if name not in DEFAULTS:
         is_other = made.reading.text != without.reading.text
@@ -116,7 +116,7 @@ def test_many_annotations_together(
     tmp_path: Path,
     certificate: tuple[Path, Path],
 ) -> None:
-    chance = random.Random(seed)  # noqa: S311 - not for secrets
+    chance = random.Random(seed)
     apart = {"backend-protocol", "grpc-services", "proxy-buffer-size", "proxy-buffers"} | (
         NEW if age == "old" else set()
     )
@@ -126,7 +126,7 @@ def test_many_annotations_together(
         if name not in apart and "busy" not in name
     ]
     paths = chance.sample(PATHS, chance.randint(1, len(PATHS)))
-    text = ingress(annotations(controller, names), paths, tls=chance.random() < 0.5)
+    text = ingress(values(controller, names), paths, tls=chance.random() < 0.5)
     accept(translate(text), binary, tmp_path, certificate)
 
 
