@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.config import Around, Configuration, Directive, configurations
-from nginx_stream_lint.config.source import without_marks
+from nginx_stream_lint.config.source import has_hole, without_marks
 from nginx_stream_lint.fixes.apply import fix_all
 from nginx_stream_lint.lint import Options, lint
 from nginx_stream_lint.rules.rule import builtin_folder, load_rules
@@ -130,6 +130,23 @@ def test_a_template_of_yaml(tmp_path: Path) -> None:
     assert mended(tmp_path, text, "a.yaml") == text.replace(
         "app;", "app;\n        proxy_buffering off;"
     )
+
+
+def test_branches_in_yaml_that_open_the_same_block(tmp_path: Path) -> None:
+    text = YAML["configmap"] + (
+        "    {{- if .Values.exact }}\n    location = {{ .p }} {\n    {{- else }}\n"
+        "    location {{ .p }} {\n    {{- end }}\n        proxy_pass http://app;\n    }\n"
+        "    gzip {{ if .Values.gzip }}\n      on\n    {{- else }}\n      off\n    {{- end }};\n"
+    )
+    first, second = read(tmp_path, text, "a.yaml")
+    assert not first.problems + second.problems
+    assert [len(directives(one)[0].args) for one in (first, second)] == [2, 1]
+    for one in (first, second):
+        location, gzip = directives(one)
+        assert location.conditional
+        assert location.block is not None
+        assert [inner.name for inner in location.block] == ["proxy_pass"]
+        assert all(has_hole(arg) for arg in gzip.args)
 
 
 def test_half_a_template_of_yaml(tmp_path: Path) -> None:

@@ -61,12 +61,26 @@ def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
 
 def readings_within(reading: Reading) -> list[Reading]:
     """The same for nginx's text in another file, such as a block of Markdown or YAML."""
-    if not _may_be_template(reading.text):
+    blocks = _blocks_within(reading)
+    if not blocks and not _may_be_template(reading.text):
         return [reading]
-    template = _Template(reading)
+    template = _Template(reading, blocks=blocks)
     if template.problems and _is_nginx(reading):
         return [reading]
     return template.readings()
+
+
+def _blocks_within(reading: Reading) -> list[Block]:
+    """The conditions that are known already, by their places in the reading's text."""
+    if not reading.conditional or len(reading.pieces) != 1:
+        return []
+    ((start, end, source_start, _),) = reading.pieces
+    shift = start - source_start
+    blocks = tags.blocks_of(reading.source.text, reading.conditional)
+    for block in blocks:
+        block.branches = [(begin + shift, stop + shift) for begin, stop in block.branches]
+        block.start, block.end = block.start + shift, block.end + shift
+    return [one for one in blocks if one.end <= end]
 
 
 def yaml_reading(source: Source) -> Reading:
@@ -106,7 +120,12 @@ class _Template:
     """One text on its way."""
 
     def __init__(
-        self, reading: Reading, *, is_template: bool = False, is_yaml: bool = False
+        self,
+        reading: Reading,
+        *,
+        is_template: bool = False,
+        is_yaml: bool = False,
+        blocks: Iterable[Block] = (),
     ) -> None:
         self.original = reading
         self.source = reading.source
@@ -119,7 +138,8 @@ class _Template:
             if text[start:end] != self.source.text[slice(*span)]
         ]
         found = tags.find(reading, put_in)
-        self.tags, self.blocks = found.tags, found.blocks
+        self.tags = found.tags
+        self.blocks = sorted([*found.blocks, *blocks], key=lambda one: (one.start, -one.end))
         self._tell_halves(found)
         text = painted(
             text,
@@ -168,7 +188,7 @@ class _Template:
 
     def readings(self) -> list[Reading]:
         """The readings of nginx's own text."""
-        is_plain = not self.tags and self.masked.text == self.original.text
+        is_plain = not self.blocks and not self.tags and self.masked.text == self.original.text
         if is_plain and not self.is_template and not _has_markers(self.original.text):
             return [self.original]
         text = self.masked.text
@@ -214,7 +234,7 @@ class _Template:
         text = painted(text, ((one.start, one.end, HOLE) for one in within))
         original = self.original.text
         text = put(text, ((start, end, original[start:end]) for start, end in found.comments))
-        if text == original:
+        if text == original and not blocks:
             return [self._reading(text, (), found.problems)]
         inline = [(one.start, one.end) for one in within]
         blocks = [one for one in blocks if not inside(inline, one.start)]

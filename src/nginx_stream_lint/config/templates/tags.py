@@ -7,6 +7,7 @@ comments as well. What is a tag, and what it does, is told by the text alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -66,6 +67,8 @@ _JINJA_COMMENT = re.compile(r"\{#(?=[- ])[^\n]*#\}")
 _ERB = re.compile(r"<%(?!%)")
 _SQUARE = re.compile(r"\[\[-?\s[^\[\]\n]*\s-?\]\]|\[\[\.[A-Za-z][\w.]*\]\]")
 _TERRAFORM = re.compile(r"%\{~?\s*(?:if|for|else|endif|endfor)\b")
+
+_OPENINGS = ("{{", "{%", "<%", "[[", "%{")
 
 _COMMENT = re.compile(r"(?:^|\s)#")
 _NEARBY = 500  # no line that people write is longer before its comment
@@ -331,6 +334,31 @@ def _paired(tags: list[Tag], unclosed: list[int]) -> Tags:
         block.branches.append((begin, begin))
         block.end = begin
     return Tags(tags, blocks, sorted(unclosed), unopened)
+
+
+def blocks_of(text: str, branches: Iterable[Span]) -> list[Block]:
+    """The conditions of a text whose branches are known: in order, those around others first."""
+    blocks: list[Block] = []
+    around: list[Block] = []
+    for start, end in branches:
+        last: Block | None = None
+        while around and around[-1].end <= start:
+            last = around.pop()
+        if last is None or not _is_else(text[last.end : start]):
+            last = Block("if", start, len(around))
+            blocks.append(last)
+        last.branches.append((start, end))
+        last.end = end
+        around.append(last)
+    return blocks
+
+
+def _is_else(text: str) -> bool:
+    """Whether nothing but a tag between two branches is here."""
+    if len(text) > _NEARBY:
+        return False
+    tags = _Finder(text, "{%" in text).tags("|".join(map(re.escape, _OPENINGS)))
+    return [(tag.start, tag.end, tag.kind) for tag in tags] == [(0, len(text), "else")]
 
 
 def lua_regions(reading: Reading) -> list[Span]:
