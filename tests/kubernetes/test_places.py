@@ -130,7 +130,7 @@ def test_a_value_that_the_controller_ignores() -> None:
     (problem,) = found[0].reading.problems
     assert problem.line == 6
     assert problem.message.endswith(
-        '"3600s" is not a number of seconds without a unit, and ingress-nginx ignores it'
+        '"3600s" is not a number of seconds without a unit; ingress-nginx does not take it'
     )
     assert "proxy_read_timeout 60s;" in found[0].reading.text
 

@@ -10,7 +10,7 @@ import base64
 import re
 
 from nginx_stream_lint.config.source import has_hole
-from nginx_stream_lint.kubernetes.controllers import ingress_nginx
+from nginx_stream_lint.kubernetes.controllers import Setting, ingress_nginx
 from nginx_stream_lint.kubernetes.making import (
     CERTIFICATE,
     KEY,
@@ -379,10 +379,9 @@ class IngressNginx(Maker):
         extra = self.is_on("retry-non-idempotent")
         if self.unknown is not None and entry is None:
             return
-        if entry is None or not isinstance(entry.value, Word) or has_hole(entry.value.text):
-            words = ["error", "timeout"]
-        else:
-            words = entry.value.text.split()
+        said = entry.value.text if entry is not None and isinstance(entry.value, Word) else ""
+        is_known = not has_hole(said) and Setting("", "conditions").accepts(said)
+        words = said.split() if is_known else ["error", "timeout"]
         if extra and "non_idempotent" not in words:
             words.append("non_idempotent")
         self.text.line("proxy_next_upstream", *words, at=entry.span if entry is not None else None)

@@ -133,8 +133,8 @@ class Maker:
         if not row.accepts(text):
             self.problem(
                 entry.span.start,
-                f'{entry.key.text}: "{without_marks(text)}" is not {row.hint},'
-                f" and {self.controller.name} ignores it",
+                f'{entry.key.text}: "{without_marks(text)}" is not {row.hint};'
+                f" {self.controller.name} does not take it",
                 "write " + row.hint,
             )
             if row.default is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
@@ -202,8 +203,10 @@ class _Reader:
         self.words: list[tuple[int, int]] = []
 
     def is_in_word(self, offset: int) -> bool:
-        """Whether an offset lies in a word."""
-        return any(start <= offset < end for start, end in self.words)
+        """Whether an offset lies in a word; to be asked when all is read."""
+        self.words.sort()
+        at = bisect_right(self.words, (offset, len(self.text))) - 1
+        return at >= 0 and offset < self.words[at][1]
 
     def read(self, node: yaml.Node | None, depth: int = 0) -> Node | None:
         """A node, or None where it stands in itself."""

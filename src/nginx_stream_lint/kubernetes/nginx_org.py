@@ -442,7 +442,7 @@ class NginxOrg(Maker):
         action, name = _action(node)
         upstream = upstreams.get(name.text) if name is not None else None
         if name is not None and upstream is not None:
-            self._to_upstream(name, upstream, action)
+            self._to_upstream(path, name, upstream, action)
         elif action is not None and action.mapping("redirect") is not None:
             url = action.word("redirect", "url")
             target = re.sub(r"\$\{(\w+)\}", r"$\1", url.text) if url is not None else "/"
@@ -455,7 +455,9 @@ class NginxOrg(Maker):
             text.raw("return 502;")
         text.close(node.span)
 
-    def _to_upstream(self, name: Word, upstream: Mapping, action: Mapping | None) -> None:
+    def _to_upstream(
+        self, path: Word, name: Word, upstream: Mapping, action: Mapping | None
+    ) -> None:
         text = self.text
         kind = upstream.word("type")
         grpc = kind is not None and kind.text == "grpc"
@@ -485,8 +487,10 @@ class NginxOrg(Maker):
         scheme = {"proxy": "http", "grpc": "grpc"}[family] + ("s" if secure else "")
         before = Span(name.start, name.start)
         target: list[Part] = [(f"{scheme}://", before), (_upstream_name(name, upstream), name.span)]
-        is_prefix = rewrite is not None and re.fullmatch(r"/[^\s;{}$]*", rewrite.text)
-        if rewrite is not None and is_prefix and not grpc:
+        if rewrite is not None and path.text.startswith("~") and not has_hole(path.text):
+            pattern = re.sub(r"^~[*]?[ ]*[\^]?", "", path.text)
+            text.line("rewrite", in_quotes("^", pattern), quoted(rewrite), "break", at=rewrite.span)
+        elif rewrite is not None and re.fullmatch(r"/[^\s;{}$]*", rewrite.text) and not grpc:
             target.append(rewrite)
         text.line(f"{family}_pass", target, at=name.span)
 
@@ -537,7 +541,7 @@ def _upstream_name(name: Word, node: Mapping) -> str:
     both = name.text
     if service is not None and service.text != name.text:
         both += f"-{service.text}"
-    return re.sub(r"[\s;{}\"'#]", "-", both)
+    return re.sub(r"[\s;{}\"'#$/:]", "-", both)
 
 
 def _action(node: Mapping) -> tuple[Mapping | None, Word | None]:
