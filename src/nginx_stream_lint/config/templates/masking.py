@@ -29,9 +29,11 @@ _MAX_READINGS = 32
 _MAX_DEPTH = 64
 
 _TEMPLATE_NAME = re.compile(
-    r"\.(?:template|tmpl|tpl|gtpl|gotmpl|ctmpl|j2|jinja2?|erb|hbs|mustache|in|tftpl)\b",
+    r"\.(?:(?:template|tmpl|tpl|gtpl|gotmpl|ctmpl|j2|jinja2?|erb|epp|hbs|mustache|tftpl)\b|in$)"
+    r"[^/\\]*$",
     re.IGNORECASE,
 )
+
 # One of these is in every template.
 _SIGNS = ("{{", "{%", "{#", "<%", "[[ ", "[[-", "[[.", "%{", "%%")
 _PATTERNS = [
