@@ -76,6 +76,7 @@ NO_TEMPLATE = {
     "environment": "env TZ_NAME; fastcgi_param SCRIPT_FILENAME /x;",
     "dots": "root ../html; rewrite ^/a...b$ /...c;",
     "an escaped end of line in a regex": "location ~ \\.php\\$ { return 200; }",
+    "underscores": "location = /__health__ { return 200; }",
     "percent": "add_header X 100%; rewrite ^ /a%20b;",
 }
 
@@ -130,6 +131,7 @@ VALUES = [
     ("listen %%interface%%:%%port%%;", "listen _:_;"),
     ("server_name @SERVER_NAME@;", "server_name _;"),
     ("location __PATH__/ { alias __INSTALL_DIR__/; }", "location _/ { alias _/; }"),
+    ("proxy_pass http://__proxyHost__;", "proxy_pass http://_;"),
     ("proxy_pass http://%{host}/;", "proxy_pass http://_/;"),
     ("proxy_pass http://#{host}/;", "proxy_pass http://_/;"),
     ("server_name <your-domain>;", "server_name _;"),
@@ -256,6 +258,7 @@ CONDITIONS = [
         "<% if $a { -%>b 1;<% } elsif $c { -%>b 2;<% } else { %>b 3;<% } -%>",
         ["b 1;", "b 2;", "b 3;"],
     ),
+    ("<% a.map(b => { %>c 1;<% }); d.map(e => { %>c 2;<% }) %>", ["c 1;", "c 2;"]),
     ("{% case a %}{% when b %}c 1;{% else %}c 2;{% endcase %}", ["c 1;", "c 2;"]),
     (
         "{% if a %}b 1;{% if c %}d 1;{% endif %}{% endif %}",

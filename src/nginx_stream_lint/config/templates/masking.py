@@ -37,7 +37,8 @@ _TEMPLATE_NAME = re.compile(
 # One of these is in every template.
 _SIGNS = ("{{", "{%", "{#", "<%", "[[ ", "[[-", "[[.", "%{", "%%")
 _PATTERNS = [
-    re.compile(pattern) for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[A-Z]")
+    re.compile(pattern)
+    for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[a-z0-9]*[A-Z]")
 ]
 # These are not rare in comments.
 _WORDS = re.compile(r"\.\.\.|…|(?<![?kP])<[A-Za-z]|\s\[[A-Za-z]|\#\{[A-Za-z]")

@@ -311,8 +311,8 @@ def _ruby_kind(content: str) -> Kind:
     code = content.strip("- \t\r\n")
     if _RUBY_ELSE.match(code):
         return "else"
-    if _RUBY_END.match(code):
-        return "end"
+    if _RUBY_END.match(code):  # in JavaScript one tag often ends a block and opens the next
+        return "else" if _RUBY_BLOCK.search(code[-200:]) else "end"
     if _RUBY_BLOCK.search(code[-200:]) or (
         _RUBY_OPEN.match(code) and not re.search(r"\bend$", code[-10:])
     ):
