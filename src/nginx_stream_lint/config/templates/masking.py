@@ -29,13 +29,16 @@ _MAX_READINGS = 32
 _MAX_DEPTH = 64
 
 _TEMPLATE_NAME = re.compile(
-    r"\.(?:template|tmpl|tpl|gtpl|gotmpl|ctmpl|j2|jinja2?|erb|hbs|mustache|in|tftpl)\b",
+    r"\.(?:(?:template|tmpl|tpl|gtpl|gotmpl|ctmpl|j2|jinja2?|erb|epp|hbs|mustache|tftpl)\b|in$)"
+    r"[^/\\]*$",
     re.IGNORECASE,
 )
+
 # One of these is in every template.
 _SIGNS = ("{{", "{%", "{#", "<%", "[[ ", "[[-", "[[.", "%{", "%%")
 _PATTERNS = [
-    re.compile(pattern) for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[A-Z]")
+    re.compile(pattern)
+    for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[a-z0-9]*[A-Z]")
 ]
 # These are not rare in comments.
 _WORDS = re.compile(r"\.\.\.|…|(?<![?kP])<[A-Za-z]|\s\[[A-Za-z]|\#\{[A-Za-z]")
