@@ -28,7 +28,7 @@ def plan(judged: Judged) -> Fix | None:
     and the files are left alone.
     """
     rule, facts = judged.rule, judged.facts
-    if rule.fix is None or judged.finding.stream.confidence == "possible":
+    if rule.fix is None or judged.finding.is_grouped:
         return None
     title = render(rule.fix.title, facts, lambda name: name)
     snippet = "\n".join(

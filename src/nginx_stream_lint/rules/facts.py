@@ -327,6 +327,18 @@ class Facts:
             return f"{self.served.handler.family}_cache"
         return f"{self.served.handler.family}_store" if self.value("stored") else None
 
+    # Comments that ignore findings; see suppress/comments.py
+
+    @fact
+    def ignore_mistake(self) -> str | None:
+        """What is wrong with a comment: no-reason, unknown-rule, unused; none for a stream."""
+        return None
+
+    @fact
+    def ignored_rules(self) -> list[str]:
+        """The rules in such a comment that this is about."""
+        return []
+
     # X-Accel-Buffering, and buffering of other families
 
     @fact

@@ -264,7 +264,7 @@ def _grouped(judged: list[Judged]) -> list[Judged]:
     groups: dict[tuple[object, ...], list[Judged]] = {}
     result: list[Judged] = []
     for one in judged:
-        if one.finding.stream.confidence != "possible":
+        if not one.finding.is_grouped:
             result.append(one)
             continue
         setting = _setting(one.facts, one.rule.at or one.rule.blames)

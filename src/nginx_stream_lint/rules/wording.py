@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from nginx_stream_lint.rules.conditions import Subjects
 from nginx_stream_lint.rules.facts import FACTS, Facts
 from nginx_stream_lint.streams.declarations import nearest
 
@@ -127,7 +128,7 @@ def _delivery(facts: Facts) -> str:
     return "nothing holds the stream back today"
 
 
-def render(text: str, facts: Facts, origin: Callable[[str], str]) -> str:
+def render(text: str, facts: Facts | Subjects, origin: Callable[[str], str]) -> str:
     """A rule's template with the facts it names.
 
     Besides facts a template may call `value("directive")` (what is in force) and
@@ -140,8 +141,9 @@ def render(text: str, facts: Facts, origin: Callable[[str], str]) -> str:
         return " ".join(text.split())
     template, names = _template(text)
     values: dict[str, Any] = {name: facts.value(name) for name in names if name in FACTS}
-    values["value"] = lambda name: facts.effective(name).text
     values["origin"] = origin
-    if "delivery_words" in names:
-        values["delivery_words"] = _delivery(facts)
+    if isinstance(facts, Facts):
+        values["value"] = lambda name: facts.effective(name).text
+        if "delivery_words" in names:
+            values["delivery_words"] = _delivery(facts)
     return " ".join(template.render(values).split())
