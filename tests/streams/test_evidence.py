@@ -83,7 +83,8 @@ def test_nothing_makes_a_health_check_stream(tmp_path: Path) -> None:
         ("proxy_set_header Last-Event-ID $http_last_event_id;", "sse"),
         ("include snippets/sse.conf;", "sse"),
         ("include websocket.conf;", "websocket"),
-        ('proxy_read_timeout 1h; proxy_set_header Connection "";', "chunked"),
+        ('chunked_transfer_encoding off; proxy_set_header Connection "";', "sse"),
+        ('proxy_read_timeout 1h; gzip off; proxy_set_header Connection "";', "chunked"),
     ],
 )
 def test_what_is_written_in_a_location(more: str, kind: str, tmp_path: Path) -> None:
@@ -99,6 +100,9 @@ def test_what_is_written_in_a_location(more: str, kind: str, tmp_path: Path) -> 
         "# transcription\n",
         "proxy_read_timeout 1h;",
         'proxy_set_header Connection "";',
+        'proxy_read_timeout 1h; proxy_set_header Connection "";',
+        "chunked_transfer_encoding off;",
+        "chunked_transfer_encoding on; proxy_read_timeout 900;",
         "include upstream.conf;",
         "# see the streamer's wiki\n",
     ],
@@ -111,7 +115,8 @@ def test_what_is_not_enough(more: str, tmp_path: Path) -> None:
 def test_an_empty_connection_is_for_kept_connections(tmp_path: Path) -> None:
     text = """upstream backend {{ server 10.0.0.1; {keepalive} }}
     server {{ location /x {{
-        proxy_pass http://backend; proxy_read_timeout 1h; proxy_set_header Connection "";
+        proxy_pass http://backend; gzip off; proxy_read_timeout 1h;
+        proxy_set_header Connection "";
     }} }}"""
     assert likely(tmp_path, text.format(keepalive="")) == {"/x": "chunked"}
     assert likely(tmp_path, text.format(keepalive="keepalive 16;")) == {}

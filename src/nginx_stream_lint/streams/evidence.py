@@ -57,18 +57,28 @@ def streams_of(
     clues += (clue for clue in around if clue.word not in told)
     websocket = [clue for clue in clues if clue.kind == "websocket"]
     others = [clue for clue in clues if clue.kind != "websocket"]
-    if sum(clue.points for clue in websocket) >= _ENOUGH:
+    if _points(websocket) >= _ENOUGH:
         # Long timeouts and the like beside Upgrade are for the sockets.
         others = [clue for clue in others if clue.kind is not None or clue.points >= _ENOUGH]
     for group, is_websocket in ((others, False), (websocket, True)):
         known = [stream for stream in found if (stream.kind == "websocket") == is_websocket]
-        if known or sum(clue.points for clue in group) < _ENOUGH:
+        if known or _points(group) < _ENOUGH:
             continue
         group.sort(key=lambda clue: -clue.points)
         kind: Kind = next((clue.kind for clue in group if clue.kind is not None), "chunked")
         reasons = list(dict.fromkeys(clue.because for clue in group))
         found.append(Stream(kind, "likely", " and ".join(reasons[:2])))
     return found
+
+
+def _points(clues: Sequence[Clue]) -> int:
+    """What clues are worth together.
+
+    Small ones that say nothing of a kind (a long timeout, kept connections) are a point less: two
+    of them are set for other reasons as often.
+    """
+    small = [clue for clue in clues if clue.kind is None and clue.points == 1]
+    return sum(clue.points for clue in clues) - (1 if len(small) > 1 else 0)
 
 
 def hear(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
@@ -201,8 +211,10 @@ def _directive_clues(location: Level, behind: Behind) -> Iterator[Clue]:
         yield from _header_clues(name, rows(name), behind)
     for name in ("chunked_transfer_encoding", "gzip", "proxy_cache"):
         for row in location.rows.get(name, []):
-            if row.args[:1] == ("off",) or name == "chunked_transfer_encoding":
-                yield Clue(1, None, f"{name} is set")
+            if row.args[:1] == ("off",):
+                # Recipes for server-sent events switch chunks off, and little else does.
+                kind: Kind | None = "sse" if name == "chunked_transfer_encoding" else None
+                yield Clue(1, kind, f"{name} off is set")
     included = [one.args[0] for one in location.block if one.name == "include" and one.args]
     limits = [arg for one in location.rows.get("limit_req", []) for arg in one.args]
     zones = [arg for arg in limits if arg.startswith("zone=") and not answers_at_once(arg)]
