@@ -104,6 +104,9 @@ def test_an_app_that_the_server_or_file_is_named_after(tmp_path: Path) -> None:
     assert likely(tmp_path, server(API, PAGES), "ollama.conf")["/api/"] == "chunked"
     one = found(tmp_path, server(API, name="ollama.example.com"))["/api/"].streams[0]
     assert one.because.startswith("/api/generate of Ollama ends there, and its server is called")
+    mcp = "location /sse { proxy_pass http://backend:8000; }"
+    assert likely(tmp_path, server(mcp, PAGES), "mcp.conf") == {"/sse": "sse"}
+    assert likely(tmp_path, server(PAGES), "mcp.conf") == {"/": "sse"}
     # Another app is known to be there.
     other = API.replace("backend:8000", "flowise:3000")
     assert likely(tmp_path, server(other, name="grafana.example.com")) == {"/api/": "sse"}

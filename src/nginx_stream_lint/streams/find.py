@@ -16,6 +16,7 @@ from nginx_stream_lint.streams.around import around
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, from_comment
 from nginx_stream_lint.streams.evidence import Clue, streams_of
 from nginx_stream_lint.streams.landing import landing
+from nginx_stream_lint.streams.naming import takes_all
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 
@@ -123,7 +124,8 @@ class _Evidence:
             for location in server.walk()
             if location.own_handler is not None
         }
-        # Where a location of an upstream is for its streams, the others are not.
+        # Where a location of an upstream is for its streams, its others are not, and what is left
+        # over is not either.
         self._settled = {
             upstreams.host(location)
             for location, streams in self._own.items()
@@ -136,7 +138,8 @@ class _Evidence:
         if found is None:
             return self._judge(location, handler)
         clues = () if found else self.around.clues(location)
-        if not clues or self._upstreams.host(location) in self._settled:
+        host = self._upstreams.host(location)
+        if not clues or host in self._settled or (self._settled and takes_all(location)):
             return found
         return self._judge(location, handler, clues)
 
