@@ -47,6 +47,13 @@ def test_it_is_about_everything_where_there_is_no_api(tmp_path: Path) -> None:
     assert likely(tmp_path, server(PAGES, name="chat.example.com")) == {}
 
 
+def test_it_is_about_what_everything_falls_back_to(tmp_path: Path) -> None:
+    files = "location / { try_files $uri @app; }"
+    app = "location @app { proxy_pass http://app:3000; }"
+    assert likely(tmp_path, server(files, app, name="gpt.example.com")) == {"@app": "sse"}
+    assert likely(tmp_path, server(PAGES, app, name="gpt.example.com")) == {"/": "sse"}
+
+
 def test_it_is_not_about_locations_with_a_purpose(tmp_path: Path) -> None:
     shop = "location /api/orders { proxy_pass http://backend:8000; }"
     health = "location /api/health { proxy_pass http://backend:8000; }"
@@ -83,6 +90,12 @@ def test_comments_at_the_top_and_above_the_server(tmp_path: Path) -> None:
     assert likely(tmp_path, f"# Proxy of the shop\n\n{plain}") == {}
     assert likely(tmp_path, f"user www; # LLM\nhttp {{ {plain} }}") == {}
     assert likely(tmp_path, f"# blocks user agents of ai crawlers\n{plain}") == {}
+
+
+def test_the_names_of_logs(tmp_path: Path) -> None:
+    log = "access_log /var/log/nginx/{}.access.log;"
+    assert likely(tmp_path, server(log.format("chatbot"), API)) == {"/api/": "sse"}
+    assert likely(tmp_path, server(log.format("shop"), API)) == {}
 
 
 def test_the_same_word_counts_once(tmp_path: Path) -> None:

@@ -122,6 +122,11 @@ def test_an_empty_connection_is_for_kept_connections(tmp_path: Path) -> None:
     assert likely(tmp_path, text.format(keepalive="keepalive 16;")) == {}
 
 
+def test_the_name_of_a_limit(tmp_path: Path) -> None:
+    assert likely(tmp_path, at("/x", more="limit_req zone=llm burst=5;")) == {"/x": "sse"}
+    assert likely(tmp_path, at("/x", more="limit_req zone=mcp_auth burst=5;")) == {}
+
+
 def test_long_grpc_calls_are_streams(tmp_path: Path) -> None:
     text = "location /x { grpc_pass grpc://a; grpc_read_timeout %s; }"
     assert likely(tmp_path, text % "10m") == {"/x": "chunked"}

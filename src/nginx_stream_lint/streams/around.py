@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.streams.catalogue import App, named_in, words
 from nginx_stream_lint.streams.comments import above, at_the_top
 from nginx_stream_lint.streams.evidence import Clue, hear
@@ -34,7 +35,7 @@ class Around:
     """The surroundings of a server's locations.
 
     They speak for the locations that have no purpose of their own: those of an API as such (`/api`,
-    `/v1`), or where there is none the one that takes everything.
+    `/v1`), or where there is none the one that takes everything, or what that falls back to.
     """
 
     server: Level
@@ -83,8 +84,9 @@ class Around:
 def around(server: Level) -> Around:
     """The surroundings of a server's locations."""
     locations = [level for level in server.walk() if level.own_handler is not None]
-    apis = [level for level in locations if is_general(level)]
-    return Around(server, frozenset(apis or filter(takes_all, locations)))
+    kinds = (is_general, takes_all, lambda level: match_of(level).modifier == "@")
+    choices = ([level for level in locations if fits(level)] for fits in kinds)
+    return Around(server, frozenset(next(filter(None, choices), ())))
 
 
 def _names(file: File) -> Iterator[str]:
