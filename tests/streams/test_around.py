@@ -67,7 +67,9 @@ def test_the_file_s_name_or_folder(name: str, tmp_path: Path) -> None:
     assert likely(tmp_path, server(API, PAGES), name) == {"/api/": "sse"}
 
 
-@pytest.mark.parametrize("name", ["shop.conf", "llm/shop/site.conf", "docker/nginx/hallmark.conf"])
+@pytest.mark.parametrize(
+    "name", ["shop.conf", "llm/shop/site.conf", "docker/hallmark.conf", "llm/minio.conf"]
+)
 def test_other_names_of_files(name: str, tmp_path: Path) -> None:
     assert likely(tmp_path, server(API, PAGES), name) == {}
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import PurePath
 
 from nginx_stream_lint.config import File
@@ -65,7 +67,7 @@ class Around:
         logs = [one.args[0] for name in _LOGS for one in self.server.rows.get(name, []) if one.args]
         texts = [
             *((name, f'its server is called "{arg}"') for arg, name in names.items()),
-            *((name, f'its file is in "{name}"') for one in files for name in _names(one)),
+            *(text for one in files for text in _names(one)),
             *((name, f'its log is called "{name}"') for name in map(posixpath.basename, logs)),
         ]
         comments = [*above(self.server), *(text for one in files for text in at_the_top(one))]
@@ -89,11 +91,20 @@ def around(server: Level) -> Around:
     return Around(server, frozenset(next(filter(None, choices), ())))
 
 
-def _names(file: File) -> Iterator[str]:
-    """A file's name and its folder's; folders where configuration is kept anywhere do not count."""
+def _names(file: File) -> Iterator[tuple[str, str]]:
+    """A file's name, or its folder's where that says nothing (`nginx.conf`), and how to say it.
+
+    Folders where configuration is kept for anything say nothing either.
+    """
     path = PurePath(file.source.name.replace("\\", "/"))
-    yield path.name
-    for folder in path.parts[-2::-1]:
-        if not any(word.pattern.fullmatch(folder) for word in words()["folders"]):
-            yield folder
-            return
+    yield path.name, f'its file is called "{path.name}"'
+    if all(map(_usual, re.findall(r"[a-z]+", path.name.lower()))):
+        folder = next((one for one in path.parts[-2::-1] if not _usual(one.lower())), None)
+        if folder is not None:
+            yield folder, f'its file is in "{folder}"'
+
+
+@cache
+def _usual(name: str) -> bool:
+    """Whether a file or folder has this name whatever it is for."""
+    return any(word.pattern.fullmatch(name) for word in words()["usual"])

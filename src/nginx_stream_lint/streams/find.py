@@ -129,7 +129,7 @@ class _Evidence:
         self._settled = {
             upstreams.host(location)
             for location, streams in self._own.items()
-            if any(stream.kind != "websocket" for stream in streams)
+            if any(map(_answers, streams))
         }
 
     def streams(self, location: Level, handler: Handler) -> list[Stream]:
@@ -137,7 +137,7 @@ class _Evidence:
         found = self._own.get(location)
         if found is None:
             return self._judge(location, handler)
-        clues = () if found else self.around.clues(location)
+        clues = () if any(map(_answers, found)) else self.around.clues(location)
         host = self._upstreams.host(location)
         if not clues or host in self._settled or (self._settled and takes_all(location)):
             return found
@@ -148,7 +148,14 @@ class _Evidence:
         endpoints = self.lands.endpoints.get(location, ())
         at_home = self._homes.get(self._upstreams.host(location), location) is not location
         found = streams_of(location, behind, endpoints, at_home, clues)
-        return found or self.lands.hinted.get(location, [])
+        told = set(map(_answers, found))
+        hinted = self.lands.hinted.get(location, ())
+        return found + [stream for stream in hinted if _answers(stream) not in told]
+
+
+def _answers(stream: Stream) -> bool:
+    """Whether a stream is an answer to a request, as all but WebSockets are."""
+    return stream.kind != "websocket"
 
 
 def _handles(level: Level) -> bool:
