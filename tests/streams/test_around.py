@@ -89,6 +89,8 @@ def test_comments_at_the_top_and_above_the_server(tmp_path: Path) -> None:
     plain = server(API, PAGES)
     assert likely(tmp_path, f"# Proxy of the LLM service\nuser www;\nhttp {{ {plain} }}") != {}
     assert likely(tmp_path, f"user www;\nhttp {{\n# for chatbots\n{plain} }}") == {"/api/": "sse"}
+    assert likely(tmp_path, plain.replace("{", "{ # LLM\n", 1)) == {"/api/": "sse"}
+    assert likely(tmp_path, plain.replace(";", "; # LLM\n", 1)) == {}
     assert likely(tmp_path, f"# Proxy of the shop\n\n{plain}") == {}
     assert likely(tmp_path, f"user www; # LLM\nhttp {{ {plain} }}") == {}
     assert likely(tmp_path, f"# blocks user agents of ai crawlers\n{plain}") == {}

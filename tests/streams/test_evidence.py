@@ -197,6 +197,12 @@ def test_an_app_at_home_elsewhere(tmp_path: Path) -> None:
     assert set(likely(tmp_path, at("/files/", "http://ollama:11434"))) == {"/files/"}
 
 
+def test_an_app_below_an_expression(tmp_path: Path) -> None:
+    openai = "https://api.openai.com"
+    assert set(likely(tmp_path, at("~ ^/api/(.*)$", f"{openai}/$1"))) == {"~ ^/api/(.*)$"}
+    assert likely(tmp_path, at("~ ^/models/(.*)$", openai)) == {}
+
+
 def test_an_app_s_other_paths(tmp_path: Path) -> None:
     assert likely(tmp_path, at("/v1/embeddings", "http://vllm:8000")) == {}
     assert likely(tmp_path, at("= /anything", "http://vllm:8000")) == {}

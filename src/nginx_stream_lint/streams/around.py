@@ -13,7 +13,7 @@ from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.streams.catalogue import App, named_in, words
-from nginx_stream_lint.streams.comments import above, at_the_top
+from nginx_stream_lint.streams.comments import above, at_the_top, opening
 from nginx_stream_lint.streams.evidence import Clue, hear
 from nginx_stream_lint.streams.naming import is_general, takes_all
 
@@ -70,7 +70,8 @@ class Around:
             *(text for one in files for text in _names(one)),
             *((name, f'its log is called "{name}"') for name in map(posixpath.basename, logs)),
         ]
-        comments = [*above(self.server), *(text for one in files for text in at_the_top(one))]
+        comments = [*above(self.server), *opening(self.server)]
+        comments += [text for one in files for text in at_the_top(one)]
         written = [(comment, 'a comment above says "{word}"') for comment in comments]
         found: dict[App, str] = {}
         for text, saying in texts:  # and not in comments, which name apps for many reasons
