@@ -154,6 +154,8 @@ class Maker:
             return quoted(word)
         part = word if text == word.text else (text, word.span)
         unit = "s" if row.value == "seconds" else row.unit
+        if has_hole(text):
+            return part  # all of it is unknown
         return [part, (unit, Span(word.end, word.end))] if unit else part
 
     def _default(self, name: str, row: Setting, at: Span | None) -> None:
