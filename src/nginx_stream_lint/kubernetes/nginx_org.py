@@ -161,8 +161,7 @@ class NginxOrg(Maker):
         self._hsts()
         self._redirects()
         self._basic_auth()
-        self.snippet(self.data.get("server-snippets"))
-        self.snippet(self.entry("server-snippets"))
+        self.snippet(self.entry("server-snippets") or self.data.get("server-snippets"))
         root = self.entry("app-root")
         if root is not None:
             word = word_of(root)
@@ -412,8 +411,7 @@ class NginxOrg(Maker):
         enabled = redirect.word("enable") if redirect is not None else None
         if enabled is not None and is_true(enabled.text):
             text.raw("if ($scheme = 'http') {\nreturn 301 https://$host$request_uri;\n}")
-        self.snippet(self.data.get("server-snippets"))
-        self.snippet(spec.entries.get("server-snippets"))
+        self.snippet(spec.entries.get("server-snippets") or self.data.get("server-snippets"))
         seen: set[str] = set()
         for node in (*spec.items("routes"), *spec.items("subroutes")):
             if isinstance(node, Mapping):
@@ -438,7 +436,8 @@ class NginxOrg(Maker):
         seen.add(path.text)
         text = self.text
         text.open("location", *_virtual_path(path), at=node.span)
-        self.snippet(node.entries.get("location-snippets"))
+        own = node.entries.get("location-snippets")
+        self.snippet(own or self.data.get("location-snippets"))
         action, name = _action(node)
         upstream = upstreams.get(name.text) if name is not None else None
         if name is not None and upstream is not None:

@@ -26,6 +26,7 @@ from nginx_stream_lint.kubernetes.resources import (
 # What a YAML text says that is about one of the controllers.
 _CONCERNS = re.compile(
     r"kind[\"']?\s*:\s*[\"']?(?:Ingress|IngressList|VirtualServer|VirtualServerRoute)\b"
+    r"|name[\"']?\s*:\s*[\"']?[\w.-]*nginx[\w.-]*(?=[\s\"',}]|\Z)"
     r"|nginx\.ingress\.kubernetes\.io/|nginx\.(?:org|com)/|[iI]ngress\w*[\"']?:"
 )
 # Classes and annotations of controllers that are no nginx.
@@ -56,11 +57,14 @@ class Translation:
     settings: Settings | None
 
 
-def translated(source: Source, text: str) -> tuple[list[Translation], list[Problem]]:
+def translated(
+    source: Source, text: str, conditional: tuple[tuple[int, int], ...] = ()
+) -> tuple[list[Translation], list[Problem]]:
     """What controllers make of the resources in a YAML source, and documents that are no YAML.
 
-    `text` is the source's with placeholders masked, of the same length. Problems of a resource are
-    those of its reading. Resources for other controllers than nginx are passed over.
+    `text` is the source's with placeholders masked, of the same length; `conditional` is as in
+    `Reading`. Problems of a resource are those of its reading. Resources for other controllers than
+    nginx are passed over.
     """
     if not _CONCERNS.search(text):
         return [], []
@@ -76,16 +80,18 @@ def translated(source: Source, text: str) -> tuple[list[Translation], list[Probl
         if isinstance(one, Settings) and _is_for(one, controller)
     }
     translations = [
-        _translation(one, controller, how, settings.get(controller.name))
+        _translation(one, controller, how, settings.get(controller.name), conditional)
         for one in every
         for controller, how in _controllers(one, class_controllers)
     ]
     return translations, problems
 
 
-def configurations(source: Source, text: str) -> list[Configuration]:
+def configurations(
+    source: Source, text: str, conditional: tuple[tuple[int, int], ...] = ()
+) -> list[Configuration]:
     """The configurations of a YAML source, for `nginx.levels.build`; see `translated`."""
-    translations, problems = translated(source, text)
+    translations, problems = translated(source, text, conditional)
     found = [read_text(one.reading) for one in translations]
     if problems:
         found.append(Configuration(source.name, problems=problems))
@@ -93,7 +99,7 @@ def configurations(source: Source, text: str) -> list[Configuration]:
 
 
 def runnable(translation: Translation, certificate: str, key: str) -> str:
-    """A translation as a real nginx takes it: no placeholders, no modules of others.
+    """A translation as a real nginx takes it: no placeholders, modules of others, or includes.
 
     `certificate` and `key` are paths of a certificate chain and its key, PEM.
     """
@@ -150,7 +156,11 @@ def _controllers(resource: Resource, classes_: dict[str, str]) -> Iterator[tuple
 
 
 def _translation(
-    resource: Resource, controller: Controller, how: str, settings: Settings | None
+    resource: Resource,
+    controller: Controller,
+    how: str,
+    settings: Settings | None,
+    conditional: tuple[tuple[int, int], ...],
 ) -> Translation:
     if isinstance(resource, Settings):
         settings = resource
@@ -161,6 +171,7 @@ def _translation(
         resource.document.source,
         maker.text.text,
         tuple(maker.text.pieces),
+        conditional,
         problems=tuple(dict.fromkeys(maker.problems)),
         author=author,
     )
