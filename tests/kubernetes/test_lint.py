@@ -349,6 +349,26 @@ def test_the_lines_that_change_are_shown(tmp_path: Path) -> None:
     ]
 
 
+def test_fastcgi_has_no_annotation_for_buffering(tmp_path: Path) -> None:
+    path = written(tmp_path, ingress({NGINX + "backend-protocol": "FCGI"}))
+    report = checked(path)
+    assert said(report) == {("error", "response-buffering"), ("warning", "short-read-timeout")}
+    assert {one.fix.applicability for one in report.findings if one.fix} == {"unsafe"}
+    after = fixed(path, unsafe=True)
+    assert "    nginx.ingress.kubernetes.io/configuration-snippet: |\n" in after
+    assert "      fastcgi_buffering off;\n" in after
+    assert checked(written(tmp_path, after)).findings == []
+
+
+def test_grpc_reads_the_same_timeout(tmp_path: Path) -> None:
+    path = written(tmp_path, ingress({NGINX + "backend-protocol": "GRPC"}))
+    report = checked(path)
+    assert said(report) == {("warning", "short-read-timeout")}
+    after = fixed(path)
+    assert f'{NGINX}proxy-read-timeout: "3600"' in after
+    assert checked(written(tmp_path, after)).findings == []
+
+
 def test_what_the_controller_does_is_said_once(tmp_path: Path) -> None:
     paths = [("/v1/chat/completions", "Exact"), ("/v1/completions", "Exact")]
     path = written(tmp_path, ingress({NGINX + "proxy-read-timeout": "3600"}, paths))

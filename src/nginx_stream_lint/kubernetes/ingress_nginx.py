@@ -140,10 +140,7 @@ class IngressNginx(Maker):
         self.names = self.upstream_names(every)
         self._limit_zones()
         self._upstreams(every)
-        done: dict[str, list[Host]] = {}
-        for host in hosts:
-            done.setdefault(host.name.text if host.name is not None else "", []).append(host)
-        for same in done.values():
+        for same in self.servers(hosts):
             self._server(same)
 
     def _upstreams(self, paths: list[Path]) -> None:
@@ -165,7 +162,7 @@ class IngressNginx(Maker):
 
     def _server(self, hosts: list[Host]) -> None:
         text, host = self.text, hosts[0]
-        span = host.span
+        span = Span(min(one.span.start for one in hosts), max(one.span.end for one in hosts))
         text.open("server", at=span)
         http2 = "" if not self.is_on("use-http2", True) else " http2"
         proxy = " proxy_protocol" if self.is_on("use-proxy-protocol") else ""
@@ -227,7 +224,7 @@ class IngressNginx(Maker):
         seen: set[str] = set()
 
         def add(path: Path, head: list[Arg], key: str) -> None:
-            if key not in seen or has_hole(key):
+            if key not in seen or (has_hole(key) and not self.runs):
                 seen.add(key)
                 found.append((path, head))
 
@@ -515,14 +512,12 @@ class IngressNginx(Maker):
             self.text.line("error_page", code, "=", f"@custom_{code.text}", at=entry.span)
 
     def _error_locations(self) -> None:
+        """Where errors end: pages of the default backend, which are no streams."""
         given = (self.entry("custom-http-errors"), self.data.get("custom-http-errors"))
         codes = {code.text: code for entry in given for code in self._codes(entry)}
         for text, code in codes.items():
             self.text.open("location", f"@custom_{text}", at=code.span)
-            self.text.raw(
-                f"internal;\nproxy_intercept_errors off;\nproxy_set_header X-Code {text};\n"
-                "rewrite (.*) / break;\nproxy_pass http://127.0.0.1:8181;"
-            )
+            self.text.raw(f"return {text};")
             self.text.close(code.span)
 
     def _redirect(self) -> None:

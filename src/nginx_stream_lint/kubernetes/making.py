@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from nginx_stream_lint.config.problems import Problem, Unreadable
 from nginx_stream_lint.config.source import HOLE, Reading, Source, has_hole, without_marks
@@ -197,6 +197,15 @@ class Maker:
         end = len(self.document.text) if end < 0 else end
         line = self.document.text[self.resource.place : end]
         return Span(self.resource.place, self.resource.place + len(line.rstrip()))
+
+    def servers(self, hosts: Sequence[Host]) -> list[list[Host]]:
+        """Hosts with one name together, as they make one server."""
+        found: dict[str, list[Host]] = {}
+        for host in hosts:
+            name = host.name
+            text = self.document.source.text[name.start : name.end] if name is not None else ""
+            found.setdefault(text, []).append(host)
+        return list(found.values())
 
     def paths(self, host: Host) -> list[Path]:
         """The paths of a host; without any, all of it goes to the default backend."""

@@ -110,10 +110,7 @@ class NginxOrg(Maker):
                 seen.add(name)
                 self._upstream(name, path.service, path.port)
         zone = self._limit_zone()
-        done: dict[str, list[Host]] = {}
-        for host in hosts:
-            done.setdefault(host.name.text if host.name is not None else "", []).append(host)
-        for same in done.values():
+        for same in self.servers(hosts):
             self._server(same, zone)
 
     def _upstream(self, name: str, service: Word | None, port: Word | None) -> None:
@@ -144,7 +141,8 @@ class NginxOrg(Maker):
 
     def _server(self, hosts: list[Host], zone: str) -> None:
         text, ingress, host = self.text, self.ingress, hosts[0]
-        text.open("server", at=host.span)
+        span = Span(min(one.span.start for one in hosts), max(one.span.end for one in hosts))
+        text.open("server", at=span)
         for port in self._ports("listen-ports", "80"):
             text.line("listen", *port[0], at=port[1])
         if ingress.tls:
@@ -176,7 +174,7 @@ class NginxOrg(Maker):
         for one in hosts:
             for path in self.paths(one):
                 self._location(path, zone, seen)
-        text.close(host.span)
+        text.close(span)
 
     @property
     def _http2(self) -> bool:
@@ -285,7 +283,7 @@ class NginxOrg(Maker):
         plain = own if isinstance(own, str) else path.path.text if path.path is not None else "/"
         exact = path.type == "Exact"
         key = f"{regex or exact}{plain}"
-        if key in seen and not has_hole(key):
+        if key in seen and (self.runs or not has_hole(key)):
             return
         seen.add(key)
         head: list[Arg]
@@ -431,7 +429,7 @@ class NginxOrg(Maker):
         path = node.word("path")
         if path is None or node.word("route") is not None:
             return
-        if path.text in seen and not has_hole(path.text):
+        if path.text in seen and (self.runs or not has_hole(path.text)):
             return
         seen.add(path.text)
         text = self.text

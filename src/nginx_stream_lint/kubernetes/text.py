@@ -101,7 +101,9 @@ class Text:
     def _put(self, text: str, span: Span | None) -> None:
         start, end = span or self._nowhere
         if self.stand_in is not None and HOLE in text:
-            text = re.sub(f"{HOLE}+", self.stand_in, text)
+            stand_in = self.stand_in
+            # Placeholders of several lengths are not the same one.
+            text = re.sub(f"{HOLE}+", lambda hole: f"{stand_in}{len(hole[0])}", text)
         if text:
             self.pieces.append(Piece(self._length, self._length + len(text), start, end))
             self._add(text)
