@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nginx_stream_lint import kubernetes
 from nginx_stream_lint.config import Configuration, Problem, Source, read
 from nginx_stream_lint.config.problems import Unreadable
 from nginx_stream_lint.config.source import load
@@ -116,7 +115,9 @@ def _read(path: str, texts: Mapping[str, Source] | None) -> list[Configuration]:
             source = (texts or {}).get(os.path.realpath(path)) or load(path)
         except Unreadable as stop:
             return [Configuration(path, problems=[stop.problem])]
-        found = kubernetes.configurations(source, source.text)
+        from nginx_stream_lint.kubernetes import configurations
+
+        found = configurations(source, source.text)
         if found:
             return found
     return [read(path, texts)]

@@ -10,7 +10,7 @@ import base64
 import re
 
 from nginx_stream_lint.config.source import has_hole
-from nginx_stream_lint.kubernetes.controllers import Setting, ingress_nginx
+from nginx_stream_lint.kubernetes.controllers import Setting
 from nginx_stream_lint.kubernetes.making import (
     CERTIFICATE,
     KEY,
@@ -91,14 +91,6 @@ _CORS = {
 
 class IngressNginx(Maker):
     """Writes what ingress-nginx makes of one Ingress."""
-
-    controller = ingress_nginx()
-
-    @property
-    def ingress(self) -> Ingress:
-        """The resource, where it is an Ingress."""
-        assert isinstance(self.resource, Ingress)
-        return self.resource
 
     def make(self) -> None:
         """Write the whole configuration."""

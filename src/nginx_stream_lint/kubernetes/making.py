@@ -10,7 +10,7 @@ from nginx_stream_lint.config.source import HOLE, Reading, Source, has_hole, wit
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.kubernetes.controllers import Controller, Setting, is_true
 from nginx_stream_lint.kubernetes.manifest import Entry, Span, Word
-from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, Settings, VirtualServer
+from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, Resource, Settings
 from nginx_stream_lint.kubernetes.text import Arg, Text, quoted
 
 _PLACEHOLDER = "placeholder"
@@ -26,15 +26,10 @@ class Maker:
     With `runs` it writes for a real nginx that is not to know of placeholders.
     """
 
-    controller: Controller
-
-    def make(self) -> None:
-        """Write the whole configuration into `text`."""
-        raise NotImplementedError
-
     def __init__(
-        self, resource: Ingress | VirtualServer | Settings, settings: Settings | None, runs: bool
+        self, controller: Controller, resource: Resource, settings: Settings | None, runs: bool
     ) -> None:
+        self.controller = controller
         self.resource = resource
         self.document = resource.document
         self.data = settings.data.entries if settings is not None else {}
@@ -49,6 +44,16 @@ class Maker:
                 short = self.controller.short(key)
                 if short is not None and self._is_text(entry, resource.is_manifest):
                     self.annotations[short] = entry
+
+    def make(self) -> None:
+        """Write the whole configuration into `text`."""
+        raise NotImplementedError
+
+    @property
+    def ingress(self) -> Ingress:
+        """The resource, where it is an Ingress."""
+        assert isinstance(self.resource, Ingress)
+        return self.resource
 
     def _is_text(self, entry: Entry, is_manifest: bool) -> bool:
         value = entry.value

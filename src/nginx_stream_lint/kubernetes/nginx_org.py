@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping as MappingOf
 
 from nginx_stream_lint.config.source import has_hole
-from nginx_stream_lint.kubernetes.controllers import is_true, nginx_org
+from nginx_stream_lint.kubernetes.controllers import is_true
 from nginx_stream_lint.kubernetes.making import (
     CERTIFICATE,
     KEY,
@@ -64,14 +64,6 @@ _METHODS = {
 
 class NginxOrg(Maker):
     """Writes what the NGINX Ingress Controller makes of one resource."""
-
-    controller = nginx_org()
-
-    @property
-    def ingress(self) -> Ingress:
-        """The resource, where it is an Ingress."""
-        assert isinstance(self.resource, Ingress)
-        return self.resource
 
     def make(self) -> None:
         """Write the whole configuration."""

@@ -35,10 +35,6 @@ _OTHERS = re.compile(
     r"|application-gateway|tailscale|cloudflare|caddy|higress|voyager|skipper|openshift|envoy|gloo"
 )
 _OF_NGINX_ORG = re.compile(r"(?i)nginx-?(?:org|plus|inc)|\bnic\b|f5")
-_MAKERS: dict[str, type[Maker]] = {
-    ingress_nginx().name: IngressNginx,
-    nginx_org().name: NginxOrg,
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +45,7 @@ class Translation:
     does.
     """
 
-    controller: str
+    controller: Controller
     by_class: bool
     assumed: bool
     reading: Reading
@@ -103,10 +99,18 @@ def runnable(translation: Translation, certificate: str, key: str) -> str:
 
     `certificate` and `key` are paths of a certificate chain and its key, PEM.
     """
-    maker = _MAKERS[translation.controller](translation.resource, translation.settings, True)
-    maker.make()
+    maker = _made(translation.controller, translation.resource, translation.settings, True)
     text = without_modules(maker.text.text)
     return text.replace(CERTIFICATE, certificate).replace(KEY, key)
+
+
+def _made(
+    controller: Controller, resource: Resource, settings: Settings | None, runs: bool
+) -> Maker:
+    kind = IngressNginx if controller is ingress_nginx() else NginxOrg
+    maker: Maker = kind(controller, resource, settings, runs)
+    maker.make()
+    return maker
 
 
 def _is_for(resource: Settings, controller: Controller) -> bool:
@@ -164,8 +168,7 @@ def _translation(
 ) -> Translation:
     if isinstance(resource, Settings):
         settings = resource
-    maker = _MAKERS[controller.name](resource, settings, False)
-    maker.make()
+    maker = _made(controller, resource, settings, False)
     author = Annotator(controller, resource, how == "class", how == "")
     reading = Reading(
         resource.document.source,
@@ -175,4 +178,4 @@ def _translation(
         problems=tuple(dict.fromkeys(maker.problems)),
         author=author,
     )
-    return Translation(controller.name, how == "class", how == "", reading, resource, settings)
+    return Translation(controller, how == "class", how == "", reading, resource, settings)
