@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from nginx_stream_lint import kubernetes
 from nginx_stream_lint.config import (
     Around,
     Configuration,
     File,
     Note,
     Problem,
+    Regions,
     Source,
     configurations,
 )
@@ -137,7 +137,13 @@ def read(
     paths: Sequence[str], around: Around, texts: Mapping[str, Source] | None = None
 ) -> list[Configuration]:
     """All configurations that paths lead to, those that a controller would make included."""
-    return configurations(paths, around, texts, kubernetes.configurations)
+    return configurations(paths, around, texts, _manifests)
+
+
+def _manifests(source: Source, text: str, conditional: Regions) -> list[Configuration]:
+    from nginx_stream_lint.kubernetes import configurations as translated
+
+    return translated(source, text, conditional)
 
 
 def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:

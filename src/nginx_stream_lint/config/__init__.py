@@ -6,7 +6,7 @@
 from nginx_stream_lint.config.inputs import STDIN, Around, configurations
 from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.reading import Configuration, Note, read
-from nginx_stream_lint.config.source import Source, has_hole
+from nginx_stream_lint.config.source import Regions, Source, has_hole
 from nginx_stream_lint.config.tree import Directive, File, statements
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "File",
     "Note",
     "Problem",
+    "Regions",
     "Source",
     "configurations",
     "has_hole",

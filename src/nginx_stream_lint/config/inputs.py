@@ -16,13 +16,14 @@ from nginx_stream_lint.config.files import Dump, Files, dumped
 from nginx_stream_lint.config.problems import Problem, Unreadable
 from nginx_stream_lint.config.reading import Configuration, read_all, read_from
 from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
-from nginx_stream_lint.config.source import Reading, Source
+from nginx_stream_lint.config.source import Reading, Regions, Source
 from nginx_stream_lint.config.templates import yaml_reading
 
 STDIN = "<stdin>"
 
-# From a YAML source, and its text with placeholders masked, to configurations.
-Manifests = Callable[[Source, str], list[Configuration]]
+# From a YAML source, its text with placeholders masked, and what is conditional in it, to
+# configurations.
+Manifests = Callable[[Source, str, Regions], list[Configuration]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,9 @@ class _Gathering:
         reading = yaml_reading(source)
         blocks, mistake = in_yaml(reading)
         self._blocks(path, blocks)
-        made = self.manifests(source, reading.text) if self.manifests is not None else []
+        made: list[Configuration] = []
+        if self.manifests is not None:
+            made = self.manifests(source, reading.text, reading.conditional)
         self.found += made
         problems = list(reading.problems) if blocks or made else []
         if mistake is not None and not any(one.problems for one in made):

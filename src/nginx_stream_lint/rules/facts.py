@@ -371,11 +371,12 @@ class Facts:
 
     @names_directive
     def other_family_buffering(self) -> str | None:
-        """`<family>_buffering off` of another family than the handler's, set at this level."""
+        """`<family>_buffering off` of another family than the handler's, written at this level."""
         named = self.served.level.nearest("location") or self.served.level
         for family in FAMILIES:
             for row in named.rows.get(f"{family}_buffering", []):
-                if family != self.served.handler.family and row.args[:1] == ("off",):
+                is_other = family != self.served.handler.family and row.is_written
+                if is_other and row.args[:1] == ("off",):
                     return row.name
         return None
 
