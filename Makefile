@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test conformance format clean
+.PHONY: demo test conformance evidence docs format clean
 
 # Exit status 1 says that there are findings: here there should be.
 demo: .venv/.demo
@@ -22,6 +22,17 @@ conformance: .venv/.test
 	$(BIN)/python -m tests.conformance.random_routes --nginx old --cases $(or $(ROUTES),100000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx new --cases $(or $(ROUTES),100000)
 
+# What the rules' pages and the folklore page say was measured; both nginx are needed.
+evidence: .venv/.test
+	$(BIN)/python -m tests.conformance.record
+	$(BIN)/python -m tests.conformance.folklore
+	$(BIN)/python -m tests.pages
+
+# The pages that are made from the code, then the site in site/.
+docs: .venv/.test
+	$(BIN)/python -m tests.pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 format: .venv/.test
 	$(BIN)/ruff check --fix src tests
 	$(BIN)/ruff format src tests
@@ -38,4 +49,4 @@ format: .venv/.test
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist site

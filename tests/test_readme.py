@@ -25,6 +25,7 @@ from nginx_stream_lint.streams.stream import KINDS
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEMO = "nginx-stream-lint fixtures/demo/nginx.conf"
+INGRESS = "nginx-stream-lint fixtures/kubernetes/ingress.yaml"
 
 
 def _marked(name: str) -> str:
@@ -42,8 +43,9 @@ def _without_seconds(text: str) -> str:
     return re.sub(r"\(\d+\.\d+ s\)$", "(0.00 s)", text, flags=re.MULTILINE)
 
 
-def test_demo_output_is_what_the_command_says() -> None:
-    arguments = DEMO.split()[1:]
+@pytest.mark.parametrize(("name", "command"), [("demo", DEMO), ("ingress", INGRESS)])
+def test_output_is_what_the_command_says(name: str, command: str) -> None:
+    arguments = command.split()[1:]
     done = subprocess.run(
         [sys.executable, "-m", "nginx_stream_lint", *arguments],
         cwd=ROOT,
@@ -53,8 +55,8 @@ def test_demo_output_is_what_the_command_says() -> None:
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    block = f"```console\n$ {DEMO}\n{done.stdout.strip()}\n```\n"
-    assert _without_seconds(_marked("demo")) == _without_seconds(block), block
+    block = f"```console\n$ {command}\n{done.stdout.strip()}\n```\n"
+    assert _without_seconds(_marked(name)) == _without_seconds(block), block
 
 
 def test_make_demo_runs_the_command_shown() -> None:

@@ -41,8 +41,9 @@ def measure_served(
     Raises `probe.NginxError` where the configuration's copy does not run.
     """
     requests = {one.level: _request(one) for one in found if _can_be_asked(one, version)}
-    if not requests:
-        return {}
+    root = configuration.root
+    if not requests or root is None or root.reading.author is not None:
+        return {}  # what a controller would make of a file is not there to be run
     result = asyncio.run(probe(configuration, list(requests.values()), (), binary))
     measured: dict[Level, Measured] = {}
     for level, request in requests.items():

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from nginx_stream_lint import kubernetes
 from nginx_stream_lint.config import Around, Configuration, Note, Problem, Source, configurations
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
@@ -33,18 +34,27 @@ class Options:
 
 @dataclass(slots=True)
 class Report:
-    """What was found.
+    """What was found, and in what.
 
-    `problems` are what could not be read, `notes` what had to be guessed while reading;
-    `locations` proxy, `streams` of them are thought to stream.
+    `problems` are what could not be read, `notes` what had to be guessed while reading; `served` is
+    everything that hands requests on.
     """
 
     inputs: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    locations: int = 0
-    streams: int = 0
+    served: list[Served] = field(default_factory=list)
+
+    @property
+    def locations(self) -> int:
+        """How many locations hand requests on."""
+        return len({_place(one) for one in self.served})
+
+    @property
+    def streams(self) -> int:
+        """How many of them are thought to stream."""
+        return len({_place(one) for one in self.served if one.is_stream})
 
     def count(self, severity: str) -> int:
         """How many findings have a severity."""
@@ -73,14 +83,11 @@ def lint(
     """
     report = Report(inputs=list(dict.fromkeys(paths)))
     seen: set[tuple[object, ...]] = set()
-    for configuration in configurations(paths, options.around, texts):
+    for configuration in read(paths, options.around, texts):
         report.notes += configuration.notes
         checked = check(configuration, options)
         report.problems += checked.problems
-        report.locations += len(checked.served)
-        report.streams += sum(
-            any(stream.confidence != "possible" for stream in one.streams) for one in checked.served
-        )
+        report.served += checked.served
         for finding in checked.findings if confirm is None else confirm(configuration, checked):
             # Two main files may include the same snippet, and say the same of it.
             key = (finding.rule, finding.place.source.name, finding.place.start, finding.message)
@@ -90,6 +97,13 @@ def lint(
     report.problems = list(dict.fromkeys(report.problems))
     report.notes = list(dict.fromkeys(report.notes))
     return report
+
+
+def read(
+    paths: Sequence[str], around: Around, texts: Mapping[str, Source] | None = None
+) -> list[Configuration]:
+    """All configurations that paths lead to, those that a controller would make included."""
+    return configurations(paths, around, texts, kubernetes.configurations)
 
 
 def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
@@ -102,6 +116,14 @@ def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
         *(related.place for related in finding.related),
     )
     return any(os.path.realpath(place.source.name) in about for place in places)
+
+
+def _place(one: Served) -> object:
+    """What counts as one location: its place, from which a controller may make several."""
+    directive = one.level.directive
+    if directive is None or directive.file.reading.author is None:
+        return one
+    return directive.source.name, directive.start
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nginx_stream_lint.config import Configuration, Directive, read
+from nginx_stream_lint.config import Configuration, Directive, Source, read
 from nginx_stream_lint.fixes.apply import edited
+from nginx_stream_lint.kubernetes import runnable as nginx_text
+from nginx_stream_lint.kubernetes import translated
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.listeners import Client, address
 from nginx_stream_lint.nginx.routing import match_of
@@ -87,6 +89,11 @@ def uri(location: Level) -> str:
 def runnable(text: str, folder: Path, upstream: Mapping[str, int]) -> Runnable:
     """An example's text made to run below `folder`; times are shortened by SCALE."""
     path = folder / "example.conf"
+    if text.startswith("apiVersion:"):
+        # A manifest: what its (first) controller makes of it.
+        made = translated(Source("ingress.yaml", text), text)[0]
+        one = next(one for one in made if "proxy_pass" in one.reading.text)
+        text = nginx_text(one, "certificate.pem", "key.pem")
     path.write_text(text)
     configuration = read(str(path))
     assert configuration.problems == [], configuration.problems

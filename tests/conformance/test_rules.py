@@ -7,42 +7,34 @@ each client with what arrives. The others show the effect that a rule's `evidenc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.listeners import Client
-from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.probe import (
-    Arrivals,
     Drip,
-    Job,
     Nginx,
     NginxBinary,
-    Seen,
     Upstream,
     check,
     fetch,
     measure_many,
     write_certificate,
 )
-from nginx_stream_lint.rules.facts import Facts
-from nginx_stream_lint.streams.find import Served, served
-from tests.conformance.examples import SCALE, Named, Runnable, all_examples, runnable, uri
+from tests.conformance.effects import (
+    EFFECTS,
+    EXAMPLES,
+    SHOWN,
+    Shown,
+    Stream,
+    effect,
+    heads,
+    streams_of,
+    texts,
+)
+from tests.conformance.examples import Named, runnable, uri
 
-EXAMPLES = all_examples()
 SECONDS = 150.0
-TYPES = {"sse": "text/event-stream", "chunked": "application/x-ndjson", "long-poll": "text/plain"}
-
-
-def texts(named: Named) -> dict[str, str]:
-    """The configurations of an example by what they are."""
-    example = named.example
-    found = {"bad": example.bad, "fixed": example.fixed, "good": example.good}
-    return {kind: text for kind, text in found.items() if text is not None}
 
 
 @pytest.mark.parametrize("named", EXAMPLES, ids=lambda named: str(named.name))
@@ -56,70 +48,6 @@ def test_nginx_takes_it(named: Named, binaries: dict[str, NginxBinary], tmp_path
 
 
 # The delivery model on every example
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A location of a runnable example, how one client asks it, and what the model says."""
-
-    location: Level
-    client: Client
-    port: int
-    drip: Drip
-    method: str
-    recorded: bool
-    expected: str
-
-    def job(self, upstream: Upstream, expected: str | None) -> Job:
-        body = b"hello" if self.method == "POST" else b""
-        return Job(
-            upstream,
-            self.port,
-            uri(self.location),
-            self.client,
-            self.drip,
-            method=self.method,
-            body=body,
-            expected=expected,
-        )
-
-
-def streams_of(run: Runnable, binary: NginxBinary, method: str | None) -> list[Stream]:
-    """Every stream of an example that can be held, for every client it is known to have."""
-    found, problems = served(run.configuration, run.root, binary.version)
-    assert problems == []
-    streams: list[Stream] = []
-    for one in found:
-        streams += _streams(one, run, binary, method)
-    return streams
-
-
-def _streams(one: Served, run: Runnable, binary: NginxBinary, method: str | None) -> list[Stream]:
-    stream = one.streams[0]
-    if one.level.kind != "location" or stream.confidence == "possible" or stream.kind not in TYPES:
-        return []
-    if one.level.rows.get("internal") or one.shadowed_by is not None:
-        return []  # nobody outside can ask for it
-    if match_of(one.level).is_regex:
-        return []  # no path is at hand for it; random ones are in test_delivery.py
-    facts = Facts(one, stream, binary.version, 300)
-    drip = Drip(
-        framing=stream.framing or "chunked",
-        x_accel_buffering="" if stream.x_accel_buffering is None else stream.x_accel_buffering,
-        type="application/grpc" if one.handler.family == "grpc" else TYPES[stream.kind],
-    )
-    return [
-        Stream(
-            one.level,
-            delivery.scenario.client,
-            run.port(one.server, delivery.scenario.client),
-            drip,
-            method or stream.method or "GET",
-            delivery.verdict == "replays",
-            delivery.verdict,
-        )
-        for delivery in facts.usual
-    ]
 
 
 async def measured(
@@ -195,129 +123,9 @@ def test_delivery(age: str, binary: NginxBinary, tmp_path: Path) -> None:
 # The other evidence: each shows the effect with `bad`, and its absence with `fixed`
 
 
-@dataclass
-class Lab:
-    """A running example: its first stream's location, and the upstream."""
-
-    run: Runnable
-    upstream: Upstream
-    nginx: Nginx
-    names: int = 0
-
-    @property
-    def place(self) -> Served:
-        found, _ = served(self.run.configuration, self.run.root, self.nginx.binary.version)
-        return next(one for one in found if one.streams[0].confidence != "possible")
-
-    async def ask(
-        self, drip: Drip, *, timeout: float = 12.0, websocket: bool = False, method: str = "GET"
-    ) -> tuple[Arrivals, list[Seen]]:
-        """One request to the stream; what came, and what the upstream saw of it."""
-        self.names += 1
-        asked = drip.named(f"lab-{id(self)}-{self.names}")
-        place = self.place
-        stream = place.level.kind != "stream-server"
-        client: Client = place.clients[0] if stream else "h1"
-        arrivals = await fetch(
-            self.run.port(place.server, client),
-            uri(place.level) if stream else "/",
-            client,
-            method=method,
-            headers=[("X-Drip", asked.encode())],
-            body=b"hello" if method == "POST" else b"",
-            timeout=timeout,
-            websocket=websocket,
-        )
-        return arrivals, self.upstream.find(asked.id)
-
-
-def drip_of(lab: Lab, **what: object) -> Drip:
-    """A drip of the type that the stream's family needs."""
-    kind = "application/grpc" if lab.place.handler.family == "grpc" else "text/event-stream"
-    return Drip(type=kind, **what)  # type: ignore[arg-type]
-
-
-async def cut_by_silence(lab: Lab) -> bool:
-    """Whether a silence of 45 scaled seconds cuts the stream."""
-    arrivals, _ = await lab.ask(drip_of(lab, tokens=6, silence_after=(3, 45 * SCALE)))
-    assert [number for number, _ in arrivals.times][:3] == [1, 2, 3]
-    assert (len(arrivals.times) == 6) == (arrivals.ended == "complete")
-    return arrivals.ended != "complete"
-
-
-async def asked_twice(lab: Lab) -> bool:
-    """Whether one POST reaches the app twice: mirrored, or tried again after it failed."""
-    mirrored, seen = await lab.ask(drip_of(lab, tokens=2), method="POST")
-    assert mirrored.status == 200
-    await asyncio.sleep(0.3)
-    _, again = await lab.ask(drip_of(lab, die_after=0), method="POST")
-    await asyncio.sleep(0.3)
-    return len(seen) > 1 or len(again) > 1
-
-
-async def thought_for_nobody(lab: Lab) -> bool:
-    """Whether an app that is still thinking is left alone when its client leaves."""
-    _, seen = await lab.ask(drip_of(lab, silence_before=1.2), timeout=0.4)
-    await asyncio.sleep(1.6)
-    return bool(seen and seen[0].emitted)
-
-
-async def cut_by_reload(lab: Lab) -> bool:
-    """Whether a stream that runs when nginx reloads breaks off."""
-    asking = asyncio.ensure_future(lab.ask(drip_of(lab, tokens=60)))
-    await asyncio.sleep(0.5)
-    lab.nginx.reload()
-    arrivals, _ = await asking
-    return arrivals.ended == "cut"
-
-
-async def waits_for_body(lab: Lab) -> bool:
-    """Whether a POST gets no answer, because the app behind auth_request waits for a body."""
-    method = lab.place.streams[0].method or "POST"
-    arrivals, _ = await lab.ask(drip_of(lab, tokens=3), method=method, timeout=2.5)
-    return arrivals.status == 0
-
-
-async def no_handshake(lab: Lab) -> bool:
-    """Whether a WebSocket handshake fails."""
-    arrivals, _ = await lab.ask(Drip(tokens=3, websocket=True), websocket=True)
-    return arrivals.status != 101
-
-
-EFFECTS: dict[str, Callable[[Lab], Awaitable[bool]]] = {
-    "silence": cut_by_silence,
-    "requests-twice": asked_twice,
-    "abandoned": thought_for_nobody,
-    "reload": cut_by_reload,
-    "auth-body": waits_for_body,
-    "handshake": no_handshake,
-}
-# A default of 60 s takes as long to show; test_default_timeout does.
-UNSCALED = {
-    named.name
-    for named in EXAMPLES
-    if named.evidence == "silence" and "_timeout" not in (named.example.bad or "_timeout")
-}
-SHOWN = [named for named in EXAMPLES if named.evidence in EFFECTS and named.name not in UNSCALED]
-
-
-async def effect(named: Named, binary: NginxBinary, folder: Path) -> dict[str, bool]:
-    """Whether the effect shows, for each text of an example."""
-    shown: dict[str, bool] = {}
-    async with Upstream() as upstream:
-        for kind, text in texts(named).items():
-            inside = folder / kind
-            inside.mkdir()
-            write_certificate(inside)
-            run = runnable(text, inside, upstream.ports)
-            async with Nginx(binary, run.text, inside) as nginx:
-                shown[kind] = await EFFECTS[named.evidence](Lab(run, upstream, nginx))
-    return shown
-
-
 @pytest.mark.parametrize("evidence", sorted(EFFECTS))
 def test_effect(evidence: str, age: str, binary: NginxBinary, tmp_path: Path) -> None:
-    async def all_of_them() -> dict[str, dict[str, bool]]:
+    async def all_of_them() -> dict[str, dict[str, Shown]]:
         chosen = [named for named in SHOWN if named.evidence == evidence and age in named.ages]
         for named in chosen:
             (tmp_path / named.name).mkdir()
@@ -329,33 +137,10 @@ def test_effect(evidence: str, age: str, binary: NginxBinary, tmp_path: Path) ->
     found = asyncio.run(asyncio.wait_for(all_of_them(), SECONDS))
     assert found
     for name, shown in found.items():
-        expected = {kind: kind == "bad" for kind in shown}
-        assert shown == expected, name
+        assert all(one.bad == (kind == "bad") for kind, one in shown.items()), (name, shown)
 
 
 # What the app and the client see
-
-
-Heads = dict[str, tuple[dict[str, str], dict[str, str]]]
-
-
-async def heads(named: Named, binary: NginxBinary, folder: Path) -> Heads:
-    """Headers that the app saw and that the client got, for `bad` and `fixed`."""
-    found: Heads = {}
-    async with Upstream() as upstream:
-        for kind in ("bad", "fixed"):
-            inside = folder / kind
-            inside.mkdir()
-            write_certificate(inside)
-            run = runnable(texts(named)[kind], inside, upstream.ports)
-            async with Nginx(binary, run.text, inside) as nginx:
-                lab = Lab(run, upstream, nginx)
-                arrivals, (seen, *_) = await lab.ask(drip_of(lab, tokens=2))
-                sent = {**seen.headers, ":version": seen.http_version}
-                sent.pop("x-drip", None)
-                got = {k: v for k, v in arrivals.headers.items() if k != "date"}
-                found[kind] = (sent, got)
-    return found
 
 
 HEADS = [

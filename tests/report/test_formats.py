@@ -131,9 +131,67 @@ def test_output_file(main: Path, tmp_path: Path) -> None:
     assert "Traceback" not in broken.stderr
 
 
+def test_text_underlines_what_is_meant_and_where_it_comes_from(main: Path) -> None:
+    main.write_text(TEXT.replace("http {", "http {\n\tgzip on;\tproxy_read_timeout  20s; # \u4e2d"))
+    lines = run(main).stdout.splitlines()
+    place = next(at for at, line in enumerate(lines) if "short-read-timeout at" in line)
+    assert lines[place + 1 : place + 6] == [
+        "    1 | location /v1/chat/completions {",
+        "      | " + "^" * len("location /v1/chat/completions"),
+        f"      --> {main}",
+        "    4 | gzip on;    proxy_read_timeout  20s; # \u4e2d",
+        "      |             ----------------------- proxy_read_timeout comes from here",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            "        proxy_buffering on;",
+            ["3 |         proxy_buffering on;", "  |         ^^^^^^^^^^^^^^^^^^"],
+        ),
+        ("\tproxy_buffering on;", ["3 |     proxy_buffering on;", "  |     ^^^^^^^^^^^^^^^^^^"]),
+        (
+            "set $a '\u4e2d\u6587'; proxy_buffering on;",
+            [
+                "3 | set $a '\u4e2d\u6587'; proxy_buffering on;",
+                "  |                ^^^^^^^^^^^^^^^^^^",
+            ],
+        ),
+        (
+            "set $a '\x1b[1m'; proxy_buffering on;",
+            [
+                r"3 | set $a '\x1b[1m'; proxy_buffering on;",
+                "  |                   ^^^^^^^^^^^^^^^^^^",
+            ],
+        ),
+    ],
+)
+def test_carets_stand_under_what_they_mean(tmp_path: Path, line: str, shown: list[str]) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(f"location /events {{\nproxy_pass http://127.0.0.1:1;\n{line}\n}}\n")
+    lines = [one.removeprefix("    ") for one in run(path).stdout.splitlines()]
+    at = lines.index(shown[0])
+    assert lines[at : at + 2] == shown
+
+
+def test_long_lines_are_cut_around_what_is_meant(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    line = f"set $long '{'y' * 300}'; proxy_buffering on; #{'z' * 90}"
+    path.write_text(f"location /events {{\nproxy_pass http://a;\n{line}\n}}\n")
+    lines = run(path).stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("    3 | ..."))
+    start = lines[at].index("proxy_buffering on")
+    assert lines[at + 1] == " " * 6 + "| " + " " * (start - 8) + "^" * len("proxy_buffering on")
+    assert len(lines[at]) < 100
+    assert lines[at].endswith("...")
+
+
 def test_text_shows_the_location_once_with_all_its_fixes(main: Path) -> None:
     text = run(main).stdout
-    assert text.count("location /v1/chat/completions {") == 1
+    assert text.count("  fixed (") == 1
+    assert text.count("\n      location /v1/chat/completions {") == 1
     for line in (
         "+     proxy_buffering  off;",
         "-     proxy_buffering  on;",

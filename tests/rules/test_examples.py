@@ -54,7 +54,7 @@ def _lint(path: Path, version: Version | None = None, rules: tuple[Rule, ...] = 
 
 
 def _written(folder: Path, text: str) -> Path:
-    path = folder / "nginx.conf"
+    path = folder / ("ingress.yaml" if text.startswith("apiVersion:") else "nginx.conf")
     path.write_text(text, encoding="utf-8")
     return path
 

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from tests.streams.looking import found
 
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.streams.catalogue import apps, words
 from nginx_stream_lint.streams.declarations import Misdeclared, declaration, from_comment
-from nginx_stream_lint.streams.find import Served, served
-
-
-def found(folder: Path, text: str) -> dict[str, Served]:
-    """What is served in a server, by label."""
-    path = folder / "app.conf"
-    path.write_text(text if "server {" in text else f"server {{\n{text}\n}}\n")
-    configuration = read(str(path))
-    assert configuration.problems == []
-    result, problems = served(configuration, build(configuration), OLD)
-    assert problems == []
-    return {one.level.label: one for one in result}
+from nginx_stream_lint.streams.find import served
 
 
 def first(folder: Path, text: str) -> tuple[str, str]:
@@ -105,8 +96,8 @@ def test_the_name_of_a_server_is_about_the_location_that_takes_everything(tmp_pa
         location /shop { proxy_pass http://127.0.0.1:8000; }
     }"""
     result = found(tmp_path, text)
-    assert result["location /"].streams[0].confidence == "likely"
-    assert result["location /shop"].streams[0].confidence == "possible"
+    assert result["/"].streams[0].confidence == "likely"
+    assert result["/shop"].streams[0].confidence == "possible"
 
 
 def test_a_variable_that_set_fills(tmp_path: Path) -> None:
@@ -121,8 +112,8 @@ def test_an_app_is_where_its_endpoints_land(tmp_path: Path) -> None:
     location /v1/ { proxy_pass http://ollama:11434; }
     """
     result = found(tmp_path, text)
-    assert result["location /api/"].streams[0].confidence == "known"
-    assert result["location /"].streams[0].confidence == "possible"
+    assert result["/api/"].streams[0].confidence == "known"
+    assert result["/"].streams[0].confidence == "possible"
 
 
 def test_comments_declare(tmp_path: Path) -> None:
@@ -135,11 +126,11 @@ def test_comments_declare(tmp_path: Path) -> None:
     location /c { proxy_pass http://127.0.0.1:8000; }
     """
     result = found(tmp_path, text)
-    stream = result["location /a"].streams[0]
+    stream = result["/a"].streams[0]
     assert (stream.kind, stream.confidence, stream.framing) == ("sse", "declared", "close")
     assert (stream.heartbeat_s, stream.clients, stream.method) == (15, ("h1", "h2"), "POST")
-    assert result["location /a/b"].streams[0].confidence == "possible"
-    assert result["location /c"].streams[0].confidence == "possible"
+    assert result["/a/b"].streams[0].confidence == "possible"
+    assert result["/c"].streams[0].confidence == "possible"
 
 
 def test_a_comment_outside_locations_is_for_all_inside(tmp_path: Path) -> None:
@@ -181,7 +172,13 @@ def test_the_catalogue_is_whole() -> None:
     for app in apps():
         for endpoint in app.endpoints:
             assert endpoint.path.startswith(("/", "**", "*")), (app.name, endpoint.path)
-    assert set(words()) == {"path", "comment", "upstream", "never"}
+            assert endpoint.distinctive.startswith(("/", "(never)")), (app.name, endpoint.path)
+        assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in app.names), app.name
+        assert all(re.fullmatch(r"[a-z0-9.*-]+:\d+", one) for one in app.addresses), app.name
+    assert set(words()) == {
+        *("path", "talk", "comment", "upstream", "around", "around_api"),
+        *("pages", "hosts", "general", "folders", "never", "files"),
+    }
 
 
 def test_endpoints_are_known_where_they_land(tmp_path: Path) -> None:
@@ -191,11 +188,11 @@ def test_endpoints_are_known_where_they_land(tmp_path: Path) -> None:
     location /v2/ { proxy_pass http://127.0.0.1:8000; }
     """
     result = found(tmp_path, text)
-    assert result["location ~ ^/v1/"].streams[0].confidence == "known"
-    shadow = result["location /v1/chat/completions"].shadowed_by
+    assert result["~ ^/v1/"].streams[0].confidence == "known"
+    shadow = result["/v1/chat/completions"].shadowed_by
     assert shadow is not None
     assert shadow.label == "location ~ ^/v1/"
-    assert result["location /v2/"].streams[0].confidence == "possible"
+    assert result["/v2/"].streams[0].confidence == "possible"
 
 
 def test_declared_paths_follow_rewrites(tmp_path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.cli.common import EXIT_FINDINGS
+from nginx_stream_lint.cli.common import unusable
+from nginx_stream_lint.cli.completion import completion_command
 from nginx_stream_lint.cli.explain import explain_command
 from nginx_stream_lint.cli.lint import lint_command
 from nginx_stream_lint.cli.probe import probe_command
+from nginx_stream_lint.cli.rules import rules_command
 
 
 class _LintByDefault(click.Group):
@@ -22,6 +25,14 @@ class _LintByDefault(click.Group):
         if args and args[0] not in self.commands and args[0] not in own:
             args = ["lint", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What may come first: a command, or what `lint` takes."""
+        lint = click.Context(lint_command, parent=ctx, info_name="lint")
+        found = super().shell_complete(ctx, incomplete)
+        own = {item.value for item in found}
+        more = lint_command.shell_complete(lint, incomplete)
+        return found + [item for item in more if item.value not in own]
 
 
 @click.group(
@@ -40,12 +51,18 @@ def cli() -> None:
 cli.add_command(lint_command)
 cli.add_command(explain_command)
 cli.add_command(probe_command)
+cli.add_command(rules_command)
+cli.add_command(completion_command)
 
 
 def main() -> None:
-    """The command; a reader that goes away (`| head`) is no error."""
+    """The command. What a report meets when it is written is said in `common.write`; this is for
+    `--help` and the like, and for terminals that know few characters.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_FINDINGS)
+    except OSError as error:
+        unusable(f"{error.strerror or error}")

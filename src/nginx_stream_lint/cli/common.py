@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
@@ -14,6 +14,7 @@ from nginx_stream_lint.config import STDIN, Source
 from nginx_stream_lint.config.problems import Unreadable
 from nginx_stream_lint.config.source import MAX_BYTES, decode, without_marks
 from nginx_stream_lint.nginx.versions import Version, parse_version
+from nginx_stream_lint.replacing import replace_file
 from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
 from nginx_stream_lint.settings import Settings, find_file, load, timeout_s
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration, nearest
@@ -111,15 +112,31 @@ def chosen_rules(folder: Path | None, select: str | None, ignore: str | None) ->
 
 
 def write(text: str, output: str | None, color: bool | None) -> None:
-    """Write a report to a file, or to standard output with the colours that belong there."""
+    """Write a report to a file, or to standard output with the colours that belong there.
+
+    Ends with status 2 where that is not possible. A file is there whole or not at all; a reader of
+    standard output that has left is no mistake.
+    """
     text = safe(text)
     if output is None or output == "-":
-        click.echo(text, nl=False, color=_colour(color))
+        try:
+            click.echo(text, nl=False, color=_colour(color))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _discard(sys.stdout)
+        except OSError as error:
+            _discard(sys.stdout)
+            unusable(f"standard output cannot be written ({error.strerror})")
         return
     try:
-        Path(output).write_text(click.unstyle(text), encoding="utf-8")
+        replace_file(output, click.unstyle(text).encode("utf-8"))
     except OSError as error:
-        unusable(f"{output}:1:1: cannot be written ({error.strerror})")
+        unusable(f"{output}:1:1: cannot be written ({error.strerror}); name another file")
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what a stream still holds nowhere, so that it fails no more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _colour(flag: bool | None) -> bool | None:
@@ -136,9 +153,17 @@ def safe(text: str) -> str:
     return without_marks(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def say(message: str) -> None:
+    """Say something on standard error, if there is anybody to hear it."""
+    try:
+        click.echo(safe(message), err=True)
+    except OSError:
+        _discard(sys.stderr)
+
+
 def unusable(message: str) -> NoReturn:
     """Say why nothing can be done, and end with status 2."""
-    click.echo(safe(message), err=True)
+    say(message)
     sys.exit(EXIT_UNUSABLE)
 
 

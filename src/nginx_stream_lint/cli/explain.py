@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,7 +11,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     chosen_rules,
     env_file_option,
-    safe,
+    say,
     settings_for,
     stdin_texts,
     timeout_option,
@@ -20,9 +19,9 @@ from nginx_stream_lint.cli.common import (
     version_option,
     write,
 )
-from nginx_stream_lint.config import STDIN, Around, configurations
+from nginx_stream_lint.config import STDIN, Around
 from nginx_stream_lint.explain import Explainer
-from nginx_stream_lint.lint import Options
+from nginx_stream_lint.lint import Options, read
 from nginx_stream_lint.nginx.request import BadUrl, parse_url
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.rule import RuleMistake
@@ -100,7 +99,7 @@ def explain_command(
     except (SettingsMistake, RuleMistake, BadUrl) as mistake:
         unusable(str(mistake))
     around = Around(settings.roots, settings.servers, settings.absent_includes, env_file, markdown)
-    found = configurations([STDIN if conf == "-" else conf], around, stdin_texts([conf]))
+    found = read([STDIN if conf == "-" else conf], around, stdin_texts([conf]))
     readable = [one for one in found if one.root is not None]
     timeout = settings.min_read_timeout_s if min_read_timeout is None else min_read_timeout
     streams = settings.streams
@@ -113,7 +112,8 @@ def explain_command(
     explainers = (Explainer(one, options, files) for one in readable)
     explainer = next((one for one in explainers if one.servers), None)
     if explainer is None:
-        _say([problem for one in found for problem in one.problems])
+        for problem in (problem for one in found for problem in one.problems):
+            say(str(problem))
         if not readable:
             sys.exit(EXIT_UNUSABLE)
         unusable(f"{conf}:1:1: there is no server in it; name a file with a server or location")
@@ -127,11 +127,7 @@ def explain_command(
         explain_json(explanations) if format_ == "json" else explain_text(explainer, explanations)
     )
     write(text, output, color)
-    _say([*explainer.notes, *explainer.problems])
+    for said in (*explainer.notes, *explainer.problems):
+        say(str(said))
     if explainer.problems:
         sys.exit(EXIT_UNUSABLE)
-
-
-def _say(notes: Sequence[object]) -> None:
-    for note in notes:
-        click.echo(safe(str(note)), err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from nginx_stream_lint.cli.common import (
     chosen_rules,
     env_file_option,
     nginx_binary,
-    safe,
+    say,
     settings_for,
     stdin_texts,
     streams_option,
@@ -24,9 +25,17 @@ from nginx_stream_lint.cli.common import (
     version_option,
     write,
 )
-from nginx_stream_lint.config import STDIN, Around, Configuration, Source, configurations
-from nginx_stream_lint.lint import Checked, Confirm, Options, Report, lint
+from nginx_stream_lint.cli.output import (
+    complete_format,
+    targets_option,
+    targets_with,
+    write_all,
+)
+from nginx_stream_lint.config import STDIN, Around, Configuration, Source
+from nginx_stream_lint.lint import Checked, Confirm, Options, lint, read
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.report import FORMATS
+from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.rule import RuleMistake
 from nginx_stream_lint.settings import SettingsMistake
@@ -39,13 +48,14 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, type=click.Path(readable=False))
 @click.option(
     "--format",
-    "format_",
-    type=click.Choice(["text", "concise", "json"]),
-    default="text",
-    show_default=True,
-    help="How findings are written.",
+    "formats",
+    multiple=True,
+    metavar="NAME[=FILE]",
+    callback=targets_option,
+    shell_complete=complete_format,
+    help=f"How findings are written, and where: {', '.join(FORMATS)}; repeatable.  [default: text]",
 )
-@click.option("--output", type=click.Path(dir_okay=False), help="Write there, not to stdout.")
+@click.option("--output", type=click.Path(), help="Write there, not to stdout.")
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note"]),
@@ -122,6 +132,7 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     started = time.monotonic()
     if not paths:
         raise click.UsageError("name a configuration file, a folder, or - for standard input")
+    targets = targets_with(flags["formats"], flags["output"])
     try:
         settings = settings_for(paths[0], flags["config_file"])
         rules = chosen_rules(flags["rules_folder"], flags["select"], flags["ignore"])
@@ -152,10 +163,10 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         texts = _fix(inputs, options, texts, flags["unsafe_fixes"], flags["do_diff"], binary)
     report = lint(inputs, options, texts, _confirming(options, binary))
     if not flags["do_diff"]:
-        text = _formatted(report, flags["format_"], version, started)
-        write(text, flags["output"], flags["color"])
+        run = Run(report, rules, version, time.monotonic() - started, os.getcwd(), flags["fail_on"])
+        write_all(run, targets, flags["color"])
     for said in (*report.notes, *report.problems):
-        click.echo(safe(str(said)), err=True)
+        say(str(said))
     if report.problems:
         sys.exit(EXIT_UNUSABLE)
     if report.reaches(flags["fail_on"]) and not flags["exit_zero"]:
@@ -187,7 +198,7 @@ def _fix(
             inputs, options, texts | {path: new for path, (_, new) in changed.items()}, binary
         )
     if only_show:
-        click.echo(safe(diff(changed)), nl=False)
+        write(diff(changed), None, color=False)
         return texts
     if not all(after.on_disk for _, after in changed.values()):
         unusable("what is no file here cannot be fixed in place: use --diff")
@@ -196,7 +207,7 @@ def _fix(
             write_file(path, after)
         except OSError as error:
             unusable(f"{after.name}:1:1: cannot be written ({error.strerror}); nothing changed")
-        click.echo(f"fixed {safe(after.name)}", err=True)
+        say(f"fixed {after.name}")
     return texts | {path: after for path, (_, after) in changed.items()}
 
 
@@ -226,7 +237,7 @@ def _must_stream(
     from nginx_stream_lint.lint import check
     from nginx_stream_lint.probe import NginxError
 
-    for configuration in configurations(inputs, options.around, texts):
+    for configuration in read(inputs, options.around, texts):
         path = configuration.path
         checked = check(configuration, options)
         blamed = {
@@ -247,18 +258,3 @@ def _must_stream(
                     f"{directive.source.name}:{directive.line}:1: measured with the fix, it stalls"
                     " all the same; nothing is written, please report this"
                 )
-
-
-def _formatted(report: Report, format_: str, version: Version | None, started: float) -> str:
-    seconds = time.monotonic() - started
-    if format_ == "json":
-        from nginx_stream_lint.report.json import json
-
-        return json(report, version, seconds)
-    if format_ == "concise":
-        from nginx_stream_lint.report.concise import concise
-
-        return concise(report)
-    from nginx_stream_lint.report.text import text
-
-    return text(report, seconds)

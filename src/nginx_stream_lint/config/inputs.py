@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nginx_stream_lint.config.embedded import Block, Siblings, in_markdown, in_yaml, unreadable
@@ -20,6 +20,9 @@ from nginx_stream_lint.config.source import Reading, Source
 from nginx_stream_lint.config.templates import yaml_reading
 
 STDIN = "<stdin>"
+
+# From a YAML source, and its text with placeholders masked, to configurations.
+Manifests = Callable[[Source, str], list[Configuration]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +43,26 @@ class Around:
 
 
 def configurations(
-    paths: Sequence[str], around: Around | None = None, texts: Mapping[str, Source] | None = None
+    paths: Sequence[str],
+    around: Around | None = None,
+    texts: Mapping[str, Source] | None = None,
+    manifests: Manifests | None = None,
 ) -> list[Configuration]:
     """Read all that the paths (files and folders) lead to.
 
-    `texts` are sources that stand in for files, by real path; `STDIN` is one of them.
+    `texts` are sources that stand in for files, by real path; `STDIN` is one of them. `manifests`
+    gives what controllers make of YAML.
     """
     around = around or Around()
-    gathering = _Gathering(around, Files(texts, around.values, around.absent))
+    gathering = _Gathering(around, Files(texts, around.values, around.absent), manifests)
     return gathering.read(list(dict.fromkeys(paths)))
 
 
 class _Gathering:
-    def __init__(self, around: Around, files: Files) -> None:
+    def __init__(self, around: Around, files: Files, manifests: Manifests | None) -> None:
         self.around = around
         self.files = files
+        self.manifests = manifests
         self.found: list[Configuration] = []
 
     def read(self, paths: list[str]) -> list[Configuration]:
@@ -121,8 +129,10 @@ class _Gathering:
         reading = yaml_reading(source)
         blocks, mistake = in_yaml(reading)
         self._blocks(path, blocks)
-        problems = list(reading.problems) if blocks else []
-        if mistake is not None:
+        made = self.manifests(source, reading.text) if self.manifests is not None else []
+        self.found += made
+        problems = list(reading.problems) if blocks or made else []
+        if mistake is not None and not any(one.problems for one in made):
             problems.append(unreadable(source, mistake).problem)
         if problems:
             self.found.append(Configuration(path, problems=problems))

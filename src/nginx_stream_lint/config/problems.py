@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# What stands around a placeholder in a word. These are noncharacters, kept by Unicode for such use
+# inside a program; no file has them.
+MARKS = "\ufdd0\ufdd1"
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -43,6 +47,8 @@ def printable(text: str, limit: int | None = None) -> str:
     """Text that any terminal can show: control characters and undecodable bytes escaped."""
     if limit is not None and len(text) > limit:
         text = text[: limit - 3] + "..."
+    # The marks of placeholders stay: they go where text is written (`source.without_marks`).
     return "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in text
+        character if character.isprintable() or character in MARKS else ascii(character)[1:-1]
+        for character in text
     )

@@ -25,7 +25,7 @@ _SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 
 # Folders below the one that nginx calls its prefix, or that people keep its files in.
 _OF_NGINX = re.compile(
-    r"(?:conf|http|stream|server|site|mod|location|main|default)s?\.d|nginx.*|sites?-\w+|conf|confs|"
+    r"(?:conf|http|stream|server|site|mod|location|main|default)s?\.d|nginx(?:[._-]?conf(?:ig)?s?)?|sites?-\w+|conf|confs|"
     r"snippets|templates|servers?|includes?|locations|modules-\w+|proxy-confs|vhosts?|upstreams?"
 )
 

@@ -6,11 +6,19 @@ import os
 import re
 import stat
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from nginx_stream_lint.config.problems import Absent, NotAFile, Problem, Unreadable, printable
+from nginx_stream_lint.config.problems import (
+    MARKS,
+    Absent,
+    NotAFile,
+    Problem,
+    Unreadable,
+    printable,
+)
 
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024
@@ -66,10 +74,9 @@ class Source:
         return Problem(self.name, line, column, printable(message), advice)
 
 
-# A character of a placeholder: nobody knows what will stand there. This and the next two are
-# noncharacters, kept by Unicode for such use inside a program; no file has them.
-HOLE = "\ufdd0"
-_END_OF_HOLE = "\ufdd1"
+# A character of a placeholder: nobody knows what will stand there.
+HOLE = MARKS[0]
+_END_OF_HOLE = MARKS[1]
 # A character of the source that nginx does not get to see, such as an escape of the outer language.
 FILLER = "\ufdd2"
 
@@ -89,6 +96,42 @@ class Piece(NamedTuple):
     source_end: int
 
 
+class Change(NamedTuple):
+    """Replace `[start, end)` of a source by `text`; what is not safe needs the user's word."""
+
+    start: int
+    end: int
+    text: str
+    is_safe: bool = True
+
+
+class Author(Protocol):
+    """Who makes nginx text of a source that is none: a controller that reads Kubernetes' YAML.
+
+    What it adds of its own, such as its defaults, has a place without extent in the source.
+    `by_class` tells that only a class's name says that it is this author, `assumed` that nothing
+    does. Comments in the stretch `notes` are about all locations.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def by_class(self) -> bool: ...
+    @property
+    def assumed(self) -> bool: ...
+    @property
+    def notes(self) -> tuple[int, int]: ...
+
+    def line(self, name: str, value: str) -> str:
+        """A directive as people write it in the source."""
+
+    def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
+        """How to give directives values at a location that begins at an offset of the source.
+
+        None where nobody can say: then it is for people to do.
+        """
+
+
 @dataclass(eq=False, slots=True)
 class Reading:
     """What nginx gets to see of a source: of a template, of a block in a YAML file, of it all.
@@ -99,6 +142,7 @@ class Reading:
     condition, or several times. `problems` are what could not be read on the way to this text.
     `read_only` tells that nginx text cannot simply be put into the source, as in a YAML string with
     escapes.
+    `author` is who made the text, where the source is not nginx's.
     """
 
     source: Source
@@ -107,6 +151,7 @@ class Reading:
     conditional: tuple[tuple[int, int], ...] = ()
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
+    author: Author | None = None
 
     def source_span(self, start: int, end: int) -> tuple[int, int]:
         """Where in the source a stretch of the text comes from."""

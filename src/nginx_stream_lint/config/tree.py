@@ -110,6 +110,11 @@ class Directive:
         raise AssertionError("the tokenizer balances blocks")
 
     @property
+    def is_written(self) -> bool:
+        """Whether somebody wrote it; an author's own additions take no room in the source."""
+        return self.file.reading.author is None or self.start < self.end
+
+    @property
     def conditional(self) -> tuple[tuple[int, int], ...]:
         """The regions around it of a template's conditions and loops, the outermost first."""
         regions = self.file.reading.conditional
@@ -160,6 +165,8 @@ def parse(source: Source | Reading) -> File:
     """
     reading = source if isinstance(source, Reading) else Reading(source, source.text)
     tokens = tokenize(reading, MAX_DEPTH)
+    if reading.author is not None:
+        tokens.comments.sort()  # in the order of the source, as everybody expects them
     file = File(reading, tokens, [])
 
     def lex(_: str) -> Iterator[tuple[str, int, bool]]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.config.source import ENCODING, ERRORS
+from nginx_stream_lint.replacing import replace_file
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
 
 # Each round mends all that do not overlap, and at least one. This many means that fixes undo one
@@ -77,23 +75,5 @@ def fix_all(
 
 
 def write(path: str, source: Source) -> None:
-    """Replace a file atomically, with its mode and owner kept.
-
-    Raises OSError; then the file is as it was.
-    """
-    target = Path(path)
-    status = target.stat()
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(source.text.encode(ENCODING, ERRORS))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, status.st_mode & 0o7777)
-        with suppress(PermissionError):
-            os.chown(temporary, status.st_uid, status.st_gid)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    """Write a mended file, in one step. Raises OSError; then the file is as it was."""
+    replace_file(path, source.text.encode(ENCODING, ERRORS))

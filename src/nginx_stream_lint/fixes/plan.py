@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from nginx_stream_lint.config import Directive, File, Source
+from nginx_stream_lint.config.source import Author
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.rules.facts import Facts
@@ -30,13 +31,20 @@ def plan(judged: Judged) -> Fix | None:
     if rule.fix is None or judged.finding.stream.confidence == "possible":
         return None
     title = render(rule.fix.title, facts, lambda name: name)
-    snippet = render(rule.fix.snippet, facts, lambda name: name) if rule.fix.snippet else ""
+    snippet = "\n".join(
+        render(line, facts, lambda name: name) for line in rule.fix.snippet.splitlines()
+    )
     steps = [step for step in rule.fix.steps if _applies(step, facts)]
     replaced = {
         (facts.resolve(step.directive), _key(step, facts))
         for step in steps
         if step.action == "set_row"
     }
+    author = facts.author
+    if author is not None:
+        fix = _by_author(author, rule.fix.applicability, steps, facts)
+        said = "\n".join(_by_hand(author, line) for line in snippet.splitlines()) or fix.snippet
+        return Fix(title, fix.applicability, said, fix.edits)
     edits: dict[Edit, None] = {}
     lines: list[str] = []
     applicabilities = [rule.fix.applicability]
@@ -53,6 +61,67 @@ def plan(judged: Judged) -> Fix | None:
     if applicability == "manual" or not edits:
         return Fix(title, "manual", snippet)
     return Fix(title, applicability, snippet, tuple(edits))
+
+
+def _by_author(
+    author: Author, applicability: Applicability, steps: list[Step], facts: Facts
+) -> Fix:
+    """The fix where a controller makes the configuration: the settings that make it do so.
+
+    What stands in a snippet as nginx text is mended there.
+    """
+    lines: list[str] = []
+    edits: list[Edit] = []
+    settings: dict[str, str] = {}
+    level = facts.served.level.nearest("location")
+    applicabilities = [applicability, *(step.applicability for step in steps)]
+    for step in steps:
+        name = facts.resolve(step.directive)
+        value = render(step.args, facts, lambda other: other)
+        if step.action in ("set", "set_row"):
+            lines.append(author.line(name, value))
+        else:
+            lines += _lines(step, facts)
+        try:
+            target = _target(step, facts, name)
+        except _Manual:
+            applicabilities.append("manual")
+            continue
+        rows = target.rows.get(name, [])
+        if step.action != "set":
+            rows = _rows_named(target, name, _key(step, facts))
+        if len(rows) == 1 and _is_text(rows[0]):
+            if step.action == "remove_row":
+                edits.append(_remove_row(rows[0], target))
+            else:
+                edits.append(_replace_args(rows[0], value))
+        elif target is level and (step.action == "set" or (step.action == "set_row" and not rows)):
+            settings[name] = value
+        elif step.action != "remove_row":
+            applicabilities.append("manual")
+    if settings and level is not None and level.directive is not None:
+        source = level.directive.source
+        changes = author.changes(list(settings.items()), level.directive.start)
+        if changes is None:
+            applicabilities.append("manual")
+        for change in changes or ():
+            applicabilities.append("safe" if change.is_safe else "unsafe")
+            edits.append(Edit(source, change.start, change.end, change.text))
+    worst = max(applicabilities, key=_SAFETY.index)
+    if worst == "manual" or not edits:
+        return Fix("", "manual", "\n".join(dict.fromkeys(lines)))
+    return Fix("", worst, "\n".join(dict.fromkeys(lines)), tuple(dict.fromkeys(edits)))
+
+
+def _by_hand(author: Author, line: str) -> str:
+    """A line that a rule shows, as people write it where a controller makes the configuration."""
+    directive = re.fullmatch(r"(\w+) (.*);", line)
+    return author.line(directive[1], directive[2]) if directive else line
+
+
+def _is_text(row: Directive) -> bool:
+    """Whether a directive stands in the source as nginx text, and not as another's setting."""
+    return row.is_written and row.source.text.startswith(row.name, row.start)
 
 
 def _applies(step: Step, facts: Facts) -> bool:

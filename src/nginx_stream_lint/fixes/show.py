@@ -47,6 +47,8 @@ def mended(location: LocationInfo, findings: Iterable[Finding]) -> str:
     place, end = location.place, location.block_end
     source = place.source
     start = source.text.rfind("\n", 0, place.start) + 1
+    if not any(edit.source is source and start <= edit.start <= end for edit in edits):
+        start, end = _around(source, edits) or (start, end)
     inside = [
         Edit(source, edit.start - start, edit.end - start, edit.text)
         for edit in edits
@@ -58,6 +60,20 @@ def mended(location: LocationInfo, findings: Iterable[Finding]) -> str:
     before = source.text[start:end]
     lines = _compared(before, edited(before, inside))
     return _template().render(lines=lines, elsewhere=elsewhere).rstrip("\n")
+
+
+def _around(source: Source, edits: list[Edit]) -> tuple[int, int] | None:
+    """The lines of a file that edits change; none where they are in other files as well.
+
+    Annotations stand elsewhere than the location that they are about.
+    """
+    if any(edit.source is not source for edit in edits):
+        return None
+    text = source.text
+    start = text.rfind("\n", 0, min(edit.start for edit in edits)) + 1
+    start = text.rfind("\n", 0, max(start - 1, 0)) + 1
+    end = text.find("\n", max(edit.end for edit in edits))
+    return start, len(text) if end < 0 else end
 
 
 def _compared(before: str, after: str) -> list[_Line]:

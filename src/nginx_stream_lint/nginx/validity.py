@@ -156,6 +156,8 @@ def _condition(level: Level, say: _Say) -> None:
 def _locations(level: Level, say: _Say) -> None:
     names: set[tuple[bool, str]] = set()
     outer = match_of(level) if level.kind == "location" and level.directive is not None else None
+    if outer is not None and has_hole(outer.pattern):
+        outer = None
     for child in level.children:
         if child.kind != "location" or child.directive is None:
             continue

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nginx_stream_lint.lint import Report
+from nginx_stream_lint.report.run import Run
 
 
-def concise(report: Report) -> str:
-    """The report as lines."""
+def concise(run: Run) -> str:
+    """The findings as lines."""
     return "".join(
         f"{finding.place.source.name}:{finding.place.line}:{finding.place.column}:"
         f" {finding.severity} {finding.rule} {finding.message}\n"
-        for finding in report.findings
+        for finding in run.report.findings
     )

@@ -6,16 +6,16 @@ import json as encoder
 from typing import Any
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.lint import Report
-from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding, Fix
 
 
-def json(report: Report, nginx_version: Version | None, seconds: float) -> str:
-    """The report as JSON; `seconds` is how long the check took."""
+def json(run: Run) -> str:
+    """The run as JSON."""
+    report, version = run.report, run.nginx_version
     document = {
         "tool": {"name": "nginx-stream-lint", "version": __version__},
-        "nginx_version": None if nginx_version is None else ".".join(map(str, nginx_version)),
+        "nginx_version": None if version is None else ".".join(map(str, version)),
         "inputs": report.inputs,
         "findings": [_finding(finding) for finding in report.findings],
         "errors": [
@@ -38,10 +38,12 @@ def json(report: Report, nginx_version: Version | None, seconds: float) -> str:
             "note": report.count("note"),
             "locations": report.locations,
             "streams": report.streams,
-            "seconds": round(seconds, 3),
+            "seconds": round(run.seconds, 3),
         },
     }
-    return encoder.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = encoder.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    # Bytes that are no UTF-8 are told as JSON's escapes.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

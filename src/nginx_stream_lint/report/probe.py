@@ -108,10 +108,11 @@ def _said(one: Outcome) -> str:
     if one.first_delay is None:
         return _MEANINGS[one.verdict]
     delay = f"after {one.first_delay:.2f} s" if one.first_delay >= 0.01 else "at once"
-    return f"first token {delay}, {_bursts(one.bursts)}"
+    return f"first token {delay}, {bursts_said(one.bursts)}"
 
 
-def _bursts(bursts: Sequence[int]) -> str:
+def bursts_said(bursts: Sequence[int]) -> str:
+    """How tokens came, in words, from the number of tokens in each burst."""
     if not bursts:
         return "no tokens"
     if max(bursts) == 1:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
+from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.lint import Report
-from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.report.excerpt import Mark, excerpt
+from nginx_stream_lint.report.run import Run
+from nginx_stream_lint.rules.finding import Finding, Related
 
-_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _WIDTH = 100
+# As many places where the same holds are named; the others are counted.
+_MOST_PLACES = 4
 
 
-def text(report: Report, seconds: float) -> str:
-    """The report with ANSI colours (`click.echo` strips them where they do not belong)."""
-    return "\n".join([*_locations(report), _summary(report, seconds)]) + "\n"
+def text(run: Run) -> str:
+    """The findings with ANSI colours (`click.echo` strips them where they do not belong)."""
+    return "\n".join([*_locations(run.report), _summary(run.report, run.seconds)]) + "\n"
 
 
 def _locations(report: Report) -> Iterator[str]:
@@ -28,29 +33,46 @@ def _locations(report: Report) -> Iterator[str]:
     for findings in groups.values():
         location, stream = findings[0].location, findings[0].stream
         place = location.place
-        head = click.style(f"{place.source.name}:{place.line}: {location.label}", bold=True)
+        where = f"{place.source.name}:{place.line}: {location.label}"
+        head = click.style(printable(where), bold=True)
         if location.servers:
-            head += f"  ({', '.join(location.servers)})"
+            head += f"  ({printable(', '.join(location.servers))})"
         yield head
         if stream.confidence != "possible":
-            yield f"  {stream.confidence} to stream ({stream.kind}): {stream.because}"
+            yield f"  {stream.confidence} to stream ({stream.kind}): {printable(stream.because)}"
+        shown: set[tuple[object, ...]] = set()
         for finding in findings:
-            yield from _finding(finding)
+            yield from _finding(finding, shown)
         yield from _fix(findings)
         yield ""
 
 
-def _finding(finding: Finding) -> Iterator[str]:
+def _finding(finding: Finding, shown: set[tuple[object, ...]]) -> Iterator[str]:
+    """A finding with its lines of source; `shown` are those that need no repeating."""
     place = finding.place
-    head = click.style(finding.severity, fg=_COLOURS[finding.severity], bold=True)
+    colour = COLOURS[finding.severity]
     where = f"{place.line}:{place.column}"
     if place.source is not finding.location.place.source:
-        where = f"{place.source.name}:{where}"
-    yield f"  {head} {finding.rule} at {where}"
-    yield from _wrapped(finding.message, "    ")
-    for related in finding.related:
-        name = related.place.source.name
-        yield f"    {name}:{related.place.line}:{related.place.column}: {related.message}"
+        where = f"{printable(place.source.name)}:{where}"
+    yield f"  {click.style(finding.severity, fg=colour, bold=True)} {finding.rule} at {where}"
+    grouped = finding.stream.confidence == "possible"
+    near = () if grouped else finding.related
+    places = (place, *(one.place for one in near))
+    if places not in shown:
+        shown.add(places)
+        marks = [Mark(one.place, words=one.message) for one in near]
+        marks.append(Mark(place, True, colour=colour))
+        yield from (f"    {line}" for line in excerpt(marks, finding.location.place.source))
+    yield from _wrapped(printable(finding.message), "    ")
+    if grouped and finding.related:
+        yield from _wrapped(f"also: {_places(finding.related)}", "    ")
+
+
+def _places(related: Sequence[Related]) -> str:
+    """Some places in words, the first few by name."""
+    named = [f"{one.place.source.name}:{one.place.line}" for one in related[:_MOST_PLACES]]
+    more = len(related) - len(named)
+    return printable(", ".join(named)) + (f" and {more} more" if more else "")
 
 
 def _fix(findings: list[Finding]) -> Iterator[str]:
@@ -59,13 +81,20 @@ def _fix(findings: list[Finding]) -> Iterator[str]:
         kinds = {one.fix.applicability for one in findings if one.fix is not None}
         how = "--fix writes this" if "unsafe" not in kinds else "--fix --unsafe-fixes writes this"
         yield f"  fixed ({how}):"
+        colours = {"+": "green", "-": "red"}
         for line in shown.splitlines():
-            written = f"    {line}".rstrip()
-            yield click.style(written, fg="green") if line.startswith("+") else written
+            written = f"    {_shown(line)}".rstrip()
+            colour = colours.get(line[:1])
+            yield written if colour is None else click.style(written, fg=colour)
     for finding in findings:
         if finding.fix is not None and not finding.fix.edits:
-            yield f"  by hand, {finding.rule}: {finding.fix.title}"
-            yield from (f"    {line}" for line in finding.fix.snippet.splitlines())
+            yield f"  by hand, {finding.rule}: {printable(finding.fix.title)}"
+            yield from (f"    {_shown(line)}" for line in finding.fix.snippet.splitlines())
+
+
+def _shown(line: str) -> str:
+    """A line of a file that any terminal can show; tabs stay."""
+    return "\t".join(printable(part) for part in line.split("\t"))
 
 
 def _wrapped(message: str, indent: str) -> list[str]:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config.source import Author
 from nginx_stream_lint.nginx.delivery import Delivery, Hold, Path, Scenario, path
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level
@@ -115,6 +116,29 @@ class Facts:
         if "$" in effective.text or has_hole(effective.text):
             return UNKNOWN
         return effective.text.lower() if entry.value == "flag" else effective.text
+
+    @property
+    def author(self) -> Author | None:
+        """Who makes this configuration, where that is a controller and no person."""
+        return self.served.handler.directive.file.reading.author
+
+    @fact
+    def controller(self) -> str | None:
+        """The ingress controller that makes this configuration; none where it is nginx text."""
+        return self.author.name if self.author is not None else None
+
+    @fact
+    def controller_by_class(self) -> bool:
+        """Whether only the name of an Ingress' class says which controller that is."""
+        return self.author is not None and self.author.by_class
+
+    @fact
+    def buffering_is_default(self) -> bool:
+        """Whether it is a default, of nginx or a controller, whether answers are buffered."""
+        name = f"{self.served.handler.family}_buffering"
+        return name in table() and not any(
+            one.is_written for one in self.effective(name).directives
+        )
 
     # How the stream is delivered
 

@@ -204,6 +204,8 @@ def _setting(facts: Facts, pointer: str | None) -> tuple[str, Directive, bool] |
         return None
     effective = facts.effective(name)
     for directive in effective.directives:
+        if not directive.is_written:
+            continue
         if not word or word.lower() in {arg.lower() for arg in directive.args}:
             return name, directive, effective.origin == "explicit"
     return None
@@ -248,6 +250,10 @@ def _origin(facts: Facts, name: str) -> str:
     if not effective.directives:
         return "by default"
     directive = effective.directives[0]
+    author = directive.file.reading.author
+    if author is not None and not directive.is_written:
+        assumed = ", which is taken for its controller" if author.assumed else ""
+        return f"by default in {author.name}{assumed}"
     if effective.origin == "explicit":
         return "set here"
     return f"set in {directive.source.name}:{directive.line}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
 from nginx_stream_lint.nginx.values import seconds
-from nginx_stream_lint.streams.stream import Stream
+from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.yamlfile import load_text
+
+_WORD = re.compile(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +29,20 @@ class Endpoint:
     stream: Stream
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class App:
-    """An app by the names and ports its upstreams usually have."""
+    """An app by the names, ports and addresses its upstreams usually have.
+
+    An address is `host:port`, with `*` for any host. `shared` tells that many apps serve its
+    endpoints: one of them says nothing of the others.
+    """
 
     name: str
     names: frozenset[str]
     ports: frozenset[int]
+    addresses: frozenset[str]
     endpoints: tuple[Endpoint, ...]
+    shared: bool
 
 
 @cache
@@ -51,6 +59,62 @@ def every_endpoint() -> tuple[Endpoint, ...]:
 
 
 @cache
+def by_name(name: str) -> App:
+    """The app with this name in messages."""
+    return next(app for app in apps() if app.name == name)
+
+
+@lru_cache(maxsize=4096)
+def named_in(text: str) -> App | None:
+    """The first app of the catalogue with one of its names in a host, a path or a file's name."""
+    pattern, found = _names()
+    words = "-".join(_WORD.findall(text.lower()))
+    rank = min((found[match[0]] for match in pattern.finditer(words)), default=None)
+    return None if rank is None else apps()[rank]
+
+
+def by_word(word: str) -> App | None:
+    """The first app of the catalogue with this name for its upstreams."""
+    rank = _names()[1].get(word.replace("_", "-"))
+    return None if rank is None else apps()[rank]
+
+
+@lru_cache(maxsize=4096)
+def of_address(host: str, port: int) -> App | None:
+    """The app whose upstreams usually have this address.
+
+    A port says so by itself only where the host's name says nothing.
+    """
+    for address in (f"{host}:{port}", f"*:{port}"):
+        for app in apps():
+            if address in app.addresses:
+                return app
+    if not _nameless(host):
+        return None
+    return next((app for app in apps() if port in app.ports), None)
+
+
+def _nameless(host: str) -> bool:
+    labels = re.split(r"[^a-z0-9]+", host)
+    return all(
+        label.isdigit() or any(word.pattern.fullmatch(label) for word in words()["hosts"])
+        for label in labels
+        if label
+    )
+
+
+@cache
+def _names() -> tuple[re.Pattern[str], dict[str, int]]:
+    """What finds the names of apps, and the place of each name's first app in the catalogue."""
+    found: dict[str, int] = {}
+    for rank, app in enumerate(apps()):
+        for name in app.names:
+            found.setdefault(name, rank)
+    longest_first = sorted(found, key=len, reverse=True)
+    return re.compile(rf"(?<![a-z0-9])(?:{'|'.join(longest_first)})(?![a-z])"), found
+
+
+@cache
 def by_first_segment(segment: str) -> tuple[Endpoint, ...]:
     """The endpoints whose distinctive part may begin with this path segment."""
 
@@ -61,13 +125,34 @@ def by_first_segment(segment: str) -> tuple[Endpoint, ...]:
     return tuple(endpoint for endpoint in every_endpoint() if fits(endpoint))
 
 
+@lru_cache(maxsize=4096)
+def by_words(pattern: str) -> tuple[Endpoint, ...]:
+    """The endpoints whose distinctive part ends with a word of a regular expression."""
+    words = set(_WORD.findall(pattern.lower()))
+    return tuple(
+        endpoint for word, found in _by_last_word().items() if word in words for endpoint in found
+    )
+
+
+@cache
+def _by_last_word() -> dict[str, list[Endpoint]]:
+    found: dict[str, list[Endpoint]] = {}
+    for endpoint in every_endpoint():
+        words = _WORD.findall(endpoint.distinctive.lower())
+        if words and endpoint.distinctive.startswith("/"):
+            found.setdefault(words[-1], []).append(endpoint)
+    return found
+
+
 def _app(raw: dict[str, Any]) -> App:
     name = raw["app"]
     return App(
         name,
         frozenset(re.sub(r"[^a-z0-9]+", "-", word.lower()) for word in raw.get("names", ())),
         frozenset(raw.get("ports", ())),
+        frozenset(raw.get("addresses", ())),
         tuple(_endpoint(name, entry) for entry in raw["endpoints"]),
+        raw.get("shared", False),
     )
 
 
@@ -104,13 +189,13 @@ class Word:
     """Something that speaks for a stream: `points` of evidence for one of `kinds` of streams."""
 
     pattern: re.Pattern[str]
-    kind: str | None
+    kind: Kind | None
     points: int
 
 
 @cache
 def words() -> dict[str, tuple[Word, ...]]:
-    """The words by where they are looked for: `path`, `comment`, `upstream`, and `never`."""
+    """The words by where they are looked for, as `evidence.yaml` has them."""
     text = (files(__package__) / "evidence.yaml").read_text(encoding="utf-8")
     return {
         where: tuple(

@@ -3,85 +3,58 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 
-from nginx_stream_lint.nginx.levels import Handler, Level
-from nginx_stream_lint.nginx.pcre import compile_pattern
-from nginx_stream_lint.nginx.routing import Match, match_of
+from nginx_stream_lint.config import Directive
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.values import seconds
-from nginx_stream_lint.streams.catalogue import (
-    App,
-    Endpoint,
-    apps,
-    by_first_segment,
-    every_endpoint,
-    example,
-    expression,
-    words,
-)
+from nginx_stream_lint.streams.catalogue import App, Endpoint, by_word, words
+from nginx_stream_lint.streams.comments import comments_of
+from nginx_stream_lint.streams.naming import is_general, takes_all
 from nginx_stream_lint.streams.stream import Kind, Stream
+from nginx_stream_lint.streams.upstreams import Behind
 
 _ENOUGH = 2
-_LONG_S = 600.0
+_LONG_S = 300.0
+_CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
+# The kinds that an app's name is told with, the first it has.
+_STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "long-poll", "websocket")
+_BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")
 
 
 @dataclass(frozen=True, slots=True)
 class Clue:
-    """One thing that speaks for a stream: `points`, the `kind` it speaks for, and why."""
+    """One thing that speaks for a stream: `points`, the `kind` it speaks for, and why.
+
+    `word` is the telling word, if it is one: the same word in two places is one clue.
+    """
 
     points: int
     kind: Kind | None
     because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """What a location says of itself: the catalogued app behind it and the endpoints it is for.
-
-    `by_path` tells that the location's own path names them, and not only its upstream.
-    """
-
-    app: App | None
-    endpoints: tuple[Endpoint, ...]
-    by_path: bool
-
-
-def named_by(location: Level, handler: Handler | None) -> Named:
-    """The catalogued app and endpoints that a location names.
-
-    Its path must say so by itself, or its upstream must be known as the app's; then the app's own
-    endpoints are better known than those of others with the same path.
-    """
-    match = match_of(location)
-    app = _app(tuple(_hosts(location, handler))) if handler is not None else None
-    if app is not None:
-        own = tuple(one for one in app.endpoints if _takes_all(location) or _covers(match, one))
-        if own:
-            return Named(app, own, any(_names(match, one) for one in own))
-    candidates = every_endpoint() if match.is_regex else by_first_segment(_first(match.pattern))
-    others = tuple(one for one in candidates if _names(match, one) and _covers(match, one))
-    return Named(app, others, True)
-
-
-def _first(pattern: str) -> str:
-    """The first segment of a path."""
-    return pattern.lstrip("/").partition("/")[0]
+    word: str = ""
 
 
 def streams_of(
-    location: Level, handler: Handler, app: App | None, endpoints: Sequence[Endpoint]
+    location: Level,
+    behind: Behind,
+    endpoints: Sequence[Endpoint],
+    at_home: bool = False,
+    around: Iterable[Clue] = (),
 ) -> list[Stream]:
     """The streams a location serves, the strongest first; empty if nothing says so.
 
     `endpoints` are the catalogued ones that end here: those are known. What else speaks for a
-    stream makes it likely.
+    stream makes it likely, `around` (what its surroundings say) with the rest. `at_home` tells that
+    this upstream has catalogued endpoints in other locations, at their usual paths.
     """
-    hosts = _hosts(location, handler)
     found = [replace(endpoint.stream, confidence="known") for endpoint in endpoints]
-    clues = list(_clues(location, hosts, app, endpoints))
+    clues = list(_clues(location, behind, endpoints, at_home))
+    told = {clue.word for clue in clues}
+    clues += (clue for clue in around if clue.word not in told)
     websocket = [clue for clue in clues if clue.kind == "websocket"]
     others = [clue for clue in clues if clue.kind != "websocket"]
     if sum(clue.points for clue in websocket) >= _ENOUGH:
@@ -98,179 +71,180 @@ def streams_of(
     return found
 
 
-def _names(match: Match, endpoint: Endpoint) -> bool:
-    """Whether a location's pattern has in it what only this app's endpoints have."""
-    if match.is_regex:
-        return endpoint.distinctive in re.sub(r"\\(.)", r"\1", match.pattern)
-    return _leads(endpoint.distinctive, match.pattern)
+def hear(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
+    """A clue for each telling word in texts, the first time that it is there.
 
-
-def _covers(match: Match, endpoint: Endpoint) -> bool:
-    """Whether requests for the endpoint can end in a location with this pattern."""
-    if match.modifier == "@":
-        return False
-    path = example(endpoint.path)
-    if match.is_regex:
-        pattern = compile_pattern(match.pattern, match.modifier == "~*")
-        return pattern is not None and pattern.search(path) is not None
-    if match.modifier == "=":
-        return expression(endpoint.path).fullmatch(match.pattern) is not None
-    # A prefix of the endpoint's path (a bare / is everybody's), or that path and more.
-    prefix = len(match.pattern.strip("/")) > 0 and path.startswith(match.pattern)
-    return prefix or _leads(endpoint.path, match.pattern)
-
-
-def _leads(pattern: str, path: str) -> bool:
-    """Whether a path begins with a catalogue pattern, ending at the end of a segment."""
-    found = expression(pattern).match(path)
-    return found is not None and path[found.end() : found.end() + 1] in ("", "/")
-
-
-def _hosts(location: Level, handler: Handler) -> list[str]:
-    """The upstream's target, the servers behind its name, and who the server is where it is all.
-
-    A server's names say something of the location that takes everything, and nothing of the others.
+    `where` is the list of `evidence.yaml`. With each text goes how to say it, with {text} and
+    {word} where those belong.
     """
-    target = _filled(location, handler.target)
-    hosts = [target]
-    http = location.nearest("http")
-    name = re.sub(r"^\w+://", "", target).split("/")[0]
-    if http is not None:
-        for upstream in http.children:
-            directive = upstream.directive
-            if upstream.kind == "upstream" and directive and directive.args == (name,):
-                hosts += [row.args[0] for row in upstream.rows.get("server", []) if row.args]
-    server = location.nearest("server")
-    if server is not None and _takes_all(location):
-        hosts += [arg for row in server.rows.get("server_name", []) for arg in row.args]
-    return hosts
+    seen: set[str] = set()
+    for text, saying in texts:
+        for clue in _heard(where, text):
+            if clue.word not in seen:
+                seen.add(clue.word)
+                because = saying.replace("{text}", text).replace("{word}", clue.because)
+                yield replace(clue, because=because)
 
 
-def _filled(location: Level, target: str) -> str:
-    """A target with the variables that `set` gives a constant filled in."""
-    for level in location.outward():
-        for row in level.rows.get("set", []):
-            if len(row.args) == 2 and row.args[0].startswith("$") and "$" not in row.args[1]:
-                name, value = row.args
-                target = re.sub(rf"{re.escape(name)}\b", value.replace("\\", r"\\"), target)
-    return target
+@lru_cache(maxsize=4096)
+def _heard(where: str, text: str) -> tuple[Clue, ...]:
+    found = ((word, word.pattern.search(text)) for word in words()[where])
+    return tuple(
+        Clue(word.points, word.kind, match[0], match[0].lower()) for word, match in found if match
+    )
 
 
-@cache
-def _app(hosts: tuple[str, ...]) -> App | None:
-    """The catalogued app that an upstream's name or port belongs to."""
-    named = ["-".join(re.findall(r"[a-z0-9]+", host.lower())) for host in hosts]
-    ports = {int(port) for host in hosts for port in re.findall(r":(\d{2,5})(?:/|$)", host)}
-    for app in apps():
-        if any(f"-{name}-" in f"-{host}-" for name in app.names for host in named):
-            return app
-    for app in apps():
-        if app.ports & ports:
-            return app
-    return None
+@lru_cache(maxsize=4096)
+def answers_at_once(pattern: str) -> bool:
+    """Whether a path is one that is asked once and answered at once, whatever runs behind it.
+
+    The last word decides: `/sse/health` does, `/health/sse` does not. Of alternatives all must:
+    `^/(api|openapi.json)` does not.
+    """
+    for choice in _CHOICE.findall(pattern):
+        if any(_last("never", one) < 0 for one in choice.split("|")):
+            pattern = pattern.replace(choice, "")
+    return _last("never", pattern) > _last("path", pattern)
+
+
+def _last(where: str, pattern: str) -> int:
+    """Where the last telling word (one that is enough by itself) begins in a path; or -1."""
+    return max(
+        (
+            found.start()
+            for word in words()[where]
+            if word.points != 1
+            for found in word.pattern.finditer(pattern)
+        ),
+        default=-1,
+    )
 
 
 def _clues(
-    location: Level, hosts: list[str], app: App | None, endpoints: Sequence[Endpoint]
+    location: Level, behind: Behind, endpoints: Sequence[Endpoint], at_home: bool
 ) -> Iterator[Clue]:
-    yield from _directive_clues(location)
-    match = match_of(location)
-    if any(word.pattern.search(match.pattern) for word in words()["never"]):
+    pattern = match_of(location).pattern
+    if answers_at_once(pattern):
         return
-    for word in words()["path"]:
-        found = word.pattern.search(match.pattern)
-        if found:
-            yield Clue(word.points, _kind(word.kind), f'its path says "{found[0]}"')
-    for comment in _comments(location):
-        for word in words()["comment"]:
-            found = word.pattern.search(comment)
-            if found:
-                yield Clue(word.points, _kind(word.kind), f'a comment says "{found[0]}"')
-    kinds = _kinds_here(location, app, endpoints) if app is not None else set()
-    if app is not None and kinds:
-        kind = next((k for k in ("sse", "chunked", "long-poll") if k in kinds), "websocket")
-        # That an app speaks WebSocket somewhere says little of this place alone.
-        points = 1 if kind == "websocket" else 2
-        yield Clue(points, _kind(kind), f"its upstream looks like {app.name}")
-    for host in hosts:
-        for word in words()["upstream"]:
-            found = word.pattern.search(host)
-            if found:
-                yield Clue(word.points, _kind(word.kind), f'"{host}" says "{found[0]}"')
+    yield from _directive_clues(location, behind)
+    if any(word.pattern.search(pattern) for word in words()["files"]):
+        return
+    yield from hear("path", [(pattern, 'its path says "{word}"')])
+    if not any(word.pattern.search(host) for word in words()["pages"] for host in behind.hosts):
+        yield from hear("talk", [(pattern, 'its path says "{word}"')])
+    # An app that gets its own paths from other locations and this path as it is has no stream here.
+    moved = "rewrite" in location.rows or behind.path not in ("", pattern)
+    elsewhere = at_home and not moved and not endpoints
+    comments = [(comment, 'a comment says "{word}"') for comment in comments_of(location)]
+    if not elsewhere:
+        comments += [(one, 'a comment about its upstream says "{word}"') for one in behind.comments]
+    yield from hear("comment", comments)
+    app, because = behind.app, "its upstream looks like {}"
+    if app is None:
+        app, because = _called(pattern), "its path is called like {}"
+    if app is not None:
+        kinds = _kinds_here(location, app, endpoints, elsewhere)
+        if kinds:
+            kind = next(kind for kind in _STRONGEST if kind in kinds)
+            # That an app speaks WebSocket somewhere says little of this place alone.
+            yield Clue(1 if kind == "websocket" else 2, kind, because.format(app.name))
+        elif behind.app is not None:
+            elsewhere = True
+    if not elsewhere:
+        yield from hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.hosts])
 
 
-def _kinds_here(location: Level, app: App, endpoints: Sequence[Endpoint]) -> set[str]:
+@lru_cache(maxsize=4096)
+def _called(pattern: str) -> App | None:
+    """The app whose name is a whole segment of a path."""
+    segments = re.findall(r"[a-z0-9_-]+", pattern.lower())
+    return next((app for app in map(by_word, segments) if app is not None), None)
+
+
+def _kinds_here(
+    location: Level, app: App, endpoints: Sequence[Endpoint], only_these: bool
+) -> set[Kind]:
     """The kinds of streams of an app that can end in a location.
 
-    What takes everything gets only the endpoints that no other location of the server takes. An app
-    below a path of its own may have any of them there, since nobody knows what the path becomes.
+    What takes everything gets only the `endpoints` that no other location of the server takes, and
+    so do an exact path, an expression, and a path among the app's own. An app below a path of its
+    own may have any of them there, since nobody knows what the path becomes.
     """
-    here = endpoints if _takes_all(location) else app.endpoints
-    return {endpoint.stream.kind for endpoint in here}
+    match = match_of(location)
+    first = match.pattern.lstrip("/").partition("/")[0]
+    own = any(endpoint.path.startswith(f"/{first}/") for endpoint in app.endpoints)
+    if only_these or takes_all(location) or match.modifier in ("=", "~", "~*") or own:
+        return {endpoint.stream.kind for endpoint in endpoints}
+    return {endpoint.stream.kind for endpoint in app.endpoints}
 
 
-def _takes_all(location: Level) -> bool:
-    return match_of(location).pattern in ("", "/", "^/")
+def _directive_clues(location: Level, behind: Behind) -> Iterator[Clue]:
+    """What directives say that are set in the location.
 
+    What is set for the whole server is there for the locations without a purpose of their own.
+    """
+    outer = location.nearest("server") if is_general(location) or takes_all(location) else None
 
-def _directive_clues(location: Level) -> Iterator[Clue]:
-    rows = location.rows
-    for family in ("proxy", "fastcgi", "uwsgi", "scgi"):
-        for row in rows.get(f"{family}_buffering", []):
-            if row.args[:1] == ("off",):
-                yield Clue(2, None, f"{family}_buffering off is set there")
-        for row in rows.get(f"{family}_read_timeout", []):
+    def rows(name: str) -> list[Directive]:
+        own = [row for row in location.rows.get(name, []) if row.is_written]
+        return own if own or outer is None else outer.rows.get(name, [])
+
+    yield from _buffering_clues(location)
+    for family in (*_BUFFERING, "grpc"):
+        for row in rows(f"{family}_read_timeout"):
             time = seconds(row.args[0]) if row.args else None
             if time is not None and time >= _LONG_S:
-                yield Clue(1, None, f"{family}_read_timeout {row.args[0]} is set there")
-    headers = rows.get("proxy_set_header", [])
-    connects = any(row.args[0].lower() == "connection" and row.args[1:] != ("",) for row in headers)
+                # An ordinary call has an end that the client sets.
+                points = 2 if family == "grpc" else 1
+                yield Clue(points, None, f"{family}_read_timeout {row.args[0]} is set")
     for name in ("add_header", "proxy_set_header", "proxy_pass_header"):
-        for row in rows.get(name, []):
-            args = [arg.lower() for arg in row.args]
-            if "x-accel-buffering" in args:
-                yield Clue(2, None, "it sets X-Accel-Buffering")
-            if args[:1] == ["upgrade"] and name == "proxy_set_header":
-                # Without Connection beside it, it is a leftover as often as a mistake.
-                yield Clue(2 if connects else 1, "websocket", "it passes on Upgrade")
-            if args[:2] in (["connection", ""], ["cache-control", "no-cache"]):
-                yield Clue(1, None, f"it sets {row.args[0]}")
-            if "text/event-stream" in args:
-                yield Clue(2, "sse", "it says text/event-stream")
+        yield from _header_clues(name, rows(name), behind)
     for name in ("chunked_transfer_encoding", "gzip", "proxy_cache"):
-        for row in rows.get(name, []):
+        for row in location.rows.get(name, []):
             if row.args[:1] == ("off",) or name == "chunked_transfer_encoding":
-                yield Clue(1, None, f"{name} is set there")
+                yield Clue(1, None, f"{name} is set")
+    included = [one.args[0] for one in location.block if one.name == "include" and one.args]
+    limits = [arg for one in location.rows.get("limit_req", []) for arg in one.args]
+    zones = [arg for arg in limits if arg.startswith("zone=") and not answers_at_once(arg)]
+    yield from hear(
+        "upstream",
+        [
+            *((name, 'it includes "{text}"') for name in included),
+            *((zone, 'it has the limit "{text}"') for zone in zones),
+        ],
+    )
 
 
-def _kind(kind: str | None) -> Kind | None:
-    return kind  # type: ignore[return-value]
+def _buffering_clues(location: Level) -> Iterator[Clue]:
+    """Buffering switched off, in the location for anybody, or around it for its handler."""
+    for family in _BUFFERING:
+        for row in location.rows.get(f"{family}_buffering", []):
+            if row.is_written and row.args[:1] == ("off",):
+                yield Clue(2, None, f"{family}_buffering off is set there")
+    handler = location.handler
+    name = f"{handler.family}_buffering" if handler is not None else ""
+    set_at = next((level for level in location.outward() if level.rows.get(name)), location)
+    outer = set_at is not location and set_at.kind in ("location", "server")
+    if outer and set_at.rows[name][0].args[:1] == ("off",):
+        yield Clue(2, None, f"{name} off is set for its {set_at.kind}")
 
 
-def _comments(location: Level) -> Iterator[str]:
-    """Comments directly inside a location, and the ones on the lines right above it."""
-    directive = location.directive
-    if directive is None or not directive.file.tokens.comments:
-        return
-    comments = directive.file.tokens.comments
-    text = directive.source.text
-    inner = [
-        (child.directive.start, child.directive.block_end)
-        for child in location.children
-        if child.directive is not None and child.directive.file is directive.file
-    ]
-    first = bisect_left(comments, (directive.start, 0))
-    above = directive.start
-    for start, end in reversed(comments[:first]):
-        between = text[end:above]
-        line_start = text.rfind("\n", 0, start) + 1
-        if between.strip() or between.count("\n") > 1 or text[line_start:start].strip():
-            break
-        yield text[start:end]
-        above = start
-    end_of_block = directive.block_end
-    for start, end in comments[first:]:
-        if start > end_of_block:
-            break
-        if not any(begin <= start < stop for begin, stop in inner):
-            yield text[start:end]
+def _header_clues(name: str, rows: Sequence[Directive], behind: Behind) -> Iterator[Clue]:
+    """What rows of `add_header`, `proxy_set_header` or `proxy_pass_header` say."""
+    lower = [[arg.lower() for arg in row.args] for row in rows]
+    connects = any(args[0] == "connection" and args[1:] != [""] for args in lower if args)
+    for args, row in zip(lower, rows, strict=True):
+        if "x-accel-buffering" in args:
+            yield Clue(2, None, "it sets X-Accel-Buffering")
+        if args[:1] == ["upgrade"] and name == "proxy_set_header":
+            # Without Connection beside it, it is a leftover as often as a mistake.
+            yield Clue(2 if connects else 1, "websocket", "it passes on Upgrade")
+        # An empty Connection is for the upstream's kept connections, where there are any.
+        if args[:2] == ["connection", ""] and not behind.keepalive:
+            yield Clue(1, None, f"it sets {row.args[0]}")
+        if args[:2] == ["cache-control", "no-cache"]:
+            yield Clue(1, None, f"it sets {row.args[0]}")
+        if "text/event-stream" in args:
+            yield Clue(2, "sse", "it says text/event-stream")
+        if args[:1] == ["last-event-id"]:
+            yield Clue(2, "sse", f"it passes on {row.args[0]}")

@@ -12,10 +12,12 @@ from nginx_stream_lint.nginx.listeners import CLIENTS, Client, clients
 from nginx_stream_lint.nginx.routing import find as route
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.streams.around import around
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, from_comment
-from nginx_stream_lint.streams.evidence import streams_of
+from nginx_stream_lint.streams.evidence import Clue, streams_of
 from nginx_stream_lint.streams.landing import landing
 from nginx_stream_lint.streams.stream import Stream
+from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 
 _NAMELESS = ("if-in-location", "limit_except")
 
@@ -39,6 +41,11 @@ class Served:
     streams: tuple[Stream, ...]
     shadowed_by: Level | None = None
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether anybody or anything says that it streams."""
+        return any(stream.confidence != "possible" for stream in self.streams)
+
 
 def served(
     configuration: Configuration,
@@ -53,10 +60,12 @@ def served(
     http = root.first("http")
     if http is not None:
         reach = clients(http, version)
+        upstreams = upstreams_of(http)
         for server, its_clients in reach.items():
             if server.rows.get("return"):
                 continue  # every request is answered before a location is looked for
-            lands = landing(server, version, declarations)
+            evidence = _Evidence(server, version, declarations, upstreams)
+            lands = evidence.lands
             declared = lands.declared
             unseen = _unseen(server)
             for level in server.walk():
@@ -73,8 +82,7 @@ def served(
                 shadowed_by = None
                 if not streams:
                     named = level.nearest("location") or level
-                    endpoints = lands.endpoints.get(named, ())
-                    streams = streams_of(named, handler, lands.apps.get(named), endpoints)
+                    streams = evidence.streams(named, handler)
                     shadowed_by = lands.shadowed.get(named)
                     if shadowed_by is not None and not streams:
                         streams = [WRITTEN_FOR_ONE]
@@ -95,6 +103,54 @@ def served(
                 streams = commented.get(server) or [EVERYTHING if all_streams else NOBODY_SAYS]
                 found.append(Served(server, server.own_handler, server, CLIENTS, tuple(streams)))
     return found, problems
+
+
+class _Evidence:
+    """What speaks for streams in the locations of one server."""
+
+    def __init__(
+        self,
+        server: Level,
+        version: Version,
+        declarations: Sequence[Declaration],
+        upstreams: Upstreams,
+    ) -> None:
+        self.around = around(server)
+        self.lands = landing(server, version, declarations, upstreams, self.around)
+        self._upstreams = upstreams
+        self._homes = {
+            upstreams.host(location): location
+            for location in self.lands.endpoints
+            if location.own_handler is not None
+        }
+        self._own = {
+            location: self._judge(location, location.own_handler)
+            for location in server.walk()
+            if location.own_handler is not None
+        }
+        # Where a location of an upstream is for its streams, the others are not.
+        self._settled = {
+            upstreams.host(location)
+            for location, streams in self._own.items()
+            if any(stream.kind != "websocket" for stream in streams)
+        }
+
+    def streams(self, location: Level, handler: Handler) -> list[Stream]:
+        """The streams of a location with this handler in it; empty if nothing speaks for any."""
+        found = self._own.get(location)
+        if found is None:
+            return self._judge(location, handler)
+        clues = () if found else self.around.clues(location)
+        if not clues or self._upstreams.host(location) in self._settled:
+            return found
+        return self._judge(location, handler, clues)
+
+    def _judge(self, location: Level, handler: Handler, clues: Sequence[Clue] = ()) -> list[Stream]:
+        behind = self._upstreams.behind(location, handler)
+        endpoints = self.lands.endpoints.get(location, ())
+        at_home = self._homes.get(self._upstreams.host(location), location) is not location
+        found = streams_of(location, behind, endpoints, at_home, clues)
+        return found or self.lands.hinted.get(location, [])
 
 
 def _handles(level: Level) -> bool:

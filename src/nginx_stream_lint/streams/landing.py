@@ -3,75 +3,151 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import route_in
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.streams.catalogue import App, Endpoint, example
+from nginx_stream_lint.streams.around import Around
+from nginx_stream_lint.streams.catalogue import App, Endpoint, by_name, example
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.evidence import named_by
+from nginx_stream_lint.streams.naming import named_by, names, of_app, takes_all
 from nginx_stream_lint.streams.stream import Stream
+from nginx_stream_lint.streams.upstreams import Upstreams
 
 
 @dataclass(slots=True)
 class Landing:
     """Where streams end in one server, by level.
 
-    `declared` are the users' own. `apps` and `endpoints` come from the catalogue: an endpoint is
-    looked for because some location names it, by its path or its upstream, and counts where it
-    lands. `shadowed` are locations written for endpoints that all land elsewhere, with one of those
-    places.
+    `declared` are the users' own. `endpoints` come from the catalogue: an endpoint is looked for
+    because some location names it, by its path or its upstream, and counts where it lands.
+    `hinted` are streams of apps that something else names: another location, or what is around.
+    `shadowed` are locations written for endpoints that all land elsewhere, with one of the places.
     """
 
     declared: dict[Level, list[Stream]] = field(default_factory=dict)
-    apps: dict[Level, App] = field(default_factory=dict)
     endpoints: dict[Level, list[Endpoint]] = field(default_factory=dict)
+    hinted: dict[Level, list[Stream]] = field(default_factory=dict)
     shadowed: dict[Level, Level] = field(default_factory=dict)
 
 
-def landing(server: Level, version: Version, declarations: Sequence[Declaration]) -> Landing:
-    """Route every declared path, and every endpoint that some location names."""
+@dataclass(frozen=True, slots=True)
+class _Hint:
+    """Why an app is thought to be in a server: what is around, or another `location`'s path."""
+
+    because: str
+    location: Level | None = None
+
+
+class _Router:
+    """Where paths end in a server, each looked up once."""
+
+    def __init__(self, server: Level, version: Version) -> None:
+        self._server = server
+        self._version = version
+        self._places: dict[tuple[str, str], Level | None] = {}
+
+    def place(self, path: str, method: str) -> Level | None:
+        """Where a path ends, if something passes it on there."""
+        key = (path, method)
+        if key not in self._places:
+            request = Request("http", None, None, path, method)
+            found = route_in(self._server, request, self._version)
+            self._places[key] = found.location if found.handler is not None else None
+        return self._places[key]
+
+    def endpoint(self, endpoint: Endpoint) -> Level | None:
+        """Where a catalogued endpoint ends, with or without a slash."""
+        path = example(endpoint.path)
+        method = endpoint.stream.method or "GET"
+        return self.place(path, method) or self.place(f"{path}/", method)
+
+
+def landing(
+    server: Level,
+    version: Version,
+    declarations: Sequence[Declaration],
+    upstreams: Upstreams,
+    surroundings: Around,
+) -> Landing:
+    """Route every declared path, and every endpoint that something names."""
     found = Landing()
+    router = _Router(server, version)
     for declaration in declarations:
-        method = declaration.stream.method or "GET"
-        place = _place(server, declaration.path, method, version)
+        place = router.place(declaration.path, declaration.stream.method or "GET")
         if place is not None:
             found.declared.setdefault(place, []).append(declaration.stream)
-    places: dict[tuple[str, str], Level | None] = {}
+    hints: dict[App, _Hint] = {}
     for location in server.walk():
         if location.kind != "location":
             continue
-        named = named_by(location, location.own_handler)
-        if named.app is not None:
-            found.apps[location] = named.app
-        elsewhere: Level | None = None
-        here = False
-        for endpoint in named.endpoints:
-            key = (endpoint.path, endpoint.stream.method or "GET")
-            if key not in places:
-                places[key] = _place(server, example(endpoint.path), key[1], version)
-            place = places[key]
-            if place is None:
-                continue
-            if location in place.outward():
-                here = True
-            else:
-                elsewhere = place
-            ends = place.nearest("location")
-            # An upstream's name says what is behind its own location, not behind another one.
-            if ends is not None and (ends is location or named.by_path):
-                into = found.endpoints.setdefault(ends, [])
-                if endpoint not in into:
-                    into.append(endpoint)
-        if elsewhere is not None and not here and named.by_path:
-            found.shadowed[location] = elsewhere
+        handler = location.own_handler
+        app = upstreams.behind(location, handler).app if handler is not None else None
+        by_path = named_by(location)
+        _land(found, router, location, app, by_path)
+        for endpoint in by_path:
+            of = by_name(endpoint.app)
+            if not of.shared:
+                hints.setdefault(of, _Hint(f"so does {endpoint.path} in its server", location))
+        for of, because in surroundings.about(location).apps.items():
+            hints.setdefault(of, _Hint(because))
+    for of, hint in hints.items():
+        _follow(hint, of, found, router, upstreams)
     return found
 
 
-def _place(server: Level, target: str, method: str, version: Version) -> Level | None:
-    """Where a path ends in a server, if something passes it on there."""
-    request = Request("http", None, None, target, method)
-    found = route_in(server, request, version)
-    return found.location if found.handler is not None else None
+def _land(
+    found: Landing,
+    router: _Router,
+    location: Level,
+    app: App | None,
+    named: Sequence[Endpoint],
+) -> None:
+    """Take in the endpoints that a location is for, by its upstream's app or as named by its path,
+    where they end."""
+    endpoints = of_app(location, app) if app is not None else ()
+    by_path = any(names(location, endpoint) for endpoint in endpoints)
+    if not endpoints:
+        # An app's own endpoints are better known than those of others with the same path.
+        endpoints, by_path = tuple(named), True
+    elsewhere: Level | None = None
+    here = False
+    for endpoint in endpoints:
+        place = router.endpoint(endpoint)
+        if place is None:
+            continue
+        if location in place.outward():
+            here = True
+        else:
+            elsewhere = place
+        ends = place.nearest("location")
+        # An upstream's name says what is behind its own location, not behind another one.
+        if ends is not None and (ends is location or by_path):
+            into = found.endpoints.setdefault(ends, [])
+            if endpoint not in into:
+                into.append(endpoint)
+    if elsewhere is not None and not here and by_path:
+        found.shadowed[location] = elsewhere
+
+
+def _follow(hint: _Hint, app: App, found: Landing, router: _Router, upstreams: Upstreams) -> None:
+    """Take in where an app's endpoints end, unless another app is known to be there."""
+    for endpoint in app.endpoints:
+        place = None if endpoint.path.startswith("/**") else router.endpoint(endpoint)
+        ends = place.nearest("location") if place is not None else None
+        if ends is None or ends.own_handler is None or ends in found.endpoints:
+            continue
+        if upstreams.behind(ends, ends.own_handler).app not in (None, app):
+            continue
+        if hint.location is None or not takes_all(ends):
+            here = True
+        else:  # What is not for the app comes here, too.
+            here = upstreams.host(ends) == upstreams.host(hint.location)
+        if not here:
+            continue
+        why = f"{endpoint.path} of {app.name} ends there, and {hint.because}"
+        found.hinted.setdefault(ends, []).append(
+            replace(endpoint.stream, confidence="likely", because=why)
+        )

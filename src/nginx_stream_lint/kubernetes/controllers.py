@@ -1,0 +1,165 @@
+"""The tables of what the controllers make of their settings (`*.yaml`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from nginx_stream_lint.config.source import has_hole
+from nginx_stream_lint.yamlfile import load_text
+
+LEVELS = ("main", "events", "http", "upstream", "server", "location")
+
+# Go's strconv.ParseBool.
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+_NUMBER = re.compile(r"[0-9]+")
+_CONDITION = (
+    r"(?:error|timeout|denied|invalid_header|http_(?:403|404|429|500|502|503|504)"
+    r"|non_idempotent|updating|off)"
+)
+# An argument that ends where it seems to end.
+_TOKEN = r"""(?:"[^"\\\r\n]*"|'[^'\\\r\n]*'|[^\s;{}"'#\\][^\s;{}\\]*)"""
+_VALUES = {
+    "seconds": _NUMBER,
+    "number": _NUMBER,
+    "size": re.compile(r"[0-9]+[kKmMgG]?"),
+    "time": re.compile(
+        r"(?=.)(?:[0-9]+y)?(?: *[0-9]+M)?(?: *[0-9]+w)?(?: *[0-9]+d)?(?: *[0-9]+h)?"
+        r"(?: *[0-9]+m)?(?: *[0-9]+s?)?(?: *[0-9]+ms)?"
+    ),
+    "on/off": re.compile(r"on|off"),
+    "word": re.compile(r"[^\r\n]+"),
+    "words": re.compile(rf"{_TOKEN}(?:[ \t]+{_TOKEN})*"),
+    "conditions": re.compile(rf"{_CONDITION}(?:[ \t]+{_CONDITION})*"),
+    "each": re.compile(r"[^;{}\"'#\\$]+"),
+}
+_HINTS = {
+    "seconds": "a number of seconds without a unit",
+    "number": "a whole number",
+    "size": "a size such as 8k",
+    "time": "a time such as 60s",
+    "on/off": "on or off",
+    "boolean": "true or false",
+    "conditions": "a list of conditions such as error timeout http_502",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A directive and what sets it; see the head of ingress-nginx.yaml."""
+
+    directive: str
+    value: str
+    grpc: str | None = None
+    annotation: str | None = None
+    key: str | None = None
+    field: str | None = None
+    default: str | None = None
+    unit: str = ""
+
+    def accepts(self, text: str) -> bool:
+        """Whether the controller can read a value; a placeholder may become anything."""
+        if has_hole(text):
+            return True
+        if self.value == "boolean":
+            return text in _TRUE | _FALSE
+        return _VALUES[self.value].fullmatch(text) is not None
+
+    @property
+    def hint(self) -> str:
+        """What it takes, in words."""
+        return _HINTS.get(self.value, "one line without ; and braces")
+
+    def annotated(self, value: str) -> str | None:
+        """A directive's value as the annotation wants it; None where it cannot be said."""
+        if self.value == "seconds":
+            found = re.fullmatch(r"([0-9]+)s?", value)
+            return found[1] if found else None
+        if self.value == "boolean":
+            return {"on": "True", "off": "False"}.get(value)
+        if self.unit:
+            return value.removesuffix(self.unit) if value.endswith(self.unit) else None
+        return value if self.accepts(value) else None
+
+
+def is_true(text: str) -> bool:
+    """What Go's ParseBool makes of a word; anything else is false."""
+    return text in _TRUE
+
+
+def is_boolean(text: str) -> bool:
+    """Whether Go's ParseBool takes a word."""
+    return text in _TRUE | _FALSE
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """A controller: its name, what its annotations begin with, and its settings by level.
+
+    `class_controllers` are the names it has in an IngressClass, `config_maps` matches the usual
+    names of its ConfigMap, `snippets` are its annotations for nginx text by level, `http2` is the
+    key of the ConfigMap for HTTP/2. `code` are annotations read by code, `left_out` those without
+    an effect that we follow.
+    """
+
+    name: str
+    prefixes: tuple[str, ...]
+    class_controllers: tuple[str, ...]
+    config_maps: re.Pattern[str]
+    snippets: Mapping[str, str]
+    http2: str
+    settings: Mapping[str, tuple[Setting, ...]]
+    code: frozenset[str]
+    left_out: frozenset[str]
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """All keys of its ConfigMap."""
+        rows = (row.key for level in LEVELS for row in self.settings[level] if row.key)
+        return frozenset(rows) | {"http-snippet", "http-snippets", "server-snippet", "use-http2"}
+
+    def short(self, annotation: str) -> str | None:
+        """An annotation's name without the controller's prefix; None for those of others."""
+        for prefix in self.prefixes:
+            if annotation.startswith(prefix):
+                return annotation[len(prefix) :]
+        return None
+
+    def setting(self, directive: str) -> Setting | None:
+        """What sets a directive of a location."""
+        for row in self.settings["location"]:
+            if directive in (row.directive, row.grpc):
+                return row
+        return None
+
+
+@cache
+def _load(name: str) -> Controller:
+    text = (files(__package__) / f"{name}.yaml").read_text(encoding="utf-8")
+    raw: dict[str, Any] = load_text(text)
+    return Controller(
+        name=raw["name"],
+        prefixes=tuple(raw["prefixes"]),
+        class_controllers=tuple(raw["class_controllers"]),
+        config_maps=re.compile(raw["config_maps"]),
+        snippets=raw["snippets"],
+        http2=raw["http2"],
+        settings={level: tuple(Setting(**row) for row in raw[level]) for level in LEVELS},
+        code=frozenset(raw["code"]),
+        left_out=frozenset(raw["left_out"]),
+    )
+
+
+def ingress_nginx() -> Controller:
+    """ingress-nginx, of the Kubernetes project."""
+    return _load("ingress-nginx")
+
+
+def nginx_org() -> Controller:
+    """The NGINX Ingress Controller, of nginx.org."""
+    return _load("nginx-org")

@@ -1,0 +1,304 @@
+"""YAML manifests with the place of every word kept."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+import yaml
+
+from nginx_stream_lint.config.problems import Problem
+from nginx_stream_lint.config.source import HOLE, Source
+from nginx_stream_lint.yamlfile import YamlMistake, compose
+
+# Manifests nest ten deep. PyYAML calls itself once per level.
+_MAX_DEPTH = 100
+# YAML 1.1's booleans, which `yamlfile` leaves as words and Kubernetes does not.
+_BOOLEAN = re.compile(r"(?i)y|n|yes|no|on|off|true|false")
+_DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
+_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
+# Statements that a template puts in: a line with nothing else on it.
+_ONLY_HOLES = re.compile(rf"^[ \t]*{HOLE}[{HOLE} \t]*$", re.MULTILINE)
+# What PyYAML takes; the rest is not in a manifest that anybody could apply.
+_NO_CHARACTER = re.compile("[^\t\r\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Span(NamedTuple):
+    """A stretch of a source; offsets in characters, `end` behind the last one."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Word:
+    """A scalar: its value, its place without quotes, and how it is written.
+
+    `style` is a quote, `|` or `>` for blocks, or empty. `is_exact` tells that value and place
+    correspond character by character. `lines` are those of a literal block: text and place.
+    """
+
+    text: str
+    start: int
+    end: int
+    style: str
+    is_exact: bool
+    is_string: bool
+    lines: tuple[tuple[str, Span], ...] = ()
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A key with its value. `is_alias` tells that the value is written elsewhere, as an anchor."""
+
+    key: Word
+    value: Node
+    span: Span
+    is_alias: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mapping:
+    """A mapping, merge keys resolved; `own` are the keys written in it, `is_flow` in braces."""
+
+    entries: dict[str, Entry]
+    own: tuple[Entry, ...]
+    span: Span
+    is_flow: bool
+
+    def word(self, *path: str) -> Word | None:
+        """The word at a path of keys, if there is one and it is not empty."""
+        node = self.at(*path)
+        return node if isinstance(node, Word) and node.text else None
+
+    def at(self, *path: str) -> Node | None:
+        """What is at a path of keys."""
+        node: Node = self
+        for key in path:
+            if not isinstance(node, Mapping) or key not in node.entries:
+                return None
+            node = node.entries[key].value
+        return node
+
+    def mapping(self, *path: str) -> Mapping | None:
+        """The mapping at a path of keys."""
+        node = self.at(*path)
+        return node if isinstance(node, Mapping) else None
+
+    def items(self, *path: str) -> tuple[Node, ...]:
+        """The items of the sequence at a path of keys; none where there is no sequence."""
+        node = self.at(*path)
+        return node.items if isinstance(node, Sequence) else ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequence:
+    """A sequence."""
+
+    items: tuple[Node, ...]
+    span: Span
+
+
+Node: TypeAlias = Word | Mapping | Sequence
+
+
+@dataclass(slots=True, eq=False)
+class Document:
+    """One document of a YAML file. `text` is that of the file; `holes` are lines of placeholders.
+
+    `comments` are those outside of all words.
+    """
+
+    source: Source
+    text: str
+    span: Span
+    root: Node
+    comments: list[Span] = field(default_factory=list)
+    holes: list[Span] = field(default_factory=list)
+
+
+def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]:
+    """The documents of a YAML text (`text`: the source, placeholders masked); JSON is YAML, too.
+
+    A document that is no YAML is a problem, and the others are read.
+    """
+    starts = [0]
+    ends: list[int] = []
+    for mark in _DOCUMENT.finditer(text):
+        ends.append(mark.start())
+        starts.append(mark.end())
+    ends.append(len(text))
+    found: list[Document] = []
+    problems: list[Problem] = []
+    for start, end in zip(starts, ends, strict=True):
+        part = text[start:end]
+        if not part.strip():
+            continue
+        holes = [
+            Span(start + hole.start(), start + hole.end()) for hole in _ONLY_HOLES.finditer(part)
+        ]
+        part = _ONLY_HOLES.sub(lambda hole: " " * len(hole[0]), part)
+        try:
+            _check(part)
+            reader = _Reader(part, start)
+            root = reader.read(compose(part))
+        except YamlMistake as mistake:
+            lines = part.splitlines(keepends=True)
+            offset = start + sum(map(len, lines[: mistake.line - 1])) + mistake.column - 1
+            problems.append(
+                source.problem(
+                    min(offset, len(text)),
+                    f"no YAML: {mistake.message}",
+                    "correct it; nothing of this document was read",
+                )
+            )
+            continue
+        if root is None:
+            continue
+        comments = [
+            Span(start + one.start(), start + one.end())
+            for one in _COMMENT.finditer(part)
+            if not reader.is_in_word(one.start())
+        ]
+        found.append(Document(source, text, Span(start, end), root, comments, holes))
+    return found, problems
+
+
+def _check(part: str) -> None:
+    """Refuse what PyYAML would fall over, with a place. Raises YamlMistake."""
+
+    def refuse(offset: int, message: str) -> YamlMistake:
+        line = part.count("\n", 0, offset) + 1
+        return YamlMistake(message, line, offset - part.rfind("\n", 0, offset))
+
+    odd = _NO_CHARACTER.search(part)
+    if odd is not None:
+        raise refuse(odd.start(), "a character that YAML does not allow")
+    depth = 0
+    for bracket in re.finditer(r"[\[{}\]]|^(?:[ ]*[-?:][ ])+|^[ ]+", part, re.MULTILINE):
+        if bracket[0] in "[{":
+            depth += 1
+        elif bracket[0] in "]}":
+            depth = max(0, depth - 1)
+        within = bracket[0].count("- ") + bracket[0].count("? ") + bracket[0].count(": ")
+        if depth > _MAX_DEPTH or within > _MAX_DEPTH or len(bracket[0]) > 100 * _MAX_DEPTH:
+            raise refuse(bracket.start(), f"it nests deeper than {_MAX_DEPTH}")
+
+
+class _Reader:
+    """PyYAML's nodes as ours; an anchor is read once, however often it is used."""
+
+    def __init__(self, text: str, base: int) -> None:
+        self.text = text
+        self.base = base
+        self.known: dict[int, Node] = {}
+        self.open: set[int] = set()
+        self.words: list[tuple[int, int]] = []
+
+    def is_in_word(self, offset: int) -> bool:
+        """Whether an offset lies in a word; to be asked when all is read."""
+        self.words.sort()
+        at = bisect_right(self.words, (offset, len(self.text))) - 1
+        return at >= 0 and offset < self.words[at][1]
+
+    def read(self, node: yaml.Node | None, depth: int = 0) -> Node | None:
+        """A node, or None where it stands in itself."""
+        if node is None or id(node) in self.open:
+            return None
+        if depth > _MAX_DEPTH:
+            line, column = node.start_mark.line + 1, node.start_mark.column + 1
+            raise YamlMistake(f"it nests deeper than {_MAX_DEPTH}", line, column)
+        if id(node) in self.known:
+            return self.known[id(node)]
+        self.open.add(id(node))
+        found: Node
+        if isinstance(node, yaml.MappingNode):
+            found = self._mapping(node, depth)
+        elif isinstance(node, yaml.SequenceNode):
+            items = (self.read(item, depth + 1) for item in node.value)
+            found = Sequence(tuple(one for one in items if one is not None), self._span(node))
+        else:
+            assert isinstance(node, yaml.ScalarNode)
+            found = self._word(node)
+        self.open.discard(id(node))
+        self.known[id(node)] = found
+        return found
+
+    def _span(self, node: yaml.Node) -> Span:
+        # The end of a collection or block is where the next token begins.
+        start, end = node.start_mark.index, node.end_mark.index
+        if isinstance(node, yaml.CollectionNode):
+            words = self.text[start:end]
+            lines = [line.split(" #")[0].rstrip() for line in words.splitlines(keepends=True)]
+            while lines and (not lines[-1] or lines[-1].lstrip().startswith("#")):
+                lines.pop()
+            end = start + len("".join(words.splitlines(keepends=True)[: len(lines)]).rstrip())
+        else:
+            end = start + len(self.text[start:end].rstrip())
+        return Span(self.base + start, self.base + end)
+
+    def _mapping(self, node: yaml.MappingNode, depth: int) -> Mapping:
+        merged: dict[str, Entry] = {}
+        entries: dict[str, Entry] = {}
+        own: list[Entry] = []
+        for key_node, value_node in node.value:
+            is_alias = id(value_node) in self.known
+            value = self.read(value_node, depth + 1)
+            if not isinstance(key_node, yaml.ScalarNode) or value is None:
+                continue
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                for one in value.items if isinstance(value, Sequence) else (value,):
+                    if isinstance(one, Mapping):
+                        merged = {**one.entries, **merged}
+                continue
+            key = self._word(key_node)
+            end = _outer(key).end if is_alias else max(_outer(key).end, _outer(value).end)
+            entry = Entry(key, value, Span(_outer(key).start, end), is_alias)
+            entries[key.text] = entry
+            own.append(entry)
+        is_flow = bool(node.flow_style)
+        return Mapping({**merged, **entries}, tuple(own), self._span(node), is_flow)
+
+    def _word(self, node: yaml.ScalarNode) -> Word:
+        style = node.style or ""
+        whole = self._span(node)
+        start, end = whole
+        if style in ("'", '"'):
+            start, end = start + 1, end - 1
+        self.words.append((node.start_mark.index, node.end_mark.index))
+        text = "" if node.tag == "tag:yaml.org,2002:null" else node.value
+        written = self.text[start - self.base : end - self.base]
+        is_string = bool(style) or (
+            node.tag == "tag:yaml.org,2002:str" and not _BOOLEAN.fullmatch(text)
+        )
+        lines = tuple(self._lines(node, text)) if style == "|" else ()
+        return Word(text, start, end, style, written == text, is_string, lines)
+
+    def _lines(self, node: yaml.ScalarNode, value: str) -> Iterator[tuple[str, Span]]:
+        """The lines of a literal block."""
+        at = self.text.find("\n", node.start_mark.index) + 1
+        stop = node.end_mark.index
+        for line in value.split("\n"):
+            end = self.text.find("\n", at)
+            end = len(self.text) if end < 0 else end
+            if not at or at > stop:
+                return
+            written = self.text[at:end].rstrip("\r")
+            if line and written.endswith(line):
+                stop_of_line = at + len(written)
+                yield line, Span(self.base + stop_of_line - len(line), self.base + stop_of_line)
+            at = end + 1
+
+
+def _outer(node: Node) -> Span:
+    """The place of a node, quotes included."""
+    if isinstance(node, Word) and node.style in ("'", '"'):
+        return Span(node.start - 1, node.end + 1)
+    return node.span

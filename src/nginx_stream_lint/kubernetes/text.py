@@ -1,0 +1,131 @@
+"""nginx text under construction, with the place in the source of every token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from nginx_stream_lint.config.source import HOLE, Piece
+from nginx_stream_lint.kubernetes.manifest import Span, Word
+
+# A part of an argument: plain text, text with a place, or a word of the source.
+Part: TypeAlias = str | tuple[str, Span] | Word
+Arg: TypeAlias = Part | list[Part]
+
+_NEEDS_QUOTES = re.compile(r"""[\s;{}"'#]|\A\Z""")
+
+
+class Text:
+    """nginx text that grows line by line.
+
+    What nobody wrote has a place without extent, `nowhere`. With `stand_in` placeholders are
+    replaced by it, so that a real nginx can read the text.
+    """
+
+    def __init__(self, nowhere: int, stand_in: str | None = None) -> None:
+        self.pieces: list[Piece] = []
+        self.stand_in = stand_in
+        self._nowhere = Span(nowhere, nowhere)
+        self._parts: list[str] = []
+        self._length = 0
+        self._depth = 0
+
+    @property
+    def text(self) -> str:
+        return "".join(self._parts)
+
+    def line(self, name: str, *args: Arg, at: Span | None = None) -> None:
+        """A directive, generated from what stands `at` a place."""
+        self._head(name, args, at, at)
+        self._add(";\n")
+
+    def open(self, name: str, *args: Arg, at: Span | None = None) -> None:
+        """The head of a block that begins where `at` does."""
+        start = None if at is None else Span(at.start, at.start)
+        end = self._head(name, args, start, at if all(isinstance(a, str) for a in args) else None)
+        self._add(" ")
+        self._put("{", None if at is None else Span(max(end, at.start), max(end, at.start)))
+        self._add("\n")
+        self._depth += 1
+
+    def close(self, at: Span | None = None) -> None:
+        """The end of a block that ends where `at` does."""
+        self._depth -= 1
+        self._add("    " * self._depth)
+        self._put("}", None if at is None else Span(max(at.start, at.end - 1), at.end))
+        self._add("\n")
+
+    def lines(self, texts: Iterable[tuple[str, Span]]) -> None:
+        """nginx text as it stands in the source, line by line."""
+        for text, span in texts:
+            self._add("    " * self._depth)
+            self._put(text, span)
+            if text.strip(f"{HOLE} \t") == "" and HOLE in text:
+                self._add(";")  # whole statements, for all that is known
+            self._add("\n")
+
+    def raw(self, text: str) -> None:
+        """nginx text that nobody wrote, one directive a line."""
+        for line in text.strip().splitlines():
+            stripped = line.strip()
+            self._depth -= stripped.startswith("}")
+            self._add("    " * self._depth)
+            tokens = re.findall(r"\"[^\"]*\"|'[^']*'|[^\s;{}]+|[;{}]", stripped)
+            for number, token in enumerate(tokens):
+                if number and token != ";":
+                    self._add(" ")
+                self._put(token, None)
+            self._depth += stripped.endswith("{")
+            self._add("\n")
+
+    def _head(self, name: str, args: Sequence[Arg], at: Span | None, plain: Span | None) -> int:
+        """A name and its arguments; plain text has the place `plain`. Gives the last offset."""
+        self._add("    " * self._depth)
+        self._put(name, at)
+        last = at.end if at is not None else None
+        for arg in args:
+            self._add(" ")
+            for part in arg if isinstance(arg, list) else [arg]:
+                if isinstance(part, str):
+                    self._put(part, plain or (None if last is None else Span(last, last)))
+                    continue
+                text, span = (part.text, part.span) if isinstance(part, Word) else part
+                self._put(text, span)
+                last = span.end
+        return last or 0
+
+    def _put(self, text: str, span: Span | None) -> None:
+        start, end = span or self._nowhere
+        if self.stand_in is not None and HOLE in text:
+            text = re.sub(f"{HOLE}+", self.stand_in, text)
+        if text:
+            self.pieces.append(Piece(self._length, self._length + len(text), start, end))
+            self._add(text)
+
+    def _add(self, text: str) -> None:
+        self._parts.append(text)
+        self._length += len(text)
+
+
+def quoted(part: Part) -> Arg:
+    """A part as one argument of nginx, in quotes where it needs them."""
+    text = part if isinstance(part, str) else part.text if isinstance(part, Word) else part[0]
+    if not _NEEDS_QUOTES.search(text):
+        return part
+    return in_quotes("", part)
+
+
+def in_quotes(before: str, part: Part, after: str = "") -> Arg:
+    """A part in quotes, with text before and after it, as templates write `"^{{ path }}"`."""
+    if isinstance(part, str):
+        return f'"{before}{escaped(part)}{after}"'
+    text, span = (part.text, part.span) if isinstance(part, Word) else part
+    inner: Part = part if escaped(text) == text else (escaped(text), span)
+    start, end = Span(span.start, span.start), Span(span.end, span.end)
+    return [(f'"{before}', start), inner, (f'{after}"', end)]
+
+
+def escaped(text: str) -> str:
+    """Text as it goes between double quotes; backslashes inside stay as they are."""
+    return re.sub(r'((?<!\\)(?:\\\\)*)("|\\\Z)', r"\1\\\2", text)

@@ -1,0 +1,168 @@
+"""From a YAML source to the nginx configurations that controllers would make of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nginx_stream_lint.config.files import Files
+from nginx_stream_lint.config.problems import Problem
+from nginx_stream_lint.config.reading import Configuration, read_from
+from nginx_stream_lint.config.source import Reading, Source
+from nginx_stream_lint.kubernetes.annotate import Annotator
+from nginx_stream_lint.kubernetes.controllers import Controller, ingress_nginx, nginx_org
+from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginx
+from nginx_stream_lint.kubernetes.making import CERTIFICATE, KEY, Maker, without_modules
+from nginx_stream_lint.kubernetes.manifest import Word, documents
+from nginx_stream_lint.kubernetes.nginx_org import NginxOrg
+from nginx_stream_lint.kubernetes.resources import (
+    Resource,
+    Settings,
+    VirtualServer,
+    classes,
+    resources,
+)
+
+# What a YAML text says that is about one of the controllers.
+_CONCERNS = re.compile(
+    r"kind[\"']?\s*:\s*[\"']?(?:Ingress|IngressList|VirtualServer|VirtualServerRoute)\b"
+    r"|nginx\.ingress\.kubernetes\.io/|nginx\.(?:org|com)/|[iI]ngress\w*[\"']?:"
+)
+# Classes and annotations of controllers that are no nginx.
+_OTHERS = re.compile(
+    r"(?i)traefik|\balb\b|haproxy|kong|\bgce\b|gce-|istio|contour|cilium|apisix|ambassador|emissary"
+    r"|application-gateway|tailscale|cloudflare|caddy|higress|voyager|skipper|openshift|envoy|gloo"
+)
+_OF_NGINX_ORG = re.compile(r"(?i)nginx-?(?:org|plus|inc)|\bnic\b|f5")
+_MAKERS: dict[str, type[Maker]] = {
+    ingress_nginx().name: IngressNginx,
+    nginx_org().name: NginxOrg,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Translation:
+    """What a controller makes of a resource: `reading` is the nginx configuration.
+
+    `by_class` tells that only the name of its class says which controller; `assumed` that nothing
+    does.
+    """
+
+    controller: str
+    by_class: bool
+    assumed: bool
+    reading: Reading
+    resource: Resource
+    settings: Settings | None
+
+
+def translated(source: Source, text: str) -> tuple[list[Translation], list[Problem]]:
+    """What controllers make of the resources in a YAML source, and documents that are no YAML.
+
+    `text` is the source's with placeholders masked, of the same length. Problems of a resource are
+    those of its reading. Resources for other controllers than nginx are passed over.
+    """
+    if not _CONCERNS.search(text):
+        return [], []
+    # A lone surrogate stands for a byte that is no UTF-8; YAML has none.
+    text = re.sub("[\ud800-\udfff]", "?", text)
+    found, problems = documents(source, text)
+    class_controllers = dict(pair for document in found for pair in classes(document))
+    every = [one for document in found for one in resources(document)]
+    settings = {
+        controller.name: one
+        for one in every
+        for controller in (ingress_nginx(), nginx_org())
+        if isinstance(one, Settings) and _is_for(one, controller)
+    }
+    translations = [
+        _translation(one, controller, how, settings.get(controller.name))
+        for one in every
+        for controller, how in _controllers(one, class_controllers)
+    ]
+    return translations, problems
+
+
+def configurations(source: Source, text: str) -> list[Configuration]:
+    """The configurations of a YAML source, for `nginx.levels.build`; see `translated`."""
+    translations, problems = translated(source, text)
+    found = [read_from(one.reading, source.name, Files()) for one in translations]
+    if problems:
+        found.append(Configuration(source.name, problems=problems))
+    return found
+
+
+def runnable(translation: Translation, certificate: str, key: str) -> str:
+    """A translation as a real nginx takes it: no placeholders, no modules of others.
+
+    `certificate` and `key` are paths of a certificate chain and its key, PEM.
+    """
+    maker = _MAKERS[translation.controller](translation.resource, translation.settings, True)
+    maker.make()
+    text = without_modules(maker.text.text)
+    return text.replace(CERTIFICATE, certificate).replace(KEY, key)
+
+
+def _is_for(resource: Settings, controller: Controller) -> bool:
+    """Whether settings are those of a controller."""
+    own, other = ingress_nginx(), nginx_org()
+    if controller is other:
+        own, other = other, own
+    keys = set(resource.data.entries)
+    if own.config_maps.fullmatch(resource.name) and not other.config_maps.fullmatch(resource.name):
+        return True
+    if other.config_maps.fullmatch(resource.name) and not own.config_maps.fullmatch(resource.name):
+        return False
+    if resource.name == "controller.config":
+        return controller is ingress_nginx()
+    mine, theirs = len(own.keys & keys), len(other.keys & keys)
+    return mine > theirs or (mine == theirs and controller is ingress_nginx())
+
+
+def _controllers(resource: Resource, classes_: dict[str, str]) -> Iterator[tuple[Controller, str]]:
+    """Which controllers a resource is for, and what says so: annotations, class, or nothing."""
+    both = (ingress_nginx(), nginx_org())
+    if isinstance(resource, VirtualServer):
+        yield nginx_org(), "kind"
+        return
+    if isinstance(resource, Settings):
+        yield from ((one, "name") for one in both if _is_for(resource, one))
+        return
+    keys = resource.annotations
+    annotated = [one for one in both if any(one.short(key) is not None for key in keys)]
+    if annotated:
+        yield from ((one, "annotations") for one in annotated)
+        return
+    given = keys.get("kubernetes.io/ingress.class")
+    name = resource.class_name or (given.value if given is not None else None)
+    class_name = name.text if isinstance(name, Word) else ""
+    known = classes_.get(class_name)
+    if known is not None:
+        yield from ((one, "class") for one in both if known in one.class_controllers)
+        return
+    others = " ".join(key for key in keys if "/" in key)
+    if _OTHERS.search(class_name) or (_OTHERS.search(others) and "nginx" not in class_name):
+        return
+    if _OF_NGINX_ORG.search(class_name):
+        yield nginx_org(), "class"
+    else:
+        yield ingress_nginx(), "class" if "nginx" in class_name else ""
+
+
+def _translation(
+    resource: Resource, controller: Controller, how: str, settings: Settings | None
+) -> Translation:
+    if isinstance(resource, Settings):
+        settings = resource
+    maker = _MAKERS[controller.name](resource, settings, False)
+    maker.make()
+    author = Annotator(controller, resource, how == "class", how == "")
+    reading = Reading(
+        resource.document.source,
+        maker.text.text,
+        tuple(maker.text.pieces),
+        problems=tuple(dict.fromkeys(maker.problems)),
+        author=author,
+    )
+    return Translation(controller.name, how == "class", how == "", reading, resource, settings)

@@ -1,0 +1,126 @@
+"""Documents as a few kinds of blocks, shown as Markdown or on a terminal."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import click
+
+_WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading; its level counts from 1."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Text in which only `code` and [links](to) are markup."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text as it is, in a language."""
+
+    text: str
+    language: str = "nginx"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of cells under a head; cells are like paragraphs."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list; its items are like paragraphs."""
+
+    items: tuple[str, ...]
+
+
+Block = Heading | Paragraph | Code | Table | Items
+
+
+def markdown(blocks: Iterable[Block]) -> str:
+    """Blocks as Markdown."""
+    return "\n\n".join(_markdown(block) for block in blocks) + "\n"
+
+
+def _markdown(block: Block) -> str:
+    if isinstance(block, Heading):
+        return f"{'#' * block.level} {block.text}"
+    if isinstance(block, Paragraph):
+        return block.text
+    if isinstance(block, Code):
+        return f"```{block.language}\n{block.text.rstrip()}\n```"
+    if isinstance(block, Items):
+        return "\n".join(f"- {item}" for item in block.items)
+    rows = [block.head, tuple("---" for _ in block.head), *block.rows]
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in rows
+    )
+
+
+def terminal(blocks: Iterable[Block]) -> str:
+    """Blocks for a terminal, with ANSI colours."""
+    return "\n".join("\n".join(_terminal(block)) + "\n" for block in blocks)
+
+
+def _terminal(block: Block) -> Iterator[str]:
+    if isinstance(block, Heading):
+        yield click.style(_plain(block.text), bold=True)
+    elif isinstance(block, Paragraph):
+        yield from _wrapped(block.text)
+    elif isinstance(block, Code):
+        yield from (f"    {line}".rstrip() for line in block.text.rstrip().splitlines())
+    elif isinstance(block, Items):
+        for item in block.items:
+            yield from _wrapped(item, "- ", "  ")
+    else:
+        yield from _columns([block.head, *block.rows])
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table as columns where it fits, else a paragraph for each row."""
+    cells = [[_plain(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    if sum(widths) + 2 * len(widths) <= _WIDTH:
+        for row in cells:
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            yield f"  {line}".rstrip()
+        return
+    head, *others = cells
+    for row in others:
+        yield from _wrapped(row[0], "- ", "  ")
+        for name, cell in zip(head[1:], row[1:], strict=True):
+            yield from _wrapped(f"{name}: {cell}", "    ", "      ")
+
+
+def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
+    return textwrap.wrap(
+        _plain(text),
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _plain(text: str) -> str:
+    """A text without its markup; a link's address stands behind it where it is not all there is."""
+    text = re.sub(r"\[([^\]]+)\]\((https?:[^)]+)\)", r"\1 (\2)", text)
+    text = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text)
+    return text.replace("`", "")

@@ -1,0 +1,124 @@
+"""GitHub's workflow commands, which become annotations, and a table for the summary of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nginx_stream_lint.config.problems import printable
+from nginx_stream_lint.report.run import Run
+from nginx_stream_lint.rules.finding import SEVERITIES, Finding
+
+_COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
+# A summary may have 1 MB; this is far below it, and more than anybody reads.
+_MOST_ROWS = 200
+
+
+def github(run: Run) -> str:
+    """A command for each finding and each place that could not be read, worst first."""
+    report = run.report
+    lines = [
+        _command(
+            "error",
+            f"{problem.message}; {problem.advice}",
+            file=run.path(problem.file),
+            line=problem.line,
+            col=problem.column,
+            title="cannot be read",
+        )
+        for problem in report.problems
+    ]
+    # GitHub shows ten of each kind for a step, the first ones.
+    for finding in sorted(report.findings, key=lambda one: SEVERITIES.index(one.severity)):
+        place = finding.place
+        end_line, end_column = place.source.position(place.end)
+        # Columns are for one line only.
+        end = {"endColumn": end_column} if end_line == place.line else {}
+        lines.append(
+            _command(
+                _COMMANDS[finding.severity],
+                finding.message,
+                file=run.path(place.source),
+                line=place.line,
+                endLine=end_line,
+                col=place.column,
+                **end,
+                title=f"{finding.rule}: {finding.location.label}",
+            )
+        )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _command(name: str, message: str, **properties: str | int) -> str:
+    said = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items())
+    return f"::{name} {said}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def step_summary(run: Run) -> str:
+    """The findings as Markdown, for $GITHUB_STEP_SUMMARY."""
+    return "\n".join(_summary(run)) + "\n"
+
+
+def _summary(run: Run) -> Iterator[str]:
+    report = run.report
+    yield "## nginx-stream-lint"
+    yield ""
+    counts = ", ".join(
+        f"{report.count(word)} {word}{'' if report.count(word) == 1 else 's'}"
+        for word in SEVERITIES
+    )
+    yield f"{counts} in {report.locations} locations, {report.streams} thought to stream."
+    yield ""
+    if report.problems:
+        yield "| could not be read | why |"
+        yield "| --- | --- |"
+        for problem in report.problems[:_MOST_ROWS]:
+            where = f"{run.path(problem.file)}:{problem.line}"
+            yield f"| {_code(where)} | {_cell(f'{problem.message}; {problem.advice}')} |"
+        yield ""
+    if report.findings:
+        yield "| | rule | location | what | fix |"
+        yield "| --- | --- | --- | --- | --- |"
+        ordered = sorted(report.findings, key=lambda one: SEVERITIES.index(one.severity))
+        for finding in ordered[:_MOST_ROWS]:
+            yield _row(finding, run)
+        if len(ordered) > _MOST_ROWS:
+            yield ""
+            yield f"and {len(ordered) - _MOST_ROWS} more"
+
+
+def _row(finding: Finding, run: Run) -> str:
+    place = finding.place
+    where = f"{run.path(place.source)}:{place.line}"
+    fix = "" if finding.fix is None else _code(" ".join(finding.fix.snippet.split("\n")))
+    cells = (
+        finding.severity,
+        _code(finding.rule),
+        f"{_code(finding.location.label)} in {_code(where)}",
+        _cell(finding.message),
+        fix,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _code(text: str) -> str:
+    """Text as code in a table's cell."""
+    ticks = "`" * (max((len(run) for run in _ticks(text)), default=0) + 1)
+    space = " " if "`" in text else ""
+    return f"{ticks}{space}{printable(text).replace('|', chr(92) + '|')}{space}{ticks}"
+
+
+def _ticks(text: str) -> list[str]:
+    return ["`" * len(part) for part in "".join(c if c == "`" else " " for c in text).split()]
+
+
+def _cell(text: str) -> str:
+    """Text as it is in a table's cell: no markup."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~&@$" else c for c in printable(text))

@@ -1,0 +1,142 @@
+"""One page for a browser, with everything in it: for people who do not run the linter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+import click
+
+from nginx_stream_lint import __version__
+from nginx_stream_lint.config.problems import printable
+from nginx_stream_lint.fixes.show import mended
+from nginx_stream_lint.report.excerpt import Mark, excerpt
+from nginx_stream_lint.report.picture import outcome, picture
+from nginx_stream_lint.report.run import Run
+from nginx_stream_lint.report.way import Way, ways
+from nginx_stream_lint.rules.finding import SEVERITIES, Finding
+from nginx_stream_lint.rules.wording import CLIENTS, listed
+
+
+@dataclass(slots=True)
+class _Card:
+    """A location with its stream and what is found there."""
+
+    label: str
+    where: str
+    servers: tuple[str, ...]
+    because: str
+    way: Way | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def worst(self) -> str:
+        """The worst severity; empty without findings."""
+        found = {finding.severity for finding in self.findings}
+        return next((severity for severity in SEVERITIES if severity in found), "")
+
+    @property
+    def svg(self) -> str:
+        return "" if self.way is None else picture(self.way)
+
+    @property
+    def arrivals(self) -> list[tuple[str, str, str]]:
+        """For each client its name, the verdict, and what it gets."""
+        if self.way is None:
+            return []
+        return [(CLIENTS[one.client], one.verdict, outcome(one)) for one in self.way.arrivals]
+
+    @property
+    def told(self) -> list[tuple[Finding, str]]:
+        """The findings with their lines of source, which are not repeated."""
+        lines = [_excerpt(finding) for finding in self.findings]
+        return [
+            (finding, "" if at and lines[at - 1] == text else text)
+            for at, (finding, text) in enumerate(zip(self.findings, lines, strict=True))
+        ]
+
+    @property
+    def fix(self) -> list[tuple[str, str]]:
+        """The location with its fixes in it: lines with `+`, `-` or a blank."""
+        if not self.findings:
+            return []
+        shown = mended(self.findings[0].location, self.findings)
+        return [(line[:1], line) for line in shown.splitlines()]
+
+    @property
+    def by_hand(self) -> list[Finding]:
+        return [one for one in self.findings if one.fix is not None and not one.fix.edits]
+
+
+def html(run: Run) -> str:
+    """The run as one HTML page without anything from outside."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["printable"] = _printable_lines
+    template = environment.from_string(
+        files("nginx_stream_lint.report").joinpath("page.html").read_text(encoding="utf-8")
+    )
+    report = run.report
+    cards = _cards(run)
+    streams = [card for card in cards if card.way is not None]
+    version = run.nginx_version
+    text = template.render(
+        tool_version=__version__,
+        inputs=listed([run.path(path) for path in report.inputs]),
+        nginx_version=None if version is None else ".".join(map(str, version)),
+        counts=[(word, report.count(word)) for word in SEVERITIES],
+        locations=report.locations,
+        problems=[str(problem) for problem in report.problems],
+        streams=streams,
+        through=sum(card.way is not None and card.way.gets_through for card in streams),
+        others=[card for card in cards if card.way is None],
+    )
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _cards(run: Run) -> list[_Card]:
+    """Every stream with its findings, then the locations nobody says anything about."""
+    cards: dict[tuple[str, int], _Card] = {}
+    for way in ways(run.report, run.nginx_version):
+        directive = way.served.level.directive or way.served.handler.directive
+        names = way.served.server.rows.get("server_name", [])
+        cards[directive.source.name, directive.start] = _Card(
+            way.served.level.label,
+            f"{run.path(directive.source)}:{directive.line}",
+            tuple(dict.fromkeys(arg for row in names for arg in row.args)),
+            f"{way.stream.confidence} to stream ({way.stream.kind}): {way.stream.because}",
+            way,
+        )
+    for finding in run.report.findings:
+        place, stream = finding.location.place, finding.stream
+        key = (place.source.name, place.start)
+        if key not in cards:
+            cards[key] = _Card(
+                finding.location.label,
+                f"{run.path(place.source)}:{place.line}",
+                finding.location.servers,
+                f"{stream.confidence} to stream ({stream.kind}): {stream.because}",
+            )
+        cards[key].findings.append(finding)
+        if finding.location.servers:
+            cards[key].servers = finding.location.servers
+    return list(cards.values())
+
+
+def _excerpt(finding: Finding) -> str:
+    related = () if finding.stream.confidence == "possible" else finding.related
+    marks: Sequence[Mark] = [
+        Mark(finding.place, True),
+        *(Mark(one.place, words=one.message) for one in related),
+    ]
+    return click.unstyle("\n".join(excerpt(marks, finding.location.place.source)))
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(
+        "\t".join(printable(part) for part in line.split("\t")) for line in text.split("\n")
+    )

@@ -1,0 +1,84 @@
+"""Reviewdog's diagnostic format (rdjson), with fixes as suggestions.
+
+Its columns count bytes of UTF-8, and a range ends before its end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nginx_stream_lint.config import Problem, Source
+from nginx_stream_lint.fixes.apply import edited
+from nginx_stream_lint.report.run import Run, encoded, insertable
+from nginx_stream_lint.rules.finding import Edit, Finding, Fix
+
+_SEVERITIES = {"error": "ERROR", "warning": "WARNING", "note": "INFO"}
+
+
+def rdjson(run: Run) -> str:
+    """The findings, and what could not be read, as one result."""
+    report = run.report
+    diagnostics = [_unread(problem, run) for problem in report.problems]
+    diagnostics += [_diagnostic(finding, run) for finding in report.findings]
+    return encoded({"source": {"name": "nginx-stream-lint"}, "diagnostics": diagnostics})
+
+
+def _diagnostic(finding: Finding, run: Run) -> dict[str, Any]:
+    place = finding.place
+    found: dict[str, Any] = {
+        "message": finding.message,
+        "location": {
+            "path": run.path(place.source),
+            "range": _range(place.source, place.start, place.end),
+        },
+        "severity": _SEVERITIES[finding.severity],
+        "code": {"value": finding.rule},
+    }
+    suggestion = None if finding.fix is None else _suggestion(finding.fix, place.source)
+    if suggestion is not None:
+        found["suggestions"] = [suggestion]
+    if finding.related:
+        found["related_locations"] = [
+            {
+                "message": related.message,
+                "location": {
+                    "path": run.path(related.place.source),
+                    "range": _range(related.place.source, related.place.start, related.place.end),
+                },
+            }
+            for related in finding.related
+        ]
+    return found
+
+
+def _suggestion(fix: Fix, source: Source) -> dict[str, Any] | None:
+    """A fix as one suggestion: several would be offered one by one, and half a fix is none.
+
+    None where it cannot be one, because it reaches into another file than the finding's.
+    """
+    edits = fix.edits
+    if not edits or any(edit.source is not source for edit in edits) or not insertable(edits):
+        return None
+    start, end = min(edit.start for edit in edits), max(edit.end for edit in edits)
+    inside = [Edit(source, one.start - start, one.end - start, one.text) for one in edits]
+    text = edited(source.text[start:end], inside)
+    return {"range": _range(source, start, end), "text": text}
+
+
+def _range(source: Source, start: int, end: int) -> dict[str, Any]:
+    return {"start": _position(source, start), "end": _position(source, end)}
+
+
+def _position(source: Source, offset: int) -> dict[str, int]:
+    line, column = source.position(offset)
+    before = source.text[offset - column + 1 : offset]
+    return {"line": line, "column": len(before.encode("utf-8", "surrogateescape")) + 1}
+
+
+def _unread(problem: Problem, run: Run) -> dict[str, Any]:
+    # Its column may be in a file that could not even be decoded: the line will do.
+    return {
+        "message": f"{problem.message}; {problem.advice}",
+        "location": {"path": run.path(problem.file), "range": {"start": {"line": problem.line}}},
+        "severity": "ERROR",
+    }

@@ -1,0 +1,133 @@
+"""A rule in full, made from its file and from what was measured: for the docs and the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from nginx_stream_lint.report.blocks import (
+    Block,
+    Code,
+    Heading,
+    Items,
+    Paragraph,
+    Table,
+    markdown,
+    terminal,
+)
+from nginx_stream_lint.rules.measured import EVIDENCE, Measurements
+from nginx_stream_lint.rules.rule import Example, Rule
+from nginx_stream_lint.rules.wording import listed
+
+_NGINX = "https://nginx.org/en/docs"
+_APPLICABILITY = {
+    "safe": "`--fix` writes it.",
+    "unsafe": "`--fix --unsafe-fixes` writes it: it may change something that somebody relies on.",
+    "manual": "It is shown and left to you.",
+}
+
+
+def rule_markdown(rule: Rule) -> str:
+    """The short form, for viewers of findings: why, an example, what to read."""
+    return markdown(_short(rule))
+
+
+def rule_text(rule: Rule) -> str:
+    """The same without markup."""
+    import click
+
+    return click.unstyle(terminal(_short(rule)))
+
+
+def rule_page(rule: Rule, measured: Measurements) -> str:
+    """The page of a rule, as Markdown."""
+    return markdown(_full(rule, measured))
+
+
+def rule_terminal(rule: Rule, measured: Measurements) -> str:
+    """The page of a rule for a terminal, with ANSI colours."""
+    return terminal(_full(rule, measured))
+
+
+def reference(text: str) -> str:
+    """A reference of a rule file as a link: a URL, or `module#directive` of nginx's own docs."""
+    match = re.fullmatch(r"ngx_(http|stream|)_?(\w+)_module#(\w+)", text)
+    if match is None:
+        return f"[{re.sub('^https?://', '', text)}]({text})"
+    folder = f"{match[1]}/" if match[1] else ""
+    page = text.partition("#")[0]
+    return f"[nginx: {match[3]}]({_NGINX}/{folder}{page}.html#{match[3]})"
+
+
+def _short(rule: Rule) -> Iterator[Block]:
+    yield Paragraph(rule.why)
+    bad = next((example for example in rule.examples if example.bad), None)
+    if bad is not None:
+        yield from _pair(bad, 3)
+    yield from _references(rule, 3)
+
+
+def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
+    yield Heading(rule.name, 1)
+    yield Paragraph(f"{rule.title}.")
+    severities = listed([f"`{severity}`" for severity, _ in rule.severity], "or")
+    kinds = listed([f"`{kind}`" for kind in rule.kinds])
+    yield Paragraph(f"Severity: {severities}. About streams of the kinds {kinds}.")
+    yield Heading("Why")
+    yield Paragraph(rule.why)
+    bad = [example for example in rule.examples if example.bad]
+    good = [example for example in rule.examples if example.good]
+    yield from _evidence(rule, measured)
+    if rule.fix is not None:
+        yield Heading("The fix")
+        title = rule.fix.title if "{" not in rule.fix.title else "See the examples"
+        yield Paragraph(f"{title}. {_APPLICABILITY[rule.fix.applicability]}")
+    for number, example in enumerate(bad, 1):
+        yield Heading(f"Example {number}" if len(bad) > 1 else "Example")
+        yield from _pair(example, 3)
+    if good:
+        yield Heading("Not reported")
+        for example in good:
+            yield Code(example.good or "")
+    yield Heading("How to ignore it")
+    yield Paragraph(f"`--ignore {rule.name}` leaves the rule out of a run.")
+    yield from _references(rule, 2)
+
+
+def _pair(example: Example, level: int) -> Iterator[Block]:
+    if example.nginx_version is not None:
+        version = ".".join(map(str, example.nginx_version))
+        yield Paragraph(f"With `--nginx-version {version}`:")
+    yield Heading("Bad", level)
+    yield Code(example.bad or "")
+    yield Heading("Fixed", level)
+    yield Code(example.fixed or "")
+
+
+def _evidence(rule: Rule, measured: Measurements) -> Iterator[Block]:
+    yield Heading("Evidence")
+    kinds = dict.fromkeys(
+        example.evidence or rule.evidence for example in rule.examples if example.bad
+    )
+    for kind in kinds:
+        yield Paragraph(f"What is measured on a real nginx: {EVIDENCE[kind]}.")
+    rows = measured.rules.get(rule.name, ())
+    versions = list(dict.fromkeys(version for one in rows for version in one.nginx))
+    if rows:
+        yield Table(
+            ("example", *(f"nginx {version}" for version in versions)),
+            tuple(
+                (
+                    f"{one.example} {one.text}, {one.who}",
+                    *(one.nginx.get(version, "(not for this version)") for version in versions),
+                )
+                for one in rows
+            ),
+        )
+        yield Paragraph(measured.how)
+
+
+def _references(rule: Rule, level: int) -> Iterator[Block]:
+    if rule.references:
+        yield Heading("References", level)
+        yield Items(tuple(reference(one) for one in rule.references))

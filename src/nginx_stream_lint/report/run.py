@@ -1,0 +1,55 @@
+"""What a format is given, and what several formats need of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from nginx_stream_lint.config import Source
+from nginx_stream_lint.lint import Report
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.finding import Edit, Severity
+from nginx_stream_lint.rules.fingerprint import portable
+from nginx_stream_lint.rules.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished check.
+
+    `rules` are those that were applied, `nginx_version` is None where nobody said, `seconds` is how
+    long it took, `base` the folder that names in machine-readable formats start from, `fail_on` the
+    mildest severity that fails.
+    """
+
+    report: Report
+    rules: tuple[Rule, ...]
+    nginx_version: Version | None
+    seconds: float
+    base: str
+    fail_on: Severity = "error"
+
+    def path(self, source: Source | str) -> str:
+        """A file's name for other programs: from `base`, or as it is if it lies elsewhere."""
+        return portable(source if isinstance(source, str) else source.name, self.base)
+
+
+def uri(path: str) -> str:
+    """A path as a URI: relative, or with `file:` where it is absolute."""
+    escaped = quote(os.fsencode(path))
+    return f"file://{escaped}" if path.startswith("/") else escaped
+
+
+def encoded(document: object) -> str:
+    """JSON with a line end; bytes that are no UTF-8 become question marks, as JSON has none."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode("utf-8") + "\n"
+
+
+def insertable(edits: Iterable[Edit]) -> bool:
+    """Whether the texts of edits can be told in UTF-8."""
+    return not any(re.search("[\ud800-\udfff]", edit.text) for edit in edits)

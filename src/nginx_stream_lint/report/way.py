@@ -1,0 +1,103 @@
+"""A stream's way from its app through nginx to each client, and where it is held: as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nginx_stream_lint.lint import Report
+from nginx_stream_lint.nginx.delivery import Hold, Verdict
+from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.facts import Facts
+from nginx_stream_lint.settings import MIN_READ_TIMEOUT_S
+from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.stream import Stream
+
+# In the order in which an answer passes them.
+_ORDER: tuple[Hold, ...] = (
+    "cache",
+    "upstream-buffer",
+    "brotli",
+    "gzip",
+    "body-filter",
+    "tls-buffer",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Something on the way that holds the stream, at once or if `only_if` comes true.
+
+    `held_bytes` is how much it collects before it lets go (None: the whole answer), `clients` whom
+    it holds for.
+    """
+
+    hold: Hold
+    held_bytes: int | None
+    clients: frozenset[Client]
+    only_if: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How the stream reaches a kind of client; see `delivery.Delivery` for the numbers."""
+
+    client: Client
+    verdict: Verdict
+    held_bytes: int | None = None
+    first_text_s: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way of the most certain stream of a place that hands requests on."""
+
+    served: Served
+    stream: Stream
+    stages: tuple[Stage, ...]
+    arrivals: tuple[Arrival, ...]
+
+    @property
+    def gets_through(self) -> bool:
+        return all(one.verdict == "streams" for one in self.arrivals)
+
+
+def ways(report: Report, version: Version | None) -> list[Way]:
+    """The ways of all that is thought to stream, each location once, in the order of the files."""
+    found: dict[tuple[str, int], Way] = {}
+    for served in report.served:
+        directive = served.level.directive or served.handler.directive
+        if served.is_stream and served.shadowed_by is None:
+            found.setdefault((directive.source.name, directive.start), _way(served, version))
+    return list(found.values())
+
+
+def _way(served: Served, version: Version | None) -> Way:
+    stream = served.streams[0]
+    facts = Facts(served, stream, version, MIN_READ_TIMEOUT_S)
+    if not facts.usual:
+        # A tunnel, or an answer in one piece: there is nothing to hold.
+        arrivals = tuple(Arrival(client, "streams") for client in facts.usual_clients)
+        return Way(served, stream, (), arrivals)
+    held: dict[Hold, set[Client]] = {}
+    for one in facts.usual:
+        if one.verdict == "replays":
+            held.setdefault("cache", set()).add(one.scenario.client)
+        for hold in facts.path.holds(one.scenario):
+            held.setdefault(hold, set()).add(one.scenario.client)
+    stages = [
+        Stage(hold, facts.path.held_bytes(hold), frozenset(clients))
+        for hold, clients in held.items()
+    ]
+    compression = [hold for hold in facts.value("holds") if hold in ("gzip", "brotli")]
+    stages += [
+        Stage(hold, None, frozenset(facts.usual_clients), "clients accept it")
+        for hold in compression
+        if hold not in held
+    ]
+    arrivals = tuple(
+        Arrival(one.scenario.client, one.verdict, one.held_bytes, one.first_text_s)
+        for one in facts.usual
+    )
+    ordered = sorted(stages, key=lambda stage: _ORDER.index(stage.hold))
+    return Way(served, stream, tuple(ordered), arrivals)

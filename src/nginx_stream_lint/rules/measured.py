@@ -1,0 +1,63 @@
+"""What the conformance tests measured with the examples of the shipped rules.
+
+`measured.json` beside the rules is written by tests/conformance/record.py, never by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from nginx_stream_lint.rules.rule import builtin_folder
+
+# The kinds of evidence that a rule file can name; each is a measurement on a real nginx.
+EVIDENCE = {
+    "delivery": "the stream stalls, and does not when fixed",
+    "silence": "the stream is cut after a silence, and is not when fixed",
+    "recording": "a second request gets a recording",
+    "upstream-request": "the app sees other headers, or another version",
+    "client-response": "the client sees other headers, other framing, or a cut as a whole answer",
+    "handshake": "a WebSocket handshake gets its 101",
+    "requests-twice": "the app sees the same request twice",
+    "abandoned": "the app goes on after the client has left",
+    "reload": "a reload cuts the stream",
+    "auth-body": "a POST hangs in its auth subrequest",
+    "accepted": "nginx takes both; the effect is not to be seen on one machine",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one text of an example does.
+
+    `example` counts the rule's bad examples from 1, `text` is `bad` or `fixed`, `who` asked, and
+    `nginx` says what was seen, by version.
+    """
+
+    example: int
+    text: str
+    who: str
+    nginx: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """All that is recorded: by rule, and in words how it was measured."""
+
+    how: str
+    rules: Mapping[str, tuple[Measured, ...]]
+
+
+@cache
+def measured() -> Measurements:
+    """The recorded measurements; none where the file is missing."""
+    path = builtin_folder() / "measured.json"
+    if not path.is_file():
+        return Measurements("", {})
+    recorded = json.loads(path.read_text(encoding="utf-8"))
+    rules = {
+        rule: tuple(Measured(**row) for row in rows) for rule, rows in recorded["rules"].items()
+    }
+    return Measurements(recorded["how"], rules)

@@ -1,0 +1,128 @@
+"""Who is behind the targets that locations hand requests on to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from nginx_stream_lint.nginx.levels import Handler, Level
+from nginx_stream_lint.streams.catalogue import App, named_in, of_address
+from nginx_stream_lint.streams.comments import comments_of
+
+_PORT = re.compile(r"\d{2,5}(?!\d)")
+_SCHEME = re.compile(r"^\w+://")
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What a location's target leads to.
+
+    `hosts` are the target and the servers behind its name, `comments` what is written about the
+    upstream block, and `keepalive` tells whether that keeps connections.
+    """
+
+    hosts: tuple[str, ...]
+    comments: tuple[str, ...] = ()
+    keepalive: bool = False
+
+    @property
+    def path(self) -> str:
+        """The path of the target, which takes the place of the location's; empty without one."""
+        _, slash, rest = _SCHEME.sub("", self.hosts[0]).partition("/")
+        return slash + rest
+
+    @property
+    def app(self) -> App | None:
+        """The catalogued app that one of the hosts is named after, or whose port it has."""
+        return _app(self.hosts)
+
+
+@dataclass(slots=True)
+class Upstreams:
+    """The upstreams of an `http` block by name, and the values that its maps give variables."""
+
+    blocks: dict[str, Level] = field(default_factory=dict)
+    values: dict[str, list[str]] = field(default_factory=dict)
+    _known: dict[str, Behind] = field(default_factory=dict)
+
+    def behind(self, location: Level, handler: Handler) -> Behind:
+        """What is behind a location's handler."""
+        target = _filled(location, handler.target)
+        if target not in self._known:
+            self._known[target] = self._look(target)
+        return self._known[target]
+
+    def host(self, location: Level) -> str:
+        """The host and port that a location hands requests on to, as far as they are written."""
+        handler = location.handler
+        return _authority(self.behind(location, handler).hosts[0]) if handler is not None else ""
+
+    def _look(self, target: str) -> Behind:
+        hosts: list[str] = []
+        comments: list[str] = []
+        keepalive = False
+        for one in self._targets(target):
+            hosts.append(one)
+            block = self.blocks.get(_authority(one))
+            if block is None:
+                continue
+            hosts += [row.args[0] for row in block.rows.get("server", []) if row.args]
+            comments += comments_of(block)
+            keepalive = keepalive or "keepalive" in block.rows
+        return Behind(tuple(hosts), tuple(comments), keepalive)
+
+    def _targets(self, target: str) -> Iterator[str]:
+        """A target, and what it becomes with each value that a map gives a variable in it."""
+        yield target
+        for variable in _VARIABLE.finditer(target):
+            for value in self.values.get(variable[1], ()):
+                yield target[: variable.start()] + value + target[variable.end() :]
+
+
+def upstreams_of(http: Level) -> Upstreams:
+    """The upstreams and maps of an `http` block."""
+    found = Upstreams()
+    for child in http.children:
+        if child.kind == "upstream" and child.directive is not None and child.directive.args:
+            found.blocks.setdefault(child.directive.args[0], child)
+    for name in ("map", "split_clients"):
+        for row in http.rows.get(name, []):
+            if len(row.args) == 2 and row.block:
+                values = [one.args[0] for one in row.block if one.args and one.args[0]]
+                found.values.setdefault(row.args[1].lstrip("$"), []).extend(dict.fromkeys(values))
+    return found
+
+
+def _authority(target: str) -> str:
+    return _SCHEME.sub("", target).partition("/")[0]
+
+
+def _filled(location: Level, target: str) -> str:
+    """A target with the variables that `set` gives a constant filled in."""
+    if "$" not in target:
+        return target
+    for level in location.outward():
+        for row in level.rows.get("set", []):
+            if len(row.args) == 2 and row.args[0].startswith("$") and "$" not in row.args[1]:
+                name, value = row.args
+                target = re.sub(rf"{re.escape(name)}\b", value.replace("\\", r"\\"), target)
+    return target
+
+
+@lru_cache(maxsize=4096)
+def _app(hosts: tuple[str, ...]) -> App | None:
+    for host in hosts:
+        app = named_in(host)
+        if app is not None:
+            return app
+    for host in hosts:
+        name, _, port = _authority(host).lower().partition(":")
+        digits = _PORT.match(port)
+        if digits is not None:
+            app = of_address(name, int(digits[0]))
+            if app is not None:
+                return app
+    return None

@@ -1,0 +1,278 @@
+"""What is measured with the examples of the rules: the effect that a rule's `evidence` names.
+
+test_rules.py asks whether it is as the rules say, record.py writes down what was seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.probe import (
+    Arrivals,
+    Drip,
+    Job,
+    Nginx,
+    NginxBinary,
+    Seen,
+    Upstream,
+    fetch,
+    write_certificate,
+)
+from nginx_stream_lint.rules.facts import Facts
+from nginx_stream_lint.streams.find import Served, served
+from tests.conformance.examples import SCALE, Named, Runnable, all_examples, runnable, uri
+
+EXAMPLES = all_examples()
+TYPES = {"sse": "text/event-stream", "chunked": "application/x-ndjson", "long-poll": "text/plain"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Whether what a rule warns of was there, and what was seen, in words."""
+
+    bad: bool
+    said: str
+
+
+def texts(named: Named) -> dict[str, str]:
+    """The configurations of an example by what they are."""
+    example = named.example
+    found = {"bad": example.bad, "fixed": example.fixed, "good": example.good}
+    return {kind: text for kind, text in found.items() if text is not None}
+
+
+# Delivery
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A location of a runnable example, how one client asks it, and what the model says."""
+
+    location: Level
+    client: Client
+    port: int
+    drip: Drip
+    method: str
+    recorded: bool
+    expected: str
+
+    def job(self, upstream: Upstream, expected: str | None) -> Job:
+        body = b"hello" if self.method == "POST" else b""
+        return Job(
+            upstream,
+            self.port,
+            uri(self.location),
+            self.client,
+            self.drip,
+            method=self.method,
+            body=body,
+            expected=expected,
+        )
+
+
+def streams_of(run: Runnable, binary: NginxBinary, method: str | None) -> list[Stream]:
+    """Every stream of an example that can be held, for every client it is known to have."""
+    found, problems = served(run.configuration, run.root, binary.version)
+    assert problems == []
+    streams: list[Stream] = []
+    for one in found:
+        streams += _streams(one, run, binary, method)
+    return streams
+
+
+def _streams(one: Served, run: Runnable, binary: NginxBinary, method: str | None) -> list[Stream]:
+    stream = one.streams[0]
+    if one.level.kind != "location" or stream.confidence == "possible" or stream.kind not in TYPES:
+        return []
+    if one.level.rows.get("internal") or one.shadowed_by is not None:
+        return []  # nobody outside can ask for it
+    if match_of(one.level).is_regex:
+        return []  # no path is at hand for it; random ones are in test_delivery.py
+    facts = Facts(one, stream, binary.version, 300)
+    drip = Drip(
+        framing=stream.framing or "chunked",
+        x_accel_buffering="" if stream.x_accel_buffering is None else stream.x_accel_buffering,
+        type="application/grpc" if one.handler.family == "grpc" else TYPES[stream.kind],
+    )
+    return [
+        Stream(
+            one.level,
+            delivery.scenario.client,
+            run.port(one.server, delivery.scenario.client),
+            drip,
+            method or stream.method or "GET",
+            delivery.verdict == "replays",
+            delivery.verdict,
+        )
+        for delivery in facts.usual
+    ]
+
+
+# The other evidence: each shows the effect with `bad`, and its absence with `fixed`
+
+
+@dataclass
+class Lab:
+    """A running example: its first stream's location, and the upstream."""
+
+    run: Runnable
+    upstream: Upstream
+    nginx: Nginx
+    names: int = 0
+
+    @property
+    def place(self) -> Served:
+        found, _ = served(self.run.configuration, self.run.root, self.nginx.binary.version)
+        return next(one for one in found if one.streams[0].confidence != "possible")
+
+    async def ask(
+        self, drip: Drip, *, timeout: float = 12.0, websocket: bool = False, method: str = "GET"
+    ) -> tuple[Arrivals, list[Seen]]:
+        """One request to the stream; what came, and what the upstream saw of it."""
+        self.names += 1
+        asked = drip.named(f"lab-{id(self)}-{self.names}")
+        place = self.place
+        stream = place.level.kind != "stream-server"
+        client: Client = place.clients[0] if stream else "h1"
+        arrivals = await fetch(
+            self.run.port(place.server, client),
+            uri(place.level) if stream else "/",
+            client,
+            method=method,
+            headers=[("X-Drip", asked.encode())],
+            body=b"hello" if method == "POST" else b"",
+            timeout=timeout,
+            websocket=websocket,
+        )
+        return arrivals, self.upstream.find(asked.id)
+
+
+def drip_of(lab: Lab, **what: object) -> Drip:
+    """A drip of the type that the stream's family needs."""
+    kind = "application/grpc" if lab.place.handler.family == "grpc" else "text/event-stream"
+    return Drip(type=kind, **what)  # type: ignore[arg-type]
+
+
+async def cut_by_silence(lab: Lab, silence: float = 45 * SCALE, timeout: float = 12.0) -> Shown:
+    """Whether a silence (45 scaled seconds) cuts the stream."""
+    drip = drip_of(lab, tokens=6, silence_after=(3, silence))
+    arrivals, _ = await lab.ask(drip, timeout=timeout)
+    assert [number for number, _ in arrivals.times][:3] == [1, 2, 3]
+    assert (len(arrivals.times) == 6) == (arrivals.ended == "complete")
+    if arrivals.ended == "complete":
+        return Shown(False, f"survives a silence of {silence:.2f} s")
+    quiet = arrivals.finished - arrivals.times[-1][1]
+    return Shown(True, f"cut after a silence of {quiet:.2f} s")
+
+
+async def asked_twice(lab: Lab) -> Shown:
+    """Whether one POST reaches the app twice: mirrored, or tried again after it failed."""
+    mirrored, seen = await lab.ask(drip_of(lab, tokens=2), method="POST")
+    assert mirrored.status == 200
+    await asyncio.sleep(0.3)
+    _, again = await lab.ask(drip_of(lab, die_after=0), method="POST")
+    await asyncio.sleep(0.3)
+    return Shown(
+        len(seen) > 1 or len(again) > 1,
+        f"one POST reaches an app {_times(len(seen))}, one that fails {_times(len(again))}",
+    )
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+async def thought_for_nobody(lab: Lab) -> Shown:
+    """Whether an app that is still thinking is left alone when its client leaves."""
+    _, seen = await lab.ask(drip_of(lab, silence_before=1.2), timeout=0.4)
+    await asyncio.sleep(1.6)
+    tokens = len(seen[0].emitted) if seen else 0
+    many = "1 token" if tokens == 1 else f"{tokens} tokens"
+    return Shown(tokens > 0, f"the app sends {many} after the client has left")
+
+
+async def cut_by_reload(lab: Lab) -> Shown:
+    """Whether a stream that runs when nginx reloads breaks off."""
+    asking = asyncio.ensure_future(lab.ask(drip_of(lab, tokens=60)))
+    await asyncio.sleep(0.5)
+    lab.nginx.reload()
+    arrivals, _ = await asking
+    return Shown(arrivals.ended == "cut", f"{len(arrivals.times)} of 60 tokens arrive")
+
+
+async def waits_for_body(lab: Lab) -> Shown:
+    """Whether a POST gets no answer, because the app behind auth_request waits for a body."""
+    method = lab.place.streams[0].method or "POST"
+    arrivals, _ = await lab.ask(drip_of(lab, tokens=3), method=method, timeout=2.5)
+    if arrivals.status == 0:
+        return Shown(True, "no answer within 2.5 s")
+    wait = arrivals.head_at - arrivals.started
+    return Shown(False, f"status {arrivals.status} after {wait:.2f} s")
+
+
+async def no_handshake(lab: Lab) -> Shown:
+    """Whether a WebSocket handshake fails."""
+    arrivals, _ = await lab.ask(Drip(tokens=3, websocket=True), websocket=True)
+    return Shown(arrivals.status != 101, f"status {arrivals.status}")
+
+
+EFFECTS: dict[str, Callable[[Lab], Awaitable[Shown]]] = {
+    "silence": cut_by_silence,
+    "requests-twice": asked_twice,
+    "abandoned": thought_for_nobody,
+    "reload": cut_by_reload,
+    "auth-body": waits_for_body,
+    "handshake": no_handshake,
+}
+# A default of 60 s takes as long to show; test_default_timeout does.
+UNSCALED = {
+    named.name
+    for named in EXAMPLES
+    if named.evidence == "silence" and "_timeout" not in (named.example.bad or "_timeout")
+}
+SHOWN = [named for named in EXAMPLES if named.evidence in EFFECTS and named.name not in UNSCALED]
+
+
+async def effect(named: Named, binary: NginxBinary, folder: Path) -> dict[str, Shown]:
+    """What shows, for each text of an example."""
+    shown: dict[str, Shown] = {}
+    async with Upstream() as upstream:
+        for kind, text in texts(named).items():
+            inside = folder / kind
+            inside.mkdir()
+            write_certificate(inside)
+            run = runnable(text, inside, upstream.ports)
+            async with Nginx(binary, run.text, inside) as nginx:
+                shown[kind] = await EFFECTS[named.evidence](Lab(run, upstream, nginx))
+    return shown
+
+
+# What the app and the client see
+
+
+Heads = dict[str, tuple[dict[str, str], dict[str, str]]]
+
+
+async def heads(named: Named, binary: NginxBinary, folder: Path) -> Heads:
+    """Headers that the app saw and that the client got, for `bad` and `fixed`."""
+    found: Heads = {}
+    async with Upstream() as upstream:
+        for kind in ("bad", "fixed"):
+            inside = folder / kind
+            inside.mkdir()
+            write_certificate(inside)
+            run = runnable(texts(named)[kind], inside, upstream.ports)
+            async with Nginx(binary, run.text, inside) as nginx:
+                lab = Lab(run, upstream, nginx)
+                arrivals, (seen, *_) = await lab.ask(drip_of(lab, tokens=2))
+                sent = {**seen.headers, ":version": seen.http_version}
+                sent.pop("x-drip", None)
+                got = {k: v for k, v in arrivals.headers.items() if k != "date"}
+                found[kind] = (sent, got)
+    return found

@@ -1,0 +1,389 @@
+"""Common advice on nginx and streams, tried out on real nginx: `make evidence`.
+
+Each piece of advice is a few lines of configuration. They are measured without and with them, and
+`docs/folklore.md` shows what came of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from nginx_stream_lint.nginx.versions import NEW
+from nginx_stream_lint.probe import (
+    Drip,
+    Job,
+    Measurement,
+    Nginx,
+    NginxBinary,
+    Upstream,
+    find_nginx,
+    free_ports,
+    measure_many,
+    write_certificate,
+)
+from tests.conformance.record import said
+
+FILE = Path(__file__).with_name("folklore.json")
+CHUNKED = Drip()
+CLOSING = Drip(framing="close")
+# Three tokens, then silent for three seconds.
+SILENT = Drip(tokens=6, silence_after=(3, 3.0))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One situation in which a piece of advice is tried.
+
+    `without` and `with_it` are directives of the location, `server` of the server in both. `front`
+    are directives of a second nginx in front, if there is one.
+    """
+
+    name: str
+    without: str
+    with_it: str
+    client: str = "h1"
+    drip: Drip = CHUNKED
+    accept_encoding: str = "identity"
+    front: str | None = None
+    front_with: str | None = None
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A piece of common advice: what people write, what they hope for, what is the matter."""
+
+    name: str
+    advice: str
+    hope: str
+    matter: str
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What one case gave, by nginx version: without the advice and with it."""
+
+    without: Mapping[str, str] = field(default_factory=dict)
+    with_it: Mapping[str, str] = field(default_factory=dict)
+
+
+PLAIN = "proxy_http_version 1.0;"
+CHUNKS = "proxy_http_version 1.1;"
+GZIP = "gzip on; gzip_types text/event-stream;"
+
+ADVICES = (
+    Advice(
+        "chunked_transfer_encoding off",
+        "chunked_transfer_encoding off;",
+        "nginx stops collecting chunks and passes bytes on as they come.",
+        "The directive is about how the answer to the client is written, after everything that"
+        " holds it. All it does is take the chunks away, so that the client cannot tell an answer"
+        " that broke off from a whole one, and an nginx in front cannot see the pieces.",
+        (
+            Case(
+                "plain HTTP/1.1 client, HTTP/1.0 to the app",
+                PLAIN,
+                "chunked_transfer_encoding off;",
+            ),
+            Case("HTTP/1.1 client over TLS", CHUNKS, "chunked_transfer_encoding off;", "h1-tls"),
+            Case(
+                "a second nginx in front, HTTP/1.1 to each other",
+                CHUNKS,
+                "chunked_transfer_encoding off;",
+                front=CHUNKS,
+            ),
+        ),
+    ),
+    Advice(
+        "An empty Connection header",
+        'proxy_set_header Connection "";',
+        "Without it nginx asks the app to close, and so the stream is buffered.",
+        "It lets connections to the app be kept, which saves a handshake. What decides is the"
+        " HTTP version spoken to the app, and buffering.",
+        (
+            Case(
+                "plain HTTP/1.1 client, HTTP/1.0 to the app",
+                PLAIN,
+                'proxy_set_header Connection "";',
+            ),
+            Case("HTTP/1.1 client over TLS", CHUNKS, 'proxy_set_header Connection "";', "h1-tls"),
+        ),
+    ),
+    Advice(
+        "X-Accel-Buffering as a header of nginx's own",
+        "add_header X-Accel-Buffering no;",
+        "nginx reads the header and stops buffering.",
+        "nginx reads this header in the answer of the app. What `add_header` writes goes to the"
+        " client, and helps only an nginx that stands in front of this one. `proxy_set_header` sends"
+        " it to the app, where nobody reads it.",
+        (
+            Case("add_header", PLAIN, "add_header X-Accel-Buffering no;"),
+            Case("proxy_set_header", PLAIN, "proxy_set_header X-Accel-Buffering no;"),
+            Case(
+                "add_header, HTTP/1.1 client over TLS",
+                CHUNKS,
+                "add_header X-Accel-Buffering no;",
+                "h1-tls",
+            ),
+            Case(
+                "add_header in an nginx behind another one that buffers",
+                "proxy_buffering off;",
+                "add_header X-Accel-Buffering no;",
+                front=PLAIN,
+            ),
+            Case("the app itself sends it", PLAIN, "", drip=Drip(x_accel_buffering="no")),
+        ),
+    ),
+    Advice(
+        "HTTP/1.1 alone",
+        "proxy_http_version 1.1;",
+        "With HTTP/1.1 to the app, streaming works.",
+        "It does for some: nginx sees the chunks and passes each on. It does not where the app"
+        " closes instead of chunking, where the client speaks HTTP/1.1 over TLS, or where the answer"
+        " is compressed.",
+        (
+            Case("plain HTTP/1.1 client", PLAIN, CHUNKS),
+            Case("HTTP/2 client", PLAIN, CHUNKS, "h2"),
+            Case("HTTP/1.1 client over TLS", PLAIN, CHUNKS, "h1-tls"),
+            Case("the app closes instead of chunking", PLAIN, CHUNKS, drip=CLOSING),
+            Case("client that accepts gzip", f"{PLAIN} {GZIP}", CHUNKS, accept_encoding="gzip"),
+        ),
+    ),
+    Advice(
+        "gzip off",
+        "gzip off;",
+        "Compression is what holds the stream.",
+        "It is one of the things that hold a buffered stream, where it is on for the type and the"
+        " client accepts it. What is not buffered goes through gzip piece by piece.",
+        (
+            Case(
+                "client that accepts gzip", f"{CHUNKS} {GZIP}", "gzip off;", accept_encoding="gzip"
+            ),
+            Case(
+                "the same over TLS with HTTP/1.1",
+                f"{CHUNKS} {GZIP}",
+                "gzip off;",
+                "h1-tls",
+                accept_encoding="gzip",
+            ),
+            Case("HTTP/1.0 to the app", PLAIN, "gzip off;"),
+            Case(
+                "gzip on, and buffering off instead",
+                f"{CHUNKS} {GZIP}",
+                "proxy_buffering off;",
+                accept_encoding="gzip",
+            ),
+        ),
+    ),
+    Advice(
+        "tcp_nopush and tcp_nodelay",
+        "tcp_nopush off; tcp_nodelay on;",
+        "The kernel stops collecting small packets.",
+        "`tcp_nopush` works together with `sendfile`, which no proxied answer uses, and"
+        " `tcp_nodelay` is on by default. Neither touches what nginx itself holds.",
+        (
+            Case("HTTP/1.0 to the app", f"{PLAIN} tcp_nopush on;", "tcp_nopush off;"),
+            Case(
+                "HTTP/1.1 client over TLS", f"{CHUNKS} tcp_nopush on;", "tcp_nopush off;", "h1-tls"
+            ),
+            Case("tcp_nopush on where it streams", CHUNKS, "sendfile on; tcp_nopush on;"),
+            Case("HTTP/1.0 to the app, tcp_nodelay", PLAIN, "tcp_nodelay on;"),
+        ),
+    ),
+    Advice(
+        "Timeouts of an hour",
+        "proxy_read_timeout 1h; proxy_send_timeout 1h; send_timeout 1h; keepalive_timeout 1h;",
+        "The stream stalls because a timeout is too short.",
+        "No timeout holds anything back. One of them, `proxy_read_timeout`, cuts a stream in which"
+        " the app is silent for longer; the others do nothing to a stream that is being read. (The"
+        " app is silent for 3 s here, and the timeout is 2 s.)",
+        (
+            Case(
+                "a stream that stalls",
+                PLAIN,
+                "proxy_read_timeout 1h; proxy_send_timeout 1h; send_timeout 1h; keepalive_timeout 1h;",
+            ),
+            Case(
+                "a silence longer than proxy_read_timeout, which then is 1h",
+                f"{CHUNKS} proxy_buffering off; proxy_read_timeout 2s;",
+                "proxy_read_timeout 1h;",
+                drip=SILENT,
+            ),
+            Case(
+                "the same silence, and 2s for all other timeouts",
+                f"{CHUNKS} proxy_buffering off;",
+                "proxy_send_timeout 2s; send_timeout 2s; keepalive_timeout 2s; proxy_connect_timeout 2s;",
+                drip=SILENT,
+            ),
+        ),
+    ),
+    Advice(
+        "Page rules at the CDN",
+        "Cache Level: Bypass; Cache-Control: no-cache",
+        "The CDN is what buffers, so a rule there, or a header for it, lets the stream through.",
+        "No CDN was measured here. What was: a proxy in front that passes everything on at once and"
+        " keeps nothing (an nginx with buffering and cache off stands for it) cannot give what the"
+        " nginx behind it holds. Ask that one directly before you look at the CDN.",
+        (
+            Case(
+                "nginx that holds, and a rule in front that passes all on",
+                PLAIN,
+                "",
+                front=CHUNKS,
+                front_with="proxy_buffering off; proxy_cache off;",
+            ),
+            Case(
+                "Cache-Control from nginx",
+                PLAIN,
+                'add_header Cache-Control "no-cache, no-transform";',
+            ),
+            Case(
+                "nginx with buffering off behind a front that passes all on",
+                PLAIN,
+                "proxy_buffering off;",
+                front=f"{CHUNKS} proxy_buffering off;",
+            ),
+        ),
+    ),
+    Advice(
+        "Buffering off",
+        "proxy_buffering off;",
+        "nginx passes on what it gets.",
+        "This one holds. It is enough alone, for every client, and whatever else is on.",
+        tuple(
+            Case(name, setting, "proxy_buffering off;", client, drip, encoding)
+            for name, setting, client, drip, encoding in (
+                ("HTTP/1.0 to the app", PLAIN, "h1", CHUNKED, "identity"),
+                ("HTTP/1.1 client over TLS", CHUNKS, "h1-tls", CHUNKED, "identity"),
+                ("HTTP/2 client", PLAIN, "h2", CHUNKED, "identity"),
+                ("the app closes instead of chunking", CHUNKS, "h1", CLOSING, "identity"),
+                ("client that accepts gzip", f"{CHUNKS} {GZIP}", "h1", CHUNKED, "gzip"),
+            )
+        ),
+    ),
+)
+
+_SERVER = """
+    server {{
+        listen 127.0.0.1:{port}{tls};
+        {certificate}
+        location / {{
+            proxy_pass http://127.0.0.1:{to};
+            {directives}
+        }}
+    }}"""
+
+
+def _merged(without: str, more: str) -> str:
+    """Directives with others in the place of those of the same name."""
+    names = {one.split()[0] for one in more.split(";") if one.strip()} - {"proxy_set_header"}
+    kept = [one for one in without.split(";") if one.strip() and one.split()[0] not in names]
+    return "".join(f"{one.strip()}; " for one in kept) + more
+
+
+async def measured_once(
+    case: Case, with_it: bool, binary: NginxBinary, upstream: Upstream, folder: Path
+) -> Measurement:
+    """A case without the advice, or with it, in a new folder. Its verdict was seen twice."""
+    folder.mkdir()
+    write_certificate(folder)
+    outer, inner = free_ports(2)
+    tls = case.client != "h1"
+    http2 = " http2" if binary.version < (1, 25, 1) else ""
+    certificate = "ssl_certificate certificate.pem; ssl_certificate_key key.pem;"
+    if not http2:
+        certificate += " http2 on;"
+    asked = {"tls": f" ssl{http2}" if tls else "", "certificate": certificate if tls else ""}
+    plain = {"tls": "", "certificate": ""}
+    directives = _merged(case.without, case.with_it) if with_it else case.without
+    app = upstream.ports["http"]
+    if case.front is None:
+        servers = _SERVER.format(port=outer, to=app, directives=directives, **asked)
+    else:
+        front = case.front
+        if with_it and case.front_with is not None:
+            front = _merged(front, case.front_with)
+        servers = _SERVER.format(port=outer, to=inner, directives=front, **asked)
+        servers += _SERVER.format(port=inner, to=app, directives=directives, **plain)
+    text = f"events {{}}\nhttp {{{servers}\n}}\n"
+    async with Nginx(binary, text, folder):
+        job = Job(
+            upstream,
+            outer,
+            "/events",
+            case.client,
+            case.drip if with_it or not case.drip.x_accel_buffering else CHUNKED,
+            accept_encoding=case.accept_encoding,
+        )
+        (first,) = await measure_many([job])
+        # A busy machine looks like a stall: what is written down was seen twice.
+        (again,) = await measure_many([replace(job, expected=first.verdict)])
+    assert first.verdict == again.verdict, (case, first, again)
+    return again
+
+
+async def try_all(binaries: list[NginxBinary], folder: Path) -> list[list[Tried]]:
+    """What each case of each advice gives, in the order of ADVICES."""
+    gate = asyncio.Semaphore(4)
+
+    async def one(case: Case, with_it: bool, binary: NginxBinary, name: str) -> str:
+        async with gate:
+            return said(await measured_once(case, with_it, binary, upstream, folder / name))
+
+    async def tried(case: Case, name: str) -> Tried:
+        found: dict[bool, dict[str, str]] = {False: {}, True: {}}
+        for binary in binaries:
+            version = ".".join(map(str, binary.version))
+            for with_it in (False, True):
+                found[with_it][version] = await one(
+                    case, with_it, binary, f"{name}-{with_it}-{version}"
+                )
+        return Tried(found[False], found[True])
+
+    async with Upstream() as upstream:
+        return await asyncio.gather(
+            *(
+                asyncio.gather(
+                    *(tried(case, f"{at}-{number}") for number, case in enumerate(advice.cases))
+                )
+                for at, advice in enumerate(ADVICES)
+            )
+        )
+
+
+def made_of() -> str:
+    """What the measurements were made of: they are stale when this changes."""
+    return hashlib.sha256(repr([advice.cases for advice in ADVICES]).encode()).hexdigest()[:16]
+
+
+def recorded() -> dict[str, dict[str, Tried]]:
+    """What was written down last, by advice and case."""
+    document = json.loads(FILE.read_text(encoding="utf-8"))
+    return {
+        advice.name: {name: Tried(**one) for name, one in document[advice.name].items()}
+        for advice in ADVICES
+    }
+
+
+def main() -> None:
+    found = sorted(find_nginx(), key=lambda one: one.version)
+    assert {one.version >= NEW for one in found} == {True, False}, "both nginx are needed"
+    with tempfile.TemporaryDirectory() as folder:
+        tried = asyncio.run(try_all([found[0], found[-1]], Path(folder)))
+    document: dict[str, object] = {
+        advice.name: {case.name: asdict(one) for case, one in zip(advice.cases, cases, strict=True)}
+        for advice, cases in zip(ADVICES, tried, strict=True)
+    }
+    document["made_of"] = made_of()
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    FILE.write_text(f"{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""Write down what the examples of the rules do on real nginx: `make evidence`.
+
+The rules' pages and `nginx-stream-lint rules` show these figures, so nobody types one. Whether they
+are still as the rules say is what test_rules.py asks on each run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nginx_stream_lint.probe import (
+    Drip,
+    Job,
+    Measurement,
+    Nginx,
+    NginxBinary,
+    Upstream,
+    find_nginx,
+    measure_many,
+    write_certificate,
+)
+from nginx_stream_lint.report.probe import bursts_said
+from nginx_stream_lint.rules.facts import Facts
+from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
+from nginx_stream_lint.rules.wording import CLIENTS
+from nginx_stream_lint.streams.find import served
+from tests.conformance.effects import (
+    EFFECTS,
+    EXAMPLES,
+    UNSCALED,
+    Lab,
+    cut_by_silence,
+    effect,
+    heads,
+    streams_of,
+    texts,
+)
+from tests.conformance.examples import SCALE, Named, runnable, uri
+
+FILE = builtin_folder() / "measured.json"
+_AT_ONCE = 4
+# Headers that differ from one request to the next, or with the length of what follows.
+_CHANGING = {
+    "date",
+    "etag",
+    "host",
+    "server",
+    "content-length",
+    "sec-websocket-key",
+    "x-request-id",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing seen: in which text of which bad example (from 1), asked by whom."""
+
+    example: int
+    text: str
+    who: str
+    said: str
+
+
+def digest(rule: Rule) -> str:
+    """What a rule's measurements were made of: they are stale when this changes."""
+    made_of = [
+        (one.bad, one.fixed, one.evidence or rule.evidence, one.nginx_version)
+        for one in rule.examples
+        if one.bad
+    ]
+    return hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
+
+
+def said(measurement: Measurement) -> str:
+    """A measured stream in words."""
+    if measurement.verdict == "replays":
+        return f"replays: the app is not asked, {bursts_said(measurement.bursts)}"
+    if measurement.first_delay is None:
+        return f"{measurement.verdict}: status {measurement.status}"
+    delay = max(measurement.first_delay, 0)
+    return (
+        f"{measurement.verdict}: first token after {delay:.2f} s, {bursts_said(measurement.bursts)}"
+    )
+
+
+async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path) -> list[Row]:
+    """Streams of `bad` and `fixed`, for each usual client and under what would break `bad`."""
+    rows: list[Row] = []
+    changes: list[str] = []
+    async with Upstream() as upstream:
+        for kind in ("bad", "fixed"):
+            inside = folder / kind
+            inside.mkdir()
+            write_certificate(inside)
+            run = runnable(texts(named)[kind], inside, upstream.ports)
+            streams = streams_of(run, binary, None)
+            jobs = [(CLIENTS[one.client], one.job(upstream, one.expected)) for one in streams]
+            found, _ = served(run.configuration, run.root, binary.version)
+            if kind == "bad" and all(one.expected == "streams" for one in streams):
+                # It gets through today: what is said against it is what would change that.
+                facts = [Facts(one, one.streams[0], binary.version, 300) for one in found]
+                changes = [name for one in facts for name in one.changes if name != "h1-tls"]
+            jobs += [job for change in changes for job in _changed(jobs[:1], change)]
+            for one in found:
+                if one.shadowed_by is not None:
+                    client = one.clients[0]
+                    port = run.port(one.server, client)
+                    jobs.append((CLIENTS[client], Job(upstream, port, uri(one.level), client)))
+            several = len({job.path for _, job in jobs}) > 1
+            async with Nginx(binary, run.text, inside):
+                # A recording is seen by the second who asks.
+                await measure_many([one.job(upstream, None) for one in streams if one.recorded])
+                results = await measure_many([job for _, job in jobs])
+            for (who, job), result in zip(jobs, results, strict=True):
+                where = f"{job.path}, {who}" if several else who
+                rows.append(Row(number, kind, where, said(result)))
+    return rows
+
+
+def _changed(jobs: Iterable[tuple[str, Job]], change: str) -> Iterator[tuple[str, Job]]:
+    for who, job in jobs:
+        if change == "gzip":
+            yield f"{who}, compression accepted", replace(job, accept_encoding="gzip")
+        else:
+            yield f"{who}, the app closes", replace(job, drip=replace(job.drip, framing="close"))
+
+
+async def _effects(named: Named, number: int, binary: NginxBinary, folder: Path) -> list[Row]:
+    shown = await effect(named, binary, folder)
+    return [Row(number, kind, "a client", one.said) for kind, one in shown.items()]
+
+
+async def _default_silence(
+    named: Named, number: int, binary: NginxBinary, folder: Path
+) -> list[Row]:
+    """A default of 60 s can be shortened by nobody: it is waited for."""
+
+    async def one(kind: str) -> Row:
+        inside = folder / kind
+        inside.mkdir()
+        write_certificate(inside)
+        async with Upstream() as upstream:
+            run = runnable(texts(named)[kind], inside, upstream.ports)
+            async with Nginx(binary, run.text, inside) as nginx:
+                shown = await cut_by_silence(Lab(run, upstream, nginx), 75.0, 90.0)
+        return Row(number, kind, "a client", shown.said)
+
+    return list(await asyncio.gather(one("bad"), one("fixed")))
+
+
+async def _heads(named: Named, number: int, binary: NginxBinary, folder: Path) -> list[Row]:
+    """The headers in which `bad` and `fixed` differ, at the app or at the client."""
+    found = await heads(named, binary, folder)
+    side = 0 if named.evidence == "upstream-request" else 1
+    who = ("the app gets", "the client gets")[side]
+    rows: list[Row] = []
+    differing = sorted(
+        name
+        for name in {*found["bad"][side], *found["fixed"][side]} - _CHANGING
+        if found["bad"][side].get(name) != found["fixed"][side].get(name)
+    )
+    for kind, both in found.items():
+        words = [_header(name, both[side].get(name)) for name in differing]
+        rows.append(Row(number, kind, who, ", ".join(words)))
+    return rows
+
+
+def _header(name: str, value: str | None) -> str:
+    if name == ":version":
+        return f"HTTP/{value}"
+    if value is None:
+        return f"no {name}"
+    return f"`{name}: {'(a date)' if value.endswith(' GMT') else value}`"
+
+
+async def _rows(named: Named, number: int, binary: NginxBinary, folder: Path) -> list[Row]:
+    if named.name in UNSCALED:
+        return await _default_silence(named, number, binary, folder)
+    if named.evidence in EFFECTS:
+        return await _effects(named, number, binary, folder)
+    if named.evidence in ("upstream-request", "client-response"):
+        return await _heads(named, number, binary, folder)
+    if named.evidence in ("delivery", "recording"):
+        return await _delivery(named, number, binary, folder)
+    return []  # `accepted`: test_nginx_takes_it is all there is to see
+
+
+async def record(binaries: dict[str, NginxBinary], folder: Path) -> dict[str, list[object]]:
+    """Everything, by rule; versions in the order of `binaries`."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+    numbers: dict[str, int] = {}
+    found: dict[str, dict[tuple[int, str, str], dict[str, str]]] = {}
+
+    async def one(named: Named, number: int, age: str) -> None:
+        inside = folder / f"{named.name}-{age}"
+        inside.mkdir()
+        binary = binaries[age]
+        if named.name in UNSCALED:
+            rows = await _rows(named, number, binary, inside)
+        else:
+            async with gate:
+                rows = await _rows(named, number, binary, inside)
+        version = ".".join(map(str, binary.version))
+        for row in rows:
+            key = (row.example, row.text, row.who)
+            found.setdefault(named.rule.name, {}).setdefault(key, {})[version] = row.said
+
+    jobs = []
+    for named in EXAMPLES:
+        if named.example.bad is None:
+            continue
+        number = numbers[named.rule.name] = numbers.get(named.rule.name, 0) + 1
+        jobs += [one(named, number, age) for age in named.ages]
+    await asyncio.gather(*jobs)
+    return {
+        rule: [
+            {"example": key[0], "text": key[1], "who": key[2], "nginx": dict(sorted(one.items()))}
+            for key, one in sorted(rows.items(), key=lambda item: (item[0][0], item[0][1]))
+        ]
+        for rule, rows in sorted(found.items())
+    }
+
+
+def _how() -> str:
+    drip = Drip()
+    return (
+        f"The app sends {drip.tokens} tokens of {drip.bytes} bytes, one every"
+        f" {drip.interval * 1000:g} ms, where nothing else is said. Read timeouts and the like are"
+        f" run at 1/{1 / SCALE:g} of what the example says, defaults at their full length."
+    )
+
+
+def main() -> None:
+    from nginx_stream_lint.nginx.versions import NEW
+
+    binaries = {"new" if one.version >= NEW else "old": one for one in find_nginx()}
+    assert set(binaries) == {"old", "new"}, "both nginx are needed: see .ci/run"
+    with tempfile.TemporaryDirectory() as folder:
+        rules = asyncio.run(record(binaries, Path(folder)))
+    digests = {rule.name: digest(rule) for rule in load_rules(builtin_folder())}
+    document = {"how": _how(), "made_of": digests, "rules": rules}
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    FILE.write_text(f"{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

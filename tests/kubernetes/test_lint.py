@@ -1,0 +1,304 @@
+"""Ingresses checked and mended: findings in the YAML, annotations as fixes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nginx_stream_lint.config import Source
+from nginx_stream_lint.fixes.apply import fix_all
+from nginx_stream_lint.fixes.show import mended
+from nginx_stream_lint.lint import Options, Report, lint
+from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from tests.command import findings, run
+from tests.kubernetes.manifests import ingress
+
+# What hangs on the controller's processes, and not on an Ingress.
+ELSEWHERE = {"reload-cut", "browser-connection-limit"}
+RULES = tuple(rule for rule in load_rules(builtin_folder()) if rule.name not in ELSEWHERE)
+NGINX = "nginx.ingress.kubernetes.io/"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "ingress.yaml"
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def checked(path: Path) -> Report:
+    report = lint([str(path)], Options(rules=RULES))
+    assert report.problems == []
+    return report
+
+
+def said(report: Report) -> set[tuple[str, str]]:
+    return {(one.severity, one.rule) for one in report.findings}
+
+
+def fixed(path: Path, unsafe: bool = False) -> str:
+    """The text with all fixes, until nothing is left to mend."""
+
+    def again(changed: dict[str, Source]) -> list[Finding]:
+        return lint([str(path)], Options(rules=RULES), changed).findings
+
+    changed = fix_all(again, unsafe)
+    return next(iter(changed.values()))[1].text if changed else path.read_text(encoding="utf-8")
+
+
+LLM = ingress({NGINX + "proxy-body-size": "8m"}, tls=True)
+# Nothing in it says that anything streams.
+SHOP = ingress({NGINX + "proxy-body-size": "1m"}, [("/shop", "Prefix")])
+SHOP = SHOP.replace("vllm", "shop").replace("8000", "80").replace("llm", "web")
+ORG = LLM.replace(f"{NGINX}proxy-body-size", "nginx.org/client-max-body-size")
+
+
+def test_ingress_nginx_needs_more_time_only(tmp_path: Path) -> None:
+    path = written(tmp_path, LLM)
+    report = checked(path)
+    assert said(report) == {("warning", "short-read-timeout")}
+    (finding,) = report.findings
+    assert (finding.place.line, finding.place.column) == (16, 13)
+    assert "60 s (proxy_read_timeout, by default in ingress-nginx)" in finding.message
+    assert finding.location.label == "location = /v1/chat/completions"
+    assert finding.location.servers == ("llm.example.com",)
+    assert (report.locations, report.streams) == (1, 1)
+    assert finding.fix is not None
+    assert finding.fix.applicability == "safe"
+    assert finding.fix.snippet == f'{NGINX}proxy-read-timeout: "3600"'
+    mended_text = fixed(path)
+    assert mended_text == LLM.replace("'8m'\n", f"'8m'\n    {NGINX}proxy-read-timeout: \"3600\"\n")
+    assert checked(written(tmp_path, mended_text)).findings == []
+
+
+def test_the_controller_of_nginx_org_buffers(tmp_path: Path) -> None:
+    path = written(tmp_path, ORG)
+    report = checked(path)
+    assert said(report) == {("error", "response-buffering"), ("warning", "short-read-timeout")}
+    (error,) = (one for one in report.findings if one.severity == "error")
+    assert "proxy_buffering on (by default in NGINX Ingress Controller)" in error.message
+    assert error.fix is not None
+    assert error.fix.snippet == 'nginx.org/proxy-buffering: "False"'
+    mended_text = fixed(path)
+    assert '\n    nginx.org/proxy-buffering: "False"\n' in mended_text
+    assert '\n    nginx.org/proxy-read-timeout: "3600s"\n' in mended_text
+    assert checked(written(tmp_path, mended_text)).findings == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("proxy-buffering: 'on'", "proxy-buffering: 'off'"),
+        ('proxy-buffering: "on"  # why not', 'proxy-buffering: "off"  # why not'),
+    ],
+)
+def test_an_annotation_keeps_its_quotes(line: str, expected: str, tmp_path: Path) -> None:
+    text = ingress({NGINX + "proxy-read-timeout": "3600", NGINX + "x": ""}, tls=True)
+    text = text.replace("x: ''", line)
+    path = written(tmp_path, text)
+    report = checked(path)
+    assert said(report) == {("error", "response-buffering")}
+    assert (report.findings[0].place.line, report.findings[0].place.column) == (7, 5)
+    assert "set here" in report.findings[0].message
+    assert fixed(path) == text.replace(line, expected)
+
+
+HEAD = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n"
+TAIL = LLM[LLM.index("spec:") :].replace("nginx", "nginx-org")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        (
+            "  name: llm\n",
+            "  name: llm\n  annotations:\n"
+            '    nginx.org/proxy-buffering: "False"\n    nginx.org/proxy-read-timeout: "3600s"\n',
+        ),
+        (
+            "    annotations:\n    name: llm\n",
+            '    annotations:\n        nginx.org/proxy-read-timeout: "3600s"\n'
+            '        nginx.org/proxy-buffering: "False"\n    name: llm\n',
+        ),
+        (
+            "  annotations: # none yet\n  name: llm\n",
+            '  annotations: # none yet\n    nginx.org/proxy-read-timeout: "3600s"\n'
+            '    nginx.org/proxy-buffering: "False"\n  name: llm\n',
+        ),
+        (
+            "  annotations:\n    # for the lawyers\n    a/b: |\n      c\n\n  name: llm\n",
+            "  annotations:\n    # for the lawyers\n    a/b: |\n      c\n"
+            '    nginx.org/proxy-buffering: "False"\n    nginx.org/proxy-read-timeout: "3600s"\n'
+            "\n  name: llm\n",
+        ),
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_where_new_annotations_go(
+    metadata: str, expected: str, newline: str, tmp_path: Path
+) -> None:
+    text = (HEAD + metadata + TAIL).replace("\n", newline)
+    path = written(tmp_path, text)
+    assert {one.rule for one in checked(path).findings} == {
+        "response-buffering",
+        "short-read-timeout",
+    }
+    after = fixed(path)
+    assert sorted(after.split(newline)) == sorted(
+        (HEAD + expected + TAIL).replace("\n", newline).split(newline)
+    )
+    assert "\r" not in after.replace("\r\n", "")
+    assert checked(written(tmp_path, after)).findings == []
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "  annotations: {}\n  name: llm\n",
+        '  annotations: {a/b: "c"}\n  name: llm\n',
+        "  {name: llm}\n",
+        "  labels: &more {a/b: c}\n  annotations: *more\n",
+        "  annotations: ~\n",
+    ],
+)
+def test_what_people_have_to_write_themselves(metadata: str, tmp_path: Path) -> None:
+    path = written(tmp_path, HEAD + metadata + TAIL)
+    report = checked(path)
+    for finding in report.findings:
+        assert finding.fix is not None
+        assert finding.fix.applicability == "manual"
+        assert finding.fix.snippet.startswith("nginx.org/proxy-")
+    assert len(report.findings) == 2
+    assert fixed(path) == path.read_text(encoding="utf-8")
+
+
+def test_json_is_for_people_to_mend(tmp_path: Path) -> None:
+    manifest = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"annotations": {"nginx.org/client-max-body-size": "1m"}},
+        "spec": {"rules": [{"http": {"paths": [{"path": "/v1/chat/completions"}]}}]},
+    }
+    path = tmp_path / "ingress.json"
+    path.write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    (timeout,) = (one for one in checked(path).findings if one.rule == "short-read-timeout")
+    assert timeout.fix is not None
+    assert timeout.fix.applicability == "manual"
+    assert timeout.fix.snippet == 'nginx.org/proxy-read-timeout: "3600s"'
+
+
+def test_text_in_a_snippet_is_mended_there(tmp_path: Path) -> None:
+    snippet = "expires 1d;\ngzip on;\n"
+    text = ingress({NGINX + "configuration-snippet": snippet, NGINX + "proxy-read-timeout": "3600"})
+    path = written(tmp_path, text)
+    report = checked(path)
+    assert {one.rule for one in report.findings} == {"cacheable-stream"}
+    after = fixed(path, unsafe=True)
+    assert after != text
+    assert after.replace("expires off;", "expires 1d;") == text
+    assert checked(written(tmp_path, after)).findings == []
+
+
+def test_what_has_no_annotation_goes_into_the_snippet(tmp_path: Path) -> None:
+    comment = "            # nginx-stream-lint: stream sse x_accel_buffering=yes\n"
+    for given in (
+        "",
+        f"    {NGINX}configuration-snippet: |\n        # own\n        expires off;\n",
+    ):
+        text = ingress({NGINX + "proxy-read-timeout": "3600"}).replace(
+            "  annotations:\n", f"  annotations:\n{given}"
+        )
+        text = text.replace("            pathType", f"{comment}            pathType")
+        path = written(tmp_path, text)
+        (finding,) = (one for one in checked(path).findings if one.rule == "response-buffering")
+        assert finding.fix is not None
+        assert finding.fix.applicability == "unsafe"
+        assert fixed(path) == text
+        after = fixed(path, unsafe=True)
+        assert (
+            f"{'        ' if given else '      '}proxy_ignore_headers X-Accel-Buffering;\n" in after
+        )
+        assert f'{NGINX}proxy-buffering: "off"\n' in after
+        assert after.count("configuration-snippet") == 1
+        assert checked(written(tmp_path, after)).findings == []
+
+
+def test_a_virtual_server_gets_fields(tmp_path: Path) -> None:
+    text = (
+        "apiVersion: k8s.nginx.org/v1\nkind: VirtualServer\nmetadata:\n  name: llm\nspec:\n"
+        "  host: llm.example.com\n  tls: {secret: llm}\n  upstreams:\n"
+        "    - name: vllm\n      service: vllm\n      port: 8000\n      buffering: true # why\n"
+        "  routes:\n    - path: /v1/chat/completions\n      action:\n        pass: vllm\n"
+    )
+    path = written(tmp_path, text)
+    assert said(checked(path)) == {
+        ("error", "response-buffering"),
+        ("warning", "short-read-timeout"),
+    }
+    after = fixed(path)
+    assert after == text.replace(
+        "buffering: true # why\n", "buffering: false # why\n      read-timeout: 3600s\n"
+    )
+    assert checked(written(tmp_path, after)).findings == []
+
+
+def test_only_the_class_assigns_it(tmp_path: Path) -> None:
+    path = written(tmp_path, ingress({}))
+    report = checked(path)
+    assert said(report) == {("warning", "controller-default"), ("warning", "short-read-timeout")}
+    assert "short-read-timeout" not in {
+        one.rule for one in checked(written(tmp_path, fixed(path))).findings
+    }
+
+
+def test_a_comment_declares_a_stream(tmp_path: Path) -> None:
+    text = ingress({NGINX + "proxy-body-size": "1m"}, [("/a", "Exact"), ("/b", "Exact")])
+    comment = "# nginx-stream-lint: stream\n"
+    inside = text.replace("            pathType", f"            {comment}            pathType", 1)
+    report = checked(written(tmp_path, inside))
+    assert [
+        one.location.label for one in report.findings if one.stream.confidence == "declared"
+    ] == ["location = /a"]
+    above = text.replace("  annotations:\n", f"  annotations:\n    {comment}")
+    report = checked(written(tmp_path, above))
+    assert report.streams == 2
+
+
+def test_comments_among_the_annotations_speak_for_all_paths(tmp_path: Path) -> None:
+    text = SHOP.replace("/shop", "/a") + SHOP[SHOP.index("          - path") :]
+    assert checked(written(tmp_path, text)).streams == 0
+    text = text.replace("  annotations:\n", "  annotations:\n    # server-sent events\n")
+    report = checked(written(tmp_path, text))
+    assert report.streams == 2
+    assert "a comment says" in report.findings[0].stream.because
+
+
+def test_defaults_of_the_controller_do_not_speak_for_a_stream(tmp_path: Path) -> None:
+    assert checked(written(tmp_path, SHOP)).streams == 0
+    report = checked(written(tmp_path, SHOP.replace("body-size: '1m'", "buffering: 'off'")))
+    assert report.streams == 1
+    assert "proxy_buffering off is set there" in report.findings[0].stream.because
+
+
+def test_the_lines_that_change_are_shown(tmp_path: Path) -> None:
+    (finding,) = checked(written(tmp_path, LLM)).findings
+    assert mended(finding.location, [finding]).splitlines() == [
+        "  annotations:",
+        f"    {NGINX}proxy-body-size: '8m'",
+        f'+   {NGINX}proxy-read-timeout: "3600"',
+    ]
+
+
+def test_the_command(tmp_path: Path) -> None:
+    path = written(tmp_path, ORG)
+    found = findings(path, status=1)
+    error = next(one for one in found if one["rule"] == "response-buffering")
+    assert (error["line"], error["column"], error["end_line"]) == (16, 13, 16)
+    (edit,) = error["fix"]["edits"]
+    assert ORG[: edit["start"]].endswith("'8m'")
+    done = run(path, "--fix", "--ignore", ",".join(sorted(ELSEWHERE)))
+    assert done.returncode == 0, done.stdout
+    after = path.read_text(encoding="utf-8")
+    assert 'nginx.org/proxy-buffering: "False"' in after

@@ -1,0 +1,91 @@
+"""The generated pages of the docs, from the rules and from what was measured: `make docs`.
+
+tests/test_pages.py fails where a page is not what this makes of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nginx_stream_lint.report.blocks import Block, Code, Heading, Paragraph, Table, markdown
+from nginx_stream_lint.report.rule import rule_page
+from nginx_stream_lint.rules.measured import measured
+from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from tests.conformance.folklore import ADVICES, Advice, recorded
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its path below docs/."""
+    rules = load_rules(builtin_folder())
+    found = {f"rules/{rule.name}.md": rule_page(rule, measured()) for rule in rules}
+    found["rules/index.md"] = markdown(
+        [
+            Heading("Rules", 1),
+            Paragraph(
+                "Each rule has been seen on a real nginx. `nginx-stream-lint rules RULE` shows"
+                " these pages in a terminal."
+            ),
+            Table(
+                ("rule", "worst", "what it says"),
+                tuple(
+                    (f"[{rule.name}]({rule.name}.md)", rule.severity[0][0], rule.title)
+                    for rule in rules
+                ),
+            ),
+        ]
+    )
+    found["folklore.md"] = markdown(_folklore())
+    return found
+
+
+def _folklore() -> Iterator[Block]:
+    yield Heading("Folklore", 1)
+    yield Paragraph(
+        "What is commonly advised when a stream through nginx stalls, tried out. Each row is"
+        " measured on a real nginx without the advice and with it, by a program of this project"
+        " (tests/conformance/folklore.py)."
+    )
+    yield Paragraph(measured().how.split(", where")[0] + ".")
+    for advice in ADVICES:
+        yield from _advice(advice)
+
+
+def _advice(advice: Advice) -> Iterator[Block]:
+    tried = recorded()[advice.name]
+    yield Heading(advice.name)
+    yield Code(advice.advice, "nginx" if advice.advice.endswith(";") else "text")
+    yield Paragraph(f"*The hope:* {advice.hope}")
+    rows: list[tuple[str, ...]] = []
+    for case in advice.cases:
+        one = tried[case.name]
+        for version, without in one.without.items():
+            with_it = one.with_it[version]
+            rows.append((case.name, version, without, with_it, _effect(without, with_it)))
+    yield Table(("where", "nginx", "without", "with", "so it"), tuple(rows))
+    yield Paragraph(advice.matter)
+
+
+def _effect(without: str, with_it: str) -> str:
+    """What the advice did, by the verdicts."""
+    before, after = (text.partition(":")[0] for text in (without, with_it))
+    if before == after:
+        return "changes nothing"
+    return "helps" if after == "streams" else "**harms**"
+
+
+def main() -> None:
+    wanted = pages()
+    for path in (DOCS / "rules").glob("*.md"):
+        if f"rules/{path.name}" not in wanted:
+            path.unlink()
+    for name, text in wanted.items():
+        target = DOCS / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""What each format has to be, by its published schema; used by tests and on real configurations.
+
+`python -m tests.report.schemas FOLDER` checks every format on up to `--files` files below a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from lxml import etree
+from lxml import html as lxml_html
+
+from nginx_stream_lint.lint import Options, lint
+from nginx_stream_lint.report import FORMATS, render
+from nginx_stream_lint.report.run import Run
+from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+
+SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
+RULES = load_rules(builtin_folder())
+
+COMMAND = re.compile(r"::(error|warning|notice) ([^:]*(?:%3A[^:]*)*)::([^\n]*)")
+
+
+@cache
+def _validator(name: str) -> Any:
+    schema = json.loads((SCHEMAS / name).read_text(encoding="utf-8"))
+    if name == "rdformat.json":
+        schema = schema["oneOf"][2]  # the whole result; the others are parts of it
+    kind = jsonschema.validators.validator_for(schema, jsonschema.Draft7Validator)
+    kind.check_schema(schema)
+    return kind(schema, format_checker=kind.FORMAT_CHECKER)
+
+
+def _json(name: str) -> Callable[[str], None]:
+    def check(text: str) -> None:
+        _validator(name).validate(json.loads(text))
+
+    return check
+
+
+def _junit(text: str) -> None:
+    schema = etree.XMLSchema(etree.parse(SCHEMAS / "junit-10.xsd"))
+    schema.assertValid(etree.fromstring(text.encode()))
+
+
+def commands(text: str) -> list[tuple[str, dict[str, str], str]]:
+    """GitHub's workflow commands as its runner reads them: name, properties, message."""
+    found: list[tuple[str, dict[str, str], str]] = []
+    for line in text.removesuffix("\n").split("\n") if text else ():
+        match = COMMAND.fullmatch(line)
+        assert match is not None, line
+        properties = dict(pair.split("=", 1) for pair in match[2].split(","))
+        found.append(
+            (
+                match[1],
+                {key: _unescaped(value) for key, value in properties.items()},
+                _unescaped(match[3]),
+            )
+        )
+    return found
+
+
+def _unescaped(text: str) -> str:
+    for code, character in (("%2C", ","), ("%3A", ":"), ("%0A", "\n"), ("%0D", "\r"), ("%25", "%")):
+        text = text.replace(code, character)
+    return text
+
+
+def _github(text: str) -> None:
+    for _, properties, message in commands(text):
+        assert set(properties) <= {"file", "line", "endLine", "col", "endColumn", "title"}
+        assert int(properties["line"]) >= 1
+        assert int(properties["col"]) >= 1
+        assert message
+
+
+def _html(text: str) -> None:
+    """One page, well formed, and nothing in it that would be loaded from anywhere."""
+    page = lxml_html.document_fromstring(text, parser=lxml_html.HTMLParser(recover=True))
+    assert page.xpath("//title")
+    assert not page.xpath("//script | //link | //img | //iframe | //*[@src] | //*[@style]")
+    assert all(link.startswith("#") for link in page.xpath("//@href"))
+    ids = page.xpath("//@id")
+    assert {f"#{name}" for name in ids} >= set(page.xpath("//@href"))
+    assert len(ids) == len(set(ids))
+    for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        etree.fromstring(svg)
+    assert not re.search(r"url\(|@import|https?://", re.sub(r"<body>.*", "", text, flags=re.DOTALL))
+
+
+CHECKS: dict[str, Callable[[str], object]] = {
+    "text": str,  # these two are for people
+    "concise": str,
+    "json": json.loads,
+    "sarif": _json("sarif-2.1.0-rtm.5.json"),
+    "github": _github,
+    "gitlab": _json("gitlab-code-quality.json"),
+    "junit": _junit,
+    "rdjson": _json("rdformat.json"),
+    "html": _html,
+}
+
+
+def run_of(path: Path, base: Path | None = None, **options: Any) -> Run:
+    """A check of one file with all shipped rules, named from its own folder."""
+    report = lint([str(path)], Options(rules=RULES, **options))
+    version = options.get("nginx_version")
+    return Run(report, RULES, version, 0.5, str(base or path.parent))
+
+
+def check_all(run: Run) -> None:
+    """Every format of a run against its schema; what SARIF says twice is the same."""
+    for name in FORMATS:
+        text = render(name, run)
+        text.encode("utf-8")
+        CHECKS[name](text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--files", type=int, default=200)
+    arguments = parser.parse_args()
+    files = sorted(path for path in arguments.folder.rglob("*") if path.is_file())
+    step = max(1, len(files) // arguments.files)
+    chosen = files[::step][: arguments.files]
+    counts: Counter[str] = Counter()
+    started = time.monotonic()
+    for path in chosen:
+        run = run_of(path, all_streams=True)
+        try:
+            check_all(run)
+            assert render("sarif", run) == render("sarif", run_of(path, all_streams=True))
+        except Exception as error:
+            counts["wrong"] += 1
+            print(f"{path}: {type(error).__name__}: {str(error)[:300]}", file=sys.stderr)
+        counts["files"] += 1
+        counts["with findings"] += bool(run.report.findings)
+        counts["findings"] += len(run.report.findings)
+        counts["with problems"] += bool(run.report.problems)
+        counts["streams"] += run.report.streams
+    said = ", ".join(f"{number} {name}" for name, number in counts.items())
+    print(f"{len(FORMATS)} formats: {said}, {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""What the tests of this folder ask: which streams a configuration is thought to serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nginx_stream_lint.config import read
+from nginx_stream_lint.nginx.levels import build
+from nginx_stream_lint.nginx.versions import OLD
+from nginx_stream_lint.streams.find import Served, served
+
+
+def found(folder: Path, text: str, name: str = "app.conf") -> dict[str, Served]:
+    """What is served, by label; a text without `server` is put into one."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text if "server {" in text else f"server {{\n{text}\n}}\n")
+    configuration = read(str(path))
+    assert configuration.problems == []
+    result, problems = served(configuration, build(configuration), OLD)
+    assert problems == []
+    return {one.level.label.removeprefix("location "): one for one in result}
+
+
+def likely(folder: Path, text: str, name: str = "app.conf") -> dict[str, str]:
+    """The kinds of the streams thought to be there, by location; the others are left out."""
+    return {
+        label: one.streams[0].kind
+        for label, one in found(folder, text, name).items()
+        if one.streams[0].confidence != "possible"
+    }

@@ -1,0 +1,147 @@
+"""What a server's name, its file's name, comments above and other locations say of a location."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.streams.looking import found, likely
+
+from nginx_stream_lint.config import read
+from nginx_stream_lint.nginx.levels import build
+from nginx_stream_lint.nginx.versions import OLD
+from nginx_stream_lint.streams.find import served
+
+API = "location /api/ { proxy_pass http://backend:8000; }"
+PAGES = "location / { proxy_pass http://frontend:3000; }"
+
+
+def server(*locations: str, name: str = "_") -> str:
+    return f"server {{ server_name {name};\n{chr(10).join(locations)}\n}}\n"
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/v1/", "/v1", "~ ^/(api|v1)/", "= /api"])
+def test_a_plain_api_is_no_stream(path: str, tmp_path: Path) -> None:
+    text = server(f"location {path} {{ proxy_pass http://backend:8000; }}", PAGES)
+    assert likely(tmp_path, text) == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["llm.example.com", "my-chatbot.example.com", "rag.example.com", "chat.example.com"]
+)
+def test_the_server_s_name_is_about_its_api(name: str, tmp_path: Path) -> None:
+    assert likely(tmp_path, server(API, PAGES, name=name)) == {"/api/": "sse"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["shop.example.com", "api.example.ai", "streams.example.com", "chatter.example.com", "_"],
+)
+def test_other_names_of_servers(name: str, tmp_path: Path) -> None:
+    assert likely(tmp_path, server(API, PAGES, name=name)) == {}
+
+
+def test_it_is_about_everything_where_there_is_no_api(tmp_path: Path) -> None:
+    assert likely(tmp_path, server(PAGES, name="gpt.example.com")) == {"/": "sse"}
+    # People chat over WebSockets, and a page is a page.
+    assert likely(tmp_path, server(PAGES, name="chat.example.com")) == {}
+
+
+def test_it_is_not_about_locations_with_a_purpose(tmp_path: Path) -> None:
+    shop = "location /api/orders { proxy_pass http://backend:8000; }"
+    health = "location /api/health { proxy_pass http://backend:8000; }"
+    assert likely(tmp_path, server(shop, health, PAGES, name="shop-gpt.example.com")) == {
+        "/": "sse"
+    }
+
+
+@pytest.mark.parametrize("name", ["chatbot.conf", "llm/site.conf", "llm/nginx/conf.d/default.conf"])
+def test_the_file_s_name_or_folder(name: str, tmp_path: Path) -> None:
+    assert likely(tmp_path, server(API, PAGES), name) == {"/api/": "sse"}
+
+
+@pytest.mark.parametrize("name", ["shop.conf", "llm/shop/site.conf", "docker/nginx/hallmark.conf"])
+def test_other_names_of_files(name: str, tmp_path: Path) -> None:
+    assert likely(tmp_path, server(API, PAGES), name) == {}
+
+
+def test_an_included_file_is_about_its_own_locations(tmp_path: Path) -> None:
+    (tmp_path / "chatbot.conf").write_text(API)
+    (tmp_path / "shop.conf").write_text("location /v1/ { proxy_pass http://shop:80; }")
+    path = tmp_path / "site.conf"
+    path.write_text("server { include chatbot.conf; include shop.conf; }")
+    configuration = read(str(path))
+    result, _ = served(configuration, build(configuration), OLD)
+    confidences = {one.level.label: one.streams[0].confidence for one in result}
+    assert confidences == {"location /api/": "likely", "location /v1/": "possible"}
+
+
+def test_comments_at_the_top_and_above_the_server(tmp_path: Path) -> None:
+    plain = server(API, PAGES)
+    assert likely(tmp_path, f"# Proxy of the LLM service\nuser www;\nhttp {{ {plain} }}") != {}
+    assert likely(tmp_path, f"user www;\nhttp {{\n# for chatbots\n{plain} }}") == {"/api/": "sse"}
+    assert likely(tmp_path, f"# Proxy of the shop\n\n{plain}") == {}
+    assert likely(tmp_path, f"user www; # LLM\nhttp {{ {plain} }}") == {}
+    assert likely(tmp_path, f"# blocks user agents of ai crawlers\n{plain}") == {}
+
+
+def test_the_same_word_counts_once(tmp_path: Path) -> None:
+    text = "# assistant\n" + server(PAGES, name="assistant.example.com")
+    assert likely(tmp_path, text, "assistant.conf") == {}
+    assert likely(tmp_path, "# assistant\n" + server(PAGES, name="ai.example.com")) == {"/": "sse"}
+
+
+def test_where_a_location_is_for_the_streams_the_others_are_not(tmp_path: Path) -> None:
+    own = "location /api/stream { proxy_pass http://backend:8000; }"
+    text = server(own, API, name="llm.example.com")
+    assert likely(tmp_path, text) == {"/api/stream": "chunked"}
+    elsewhere = own.replace("backend", "other")
+    text = server(elsewhere, API, name="llm.example.com")
+    assert set(likely(tmp_path, text)) == {"/api/stream", "/api/"}
+
+
+def test_an_app_that_the_server_or_file_is_named_after(tmp_path: Path) -> None:
+    assert likely(tmp_path, server(API, PAGES), "ollama.conf")["/api/"] == "chunked"
+    one = found(tmp_path, server(API, name="ollama.example.com"))["/api/"].streams[0]
+    assert one.because.startswith("/api/generate of Ollama ends there, and its server is called")
+    # Another app is known to be there.
+    other = API.replace("backend:8000", "flowise:3000")
+    assert likely(tmp_path, server(other, name="grafana.example.com")) == {"/api/": "sse"}
+
+
+def test_an_app_that_another_location_names(tmp_path: Path) -> None:
+    def at(path: str, host: str) -> str:
+        return f"location {path} {{ proxy_pass http://{host}; }}"
+
+    console = at("/console/api", "dify-like:1")
+    # By Dify's own path the other paths are Dify's, too, on whatever host.
+    assert set(likely(tmp_path, server(console, at("/v1", "other:2")))) == {"/console/api", "/v1"}
+    assert likely(tmp_path, server(at("/v1", "other:2"))) == {}
+    # What takes everything is, where it is the same upstream.
+    grafana = at("/api/live/", "g:3000")
+    kernels = at("/api/kernels/", "k:8888")
+    assert "/" in likely(tmp_path, server(kernels, at("/", "k:8888")))
+    assert "/" not in likely(tmp_path, server(kernels, grafana, at("/", "web:80")))
+    # An API that many apps serve says nothing of the rest.
+    completions = at("/v1/chat/completions", "x:1")
+    assert likely(tmp_path, server(completions, at("/", "x:1"))) == {"/v1/chat/completions": "sse"}
+
+
+def test_buffering_off_for_the_server(tmp_path: Path) -> None:
+    def text(more: str) -> str:
+        locations = f"location /x {{ {more} proxy_pass http://a; }} location /health"
+        return f"proxy_buffering off; {locations} {{ proxy_pass http://a; }}"
+
+    assert likely(tmp_path, text("")) == {"/x": "chunked"}
+    assert likely(tmp_path, text("proxy_buffering on;")) == {}
+    assert likely(tmp_path, text("").replace("proxy_pass", "uwsgi_pass")) == {}
+    everywhere = "http { proxy_buffering off; server { location /x { proxy_pass http://a; } } }"
+    assert likely(tmp_path, everywhere) == {}
+
+
+def test_headers_for_the_server(tmp_path: Path) -> None:
+    upgrade = "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
+    places = "location / { proxy_pass http://a; } location /x { proxy_pass http://a; }"
+    assert likely(tmp_path, f"{upgrade} {places}") == {"/": "websocket"}
+    dropped = "location / { proxy_set_header Host $host; proxy_pass http://a; }"
+    assert likely(tmp_path, f"{upgrade} {dropped}") == {}

@@ -1,0 +1,209 @@
+"""What a location's path, comments, upstream and directives say, and what they do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.streams.looking import found, likely
+
+
+def at(path: str, target: str = "http://backend:8000", more: str = "") -> str:
+    return f"location {path} {{ {more} proxy_pass {target}; }}\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/my-llm/", "sse"),
+        ("/chatgpt", "sse"),
+        ("/api/v1/chat", "sse"),
+        ("~ ^/api/ask/?$", "sse"),
+        ("/webcam/stream", "chunked"),
+        ("/video.mjpeg", "chunked"),
+        ("/health/sse", "sse"),
+        ("= /callback/ws", "websocket"),
+        ("/grafana-llm/", "sse"),
+        ("/ollama/", "sse"),
+        ("/openai/", "sse"),
+        ("~ ^/v1/(chat|embeddings)/", "sse"),
+        ("~ ^(/_matrix|/_synapse/client)", "long-poll"),
+        ("~* ^/(api/chat|api/models)", "sse"),
+    ],
+)
+def test_paths_that_stream(path: str, kind: str, tmp_path: Path) -> None:
+    assert list(likely(tmp_path, at(path)).values()) == [kind]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/chats",
+        "/chat/users",
+        "/hallmark",
+        "/mcp/health",
+        "/sse/metrics",
+        "/llm/docs",
+        "/static/llm/",
+        "~* /chat/.*\\.(png|css)$",
+        "/api/auth/login",
+        "~ /api",
+        "~ (/app)?/api",
+        "~ ^/chat/[a-z]+/",
+        "/documentation/ollamas",
+        "@app",
+    ],
+)
+def test_paths_that_do_not(path: str, tmp_path: Path) -> None:
+    assert likely(tmp_path, at(path)) == {}
+
+
+def test_a_page_about_a_chat_is_a_page(tmp_path: Path) -> None:
+    assert likely(tmp_path, at("/chat", "http://frontend:3000")) == {}
+    assert likely(tmp_path, at("/chat", "http://api:3000")) == {"/chat": "sse"}
+
+
+def test_of_alternatives_all_must_be_answered_at_once(tmp_path: Path) -> None:
+    ollama = "http://ollama:11434"
+    assert likely(tmp_path, at("~ ^/(api|openapi.json)", ollama)) != {}
+    assert likely(tmp_path, at("~ ^/(api/docs|openapi.json)", ollama)) == {}
+
+
+def test_nothing_makes_a_health_check_stream(tmp_path: Path) -> None:
+    more = "proxy_buffering off; proxy_set_header Accept text/event-stream;"
+    assert likely(tmp_path, at("/health", "http://sse_backend/sse/", more)) == {}
+    assert likely(tmp_path, at("/state", "http://backend", more)) == {"/state": "sse"}
+
+
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        ("# Timeouts for LLM answers\n", "sse"),
+        ("# summarization can take long\nproxy_read_timeout 300s;", "sse"),
+        ("proxy_set_header Last-Event-ID $http_last_event_id;", "sse"),
+        ("include snippets/sse.conf;", "sse"),
+        ("include websocket.conf;", "websocket"),
+        ('proxy_read_timeout 1h; proxy_set_header Connection "";', "chunked"),
+    ],
+)
+def test_what_is_written_in_a_location(more: str, kind: str, tmp_path: Path) -> None:
+    for name in ("snippets/sse.conf", "websocket.conf"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("proxy_http_version 1.1;\n")
+    assert likely(tmp_path, at("/x", more=more)) == {"/x": kind}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "# transcription\n",
+        "proxy_read_timeout 1h;",
+        'proxy_set_header Connection "";',
+        "include upstream.conf;",
+        "# see the streamer's wiki\n",
+    ],
+)
+def test_what_is_not_enough(more: str, tmp_path: Path) -> None:
+    (tmp_path / "upstream.conf").write_text("proxy_http_version 1.1;\n")
+    assert likely(tmp_path, at("/x", more=more)) == {}
+
+
+def test_an_empty_connection_is_for_kept_connections(tmp_path: Path) -> None:
+    text = """upstream backend {{ server 10.0.0.1; {keepalive} }}
+    server {{ location /x {{
+        proxy_pass http://backend; proxy_read_timeout 1h; proxy_set_header Connection "";
+    }} }}"""
+    assert likely(tmp_path, text.format(keepalive="")) == {"/x": "chunked"}
+    assert likely(tmp_path, text.format(keepalive="keepalive 16;")) == {}
+
+
+def test_long_grpc_calls_are_streams(tmp_path: Path) -> None:
+    text = "location /x { grpc_pass grpc://a; grpc_read_timeout %s; }"
+    assert likely(tmp_path, text % "10m") == {"/x": "chunked"}
+    assert likely(tmp_path, text % "60s") == {}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://ollama2:80",
+        "http://my_ollama_1",
+        "http://${OLLAMA_HOST}",
+        "http://gpu-box:11434",
+        "http://10.0.0.7:1234",
+        "http://localhost:7860",
+        "http://host.docker.internal:8501",
+        "http://genai-backend",
+        "http://my-llm-gateway",
+    ],
+)
+def test_upstreams_that_stream(target: str, tmp_path: Path) -> None:
+    upgrade = "proxy_set_header Upgrade $http_upgrade;" if "8501" in target else ""
+    assert set(likely(tmp_path, at("/", target, upgrade))) == {"/"}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://adminmongo:1234",
+        "http://watcharr:3080",
+        "http://web:5001",
+        "http://backend:80800",
+        "http://holland",
+        "http://email",
+        "http://storage",
+        "http://10.0.0.7:8000",
+    ],
+)
+def test_upstreams_that_do_not(target: str, tmp_path: Path) -> None:
+    assert likely(tmp_path, at("/", target)) == {}
+
+
+def test_an_address_of_a_compose_file(tmp_path: Path) -> None:
+    assert set(likely(tmp_path, at("/v1", "http://api:5001"))) == {"/v1"}
+    assert likely(tmp_path, at("/v1", "http://web:5001")) == {}
+
+
+def test_targets_by_way_of_a_map(tmp_path: Path) -> None:
+    text = """map $host $where {{ default {value}; other shop:80; }}
+    server {{ location / {{ proxy_pass http://$where; }} }}"""
+    assert set(likely(tmp_path, text.format(value="ollama:11434"))) == {"/"}
+    assert likely(tmp_path, text.format(value="web:80")) == {}
+
+
+def test_comments_about_an_upstream(tmp_path: Path) -> None:
+    text = """# {comment}
+    upstream app {{ server 10.0.0.1:8000; }}
+    server {{ location /x {{ proxy_pass http://app; }} }}"""
+    assert likely(tmp_path, text.format(comment="the LLM servers")) == {"/x": "sse"}
+    assert likely(tmp_path, text.format(comment="the upstream of the shop")) == {}
+
+
+def test_an_app_at_home_elsewhere(tmp_path: Path) -> None:
+    home = at("/api/", "http://ollama:11434")
+    assert likely(tmp_path, home + at("/files/", "http://ollama:11434")) == {"/api/": "chunked"}
+    # Below a path of its own it may have any of its streams.
+    assert set(likely(tmp_path, home + at("/x/", "http://ollama:11434/"))) == {"/api/", "/x/"}
+    assert set(likely(tmp_path, at("/files/", "http://ollama:11434"))) == {"/files/"}
+
+
+def test_an_app_s_other_paths(tmp_path: Path) -> None:
+    assert likely(tmp_path, at("/v1/embeddings", "http://vllm:8000")) == {}
+    assert likely(tmp_path, at("= /anything", "http://vllm:8000")) == {}
+
+
+def test_an_endpoint_with_a_slash(tmp_path: Path) -> None:
+    one = found(tmp_path, at("/mcp/"))["/mcp/"].streams[0]
+    assert one.confidence == "known"
+
+
+def test_reasons_are_plain(tmp_path: Path) -> None:
+    texts = {
+        at("/x", more="proxy_buffering off;"): "proxy_buffering off is set there",
+        at("/v2/events"): 'its path says "events"',
+        at("/x", "http://llm-gateway"): '"http://llm-gateway" says "llm"',
+        at("/ollama/"): "its path is called like Ollama",
+    }
+    for text, because in texts.items():
+        (one,) = found(tmp_path, text).values()
+        assert one.streams[0].because == because
