@@ -291,6 +291,8 @@ def test_what_is_outside_of_conditions_is_unconditional() -> None:
         ("proxy_pass http{{#if a}}s{{/if}}://b;", "proxy_pass http_://b;"),
         ("server_name {% for x in y %}{{ x }} {% endfor %};", "server_name _;"),
         ("server_name{% for x in y %}\n  {{ x }}\n{% endfor %};", "server_name_\n_\n_;"),
+        ('auth_jwt "{{ a }}"{{ if .b }} token={{ .b }}{{ end }};', 'auth_jwt "_" _;'),
+        ('auth_jwt "a"{{ b }};', 'auth_jwt "a" _;'),
         ("resolver {{ x }} {% if a %}ipv6=off{% endif %};", "resolver _ _;"),
         ('add_header X "a{% if a %}; b{% else %}; c{% endif %}";', 'add_header X "a_";'),
         ("{% if a %}proxy_pass b{% else %}return 200{% endif %};", "_;"),

@@ -235,6 +235,9 @@ class _Template:
             if is_outer and found.within(text, block.start, block.end):
                 within.append(block)
         text = painted(text, ((one.start, one.end, HOLE) for one in within))
+        # Behind a closing quote nginx wants a blank; what is put in there has to start with one.
+        behind = sorted(at for at in found.quotes if text.startswith(HOLE, at))
+        text = painted(text, ((at, at + 1, " ") for at in behind))
         original = self.original.text
         text = put(text, ((start, end, original[start:end]) for start, end in found.comments))
         if text == original and not blocks:
