@@ -142,9 +142,10 @@ class _Gathering:
 
     def _blocks(self, path: str, blocks: list[Block]) -> None:
         files = Siblings(blocks, self.files)
+        folder = os.path.dirname(path)
         read = [
-            read_from(block.reading, os.path.join(os.path.dirname(path), block.name), files)
-            for block in blocks
+            read_from(one.reading, os.path.join(folder, one.name) if one.name else path, files)
+            for one in blocks
         ]
         inner = {id(file.reading) for one in read for file in one.files if file is not one.root}
         self.found += [one for one in read if one.root is None or id(one.root.reading) not in inner]
