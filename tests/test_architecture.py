@@ -25,6 +25,7 @@ ORDER = (
     "rules",
     "fixes",
     "lint",
+    "examples",
     "explain",
     "confirm",
     "ask",

@@ -183,7 +183,7 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         ("title: A limit of ours", "title: a\ntitle: b", "3:1", '"title" is there twice'),
         ("title: A limit of ours", "title: [a]", "2:8", "text is wanted here"),
         ("name: my-rule", "name: My Rule", "1:7", '"My Rule" does not look like'),
-        ("name: my-rule", "name: other", "1:1", 'the file of rule "other" must have its name'),
+        ("name: my-rule", "name: other", "1:7", 'the file of rule "other" must have its name'),
         ("kinds: [sse]", "kinds: [see]", "3:9", 'unknown word "see"; did you mean "sse"?'),
         ("kinds: [sse]", "kinds: sse", "3:8", "a list is wanted here"),
         ("kinds: [sse]", "levels: [server]", "3:10", 'unknown word "server"'),
@@ -215,7 +215,7 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         ("- good: server {}", "- good: a\n    bad: b", "19:5", "an example is `bad` and `fixed`"),
         ("- good: server {}", "- bad: a", "19:5", "an example is `bad` and `fixed`, or `good`"),
         ("- good", "- nginx_version: new\n    good", "19:20", '"new" is not an nginx version'),
-        ("why: We say so.", "why: &a [*a]", "16:6", "text is wanted here"),
+        ("why: We say so.", "why: &a [*a]", "16:6", "its aliases stand for too much"),
         ("why: We", "why: 'We", "20:1", None),
     ],
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
-from nginx_stream_lint.cli.common import chosen_rules, unusable, write
+from nginx_stream_lint.cli.common import EXIT_FINDINGS, chosen_rules, unusable, write
+from nginx_stream_lint.examples import cases, failures
 from nginx_stream_lint.rules.measured import measured
-from nginx_stream_lint.rules.rule import Rule, RuleMistake
+from nginx_stream_lint.rules.rule import Rule, RuleMistake, builtin_folder, load_rules
 from nginx_stream_lint.streams.declarations import nearest
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -33,6 +36,13 @@ def _complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> li
     help="A folder with rules of your own, besides the shipped ones.",
 )
 @click.option(
+    "--test",
+    "tested",
+    metavar="DIR",
+    type=click.Path(exists=True, path_type=Path),
+    help="Run the examples of the rules in a folder, or in one file.",
+)
+@click.option(
     "--format",
     "format_",
     type=click.Choice(["text", "markdown"]),
@@ -42,9 +52,21 @@ def _complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> li
 )
 @click.option("--color/--no-color", default=None, help="Colours, or none.")
 def rules_command(
-    name: str | None, rules_folder: Path | None, format_: str, color: bool | None
+    name: str | None,
+    rules_folder: Path | None,
+    tested: Path | None,
+    format_: str,
+    color: bool | None,
 ) -> None:
-    """List the rules, or show one in full: why, what was measured, bad and fixed."""
+    """List the rules, or show one in full: why, what was measured, bad and fixed.
+
+    With --test, run their examples beside the shipped rules; exit status 1 where one is wrong.
+    """
+    if tested is not None:
+        if name is not None or rules_folder is not None:
+            raise click.UsageError("--test takes no rule and no --rules: it runs all in DIR")
+        _test(tested, color)
+        return
     try:
         rules = {rule.name: rule for rule in chosen_rules(rules_folder, None, None)}
     except RuleMistake as mistake:
@@ -58,6 +80,52 @@ def rules_command(
 
     show = rule_page if format_ == "markdown" else rule_terminal
     write(show(rules[name], measured()), None, color)
+
+
+def _test(path: Path, color: bool | None) -> None:
+    """Run all examples of the rules in a folder or file; ends with status 1 or 2."""
+    try:
+        tested, rules = _tested(path)
+    except RuleMistake as mistake:
+        unusable(str(mistake))
+    wrong = 0
+    lines: list[str] = []
+    for rule in tested:
+        if not rule.examples:
+            wrong += 1
+            lines.append(_outcome(rule.name, ["it has no examples"]))
+    every = cases(tested)
+    for case in every:
+        found = failures(case, rules)
+        wrong += bool(found)
+        lines.append(_outcome(f"{case.rule.name}, example {case.number} ({case.kind})", found))
+    count = f"{len(every)} example{'s' * (len(every) != 1)}"
+    count += f" of {len(tested)} rule{'s' * (len(tested) != 1)}"
+    lines.append(f"{count}: {f'{wrong} wrong' if wrong else 'all right'}\n")
+    write("".join(lines), None, color)
+    if wrong:
+        sys.exit(EXIT_FINDINGS)
+
+
+def _tested(path: Path) -> tuple[list[Rule], tuple[Rule, ...]]:
+    """The rules in a folder or file, and all to judge with. Raises RuleMistake."""
+    folder = builtin_folder()
+    if path.resolve() == folder.resolve():
+        rules = load_rules(folder, check_shipped=True)
+        return list(rules), rules
+    if path.resolve().parent == folder.resolve():
+        rules = load_rules(folder, check_shipped=True)
+        return [rule for rule in rules if rule.name == path.stem], rules
+    shipped = load_rules(folder)
+    rules = load_rules(folder, path)
+    return list(rules[len(shipped) :]), rules
+
+
+def _outcome(name: str, found: Sequence[str]) -> str:
+    """One line for an example, and what is wrong with it below."""
+    word = click.style("wrong", fg="red") if found else click.style("right", fg="green")
+    details = [f"    {line}\n" for one in found for line in one.splitlines()]
+    return "".join((f"{word}  {name}\n", *details))
 
 
 def _listed(rules: list[Rule]) -> str:

@@ -152,6 +152,8 @@ def _edits(step: Step, facts: Facts, replaced: set[tuple[str, str]]) -> list[Edi
     name = facts.resolve(step.directive)
     value = render(step.args, facts, lambda other: other)
     level = _target(step, facts, name)
+    if not value and step.action != "restore_rows":
+        raise _Manual  # the template says nothing here
     if step.action == "set":
         return [_set(name, value, level)]
     if step.action == "set_row":

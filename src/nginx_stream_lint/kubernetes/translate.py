@@ -84,10 +84,13 @@ def translated(source: Source, text: str) -> tuple[list[Translation], list[Probl
     return translations, problems
 
 
-def configurations(source: Source, text: str) -> list[Configuration]:
-    """The configurations of a YAML source, for `nginx.levels.build`; see `translated`."""
+def configurations(source: Source, text: str, files: Files | None = None) -> list[Configuration]:
+    """The configurations of a YAML source, for `nginx.levels.build`; see `translated`.
+
+    `files` is where included ones come from.
+    """
     translations, problems = translated(source, text)
-    found = [read_from(one.reading, source.name, Files()) for one in translations]
+    found = [read_from(one.reading, source.name, files or Files()) for one in translations]
     if problems:
         found.append(Configuration(source.name, problems=problems))
     return found

@@ -10,18 +10,21 @@ is unknown, such as a value with an nginx variable, makes a condition neither tr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nginx_stream_lint.nginx.values import seconds, size
+from nginx_stream_lint.rules.patterns import finds
 
 Truth = bool | None
 
 
 class Unknown:
     """The value of a subject that nobody can know from the configuration."""
+
+    def __str__(self) -> str:
+        return "unknown"
 
 
 UNKNOWN = Unknown()
@@ -126,7 +129,8 @@ def _greater_than(value: Any, operand: Any) -> Truth:
 
 
 def _matches(value: Any, operand: Any) -> Truth:
-    return any(re.search(operand, str(item)) is not None for item in _items(value))
+    found = {finds(operand, str(item)) for item in _items(value)}
+    return True if True in found else None if None in found else False
 
 
 def _compare(value: Any, operand: Any, order: Callable[[float, float], bool]) -> Truth:
