@@ -55,15 +55,18 @@ def lint_text(text: str, rules: Sequence[Rule], version: Version | None) -> Repo
 def failures(case: Case, rules: Sequence[Rule]) -> list[str]:
     """What is wrong with an example when these rules judge it, in words; nothing if it is right.
 
+    An example that names no nginx version has to be right for all of VERSIONS.
+
     `bad` gives findings of its rule and of no other, `fixed` is what their fixes make of it (unless
     they are to be done by hand) and gives none, `good` gives none though something streams there.
     """
     example = case.example
     version = example.nginx_version
-    found: dict[str, None] = {}
     for one in VERSIONS if version is None else (version,):
-        found |= dict.fromkeys(_failures(case, rules, one))
-    return list(found)
+        found = list(_failures(case, rules, one))
+        if found:
+            return found  # the other versions would mostly say it again
+    return []
 
 
 def _failures(case: Case, rules: Sequence[Rule], version: Version | None) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -14,6 +16,9 @@ from nginx_stream_lint.examples import cases, failures
 from nginx_stream_lint.rules.measured import measured
 from nginx_stream_lint.rules.rule import Rule, RuleMistake, builtin_folder, load_rules
 from nginx_stream_lint.streams.declarations import nearest
+
+# The shipped examples take 0.1 s at most.
+_EXAMPLE_S = 1.0
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
@@ -96,15 +101,48 @@ def _test(path: Path, color: bool | None) -> None:
             lines.append(_outcome(rule.name, ["it has no examples"]))
     every = cases(tested)
     for case in every:
-        found = failures(case, rules)
+        name = f"{case.rule.name}, example {case.number} ({case.kind})"
+        try:
+            with _limited(_EXAMPLE_S):
+                found = failures(case, rules)
+        except _TooLongError:
+            place = path if path.is_file() else path / f"{case.rule.name}.yaml"
+            unusable(f"{place}:1:1: example {case.number} ({case.kind}) takes too long; shorten it")
         wrong += bool(found)
-        lines.append(_outcome(f"{case.rule.name}, example {case.number} ({case.kind})", found))
+        lines.append(_outcome(name, found))
     count = f"{len(every)} example{'s' * (len(every) != 1)}"
     count += f" of {len(tested)} rule{'s' * (len(tested) != 1)}"
     lines.append(f"{count}: {f'{wrong} wrong' if wrong else 'all right'}\n")
     write("".join(lines), None, color)
     if wrong:
         sys.exit(EXIT_FINDINGS)
+
+
+class _TooLongError(Exception):
+    """An example that takes more time than any good one."""
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raise _TooLongError when this process has worked for so long; waiting does not count.
+
+    A location in an example may have a regular expression that backtracks for ever. Python's `re`
+    looks for signals while it searches.
+    """
+
+    def stop(_: int, __: object) -> None:
+        raise _TooLongError
+
+    if not hasattr(signal, "setitimer"):  # not on this system
+        yield
+        return
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _tested(path: Path) -> tuple[list[Rule], tuple[Rule, ...]]:

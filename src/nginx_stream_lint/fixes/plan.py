@@ -250,7 +250,7 @@ def _outer_rows(facts: Facts, name: str) -> list[Directive]:
     """The rows that this level drops and that somebody will miss."""
     dropped = set(facts.dropped_rows)
     levels = [level for level in facts.served.level.outward() if level.rows.get(name)]
-    return [row for row in levels[1].rows[name] if row.args in dropped] if dropped else []
+    return [row for level in levels[1:2] for row in level.rows[name] if row.args in dropped]
 
 
 def _written(row: Directive) -> str:

@@ -275,7 +275,7 @@ class _Reader:
         at, blames = (self.pointer(raw.get(key)) for key in ("at", "blames"))
         return Rule(
             name=self.rule_name(raw["name"]),
-            title=self.text(raw["title"]),
+            title=" ".join(self.text(raw["title"]).split()),
             kinds=tuple(self.choices(raw.get("kinds"), KINDS)),
             levels=tuple(self.choices(raw.get("levels"), _LEVELS, _LEVELS[:3])),
             shadowed="shadowed" in raw and construct(raw["shadowed"]) is True,
@@ -359,7 +359,7 @@ class _Reader:
             return self.text(raw[key]) if key in raw else None
 
         try:
-            version = parse_version(optional("nginx_version") or "0.0")
+            version = parse_version(_short(optional("nginx_version") or "0.0"))
         except ValueError as error:
             raise self.fail(raw["nginx_version"], str(error)) from None
         return Example(
@@ -448,7 +448,7 @@ class _Reader:
             if allowed is not None and name not in allowed:
                 raise self.fail(key, f"unknown key {_unknown(name, allowed)}")
             if name in found:
-                raise self.fail(key, f'"{name}" is there twice')
+                raise self.fail(key, f'"{_short(name)}" is there twice')
             found[name] = value
         for name in required:
             if name not in found:
