@@ -296,6 +296,15 @@ def test_the_safe_fixes_leave_nothing_behind(text: str, tmp_path: Path) -> None:
         assert len(names) == len(set(names)), "a row is there twice"
 
 
+def test_minutes_of_a_time_are_no_megabytes(tmp_path: Path) -> None:
+    text = "worker_shutdown_timeout {};\nevents {{}}\nhttp {{\n" + BEST_PRACTICE.replace(
+        "{", "{{"
+    ).replace("}", "}}")
+    for value, rules in (("2m", {"reload-cut"}), ("5m", set[str]()), ("299", {"reload-cut"})):
+        report = _lint(_written(tmp_path, text.format(value) + "}\n"))
+        assert {one.rule for one in report.findings} == rules, value
+
+
 def test_what_others_include_too_is_left_alone(tmp_path: Path) -> None:
     snippet = tmp_path / "snippet.conf"
     snippet.write_text("proxy_buffering off;\n", encoding="utf-8")

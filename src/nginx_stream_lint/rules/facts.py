@@ -20,7 +20,7 @@ from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.routing import find, match_of
 from nginx_stream_lint.nginx.values import seconds, size
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
-from nginx_stream_lint.rules.conditions import UNKNOWN, Unknown
+from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
@@ -119,6 +119,8 @@ class Facts:
             return [arg for row in effective.rows for arg in row]
         if "$" in effective.text or has_hole(effective.text):
             return UNKNOWN
+        if entry.value in ("time", "size"):
+            return Quantity(effective.text, seconds if entry.value == "time" else size)
         return effective.text.lower() if entry.value == "flag" else effective.text
 
     @property

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.rules.facts import FACTS
 from nginx_stream_lint.rules.wording import FILTERS, environment
 from nginx_stream_lint.streams.declarations import nearest
@@ -202,7 +203,8 @@ class _Checker:
         if len(words) != 1 or not isinstance(words[0], str) or others:
             raise _Refused(f'{name} wants the name of one directive: {name}("proxy_buffering")')
         if not self.is_directive(words[0]):
-            raise _Refused(f'{name}: unknown directive "{_short(words[0])}"')
+            known = _near(words[0], sorted(table()))
+            raise _Refused(f'{name}: unknown directive "{_short(words[0])}"{known}')
         return TEXT
 
     def _filter(self, node: Any, depth: int) -> Kinds:
