@@ -26,6 +26,7 @@ ORDER = (
     "fixes",
     "suppress",
     "lint",
+    "examples",
     "explain",
     "confirm",
     "ask",

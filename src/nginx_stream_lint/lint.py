@@ -10,6 +10,7 @@ from nginx_stream_lint.config import (
     Around,
     Configuration,
     File,
+    Files,
     Note,
     Problem,
     Regions,
@@ -140,10 +141,12 @@ def read(
     return configurations(paths, around, texts, _manifests)
 
 
-def _manifests(source: Source, text: str, conditional: Regions) -> list[Configuration]:
+def _manifests(
+    source: Source, text: str, conditional: Regions, files: Files
+) -> list[Configuration]:
     from nginx_stream_lint.kubernetes import configurations as translated
 
-    return translated(source, text, conditional)
+    return translated(source, text, conditional, files)
 
 
 def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:

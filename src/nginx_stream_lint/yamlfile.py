@@ -14,6 +14,10 @@ import yaml
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_ALIASES = 100  # a handful is a convenience, thousands are an attack
+# A few aliases of aliases stand for millions of nodes.
+_MAX_NODES = 100_000
+# libyaml's composer calls itself for each level, until the stack ends and the process with it.
+_MAX_DEPTH = 200
 
 
 class YamlMistake(Exception):
@@ -38,11 +42,17 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|fa
 
 
 def load_text(text: str) -> Any:
-    """The value of a YAML text.
+    """The value of a YAML text that is ours: a table of this package.
 
     Raises YamlMistake.
     """
-    return construct(compose(text))
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    except yaml.YAMLError as error:
+        raise _mistake(error) from None
+    finally:
+        loader.dispose()
 
 
 def compose(text: str) -> yaml.Node | None:
@@ -50,14 +60,19 @@ def compose(text: str) -> yaml.Node | None:
 
     Raises YamlMistake.
     """
-    _bounded(text)
-    loader = _Loader(text)
+    try:
+        _bounded(text)
+        loader = _Loader(text)
+    except yaml.YAMLError as error:
+        raise _mistake(error) from None
     try:
         node: yaml.Node | None = loader.get_single_node()
     except yaml.YAMLError as error:
         raise _mistake(error) from None
     finally:
         loader.dispose()
+    if node is not None and "*" in text:
+        _size(node, {})
     return node
 
 
@@ -74,16 +89,59 @@ def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
     try:
         while loader.check_node():
             nodes.append(loader.get_node())
+            if "*" in text:
+                _size(nodes[-1], {})
     except yaml.YAMLError as error:
         return nodes, _mistake(error)
+    except YamlMistake as mistake:
+        return nodes[:-1], mistake
     finally:
         loader.dispose()
     return nodes, None
 
 
 def _bounded(text: str) -> None:
+    """Refuse what no reader of nodes should be given. Raises YamlMistake and yaml's own errors."""
     if text.count("*") > _MAX_ALIASES and len(re.findall(r"(?<!\w)\*\w", text)) > _MAX_ALIASES:
         raise YamlMistake("too many aliases", 1, 1)
+    if not _may_be_deep(text):
+        return
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                raise YamlMistake(f"it nests deeper than {_MAX_DEPTH}", *place(event))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _may_be_deep(text: str) -> bool:
+    """Whether a look at the structure is worth its time: most texts are plainly flat.
+
+    A level of a block begins one column further right, or is a list below a key of that column.
+    """
+    most = _MAX_DEPTH // 3
+    if text.count("[") + text.count("{") > most:
+        return True
+    return re.search(rf"^[ ?:-]{{{most},}}", text, re.MULTILINE) is not None
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many nodes a node stands for, its aliases written out. Raises YamlMistake."""
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = _MAX_NODES + 1  # for one that has itself inside
+    size = 1
+    if not isinstance(node, yaml.ScalarNode):
+        items = node.value
+        if isinstance(node, yaml.MappingNode):
+            items = [item for pair in items for item in pair]
+        size += sum(_size(item, known) for item in items)
+    if size > _MAX_NODES:
+        raise YamlMistake("its aliases stand for too much", *place(node))
+    known[id(node)] = size
+    return size
 
 
 def construct(node: yaml.Node | None) -> Any:
@@ -98,12 +156,14 @@ def construct(node: yaml.Node | None) -> Any:
         return loader.construct_document(node)
     except yaml.YAMLError as error:
         raise _mistake(error) from None
+    except ValueError:  # such as 2020-99-99
+        raise YamlMistake("a number or a date that cannot be", *place(node)) from None
     finally:
         loader.dispose()
 
 
-def place(node: yaml.Node) -> tuple[int, int]:
-    """Line and column (from 1) of a node."""
+def place(node: Any) -> tuple[int, int]:
+    """Line and column (from 1) of a node or an event."""
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from nginx_stream_lint.config import Source
+from nginx_stream_lint.examples import Case, cases, failures, lint_text
 from nginx_stream_lint.fixes.apply import compatible, edited, fix_all
 from nginx_stream_lint.lint import Options, Report, lint
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.rules.rule import Example, Rule, builtin_folder, load_rules
+from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
 
 # Each is a measurement that the conformance tests make on a real nginx.
 EVIDENCE = {
@@ -33,20 +33,12 @@ EVIDENCE = {
 RULES = load_rules(builtin_folder())
 
 
-@dataclass(frozen=True)
-class Case:
-    rule: Rule
-    example: Example
-    name: str
+CASES = cases(RULES)
+BAD = [case for case in CASES if case.kind == "bad"]
 
 
-CASES = [
-    Case(rule, example, f"{rule.name}-{number}-{'good' if example.bad is None else 'bad'}")
-    for rule in RULES
-    for number, example in enumerate(rule.examples, 1)
-]
-BAD = [case for case in CASES if case.example.bad is not None]
-GOOD = [case for case in CASES if case.example.good is not None]
+def _name(case: Case) -> str:
+    return f"{case.rule.name}-{case.number}-{case.kind}"
 
 
 def _lint(path: Path, version: Version | None = None, rules: tuple[Rule, ...] = RULES) -> Report:
@@ -71,67 +63,29 @@ def _fixed(path: Path, findings: list[Finding]) -> str:
     return edited(path.read_text(encoding="utf-8"), compatible(fixes))
 
 
-@pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
-def test_bad_gives_exactly_its_rule_and_the_fix_makes_fixed(case: Case, tmp_path: Path) -> None:
-    example = case.example
-    assert example.bad is not None
-    assert example.fixed is not None
-    path = _written(tmp_path, example.bad)
-    report = _lint(path, example.nginx_version)
-    assert {finding.rule for finding in report.findings} == {case.rule.name}, _said(report)
-    assert not report.problems
-    for finding in report.findings:
+@pytest.mark.parametrize("case", CASES, ids=_name)
+def test_an_example_is_right(case: Case) -> None:
+    """What `rules --test` asks of the examples of any rule."""
+    assert failures(case, RULES) == []
+
+
+@pytest.mark.parametrize("case", BAD, ids=_name)
+def test_messages_read_well_and_offer_a_fix(case: Case) -> None:
+    assert case.example.bad is not None
+    for finding in lint_text(case.example.bad, RULES, case.example.nginx_version).findings:
         assert not finding.message.endswith((".", " ")), "the report may go on after it"
         assert re.search(r"[{}]|None|\(\)|  | ,| \.", finding.message) is None
         assert finding.fix is not None
         assert finding.fix.snippet
-    if all(one.fix and one.fix.applicability == "manual" for one in report.findings):
-        return  # nothing to apply: `fixed` is written by hand, and test_fixed_is_clean asks for it
-    assert _fixed(path, report.findings) == example.fixed
 
 
-@pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
-def test_fixed_is_clean(case: Case, tmp_path: Path) -> None:
-    assert case.example.fixed is not None
-    path = _written(tmp_path, case.example.fixed)
-    assert _said(_lint(path, case.example.nginx_version)) == []
-
-
-@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.name)
-def test_good_is_silent(case: Case, tmp_path: Path) -> None:
-    assert case.example.good is not None
-    path = _written(tmp_path, case.example.good)
-    report = _lint(path, case.example.nginx_version)
-    assert _said(report) == []
-    assert report.streams > 0, "silent because nothing here is thought to stream"
-
-
-@pytest.mark.parametrize("version", [OLD, (1, 26, 2), NEW], ids=str)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_an_example_without_a_version_is_true_of_all(
-    case: Case, version: Version, tmp_path: Path
-) -> None:
-    example = case.example
-    if example.nginx_version is not None:
-        return
-    for text, expected in (
-        (example.bad, {case.rule.name}),
-        (example.fixed, set()),
-        (example.good, set()),
-    ):
-        if text is not None:
-            report = _lint(_written(tmp_path, text), version)
-            assert {finding.rule for finding in report.findings} == expected
-
-
-@pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
-def test_selected_alone_a_rule_says_the_same(case: Case, tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", BAD, ids=_name)
+def test_selected_alone_a_rule_says_the_same(case: Case) -> None:
     """A rule does not lean on others to keep quiet about what it gets wrong."""
     assert case.example.bad is not None
-    path = _written(tmp_path, case.example.bad)
     version = case.example.nginx_version
-    alone = _said(_lint(path, version, (case.rule,)))
-    assert alone == _said(_lint(path, version))
+    alone = lint_text(case.example.bad, (case.rule,), version)
+    assert _said(alone) == _said(lint_text(case.example.bad, RULES, version))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -340,6 +294,15 @@ def test_the_safe_fixes_leave_nothing_behind(text: str, tmp_path: Path) -> None:
     for block in re.findall(r"location[^{]*\{([^}]*)\}", after.text):
         names = re.findall(r"proxy_set_header (\S+)", block)
         assert len(names) == len(set(names)), "a row is there twice"
+
+
+def test_minutes_of_a_time_are_no_megabytes(tmp_path: Path) -> None:
+    text = "worker_shutdown_timeout {};\nevents {{}}\nhttp {{\n" + BEST_PRACTICE.replace(
+        "{", "{{"
+    ).replace("}", "}}")
+    for value, rules in (("2m", {"reload-cut"}), ("5m", set[str]()), ("299", {"reload-cut"})):
+        report = _lint(_written(tmp_path, text.format(value) + "}\n"))
+        assert {one.rule for one in report.findings} == rules, value
 
 
 def test_what_others_include_too_is_left_alone(tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nginx_stream_lint.cli import cli
+from nginx_stream_lint.nginx.values import seconds, size
 from nginx_stream_lint.rules.conditions import (
     UNKNOWN,
     All,
     AnyOf,
     Condition,
     Not,
+    Quantity,
     Truth,
     number,
 )
@@ -108,6 +110,11 @@ def test_what_is_unknown_stays_unknown_unless_the_rest_decides(
         ("words", "less_than", 60, False),
         ([1], "less_than", 60, False),
         (True, "less_than", 60, False),
+        (Quantity("5m", seconds), "less_than", 301, True),
+        (Quantity("5m", seconds), "greater_than", "4m", True),
+        (Quantity("5m", seconds), "less_than", "1h", True),
+        (Quantity("5m", size), "less_than", 301, False),
+        (Quantity("5m", size), "greater_than", "4096k", True),
     ],
 )
 def test_operators(value: Any, operator: str, operand: Any, truth: Truth) -> None:
@@ -183,7 +190,7 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         ("title: A limit of ours", "title: a\ntitle: b", "3:1", '"title" is there twice'),
         ("title: A limit of ours", "title: [a]", "2:8", "text is wanted here"),
         ("name: my-rule", "name: My Rule", "1:7", '"My Rule" does not look like'),
-        ("name: my-rule", "name: other", "1:1", 'the file of rule "other" must have its name'),
+        ("name: my-rule", "name: other", "1:7", 'the file of rule "other" must have its name'),
         ("kinds: [sse]", "kinds: [see]", "3:9", 'unknown word "see"; did you mean "sse"?'),
         ("kinds: [sse]", "kinds: sse", "3:8", "a list is wanted here"),
         ("kinds: [sse]", "levels: [server]", "3:10", 'unknown word "server"'),
@@ -215,7 +222,7 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         ("- good: server {}", "- good: a\n    bad: b", "19:5", "an example is `bad` and `fixed`"),
         ("- good: server {}", "- bad: a", "19:5", "an example is `bad` and `fixed`, or `good`"),
         ("- good", "- nginx_version: new\n    good", "19:20", '"new" is not an nginx version'),
-        ("why: We say so.", "why: &a [*a]", "16:6", "text is wanted here"),
+        ("why: We say so.", "why: &a [*a]", "16:6", "its aliases stand for too much"),
         ("why: We", "why: 'We", "20:1", None),
     ],
 )

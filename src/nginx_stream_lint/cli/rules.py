@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
-from nginx_stream_lint.cli.common import chosen_rules, unusable, write
+from nginx_stream_lint.cli.common import EXIT_FINDINGS, chosen_rules, unusable, write
+from nginx_stream_lint.examples import cases, failures
 from nginx_stream_lint.rules.measured import measured
-from nginx_stream_lint.rules.rule import Rule, RuleMistake
+from nginx_stream_lint.rules.rule import Rule, RuleMistake, builtin_folder, load_rules
 from nginx_stream_lint.streams.declarations import nearest
+
+# The shipped examples take 0.1 s at most.
+_EXAMPLE_S = 1.0
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
@@ -33,6 +41,13 @@ def _complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> li
     help="A folder with rules of your own, besides the shipped ones.",
 )
 @click.option(
+    "--test",
+    "tested",
+    metavar="DIR",
+    type=click.Path(exists=True, path_type=Path),
+    help="Run the examples of the rules in a folder, or in one file.",
+)
+@click.option(
     "--format",
     "format_",
     type=click.Choice(["text", "markdown"]),
@@ -42,9 +57,21 @@ def _complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> li
 )
 @click.option("--color/--no-color", default=None, help="Colours, or none.")
 def rules_command(
-    name: str | None, rules_folder: Path | None, format_: str, color: bool | None
+    name: str | None,
+    rules_folder: Path | None,
+    tested: Path | None,
+    format_: str,
+    color: bool | None,
 ) -> None:
-    """List the rules, or show one in full: why, what was measured, bad and fixed."""
+    """List the rules, or show one in full: why, what was measured, bad and fixed.
+
+    With --test, run their examples beside the shipped rules; exit status 1 where one is wrong.
+    """
+    if tested is not None:
+        if name is not None or rules_folder is not None:
+            raise click.UsageError("--test takes no rule and no --rules: it runs all in DIR")
+        _test(tested, color)
+        return
     try:
         rules = {rule.name: rule for rule in chosen_rules(rules_folder, None, None)}
     except RuleMistake as mistake:
@@ -58,6 +85,85 @@ def rules_command(
 
     show = rule_page if format_ == "markdown" else rule_terminal
     write(show(rules[name], measured()), None, color)
+
+
+def _test(path: Path, color: bool | None) -> None:
+    """Run all examples of the rules in a folder or file; ends with status 1 or 2."""
+    try:
+        tested, rules = _tested(path)
+    except RuleMistake as mistake:
+        unusable(str(mistake))
+    wrong = 0
+    lines: list[str] = []
+    for rule in tested:
+        if not rule.examples:
+            wrong += 1
+            lines.append(_outcome(rule.name, ["it has no examples"]))
+    every = cases(tested)
+    for case in every:
+        name = f"{case.rule.name}, example {case.number} ({case.kind})"
+        try:
+            with _limited(_EXAMPLE_S):
+                found = failures(case, rules)
+        except _TooLongError:
+            place = path if path.is_file() else path / f"{case.rule.name}.yaml"
+            unusable(f"{place}:1:1: example {case.number} ({case.kind}) takes too long; shorten it")
+        wrong += bool(found)
+        lines.append(_outcome(name, found))
+    count = f"{len(every)} example{'s' * (len(every) != 1)}"
+    count += f" of {len(tested)} rule{'s' * (len(tested) != 1)}"
+    lines.append(f"{count}: {f'{wrong} wrong' if wrong else 'all right'}\n")
+    write("".join(lines), None, color)
+    if wrong:
+        sys.exit(EXIT_FINDINGS)
+
+
+class _TooLongError(Exception):
+    """An example that takes more time than any good one."""
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raise _TooLongError when this process has worked for so long; waiting does not count.
+
+    A location in an example may have a regular expression that backtracks for ever. Python's `re`
+    looks for signals while it searches.
+    """
+
+    def stop(_: int, __: object) -> None:
+        raise _TooLongError
+
+    if not hasattr(signal, "setitimer"):  # not on this system
+        yield
+        return
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def _tested(path: Path) -> tuple[list[Rule], tuple[Rule, ...]]:
+    """The rules in a folder or file, and all to judge with. Raises RuleMistake."""
+    folder = builtin_folder()
+    if path.resolve() == folder.resolve():
+        rules = load_rules(folder, check_shipped=True)
+        return list(rules), rules
+    if path.resolve().parent == folder.resolve():
+        rules = load_rules(folder, check_shipped=True)
+        return [rule for rule in rules if rule.name == path.stem], rules
+    shipped = load_rules(folder)
+    rules = load_rules(folder, path)
+    return list(rules[len(shipped) :]), rules
+
+
+def _outcome(name: str, found: Sequence[str]) -> str:
+    """One line for an example, and what is wrong with it below."""
+    word = click.style("wrong", fg="red") if found else click.style("right", fg="green")
+    details = [f"    {line}\n" for one in found for line in one.splitlines()]
+    return "".join((f"{word}  {name}\n", *details))
 
 
 def _listed(rules: list[Rule]) -> str:

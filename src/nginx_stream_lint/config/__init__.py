@@ -3,6 +3,7 @@
 `configurations` is the way in. Nothing here knows what a directive means; that is `nginx/`.
 """
 
+from nginx_stream_lint.config.files import Files
 from nginx_stream_lint.config.inputs import STDIN, Around, configurations
 from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.reading import Configuration, Note, read
@@ -15,6 +16,7 @@ __all__ = [
     "Configuration",
     "Directive",
     "File",
+    "Files",
     "Note",
     "Problem",
     "Regions",

@@ -74,12 +74,39 @@ class Files:
         """Whether an include is meant to be missing here."""
         return any(fnmatchcase(name, pattern) for pattern in self._absent)
 
+    def mains(self, path: str) -> list[str]:
+        """The main files around a file that may include it."""
+        return self.repository(path).mains()
+
     def repository(self, path: str) -> Repository:
         """The files around a file, or in a folder."""
         root = path if os.path.isdir(path) else around(path)
         if root not in self._repositories:
             self._repositories[root] = Repository(root)
         return self._repositories[root]
+
+
+class Given(Files):
+    """Texts that stand for themselves. Nothing is looked for on disk."""
+
+    def load(self, path: str) -> Source:
+        source = self.texts.get(self.key(path))
+        if source is None:
+            message, advice = "is not read: this text stands alone", "write it out"
+            raise Absent(Problem(path, 1, 1, message, advice))
+        return source
+
+    def matching(self, pattern: str) -> list[str]:  # noqa: ARG002
+        return []
+
+    def is_folder(self, path: str) -> bool:  # noqa: ARG002
+        return False
+
+    def nearest(self, pattern: str, near: str) -> list[str]:  # noqa: ARG002
+        return []
+
+    def mains(self, path: str) -> list[str]:  # noqa: ARG002
+        return []
 
 
 class Dump(Files):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nginx_stream_lint.config.embedded import Block, Siblings, in_markdown, in_yaml, unreadable
-from nginx_stream_lint.config.files import Dump, Files, dumped
+from nginx_stream_lint.config.files import Dump, Files, Given, dumped
 from nginx_stream_lint.config.problems import Problem, Unreadable
 from nginx_stream_lint.config.reading import Configuration, read_all, read_from
 from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
@@ -21,9 +21,9 @@ from nginx_stream_lint.config.templates import yaml_reading
 
 STDIN = "<stdin>"
 
-# From a YAML source, its text with placeholders masked, and what is conditional in it, to
-# configurations.
-Manifests = Callable[[Source, str, Regions], list[Configuration]]
+# From a YAML source, its text with placeholders masked, what is conditional in it, and where files
+# come from, to configurations.
+Manifests = Callable[[Source, str, Regions, Files], list[Configuration]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Around:
     `mains` are patterns of main files, whatever is in them, `servers` patterns of files that a main
     file elsewhere includes in its `http` block, all of them. Both are paths as the shell takes
     them. `absent` are patterns of include arguments that are meant to be missing here. `values` are
-    those of a template's variables; `markdown` lets documents be read.
+    those of a template's variables; `markdown` lets documents be read. `alone`: no file is read,
+    only texts that are given.
     """
 
     mains: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class Around:
     absent: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     markdown: bool = False
+    alone: bool = False
 
 
 def configurations(
@@ -55,7 +57,8 @@ def configurations(
     gives what controllers make of YAML.
     """
     around = around or Around()
-    gathering = _Gathering(around, Files(texts, around.values, around.absent), manifests)
+    files = (Given if around.alone else Files)(texts, around.values, around.absent)
+    gathering = _Gathering(around, files, manifests)
     return gathering.read(list(dict.fromkeys(paths)))
 
 
@@ -71,7 +74,7 @@ class _Gathering:
         fragments: list[str] = []
         named: set[str] = set()
         for path in paths:
-            if os.path.isdir(path):
+            if not self.around.alone and os.path.isdir(path):
                 inside = self.files.repository(path).candidates(self.around.markdown)
                 if not inside:
                     self._refuse(path, "no nginx configuration in this folder", "name the files")
@@ -132,7 +135,7 @@ class _Gathering:
         self._blocks(path, blocks)
         made: list[Configuration] = []
         if self.manifests is not None:
-            made = self.manifests(source, reading.text, reading.conditional)
+            made = self.manifests(source, reading.text, reading.conditional, self.files)
         self.found += made
         problems = list(reading.problems) if blocks or made else []
         if mistake is not None and not any(one.problems for one in made):
@@ -165,7 +168,7 @@ class _Gathering:
         """Read the main files around some files that include them."""
         tried = {self.files.key(path) for path in known}
         for path in sorted(wanted):
-            for main in self.files.repository(path).mains():
+            for main in self.files.mains(path):
                 if self.files.key(main) in tried:
                     continue
                 tried.add(self.files.key(main))

@@ -160,6 +160,8 @@ def _edits(step: Step, facts: Facts, replaced: set[tuple[str, str]]) -> list[Edi
     name = facts.resolve(step.directive)
     value = render(step.args, facts, lambda other: other)
     level = _target(step, facts, name)
+    if not value and step.action != "restore_rows":
+        raise _Manual  # the template says nothing here
     if step.action == "set":
         return [_set(name, value, level)]
     if step.action == "set_row":
@@ -256,7 +258,7 @@ def _outer_rows(facts: Facts, name: str) -> list[Directive]:
     """The rows that this level drops and that somebody will miss."""
     dropped = set(facts.dropped_rows)
     levels = [level for level in facts.served.level.outward() if level.rows.get(name)]
-    return [row for row in levels[1].rows[name] if row.args in dropped] if dropped else []
+    return [row for level in levels[1:2] for row in level.rows[name] if row.args in dropped]
 
 
 def _written(row: Directive) -> str:

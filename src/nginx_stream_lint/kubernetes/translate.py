@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nginx_stream_lint.config.files import Files
 from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.reading import Configuration, read_from
-from nginx_stream_lint.config.source import Reading, Source
+from nginx_stream_lint.config.source import Reading, Regions, Source
 from nginx_stream_lint.kubernetes.annotate import Annotator
 from nginx_stream_lint.kubernetes.controllers import Controller, ingress_nginx, nginx_org
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginx
@@ -85,11 +85,14 @@ def translated(
 
 
 def configurations(
-    source: Source, text: str, conditional: tuple[tuple[int, int], ...] = ()
+    source: Source, text: str, conditional: Regions = (), files: Files | None = None
 ) -> list[Configuration]:
-    """The configurations of a YAML source, for `nginx.levels.build`; see `translated`."""
+    """The configurations of a YAML source, for `nginx.levels.build`; see `translated`.
+
+    `files` is where included ones come from.
+    """
     translations, problems = translated(source, text, conditional)
-    found = [read_from(one.reading, source.name, Files()) for one in translations]
+    found = [read_from(one.reading, source.name, files or Files()) for one in translations]
     if problems:
         found.append(Configuration(source.name, problems=problems))
     return found

@@ -110,7 +110,10 @@ def _evidence(rule: Rule, measured: Measurements) -> Iterator[Block]:
         example.evidence or rule.evidence for example in rule.examples if example.bad
     )
     for kind in kinds:
-        yield Paragraph(f"What is measured on a real nginx: {EVIDENCE[kind]}.")
+        measurement = EVIDENCE.get(kind)
+        # A rule of one's own says in its own words what it rests on.
+        said = kind if measurement is None else f"What is measured on a real nginx: {measurement}."
+        yield Paragraph(said)
     rows = measured.rules.get(rule.name, ())
     versions = list(dict.fromkeys(version for one in rows for version in one.nginx))
     if rows:

@@ -10,12 +10,12 @@ is unknown, such as a value with an nginx variable, makes a condition neither tr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nginx_stream_lint.nginx.values import seconds, size
+from nginx_stream_lint.rules.patterns import finds
 
 Truth = bool | None
 
@@ -23,8 +23,23 @@ Truth = bool | None
 class Unknown:
     """The value of a subject that nobody can know from the configuration."""
 
+    def __str__(self) -> str:
+        return "unknown"
+
 
 UNKNOWN = Unknown()
+
+
+class Quantity(str):
+    """The text of a time or of a size: `5m` could be either, and `read` knows which."""
+
+    __slots__ = ("read",)
+    read: Callable[[str], float | None]
+
+    def __new__(cls, text: str, read: Callable[[str], float | None]) -> Quantity:
+        self = super().__new__(cls, text)
+        self.read = read
+        return self
 
 
 class Subjects(Protocol):
@@ -93,8 +108,8 @@ class Test:
             return None
         operand = self.operand
         if self.operator in ("less_than", "greater_than") and isinstance(operand, str):
-            as_number = number(operand)
-            operand = subjects.value(operand) if as_number is None else as_number
+            if number(operand) is None:
+                operand = subjects.value(operand)
             if operand is UNKNOWN:
                 return None
         return OPERATORS[self.operator](value, operand)
@@ -126,17 +141,19 @@ def _greater_than(value: Any, operand: Any) -> Truth:
 
 
 def _matches(value: Any, operand: Any) -> Truth:
-    return any(re.search(operand, str(item)) is not None for item in _items(value))
+    found = {finds(operand, str(item)) for item in _items(value)}
+    return True if True in found else None if None in found else False
 
 
 def _compare(value: Any, operand: Any, order: Callable[[float, float], bool]) -> Truth:
-    left, right = _as_number(value), _as_number(operand)
+    read = value.read if isinstance(value, Quantity) else number
+    left, right = _as_number(value, read), _as_number(operand, read)
     return left is not None and right is not None and order(left, right)
 
 
-def _as_number(value: Any) -> float | None:
+def _as_number(value: Any, read: Callable[[str], float | None]) -> float | None:
     if isinstance(value, str):
-        return number(value)
+        return value.read(value) if isinstance(value, Quantity) else read(value)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 

@@ -20,7 +20,7 @@ from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.routing import find, match_of
 from nginx_stream_lint.nginx.values import seconds, size
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
-from nginx_stream_lint.rules.conditions import UNKNOWN
+from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
@@ -103,6 +103,10 @@ class Facts:
 
         return re.sub(r"<(\w+)>", fill, name)
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a directive for this stream's family."""
+        return self.resolve(name) in table()
+
     def _directive(self, subject: str) -> Any:
         name = self.resolve(subject)
         entry = table().get(name)
@@ -115,6 +119,8 @@ class Facts:
             return [arg for row in effective.rows for arg in row]
         if "$" in effective.text or has_hole(effective.text):
             return UNKNOWN
+        if entry.value in ("time", "size"):
+            return Quantity(effective.text, seconds if entry.value == "time" else size)
         return effective.text.lower() if entry.value == "flag" else effective.text
 
     @property
@@ -409,7 +415,7 @@ class Facts:
     # The request to the upstream
 
     @fact
-    def http_version(self) -> str | None:
+    def http_version(self) -> str | Unknown | None:
         """The HTTP version spoken to the upstream by the proxy family."""
         return self.value("proxy_http_version") if self._proxies_http else None
 
@@ -432,7 +438,7 @@ class Facts:
         return self._sent_header("connection") if self._proxies_http else None
 
     @fact
-    def connection_header(self) -> Any:
+    def connection_header(self) -> str | Unknown | None:
         """The Connection header as sent to the upstream; empty if none is, unknown if variable."""
         if not self._proxies_http:
             return None
@@ -563,7 +569,7 @@ class Facts:
     # The way to the client
 
     @fact
-    def throttle(self) -> Any:
+    def throttle(self) -> int | Unknown | None:
         """The lowest rate limit in force while buffered, in bytes a second; None without one."""
         if not self.value("buffered"):
             return None

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from nginx_stream_lint.rules.conditions import Subjects
+from nginx_stream_lint.rules.conditions import Subjects, Unknown
 from nginx_stream_lint.rules.facts import FACTS, Facts
-from nginx_stream_lint.streams.declarations import nearest
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -44,31 +44,59 @@ def of_clients(clients: Sequence[str]) -> str:
     """`plain HTTP/1.1 and HTTP/2 clients`."""
     if set(clients) == set(CLIENTS):
         return "every client"
-    return f"{listed([CLIENTS[client] for client in clients])} clients"
+    return f"{listed([CLIENTS.get(client, client) for client in clients])} clients"
 
 
 def of_changes(names: Sequence[str]) -> str:
     """What would have to happen: `the app ends its answer by closing … or …`."""
-    return listed([CHANGES[name] for name in names], "or")
+    return listed([CHANGES.get(name, name) for name in names], "or")
 
 
-def duration(number: float | None) -> str:
+def without(words: Sequence[str], word: str) -> list[str]:
+    """The words but this one."""
+    return [one for one in words if one != word]
+
+
+def duration(number: float | Unknown | None) -> str:
     """Seconds as a person writes them: `0.6 s`, `90 s`, `5 min`, `2 h`."""
     if number is None:
         return "the end of the answer"
+    if isinstance(number, Unknown):
+        return str(number)
     for unit, name in ((3600, "h"), (60, "min")):
         if number >= 2 * unit and number % unit == 0:
             return f"{number / unit:g} {name}"
     return f"{number:g} s"
 
 
-def amount(number: int | None) -> str:
+def amount(number: float | Unknown | None) -> str:
     """Bytes as a person writes them: `4 KB`, `900 bytes`."""
     if number is None:
         return "the whole answer"
+    if isinstance(number, Unknown):
+        return str(number)
     if number >= 1024 and number % 1024 == 0:
         return f"{number // 1024} KB"
     return f"{number} bytes"
+
+
+def whole(number: float) -> float:
+    """A number without its fraction; infinity as it is."""
+    return int(number) if isfinite(number) else number
+
+
+# What a template can do with a value; `templates.py` says with which.
+FILTERS: dict[str, Callable[..., Any]] = {
+    "amount": amount,
+    "changes": of_changes,
+    "clients": of_clients,
+    "duration": duration,
+    "int": whole,
+    "length": len,
+    "listed": listed,
+    "max": max,
+    "without": without,
+}
 
 
 @cache
@@ -78,11 +106,9 @@ def environment() -> ImmutableSandboxedEnvironment:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     env = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)
-    env.filters["clients"] = of_clients
-    env.filters["changes"] = of_changes
-    env.filters["listed"] = listed
-    env.filters["duration"] = duration
-    env.filters["amount"] = amount
+    env.globals = {}
+    env.filters = dict(FILTERS)
+    env.tests = {"none": env.tests["none"]}
     return env
 
 
@@ -93,25 +119,6 @@ def _template(text: str) -> tuple[Template, frozenset[str]]:
     env = environment()
     names = meta.find_undeclared_variables(env.parse(text))
     return env.from_string(text), frozenset(names)
-
-
-# What a template may use besides facts; see `render`.
-_NAMES = ("value", "origin", "delivery_words")
-
-
-def mistake(text: str) -> str | None:
-    """What is wrong with a template: its syntax, or a name that nobody knows; None if nothing."""
-    from jinja2 import TemplateSyntaxError, meta
-
-    try:
-        names = meta.find_undeclared_variables(environment().parse(text))
-    except TemplateSyntaxError as error:
-        return f"no template: {error.message}"
-    known = [*FACTS, *_NAMES]
-    for name in sorted(names):
-        if name not in known:
-            return f'unknown name "{name}" in a template{nearest(name, known)}'
-    return None
 
 
 def _delivery(facts: Facts) -> str:
@@ -133,9 +140,8 @@ def render(text: str, facts: Facts | Subjects, origin: Callable[[str], str]) -> 
 
     Besides facts a template may call `value("directive")` (what is in force) and
     `origin("directive")` (where that comes from), and use `delivery_words`: for whom the stream
-    stalls, held by what, or what would make it stall.
-
-    Raises jinja2.UndefinedError for a name that is no fact.
+    stalls, held by what, or what would make it stall. `templates.mistake` knows what else they may
+    say; what it lets pass does not fail here.
     """
     if "{" not in text:
         return " ".join(text.split())
@@ -143,7 +149,8 @@ def render(text: str, facts: Facts | Subjects, origin: Callable[[str], str]) -> 
     values: dict[str, Any] = {name: facts.value(name) for name in names if name in FACTS}
     values["origin"] = origin
     if isinstance(facts, Facts):
-        values["value"] = lambda name: facts.effective(name).text
+        values["value"] = lambda name: facts.effective(name).text if facts.has(name) else ""
+        values["origin"] = lambda name: origin(name) if facts.has(name) else "nowhere"
         if "delivery_words" in names:
             values["delivery_words"] = _delivery(facts)
     return " ".join(template.render(values).split())

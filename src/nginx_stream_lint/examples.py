@@ -1,0 +1,110 @@
+"""The examples of a rule, run: the linter must say of each what its rule file promises.
+
+Examples are judged with all rules, as in a real run. They stand alone: an `include` in one leads to
+no file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from nginx_stream_lint.config import Around, Source
+from nginx_stream_lint.fixes.apply import compatible, edited
+from nginx_stream_lint.lint import Options, Report, lint
+from nginx_stream_lint.nginx.versions import NEW, OLD, Version
+from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.rules.rule import Example, Rule
+
+# What an example that names no version must be true of. None: nobody said which.
+VERSIONS: tuple[Version | None, ...] = (None, OLD, (1, 26, 2), NEW)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An example with the rule it belongs to; `number` counts the rule's examples from 1."""
+
+    rule: Rule
+    number: int
+    example: Example
+
+    @property
+    def kind(self) -> str:
+        """`bad` or `good`."""
+        return "bad" if self.example.good is None else "good"
+
+
+def cases(rules: Iterable[Rule]) -> list[Case]:
+    """Every example of some rules."""
+    return [
+        Case(rule, number, example)
+        for rule in rules
+        for number, example in enumerate(rule.examples, 1)
+    ]
+
+
+def lint_text(text: str, rules: Sequence[Rule], version: Version | None) -> Report:
+    """What some rules say of a text: nginx configuration, or a Kubernetes manifest."""
+    name = "example.yaml" if text.startswith("apiVersion:") else "example.conf"
+    options = Options(rules=tuple(rules), nginx_version=version, around=Around(alone=True))
+    return lint([name], options, {os.path.realpath(name): Source(name, text, on_disk=False)})
+
+
+def failures(case: Case, rules: Sequence[Rule]) -> list[str]:
+    """What is wrong with an example when these rules judge it, in words; nothing if it is right.
+
+    An example that names no nginx version has to be right for all of VERSIONS.
+
+    `bad` gives findings of its rule and of no other, `fixed` is what their fixes make of it (unless
+    they are to be done by hand) and gives none, `good` gives none though something streams there.
+    """
+    example = case.example
+    version = example.nginx_version
+    for one in VERSIONS if version is None else (version,):
+        found = list(_failures(case, rules, one))
+        if found:
+            return found  # the other versions would mostly say it again
+    return []
+
+
+def _failures(case: Case, rules: Sequence[Rule], version: Version | None) -> Iterator[str]:
+    example = case.example
+    if example.good is not None:
+        report = lint_text(example.good, rules, version)
+        yield from _said("good", report, None, version)
+        if not report.streams:
+            yield "good is silent only because nothing in it is thought to stream"
+    if example.bad is not None and example.fixed is not None:
+        report = lint_text(example.bad, rules, version)
+        yield from _said("bad", report, case.rule.name, version)
+        wrong = _difference(example.bad, example.fixed, report.findings)
+        if wrong:
+            yield f"the fix makes something else of bad:\n{wrong}"
+        yield from _said("fixed", lint_text(example.fixed, rules, version), None, version)
+
+
+def _said(text: str, report: Report, wanted: str | None, version: Version | None) -> Iterator[str]:
+    """What is said of a text that should not be, or the other way round."""
+    when = "" if version is None else f" with nginx {'.'.join(map(str, version))}"
+    for problem in report.problems:
+        yield f"{text}, line {problem.line}: {problem.message}; {problem.advice}"
+    for finding in report.findings:
+        if finding.rule != wanted:
+            line = finding.place.source.position(finding.place.start)[0]
+            yield f"{text}, line {line}{when}: {finding.rule}: {finding.message}"
+    if wanted is not None and all(finding.rule != wanted for finding in report.findings):
+        yield f"{text} does not give {wanted}{when}"
+
+
+def _difference(bad: str, fixed: str, findings: Sequence[Finding]) -> str:
+    """Where `fixed` is not what the fixes make of `bad`, as a diff; empty where it is."""
+    fixes = [finding.fix for finding in findings if finding.fix is not None]
+    if all(fix.applicability == "manual" for fix in fixes):
+        return ""  # then `fixed` is written by hand
+    made = edited(bad, compatible(fixes))
+    lines = difflib.unified_diff(
+        fixed.splitlines(), made.splitlines(), "fixed", "what the fix makes of bad", lineterm=""
+    )
+    return "\n".join(lines)

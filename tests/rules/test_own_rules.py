@@ -1,0 +1,613 @@
+"""Rules of one's own, through the real command: their examples, and folders that mean harm."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.command import run
+
+from nginx_stream_lint.config import Around, Source
+from nginx_stream_lint.examples import cases
+from nginx_stream_lint.lint import Options, lint
+from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.rules.conditions import UNKNOWN, Unknown
+from nginx_stream_lint.rules.conditions import Test as Comparison
+from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, Facts
+from nginx_stream_lint.rules.patterns import MAX_SUBJECT, finds, mistake
+from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.rules.templates import fact_kinds
+from nginx_stream_lint.rules.templates import mistake as template_mistake
+from nginx_stream_lint.rules.wording import FILTERS, render
+
+KILL_S = 10.0
+# Of its own time: what else the machine does is not counted.
+LIMIT_S = 2.0
+
+RULE = """\
+name: short-limit
+title: A limit below ours
+kinds: [sse]
+severity:
+  - error: {<family>_read_timeout: {less_than: 1h}}
+at: <family>_read_timeout
+message: The limit is {{ value("<family>_read_timeout") }}, ours is an hour
+fix:
+  title: Use ours
+  applicability: safe
+  steps:
+    - set: <family>_read_timeout
+      to: 1h
+why: We say so.
+evidence: our incident of last March
+references: [https://wiki.example.com/streams]
+examples:
+  - bad: |
+      server {
+          location /events {
+              # nginx-stream-lint: stream sse
+              proxy_pass http://127.0.0.1:8000;
+              proxy_http_version 1.1;
+              proxy_buffering off;
+              proxy_read_timeout 10m;
+          }
+      }
+    fixed: |
+      server {
+          location /events {
+              # nginx-stream-lint: stream sse
+              proxy_pass http://127.0.0.1:8000;
+              proxy_http_version 1.1;
+              proxy_buffering off;
+              proxy_read_timeout 1h;
+          }
+      }
+  - good: |
+      server {
+          location /events {
+              # nginx-stream-lint: stream sse
+              proxy_pass http://127.0.0.1:8000;
+              proxy_http_version 1.1;
+              proxy_buffering off;
+              proxy_read_timeout 2h;
+          }
+      }
+"""
+CONF = "server { location /events { proxy_pass http://127.0.0.1:8000; } }\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder for rules; beside it a configuration and settings that say nothing."""
+    (tmp_path / "nginx.conf").write_text(CONF)
+    (tmp_path / ".nginx-stream-lint.yaml").write_text("")
+    (tmp_path / "rules").mkdir()
+    return tmp_path / "rules"
+
+
+def _write(folder: Path, text: str | bytes, name: str = "short-limit.yaml") -> None:
+    data = text if isinstance(text, bytes) else text.encode()
+    (folder / name).write_bytes(data)
+
+
+def _test(folder: Path, path: str = "rules") -> CompletedProcess[str]:
+    return run("rules", "--test", path, cwd=folder.parent, timeout=KILL_S)
+
+
+# `rules --test`
+
+
+def test_right_examples(folder: Path) -> None:
+    _write(folder, RULE)
+    for path in ("rules", "rules/short-limit.yaml"):
+        done = _test(folder, path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines() == [
+            "right  short-limit, example 1 (bad)",
+            "right  short-limit, example 2 (good)",
+            "2 examples of 1 rule: all right",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("timeout 2h", "timeout 20m", "good, line 7: short-limit: The limit is 20m"),
+        ("timeout 10m", "timeout 2h", "bad does not give short-limit"),
+        ("timeout 1h", "timeout 30m", "+        proxy_read_timeout 1h;"),
+        ("proxy_buffering off", "proxy_buffering on", "bad, line 6: response-buffering: "),
+        ("timeout 2h;", "timeout 2h", 'good, line 8: unexpected "}"'),
+        ("stream sse\n", "stream see\n", 'good, line 3: kind "see" is unknown'),
+    ],
+)
+def test_wrong_examples(before: str, after: str, says: str, folder: Path) -> None:
+    _write(folder, RULE.replace(before, after))
+    done = _test(folder)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "wrong  short-limit, example " in done.stdout
+    assert any(line.startswith(f"    {says}") for line in done.stdout.splitlines()), done.stdout
+    assert done.stdout.splitlines()[-1].endswith(" wrong")
+
+
+def test_good_has_to_be_about_a_stream(folder: Path) -> None:
+    good = RULE[RULE.index("  - good") :]
+    _write(folder, RULE.replace(good, "  - good: 'events {}'\n"))
+    done = _test(folder)
+    assert done.returncode == 1
+    assert "silent only because nothing in it is thought to stream" in done.stdout
+
+
+def test_a_rule_without_examples_is_not_tested(folder: Path) -> None:
+    _write(folder, RULE[: RULE.index("examples:")] + "examples: []\n")
+    done = _test(folder)
+    assert done.returncode == 1
+    assert "    it has no examples\n0 examples of 1 rule: 1 wrong\n" in done.stdout
+
+
+def test_examples_that_are_to_be_true_of_one_version_only(folder: Path) -> None:
+    """Without a version in the example, the old defaults count, too."""
+    newer = RULE.replace("proxy_http_version 1.1;\n              ", "")
+    _write(folder, newer)
+    done = _test(folder)
+    assert done.returncode == 1
+    assert "old-upstream-http" in done.stdout
+    newer = newer.replace("- bad", '- nginx_version: "1.29.7"\n    bad')
+    _write(folder, newer.replace("- good", '- nginx_version: "1.29.7"\n    good'))
+    assert _test(folder).returncode == 0
+
+
+def test_the_shipped_rules_pass_the_same(tmp_path: Path) -> None:
+    """Templates of theirs included, which other runs do not check."""
+    path = builtin_folder() / "response-buffering.yaml"
+    done = run("rules", "--test", path, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("\n6 examples of 1 rule: all right\n")
+    load_rules(builtin_folder(), check_shipped=True)
+
+
+def test_an_example_reads_no_file(folder: Path) -> None:
+    secret = folder.parent / "secret.conf"
+    secret.write_text("proxy_buffering hunter2;\n")
+    manifest = (
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: a\n  annotations:\n"
+        "    nginx.ingress.kubernetes.io/proxy-buffering: 'off'\n"
+        f"    nginx.ingress.kubernetes.io/server-snippet: include {secret};\n"
+        "spec:\n  rules:\n    - http:\n        paths:\n          - path: /events\n"
+        "            pathType: Prefix\n"
+        "            backend: {service: {name: a, port: {number: 1}}}\n"
+    )
+    fragment = f"server {{ include {secret}; include {secret.parent}/*.conf; }}\n"
+    dump = f"# configuration file nginx.conf:\nhttp {{ include {secret}; }}\n"
+    for text in (fragment, manifest, dump):
+        good = "".join(f"      {line}\n" for line in text.splitlines())
+        _write(folder, RULE[: RULE.index("examples:")] + f"examples:\n  - good: |\n{good}")
+        done = _test(folder)
+        assert done.returncode == 1
+        assert "hunter2" not in done.stdout + done.stderr
+        assert "secret.conf" not in done.stdout.replace(str(secret), "")
+    _write(folder.parent, fragment.replace(f"include {secret.parent}/*.conf;", ""), "nginx.conf")
+    assert "hunter2" in run("nginx.conf", cwd=folder.parent).stderr, "what reading it would show"
+
+
+def test_test_takes_nothing_else(folder: Path) -> None:
+    _write(folder, RULE)
+    done = run("rules", "response-buffering", "--test", "rules", cwd=folder.parent)
+    assert done.returncode == 2
+    assert "--test takes no rule" in done.stderr
+
+
+def test_a_rule_in_full_says_what_it_rests_on(folder: Path) -> None:
+    _write(folder, RULE)
+    done = run("rules", "short-limit", "--rules", "rules", cwd=folder.parent)
+    assert done.returncode == 0
+    assert "our incident of last March" in done.stdout
+
+
+# Folders that mean harm, or are merely wrong
+
+
+def _message(template: str) -> str:
+    return RULE.replace('{{ value("<family>_read_timeout") }}', template)
+
+
+def _condition(text: str) -> str:
+    return RULE.replace("severity:", f"when: {text}\nseverity:")
+
+
+LAUGHS = "a0: &a0 [lol]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 10)
+)
+SPIN = """\
+  - good: |
+      server {
+          location /v1/chat/completions {
+              auth_request /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;
+              proxy_pass http://vllm;
+          }
+          location ~ "^/(a|a)+!" { proxy_pass http://127.0.0.1:8000; }
+      }
+"""
+
+# Text of the rule file, where it is wrong, what is said.
+HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
+    "class": (_message("{{ family.__class__ }}"), "7:10", '".__class__" is not in the language'),
+    "class by attr": (_message("{{ family | attr('__class__') }}"), "7:10", "unknown filter"),
+    "subclasses": (
+        _message("{{ ''.__class__.__mro__[1].__subclasses__() }}"),
+        "7:10",
+        "only value and origin can be called",
+    ),
+    "item": (_message("{{ family['x'] }}"), "7:10", '"[...]" is not in the language'),
+    "globals": (_message("{{ cycler.__init__.__globals__.os }}"), "7:10", '".os" is not'),
+    "self": (_message("{{ self }}"), "7:10", 'unknown name "self"'),
+    "call": (_message("{{ family() }}"), "7:10", "only value and origin can be called"),
+    "endless loop": (
+        _message("{% for a in range(999999999) %}{% endfor %}"),
+        "7:10",
+        '"for" is not in the language of templates, which has facts, value(',
+    ),
+    "nested loops": (
+        _message("{% for a in holds %}{% for b in holds %}x{% endfor %}{% endfor %}"),
+        "7:10",
+        '"for" is not',
+    ),
+    "recursion": (
+        _message("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}"),
+        "7:10",
+        '"macro" is not',
+    ),
+    "doubling": (_message("{% set a = 'x' ~ family %}{% set a = a ~ a %}"), "7:10", '"set" is not'),
+    "100 MB by *": (_message("{{ 'x' * 100000000 }}"), "7:10", '"*" is not in the language'),
+    "100 MB by center": (_message("{{ 'x' | center(100000000) }}"), "7:10", "unknown filter"),
+    "100 MB by format": (_message("{{ '%0100000000d' | format(1) }}"), "7:10", "unknown filter"),
+    "100 MB by %": (_message("{{ '%0100000000d' % 1 }}"), "7:10", '"%" is not in the language'),
+    "power": (_message("{{ 9 ** 9 ** 9 }}"), "7:10", '"**" is not in the language'),
+    "range": (_message("{{ range(99999999) | length }}"), "7:10", "only value and origin"),
+    "include": (_message("{% include '/etc/passwd' %}"), "7:10", '"include" is not'),
+    "import": (_message("{% import 'os' as os %}"), "7:10", '"import" is not'),
+    "extends": (_message("{% extends 'a' %}"), "7:10", '"extends" is not'),
+    "no tag": (_message("{% dobby %}"), "7:10", "no template: Encountered unknown tag"),
+    "parentheses": (_message("{{ " + "(" * 1500 + " }}"), "7:10", "no template: "),
+    "nested if": (
+        _message("{% if family %}" * 120 + "{% endif %}" * 120),
+        "7:10",
+        "nests deeper than 20",
+    ),
+    "many nots": (_message("{{ " + "not " * 900 + "family }}"), "7:10", "no template: it nests"),
+    "long template": (_message("x" * 5000), "7:10", "a template has at most 4000 characters"),
+    "large number": (_message("{{ 1e999 | duration }}"), "7:10", "a number above"),
+    "long number": (_message("{{ " + "9" * 3000 + " | duration }}"), "7:10", "a number above"),
+    "no kind": (_message("{{ family | duration }}"), "7:10", 'made of "family": it may be text'),
+    "a list said": (_message("{{ holds }}"), "7:10", 'made of "holds": it may be a list'),
+    "no filter": (_message("{{ holds | listd }}"), "7:10", 'did you mean "listed"?'),
+    "no directive": (
+        _message('{{ value("proxy_bufering") }}'),
+        "7:10",
+        'value: unknown directive "proxy_bufering"; did you mean "proxy_buffering"?',
+    ),
+    "another directive": (
+        RULE.replace("to: 1h", "to: 1h; load_module /tmp/evil.so"),
+        "13:11",
+        "the arguments of one directive have no ;",
+    ),
+    "another directive, said": (
+        RULE.replace("to: 1h", """to: '{{ "1h; root /" }}'"""),
+        "13:11",
+        "the arguments of one directive have no ;",
+    ),
+    "regex (a+)+": (_condition("{target: {matches: '(a+)+$'}}"), "4:26", "may search for ever"),
+    "regex a|a": (_condition("{target: {matches: '(a|a)*b'}}"), "4:26", "may search for ever"),
+    "regex a?a?": (
+        _condition(f"{{target: {{matches: '{'a?' * 40}b'}}}}"),
+        "4:26",
+        "may search for ever",
+    ),
+    "regex back": (_condition(r"{target: {matches: '(a)\1'}}"), "4:26", "no references"),
+    "regex count": (_condition("{target: {matches: 'a{999999999}'}}"), "4:26", "counts beyond"),
+    "regex nothing": (_condition("{target: {matches: '(?:){9}'}}"), "4:26", "may be empty"),
+    "regex warning": (_condition("{target: {matches: '[[a]'}}"), "4:26", "nested set"),
+    "regex long": (_condition(f"{{target: {{matches: '{'a' * 201}'}}}}"), "4:26", "at most 200"),
+    "YAML bomb": (f"{LAUGHS}{RULE}", "6:5", "its aliases stand for too much"),
+    "YAML aliases": (f"a: &a 1\nb: [{'*a, ' * 200}]\n{RULE}", "1:1", "too many aliases"),
+    "YAML snake": (_condition("&a {not: *a}"), "4:7", "its aliases stand for too much"),
+    "YAML depth": (_condition("[" * 100_000), "4:206", "it nests deeper than 200"),
+    "YAML depth by dashes": (_condition("\n  " + "- " * 100_000), "5:401", "deeper than 200"),
+    "conditions' depth": (_condition("{not: " * 60 + "x" + "}" * 60), "4:247", "at most 40 deep"),
+    "conditions": (
+        _condition(f"{{any: [{'{buffered: {is: true}}, ' * 300}]}}"),
+        "4:4814",
+        "at most 200 conditions",
+    ),
+    "python object": (
+        RULE.replace("why: ", "why: !!python/object/apply:os.system "),
+        "14:6",
+        "a rule file has no tags such as tag:yaml.org,2002:python/object/apply:os.system",
+    ),
+    "python name": (RULE.replace("1h}", "!!python/name:os.system }"), "5:48", "has no tags"),
+    "own tag": (RULE.replace("why: ", "why: !secret "), "14:6", "has no tags such as !secret"),
+    "date": (RULE.replace("than: 1h", "than: 2026-99-99"), "5:48", "a date that cannot be"),
+    "twice": (f"{RULE}why: again\n", "48:1", '"why" is there twice'),
+    "key": (f"{RULE}whi: again\n", "48:1", 'unknown key "whi"; did you mean "why"?'),
+    "key that is none": (f"{RULE}? [a, b]\n: c\n", "48:3", "text is wanted here"),
+    "long key": (f"{RULE}{'k' * 900}: c\n", "48:1", f'unknown key "{"k" * 57}..."'),
+    "terminal": (RULE.replace("why: We", r'why: "\e[31m"#'), "14:6", "no control characters"),
+    "script": (
+        RULE.replace("https://wiki", "javascript:alert(1)//"),
+        "16:14",
+        "a reference is a link",
+    ),
+    "no severity": (
+        RULE.replace("severity:\n  - error: {<f", "severity: []\nwhen:\n  not: {<f"),
+        "4:11",
+        "a list of severities is wanted",
+    ),
+    "no value": (RULE.replace("\n      to: 1h", ""), "12:7", "every other step has one"),
+    "latin-1": (RULE.replace("We say", "Wé say").encode("latin-1"), "14:7", "this is not UTF-8"),
+    "UTF-16": (RULE.encode("utf-16"), "1:1", "this is not UTF-8"),
+    "NUL": (RULE.replace("We", "W\0e"), "1:1", ""),
+    "empty": ("", "1:1", "a mapping is wanted here"),
+    "large": (RULE + "#" * 300_000, "1:1", "a rule file has at most 256 KB"),
+    "name": (RULE.replace("name: s", "name: ../s"), "1:7", "does not look like"),
+    "shipped name": (
+        RULE.replace("name: short-limit", "name: nagle-delay"),
+        "1:7",
+        'there is a rule "nagle-delay" already',
+    ),
+    "replaces nothing": (f"{RULE}replaces: [nagle-dely]\n", "48:12", 'did you mean "nagle-delay"?'),
+}
+
+
+def _refused(folder: Path, *arguments: str, place: str, says: str) -> None:
+    """One line on standard error and nothing else, soon."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run(*arguments, cwd=folder.parent, timeout=KILL_S)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{place}: "), line
+    assert says in line
+    assert len(line) < 600
+    assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < LIMIT_S
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_rule_is_one_sentence(name: str, folder: Path) -> None:
+    text, place, says = HOSTILE[name]
+    file = "nagle-delay.yaml" if name == "shipped name" else "short-limit.yaml"
+    _write(folder, text, file)
+    place = f"rules/{file}:{place}"
+    _refused(folder, "rules", "--test", "rules", place=place, says=says)
+
+
+@pytest.mark.parametrize("name", ["class", "endless loop", "100 MB by *", "YAML bomb", "own tag"])
+@pytest.mark.parametrize("command", [("rules", "--rules"), ("nginx.conf", "--rules")])
+def test_every_command_says_the_same(name: str, command: tuple[str, ...], folder: Path) -> None:
+    text, place, says = HOSTILE[name]
+    _write(folder, text)
+    _refused(folder, *command, "rules", place=f"rules/short-limit.yaml:{place}", says=says)
+
+
+def test_an_example_that_spins(folder: Path) -> None:
+    _write(folder, RULE + SPIN)
+    place = "rules/short-limit.yaml:1:1"
+    _refused(
+        folder, "rules", "--test", "rules", place=place, says="example 3 (good) takes too long"
+    )
+
+
+def _fifo(folder: Path) -> str:
+    os.mkfifo(folder / "short-limit.yaml")
+    return "rules/short-limit.yaml:1:1: this is not a regular file"
+
+
+def _folder(folder: Path) -> str:
+    (folder / "short-limit.yaml").mkdir()
+    return "rules/short-limit.yaml:1:1: this is not a regular file"
+
+
+def _link_out(folder: Path) -> str:
+    _write(folder.parent, RULE)
+    (folder / "short-limit.yaml").symlink_to("../short-limit.yaml")
+    return "rules/short-limit.yaml:1:1: a link that leads out of the folder"
+
+
+def _link_to_nothing(folder: Path) -> str:
+    (folder / "short-limit.yaml").symlink_to("nothing")
+    return "rules/short-limit.yaml:1:1: cannot be read (No such file or directory)"
+
+
+def _link_to_itself(folder: Path) -> str:
+    (folder / "short-limit.yaml").symlink_to("short-limit.yaml")
+    return "rules/short-limit.yaml:1:1: "
+
+
+def _device(folder: Path) -> str:
+    (folder / "short-limit.yaml").symlink_to("/dev/zero")
+    return "rules/short-limit.yaml:1:1: a link that leads out of the folder"
+
+
+def _many(folder: Path) -> str:
+    for number in range(201):
+        _write(folder, RULE, f"rule-{number}.yaml")
+    return "rules:1:1: more than 200 rules in this folder"
+
+
+def _none(folder: Path) -> str:
+    _write(folder, "", "README.md")
+    return "rules:1:1: no rules (*.yaml) in this folder"
+
+
+def _otherwise_named(folder: Path) -> str:
+    _write(folder, RULE)
+    _write(folder, RULE, "other.yml")
+    return "rules/other.yml:1:1: the name of a rule file ends in .yaml"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _fifo,
+        _folder,
+        _link_out,
+        _link_to_nothing,
+        _link_to_itself,
+        _device,
+        _many,
+        _none,
+        _otherwise_named,
+    ],
+)
+def test_a_folder_of_other_things(make: Callable[[Path], str], folder: Path) -> None:
+    place, _, says = make(folder).partition(": ")
+    _refused(folder, "rules", "--test", "rules", place=place, says=says)
+    _refused(folder, "nginx.conf", "--rules", "rules", place=place, says=says)
+
+
+def test_a_link_within_the_folder_is_read(folder: Path) -> None:
+    """As a ConfigMap is mounted."""
+    (folder / "data").mkdir()
+    _write(folder / "data", RULE)
+    (folder / "short-limit.yaml").symlink_to("data/short-limit.yaml")
+    assert _test(folder).returncode == 0
+
+
+# What is let pass does not fail later
+
+
+def _everywhere() -> list[Facts]:
+    """The facts of every stream of every example, and of some places that are rare."""
+    texts = [
+        text
+        for case in cases(load_rules(builtin_folder()))
+        for text in (case.example.bad, case.example.good)
+        if text is not None
+    ]
+    texts += [
+        "stream { server { listen 1; proxy_pass 127.0.0.1:5; } }",
+        "server { location /ws { proxy_pass http://$x; proxy_http_version $v; limit_rate $r;"
+        " proxy_buffering $b; proxy_set_header Connection $c; } }",
+    ]
+    found: list[Facts] = []
+    for text in texts:
+        name = "example.yaml" if text.startswith("apiVersion:") else "example.conf"
+        options = Options(rules=(), all_streams=True, around=Around(alone=True))
+        report = lint([name], options, {os.path.realpath(name): Source(name, text)})
+        found += [Facts(one, stream, None, 300) for one in report.served for stream in one.streams]
+    assert len(found) > 50
+    return found
+
+
+EVERYWHERE = _everywhere()
+KINDS: dict[type, str] = {
+    Unknown: "unknown",
+    type(None): "nothing",
+    bool: "true or false",
+    int: "number",
+    float: "number",
+    str: "text",
+    list: "a list",
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_facts_are_what_their_annotations_say(name: str) -> None:
+    seen = {KINDS[type(facts.value(name))] for facts in EVERYWHERE}
+    assert seen <= fact_kinds(name)
+
+
+DIRECTIVES = [*table(), *(f"<{name}>" for name in PLACEHOLDERS), "<family>_cache_lock"]
+
+
+def test_every_directive_can_be_asked_for_everywhere() -> None:
+    for facts in EVERYWHERE:
+        for name in DIRECTIVES:
+            render(f"{{{{ value('{name}') }}}} {{{{ origin('{name}') }}}}", facts, str)
+
+
+_NAMES = st.sampled_from([*FACTS, "delivery_words"])
+_LEAVES = st.one_of(
+    _NAMES,
+    _NAMES,
+    st.sampled_from(['"h1"', "0", "3.5", "none", "true", "[1, min_read_timeout_s]"]),
+    st.sampled_from(DIRECTIVES).map('value("{}")'.format),
+    st.sampled_from(DIRECTIVES).map('origin("{}")'.format),
+)
+
+
+def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    operators = st.sampled_from(["==", "!=", "<", ">=", "in", "not in", "and", "or", "~"])
+    filters = st.sampled_from([*FILTERS, 'without("h1")'])
+    return st.one_of(
+        st.tuples(inner, filters).map("({0[0]} | {0[1]})".format),
+        st.tuples(inner, operators, inner).map("({0[0]} {0[1]} {0[2]})".format),
+        st.tuples(inner, inner, inner).map("({0[0]} if {0[1]} else {0[2]})".format),
+        st.tuples(inner, inner).map("({0[0]} if {0[1]})".format),
+        inner.map("(not {})".format),
+        inner.map("({} is none)".format),
+    )
+
+
+EXPRESSIONS = st.recursive(_LEAVES, _larger, max_leaves=5)
+
+
+@given(EXPRESSIONS, st.data())
+def test_a_template_that_is_let_pass_can_be_rendered(expression: str, data: st.DataObject) -> None:
+    text = f"{{{{ {expression} }}}}"
+    if template_mistake(text, lambda name: name in DIRECTIVES) is None:
+        render(text, data.draw(st.sampled_from(EVERYWHERE)), str)
+
+
+def test_every_form_of_template_is_let_pass_somewhere() -> None:
+    """So the test above is of something."""
+    passing = (
+        "stalled_clients | clients",
+        "breaking_changes | changes",
+        'handshake_lacks | without("Upgrade") | listed',
+        "throttle | amount",
+        "cut_after_s | duration",
+        "[3600, min_read_timeout_s] | max | int",
+        '"h2" if "h2" in clients else kind ~ "!"',
+        "holds | length > 1 and not buffered or held_bytes is none",
+    )
+    for expression in passing:
+        text = f"{{% if ({expression}) %}}{{{{ kind }}}}{{% endif %}}"
+        assert template_mistake(text, lambda _: True) is None
+        for facts in EVERYWHERE:
+            render(text, facts, str)
+
+
+@given(
+    st.text(alphabet="ab|*+?(){}[]^$.\\1,2:=!<", max_size=24), st.text("ab", max_size=MAX_SUBJECT)
+)
+def test_a_pattern_that_is_let_pass_ends(pattern: str, subject: str) -> None:
+    """Hypothesis' deadline is the time limit."""
+    if mistake(pattern) is None:
+        assert finds(pattern, subject) is not None
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["a*a*b", "^a*a*a*b", "(?:aa)*(?:aa)*b", "(a)*(a)*b", f"^{'(?:a|a)' * 20}b", "a?" * 15 + "b"],
+)
+def test_the_worst_patterns_that_are_let_pass(pattern: str) -> None:
+    assert mistake(pattern) is None
+    before = os.times().user
+    finds(pattern, "a" * MAX_SUBJECT)
+    assert os.times().user - before < 1
+
+
+def test_what_is_too_long_to_search_is_unknown() -> None:
+    class Long:
+        def value(self, _: str) -> list[str]:
+            return ["a", "b" * (MAX_SUBJECT + 1)]
+
+    assert Comparison("x", "matches", "^a$").holds(Long()) is True
+    assert Comparison("x", "matches", "^b").holds(Long()) is None
+    assert Comparison("x", "is", UNKNOWN).holds(Long()) is False
