@@ -88,7 +88,7 @@ def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
     if good:
         yield Heading("Not reported")
         for example in good:
-            yield Code(example.good or "")
+            yield _code(example.good)
     yield Heading("How to ignore it")
     yield Paragraph(f"`--ignore {rule.name}` leaves the rule out of a run.")
     yield from _references(rule, 2)
@@ -99,9 +99,15 @@ def _pair(example: Example, level: int) -> Iterator[Block]:
         version = ".".join(map(str, example.nginx_version))
         yield Paragraph(f"With `--nginx-version {version}`:")
     yield Heading("Bad", level)
-    yield Code(example.bad or "")
+    yield _code(example.bad)
     yield Heading("Fixed", level)
-    yield Code(example.fixed or "")
+    yield _code(example.fixed)
+
+
+def _code(text: str | None) -> Code:
+    """An example's text: of nginx, or of Kubernetes."""
+    text = text or ""
+    return Code(text, "yaml" if re.search("^apiVersion:", text, re.MULTILINE) else "nginx")
 
 
 def _evidence(rule: Rule, measured: Measurements) -> Iterator[Block]:

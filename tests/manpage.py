@@ -1,0 +1,102 @@
+"""The man page, made from what the command says of itself: `make docs` writes man/."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from nginx_stream_lint import __version__
+from nginx_stream_lint.cli import cli
+
+NAME = "nginx-stream-lint"
+FILE = Path(__file__).resolve().parents[1] / "man" / f"{NAME}.1"
+
+_STATUS = (
+    ("0", "nothing at or above --fail-on"),
+    ("1", "there are findings"),
+    (
+        "2",
+        "something could not be read or understood; what, where, and what to do about it is said"
+        " on standard error",
+    ),
+)
+_FILES = (
+    (".nginx-stream-lint.yaml", "settings, looked for in the folder of the first path and up"),
+)
+_ENVIRONMENT = (
+    ("NO_COLOR", "no colours, whatever the output is"),
+    ("FORCE_COLOR", "colours, whatever the output is"),
+    ("GITHUB_STEP_SUMMARY", "with --format github, a table is appended to this file"),
+)
+
+
+def man_page() -> str:
+    """The page in the macros of man(7)."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield f'.TH {NAME.upper()} 1 "" "{NAME} {__version__}" "User Commands"'
+    yield ".SH NAME"
+    yield f"{_text(NAME)} \\- say whether a streamed answer gets through an nginx configuration"
+    yield ".SH SYNOPSIS"
+    context = click.Context(cli, info_name=NAME)
+    for name, command in cli.commands.items():
+        inner = click.Context(command, info_name=name, parent=context)
+        usage = " ".join(command.collect_usage_pieces(inner))
+        word = "" if name == "lint" else f" {name}"
+        yield f"\\fB{_text(NAME + word)}\\fR {_text(usage)}"
+        yield ".br"
+    yield ".SH DESCRIPTION"
+    yield from _paragraphs(cli.help or "")
+    for name, command in cli.commands.items():
+        inner = click.Context(command, info_name=name, parent=context)
+        yield f".SH {_text(name.upper())}"
+        yield from _paragraphs(command.help or "")
+        records = [
+            record
+            for parameter in command.params
+            if isinstance(parameter, click.Option)
+            and (record := parameter.get_help_record(inner)) is not None
+        ]
+        yield from _items(records)
+    yield ".SH EXIT STATUS"
+    yield from _items(_STATUS)
+    yield ".SH FILES"
+    yield from _items(_FILES)
+    yield ".SH ENVIRONMENT"
+    yield from _items(_ENVIRONMENT)
+    yield ".SH SEE ALSO"
+    yield ".BR nginx (8)"
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    for number, paragraph in enumerate(re.split(r"\n\s*\n", text.strip())):
+        if number:
+            yield ".PP"
+        yield _text(" ".join(paragraph.split()))
+
+
+def _items(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    for term, words in rows:
+        yield ".TP"
+        yield f"\\fB{_text(term)}\\fR"
+        yield _text(" ".join(words.split()))
+
+
+def _text(text: str) -> str:
+    """Text without anything that roff would take for its own."""
+    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "")
+    return f"\\&{escaped}" if escaped[:1] in (".", "'") else escaped
+
+
+def main() -> None:
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(man_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
