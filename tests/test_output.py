@@ -75,6 +75,17 @@ def test_a_file_that_cannot_be_written(main: Path, how: str, target: str) -> Non
     assert {path.name for path in main.parent.iterdir()} == {"nginx.conf"}
 
 
+def test_a_pipe_is_written_to_as_it_is(main: Path) -> None:
+    done = shell(
+        f"{COMMAND} nginx.conf --format concise --format sarif=>(cat >through.sarif); sleep 0.2",
+        main.parent,
+    )
+    assert "response-buffering" in done.stdout
+    CHECKS["sarif"](main.with_name("through.sarif").read_text())
+    direct = shell(f"{COMMAND} nginx.conf --format json=/dev/stdout | cat", main.parent)
+    assert json.loads(direct.stdout)["findings"]
+
+
 def test_a_report_takes_the_place_of_an_older_one(main: Path) -> None:
     old = main.with_name("old.json")
     old.write_text("old")

@@ -272,8 +272,8 @@ def test_the_container_installs_what_works(tmp_path: Path) -> None:
             "--quiet",
             "--no-deps",
             "--target",
-            target,
-            source,
+            str(target),
+            str(source),
         ],
         check=True,
         capture_output=True,
@@ -329,7 +329,7 @@ def test_a_real_bash_completes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_shell_has_a_script(shell: str) -> None:
-    command = [BIN / "nginx-stream-lint", "completion", shell]
+    command = [str(BIN / "nginx-stream-lint"), "completion", shell]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     assert f"_NGINX_STREAM_LINT_COMPLETE={shell}_complete" in done.stdout
 

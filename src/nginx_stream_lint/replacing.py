@@ -15,15 +15,15 @@ def replace_file(path: str, data: bytes) -> None:
     regular file (a pipe, /dev/stdout) is written to as it is. Raises OSError; then a regular file
     is as it was.
     """
-    target = os.path.realpath(path)
     try:
-        old = os.stat(target)
+        old = os.stat(path)
     except FileNotFoundError:
         old = None
     if old is not None and not stat.S_ISREG(old.st_mode):
         with open(path, "wb") as stream:
             stream.write(data)
         return
+    target = os.path.realpath(path)
     folder, name = os.path.split(target)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
     try:

@@ -14,7 +14,7 @@ from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.streams.declarations import nearest
 
-_STDOUT = ("", "-")
+_STDOUT = ("", "-", "/dev/stdout")
 
 
 @dataclass(frozen=True, slots=True)
