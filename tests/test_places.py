@@ -160,17 +160,17 @@ def test_the_action_checks_everything_by_default(repository: Path) -> None:
 def test_the_inputs_of_the_action(repository: Path) -> None:
     paths = "\nsilent.conf\na b/app.conf\n"
     arguments = "--ignore\nresponse-buffering,short-read-timeout\n"
-    _, outputs = check(repository, paths=paths, args=arguments)
+    done, outputs = check(repository, paths=paths, args=arguments, html="page.html")
     assert outputs["exit-status"] == "0"
-    _, outputs = check(repository, paths=paths, args=arguments, **{"fail-on": "warning"})
-    assert outputs["exit-status"] == "1"
-    done, outputs = check(repository, paths="silent.conf", html="page.html")
-    assert outputs["exit-status"] == "0"
+    assert "::warning" in done.stdout
+    assert "::error" not in done.stdout
     CHECKS["html"]((repository / "page.html").read_text())
-    new, _ = check(repository, **{"nginx-version": "1.29.7"})
-    assert "::warning" in new.stdout
-    assert "::error" not in new.stdout
+    new = {"nginx-version": "1.29.7", "fail-on": "warning"}
+    done, outputs = check(repository, paths=paths, args=arguments, **new)
+    assert outputs["exit-status"] == "0"
     assert done.stdout == ""
+    _, outputs = check(repository, paths=paths, **new)
+    assert outputs["exit-status"] == "1"
 
 
 def test_the_action_takes_inputs_for_what_they_are(repository: Path) -> None:

@@ -48,9 +48,13 @@ def _json(name: str) -> Callable[[str], None]:
     return check
 
 
+@cache
+def _junit_schema() -> etree.XMLSchema:
+    return etree.XMLSchema(etree.parse(SCHEMAS / "junit-10.xsd"))
+
+
 def _junit(text: str) -> None:
-    schema = etree.XMLSchema(etree.parse(SCHEMAS / "junit-10.xsd"))
-    schema.assertValid(etree.fromstring(text.encode()))
+    _junit_schema().assertValid(etree.fromstring(text.encode()))
 
 
 def commands(text: str) -> list[tuple[str, dict[str, str], str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ def test_examples(tmp_path: Path) -> None:
     for name, text, version in EXAMPLES:
         path = tmp_path / f"{name}.conf"
         path.write_text(text, encoding="utf-8")
-        check_all(run_of(path, nginx_version=version))
+        run = run_of(path, nginx_version=version)
+        # What SARIF says of the rules is the same for all, and checked with the fixtures.
+        check_all(replace(run, rules=()))
 
 
 def test_awkward_characters(tmp_path: Path) -> None:
@@ -167,14 +170,13 @@ def test_fixes_can_be_applied_by_line_and_column(words: str) -> None:
         (Related(Place(source, *name), "here"),),
         Fix("do it", "safe", "x", (edit, behind)),
     )
-    run = Run(Report(findings=[finding]), RULES, None, 0.1, "/")
+    run = Run(Report(findings=[finding]), (), None, 0.1, "/")
     wanted = edited(text, (edit, behind))
     edits = _sarif_edits(json.loads(render("sarif", run)), text)
     assert edited(text, [Edit(source, *one) for one in edits]) == wanted
     (one,) = _rdjson_edits(json.loads(render("rdjson", run)), text)
     data = text.encode()
     assert data[: one[0]] + one[2].encode() + data[one[1] :] == wanted.encode()
-    check_all(run)
 
 
 def test_a_fix_in_two_files_is_no_suggestion() -> None:
