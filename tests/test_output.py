@@ -75,6 +75,20 @@ def test_a_file_that_cannot_be_written(main: Path, how: str, target: str) -> Non
     assert {path.name for path in main.parent.iterdir()} == {"nginx.conf"}
 
 
+def test_one_target_that_fails_does_not_keep_the_others(main: Path) -> None:
+    done = run(
+        *("nginx.conf", "--format", "json=no/such", "--format", "concise", "--format", "sarif=out"),
+        cwd=main.parent,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("no/such:1:1: cannot be written")
+    assert "response-buffering" in done.stdout
+    CHECKS["sarif"](main.with_name("out").read_text())
+    full = shell(f"{COMMAND} nginx.conf --format text --format json=later >/dev/full", main.parent)
+    assert full.returncode == 2
+    assert json.loads(main.with_name("later").read_text())["findings"]
+
+
 def test_a_pipe_is_written_to_as_it_is(main: Path) -> None:
     done = shell(
         f"{COMMAND} nginx.conf --format concise --format sarif=>(cat >through.sarif); sleep 0.2",

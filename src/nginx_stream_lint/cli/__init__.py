@@ -56,8 +56,8 @@ cli.add_command(completion_command)
 
 
 def main() -> None:
-    """The command. What a report meets when it is written is said in `common.write`; this is for
-    `--help` and the like, and for terminals that know few characters.
+    """The command. Terminals that know few characters get escapes; what the system refuses is one
+    sentence (what a report meets is for `common.try_write` to say).
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -65,4 +65,5 @@ def main() -> None:
     try:
         cli()
     except OSError as error:
-        unusable(f"{error.strerror or error}")
+        where = f"{error.filename}:1:1: " if error.filename else ""
+        unusable(f"{where}{error.strerror or error}")

@@ -118,10 +118,17 @@ def rule_names(folder: Path | None) -> tuple[str, ...]:
 
 
 def write(text: str, output: str | None, color: bool | None) -> None:
+    """Write a report; see `try_write`. Ends with status 2 where that is not possible."""
+    failure = try_write(text, output, color)
+    if failure is not None:
+        unusable(failure)
+
+
+def try_write(text: str, output: str | None, color: bool | None) -> str | None:
     """Write a report to a file, or to standard output with the colours that belong there.
 
-    Ends with status 2 where that is not possible. A file is there whole or not at all; a reader of
-    standard output that has left is no mistake.
+    A file is there whole or not at all; a reader of standard output that has left is no mistake.
+    Returns what went wrong, None if nothing did.
     """
     text = safe(text)
     if output is None or output == "-":
@@ -132,12 +139,13 @@ def write(text: str, output: str | None, color: bool | None) -> None:
             _discard(sys.stdout)
         except OSError as error:
             _discard(sys.stdout)
-            unusable(f"standard output cannot be written ({error.strerror})")
-        return
+            return f"standard output cannot be written ({error.strerror})"
+        return None
     try:
         replace_file(output, click.unstyle(text).encode("utf-8"))
     except OSError as error:
-        unusable(f"{output}:1:1: cannot be written ({error.strerror}); name another file")
+        return f"{output}:1:1: cannot be written ({error.strerror}); name another file"
+    return None
 
 
 def _discard(stream: TextIO) -> None:

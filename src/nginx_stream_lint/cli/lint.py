@@ -184,12 +184,13 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         report.findings = []
     else:
         take_out_known(report, baseline, options)
+    failures: list[str] = []
     if not flags["do_diff"] and not flags["write_baseline"]:
         run = Run(report, rules, version, time.monotonic() - started, os.getcwd(), flags["fail_on"])
-        write_all(run, targets, flags["color"])
-    for said in (*report.notes, *report.problems):
+        failures = write_all(run, targets, flags["color"])
+    for said in (*report.notes, *report.problems, *failures):
         say(str(said))
-    if report.problems:
+    if report.problems or failures:
         sys.exit(EXIT_UNUSABLE)
     if report.reaches(flags["fail_on"]) and not flags["exit_zero"]:
         sys.exit(EXIT_FINDINGS)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import click
 from click.shell_completion import CompletionItem
 
-from nginx_stream_lint.cli.common import unusable, write
+from nginx_stream_lint.cli.common import try_write
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.streams.declarations import nearest
@@ -64,20 +64,21 @@ def targets_with(targets: Sequence[Target], output: str | None) -> tuple[Target,
     return (Target(chosen[0].format, output),)
 
 
-def write_all(run: Run, targets: Sequence[Target], color: bool | None) -> None:
-    """Write a run in every format asked for. Ends with status 2 where one cannot be written."""
-    # Files first: what stops reading standard output may be what waits for them.
-    for target in sorted(targets, key=lambda one: one.file is None):
-        write(render(target.format, run), target.file, color)
+def write_all(run: Run, targets: Sequence[Target], color: bool | None) -> list[str]:
+    """Write a run in every format asked for. Returns what could not be written, in words."""
+    tried: list[str | None] = []
+    for target in targets:
+        tried.append(try_write(render(target.format, run), target.file, color))
         if target.format == "github":
-            _append_summary(run)
+            tried.append(_append_summary(run))
+    return [failure for failure in tried if failure is not None]
 
 
-def _append_summary(run: Run) -> None:
+def _append_summary(run: Run) -> str | None:
     """Give a GitHub job the findings as a table, where it offers the file for that."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
-        return
+        return None
     from nginx_stream_lint.report.github import step_summary
 
     text = step_summary(run).encode("utf-8", "replace")
@@ -85,4 +86,5 @@ def _append_summary(run: Run) -> None:
         with open(path, "ab") as stream:
             stream.write(text)
     except OSError as error:
-        unusable(f"{path}:1:1: cannot be written ({error.strerror}), see GITHUB_STEP_SUMMARY")
+        return f"{path}:1:1: cannot be written ({error.strerror}); see GITHUB_STEP_SUMMARY"
+    return None

@@ -31,12 +31,6 @@ class _Card:
     findings: list[Finding] = field(default_factory=list)
 
     @property
-    def worst(self) -> str:
-        """The worst severity; empty without findings."""
-        found = {finding.severity for finding in self.findings}
-        return next((severity for severity in SEVERITIES if severity in found), "")
-
-    @property
     def svg(self) -> str:
         return "" if self.way is None else picture(self.way)
 
@@ -63,6 +57,12 @@ class _Card:
             return []
         shown = mended(self.findings[0].location, self.findings)
         return [(line[:1], line) for line in shown.splitlines()]
+
+    @property
+    def how(self) -> str:
+        """The options that write the fix."""
+        unsafe = any(one.fix and one.fix.applicability == "unsafe" for one in self.findings)
+        return "--fix --unsafe-fixes" if unsafe else "--fix"
 
     @property
     def by_hand(self) -> list[Finding]:

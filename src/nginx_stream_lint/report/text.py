@@ -14,7 +14,7 @@ from nginx_stream_lint.report.excerpt import Mark, excerpt
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding, Related
 
-COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _WIDTH = 100
 # As many places where the same holds are named; the others are counted.
 _MOST_PLACES = 4
@@ -50,7 +50,7 @@ def _locations(report: Report) -> Iterator[str]:
 def _finding(finding: Finding, shown: set[tuple[object, ...]]) -> Iterator[str]:
     """A finding with its lines of source; `shown` are those that need no repeating."""
     place = finding.place
-    colour = COLOURS[finding.severity]
+    colour = _COLOURS[finding.severity]
     where = f"{place.line}:{place.column}"
     if place.source is not finding.location.place.source:
         where = f"{printable(place.source.name)}:{where}"
