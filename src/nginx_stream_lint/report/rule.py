@@ -18,6 +18,7 @@ from nginx_stream_lint.report.blocks import (
 from nginx_stream_lint.rules.measured import EVIDENCE, Measurements
 from nginx_stream_lint.rules.rule import Example, Rule
 from nginx_stream_lint.rules.wording import listed
+from nginx_stream_lint.streams.stream import KINDS
 
 _NGINX = "https://nginx.org/en/docs"
 _APPLICABILITY = {
@@ -72,7 +73,8 @@ def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
     yield Paragraph(f"{rule.title}.")
     severities = listed([f"`{severity}`" for severity, _ in rule.severity], "or")
     kinds = listed([f"`{kind}`" for kind in rule.kinds])
-    yield Paragraph(f"Severity: {severities}. About streams of the kinds {kinds}.")
+    about = "every kind" if set(rule.kinds) == set(KINDS) else f"the kinds {kinds}"
+    yield Paragraph(f"Severity: {severities}. About streams of {about}.")
     yield Heading("Why")
     yield Paragraph(rule.why)
     bad = [example for example in rule.examples if example.bad]
@@ -90,7 +92,10 @@ def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
         for example in good:
             yield _code(example.good)
     yield Heading("How to ignore it")
-    yield Paragraph(f"`--ignore {rule.name}` leaves the rule out of a run.")
+    yield Paragraph(
+        f"`# nginx-stream-lint: ignore[{rule.name}] why` at the end of a line, on the line above it,"
+        f" or above a block. `--ignore {rule.name}` leaves the rule out of a run."
+    )
     yield from _references(rule, 2)
 
 
