@@ -93,7 +93,7 @@ def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
             yield _code(example.good)
     yield Heading("How to ignore it")
     yield Paragraph(
-        f"`# nginx-stream-lint: ignore[{rule.name}] why` at the end of a line, on the line above it,"
+        f"`# nginx-stream-lint: ignore[{rule.name}] why` at the end of a line, on the line above,"
         f" or above a block. `--ignore {rule.name}` leaves the rule out of a run."
     )
     yield from _references(rule, 2)
