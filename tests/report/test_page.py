@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.browser import DESKTOP, PHONE, laid_out
 from tests.report.schemas import run_of
 
 from nginx_stream_lint.report import render
+from nginx_stream_lint.report.github import step_summary
 from nginx_stream_lint.report.picture import picture, said
 from nginx_stream_lint.report.way import Way, ways
 
@@ -49,6 +51,26 @@ def crowded(tmp_path: Path) -> Path:
     path = tmp_path / "nginx.conf"
     path.write_text(CROWDED)
     return path
+
+
+def test_the_worst_comes_first_and_nothing_is_hidden_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(CROWDED)
+    page = render("html", run_of(path))
+    mixed = 0
+    for card in page.split('<section class="card"')[1:]:
+        severities = re.findall(r'class="chip (error|warning|note)">\1<', card)
+        assert severities == sorted(severities, key=["error", "warning", "note"].index)
+        mixed += len(set(severities)) > 1
+    assert mixed
+    assert "suppressed" not in page
+    comment = "# nginx-stream-lint: ignore[response-buffering] x"
+    ignored = CROWDED.replace("location /events {", f"location /events {{ {comment}\n")
+    path.write_text(ignored)
+    run = run_of(path)
+    assert len(run.report.suppressed) == 1
+    assert "<b>1</b> suppressed" in render("html", run)
+    assert "1 suppressed" in step_summary(run)
 
 
 @pytest.mark.browser

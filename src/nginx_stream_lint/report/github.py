@@ -74,7 +74,9 @@ def _summary(run: Run) -> Iterator[str]:
         f"{report.count(word)} {word}{'' if report.count(word) == 1 else 's'}"
         for word in SEVERITIES
     )
-    yield f"{counts} in {report.locations} locations, {report.streams} thought to stream."
+    suppressed = f" {len(report.suppressed)} suppressed." if report.suppressed else ""
+    streams = f"{report.locations} locations, {report.streams} thought to stream."
+    yield f"{counts} in {streams}{suppressed}"
     yield ""
     if report.problems:
         yield "| could not be read | why |"

@@ -89,6 +89,7 @@ def html(run: Run) -> str:
         inputs=listed([run.path(path) for path in report.inputs]),
         nginx_version=None if version is None else ".".join(map(str, version)),
         counts=[(word, report.count(word)) for word in SEVERITIES],
+        suppressed=len(report.suppressed),
         locations=report.locations,
         problems=[str(problem) for problem in report.problems],
         streams=streams,
@@ -124,6 +125,8 @@ def _cards(run: Run) -> list[_Card]:
         cards[key].findings.append(finding)
         if finding.location.servers:
             cards[key].servers = finding.location.servers
+    for card in cards.values():
+        card.findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return list(cards.values())
 
 
