@@ -24,6 +24,7 @@ ORDER = (
     "settings",
     "rules",
     "fixes",
+    "suppress",
     "lint",
     "examples",
     "explain",
@@ -40,6 +41,7 @@ ONLY = {
     "replacing": set[str](),
     "kubernetes": {"yamlfile", "config"},
     "settings": {"yamlfile", "nginx", "streams"},
+    "suppress": {"config", "rules"},
     "probe": {"config", "nginx"},
     "__main__": {"cli"},
 }

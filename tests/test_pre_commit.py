@@ -130,6 +130,24 @@ def test_a_commit_that_breaks_a_stream_is_blocked(workshop: Workshop) -> None:
     assert "nginx/app.conf" in workshop.done("git", "ls-files", cwd=folder)
 
 
+def test_one_changed_file_is_checked_where_it_is_included(workshop: Workshop) -> None:
+    """A snippet means little alone: the rest of the repository is read with it."""
+    folder = workshop.repository("tree", "nginx-stream-lint")
+    (folder / "conf.d").mkdir()
+    (folder / "nginx.conf").write_text(
+        "events {}\nhttp {\n    proxy_buffering off; proxy_http_version 1.1;\n"
+        "    include conf.d/*.conf;\n}\n",
+        encoding="utf-8",
+    )
+    for number in range(20):
+        name = f"old{number}.conf"
+        (folder / "conf.d" / name).write_text(STREAMS, encoding="utf-8")
+    assert workshop.commit(folder).returncode == 0
+    (folder / "conf.d" / "new.conf").write_text(FIXABLE, encoding="utf-8")
+    passed = workshop.commit(folder)
+    assert passed.returncode == 0, passed.stdout
+
+
 def test_other_files_are_not_looked_at(workshop: Workshop) -> None:
     folder = workshop.repository("others", "nginx-stream-lint")
     (folder / "supervisord.conf").write_text("[program:app]\ncommand=app\n", encoding="utf-8")
@@ -188,6 +206,11 @@ def test_a_whole_configuration_is_checked_where_the_user_asks_for_it(workshop: W
         "etc/nginx/sites-available/chat.example.com",
         "sites-enabled/default",
         "snippets/proxy.conf",
+        "nginx/default.conf.template",
+        "nginx/app.conf.j2",
+        "nginx/sites-enabled/app.j2",
+        "k8s/ingress.yaml",
+        "charts/app/templates/nginx-configmap.yml",
     ],
 )
 def test_names_that_are_nginx(path: str, hook: str) -> None:
@@ -205,9 +228,9 @@ def test_names_that_are_nginx(path: str, hook: str) -> None:
         "apache2/sites-available/000-default.conf",
         "conf.d/README.md",
         "sites-available/README.md",
-        "nginx/default.conf.template",
-        "nginx/app.conf.j2",
-        "nginx/sites-enabled/app.j2",
+        "templates/mail.html.j2",
+        "k8s/deployment.yaml",
+        "sites-available/notes.txt",
         "nginx/Dockerfile",
         "src/nginx.py",
         "snippets/python.json",

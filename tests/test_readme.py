@@ -101,7 +101,7 @@ def test_settings_example_loads_and_says_what_the_comment_says(tmp_path: Path) -
         "/v1/chat/completions",
         "/progress",
     ]
-    (comment,) = re.findall(r"# nginx-stream-lint: .*", "".join(_blocks("nginx")))
+    (comment,) = re.findall(r"# nginx-stream-lint: stream.*", "".join(_blocks("nginx")))
     said = from_comment(comment)
     assert said is not None
     written = settings.streams[1].stream

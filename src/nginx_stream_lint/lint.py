@@ -6,18 +6,28 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from nginx_stream_lint import kubernetes
-from nginx_stream_lint.config import Around, Configuration, Note, Problem, Source, configurations
+from nginx_stream_lint.config import (
+    Around,
+    Configuration,
+    File,
+    Files,
+    Note,
+    Problem,
+    Regions,
+    Source,
+    configurations,
+)
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
-from nginx_stream_lint.rules.finding import SEVERITIES, Finding
+from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Suppressed
 from nginx_stream_lint.rules.judge import judge
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.settings import MIN_READ_TIMEOUT_S
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.find import Served, served
+from nginx_stream_lint.suppress.comments import without_ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,12 @@ class Options:
     streams: tuple[Declaration, ...] = ()
     all_streams: bool = False
     around: Around = field(default_factory=Around)
+    all_rules: tuple[str, ...] = ()
+
+    @property
+    def known_rules(self) -> tuple[str, ...]:
+        """The names of all rules there are, those that are not applied included."""
+        return self.all_rules or tuple(rule.name for rule in self.rules)
 
 
 @dataclass(slots=True)
@@ -37,7 +53,8 @@ class Report:
     """What was found, and in what.
 
     `problems` are what could not be read, `notes` what had to be guessed while reading; `served` is
-    everything that hands requests on.
+    everything that hands requests on; `suppressed` are findings that somebody does not want to see;
+    `files` is all that was read.
     """
 
     inputs: list[str] = field(default_factory=list)
@@ -45,6 +62,8 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     served: list[Served] = field(default_factory=list)
+    suppressed: list[Suppressed] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
 
     @property
     def locations(self) -> int:
@@ -55,6 +74,11 @@ class Report:
     def streams(self) -> int:
         """How many of them are thought to stream."""
         return len({_place(one) for one in self.served if one.is_stream})
+
+    @property
+    def all_findings(self) -> list[Finding]:
+        """The findings, and behind them the suppressed ones."""
+        return [*self.findings, *(one.finding for one in self.suppressed)]
 
     def count(self, severity: str) -> int:
         """How many findings have a severity."""
@@ -83,17 +107,28 @@ def lint(
     """
     report = Report(inputs=list(dict.fromkeys(paths)))
     seen: set[tuple[object, ...]] = set()
+    files: list[File] = []
     for configuration in read(paths, options.around, texts):
         report.notes += configuration.notes
         checked = check(configuration, options)
         report.problems += checked.problems
         report.served += checked.served
+        files += configuration.files
+        report.files += [
+            file
+            for file in configuration.files
+            if configuration.about is None
+            or os.path.realpath(file.source.name) in configuration.about
+        ]
         for finding in checked.findings if confirm is None else confirm(configuration, checked):
             # Two main files may include the same snippet, and say the same of it.
             key = (finding.rule, finding.place.source.name, finding.place.start, finding.message)
             if key not in seen and _is_about(finding, configuration.about):
                 seen.add(key)
                 report.findings.append(finding)
+    report.findings, report.suppressed = without_ignored(
+        report.findings, files, report.files, options.rules, options.known_rules
+    )
     report.problems = list(dict.fromkeys(report.problems))
     report.notes = list(dict.fromkeys(report.notes))
     return report
@@ -103,7 +138,15 @@ def read(
     paths: Sequence[str], around: Around, texts: Mapping[str, Source] | None = None
 ) -> list[Configuration]:
     """All configurations that paths lead to, those that a controller would make included."""
-    return configurations(paths, around, texts, kubernetes.configurations)
+    return configurations(paths, around, texts, _manifests)
+
+
+def _manifests(
+    source: Source, text: str, conditional: Regions, files: Files
+) -> list[Configuration]:
+    from nginx_stream_lint.kubernetes import configurations as translated
+
+    return translated(source, text, conditional, files)
 
 
 def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:

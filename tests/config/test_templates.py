@@ -76,6 +76,7 @@ NO_TEMPLATE = {
     "environment": "env TZ_NAME; fastcgi_param SCRIPT_FILENAME /x;",
     "dots": "root ../html; rewrite ^/a...b$ /...c;",
     "an escaped end of line in a regex": "location ~ \\.php\\$ { return 200; }",
+    "underscores": "location = /__health__ { return 200; }",
     "percent": "add_header X 100%; rewrite ^ /a%20b;",
 }
 
@@ -105,7 +106,12 @@ VALUES = [
     ("a 1; {# b {{ c }} #}\nlisten {{ x }};", "a 1;\nlisten _;"),
     ("{% raw %}return 200 '{{ x }}';{% endraw %}", "         return 200 '{{ x }}';"),
     ("{%- if a %}\nb 1;\n{%- endif +%}\n", "\nb 1;\n\n"),
+    ("{{ ansible_managed | comment }}\nlisten {{ x }};", "\nlisten _;"),
+    ("{% filter upper %}\na {{ b }};\n{% endfilter %}\n", "\na _;\n\n"),
+    ("{% call(x) m() %}\na {{ b }};\n{% endcall %}\n", "\na _;\n\n"),
+    ("{% set x %}{% endset %}{% spaceless %}\na {{ b }};\n{% endspaceless %}\n", "\na _;\n\n"),
     # Go
+    ('{{ fail "x" }}\nlisten {{ .x }};', "\nlisten _;"),
     ('listen {{ .port | default "}}" }};', "listen _;"),
     ("listen {{ .port | default `}}` }};", "listen _;"),
     ("{{- /* {{ a }} */ -}}\nlisten {{ .a }};", "\nlisten _;"),
@@ -125,6 +131,7 @@ VALUES = [
     ("listen %%interface%%:%%port%%;", "listen _:_;"),
     ("server_name @SERVER_NAME@;", "server_name _;"),
     ("location __PATH__/ { alias __INSTALL_DIR__/; }", "location _/ { alias _/; }"),
+    ("proxy_pass http://__proxyHost__;", "proxy_pass http://_;"),
     ("proxy_pass http://%{host}/;", "proxy_pass http://_/;"),
     ("proxy_pass http://#{host}/;", "proxy_pass http://_/;"),
     ("server_name <your-domain>;", "server_name _;"),
@@ -248,6 +255,12 @@ CONDITIONS = [
     ("<% a.each do |x| -%>b <%= x %>;<% end -%>", ["b <%= x %>;"]),
     ("<% a.each { |x| %>b <%= x %>;<% } %>", ["b <%= x %>;"]),
     (
+        "<% if $a { -%>b 1;<% } elsif $c { -%>b 2;<% } else { %>b 3;<% } -%>",
+        ["b 1;", "b 2;", "b 3;"],
+    ),
+    ("<% a.map(b => { %>c 1;<% }); d.map(e => { %>c 2;<% }) %>", ["c 1;", "c 2;"]),
+    ("{% case a %}{% when b %}c 1;{% else %}c 2;{% endcase %}", ["c 1;", "c 2;"]),
+    (
         "{% if a %}b 1;{% if c %}d 1;{% endif %}{% endif %}",
         ["b 1;{% if c %}d 1;{% endif %}", "d 1;"],
     ),
@@ -278,6 +291,8 @@ def test_what_is_outside_of_conditions_is_unconditional() -> None:
         ("proxy_pass http{{#if a}}s{{/if}}://b;", "proxy_pass http_://b;"),
         ("server_name {% for x in y %}{{ x }} {% endfor %};", "server_name _;"),
         ("server_name{% for x in y %}\n  {{ x }}\n{% endfor %};", "server_name_\n_\n_;"),
+        ('auth_jwt "{{ a }}"{{ if .b }} token={{ .b }}{{ end }};', 'auth_jwt "_" _;'),
+        ('auth_jwt "a"{{ b }};', 'auth_jwt "a" _;'),
         ("resolver {{ x }} {% if a %}ipv6=off{% endif %};", "resolver _ _;"),
         ('add_header X "a{% if a %}; b{% else %}; c{% endif %}";', 'add_header X "a_";'),
         ("{% if a %}proxy_pass b{% else %}return 200{% endif %};", "_;"),
@@ -643,8 +658,13 @@ def line_ends(text: str) -> list[int]:
 @given(soup, file_names, st.one_of(st.just({}), st.fixed_dictionaries({"A": st.text(max_size=5)})))
 def test_whatever_is_thrown_at_it(text: str, name: str, values: dict[str, str]) -> None:
     source = Source(name, text)
-    made = [*readings(source, values), yaml_reading(source)]
+    around = yaml_reading(source)
+    half = len(text) // 2
+    inner = Reading(source, around.text[half:], (Piece(0, len(text) - half, half, len(text)),))
+    inner.conditional = tuple(one for one in around.conditional if one[0] >= half)
+    made = [*readings(source, values), around]
     assert len(made) > 1
+    made += readings_within(inner)
     for reading in made:
         assert list(reading.conditional) == sorted(
             reading.conditional, key=lambda one: (one[0], -one[1])

@@ -19,6 +19,7 @@ VALUES = {
     "word": "TLSv1.2",
     "words": "off",
     "each": "X-One,X-Two",
+    "conditions": "error",
 }
 INGRESS_NGINX = {
     "allowlist-source-range": "10.0.0.0/8, 192.168.0.1",

@@ -14,7 +14,7 @@ NGINX = "nginx.ingress.kubernetes.io/"
 
 
 def who(text: str) -> list[tuple[str, bool, bool]]:
-    return [(one.controller, one.by_class, one.assumed) for one in translate(text)]
+    return [(one.controller.name, one.by_class, one.assumed) for one in translate(text)]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ service:
 
 def test_values_of_a_chart() -> None:
     found = translate(VALUES)
-    assert [(one.controller, one.by_class) for one in found] == [
+    assert [(one.controller.name, one.by_class) for one in found] == [
         (KUBERNETES, True),
         (KUBERNETES, False),
         (ORG, False),
@@ -235,7 +235,7 @@ def settings(name: str, data: str) -> str:
 
 
 def named(found: list[Translation]) -> list[str]:
-    return [one.controller for one in found]
+    return [one.controller.name for one in found]
 
 
 def test_the_config_map_gives_the_defaults() -> None:

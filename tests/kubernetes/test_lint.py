@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.fixes.apply import fix_all
+from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.fixes.apply import compatible, edited, fix_all
 from nginx_stream_lint.fixes.show import mended
-from nginx_stream_lint.lint import Options, Report, lint
+from nginx_stream_lint.kubernetes import configurations, translated
+from nginx_stream_lint.lint import Options, Report, check, lint
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.rule import builtin_folder, load_rules
 from tests.command import findings, run
@@ -201,6 +204,61 @@ def test_text_in_a_snippet_is_mended_there(tmp_path: Path) -> None:
     assert checked(written(tmp_path, after)).findings == []
 
 
+def test_a_location_in_a_server_snippet_is_mended_there(tmp_path: Path) -> None:
+    snippet = "location /events {\n    proxy_pass http://127.0.0.1:9000;\n}\n"
+    text = ingress(
+        {NGINX + "server-snippet": snippet, NGINX + "proxy-read-timeout": "3600"}, tls=True
+    )
+    path = written(tmp_path, text)
+    assert ("error", "response-buffering") in said(checked(path))
+    after = fixed(path)
+    for line in ("proxy_buffering off;", "proxy_http_version 1.1;", "proxy_read_timeout 3600s;"):
+        assert f"\n          {line}\n" in after
+    assert [line for line in after.splitlines() if line in text.splitlines()] == text.splitlines()
+    assert checked(written(tmp_path, after)).findings == []
+
+
+def masked(text: str) -> str:
+    return re.sub(r"\{\{.*?\}\}", lambda action: HOLE * len(action[0]), text)
+
+
+def planned(text: str) -> list[Finding]:
+    """The findings of a template."""
+    source = Source("ingress.yaml", text)
+    (configuration,) = configurations(source, masked(text))
+    return check(configuration, Options(rules=RULES)).findings
+
+
+def test_placeholders_stay() -> None:
+    text = ORG.replace("'8m'", '"{{ .Values.size }}"').replace(
+        "name: vllm", "name: {{ .Values.name }}"
+    )
+    changes = [one.fix for one in planned(text) if one.fix is not None]
+    assert [fix.applicability for fix in changes] == ["safe", "safe"]
+    after = edited(text, compatible(changes))
+    new = 'nginx.org/proxy-buffering: "False"\n    nginx.org/proxy-read-timeout: "3600s"'
+    assert after == text.replace("  annotations:\n", f"  annotations:\n    {new}\n")
+    assert planned(after) == []
+
+
+def test_a_placeholder_is_nobodys_to_replace() -> None:
+    text = ORG.replace("client-max-body-size: '8m'", 'proxy-buffering: "{{ .Values.buffering }}"')
+    assert [one.rule for one in planned(text)] == ["short-read-timeout"]
+    (made,) = translated(Source("ingress.yaml", text), masked(text))[0]
+    author = made.reading.author
+    assert author is not None
+    assert author.changes([("proxy_buffering", "off")], 0) is None
+    assert author.changes([("proxy_read_timeout", "1h")], 0) is not None
+
+
+def test_annotations_of_a_template_are_for_people_to_mend() -> None:
+    text = ORG.replace("nginx.org/client-max-body-size: '8m'", "{{- toYaml .Values.annotations }}")
+    text = text.replace("ingressClassName: nginx", "ingressClassName: nginx-org")
+    for finding in planned(text):
+        assert finding.fix is not None
+        assert finding.fix.applicability == "manual"
+
+
 def test_what_has_no_annotation_goes_into_the_snippet(tmp_path: Path) -> None:
     comment = "            # nginx-stream-lint: stream sse x_accel_buffering=yes\n"
     for given in (
@@ -259,7 +317,7 @@ def test_a_comment_declares_a_stream(tmp_path: Path) -> None:
     inside = text.replace("            pathType", f"            {comment}            pathType", 1)
     report = checked(written(tmp_path, inside))
     assert [
-        one.location.label for one in report.findings if one.stream.confidence == "declared"
+        one.location.label for one in report.findings if one.thought.startswith("declared")
     ] == ["location = /a"]
     above = text.replace("  annotations:\n", f"  annotations:\n    {comment}")
     report = checked(written(tmp_path, above))
@@ -272,14 +330,14 @@ def test_comments_among_the_annotations_speak_for_all_paths(tmp_path: Path) -> N
     text = text.replace("  annotations:\n", "  annotations:\n    # server-sent events\n")
     report = checked(written(tmp_path, text))
     assert report.streams == 2
-    assert "a comment says" in report.findings[0].stream.because
+    assert "a comment says" in report.findings[0].thought
 
 
 def test_defaults_of_the_controller_do_not_speak_for_a_stream(tmp_path: Path) -> None:
     assert checked(written(tmp_path, SHOP)).streams == 0
     report = checked(written(tmp_path, SHOP.replace("body-size: '1m'", "buffering: 'off'")))
     assert report.streams == 1
-    assert "proxy_buffering off is set there" in report.findings[0].stream.because
+    assert "proxy_buffering off is set there" in report.findings[0].thought
 
 
 def test_the_lines_that_change_are_shown(tmp_path: Path) -> None:
@@ -289,6 +347,38 @@ def test_the_lines_that_change_are_shown(tmp_path: Path) -> None:
         f"    {NGINX}proxy-body-size: '8m'",
         f'+   {NGINX}proxy-read-timeout: "3600"',
     ]
+
+
+def test_fastcgi_has_no_annotation_for_buffering(tmp_path: Path) -> None:
+    path = written(tmp_path, ingress({NGINX + "backend-protocol": "FCGI"}))
+    report = checked(path)
+    assert said(report) == {("error", "response-buffering"), ("warning", "short-read-timeout")}
+    assert {one.fix.applicability for one in report.findings if one.fix} == {"unsafe"}
+    after = fixed(path, unsafe=True)
+    assert "    nginx.ingress.kubernetes.io/configuration-snippet: |\n" in after
+    assert "      fastcgi_buffering off;\n" in after
+    assert checked(written(tmp_path, after)).findings == []
+
+
+def test_grpc_reads_the_same_timeout(tmp_path: Path) -> None:
+    path = written(tmp_path, ingress({NGINX + "backend-protocol": "GRPC"}))
+    report = checked(path)
+    assert said(report) == {("warning", "short-read-timeout")}
+    after = fixed(path)
+    assert f'{NGINX}proxy-read-timeout: "3600"' in after
+    assert checked(written(tmp_path, after)).findings == []
+
+
+def test_what_the_controller_does_is_said_once(tmp_path: Path) -> None:
+    paths = [("/v1/chat/completions", "Exact"), ("/v1/completions", "Exact")]
+    path = written(tmp_path, ingress({NGINX + "proxy-read-timeout": "3600"}, paths))
+    rules = load_rules(builtin_folder())
+    (finding,) = lint([str(path)], Options(rules=rules)).findings
+    assert finding.rule == "reload-cut"
+    text = finding.place.source.text
+    assert text[finding.place.start : finding.place.end] == "kind: Ingress"
+    assert finding.fix is not None
+    assert finding.fix.snippet.startswith('worker-shutdown-timeout: "3600s"')
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_every_annotation(
     tls = name.startswith(("hsts", "ssl-", "listen-ports-ssl"))
     text = ingress(values(controller, names), tls=tls)
     (made,) = translate(text)
-    assert made.controller == controller.name
+    assert made.controller is controller
     accept([made], binary, tmp_path, certificate)
     # Any annotation of the controller, so that the other text is the same controller's.
     rest = {controller.prefixes[0] + "nothing": "x", **values(controller, names[1:])}

@@ -130,7 +130,7 @@ def test_a_value_that_the_controller_ignores() -> None:
     (problem,) = found[0].reading.problems
     assert problem.line == 6
     assert problem.message.endswith(
-        '"3600s" is not a number of seconds without a unit, and ingress-nginx ignores it'
+        '"3600s" is not a number of seconds without a unit; ingress-nginx does not take it'
     )
     assert "proxy_read_timeout 60s;" in found[0].reading.text
 
@@ -183,6 +183,95 @@ def test_annotations_that_a_template_puts_in_are_unknown() -> None:
     assert has_hole(buffering.args[0])
     assert buffering.line == 6
     assert stretch(buffering).startswith("{{- toYaml")
+
+
+HELM = """\
+{{- if .Values.ingress.enabled -}}
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: {{ include "chart.fullname" . }}
+  labels:
+    {{- include "chart.labels" . | nindent 4 }}
+  ANNOTATIONS
+spec:
+  {{- with .Values.ingress.className }}
+  ingressClassName: {{ . }}
+  {{- end }}
+  {{- if .Values.ingress.tls }}
+  tls:
+    {{- range .Values.ingress.tls }}
+    - hosts:
+        {{- range .hosts }}
+        - {{ . | quote }}
+        {{- end }}
+      secretName: {{ .secretName }}
+    {{- end }}
+  {{- end }}
+  rules:
+    {{- range .Values.ingress.hosts }}
+    - host: {{ .host | quote }}
+      http:
+        paths:
+          {{- range .paths }}
+          - path: {{ .path }}
+            {{- with .pathType }}
+            pathType: {{ . }}
+            {{- end }}
+            backend:
+              service:
+                name: {{ include "chart.fullname" $ }}
+                port:
+                  number: {{ $.Values.service.port }}
+          {{- end }}
+    {{- end }}
+{{- end }}
+"""
+
+
+def masked_controls(text: str) -> str:
+    """Control lines blank, the rest masked; config/templates.py does the same for real."""
+    control = r"(?m)^[ ]*\{\{-? *(?:if|with|range|end)\b.*\}\}$"
+    return masked(re.sub(control, lambda line: " " * len(line[0]), text))
+
+
+@pytest.mark.parametrize(
+    ("annotations", "unknown"),
+    [
+        (
+            "{{- with .Values.ingress.annotations }}\n  annotations:\n"
+            "    {{- toYaml . | nindent 4 }}\n  {{- end }}",
+            True,
+        ),
+        ("annotations: {{ toYaml .Values.annotations | nindent 4 }}", True),
+        ('annotations:\n    a/b: "c"\n    {{- toYaml .Values.annotations | nindent 4 }}', True),
+        (
+            "annotations:\n    {{- range $key, $value := .Values.annotations }}\n"
+            "    {{ $key }}: {{ $value | quote }}\n    {{- end }}",
+            True,
+        ),
+        ('annotations:\n    a/b: "c"', False),
+        ("", False),
+    ],
+)
+def test_a_template_as_helm_makes_it(annotations: str, unknown: bool) -> None:
+    text = HELM.replace("ANNOTATIONS", annotations)
+    found = directives(text, masked_controls(text))
+    values = [one.args[0] for one in found if one.name == "proxy_buffering"]
+    assert [has_hole(value) for value in values] == [unknown]
+    (path,) = (one for one in found if one.name == "location" and "404" not in str(one.block))
+    assert stretch(path) == "path: {{ .path }}"
+
+
+def test_a_placeholder_in_a_snippet_is_statements() -> None:
+    text = ingress({NGINX + "configuration-snippet": "expires 1d;\n{{ .Values.more }}\n"})
+    found = [one for one in directives(text, masked(text)) if has_hole(one.name)]
+    assert {stretch_of_name(one) for one in found} == {"{{ .Values.more }}"}
+
+
+def stretch_of_name(directive: Directive) -> str:
+    start, end = directive.file.tokens.spans[directive.index]
+    return directive.source.text[start:end]
 
 
 def test_json() -> None:

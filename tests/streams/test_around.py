@@ -47,6 +47,13 @@ def test_it_is_about_everything_where_there_is_no_api(tmp_path: Path) -> None:
     assert likely(tmp_path, server(PAGES, name="chat.example.com")) == {}
 
 
+def test_it_is_about_what_everything_falls_back_to(tmp_path: Path) -> None:
+    files = "location / { try_files $uri @app; }"
+    app = "location @app { proxy_pass http://app:3000; }"
+    assert likely(tmp_path, server(files, app, name="gpt.example.com")) == {"@app": "sse"}
+    assert likely(tmp_path, server(PAGES, app, name="gpt.example.com")) == {"/": "sse"}
+
+
 def test_it_is_not_about_locations_with_a_purpose(tmp_path: Path) -> None:
     shop = "location /api/orders { proxy_pass http://backend:8000; }"
     health = "location /api/health { proxy_pass http://backend:8000; }"
@@ -60,7 +67,9 @@ def test_the_file_s_name_or_folder(name: str, tmp_path: Path) -> None:
     assert likely(tmp_path, server(API, PAGES), name) == {"/api/": "sse"}
 
 
-@pytest.mark.parametrize("name", ["shop.conf", "llm/shop/site.conf", "docker/nginx/hallmark.conf"])
+@pytest.mark.parametrize(
+    "name", ["shop.conf", "llm/shop/site.conf", "docker/hallmark.conf", "llm/minio.conf"]
+)
 def test_other_names_of_files(name: str, tmp_path: Path) -> None:
     assert likely(tmp_path, server(API, PAGES), name) == {}
 
@@ -80,9 +89,17 @@ def test_comments_at_the_top_and_above_the_server(tmp_path: Path) -> None:
     plain = server(API, PAGES)
     assert likely(tmp_path, f"# Proxy of the LLM service\nuser www;\nhttp {{ {plain} }}") != {}
     assert likely(tmp_path, f"user www;\nhttp {{\n# for chatbots\n{plain} }}") == {"/api/": "sse"}
+    assert likely(tmp_path, plain.replace("{", "{ # LLM\n", 1)) == {"/api/": "sse"}
+    assert likely(tmp_path, plain.replace(";", "; # LLM\n", 1)) == {}
     assert likely(tmp_path, f"# Proxy of the shop\n\n{plain}") == {}
     assert likely(tmp_path, f"user www; # LLM\nhttp {{ {plain} }}") == {}
     assert likely(tmp_path, f"# blocks user agents of ai crawlers\n{plain}") == {}
+
+
+def test_the_names_of_logs(tmp_path: Path) -> None:
+    log = "access_log /var/log/nginx/{}.access.log;"
+    assert likely(tmp_path, server(log.format("chatbot"), API)) == {"/api/": "sse"}
+    assert likely(tmp_path, server(log.format("shop"), API)) == {}
 
 
 def test_the_same_word_counts_once(tmp_path: Path) -> None:
@@ -104,6 +121,9 @@ def test_an_app_that_the_server_or_file_is_named_after(tmp_path: Path) -> None:
     assert likely(tmp_path, server(API, PAGES), "ollama.conf")["/api/"] == "chunked"
     one = found(tmp_path, server(API, name="ollama.example.com"))["/api/"].streams[0]
     assert one.because.startswith("/api/generate of Ollama ends there, and its server is called")
+    mcp = "location /sse { proxy_pass http://backend:8000; }"
+    assert likely(tmp_path, server(mcp, PAGES), "mcp.conf") == {"/sse": "sse"}
+    assert likely(tmp_path, server(PAGES), "mcp.conf") == {"/": "sse"}
     # Another app is known to be there.
     other = API.replace("backend:8000", "flowise:3000")
     assert likely(tmp_path, server(other, name="grafana.example.com")) == {"/api/": "sse"}

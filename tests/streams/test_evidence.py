@@ -83,7 +83,8 @@ def test_nothing_makes_a_health_check_stream(tmp_path: Path) -> None:
         ("proxy_set_header Last-Event-ID $http_last_event_id;", "sse"),
         ("include snippets/sse.conf;", "sse"),
         ("include websocket.conf;", "websocket"),
-        ('proxy_read_timeout 1h; proxy_set_header Connection "";', "chunked"),
+        ('chunked_transfer_encoding off; proxy_set_header Connection "";', "sse"),
+        ('proxy_read_timeout 1h; gzip off; proxy_set_header Connection "";', "chunked"),
     ],
 )
 def test_what_is_written_in_a_location(more: str, kind: str, tmp_path: Path) -> None:
@@ -99,6 +100,9 @@ def test_what_is_written_in_a_location(more: str, kind: str, tmp_path: Path) -> 
         "# transcription\n",
         "proxy_read_timeout 1h;",
         'proxy_set_header Connection "";',
+        'proxy_read_timeout 1h; proxy_set_header Connection "";',
+        "chunked_transfer_encoding off;",
+        "chunked_transfer_encoding on; proxy_read_timeout 900;",
         "include upstream.conf;",
         "# see the streamer's wiki\n",
     ],
@@ -111,10 +115,16 @@ def test_what_is_not_enough(more: str, tmp_path: Path) -> None:
 def test_an_empty_connection_is_for_kept_connections(tmp_path: Path) -> None:
     text = """upstream backend {{ server 10.0.0.1; {keepalive} }}
     server {{ location /x {{
-        proxy_pass http://backend; proxy_read_timeout 1h; proxy_set_header Connection "";
+        proxy_pass http://backend; gzip off; proxy_read_timeout 1h;
+        proxy_set_header Connection "";
     }} }}"""
     assert likely(tmp_path, text.format(keepalive="")) == {"/x": "chunked"}
     assert likely(tmp_path, text.format(keepalive="keepalive 16;")) == {}
+
+
+def test_the_name_of_a_limit(tmp_path: Path) -> None:
+    assert likely(tmp_path, at("/x", more="limit_req zone=llm burst=5;")) == {"/x": "sse"}
+    assert likely(tmp_path, at("/x", more="limit_req zone=mcp_auth burst=5;")) == {}
 
 
 def test_long_grpc_calls_are_streams(tmp_path: Path) -> None:
@@ -185,6 +195,12 @@ def test_an_app_at_home_elsewhere(tmp_path: Path) -> None:
     # Below a path of its own it may have any of its streams.
     assert set(likely(tmp_path, home + at("/x/", "http://ollama:11434/"))) == {"/api/", "/x/"}
     assert set(likely(tmp_path, at("/files/", "http://ollama:11434"))) == {"/files/"}
+
+
+def test_an_app_below_an_expression(tmp_path: Path) -> None:
+    openai = "https://api.openai.com"
+    assert set(likely(tmp_path, at("~ ^/api/(.*)$", f"{openai}/$1"))) == {"~ ^/api/(.*)$"}
+    assert likely(tmp_path, at("~ ^/models/(.*)$", openai)) == {}
 
 
 def test_an_app_s_other_paths(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_the_catalogue_is_whole() -> None:
         assert all(re.fullmatch(r"[a-z0-9.*-]+:\d+", one) for one in app.addresses), app.name
     assert set(words()) == {
         *("path", "talk", "comment", "upstream", "around", "around_api"),
-        *("pages", "hosts", "general", "folders", "never", "files"),
+        *("pages", "hosts", "general", "usual", "never", "files"),
     }
 
 

@@ -111,6 +111,12 @@ def chosen_rules(folder: Path | None, select: str | None, ignore: str | None) ->
     return tuple(rule for rule in rules if rule.name in keep - drop)
 
 
+def rule_names(folder: Path | None) -> tuple[str, ...]:
+    """The names of all rules, chosen or not. Raises RuleMistake."""
+    rules = load_rules(builtin_folder(), *([] if folder is None else [folder]))
+    return tuple(rule.name for rule in rules)
+
+
 def write(text: str, output: str | None, color: bool | None) -> None:
     """Write a report to a file, or to standard output with the colours that belong there.
 

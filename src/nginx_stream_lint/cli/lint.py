@@ -16,6 +16,7 @@ from nginx_stream_lint.cli.common import (
     chosen_rules,
     env_file_option,
     nginx_binary,
+    rule_names,
     say,
     settings_for,
     stdin_texts,
@@ -25,6 +26,7 @@ from nginx_stream_lint.cli.common import (
     version_option,
     write,
 )
+from nginx_stream_lint.cli.known import baseline_at, take_out_known, write_baseline
 from nginx_stream_lint.cli.output import (
     complete_format,
     targets_option,
@@ -42,6 +44,7 @@ from nginx_stream_lint.settings import SettingsMistake
 
 if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
+    from nginx_stream_lint.suppress.baseline import Baseline
 
 
 @click.command("lint")
@@ -111,6 +114,16 @@ if TYPE_CHECKING:
     help="A folder with rules of your own, besides the shipped ones.",
 )
 @click.option(
+    "--baseline",
+    type=click.Path(dir_okay=False),
+    help="A file with findings that are known: only new ones are reported.",
+)
+@click.option(
+    "--write-baseline",
+    type=click.Path(dir_okay=False),
+    help="Write all findings there, as known from now on.",
+)
+@click.option(
     "--config",
     "config_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -149,6 +162,7 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         min_read_timeout_s=settings.min_read_timeout_s if timeout is None else timeout,
         streams=(*settings.streams, *flags["streams"]),
         all_streams=flags["all_streams"],
+        all_rules=rule_names(flags["rules_folder"]),
         around=Around(
             settings.roots,
             settings.servers,
@@ -157,12 +171,20 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
             flags["markdown"],
         ),
     )
+    baseline = baseline_at(flags["baseline"])
     inputs = [STDIN if path == "-" else path for path in paths]
     texts = stdin_texts(paths)
     if flags["do_fix"] or flags["do_diff"]:
-        texts = _fix(inputs, options, texts, flags["unsafe_fixes"], flags["do_diff"], binary)
+        texts = _fix(
+            inputs, options, texts, baseline, flags["unsafe_fixes"], flags["do_diff"], binary
+        )
     report = lint(inputs, options, texts, _confirming(options, binary))
-    if not flags["do_diff"]:
+    if flags["write_baseline"]:
+        write_baseline(report, flags["write_baseline"], options)
+        report.findings = []
+    else:
+        take_out_known(report, baseline, options)
+    if not flags["do_diff"] and not flags["write_baseline"]:
         run = Run(report, rules, version, time.monotonic() - started, os.getcwd(), flags["fail_on"])
         write_all(run, targets, flags["color"])
     for said in (*report.notes, *report.problems):
@@ -177,6 +199,7 @@ def _fix(
     inputs: list[str],
     options: Options,
     texts: dict[str, Source],
+    baseline: Baseline | None,
     unsafe: bool,
     only_show: bool,
     binary: NginxBinary | None,
@@ -187,7 +210,9 @@ def _fix(
     from nginx_stream_lint.fixes.show import diff
 
     def findings(changed: dict[str, Source]) -> list[Finding]:
-        return lint(inputs, options, texts | changed).findings
+        report = lint(inputs, options, texts | changed)
+        take_out_known(report, baseline, options, speak=False)
+        return report.findings
 
     try:
         changed = fix_all(findings, unsafe)

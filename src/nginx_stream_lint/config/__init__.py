@@ -3,10 +3,11 @@
 `configurations` is the way in. Nothing here knows what a directive means; that is `nginx/`.
 """
 
+from nginx_stream_lint.config.files import Files
 from nginx_stream_lint.config.inputs import STDIN, Around, configurations
 from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.reading import Configuration, Note, read
-from nginx_stream_lint.config.source import Source, has_hole
+from nginx_stream_lint.config.source import Regions, Source, has_hole
 from nginx_stream_lint.config.tree import Directive, File, statements
 
 __all__ = [
@@ -15,8 +16,10 @@ __all__ = [
     "Configuration",
     "Directive",
     "File",
+    "Files",
     "Note",
     "Problem",
+    "Regions",
     "Source",
     "configurations",
     "has_hole",

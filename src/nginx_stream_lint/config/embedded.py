@@ -39,7 +39,7 @@ _OTHERS = ("conf", "config", "text", "")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One piece of nginx text in another file; `name` is what that file calls it."""
+    """One piece of nginx text in another file; `name` is what that file calls it, if it does."""
 
     name: str
     reading: Reading
@@ -49,7 +49,7 @@ class Siblings(Files):
     """The blocks of one file, which may include one another by their names; else the disk."""
 
     def __init__(self, blocks: list[Block], files: Files) -> None:
-        self._blocks = {plain_name(block.name): block.reading for block in blocks}
+        self._blocks = {plain_name(one.name): one.reading for one in blocks if one.name}
         self._files = files
 
     def key(self, path: str) -> str:

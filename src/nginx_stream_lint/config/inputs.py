@@ -16,14 +16,14 @@ from nginx_stream_lint.config.files import Dump, Files, Given, dumped
 from nginx_stream_lint.config.problems import Problem, Unreadable
 from nginx_stream_lint.config.reading import Configuration, read_all, read_from
 from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
-from nginx_stream_lint.config.source import Reading, Source
+from nginx_stream_lint.config.source import Reading, Regions, Source
 from nginx_stream_lint.config.templates import yaml_reading
 
 STDIN = "<stdin>"
 
-# From a YAML source, its text with placeholders masked, and where files come from, to
-# configurations.
-Manifests = Callable[[Source, str, Files], list[Configuration]]
+# From a YAML source, its text with placeholders masked, what is conditional in it, and where files
+# come from, to configurations.
+Manifests = Callable[[Source, str, Regions, Files], list[Configuration]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +133,9 @@ class _Gathering:
         reading = yaml_reading(source)
         blocks, mistake = in_yaml(reading)
         self._blocks(path, blocks)
-        made = (
-            self.manifests(source, reading.text, self.files) if self.manifests is not None else []
-        )
+        made: list[Configuration] = []
+        if self.manifests is not None:
+            made = self.manifests(source, reading.text, reading.conditional, self.files)
         self.found += made
         problems = list(reading.problems) if blocks or made else []
         if mistake is not None and not any(one.problems for one in made):
@@ -145,9 +145,10 @@ class _Gathering:
 
     def _blocks(self, path: str, blocks: list[Block]) -> None:
         files = Siblings(blocks, self.files)
+        folder = os.path.dirname(path)
         read = [
-            read_from(block.reading, os.path.join(os.path.dirname(path), block.name), files)
-            for block in blocks
+            read_from(one.reading, os.path.join(folder, one.name) if one.name else path, files)
+            for one in blocks
         ]
         inner = {id(file.reading) for one in read for file in one.files if file is not one.root}
         self.found += [one for one in read if one.root is None or id(one.root.reading) not in inner]

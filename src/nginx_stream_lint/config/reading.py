@@ -144,8 +144,8 @@ def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
     at_home: list[Directive] = []
     for directive in root.directives:
         other = None
-        if not fits(directive.name, context):
-            other = next((one for one in _ELSEWHERE if fits(directive.name, one)), None)
+        if not _fits(directive, context):
+            other = next((one for one in _ELSEWHERE if _fits(directive, one)), None)
         if other is None:
             at_home.append(directive)
             continue
@@ -358,6 +358,14 @@ def _level(root: File) -> Context:
     return min(_LEVELS, key=lambda level: _misfits(root.directives, level))
 
 
+def _fits(directive: Directive, context: Context) -> bool:
+    """Whether a directive may stand in a context, by its name."""
+    if directive.name == "server":
+        # One with a block is a virtual server, one without an upstream's.
+        return (directive.block is None) == (context[-1:] == ("upstream",)) and bool(context)
+    return fits(directive.name, context)
+
+
 def _misfits(block: list[Directive], context: Context) -> int:
     """How many directives nginx would not have in this context, those in inner blocks included."""
     count = 0
@@ -367,7 +375,7 @@ def _misfits(block: list[Directive], context: Context) -> int:
         if not has_commands(context):
             continue
         for directive in block:
-            if not fits(directive.name, context):
+            if not _fits(directive, context):
                 count += 1
             elif directive.block is not None:
                 work.append((directive.block, enter(directive, context)))

@@ -83,6 +83,10 @@ FILLER = "\ufdd2"
 _HOLES = re.compile(f"{HOLE}+")
 
 
+# Stretches of a source, (start, end) each.
+Regions = tuple[tuple[int, int], ...]
+
+
 class Piece(NamedTuple):
     """A stretch of a reading's text, and the stretch of the source that it stands for.
 
@@ -148,7 +152,7 @@ class Reading:
     source: Source
     text: str
     pieces: tuple[Piece, ...] = ()
-    conditional: tuple[tuple[int, int], ...] = ()
+    conditional: Regions = ()
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
     author: Author | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.config import Directive, File, Source
+from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.source import Author
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
@@ -28,7 +28,7 @@ def plan(judged: Judged) -> Fix | None:
     and the files are left alone.
     """
     rule, facts = judged.rule, judged.facts
-    if rule.fix is None or judged.finding.stream.confidence == "possible":
+    if rule.fix is None or judged.finding.is_grouped:
         return None
     title = render(rule.fix.title, facts, lambda name: name)
     snippet = "\n".join(
@@ -41,7 +41,7 @@ def plan(judged: Judged) -> Fix | None:
         if step.action == "set_row"
     }
     author = facts.author
-    if author is not None:
+    if author is not None and not _is_in_snippet(facts.served.level):
         fix = _by_author(author, rule.fix.applicability, steps, facts)
         said = "\n".join(_by_hand(author, line) for line in snippet.splitlines()) or fix.snippet
         return Fix(title, fix.applicability, said, fix.edits)
@@ -121,7 +121,15 @@ def _by_hand(author: Author, line: str) -> str:
 
 def _is_text(row: Directive) -> bool:
     """Whether a directive stands in the source as nginx text, and not as another's setting."""
+    if row.file.reading.author is None:
+        return True
     return row.is_written and row.source.text.startswith(row.name, row.start)
+
+
+def _is_in_snippet(level: Level) -> bool:
+    """Whether a location is nginx text that a user gave to a controller."""
+    location = level.nearest("location")
+    return location is not None and location.directive is not None and _is_text(location.directive)
 
 
 def _applies(step: Step, facts: Facts) -> bool:
@@ -220,7 +228,7 @@ def _set_row(name: str, value: str, level: Level, replaced: set[tuple[str, str]]
 
 
 def _remove_row(row: Directive, level: Level) -> Edit:
-    _check_own(row.file)
+    _check_own(row)
     outer = [other for other in level.outward() if other is not level and other.rows.get(row.name)]
     if len(level.rows[row.name]) == 1 and outer and table()[row.name].merge == "rows":
         raise _Manual  # the last row of a level: without it the outer rows come back
@@ -259,16 +267,18 @@ def _written(row: Directive) -> str:
 
 
 def _replace_args(row: Directive, value: str) -> Edit:
-    _check_own(row.file)
+    _check_own(row)
     spans = row.arg_spans
     if not spans:
         return Edit(row.source, row.end - 1, row.end - 1, f" {value}")
     return Edit(row.source, spans[0][0], spans[-1][1], value)
 
 
-def _check_own(file: File) -> None:
+def _check_own(directive: Directive) -> None:
     """Refuse to touch what others use too, what needs escapes, and what nginx would not read."""
-    if file.shared or file.reading.read_only or file.tokens.problems:
+    file = directive.file
+    broken = file.reading.read_only or file.tokens.problems
+    if file.shared or broken or not _is_text(directive):
         raise _Manual
 
 
@@ -279,9 +289,9 @@ def _insert(line: str, level: Level, after: Directive | None) -> Edit:
         opening = level.directive
         if opening is None or opening.block is None:
             raise _Manual
-        _check_own(opening.file)
+        _check_own(opening)
         return _insert_behind(opening.source, opening.start, opening.end, line, True)
-    _check_own(anchor.file)
+    _check_own(anchor)
     return _insert_behind(anchor.source, anchor.start, anchor.end, line, False)
 
 

@@ -17,7 +17,11 @@ LEVELS = ("main", "events", "http", "upstream", "server", "location")
 # Go's strconv.ParseBool.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-_NUMBER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[0-9]+")
+_CONDITION = (
+    r"(?:error|timeout|denied|invalid_header|http_(?:403|404|429|500|502|503|504)"
+    r"|non_idempotent|updating|off)"
+)
 # An argument that ends where it seems to end.
 _TOKEN = r"""(?:"[^"\\\r\n]*"|'[^'\\\r\n]*'|[^\s;{}"'#\\][^\s;{}\\]*)"""
 _VALUES = {
@@ -31,6 +35,7 @@ _VALUES = {
     "on/off": re.compile(r"on|off"),
     "word": re.compile(r"[^\r\n]+"),
     "words": re.compile(rf"{_TOKEN}(?:[ \t]+{_TOKEN})*"),
+    "conditions": re.compile(rf"{_CONDITION}(?:[ \t]+{_CONDITION})*"),
     "each": re.compile(r"[^;{}\"'#\\$]+"),
 }
 _HINTS = {
@@ -40,6 +45,7 @@ _HINTS = {
     "time": "a time such as 60s",
     "on/off": "on or off",
     "boolean": "true or false",
+    "conditions": "a list of conditions such as error timeout http_502",
 }
 
 

@@ -10,7 +10,7 @@ import base64
 import re
 
 from nginx_stream_lint.config.source import has_hole
-from nginx_stream_lint.kubernetes.controllers import ingress_nginx
+from nginx_stream_lint.kubernetes.controllers import Setting
 from nginx_stream_lint.kubernetes.making import (
     CERTIFICATE,
     KEY,
@@ -92,14 +92,6 @@ _CORS = {
 class IngressNginx(Maker):
     """Writes what ingress-nginx makes of one Ingress."""
 
-    controller = ingress_nginx()
-
-    @property
-    def ingress(self) -> Ingress:
-        """The resource, where it is an Ingress."""
-        assert isinstance(self.resource, Ingress)
-        return self.resource
-
     def make(self) -> None:
         """Write the whole configuration."""
         text = self.text
@@ -140,10 +132,7 @@ class IngressNginx(Maker):
         self.names = self.upstream_names(every)
         self._limit_zones()
         self._upstreams(every)
-        done: dict[str, list[Host]] = {}
-        for host in hosts:
-            done.setdefault(host.name.text if host.name is not None else "", []).append(host)
-        for same in done.values():
+        for same in self.servers(hosts):
             self._server(same)
 
     def _upstreams(self, paths: list[Path]) -> None:
@@ -165,7 +154,7 @@ class IngressNginx(Maker):
 
     def _server(self, hosts: list[Host]) -> None:
         text, host = self.text, hosts[0]
-        span = host.span
+        span = Span(min(one.span.start for one in hosts), max(one.span.end for one in hosts))
         text.open("server", at=span)
         http2 = "" if not self.is_on("use-http2", True) else " http2"
         proxy = " proxy_protocol" if self.is_on("use-proxy-protocol") else ""
@@ -227,7 +216,7 @@ class IngressNginx(Maker):
         seen: set[str] = set()
 
         def add(path: Path, head: list[Arg], key: str) -> None:
-            if key not in seen or has_hole(key):
+            if key not in seen or (has_hole(key) and not self.runs):
                 seen.add(key)
                 found.append((path, head))
 
@@ -379,10 +368,9 @@ class IngressNginx(Maker):
         extra = self.is_on("retry-non-idempotent")
         if self.unknown is not None and entry is None:
             return
-        if entry is None or not isinstance(entry.value, Word) or has_hole(entry.value.text):
-            words = ["error", "timeout"]
-        else:
-            words = entry.value.text.split()
+        said = entry.value.text if entry is not None and isinstance(entry.value, Word) else ""
+        is_known = not has_hole(said) and Setting("", "conditions").accepts(said)
+        words = said.split() if is_known else ["error", "timeout"]
         if extra and "non_idempotent" not in words:
             words.append("non_idempotent")
         self.text.line("proxy_next_upstream", *words, at=entry.span if entry is not None else None)
@@ -516,14 +504,12 @@ class IngressNginx(Maker):
             self.text.line("error_page", code, "=", f"@custom_{code.text}", at=entry.span)
 
     def _error_locations(self) -> None:
+        """Where errors end: pages of the default backend, which are no streams."""
         given = (self.entry("custom-http-errors"), self.data.get("custom-http-errors"))
         codes = {code.text: code for entry in given for code in self._codes(entry)}
         for text, code in codes.items():
             self.text.open("location", f"@custom_{text}", at=code.span)
-            self.text.raw(
-                f"internal;\nproxy_intercept_errors off;\nproxy_set_header X-Code {text};\n"
-                "rewrite (.*) / break;\nproxy_pass http://127.0.0.1:8181;"
-            )
+            self.text.raw(f"return {text};")
             self.text.close(code.span)
 
     def _redirect(self) -> None:

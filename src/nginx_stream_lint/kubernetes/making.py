@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from nginx_stream_lint.config.problems import Problem, Unreadable
 from nginx_stream_lint.config.source import HOLE, Reading, Source, has_hole, without_marks
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.kubernetes.controllers import Controller, Setting, is_true
 from nginx_stream_lint.kubernetes.manifest import Entry, Span, Word
-from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, Settings, VirtualServer
+from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, Resource, Settings
 from nginx_stream_lint.kubernetes.text import Arg, Text, quoted
 
 _PLACEHOLDER = "placeholder"
@@ -26,15 +26,10 @@ class Maker:
     With `runs` it writes for a real nginx that is not to know of placeholders.
     """
 
-    controller: Controller
-
-    def make(self) -> None:
-        """Write the whole configuration into `text`."""
-        raise NotImplementedError
-
     def __init__(
-        self, resource: Ingress | VirtualServer | Settings, settings: Settings | None, runs: bool
+        self, controller: Controller, resource: Resource, settings: Settings | None, runs: bool
     ) -> None:
+        self.controller = controller
         self.resource = resource
         self.document = resource.document
         self.data = settings.data.entries if settings is not None else {}
@@ -49,6 +44,16 @@ class Maker:
                 short = self.controller.short(key)
                 if short is not None and self._is_text(entry, resource.is_manifest):
                     self.annotations[short] = entry
+
+    def make(self) -> None:
+        """Write the whole configuration into `text`."""
+        raise NotImplementedError
+
+    @property
+    def ingress(self) -> Ingress:
+        """The resource, where it is an Ingress."""
+        assert isinstance(self.resource, Ingress)
+        return self.resource
 
     def _is_text(self, entry: Entry, is_manifest: bool) -> bool:
         value = entry.value
@@ -133,8 +138,8 @@ class Maker:
         if not row.accepts(text):
             self.problem(
                 entry.span.start,
-                f'{entry.key.text}: "{without_marks(text)}" is not {row.hint},'
-                f" and {self.controller.name} ignores it",
+                f'{entry.key.text}: "{without_marks(text)}" is not {row.hint};'
+                f" {self.controller.name} does not take it",
                 "write " + row.hint,
             )
             if row.default is not None:
@@ -154,6 +159,8 @@ class Maker:
             return quoted(word)
         part = word if text == word.text else (text, word.span)
         unit = "s" if row.value == "seconds" else row.unit
+        if has_hole(text):
+            return part  # all of it is unknown
         return [part, (unit, Span(word.end, word.end))] if unit else part
 
     def _default(self, name: str, row: Setting, at: Span | None) -> None:
@@ -195,6 +202,15 @@ class Maker:
         end = len(self.document.text) if end < 0 else end
         line = self.document.text[self.resource.place : end]
         return Span(self.resource.place, self.resource.place + len(line.rstrip()))
+
+    def servers(self, hosts: Sequence[Host]) -> list[list[Host]]:
+        """Hosts with one name together, as they make one server."""
+        found: dict[str, list[Host]] = {}
+        for host in hosts:
+            name = host.name
+            text = self.document.source.text[name.start : name.end] if name is not None else ""
+            found.setdefault(text, []).append(host)
+        return list(found.values())
 
     def paths(self, host: Host) -> list[Path]:
         """The paths of a host; without any, all of it goes to the default backend."""

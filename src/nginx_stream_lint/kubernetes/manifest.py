@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
@@ -20,7 +21,8 @@ _BOOLEAN = re.compile(r"(?i)y|n|yes|no|on|off|true|false")
 _DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
 # Statements that a template puts in: a line with nothing else on it.
-_ONLY_HOLES = re.compile(rf"^[ \t]*{HOLE}[{HOLE} \t]*$", re.MULTILINE)
+_ONLY_HOLES = re.compile(rf"^([ \t]*){HOLE}({HOLE}[{HOLE} \t]*)(?=\r?$)", re.MULTILINE)
+_AS_COMMENT = r"\1#\2"
 # What PyYAML takes; the rest is not in a manifest that anybody could apply.
 _NO_CHARACTER = re.compile("[^\t\r\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -141,13 +143,13 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
         if not part.strip():
             continue
         holes = [
-            Span(start + hole.start(), start + hole.end()) for hole in _ONLY_HOLES.finditer(part)
+            Span(start + hole.end(1), start + hole.end()) for hole in _ONLY_HOLES.finditer(part)
         ]
-        part = _ONLY_HOLES.sub(lambda hole: " " * len(hole[0]), part)
         try:
             _check(part)
             reader = _Reader(part, start)
-            root = reader.read(compose(part))
+            # A comment for the time being: in a block of text that stays a line.
+            root = reader.read(compose(_ONLY_HOLES.sub(_AS_COMMENT, part)))
         except YamlMistake as mistake:
             lines = part.splitlines(keepends=True)
             offset = start + sum(map(len, lines[: mistake.line - 1])) + mistake.column - 1
@@ -155,7 +157,9 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
                 source.problem(
                     min(offset, len(text)),
                     f"no YAML: {mistake.message}",
-                    "correct it; nothing of this document was read",
+                    "correct it; nothing of this document was read"
+                    if HOLE not in part
+                    else "render the template first, and check what comes of it",
                 )
             )
             continue
@@ -202,8 +206,10 @@ class _Reader:
         self.words: list[tuple[int, int]] = []
 
     def is_in_word(self, offset: int) -> bool:
-        """Whether an offset lies in a word."""
-        return any(start <= offset < end for start, end in self.words)
+        """Whether an offset lies in a word; to be asked when all is read."""
+        self.words.sort()
+        at = bisect_right(self.words, (offset, len(self.text))) - 1
+        return at >= 0 and offset < self.words[at][1]
 
     def read(self, node: yaml.Node | None, depth: int = 0) -> Node | None:
         """A node, or None where it stands in itself."""
@@ -271,6 +277,7 @@ class _Reader:
             start, end = start + 1, end - 1
         self.words.append((node.start_mark.index, node.end_mark.index))
         text = "" if node.tag == "tag:yaml.org,2002:null" else node.value
+        text = text.replace(f"#{HOLE}", HOLE * 2)
         written = self.text[start - self.base : end - self.base]
         is_string = bool(style) or (
             node.tag == "tag:yaml.org,2002:str" and not _BOOLEAN.fullmatch(text)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping as MappingOf
 
 from nginx_stream_lint.config.source import has_hole
-from nginx_stream_lint.kubernetes.controllers import is_true, nginx_org
+from nginx_stream_lint.kubernetes.controllers import is_true
 from nginx_stream_lint.kubernetes.making import (
     CERTIFICATE,
     KEY,
@@ -65,14 +65,6 @@ _METHODS = {
 class NginxOrg(Maker):
     """Writes what the NGINX Ingress Controller makes of one resource."""
 
-    controller = nginx_org()
-
-    @property
-    def ingress(self) -> Ingress:
-        """The resource, where it is an Ingress."""
-        assert isinstance(self.resource, Ingress)
-        return self.resource
-
     def make(self) -> None:
         """Write the whole configuration."""
         text, span = self.text, self.resource.span
@@ -110,10 +102,7 @@ class NginxOrg(Maker):
                 seen.add(name)
                 self._upstream(name, path.service, path.port)
         zone = self._limit_zone()
-        done: dict[str, list[Host]] = {}
-        for host in hosts:
-            done.setdefault(host.name.text if host.name is not None else "", []).append(host)
-        for same in done.values():
+        for same in self.servers(hosts):
             self._server(same, zone)
 
     def _upstream(self, name: str, service: Word | None, port: Word | None) -> None:
@@ -144,7 +133,8 @@ class NginxOrg(Maker):
 
     def _server(self, hosts: list[Host], zone: str) -> None:
         text, ingress, host = self.text, self.ingress, hosts[0]
-        text.open("server", at=host.span)
+        span = Span(min(one.span.start for one in hosts), max(one.span.end for one in hosts))
+        text.open("server", at=span)
         for port in self._ports("listen-ports", "80"):
             text.line("listen", *port[0], at=port[1])
         if ingress.tls:
@@ -161,8 +151,7 @@ class NginxOrg(Maker):
         self._hsts()
         self._redirects()
         self._basic_auth()
-        self.snippet(self.data.get("server-snippets"))
-        self.snippet(self.entry("server-snippets"))
+        self.snippet(self.entry("server-snippets") or self.data.get("server-snippets"))
         root = self.entry("app-root")
         if root is not None:
             word = word_of(root)
@@ -177,7 +166,7 @@ class NginxOrg(Maker):
         for one in hosts:
             for path in self.paths(one):
                 self._location(path, zone, seen)
-        text.close(host.span)
+        text.close(span)
 
     @property
     def _http2(self) -> bool:
@@ -286,7 +275,7 @@ class NginxOrg(Maker):
         plain = own if isinstance(own, str) else path.path.text if path.path is not None else "/"
         exact = path.type == "Exact"
         key = f"{regex or exact}{plain}"
-        if key in seen and not has_hole(key):
+        if key in seen and (self.runs or not has_hole(key)):
             return
         seen.add(key)
         head: list[Arg]
@@ -412,8 +401,7 @@ class NginxOrg(Maker):
         enabled = redirect.word("enable") if redirect is not None else None
         if enabled is not None and is_true(enabled.text):
             text.raw("if ($scheme = 'http') {\nreturn 301 https://$host$request_uri;\n}")
-        self.snippet(self.data.get("server-snippets"))
-        self.snippet(spec.entries.get("server-snippets"))
+        self.snippet(spec.entries.get("server-snippets") or self.data.get("server-snippets"))
         seen: set[str] = set()
         for node in (*spec.items("routes"), *spec.items("subroutes")):
             if isinstance(node, Mapping):
@@ -433,16 +421,17 @@ class NginxOrg(Maker):
         path = node.word("path")
         if path is None or node.word("route") is not None:
             return
-        if path.text in seen and not has_hole(path.text):
+        if path.text in seen and (self.runs or not has_hole(path.text)):
             return
         seen.add(path.text)
         text = self.text
         text.open("location", *_virtual_path(path), at=node.span)
-        self.snippet(node.entries.get("location-snippets"))
+        own = node.entries.get("location-snippets")
+        self.snippet(own or self.data.get("location-snippets"))
         action, name = _action(node)
         upstream = upstreams.get(name.text) if name is not None else None
         if name is not None and upstream is not None:
-            self._to_upstream(name, upstream, action)
+            self._to_upstream(path, name, upstream, action)
         elif action is not None and action.mapping("redirect") is not None:
             url = action.word("redirect", "url")
             target = re.sub(r"\$\{(\w+)\}", r"$\1", url.text) if url is not None else "/"
@@ -455,7 +444,9 @@ class NginxOrg(Maker):
             text.raw("return 502;")
         text.close(node.span)
 
-    def _to_upstream(self, name: Word, upstream: Mapping, action: Mapping | None) -> None:
+    def _to_upstream(
+        self, path: Word, name: Word, upstream: Mapping, action: Mapping | None
+    ) -> None:
         text = self.text
         kind = upstream.word("type")
         grpc = kind is not None and kind.text == "grpc"
@@ -485,8 +476,10 @@ class NginxOrg(Maker):
         scheme = {"proxy": "http", "grpc": "grpc"}[family] + ("s" if secure else "")
         before = Span(name.start, name.start)
         target: list[Part] = [(f"{scheme}://", before), (_upstream_name(name, upstream), name.span)]
-        is_prefix = rewrite is not None and re.fullmatch(r"/[^\s;{}$]*", rewrite.text)
-        if rewrite is not None and is_prefix and not grpc:
+        if rewrite is not None and path.text.startswith("~") and not has_hole(path.text):
+            pattern = re.sub(r"^~[*]?[ ]*[\^]?", "", path.text)
+            text.line("rewrite", in_quotes("^", pattern), quoted(rewrite), "break", at=rewrite.span)
+        elif rewrite is not None and re.fullmatch(r"/[^\s;{}$]*", rewrite.text) and not grpc:
             target.append(rewrite)
         text.line(f"{family}_pass", target, at=name.span)
 
@@ -537,7 +530,7 @@ def _upstream_name(name: Word, node: Mapping) -> str:
     both = name.text
     if service is not None and service.text != name.text:
         both += f"-{service.text}"
-    return re.sub(r"[\s;{}\"'#]", "-", both)
+    return re.sub(r"[\s;{}\"'#$/:]", "-", both)
 
 
 def _action(node: Mapping) -> tuple[Mapping | None, Word | None]:

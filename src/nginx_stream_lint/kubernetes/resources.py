@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nginx_stream_lint.config.source import has_hole
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx, nginx_org
 from nginx_stream_lint.kubernetes.manifest import Document, Entry, Mapping, Node, Span, Word
 
@@ -158,7 +159,7 @@ def _ingress(document: Document, node: Mapping) -> Ingress:
     tls = False
     if spec is not None:
         class_name = spec.word("ingressClassName")
-        tls = spec.at("tls") is not None and not isinstance(spec.at("tls"), Word)
+        tls = bool(spec.items("tls"))
         for rule in spec.items("rules"):
             if isinstance(rule, Mapping):
                 paths = (_path(one) for one in rule.items("http", "paths"))
@@ -202,8 +203,12 @@ def _unknown(document: Document, parent: Mapping | None) -> Span | None:
         return None
     entry = parent.entries["annotations"]
     value = entry.value
-    if isinstance(value, Word) and value.text and not document.holes:
-        return value.span  # a placeholder on the line of the key
+    if isinstance(value, Word) and has_hole(value.text):
+        return value.span  # on the line of the key
+    if isinstance(value, Mapping):
+        for key, one in value.entries.items():
+            if has_hole(key):
+                return one.span  # a loop over annotations
     end = max(entry.span.end, value.span.end)
     # Lines of placeholders belong to it as far as they are further in than its key.
     column = _column(document.text, entry.key.start)
@@ -214,9 +219,8 @@ def _unknown(document: Document, parent: Mapping | None) -> Span | None:
         lines = [line for line in between.split("\n") if line.strip()]
         if any(_indentation(line) <= column and not _is_comment(line) for line in lines):
             break
-        written = document.text[hole.start : hole.end]
-        if _indentation(written) > column:
-            return Span(hole.start + _indentation(written), hole.end)
+        if _column(document.text, hole.start) > column:
+            return hole
     return None
 
 

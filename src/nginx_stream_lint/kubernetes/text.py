@@ -37,15 +37,16 @@ class Text:
 
     def line(self, name: str, *args: Arg, at: Span | None = None) -> None:
         """A directive, generated from what stands `at` a place."""
-        self._head(name, args, at, at)
-        self._add(";\n")
+        end = self._head(name, args, at, at)
+        self._put(";", None if end is None else Span(end, end))
+        self._add("\n")
 
     def open(self, name: str, *args: Arg, at: Span | None = None) -> None:
         """The head of a block that begins where `at` does."""
         start = None if at is None else Span(at.start, at.start)
         end = self._head(name, args, start, at if all(isinstance(a, str) for a in args) else None)
         self._add(" ")
-        self._put("{", None if at is None else Span(max(end, at.start), max(end, at.start)))
+        self._put("{", None if end is None else Span(end, end))
         self._add("\n")
         self._depth += 1
 
@@ -79,8 +80,10 @@ class Text:
             self._depth += stripped.endswith("{")
             self._add("\n")
 
-    def _head(self, name: str, args: Sequence[Arg], at: Span | None, plain: Span | None) -> int:
-        """A name and its arguments; plain text has the place `plain`. Gives the last offset."""
+    def _head(
+        self, name: str, args: Sequence[Arg], at: Span | None, plain: Span | None
+    ) -> int | None:
+        """A name and its arguments; plain text has the place `plain`. Gives the last place."""
         self._add("    " * self._depth)
         self._put(name, at)
         last = at.end if at is not None else None
@@ -93,12 +96,14 @@ class Text:
                 text, span = (part.text, part.span) if isinstance(part, Word) else part
                 self._put(text, span)
                 last = span.end
-        return last or 0
+        return last
 
     def _put(self, text: str, span: Span | None) -> None:
         start, end = span or self._nowhere
         if self.stand_in is not None and HOLE in text:
-            text = re.sub(f"{HOLE}+", self.stand_in, text)
+            stand_in = self.stand_in
+            # Placeholders of several lengths are not the same one.
+            text = re.sub(f"{HOLE}+", lambda hole: f"{stand_in}{len(hole[0])}", text)
         if text:
             self.pieces.append(Piece(self._length, self._length + len(text), start, end))
             self._add(text)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nginx_stream_lint.config.files import Files
 from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.reading import Configuration, read_from
-from nginx_stream_lint.config.source import Reading, Source
+from nginx_stream_lint.config.source import Reading, Regions, Source
 from nginx_stream_lint.kubernetes.annotate import Annotator
 from nginx_stream_lint.kubernetes.controllers import Controller, ingress_nginx, nginx_org
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginx
@@ -27,6 +27,7 @@ from nginx_stream_lint.kubernetes.resources import (
 # What a YAML text says that is about one of the controllers.
 _CONCERNS = re.compile(
     r"kind[\"']?\s*:\s*[\"']?(?:Ingress|IngressList|VirtualServer|VirtualServerRoute)\b"
+    r"|name[\"']?\s*:\s*[\"']?[\w.-]*nginx[\w.-]*(?=[\s\"',}]|\Z)"
     r"|nginx\.ingress\.kubernetes\.io/|nginx\.(?:org|com)/|[iI]ngress\w*[\"']?:"
 )
 # Classes and annotations of controllers that are no nginx.
@@ -35,10 +36,6 @@ _OTHERS = re.compile(
     r"|application-gateway|tailscale|cloudflare|caddy|higress|voyager|skipper|openshift|envoy|gloo"
 )
 _OF_NGINX_ORG = re.compile(r"(?i)nginx-?(?:org|plus|inc)|\bnic\b|f5")
-_MAKERS: dict[str, type[Maker]] = {
-    ingress_nginx().name: IngressNginx,
-    nginx_org().name: NginxOrg,
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +46,7 @@ class Translation:
     does.
     """
 
-    controller: str
+    controller: Controller
     by_class: bool
     assumed: bool
     reading: Reading
@@ -57,11 +54,14 @@ class Translation:
     settings: Settings | None
 
 
-def translated(source: Source, text: str) -> tuple[list[Translation], list[Problem]]:
+def translated(
+    source: Source, text: str, conditional: tuple[tuple[int, int], ...] = ()
+) -> tuple[list[Translation], list[Problem]]:
     """What controllers make of the resources in a YAML source, and documents that are no YAML.
 
-    `text` is the source's with placeholders masked, of the same length. Problems of a resource are
-    those of its reading. Resources for other controllers than nginx are passed over.
+    `text` is the source's with placeholders masked, of the same length; `conditional` is as in
+    `Reading`. Problems of a resource are those of its reading. Resources for other controllers than
+    nginx are passed over.
     """
     if not _CONCERNS.search(text):
         return [], []
@@ -77,19 +77,21 @@ def translated(source: Source, text: str) -> tuple[list[Translation], list[Probl
         if isinstance(one, Settings) and _is_for(one, controller)
     }
     translations = [
-        _translation(one, controller, how, settings.get(controller.name))
+        _translation(one, controller, how, settings.get(controller.name), conditional)
         for one in every
         for controller, how in _controllers(one, class_controllers)
     ]
     return translations, problems
 
 
-def configurations(source: Source, text: str, files: Files | None = None) -> list[Configuration]:
+def configurations(
+    source: Source, text: str, conditional: Regions = (), files: Files | None = None
+) -> list[Configuration]:
     """The configurations of a YAML source, for `nginx.levels.build`; see `translated`.
 
     `files` is where included ones come from.
     """
-    translations, problems = translated(source, text)
+    translations, problems = translated(source, text, conditional)
     found = [read_from(one.reading, source.name, files or Files()) for one in translations]
     if problems:
         found.append(Configuration(source.name, problems=problems))
@@ -97,14 +99,22 @@ def configurations(source: Source, text: str, files: Files | None = None) -> lis
 
 
 def runnable(translation: Translation, certificate: str, key: str) -> str:
-    """A translation as a real nginx takes it: no placeholders, no modules of others.
+    """A translation as a real nginx takes it: no placeholders, modules of others, or includes.
 
     `certificate` and `key` are paths of a certificate chain and its key, PEM.
     """
-    maker = _MAKERS[translation.controller](translation.resource, translation.settings, True)
-    maker.make()
+    maker = _made(translation.controller, translation.resource, translation.settings, True)
     text = without_modules(maker.text.text)
     return text.replace(CERTIFICATE, certificate).replace(KEY, key)
+
+
+def _made(
+    controller: Controller, resource: Resource, settings: Settings | None, runs: bool
+) -> Maker:
+    kind = IngressNginx if controller is ingress_nginx() else NginxOrg
+    maker: Maker = kind(controller, resource, settings, runs)
+    maker.make()
+    return maker
 
 
 def _is_for(resource: Settings, controller: Controller) -> bool:
@@ -154,18 +164,22 @@ def _controllers(resource: Resource, classes_: dict[str, str]) -> Iterator[tuple
 
 
 def _translation(
-    resource: Resource, controller: Controller, how: str, settings: Settings | None
+    resource: Resource,
+    controller: Controller,
+    how: str,
+    settings: Settings | None,
+    conditional: tuple[tuple[int, int], ...],
 ) -> Translation:
     if isinstance(resource, Settings):
         settings = resource
-    maker = _MAKERS[controller.name](resource, settings, False)
-    maker.make()
+    maker = _made(controller, resource, settings, False)
     author = Annotator(controller, resource, how == "class", how == "")
     reading = Reading(
         resource.document.source,
         maker.text.text,
         tuple(maker.text.pieces),
+        conditional,
         problems=tuple(dict.fromkeys(maker.problems)),
         author=author,
     )
-    return Translation(controller.name, how == "class", how == "", reading, resource, settings)
+    return Translation(controller, how == "class", how == "", reading, resource, settings)

@@ -16,10 +16,10 @@ _SEVERITIES = {"error": "critical", "warning": "minor", "note": "info"}
 def gitlab(run: Run) -> str:
     """The findings, and what could not be read, as issues."""
     report = run.report
-    names = fingerprints(report.findings, run.base)
+    names = fingerprints(report.all_findings, run.base)
     issues = [_unread(problem, run) for problem in report.problems]
     issues += [
-        _issue(finding, name, run) for finding, name in zip(report.findings, names, strict=True)
+        _issue(finding, name, run) for finding, name in zip(report.findings, names, strict=False)
     ]
     return encoded(issues)
 

@@ -112,14 +112,14 @@ def _cards(run: Run) -> list[_Card]:
             way,
         )
     for finding in run.report.findings:
-        place, stream = finding.location.place, finding.stream
+        place = finding.location.place
         key = (place.source.name, place.start)
         if key not in cards:
             cards[key] = _Card(
                 finding.location.label,
                 f"{run.path(place.source)}:{place.line}",
                 finding.location.servers,
-                f"{stream.confidence} to stream ({stream.kind}): {stream.because}",
+                finding.thought,
             )
         cards[key].findings.append(finding)
         if finding.location.servers:
@@ -128,7 +128,7 @@ def _cards(run: Run) -> list[_Card]:
 
 
 def _excerpt(finding: Finding) -> str:
-    related = () if finding.stream.confidence == "possible" else finding.related
+    related = () if finding.is_grouped else finding.related
     marks: Sequence[Mark] = [
         Mark(finding.place, True),
         *(Mark(one.place, words=one.message) for one in related),

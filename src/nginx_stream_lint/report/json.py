@@ -6,7 +6,7 @@ import json as encoder
 from typing import Any
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.report.run import Run
+from nginx_stream_lint.report.run import Run, described
 from nginx_stream_lint.rules.finding import Finding, Fix
 
 
@@ -50,7 +50,6 @@ def _finding(finding: Finding) -> dict[str, Any]:
     place = finding.place
     end_line, end_column = place.source.position(place.end)
     location = finding.location
-    stream = finding.stream
     return {
         "rule": finding.rule,
         "severity": finding.severity,
@@ -66,11 +65,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
             "line": location.place.line,
             "servers": list(location.servers),
         },
-        "stream": {
-            "kind": stream.kind,
-            "confidence": stream.confidence,
-            "because": stream.because,
-        },
+        "stream": described(finding.stream),
         "related": [
             {
                 "file": related.place.source.name,

@@ -76,11 +76,11 @@ def _counts(cases: list[Element]) -> dict[str, str]:
 
 
 def _details(finding: Finding, run: Run) -> str:
-    place, stream = finding.place, finding.stream
+    place = finding.place
     lines = [
         f"{run.path(place.source)}:{place.line}:{place.column}: {finding.severity}",
         finding.message,
-        f"{stream.confidence} to stream ({stream.kind}): {stream.because}",
+        *([finding.thought] if finding.thought else []),
         *(
             f"{run.path(related.place.source)}:{related.place.line}: {related.message}"
             for related in finding.related

@@ -15,6 +15,7 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Edit, Severity
 from nginx_stream_lint.rules.fingerprint import portable
 from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.streams.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,13 @@ class Run:
     def path(self, source: Source | str) -> str:
         """A file's name for other programs: from `base`, or as it is if it lies elsewhere."""
         return portable(source if isinstance(source, str) else source.name, self.base)
+
+
+def described(stream: Stream | None) -> dict[str, str] | None:
+    """A stream for programs."""
+    if stream is None:
+        return None
+    return {"kind": stream.kind, "confidence": stream.confidence, "because": stream.because}
 
 
 def uri(path: str) -> str:

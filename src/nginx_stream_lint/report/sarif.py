@@ -11,8 +11,8 @@ from typing import Any
 from nginx_stream_lint import __version__
 from nginx_stream_lint.config import Problem, Source
 from nginx_stream_lint.report.rule import rule_markdown, rule_text
-from nginx_stream_lint.report.run import Run, encoded, insertable, uri
-from nginx_stream_lint.rules.finding import Finding, Fix, Place
+from nginx_stream_lint.report.run import Run, described, encoded, insertable, uri
+from nginx_stream_lint.rules.finding import Finding, Fix, Place, Suppressed
 from nginx_stream_lint.rules.fingerprint import fingerprints
 from nginx_stream_lint.rules.rule import Rule
 
@@ -26,7 +26,9 @@ _FINGERPRINT = "nginxStreamLint/v1"
 
 def sarif(run: Run) -> str:
     """The run as one SARIF log with one run."""
-    findings = run.report.findings
+    hidden: list[Suppressed | None] = [None] * len(run.report.findings)
+    hidden += run.report.suppressed
+    findings = run.report.all_findings
     index = {rule.name: number for number, rule in enumerate(run.rules)}
     names = fingerprints(findings, run.base)
     document = {
@@ -54,8 +56,8 @@ def sarif(run: Run) -> str:
                     }
                 ],
                 "results": [
-                    _result(finding, index.get(finding.rule), name, run)
-                    for finding, name in zip(findings, names, strict=True)
+                    _result(finding, index.get(finding.rule), name, run) | _suppressions(by)
+                    for finding, name, by in zip(findings, names, hidden, strict=True)
                 ],
             }
         ],
@@ -75,8 +77,15 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
+def _suppressions(by: Suppressed | None) -> dict[str, Any]:
+    """Who does not want to see a result, and why."""
+    if by is None:
+        return {}
+    reason = {"justification": by.reason} if by.reason else {}
+    return {"suppressions": [{"kind": by.kind, "status": "accepted", **reason}]}
+
+
 def _result(finding: Finding, index: int | None, fingerprint: str, run: Run) -> dict[str, Any]:
-    stream = finding.stream
     result: dict[str, Any] = {
         "ruleId": finding.rule,
         **({} if index is None else {"ruleIndex": index}),
@@ -91,11 +100,7 @@ def _result(finding: Finding, index: int | None, fingerprint: str, run: Run) -> 
         "partialFingerprints": {_FINGERPRINT: fingerprint},
         "properties": {
             "servers": list(finding.location.servers),
-            "stream": {
-                "kind": stream.kind,
-                "confidence": stream.confidence,
-                "because": stream.because,
-            },
+            "stream": described(finding.stream),
         },
     }
     if finding.related:

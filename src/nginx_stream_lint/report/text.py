@@ -31,15 +31,15 @@ def _locations(report: Report) -> Iterator[str]:
         place = finding.location.place
         groups.setdefault((place.source.name, place.start), []).append(finding)
     for findings in groups.values():
-        location, stream = findings[0].location, findings[0].stream
+        location, thought = findings[0].location, findings[0].thought
         place = location.place
         where = f"{place.source.name}:{place.line}: {location.label}"
         head = click.style(printable(where), bold=True)
         if location.servers:
             head += f"  ({printable(', '.join(location.servers))})"
         yield head
-        if stream.confidence != "possible":
-            yield f"  {stream.confidence} to stream ({stream.kind}): {printable(stream.because)}"
+        if thought and not findings[0].is_grouped:
+            yield f"  {printable(thought)}"
         shown: set[tuple[object, ...]] = set()
         for finding in findings:
             yield from _finding(finding, shown)
@@ -55,7 +55,7 @@ def _finding(finding: Finding, shown: set[tuple[object, ...]]) -> Iterator[str]:
     if place.source is not finding.location.place.source:
         where = f"{printable(place.source.name)}:{where}"
     yield f"  {click.style(finding.severity, fg=colour, bold=True)} {finding.rule} at {where}"
-    grouped = finding.stream.confidence == "possible"
+    grouped = finding.is_grouped
     near = () if grouped else finding.related
     places = (place, *(one.place for one in near))
     if places not in shown:
@@ -123,4 +123,6 @@ def _summary(report: Report, seconds: float) -> str:
         number = len(report.problems)
         unread = f"{number} {'place' if number == 1 else 'places'} could not be read"
         found = f"{', '.join(counts)}; {unread} in" if counts else f"{unread}; checked"
-    return f"{found} {locations}, {report.streams} thought to stream ({seconds:.2f} s)"
+    suppressed = f"; {len(report.suppressed)} suppressed" if report.suppressed else ""
+    streams = f"{report.streams} thought to stream"
+    return f"{found} {locations}, {streams}{suppressed} ({seconds:.2f} s)"

@@ -28,6 +28,9 @@ FACTS: dict[str, Callable[[Facts], Any]] = {}
 # Facts whose value is the name of a directive: `<name>` in a rule file stands for that directive.
 PLACEHOLDERS: set[str] = set()
 
+# Facts about comments that ignore findings, for rules about nothing else.
+OF_COMMENTS = frozenset({"ignore_mistake", "ignored_rules"})
+
 # Headers to the upstream that somebody sets for a reason and misses when they are dropped.
 _MISSED = re.compile(r"(?i)connection|upgrade|host|x-forwarded-.*")
 # One address of an upstream, not a name that may stand for several.
@@ -333,6 +336,18 @@ class Facts:
             return f"{self.served.handler.family}_cache"
         return f"{self.served.handler.family}_store" if self.value("stored") else None
 
+    # Comments that ignore findings; see suppress/comments.py
+
+    @fact
+    def ignore_mistake(self) -> str | None:
+        """What is wrong with a comment: no-reason, unknown-rule, unused; none for a stream."""
+        return None
+
+    @fact
+    def ignored_rules(self) -> list[str]:
+        """The rules in such a comment that this is about."""
+        return []
+
     # X-Accel-Buffering, and buffering of other families
 
     @fact
@@ -365,11 +380,12 @@ class Facts:
 
     @names_directive
     def other_family_buffering(self) -> str | None:
-        """`<family>_buffering off` of another family than the handler's, set at this level."""
+        """`<family>_buffering off` of another family than the handler's, written at this level."""
         named = self.served.level.nearest("location") or self.served.level
         for family in FAMILIES:
             for row in named.rows.get(f"{family}_buffering", []):
-                if family != self.served.handler.family and row.args[:1] == ("off",):
+                is_other = family != self.served.handler.family and row.is_written
+                if is_other and row.args[:1] == ("off",):
                     return row.name
         return None
 

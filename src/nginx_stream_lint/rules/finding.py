@@ -74,13 +74,41 @@ class LocationInfo:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule says, about which place and stream, and what to do."""
+    """What a rule says, about which place and stream, and what to do.
+
+    `stream` is None for what is said of a comment.
+    """
 
     rule: str
     severity: Severity
     message: str
     place: Place
     location: LocationInfo
-    stream: Stream
+    stream: Stream | None
     related: tuple[Related, ...] = ()
     fix: Fix | None = None
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether it stands for all locations of which nobody says that they stream."""
+        return self.stream is not None and self.stream.confidence == "possible"
+
+    @property
+    def thought(self) -> str:
+        """What is thought of the stream, in words; empty where it is about none."""
+        if self.stream is None:
+            return ""
+        return f"{self.stream.confidence} to stream ({self.stream.kind}): {self.stream.because}"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """A finding that somebody does not want to see.
+
+    `kind` is `inSource` for a comment and `external` for a baseline, as SARIF calls them; `reason`
+    may be empty.
+    """
+
+    finding: Finding
+    kind: Literal["inSource", "external"]
+    reason: str

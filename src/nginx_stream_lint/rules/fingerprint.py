@@ -9,20 +9,23 @@ from collections.abc import Sequence
 from nginx_stream_lint.rules.finding import Finding
 
 
-def portable(name: str, base: str) -> str:
-    """A file's name as other machines know it: from the folder `base`, if it is below that."""
-    inside = os.path.relpath(os.path.join(base, name), base)
+def portable(name: str, base: str, here: str | None = None) -> str:
+    """A file's name as other machines know it: from the folder `base`, if it is below that.
+
+    `here` is the folder that relative names start from; `base` where not given.
+    """
+    inside = os.path.relpath(os.path.join(here or base, name), base)
     return name if inside.split(os.sep)[0] == os.pardir else inside.replace(os.sep, "/")
 
 
-def fingerprints(findings: Sequence[Finding], base: str) -> list[str]:
+def fingerprints(findings: Sequence[Finding], base: str, here: str | None = None) -> list[str]:
     """A name for each finding: the hexadecimal SHA-256 of what it says about what.
 
     It is made of the rule, the file (see `portable`), the location's label, the text it points at
     with its white space made even, and a number that tells those apart which are alike in all of
     that: they are counted in the order of their places.
     """
-    contents = [_content(finding, base) for finding in findings]
+    contents = [_content(finding, base, here) for finding in findings]
     in_order = sorted(range(len(findings)), key=lambda at: findings[at].place.start)
     seen: dict[tuple[str, ...], int] = {}
     found = [""] * len(findings)
@@ -34,11 +37,11 @@ def fingerprints(findings: Sequence[Finding], base: str) -> list[str]:
     return found
 
 
-def _content(finding: Finding, base: str) -> tuple[str, ...]:
+def _content(finding: Finding, base: str, here: str | None) -> tuple[str, ...]:
     place = finding.place
     words = (finding.location.label, place.source.text[place.start : place.end])
     return (
         finding.rule,
-        portable(place.source.name, base),
+        portable(place.source.name, base, here),
         *(" ".join(text.split()) for text in words),
     )

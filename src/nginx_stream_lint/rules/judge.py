@@ -158,7 +158,7 @@ def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
         related.append(Related(_place(shadow.directive), f"{shadow.label} handles the stream"))
     for pointer, always in ((rule.at, False), (rule.blames, True)):
         setting = _setting(facts, pointer)
-        if setting is None:
+        if setting is None or not (always or setting[1].is_written):
             continue
         name, directive, is_here = setting
         # What several places include is nobody's own: each location that uses it has a finding.
@@ -204,8 +204,6 @@ def _setting(facts: Facts, pointer: str | None) -> tuple[str, Directive, bool] |
         return None
     effective = facts.effective(name)
     for directive in effective.directives:
-        if not directive.is_written:
-            continue
         if not word or word.lower() in {arg.lower() for arg in directive.args}:
             return name, directive, effective.origin == "explicit"
     return None
@@ -241,6 +239,10 @@ def _location(level: Level) -> LocationInfo:
 def _place(directive: Directive) -> Place:
     spans = directive.arg_spans
     end = spans[-1][1] if spans else directive.start + len(directive.name)
+    if not directive.is_written:
+        # A controller's own doing: the line that says what it works on.
+        line, column = directive.source.position(directive.start)
+        end = directive.start + len(directive.source.line_text(line)) - column + 1
     return Place(directive.source, directive.start, end)
 
 
@@ -264,7 +266,7 @@ def _grouped(judged: list[Judged]) -> list[Judged]:
     groups: dict[tuple[object, ...], list[Judged]] = {}
     result: list[Judged] = []
     for one in judged:
-        if one.finding.stream.confidence != "possible":
+        if not one.finding.is_grouped:
             result.append(one)
             continue
         setting = _setting(one.facts, one.rule.at or one.rule.blames)

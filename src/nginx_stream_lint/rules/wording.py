@@ -10,7 +10,7 @@ from functools import cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from nginx_stream_lint.rules.conditions import Unknown
+from nginx_stream_lint.rules.conditions import Subjects, Unknown
 from nginx_stream_lint.rules.facts import FACTS, Facts
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _delivery(facts: Facts) -> str:
     return "nothing holds the stream back today"
 
 
-def render(text: str, facts: Facts, origin: Callable[[str], str]) -> str:
+def render(text: str, facts: Facts | Subjects, origin: Callable[[str], str]) -> str:
     """A rule's template with the facts it names.
 
     Besides facts a template may call `value("directive")` (what is in force) and
@@ -147,8 +147,10 @@ def render(text: str, facts: Facts, origin: Callable[[str], str]) -> str:
         return " ".join(text.split())
     template, names = _template(text)
     values: dict[str, Any] = {name: facts.value(name) for name in names if name in FACTS}
-    values["value"] = lambda name: facts.effective(name).text if facts.has(name) else ""
-    values["origin"] = lambda name: origin(name) if facts.has(name) else "nowhere"
-    if "delivery_words" in names:
-        values["delivery_words"] = _delivery(facts)
+    values["origin"] = origin
+    if isinstance(facts, Facts):
+        values["value"] = lambda name: facts.effective(name).text if facts.has(name) else ""
+        values["origin"] = lambda name: origin(name) if facts.has(name) else "nowhere"
+        if "delivery_words" in names:
+            values["delivery_words"] = _delivery(facts)
     return " ".join(template.render(values).split())

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import PurePath
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.streams.catalogue import App, named_in, words
-from nginx_stream_lint.streams.comments import above, at_the_top
+from nginx_stream_lint.streams.comments import above, at_the_top, opening
 from nginx_stream_lint.streams.evidence import Clue, hear
 from nginx_stream_lint.streams.naming import is_general, takes_all
 
@@ -34,7 +37,7 @@ class Around:
     """The surroundings of a server's locations.
 
     They speak for the locations that have no purpose of their own: those of an API as such (`/api`,
-    `/v1`), or where there is none the one that takes everything.
+    `/v1`), or where there is none the one that takes everything, or what that falls back to.
     """
 
     server: Level
@@ -64,10 +67,11 @@ class Around:
         logs = [one.args[0] for name in _LOGS for one in self.server.rows.get(name, []) if one.args]
         texts = [
             *((name, f'its server is called "{arg}"') for arg, name in names.items()),
-            *((name, f'its file is in "{name}"') for one in files for name in _names(one)),
+            *(text for one in files for text in _names(one)),
             *((name, f'its log is called "{name}"') for name in map(posixpath.basename, logs)),
         ]
-        comments = [*above(self.server), *(text for one in files for text in at_the_top(one))]
+        comments = [*above(self.server), *opening(self.server)]
+        comments += [text for one in files for text in at_the_top(one)]
         written = [(comment, 'a comment above says "{word}"') for comment in comments]
         found: dict[App, str] = {}
         for text, saying in texts:  # and not in comments, which name apps for many reasons
@@ -83,15 +87,25 @@ class Around:
 def around(server: Level) -> Around:
     """The surroundings of a server's locations."""
     locations = [level for level in server.walk() if level.own_handler is not None]
-    apis = [level for level in locations if is_general(level)]
-    return Around(server, frozenset(apis or filter(takes_all, locations)))
+    kinds = (is_general, takes_all, lambda level: match_of(level).modifier == "@")
+    choices = ([level for level in locations if fits(level)] for fits in kinds)
+    return Around(server, frozenset(next(filter(None, choices), ())))
 
 
-def _names(file: File) -> Iterator[str]:
-    """A file's name and its folder's; folders where configuration is kept anywhere do not count."""
+def _names(file: File) -> Iterator[tuple[str, str]]:
+    """A file's name, or its folder's where that says nothing (`nginx.conf`), and how to say it.
+
+    Folders where configuration is kept for anything say nothing either.
+    """
     path = PurePath(file.source.name.replace("\\", "/"))
-    yield path.name
-    for folder in path.parts[-2::-1]:
-        if not any(word.pattern.fullmatch(folder) for word in words()["folders"]):
-            yield folder
-            return
+    yield path.name, f'its file is called "{path.name}"'
+    if all(map(_usual, re.findall(r"[a-z]+", path.name.lower()))):
+        folder = next((one for one in path.parts[-2::-1] if not _usual(one.lower())), None)
+        if folder is not None:
+            yield folder, f'its file is in "{folder}"'
+
+
+@cache
+def _usual(name: str) -> bool:
+    """Whether a file or folder has this name whatever it is for."""
+    return any(word.pattern.fullmatch(name) for word in words()["usual"])

@@ -53,6 +53,21 @@ def above(level: Level) -> Iterator[str]:
         top = start
 
 
+def opening(level: Level) -> Iterator[str]:
+    """The comments in a block before its first directive."""
+    directive = level.directive
+    if directive is None or not directive.file.tokens.comments:
+        return
+    comments = directive.file.tokens.comments
+    head = directive.head_end
+    spans = directive.file.tokens.spans
+    for at in range(bisect_left(comments, (spans[head][1], 0)), len(comments)):
+        start, end = comments[at]
+        if start > spans[head + 1][0]:
+            break
+        yield directive.source.text[start:end]
+
+
 def at_the_top(file: File) -> Iterator[str]:
     """The comments of a file before its first directive."""
     spans = file.tokens.spans

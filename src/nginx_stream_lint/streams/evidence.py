@@ -57,18 +57,28 @@ def streams_of(
     clues += (clue for clue in around if clue.word not in told)
     websocket = [clue for clue in clues if clue.kind == "websocket"]
     others = [clue for clue in clues if clue.kind != "websocket"]
-    if sum(clue.points for clue in websocket) >= _ENOUGH:
+    if _points(websocket) >= _ENOUGH:
         # Long timeouts and the like beside Upgrade are for the sockets.
         others = [clue for clue in others if clue.kind is not None or clue.points >= _ENOUGH]
     for group, is_websocket in ((others, False), (websocket, True)):
         known = [stream for stream in found if (stream.kind == "websocket") == is_websocket]
-        if known or sum(clue.points for clue in group) < _ENOUGH:
+        if known or _points(group) < _ENOUGH:
             continue
         group.sort(key=lambda clue: -clue.points)
         kind: Kind = next((clue.kind for clue in group if clue.kind is not None), "chunked")
         reasons = list(dict.fromkeys(clue.because for clue in group))
         found.append(Stream(kind, "likely", " and ".join(reasons[:2])))
     return found
+
+
+def _points(clues: Sequence[Clue]) -> int:
+    """What clues are worth together.
+
+    Small ones that say nothing of a kind (a long timeout, kept connections) are a point less: two
+    of them are set for other reasons as often.
+    """
+    small = [clue for clue in clues if clue.kind is None and clue.points == 1]
+    return sum(clue.points for clue in clues) - (1 if len(small) > 1 else 0)
 
 
 def hear(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
@@ -132,26 +142,33 @@ def _clues(
     yield from hear("path", [(pattern, 'its path says "{word}"')])
     if not any(word.pattern.search(host) for word in words()["pages"] for host in behind.hosts):
         yield from hear("talk", [(pattern, 'its path says "{word}"')])
-    # An app that gets its own paths from other locations and this path as it is has no stream here.
-    moved = "rewrite" in location.rows or behind.path not in ("", pattern)
-    elsewhere = at_home and not moved and not endpoints
-    comments = [(comment, 'a comment says "{word}"') for comment in comments_of(location)]
-    if not elsewhere:
-        comments += [(one, 'a comment about its upstream says "{word}"') for one in behind.comments]
-    yield from hear("comment", comments)
+    yield from hear("comment", [(one, 'a comment says "{word}"') for one in comments_of(location)])
+    yield from _upstream_clues(location, behind, endpoints, at_home)
+
+
+def _upstream_clues(
+    location: Level, behind: Behind, endpoints: Sequence[Endpoint], at_home: bool
+) -> Iterator[Clue]:
+    """What is behind a location, and what that is called."""
+    pattern = match_of(location).pattern
     app, because = behind.app, "its upstream looks like {}"
     if app is None:
         app, because = _called(pattern), "its path is called like {}"
+    # An app that gets its own paths from other locations and this path as it is has no stream here.
+    moved = "rewrite" in location.rows or behind.path not in ("", pattern)
+    elsewhere = at_home and not moved and not endpoints
+    kinds: set[Kind] = set()
     if app is not None:
-        kinds = _kinds_here(location, app, endpoints, elsewhere)
+        kinds = _kinds_here(location, app, endpoints, elsewhere, moved)
         if kinds:
             kind = next(kind for kind in _STRONGEST if kind in kinds)
             # That an app speaks WebSocket somewhere says little of this place alone.
             yield Clue(1 if kind == "websocket" else 2, kind, because.format(app.name))
-        elif behind.app is not None:
-            elsewhere = True
-    if not elsewhere:
-        yield from hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.hosts])
+    if elsewhere or (behind.app is not None and not kinds):
+        return
+    yield from hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.hosts])
+    saying = 'a comment about its upstream says "{word}"'
+    yield from hear("comment", [(one, saying) for one in behind.comments])
 
 
 @lru_cache(maxsize=4096)
@@ -162,7 +179,7 @@ def _called(pattern: str) -> App | None:
 
 
 def _kinds_here(
-    location: Level, app: App, endpoints: Sequence[Endpoint], only_these: bool
+    location: Level, app: App, endpoints: Sequence[Endpoint], elsewhere: bool, moved: bool
 ) -> set[Kind]:
     """The kinds of streams of an app that can end in a location.
 
@@ -173,9 +190,9 @@ def _kinds_here(
     match = match_of(location)
     first = match.pattern.lstrip("/").partition("/")[0]
     own = any(endpoint.path.startswith(f"/{first}/") for endpoint in app.endpoints)
-    if only_these or takes_all(location) or match.modifier in ("=", "~", "~*") or own:
-        return {endpoint.stream.kind for endpoint in endpoints}
-    return {endpoint.stream.kind for endpoint in app.endpoints}
+    as_it_is = match.modifier == "=" or (match.is_regex and not moved)
+    here = elsewhere or takes_all(location) or as_it_is or own
+    return {endpoint.stream.kind for endpoint in (endpoints if here else app.endpoints)}
 
 
 def _directive_clues(location: Level, behind: Behind) -> Iterator[Clue]:
@@ -201,8 +218,10 @@ def _directive_clues(location: Level, behind: Behind) -> Iterator[Clue]:
         yield from _header_clues(name, rows(name), behind)
     for name in ("chunked_transfer_encoding", "gzip", "proxy_cache"):
         for row in location.rows.get(name, []):
-            if row.args[:1] == ("off",) or name == "chunked_transfer_encoding":
-                yield Clue(1, None, f"{name} is set")
+            if row.args[:1] == ("off",):
+                # Recipes for server-sent events switch chunks off, and little else does.
+                kind: Kind | None = "sse" if name == "chunked_transfer_encoding" else None
+                yield Clue(1, kind, f"{name} off is set")
     included = [one.args[0] for one in location.block if one.name == "include" and one.args]
     limits = [arg for one in location.rows.get("limit_req", []) for arg in one.args]
     zones = [arg for arg in limits if arg.startswith("zone=") and not answers_at_once(arg)]

@@ -16,6 +16,7 @@ from nginx_stream_lint.streams.around import around
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, from_comment
 from nginx_stream_lint.streams.evidence import Clue, streams_of
 from nginx_stream_lint.streams.landing import landing
+from nginx_stream_lint.streams.naming import takes_all
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 
@@ -128,11 +129,12 @@ class _Evidence:
             for location in server.walk()
             if location.own_handler is not None
         }
-        # Where a location of an upstream is for its streams, the others are not.
+        # Where a location of an upstream is for its streams, its others are not, and what is left
+        # over is not either.
         self._settled = {
             upstreams.host(location)
             for location, streams in self._own.items()
-            if any(stream.kind != "websocket" for stream in streams)
+            if any(map(_answers, streams))
         }
 
     def streams(self, location: Level, handler: Handler) -> list[Stream]:
@@ -140,8 +142,9 @@ class _Evidence:
         found = self._own.get(location)
         if found is None:
             return self._judge(location, handler)
-        clues = () if found else self.around.clues(location)
-        if not clues or self._upstreams.host(location) in self._settled:
+        clues = () if any(map(_answers, found)) else self.around.clues(location)
+        host = self._upstreams.host(location)
+        if not clues or host in self._settled or (self._settled and takes_all(location)):
             return found
         return self._judge(location, handler, clues)
 
@@ -150,7 +153,14 @@ class _Evidence:
         endpoints = self.lands.endpoints.get(location, ())
         at_home = self._homes.get(self._upstreams.host(location), location) is not location
         found = streams_of(location, behind, endpoints, at_home, clues)
-        return found or self.lands.hinted.get(location, [])
+        told = set(map(_answers, found))
+        hinted = self.lands.hinted.get(location, ())
+        return found + [stream for stream in hinted if _answers(stream) not in told]
+
+
+def _answers(stream: Stream) -> bool:
+    """Whether a stream is an answer to a request, as all but WebSockets are."""
+    return stream.kind != "websocket"
 
 
 def _handles(level: Level) -> bool:

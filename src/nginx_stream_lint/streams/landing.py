@@ -134,20 +134,26 @@ def _land(
 
 def _follow(hint: _Hint, app: App, found: Landing, router: _Router, upstreams: Upstreams) -> None:
     """Take in where an app's endpoints end, unless another app is known to be there."""
-    for endpoint in app.endpoints:
-        place = None if endpoint.path.startswith("/**") else router.endpoint(endpoint)
-        ends = place.nearest("location") if place is not None else None
-        if ends is None or ends.own_handler is None or ends in found.endpoints:
+    ends = {
+        endpoint: place.nearest("location")
+        for endpoint in app.endpoints
+        if not endpoint.path.startswith("/**") and (place := router.endpoint(endpoint)) is not None
+    }
+    apart = any(one is not None and not takes_all(one) for one in ends.values())
+    for endpoint, location in ends.items():
+        if location is None or location.own_handler is None or location in found.endpoints:
             continue
-        if upstreams.behind(ends, ends.own_handler).app not in (None, app):
+        if upstreams.behind(location, location.own_handler).app not in (None, app):
             continue
-        if hint.location is None or not takes_all(ends):
-            here = True
-        else:  # What is not for the app comes here, too.
-            here = upstreams.host(ends) == upstreams.host(hint.location)
-        if not here:
-            continue
+        if takes_all(location):
+            # What is not for the app comes here, too.
+            if hint.location is None:
+                here = not (app.shared and apart)
+            else:
+                here = upstreams.host(location) == upstreams.host(hint.location)
+            if not here:
+                continue
         why = f"{endpoint.path} of {app.name} ends there, and {hint.because}"
-        found.hinted.setdefault(ends, []).append(
+        found.hinted.setdefault(location, []).append(
             replace(endpoint.stream, confidence="likely", because=why)
         )

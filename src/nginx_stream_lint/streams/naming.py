@@ -28,7 +28,8 @@ def takes_all(location: Level) -> bool:
 
 def is_general(location: Level) -> bool:
     """Whether a location is for an API as such: its path says `api`, `v1` and no more."""
-    return location.kind == "location" and _is_general(match_of(location).pattern)
+    match = match_of(location)
+    return location.kind == "location" and match.modifier != "@" and _is_general(match.pattern)
 
 
 @lru_cache(maxsize=4096)

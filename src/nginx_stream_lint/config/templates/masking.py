@@ -29,13 +29,16 @@ _MAX_READINGS = 32
 _MAX_DEPTH = 64
 
 _TEMPLATE_NAME = re.compile(
-    r"\.(?:template|tmpl|tpl|gtpl|gotmpl|ctmpl|j2|jinja2?|erb|hbs|mustache|in|tftpl)\b",
+    r"\.(?:(?:template|tmpl|tpl|gtpl|gotmpl|ctmpl|j2|jinja2?|erb|epp|hbs|mustache|tftpl)\b|in$)"
+    r"[^/\\]*$",
     re.IGNORECASE,
 )
+
 # One of these is in every template.
 _SIGNS = ("{{", "{%", "{#", "<%", "[[ ", "[[-", "[[.", "%{", "%%")
 _PATTERNS = [
-    re.compile(pattern) for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[A-Z]")
+    re.compile(pattern)
+    for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[a-z0-9]*[A-Z]")
 ]
 # These are not rare in comments.
 _WORDS = re.compile(r"\.\.\.|…|(?<![?kP])<[A-Za-z]|\s\[[A-Za-z]|\#\{[A-Za-z]")
@@ -232,6 +235,9 @@ class _Template:
             if is_outer and found.within(text, block.start, block.end):
                 within.append(block)
         text = painted(text, ((one.start, one.end, HOLE) for one in within))
+        # Behind a closing quote nginx wants a blank; what is put in there has to start with one.
+        behind = sorted(at for at in found.quotes if text.startswith(HOLE, at))
+        text = painted(text, ((at, at + 1, " ") for at in behind))
         original = self.original.text
         text = put(text, ((start, end, original[start:end]) for start, end in found.comments))
         if text == original and not blocks:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from nginx_stream_lint.config.source import Piece
 
-# What gettext's envsubst replaces.
-_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
-# An elision that has no room for the `;` of an unknown statement.
-_BARE_ELLIPSIS = re.compile(r"^…$|(?<=\{)…(?=\})", re.MULTILINE)
+# What gettext's envsubst replaces; and an elision without room for the `;` of an unknown statement.
+_REPLACED = re.compile(
+    r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))|^…$|(?<=\{)…(?=\})", re.ASCII | re.MULTILINE
+)
 
 # Every alternative starts with a character of its own: searching is several times faster so.
 _MARKER = re.compile(
@@ -22,7 +22,7 @@ _MARKER = re.compile(
              |(?P<bare>_*[A-Z][A-Z0-9_]*)(?![A-Za-z0-9_]))
       | %%[A-Za-z][\w.-]*%%
       | @[A-Z][A-Z0-9_]*@
-      | __[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*__
+      | __(?=[a-z0-9]*[A-Z])[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*__
       | %\{[A-Za-z_][\w.:]*\}
       | \#(?<=[^\s;{}]\#)\{[A-Za-z_][\w.]*\}
     """,
@@ -59,7 +59,10 @@ class Found(NamedTuple):
 
 
 def substituted(text: str, values: Mapping[str, str]) -> tuple[str, tuple[Piece, ...]]:
-    """The text with values in the place of their variables, as envsubst does, and its pieces."""
+    """The text with values in the place of their variables, as envsubst does, and its pieces.
+
+    A `…` all by itself becomes `...`.
+    """
     parts: list[str] = []
     pieces: list[Piece] = []
     at = length = 0
@@ -82,14 +85,12 @@ def substituted(text: str, values: Mapping[str, str]) -> tuple[str, tuple[Piece,
 
 
 def _replacements(text: str, values: Mapping[str, str]) -> Iterator[tuple[int, int, str]]:
-    if values and "$" in text:
-        for match in _VARIABLE.finditer(text):
-            value = values.get(match[1] or match[2])
-            if value is not None:
-                yield *match.span(), value
-    elif "…" in text:  # with values, too, would be better than it is worth
-        for match in _BARE_ELLIPSIS.finditer(text):
-            yield *match.span(), "..."
+    if not values and "…" not in text:
+        return
+    for match in _REPLACED.finditer(text):
+        value = "..." if match[0] == "…" else values.get(match[1] or match[2])
+        if value is not None:
+            yield *match.span(), value
 
 
 def is_shell(text: str) -> bool:

@@ -40,7 +40,8 @@ class Statements:
     `holes` are placeholders that only a statement's words tell, `ends` the offsets of those
     characters of placeholders that stand for the `;` of an unknown statement. `stops` are the
     offsets of all `;`, `{` and `}`, `braces` those of `{` (1) and `}` (-1), `words` the spans of
-    all words, quoted or not. `is_nginx` tells of a `;` or `{` that ends words: JSON has none.
+    all words, quoted or not, `quotes` the ends of quoted ones. `is_nginx` tells of a `;` or `{`
+    that ends words: JSON has none.
     """
 
     holes: list[Span] = field(default_factory=list)
@@ -50,6 +51,7 @@ class Statements:
     braces: list[tuple[int, int]] = field(default_factory=list)
     stops: list[int] = field(default_factory=list)
     words: list[Span] = field(default_factory=list)
+    quotes: set[int] = field(default_factory=set)
     is_nginx: bool = False
 
     def within(self, text: str, start: int, end: int) -> bool:
@@ -124,6 +126,7 @@ class _Reader:
                 start, end = match.span(kind)
                 self.words += 1
                 found.words.append((start - 1, end + 1))
+                found.quotes.add(end + 1)
             elif kind == 5:
                 found.comments.append(match.span(5))
         return -1

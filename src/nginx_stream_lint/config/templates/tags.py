@@ -75,14 +75,20 @@ _NEARBY = 500  # no line that people write is longer before its comment
 
 _LUA_BLOCK = re.compile(r"_by_lua_block\s*\{")
 
-_JINJA_IF = {"if", "for"}
-_JINJA_GROUP = {"block", "filter", "call", "autoescape", "with", "trans"}
+# What Jinja and its relatives (Django, Twig, Liquid, Nunjucks) open, besides what they end by name.
+_JINJA_NAME = re.compile(r"[-+~]?\s*([a-z_]+)")
+_JINJA_ENDS = re.compile(r"\{%[-+~]?\s*end([a-z_]+)")
+_JINJA_IF = {"if", "for", "unless", "case", "ifchanged"}
+_JINJA_ELSE = {"else", "elif", "elsif", "elseif", "when", "empty"}
+_JINJA_ELSEWHERE = {"macro"}
+# Prints nothing but comments, or nothing at all.
+_PRINTS_NOTHING = re.compile(r"\bansible_managed\b|\|\s*comment\b|^(?:fail|assert\w*)\s")
 _GO = re.compile(
     r"(if|range|with|define|block|else|end|break|continue)\b|\$\w+(?:\s*,\s*\$\w+)?\s*:?="
 )
 _RUBY_OPEN = re.compile(r"(?:if|unless|case|while|until|for|begin)\b")
 _RUBY_BLOCK = re.compile(r"(?:\bdo|\{)(?:\s*\|[^|]*\|)?$")
-_RUBY_ELSE = re.compile(r"(?:else|elsif|when|in|rescue|ensure)\b")
+_RUBY_ELSE = re.compile(r"(?:\}\s*)?(?:else|elsif|when|in|rescue|ensure)\b")
 _RUBY_END = re.compile(r"(?:end\b|\})")
 
 
@@ -140,6 +146,7 @@ class _Finder:
     def __init__(self, text: str, is_jinja: bool) -> None:
         self.text = text
         self.is_jinja = is_jinja
+        self.ended = set(_JINJA_ENDS.findall(text)) if is_jinja else set[str]()
         self.unclosed: list[int] = []
         # Strings of a kind that start before this are not closed on their line.
         self.open_until = {'"': 0, "'": 0, "`": 0}
@@ -173,7 +180,9 @@ class _Finder:
             if not _TERRAFORM.match(text, at):
                 return None
             end = text.find("}", at)
-            return Tag(at, end + 1, _jinja_kind(text[at + 2 : end])) if end >= 0 else None
+            return (
+                Tag(at, end + 1, _jinja_kind(text[at + 2 : end], self.ended)) if end >= 0 else None
+            )
         if opening == "{#":
             end = text.find("#}", at + 2)
             return Tag(at, end + 2, "control") if end >= 0 else None
@@ -191,7 +200,7 @@ class _Finder:
         if end < 0:
             self.unclosed.append(at)
             return None
-        return Tag(at, end, _jinja_kind(text[at + 2 : end - 2]))
+        return Tag(at, end, _jinja_kind(text[at + 2 : end - 2], self.ended))
 
     def _braces(self, at: int) -> Tag | None:
         text = self.text
@@ -211,9 +220,11 @@ class _Finder:
         if end < 0:
             self.unclosed.append(at)
             return None
+        content = text[inner : end - 2]
+        if _PRINTS_NOTHING.search(content[:_NEARBY]):
+            return Tag(at, end, "control")
         if self.is_jinja:
             return Tag(at, end, "value")
-        content = text[inner : end - 2]
         if content[0] in "/#^!>&{":
             return Tag(at, end, _handlebars_kind(content))
         return Tag(at, end, _go_kind(content))
@@ -249,21 +260,20 @@ _STRINGS = {
 }
 
 
-def _jinja_kind(content: str) -> Kind:
-    words = content.strip("-+~ \t\r\n").split(None, 2)
-    name = words[0] if words else ""
+def _jinja_kind(content: str, ended: set[str]) -> Kind:
+    """The kind of a tag, where some names of tags have an end."""
+    match = _JINJA_NAME.match(content)
+    name = match[1] if match else ""
     if name in _JINJA_IF:
         return "if"
-    if name == "macro":
-        return "define"
-    if name in _JINJA_GROUP or (name == "set" and "=" not in content):
-        return "group"
-    if name in ("else", "elif"):
+    if name in _JINJA_ELSE:
         return "else"
-    if name == "endraw":
-        return "control"
+    if name in _JINJA_ELSEWHERE:
+        return "define"
     if name.startswith("end"):
-        return "end"
+        return "control" if name == "endraw" else "end"
+    if name in ended and name != "raw" and (name != "set" or "=" not in content):
+        return "group"
     return "value" if name == "include" else "control"
 
 
@@ -299,10 +309,10 @@ def _ruby_kind(content: str) -> Kind:
     if content[:1] in ("=", "#"):
         return "value" if content[0] == "=" else "control"
     code = content.strip("- \t\r\n")
-    if _RUBY_END.match(code):
-        return "end"
     if _RUBY_ELSE.match(code):
         return "else"
+    if _RUBY_END.match(code):  # in JavaScript one tag often ends a block and opens the next
+        return "else" if _RUBY_BLOCK.search(code[-200:]) else "end"
     if _RUBY_BLOCK.search(code[-200:]) or (
         _RUBY_OPEN.match(code) and not re.search(r"\bend$", code[-10:])
     ):

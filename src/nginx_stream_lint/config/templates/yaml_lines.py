@@ -115,8 +115,10 @@ def _parts_of_lines(text: str, blocks: list[Block]) -> list[tuple[int, int, str]
     parts: list[tuple[int, int, str]] = []
     for block in blocks:
         start, end = block.start, block.end
+        if (parts and start < parts[-1][1]) or end - start > _NEARBY:
+            continue
         inner = text[start:end]
-        if (parts and start < parts[-1][1]) or "\n" in inner or ";" in inner or not inner.strip():
+        if "\n" in inner or ";" in inner or not inner.strip():
             continue
         before = text[max(start - _NEARBY, 0) : start].rpartition("\n")[2]
         after = text[end : end + _NEARBY].partition("\n")[0]

@@ -1,0 +1,165 @@
+"""The baseline: findings that were there when the linter came, known by what they are about."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+from nginx_stream_lint.config import File
+from nginx_stream_lint.rules.finding import Finding, Suppressed
+from nginx_stream_lint.rules.fingerprint import fingerprints, portable
+
+_TOOL = "nginx-stream-lint"
+_VERSION = 1
+_REASON = "in the baseline"
+
+
+class BaselineMistake(Exception):
+    """A baseline that cannot be used; the message starts with `file:line:column`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A finding as the baseline knows it; the texts are for people."""
+
+    fingerprint: str
+    rule: str
+    file: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The findings that are known. `path` is where the file is: names in it start from there."""
+
+    path: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def base(self) -> str:
+        """The folder that file names start from."""
+        return os.path.dirname(os.path.abspath(self.path))
+
+
+def load(path: str) -> Baseline:
+    """Read a baseline.
+
+    Raises BaselineMistake for what is none of ours, or a newer one's.
+    """
+    advice = "make it anew with --write-baseline"
+    try:
+        with open(path, encoding="utf-8") as stream:
+            document = json.load(stream)
+        if not isinstance(document, dict) or document.get("tool") != _TOOL:
+            raise BaselineMistake(f"{path}:1:1: is no baseline of {_TOOL}; {advice}")
+        if document.get("version") != _VERSION:
+            raise BaselineMistake(
+                f"{path}:1:1: is a baseline of version {document.get('version')!r}, this"
+                f" {_TOOL} knows {_VERSION}; update {_TOOL}, or {advice}"
+            )
+        entries = tuple(
+            Entry(*(str(one[key]) for key in ("fingerprint", "rule", "file", "location")))
+            for one in document["findings"]
+        )
+    except json.JSONDecodeError as error:
+        raise BaselineMistake(
+            f"{path}:{error.lineno}:{error.colno}: is no JSON: {error.msg}; {advice}"
+        ) from None
+    except (KeyError, TypeError, RecursionError):
+        raise BaselineMistake(f"{path}:1:1: is damaged; {advice}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BaselineMistake(f"{path}:1:1: cannot be read ({error}); {advice}") from None
+    return Baseline(path, entries)
+
+
+def without_known(
+    findings: Sequence[Finding],
+    suppressed: Sequence[Suppressed],
+    files: Sequence[File],
+    rules: Collection[str],
+    baseline: Baseline,
+) -> tuple[list[Finding], list[Suppressed], list[Entry]]:
+    """The findings that are new, all that are suppressed, and the entries nothing is left of.
+
+    Only of the `files` that were checked, with the `rules` that were applied, can anybody say that
+    nothing is left. What a comment ignores, too, is no longer needed here.
+    """
+    names = _names(findings, suppressed, baseline.base)
+    known = {entry.fingerprint for entry in baseline.entries}
+    new = [one for one, name in zip(findings, names, strict=False) if name not in known]
+    old = [
+        Suppressed(one, "external", _REASON)
+        for one, name in zip(findings, names, strict=False)
+        if name in known
+    ]
+    alive = set(names[: len(findings)])
+    read = _read(files, baseline.base)
+    stale = [
+        entry
+        for entry in baseline.entries
+        if entry.fingerprint not in alive and _is_checked(entry, read, rules, baseline.base)
+    ]
+    return new, [*suppressed, *old], stale
+
+
+def written(
+    findings: Sequence[Finding],
+    suppressed: Sequence[Suppressed],
+    files: Sequence[File],
+    rules: Collection[str],
+    path: str,
+    before: Baseline | None,
+) -> str:
+    """The text of a baseline that knows all findings.
+
+    Entries of the one `before` stay where their files were not checked this time or their rules
+    not applied.
+    """
+    baseline = Baseline(path, () if before is None else before.entries)
+    names = _names(findings, suppressed, baseline.base)
+    read = _read(files, baseline.base)
+    entries = [one for one in baseline.entries if not _is_checked(one, read, rules, baseline.base)]
+    entries += [
+        Entry(
+            name,
+            one.rule,
+            portable(one.place.source.name, baseline.base, os.getcwd()),
+            one.location.label,
+        )
+        for one, name in zip(findings, names, strict=False)
+    ]
+    document = {
+        "tool": _TOOL,
+        "version": _VERSION,
+        "findings": [
+            {
+                "fingerprint": one.fingerprint,
+                "rule": one.rule,
+                "file": one.file,
+                "location": one.location,
+            }
+            for one in sorted(
+                set(entries), key=attrgetter("file", "rule", "location", "fingerprint")
+            )
+        ],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _names(findings: Sequence[Finding], suppressed: Sequence[Suppressed], base: str) -> list[str]:
+    """Fingerprints, the findings' first. Counted with the ignored ones, which may come and go."""
+    return fingerprints([*findings, *(one.finding for one in suppressed)], base, os.getcwd())
+
+
+def _read(files: Sequence[File], base: str) -> set[str]:
+    return {portable(name, base, os.getcwd()) for name in {file.source.name for file in files}}
+
+
+def _is_checked(entry: Entry, read: set[str], rules: Collection[str], base: str) -> bool:
+    """Whether an entry would be found if it were still there; a file that is gone has nothing."""
+    if not os.path.exists(os.path.join(base, entry.file)):
+        return True
+    return entry.file in read and entry.rule in rules

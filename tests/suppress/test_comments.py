@@ -1,0 +1,174 @@
+"""Comments that ignore findings: what they are for, and what is said of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nginx_stream_lint.config import Around
+from nginx_stream_lint.fixes.apply import fix_all
+from nginx_stream_lint.lint import Options, Report, lint
+from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+
+RULES = load_rules(builtin_folder())
+ABOUT = {"unexplained-ignore", "unknown-ignored-rule", "unused-ignore"}
+SIGN = "# nginx-stream-lint: ignore"
+HEAD = "location /v1/chat/completions {"
+PASS = "proxy_pass http://app;"
+
+
+def run(folder: Path, text: str, name: str = "a.conf", *select: str) -> Report:
+    path = folder / name
+    path.write_bytes(text.encode())
+    rules = tuple(rule for rule in RULES if not select or rule.name in {*select, *ABOUT})
+    options = Options(
+        rules, around=Around(markdown=True), all_rules=tuple(rule.name for rule in RULES)
+    )
+    return lint([str(path)], options)
+
+
+def left(report: Report) -> set[str]:
+    return {finding.rule for finding in report.findings}
+
+
+BUFFERING = "response-buffering"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{SIGN}[{BUFFERING}] why\n{HEAD}\n{PASS}\n}}",
+        f"{HEAD} {SIGN}[{BUFFERING}] why\n{PASS}\n}}",
+        f"{HEAD}\n{PASS}\nproxy_buffering on; {SIGN}[{BUFFERING}] why\n}}",
+        f"{HEAD}\n{PASS}\n{SIGN}[{BUFFERING}] why\nproxy_buffering on;\n}}",
+        f"{SIGN}[{BUFFERING}] why\n# more\nserver {{\n{HEAD}\n{PASS}\n}}\n}}",
+        f"{SIGN}[{BUFFERING} , other-rule] why\nserver {{ {HEAD} {PASS} }} }}".replace(
+            ", other-rule", ""
+        ),
+        f"{HEAD}\n{PASS}\n}}\n{SIGN}-file[{BUFFERING}] why\n",
+        f"{SIGN} why\n{HEAD}\n{PASS}\n}}",
+        f"{SIGN}[{BUFFERING}] why\r\n{HEAD}\r\n{PASS}\r\n}}",
+        f"##  nginx-stream-lint:ignore[{BUFFERING}]why\n{HEAD}\n{PASS}\n}}",
+    ],
+)
+def test_a_finding_is_ignored(text: str, tmp_path: Path) -> None:
+    report = run(tmp_path, text, "a.conf", BUFFERING)
+    assert left(report) == set()
+    [one] = report.suppressed
+    assert (one.finding.rule, one.kind, one.reason) == (BUFFERING, "inSource", "why")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{SIGN}[short-read-timeout] why\n{HEAD}\n{PASS}\n}}",
+        f"{SIGN}[{BUFFERING}] why\nlocation /a {{ }}\n{HEAD}\n{PASS}\n}}",
+        f"location /a {{ }} {SIGN}[{BUFFERING}] why\n{HEAD}\n{PASS}\n}}",
+        f"{SIGN}[{BUFFERING}] too far\n\n{HEAD}\n{PASS}\n}}",
+        f"# nginx-stream-lint ignore[{BUFFERING}] no colon\n{HEAD}\n{PASS}\n}}",
+        f"{HEAD}\n{PASS}\n{SIGN}[{BUFFERING}] nothing below\n}}",
+    ],
+)
+def test_a_finding_is_not_ignored(text: str, tmp_path: Path) -> None:
+    assert BUFFERING in left(run(tmp_path, text, "a.conf", BUFFERING))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.conf.j2", f"{{# nginx-stream-lint: ignore[{BUFFERING}] why #}}\n{HEAD}\n{PASS}\n}}"),
+        (
+            "a.tmpl",
+            f"{{{{- /* nginx-stream-lint: ignore[{BUFFERING}] why */ -}}}}\n"
+            f"{{{{ if .x }}}}\n{{{{ end }}}}{HEAD}\n{PASS}\n}}",
+        ),
+        ("a.conf.erb", f"<%# nginx-stream-lint: ignore[{BUFFERING}] why %>\n{HEAD}\n{PASS}\n}}"),
+        (
+            "a.yaml",
+            f"data:\n  a.conf: |\n    {SIGN}[{BUFFERING}] why\n    {HEAD}\n      {PASS}\n    }}\n",
+        ),
+        ("a.md", f"```nginx\n{SIGN}[{BUFFERING}] why\n{HEAD}\n{PASS}\n}}\n```\n"),
+    ],
+)
+def test_in_templates_and_other_files(name: str, text: str, tmp_path: Path) -> None:
+    report = run(tmp_path, text, name, BUFFERING)
+    assert left(report) == set(), [finding.message for finding in report.findings]
+    [one] = report.suppressed
+    assert one.reason == "why"
+
+
+INGRESS = """\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: chat
+  annotations:
+    nginx.org/proxy-read-timeout: "3600s"
+spec:
+  ingressClassName: nginx
+  rules:
+    - host: a.example.com
+      http:
+        paths:
+          - path: /v1/chat/completions
+            pathType: Prefix
+            backend: {service: {name: llm, port: {number: 8000}}}
+"""
+
+
+@pytest.mark.parametrize(
+    "before", ["kind: Ingress", "          - path: /v1", "spec:", "  rules:", "    - host"]
+)
+def test_in_an_ingress(before: str, tmp_path: Path) -> None:
+    assert BUFFERING in left(run(tmp_path, INGRESS, "a.yaml", BUFFERING))
+    indent = before[: len(before) - len(before.lstrip())]
+    text = INGRESS.replace(before, f"{indent}{SIGN}[{BUFFERING}] why\n{before}", 1)
+    if before == "kind: Ingress":
+        text = INGRESS.replace(before, f"{SIGN}-file[{BUFFERING}] why\n{before}", 1)
+    assert left(run(tmp_path, text, "a.yaml", BUFFERING)) == set()
+
+
+@pytest.mark.parametrize(
+    ("comment", "rule", "says"),
+    [
+        (f"{SIGN}[{BUFFERING}]", "unexplained-ignore", "does not say why"),
+        (f"{SIGN}[{BUFFERING}, respons-buffering] x", "unknown-ignored-rule", "respons-buffering"),
+        (f"{SIGN}[{BUFFERING}, nagle-delay] x", "unused-ignore", "no finding of nagle-delay here"),
+    ],
+)
+def test_what_is_wrong_with_a_comment(comment: str, rule: str, says: str, tmp_path: Path) -> None:
+    report = run(tmp_path, f"{comment}\n{HEAD}\n{PASS}\n}}", "a.conf", BUFFERING, "nagle-delay")
+    [finding] = report.findings
+    assert (finding.rule, finding.severity, finding.stream) == (rule, "warning", None)
+    assert says in finding.message
+    assert (finding.place.line, finding.place.column) == (1, 1)
+
+
+def test_a_rule_that_was_not_applied_is_not_unused(tmp_path: Path) -> None:
+    text = f"{SIGN}[nagle-delay] why\n{HEAD}\n{PASS}\n}}"
+    assert left(run(tmp_path, text, "a.conf", BUFFERING)) == {BUFFERING}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"{SIGN}[nagle-delay] x\n{HEAD} {PASS} }}\n", f"{HEAD} {PASS} }}\n"),
+        (f"{HEAD} {PASS} }} {SIGN}[nagle-delay] x\r\n", f"{HEAD} {PASS} }}\r\n"),
+        (f"{HEAD} {PASS} }} {SIGN}[nagle-delay] x", f"{HEAD} {PASS} }}"),
+        (
+            f"{SIGN}[nagle-delay, {BUFFERING}] x\n{HEAD} {PASS} }}\n",
+            f"{SIGN}[{BUFFERING}] x\n{HEAD} {PASS} }}\n",
+        ),
+    ],
+)
+def test_what_ignores_nothing_is_taken_out(before: str, after: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.conf"
+    path.write_bytes(before.encode())
+    rules = tuple(rule for rule in RULES if rule.name in {"unused-ignore", "nagle-delay"})
+    if BUFFERING in before:
+        rules += tuple(rule for rule in RULES if rule.name == BUFFERING)
+    options = Options(rules, all_rules=tuple(rule.name for rule in RULES))
+    changed = fix_all(lambda texts: lint([str(path)], options, texts).findings, unsafe=False)
+    [(_, source)] = changed.values()
+    assert source.text == after
