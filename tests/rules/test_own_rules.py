@@ -195,6 +195,18 @@ def test_an_example_reads_no_file(folder: Path) -> None:
     assert "hunter2" in run("nginx.conf", cwd=folder.parent).stderr, "what reading it would show"
 
 
+def test_a_rule_about_streams_says_nothing_of_comments(folder: Path) -> None:
+    """Whatever holds where there is no stream."""
+    text = RULE.replace("severity:", "when: {not: {buffered: {is: true}}}\nseverity:")
+    _write(folder, text.replace("- error: {<family>_read_timeout: {less_than: 1h}}", "- error"))
+    conf = "server { listen 80; } # nginx-stream-lint: ignore\n"
+    (folder.parent / "nginx.conf").write_text(conf)
+    done = run("nginx.conf", "--rules", "rules", "--format", "concise", cwd=folder.parent)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "short-limit" not in done.stdout
+    assert "unused-ignore" in done.stdout
+
+
 def test_test_takes_nothing_else(folder: Path) -> None:
     _write(folder, RULE)
     done = run("rules", "response-buffering", "--test", "rules", cwd=folder.parent)
@@ -207,6 +219,15 @@ def test_a_rule_in_full_says_what_it_rests_on(folder: Path) -> None:
     done = run("rules", "short-limit", "--rules", "rules", cwd=folder.parent)
     assert done.returncode == 0
     assert "our incident of last March" in done.stdout
+
+
+def test_the_rule_of_the_readme(folder: Path) -> None:
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    marked = readme.partition("<!-- own rule -->\n```yaml\n")[2].partition("```\n<!-- end")[0]
+    _write(folder, marked)
+    done = _test(folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 example of 1 rule: all right" in done.stdout
 
 
 # Folders that mean harm, or are merely wrong
@@ -323,6 +344,11 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
         _condition(f"{{any: [{'{buffered: {is: true}}, ' * 300}]}}"),
         "4:4814",
         "at most 200 conditions",
+    ),
+    "comments and streams": (
+        _condition("{not: {ignored_rules: {is_set: false}}}"),
+        "8:10",
+        "a rule about comments can only ask for ignore_mistake and ignored_rules",
     ),
     "python object": (
         RULE.replace("why: ", "why: !!python/object/apply:os.system "),
@@ -543,7 +569,7 @@ _LEAVES = st.one_of(
 
 def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     operators = st.sampled_from(["==", "!=", "<", ">=", "in", "not in", "and", "or", "~"])
-    filters = st.sampled_from([*FILTERS, 'without("h1")'])
+    filters = st.sampled_from([*FILTERS, 'without("h1")', 'listed("or")'])
     return st.one_of(
         st.tuples(inner, filters).map("({0[0]} | {0[1]})".format),
         st.tuples(inner, operators, inner).map("({0[0]} {0[1]} {0[2]})".format),
@@ -569,6 +595,7 @@ def test_every_form_of_template_is_let_pass_somewhere() -> None:
     passing = (
         "stalled_clients | clients",
         "breaking_changes | changes",
+        'holds | listed("or")',
         'handshake_lacks | without("Upgrade") | listed',
         "throttle | amount",
         "cut_after_s | duration",

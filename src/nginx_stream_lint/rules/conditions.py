@@ -115,6 +115,15 @@ class Test:
         return OPERATORS[self.operator](value, operand)
 
 
+def subjects_of(condition: Condition | None) -> frozenset[str]:
+    """The subjects that a condition asks for; operands are not among them."""
+    if isinstance(condition, (All, AnyOf)):
+        return frozenset().union(*map(subjects_of, condition.parts))
+    if isinstance(condition, Not):
+        return subjects_of(condition.part)
+    return frozenset({condition.subject}) if isinstance(condition, Test) else frozenset()
+
+
 def _is(value: Any, operand: Any) -> Truth:
     return bool(_plain(value) == operand)
 

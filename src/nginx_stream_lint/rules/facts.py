@@ -28,6 +28,9 @@ FACTS: dict[str, Callable[[Facts], Any]] = {}
 # Facts whose value is the name of a directive: `<name>` in a rule file stands for that directive.
 PLACEHOLDERS: set[str] = set()
 
+# Facts about comments that ignore findings, for rules about nothing else.
+OF_COMMENTS = frozenset({"ignore_mistake", "ignored_rules"})
+
 # Headers to the upstream that somebody sets for a reason and misses when they are dropped.
 _MISSED = re.compile(r"(?i)connection|upgrade|host|x-forwarded-.*")
 # One address of an upstream, not a name that may stand for several.

@@ -20,8 +20,17 @@ import yaml
 
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version, parse_version
-from nginx_stream_lint.rules.conditions import OPERATORS, All, AnyOf, Condition, Not, Test, number
-from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS
+from nginx_stream_lint.rules.conditions import (
+    OPERATORS,
+    All,
+    AnyOf,
+    Condition,
+    Not,
+    Test,
+    number,
+    subjects_of,
+)
+from nginx_stream_lint.rules.facts import FACTS, OF_COMMENTS, PLACEHOLDERS
 from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
 from nginx_stream_lint.rules.patterns import mistake as pattern_mistake
 from nginx_stream_lint.streams.declarations import nearest
@@ -116,6 +125,11 @@ class Rule:
     evidence: str
     references: tuple[str, ...]
     examples: tuple[Example, ...]
+
+    @property
+    def is_about_comments(self) -> bool:
+        """Whether it judges comments that ignore findings, and no streams."""
+        return bool(subjects_of(self.when) & OF_COMMENTS)
 
 
 def builtin_folder() -> Path:
@@ -275,7 +289,7 @@ class _Reader:
         keys = ("name", "title", "severity", "message", "why", "evidence", "examples")
         raw = self.mapping(node, keys, optional)
         at, blames = (self.pointer(raw.get(key)) for key in ("at", "blames"))
-        return Rule(
+        rule = Rule(
             name=self.rule_name(raw["name"]),
             title=" ".join(self.text(raw["title"]).split()),
             kinds=tuple(self.choices(raw.get("kinds"), KINDS)),
@@ -293,6 +307,23 @@ class _Reader:
             references=tuple(self.reference(item) for item in self.sequence(raw.get("references"))),
             examples=tuple(self.example(item) for item in self.sequence(raw["examples"])),
         )
+        if rule.is_about_comments and self.check_texts:
+            self.only_comments(raw, rule)
+        return rule
+
+    def only_comments(self, raw: Mapping[str, yaml.Node], rule: Rule) -> None:
+        """Refuse a rule about comments that asks for streams: where it speaks there are none."""
+        from nginx_stream_lint.rules.templates import names
+
+        asked = {
+            "when": subjects_of(rule.when),
+            "severity": frozenset().union(*(subjects_of(one) for _, one in rule.severity)),
+            "message": names(rule.message),
+        }
+        for key, found in asked.items():
+            if found - OF_COMMENTS:
+                known = " and ".join(sorted(OF_COMMENTS))
+                raise self.fail(raw[key], f"a rule about comments can only ask for {known}")
 
     def rule_name(self, node: yaml.Node) -> str:
         name = self.text(node)

@@ -52,10 +52,11 @@ _FILTERS: dict[str, tuple[Kinds, tuple[Kinds, ...], Kinds]] = {
     "duration": (NUMBER | NOTHING | UNKNOWN, (), TEXT),
     "int": (NUMBER, (), NUMBER),
     "length": (LIST, (), NUMBER),
-    "listed": (LIST, (), TEXT),
+    "listed": (LIST, (TEXT,), TEXT),
     "max": (NUMBERS, (), NUMBER),
     "without": (LIST, (TEXT,), LIST),
 }
+_MAY_HAVE_NONE = {"listed"}
 _CALLS = ("value", "origin")
 
 _HAS = (
@@ -115,6 +116,13 @@ def mistake(text: str, is_directive: Callable[[str], bool]) -> str | None:
     except _Refused as refused:
         return str(refused)
     return None
+
+
+def names(text: str) -> frozenset[str]:
+    """The names that a template uses."""
+    from jinja2 import meta
+
+    return frozenset(meta.find_undeclared_variables(environment().parse(text)))
 
 
 def literal_text(text: str) -> str:
@@ -213,6 +221,8 @@ class _Checker:
         if node.node is None:
             raise _Refused(f'the filter "{node.name}" wants something to its left')
         taken, wanted, given = _FILTERS[node.name]
+        if node.name in _MAY_HAVE_NONE and not node.args:
+            wanted = ()
         if node.kwargs or node.dyn_args or node.dyn_kwargs or len(node.args) != len(wanted):
             raise _Refused(f'the filter "{node.name}" wants {len(wanted) or "no"} arguments')
         for argument, kinds in zip(node.args, wanted, strict=True):

@@ -203,7 +203,9 @@ def _said(ignore: Ignore, rules: Sequence[Rule], known: Sequence[str]) -> Iterat
     for mistake, names in mistakes:
         subjects = _About({"ignore_mistake": mistake, "ignored_rules": names})
         for rule in rules:
-            if rule.when is None or rule.when.holds(subjects) is not True:
+            if not rule.is_about_comments or rule.when is None:
+                continue
+            if rule.when.holds(subjects) is not True:
                 continue
             location = LocationInfo("comment", ignore.place, ignore.place.end, ())
             fix = Fix(rule.fix.title, "manual", rule.fix.snippet) if rule.fix is not None else None
