@@ -21,7 +21,6 @@ ORDER = (
     "kubernetes",
     "nginx",
     "streams",
-    "settings",
     "rules",
     "fixes",
     "lint",
@@ -29,6 +28,7 @@ ORDER = (
     "confirm",
     "ask",
     "report",
+    "settings",
     "cli",
     "__main__",
 )
@@ -38,7 +38,7 @@ ONLY = {
     "config": {"yamlfile"},
     "replacing": set[str](),
     "kubernetes": {"yamlfile", "config"},
-    "settings": {"yamlfile", "nginx", "streams"},
+    "settings": {"yamlfile", "nginx", "streams", "rules", "lint", "report"},
     "probe": {"config", "nginx"},
     "__main__": {"cli"},
 }

@@ -8,12 +8,15 @@ elsewhere (rule files), the caller asks for quotes.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 import yaml
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_ALIASES = 100  # a handful is a convenience, thousands are an attack
+_MAX_DEPTH = 100  # libyaml recurses, and its stack ends before Python's does
+_DEEP = re.compile(r"^[ \t?:-]{50}", re.MULTILINE)
 
 
 class YamlMistake(Exception):
@@ -84,6 +87,23 @@ def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
 def _bounded(text: str) -> None:
     if text.count("*") > _MAX_ALIASES and len(re.findall(r"(?<!\w)\*\w", text)) > _MAX_ALIASES:
         raise YamlMistake("too many aliases", 1, 1)
+    # Only what has many brackets or stands far to the right can be deep.
+    if text.count("[") + text.count("{") > _MAX_DEPTH or _DEEP.search(text):
+        with suppress(yaml.YAMLError):  # composing it will say so
+            _shallow(text)
+
+
+def _shallow(text: str) -> None:
+    """Raises YamlMistake where a text nests too deep."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                line, column = place(event)
+                raise YamlMistake(f"this is more than {_MAX_DEPTH} levels deep", line, column)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def construct(node: yaml.Node | None) -> Any:
@@ -102,8 +122,9 @@ def construct(node: yaml.Node | None) -> Any:
         loader.dispose()
 
 
-def place(node: yaml.Node) -> tuple[int, int]:
+def place(node: yaml.Node | yaml.Event) -> tuple[int, int]:
     """Line and column (from 1) of a node."""
+    assert node.start_mark is not None
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 

@@ -84,3 +84,9 @@ class Finding:
     stream: Stream
     related: tuple[Related, ...] = ()
     fix: Fix | None = None
+
+
+def in_order(finding: Finding) -> tuple[str, int, int, str]:
+    """What findings are sorted by: their place, and there the worst first."""
+    place = finding.place
+    return place.source.name, place.start, SEVERITIES.index(finding.severity), finding.rule
