@@ -55,15 +55,17 @@ def _format(text: str) -> str:
     return text
 
 
+def _pattern(text: str) -> str:
+    # gitignore's comments and empty lines, which match nothing
+    if text.startswith("#") or not text.strip("!/ "):
+        raise ValueError(f'"{text}" is no pattern of paths')
+    return text
+
+
 def _globs(patterns: tuple[str, ...], here: Here) -> Callable[[str], bool]:
     """Whether a file, by its name or where links lead to, is among those that patterns name."""
     from pathspec import GitIgnoreSpec
 
-    if not patterns:
-        raise ValueError("no path is named; name one, or leave the override out")
-    for pattern in patterns:
-        if pattern.startswith("#") or not pattern.strip("!/ "):
-            raise ValueError(f'"{pattern}" is no pattern of paths')
     spec = GitIgnoreSpec.from_lines(patterns)
     folder = os.path.abspath(here.file.parent)
     known: dict[str, bool] = {}
@@ -90,7 +92,7 @@ TIME = Text("a time like `300s`", timeout_s, r"^([0-9]{1,18}(ms|[yMwdhms])? *)+$
 VERSION = Text(
     "a version like `1.29.7`", parse_version, r"^(nginx/)?[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?$"
 )
-_PATTERN = Text("a pattern of paths")
+_PATTERN = Text("a pattern of paths", _pattern)
 
 _STREAM_PATH = Text("a path that starts with `/`", _path, "^/")
 STREAM_KEYS = (
@@ -164,7 +166,7 @@ STREAMS_KEY = Key(
 OVERRIDE_KEYS = (
     Key(
         "paths",
-        Many(_PATTERN),
+        Many(_PATTERN, at_least=1),
         "The files it is for: patterns as in a `.gitignore`, from the folder of the settings. A"
         " file that is read through a link counts under both names.",
         ["legacy/", "/deploy/**/*.conf"],
@@ -175,12 +177,10 @@ OVERRIDE_KEYS = (
     NGINX_VERSION,
     MIN_READ_TIMEOUT,
 )
-_OVERRIDE = Record("an override", OVERRIDE_KEYS, required=("paths",))
+_OVERRIDE = Record("an override", OVERRIDE_KEYS, required=("paths",), more=True)
 
 
 def _override(values: dict[str, Any], here: Here) -> dict[str, Any]:
-    if len(values) == 1:
-        raise ValueError("an override of nothing; say what is different for these paths")
     return values | {"paths": _globs(values["paths"], here)}
 
 

@@ -92,7 +92,8 @@ def yaml_node(text: str) -> Node | None:
         root = compose(text)
     except YamlMistake as mistake:
         raise Misplaced(mistake.message, mistake.line, mistake.column) from None
-    return None if root is None else _from_yaml(root)
+    node = None if root is None else _from_yaml(root)
+    return None if node is not None and node.kind == "nothing" else node
 
 
 def _from_yaml(node: yaml.Node) -> Node:

@@ -37,14 +37,18 @@ class Type(Protocol):
         """The kind as JSON schema, with the names of known rules."""
 
 
-def _wrong(node: Node, wanted: str) -> Misplaced:
+def _wrong(node: Node, wanted: str, instead: str = "") -> Misplaced:
     """What to say of a value of another kind."""
-    said = {
-        "nothing": "nothing",
-        "list": "a list",
-        "mapping": "a mapping",
-        "other": "something else",
-    }.get(node.kind) or shortened(node.text)
+    said = (
+        instead
+        or {
+            "nothing": "nothing",
+            "list": "a list",
+            "mapping": "a mapping",
+            "other": "something else",
+        }.get(node.kind)
+        or shortened(node.text)
+    )
     advice = "; leave the key out, or say what" if node.kind == "nothing" else ""
     return Misplaced(f"{wanted} is wanted, not {said}{advice}", node.line, node.column)
 
@@ -157,6 +161,7 @@ class Many:
     """A list of values, or a single one."""
 
     item: Type
+    at_least: int = 0
 
     @property
     def words(self) -> str:
@@ -164,11 +169,14 @@ class Many:
 
     def read(self, node: Node, here: Here) -> tuple[Any, ...]:
         nodes = node.list_items() if node.kind == "list" else [node]
+        if len(nodes) < self.at_least:
+            raise _wrong(node, self.item.words, "an empty list")
         return tuple(self.item.read(one, here) for one in nodes)
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:
         one = self.item.schema(rules)
-        return {"anyOf": [one, {"type": "array", "items": one}]}
+        least = {"minItems": self.at_least} if self.at_least else {}
+        return {"anyOf": [one, {"type": "array", "items": one} | least]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +233,15 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A mapping with known keys. `what` names it in messages."""
+    """A mapping with known keys. `what` names it in messages.
+
+    One that says something has the `required` keys, and with `more` at least one other.
+    """
 
     what: str
     keys: tuple[Key, ...]
     required: tuple[str, ...] = ()
+    more: bool = False
 
     @property
     def words(self) -> str:
@@ -251,10 +263,15 @@ class Record:
         for name in self.required:
             if name not in found:
                 node.fail(f'{self.what} needs the key "{name}"')
+        if self.more and len(found) == len(self.required):
+            others = ", ".join(name for name in names if name not in self.required)
+            node.fail(f"{self.what} says nothing; keys: {others}")
         return found
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:
-        required = {"required": list(self.required)} if self.required else {}
+        required: dict[str, Any] = {"required": list(self.required)} if self.required else {}
+        if self.more:
+            required["minProperties"] = len(self.required) + 1
         return {
             "type": "object",
             "properties": {key.name: key.schema(rules) for key in self.keys},
