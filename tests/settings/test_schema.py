@@ -18,6 +18,7 @@ from nginx_stream_lint.settings import SettingsMistake, load
 from nginx_stream_lint.settings.keys import KEYS, OVERRIDE_KEYS, STREAM_KEYS
 from nginx_stream_lint.settings.load import Settings
 from nginx_stream_lint.settings.page import examples
+from nginx_stream_lint.settings.types import Key
 from tests.pages import SCHEMA, settings_schema
 from tests.settings.test_load import YAML
 
@@ -102,14 +103,19 @@ ANY: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def _valued(keys: Any) -> Any:
-    """Mappings with known keys whose values are often right."""
-    return st.fixed_dictionaries(
-        {}, optional={key.name: st.just(key.example) | ANY for key in keys}
+def _some_of(keys: tuple[Key, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    """Mappings with one to three of some keys, whose values are often right."""
+    pairs = st.sampled_from(keys).flatmap(
+        lambda key: st.tuples(st.just(key.name), st.just(key.example) | ANY)
     )
+    return st.lists(pairs, min_size=1, max_size=3).map(dict)
 
 
-@given(_valued(KEYS) | _valued(OVERRIDE_KEYS).map(lambda one: {"overrides": [one]}))
+def _override(value: dict[str, Any]) -> dict[str, Any]:
+    return {"overrides": [{"paths": "a"} | value]}
+
+
+@given(_some_of(KEYS) | _some_of(OVERRIDE_KEYS).map(_override))
 def test_what_is_read_is_valid(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
     folder = tmp_path_factory.getbasetemp()
     if accepted(json.dumps(value), folder):

@@ -145,12 +145,13 @@ class _Writer:
             self.text += " }"
         elif isinstance(value, str):
             forms = [json.dumps(value, ensure_ascii=False)]
+            newline = value.startswith("\n") * "\n"  # the first one in three quotes does not count
             if "'" not in value:
-                forms.append(f"'''{value}'''")
+                forms.append(f"'''{newline}{value}'''")
                 if "\n" not in value:
                     forms.append(f"'{value}'")
             if "\\" not in value and '"' not in value:
-                forms.append(f'"""{value}"""')
+                forms.append(f'"""{newline}{value}"""')
             self.text += self.any_of(*forms)
         else:
             self.text += str(value).lower()
