@@ -1,10 +1,11 @@
-"""The generated pages of the docs, from the rules and from what was measured: `make docs`.
+"""The generated pages of the docs and the schema of the settings, from the code: `make docs`.
 
 tests/test_pages.py fails where a page is not what this makes of them.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,12 @@ from nginx_stream_lint.report.blocks import Block, Code, Heading, Paragraph, Tab
 from nginx_stream_lint.report.rule import rule_page
 from nginx_stream_lint.rules.measured import measured
 from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.settings.page import settings_page
+from nginx_stream_lint.settings.schema import schema
 from tests.conformance.folklore import ADVICES, Advice, recorded
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+SCHEMA = DOCS.parent / "schema" / "settings.schema.json"
 
 
 def pages() -> dict[str, str]:
@@ -38,7 +42,14 @@ def pages() -> dict[str, str]:
         ]
     )
     found["folklore.md"] = markdown(_folklore())
+    found["settings.md"] = markdown(settings_page())
     return found
+
+
+def settings_schema() -> str:
+    """The text of the published JSON schema."""
+    names = sorted(rule.name for rule in load_rules(builtin_folder()))
+    return json.dumps(schema(names), indent=2, ensure_ascii=False) + "\n"
 
 
 def _folklore() -> Iterator[Block]:
@@ -85,6 +96,7 @@ def main() -> None:
         target = DOCS / name
         target.parent.mkdir(exist_ok=True)
         target.write_text(text, encoding="utf-8")
+    SCHEMA.write_text(settings_schema(), encoding="utf-8")
 
 
 if __name__ == "__main__":

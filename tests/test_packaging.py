@@ -76,7 +76,7 @@ def test_wheel_has_rules_tables_and_types(built: tuple[Path, Path]) -> None:
         names = set(archive.namelist())
     assert {f"nginx_stream_lint/rules/{name}" for name in RULES} <= names
     assert {f"nginx_stream_lint/{name}" for name in TABLES} <= names
-    assert "nginx_stream_lint/py.typed" in names
+    assert {"nginx_stream_lint/py.typed", "nginx_stream_lint/schema/settings.schema.json"} <= names
 
 
 def test_installed_command_works_elsewhere(built: tuple[Path, Path], tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ class Explainer:
         self, configuration: Configuration, options: Options, files: Path | None = None
     ) -> None:
         self.root = build(configuration)
-        self.version: Version = options.nginx_version or OLD
+        version = options.policy.nginx_version(configuration.path, options.nginx_version)
+        self.version: Version = version or OLD
         self._configuration = configuration
         self._options = options
         self._files = files
@@ -99,7 +100,8 @@ class Explainer:
 
     def findings(self, one: Explanation) -> list[Finding]:
         """What the rules say of the place where a URL lands."""
-        return findings(self._at_place(one), self._options)
+        found = findings(self._at_place(one), self._options)
+        return self._options.policy.applied(found)
 
     def _at_place(self, one: Explanation) -> list[Served]:
         return [each for each in self._survey[0] if each.level is one.route.location]

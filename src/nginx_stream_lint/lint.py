@@ -23,16 +23,21 @@ from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Suppressed
 from nginx_stream_lint.rules.judge import judge
+from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.settings import MIN_READ_TIMEOUT_S
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.find import Served, served
 from nginx_stream_lint.suppress.comments import without_ignored
 
+MIN_READ_TIMEOUT_S = 300.0
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to check for. `nginx_version` None: unknown, the old defaults hold."""
+    """What to check for. `nginx_version` None: unknown, the old defaults hold.
+
+    `policy` says what findings are worth, and what is otherwise in some files.
+    """
 
     rules: tuple[Rule, ...]
     nginx_version: Version | None = None
@@ -40,6 +45,7 @@ class Options:
     streams: tuple[Declaration, ...] = ()
     all_streams: bool = False
     around: Around = field(default_factory=Around)
+    policy: Policy = field(default_factory=Policy)
     all_rules: tuple[str, ...] = ()
 
     @property
@@ -129,6 +135,7 @@ def lint(
     report.findings, report.suppressed = without_ignored(
         report.findings, files, report.files, options.rules, options.known_rules
     )
+    report.findings = options.policy.applied(report.findings)
     report.problems = list(dict.fromkeys(report.problems))
     report.notes = list(dict.fromkeys(report.notes))
     return report
@@ -209,11 +216,23 @@ def survey(
     configuration: Configuration, root: Level, options: Options
 ) -> tuple[list[Served], list[Problem]]:
     """What hands requests on and what streams there; and declarations gone wrong."""
-    version = options.nginx_version or OLD
+    version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
     return served(configuration, root, version, options.streams, options.all_streams)
 
 
 def findings(found: Sequence[Served], options: Options) -> list[Finding]:
-    """What the rules say of some of the places that hand requests on, with fixes."""
-    judged = judge(found, options.rules, options.nginx_version, options.min_read_timeout_s)
-    return [replace(one.finding, fix=plan(one)) for one in judged]
+    """What the rules say of some of the places that hand requests on, with fixes.
+
+    The version and the timeout are those of the file that a place is written in.
+    """
+    alike: dict[tuple[Version | None, float], list[Served]] = {}
+    for one in found:
+        file = (one.level.directive or one.handler.directive).source.name
+        version = options.policy.nginx_version(file, options.nginx_version)
+        timeout = options.policy.min_read_timeout_s(file, options.min_read_timeout_s)
+        alike.setdefault((version, timeout), []).append(one)
+    return [
+        replace(one.finding, fix=plan(one))
+        for (version, timeout), places in alike.items()
+        for one in judge(places, options.rules, version, timeout)
+    ]

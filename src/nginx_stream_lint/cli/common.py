@@ -1,4 +1,4 @@
-"""What all commands share: option types, settings and rules, writing, exit statuses."""
+"""What all commands share: option types, rules, writing, exit statuses."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nginx_stream_lint.config.source import MAX_BYTES, decode, without_marks
 from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.replacing import replace_file
 from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
-from nginx_stream_lint.settings import Settings, find_file, load, timeout_s
-from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration, nearest
+from nginx_stream_lint.settings import timeout_s
+from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration
 
 if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
@@ -42,29 +42,6 @@ def timeout_option(_: click.Context, __: click.Parameter, value: str | None) -> 
         raise click.BadParameter(str(error)) from None
 
 
-def env_file_option(_: click.Context, __: click.Parameter, value: Path | None) -> dict[str, str]:
-    """Callback of `--env-file`: lines of NAME=VALUE, as docker and compose read them."""
-    if value is None:
-        return {}
-    try:
-        lines = value.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"{value} cannot be read ({error})") from None
-    found: dict[str, str] = {}
-    for number, written in enumerate(lines, 1):
-        line = written.strip().removeprefix("export ")
-        if not line or line.startswith("#"):
-            continue
-        name, equals, text = line.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise click.BadParameter(f"{value}:{number}:1: this is no NAME=VALUE")
-        text = text.strip()
-        if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-            text = text[1:-1]
-        found[name.strip()] = text
-    return found
-
-
 def streams_option(
     _: click.Context, __: click.Parameter, values: tuple[str, ...]
 ) -> tuple[Declaration, ...]:
@@ -87,28 +64,10 @@ def stdin_texts(paths: Sequence[str]) -> dict[str, Source]:
     return {os.path.realpath(STDIN): source}
 
 
-def settings_for(first: str, config_file: Path | None) -> Settings:
-    """The settings for a first path. Raises SettingsMistake."""
-    path = config_file or find_file(Path() if first == "-" else Path(first))
-    return Settings() if path is None else load(path)
-
-
-def chosen_rules(folder: Path | None, select: str | None, ignore: str | None) -> tuple[Rule, ...]:
-    """The rules to apply, by name. Raises RuleMistake."""
-    rules = load_rules(builtin_folder(), *([] if folder is None else [folder]))
-    names = sorted(rule.name for rule in rules)
-
-    def chosen(text: str, option: str) -> set[str]:
-        wanted = {word.strip() for word in text.split(",") if word.strip()}
-        for name in wanted - set(names):
-            raise click.BadParameter(
-                f'unknown rule "{name}"{nearest(name, names)}', param_hint=option
-            )
-        return wanted
-
-    keep = chosen(select, "--select") if select is not None else set(names)
-    drop = chosen(ignore, "--ignore") if ignore is not None else set()
-    return tuple(rule for rule in rules if rule.name in keep - drop)
+def known_rules(*folders: Path) -> tuple[Rule, ...]:
+    """The shipped rules, and those of some folders. Raises RuleMistake."""
+    own = {folder.resolve(): folder for folder in folders}
+    return load_rules(builtin_folder(), *own.values())
 
 
 def rule_names(folder: Path | None) -> tuple[str, ...]:

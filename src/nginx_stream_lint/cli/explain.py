@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
-    chosen_rules,
-    env_file_option,
     say,
-    settings_for,
     stdin_texts,
     timeout_option,
     unusable,
     version_option,
     write,
 )
-from nginx_stream_lint.config import STDIN, Around
+from nginx_stream_lint.config import STDIN
 from nginx_stream_lint.explain import Explainer
-from nginx_stream_lint.lint import Options, read
+from nginx_stream_lint.lint import read
 from nginx_stream_lint.nginx.request import BadUrl, parse_url
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.rules.rule import RuleMistake
-from nginx_stream_lint.settings import SettingsMistake
 from nginx_stream_lint.streams.declarations import declaration
 
 
@@ -58,7 +55,7 @@ from nginx_stream_lint.streams.declarations import declaration
     "--config",
     "config_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The settings file; else .nginx-stream-lint.yaml upwards from CONF.",
+    help="The settings file; else it is looked for upwards from CONF.",
 )
 @click.option(
     "--min-read-timeout",
@@ -69,10 +66,11 @@ from nginx_stream_lint.streams.declarations import declaration
 @click.option(
     "--env-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    callback=env_file_option,
     help="NAME=VALUE lines: what ${NAME} in templates becomes; unknown where not given.",
 )
-@click.option("--markdown", is_flag=True, help="CONF is a document: read its nginx blocks.")
+@click.option(
+    "--markdown/--no-markdown", default=None, help="CONF is a document: read its nginx blocks."
+)
 @click.option("--color/--no-color", default=None, help="Colours, or none.")
 def explain_command(
     conf: str,
@@ -84,8 +82,8 @@ def explain_command(
     nginx_version: Version | None,
     config_file: Path | None,
     min_read_timeout: float | None,
-    env_file: dict[str, str],
-    markdown: bool,
+    env_file: Path | None,
+    markdown: bool | None,
     color: bool | None,
 ) -> None:
     """Say where URLs land in a configuration, and whether a stream gets through.
@@ -93,21 +91,26 @@ def explain_command(
     A URL is a path, for the default server, or whole: https://api.example.com/v1/chat.
     """
     try:
-        settings = settings_for(conf, config_file)
-        rules = chosen_rules(None, None, None)
         requests = [(url, parse_url(url, method.upper())) for url in urls]
-    except (SettingsMistake, RuleMistake, BadUrl) as mistake:
+    except BadUrl as mistake:
         unusable(str(mistake))
-    around = Around(settings.roots, settings.servers, settings.absent_includes, env_file, markdown)
-    found = read([STDIN if conf == "-" else conf], around, stdin_texts([conf]))
+    options = choose(
+        conf,
+        {
+            "config_file": config_file,
+            "nginx_version": nginx_version,
+            "min_read_timeout": min_read_timeout,
+            "env_file": env_file,
+            "markdown": markdown,
+        },
+    ).options
+    found = read([STDIN if conf == "-" else conf], options.around, stdin_texts([conf]))
     readable = [one for one in found if one.root is not None]
-    timeout = settings.min_read_timeout_s if min_read_timeout is None else min_read_timeout
-    streams = settings.streams
     if format_ == "text":
         # Whoever asks about a URL wants to know what a stream meets there.
         paths = dict.fromkeys(request.target for _, request in requests)
-        streams += tuple(declaration(path, "you ask about it") for path in paths)
-    options = Options(rules, nginx_version or settings.nginx_version, timeout, streams)
+        asked = tuple(declaration(path, "you ask about it") for path in paths)
+        options = replace(options, streams=options.streams + asked)
     # Of several, as in a document, the first one that answers requests.
     explainers = (Explainer(one, options, files) for one in readable)
     explainer = next((one for one in explainers if one.servers), None)

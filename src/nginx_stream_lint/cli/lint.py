@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
-    chosen_rules,
-    env_file_option,
     nginx_binary,
-    rule_names,
     say,
-    settings_for,
     stdin_texts,
     streams_option,
     timeout_option,
@@ -30,17 +28,14 @@ from nginx_stream_lint.cli.known import baseline_at, take_out_known, write_basel
 from nginx_stream_lint.cli.output import (
     complete_format,
     targets_option,
-    targets_with,
     write_all,
 )
-from nginx_stream_lint.config import STDIN, Around, Configuration, Source
+from nginx_stream_lint.config import STDIN, Configuration, Source
 from nginx_stream_lint.lint import Checked, Confirm, Options, lint, read
-from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.rules.rule import RuleMistake
-from nginx_stream_lint.settings import SettingsMistake
+from nginx_stream_lint.settings.show import in_force
 
 if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
@@ -62,9 +57,7 @@ if TYPE_CHECKING:
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note"]),
-    default="error",
-    show_default=True,
-    help="The mildest finding that gives exit status 1.",
+    help="The mildest finding that gives exit status 1.  [default: error]",
 )
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
 @click.option("--fix", "do_fix", is_flag=True, help="Write the safe fixes into the files.")
@@ -94,10 +87,13 @@ if TYPE_CHECKING:
 @click.option(
     "--env-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    callback=env_file_option,
     help="NAME=VALUE lines: what ${NAME} in templates becomes; unknown where not given.",
 )
-@click.option("--markdown", is_flag=True, help="Read the nginx blocks of Markdown files, too.")
+@click.option(
+    "--markdown/--no-markdown",
+    default=None,
+    help="Read the nginx blocks of Markdown files, too, or not.  [default: no]",
+)
 @click.option("--all-streams", is_flag=True, help="Check every location that proxies as a stream.")
 @click.option(
     "--nginx-version",
@@ -127,7 +123,11 @@ if TYPE_CHECKING:
     "--config",
     "config_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The settings file; else .nginx-stream-lint.yaml upwards from the first path.",
+    help="The settings file; else .nginx-stream-lint.yaml, or a table in pyproject.toml, upwards"
+    " from the first path.",
+)
+@click.option(
+    "--show-settings", is_flag=True, help="Print the settings in force and where each comes from."
 )
 @click.option(
     "--min-read-timeout",
@@ -143,35 +143,17 @@ if TYPE_CHECKING:
 def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     """Check nginx configurations: files, folders, or - for standard input."""
     started = time.monotonic()
-    if not paths:
+    if not paths and not flags["show_settings"]:
         raise click.UsageError("name a configuration file, a folder, or - for standard input")
-    targets = targets_with(flags["formats"], flags["output"])
-    try:
-        settings = settings_for(paths[0], flags["config_file"])
-        rules = chosen_rules(flags["rules_folder"], flags["select"], flags["ignore"])
-    except (SettingsMistake, RuleMistake) as mistake:
-        unusable(str(mistake))
-    version: Version | None = flags["nginx_version"] or settings.nginx_version
+    choices = choose(paths[0] if paths else ".", flags)
+    if flags["show_settings"]:
+        write(in_force(choices.settings, choices.given), None, flags["color"])
+        return
+    options = choices.options
     binary = nginx_binary(flags["nginx"]) if flags["do_probe"] else None
-    if version is None and binary is not None:
-        version = binary.version
-    timeout = flags["min_read_timeout"]
-    options = Options(
-        rules=rules,
-        nginx_version=version,
-        min_read_timeout_s=settings.min_read_timeout_s if timeout is None else timeout,
-        streams=(*settings.streams, *flags["streams"]),
-        all_streams=flags["all_streams"],
-        all_rules=rule_names(flags["rules_folder"]),
-        around=Around(
-            settings.roots,
-            settings.servers,
-            settings.absent_includes,
-            flags["env_file"],
-            flags["markdown"],
-        ),
-    )
-    baseline = baseline_at(flags["baseline"])
+    if options.nginx_version is None and binary is not None:
+        options = replace(options, nginx_version=binary.version)
+    baseline = baseline_at(None if choices.baseline is None else str(choices.baseline))
     inputs = [STDIN if path == "-" else path for path in paths]
     texts = stdin_texts(paths)
     if flags["do_fix"] or flags["do_diff"]:
@@ -186,13 +168,21 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         take_out_known(report, baseline, options)
     failures: list[str] = []
     if not flags["do_diff"] and not flags["write_baseline"]:
-        run = Run(report, rules, version, time.monotonic() - started, os.getcwd(), flags["fail_on"])
-        failures = write_all(run, targets, flags["color"])
+        run = Run(
+            report,
+            options.rules,
+            options.nginx_version,
+            time.monotonic() - started,
+            os.getcwd(),
+            choices.fail_on,
+            options.policy,
+        )
+        failures = write_all(run, choices.targets, flags["color"])
     for said in (*report.notes, *report.problems, *failures):
         say(str(said))
     if report.problems or failures:
         sys.exit(EXIT_UNUSABLE)
-    if report.reaches(flags["fail_on"]) and not flags["exit_zero"]:
+    if report.reaches(choices.fail_on) and not flags["exit_zero"]:
         sys.exit(EXIT_FINDINGS)
 
 

@@ -6,18 +6,18 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     nginx_binary,
     safe,
-    settings_for,
     unusable,
     write,
 )
@@ -27,7 +27,7 @@ from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.nginx.request import BadUrl
 from nginx_stream_lint.nginx.validity import refusals
-from nginx_stream_lint.settings import Settings, SettingsMistake
+from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.find import Served, served
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ _T = TypeVar("_T")
     "--config",
     "config_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The settings file; else .nginx-stream-lint.yaml upwards from CONF.",
+    help="The settings file; else it is looked for upwards from CONF.",
 )
 @click.option("--color/--no-color", default=None, help="Colours, or none.")
 def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
@@ -115,10 +115,7 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     sends one token after the other, and touches none of your files. URLs are paths, for the default
     server, or whole; without any, all that is thought to stream is measured.
     """
-    try:
-        settings = settings_for(conf, flags["config_file"])
-    except SettingsMistake as mistake:
-        unusable(str(mistake))
+    streams = choose(conf, {"config_file": flags["config_file"]}).options.streams
     configuration = _readable(conf)
     plot: Path | None = flags["plot"]
     if plot is not None and not os.access(plot.absolute().parent, os.W_OK):
@@ -127,7 +124,7 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
 
     try:
         binary = nginx_binary(flags["nginx_path"])
-        requests, left = _requests(configuration, urls, binary, settings, flags)
+        requests, left = _requests(configuration, urls, binary, streams, flags)
         _measure(configuration, requests, left, binary, flags)
     except NginxError as error:
         unusable(f"could not measure: {_one_line(str(error))}")
@@ -156,7 +153,7 @@ def _requests(
     configuration: Configuration,
     urls: tuple[str, ...],
     binary: NginxBinary,
-    settings: Settings,
+    streams: Sequence[Declaration],
     flags: dict[str, Any],
 ) -> tuple[list[Request], list[str]]:
     """What to ask for, and what nothing can be asked of."""
@@ -170,7 +167,7 @@ def _requests(
     http, stream = root.first("http"), root.first("stream")
     if (http is None or not http.children) and stream is None:
         unusable(f"{conf}:1:1: there is no server to ask; name a configuration with an http block")
-    found, mistakes = served(configuration, root, binary.version, settings.streams)
+    found, mistakes = served(configuration, root, binary.version, streams)
     if mistakes:
         unusable(str(mistakes[0]))
     wanted = Wanted(

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from nginx_stream_lint.cli.common import EXIT_FINDINGS, chosen_rules, unusable, write
+from nginx_stream_lint.cli.common import EXIT_FINDINGS, known_rules, unusable, write
 from nginx_stream_lint.examples import cases, failures
 from nginx_stream_lint.rules.measured import measured
 from nginx_stream_lint.rules.rule import Rule, RuleMistake, builtin_folder, load_rules
@@ -24,7 +24,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def _complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    rules = chosen_rules(None, None, None)
+    rules = known_rules()
     return [
         CompletionItem(rule.name, help=rule.title)
         for rule in rules
@@ -73,7 +73,7 @@ def rules_command(
         _test(tested, color)
         return
     try:
-        rules = {rule.name: rule for rule in chosen_rules(rules_folder, None, None)}
+        rules = {rule.name: rule for rule in known_rules(*filter(None, [rules_folder]))}
     except RuleMistake as mistake:
         unusable(str(mistake))
     if name is None:

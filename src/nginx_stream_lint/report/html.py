@@ -102,7 +102,7 @@ def html(run: Run) -> str:
 def _cards(run: Run) -> list[_Card]:
     """Every stream with its findings, then the locations nobody says anything about."""
     cards: dict[tuple[str, int], _Card] = {}
-    for way in ways(run.report, run.nginx_version):
+    for way in ways(run.report, run.nginx_version, run.policy):
         directive = way.served.level.directive or way.served.handler.directive
         names = way.served.server.rows.get("server_name", [])
         cards[directive.source.name, directive.start] = _Card(

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from nginx_stream_lint.config import Source
@@ -14,6 +14,7 @@ from nginx_stream_lint.lint import Report
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Edit, Severity
 from nginx_stream_lint.rules.fingerprint import portable
+from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.stream import Stream
 
@@ -24,7 +25,7 @@ class Run:
 
     `rules` are those that were applied, `nginx_version` is None where nobody said, `seconds` is how
     long it took, `base` the folder that names in machine-readable formats start from, `fail_on` the
-    mildest severity that fails.
+    mildest severity that fails, `policy` what made the findings worth what they are.
     """
 
     report: Report
@@ -33,6 +34,7 @@ class Run:
     seconds: float
     base: str
     fail_on: Severity = "error"
+    policy: Policy = field(default_factory=Policy)
 
     def path(self, source: Source | str) -> str:
         """A file's name for other programs: from `base`, or as it is if it lies elsewhere."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nginx_stream_lint.lint import Report
+from nginx_stream_lint.lint import MIN_READ_TIMEOUT_S, Report
 from nginx_stream_lint.nginx.delivery import Hold, Verdict
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts import Facts
-from nginx_stream_lint.settings import MIN_READ_TIMEOUT_S
+from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import Stream
 
@@ -62,13 +62,19 @@ class Way:
         return all(one.verdict == "streams" for one in self.arrivals)
 
 
-def ways(report: Report, version: Version | None) -> list[Way]:
-    """The ways of all that is thought to stream, each location once, in the order of the files."""
+def ways(report: Report, version: Version | None, policy: Policy | None = None) -> list[Way]:
+    """The ways of all that is thought to stream, each location once, in the order of the files.
+
+    `policy` knows the versions of some files.
+    """
+    policy = policy or Policy()
     found: dict[tuple[str, int], Way] = {}
     for served in report.served:
         directive = served.level.directive or served.handler.directive
         if served.is_stream and served.shadowed_by is None:
-            found.setdefault((directive.source.name, directive.start), _way(served, version))
+            name = directive.source.name
+            way = _way(served, policy.nginx_version(name, version))
+            found.setdefault((name, directive.start), way)
     return list(found.values())
 
 

@@ -112,3 +112,9 @@ class Suppressed:
     finding: Finding
     kind: Literal["inSource", "external"]
     reason: str
+
+
+def in_order(finding: Finding) -> tuple[str, int, int, str]:
+    """What findings are sorted by: their place, and there the worst first."""
+    place = finding.place
+    return place.source.name, place.start, SEVERITIES.index(finding.severity), finding.rule

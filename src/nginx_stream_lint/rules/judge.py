@@ -17,6 +17,7 @@ from nginx_stream_lint.rules.finding import (
     Place,
     Related,
     Severity,
+    in_order,
 )
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.wording import render
@@ -319,12 +320,4 @@ def _merged(judged: list[Judged]) -> list[Judged]:
             worse.rule,
             worse.facts,
         )
-    return sorted(
-        kept.values(),
-        key=lambda one: (
-            one.finding.place.source.name,
-            one.finding.place.start,
-            SEVERITIES.index(one.finding.severity),
-            one.finding.rule,
-        ),
-    )
+    return sorted(kept.values(), key=lambda one: in_order(one.finding))

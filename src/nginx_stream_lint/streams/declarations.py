@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -25,10 +25,15 @@ _KEYS = ("path", "kind", "framing", "x_accel_buffering", "heartbeat", "accepts",
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A path that streams, and what its app does."""
+    """A path that streams, and what its app does.
+
+    `where` is true of the names of the files it is for, where it is for some only: it holds in
+    their servers, and for their locations in the servers of others.
+    """
 
     path: str
     stream: Stream
+    where: Callable[[str], bool] | None = None
 
 
 class Misdeclared(ValueError):

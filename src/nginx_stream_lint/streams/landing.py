@@ -77,7 +77,7 @@ def landing(
     router = _Router(server, version)
     for declaration in declarations:
         place = router.place(declaration.path, declaration.stream.method or "GET")
-        if place is not None:
+        if place is not None and _is_for(declaration, server, place):
             found.declared.setdefault(place, []).append(declaration.stream)
     hints: dict[App, _Hint] = {}
     for location in server.walk():
@@ -96,6 +96,14 @@ def landing(
     for of, hint in hints.items():
         _follow(hint, of, found, router, upstreams)
     return found
+
+
+def _is_for(declaration: Declaration, *levels: Level) -> bool:
+    """Whether a declaration is for one of some levels, by the files they are written in."""
+    where = declaration.where
+    return where is None or any(
+        where(level.directive.source.name) for level in levels if level.directive is not None
+    )
 
 
 def _land(

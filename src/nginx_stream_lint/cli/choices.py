@@ -1,0 +1,202 @@
+"""What a run is to do: options of the command line over the settings of the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nginx_stream_lint.cli.common import known_rules, unusable
+from nginx_stream_lint.cli.output import Target, targets_option, targets_with
+from nginx_stream_lint.config import Around
+from nginx_stream_lint.lint import Options
+from nginx_stream_lint.rules.finding import Severity
+from nginx_stream_lint.rules.policy import Policy, Worth
+from nginx_stream_lint.rules.rule import Rule, RuleMistake
+from nginx_stream_lint.settings import Settings, SettingsMistake, find, load
+from nginx_stream_lint.streams.declarations import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What options and settings say together. `given` are the options' values by settings' keys."""
+
+    settings: Settings
+    options: Options
+    given: Mapping[str, Any]
+    targets: tuple[Target, ...]
+    fail_on: Severity
+    baseline: Path | None
+
+
+def choose(first: str, flags: Mapping[str, Any]) -> Choices:
+    """The choices for a first path and the options of a command, by parameter; None: not given.
+
+    Ends with status 2 where settings or rules cannot be used.
+    """
+    try:
+        path = flags["config_file"] or find(Path() if first == "-" else Path(first))
+        settings = Settings() if path is None else load(path)
+        return _chosen(settings, flags)
+    except (SettingsMistake, RuleMistake) as mistake:
+        unusable(str(mistake))
+
+
+def _chosen(settings: Settings, flags: Mapping[str, Any]) -> Choices:
+    rules, policy, names = _rules(settings, flags)
+    version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
+    policy = replace(
+        policy,
+        overrides=tuple(
+            replace(
+                one,
+                nginx_version=one.nginx_version if version is None else None,
+                min_read_timeout_s=one.min_read_timeout_s if timeout is None else None,
+            )
+            for one in policy.overrides
+        ),
+    )
+    markdown = flags.get("markdown")
+    return Choices(
+        settings,
+        Options(
+            rules=rules,
+            nginx_version=version or settings.nginx_version,
+            min_read_timeout_s=settings.min_read_timeout_s if timeout is None else timeout,
+            streams=(*settings.streams, *flags.get("streams", ())),
+            all_streams=flags.get("all_streams", False),
+            around=Around(
+                settings.roots,
+                settings.servers,
+                settings.absent_includes,
+                _values(settings, flags.get("env_file")),
+                settings.markdown if markdown is None else markdown,
+            ),
+            policy=policy,
+            all_rules=names,
+        ),
+        _given(flags),
+        _targets(settings, flags),
+        flags.get("fail_on") or settings.fail_on,
+        flags.get("baseline") or settings.baseline,
+    )
+
+
+def _rules(
+    settings: Settings, flags: Mapping[str, Any]
+) -> tuple[tuple[Rule, ...], Policy, tuple[str, ...]]:
+    """The rules to apply, what their findings are worth where, and the names of all rules."""
+    for folder in settings.rules:
+        if not folder.is_dir():
+            settings.refuse("rules", f"there is no folder {folder}")
+    rules = known_rules(*settings.rules, *filter(None, [flags.get("rules_folder")]))
+    names = [rule.name for rule in rules]
+    settings.check_rules(names)
+    selected = _named(flags.get("select"), "--select", names)
+    ignored = _named(flags.get("ignore"), "--ignore", names) or ()
+    worth: dict[str, Worth] = dict(settings.severity)
+    if selected is None:
+        selected = settings.select
+        worth |= dict.fromkeys(settings.ignore, "off")
+    else:
+        # Whoever names a rule wants to see what it says.
+        worth = {name: one for name, one in worth.items() if one != "off"}
+    policy = Policy(worth, settings.overrides)
+    chosen = tuple(
+        rule
+        for rule in rules
+        if (selected is None or rule.name in selected)
+        and rule.name not in ignored
+        and policy.wants(rule.name)
+    )
+    return chosen, policy, tuple(names)
+
+
+def _named(text: str | None, option: str, names: Sequence[str]) -> tuple[str, ...] | None:
+    """The rules that an option names, by comma."""
+    if text is None:
+        return None
+    wanted = tuple(word.strip() for word in text.split(",") if word.strip())
+    for name in wanted:
+        if name not in names:
+            raise click.BadParameter(
+                f'unknown rule "{name}"{nearest(name, sorted(names))}', param_hint=option
+            )
+    return wanted
+
+
+def _values(settings: Settings, file: Path | None) -> dict[str, str]:
+    """The values of a template's variables."""
+    try:
+        if file is not None:
+            return _env_values(file)
+        return {} if settings.env_file is None else _env_values(settings.env_file)
+    except ValueError as error:
+        if file is None:
+            settings.refuse("env_file", str(error))
+        raise click.BadParameter(str(error), param_hint="--env-file") from None
+
+
+def _env_values(path: Path) -> dict[str, str]:
+    """Lines of NAME=VALUE, as docker and compose read them. Raises ValueError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read ({error})") from None
+    found: dict[str, str] = {}
+    for number, written in enumerate(lines, 1):
+        line = written.strip().removeprefix("export ")
+        if not line or line.startswith("#"):
+            continue
+        name, equals, text = line.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise ValueError(f"{path}:{number}:1: this is no NAME=VALUE")
+        text = text.strip()
+        if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+            text = text[1:-1]
+        found[name.strip()] = text
+    return found
+
+
+def _targets(settings: Settings, flags: Mapping[str, Any]) -> tuple[Target, ...]:
+    """Where reports go. Files that the settings name start from the settings' folder."""
+    chosen = flags.get("formats", ())
+    if not chosen and settings.file is not None:
+        folder = settings.file.parent
+        words = [word.partition("=") for word in settings.formats]
+        values = tuple(
+            f"{name}={folder / file}" if file not in ("", "-") else name for name, _, file in words
+        )
+        try:
+            chosen = targets_option(click.get_current_context(), click.Option(["--format"]), values)
+        except click.BadParameter as error:
+            settings.refuse("format", error.message)
+        if flags.get("output") is not None and len(chosen) == 1:
+            chosen = (Target(chosen[0].format),)
+    return targets_with(chosen, flags.get("output"))
+
+
+def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options give, as the settings would say it."""
+    version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
+    formats = [
+        target.format if target.file is None else f"{target.format}={target.file}"
+        for target in flags.get("formats", ())
+    ]
+    values = {
+        "streams": [one.path for one in flags.get("streams", ())],
+        "nginx_version": version and ".".join(map(str, version)),
+        "min_read_timeout": None if timeout is None else f"{timeout:g}s",
+        "env_file": flags.get("env_file") and str(flags["env_file"]),
+        "markdown": flags.get("markdown"),
+        "rules": flags.get("rules_folder") and [str(flags["rules_folder"])],
+        "select": flags.get("select") and flags["select"].split(","),
+        "ignore": flags.get("ignore") and flags["ignore"].split(","),
+        "fail_on": flags.get("fail_on"),
+        "format": formats,
+        "baseline": flags.get("baseline") and str(flags["baseline"]),
+    }
+    return {key: value for key, value in values.items() if value not in (None, [], "")}

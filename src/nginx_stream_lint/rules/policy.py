@@ -1,0 +1,79 @@
+"""What a repository makes of findings: severities of its own, and what holds for some files only.
+
+A rule's opinion comes first; this changes what it is worth here. Formats see only the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.finding import Finding, Severity, in_order
+
+Worth = Literal["error", "warning", "note", "off"]
+WORTHS: tuple[Worth, ...] = ("error", "warning", "note", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What holds for the files whose names `covers` is true of; None where it says nothing."""
+
+    covers: Callable[[str], bool]
+    severity: Mapping[str, Worth] = field(default_factory=dict)
+    nginx_version: Version | None = None
+    min_read_timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Severities by rule, and overrides, of which the last that covers a file wins."""
+
+    severity: Mapping[str, Worth] = field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+
+    def worth(self, rule: str, file: str) -> Worth | None:
+        """What a rule's findings in a file are worth; None: what the rule says."""
+        found = self.severity.get(rule)
+        for override in self.overrides:
+            if rule in override.severity and override.covers(file):
+                found = override.severity[rule]
+        return found
+
+    def wants(self, rule: str) -> bool:
+        """Whether a rule is worth something anywhere."""
+        return self.severity.get(rule) != "off" or any(
+            override.severity.get(rule, "off") != "off" for override in self.overrides
+        )
+
+    def nginx_version(self, file: str, otherwise: Version | None) -> Version | None:
+        """The nginx that runs a file."""
+        for override in self.overrides:
+            if override.nginx_version is not None and override.covers(file):
+                otherwise = override.nginx_version
+        return otherwise
+
+    def min_read_timeout_s(self, file: str, otherwise: float) -> float:
+        """The silence that streams of a file should survive."""
+        for override in self.overrides:
+            if override.min_read_timeout_s is not None and override.covers(file):
+                otherwise = override.min_read_timeout_s
+        return otherwise
+
+    def applied(self, findings: Iterable[Finding]) -> list[Finding]:
+        """The findings with the severity they have in the file they point at, in order."""
+        found: list[Finding] = []
+        for finding in findings:
+            worth = self.worth(finding.rule, finding.place.source.name)
+            if worth != "off":
+                severity = finding.severity if worth is None else _possible(finding, worth)
+                found.append(replace(finding, severity=severity))
+        return sorted(found, key=in_order)
+
+
+def _possible(finding: Finding, severity: Severity) -> Severity:
+    """A severity that a finding may have: what may not even stream is never an error."""
+    if severity == "error" and finding.is_grouped:
+        return "warning"
+    return severity

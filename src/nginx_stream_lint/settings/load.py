@@ -1,0 +1,180 @@
+"""The settings file of a repository: looked for, read, checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nginx_stream_lint.lint import MIN_READ_TIMEOUT_S
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.finding import Severity
+from nginx_stream_lint.rules.policy import Override, Worth
+from nginx_stream_lint.settings.keys import SETTINGS
+from nginx_stream_lint.settings.node import Misplaced, Node, yaml_node
+from nginx_stream_lint.settings.toml import toml_node
+from nginx_stream_lint.settings.types import Here, shortened
+from nginx_stream_lint.streams.declarations import Declaration, nearest
+
+FILE_NAME = ".nginx-stream-lint.yaml"
+_MISNAMED = ".nginx-stream-lint.yml"
+PYPROJECT = "pyproject.toml"
+TABLE = "nginx-stream-lint"
+_MAX_BYTES = 1_000_000
+
+
+class SettingsMistake(Exception):
+    """Settings that cannot be used; the message starts with `file:line:column`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a repository says about itself; `keys.KEYS` says what each key means.
+
+    `roots` and `servers` are patterns of paths, all paths start from the working folder or are
+    absolute. None is what the file does not say. `written` are the keys that it does say, as they
+    are written there, `rules_named` the names of rules in it.
+    """
+
+    file: Path | None = None
+    streams: tuple[Declaration, ...] = ()
+    nginx_version: Version | None = None
+    min_read_timeout_s: float = MIN_READ_TIMEOUT_S
+    roots: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    absent_includes: tuple[str, ...] = ()
+    env_file: Path | None = None
+    markdown: bool = False
+    rules: tuple[Path, ...] = ()
+    select: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] = ()
+    severity: Mapping[str, Worth] = field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+    fail_on: Severity = "error"
+    formats: tuple[str, ...] = ()
+    baseline: Path | None = None
+    written: Mapping[str, tuple[Node, Node]] = field(default_factory=dict)
+    rules_named: tuple[tuple[str, Node], ...] = ()
+
+    def check_rules(self, names: Iterable[str]) -> None:
+        """Raises SettingsMistake for the first name of a rule that is not among these."""
+        known = sorted(names)
+        for name, node in self.rules_named:
+            if name not in known:
+                self._refuse(node, f"unknown rule {shortened(name)}{nearest(name, known)}")
+
+    def refuse(self, key: str, message: str) -> NoReturn:
+        """Say that the value of a key cannot be used. Raises SettingsMistake."""
+        self._refuse(self.written[key][1], message)
+
+    def _refuse(self, node: Node, message: str) -> NoReturn:
+        raise SettingsMistake(f"{self.file}:{node.line}:{node.column}: {message}")
+
+
+def find(start: Path) -> Path | None:
+    """The settings file in the folder of `start`, or in the nearest one above it.
+
+    Raises SettingsMistake for what only looks like one.
+    """
+    here = Path().resolve()
+    folder = start.resolve()
+    with suppress(OSError):  # a name too long to exist; reading it will say so
+        if not folder.is_dir():
+            folder = folder.parent
+        for above in (folder, *folder.parents):
+            candidate = above.relative_to(here) if above.is_relative_to(here) else above
+            path = candidate / FILE_NAME
+            if os.path.lexists(path):
+                return path
+            if os.path.lexists(candidate / _MISNAMED):
+                raise SettingsMistake(
+                    f"{candidate / _MISNAMED}:1:1: is not read; call it {FILE_NAME}"
+                )
+            path = candidate / PYPROJECT
+            if path.is_file() and _table(path) is not None:
+                return path
+    return None
+
+
+def _table(path: Path) -> Node | None:
+    """The table of a TOML file that is ours."""
+    text = _text(path)
+    if TABLE not in text:
+        return None
+    node: Node | None = _placed(path, toml_node, text)
+    for name in ("tool", TABLE):
+        pairs = [] if node is None or node.kind != "mapping" else node.pairs()
+        node = next((value for key, value in pairs if key.text == name), None)
+    return node
+
+
+def _text(path: Path) -> str:
+    """A file's text. Raises SettingsMistake."""
+    try:
+        if path.is_dir():
+            raise SettingsMistake(f"{path}:1:1: is a folder; settings are a file")
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise SettingsMistake(f"{path}:1:1: cannot be read ({error.strerror})") from None
+    if len(content) > _MAX_BYTES:
+        raise SettingsMistake(f"{path}:1:1: is larger than 1 MB; no settings are")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsMistake(f"{path}:{line}:1: cannot be read (it is not UTF-8)") from None
+
+
+def _placed(path: Path, read: Any, *arguments: Any) -> Any:
+    """What `read` gives, its mistakes with the name of the file. Raises SettingsMistake."""
+    try:
+        return read(*arguments)
+    except Misplaced as mistake:
+        place = f"{path}:{mistake.line}:{mistake.column}"
+        raise SettingsMistake(f"{place}: {mistake.message}") from None
+
+
+def load(path: Path) -> Settings:
+    """The settings of a file: YAML, or the table `tool.nginx-stream-lint` of TOML.
+
+    Raises SettingsMistake with the place of what is wrong.
+    """
+    if path.suffix == ".toml":
+        node = _table(path)
+        if node is None:
+            raise SettingsMistake(f"{path}:1:1: there is no [tool.{TABLE}] in it")
+    else:
+        node = _placed(path, yaml_node, _text(path))
+    if node is None:
+        return Settings(file=path)
+    here = Here(path)
+    values = _placed(path, SETTINGS.read, node, here)
+    for key in ("roots", "servers"):
+        values[key] = tuple(map(str, values.get(key, ())))
+    streams = list(values.get("streams", ()))
+    overrides: list[Override] = []
+    for one in values.get("overrides", ()):
+        overrides.append(_override(one))
+        streams += _streams(one)
+    values["streams"], values["overrides"] = tuple(streams), tuple(overrides)
+    written = {key.text: (key, value) for key, value in node.pairs()}
+    return Settings(file=path, written=written, rules_named=tuple(here.rules), **values)
+
+
+def _override(values: dict[str, Any]) -> Override:
+    ignored: dict[str, Worth] = dict.fromkeys(values.get("ignore", ()), "off")
+    return Override(
+        values["paths"],
+        values.get("severity", {}) | ignored,
+        values.get("nginx_version"),
+        values.get("min_read_timeout_s"),
+    )
+
+
+def _streams(values: dict[str, Any]) -> Iterable[Declaration]:
+    """The streams of an override, each for its files only."""
+    return (Declaration(one.path, one.stream, values["paths"]) for one in values.get("streams", ()))

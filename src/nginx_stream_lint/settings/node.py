@@ -1,0 +1,137 @@
+"""Values in a settings file with their places, alike for YAML and TOML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+import yaml
+
+from nginx_stream_lint.yamlfile import YamlMistake, compose, place
+
+Kind = Literal["text", "number", "flag", "nothing", "list", "mapping", "other"]
+
+
+class Misplaced(Exception):
+    """A mistake at a place; `line` and `column` count from 1."""
+
+    def __init__(self, message: str, line: int, column: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and where it begins.
+
+    `text` is what a scalar says, as it is written where its file type allows. What is inside is
+    read on demand, so that aliases that stand for more than a memory holds do no harm.
+    """
+
+    kind: Kind
+    text: str
+    line: int
+    column: int
+    list_items: Callable[[], list[Node]] = list
+    mapping_pairs: Callable[[], list[tuple[Node, Node]]] = list
+
+    def fail(self, message: str) -> NoReturn:
+        """Raises Misplaced."""
+        raise Misplaced(message, self.line, self.column)
+
+    def pairs(self) -> list[tuple[Node, Node]]:
+        """Keys and values of a mapping. Raises Misplaced for a key that is there twice."""
+        seen: dict[str, Node] = {}
+        pairs = self.mapping_pairs()
+        for key, _ in pairs:
+            if key.kind in ("list", "mapping", "other"):
+                key.fail("a key is a word")
+            first = seen.setdefault(key.text, key)
+            if first is not key:
+                key.fail(f'"{key.text}" is set twice: see line {first.line}')
+        return pairs
+
+    def plain(self) -> Any:
+        """The value without places: text, numbers and flags as JSON has them, lists, mappings."""
+        if self.kind == "list":
+            return [item.plain() for item in self.list_items()]
+        if self.kind == "mapping":
+            return {key.text: value.plain() for key, value in self.mapping_pairs()}
+        if self.kind == "flag":
+            return self.text == "true"
+        if self.kind == "number":
+            return int(self.text) if self.text.isdecimal() else float(self.text)
+        return None if self.kind == "nothing" else self.text
+
+
+# A date is a word like any other: nothing here is one.
+_KINDS: dict[str, Kind] = {
+    "str": "text",
+    "timestamp": "text",
+    "value": "text",
+    "merge": "text",
+    "int": "number",
+    "float": "number",
+    "bool": "flag",
+    "null": "nothing",
+    "seq": "list",
+    "map": "mapping",
+}
+_TAG = "tag:yaml.org,2002:"
+
+
+def yaml_node(text: str) -> Node | None:
+    """The tree of a YAML text; None for one without any value.
+
+    Raises Misplaced.
+    """
+    try:
+        root = compose(text)
+    except YamlMistake as mistake:
+        raise Misplaced(mistake.message, mistake.line, mistake.column) from None
+    node = None if root is None else _from_yaml(root)
+    return None if node is not None and node.kind == "nothing" else node
+
+
+def _from_yaml(node: yaml.Node) -> Node:
+    line, column = place(node)
+    kind = _KINDS.get(node.tag.removeprefix(_TAG))
+    if kind is None:
+        tag = node.tag.replace(_TAG, "!!")
+        raise Misplaced(f'the tag "{tag}" means nothing here; leave it out', line, column)
+    if isinstance(node, yaml.MappingNode):
+        pairs = node.value
+        return Node(
+            "mapping" if kind == "mapping" else "other",
+            "",
+            line,
+            column,
+            mapping_pairs=lambda: [(_from_yaml(key), _from_yaml(value)) for key, value in pairs],
+        )
+    if isinstance(node, yaml.SequenceNode):
+        items = node.value
+        return Node(
+            "list" if kind == "list" else "other",
+            "",
+            line,
+            column,
+            list_items=lambda: [_from_yaml(item) for item in items],
+        )
+    return Node("other" if kind in ("list", "mapping") else kind, node.value, line, column)
+
+
+def plain_node(value: Any) -> Node:
+    """The tree of a plain value, which has no place: its lines are 0."""
+    if isinstance(value, dict):
+        pairs = [(plain_node(key), plain_node(one)) for key, one in value.items()]
+        return Node("mapping", "", 0, 0, mapping_pairs=lambda: pairs)
+    if isinstance(value, list | tuple):
+        items = [plain_node(one) for one in value]
+        return Node("list", "", 0, 0, list_items=lambda: items)
+    if isinstance(value, bool):
+        return Node("flag", str(value).lower(), 0, 0)
+    kind: Kind = "number" if isinstance(value, int | float) else "text"
+    return Node(kind, str(value), 0, 0)

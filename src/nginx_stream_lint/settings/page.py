@@ -1,0 +1,110 @@
+"""The page about the settings, made from their description."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from nginx_stream_lint.report.blocks import Block, Code, Heading, Items, Paragraph, Table
+from nginx_stream_lint.settings.keys import KEYS, OVERRIDE_KEYS, STREAM_KEYS
+from nginx_stream_lint.settings.load import FILE_NAME, PYPROJECT, TABLE
+from nginx_stream_lint.settings.show import as_yaml
+from nginx_stream_lint.settings.types import Key
+
+
+def settings_page() -> Iterator[Block]:
+    """Every key: what it says, what holds without it, and an example."""
+    yield Heading("Settings", 1)
+    yield Paragraph(
+        f"`{FILE_NAME}`, or the table `[tool.{TABLE}]` of a `{PYPROJECT}`, is looked for in the"
+        " folder of the first path and upwards; the nearest one holds, alone. `--config FILE` names"
+        " another, options of the command line win, and `--show-settings` prints what is in force"
+        " and where each value comes from."
+    )
+    yield Table(
+        ("key", "value", "without it", "option"),
+        tuple(
+            (f"[`{key.name}`](#{key.name})", key.type.words, _default(key), _option(key))
+            for key in KEYS
+        ),
+    )
+    yield Items(
+        (
+            "Paths start from the folder of the settings file.",
+            'A version is text: `"1.30"`, since `1.30` is the number 1.3.',
+            "A key that is unknown or set twice, a value of another kind, or the name of a rule"
+            " that does not exist ends the run with status 2, `file:line:column` and the nearest"
+            " valid word.",
+            "Editors complete and check the file with `schema/settings.schema.json` of this"
+            " repository, which is in the package, too"
+            " (`nginx_stream_lint/schema/settings.schema.json`).",
+        )
+    )
+    yield Code(f"# yaml-language-server: $schema=…/settings.schema.json\n{_first_lines()}", "yaml")
+    for key in KEYS:
+        yield from _key(key)
+    yield Heading("In pyproject.toml")
+    yield Paragraph("The same keys; all examples of this page look like this:")
+    yield Code(as_toml(examples()), "toml")
+
+
+def examples() -> dict[str, Any]:
+    """Settings with every key, set to its example."""
+    return {key.name: key.example for key in KEYS}
+
+
+def _first_lines() -> str:
+    return as_yaml({"nginx_version": examples()["nginx_version"]})
+
+
+def _default(key: Key) -> str:
+    return key.unset if key.default is None else f"`{as_json(key.default)}`"
+
+
+def _option(key: Key) -> str:
+    return f"`{key.option}`" if key.option else ""
+
+
+def _key(key: Key) -> Iterator[Block]:
+    yield Heading(key.name)
+    yield Paragraph(key.doc)
+    if key.name == "streams":
+        yield _keys_of(STREAM_KEYS)
+    if key.name == "overrides":
+        yield _keys_of(OVERRIDE_KEYS)
+    yield Code(as_yaml({key.name: key.example}), "yaml")
+
+
+def _keys_of(keys: Iterable[Key]) -> Table:
+    """The keys of a mapping within the settings."""
+    known = {key.name for key in KEYS}
+    rows: Sequence[tuple[str, str, str]] = [
+        (
+            f"[`{key.name}`](#{key.name})" if key.name in known else f"`{key.name}`",
+            key.type.words,
+            "as above" if key.name in known else key.doc,
+        )
+        for key in keys
+    ]
+    return Table(("key", "value", "what it says"), tuple(rows))
+
+
+def as_json(value: object) -> str:
+    """A short value as one writes it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def as_toml(settings: dict[str, Any]) -> str:
+    """Settings as the table of a pyproject.toml."""
+    lines = [f"{key} = {_toml(value)}" for key, value in settings.items()]
+    return "\n".join([f"[tool.{TABLE}]", *lines]) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{key} = {_toml(one)}" for key, one in value.items())
+        return f"{{ {pairs} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,120 @@
+"""What is in force, as settings that could be read again, each line with where it comes from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nginx_stream_lint.settings.keys import KEYS
+from nginx_stream_lint.settings.load import Settings
+from nginx_stream_lint.settings.node import Misplaced, Node, plain_node, yaml_node
+
+# Words that some readers of YAML take for something else.
+_AMBIGUOUS = {"on", "off", "yes", "no", "y", "n", "null", "~"}
+_BARE = re.compile(r"[\w./][\w./*-]*")
+
+
+def in_force(settings: Settings, given: Mapping[str, Any]) -> str:
+    """The settings as YAML. `given` are the values that options give, by the keys they win over.
+
+    Where an option adds to a list, the list in the file stays, too.
+    """
+    lines = [f"# from {settings.file}" if settings.file else "# there is no settings file"]
+
+    for key in KEYS:
+        node = settings.written[key.name][1] if key.name in settings.written else None
+        option = key.option
+        if key.name in given:
+            more = plain_node(given[key.name])
+            node = _joined(node, more) if node is not None and key.adds else more
+        elif node is None and key.default is not None:
+            node, option = plain_node(key.default), "default"
+        if node is None:
+            lines.append(f"# {key.name}: {key.unset}  # default")
+        else:
+            lines += _entry(f"{key.name}:", node, "", _Origin(str(settings.file), option))
+    return "\n".join(lines) + "\n"
+
+
+def as_yaml(settings: Mapping[str, Any]) -> str:
+    """Plain settings as YAML."""
+    lines = [
+        line
+        for key, value in settings.items()
+        for line in _entry(f"{key}:", plain_node(value), "", _Origin("", ""))
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a value comes from, as a comment: a line of the file, or what else gives it."""
+
+    file: str
+    otherwise: str
+
+    def __call__(self, node: Node) -> str:
+        said = f"{self.file}:{node.line}" if node.line else self.otherwise
+        return f"  # {said}" if said else ""
+
+
+def _joined(first: Node, second: Node) -> Node:
+    """The items of two lists, or single values, in one list."""
+    items = [
+        item
+        for node in (first, second)
+        for item in (node.list_items() if node.kind == "list" else [node])
+    ]
+    return Node("list", "", 0, 0, list_items=lambda: items)
+
+
+def _entry(head: str, node: Node, indent: str, origin: _Origin) -> Iterator[str]:
+    """A value behind `head`, which is a key with its colon, or the dash of an item."""
+    items, pairs = node.list_items(), node.mapping_pairs()
+    if not items and not pairs:
+        yield f"{indent}{head} {_scalar(node)}{origin(node)}"
+        return
+    inside = indent + "  "
+    if head == "-":
+        # What an item contains begins behind its dash.
+        lines = list(_inside(items, pairs, inside, origin))
+        yield f"{indent}- {lines[0].lstrip()}"
+        yield from lines[1:]
+    else:
+        yield f"{indent}{head}"
+        yield from _inside(items, pairs, inside, origin)
+
+
+def _inside(
+    items: list[Node],
+    pairs: list[tuple[Node, Node]],
+    indent: str,
+    origin: _Origin,
+) -> Iterator[str]:
+    for item in items:
+        yield from _entry("-", item, indent, origin)
+    for key, value in pairs:
+        yield from _entry(f"{_word(key.text)}:", value, indent, origin)
+
+
+def _scalar(node: Node) -> str:
+    if node.kind == "list":
+        return "[]"
+    if node.kind == "mapping":
+        return "{}"
+    return _word(node.text) if node.kind == "text" else node.text
+
+
+def _word(text: str) -> str:
+    """A text as YAML, in quotes where it could be read as something else."""
+    if _BARE.fullmatch(text) and text.lower() not in _AMBIGUOUS:
+        try:
+            node = yaml_node(text)
+        except Misplaced:
+            node = None
+        if node is not None and (node.kind, node.text) == ("text", text):
+            return text
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,323 @@
+"""The kinds of values that settings have: how each is read, and how it is told to others.
+
+Reading and the JSON schema say the same in two ways; a test holds them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from nginx_stream_lint.settings.node import Misplaced, Node
+from nginx_stream_lint.streams.declarations import nearest
+
+_SHOWN = 60  # characters of a wrong value that a message repeats
+
+
+@dataclass(slots=True)
+class Here:
+    """The file that is read; `rules` collects the names of rules in it, which are checked later."""
+
+    file: Path
+    rules: list[tuple[str, Node]] = field(default_factory=list)
+
+
+class Type(Protocol):
+    """A kind of value. `words` says in a few words what it is."""
+
+    @property
+    def words(self) -> str: ...
+
+    def read(self, node: Node, here: Here) -> Any:
+        """The value of a node. Raises Misplaced."""
+
+    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
+        """The kind as JSON schema, with the names of known rules."""
+
+
+def _wrong(node: Node, wanted: str, instead: str = "") -> Misplaced:
+    """What to say of a value of another kind."""
+    said = (
+        instead
+        or {
+            "nothing": "nothing",
+            "list": "a list",
+            "mapping": "a mapping",
+            "other": "something else",
+        }.get(node.kind)
+        or shortened(node.text)
+    )
+    advice = "; leave the key out, or say what" if node.kind == "nothing" else ""
+    return Misplaced(f"{wanted} is wanted, not {said}{advice}", node.line, node.column)
+
+
+def shortened(text: str) -> str:
+    """A text in quotes, its begin only where it is long."""
+    return f'"{text}"' if len(text) <= _SHOWN else f'"{text[:_SHOWN]}…"'
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A word that `parse` understands; it raises ValueError where it does not.
+
+    `pattern` is a regular expression for all that it understands (and perhaps more). With `number`
+    the word may be a bare number.
+    """
+
+    words: str
+    parse: Callable[[str], Any] = str
+    pattern: str | None = None
+    number: bool = False
+
+    def read(self, node: Node, _: Here) -> Any:
+        if node.kind == "number" and not self.number:
+            raise Misplaced(f'put quotes around it: "{node.text}"', node.line, node.column)
+        if node.kind not in ("text", "number") or not node.text:
+            raise _wrong(node, self.words)
+        try:
+            return self.parse(node.text)
+        except ValueError as error:
+            node.fail(str(error))
+
+    def schema(self, _: Sequence[str]) -> dict[str, Any]:
+        pattern = {"minLength": 1} if self.pattern is None else {"pattern": self.pattern}
+        if self.number:
+            return {"type": ["string", "integer"], "minimum": 0} | pattern
+        return {"type": "string"} | pattern
+
+
+@dataclass(frozen=True, slots=True)
+class FilePath:
+    """A path, which starts from the folder of the settings file."""
+
+    words: str
+
+    def read(self, node: Node, here: Here) -> Path:
+        if node.kind != "text" or not node.text:
+            raise _wrong(node, self.words)
+        return here.file.parent / node.text
+
+    def schema(self, _: Sequence[str]) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    choices: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        return ", ".join(f"`{word}`" for word in self.choices)
+
+    def read(self, node: Node, _: Here) -> str:
+        if node.kind != "text":
+            raise _wrong(node, f"one of {', '.join(self.choices)}")
+        if node.text not in self.choices:
+            node.fail(f"{shortened(node.text)} is unknown{nearest(node.text, self.choices)}")
+        return node.text
+
+    def schema(self, _: Sequence[str]) -> dict[str, Any]:
+        return {"enum": list(self.choices)}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """`true` or `false`."""
+
+    words: str = "`true` or `false`"
+
+    def read(self, node: Node, _: Here) -> bool:
+        if node.kind != "flag":
+            raise _wrong(node, "true or false")
+        return node.text == "true"
+
+    def schema(self, _: Sequence[str]) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleName:
+    """The name of a rule. Which ones there are is known when the rules are."""
+
+    words: str = "the name of a rule"
+
+    def read(self, node: Node, here: Here) -> str:
+        if node.kind != "text" or not node.text:
+            raise _wrong(node, self.words)
+        here.rules.append((node.text, node))
+        return node.text
+
+    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
+        # Rules of one's own have names that no schema of ours knows.
+        return {"anyOf": [{"enum": list(rules)}, {"type": "string", "minLength": 1}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A list of values, or a single one."""
+
+    item: Type
+    at_least: int = 0
+
+    @property
+    def words(self) -> str:
+        return f"one, or a list: {self.item.words}"
+
+    def read(self, node: Node, here: Here) -> tuple[Any, ...]:
+        nodes = node.list_items() if node.kind == "list" else [node]
+        if len(nodes) < self.at_least:
+            raise _wrong(node, self.item.words, "an empty list")
+        return tuple(self.item.read(one, here) for one in nodes)
+
+    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
+        one = self.item.schema(rules)
+        least = {"minItems": self.at_least} if self.at_least else {}
+        return {"anyOf": [one, {"type": "array", "items": one} | least]}
+
+
+@dataclass(frozen=True, slots=True)
+class ByRule:
+    """A mapping from names of rules."""
+
+    value: Type
+
+    @property
+    def words(self) -> str:
+        return f"a mapping from rules to {self.value.words}"
+
+    def read(self, node: Node, here: Here) -> dict[str, Any]:
+        if node.kind != "mapping":
+            raise _wrong(node, "a mapping from rules")
+        name = RuleName()
+        return {name.read(key, here): self.value.read(value, here) for key, value in node.pairs()}
+
+    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
+        value = self.value.schema(rules)
+        return {
+            "type": "object",
+            "properties": dict.fromkeys(rules, value),
+            "additionalProperties": value,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a mapping, and all that there is to say about it.
+
+    `default` is what holds without it, as one would write it, or None; then `unset` says it in
+    words. `option` is the command-line option that wins over it, or that `adds` to it. `field` is
+    its name in `Settings`, where that is another.
+    """
+
+    name: str
+    type: Type
+    doc: str
+    example: Any
+    default: Any = None
+    unset: str = ""
+    option: str = ""
+    adds: bool = False
+    field: str = ""
+
+    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
+        """The key's value as JSON schema."""
+        default = {} if self.default is None else {"default": self.default}
+        # What is linked or marked in our pages is plain text for an editor.
+        plain = {"description": self.doc.replace("`", "")}
+        return plain | self.type.schema(rules) | default | {"examples": [self.example]}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A mapping with known keys. `what` names it in messages.
+
+    One that says something has the `required` keys, and with `more` at least one other.
+    """
+
+    what: str
+    keys: tuple[Key, ...]
+    required: tuple[str, ...] = ()
+    more: bool = False
+
+    @property
+    def words(self) -> str:
+        return f"a mapping with {', '.join(f'`{key.name}`' for key in self.keys)}"
+
+    def read(self, node: Node, here: Here) -> dict[str, Any]:
+        """The values by field."""
+        names = [key.name for key in self.keys]
+        if node.kind != "mapping":
+            raise _wrong(node, f"{self.what} is a mapping; keys: {', '.join(names)}. That")
+        found: dict[str, Any] = {}
+        for written, value in node.pairs():
+            key = next((key for key in self.keys if key.name == written.text), None)
+            if key is None:
+                of = "" if self.what == "settings" else f" of {self.what}"
+                known = nearest(written.text, names)
+                written.fail(f"unknown key {shortened(written.text)}{of}{known}")
+            found[key.field or key.name] = key.type.read(value, here)
+        for name in self.required:
+            if name not in found:
+                node.fail(f'{self.what} needs the key "{name}"')
+        if self.more and len(found) == len(self.required):
+            others = ", ".join(name for name in names if name not in self.required)
+            node.fail(f"{self.what} says nothing; keys: {others}")
+        return found
+
+    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
+        required: dict[str, Any] = {"required": list(self.required)} if self.required else {}
+        if self.more:
+            required["minProperties"] = len(self.required) + 1
+        return {
+            "type": "object",
+            "properties": {key.name: key.schema(rules) for key in self.keys},
+            "additionalProperties": False,
+        } | required
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """A word, or a mapping that can say more."""
+
+    text: Text
+    record: Record
+
+    @property
+    def words(self) -> str:
+        return f"{self.text.words}, or {self.record.words}"
+
+    def read(self, node: Node, here: Here) -> Any:
+        if node.kind == "mapping":
+            self.record.read(node, here)
+        else:
+            self.text.read(node, here)
+        return node.plain()
+
+    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
+        return {"anyOf": [self.text.schema(rules), self.record.schema(rules)]}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A value of another kind, with something made of it; `make` may raise ValueError."""
+
+    type: Type
+    make: Callable[[Any, Here], Any]
+
+    @property
+    def words(self) -> str:
+        return self.type.words
+
+    def read(self, node: Node, here: Here) -> Any:
+        value = self.type.read(node, here)
+        try:
+            return self.make(value, here)
+        except ValueError as error:
+            node.fail(str(error))
+
+    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
+        return self.type.schema(rules)
