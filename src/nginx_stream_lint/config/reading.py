@@ -360,9 +360,8 @@ def _level(root: File) -> Context:
 
 def _fits(directive: Directive, context: Context) -> bool:
     """Whether a directive may stand in a context, by its name."""
-    if directive.name == "server":
-        # One with a block is a virtual server, one without an upstream's.
-        return (directive.block is None) == (context[-1:] == ("upstream",)) and bool(context)
+    if directive.name == "server" and (directive.block is None) != (context[-1:] == ("upstream",)):
+        return False  # one with a block is a virtual server, one without an upstream's
     return fits(directive.name, context)
 
 
