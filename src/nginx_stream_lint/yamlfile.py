@@ -71,8 +71,6 @@ def compose(text: str) -> yaml.Node | None:
         raise _mistake(error) from None
     finally:
         loader.dispose()
-    if node is not None and "*" in text:
-        _size(node, {})
     return node
 
 
@@ -89,12 +87,8 @@ def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
     try:
         while loader.check_node():
             nodes.append(loader.get_node())
-            if "*" in text:
-                _size(nodes[-1], {})
     except yaml.YAMLError as error:
         return nodes, _mistake(error)
-    except YamlMistake as mistake:
-        return nodes[:-1], mistake
     finally:
         loader.dispose()
     return nodes, None
@@ -125,6 +119,15 @@ def _may_be_deep(text: str) -> bool:
     if text.count("[") + text.count("{") > most:
         return True
     return re.search(rf"^[ ?:-]{{{most},}}", text, re.MULTILINE) is not None
+
+
+def refuse_bombs(node: yaml.Node | None) -> None:
+    """Refuse a node whose aliases, followed as if written out, have no end or nearly none.
+
+    For callers that do not look whether a node is an alias. Raises YamlMistake.
+    """
+    if node is not None:
+        _size(node, {})
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:

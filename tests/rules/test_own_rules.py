@@ -347,7 +347,7 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     ),
     "comments and streams": (
         _condition("{not: {ignored_rules: {is_set: false}}}"),
-        "8:10",
+        "6:3",
         "a rule about comments can only ask for ignore_mistake and ignored_rules",
     ),
     "python object": (

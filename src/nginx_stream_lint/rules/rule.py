@@ -35,7 +35,7 @@ from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
 from nginx_stream_lint.rules.patterns import mistake as pattern_mistake
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.streams.stream import KINDS, Kind
-from nginx_stream_lint.yamlfile import YamlMistake, compose, construct, place
+from nginx_stream_lint.yamlfile import YamlMistake, compose, construct, place, refuse_bombs
 
 _LEVELS = ("location", "if-in-location", "limit_except", "stream-server")
 _SCOPES = ("location", "server", "origin", "auth_request")
@@ -227,7 +227,9 @@ def load_rule(path: Path) -> Rule:
 def _load_file(path: Path, check_texts: bool = True) -> _Read:
     reader = _Reader(str(path), check_texts)
     try:
-        rule = reader.rule(compose(_text(path)))
+        node = compose(_text(path))
+        refuse_bombs(node)
+        rule = reader.rule(node)
     except YamlMistake as mistake:
         message = f"{path}:{mistake.line}:{mistake.column}: {mistake.message}"
         raise RuleMistake(message) from None
