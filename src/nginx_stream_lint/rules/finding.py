@@ -74,7 +74,10 @@ class LocationInfo:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule says, about which place and stream, and what to do."""
+    """What a rule says, about which place and stream, and what to do.
+
+    `at_most` is the worst severity that it can be given, since more is not known.
+    """
 
     rule: str
     severity: Severity
@@ -84,6 +87,7 @@ class Finding:
     stream: Stream
     related: tuple[Related, ...] = ()
     fix: Fix | None = None
+    at_most: Severity = "error"
 
 
 def in_order(finding: Finding) -> tuple[str, int, int, str]:
