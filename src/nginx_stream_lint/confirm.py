@@ -95,7 +95,8 @@ def confirmed(
             result.append(replace(finding, message=finding.message + said))
         elif finding.severity == "error":
             said = f". Refuted on nginx {version}: it streams for {of_clients(streams)}"
-            result.append(replace(finding, severity="note", message=finding.message + said))
+            message = finding.message + said
+            result.append(replace(finding, severity="note", at_most="note", message=message))
         else:
             said = f". On nginx {version} it streams today for {of_clients(streams)}"
             result.append(replace(finding, message=finding.message + said))

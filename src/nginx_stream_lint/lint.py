@@ -21,7 +21,7 @@ from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
-from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Suppressed
+from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Suppressed, in_order
 from nginx_stream_lint.rules.judge import judge
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
@@ -231,8 +231,9 @@ def findings(found: Sequence[Served], options: Options) -> list[Finding]:
         version = options.policy.nginx_version(file, options.nginx_version)
         timeout = options.policy.min_read_timeout_s(file, options.min_read_timeout_s)
         alike.setdefault((version, timeout), []).append(one)
-    return [
+    found_here = [
         replace(one.finding, fix=plan(one))
         for (version, timeout), places in alike.items()
         for one in judge(places, options.rules, version, timeout)
     ]
+    return sorted(found_here, key=in_order)

@@ -71,7 +71,7 @@ def test_every_example_of_the_page_can_be_loaded(tmp_path: Path) -> None:
         assert load(path).written
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "{}"])
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "{}", "\ufeff# marked\n{}"])
 def test_settings_that_say_nothing(text: str, tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     path.write_text(text, encoding="utf-8")
@@ -157,6 +157,11 @@ YAML = [
     ("--- a\n--- b", "2:1: but found another document"),
     ("roots: " + "[" * 50_000, "1:207: it nests deeper than 200"),
     ("a: *x", "1:4: "),
+    ('roots: "a\\0b"', '1:8: "a\\x00b" has a character that cannot be seen'),
+    ('"\\e[31m": x', '1:1: unknown key "\\x1b[31m"'),
+    ("fail_on: " + "x" * 100_000, '1:10: "xxx'),
+    ("nginx_version: " + "x" * 100_000, '1:16: "xxx'),
+    ("overrides: [{paths: '!', ignore: nagle-delay}]", '1:21: "!" is no pattern of paths'),
 ]
 
 

@@ -268,6 +268,26 @@ def test_what_may_not_stream_is_never_an_error(folder: Path) -> None:
     assert of(said("nginx.conf"), "response-buffering")["conf.d/legacy.conf"] == "note"
 
 
+def test_what_nobody_can_see_is_no_error(folder: Path) -> None:
+    """A template may set it: a warning, whatever the settings say."""
+    text = f"server {{ listen 80; {{% if x %}} {{{{ y }}}}; {{% endif %}} {LOCATION} }}"
+    (folder / "a.conf.j2").write_text(text, encoding="utf-8")
+    before = of(said("a.conf.j2"), "response-buffering")
+    settings("severity: {response-buffering: error}")
+    assert before == of(said("a.conf.j2"), "response-buffering") == {"a.conf.j2": "warning"}
+
+
+def test_findings_stay_in_the_order_of_the_files_named(folder: Path) -> None:
+    (folder / "b.conf").write_text(MAIN.replace("    include conf.d/*.conf;\n", ""), "utf-8")
+    settings("severity: {old-upstream-http: error, response-buffering: note}")
+    report = json.loads(run("nginx.conf", "b.conf", "--format", "json").stdout)
+    rows = [(one["file"], one["severity"]) for one in report["findings"]]
+    assert [file for file, _ in rows] == ["conf.d/legacy.conf"] * 3 + ["nginx.conf"] * 3 + [
+        "b.conf"
+    ] * 3
+    assert [severity for _, severity in rows] == ["error", "warning", "note"] * 3
+
+
 @pytest.mark.usefixtures("folder")
 def test_the_last_override_wins_and_may_take_back() -> None:
     settings(

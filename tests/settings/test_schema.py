@@ -74,7 +74,10 @@ def _mistakes() -> list[Any]:
 
     found: list[Any] = []
     for text, says in YAML:
-        if any(word in says for word in ("twice", "tag", "levels", "unknown rule", "document")):
+        if any(
+            word in says
+            for word in ("twice", "tag", "levels", "unknown rule", "document", *LENIENT)
+        ):
             continue
         try:
             found.append(json.loads(json.dumps(yaml.safe_load(text))))
@@ -83,11 +86,12 @@ def _mistakes() -> list[Any]:
     return found
 
 
-# What a pattern of JSON schema cannot say, or what no other reader of YAML takes for a word.
-LENIENT = [{"overrides": [{"paths": "#a", "ignore": "nagle-delay"}]}, {"markdown": True}]
+# What is no JSON schema's business: how patterns are written, characters that nobody sees. And
+# `yes`, which the reader of this test takes for true.
+LENIENT = ("is no pattern of paths", "cannot be seen", 'not "yes"')
 
 
-@pytest.mark.parametrize("value", [one for one in _mistakes() if one not in LENIENT], ids=str)
+@pytest.mark.parametrize("value", _mistakes(), ids=str)
 def test_editors_see_the_same_mistakes(value: Any) -> None:
     assert not VALIDATOR.is_valid(value)
 

@@ -81,6 +81,16 @@ def test_options_win_or_add(tmp_path: Path) -> None:
     assert "nginx_version: 1.29.0  # --nginx-version\n" in text
 
 
+def test_what_an_option_overrules_is_said(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text(
+        "ignore: nagle-delay\noverrides: [{paths: a, nginx_version: 1.26.2}]", encoding="utf-8"
+    )
+    text = shown(tmp_path, "--nginx-version", "1.29.7", "--select", "nagle-delay")
+    assert f"ignore: nagle-delay  # {FILE_NAME}:1, but --select wins\n" in text
+    assert f"nginx_version: 1.26.2  # {FILE_NAME}:2, but --nginx-version wins\n" in text
+    assert "wins" not in shown(tmp_path)
+
+
 def test_words_that_look_like_something_else_are_quoted() -> None:
     words = ["1.30", "on", "true", "null", "", "a b", "#x", "*.conf", "!x", "é", "a: b", "0x1f"]
     text = as_yaml({"roots": words})

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from nginx_stream_lint.cli.common import known_rules, unusable
-from nginx_stream_lint.cli.output import Target, targets_option, targets_with
+from nginx_stream_lint.cli.output import Target, targets_of, targets_with
 from nginx_stream_lint.config import Around
 from nginx_stream_lint.lint import Options
 from nginx_stream_lint.rules.finding import Severity
@@ -115,11 +115,16 @@ def _rules(
     return chosen, policy, tuple(names)
 
 
+def _words(text: str | None) -> tuple[str, ...]:
+    """Words by comma."""
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+
+
 def _named(text: str | None, option: str, names: Sequence[str]) -> tuple[str, ...] | None:
     """The rules that an option names, by comma."""
     if text is None:
         return None
-    wanted = tuple(word.strip() for word in text.split(",") if word.strip())
+    wanted = _words(text)
     for name in wanted:
         if name not in names:
             raise click.BadParameter(
@@ -171,9 +176,9 @@ def _targets(settings: Settings, flags: Mapping[str, Any]) -> tuple[Target, ...]
             f"{name}={folder / file}" if file not in ("", "-") else name for name, _, file in words
         )
         try:
-            chosen = targets_option(click.get_current_context(), click.Option(["--format"]), values)
-        except click.BadParameter as error:
-            settings.refuse("format", error.message)
+            chosen = targets_of(values)
+        except ValueError as error:
+            settings.refuse("format", str(error))
         if flags.get("output") is not None and len(chosen) == 1:
             chosen = (Target(chosen[0].format),)
     return targets_with(chosen, flags.get("output"))
@@ -182,21 +187,21 @@ def _targets(settings: Settings, flags: Mapping[str, Any]) -> tuple[Target, ...]
 def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
     """What the options give, as the settings would say it."""
     version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
-    formats = [
+    formats = tuple(
         target.format if target.file is None else f"{target.format}={target.file}"
         for target in flags.get("formats", ())
-    ]
+    )
     values = {
-        "streams": [one.path for one in flags.get("streams", ())],
+        "streams": tuple(one.path for one in flags.get("streams", ())),
         "nginx_version": version and ".".join(map(str, version)),
         "min_read_timeout": None if timeout is None else f"{timeout:g}s",
         "env_file": flags.get("env_file") and str(flags["env_file"]),
         "markdown": flags.get("markdown"),
-        "rules": flags.get("rules_folder") and [str(flags["rules_folder"])],
-        "select": flags.get("select") and flags["select"].split(","),
-        "ignore": flags.get("ignore") and flags["ignore"].split(","),
+        "rules": flags.get("rules_folder") and (str(flags["rules_folder"]),),
+        "select": _words(flags.get("select")),
+        "ignore": _words(flags.get("ignore")),
         "fail_on": flags.get("fail_on"),
         "format": formats,
         "baseline": flags.get("baseline") and str(flags["baseline"]),
     }
-    return {key: value for key, value in values.items() if value not in (None, [], "")}
+    return {key: value for key, value in values.items() if value not in (None, ())}

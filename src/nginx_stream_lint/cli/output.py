@@ -29,11 +29,19 @@ def targets_option(
     _: click.Context, __: click.Parameter, values: tuple[str, ...]
 ) -> tuple[Target, ...]:
     """Callback of `--format NAME[=FILE]`."""
+    try:
+        return targets_of(values)
+    except ValueError as mistake:
+        raise click.BadParameter(str(mistake)) from None
+
+
+def targets_of(values: Sequence[str]) -> tuple[Target, ...]:
+    """The targets that words such as `sarif=out.sarif` name. Raises ValueError."""
     targets: list[Target] = []
     for value in values:
         name, _equals, file = value.partition("=")
         if name not in FORMATS:
-            raise click.BadParameter(
+            raise ValueError(
                 f'unknown format "{name}"{nearest(name, FORMATS)}; one of {", ".join(FORMATS)}'
             )
         targets.append(Target(name, None if file in _STDOUT else file))
@@ -41,9 +49,7 @@ def targets_option(
         same = [target.format for target in targets if target.file == place]
         if len(same) > 1:
             where = place or "standard output"
-            raise click.BadParameter(
-                f"{' and '.join(same)} cannot both go to {where}: say {same[1]}=FILE"
-            )
+            raise ValueError(f"{' and '.join(same)} cannot both go to {where}: say {same[1]}=FILE")
     return tuple(targets)
 
 

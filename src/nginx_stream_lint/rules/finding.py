@@ -76,7 +76,8 @@ class LocationInfo:
 class Finding:
     """What a rule says, about which place and stream, and what to do.
 
-    `stream` is None for what is said of a comment.
+    `stream` is None for what is said of a comment. `at_most` is the worst severity that it can be
+    given, since more is not known.
     """
 
     rule: str
@@ -87,6 +88,7 @@ class Finding:
     stream: Stream | None
     related: tuple[Related, ...] = ()
     fix: Fix | None = None
+    at_most: Severity = "error"
 
     @property
     def is_grouped(self) -> bool:

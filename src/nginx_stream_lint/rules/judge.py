@@ -171,10 +171,9 @@ def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
     servers = tuple(arg for row in served.server.rows.get("server_name", []) for arg in row.args)
     message = render(rule.message, facts, lambda name: _origin(facts, name))
     old = not facts.version_is_known and _rests_on_old_default(rule, facts, message)
-    if severity == "warning" and _severity(rule, facts) == "error":
-        doubt = _refutable_by(rule, facts)
-        if doubt is not None:
-            message += _doubted(doubt, facts)
+    doubt = _refutable_by(rule, facts)
+    if doubt is not None and severity == "warning" and _severity(rule, facts) == "error":
+        message += _doubted(doubt, facts)
     if _assumed(rule, facts):
         message += ". Around this file nginx's defaults are assumed"
     if old:
@@ -189,6 +188,9 @@ def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
         location=replace(location, servers=servers),
         stream=facts.stream,
         related=tuple(related),
+        at_most="warning"
+        if doubt is not None or facts.stream.confidence == "possible"
+        else "error",
     )
 
 

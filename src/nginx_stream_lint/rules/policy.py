@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Literal
 
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.rules.finding import Finding, Severity, in_order
+from nginx_stream_lint.rules.finding import SEVERITIES, Finding, in_order
 
 Worth = Literal["error", "warning", "note", "off"]
 WORTHS: tuple[Worth, ...] = ("error", "warning", "note", "off")
@@ -62,18 +63,18 @@ class Policy:
         return otherwise
 
     def applied(self, findings: Iterable[Finding]) -> list[Finding]:
-        """The findings with the severity they have in the file they point at, in order."""
+        """The findings with the severity they have in the file they point at.
+
+        What may not be so bad stays so: see `Finding.at_most`. Their order changes only where one
+        place has several.
+        """
         found: list[Finding] = []
         for finding in findings:
             worth = self.worth(finding.rule, finding.place.source.name)
-            if worth != "off":
-                severity = finding.severity if worth is None else _possible(finding, worth)
+            if worth is None:
+                found.append(finding)
+            elif worth != "off":
+                severity = max(worth, finding.at_most, key=SEVERITIES.index)
                 found.append(replace(finding, severity=severity))
-        return sorted(found, key=in_order)
-
-
-def _possible(finding: Finding, severity: Severity) -> Severity:
-    """A severity that a finding may have: what may not even stream is never an error."""
-    if severity == "error" and finding.is_grouped:
-        return "warning"
-    return severity
+        places = groupby(found, key=lambda one: in_order(one)[:2])
+        return [one for _, here in places for one in sorted(here, key=in_order)]

@@ -24,6 +24,7 @@ _MISNAMED = ".nginx-stream-lint.yml"
 PYPROJECT = "pyproject.toml"
 TABLE = "nginx-stream-lint"
 _MAX_BYTES = 1_000_000
+_SAID = 400  # characters of a message
 
 
 class SettingsMistake(Exception):
@@ -56,7 +57,7 @@ class Settings:
     fail_on: Severity = "error"
     formats: tuple[str, ...] = ()
     baseline: Path | None = None
-    written: Mapping[str, tuple[Node, Node]] = field(default_factory=dict)
+    written: Mapping[str, Node] = field(default_factory=dict)
     rules_named: tuple[tuple[str, Node], ...] = ()
 
     def check_rules(self, names: Iterable[str]) -> None:
@@ -68,10 +69,16 @@ class Settings:
 
     def refuse(self, key: str, message: str) -> NoReturn:
         """Say that the value of a key cannot be used. Raises SettingsMistake."""
-        self._refuse(self.written[key][1], message)
+        self._refuse(self.written[key], message)
 
     def _refuse(self, node: Node, message: str) -> NoReturn:
-        raise SettingsMistake(f"{self.file}:{node.line}:{node.column}: {message}")
+        raise _mistake(self.file, node.line, node.column, message)
+
+
+def _mistake(path: Path | None, line: int, column: int, message: str) -> SettingsMistake:
+    """A mistake in words that fit a terminal, whatever is in the file."""
+    seen = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in message[:_SAID])
+    return SettingsMistake(f"{path}:{line}:{column}: {seen}")
 
 
 def find(start: Path) -> Path | None:
@@ -123,7 +130,7 @@ def _text(path: Path) -> str:
     if len(content) > _MAX_BYTES:
         raise SettingsMistake(f"{path}:1:1: is larger than 1 MB; no settings are")
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SettingsMistake(f"{path}:{line}:1: cannot be read (it is not UTF-8)") from None
@@ -134,8 +141,7 @@ def _placed(path: Path, read: Any, *arguments: Any) -> Any:
     try:
         return read(*arguments)
     except Misplaced as mistake:
-        place = f"{path}:{mistake.line}:{mistake.column}"
-        raise SettingsMistake(f"{place}: {mistake.message}") from None
+        raise _mistake(path, mistake.line, mistake.column, mistake.message) from None
 
 
 def load(path: Path) -> Settings:
@@ -161,7 +167,7 @@ def load(path: Path) -> Settings:
         overrides.append(_override(one))
         streams += _streams(one)
     values["streams"], values["overrides"] = tuple(streams), tuple(overrides)
-    written = {key.text: (key, value) for key, value in node.pairs()}
+    written = {key.text: value for key, value in node.pairs()}
     return Settings(file=path, written=written, rules_named=tuple(here.rules), **values)
 
 

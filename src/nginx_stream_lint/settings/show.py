@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nginx_stream_lint.settings.keys import KEYS
+from nginx_stream_lint.settings.keys import KEYS, OVERRIDE_KEYS
 from nginx_stream_lint.settings.load import Settings
 from nginx_stream_lint.settings.node import Misplaced, Node, plain_node, yaml_node
 
@@ -25,7 +25,7 @@ def in_force(settings: Settings, given: Mapping[str, Any]) -> str:
     lines = [f"# from {settings.file}" if settings.file else "# there is no settings file"]
 
     for key in KEYS:
-        node = settings.written[key.name][1] if key.name in settings.written else None
+        node = settings.written.get(key.name)
         option = key.option
         if key.name in given:
             more = plain_node(given[key.name])
@@ -35,7 +35,8 @@ def in_force(settings: Settings, given: Mapping[str, Any]) -> str:
         if node is None:
             lines.append(f"# {key.name}: {key.unset}  # default")
         else:
-            lines += _entry(f"{key.name}:", node, "", _Origin(str(settings.file), option))
+            origin = _Origin(str(settings.file), option, _overruled(key.name, given))
+            lines += _entry(f"{key.name}:", node, "", origin)
     return "\n".join(lines) + "\n"
 
 
@@ -44,7 +45,7 @@ def as_yaml(settings: Mapping[str, Any]) -> str:
     lines = [
         line
         for key, value in settings.items()
-        for line in _entry(f"{key}:", plain_node(value), "", _Origin("", ""))
+        for line in _entry(f"{key}:", plain_node(value), "", _Origin("", "", {}))
     ]
     return "\n".join(lines) + "\n"
 
@@ -55,10 +56,21 @@ class _Origin:
 
     file: str
     otherwise: str
+    overruled: Mapping[str, str]
 
-    def __call__(self, node: Node) -> str:
+    def __call__(self, node: Node, key: str) -> str:
         said = f"{self.file}:{node.line}" if node.line else self.otherwise
+        if key in self.overruled:
+            said += f", but {self.overruled[key]} wins"
         return f"  # {said}" if said else ""
+
+
+def _overruled(key: str, given: Mapping[str, Any]) -> dict[str, str]:
+    """What a key says, or a key inside it, that does not hold because of an option."""
+    if key == "overrides":
+        inside = (one for one in OVERRIDE_KEYS if one.name in given and not one.adds)
+        return {one.name: one.option for one in inside}
+    return {key: "--select"} if key == "ignore" and "select" in given else {}
 
 
 def _joined(first: Node, second: Node) -> Node:
@@ -75,7 +87,7 @@ def _entry(head: str, node: Node, indent: str, origin: _Origin) -> Iterator[str]
     """A value behind `head`, which is a key with its colon, or the dash of an item."""
     items, pairs = node.list_items(), node.mapping_pairs()
     if not items and not pairs:
-        yield f"{indent}{head} {_scalar(node)}{origin(node)}"
+        yield f"{indent}{head} {_scalar(node)}{origin(node, head.rstrip(':'))}"
         return
     inside = indent + "  "
     if head == "-":

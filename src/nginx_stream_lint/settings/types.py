@@ -50,7 +50,17 @@ def _wrong(node: Node, wanted: str, instead: str = "") -> Misplaced:
         or shortened(node.text)
     )
     advice = "; leave the key out, or say what" if node.kind == "nothing" else ""
+    wanted = wanted.replace("`", "")
     return Misplaced(f"{wanted} is wanted, not {said}{advice}", node.line, node.column)
+
+
+def _word(node: Node, wanted: str) -> str:
+    """The text of a node, which must be a word that can be seen."""
+    if node.kind != "text" or not node.text:
+        raise _wrong(node, wanted)
+    if not node.text.isprintable():
+        node.fail(f"{shortened(node.text)} has a character that cannot be seen")
+    return node.text
 
 
 def shortened(text: str) -> str:
@@ -73,11 +83,10 @@ class Text:
 
     def read(self, node: Node, _: Here) -> Any:
         if node.kind == "number" and not self.number:
-            raise Misplaced(f'put quotes around it: "{node.text}"', node.line, node.column)
-        if node.kind not in ("text", "number") or not node.text:
-            raise _wrong(node, self.words)
+            node.fail(f'put quotes around it: "{node.text}"')
+        text = node.text if node.kind == "number" else _word(node, self.words)
         try:
-            return self.parse(node.text)
+            return self.parse(text)
         except ValueError as error:
             node.fail(str(error))
 
@@ -95,9 +104,7 @@ class FilePath:
     words: str
 
     def read(self, node: Node, here: Here) -> Path:
-        if node.kind != "text" or not node.text:
-            raise _wrong(node, self.words)
-        return here.file.parent / node.text
+        return here.file.parent / _word(node, self.words)
 
     def schema(self, _: Sequence[str]) -> dict[str, Any]:
         return {"type": "string", "minLength": 1}
@@ -146,10 +153,9 @@ class RuleName:
     words: str = "the name of a rule"
 
     def read(self, node: Node, here: Here) -> str:
-        if node.kind != "text" or not node.text:
-            raise _wrong(node, self.words)
-        here.rules.append((node.text, node))
-        return node.text
+        name = _word(node, self.words)
+        here.rules.append((name, node))
+        return name
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:
         # Rules of one's own have names that no schema of ours knows.
