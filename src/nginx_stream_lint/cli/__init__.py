@@ -12,6 +12,7 @@ from nginx_stream_lint.cli.common import EXIT_FINDINGS
 from nginx_stream_lint.cli.explain import explain_command
 from nginx_stream_lint.cli.lint import lint_command
 from nginx_stream_lint.cli.probe import probe_command
+from nginx_stream_lint.cli.trace import trace_command
 
 
 class _LintByDefault(click.Group):
@@ -40,6 +41,7 @@ def cli() -> None:
 cli.add_command(lint_command)
 cli.add_command(explain_command)
 cli.add_command(probe_command)
+cli.add_command(trace_command)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def figures(recording: Recording, before: Figures | None = None) -> Figures:
     own_pace = _pace(times)
     unit = before.size / before.events if recording.kind == "chunks" and before else 0.0
     bursts = _bursts(pieces, own_pace if before is None else before.pace_s, unit)
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     marks = [0.0, *(piece.at for piece in pieces), recording.finished]
     with_events = [burst for burst in bursts if burst.events]
     total = sum(burst.events for burst in with_events)
@@ -112,7 +113,7 @@ def figures(recording: Recording, before: Figures | None = None) -> Figures:
         gap_median_s=statistics.median(gaps) if gaps else None,
         gap_95_s=_percentile(gaps, 0.95) if gaps else None,
         gap_max_s=max(gaps) if gaps else None,
-        silence_s=max(after - before for before, after in zip(marks, marks[1:], strict=False)),
+        silence_s=max(after - before for before, after in itertools.pairwise(marks)),
         last_silence_s=recording.finished - (pieces[-1].at if pieces else 0.0),
         bursts=tuple(bursts),
         together=sum(burst.events**2 for burst in with_events) / total if total else 0.0,
@@ -128,7 +129,7 @@ def _pace(times: Sequence[float]) -> float:
     """
     if len(times) < 2 or times[-1] - times[0] <= _ONE_HEAP * times[-1]:
         return times[-1] / len(times) if times else 0.0
-    gaps = sorted(after - before for before, after in zip(times, times[1:], strict=False))
+    gaps = sorted(after - before for before, after in itertools.pairwise(times))
     usual = gaps[: max(1, int(len(gaps) * (1 - _PAUSES)))]
     return sum(usual) / len(usual)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.util
+import re
 import socket
 import ssl
 import time
@@ -24,6 +25,7 @@ from .recording import COMPLETE, CUT, FAILED, LIMIT, UNOFFERED, Piece, Recording
 from .request import Ask, Layer, Secrets
 
 _BEGINNING = 4096  # bytes of an answer kept for those that are no stream
+_SAID = 160  # characters
 _ERROR_BODY_S = 5.0  # seconds to read the body of an answer that is an error
 
 OnPiece = Callable[[Recording], None]
@@ -59,6 +61,9 @@ async def fetch(
             recording.error = f"stopped after {ask.limits.time_s:g} s (--max-time)"
     recording.finished = reading.now
     recording.error = secrets.hide(recording.error)
+    recording.said = secrets.hide(_one_line(reading.beginning, recording))
+    # A server may repeat what it was sent, in a redirect for one.
+    recording.headers = {name: secrets.hide(text) for name, text in recording.headers.items()}
     return recording
 
 
@@ -67,21 +72,27 @@ class _Reading:
 
     def __init__(self, recording: Recording, limit: int, on_piece: OnPiece) -> None:
         self.recording = recording
-        self._started = time.monotonic()
+        self.beginning = b""
         self._limit = limit
         self._on_piece = on_piece
         self._events: Events | None = None
         self._decode: Callable[[bytes], bytes] = decompressor("")
         self._read = 0
+        self.start()
 
     def start(self) -> None:
-        """Start the clock: the request is about to be sent."""
-        self._started = time.monotonic()
+        """Start the clock."""
+        self.recording.started = time.monotonic()
+
+    def connected(self, *_: object) -> None:
+        """Start the clock anew: names, connection and TLS are done, the request is being sent."""
+        self.recording.connect_s = self.now
+        self.start()
 
     @property
     def now(self) -> float:
         """Seconds since the start."""
-        return time.monotonic() - self._started
+        return time.monotonic() - self.recording.started
 
     def head(self, status: int, headers: dict[str, str], protocol: str) -> None:
         """Note that the headers are there."""
@@ -99,8 +110,8 @@ class _Reading:
         """Note a piece of the body; return whether more is wanted."""
         now, recording = self.now, self.recording
         text = self._decode(data)
-        if len(recording.beginning) < _BEGINNING:
-            recording.beginning += text[: _BEGINNING - len(recording.beginning)]
+        if len(self.beginning) < _BEGINNING:
+            self.beginning += text[: _BEGINNING - len(self.beginning)]
         if self._events is None and text:
             self._events = events_for(recording.headers.get("content-type", ""), text)
         sizes: list[int] = []
@@ -132,6 +143,7 @@ async def _converse(layer: Layer, client: str, ask: Ask, reading: _Reading) -> N
                 allow_redirects=False,
                 timeout=(ask.limits.connect_s, ask.limits.time_s),
                 verify=ask.ca_file or ask.verify,
+                hooks={"pre_send": [reading.connected]},
             )
             protocol = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2", 30: "3"}
             headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -168,7 +180,7 @@ def _note_error(recording: Recording, error: Exception, layer: Layer) -> None:
 async def _beginning(raw: Any, reading: _Reading) -> None:
     """Read a little of an answer that is an error."""
     reading.recording.ended = COMPLETE
-    while len(reading.recording.beginning) < _BEGINNING:
+    while len(reading.beginning) < _BEGINNING:
         data = await raw.read(amt=-1, decode_content=False)
         if not data or not reading.piece(data):
             return
@@ -208,6 +220,19 @@ def _headers(ask: Ask) -> dict[str, str]:
             del headers[same]
         headers[name] = value
     return headers
+
+
+def _one_line(beginning: bytes, recording: Recording) -> str:
+    """What an answer that is no stream says: the title of a page, else its text."""
+    kind = recording.headers.get("content-type", "").lower()
+    if recording.is_answer and not kind.startswith(("text/html", "application/json")):
+        return ""
+    text = beginning.decode("utf-8", "replace")
+    if "<" in text[:200]:
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        text = title[1] if title else re.sub(r"<[^>]*>", " ", text)
+    text = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    return text if len(text) <= _SAID else f"{text[: _SAID - 1]}…"
 
 
 def _words(error: Exception, layer: Layer, started: bool) -> str:

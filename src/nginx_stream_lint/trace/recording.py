@@ -32,6 +32,8 @@ class Recording:
 
     Attributes:
         client: `h1` (HTTP/1.1), `h1-tls`, `h2` or `h3`.
+        started: when the request was sent, in seconds of `time.monotonic()`.
+        connect_s: seconds for DNS, TCP and TLS before that; None where it did not come to that.
         status: 0 when no answer came.
         protocol: what was spoken in the end: `1.0`, `1.1`, `2` or `3`.
         headers: of the answer, names in lower case.
@@ -46,10 +48,12 @@ class Recording:
             (no answer at all), `unoffered` (the layer does not speak this HTTP version).
         finished: when the reading ended.
         error: what went wrong, in words without secrets; empty when nothing did.
-        beginning: the first bytes of an answer that is no stream, decompressed.
+        said: what an answer that is no stream says, in one short line without secrets.
     """
 
     client: str
+    started: float = 0.0
+    connect_s: float | None = None
     status: int = 0
     protocol: str = ""
     headers: dict[str, str] = field(default_factory=dict)
@@ -63,7 +67,7 @@ class Recording:
     ended: str = FAILED
     finished: float = 0.0
     error: str = ""
-    beginning: bytes = b""
+    said: str = ""
 
     @property
     def size(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,15 @@ HIDDEN = "***"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # Header values that are no secret and worth reading in a message.
 _OPEN_HEADERS = frozenset(
-    "accept accept-encoding accept-language cache-control content-type host user-agent".split()
+    [
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "content-type",
+        "host",
+        "user-agent",
+    ]
 )
 _SECRET_NAME = re.compile(
     r"key|token|secret|passw|auth|credential|session|cookie|signature|bearer|jwt", re.IGNORECASE
@@ -158,7 +167,9 @@ def _clients(scheme: str, wanted: Sequence[str]) -> tuple[str, ...]:
 
 
 def _resolving(text: str, layers: int) -> tuple[int | None, str, int, str]:
-    found = re.fullmatch(r"(?:(\d+)=)?([^:=]+):(\d+):(?:\[([0-9a-fA-F:.]+)\]|([0-9a-fA-F:.]+))", text)
+    found = re.fullmatch(
+        r"(?:(\d+)=)?([^:=]+):(\d+):(?:\[([0-9a-fA-F:.]+)\]|([0-9a-fA-F:.]+))", text
+    )
     if found is None:
         raise BadRequest("--resolve takes [LAYER=]HOST:PORT:ADDRESS, as in app.test:443:127.0.0.1")
     only = int(found[1]) if found[1] else None
@@ -217,10 +228,8 @@ def _secrets(ask: Ask, urls: Sequence[str]) -> Iterator[str]:
             yield from re.split(r"[\s;,=]+", value)
             scheme, _, coded = value.partition(" ")
             if scheme.lower() == "basic":
-                try:
+                with contextlib.suppress(binascii.Error, UnicodeDecodeError):
                     yield from base64.b64decode(coded).decode("utf-8").split(":", 1)
-                except (binascii.Error, UnicodeDecodeError):
-                    pass
     for url in urls:
         parts = urlsplit(url)
         credentials = parts.netloc.rpartition("@")[0]

@@ -9,6 +9,7 @@ it stalls. Where nothing streamed before, a layer is judged by what it shows its
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -50,6 +51,7 @@ _AT_THE_END = 0.6  # of the answer's time
 _SHORT_ANSWER = 0.2  # seconds: too short to tell a stream from a heap
 _REPLAYED_SPAN, _REPLAYED_END = 0.25, 0.5  # of the time that the app took
 _SLOWER = 1.3  # times as long as before
+_RUNS_TO_BE_SURE = 3  # an app may be slower now and then
 _A_SILENCE = 1.0  # seconds
 _FEWER = 0.9  # of the events
 _GATEWAY_ERRORS = frozenset({408, 502, 503, 504, 520, 522, 524, 598})
@@ -109,25 +111,25 @@ def judge(measured: Sequence[Measured]) -> list[Judgement]:
     found: list[Judgement] = []
     for layer in sorted({one.layer for one in measured}):
         reference = _reference(found)
-        looks = {
-            one.client: _look_at_all(one, reference) for one in measured if one.layer == layer
-        }
+        looks = {one.client: _look_at_all(one, reference) for one in measured if one.layer == layer}
         verdicts = {client: one.verdict for client, one in looks.items()}
         found += [_with_cause(one, reference, verdicts) for one in looks.values()]
     return _with_origins(found)
 
 
 def culprit(judgements: Sequence[Judgement]) -> Judgement | None:
-    """The first layer that does not let the stream through; None where all do."""
-    return next(
-        (
-            one
-            for one in judgements
-            if one.inherited is None
-            and (one.verdict in (STALLS, REPLAYS, CUT) or one.cause == REFUSED)
-        ),
-        None,
-    )
+    """The first layer that does not let the stream through; None where all do.
+
+    Of its clients, one whose trouble is not the TLS buffer's: what holds it for that one holds it
+    for all.
+    """
+    guilty = [
+        one
+        for one in judgements
+        if one.inherited is None and (one.verdict in (STALLS, REPLAYS, CUT) or one.cause == REFUSED)
+    ]
+    first = [one for one in guilty if one.layer == guilty[0].layer]
+    return min(first, key=lambda one: one.cause == TLS_BUFFER, default=None)
 
 
 def _reference(found: Sequence[Judgement]) -> Judgement | None:
@@ -141,7 +143,7 @@ def _reference(found: Sequence[Judgement]) -> Judgement | None:
 
 def _look_at_all(one: Measured, reference: Judgement | None) -> Judgement:
     """The verdict of all runs, with the run that shows it best."""
-    looks = []
+    looks: list[Judgement] = []
     for recording in one.recordings:
         # A layer that was asked before may have kept the answer, the nearest one too.
         before = reference.figures if reference else None
@@ -156,9 +158,11 @@ def _look_at_all(one: Measured, reference: Judgement | None) -> Judgement:
     chosen = [look for look in looks if look.verdict == verdict]
     shown = min(chosen, key=lambda look: look.figures.together)
     slower = [look.slower for look in looks if look.slower is not None]
-    if verdict == STREAMS and len(slower) == len(looks) > 1:
+    if verdict == STREAMS and len(slower) == len(looks) >= _RUNS_TO_BE_SURE:
         # Again and again, although the app was as fast as ever.
-        return replace(shown, verdict=STALLS, cause=RATE_LIMIT, runs=len(looks), agreeing=len(looks))
+        return replace(
+            shown, verdict=STALLS, cause=RATE_LIMIT, runs=len(looks), agreeing=len(looks)
+        )
     return replace(shown, runs=len(looks), agreeing=len(chosen))
 
 
@@ -265,7 +269,7 @@ def _is_held(recording: Recording, what: Figures, before: Figures | None) -> boo
 def _beat(what: Figures) -> float | None:
     """The interval in seconds at which bursts come, where it is regular."""
     starts = [burst.at for burst in what.bursts if burst.events]
-    steps = [after - start for start, after in zip(starts, starts[1:], strict=False)]
+    steps = [after - start for start, after in itertools.pairwise(starts)]
     if len(steps) < _FEWEST_BEATS:
         return None
     beat = statistics.median(steps)
