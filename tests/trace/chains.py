@@ -246,18 +246,21 @@ def caddy_text(tier: Tier, place: Place, upstream: int) -> str:
         "collect": "buffer_responses",
         "timeout": "transport http {\n read_timeout 2s\n }",
     }
-    return f"""
-{{
- admin off
- auto_https off
-}}
-http://127.0.0.1:{place.plain} {{
+    site = f"""
  bind 127.0.0.1
  {outer.get(tier.wrong, "")}
  reverse_proxy 127.0.0.1:{upstream} {{
   {inner.get(tier.wrong, "")}
  }}
+"""
+    return f"""
+{{
+ admin off
+ auto_https off
 }}
+http://127.0.0.1:{place.plain} {{{site}}}
+https://localhost:{place.tls} {{
+ tls {place.chain} {place.key}{site}}}
 """
 
 
@@ -287,6 +290,20 @@ def _command(product: str, file: Path) -> list[str]:
     if product == "apache":
         return [program, "-D", "FOREGROUND", "-f", str(file)]
     return [program, "run", "--config", str(file), "--adapter", "caddyfile"]
+
+
+def place_for(folder: Path) -> Place:
+    """A place for one tier in a folder."""
+    certificate, key = write_certificate(folder)
+    plain, tls = free_ports(2)
+    return Place(plain, tls, folder, certificate, key)
+
+
+@contextlib.asynccontextmanager
+async def running_nginx(text: str, place: Place) -> AsyncIterator[None]:
+    """Run a configuration on the newest nginx until the block ends."""
+    async with Nginx(binaries()["new"], text, place.folder):
+        yield
 
 
 @contextlib.asynccontextmanager
@@ -330,15 +347,12 @@ async def _listening(process: subprocess.Popen[bytes], place: Place) -> None:
 @contextlib.asynccontextmanager
 async def chain(case: Case, upstream: Upstream) -> AsyncIterator[list[str]]:
     """Run a chain; gives the URLs of the app and of all tiers."""
-    ports = free_ports(2 * len(case.tiers))
     app = upstream.ports["http"]
     urls = [f"http://127.0.0.1:{app}/stream"]
     async with contextlib.AsyncExitStack() as stack:
         before = app
-        for number, tier in enumerate(case.tiers):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            certificate, key = write_certificate(folder)
-            place = Place(ports[2 * number], ports[2 * number + 1], folder, certificate, key)
+        for tier in case.tiers:
+            place = place_for(Path(stack.enter_context(tempfile.TemporaryDirectory())))
             await stack.enter_async_context(running(tier, place, before))
             before = place.plain
             url = f"https://localhost:{place.tls}" if tier.is_tls else f"http://127.0.0.1:{before}"

@@ -170,7 +170,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
         for problem in told.blame.problems:
             click.echo(safe(str(problem)), err=True)
         sys.exit(EXIT_UNUSABLE)
-    if told.named is not None and told.named.verdict != "no-stream":
+    if told.is_faulty:
         sys.exit(EXIT_FINDINGS)
     if not told.streams:
         sys.exit(EXIT_UNUSABLE)

@@ -308,7 +308,9 @@ def _html_lane(told: Told, lane: _Lane) -> str:
 
 
 def _html_bar(bar: _Bar) -> str:
-    return f"M{bar.at * 1000:.1f} {_STRIP_PX}V{_STRIP_PX - max(_LEAST_PX, bar.tall * _STRIP_PX):.1f}"
+    return (
+        f"M{bar.at * 1000:.1f} {_STRIP_PX}V{_STRIP_PX - max(_LEAST_PX, bar.tall * _STRIP_PX):.1f}"
+    )
 
 
 def _html_axis(told: Told) -> str:

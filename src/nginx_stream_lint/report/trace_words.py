@@ -66,6 +66,12 @@ class Told:
         return self.named is None and self.measured and not self.unclear
 
     @property
+    def is_faulty(self) -> bool:
+        """Whether a layer is to blame; one that wants another request is not."""
+        named = self.named
+        return named is not None and (named.verdict != NO_STREAM or named.recording.status >= 500)
+
+    @property
     def unclear(self) -> bool:
         """Whether some layer gave too little to judge."""
         return any(one.verdict == UNCLEAR for one in self.judgements)
@@ -235,7 +241,10 @@ def _without_culprit(told: Told) -> str:
     count = len(told.result.layers)
     if told.streams:
         through = f"all {count} layers" if count > 1 else "this layer"
-        return f"It streams through {through}, to the end."
+        whole = all(one.recording.ended != LIMIT for one in told.judgements)
+        return (
+            f"It streams through {through}, {'to the end' if whole else 'as far as it was read'}."
+        )
     if told.measured:
         return "Too little came to judge some layers: ask for a longer answer."
     missing = [

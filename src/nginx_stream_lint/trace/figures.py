@@ -46,6 +46,7 @@ class Figures:
     Attributes:
         head_s, first_byte_s, first_event_s, last_event_s: when they came; None: never.
         end_s: when the answer was over.
+        kind: what events are: `sse`, `ndjson` or `chunks`.
         events, size: how many events and bytes.
         pace_s: seconds from one event to the next, on average, pauses left out.
         gap_median_s, gap_95_s, gap_max_s: between one event and the next; None with fewer than two.
@@ -62,6 +63,7 @@ class Figures:
     first_event_s: float | None
     last_event_s: float | None
     end_s: float
+    kind: str
     events: int
     size: int
     pace_s: float
@@ -107,6 +109,7 @@ def figures(recording: Recording, before: Figures | None = None) -> Figures:
         first_event_s=times[0] if times else None,
         last_event_s=times[-1] if times else None,
         end_s=recording.finished,
+        kind=recording.kind,
         events=len(times),
         size=recording.size,
         pace_s=own_pace,

@@ -14,7 +14,7 @@ import ssl
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from nginx_stream_lint import __version__
@@ -22,7 +22,7 @@ from nginx_stream_lint.probe.decoding import decompressor
 
 from .events import Events, events_for
 from .recording import COMPLETE, CUT, FAILED, LIMIT, UNOFFERED, Piece, Recording
-from .request import Ask, Layer, Secrets
+from .request import Ask, Layer, Limits, Secrets
 
 _BEGINNING = 4096  # bytes of an answer kept for those that are no stream
 _SAID = 160  # characters
@@ -51,14 +51,7 @@ async def fetch(
     importlib.import_module("niquests")  # before the clock runs
     recording = Recording("h1-tls" if client == "h1" and layer.is_tls else client)
     reading = _Reading(recording, ask.limits.size, on_piece)
-    try:
-        await asyncio.wait_for(_converse(layer, client, ask, reading), ask.limits.time_s)
-    except (TimeoutError, asyncio.TimeoutError):
-        if recording.head_at is None:
-            recording.error = f"no answer in {ask.limits.time_s:g} s (--max-time)"
-        else:
-            recording.ended = LIMIT
-            recording.error = f"stopped after {ask.limits.time_s:g} s (--max-time)"
+    await _within(_converse(layer, client, ask, reading), layer, ask.limits, reading)
     recording.finished = reading.now
     recording.error = secrets.hide(recording.error)
     recording.said = secrets.hide(_one_line(reading.beginning, recording))
@@ -67,12 +60,43 @@ async def fetch(
     return recording
 
 
+async def _within(
+    converse: Coroutine[Any, Any, None], layer: Layer, limits: Limits, reading: _Reading
+) -> None:
+    """Let an exchange take its time, but no longer than the limits."""
+    recording = reading.recording
+    exchange = asyncio.ensure_future(converse)
+    connection = asyncio.ensure_future(reading.connection.wait())
+    try:
+        await asyncio.wait(
+            {exchange, connection}, timeout=limits.connect_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not exchange.done() and not connection.done():
+            recording.error = (
+                f"no connection to {_host(layer)} in {limits.connect_s:g} s (--connect-timeout)"
+            )
+            return
+        await asyncio.wait({exchange}, timeout=limits.time_s)
+        if exchange.done():
+            exchange.result()
+        elif recording.head_at is None:
+            recording.error = f"no answer in {limits.time_s:g} s (--max-time)"
+        else:
+            recording.ended = LIMIT
+            recording.error = f"stopped after {limits.time_s:g} s (--max-time)"
+    finally:
+        exchange.cancel()
+        connection.cancel()
+        await asyncio.gather(exchange, connection, return_exceptions=True)
+
+
 class _Reading:
     """Turns bytes into pieces and events while they come."""
 
     def __init__(self, recording: Recording, limit: int, on_piece: OnPiece) -> None:
         self.recording = recording
         self.beginning = b""
+        self.connection = asyncio.Event()
         self._limit = limit
         self._on_piece = on_piece
         self._events: Events | None = None
@@ -87,6 +111,7 @@ class _Reading:
     def connected(self, *_: object) -> None:
         """Start the clock anew: names, connection and TLS are done, the request is being sent."""
         self.recording.connect_s = self.now
+        self.connection.set()
         self.start()
 
     @property
@@ -237,7 +262,7 @@ def _one_line(beginning: bytes, recording: Recording) -> str:
 
 def _words(error: Exception, layer: Layer, started: bool) -> str:
     """What went wrong, in words of ours: messages of libraries repeat URLs and objects."""
-    host = f"{layer.address or layer.parts.hostname}:{layer.port}"
+    host = _host(layer)
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
             return f"the name {layer.parts.hostname} is not known to DNS"
@@ -263,6 +288,10 @@ def _words(error: Exception, layer: Layer, started: bool) -> str:
     if "without response" in text or "ConnectionResetError" in names:
         return f"{host} closed the connection without an answer"
     return f"the exchange with {host} failed ({names[-1]})"
+
+
+def _host(layer: Layer) -> str:
+    return f"{layer.address or layer.parts.hostname}:{layer.port}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -44,6 +44,7 @@ _FEWEST = 3  # events to judge by
 _MANY, _SOME = 3.0, 1.8  # times as many events together as before
 _FULL = 0.5  # of the bursts end inside an event
 _LONG_WAIT = 0.25  # seconds that a typical event waits, where nothing else tells
+_SHORTEST_PAUSE = 0.02  # seconds between bursts that somebody could notice
 _FEWEST_BEATS, _SHORTEST_BEAT, _REGULAR, _MOSTLY = 4, 0.1, 0.15, 0.7
 _HEAP = 0.8  # of the events in one burst: all at once
 _HEAP_TIME = 0.05  # seconds that a heap takes to arrive
@@ -120,14 +121,13 @@ def judge(measured: Sequence[Measured]) -> list[Judgement]:
 def culprit(judgements: Sequence[Judgement]) -> Judgement | None:
     """The first layer that does not let the stream through; None where all do.
 
-    Of its clients, one whose trouble is not the TLS buffer's: what holds it for that one holds it
+    One that refuses the request counts where no other does anything to a stream. Of a layer's
+    clients it is one whose trouble is not the TLS buffer's: what holds it for that one holds it
     for all.
     """
-    guilty = [
-        one
-        for one in judgements
-        if one.inherited is None and (one.verdict in (STALLS, REPLAYS, CUT) or one.cause == REFUSED)
-    ]
+    new = [one for one in judgements if one.inherited is None]
+    guilty = [one for one in new if one.verdict in (STALLS, REPLAYS, CUT)]
+    guilty = guilty or [one for one in new if one.cause == REFUSED]
     first = [one for one in guilty if one.layer == guilty[0].layer]
     return min(first, key=lambda one: one.cause == TLS_BUFFER, default=None)
 
@@ -183,8 +183,8 @@ def _look(one: Measured, recording: Recording, before: Figures | None) -> Judgem
         return replace(look, verdict=CUT, cause=cause, silence_s=silence)
     if before is not None and _is_replayed(what, before):
         return replace(look, verdict=REPLAYS, cause=CACHE)
-    if what.events < _FEWEST and (before is None or what.events >= before.events):
-        return replace(look, verdict=_of_few(recording, what))
+    if what.events < _FEWEST and not (before is not None and before.kind == what.kind == "chunks"):
+        return _of_few(look, before)
     if _is_held(recording, what, before):
         return replace(look, verdict=STALLS)
     if before is None and _is_heap(what) and len(what.bursts) == 1:
@@ -192,11 +192,13 @@ def _look(one: Measured, recording: Recording, before: Figures | None) -> Judgem
     return look
 
 
-def _of_few(recording: Recording, what: Figures) -> str:
+def _of_few(look: Judgement, before: Figures | None) -> Judgement:
     """The verdict on an answer of one or two events."""
-    if recording.ended == LIMIT:
-        return UNCLEAR
-    return NO_STREAM if not what.events or recording.kind == "chunks" else UNCLEAR
+    what = look.figures
+    other = what.kind == "chunks" and look.recording.ended != LIMIT
+    if what.events and not other:
+        return replace(look, verdict=UNCLEAR)
+    return replace(look, verdict=NO_STREAM, cause=REFUSED if before else None)
 
 
 def _refusal(look: Judgement, before: Figures | None) -> Judgement:
@@ -231,6 +233,7 @@ def _is_replayed(what: Figures, before: Figures) -> bool:
         and what.last_event_s is not None
         and before.last_event_s is not None
         and what.span_s <= _REPLAYED_SPAN * before.span_s
+        and what.span_s <= _REPLAYED_SPAN * before.pace_s * what.events  # a pause left out is none
         and what.last_event_s <= _REPLAYED_END * before.last_event_s
     )
 
@@ -252,11 +255,13 @@ def _is_held(recording: Recording, what: Figures, before: Figures | None) -> boo
         heap = max(what.bursts, key=lambda burst: burst.events)
         took = max(end, before.last_event_s or 0.0) if before else end
         return heap.at >= _AT_THE_END * took
+    if _pause(what) < _SHORTEST_PAUSE:
+        return False  # a flood: whatever carries it cuts it somewhere
     many = what.together >= _MANY * base
     some = what.together >= _SOME * base
     full = _is_full(what, before)
-    sized = what.cluster is not None and (before is None or before.cluster is None)
-    if (many and (full or sized or _encoding(recording))) or (some and full and sized):
+    sized = _buffer(recording, what, before) is not None
+    if (many and (full or sized or _encoding(recording))) or (some and sized):
         return True
     if before is None:
         return False  # an app may send in bursts of its own
@@ -264,6 +269,12 @@ def _is_held(recording: Recording, what: Figures, before: Figures | None) -> boo
         return True
     waits = (what.together - base) * before.pace_s
     return many and (waits >= _LONG_WAIT or _beat(what) is not None)
+
+
+def _pause(what: Figures) -> float:
+    """The usual time in seconds from the end of one burst to the next."""
+    pauses = [after.at - burst.until for burst, after in itertools.pairwise(what.bursts)]
+    return statistics.median(pauses) if pauses else 0.0
 
 
 def _beat(what: Figures) -> float | None:
@@ -280,6 +291,14 @@ def _beat(what: Figures) -> float | None:
 def _is_full(what: Figures, before: Figures | None) -> bool:
     """Whether bursts end where a buffer was full, not where an event ends."""
     return what.cut_inside >= _FULL and (before is None or before.cut_inside < _FULL)
+
+
+def _buffer(recording: Recording, what: Figures, before: Figures | None) -> int | None:
+    """The size of the buffer that fills, where bursts have one; by chance they do not end inside
+    an event as well."""
+    if before is not None and before.cluster is not None:
+        return None
+    return what.cluster if recording.kind == "chunks" or _is_full(what, before) else None
 
 
 def _slower(what: Figures, before: Figures | None) -> float | None:
@@ -308,12 +327,12 @@ def _with_cause(
         return replace(one, cause=COMPRESSION, encoding=encoding, held_bytes=held)
     if one.client == "h1-tls" and STREAMS in (verdicts.get("h2"), verdicts.get("h3")):
         return replace(one, cause=TLS_BUFFER, held_bytes=held)
-    full = _is_full(what, before)
-    if one.slower is not None and not (full and what.cluster in _SMALL_BUFFERS):
+    buffer = _buffer(recording, what, before)
+    if one.slower is not None and buffer not in _SMALL_BUFFERS:
         return replace(one, cause=RATE_LIMIT, held_bytes=held)
-    if what.cluster in _SMALL_BUFFERS:
+    if buffer in _SMALL_BUFFERS:
         return replace(one, cause=UPSTREAM_BUFFER, held_bytes=held)
-    if what.cluster == _TLS_RECORD and one.client == "h1-tls":
+    if buffer == _TLS_RECORD and one.client == "h1-tls":
         return replace(one, cause=TLS_BUFFER, held_bytes=held)
     known = reference is not None and "content-length" in reference.recording.headers
     if "content-length" in recording.headers and not known:
@@ -321,7 +340,7 @@ def _with_cause(
     if _is_heap(what):
         return replace(one, cause=WHOLE_ANSWER if what.size > _TLS_RECORD else BUFFER)
     beat = _beat(what)
-    if beat is not None and not full:
+    if beat is not None and not _is_full(what, before):
         return replace(one, cause=DELAY, beat_s=beat, held_bytes=held)
     return replace(one, cause=BUFFER, held_bytes=held)
 
