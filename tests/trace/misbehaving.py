@@ -78,7 +78,7 @@ class _Server:
     async def do_json(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
         writer.write(_whole("200 OK", "application/json", b'{"choices": ["all of it"]}'))
 
-    async def do_loop(self, writer: asyncio.StreamWriter, head: bytes, _: bytes) -> None:
+    async def do_loop(self, writer: asyncio.StreamWriter, head: bytes, *_: bytes) -> None:
         to = head.split()[1].decode()
         writer.write(_whole("302 Found", "text/plain", b"", f"Location: {to}"))
 
@@ -101,8 +101,8 @@ class _Server:
 
     async def do_latin(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
         writer.write(_head("200 OK", f"{SSE}; charset=latin-1", CHUNKED))
-        for _ in range(TOKENS):
-            await asyncio.sleep(PACE)
+        for number in range(TOKENS):
+            await asyncio.sleep(PACE * (number > 0))
             writer.write(_chunk("data: grün\n\n".encode("latin-1")))
             await writer.drain()
         writer.write(b"0\r\n\r\n")

@@ -30,6 +30,7 @@ from tests.trace.chains import (
     running_nginx,
     traced,
 )
+from tests.trace.test_trace_command import undocumented
 
 # One of each cause, and each product once.
 SLICE = (
@@ -193,3 +194,4 @@ def test_the_finding_that_explains_it_is_shown(tmp_path: Path) -> None:
         rules = [one["rule"] for one in configuration["findings"]]
         assert rules[0] == "response-buffering"
         assert configuration["findings"][0]["line"] == 5
+        assert undocumented(document) == set()
