@@ -266,11 +266,37 @@ def test_stopping_ourselves_is_no_cut() -> None:
     assert [one.verdict for one in trace(APP, stopped)] == ["streams", "streams"]
 
 
-def test_plain_pieces_are_judged_by_their_bytes() -> None:
-    app = recording(streamed(), kind="chunks", headers={"content-type": "text/plain"})
-    held = [Piece(one.at, one.size, 1, False) for one in buffered(4096)]
-    found = trace(app, recording(held, kind="chunks", headers={"content-type": "text/plain"}))
-    assert (found[1].verdict, found[1].cause) == ("stalls", v.UPSTREAM_BUFFER)
+PLAIN = {"content-type": "text/plain"}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (streamed(), ("streams", None)),
+        (buffered(4096), ("stalls", v.UPSTREAM_BUFFER)),
+        (buffered(16384), ("stalls", v.BUFFER)),
+        (at_once(COUNT * PACE), ("stalls", v.WHOLE_ANSWER)),
+        (at_once(0.004), ("replays", v.CACHE)),
+    ],
+)
+def test_plain_pieces_are_judged_by_their_bytes(
+    pieces: list[Piece], expected: tuple[str, str | None]
+) -> None:
+    app = recording(streamed(), kind="chunks", headers=PLAIN)
+    plain = [Piece(one.at, one.size, 1, False) for one in pieces]
+    found = trace(app, recording(plain, kind="chunks", headers=PLAIN))
+    assert (found[1].verdict, found[1].cause) == expected
+
+
+def test_a_heap_may_take_its_time_on_a_slow_network() -> None:
+    heap = [Piece(COUNT * PACE + 0.005 * number, SIZE, 1, False) for number in range(COUNT)]
+    assert named(APP, recording(heap)) == (2, v.WHOLE_ANSWER)
+
+
+def test_a_slow_start_is_no_heap() -> None:
+    """An app that thinks for two seconds and then is fast."""
+    fast = [Piece(2 + 0.004 * number, 230, 1, False) for number in range(50)]
+    assert named(recording(fast)) is None
 
 
 # A busy machine

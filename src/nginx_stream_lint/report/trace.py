@@ -211,7 +211,7 @@ def _client(one: Judgement) -> dict[str, Any]:
         "answer": recording.said or None,
         "headers": {name: recording.headers[name] for name in READ if name in recording.headers},
         "kind": recording.kind,
-        "events": what.events,
+        "events": recording.events,
         "bytes": what.size,
         "heartbeats": recording.comments,
         "connect_s": rounded(recording.connect_s),

@@ -193,7 +193,7 @@ def _unit(one: Judgement) -> str:
 
 def _bursts(one: Judgement) -> str:
     bursts = [burst.events for burst in one.figures.bursts if burst.events]
-    events, unit = one.figures.events, _unit(one)
+    events, unit = one.recording.events, _unit(one)
     units = f"{events} {unit}{'' if events == 1 else 's'}"
     if not bursts:
         return f"no {unit}s"

@@ -47,7 +47,8 @@ class Figures:
         head_s, first_byte_s, first_event_s, last_event_s: when they came; None: never.
         end_s: when the answer was over.
         kind: what events are: `sse`, `ndjson` or `chunks`.
-        events, size: how many events and bytes.
+        events, size: how many events and bytes. Pieces are counted by their size before, because
+            whatever carries them may put them together.
         pace_s: seconds from one event to the next, on average, pauses left out.
         gap_median_s, gap_95_s, gap_max_s: between one event and the next; None with fewer than two.
         silence_s: the longest time without a byte, before the first and after the last included.
@@ -110,7 +111,7 @@ def figures(recording: Recording, before: Figures | None = None) -> Figures:
         last_event_s=times[-1] if times else None,
         end_s=recording.finished,
         kind=recording.kind,
-        events=len(times),
+        events=total if unit else len(times),
         size=recording.size,
         pace_s=own_pace,
         gap_median_s=statistics.median(gaps) if gaps else None,

@@ -47,7 +47,7 @@ _LONG_WAIT = 0.25  # seconds that a typical event waits, where nothing else tell
 _SHORTEST_PAUSE = 0.02  # seconds between bursts that somebody could notice
 _FEWEST_BEATS, _SHORTEST_BEAT, _REGULAR, _MOSTLY = 4, 0.1, 0.15, 0.7
 _HEAP = 0.8  # of the events in one burst: all at once
-_HEAP_TIME = 0.05  # seconds that a heap takes to arrive
+_HEAP_TIME, _HEAP_SPAN = 0.05, 0.2  # a heap takes so many seconds, or this part of the app's time
 _AT_THE_END = 0.6  # of the answer's time
 _SHORT_ANSWER = 0.2  # seconds: too short to tell a stream from a heap
 _REPLAYED_SPAN, _REPLAYED_END = 0.25, 0.5  # of the time that the app took
@@ -238,10 +238,11 @@ def _is_replayed(what: Figures, before: Figures) -> bool:
     )
 
 
-def _is_heap(what: Figures) -> bool:
-    """Whether nearly all events came at once."""
+def _is_heap(what: Figures, before: Figures | None = None) -> bool:
+    """Whether nearly all events came at once: as fast as the network brings them."""
+    longest = max(_HEAP_TIME, _HEAP_SPAN * before.span_s if before else 0.0)
     return any(
-        burst.events >= _HEAP * what.events and burst.until - burst.at <= _HEAP_TIME
+        burst.events >= _HEAP * what.events and burst.until - burst.at <= longest
         for burst in what.bursts
     )
 
@@ -251,7 +252,7 @@ def _is_held(recording: Recording, what: Figures, before: Figures | None) -> boo
     end = what.last_event_s or 0.0
     if end < _SHORT_ANSWER:
         return False
-    if _is_heap(what) and (before is None or not _is_heap(before)):
+    if _is_heap(what, before) and (before is None or not _is_heap(before)):
         heap = max(what.bursts, key=lambda burst: burst.events)
         took = max(end, before.last_event_s or 0.0) if before else end
         return heap.at >= _AT_THE_END * took
@@ -337,7 +338,7 @@ def _with_cause(
     known = reference is not None and "content-length" in reference.recording.headers
     if "content-length" in recording.headers and not known:
         return replace(one, cause=WHOLE_ANSWER)
-    if _is_heap(what):
+    if _is_heap(what, before):
         return replace(one, cause=WHOLE_ANSWER if what.size > _TLS_RECORD else BUFFER)
     beat = _beat(what)
     if beat is not None and not _is_full(what, before):
