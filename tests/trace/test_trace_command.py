@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
+import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import click
 import pytest
 
 from nginx_stream_lint.cli.trace import trace_command
@@ -285,11 +291,17 @@ def _without_numbers(text: str) -> str:
 
 @pytest.mark.program("nginx")
 def test_the_readme_shows_what_the_demo_says(demo: tuple[str, str]) -> None:
+    # What comes late on a busy machine reads otherwise; then it has two more chances.
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- trace -->\n```console\n\$ (.*?)\n(.*?)```", text, re.DOTALL)
     assert shown is not None
     assert shown[1] == "nginx-stream-lint trace --demo"
-    assert _without_numbers(shown[2]) == _without_numbers(demo[0]), demo[0]
+    expected, said = _without_numbers(shown[2]), demo[0]
+    for _ in range(2):
+        if _without_numbers(said) == expected:
+            break
+        said = run("trace", "--demo", timeout=60).stdout
+    assert _without_numbers(said) == expected, said
 
 
 def test_the_demo_names_its_first_nginx(demo: tuple[str, str]) -> None:
@@ -336,6 +348,52 @@ def test_every_option_is_explained_and_exists() -> None:
     named = set(re.findall(r"`(--?[a-zA-Z-]+)", table))
     assert {one for one in options if one.startswith("--")} <= named
     assert named <= options | {"--demo"}
+
+
+def test_on_a_terminal_events_are_shown_as_they_arrive(server: Any) -> None:
+    """Rows on standard error while it runs, and the report alone at the end."""
+    main, other = pty.openpty()
+    command = [sys.executable, "-m", "nginx_stream_lint", "trace"]
+    process = subprocess.Popen(
+        [*command, url(server, "stream"), url(server, "page")],
+        stdout=subprocess.PIPE,
+        stderr=other,
+        env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
+    )
+    os.close(other)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while data := os.read(main, 65536):
+            shown += data
+    os.close(main)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 2
+    # The table was drawn again and again, with more events each time.
+    drawn = click.unstyle(shown.decode())
+    counts = {int(count) for count in re.findall(r"200 +(\d+) ", drawn)}
+    assert len(counts) >= 3
+    assert "waits" in drawn
+    assert out.decode().startswith("layer 1  http://")
+    assert "\x1b[1A" not in out.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nginx_stream_lint", "trace", "--demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    deadline = time.monotonic() + 20
+    while not list(tmp_path.glob("*/nginx.pid")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, b"")
+    assert err == b"interrupted: nothing was measured\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 BROWSER = shutil.which("chromium")

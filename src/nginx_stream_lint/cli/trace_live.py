@@ -16,7 +16,7 @@ from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.request import Layer
 from nginx_stream_lint.trace.run import OnProgress
 
-_TICKS = 40  # columns of a timeline
+_TICKS = 30  # columns of a timeline
 _TICK_S = 0.1
 
 
@@ -41,10 +41,13 @@ class _Rows:
 
     def __rich__(self) -> Table:
         title = f"run {self._run} of {self._repeat}" if self._repeat > 1 else None
-        table = Table(box=None, padding=(0, 1), title=title, title_justify="left")
-        for name in ("", "layer", "client", "status", "events"):
-            table.add_column(name, no_wrap=True, justify="right" if name == "events" else "left")
-        table.add_column(f"what came in the last {_TICKS * _TICK_S:g} s", no_wrap=True)
+        table = Table(box=None, padding=(0, 1), title=title, title_justify="left", expand=True)
+        table.add_column("", min_width=2)
+        table.add_column("layer", no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column("client", no_wrap=True, min_width=17)
+        table.add_column("status", no_wrap=True, min_width=9)
+        table.add_column("events", no_wrap=True, min_width=6, justify="right")
+        table.add_column(f"the last {_TICKS * _TICK_S:g} s", no_wrap=True, min_width=_TICKS)
         for layer in self._layers:
             for client in layer.clients:
                 table.add_row(*self._row(layer, client))
@@ -53,7 +56,7 @@ class _Rows:
     def _row(self, layer: Layer, client: str) -> tuple[Text, ...]:
         recording = self._seen.get((layer.number, client))
         name = CLIENTS["h1-tls" if client == "h1" and layer.is_tls else client]
-        url = Text(layer.shown, overflow="ellipsis")
+        url = Text(layer.shown)
         if recording is None:
             return (Text(str(layer.number)), url, Text(name), Text("waits", "dim"))
         done = bool(recording.finished)
