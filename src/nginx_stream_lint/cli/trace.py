@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib.util
 import os
 import re
@@ -33,7 +32,8 @@ from nginx_stream_lint.rules.rule import RuleMistake
 from nginx_stream_lint.settings import SettingsMistake
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.report.trace_words import Told
+    from nginx_stream_lint.blame import Blame
+    from nginx_stream_lint.trace.diagnosis import Diagnosis
     from nginx_stream_lint.trace.request import Ask, Layer
     from nginx_stream_lint.trace.run import OnProgress, Result
 
@@ -164,10 +164,10 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
             told = _trace(urls, ask, flags)
     except BadRequest as mistake:
         unusable(str(mistake))
-    told = _blamed(told, configs, flags)
-    _report(told, flags)
-    if told.blame is not None and told.blame.problems:
-        for problem in told.blame.problems:
+    blamed = _blamed(told, configs, flags)
+    _report(told, blamed, flags)
+    if blamed is not None and blamed.problems:
+        for problem in blamed.problems:
             click.echo(safe(str(problem)), err=True)
         sys.exit(EXIT_UNUSABLE)
     if told.is_faulty:
@@ -221,20 +221,20 @@ def _file(path: str, option: str) -> bytes:
 # Measuring
 
 
-def _trace(urls: tuple[str, ...], ask: Ask, flags: dict[str, Any]) -> Told:
-    from nginx_stream_lint.report.trace_words import tell
+def _trace(urls: tuple[str, ...], ask: Ask, flags: dict[str, Any]) -> Diagnosis:
+    from nginx_stream_lint.trace.diagnosis import diagnose
     from nginx_stream_lint.trace.request import parse_layers
     from nginx_stream_lint.trace.run import trace
 
     layers = parse_layers(urls, flags["clients"], flags["resolve"])
     with _progress(layers, flags) as seen:
-        return tell(run_to_end(trace(layers, ask, flags["repeat"], seen)))
+        return diagnose(run_to_end(trace(layers, ask, flags["repeat"], seen)))
 
 
-def _demo(flags: dict[str, Any]) -> Told:
+def _demo(flags: dict[str, Any]) -> Diagnosis:
     from nginx_stream_lint.probe import NginxError
-    from nginx_stream_lint.report.trace_words import tell
     from nginx_stream_lint.trace.demo import demo
+    from nginx_stream_lint.trace.diagnosis import diagnose
     from nginx_stream_lint.trace.run import trace
 
     binary = nginx_binary(flags["nginx_path"])
@@ -245,7 +245,7 @@ def _demo(flags: dict[str, Any]) -> Told:
                 return await trace(layers, ask, flags["repeat"], seen)
 
     try:
-        return tell(run_to_end(run()))
+        return diagnose(run_to_end(run()))
     except NginxError as error:
         unusable(f"could not measure: {' '.join(str(error).split())}")
     except ModuleNotFoundError as error:
@@ -283,33 +283,26 @@ def _configs(texts: tuple[str, ...], layers: int) -> dict[int | None, Configurat
         if configuration.root is None or configuration.context:
             for problem in configuration.problems:
                 click.echo(safe(str(problem)), err=True)
+            if configuration.root is None:
+                sys.exit(EXIT_UNUSABLE)
             unusable(f"{path}:1:1: there is no http block; name the main configuration file")
         found[layer] = configuration
     return found
 
 
-def _blamed(told: Told, configs: dict[int | None, Configuration], flags: dict[str, Any]) -> Told:
-    """The trace with the findings that explain it, where there is a configuration."""
+def _blamed(
+    told: Diagnosis, configs: dict[int | None, Configuration], flags: dict[str, Any]
+) -> Blame | None:
+    """The findings that explain the trace, where there is a configuration."""
     from nginx_stream_lint.blame import blame
-    from nginx_stream_lint.trace.products import products
+    from nginx_stream_lint.trace.products import rules_for
 
     named = told.named
     if named is None or not configs:
-        return told
+        return None
     configuration = configs.get(named.layer, configs.get(None))
     if configuration is None:
-        return told
-    # Only nginx has rules here.
-    rules = next(
-        (
-            remedy.rules
-            for product in products()
-            if named.cause is not None
-            and (remedy := product.remedy(named.cause)) is not None
-            and remedy.rules
-        ),
-        (),
-    )
+        return None
     try:
         settings = settings_for(configuration.path, None)
         options = Options(
@@ -319,10 +312,10 @@ def _blamed(told: Told, configs: dict[int | None, Configuration], flags: dict[st
             settings.streams,
         )
         method = (flags["method"] or ("GET" if flags["data"] is None else "POST")).upper()
-        found = blame(configuration, told.layer(named.layer).shown, method, rules, options)
+        url, rules = told.layer(named.layer).shown, rules_for(named.cause)
+        return blame(configuration, url, method, rules, options)
     except (SettingsMistake, RuleMistake, BadUrl) as mistake:
         unusable(str(mistake))
-    return dataclasses.replace(told, blame=found)
 
 
 # Reporting
@@ -338,7 +331,7 @@ def _check_plot(plot: Path | None) -> None:
         unusable(f"{plot}:1:1: cannot be written (there is no such folder to write into)")
 
 
-def _report(told: Told, flags: dict[str, Any]) -> None:
+def _report(told: Diagnosis, blame: Blame | None, flags: dict[str, Any]) -> None:
     from nginx_stream_lint.report.trace import trace_json, trace_text
 
     plot: Path | None = flags["plot"]
@@ -350,5 +343,5 @@ def _report(told: Told, flags: dict[str, Any]) -> None:
             plot.write_text(safe(make(told)), encoding="utf-8")
         except OSError as error:
             unusable(f"{plot}:1:1: cannot be written ({error.strerror})")
-    text = trace_json(told) if flags["format_"] == "json" else trace_text(told)
-    write(text, flags["output"], flags["color"])
+    make_text = trace_json if flags["format_"] == "json" else trace_text
+    write(make_text(told, blame), flags["output"], flags["color"])

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from nginx_stream_lint.blame import Blame
-from nginx_stream_lint.report.trace_words import Told, said, verdict
+from nginx_stream_lint.report.trace_words import said, verdict
 from nginx_stream_lint.report.words import CLIENTS, clipped, printable, rounded
 from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
 from nginx_stream_lint.trace.verdict import Judgement
 
@@ -27,8 +28,8 @@ _MOST_REMEDIES = 4
 # Text
 
 
-def trace_text(told: Told) -> str:
-    """The report with ANSI colours."""
+def trace_text(told: Diagnosis, blame: Blame | None = None) -> str:
+    """The report with ANSI colours; `blame` is what the layer's configuration says."""
     lines: list[str] = []
     for layer in told.result.layers:
         product = told.products[layer.number]
@@ -45,8 +46,8 @@ def trace_text(told: Told) -> str:
         colour = "red" if told.named else "green" if told.streams else "yellow"
         lines += [click.style(line, fg=colour, bold=True) for line in _wrapped(sentence, "")]
     lines += _remedies(told)
-    if told.blame is not None:
-        lines += _blame(told.blame)
+    if blame is not None:
+        lines += _blame(blame)
     return "\n".join(lines) + "\n"
 
 
@@ -72,7 +73,7 @@ def _bar(one: Judgement, end: float) -> str:
     return "".join("." if n == 0 else "|" if n == 1 else str(n) if n < 10 else "#" for n in counts)
 
 
-def _headers(told: Told, number: int, judgements: list[Judgement]) -> Iterator[str]:
+def _headers(told: Diagnosis, number: int, judgements: list[Judgement]) -> Iterator[str]:
     answered = [one.recording for one in judgements if one.recording.head_at is not None]
     if answered:
         headers = answered[0].headers
@@ -83,7 +84,7 @@ def _headers(told: Told, number: int, judgements: list[Judgement]) -> Iterator[s
             yield from _wrapped(f"- {note.text}", "  ")
 
 
-def _remedies(told: Told) -> Iterator[str]:
+def _remedies(told: Diagnosis) -> Iterator[str]:
     if not told.remedies:
         return
     known = told.products[told.named.layer] if told.named is not None else None
@@ -135,7 +136,7 @@ def _wrapped(text: str, indent: str) -> list[str]:
 # JSON
 
 
-def trace_json(told: Told) -> str:
+def trace_json(told: Diagnosis, blame: Blame | None = None) -> str:
     """One document: the layers with what each client got, and the verdict."""
     named = told.named
     document = {
@@ -183,7 +184,7 @@ def trace_json(told: Told) -> str:
                 for product, timeout in told.timeouts
             ],
         },
-        "configuration": None if told.blame is None else _configuration(told.blame),
+        "configuration": None if blame is None else _configuration(blame),
     }
     return json.dumps(document, indent=2) + "\n"
 

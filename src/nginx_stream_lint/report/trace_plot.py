@@ -10,8 +10,10 @@ from html import escape
 
 from nginx_stream_lint.probe.measure import STREAMS
 from nginx_stream_lint.report.picture import STYLE, label, ticks
-from nginx_stream_lint.report.trace_words import Told, said, seconds, verdict
+from nginx_stream_lint.report.trace_words import said, seconds, verdict
 from nginx_stream_lint.report.words import CLIENTS, clipped, printable
+from nginx_stream_lint.trace.diagnosis import Diagnosis
+from nginx_stream_lint.trace.headers import READ
 from nginx_stream_lint.trace.verdict import Judgement
 
 _MOST_NUMBERS = 8  # at the bars of one lane
@@ -50,13 +52,13 @@ class _Lane:
         return "good" if self.one.verdict == STREAMS else "bad"
 
 
-def _end(told: Told) -> float:
+def _end(told: Diagnosis) -> float:
     """The time that all lanes show, in seconds."""
     times = [piece.at for one in told.judgements for piece in one.recording.pieces]
     return max([*times, 0.1]) * 1.02
 
 
-def _lanes(told: Told) -> list[_Lane]:
+def _lanes(told: Diagnosis) -> list[_Lane]:
     end = _end(told)
     most = max((burst.events for one in told.judgements for burst in one.figures.bursts), default=1)
     return [_lane(one, end, max(most, 1)) for one in told.judgements]
@@ -85,11 +87,11 @@ def _lane(one: Judgement, end: float, most: int) -> _Lane:
     return _Lane(one, bars, tuple(numbers), pauses)
 
 
-def _title(told: Told) -> str:
+def _title(told: Diagnosis) -> str:
     return "Where the stream stops" if told.named is not None else "The stream, layer by layer"
 
 
-def _name(told: Told, number: int) -> str:
+def _name(told: Diagnosis, number: int) -> str:
     product = told.products[number]
     what = " (the app, or nearest to it)" if number == 1 else ""
     if product is not None and number in told.certain:
@@ -104,7 +106,7 @@ _LANE, _STRIP = 108, 46
 _COLUMNS = 118  # characters that fit a line
 
 
-def trace_svg(told: Told) -> str:
+def trace_svg(told: Diagnosis) -> str:
     """One picture of a fixed width."""
     lanes = _lanes(told)
     head: list[str] = [label(_LEFT, 34, _title(told), "text title")]
@@ -145,7 +147,7 @@ _BARS = """
 """
 
 
-def _svg_lane(told: Told, lane: _Lane, top: float) -> Iterator[str]:
+def _svg_lane(told: Diagnosis, lane: _Lane, top: float) -> Iterator[str]:
     one = lane.one
     url = clipped(told.layer(one.layer).shown, 70)
     yield label(_LEFT, top + 16, f"{_name(told, one.layer)}, {CLIENTS[one.client]}: {url}", "text")
@@ -170,7 +172,7 @@ def _x(part: float) -> float:
     return _LEFT + (_WIDTH - _LEFT - _RIGHT) * part
 
 
-def _svg_axis(told: Told, top: float) -> Iterator[str]:
+def _svg_axis(told: Diagnosis, top: float) -> Iterator[str]:
     end = _end(told)
     yield f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{top}" y2="{top}"/>'
     for time in ticks(end):
@@ -221,7 +223,7 @@ ul { margin: .3rem 0; padding-left: 1.2rem } a { color: inherit }
 _STRIP_PX, _LEAST_PX = 54, 12.0
 
 
-def trace_html(told: Told) -> str:
+def trace_html(told: Diagnosis) -> str:
     """A page of its own: nothing is loaded, and it fits a phone."""
     lanes = _lanes(told)
     sections = [_section(told, number, lanes) for number in _numbers(told)]
@@ -246,11 +248,11 @@ def trace_html(told: Told) -> str:
     )
 
 
-def _numbers(told: Told) -> list[int]:
+def _numbers(told: Diagnosis) -> list[int]:
     return [layer.number for layer in told.result.layers]
 
 
-def _what_to_do(told: Told) -> Iterator[str]:
+def _what_to_do(told: Diagnosis) -> Iterator[str]:
     if not told.remedies or told.named is None:
         return
     known = told.products[told.named.layer] is not None
@@ -262,7 +264,7 @@ def _what_to_do(told: Told) -> Iterator[str]:
     yield "</ul>"
 
 
-def _section(told: Told, number: int, lanes: list[_Lane]) -> str:
+def _section(told: Diagnosis, number: int, lanes: list[_Lane]) -> str:
     named = told.named is not None and told.named.layer == number
     parts = [
         f'<section class="{"named" if named else ""}">',
@@ -277,7 +279,7 @@ def _section(told: Told, number: int, lanes: list[_Lane]) -> str:
     return "\n".join(parts)
 
 
-def _html_lane(told: Told, lane: _Lane) -> str:
+def _html_lane(told: Diagnosis, lane: _Lane) -> str:
     one = lane.one
     inherited = f" (as from layer {one.inherited} on)" if one.inherited is not None else ""
     parts = [
@@ -313,7 +315,7 @@ def _html_bar(bar: _Bar) -> str:
     )
 
 
-def _html_axis(told: Told) -> str:
+def _html_axis(told: Diagnosis) -> str:
     end = _end(told)
     times = ticks(end)
     # Half as many fit a phone.
@@ -326,9 +328,7 @@ def _html_axis(told: Told) -> str:
     return f'<div class="axis">{"".join(marks)}</div>'
 
 
-def _details(told: Told, number: int, lanes: list[_Lane]) -> str:
-    from nginx_stream_lint.trace.headers import READ
-
+def _details(told: Diagnosis, number: int, lanes: list[_Lane]) -> str:
     recording = next(
         (
             lane.one.recording

@@ -66,6 +66,12 @@ def products() -> tuple[Product, ...]:
     return tuple(_product(raw) for raw in load_text(text))
 
 
+def rules_for(cause: str | None) -> tuple[str, ...]:
+    """The rules of the linter that find a cause in an nginx configuration."""
+    found = (one.remedy(cause) for one in products() if cause is not None)
+    return next((one.rules for one in found if one is not None and one.rules), ())
+
+
 def _product(raw: dict[str, Any]) -> Product:
     return Product(
         raw["name"],
