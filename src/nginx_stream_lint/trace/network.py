@@ -25,6 +25,16 @@ from .recording import COMPLETE, CUT, FAILED, LIMIT, UNOFFERED, Piece, Recording
 from .request import Ask, Layer, Limits, Secrets
 
 _BEGINNING = 4096  # bytes of an answer kept for those that are no stream
+# Headers with words of HTTP's own, which a secret may be by chance ("gzip").
+_OF_HTTP = frozenset(
+    {
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "x-accel-buffering",
+    }
+)
 _SAID = 160  # characters
 _ERROR_BODY_S = 5.0  # seconds to read the body of an answer that is an error
 
@@ -54,9 +64,12 @@ async def fetch(
     await _within(_converse(layer, client, ask, reading), layer, ask.limits, reading)
     recording.finished = reading.now
     recording.error = secrets.hide(recording.error)
-    recording.said = secrets.hide(_one_line(reading.beginning, recording))
+    recording.said = secrets.hide_more(_one_line(reading.beginning, recording))
     # A server may repeat what it was sent, in a redirect for one.
-    recording.headers = {name: secrets.hide(text) for name, text in recording.headers.items()}
+    recording.headers = {
+        name: text if name in _OF_HTTP else secrets.hide(text)
+        for name, text in recording.headers.items()
+    }
     return recording
 
 

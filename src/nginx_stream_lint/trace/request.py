@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, unquote_plus, urlsplit
 
 CLIENTS = ("h1", "h2", "h3")
 HIDDEN = "***"
@@ -193,14 +193,14 @@ def parse_header(text: str) -> tuple[str, str]:
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without its credentials, and with the values of its query hidden."""
+    """Return a URL without credentials, the values of its query, and what looks like a key."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    names = [quote(name, safe="[]") for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    query = "&".join(f"{name}={HIDDEN}" for name in names)
-    if parts.query and not names:
-        query = HIDDEN
-    return f"{parts.scheme}://{host}{parts.path or '/'}{'?' if query else ''}{query}"
+    rows = [part.partition("=") for part in parts.query.split("&") if part]
+    query = "&".join(f"{name}={HIDDEN}" if equals else HIDDEN for name, equals, _ in rows)
+    # Some services have their keys in the path.
+    path = "/".join(_SECRET_VALUE.sub(HIDDEN, part) for part in parts.path.split("/"))
+    return f"{parts.scheme}://{host}{path or '/'}{'?' if query else ''}{query}"
 
 
 class Secrets:
@@ -215,10 +215,12 @@ class Secrets:
         )
 
     def hide(self, text: str) -> str:
+        """Return a text without them."""
+        return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
+
+    def hide_more(self, text: str) -> str:
         """Return a text without them, and without anything else that looks like a key."""
-        if self._pattern is not None:
-            text = self._pattern.sub(HIDDEN, text)
-        return _SECRET_VALUE.sub(HIDDEN, text)
+        return _SECRET_VALUE.sub(HIDDEN, self.hide(text))
 
 
 def _secrets(ask: Ask, urls: Sequence[str]) -> Iterator[str]:
@@ -237,9 +239,9 @@ def _secrets(ask: Ask, urls: Sequence[str]) -> Iterator[str]:
             yield credentials
             yield from (unquote(part) for part in credentials.split(":", 1))
             yield base64.b64encode(unquote(credentials).encode()).decode()
-        yield from (value for _, value in parse_qsl(parts.query, keep_blank_values=True))
-        if parts.query and "=" not in parts.query:
-            yield parts.query
+        for part in parts.query.split("&"):
+            name, equals, value = part.partition("=")
+            yield unquote_plus(value if equals else name)
     yield from _in_body(ask.body)
 
 
