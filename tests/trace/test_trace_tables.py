@@ -6,7 +6,14 @@ import pytest
 
 from nginx_stream_lint.rules.rule import builtin_folder, load_rules
 from nginx_stream_lint.trace.headers import notes
-from nginx_stream_lint.trace.products import Product, products, recognised, timeouts_near
+from nginx_stream_lint.trace.products import (
+    Product,
+    products,
+    recognised,
+    remedies_for,
+    rules_for,
+    timeouts_near,
+)
 from nginx_stream_lint.trace.verdict import CAUSES
 from tests.trace.recordings import recording, streamed
 
@@ -69,6 +76,16 @@ def test_a_silence_is_matched_with_known_timeouts() -> None:
     nginx = next(one for one in products() if one.name == "nginx")
     assert names(60.1, nginx) == {"nginx"}
     assert names(42.0) == set()
+
+
+def test_what_is_likely_comes_first() -> None:
+    names = [product.name for product, _ in remedies_for("delay", None)]
+    assert names[:2] == ["traefik", "haproxy"]
+    assert "nginx" in names[2:]
+    nginx = next(one for one in products() if one.name == "nginx")
+    assert [product.name for product, _ in remedies_for("cache", nginx)] == ["nginx"]
+    assert rules_for("cache") == ("recorded-stream",)
+    assert rules_for(None) == ()
 
 
 # Headers

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
-from nginx_stream_lint.probe.measure import STREAMS
+from nginx_stream_lint.probe.measure import CUT, STREAMS
 from nginx_stream_lint.report.picture import STYLE, label, ticks
 from nginx_stream_lint.report.trace_words import said, seconds, verdict
 from nginx_stream_lint.report.words import CLIENTS, clipped, printable
@@ -16,9 +16,11 @@ from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
 from nginx_stream_lint.trace.verdict import Judgement
 
+_CUT = "cut ✕"
 _MOST_NUMBERS = 8  # at the bars of one lane
 _APART = 0.045  # of a lane's width: numbers closer than that would cover each other
 _LONG_PAUSE = 0.06  # of the whole time: shaded
+_TALL = 12  # events that make a bar of full height at least
 _MOST_BARS = 600  # in one lane
 
 _HOW_TO_READ = (
@@ -39,12 +41,20 @@ class _Bar:
 
 @dataclass(frozen=True)
 class _Lane:
-    """One client of one layer. `pauses` are long times without anything, as (from, to), 0 to 1."""
+    """One client of one layer.
+
+    Attributes:
+        one: what is thought of it.
+        bars, numbers: what came, and the bars that have their number written at them.
+        pauses: long times without anything, as (from, to), 0 to 1 of the time.
+        cut: when the answer was cut, 0 to 1; None: it was not.
+    """
 
     one: Judgement
     bars: tuple[_Bar, ...]
     numbers: tuple[_Bar, ...]
     pauses: tuple[tuple[float, float], ...]
+    cut: float | None
 
     @property
     def tone(self) -> str:
@@ -55,13 +65,14 @@ class _Lane:
 def _end(told: Diagnosis) -> float:
     """The time that all lanes show, in seconds."""
     times = [piece.at for one in told.judgements for piece in one.recording.pieces]
+    times += [one.figures.end_s for one in told.judgements if one.verdict == CUT]
     return max([*times, 0.1]) * 1.02
 
 
 def _lanes(told: Diagnosis) -> list[_Lane]:
     end = _end(told)
     most = max((burst.events for one in told.judgements for burst in one.figures.bursts), default=1)
-    return [_lane(one, end, max(most, 1)) for one in told.judgements]
+    return [_lane(one, end, max(most, _TALL)) for one in told.judgements]
 
 
 def _lane(one: Judgement, end: float, most: int) -> _Lane:
@@ -78,13 +89,14 @@ def _lane(one: Judgement, end: float, most: int) -> _Lane:
             break
         if all(abs(bar.at - other.at) >= _APART for other in numbers):
             numbers.append(bar)
-    marks = [0.0, *(bar.at for bar in bars)]
+    cut = one.figures.end_s / end if one.verdict == CUT else None
+    marks = [0.0, *(bar.at for bar in bars), *([] if cut is None else [cut])]
     pauses = tuple(
         (before, after)
         for before, after in itertools.pairwise(marks)
         if after - before >= _LONG_PAUSE
     )
-    return _Lane(one, bars, tuple(numbers), pauses)
+    return _Lane(one, bars, tuple(numbers), pauses, cut)
 
 
 def _title(told: Diagnosis) -> str:
@@ -166,6 +178,8 @@ def _svg_lane(told: Diagnosis, lane: _Lane, top: float) -> Iterator[str]:
     for bar in lane.numbers:
         y = floor - bar.tall * (_STRIP - 14) - 4
         yield label(_x(bar.at), y, str(bar.events), "faint", anchor="middle")
+    if lane.cut is not None:
+        yield label(_x(lane.cut), floor - 4, _CUT, "badtext name", anchor="end")
 
 
 def _x(part: float) -> float:
@@ -209,6 +223,8 @@ section { border: 1px solid var(--edge); border-radius: 8px; padding: .7rem .9re
 .strip svg { position: absolute; left: 0; bottom: 0; width: 100%; height: 54px; display: block }
 .strip span { position: absolute; transform: translateX(-50%); font-size: .75rem; line-height: 1;
   white-space: nowrap; color: var(--faint) }
+.strip span.cut { transform: translateX(-100%); bottom: 4px; color: var(--bad);
+  font-weight: 600 }
 .axis { position: relative; height: 1.1rem; border-top: 1px solid var(--faint) }
 .axis span { position: absolute; transform: translateX(-50%); font-size: .75rem;
   white-space: nowrap; color: var(--faint) } .axis span:first-child { transform: none }
@@ -302,6 +318,11 @@ def _html_lane(told: Diagnosis, lane: _Lane) -> str:
                 f'<span style="left:{bar.at * 100:.1f}%;'
                 f'bottom:{max(_LEAST_PX, bar.tall * _STRIP_PX) + 3:.0f}px">{bar.events}</span>'
                 for bar in lane.numbers
+            ),
+            *(
+                []
+                if lane.cut is None
+                else [f'<span class="cut" style="left:{lane.cut * 100:.1f}%">{_CUT}</span>']
             ),
             "</div>",
             _html_axis(told),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nginx_stream_lint.probe.measure import NO_STREAM, UNCLEAR
 
 from .headers import Note, notes
-from .products import Product, Remedy, Timeout, products, recognised, timeouts_near
+from .products import Product, Remedy, Timeout, recognised, remedies_for, timeouts_near
 from .request import Layer
 from .run import Result
 from .verdict import REFUSED, Judgement, culprit, judge
@@ -70,9 +70,7 @@ class Diagnosis:
         named = self.named
         if named is None or named.cause is None:
             return []
-        known = self.products[named.layer]
-        those = (known,) if known is not None else products()
-        return [(one, found) for one in those if (found := one.remedy(named.cause)) is not None]
+        return remedies_for(named.cause, self.products[named.layer])
 
     @property
     def timeouts(self) -> list[tuple[Product, Timeout]]:

@@ -46,10 +46,11 @@ class Remedy:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One kind of proxy, load balancer or CDN."""
+    """One kind of proxy, load balancer or CDN; an `anonymous` one usually does not say its name."""
 
     name: str
     title: str
+    anonymous: bool
     recognised_by: tuple[tuple[str, re.Pattern[str]], ...]
     timeouts: tuple[Timeout, ...]
     remedies: tuple[Remedy, ...]
@@ -66,6 +67,17 @@ def products() -> tuple[Product, ...]:
     return tuple(_product(raw) for raw in load_text(text))
 
 
+def remedies_for(cause: str, known: Product | None) -> list[tuple[Product, Remedy]]:
+    """What to do about a cause, for a known product or for all.
+
+    Of all, those come first that are meant for this cause above all, and of these the products that
+    do not say their names: a layer is unknown because it does not.
+    """
+    those = products() if known is None else (known,)
+    found = [(one, remedy) for one in those if (remedy := one.remedy(cause)) is not None]
+    return sorted(found, key=lambda row: (row[1].causes.index(cause), not row[0].anonymous))
+
+
 def rules_for(cause: str | None) -> tuple[str, ...]:
     """The rules of the linter that find a cause in an nginx configuration."""
     found = (one.remedy(cause) for one in products() if cause is not None)
@@ -76,6 +88,7 @@ def _product(raw: dict[str, Any]) -> Product:
     return Product(
         raw["name"],
         raw["title"],
+        bool(raw.get("anonymous", False)),
         tuple(
             (row["header"], re.compile(row["matches"], re.IGNORECASE))
             for row in raw["recognised_by"]
