@@ -6,6 +6,7 @@ The only module that knows niquests, which speaks HTTP/1.1, HTTP/2 and HTTP/3.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import importlib.util
 import re
@@ -187,7 +188,8 @@ async def _converse(layer: Layer, client: str, ask: Ask, reading: _Reading) -> N
             headers = {name.lower(): value for name, value in answer.headers.items()}
             reading.head(answer.status_code, headers, protocol.get(answer.http_version or 0, ""))
             if not recording.is_answer:
-                await asyncio.wait_for(_beginning(answer.raw, reading), _ERROR_BODY_S)
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(_beginning(answer.raw, reading), _ERROR_BODY_S)
                 return
             while data := await answer.raw.read(amt=-1, decode_content=False):
                 if not reading.piece(data):
@@ -195,7 +197,13 @@ async def _converse(layer: Layer, client: str, ask: Ask, reading: _Reading) -> N
                     recording.error = f"stopped after {recording.size:,} bytes (--max-bytes)"
                     return
             recording.ended = COMPLETE
-    except (niquests.exceptions.RequestException, OSError, ValueError, zlib.error) as error:
+    except (
+        niquests.exceptions.RequestException,
+        OSError,
+        EOFError,
+        ValueError,
+        zlib.error,
+    ) as error:
         _note_error(recording, error, layer)
     except Exception as error:
         # urllib3-future lets errors of its protocol libraries through, each of a class of its own.
@@ -204,7 +212,16 @@ async def _converse(layer: Layer, client: str, ask: Ask, reading: _Reading) -> N
         _note_error(recording, error, layer)
 
 
-_NETWORK_PACKAGES = ("urllib3", "urllib3_future", "niquests", "h11", "jh2", "qh3", "brotli")
+_NETWORK_PACKAGES = (
+    "urllib3",
+    "urllib3_future",
+    "niquests",
+    "h11",
+    "jh2",
+    "qh3",
+    "brotli",
+    "_brotli",
+)
 
 
 def _note_error(recording: Recording, error: Exception, layer: Layer) -> None:
