@@ -189,6 +189,10 @@ def test_broken_off_without_a_silence() -> None:
 def test_a_rate_limit_stretches_the_answer() -> None:
     slow = [Piece(0.2 * number, 1624, 2, bool(number % 3)) for number in range(1, COUNT // 2 + 1)]
     assert named(APP, recording(slow)) == (2, v.RATE_LIMIT)
+    # As nginx's limit_rate does it: a little at first, then more and more at once.
+    grows = [(0.03, 1), (0.15, 2), (0.35, 2), (0.55, 5), (1.03, 6), (1.62, 14), (3.0, 11), (4.0, 9)]
+    pieces = [Piece(at, SIZE * count, count, count in (5, 14)) for at, count in grows]
+    assert named(APP, recording(pieces)) == (2, v.RATE_LIMIT)
     # An app may be slower now and then: that alone is nothing, three times over it is.
     slower = recording(streamed(pace=2 * PACE))
     assert named(APP, slower) is None

@@ -43,7 +43,7 @@ CAUSES = (
 _FEWEST = 3  # events to judge by
 _MANY, _SOME = 3.0, 1.8  # times as many events together as before
 _FULL = 0.5  # of the bursts end inside an event
-_LONG_WAIT = 0.25  # seconds that a typical event waits, where nothing else tells
+_LONG_WAIT = 0.25  # seconds that events wait, where nothing else tells
 _SHORTEST_PAUSE = 0.02  # seconds between bursts that somebody could notice
 _FEWEST_BEATS, _SHORTEST_BEAT, _REGULAR, _MOSTLY = 4, 0.1, 0.15, 0.7
 _HEAP = 0.8  # of the events in one burst: all at once
@@ -266,7 +266,8 @@ def _is_held(recording: Recording, what: Figures, before: Figures | None) -> boo
         return True
     if before is None:
         return False  # an app may send in bursts of its own
-    if some and full and _slower(what, before) is not None:
+    paused = (what.gap_max_s or 0.0) >= _LONG_WAIT
+    if _slower(what, before) is not None and ((some and full) or (many and paused)):
         return True
     waits = (what.together - base) * before.pace_s
     return many and (waits >= _LONG_WAIT or _beat(what) is not None)
