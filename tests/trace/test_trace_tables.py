@@ -1,10 +1,12 @@
-"""The table of products: every entry has a source, every cause it names exists, headers tell."""
+"""What headers and the table of products say, and the verdict in words."""
 
 from __future__ import annotations
 
 import pytest
 
+from nginx_stream_lint.report.trace_words import verdict
 from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.trace.diagnosis import diagnose
 from nginx_stream_lint.trace.headers import notes
 from nginx_stream_lint.trace.products import (
     Product,
@@ -14,8 +16,11 @@ from nginx_stream_lint.trace.products import (
     rules_for,
     timeouts_near,
 )
-from nginx_stream_lint.trace.verdict import CAUSES
-from tests.trace.recordings import recording, streamed
+from nginx_stream_lint.trace.recording import Recording
+from nginx_stream_lint.trace.request import parse_layers
+from nginx_stream_lint.trace.run import Result
+from nginx_stream_lint.trace.verdict import CAUSES, Measured
+from tests.trace.recordings import buffered, recording, streamed
 
 WANTED = {
     "nginx", "ingress-nginx", "cloudflare", "cloudfront", "alb", "nlb", "traefik", "haproxy",
@@ -128,3 +133,38 @@ def test_an_unchunked_answer_is_noted() -> None:
     assert [note.code for note in notes([(1, answer)])] == ["unchunked"]
     answer.protocol = "2"
     assert notes([(1, answer)]) == []
+
+
+# Words
+
+
+def said(*layers: Recording) -> str:
+    """The verdict on some layers, in words."""
+    urls = [f"http://layer-{number}/" for number in range(1, len(layers) + 1)]
+    measured = tuple(Measured(n, one.client, (one,)) for n, one in enumerate(layers, 1))
+    return " ".join(verdict(diagnose(Result(tuple(parse_layers(urls, (), ())), measured))))
+
+
+def test_the_verdict_in_words() -> None:
+    app = recording(streamed(), headers={"x-accel-buffering": "no"})
+    plain = recording(streamed(), headers={"server": "nginx"})
+    held = recording(buffered(4096), headers={"server": "nginx"})
+    assert said(app, plain) == "It streams through all 2 layers, to the end."
+    ignored = said(app, held)
+    assert (
+        "Streams at the app, stalls from layer 2 on, http://layer-2/: bursts of 4.0 KB" in ignored
+    )
+    assert "In nginx that is proxy_buffering on (rule response-buffering)." in ignored
+    assert "this one does not obey it" in ignored
+    swallowed = said(app, plain, held)
+    assert "stalls from layer 3 on" in swallowed
+    assert "If this layer is nginx, that is proxy_buffering on" in swallowed
+    assert "Layer 2: X-Accel-Buffering: no came from the layer before" in swallowed
+    assert "does not obey" not in swallowed
+
+
+def test_a_known_timeout_is_named_in_words() -> None:
+    cut = recording(streamed(5), headers={"cf-ray": "1"}, ended="cut", tail=100.2)
+    words = said(recording(streamed()), cut)
+    assert "is cut from layer 2 on, http://layer-2/: after 100.2 s of silence" in words
+    assert "Cloudflare cuts after 100 s by default (Proxy Read Timeout)." in words

@@ -106,17 +106,33 @@ def verdict(told: Diagnosis) -> list[str]:
     if named is None:
         return [_without_culprit(told)]
     lines = [_culprit(told, named)]
+    if _disobeys(told, named):
+        lines.append(
+            "The layer before says X-Accel-Buffering: no, and this one does not obey it"
+            " (proxy_ignore_headers, if it is nginx)."
+        )
     lines += [
         f"Layer {note.layer}: {note.text}."
         for note in told.notes
-        if named.cause in note.explains and note.layer in (named.layer, named.layer - 1)
+        if named.cause in note.explains
+        and (note.layer, note.code) != (named.layer, "accel-lost")
+        and note.layer in (named.layer, named.layer - 1)
         and note.code not in ("storable", "encoding")
-    ]  # fmt: skip
+    ]
     lines += [
         f"{product.title} cuts after {timeout.seconds:g} s by default ({timeout.what})."
         for product, timeout in told.timeouts
     ]
     return lines
+
+
+def _disobeys(told: Diagnosis, named: Judgement) -> bool:
+    """Whether a layer holds an answer that asks not to be held."""
+    return named.cause in (v.UPSTREAM_BUFFER, v.TLS_BUFFER, v.COMPRESSION) and any(
+        one.recording.headers.get("x-accel-buffering", "").lower() == "no"
+        for one in told.judgements
+        if one.layer == named.layer - 1
+    )
 
 
 def _without_culprit(told: Diagnosis) -> str:
