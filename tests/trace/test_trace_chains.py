@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 
-from nginx_stream_lint.probe import Drip, Upstream
+from nginx_stream_lint.probe import Drip, Upstream, free_ports
 from nginx_stream_lint.trace.headers import notes
 from nginx_stream_lint.trace.network import fetch
 from nginx_stream_lint.trace.recording import Recording
@@ -20,6 +21,7 @@ from tests.command import run
 from tests.trace.chains import (
     PROGRAMS,
     Case,
+    Place,
     Tier,
     busy,
     cases,
@@ -115,6 +117,38 @@ def test_the_first_token_is_measured_when_it_comes() -> None:
         return found
 
     assert abs(statistics.median(asyncio.run(delays()))) < 0.02
+
+
+def test_certificates_are_checked_unless_told_otherwise(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    files = [tmp_path / name for name in ("ca.pem", "chain.pem", "key.pem")]
+    authority.cert_pem.write_to_path(files[0])
+    issued.cert_chain_pems[0].write_to_path(files[1])
+    issued.private_key_pem.write_to_path(files[2])
+
+    async def recordings() -> list[Recording]:
+        plain, tls = free_ports(2)
+        place = Place(plain, tls, tmp_path, files[1], files[2])
+        async with Upstream() as upstream, running(Tier("new"), place, upstream.ports["http"]):
+            layer = Layer(1, f"https://localhost:{tls}/")
+            headers = (("X-Drip", Drip(tokens=3, interval=0.01).encode()),)
+            asks = [
+                Ask(headers=headers),
+                Ask(headers=headers, ca_file=str(files[0])),
+                Ask(headers=headers, verify=False),
+            ]
+            return [
+                await fetch(layer, client, ask, Secrets(ask, []))
+                for ask in asks
+                for client in ("h1", "h2")
+            ]
+
+    found = asyncio.run(recordings())
+    assert [one.status for one in found] == [0, 0, 200, 200, 200, 200]
+    for one in found[:2]:
+        assert one.error.startswith("the certificate is not trusted (")
+        assert "--cacert FILE" in one.error
 
 
 @pytest.mark.program("caddy")
