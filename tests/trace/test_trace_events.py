@@ -16,7 +16,7 @@ WHOLE = (
 
 
 def fed(events: Events, pieces: list[bytes]) -> int:
-    return sum(len(events.feed(piece)) for piece in pieces)
+    return sum(events.feed(piece) for piece in pieces)
 
 
 def test_an_event_has_data_and_ends_with_an_empty_line() -> None:
@@ -48,9 +48,9 @@ def test_any_bytes_are_taken(data: bytes) -> None:
 
 def test_an_event_counts_at_its_cr_and_not_after_what_may_follow() -> None:
     events = EventStream()
-    assert events.feed(b"data: 1\r\n\r") == [11 - 1]
+    assert events.feed(b"data: 1\r\n\r") == 1
     assert not events.inside
-    assert events.feed(b"\ndata: 2\r\n\r\n") == [11]
+    assert events.feed(b"\ndata: 2\r\n\r\n") == 1
 
 
 def test_inside_tells_a_full_buffer_from_the_end_of_an_event() -> None:
@@ -81,7 +81,7 @@ def test_what_apps_send_last_is_known() -> None:
 
 def test_a_wrong_charset_is_noticed() -> None:
     events = EventStream()
-    assert events.feed("data: grün\n\n".encode("latin-1")) == [12]
+    assert events.feed("data: grün\n\n".encode("latin-1")) == 1
     assert not events.text_is_utf8
 
 

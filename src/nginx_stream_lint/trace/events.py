@@ -38,8 +38,8 @@ class Events(Protocol):
     said_last: bool
     text_is_utf8: bool
 
-    def feed(self, data: bytes) -> list[int]:
-        """Take a piece; return the lengths in bytes of the events that it completes."""
+    def feed(self, data: bytes) -> int:
+        """Take a piece; return how many events it completes."""
 
     @property
     def inside(self) -> bool:
@@ -61,22 +61,22 @@ def events_for(content_type: str, beginning: bytes) -> Events:
 
 
 class _Lines:
-    """Splits bytes at CR, LF and CRLF, each line with its length, line end included."""
+    """Splits bytes at CR, LF and CRLF."""
 
     def __init__(self) -> None:
         self.held = b""
         self._after_cr = False
 
-    def feed(self, data: bytes) -> list[tuple[bytes, int]]:
-        # The LF of a CRLF may come in the next piece; waiting for it would hold an event back.
-        extra = self._after_cr and data[:1] == b"\n"
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that a piece completes, without their ends."""
         if not data:
             return []
+        # The LF of a CRLF may come in the next piece; waiting for it would hold an event back.
+        rest = data[1:] if self._after_cr and data[:1] == b"\n" else data
         self._after_cr = data.endswith(b"\r")
-        data = data[1:] if extra else data
-        lines = (self.held + data).splitlines(keepends=True)
+        lines = (self.held + rest).splitlines(keepends=True)
         self.held = lines.pop() if lines and not lines[-1].endswith((b"\r", b"\n")) else b""
-        return [(line.rstrip(b"\r\n"), len(line)) for line in lines]
+        return [line.rstrip(b"\r\n") for line in lines]
 
 
 class EventStream:
@@ -95,38 +95,42 @@ class EventStream:
         self._lines = _Lines()
         self._start = b""
         self._started = False
-        self._size = 0
+        self._is_open = False
         self._data: list[bytes] = []
         self._type = b""
 
     @property
     def inside(self) -> bool:
         """Whether the latest piece ended in the middle of an event."""
-        return bool(self._size or self._lines.held)
+        return self._is_open or bool(self._lines.held)
 
-    def feed(self, data: bytes) -> list[int]:
-        """Take a piece; return the lengths in bytes of the events that it completes."""
+    def feed(self, data: bytes) -> int:
+        """Take a piece; return how many events it completes."""
         if not self._started:
             self._start += data
             if len(self._start) < len(_BOM) and _BOM.startswith(self._start):
-                return []
+                return 0
             data = self._start.removeprefix(_BOM)
             self._started = True
-        done = []
-        for line, length in self._lines.feed(data):
+        done = 0
+        for line in self._lines.feed(data):
             if line.startswith(b":"):
                 self.comments += 1
-                continue
-            self._size += length
-            if line:
+            elif line:
+                self._is_open = True
                 self._field(line)
-                continue
-            if self._data:
-                done.append(self._size)
-                text = b"\n".join(self._data)
-                self.said_last = text.strip() in _LAST_DATA or self._type in _LAST_TYPES
-            self._size, self._data, self._type = 0, [], b""
+            else:
+                done += self._end_event()
         return done
+
+    def _end_event(self) -> bool:
+        """Forget the event that an empty line ends; return whether it was one."""
+        counts = bool(self._data)
+        if counts:
+            text = b"\n".join(self._data)
+            self.said_last = text.strip() in _LAST_DATA or self._type in _LAST_TYPES
+        self._is_open, self._data, self._type = False, [], b""
+        return counts
 
     def _field(self, line: bytes) -> None:
         if not line.isascii() and self.text_is_utf8:
@@ -155,16 +159,16 @@ class JsonLines:
         """Whether the latest piece ended in the middle of an event."""
         return bool(self._lines.held)
 
-    def feed(self, data: bytes) -> list[int]:
-        """Take a piece; return the lengths in bytes of the events that it completes."""
-        done = []
-        for line, length in self._lines.feed(data):
+    def feed(self, data: bytes) -> int:
+        """Take a piece; return how many events it completes."""
+        done = 0
+        for line in self._lines.feed(data):
             if not line.strip():
                 self.comments += 1
                 continue
             if not line.isascii() and self.text_is_utf8:
                 self.text_is_utf8 = _is_utf8(line)
-            done.append(length)
+            done += 1
             self.said_last = any(word in line for word in _LAST_OBJECTS)
         return done
 
@@ -178,9 +182,9 @@ class Pieces:
     text_is_utf8 = True
     inside = False
 
-    def feed(self, data: bytes) -> list[int]:
-        """Take a piece; return the lengths in bytes of the events that it completes."""
-        return [len(data)] if data else []
+    def feed(self, data: bytes) -> int:
+        """Take a piece; return how many events it completes."""
+        return 1 if data else 0
 
 
 def _is_utf8(line: bytes) -> bool:

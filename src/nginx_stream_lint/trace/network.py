@@ -153,15 +153,14 @@ class _Reading:
             self.beginning += text[: _BEGINNING - len(self.beginning)]
         if self._events is None and text:
             self._events = events_for(recording.headers.get("content-type", ""), text)
-        sizes: list[int] = []
+        done = 0
         if self._events is not None:
             events = self._events
-            sizes = events.feed(text)
+            done = events.feed(text)
             recording.kind, recording.comments = events.kind, events.comments
             recording.said_last, recording.text_is_utf8 = events.said_last, events.text_is_utf8
         inside = self._events is not None and self._events.inside
-        recording.event_bytes += sum(sizes)
-        recording.pieces.append(Piece(now, len(data), len(sizes), inside))
+        recording.pieces.append(Piece(now, len(data), done, inside))
         self._read += len(data)
         self._on_piece(recording)
         return self._read < self._limit

@@ -40,7 +40,6 @@ class Recording:
         head_at: when the answer's headers came; None when they did not.
         pieces: in order.
         kind: what events are here: `sse`, `ndjson` or `chunks`.
-        event_bytes: length of all events, decompressed.
         comments: lines sent to keep the connection alive.
         said_last: whether the last event is one that apps end their answers with.
         text_is_utf8: False where it should be and is not.
@@ -60,7 +59,6 @@ class Recording:
     head_at: float | None = None
     pieces: list[Piece] = field(default_factory=list)
     kind: str = "chunks"
-    event_bytes: int = 0
     comments: int = 0
     said_last: bool = False
     text_is_utf8: bool = True

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, unquote_plus, urlsplit
 
-CLIENTS = ("h1", "h2", "h3")
 HIDDEN = "***"
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -21,8 +21,6 @@ from .figures import Figures, figures
 from .recording import CUT as BROKEN_OFF
 from .recording import FAILED, LIMIT, UNOFFERED, Recording
 
-VERDICTS = (STREAMS, STALLS, REPLAYS, CUT, NO_STREAM, UNCLEAR)
-
 # Causes.
 UPSTREAM_BUFFER = "upstream-buffer"  # a buffer of 4 or 8 KB fills up
 TLS_BUFFER = "tls-buffer"  # a TLS record of 16 KB fills up, for HTTP/1.1 only
@@ -76,7 +74,7 @@ class Judgement:
     Attributes:
         layer: its number, from 1.
         client: `h1`, `h1-tls`, `h2`, `h3`.
-        verdict: one of VERDICTS.
+        verdict: `streams`, `stalls`, `replays`, `cut`, `no-stream` or `unclear`.
         cause: one of CAUSES; None where it streams or nothing is known.
         held_bytes: how many bytes a burst has that is held; None: all of them, or not held.
         encoding: the compression that holds; empty: none.
