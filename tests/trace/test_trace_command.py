@@ -91,13 +91,13 @@ def test_no_connection_no_name_no_tls(server: Any) -> None:
         f"http://127.0.0.1:{free}/",
         "http://no-such-host.invalid/",
         f"https://127.0.0.1:{server.port}/stream",
-        *("--connect-timeout", "1"),
+        *("--connect-timeout", "0.3"),
         status=2,
     )
     said = {layer["number"]: layer["clients"][0]["said"] for layer in document["layers"]}
     assert said[2] == f"127.0.0.1:{free} refused the connection"
     assert said[3] == "the name no-such-host.invalid is not known to DNS"
-    assert said[4] == f"no connection to 127.0.0.1:{server.port} in 1 s (--connect-timeout)"
+    assert said[4] == f"no connection to 127.0.0.1:{server.port} in 0.3 s (--connect-timeout)"
     assert document["verdict"]["words"] == [
         "Layers 2, 3, 4 could not be measured; the rest streams."
     ]
@@ -254,7 +254,7 @@ def test_no_secret_is_in_any_output(server: Any, tmp_path: Path, path: str) -> N
             *("-H", f"Authorization: Bearer {SECRETS['authorization']}"),
             *("-H", f"Cookie: a={SECRETS['cookie']}"),
             *("-H", f"X-Api-Key: {SECRETS['key header']}"),
-            *("--data", data, "--max-time", "1.5"),
+            *("--data", data, "--max-time", "1"),
             *("--format", format_, "--plot", str(file), "--output", str(report)),
             timeout=60,
         )
