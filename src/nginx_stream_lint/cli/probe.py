@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import sys
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +14,7 @@ from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     nginx_binary,
+    run_to_end,
     safe,
     unusable,
     write,
@@ -34,11 +32,8 @@ if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
     from nginx_stream_lint.probe.run import Request
 
-EXIT_INTERRUPTED = 130
 _EXTRA = "pip install 'nginx-stream-lint[probe]'"
 _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
-
-_T = TypeVar("_T")
 
 
 @click.command("probe")
@@ -206,7 +201,7 @@ def _measure(
 
     progress = _Progress(flags["format_"] == "text")
     try:
-        result = _run(
+        result = run_to_end(
             probe(
                 configuration,
                 requests,
@@ -228,24 +223,6 @@ def _measure(
     write(make(result, left), flags["output"], flags["color"])
     if any(one.verdict != "streams" for one in result.outcomes):
         sys.exit(EXIT_FINDINGS)
-
-
-def _run(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run to the end; what interrupts it leaves nothing behind."""
-
-    async def guarded() -> _T:
-        loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(work)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            with suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, task.cancel)
-        return await task
-
-    try:
-        return asyncio.run(guarded())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        click.echo("interrupted: nothing was measured", err=True)
-        sys.exit(EXIT_INTERRUPTED)
 
 
 class _Progress:

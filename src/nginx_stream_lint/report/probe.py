@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
-from xml.sax.saxutils import escape
 
 import click
 
 from nginx_stream_lint.probe.copied import Change, Place
 from nginx_stream_lint.probe.run import Outcome, ProbeResult
+from nginx_stream_lint.report.drawing import STYLE, label, ticks
+from nginx_stream_lint.report.words import CLIENTS, clipped, rounded
 
 _COLOURS = {"streams": "green", "unclear": "yellow"}
 _BAR = 60  # columns of a timeline
 _MOST_LINES = 12  # of what differs from the configuration
 _MOST_BURSTS = 8
-_CLIENTS = {
-    "h1": "plain HTTP/1.1",
-    "h1-tls": "HTTP/1.1 over TLS",
-    "h2": "HTTP/2",
-}
 _MEANINGS = {
     "streams": "the tokens come as they are sent",
     "stalls": "the tokens are held back and come in heaps",
@@ -86,7 +81,7 @@ def _outcome_lines(one: Outcome) -> Iterator[str]:
 
 def _scenario(one: Outcome) -> str:
     scenario = one.scenario
-    words = ["WebSocket" if one.request.websocket else "", _CLIENTS[scenario.client]]
+    words = ["WebSocket" if one.request.websocket else "", CLIENTS[scenario.client]]
     if not one.request.websocket:
         words[0] = ""
         words.append(
@@ -215,11 +210,11 @@ def _object(one: Outcome) -> dict[str, Any]:
         "accept_encoding": scenario.accept_encoding,
         "verdict": one.verdict,
         "status": one.status,
-        "first_token_s": _rounded(one.first_delay),
+        "first_token_s": rounded(one.first_delay),
         "bursts": list(one.bursts),
-        "emitted_s": [_rounded(time) for time in one.emissions],
-        "arrived_s": [_rounded(time) for time in one.arrivals],
-        "duration_s": _rounded(one.duration),
+        "emitted_s": [rounded(time) for time in one.emissions],
+        "arrived_s": [rounded(time) for time in one.arrivals],
+        "duration_s": rounded(one.duration),
         "upstream": None if one.upstream is None else dict(one.upstream),
         "error": one.error or None,
     }
@@ -231,31 +226,11 @@ def _place(place: Place | None) -> dict[str, Any] | None:
     return {"label": place.label, "file": place.file, "line": place.line}
 
 
-def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, 4)
-
-
 # Picture
 
 _WIDTH, _PANEL, _EMPTY = 860, 250, 76
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 74, 46
 _HEAD = 118
-_STYLE = """
-    svg { font: 13px system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif }
-    .page { fill: #ffffff } .text { fill: #1f2328 } .faint { fill: #59636e }
-    .grid { stroke: #d1d9e0; stroke-width: 1 } .axis { stroke: #59636e; stroke-width: 1 }
-    .sent { stroke: #6e7781; stroke-dasharray: 5 4 }
-    .good { stroke: #1a7f37 } .bad { stroke: #cf222e }
-    .line { fill: none; stroke-width: 2.5; stroke-linejoin: round }
-    .goodtext { fill: #1a7f37 } .badtext { fill: #cf222e } .wait { fill: #cf222e; opacity: .09 }
-    .title { font-size: 17px; font-weight: 600 } .name { font-weight: 600 }
-    @media (prefers-color-scheme: dark) {
-      .page { fill: #0d1117 } .text { fill: #e6edf3 } .faint { fill: #9198a1 }
-      .grid { stroke: #30363d } .axis { stroke: #9198a1 } .sent { stroke: #9198a1 }
-      .good { stroke: #3fb950 } .bad { stroke: #ff7b72 }
-      .goodtext { fill: #3fb950 } .badtext { fill: #ff7b72 } .wait { fill: #ff7b72; opacity: .13 }
-    }
-"""
 
 
 def probe_svg(result: ProbeResult) -> str:
@@ -265,23 +240,23 @@ def probe_svg(result: ProbeResult) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}"'
         f' height="{height}" role="img" aria-label="Tokens sent by the app and received by the'
         ' client over time">',
-        f"<style>{_STYLE}</style>",
+        f"<style>{STYLE}</style>",
         f'<rect class="page" width="{_WIDTH}" height="{height}"/>',
-        _words(_LEFT, 34, f"What the client gets, measured on {result.binary}", "text title"),
+        label(_LEFT, 34, f"What the client gets, measured on {result.binary}", "text title"),
         f'<line class="line sent" x1="{_LEFT}" y1="60" x2="{_LEFT + 34}" y2="60"/>',
-        _words(_LEFT + 42, 64, "tokens the app has sent", "text"),
+        label(_LEFT + 42, 64, "tokens the app has sent", "text"),
         '<line class="line good" x1="290" y1="60" x2="324" y2="60"/>',
-        _words(332, 64, "the client has, as they are sent", "text"),
+        label(332, 64, "the client has, as they are sent", "text"),
         '<line class="line bad" x1="580" y1="60" x2="614" y2="60"/>',
-        _words(622, 64, "the client has, not as sent", "text"),
-        _words(
+        label(622, 64, "the client has, not as sent", "text"),
+        label(
             _LEFT,
             92,
             "Read it from left to right: where both lines climb together, the user reads along."
             " Where the client's line",
             "faint",
         ),
-        _words(
+        label(
             _LEFT,
             109,
             "stays at the bottom and then jumps, the user waits (shaded) and gets everything at"
@@ -314,22 +289,22 @@ def _panel(one: Outcome, top: int) -> Iterator[str]:
         return y_0 - (y_0 - y_1) * count / most
 
     tone = "good" if one.verdict == "streams" else "bad"
-    yield _words(_LEFT, top + 34, _clipped(one.request.name, 100), "text name")
+    yield label(_LEFT, top + 34, clipped(one.request.name, 100), "text name")
     scenario = f"{_scenario(one)}: "
-    said = _clipped(_said(one), max(20, 105 - len(scenario) - len(one.verdict)))
-    yield _words(_LEFT, top + 54, scenario, "faint", (one.verdict, said, tone))
+    said = clipped(_said(one), max(20, 105 - len(scenario) - len(one.verdict)))
+    yield label(_LEFT, top + 54, scenario, "faint", (one.verdict, said, tone))
     if _height(one) == _EMPTY:
         return
-    for count in _ticks(most, 1):
+    for count in ticks(most, 1):
         yield f'<line class="grid" x1="{x_0}" x2="{x_1}" y1="{y(count):.1f}" y2="{y(count):.1f}"/>'
-        yield _words(x_0 - 8, y(count) + 4, f"{count:g}", "faint", anchor="end")
-    for time in _ticks(end):
+        yield label(x_0 - 8, y(count) + 4, f"{count:g}", "faint", anchor="end")
+    for time in ticks(end):
         at = f"{x(time):.1f}"
-        yield _words(x(time), y_0 + 18, f"{time:g}", "faint", anchor="middle")
+        yield label(x(time), y_0 + 18, f"{time:g}", "faint", anchor="middle")
         yield f'<line class="axis" x1="{at}" x2="{at}" y1="{y_0}" y2="{y_0 + 4}"/>'
     yield f'<line class="axis" x1="{x_0}" x2="{x_1}" y1="{y_0}" y2="{y_0}"/>'
     middle = (x_0 + x_1) / 2
-    yield _words(middle, y_0 + 36, "seconds since the request", "faint", anchor="middle")
+    yield label(middle, y_0 + 36, "seconds since the request", "faint", anchor="middle")
     yield (
         f'<text class="faint" text-anchor="middle" transform="translate(18 {(y_0 + y_1) / 2:.1f})'
         ' rotate(-90)">tokens</text>'
@@ -345,40 +320,3 @@ def _panel(one: Outcome, top: int) -> Iterator[str]:
             path = [f"M{x(0):.1f} {y_0}"]
             path += [f"H{x(time):.1f}V{y(count):.1f}" for count, time in enumerate(times, 1)]
             yield f'<path class="line {name}" d="{"".join(path)}H{x(end):.1f}"/>'
-
-
-def _words(
-    x: float,
-    y: float,
-    text: str,
-    style: str,
-    verdict: tuple[str, str, str] | None = None,
-    anchor: str = "start",
-) -> str:
-    more = ""
-    if verdict is not None:
-        word, said, tone = verdict
-        more = f'<tspan class="{tone}text name">{escape(word)}</tspan>, {escape(_printable(said))}'
-    return (
-        f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">'
-        f"{escape(_printable(text))}{more}</text>"
-    )
-
-
-def _clipped(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _printable(text: str) -> str:
-    """Text without what XML cannot hold."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
-
-
-def _ticks(end: float, least: float = 0.01) -> list[float]:
-    """Round numbers from 0 to `end`, nine at most and `least` apart at least."""
-    step = least
-    for factor in itertools.cycle((2, 2.5, 2)):  # 1, 2, 5, 10, ...
-        if end / step < 9:
-            break
-        step *= factor
-    return [round(number * step, 6) for number in range(int(end / step) + 1)]

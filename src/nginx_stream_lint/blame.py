@@ -1,0 +1,69 @@
+"""A measured layer and its nginx configuration: which findings explain what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from nginx_stream_lint.config import Configuration, Problem
+from nginx_stream_lint.explain import Explainer
+from nginx_stream_lint.lint import Options
+from nginx_stream_lint.nginx.request import parse_url
+from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.streams.declarations import declaration
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Where the traced URL lands in the layer's configuration, and what is found there.
+
+    Attributes:
+        place: `file:line: location`; empty where nothing takes the URL.
+        findings: those that explain the measurement, the most telling first; where none does, all.
+        explains: whether they do.
+        problems: what could not be read.
+    """
+
+    place: str
+    findings: tuple[Finding, ...]
+    explains: bool
+    problems: tuple[Problem, ...]
+
+
+def blame(
+    configuration: Configuration, url: str, method: str, rules: Sequence[str], options: Options
+) -> Blame:
+    """Lint the place where a traced URL lands.
+
+    Args:
+        configuration: of the layer.
+        url: as traced. Where no server has its scheme, host and port (a port may be mapped from
+            a container's), its path in the default server counts.
+        method: of the request.
+        rules: names of those that explain the measured cause.
+        options: for linting; the URL's path counts as declared to stream.
+
+    Raises:
+        BadUrl: the URL cannot be one of nginx's.
+    """
+    parts = urlsplit(url)
+    path = parts.path or "/"
+    declared = declaration(path, "it was traced")
+    explainer = Explainer(configuration, replace(options, streams=(*options.streams, declared)))
+    plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
+    found = explainer.explain(plain, parse_url(plain, method))
+    if found.route.location is None:
+        found = explainer.explain(path, parse_url(path, method))
+    problems = tuple(explainer.problems)
+    level = found.route.location
+    if level is None:
+        return Blame("", (), False, problems)
+    directive = level.directive
+    where = "" if directive is None else f"{directive.source.name}:{directive.line}: "
+    all_found = explainer.findings(found)
+    telling = sorted(
+        (one for one in all_found if one.rule in rules), key=lambda one: rules.index(one.rule)
+    )
+    chosen = telling or all_found
+    return Blame(f"{where}{level.label}", tuple(chosen), bool(telling), problems)

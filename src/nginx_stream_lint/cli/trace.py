@@ -1,0 +1,338 @@
+"""`nginx-stream-lint trace`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nginx_stream_lint.cli.choices import choose
+from nginx_stream_lint.cli.common import (
+    EXIT_FINDINGS,
+    EXIT_UNUSABLE,
+    nginx_binary,
+    run_to_end,
+    safe,
+    unusable,
+    version_option,
+    write,
+)
+from nginx_stream_lint.config import Configuration, read
+from nginx_stream_lint.nginx.request import BadUrl
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.blame import Blame
+    from nginx_stream_lint.trace.diagnosis import Diagnosis
+    from nginx_stream_lint.trace.request import Ask, Layer
+    from nginx_stream_lint.trace.run import OnProgress, Result
+
+_EXTRA = "pip install 'nginx-stream-lint[trace]'"
+_MOST_RUNS = 20
+_PLOTS = (".svg", ".html")
+
+
+@click.command("trace")
+@click.argument("urls", metavar="[URL]...", nargs=-1)
+@click.option("--demo", is_flag=True, help="Trace through a chain of real nginx that is started.")
+@click.option("-X", "--method", help="The request's method; GET, with --data POST.")
+@click.option(
+    "-H",
+    "--header",
+    "headers",
+    metavar="'NAME: VALUE'|@FILE",
+    multiple=True,
+    help="A header to send; repeatable. @FILE has one a line.",
+)
+@click.option("-d", "--data", metavar="TEXT|@FILE", help="The body to send; @- is stdin.")
+@click.option(
+    "--client",
+    "clients",
+    type=click.Choice(["h1", "h2", "h3"]),
+    multiple=True,
+    help="HTTP/1.1, HTTP/2 or HTTP/3, for https; repeatable. h1 and h2 where not given.",
+)
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, _MOST_RUNS),
+    default=1,
+    show_default=True,
+    help="Ask so many times. Each time costs what an answer costs.",
+)
+@click.option(
+    "--resolve",
+    metavar="[LAYER=]HOST:PORT:ADDRESS",
+    multiple=True,
+    help="Ask this address for a host and port, of one layer or of all.",
+)
+@click.option("-k", "--insecure", is_flag=True, help="Take any certificate.")
+@click.option(
+    "--cacert",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Trust the authorities of this file.",
+)
+@click.option(
+    "--connect-timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0.1),
+    default=10.0,
+    show_default=True,
+    help="Longest time to connect.",
+)
+@click.option(
+    "--max-time",
+    metavar="SECONDS",
+    type=click.FloatRange(0.1),
+    default=300.0,
+    show_default=True,
+    help="Stop reading an answer after so long.",
+)
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(1),
+    default=10_000_000,
+    show_default=True,
+    help="Stop reading an answer after so many bytes.",
+)
+@click.option(
+    "--config",
+    "configs",
+    metavar="[LAYER=]FILE",
+    multiple=True,
+    help="The nginx configuration of a layer; of the one that is named where it does not say.",
+)
+@click.option(
+    "--nginx-version",
+    metavar="X.Y.Z",
+    callback=version_option,
+    help="The nginx that runs the configuration; the old defaults where not given.",
+)
+@click.option(
+    "--nginx",
+    "nginx_path",
+    type=click.Path(path_type=Path),
+    help="The nginx to run with --demo; else the one in PATH, else the one of the probe extra.",
+)
+@click.option(
+    "--plot",
+    metavar="FILE.svg|FILE.html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw what arrives when into this file.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How it is written.",
+)
+@click.option("--output", type=click.Path(dir_okay=False), help="Write there, not to stdout.")
+@click.option("--color/--no-color", default=None, help="Colours, or none.")
+def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
+    """Find the layer of a live system that does not let a stream through.
+
+    Each URL is one layer, the nearest to the app first: the app, the proxy in front of it, the load
+    balancer, the CDN. The same request goes to each, once for each kind of client. Exit status 0:
+    it streams through all of them; 1: some layer does not let it through; 2: it could not be
+    measured.
+    """
+    for package in ("niquests", "rich"):
+        if importlib.util.find_spec(package) is None:
+            unusable(f"trace needs the package {package}: {_EXTRA}")
+    if bool(urls) == flags["demo"]:
+        unusable("name the URLs of the layers, nearest to the app first; or --demo alone")
+    _check_plot(flags["plot"])
+    from nginx_stream_lint.trace.request import BadRequest
+
+    try:
+        configs = _configs(flags["configs"], len(urls) or 3)
+        if flags["demo"]:
+            told = _demo(flags)
+        else:
+            ask = _ask(flags)
+            told = _trace(urls, ask, flags)
+    except BadRequest as mistake:
+        unusable(str(mistake))
+    blamed = _blamed(told, configs, flags)
+    _report(told, blamed, flags)
+    if blamed is not None and blamed.problems:
+        for problem in blamed.problems:
+            click.echo(safe(str(problem)), err=True)
+        sys.exit(EXIT_UNUSABLE)
+    if told.is_faulty:
+        sys.exit(EXIT_FINDINGS)
+    if not told.streams:
+        sys.exit(EXIT_UNUSABLE)
+
+
+# What to ask
+
+
+def _ask(flags: dict[str, Any]) -> Ask:
+    """The request that the options describe. Raises BadRequest."""
+    from nginx_stream_lint.trace.request import Ask, Limits, parse_header
+
+    headers = [parse_header(line) for text in flags["headers"] for line in _header_lines(text)]
+    body = b"" if flags["data"] is None else _body(flags["data"])
+    has_type = any(name.lower() == "content-type" for name, _ in headers)
+    if flags["data"] is not None and not has_type:
+        json = body.lstrip()[:1] in (b"{", b"[")
+        kind = "application/json" if json else "application/x-www-form-urlencoded"
+        headers.append(("Content-Type", kind))
+    method = flags["method"] or ("GET" if flags["data"] is None else "POST")
+    if not re.fullmatch(r"[A-Za-z]+", method):
+        unusable("--method takes one word, such as POST")
+    limits = Limits(flags["connect_timeout"], flags["max_time"], flags["max_bytes"])
+    return Ask(method.upper(), tuple(headers), body, not flags["insecure"], flags["cacert"], limits)
+
+
+def _header_lines(text: str) -> Iterator[str]:
+    if not text.startswith("@"):
+        yield text
+        return
+    lines = _file(text[1:], "--header").decode("utf-8", "replace").splitlines()
+    yield from (line for line in lines if line.strip())
+
+
+def _body(text: str) -> bytes:
+    if text == "@-":
+        return sys.stdin.buffer.read()
+    return _file(text[1:], "--data") if text.startswith("@") else text.encode()
+
+
+def _file(path: str, option: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        unusable(f"{option}: {path}:1:1: cannot be read ({error.strerror})")
+
+
+# Measuring
+
+
+def _trace(urls: tuple[str, ...], ask: Ask, flags: dict[str, Any]) -> Diagnosis:
+    from nginx_stream_lint.trace.diagnosis import diagnose
+    from nginx_stream_lint.trace.request import parse_layers
+    from nginx_stream_lint.trace.run import trace
+
+    layers = parse_layers(urls, flags["clients"], flags["resolve"])
+    with _progress(layers, flags) as seen:
+        return diagnose(run_to_end(trace(layers, ask, flags["repeat"], seen)))
+
+
+def _demo(flags: dict[str, Any]) -> Diagnosis:
+    from nginx_stream_lint.probe import NginxError
+    from nginx_stream_lint.trace.demo import demo
+    from nginx_stream_lint.trace.diagnosis import diagnose
+    from nginx_stream_lint.trace.run import trace
+
+    binary = nginx_binary(flags["nginx_path"])
+
+    async def run() -> Result:
+        async with demo(binary, flags["clients"]) as (layers, ask):
+            with _progress(layers, flags) as seen:
+                return await trace(layers, ask, flags["repeat"], seen)
+
+    try:
+        return diagnose(run_to_end(run()))
+    except NginxError as error:
+        unusable(f"could not measure: {' '.join(str(error).split())}")
+    except ModuleNotFoundError as error:
+        unusable(
+            f"could not measure: the package {error.name} is missing;"
+            " pip install 'nginx-stream-lint[probe,trace]'"
+        )
+
+
+@contextlib.contextmanager
+def _progress(layers: list[Layer], flags: dict[str, Any]) -> Iterator[OnProgress]:
+    """What shows the progress: rows on a terminal, and nothing elsewhere."""
+    if flags["format_"] != "text" or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from nginx_stream_lint.cli.trace_live import live
+
+    with live(layers, flags["repeat"]) as seen:
+        yield seen
+
+
+# The configuration of a layer
+
+
+def _configs(texts: tuple[str, ...], layers: int) -> dict[int | None, Configuration]:
+    """The configurations by layer; None for the one that will be named."""
+    found: dict[int | None, Configuration] = {}
+    for text in texts:
+        number, equals, path = text.partition("=")
+        layer = int(number) if equals and number.isdecimal() else None
+        path = path if layer is not None else text
+        if layer is not None and not 1 <= layer <= layers:
+            unusable(f"--config: there is no layer {layer}")
+        configuration = read(path)
+        if configuration.root is None or configuration.context:
+            for problem in configuration.problems:
+                click.echo(safe(str(problem)), err=True)
+            if configuration.root is None:
+                sys.exit(EXIT_UNUSABLE)
+            unusable(f"{path}:1:1: there is no http block; name the main configuration file")
+        found[layer] = configuration
+    return found
+
+
+def _blamed(
+    told: Diagnosis, configs: dict[int | None, Configuration], flags: dict[str, Any]
+) -> Blame | None:
+    """The findings that explain the trace, where there is a configuration."""
+    from nginx_stream_lint.blame import blame
+    from nginx_stream_lint.trace.products import rules_for
+
+    named = told.named
+    if named is None or not configs:
+        return None
+    configuration = configs.get(named.layer, configs.get(None))
+    if configuration is None:
+        return None
+    try:
+        given = {"config_file": None, "nginx_version": flags["nginx_version"]}
+        options = choose(configuration.path, given).options
+        method = (flags["method"] or ("GET" if flags["data"] is None else "POST")).upper()
+        url, rules = told.layer(named.layer).shown, rules_for(named.cause)
+        return blame(configuration, url, method, rules, options)
+    except BadUrl as mistake:
+        unusable(str(mistake))
+
+
+# Reporting
+
+
+def _check_plot(plot: Path | None) -> None:
+    """End where the picture could not be written: before anything is asked that costs money."""
+    if plot is None:
+        return
+    if plot.suffix.lower() not in _PLOTS:
+        unusable(f"{plot}:1:1: a picture is an .svg or an .html file")
+    if not os.access(plot.absolute().parent, os.W_OK):
+        unusable(f"{plot}:1:1: cannot be written (there is no such folder to write into)")
+
+
+def _report(told: Diagnosis, blame: Blame | None, flags: dict[str, Any]) -> None:
+    from nginx_stream_lint.report.trace import trace_json, trace_text
+
+    plot: Path | None = flags["plot"]
+    if plot is not None:
+        from nginx_stream_lint.report.trace_plot import trace_html, trace_svg
+
+        make = trace_svg if plot.suffix.lower() == ".svg" else trace_html
+        try:
+            plot.write_text(safe(make(told)), encoding="utf-8")
+        except OSError as error:
+            unusable(f"{plot}:1:1: cannot be written ({error.strerror})")
+    make_text = trace_json if flags["format_"] == "json" else trace_text
+    write(make_text(told, blame), flags["output"], flags["color"])

@@ -1,0 +1,261 @@
+"""A trace for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from nginx_stream_lint.blame import Blame
+from nginx_stream_lint.report.trace_words import said, verdict
+from nginx_stream_lint.report.words import CLIENTS, clipped, printable, rounded
+from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.trace.diagnosis import Diagnosis
+from nginx_stream_lint.trace.headers import READ
+from nginx_stream_lint.trace.verdict import Judgement
+
+_COLOURS = {"streams": "green", "unclear": "yellow", "no-stream": "yellow"}
+_WIDTH = 100
+_BAR = 70  # columns of a timeline
+_INDENT = 12  # columns
+_HEADERS_SHOWN = 400  # characters
+_MOST_REMEDIES = 4
+
+
+# Text
+
+
+def trace_text(told: Diagnosis, blame: Blame | None = None) -> str:
+    """The report with ANSI colours; `blame` is what the layer's configuration says."""
+    lines: list[str] = []
+    for layer in told.result.layers:
+        product = told.products[layer.number]
+        maybe = "" if layer.number in told.certain else ", or what passes its name on"
+        name = f"  ({product.title}{maybe})" if product is not None else ""
+        lines.append(click.style(f"layer {layer.number}  {layer.shown}", bold=True) + name)
+        judgements = [one for one in told.judgements if one.layer == layer.number]
+        end = max((_end(one) for one in told.judgements), default=0.0)
+        for one in judgements:
+            lines += _judgement(one, end)
+        lines += _headers(told, layer.number, judgements)
+        lines.append("")
+    for sentence in verdict(told):
+        colour = "red" if told.named else "green" if told.streams else "yellow"
+        lines += [click.style(line, fg=colour, bold=True) for line in _wrapped(sentence, "")]
+    lines += _remedies(told)
+    if blame is not None:
+        lines += _blame(blame)
+    return "\n".join(lines) + "\n"
+
+
+def _judgement(one: Judgement, end: float) -> Iterator[str]:
+    word = click.style(f"{one.verdict:<9}", fg=_COLOURS.get(one.verdict, "red"), bold=True)
+    inherited = f" (as from layer {one.inherited} on)" if one.inherited is not None else ""
+    first, *rest = _wrapped(f"{CLIENTS[one.client]}: {said(one)}{inherited}", " " * _INDENT)
+    yield f"  {word} {first.strip()}"
+    yield from rest
+    if one.figures.events and end:
+        yield f"{' ' * _INDENT}{_bar(one, end)}"
+
+
+def _end(one: Judgement) -> float:
+    return max([piece.at for piece in one.recording.pieces], default=0.0)
+
+
+def _bar(one: Judgement, end: float) -> str:
+    """How many events in each part of the time: `.` none, `|` one, 2 to 9, `#` more."""
+    counts = [0] * _BAR
+    for piece in one.recording.pieces:
+        counts[min(int(piece.at / end * _BAR), _BAR - 1)] += piece.events
+    return "".join("." if n == 0 else "|" if n == 1 else str(n) if n < 10 else "#" for n in counts)
+
+
+def _headers(told: Diagnosis, number: int, judgements: list[Judgement]) -> Iterator[str]:
+    answered = [one.recording for one in judgements if one.recording.head_at is not None]
+    if answered:
+        headers = answered[0].headers
+        shown = "; ".join(f"{name}: {headers[name]}" for name in READ if headers.get(name))
+        yield from _wrapped(clipped(printable(shown) or "no telling headers", _HEADERS_SHOWN), "  ")
+    for note in told.notes:
+        if note.layer == number:
+            yield from _wrapped(f"- {note.text}", "  ")
+
+
+def _remedies(told: Diagnosis) -> Iterator[str]:
+    if not told.remedies:
+        return
+    known = told.products[told.named.layer] if told.named is not None else None
+    if known is None:
+        yield "Its headers do not say what it is. What to do there, if it is"
+    else:
+        yield "What to do there:"
+    for product, remedy in told.remedies[:_MOST_REMEDIES]:
+        name = f"{product.title}: " if known is None else ""
+        yield from _wrapped(f"{name}{remedy.do}", "  ")
+        yield f"    {remedy.source}"
+    left = len(told.remedies) - _MOST_REMEDIES
+    if left > 0:
+        yield f"  and {left} more: --format json lists them"
+
+
+def _blame(blame: Blame) -> Iterator[str]:
+    yield ""
+    if not blame.place:
+        yield "In the configuration no server takes this URL."
+        return
+    yield f"In the configuration it lands in {blame.place}"
+    if not blame.findings:
+        yield from _wrapped(
+            "Nothing is found there that explains it: what runs may not be what is written, or"
+            " another layer stands between.",
+            "  ",
+        )
+    elif not blame.explains:
+        yield "  No finding there explains it; what is found there:"
+    for finding in blame.findings:
+        place = finding.place
+        where = f"{place.source.name}:{place.line}:{place.column}"
+        yield f"  {finding.severity} {finding.rule} at {where}"
+        yield from _wrapped(finding.message, "    ")
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  " if text.startswith("- ") else indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+# JSON
+
+
+def trace_json(told: Diagnosis, blame: Blame | None = None) -> str:
+    """One document: the layers with what each client got, and the verdict."""
+    named = told.named
+    document = {
+        "layers": [
+            {
+                "number": layer.number,
+                "url": layer.shown,
+                "product": product.name if (product := told.products[layer.number]) else None,
+                "clients": [_client(one) for one in told.judgements if one.layer == layer.number],
+                "notes": [
+                    {"code": note.code, "text": note.text}
+                    for note in told.notes
+                    if note.layer == layer.number
+                ],
+            }
+            for layer in told.result.layers
+        ],
+        "verdict": {
+            "streams": told.streams,
+            "measured": told.measured,
+            "layer": named.layer if named else None,
+            "url": told.layer(named.layer).shown if named else None,
+            "client": named.client if named else None,
+            "verdict": named.verdict if named else None,
+            "cause": named.cause if named else None,
+            "words": verdict(told),
+            "remedies": [
+                {
+                    "product": product.name,
+                    "setting": remedy.setting,
+                    "do": remedy.do,
+                    "source": remedy.source,
+                    "measured": remedy.measured,
+                    "rules": list(remedy.rules),
+                }
+                for product, remedy in told.remedies
+            ],
+            "timeouts": [
+                {
+                    "product": product.name,
+                    "seconds": timeout.seconds,
+                    "what": timeout.what,
+                    "source": timeout.source,
+                }
+                for product, timeout in told.timeouts
+            ],
+        },
+        "configuration": None if blame is None else _configuration(blame),
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _client(one: Judgement) -> dict[str, Any]:
+    recording, what = one.recording, one.figures
+    return {
+        "client": one.client,
+        "verdict": one.verdict,
+        "cause": one.cause,
+        "said": said(one),
+        "inherited_from": one.inherited,
+        "maybe_from": one.maybe_from,
+        "held_bytes": one.held_bytes,
+        "encoding": one.encoding or None,
+        "silence_before_cut_s": rounded(one.silence_s),
+        "interval_s": rounded(one.beat_s),
+        "times_slower": rounded(one.slower),
+        "runs": one.runs,
+        "agreeing": one.agreeing,
+        "status": recording.status,
+        "http_version": recording.protocol or None,
+        "ended": recording.ended,
+        "error": recording.error or None,
+        "answer": recording.said or None,
+        "headers": {name: recording.headers[name] for name in READ if name in recording.headers},
+        "kind": recording.kind,
+        "events": recording.events,
+        "bytes": what.size,
+        "heartbeats": recording.comments,
+        "connect_s": rounded(recording.connect_s),
+        "head_s": rounded(what.head_s),
+        "first_byte_s": rounded(what.first_byte_s),
+        "first_event_s": rounded(what.first_event_s),
+        "last_event_s": rounded(what.last_event_s),
+        "end_s": rounded(what.end_s),
+        "gap_median_s": rounded(what.gap_median_s),
+        "gap_95_s": rounded(what.gap_95_s),
+        "gap_max_s": rounded(what.gap_max_s),
+        "silence_s": rounded(what.silence_s),
+        "buffer_bytes": what.cluster,
+        "bursts": [
+            {
+                "at_s": rounded(burst.at),
+                "until_s": rounded(burst.until),
+                "events": burst.events,
+                "bytes": burst.size,
+                "ends_inside_event": burst.inside,
+            }
+            for burst in what.bursts
+        ],
+    }
+
+
+def _configuration(blame: Blame) -> dict[str, Any]:
+    return {
+        "location": blame.place or None,
+        "explains": blame.explains,
+        "findings": [_finding(one) for one in blame.findings],
+        "errors": [str(one) for one in blame.problems],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    place = finding.place
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "message": finding.message,
+        "file": place.source.name,
+        "line": place.line,
+        "column": place.column,
+        "snippet": finding.fix.snippet if finding.fix is not None else None,
+    }

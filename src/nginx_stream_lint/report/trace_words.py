@@ -1,0 +1,247 @@
+"""A trace in words, for the text report and the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nginx_stream_lint.probe.measure import CUT, NO_STREAM, REPLAYS, STALLS, STREAMS, UNCLEAR
+from nginx_stream_lint.report.words import CLIENTS, printable
+from nginx_stream_lint.trace import verdict as v
+from nginx_stream_lint.trace.diagnosis import Diagnosis
+from nginx_stream_lint.trace.recording import FAILED, LIMIT, UNOFFERED
+from nginx_stream_lint.trace.verdict import Judgement
+
+_VERBS = {STALLS: "stalls", REPLAYS: "is replayed", CUT: "is cut", NO_STREAM: "is refused"}
+_MOST_BURSTS = 6
+
+
+# A layer and a client
+
+
+def said(one: Judgement) -> str:
+    """What a client got from a layer, in one line."""
+    recording, what = one.recording, one.figures
+    if one.verdict == NO_STREAM:
+        return _no_stream(one)
+    parts = []
+    if what.first_event_s is not None:
+        parts.append(f"first {_unit(one)} after {seconds(what.first_event_s)}")
+    parts.append(_bursts(one))
+    if recording.ended == LIMIT:
+        parts.append(recording.error)
+    elif one.verdict == CUT:
+        parts.append(_cut(one))
+    else:
+        parts.append(f"{seconds(what.end_s)} in all")
+    if one.slower is not None:
+        parts.append(f"{one.slower:.1f} times slower than before")
+    if one.runs > 1:
+        parts.append(f"{one.agreeing} of {one.runs} runs")
+    return printable(", ".join(part for part in parts if part))
+
+
+def _no_stream(one: Judgement) -> str:
+    recording = one.recording
+    if recording.ended in (FAILED, UNOFFERED) and not recording.status:
+        return printable(recording.error)
+    if 300 <= recording.status < 400:
+        to = recording.headers.get("location", "")
+        where = f" to {_without_query(to)}" if to else ""
+        return printable(f"redirects{where} (status {recording.status}): name that URL instead")
+    words = f': "{recording.said}"' if recording.said else ""
+    kind = recording.headers.get("content-type", "no type").partition(";")[0]
+    if recording.is_answer:
+        return printable(
+            f"no stream but {kind} in one piece: was a stream asked for, at the right path?{words}"
+        )
+    hint = {
+        401: "it wants credentials: -H 'Authorization: …'",
+        403: "it does not let you in",
+        404: "there is nothing at this path",
+        405: "another method is wanted: --method, or --data for POST",
+        429: "too many requests: wait, or ask for less",
+    }.get(recording.status, "")
+    return printable(f"status {recording.status}{f', {hint}' if hint else ''}{words}")
+
+
+def _without_query(url: str) -> str:
+    path, mark, _ = url.partition("?")
+    return f"{path}{mark and '?…'}"
+
+
+def _unit(one: Judgement) -> str:
+    return {"sse": "event", "ndjson": "line", "chunks": "piece"}[one.recording.kind]
+
+
+def _bursts(one: Judgement) -> str:
+    bursts = [burst.events for burst in one.figures.bursts if burst.events]
+    events, unit = one.recording.events, _unit(one)
+    units = f"{events} {unit}{'' if events == 1 else 's'}"
+    if not bursts:
+        return f"no {unit}s"
+    if one.recording.kind == "chunks" and one.held_bytes:
+        return f"{size(one.figures.size)} in bursts of {size(one.held_bytes)}"
+    if len(bursts) == 1:
+        return f"{units} at once" if events > 1 else units
+    if one.verdict in (STREAMS, CUT) and one.figures.together < 2:
+        return f"{units} one by one"
+    shown = " + ".join(map(str, bursts[:_MOST_BURSTS]))
+    more = " + …" if len(bursts) > _MOST_BURSTS else ""
+    return f"{units} in {len(bursts)} bursts ({shown}{more})"
+
+
+def _cut(one: Judgement) -> str:
+    if one.silence_s is not None:
+        status = "" if one.recording.is_answer else f" with status {one.recording.status}"
+        return f"cut after {seconds(one.silence_s)} of silence{status}"
+    return "broken off"
+
+
+# The verdict
+
+
+def verdict(told: Diagnosis) -> list[str]:
+    """The whole verdict, a sentence or two an entry."""
+    named = told.named
+    if named is None:
+        return [_without_culprit(told)]
+    lines = [_culprit(told, named)]
+    if _disobeys(told, named):
+        lines.append(
+            "The layer before says X-Accel-Buffering: no, and this one does not obey it"
+            " (proxy_ignore_headers, if it is nginx)."
+        )
+    lines += [
+        f"Layer {note.layer}: {note.text}."
+        for note in told.notes
+        if named.cause in note.explains
+        and (note.layer, note.code) != (named.layer, "accel-lost")
+        and note.layer in (named.layer, named.layer - 1)
+        and note.code not in ("storable", "encoding")
+    ]
+    lines += [
+        f"{product.title} cuts after {timeout.seconds:g} s by default ({timeout.what})."
+        for product, timeout in told.timeouts
+    ]
+    return lines
+
+
+def _disobeys(told: Diagnosis, named: Judgement) -> bool:
+    """Whether a layer holds an answer that asks not to be held."""
+    return named.cause in (v.UPSTREAM_BUFFER, v.TLS_BUFFER, v.COMPRESSION) and any(
+        one.recording.headers.get("x-accel-buffering", "").lower() == "no"
+        for one in told.judgements
+        if one.layer == named.layer - 1
+    )
+
+
+def _without_culprit(told: Diagnosis) -> str:
+    count = len(told.result.layers)
+    if told.streams:
+        through = f"all {count} layers" if count > 1 else "this layer"
+        whole = all(one.recording.ended != LIMIT for one in told.judgements)
+        return (
+            f"It streams through {through}, {'to the end' if whole else 'as far as it was read'}."
+        )
+    if told.measured:
+        return "Too little came to judge some layers: ask for a longer answer."
+    missing = [
+        layer.number
+        for layer in told.result.layers
+        if not any(
+            one.layer == layer.number and one.verdict not in (NO_STREAM, UNCLEAR)
+            for one in told.judgements
+        )
+    ]
+    if len(missing) == count:
+        return "Nothing could be measured."
+    which = ", ".join(map(str, missing))
+    return (
+        f"Layer{'s' if len(missing) > 1 else ''} {which} could not be measured; the rest streams."
+    )
+
+
+def _culprit(told: Diagnosis, named: Judgement) -> str:
+    url = told.layer(named.layer).shown
+    same = [one for one in told.judgements if one.layer == named.layer]
+    bad = [named, *(one for one in same if one.verdict == named.verdict and one is not named)]
+    good = [one for one in same if one.verdict == STREAMS]
+    before = [
+        one.layer for one in told.judgements if one.layer < named.layer and one.verdict == STREAMS
+    ]
+    start = ""
+    if before:
+        start = (
+            "streams at the app, " if max(before) == 1 else f"streams up to layer {max(before)}, "
+        )
+    where = f"from layer {named.layer} on" if named.layer > 1 else "at layer 1 already"
+    text = f"{start}{_VERBS[named.verdict]} {where}, {url}: "
+    reasons = dict.fromkeys(cause(one) for one in bad)
+    if len(reasons) > 1:
+        text += "; ".join(f"over {_clients([one])} {cause(one)}" for one in bad)
+    else:
+        text += next(iter(reasons))
+        if good or len(bad) > 1:
+            text += f", over {_clients(bad)}"
+    if good and named.verdict != NO_STREAM:
+        text += f"; over {_clients(good)} the same layer streams"
+    text = f"{text[0].upper()}{text[1:]}."
+    product = told.products[named.layer]
+    remedy = product.remedy(named.cause) if product is not None and named.cause else None
+    if product is not None and remedy is not None:
+        rule = f" (rule {remedy.rules[0]})" if remedy.rules else ""
+        which = "In" if named.layer in told.certain else "If this layer is"
+        that = " that is" if named.layer in told.certain else ", that is"
+        text += f" {which} {product.title}{that} {remedy.setting}{rule}."
+    if named.maybe_from is not None:
+        text += (
+            " A layer between may have kept what passed it a moment ago:"
+            " --repeat 2 tells which one it is."
+        )
+    return text
+
+
+def _clients(those: Sequence[Judgement]) -> str:
+    return " and ".join(dict.fromkeys(CLIENTS[one.client] for one in those))
+
+
+def cause(one: Judgement) -> str:
+    """Why a layer does not let the stream through."""
+    held = f"bursts of {size(one.held_bytes)}" if one.held_bytes else "all at once at the end"
+    silence = seconds(one.silence_s) if one.silence_s is not None else ""
+    rate = one.figures.size / one.figures.end_s if one.figures.end_s else 0.0
+    beat = seconds(one.beat_s) if one.beat_s is not None else ""
+    unknown = (
+        f"{held}, as a buffer of that size fills"
+        if one.held_bytes
+        else f"all at once at the end; with {size(one.figures.size)} the answer is too short to"
+        " tell which buffer holds it"
+    )
+    return {
+        v.UPSTREAM_BUFFER: f"{held}, as a buffer for the upstream's answer fills",
+        v.TLS_BUFFER: f"{held}, as the TLS buffer fills",
+        v.COMPRESSION: f"{held}, as {one.encoding} collects what it compresses",
+        v.CACHE: "the answer comes faster than the app makes it, from a recording",
+        v.RATE_LIMIT: f"{size(round(rate))} a second, as a rate limit lets through",
+        v.READ_TIMEOUT: f"after {silence} of silence",
+        v.BROKEN: "the answer breaks off without a silence before",
+        v.WHOLE_ANSWER: "the whole answer is collected before it is sent on",
+        v.DELAY: f"every {beat} comes what there is by then",
+        v.BUFFER: unknown,
+        v.REFUSED: _no_stream(one),
+        None: "for no reason that shows",
+    }[one.cause]
+
+
+def seconds(time: float) -> str:
+    """A time as people write it."""
+    if time < 0.0995:
+        return f"{time * 1000:.0f} ms"
+    return f"{time:.2f} s" if time < 10 else f"{time:.1f} s"
+
+
+def size(count: int) -> str:
+    """A number of bytes as people write it."""
+    if count < 1000:
+        return f"{count} bytes"
+    return f"{count / 1024:.1f} KB" if count < 10240 else f"{count / 1024:.0f} KB"

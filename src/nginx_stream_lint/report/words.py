@@ -1,0 +1,25 @@
+"""What several reports say alike."""
+
+from __future__ import annotations
+
+CLIENTS = {
+    "h1": "plain HTTP/1.1",
+    "h1-tls": "HTTP/1.1 over TLS",
+    "h2": "HTTP/2",
+    "h3": "HTTP/3",
+}
+
+
+def rounded(number: float | None) -> float | None:
+    """A time in seconds as reports write it."""
+    return None if number is None else round(number, 4)
+
+
+def clipped(text: str, most: int) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def printable(text: str) -> str:
+    """Text without what XML cannot hold and what a terminal would obey."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

@@ -1,0 +1,6 @@
+"""Which layer of a live system stops the stream: ask each one the same, and compare.
+
+Data flows one way: `request` says what to send, `network` sends it and makes a `recording`,
+`figures` puts it in numbers, `verdict` compares layers, `headers` and `products` say what may be
+behind it. Only `network`, `run` and `demo` do anything; the rest is pure.
+"""

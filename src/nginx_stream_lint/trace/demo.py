@@ -1,0 +1,58 @@
+"""A chain to try it on: the dripping app, a real nginx as it comes in front, and a second one."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from nginx_stream_lint.probe import Drip, Nginx, NginxBinary, Upstream, free_ports
+from nginx_stream_lint.probe.certificate import write_certificate
+from nginx_stream_lint.probe.drip import HEADER
+
+from .request import Ask, Layer, parse_layers
+
+# As an LLM writes: OpenAI's pieces have about 230 bytes.
+DRIP = Drip(id="demo", tokens=100, interval=0.015, bytes=230)
+
+
+@contextlib.asynccontextmanager
+async def demo(
+    binary: NginxBinary, clients: Sequence[str] = ()
+) -> AsyncIterator[tuple[list[Layer], Ask]]:
+    """Run the chain until the block ends; gives its layers and what to ask them.
+
+    Args:
+        binary: which nginx.
+        clients: those to ask with; none: all that `parse_layers` chooses.
+
+    Raises:
+        NginxError: nginx does not start.
+        ImportError: the `probe` extra is not installed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        inner, inner_tls, outer = free_ports(3)
+        chain, key = write_certificate(Path(folder))
+        async with contextlib.AsyncExitStack() as stack:
+            app = (await stack.enter_async_context(Upstream())).ports["http"]
+            text = f"""
+            http {{
+              ssl_certificate {chain}; ssl_certificate_key {key};
+              server {{
+                listen 127.0.0.1:{inner}; listen 127.0.0.1:{inner_tls} ssl http2;
+                location / {{ proxy_pass http://127.0.0.1:{app}; }}
+              }}
+              server {{
+                listen 127.0.0.1:{outer} ssl http2;
+                location / {{ proxy_pass http://127.0.0.1:{inner}; }}
+              }}
+            }}"""
+            await stack.enter_async_context(Nginx(binary, text, Path(folder)))
+            urls = [
+                f"http://localhost:{app}/v1/chat/completions",
+                f"https://localhost:{inner_tls}/v1/chat/completions",
+                f"https://localhost:{outer}/v1/chat/completions",
+            ]
+            layers = parse_layers(urls, clients, ())
+            yield layers, Ask(headers=((HEADER, DRIP.encode()),), verify=False)

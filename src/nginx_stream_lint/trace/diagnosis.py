@@ -1,0 +1,115 @@
+"""All that a trace comes to: the judgements, who is to blame, what it is, what to do. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nginx_stream_lint.probe.measure import NO_STREAM, UNCLEAR
+
+from .headers import Note, notes
+from .products import Product, Remedy, Timeout, recognised, remedies_for, timeouts_near
+from .request import Layer
+from .run import Result
+from .verdict import REFUSED, Judgement, culprit, judge
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A trace with everything that is to be said of it.
+
+    Attributes:
+        result: what was measured.
+        judgements: of each layer and client.
+        named: the first layer that does not let the stream through; None where all do.
+        products: by layer number, what the layers say they are.
+        certain: the layers where that is news: others may only pass on what the one before says.
+        notes: what the headers say.
+    """
+
+    result: Result
+    judgements: tuple[Judgement, ...]
+    named: Judgement | None
+    products: dict[int, Product | None]
+    certain: frozenset[int]
+    notes: tuple[Note, ...]
+
+    @property
+    def measured(self) -> bool:
+        """Whether every layer gave something to judge, or is known to refuse."""
+        return all(
+            any(
+                one.layer == layer.number and (one.verdict != NO_STREAM or one.cause == REFUSED)
+                for one in self.judgements
+            )
+            for layer in self.result.layers
+        )
+
+    @property
+    def streams(self) -> bool:
+        """Whether every layer lets the stream through, for every client that it serves."""
+        return self.named is None and self.measured and not self.unclear
+
+    @property
+    def is_faulty(self) -> bool:
+        """Whether a layer is to blame; one that wants another request is not."""
+        named = self.named
+        return named is not None and (named.verdict != NO_STREAM or named.recording.status >= 500)
+
+    @property
+    def unclear(self) -> bool:
+        """Whether some layer gave too little to judge."""
+        return any(one.verdict == UNCLEAR for one in self.judgements)
+
+    def layer(self, number: int) -> Layer:
+        """A layer by its number."""
+        return self.result.layers[number - 1]
+
+    @property
+    def remedies(self) -> list[tuple[Product, Remedy]]:
+        """What to do, for what the named layer is; for all products where it does not say."""
+        named = self.named
+        if named is None or named.cause is None:
+            return []
+        return remedies_for(named.cause, self.products[named.layer])
+
+    @property
+    def timeouts(self) -> list[tuple[Product, Timeout]]:
+        """Known timeouts that the silence before a cut fits."""
+        named = self.named
+        if named is None or named.silence_s is None:
+            return []
+        return list(timeouts_near(named.silence_s, self.products[named.layer]))
+
+
+def diagnose(result: Result) -> Diagnosis:
+    """Judge a trace and find out what there is to say of it."""
+    judgements = tuple(judge(result.measured))
+    answers = []
+    known: dict[int, Product | None] = dict.fromkeys(one.number for one in result.layers)
+    certain = set()
+    before: dict[str, str] | None = None
+    for layer in result.layers:
+        recording = next(
+            (
+                one.recording
+                for one in judgements
+                if one.layer == layer.number and one.recording.head_at is not None
+            ),
+            None,
+        )
+        if recording is None:
+            continue
+        answers.append((layer.number, recording))
+        news = recognised(recording.headers, before)
+        known[layer.number] = news or recognised(recording.headers)
+        if news is not None:
+            certain.add(layer.number)
+        before = recording.headers
+    return Diagnosis(
+        result,
+        judgements,
+        culprit(judgements),
+        known,
+        frozenset(certain),
+        tuple(notes(answers)),
+    )

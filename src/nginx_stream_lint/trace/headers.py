@@ -1,0 +1,123 @@
+"""What the headers of each layer's answer say about the stream. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from .recording import Recording
+
+# Shown for each layer; nothing else of an answer's headers is.
+READ = (
+    "content-type", "content-encoding", "transfer-encoding", "content-length",
+    "x-accel-buffering", "cache-control", "age", "via", "server", "cf-cache-status", "x-cache",
+    "alt-svc",
+)  # fmt: skip
+_NOT_STORED = ("no-store", "no-cache", "private")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something about a layer's answer.
+
+    Attributes:
+        layer: its number.
+        code: what it is about, one word.
+        text: in words.
+        explains: causes (see verdict.py) that it may explain, here or at the next layer.
+    """
+
+    layer: int
+    code: str
+    text: str
+    explains: tuple[str, ...] = ()
+
+
+def notes(answers: Sequence[tuple[int, Recording]]) -> list[Note]:
+    """What is to say of the answers of all layers, nearest to the app first."""
+    found: list[Note] = []
+    before: Mapping[str, str] | None = None
+    for number, recording in answers:
+        if recording.is_answer:
+            found += _of(number, recording, before)
+            before = recording.headers
+    return found
+
+
+def _of(number: int, recording: Recording, before: Mapping[str, str] | None) -> Iterator[Note]:
+    headers = recording.headers
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if recording.kind == "sse" and kind != "text/event-stream":
+        yield Note(number, "type", f"events are sent as {kind or 'no type'}, not text/event-stream")
+    if not recording.text_is_utf8:
+        yield Note(number, "charset", "the text is not UTF-8, which event streams and JSON are")
+    if "content-length" in headers:
+        yield Note(
+            number,
+            "length",
+            "Content-Length is announced: the answer was whole before it was sent",
+            ("whole-answer", "upstream-buffer", "buffer"),
+        )
+    elif recording.protocol in ("1.0", "1.1") and "transfer-encoding" not in headers:
+        yield Note(
+            number,
+            "unchunked",
+            "the answer is not chunked and ends by closing: an nginx in front buffers such a one,"
+            " and nobody can tell a cut answer from a whole one",
+            ("upstream-buffer", "read-timeout", "broken"),
+        )
+    yield from _accel(number, headers, before)
+    yield from _kept(number, headers, before)
+    encoding = headers.get("content-encoding", "")
+    if encoding and (before is None or not before.get("content-encoding")):
+        yield Note(number, "encoding", f"compressed with {encoding} here", ("compression",))
+    if 'h3="' in headers.get("alt-svc", ""):
+        yield Note(number, "h3", "HTTP/3 is offered (--client h3 asks with it)")
+
+
+def _accel(
+    number: int, headers: Mapping[str, str], before: Mapping[str, str] | None
+) -> Iterator[Note]:
+    value = headers.get("x-accel-buffering", "").lower()
+    asked = "" if before is None else before.get("x-accel-buffering", "").lower()
+    if value == "yes":
+        yield Note(
+            number,
+            "accel-yes",
+            "X-Accel-Buffering: yes switches buffering on in an nginx in front",
+            ("upstream-buffer", "tls-buffer", "compression"),
+        )
+    if asked == "no" and value != "no":
+        yield Note(
+            number,
+            "accel-lost",
+            "X-Accel-Buffering: no came from the layer before and is not passed on: an nginx in"
+            " front does not see it (proxy_pass_header X-Accel-Buffering passes it on)",
+            ("upstream-buffer", "tls-buffer", "compression"),
+        )
+
+
+def _kept(
+    number: int, headers: Mapping[str, str], before: Mapping[str, str] | None
+) -> Iterator[Note]:
+    hit = next(
+        (
+            f"{name}: {headers[name]}"
+            for name in ("cf-cache-status", "x-cache", "x-cache-status", "x-proxy-cache")
+            if "hit" in headers.get(name, "").lower()
+        ),
+        f"Age: {headers['age']}" if headers.get("age", "0").strip() not in ("", "0") else "",
+    )
+    if hit:
+        yield Note(number, "hit", f"the answer comes from a cache ({hit})", ("cache",))
+    elif _is_storable(headers) and (before is None or not _is_storable(before)):
+        yield Note(
+            number,
+            "storable",
+            "no Cache-Control: no-store (or no-cache): a cache may keep the stream",
+            ("cache",),
+        )
+
+
+def _is_storable(headers: Mapping[str, str]) -> bool:
+    return not any(word in headers.get("cache-control", "").lower() for word in _NOT_STORED)

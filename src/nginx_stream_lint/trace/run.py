@@ -1,0 +1,63 @@
+"""All layers, all clients, all runs: one request after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .network import fetch
+from .recording import Recording
+from .request import Ask, Layer, Secrets
+from .verdict import Measured
+
+OnProgress = Callable[[Layer, str, int, Recording], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was asked, of whom, and what came. Several runs of one client are one `Measured`."""
+
+    layers: tuple[Layer, ...]
+    measured: tuple[Measured, ...]
+
+
+async def trace(
+    layers: Sequence[Layer],
+    ask: Ask,
+    repeat: int = 1,
+    on_progress: OnProgress = lambda *_: None,
+) -> Result:
+    """Send the same request through each layer, `repeat` times with each of its clients.
+
+    One at a time: two requests at once would wait for each other in the app. The nearest to the app
+    comes first, and a second run only after all layers had their first, so that a layer that
+    keeps answers is seen to give a recording of its own.
+
+    Args:
+        layers: nearest to the app first.
+        ask: what to send.
+        repeat: how often. Each time costs what the app's answer costs.
+        on_progress: called with the layer, client, run (from 1) and what has come of it so far.
+
+    Raises:
+        ImportError: niquests is not installed.
+    """
+    secrets = Secrets(ask, [layer.url for layer in layers])
+    found: dict[tuple[int, str], list[Recording]] = {}
+    for run in range(1, repeat + 1):
+        for layer in layers:
+            for client in layer.clients:
+
+                def seen(
+                    recording: Recording, layer: Layer = layer, client: str = client, run: int = run
+                ) -> None:
+                    on_progress(layer, client, run, recording)
+
+                recording = await fetch(layer, client, ask, secrets, seen)
+                seen(recording)
+                found.setdefault((layer.number, recording.client), []).append(recording)
+    measured = [
+        Measured(number, client, tuple(recordings))
+        for (number, client), recordings in found.items()
+    ]
+    return Result(tuple(layers), tuple(measured))

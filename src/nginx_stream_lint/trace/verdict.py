@@ -1,0 +1,375 @@
+"""Which layer is the first that does not let the stream through, and why. Pure.
+
+Each layer is judged against one nearer to the app where the same request streamed: an app may send
+in bursts of its own, and a busy machine may deliver late. A layer stalls where far more events come
+together than there, and either the bursts have the size of a buffer or end inside an event, which
+no app and no scheduler does, or the events wait long. Of several runs all have to agree that
+it stalls. Where nothing streamed before, a layer is judged by what it shows itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from nginx_stream_lint.probe.measure import CUT, NO_STREAM, REPLAYS, STALLS, STREAMS, UNCLEAR
+
+from .figures import Figures, figures
+from .recording import CUT as BROKEN_OFF
+from .recording import FAILED, LIMIT, UNOFFERED, Recording
+
+# Causes.
+UPSTREAM_BUFFER = "upstream-buffer"  # a buffer of 4 or 8 KB fills up
+TLS_BUFFER = "tls-buffer"  # a TLS record of 16 KB fills up, for HTTP/1.1 only
+COMPRESSION = "compression"
+CACHE = "cache"
+RATE_LIMIT = "rate-limit"
+READ_TIMEOUT = "read-timeout"
+BROKEN = "broken"  # cut, and not after a silence
+WHOLE_ANSWER = "whole-answer"  # collected to its end, by a layer that then knows its length
+DELAY = "delay"  # sent at regular intervals, whatever there is by then
+BUFFER = "buffer"  # of another or an unknown size
+REFUSED = "refused"  # an error status, where the layer before answers
+CAUSES = (
+    UPSTREAM_BUFFER, TLS_BUFFER, COMPRESSION, CACHE, RATE_LIMIT, READ_TIMEOUT, BROKEN,
+    WHOLE_ANSWER, DELAY, BUFFER, REFUSED,
+)  # fmt: skip
+
+_FEWEST = 3  # events to judge by
+_MANY, _SOME = 3.0, 1.8  # times as many events together as before
+_FULL = 0.5  # of the bursts end inside an event
+_LONG_WAIT = 0.25  # seconds that events wait, where nothing else tells
+_SHORTEST_PAUSE = 0.02  # seconds between bursts that somebody could notice
+_FEWEST_BEATS, _SHORTEST_BEAT, _REGULAR, _MOSTLY = 4, 0.1, 0.15, 0.7
+_HEAP = 0.8  # of the events in one burst: all at once
+_HEAP_TIME, _HEAP_SPAN = 0.05, 0.2  # a heap takes so many seconds, or this part of the app's time
+_AT_THE_END = 0.6  # of the answer's time
+_SHORT_ANSWER = 0.2  # seconds: too short to tell a stream from a heap
+_REPLAYED_SPAN, _REPLAYED_END = 0.25, 0.5  # of the time that the app took
+_SLOWER = 1.3  # times as long as before
+_RUNS_TO_BE_SURE = 3  # an app may be slower now and then
+_A_SILENCE = 1.0  # seconds
+_FEWER = 0.9  # of the events
+_GATEWAY_ERRORS = frozenset({408, 502, 503, 504, 520, 522, 524, 598})
+_SMALL_BUFFERS = frozenset({4096, 8192})
+_TLS_RECORD = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one client got from one layer, a recording for each run."""
+
+    layer: int
+    client: str
+    recordings: tuple[Recording, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is thought of one layer and client.
+
+    Attributes:
+        layer: its number, from 1.
+        client: `h1`, `h1-tls`, `h2`, `h3`.
+        verdict: `streams`, `stalls`, `replays`, `cut`, `no-stream` or `unclear`.
+        cause: one of CAUSES; None where it streams or nothing is known.
+        held_bytes: how many bytes a burst has that is held; None: all of them, or not held.
+        encoding: the compression that holds; empty: none.
+        silence_s: the silence after which it was cut.
+        beat_s: the interval at which it sends what it has.
+        inherited: the layer nearer to the app that does this already; None: this one is the first.
+        maybe_from: a layer nearer to the app that may be the one that does it as well: only
+            a second run can tell.
+        slower: how many times longer it took than before, where that is much.
+        runs, agreeing: how many runs there were, and how many of them have this verdict.
+        recording, figures: the run that is shown.
+    """
+
+    layer: int
+    client: str
+    verdict: str
+    cause: str | None
+    recording: Recording
+    figures: Figures
+    held_bytes: int | None = None
+    encoding: str = ""
+    silence_s: float | None = None
+    beat_s: float | None = None
+    inherited: int | None = None
+    maybe_from: int | None = None
+    slower: float | None = None
+    runs: int = 1
+    agreeing: int = 1
+
+
+def judge(measured: Sequence[Measured]) -> list[Judgement]:
+    """Judge all layers, nearest to the app first; the order of `measured` is kept."""
+    found: list[Judgement] = []
+    for layer in sorted({one.layer for one in measured}):
+        reference = _reference(found)
+        looks = {one.client: _look_at_all(one, reference) for one in measured if one.layer == layer}
+        verdicts = {client: one.verdict for client, one in looks.items()}
+        found += [_with_cause(one, reference, verdicts) for one in looks.values()]
+    return _with_origins(found)
+
+
+def culprit(judgements: Sequence[Judgement]) -> Judgement | None:
+    """The first layer that does not let the stream through; None where all do.
+
+    One that refuses the request counts where no other does anything to a stream. Of a layer's
+    clients it is one whose trouble is not the TLS buffer's: what holds it for that one holds it
+    for all.
+    """
+    new = [one for one in judgements if one.inherited is None]
+    guilty = [one for one in new if one.verdict in (STALLS, REPLAYS, CUT)]
+    guilty = guilty or [one for one in new if one.cause == REFUSED]
+    first = [one for one in guilty if one.layer == guilty[0].layer]
+    return min(first, key=lambda one: one.cause == TLS_BUFFER, default=None)
+
+
+def _reference(found: Sequence[Judgement]) -> Judgement | None:
+    """The nearest layer before where the request streamed."""
+    streaming = [one for one in found if one.verdict == STREAMS and one.figures.events >= _FEWEST]
+    return min(streaming, key=lambda one: (-one.layer, one.figures.together), default=None)
+
+
+# One layer, one client
+
+
+def _look_at_all(one: Measured, reference: Judgement | None) -> Judgement:
+    """The verdict of all runs, with the run that shows it best."""
+    looks: list[Judgement] = []
+    for recording in one.recordings:
+        # A layer that was asked before may have kept the answer, the nearest one too.
+        before = reference.figures if reference else None
+        if before is None and looks and looks[0].verdict == STREAMS:
+            before = looks[0].figures
+        looks.append(_look(one, recording, before))
+    count = Counter(look.verdict for look in looks)
+    # Noise can hide a stream, so one run that streams is enough; nothing but a cache replays,
+    # and nothing but a cut cuts.
+    order = (REPLAYS, CUT, STREAMS, STALLS, UNCLEAR, NO_STREAM)
+    verdict = next(each for each in order if count[each])
+    chosen = [look for look in looks if look.verdict == verdict]
+    shown = min(chosen, key=lambda look: look.figures.together)
+    slower = [look.slower for look in looks if look.slower is not None]
+    if verdict == STREAMS and len(slower) == len(looks) >= _RUNS_TO_BE_SURE:
+        # Again and again, although the app was as fast as ever.
+        return replace(
+            shown, verdict=STALLS, cause=RATE_LIMIT, runs=len(looks), agreeing=len(looks)
+        )
+    return replace(shown, runs=len(looks), agreeing=len(chosen))
+
+
+def _look(one: Measured, recording: Recording, before: Figures | None) -> Judgement:
+    """The verdict of one run."""
+    what = figures(recording, before)
+    look = Judgement(one.layer, one.client, STREAMS, None, recording, what)
+    slower = _slower(what, before)
+    if slower is not None:
+        look = replace(look, slower=slower)
+    if not recording.is_answer:
+        return _refusal(look, before)
+    if _is_html(recording):
+        return replace(look, verdict=NO_STREAM, cause=REFUSED if before else None)
+    if recording.ended == BROKEN_OFF or _lost_its_end(recording, what, before):
+        silence = what.last_silence_s if what.last_silence_s >= _A_SILENCE else None
+        cause = READ_TIMEOUT if silence else BROKEN
+        return replace(look, verdict=CUT, cause=cause, silence_s=silence)
+    if before is not None and _is_replayed(what, before):
+        return replace(look, verdict=REPLAYS, cause=CACHE)
+    if what.events < _FEWEST and not (before is not None and before.kind == what.kind == "chunks"):
+        return _of_few(look, before)
+    if _is_held(recording, what, before):
+        return replace(look, verdict=STALLS)
+    if before is None and _is_heap(what) and len(what.bursts) == 1:
+        return replace(look, verdict=UNCLEAR)
+    return look
+
+
+def _of_few(look: Judgement, before: Figures | None) -> Judgement:
+    """The verdict on an answer of one or two events."""
+    what = look.figures
+    other = what.kind == "chunks" and look.recording.ended != LIMIT
+    if what.events and not other:
+        return replace(look, verdict=UNCLEAR)
+    return replace(look, verdict=NO_STREAM, cause=REFUSED if before else None)
+
+
+def _refusal(look: Judgement, before: Figures | None) -> Judgement:
+    recording = look.recording
+    waited = recording.head_at or 0.0
+    if before is not None and recording.status in _GATEWAY_ERRORS and waited >= _A_SILENCE:
+        return replace(look, verdict=CUT, cause=READ_TIMEOUT, silence_s=waited)
+    refused = before is not None and recording.ended not in (FAILED, UNOFFERED)
+    return replace(look, verdict=NO_STREAM, cause=REFUSED if refused else None)
+
+
+def _is_html(recording: Recording) -> bool:
+    return recording.headers.get("content-type", "").lower().startswith("text/html")
+
+
+def _lost_its_end(recording: Recording, what: Figures, before: Figures | None) -> bool:
+    """Whether an answer that seems whole is not: an unchunked one ends by closing."""
+    return (
+        before is not None
+        and recording.ended != LIMIT
+        and not recording.said_last
+        and what.events < _FEWER * before.events
+        and what.last_silence_s >= max(_A_SILENCE, 5 * before.pace_s)
+    )
+
+
+def _is_replayed(what: Figures, before: Figures) -> bool:
+    """Whether it came faster than the app makes it."""
+    return (
+        before.span_s >= _SHORT_ANSWER
+        and what.events >= max(_FEWEST, before.events / 2)
+        and what.last_event_s is not None
+        and before.last_event_s is not None
+        and what.span_s <= _REPLAYED_SPAN * before.span_s
+        and what.span_s <= _REPLAYED_SPAN * before.pace_s * what.events  # a pause left out is none
+        and what.last_event_s <= _REPLAYED_END * before.last_event_s
+    )
+
+
+def _is_heap(what: Figures, before: Figures | None = None) -> bool:
+    """Whether nearly all events came at once: as fast as the network brings them."""
+    longest = max(_HEAP_TIME, _HEAP_SPAN * before.span_s if before else 0.0)
+    return any(
+        burst.events >= _HEAP * what.events and burst.until - burst.at <= longest
+        for burst in what.bursts
+    )
+
+
+def _is_held(recording: Recording, what: Figures, before: Figures | None) -> bool:
+    base = max(1.0, before.together) if before else 1.0
+    end = what.last_event_s or 0.0
+    if end < _SHORT_ANSWER:
+        return False
+    if _is_heap(what, before) and (before is None or not _is_heap(before)):
+        heap = max(what.bursts, key=lambda burst: burst.events)
+        took = max(end, before.last_event_s or 0.0) if before else end
+        return heap.at >= _AT_THE_END * took
+    if _pause(what) < _SHORTEST_PAUSE:
+        return False  # a flood: whatever carries it cuts it somewhere
+    many = what.together >= _MANY * base
+    some = what.together >= _SOME * base
+    full = _is_full(what, before)
+    sized = _buffer(recording, what, before) is not None
+    if (many and (full or sized or _encoding(recording))) or (some and sized):
+        return True
+    if before is None:
+        return False  # an app may send in bursts of its own
+    paused = (what.gap_max_s or 0.0) >= _LONG_WAIT
+    if _slower(what, before) is not None and ((some and full) or (many and paused)):
+        return True
+    waits = (what.together - base) * before.pace_s
+    return many and (waits >= _LONG_WAIT or _beat(what) is not None)
+
+
+def _pause(what: Figures) -> float:
+    """The usual time in seconds from the end of one burst to the next."""
+    pauses = [after.at - burst.until for burst, after in itertools.pairwise(what.bursts)]
+    return statistics.median(pauses) if pauses else 0.0
+
+
+def _beat(what: Figures) -> float | None:
+    """The interval in seconds at which bursts come, where it is regular."""
+    starts = [burst.at for burst in what.bursts if burst.events]
+    steps = [after - start for start, after in itertools.pairwise(starts)]
+    if len(steps) < _FEWEST_BEATS:
+        return None
+    beat = statistics.median(steps)
+    regular = sum(abs(step - beat) <= _REGULAR * beat for step in steps)
+    return beat if beat >= _SHORTEST_BEAT and regular >= _MOSTLY * len(steps) else None
+
+
+def _is_full(what: Figures, before: Figures | None) -> bool:
+    """Whether bursts end where a buffer was full, not where an event ends."""
+    return what.cut_inside >= _FULL and (before is None or before.cut_inside < _FULL)
+
+
+def _buffer(recording: Recording, what: Figures, before: Figures | None) -> int | None:
+    """The size of the buffer that fills, where bursts have one; by chance they do not end inside
+    an event as well."""
+    if before is not None and before.cluster is not None:
+        return None
+    return what.cluster if recording.kind == "chunks" or _is_full(what, before) else None
+
+
+def _slower(what: Figures, before: Figures | None) -> float | None:
+    """How many times longer the same answer took, where that is much longer."""
+    if before is None or not before.span_s or what.events < _FEWER * before.events:
+        return None
+    times = what.span_s / before.span_s
+    return times if times >= _SLOWER and before.span_s >= _SHORT_ANSWER else None
+
+
+# Why
+
+
+def _with_cause(
+    one: Judgement, reference: Judgement | None, verdicts: Mapping[str, str]
+) -> Judgement:
+    """Say what holds a stream that stalls; `verdicts` are those of all clients of the layer."""
+    if one.verdict != STALLS or one.cause is not None:
+        return one
+    recording, what = one.recording, one.figures
+    before = reference.figures if reference else None
+    inner = [burst.size for burst in what.bursts if burst.events][:-1]
+    held = round(statistics.median(inner)) if inner else None
+    encoding = _encoding(recording)
+    if encoding and not (reference and _encoding(reference.recording)):
+        return replace(one, cause=COMPRESSION, encoding=encoding, held_bytes=held)
+    if one.client == "h1-tls" and STREAMS in (verdicts.get("h2"), verdicts.get("h3")):
+        return replace(one, cause=TLS_BUFFER, held_bytes=held)
+    buffer = _buffer(recording, what, before)
+    if one.slower is not None and buffer not in _SMALL_BUFFERS:
+        return replace(one, cause=RATE_LIMIT, held_bytes=held)
+    if buffer in _SMALL_BUFFERS:
+        return replace(one, cause=UPSTREAM_BUFFER, held_bytes=held)
+    if buffer == _TLS_RECORD and one.client == "h1-tls":
+        return replace(one, cause=TLS_BUFFER, held_bytes=held)
+    known = reference is not None and "content-length" in reference.recording.headers
+    if "content-length" in recording.headers and not known:
+        return replace(one, cause=WHOLE_ANSWER)
+    if _is_heap(what, before):
+        return replace(one, cause=WHOLE_ANSWER if what.size > _TLS_RECORD else BUFFER)
+    beat = _beat(what)
+    if beat is not None and not _is_full(what, before):
+        return replace(one, cause=DELAY, beat_s=beat, held_bytes=held)
+    return replace(one, cause=BUFFER, held_bytes=held)
+
+
+def _encoding(recording: Recording) -> str:
+    name = recording.headers.get("content-encoding", "").strip().lower()
+    return "" if name == "identity" else name
+
+
+def _with_origins(found: Sequence[Judgement]) -> list[Judgement]:
+    """Say what a layer only passes on."""
+    result: list[Judgement] = []
+    for one in found:
+        earlier = next(
+            (
+                other.layer
+                for other in result
+                if other.layer < one.layer
+                and other.verdict == one.verdict
+                and other.verdict in (STALLS, REPLAYS, CUT)
+                and other.inherited is None
+            ),
+            None,
+        )
+        if earlier is not None:
+            result.append(replace(one, inherited=earlier))
+        elif one.verdict == REPLAYS and one.runs == 1 and one.layer > 2:
+            # The layers before were asked a moment ago, and may have kept what they passed on.
+            result.append(replace(one, maybe_from=2))
+        else:
+            result.append(one)
+    return result

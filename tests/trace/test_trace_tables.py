@@ -1,0 +1,170 @@
+"""What headers and the table of products say, and the verdict in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from nginx_stream_lint.report.trace_words import verdict
+from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.trace.diagnosis import diagnose
+from nginx_stream_lint.trace.headers import notes
+from nginx_stream_lint.trace.products import (
+    Product,
+    products,
+    recognised,
+    remedies_for,
+    rules_for,
+    timeouts_near,
+)
+from nginx_stream_lint.trace.recording import Recording
+from nginx_stream_lint.trace.request import parse_layers
+from nginx_stream_lint.trace.run import Result
+from nginx_stream_lint.trace.verdict import CAUSES, Measured
+from tests.trace.recordings import buffered, recording, streamed
+
+WANTED = {
+    "nginx", "ingress-nginx", "cloudflare", "cloudfront", "alb", "nlb", "traefik", "haproxy",
+    "envoy", "caddy", "apache",
+}  # fmt: skip
+
+
+def test_all_that_were_asked_for_are_there() -> None:
+    assert {one.name for one in products()} == WANTED
+
+
+@pytest.mark.parametrize("product", products(), ids=lambda one: one.name)
+def test_an_entry_is_whole(product: Product) -> None:
+    assert product.remedies
+    rules = {rule.name for rule in load_rules(builtin_folder())}
+    for remedy in product.remedies:
+        assert set(remedy.causes) <= set(CAUSES)
+        assert remedy.source.startswith("https://")
+        assert remedy.setting
+        assert remedy.do
+        assert set(remedy.rules) <= rules
+    for timeout in product.timeouts:
+        assert timeout.source.startswith("https://")
+        assert timeout.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        ({"server": "nginx/1.31.3"}, "nginx"),
+        ({"server": "openresty"}, "nginx"),
+        ({"server": "cloudflare", "cf-ray": "8f"}, "cloudflare"),
+        ({"via": "1.1 abc.cloudfront.net (CloudFront)", "x-amz-cf-id": "x"}, "cloudfront"),
+        ({"server": "awselb/2.0"}, "alb"),
+        ({"set-cookie": "AWSALB=x; Path=/"}, "alb"),
+        ({"server": "istio-envoy"}, "envoy"),
+        ({"x-envoy-upstream-service-time": "3"}, "envoy"),
+        ({"server": "Caddy"}, "caddy"),
+        ({"server": "Apache/2.4.71 (Debian)"}, "apache"),
+        ({"server": "uvicorn"}, None),
+        ({}, None),
+    ],
+)
+def test_a_layer_is_recognised_by_its_headers(headers: dict[str, str], name: str | None) -> None:
+    found = recognised(headers)
+    assert (found.name if found else None) == name
+    # What the layer before said already is not news.
+    assert recognised(headers, headers) is None
+
+
+def test_a_silence_is_matched_with_known_timeouts() -> None:
+    def names(seconds: float, product: Product | None = None) -> set[str]:
+        return {one.name for one, _ in timeouts_near(seconds, product)}
+
+    assert names(100.4) == {"cloudflare"}
+    assert names(350.0) == {"nlb"}
+    assert names(60.1) == {"nginx", "ingress-nginx", "alb", "apache"}
+    nginx = next(one for one in products() if one.name == "nginx")
+    assert names(60.1, nginx) == {"nginx"}
+    assert names(42.0) == set()
+
+
+def test_what_is_likely_comes_first() -> None:
+    names = [product.name for product, _ in remedies_for("delay", None)]
+    assert names[:2] == ["traefik", "haproxy"]
+    assert "nginx" in names[2:]
+    nginx = next(one for one in products() if one.name == "nginx")
+    assert [product.name for product, _ in remedies_for("cache", nginx)] == ["nginx"]
+    assert rules_for("cache") == ("recorded-stream",)
+    assert rules_for(None) == ()
+
+
+# Headers
+
+
+def codes(*headers: dict[str, str], text_is_utf8: bool = True) -> list[tuple[int, str]]:
+    """What is noted of layers that answer with these headers."""
+    answers = [recording(streamed(), headers=one, text_is_utf8=text_is_utf8) for one in headers]
+    return [(note.layer, note.code) for note in notes(list(enumerate(answers, 1)))]
+
+
+GOOD = {"cache-control": "no-store"}
+
+
+def test_good_headers_need_no_note() -> None:
+    assert codes(GOOD, GOOD) == []
+
+
+def test_what_headers_say() -> None:
+    assert codes({}) == [(1, "storable")]
+    assert codes({}, {}) == [(1, "storable")]  # said once
+    assert codes({**GOOD, "content-type": "text/plain"}) == [(1, "type")]
+    assert codes({**GOOD, "content-length": "7"}) == [(1, "length")]
+    assert codes({**GOOD, "content-encoding": "br"}, {**GOOD, "content-encoding": "br"}) == [
+        (1, "encoding")
+    ]
+    assert codes({**GOOD, "age": "12"}) == [(1, "hit")]
+    assert codes({**GOOD, "cf-cache-status": "HIT"}) == [(1, "hit")]
+    assert codes({**GOOD, "alt-svc": 'h3=":443"; ma=86400'}) == [(1, "h3")]
+    assert codes(GOOD, text_is_utf8=False) == [(1, "charset")]
+    accel = {**GOOD, "x-accel-buffering": "no"}
+    assert codes(accel, GOOD) == [(2, "accel-lost")]
+    assert codes(accel, accel) == []
+    assert codes({**GOOD, "x-accel-buffering": "yes"}) == [(1, "accel-yes")]
+
+
+def test_an_unchunked_answer_is_noted() -> None:
+    answer = recording(streamed(), headers=GOOD)
+    del answer.headers["transfer-encoding"]
+    assert [note.code for note in notes([(1, answer)])] == ["unchunked"]
+    answer.protocol = "2"
+    assert notes([(1, answer)]) == []
+
+
+# Words
+
+
+def said(*layers: Recording) -> str:
+    """The verdict on some layers, in words."""
+    urls = [f"http://layer-{number}/" for number in range(1, len(layers) + 1)]
+    measured = tuple(Measured(n, one.client, (one,)) for n, one in enumerate(layers, 1))
+    return " ".join(verdict(diagnose(Result(tuple(parse_layers(urls, (), ())), measured))))
+
+
+def test_the_verdict_in_words() -> None:
+    app = recording(streamed(), headers={"x-accel-buffering": "no"})
+    plain = recording(streamed(), headers={"server": "nginx"})
+    held = recording(buffered(4096), headers={"server": "nginx"})
+    assert said(app, plain) == "It streams through all 2 layers, to the end."
+    ignored = said(app, held)
+    assert (
+        "Streams at the app, stalls from layer 2 on, http://layer-2/: bursts of 4.0 KB" in ignored
+    )
+    assert "In nginx that is proxy_buffering on (rule response-buffering)." in ignored
+    assert "this one does not obey it" in ignored
+    swallowed = said(app, plain, held)
+    assert "stalls from layer 3 on" in swallowed
+    assert "If this layer is nginx, that is proxy_buffering on" in swallowed
+    assert "Layer 2: X-Accel-Buffering: no came from the layer before" in swallowed
+    assert "does not obey" not in swallowed
+
+
+def test_a_known_timeout_is_named_in_words() -> None:
+    cut = recording(streamed(5), headers={"cf-ray": "1"}, ended="cut", tail=100.2)
+    words = said(recording(streamed()), cut)
+    assert "is cut from layer 2 on, http://layer-2/: after 100.2 s of silence" in words
+    assert "Cloudflare cuts after 100 s by default (Proxy Read Timeout)." in words
