@@ -32,7 +32,7 @@ SERVER = f"server {{\n    listen 81;\n    {LOCATION}\n}}\n"
 Said = tuple[str, str, str]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A main file that includes conf.d/legacy.conf, and the folder as working folder."""
     (tmp_path / "conf.d").mkdir()
@@ -288,7 +288,6 @@ def test_findings_stay_in_the_order_of_the_files_named(folder: Path) -> None:
     assert [severity for _, severity in rows] == ["error", "warning", "note"] * 3
 
 
-@pytest.mark.usefixtures("folder")
 def test_the_last_override_wins_and_may_take_back() -> None:
     settings(
         "severity: {response-buffering: off}\n"
@@ -319,7 +318,6 @@ def test_selected_rules_are_all_there_is(folder: Path) -> None:
     assert {one[0] for one in said(".", "--select", "old-upstream-http")} == {"old-upstream-http"}
 
 
-@pytest.mark.usefixtures("folder")
 def test_version_and_timeout_go_with_the_file_of_the_location() -> None:
     assert set(of(said("nginx.conf"), "old-upstream-http")) == {"nginx.conf", "conf.d/legacy.conf"}
     settings("overrides: [{paths: conf.d/, nginx_version: 1.29.7, min_read_timeout: 30s}]")
@@ -389,7 +387,6 @@ def test_fail_on_format_and_files_of_the_settings(folder: Path) -> None:
     assert (done.returncode, "single format" in done.stderr) == (2, True)
 
 
-@pytest.mark.usefixtures("folder")
 def test_explain_knows_the_settings() -> None:
     url = "http://localhost:81/v1/chat/completions"
     before = run("explain", "nginx.conf", url)
