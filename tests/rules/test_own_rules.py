@@ -350,6 +350,11 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
         "6:3",
         "a rule about comments can only ask for ignore_mistake and ignored_rules",
     ),
+    "snippet over lines": (
+        RULE.replace("why:", '  snippet: "{% if family %}\\n{% endif %}"\nwhy:'),
+        "14:12",
+        "no template: ",
+    ),
     "python object": (
         RULE.replace("why: ", "why: !!python/object/apply:os.system "),
         "14:6",

@@ -362,7 +362,7 @@ class _Reader:
             title=self.template(raw["title"]),
             applicability=self.choice(raw["applicability"], get_args(Applicability)),
             steps=tuple(self.step(item) for item in self.sequence(raw.get("steps"))),
-            snippet=self.template(raw["snippet"]) if "snippet" in raw else "",
+            snippet=self.template(raw["snippet"], by_line=True) if "snippet" in raw else "",
         )
 
     def step(self, node: yaml.Node) -> Step:
@@ -503,15 +503,16 @@ class _Reader:
             raise self.fail(node, "text is wanted here")
         return str(node.value)
 
-    def template(self, node: yaml.Node) -> str:
-        """A text with placeholders, checked as far as that is possible without a configuration."""
+    def template(self, node: yaml.Node, by_line: bool = False) -> str:
+        """A text with placeholders; `by_line`: each line is rendered by itself."""
         text = self.text(node)
         if self.check_texts:
             from nginx_stream_lint.rules.templates import mistake
 
-            message = mistake(text, _known_directive)
-            if message is not None:
-                raise self.fail(node, message)
+            for part in text.splitlines() if by_line else [text]:
+                message = mistake(part, _known_directive)
+                if message is not None:
+                    raise self.fail(node, message)
         return text
 
     def arguments(self, node: yaml.Node) -> str:
