@@ -14,7 +14,7 @@ from nginx_stream_lint.probe.drip import HEADER
 from .request import Ask, Layer, parse_layers
 
 # As an LLM writes: OpenAI's pieces have about 230 bytes.
-DRIP = Drip(id="demo", tokens=100, interval=0.015, bytes=230)
+DRIP = Drip(id="demo", tokens=100, interval=0.012, bytes=230)
 
 
 @contextlib.asynccontextmanager
