@@ -81,7 +81,7 @@ def _mistakes() -> list[Any]:
             continue
         try:
             found.append(json.loads(json.dumps(yaml.safe_load(text))))
-        except (yaml.YAMLError, TypeError, ValueError):
+        except (yaml.YAMLError, TypeError, ValueError, RecursionError):
             continue
     return found
 
