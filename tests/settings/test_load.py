@@ -144,7 +144,7 @@ YAML = [
     ("overrides: [{paths: a, severity: {nagle-dely: off}}]", '1:35: unknown rule "nagle-dely"'),
     ("overrides: [{paths: a, streams: [{path: /a, knd: x}]}]", '1:45: unknown key "knd"'),
     ("overrides: [{paths: a, nginx_version: new}]", '1:39: "new" is not an nginx version'),
-    ("overrides: a", "1:12: an override is a mapping; keys: paths, severity"),
+    ("overrides: a", "1:12: an override must be a mapping; keys: paths, severity"),
     ("markdown: true\nmarkdown: false", '2:1: "markdown" is set twice: see line 1'),
     ("streams:\n  - {path: /a, path: /b}", '2:16: "path" is set twice: see line 2'),
     ("severity:\n  nagle-delay: note\n  nagle-delay: off", '3:3: "nagle-delay" is set twice'),

@@ -257,7 +257,7 @@ class Record:
         """The values by field."""
         names = [key.name for key in self.keys]
         if node.kind != "mapping":
-            raise _wrong(node, f"{self.what} is a mapping; keys: {', '.join(names)}. That")
+            node.fail(f"{self.what} must be a mapping; keys: {', '.join(names)}")
         found: dict[str, Any] = {}
         for written, value in node.pairs():
             key = next((key for key in self.keys if key.name == written.text), None)
