@@ -3,6 +3,7 @@ FROM python:3.13-alpine AS build
 COPY pyproject.toml README.md LICENSE /src/
 COPY src /src/src
 COPY rules /src/rules
+COPY schema /src/schema
 COPY man /src/man
 RUN python -m venv /opt/nginx-stream-lint \
     && /opt/nginx-stream-lint/bin/pip install --no-cache-dir --disable-pip-version-check /src \

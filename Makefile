@@ -14,7 +14,7 @@ test: .venv/.test
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Thousands of random configurations and requests against every nginx that is here.
 conformance: .venv/.test

@@ -359,6 +359,15 @@ def test_mistakes_in_settings_that_are_named(tmp_path: Path) -> None:
     assert re.match('settings.yaml:2:1: unknown key "stream".*"streams"', done.stderr)
 
 
+def test_settings_that_may_not_be_read(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    write(tmp_path, "", ".nginx-stream-lint.yaml").chmod(0o000)
+    done = run(tmp_path, "nginx.conf", before=without_privileges())
+    assert done.returncode == 2
+    assert "cannot be read (Permission denied)" in done.stderr
+    assert done.stdout == ""
+
+
 def test_settings_that_are_no_text(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     write(tmp_path, b"streams: \xff\xfe\0", ".nginx-stream-lint.yaml")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from pathlib import Path
@@ -153,7 +152,7 @@ YAML = [
     ("roots: !include x", '1:8: the tag "!include" means nothing here; leave it out'),
     ("? [a]\n: b", "1:3: a key is a word"),
     ("<<: {markdown: true}", '1:1: unknown key "<<"'),
-    ("&a {streams: *a}", "1:1: its aliases stand for too much"),
+    ("&a {streams: *a}", '1:5: unknown key "streams" of a stream'),
     ("--- a\n--- b", "2:1: but found another document"),
     ("roots: " + "[" * 50_000, "1:207: it nests deeper than 200"),
     ("a: *x", "1:4: "),
@@ -253,15 +252,6 @@ def test_what_cannot_be_a_file(tmp_path: Path) -> None:
     done = run("--config", "pyproject.toml", "nginx.conf", cwd=tmp_path)
     assert done.returncode == 2
     assert "there is no [tool.nginx-stream-lint] in it" in done.stderr
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_what_may_not_be_read(tmp_path: Path) -> None:
-    path = tmp_path / FILE_NAME
-    path.write_text("", encoding="utf-8")
-    path.chmod(0)
-    with pytest.raises(SettingsMistake, match="cannot be read \\(Permission denied\\)"):
-        load(path)
 
 
 def test_mistakes_that_only_the_run_can_see(tmp_path: Path) -> None:
