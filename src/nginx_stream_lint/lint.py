@@ -188,17 +188,23 @@ class Checked:
 def check(configuration: Configuration, options: Options) -> Checked:
     """Check one configuration that has been read."""
     root = build(configuration)
-    found, mistakes = survey(configuration, root, options)
-    problems = [*configuration.problems, *refusals(root), *mistakes]
-    if configuration.about is not None:
+    about = configuration.about
+    if about is None:
+        found, mistakes = survey(configuration, root, options)
+        problems = [*configuration.problems, *refusals(root), *mistakes]
+    else:
         # Of a whole configuration only a few files were asked for.
         wanted = {
-            id(file)
-            for file in configuration.files
-            if os.path.realpath(file.source.name) in configuration.about
+            id(file) for file in configuration.files if os.path.realpath(file.source.name) in about
         }
+
+        def is_asked_for(server: Level) -> bool:
+            return any(_has_part_of(level, wanted) for level in server.walk())
+
+        found, mistakes = survey(configuration, root, options, is_asked_for)
         found = [one for one in found if _has_part_of(one.level, wanted)]
-        problems = [one for one in problems if os.path.realpath(one.file) in configuration.about]
+        problems = [*configuration.problems, *refusals(root), *mistakes]
+        problems = [one for one in problems if os.path.realpath(one.file) in about]
     return Checked(found, findings(found, options), problems)
 
 
@@ -213,11 +219,17 @@ def _has_part_of(level: Level, wanted: set[int]) -> bool:
 
 
 def survey(
-    configuration: Configuration, root: Level, options: Options
+    configuration: Configuration,
+    root: Level,
+    options: Options,
+    only: Callable[[Level], bool] | None = None,
 ) -> tuple[list[Served], list[Problem]]:
-    """What hands requests on and what streams there; and declarations gone wrong."""
+    """What hands requests on and what streams there, in all servers or those that `only` holds for.
+
+    And declarations gone wrong.
+    """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
-    return served(configuration, root, version, options.streams, options.all_streams)
+    return served(configuration, root, version, options.streams, options.all_streams, only)
 
 
 def findings(found: Sequence[Served], options: Options) -> list[Finding]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
@@ -161,6 +159,8 @@ def nginx_binary(path: Path | None) -> NginxBinary:
 
 def run_to_end(work: Coroutine[Any, Any, _T]) -> _T:
     """Run to the end; what interrupts it leaves nothing behind."""
+    import asyncio
+    import signal
 
     async def guarded() -> _T:
         loop = asyncio.get_running_loop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nginx_stream_lint.config import Configuration, Problem
@@ -54,8 +54,12 @@ def served(
     version: Version,
     declarations: Sequence[Declaration] = (),
     all_streams: bool = False,
+    only: Callable[[Level], bool] | None = None,
 ) -> tuple[list[Served], list[Problem]]:
-    """Everything that hands requests on, in the order of the file, and comments gone wrong."""
+    """Everything that hands requests on, in the order of the file, and comments gone wrong.
+
+    `only` tells which servers are asked for; all where not given.
+    """
     commented, problems = _commented(configuration, root)
     found: list[Served] = []
     http = root.first("http")
@@ -63,6 +67,8 @@ def served(
         reach = clients(http, version)
         upstreams = upstreams_of(http)
         for server, its_clients in reach.items():
+            if only is not None and not only(server):
+                continue
             if server.rows.get("return"):
                 continue  # every request is answered before a location is looked for
             evidence = _Evidence(server, version, declarations, upstreams)
