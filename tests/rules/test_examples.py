@@ -13,22 +13,8 @@ from nginx_stream_lint.fixes.apply import compatible, edited, fix_all
 from nginx_stream_lint.lint import Options, Report, lint
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.rules.measured import EVIDENCE
 from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
-
-# Each is a measurement that the conformance tests make on a real nginx.
-EVIDENCE = {
-    "delivery": "the stream stalls, and does not when fixed",
-    "silence": "the stream is cut after a silence, and is not when fixed",
-    "recording": "a second request gets a recording",
-    "upstream-request": "the app sees other headers, or another version",
-    "client-response": "the client sees other headers, other framing, or a cut as a whole answer",
-    "handshake": "a WebSocket handshake gets its 101",
-    "requests-twice": "the app sees the same request twice",
-    "abandoned": "the app goes on after the client has left",
-    "reload": "a reload cuts the stream",
-    "auth-body": "a POST hangs in its auth subrequest",
-    "accepted": "nginx takes both; the effect is not to be seen on one machine",
-}
 
 RULES = load_rules(builtin_folder())
 

@@ -30,6 +30,21 @@ EXIT_INTERRUPTED = 130
 _T = TypeVar("_T")
 
 
+# Options that several commands have alike.
+format_option = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How it is written.",
+)
+output_option = click.option(
+    "--output", type=click.Path(dir_okay=False), help="Write there, not to stdout."
+)
+color_option = click.option("--color/--no-color", default=None, help="Colours, or none.")
+
+
 def version_option(_: click.Context, __: click.Parameter, value: str | None) -> Version | None:
     """Callback of `--nginx-version`."""
     try:
@@ -72,12 +87,6 @@ def known_rules(*folders: Path) -> tuple[Rule, ...]:
     """The shipped rules, and those of some folders. Raises RuleMistake."""
     own = {folder.resolve(): folder for folder in folders}
     return load_rules(builtin_folder(), *own.values())
-
-
-def rule_names(folder: Path | None) -> tuple[str, ...]:
-    """The names of all rules, chosen or not. Raises RuleMistake."""
-    rules = load_rules(builtin_folder(), *([] if folder is None else [folder]))
-    return tuple(rule.name for rule in rules)
 
 
 def write(text: str, output: str | None, color: bool | None) -> None:

@@ -11,6 +11,9 @@ import click
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
+    color_option,
+    format_option,
+    output_option,
     say,
     stdin_texts,
     timeout_option,
@@ -29,15 +32,8 @@ from nginx_stream_lint.streams.declarations import declaration
 @click.command("explain")
 @click.argument("conf", type=click.Path(readable=False))
 @click.argument("urls", metavar="URL...", nargs=-1, required=True)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How it is written.",
-)
-@click.option("--output", type=click.Path(dir_okay=False), help="Write there, not to stdout.")
+@format_option
+@output_option
 @click.option("--method", default="GET", show_default=True, help="The request's method.")
 @click.option(
     "--root",
@@ -71,7 +67,7 @@ from nginx_stream_lint.streams.declarations import declaration
 @click.option(
     "--markdown/--no-markdown", default=None, help="CONF is a document: read its nginx blocks."
 )
-@click.option("--color/--no-color", default=None, help="Colours, or none.")
+@color_option
 def explain_command(
     conf: str,
     urls: tuple[str, ...],

@@ -13,7 +13,10 @@ import click
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
+    color_option,
+    format_option,
     nginx_binary,
+    output_option,
     run_to_end,
     safe,
     unusable,
@@ -82,15 +85,8 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
     show_default=True,
     help="Seconds from one token to the next.",
 )
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How it is written.",
-)
-@click.option("--output", type=click.Path(dir_okay=False), help="Write there, not to stdout.")
+@format_option
+@output_option
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -102,7 +98,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The settings file; else it is looked for upwards from CONF.",
 )
-@click.option("--color/--no-color", default=None, help="Colours, or none.")
+@color_option
 def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     """Run a copy of a configuration on a real nginx, and measure what streams.
 

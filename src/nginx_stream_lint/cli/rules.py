@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from nginx_stream_lint.cli.common import EXIT_FINDINGS, known_rules, unusable, write
+from nginx_stream_lint.cli.common import EXIT_FINDINGS, color_option, known_rules, unusable, write
 from nginx_stream_lint.examples import cases, failures
 from nginx_stream_lint.rules.measured import measured
 from nginx_stream_lint.rules.rule import Rule, RuleMistake, builtin_folder, load_rules
@@ -55,7 +55,7 @@ def _complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> li
     show_default=True,
     help="How one rule is written.",
 )
-@click.option("--color/--no-color", default=None, help="Colours, or none.")
+@color_option
 def rules_command(
     name: str | None,
     rules_folder: Path | None,

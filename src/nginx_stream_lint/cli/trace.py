@@ -17,7 +17,10 @@ from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
+    color_option,
+    format_option,
     nginx_binary,
+    output_option,
     run_to_end,
     safe,
     unusable,
@@ -125,16 +128,9 @@ _PLOTS = (".svg", ".html")
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw what arrives when into this file.",
 )
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How it is written.",
-)
-@click.option("--output", type=click.Path(dir_okay=False), help="Write there, not to stdout.")
-@click.option("--color/--no-color", default=None, help="Colours, or none.")
+@format_option
+@output_option
+@color_option
 def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     """Find the layer of a live system that does not let a stream through.
 

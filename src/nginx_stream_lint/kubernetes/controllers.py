@@ -92,11 +92,6 @@ def is_true(text: str) -> bool:
     return text in _TRUE
 
 
-def is_boolean(text: str) -> bool:
-    """Whether Go's ParseBool takes a word."""
-    return text in _TRUE | _FALSE
-
-
 @dataclass(frozen=True, slots=True)
 class Controller:
     """A controller: its name, what its annotations begin with, and its settings by level.

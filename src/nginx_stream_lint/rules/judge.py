@@ -68,20 +68,21 @@ def _judge_one(
             continue
         if rule.shadowed != (served.shadowed_by is not None):
             continue
-        worst: tuple[Severity, Facts] | None = None
+        worst: tuple[Severity, Facts, Directive | None] | None = None
         for stream in _strongest(served.streams, rule.kinds):
             facts = facts_of.get(stream)
             if facts is None:
                 facts = facts_of[stream] = Facts(served, stream, version, min_read_timeout_s)
             severity = _severity(rule, facts)
-            if severity == "error" and _refutable_by(rule, facts) is not None:
-                severity = "warning"
-            if severity is not None and (
-                worst is None or SEVERITIES.index(severity) < SEVERITIES.index(worst[0])
-            ):
-                worst = severity, facts
+            if severity is None:
+                continue
+            doubt = _refutable_by(rule, facts)
+            weight = SEVERITIES.index(_doubtful(severity, doubt))
+            if worst is None or weight < SEVERITIES.index(_doubtful(worst[0], worst[2])):
+                worst = severity, facts, doubt
         if worst is not None:
-            here.append(Judged(_finding(rule, worst[1], worst[0]), rule, worst[1]))
+            severity, facts, doubt = worst
+            here.append(Judged(_finding(rule, facts, severity, doubt), rule, facts))
     replaced = {
         (name, severity)
         for one in here
@@ -137,6 +138,11 @@ def _refutable_by(rule: Rule, facts: Facts) -> Directive | None:
     return doubts[0] if all(doubts) else None
 
 
+def _doubtful(severity: Severity, doubt: Directive | None) -> Severity:
+    """What is left of a severity where something nobody can see may refute it."""
+    return "warning" if severity == "error" and doubt is not None else severity
+
+
 def _doubted(directive: Directive, facts: Facts) -> str:
     """Why an error is a warning only."""
     place = f"{directive.source.name}:{directive.line}"
@@ -149,7 +155,7 @@ def _doubted(directive: Directive, facts: Facts) -> str:
     return f". A warning only: what {directive.name} is in {place} depends on the template"
 
 
-def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
+def _finding(rule: Rule, facts: Facts, severity: Severity, doubt: Directive | None) -> Finding:
     served = facts.served
     location = _location(served.level)
     place = location.place
@@ -171,8 +177,7 @@ def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
     servers = tuple(arg for row in served.server.rows.get("server_name", []) for arg in row.args)
     message = render(rule.message, facts, lambda name: _origin(facts, name))
     old = not facts.version_is_known and _rests_on_old_default(rule, facts, message)
-    doubt = _refutable_by(rule, facts)
-    if doubt is not None and severity == "warning" and _severity(rule, facts) == "error":
+    if doubt is not None and severity == "error":
         message += _doubted(doubt, facts)
     if _assumed(rule, facts):
         message += ". Around this file nginx's defaults are assumed"
@@ -182,7 +187,7 @@ def _finding(rule: Rule, facts: Facts, severity: Severity) -> Finding:
         )
     return Finding(
         rule=rule.name,
-        severity=severity,
+        severity=_doubtful(severity, doubt),
         message=message,
         place=place,
         location=replace(location, servers=servers),
