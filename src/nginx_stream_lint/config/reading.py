@@ -235,9 +235,8 @@ class _Reader:
             )
 
     def _no_block(self, directive: Directive) -> None:
-        brace = directive.file.tokens.spans[directive.head_end][0]
         self.configuration.problems.append(
-            directive.source.problem(brace, 'unexpected "{"', "no block can stand here")
+            directive.source.problem(directive.end - 1, 'unexpected "{"', "no block can stand here")
         )
 
     def _include(self, directive: Directive, context: Context, trail: tuple[File, ...]) -> None:

@@ -126,7 +126,7 @@ def _condition(level: Level, say: _Say) -> None:
     directive = level.directive
     if directive is None or directive.name != "if":
         return
-    words = directive.file.tokens.values[directive.index + 1 : directive.head_end]
+    words = directive.words
     if any(has_hole(word) for word in words):
         return
     if not words:

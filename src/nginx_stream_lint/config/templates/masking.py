@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from nginx_stream_lint.config import tokens
 from nginx_stream_lint.config.problems import Problem, Unreadable
 from nginx_stream_lint.config.source import FILLER, HOLE, Reading, Source
 from nginx_stream_lint.config.templates import placeholders as shapes
@@ -21,7 +22,6 @@ from nginx_stream_lint.config.templates.painting import (
 )
 from nginx_stream_lint.config.templates.statements import Statements
 from nginx_stream_lint.config.templates.tags import Block
-from nginx_stream_lint.config.tokens import tokenize
 
 # A file has no more definitions and branches than this that are worth a reading of their own.
 _MAX_READINGS = 32
@@ -95,8 +95,9 @@ def yaml_reading(source: Source) -> Reading:
 
 def _is_nginx(reading: Reading) -> bool:
     """Whether nginx's tokenizer accepts a text: what looks like a broken template is none."""
+    found = tokens.Statements(reading, _MAX_DEPTH)
     try:
-        return not tokenize(reading, _MAX_DEPTH).problems
+        return all(not found.problems for _ in found) and not found.problems
     except Unreadable:
         return False
 
