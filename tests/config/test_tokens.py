@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nginx_stream_lint.config import tokens
 from nginx_stream_lint.config.problems import Problem, Unreadable
-from nginx_stream_lint.config.source import Reading, Source, decode
+from nginx_stream_lint.config.source import HOLE, Reading, Source, decode
 from nginx_stream_lint.config.tokens import Statement, Statements, Word, words_at
 
 DEEP = 256
+
+# What texts are made of that the tokenizer could take for something else.
+PIECES = [
+    *("a", "bc", "$x", "${x}", "$", "if", "(", ")", "é", "\u00a0", "\v", "\x1c", "\x85", HOLE),
+    *(" ", "  ", "\t", "\r", "\n", ";", " ;", "{", " {", "}", "\n}", "{2}", "#", "# c\n", " #"),
+    *('"', "'", ' "d e"', " 'f;g'", '"";', " ''", ' "h"{', "\\", "\\d", '\\"', " \\;"),
+    "j_by_lua_block {",
+]
 
 
 def reading_of(source: Source) -> Reading:
@@ -214,6 +227,16 @@ def test_refusals_have_a_place_and_advice(text: str, line: int, column: int, mes
     assert problem.message.startswith(message)
     assert problem.advice
     assert str(problem).startswith(f"nginx.conf:{line}:{column}: {message}")
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
+def test_plain_statements_are_read_as_all_others_are(text: str) -> None:
+    statements, found = read(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "_PLAIN", re.compile("()()()()()"))  # nothing is plain
+        one_by_one, alike = read(text)
+    assert statements == one_by_one
+    assert (found.problems, found.comments) == (alike.problems, alike.comments)
 
 
 def test_depth_is_limited() -> None:

@@ -44,19 +44,23 @@ TOKEN = re.compile(
 _ESCAPE = re.compile(r"""\\(["'\\trn])""")
 _DECODED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 
-
-# A statement without quotes, backslashes, comments, and braces inside, and what stands between
-# statements. What `str.split` takes for white space, and nginx does not, is not plain either.
+# A statement of bare and plainly quoted words, and what stands between statements. Braces and
+# comments inside are not plain, nor are backslashes that mean something and what only `str.split`
+# takes for white space.
 _PLAIN = re.compile(
     r"""[ \t\r\n]*(?:
-        ([^ \t\r\n;{}"'\\\#\v\f\x1c-\x1f][^;{}"'\\\#\v\f\x1c-\x1f]*)(;|(?<!\$)\{)  # 1 words 2 end
+        ([^ \t\r\n;{}"'\\\#\v\f\x1c-\x1f][^;{}"'\\\#\v\f\x1c-\x1f]*                 # 1 words
+         (?:(?: \\[^ \t\r\n;{}"'\\\#\v\f\x1c-\x1ftrn]
+              | (?<=[ \t\r\n])(?:"[^"\\]*"|'[^'\\]*')(?=[ \t\r\n;{]))
+            [^;{}"'\\\#\v\f\x1c-\x1f]*)*)
+        (;|(?<!\$)\{)                                                          # 2 how they end
       | (\})                                                                   # 3 end of a block
       | (\#[^\n]*)                                                             # 4 comment
       | ()                                                                     # 5 anything else
     )""",
     re.VERBOSE,
 )
-_BARE = re.compile(r"[^ \t\r\n]+")
+_PLAIN_WORD = re.compile(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
 _UNSEEN = re.compile(f"[{HOLE}{FILLER}]")
 
 # What matters inside Lua: comments and strings hide braces, braces nest.
@@ -134,8 +138,7 @@ class Statements:
                         if len(raw) >= _SHORT or (has_unseen and _UNSEEN.search(raw)):
                             at = start
                             break
-                        name, *args = raw.split() if raw.isascii() else _BARE.findall(raw)
-                        known[raw] = words = name, tuple(args)
+                        known[raw] = words = _plain(raw)
                     if mark == "{":
                         if words[0].endswith("_by_lua_block"):
                             at = start
@@ -282,6 +285,16 @@ def words_at(reading: Reading, start: int) -> list[Word]:
                 words.append(_lua(reading, match.start(2))[0])
             break
     return words
+
+
+def _plain(raw: str) -> tuple[str, tuple[str, ...]]:
+    """The name and the arguments of a plain statement."""
+    if '"' in raw or "'" in raw or not raw.isascii():
+        found = _PLAIN_WORD.findall(raw)
+        name, *args = [word[1:-1] if word[0] in "\"'" else word for word in found]
+    else:
+        name, *args = raw.split()
+    return name, tuple(args)
 
 
 def _statement(words: list[Word], end: int, mark: str) -> Statement:
