@@ -169,7 +169,10 @@ def nginx_binary(path: Path | None) -> NginxBinary:
 def run_to_end(work: Coroutine[Any, Any, _T]) -> _T:
     """Run to the end; what interrupts it leaves nothing behind."""
     import asyncio
+    import gc
     import signal
+
+    gc.enable()  # `main` has switched it off, but this may run for long, and drops sockets
 
     async def guarded() -> _T:
         loop = asyncio.get_running_loop()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import Any
 
+from nginx_stream_lint.compiled import compiled
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import Kind, Stream
-from nginx_stream_lint.yamlfile import load_text
+
+_FOLDER = os.path.dirname(__file__)
+FILES = (os.path.join(_FOLDER, "catalogue.yaml"), os.path.join(_FOLDER, "evidence.yaml"))
 
 _WORD = re.compile(r"[a-z0-9]+")
 
@@ -48,8 +51,27 @@ class App:
 @cache
 def apps() -> tuple[App, ...]:
     """All known apps."""
-    text = (files(__package__) / "catalogue.yaml").read_text(encoding="utf-8")
-    return tuple(_app(raw) for raw in load_text(text))
+    return _tables()[0]
+
+
+@cache
+def _tables() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
+    ready = compiled(f"{__name__}_compiled", FILES)
+    return read() if ready is None else (ready.APPS, ready.WORDS)
+
+
+def read() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
+    """The apps, and the words by where they are looked for, from the YAML."""
+    from nginx_stream_lint.yamlfile import load_text
+
+    texts: list[Any] = []
+    for path in FILES:
+        with open(path, encoding="utf-8") as stream:
+            texts.append(load_text(stream.read()))
+    return tuple(map(_app, texts[0])), {
+        where: tuple(Word(row["words"], row.get("kind"), row.get("points", 0)) for row in rows)
+        for where, rows in texts[1].items()
+    }
 
 
 @cache
@@ -186,25 +208,26 @@ def expression(pattern: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Something that speaks for a stream: `points` of evidence for one of `kinds` of streams."""
+    """Something that speaks for a stream: `points` of evidence for one of `kinds` of streams.
 
-    pattern: re.Pattern[str]
+    `words` are regular expressions for whole words, with `|` between them.
+    """
+
+    words: str
     kind: Kind | None
     points: int
 
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What finds it."""
+        return _whole(self.words)
+
 
 @cache
+def _whole(words: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![a-z])(?:{words})(?![a-z])", re.IGNORECASE)
+
+
 def words() -> dict[str, tuple[Word, ...]]:
     """The words by where they are looked for, as `evidence.yaml` has them."""
-    text = (files(__package__) / "evidence.yaml").read_text(encoding="utf-8")
-    return {
-        where: tuple(
-            Word(
-                re.compile(rf"(?<![a-z])(?:{row['words']})(?![a-z])", re.IGNORECASE),
-                row.get("kind"),
-                row.get("points", 0),
-            )
-            for row in rows
-        )
-        for where, rows in load_text(text).items()
-    }
+    return _tables()[1]
