@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,11 @@ def modules() -> Iterator[tuple[str, str]]:
             {"TABLE: dict[str, Entry]": directives.read()},
         ),
     )
-    apps, words = catalogue.read()
+    apps, read = catalogue.read()
+    words = {
+        where: tuple(dataclasses.replace(one, parts=parts(one.words)) for one in rows)
+        for where, rows in read.items()
+    }
     yield (
         "streams/catalogue_compiled.py",
         _module(
@@ -49,6 +55,36 @@ def modules() -> Iterator[tuple[str, str]]:
             {"RULES: tuple[Rule, ...]": read_rules([rule.builtin_folder()])},
         ),
     )
+
+
+# The parser of `re` itself: what it reads is what will run.
+_parser: Any = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
+
+
+def parts(expression: str) -> tuple[str, ...]:
+    """Texts one of which is in every match of a regular expression, in lower case."""
+    found = _parts(_parser.parse(expression))
+    return tuple(sorted(one for one in found if not any(o in one for o in found - {one})))
+
+
+def _parts(tree: Any) -> set[str]:
+    """The parts of the piece of a sequence that tells most; an empty text where none tells."""
+    choices: list[set[str]] = [{""}]
+    letters = ""
+    for operation, argument in tree:
+        if str(operation) == "LITERAL":
+            letters += chr(argument).lower()
+            continue
+        choices.append({letters})
+        letters = ""
+        if str(operation) == "SUBPATTERN":
+            choices.append(_parts(argument[3]))
+        elif str(operation) == "BRANCH":
+            choices.append(set().union(*map(_parts, argument[1])))
+        elif str(operation) == "MAX_REPEAT" and argument[0] > 0:
+            choices.append(_parts(argument[2]))
+    choices.append({letters})
+    return max(choices, key=lambda one: min(map(len, one)))
 
 
 def _module(sources: Sequence[str], imports: str, values: Mapping[str, Any]) -> str:

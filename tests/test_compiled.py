@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nginx_stream_lint.compiled import checksum, compiled
 from nginx_stream_lint.nginx import directives
 from nginx_stream_lint.rules.rule import builtin_folder, load_rules
 from nginx_stream_lint.streams import catalogue
-from tests.compiled import PACKAGE, modules
+from tests.compiled import PACKAGE, modules, parts
 
 ROOT = PACKAGE.parents[1]
 
@@ -53,6 +57,32 @@ def test_a_module_of_other_files_is_not_used(tmp_path: Path) -> None:
     assert compiled(name, [str(edited)]) is not None
     edited.write_text(edited.read_text(encoding="utf-8") + "\n# a word\n", encoding="utf-8")
     assert compiled(name, [str(edited)]) is None
+
+
+# Some letters that are no ASCII match ASCII ones where case is ignored: texts with them are searched.
+@pytest.mark.parametrize(
+    "word", [one for rows in catalogue.read()[1].values() for one in rows], ids=lambda one: one.words
+)
+@given(data=st.data())
+def test_what_an_expression_finds_has_one_of_its_parts(word: catalogue.Word, data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(re.compile(word.words, re.IGNORECASE | re.ASCII)))
+    found = parts(word.words)
+    assert not text.isascii() or any(one in text.lower() for one in found), text
+    expression = re.compile(rf"(?<![a-z])(?:{word.words})(?![a-z])", re.IGNORECASE)
+    once = dataclasses.replace(word, parts=found).pattern
+    theirs = [match.span() for match in expression.finditer(text)]
+    assert [match.span() for match in once.finditer(text)] == theirs
+
+
+@given(text=st.text("abcdefghijklmnopqrstuvwxyz-/ .0KſS"))
+def test_a_finder_finds_what_its_expression_finds(text: str) -> None:
+    for rows in catalogue.words().values():
+        for word in rows:
+            finder = catalogue.Finder(word.words, re.IGNORECASE, word.parts)
+            expression = re.compile(word.words, re.IGNORECASE)
+            for method in ("search", "fullmatch"):
+                ours, theirs = getattr(finder, method)(text), getattr(expression, method)(text)
+                assert (ours and ours.span()) == (theirs and theirs.span())
 
 
 EDITS = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 from nginx_stream_lint.compiled import compiled
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.versions import Version, parse_version
 
 FILE = os.path.join(os.path.dirname(__file__), "directives.yaml")

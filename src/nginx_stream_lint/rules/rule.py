@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from nginx_stream_lint.compiled import compiled
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.conditions import Condition, subjects_of
 from nginx_stream_lint.rules.facts import OF_COMMENTS

@@ -10,13 +10,13 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import parse_version
 from nginx_stream_lint.rules.conditions import (
@@ -45,7 +45,7 @@ _TAGS = {
     f"tag:yaml.org,2002:{name}"
     for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "merge", "value")
 }
-_REFERENCE = re.compile(r"https?://[^\s<>\"'()]+|ngx_\w+_module#\w+")
+_REFERENCE = regex(r"https?://[^\s<>\"'()]+|ngx_\w+_module#\w+")
 
 _MAX_BYTES = 256 * 1024
 _MAX_FILES = 200

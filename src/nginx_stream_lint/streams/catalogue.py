@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from functools import cache, lru_cache
 from typing import Any
 
 from nginx_stream_lint.compiled import compiled
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import Kind, Stream
 
 _FOLDER = os.path.dirname(__file__)
 FILES = (os.path.join(_FOLDER, "catalogue.yaml"), os.path.join(_FOLDER, "evidence.yaml"))
 
-_WORD = re.compile(r"[a-z0-9]+")
+_WORD = regex(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +127,15 @@ def _nameless(host: str) -> bool:
 
 
 @cache
-def _names() -> tuple[re.Pattern[str], dict[str, int]]:
+def _names() -> tuple[Finder, dict[str, int]]:
     """What finds the names of apps, and the place of each name's first app in the catalogue."""
     found: dict[str, int] = {}
     for rank, app in enumerate(apps()):
         for name in app.names:
             found.setdefault(name, rank)
     longest_first = sorted(found, key=len, reverse=True)
-    return re.compile(rf"(?<![a-z0-9])(?:{'|'.join(longest_first)})(?![a-z])"), found
+    expression = rf"(?<![a-z0-9])(?:{'|'.join(longest_first)})(?![a-z])"
+    return Finder(expression, 0, found.keys()), found
 
 
 @cache
@@ -210,22 +212,61 @@ def expression(pattern: str) -> re.Pattern[str]:
 class Word:
     """Something that speaks for a stream: `points` of evidence for one of `kinds` of streams.
 
-    `words` are regular expressions for whole words, with `|` between them.
+    `words` are regular expressions for whole words, with `|` between them; `parts` see `Finder`.
     """
 
     words: str
     kind: Kind | None
     points: int
+    parts: tuple[str, ...] = ("",)
 
     @property
-    def pattern(self) -> re.Pattern[str]:
+    def pattern(self) -> Finder:
         """What finds it."""
-        return _whole(self.words)
+        return _in_any_case(self.words, self.parts)
+
+
+class Finder:
+    """A regular expression of which each match has one of some `parts`, in lower case, in it.
+
+    To compile one takes longer than all that a small configuration asks of it, so that waits for a
+    text that has one of the parts.
+    """
+
+    def __init__(self, expression: str, flags: int, parts: Collection[str]) -> None:
+        self._expression = expression
+        self._flags = flags
+        self._parts = parts
+        self._pattern: re.Pattern[str] | None = None
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """The first match."""
+        pattern = self._pattern or self._for(text)
+        return pattern and pattern.search(text)
+
+    def fullmatch(self, text: str) -> re.Match[str] | None:
+        """The match that is the whole text."""
+        pattern = self._pattern or self._for(text)
+        return pattern and pattern.fullmatch(text)
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        """All matches that do not overlap."""
+        pattern = self._pattern or self._for(text)
+        return iter(()) if pattern is None else pattern.finditer(text)
+
+    def _for(self, text: str) -> re.Pattern[str] | None:
+        """The expression; None where nothing of it can be in a text."""
+        # Where case is ignored, a few other letters are ASCII ones.
+        lower = text.lower() if text.isascii() else None
+        if lower is not None and not any(part in lower for part in self._parts):
+            return None
+        self._pattern = re.compile(self._expression, self._flags)
+        return self._pattern
 
 
 @cache
-def _whole(words: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![a-z])(?:{words})(?![a-z])", re.IGNORECASE)
+def _in_any_case(words: str, parts: tuple[str, ...]) -> Finder:
+    return Finder(rf"(?<![a-z])(?:{words})(?![a-z])", re.IGNORECASE, parts)
 
 
 def words() -> dict[str, tuple[Word, ...]]:
