@@ -75,12 +75,12 @@ class Report:
     @property
     def locations(self) -> int:
         """How many locations hand requests on."""
-        return len(set(map(_place, self.served)))
+        return _number(self.served)
 
     @property
     def streams(self) -> int:
         """How many of them are thought to stream."""
-        return len(set(map(_place, [one for one in self.served if one.is_stream])))
+        return _number([one for one in self.served if one.is_stream])
 
     @property
     def all_findings(self) -> list[Finding]:
@@ -157,9 +157,7 @@ def _manifests(
     return translated(source, text, conditional, files)
 
 
-def _is_about(
-    finding: Finding, about: frozenset[str] | None, real: Callable[[str], str]
-) -> bool:
+def _is_about(finding: Finding, about: frozenset[str] | None, real: Callable[[str], str]) -> bool:
     """Whether a finding has to do with one of the files that somebody asked for.
 
     `real` gives a file's real path.
@@ -174,12 +172,15 @@ def _is_about(
     return any(real(place.source.name) in about for place in places)
 
 
-def _place(one: Served) -> object:
-    """What counts as one location: its place, from which a controller may make several."""
-    directive = one.level.directive
-    if directive is None or directive.file.reading.author is None:
-        return one
-    return directive.source.name, directive.start
+def _number(served: list[Served]) -> int:
+    """How many locations these are: what a controller makes several of at one place counts once."""
+    made = [
+        directive
+        for one in served
+        if (directive := one.level.directive) is not None
+        and directive.file.reading.author is not None
+    ]
+    return len(served) - len(made) + len({(one.source.name, one.start) for one in made})
 
 
 @dataclass(frozen=True, slots=True)

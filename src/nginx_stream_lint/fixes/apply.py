@@ -31,7 +31,7 @@ def compatible(fixes: Iterable[Fix]) -> list[Edit]:
     """
     fixes = list(fixes)
     edits = [edit for fix in fixes for edit in fix.edits]
-    if len(fixes) == 1 or all([edit.start == edit.end for edit in edits]):
+    if len(fixes) == 1 or all(edit.start == edit.end for edit in edits):
         # Insertions never overlap.
         return edits if len(edits) < 2 else list(dict.fromkeys(edits))
     chosen: dict[Edit, None] = {}

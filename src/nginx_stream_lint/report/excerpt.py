@@ -86,9 +86,7 @@ def _indentation(text: str) -> int:
     return len(expanded) - len(expanded.lstrip())
 
 
-def _fitted(
-    text: str, marks: Sequence[_Placed], shift: int
-) -> tuple[str, list[tuple[int, int]]]:
+def _fitted(text: str, marks: Sequence[_Placed], shift: int) -> tuple[str, list[tuple[int, int]]]:
     """A line as it is shown, and the columns on the screen of what is marked in it."""
     length = len(text.rstrip())
     spans: list[tuple[int, int]] = []
