@@ -17,6 +17,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 ORDER = (
     "yamlfile",
     "replacing",
+    "backtracking",
     "config",
     "kubernetes",
     "nginx",
@@ -40,6 +41,7 @@ ONLY = {
     "yamlfile": set[str](),
     "config": {"yamlfile"},
     "replacing": set[str](),
+    "backtracking": set[str](),
     "kubernetes": {"yamlfile", "config"},
     "settings": {"yamlfile", "nginx", "streams", "rules", "lint", "report"},
     "suppress": {"config", "rules"},
