@@ -55,9 +55,11 @@ def test_the_walk_is_that_of_re(pattern: str, subject: str) -> None:
         (r"(?=(?P<_a1>a+))(?P=_a1)ab", "aaab"),
         (r"(?:(?P<_1>a)|b)*(?P=_1)", "abab"),
         (r"(?P<_1>a)?b(?P=_1)", "bb"),
+        (r"(?:\A|a)*", "a"),
+        (r"(?:\A|a)*?b", "ab"),
     ],
 )
-def test_references_are_followed(pattern: str, subject: str) -> None:
+def test_references_and_empty_turns_are_followed(pattern: str, subject: str) -> None:
     found = re.search(pattern, subject, re.ASCII)
     assert walked(pattern, subject) == (None if found is None else found.end())
 

@@ -189,6 +189,8 @@ class _Walk:
                 if end > at or least > 0:
                     rest = (max(0, int(least) - 1), most if most == _MANY else most - 1, inner)
                     yield from self._repeat(rest, end, fold, greedy)
+                else:
+                    yield at  # nothing was taken, so there is no next time
         if greedy and least <= 0:
             yield at
 
