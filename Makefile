@@ -37,8 +37,9 @@ evidence: .venv/.test
 	$(BIN)/python -m tests.conformance.folklore
 	$(BIN)/python -m tests.pages
 
-# The pages and the man page that are made from the code, then the site in site/.
+# What the linter loads in place of its YAML; the pages and the man page that are made from the code, then the site in site/.
 docs: .venv/.test
+	$(BIN)/python -m tests.compiled
 	$(BIN)/python -m tests.pages
 	$(BIN)/python -m tests.manpage
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
