@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.cli import cli
+from nginx_stream_lint.cli import COMMANDS, cli
 
 NAME = "nginx-stream-lint"
 FILE = Path(__file__).resolve().parents[1] / "man" / f"{NAME}.1"
@@ -44,7 +44,7 @@ def _lines() -> Iterator[str]:
     yield f"{_text(NAME)} \\- say whether a streamed answer gets through an nginx configuration"
     yield ".SH SYNOPSIS"
     context = click.Context(cli, info_name=NAME)
-    for name, command in cli.commands.items():
+    for name, command in commands(context):
         inner = click.Context(command, info_name=name, parent=context)
         usage = " ".join(command.collect_usage_pieces(inner))
         word = "" if name == "lint" else f" {name}"
@@ -52,7 +52,7 @@ def _lines() -> Iterator[str]:
         yield ".br"
     yield ".SH DESCRIPTION"
     yield from _paragraphs(cli.help or "")
-    for name, command in cli.commands.items():
+    for name, command in commands(context):
         inner = click.Context(command, info_name=name, parent=context)
         yield f".SH {_text(name.upper())}"
         yield from _paragraphs(command.help or "")
@@ -71,6 +71,14 @@ def _lines() -> Iterator[str]:
     yield from _items(_ENVIRONMENT)
     yield ".SH SEE ALSO"
     yield ".BR nginx (8)"
+
+
+def commands(context: click.Context) -> Iterator[tuple[str, click.Command]]:
+    """All commands with their names, in the order of the page."""
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        yield name, command
 
 
 def _paragraphs(text: str) -> Iterator[str]:

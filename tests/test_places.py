@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
@@ -338,7 +339,7 @@ def test_the_man_page_is_that_of_the_command() -> None:
     text = manpage.FILE.read_text(encoding="utf-8")
     assert text == manpage.man_page(), "make docs"
     plain = text.replace("\\-", "-")
-    for command in cli.commands.values():
+    for _, command in manpage.commands(click.Context(cli)):
         for parameter in command.params:
             for option in parameter.opts:
                 assert option in plain or not option.startswith("-"), option

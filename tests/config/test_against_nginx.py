@@ -253,7 +253,7 @@ def test_the_last_comment_needs_no_newline(binary: NginxBinary, tmp_path: Path) 
     assert compare(binary, main).accepted
     root = read(str(main)).root
     assert root is not None
-    [(start, end)] = root.tokens.comments
+    [(start, end)] = root.comments
     assert root.source.text[start:end] == "# the end }"
 
 

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import yaml
@@ -24,7 +24,8 @@ from nginx_stream_lint.config.source import (
 )
 from nginx_stream_lint.config.templates import readings, readings_within, yaml_reading
 from nginx_stream_lint.config.templates.placeholders import substituted
-from nginx_stream_lint.config.tree import parse
+from nginx_stream_lint.config.tokens import Word, words_at
+from nginx_stream_lint.config.tree import File, parse
 
 
 def read(text: str, name: str = "nginx.conf") -> list[Reading]:
@@ -239,7 +240,7 @@ def test_what_is_left_out_is_unknown_and_said(text: str, expected: str, line: in
     assert problem.line == line
     assert "stands for something" in problem.message
     assert problem.advice == "write it out, or make it a comment"
-    assert parse(reading).tokens.problems == []
+    assert parse(reading).mistakes == []
 
 
 # --- conditions ----------------------------------------------------------------------------------
@@ -363,7 +364,7 @@ def test_a_branch_that_does_not_fit_is_said() -> None:
     (problem,) = reading.problems
     assert problem.line == 3
     assert "not read" in problem.message
-    assert parse(reading).tokens.problems == []
+    assert parse(reading).mistakes == []
 
 
 def test_a_missing_brace_is_not_the_templates_fault() -> None:
@@ -679,10 +680,19 @@ def test_whatever_is_thrown_at_it(text: str, name: str, values: dict[str, str]) 
             assert problem.line <= text.count("\n") + 1
 
 
+def every_word(file: File) -> Iterator[Word]:
+    work = [*file.directives]
+    while work:
+        directive = work.pop()
+        yield from words_at(file.reading, directive.start)
+        work += directive.block or []
+
+
 def check_holes(reading: Reading, text: str) -> None:
     """What stands in a hole is found again in the word that it became."""
     file = parse(reading)
-    for value, (start, end) in zip(file.tokens.values, file.tokens.spans, strict=True):
+    for word in every_word(file):
+        value, start, end = word.value, word.start, word.end
         if start < end and HOLE in reading.text[start:end]:
             written = text[start:end].replace("\ufdd0", "")
             shown_again = without_marks(value)

@@ -2,30 +2,61 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nginx_stream_lint.config import tokens
 from nginx_stream_lint.config.problems import Problem, Unreadable
-from nginx_stream_lint.config.source import Reading, Source, decode
-from nginx_stream_lint.config.tokens import Tokens, tokenize
+from nginx_stream_lint.config.source import HOLE, Reading, Source, decode
+from nginx_stream_lint.config.tokens import Statement, Statements, Word, words_at
 
 DEEP = 256
+
+# What texts are made of that the tokenizer could take for something else.
+PIECES = [
+    *("a", "bc", "$x", "${x}", "$", "if", "(", ")", "é", "\u00a0", "\v", "\x1c", "\x85", HOLE),
+    *(" ", "  ", "\t", "\r", "\n", ";", " ;", "{", " {", "}", "\n}", "{2}", "#", "# c\n", " #"),
+    *('"', "'", ' "d e"', " 'f;g'", '"";', " ''", ' "h"{', "\\", "\\d", '\\"', " \\;"),
+    "j_by_lua_block {",
+]
 
 
 def reading_of(source: Source) -> Reading:
     return Reading(source, source.text)
 
 
-def tokens_of(text: str) -> Tokens:
-    return tokenize(reading_of(Source("nginx.conf", text)), DEEP)
+def read(text: str) -> tuple[list[Statement], Statements]:
+    found = Statements(reading_of(Source("nginx.conf", text)), DEEP)
+    return [Statement(*one) for one in found], found
 
 
 def values(text: str) -> list[str]:
-    return tokens_of(text).values
+    """The words and marks of a text, in order."""
+    return [
+        word
+        for one in read(text)[0]
+        for word in ((one.name, *one.args, one.mark) if one.mark != "}" else "}")
+    ]
+
+
+def words(text: str) -> list[Word]:
+    """The words of a text, as written."""
+    reading = reading_of(Source("nginx.conf", text))
+    return [
+        word for one in read(text)[0] if one.mark != "}" for word in words_at(reading, one.start)
+    ]
+
+
+def comments(text: str) -> list[str]:
+    return [text[start:end] for start, end in read(text)[1].comments]
 
 
 def refused(text: str) -> Problem:
     try:
-        return tokens_of(text).problems[0]
+        return read(text)[1].problems[0]
     except Unreadable as stop:
         return stop.problem
 
@@ -88,36 +119,38 @@ def test_decoding_is_the_same_quoted_or_not(written: str, expected: str) -> None
 
 
 def test_quotes_are_remembered() -> None:
-    tokens = tokens_of("a \"{\" '#' b {}")
-    assert tokens.values == ["a", "{", "#", "b", "{", "}"]
-    assert tokens.quotes == ["", '"', "'", "", ";", ";"]
+    text = "a \"{\" '#' b {}"
+    assert values(text) == ["a", "{", "#", "b", "{", "}"]
+    assert [word.is_quoted for word in words(text)] == [False, True, True, False]
 
 
-def test_spans_include_the_quotes() -> None:
+def test_words_have_their_quotes() -> None:
     text = "a  \"b c\"\t'd\\'e' # f\n  {\r\n}"
-    tokens = tokens_of(text)
-    written = [text[start:end] for start, end in tokens.spans]
-    assert written == ["a", '"b c"', "'d\\'e'", "{", "}"]
-    assert tokens.values == ["a", "b c", "d'e", "{", "}"]
-    assert [text[start:end] for start, end in tokens.comments] == ["# f"]
+    assert [text[word.start : word.end] for word in words(text)] == ["a", '"b c"', "'d\\'e'"]
+    assert [word.value for word in words(text)] == ["a", "b c", "d'e"]
+    assert comments(text) == ["# f"]
 
 
-def test_comments_end_with_the_line_and_stay_with_the_tokens() -> None:
+def test_statements_have_their_places() -> None:
+    text = "a b ;c{ # d\n 'e' \"f\";}\n"
+    assert [(*one[:2], text[one.start : one.end], one.mark) for one in read(text)[0]] == [
+        ("a", ("b",), "a b ;", ";"),
+        ("c", (), "c{", "{"),
+        ("e", ("f",), "'e' \"f\";", ";"),
+        ("", (), "}", "}"),
+    ]
+
+
+def test_comments_end_with_the_line_and_stand_apart() -> None:
     text = "#1 a;\na b #2 }\n#3\rc;\n;#4\n#5 without newline"
-    tokens = tokens_of(text)
-    assert tokens.values == ["a", "b", ";"]
-    comments = [text[start:end] for start, end in tokens.comments]
-    assert comments == ["#1 a;", "#2 }", "#3\rc;", "#4", "#5 without newline"]
+    assert values(text) == ["a", "b", ";"]
+    assert comments(text) == ["#1 a;", "#2 }", "#3\rc;", "#4", "#5 without newline"]
 
 
 def test_positions_count_characters_and_only_lf_ends_a_line() -> None:
     text = "é a;\r\n# x\ry\n\tü 'b\nc' d;\n"
     source = Source("nginx.conf", text)
-    tokens = tokenize(reading_of(source), DEEP)
-    places = {
-        value: source.position(start)
-        for value, (start, _) in zip(tokens.values, tokens.spans, strict=True)
-    }
+    places = {word.value: source.position(word.start) for word in words(text)}
     assert places["é"] == (1, 1)
     assert places["a"] == (1, 3)
     assert places["ü"] == (3, 2)
@@ -148,12 +181,11 @@ LUA = [
 @pytest.mark.parametrize("code", LUA)
 def test_lua_is_one_opaque_word(code: str) -> None:
     text = f"access_by_lua_block {{{code}}} a;"
-    tokens = tokens_of(text)
-    assert tokens.values == ["access_by_lua_block", code, ";", "a", ";"]
-    assert tokens.quotes == ["", "{", ";", "", ";"]
-    start, end = tokens.spans[1]
-    assert text[start:end] == f"{{{code}}}"
-    assert not tokens.comments
+    assert values(text) == ["access_by_lua_block", code, ";", "a", ";"]
+    _, body, _ = words(text)
+    assert text[body.start : body.end] == f"{{{code}}}"
+    assert body.value == code
+    assert not comments(text)
 
 
 def test_lua_is_known_by_its_directive_only() -> None:
@@ -195,6 +227,16 @@ def test_refusals_have_a_place_and_advice(text: str, line: int, column: int, mes
     assert problem.message.startswith(message)
     assert problem.advice
     assert str(problem).startswith(f"nginx.conf:{line}:{column}: {message}")
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
+def test_plain_statements_are_read_as_all_others_are(text: str) -> None:
+    statements, found = read(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "_PLAIN", re.compile("()()()()()"))  # nothing is plain
+        one_by_one, alike = read(text)
+    assert statements == one_by_one
+    assert (found.problems, found.comments) == (alike.problems, alike.comments)
 
 
 def test_depth_is_limited() -> None:
@@ -246,4 +288,4 @@ def test_bytes_that_are_no_utf8_survive() -> None:
     data = b"# caf\xe9\r\na '\xff';\n"
     source = decode("nginx.conf", data)
     assert source.text.encode("utf-8", "surrogateescape") == data
-    assert tokenize(reading_of(source), DEEP).values == ["a", "\udcff", ";"]
+    assert values(source.text) == ["a", "\udcff", ";"]

@@ -21,7 +21,8 @@ from nginx_stream_lint.fixes.apply import (
 from nginx_stream_lint.lint import Options, Report, lint
 from nginx_stream_lint.probe import NginxBinary, check_file
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
-from nginx_stream_lint.rules.rule import builtin_folder, load_folder
+from nginx_stream_lint.rules.rule import builtin_folder
+from nginx_stream_lint.rules.rule_file import load_folder
 
 RULES = load_folder(builtin_folder())
 ONLY_BUFFERING = tuple(rule for rule in RULES if rule.name == "response-buffering")

@@ -270,7 +270,7 @@ def test_a_placeholder_in_a_snippet_is_statements() -> None:
 
 
 def stretch_of_name(directive: Directive) -> str:
-    start, end = directive.file.tokens.spans[directive.index]
+    start, end = directive.name_span
     return directive.source.text[start:end]
 
 
@@ -392,5 +392,10 @@ def test_nothing_makes_it_fall_over(data: st.DataObject) -> None:
         for problem in configuration.problems:
             assert 1 <= problem.line <= text.count("\n") + 1
         for file in configuration.files:
-            spans = file.tokens.spans
+            work = [*file.directives]
+            spans = [*file.comments]
+            for directive in work:
+                spans += [directive.name_span, *directive.arg_spans]
+                spans += [(one, one) for one in (directive.start, directive.end)]
+                work += directive.block or []
             assert all(0 <= start <= end <= len(text) for start, end in spans)

@@ -24,7 +24,8 @@ from nginx_stream_lint.rules.conditions import (
 )
 from nginx_stream_lint.rules.conditions import Test as Comparison
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS
-from nginx_stream_lint.rules.rule import RuleMistake, builtin_folder, load_rule, load_rules
+from nginx_stream_lint.rules.rule import RuleMistake, builtin_folder, load_rules
+from nginx_stream_lint.rules.rule_file import load_rule
 
 # What conditions mean
 

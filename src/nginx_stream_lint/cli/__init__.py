@@ -1,34 +1,52 @@
-"""The command line: the only part that prints, writes or exits. One module for each command."""
+"""The command line: the only part that prints, writes or exits. One module for each command.
+
+A command is loaded when it is called, or when somebody wants to know what there is.
+"""
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
+import os
 import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.cli.common import unusable
-from nginx_stream_lint.cli.completion import completion_command
-from nginx_stream_lint.cli.explain import explain_command
-from nginx_stream_lint.cli.lint import lint_command
-from nginx_stream_lint.cli.probe import probe_command
-from nginx_stream_lint.cli.rules import rules_command
-from nginx_stream_lint.cli.trace import trace_command
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+# In the order of the manual. The command NAME is NAME_command of the module cli.NAME.
+COMMANDS = ("lint", "explain", "probe", "rules", "completion", "trace")
 
 
 class _LintByDefault(click.Group):
     """A group whose first word may be left out: `nginx-stream-lint nginx.conf` lints."""
 
+    def list_commands(self, _: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"{__name__}.{cmd_name}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "-h", "--version"}
-        if args and args[0] not in self.commands and args[0] not in own:
+        if args and args[0] not in COMMANDS and args[0] not in own:
             args = ["lint", *args]
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """What may come first: a command, or what `lint` takes."""
+        from nginx_stream_lint.cli.lint import lint_command
+
         lint = click.Context(lint_command, parent=ctx, info_name="lint")
         found = super().shell_complete(ctx, incomplete)
         own = {item.value for item in found}
@@ -49,23 +67,43 @@ def cli() -> None:
     """
 
 
-cli.add_command(lint_command)
-cli.add_command(explain_command)
-cli.add_command(probe_command)
-cli.add_command(rules_command)
-cli.add_command(completion_command)
-cli.add_command(trace_command)
-
-
 def main() -> None:
     """The command. Terminals that know few characters get escapes; what the system refuses is one
     sentence (what a report meets is for `common.try_write` to say).
     """
+    # Nearly all that is made while linting is used to the end: to look for garbage finds none.
+    gc.disable()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        _run()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            _leave(end.code)
+        raise
+
+
+def _run() -> None:
+    try:
         cli()
     except OSError as error:
+        from nginx_stream_lint.cli.common import unusable
+
         where = f"{error.filename}:1:1: " if error.filename else ""
         unusable(f"{where}{error.strerror or error}")
+
+
+def _leave(status: int) -> None:
+    """End the process; to take a million objects apart first would take a while.
+
+    Returns where something cannot be written, which Python tells better.
+    """
+    atexit._run_exitfuncs()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):
+        return
+    os._exit(status)

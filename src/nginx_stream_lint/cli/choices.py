@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import click
 from nginx_stream_lint.cli.common import known_rules, unusable
 from nginx_stream_lint.cli.output import Target, targets_of, targets_with
 from nginx_stream_lint.config import Around
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.lint import Options
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Policy, Worth
@@ -48,17 +49,15 @@ def choose(first: str, flags: Mapping[str, Any]) -> Choices:
 def _chosen(settings: Settings, flags: Mapping[str, Any]) -> Choices:
     rules, policy, names = _rules(settings, flags)
     version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
-    policy = replace(
-        policy,
-        overrides=tuple(
-            replace(
-                one,
-                nginx_version=one.nginx_version if version is None else None,
-                min_read_timeout_s=one.min_read_timeout_s if timeout is None else None,
-            )
-            for one in policy.overrides
-        ),
+    overrides = (
+        replace(
+            one,
+            nginx_version=one.nginx_version if version is None else None,
+            min_read_timeout_s=one.min_read_timeout_s if timeout is None else None,
+        )
+        for one in policy.overrides
     )
+    policy = Policy(policy.severity, tuple(overrides))
     markdown = flags.get("markdown")
     return Choices(
         settings,

@@ -15,9 +15,7 @@ from nginx_stream_lint.config import STDIN, Source
 from nginx_stream_lint.config.problems import Unreadable
 from nginx_stream_lint.config.source import MAX_BYTES, decode, without_marks
 from nginx_stream_lint.nginx.versions import Version, parse_version
-from nginx_stream_lint.replacing import replace_file
 from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
-from nginx_stream_lint.settings import timeout_s
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration
 
 if TYPE_CHECKING:
@@ -55,8 +53,12 @@ def version_option(_: click.Context, __: click.Parameter, value: str | None) -> 
 
 def timeout_option(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     """Callback of an option that takes a time."""
+    if value is None:
+        return None
+    from nginx_stream_lint.settings.keys import timeout_s
+
     try:
-        return None if value is None else timeout_s(value)
+        return timeout_s(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -113,6 +115,8 @@ def try_write(text: str, output: str | None, color: bool | None) -> str | None:
             _discard(sys.stdout)
             return f"standard output cannot be written ({error.strerror})"
         return None
+    from nginx_stream_lint.replacing import replace_file
+
     try:
         replace_file(output, click.unstyle(text).encode("utf-8"))
     except OSError as error:
@@ -169,7 +173,10 @@ def nginx_binary(path: Path | None) -> NginxBinary:
 def run_to_end(work: Coroutine[Any, Any, _T]) -> _T:
     """Run to the end; what interrupts it leaves nothing behind."""
     import asyncio
+    import gc
     import signal
+
+    gc.enable()  # `main` has switched it off, but this may run for long, and drops sockets
 
     async def guarded() -> _T:
         loop = asyncio.get_running_loop()

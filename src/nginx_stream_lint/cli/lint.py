@@ -35,7 +35,6 @@ from nginx_stream_lint.lint import Checked, Confirm, Options, lint, read
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.settings.show import in_force
 
 if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
@@ -147,6 +146,8 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         raise click.UsageError("name a configuration file, a folder, or - for standard input")
     choices = choose(paths[0] if paths else ".", flags)
     if flags["show_settings"]:
+        from nginx_stream_lint.settings.show import in_force
+
         write(in_force(choices.settings, choices.given), None, flags["color"])
         return
     options = choices.options

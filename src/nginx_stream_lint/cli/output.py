@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from nginx_stream_lint.cli.common import try_write
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.streams.declarations import nearest
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _STDOUT = ("", "-", "/dev/stdout")
 
@@ -55,6 +58,8 @@ def targets_of(values: Sequence[str]) -> tuple[Target, ...]:
 
 def complete_format(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """What a shell may complete after `--format`."""
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(name) for name in FORMATS if name.startswith(incomplete)]
 
 

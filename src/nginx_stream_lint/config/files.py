@@ -158,6 +158,8 @@ _SAID = re.compile(r"nginx: .*\n?")
 def dumped(source: Source) -> dict[str, Source] | None:
     """The files of an `nginx -T` dump by their names, the main one first; None if it is none."""
     text = source.text
+    if "# configuration file " not in text:
+        return None
     headers = list(_HEADER.finditer(text))
     before = text[: headers[0].start()] if headers else text
     if not headers or _SAID.sub("", before).strip():

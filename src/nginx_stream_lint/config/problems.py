@@ -47,6 +47,8 @@ def printable(text: str, limit: int | None = None) -> str:
     """Text that any terminal can show: control characters and undecodable bytes escaped."""
     if limit is not None and len(text) > limit:
         text = text[: limit - 3] + "..."
+    if text.isprintable():
+        return text
     # The marks of placeholders stay: they go where text is written (`source.without_marks`).
     return "".join(
         character if character.isprintable() or character in MARKS else ascii(character)[1:-1]

@@ -171,6 +171,8 @@ class _Reader:
         self.files: dict[str, list[File]] = {}
         self._absent: dict[str, Problem] = {}
         self._followed: set[tuple[int, Context]] = set()
+        # How directives are used that nginx takes, by context.
+        self._accepted: dict[Context, set[tuple[str, int, bool, bool]]] = {}
 
     def follow(
         self,
@@ -191,13 +193,22 @@ class _Reader:
         while work:
             block, context = work.pop()
             commands = has_commands(context)
+            accepted = self._accepted.setdefault(context, set())
             data = context[-1:] and context[-1] in _DATA_BLOCKS and context[0] in ("http", "stream")
             for directive in block:
                 if len(self.configuration.problems) >= _MAX_PROBLEMS:
                     self._give_up(directive)
                     return
-                if commands and not self._accepts(directive, context):
-                    continue
+                if commands:
+                    args = directive.args
+                    # Of the arguments, only that of a flag matters.
+                    is_flag = len(args) == 1 and args[0].lower() in ("on", "off")
+                    use = (directive.name, len(args), is_flag, directive.block is None)
+                    if use not in accepted:
+                        if not self._accepts(directive, context):
+                            continue
+                        if not directive.file.templated:  # what a placeholder becomes fits always
+                            accepted.add(use)
                 if data and directive.block is not None:
                     self._no_block(directive)
                     continue
@@ -235,9 +246,8 @@ class _Reader:
             )
 
     def _no_block(self, directive: Directive) -> None:
-        brace = directive.file.tokens.spans[directive.head_end][0]
         self.configuration.problems.append(
-            directive.source.problem(brace, 'unexpected "{"', "no block can stand here")
+            directive.source.problem(directive.end - 1, 'unexpected "{"', "no block can stand here")
         )
 
     def _include(self, directive: Directive, context: Context, trail: tuple[File, ...]) -> None:

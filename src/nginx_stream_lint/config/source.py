@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 from nginx_stream_lint.config.problems import (
@@ -44,13 +45,8 @@ class Source:
     @cached_property
     def _line_starts(self) -> list[int]:
         # Only LF ends a line for nginx; a lone CR is white space.
-        starts = [0]
-        find = self.text.find
-        at = find("\n")
-        while at >= 0:
-            starts.append(at + 1)
-            at = find("\n", at + 1)
-        return starts
+        lengths = map(len, self.text.split("\n"))
+        return list(accumulate(map((1).__add__, lengths), initial=0))[:-1]
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column (both from 1, the column in characters) of the offset."""
@@ -168,7 +164,8 @@ class Reading:
             begin += start - first.start
         if last.end - last.start == last.source_end - last.source_start:
             stop -= last.end - end
-        return begin, max(begin, stop)
+        size = len(self.source.text)  # what is put in behind it takes no room
+        return min(begin, size), min(max(begin, stop), size)
 
     def _piece(self, offset: int) -> Piece:
         at = bisect_right(self.pieces, offset, key=lambda piece: piece.start)

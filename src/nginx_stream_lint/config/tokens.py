@@ -1,8 +1,9 @@
-"""nginx's tokenizer: the rules of `ngx_conf_read_token` with the place of every token kept.
+"""nginx's tokenizer: the rules of `ngx_conf_read_token`, statement by statement, with its places.
 
-One regular expression finds the tokens; what it cannot match is named in nginx's own words. It was
-held against nginx 1.22 and 1.31 (tests/config/test_against_nginx.py). Where it differs from what
-people expect, nginx is the reason:
+One regular expression finds the tokens; what it cannot match is named in nginx's own words. Another
+one finds plain statements whole, as nearly all are, which takes a third of the time. Both were held
+against nginx 1.22 and 1.31 (tests/config/test_against_nginx.py). Where it differs from what people
+expect, nginx is the reason:
 
 - white space is space, tab, CR and LF, nothing else; only LF ends a line or a comment;
 - a quote inside a word is an ordinary character, and so is `}`;
@@ -17,13 +18,16 @@ what was meant: one missing semicolon must not hide what else is to be said of a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from nginx_stream_lint.config.problems import Problem, Unreadable, printable
 from nginx_stream_lint.config.source import ENCODING, ERRORS, FILLER, HOLE, Reading
 
 # ngx_conf_file.c: NGX_CONF_BUFFER
 _BUFFER = 4096
+# As many characters fit, whatever they are.
+_SHORT = _BUFFER // 4
 
 TOKEN = re.compile(
     r"""[ \t\r\n]*(?:
@@ -40,6 +44,25 @@ TOKEN = re.compile(
 _ESCAPE = re.compile(r"""\\(["'\\trn])""")
 _DECODED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 
+# A statement of bare and plainly quoted words, and what stands between statements. Braces and
+# comments inside are not plain, nor are backslashes that mean something and what only `str.split`
+# takes for white space.
+_PLAIN = re.compile(
+    r"""[ \t\r\n]*(?:
+        ([^ \t\r\n;{}"'\\\#\v\f\x1c-\x1f][^;{}"'\\\#\v\f\x1c-\x1f]*                 # 1 words
+         (?:(?: \\[^ \t\r\n;{}"'\\\#\v\f\x1c-\x1ftrn]
+              | (?<=[ \t\r\n])(?:"[^"\\]*"|'[^'\\]*')(?=[ \t\r\n;{]))
+            [^;{}"'\\\#\v\f\x1c-\x1f]*)*)
+        (;|(?<!\$)\{)                                                          # 2 how they end
+      | (\})                                                                   # 3 end of a block
+      | (\#[^\n]*)                                                             # 4 comment
+      | ()                                                                     # 5 anything else
+    )""",
+    re.VERBOSE,
+)
+_PLAIN_WORD = re.compile(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
+_UNSEEN = re.compile(f"[{HOLE}{FILLER}]")
+
 # What matters inside Lua: comments and strings hide braces, braces nest.
 _LUA = re.compile(
     r"""--\[(?P<c>=*)\[(?:.*?\](?P=c)\])?
@@ -53,234 +76,258 @@ _LUA = re.compile(
 )
 
 
-@dataclass(slots=True)
-class Tokens:
-    """The tokens of a file, as parallel lists, and its comments.
+class Word(NamedTuple):
+    """A word of a statement: its decoded `value`, and where it stands, quotes included."""
 
-    `values` are decoded words, or one of `;`, `{`, `}`; `spans` are (start, end) offsets into the
-    source including quotes (empty for what is missing there and was put in to go on); `quotes`
-    holds `"` or `'` for quoted words, `;` for punctuation, `` for bare words and `{` for the opaque
-    body of a `*_by_lua_block`. Blocks are balanced. `problems` are the mistakes; without any, nginx
-    accepts the text as far as its syntax goes.
+    value: str
+    start: int
+    end: int
+    is_quoted: bool
+
+
+class Statement(NamedTuple):
+    """A statement, or the end of a block.
+
+    `name` and `args` are decoded; `start` and `end` (behind its `mark`) are offsets into the text
+    of the reading. `mark` is how it ends: `;`, `{`, or `}` for the end of a block, which has no
+    name. What is missing in the text and was put in to go on takes no room there.
     """
 
-    values: list[str] = field(default_factory=list)
-    spans: list[tuple[int, int]] = field(default_factory=list)
-    quotes: list[str] = field(default_factory=list)
-    comments: list[tuple[int, int]] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-    def add(self, value: str, span: tuple[int, int], quote: str) -> None:
-        """Add one token."""
-        self.values.append(value)
-        self.spans.append(span)
-        self.quotes.append(quote)
-
-    def drop(self, count: int) -> None:
-        """Take back the last tokens."""
-        if count:
-            del self.values[-count:], self.spans[-count:], self.quotes[-count:]
+    name: str
+    args: tuple[str, ...]
+    start: int
+    end: int
+    mark: str
 
 
-def tokenize(reading: Reading, max_depth: int) -> Tokens:  # noqa: PLR0915 - one state machine
-    """The tokens of a text, read as nginx's tokenizer does.
+class Statements:
+    """The statements of a text, in order; to be iterated over once.
 
-    `max_depth` is how deep blocks may nest; nginx itself stops only when its stack is full.
-    Raises `Unreadable` where they nest deeper: then nothing can be said.
+    Blocks are balanced. `comments` (their offsets into the text) and `problems` (the mistakes) are
+    complete at the end; without any problem nginx accepts the text as far as its syntax goes. The
+    code of a `*_by_lua_block` is the last argument of its directive.
     """
-    text = reading.text
-    tokens = Tokens()
-    add_value, add_span, add_quote = (
-        tokens.values.append,
-        tokens.spans.append,
-        tokens.quotes.append,
-    )
-    problems = tokens.problems
-    long_tokens_possible = len(text) >= _BUFFER // 4
-    words = 0  # of the statement being read
-    name = ""
-    depth = 0
-    start = 0
-    while True:
-        lua_at = -1
-        for match in TOKEN.finditer(text, start):
+
+    def __init__(self, reading: Reading, max_depth: int) -> None:
+        """`max_depth` is how deep blocks may nest; nginx itself stops only when its stack is full.
+
+        Iterating raises `Unreadable` where they nest deeper: then nothing can be said.
+        """
+        self.comments: list[tuple[int, int]] = []
+        self.problems: list[Problem] = []
+        self._reading = reading
+        self._max_depth = max_depth
+        self._opened: list[int] = []  # the braces of the blocks around
+        self._split: Word | None = None  # what looks like the rest of a word with a brace in it
+        self._is_over = False
+
+    def __iter__(self) -> Iterator[tuple[str, tuple[str, ...], int, int, str]]:
+        # Plain tuples in the form of Statement: named ones take as long as all the rest.
+        text, opened = self._reading.text, self._opened
+        has_unseen = _UNSEEN.search(text) is not None
+        known: dict[str, tuple[str, tuple[str, ...]]] = {}  # many statements are there often
+        at = 0
+        while not self._is_over:
+            for match in _PLAIN.finditer(text, at):
+                kind = match.lastindex
+                if kind == 2:
+                    raw, mark = match.group(1, 2)
+                    start, at = match.start(1), match.end()
+                    words = known.get(raw)
+                    if words is None:
+                        if len(raw) >= _SHORT or (has_unseen and _UNSEEN.search(raw)):
+                            at = start
+                            break
+                        known[raw] = words = _plain(raw)
+                    if mark == "{":
+                        if words[0].endswith("_by_lua_block"):
+                            at = start
+                            break
+                        self._open(at - 1)
+                    yield *words, start, at, mark
+                elif kind == 3 and opened:
+                    at = match.end()
+                    opened.pop()
+                    yield "", (), at - 1, at, "}"
+                elif kind == 4:
+                    self._comment(*match.span(4))
+                else:
+                    at = match.start(kind or 0)
+                    break
+            statement, at = self._read(at)
+            if statement is not None:
+                yield statement
+        end = len(text)
+        if opened:
+            # What else would have stood in these blocks, nobody knows.
+            yield HOLE, (), end, end, ";"
+        for _ in opened:
+            yield "", (), end, end, "}"
+
+    def _open(self, brace: int) -> None:
+        text = self._reading.text
+        if self._split is None and _is_glued(text, brace):
+            match = TOKEN.match(text, brace + 1)
+            if match is not None and match.lastindex == 1 and "}" in match[1]:
+                self._split = _word(self._reading, match)
+        self._opened.append(brace)
+        if len(self._opened) > self._max_depth:
+            raise Unreadable(
+                self._reading.problem(
+                    brace,
+                    f"blocks nest deeper than {self._max_depth}",
+                    "flatten the configuration; nothing in this file was checked",
+                )
+            )
+
+    def _comment(self, start: int, end: int) -> None:
+        if end - start >= _SHORT:
+            _check_length(self._reading, start, end, "#", self.problems)
+        self.comments.append((start, end))
+
+    def _read(self, at: int) -> tuple[Statement | None, int]:
+        """One statement token by token, or None where there is none; and where to go on."""
+        text = self._reading.text
+        words: list[Word] = []
+        for match in TOKEN.finditer(text, at):
             kind = match.lastindex
-            if kind == 1:
-                at, end = match.span(1)
-                raw = match[1]
-                if long_tokens_possible and end - at >= _BUFFER // 4:
-                    _check_length(reading, at, end, "", problems)
-                value = _decode(raw) if "\\" in raw else raw
-                if not words:
-                    name = value
-                words += 1
-                add_value(value)
-                add_span((at, end))
-                add_quote("")
-            elif kind == 2:
-                at, end = match.span(2)
-                value = match[2]
-                if value == "}":
-                    if words:
-                        problems.append(_unexpected(reading, at, "}", 'a ";" is missing before it'))
-                        tokens.add(";", (at, at), ";")
-                        words = 0
-                    if not depth:
-                        problems.append(
-                            _unexpected(reading, at, "}", "no block is open here: remove it")
-                        )
-                        continue
-                    depth -= 1
-                elif not words:
-                    problems.append(
-                        _unexpected(reading, at, value, "a directive's name is missing before it")
-                    )
-                    tokens.add(HOLE, (at, at), "")
-                if value == "{":
-                    if words and name.endswith("_by_lua_block"):
-                        lua_at = end
-                        break
-                    depth += 1
-                    if depth > max_depth:
-                        raise Unreadable(
-                            reading.problem(
-                                at,
-                                f"blocks nest deeper than {max_depth}",
-                                "flatten the configuration; nothing in this file was checked",
-                            )
-                        )
-                words = 0
-                add_value(value)
-                add_span((at, end))
-                add_quote(";")
-            elif kind in (3, 4):
-                at, end = match.span(kind)
-                raw = match[kind]
-                quote = text[at - 1]
-                if long_tokens_possible and end - at >= _BUFFER // 4:
-                    _check_length(reading, at, end, quote, problems)
-                after = text[end + 1 : end + 2]
-                if after and after not in " \t\r\n;{)":
-                    problems.append(
-                        _unexpected(
-                            reading,
-                            end + 1,
-                            after,
-                            "nginx wants white space or ; after a closing quote",
-                        )
-                    )
-                value = _decode(raw) if "\\" in raw else raw
-                if not words:
-                    name = value
-                words += 1
-                add_value(value)
-                add_span((at - 1, end + 1))
-                add_quote(quote)
-            elif kind == 5:
-                at, end = match.span(5)
-                if long_tokens_possible and end - at >= _BUFFER // 4:
-                    _check_length(reading, at, end, "#", problems)
-                tokens.comments.append((at, end))
+            if kind == 2:
+                return self._end_of_statement(words, match.start(2))
+            if kind == 5:
+                self._comment(*match.span(5))
             elif kind == 6:
-                problems.append(_unterminated(reading, match.start(6)))
-                words = _unknown_rest(tokens, words, match.start(6))
-                break
-        if lua_at < 0:
-            break
-        end, problem = lua_end(reading, lua_at)
-        if problem is not None:
-            problems.append(problem)
-        tokens.add(text[lua_at:end], (lua_at - 1, min(end + 1, len(text))), "{")
-        tokens.add(";", (end, min(end + 1, len(text))), ";")
-        words = 0
-        start = end + 1
-        if problem is not None:
-            break
-    _close(reading, tokens, words, depth)
-    if HOLE in text or FILLER in text:
-        _fill_holes(reading, tokens)
-    if reading.pieces:
-        tokens.spans = [reading.source_span(*span) for span in tokens.spans]
-        tokens.comments = [reading.source_span(*span) for span in tokens.comments]
-    return tokens
+                # How much this swallows, nobody knows: an unknown statement stands for it.
+                at = match.start(6)
+                self.problems.append(_unterminated(self._reading, at))
+                self._is_over = True
+                return Statement(HOLE, (), at, at, ";"), at
+            elif kind is not None:
+                word = _word(self._reading, match)
+                if word.end - word.start >= _SHORT:
+                    cut = 1 if word.is_quoted else 0
+                    quote = text[word.start] if word.is_quoted else ""
+                    _check_length(
+                        self._reading, word.start + cut, word.end - cut, quote, self.problems
+                    )
+                after = text[word.end : word.end + 1]
+                if word.is_quoted and after and after not in " \t\r\n;{)":
+                    advice = "nginx wants white space or ; after a closing quote"
+                    self._unexpected(word.end, after, advice)
+                words.append(word)
+        self._is_over = True
+        return self._end_of_text(words), len(text)
 
+    def _end_of_statement(self, words: list[Word], at: int) -> tuple[Statement | None, int]:
+        """What `words` and the `;`, `{` or `}` at an offset come to; and where to go on."""
+        mark = self._reading.text[at]
+        if mark == "}":
+            if words:
+                self._unexpected(at, mark, 'a ";" is missing before it')
+                return _statement(words, at, ";"), at
+            if self._opened:
+                self._opened.pop()
+                return Statement("", (), at, at + 1, mark), at + 1
+            self._unexpected(at, mark, "no block is open here: remove it")
+            return None, at + 1
+        if not words:
+            self._unexpected(at, mark, "a directive's name is missing before it")
+            words = [Word(HOLE, at, at, False)]
+        elif mark == "{" and words[0].value.endswith("_by_lua_block"):
+            code, problem = _lua(self._reading, at)
+            if problem is not None:
+                self.problems.append(problem)
+                self._is_over = True
+            return _statement([*words, code], code.end, ";"), code.end
+        if mark == "{":
+            self._open(at)
+        return _statement(words, at + 1, mark), at + 1
 
-def _unknown_rest(tokens: Tokens, words: int, at: int) -> int:
-    """Put an unknown statement in the place of one that cannot be read; gives the open words."""
-    tokens.drop(words)
-    tokens.add(HOLE, (at, at), "")
-    tokens.add(";", (at, at), ";")
-    return 0
-
-
-def _close(reading: Reading, tokens: Tokens, words: int, depth: int) -> None:
-    """End what is still open at the end of the text."""
-    end = len(reading.text)
-    if not words and not depth:
-        return
-    # A file that cannot be read to its end is said once.
-    problem = None if tokens.problems else _split_word(reading, tokens)
-    if problem is None and words:
-        problem = reading.problem(
-            tokens.spans[-words][0],
-            'unexpected end of file, expecting ";" or "}"',
-            "this directive is not ended",
-        )
-    elif problem is None and not tokens.problems:
-        problem = reading.problem(
-            _unclosed(tokens),
-            'unexpected end of file, expecting "}"',
-            'the block opened here is not closed: add the missing "}"',
-        )
-    if problem is not None:
-        tokens.problems.append(problem)
-    if words:
-        tokens.add(";", (end, end), ";")
-    if depth:
-        # What else would have stood in these blocks, nobody knows.
-        _unknown_rest(tokens, 0, end)
-    for _ in range(depth):
-        tokens.add("}", (end, end), ";")
-
-
-def _fill_holes(reading: Reading, tokens: Tokens) -> None:
-    """Give words with placeholders their text, marked (`source.has_hole`)."""
-    for index, value in enumerate(tokens.values):
-        if HOLE in value or FILLER in value:
-            start, end = tokens.spans[index]
-            if start == end:
-                continue
-            cut = 1 if tokens.quotes[index] in ("'", '"', "{") else 0
-            tokens.values[index] = reading.filled(start + cut, end - cut)
-
-
-def _decode(raw: str) -> str:
-    return _ESCAPE.sub(lambda match: _DECODED[match[1]], raw)
-
-
-def _unexpected(reading: Reading, at: int, what: str, advice: str) -> Problem:
-    return reading.problem(at, f'unexpected "{what}"', advice)
-
-
-def _split_word(reading: Reading, tokens: Tokens) -> Problem | None:
-    """Say where a `{` inside a word, as in `location ~ ^/a{2}$ {`, opened a block by mistake."""
-    for index in range(1, len(tokens.values) - 1):
-        start, end = tokens.spans[index]
-        is_split = (
-            tokens.values[index] == "{"
-            and tokens.quotes[index] == ";"
-            and tokens.quotes[index - 1] == tokens.quotes[index + 1] == ""
-            and tokens.spans[index - 1][1] == start
-            and tokens.spans[index + 1][0] == end
-            and "}" in tokens.values[index + 1]
-        )
-        if is_split:
-            return reading.problem(
-                end,
-                f'unknown directive "{printable(tokens.values[index + 1], 60)}"',
+    def _end_of_text(self, words: list[Word]) -> Statement | None:
+        """The last statement, which has no end; and what is to be said of all that is open."""
+        end = len(self._reading.text)
+        problem = None
+        # A file that cannot be read to its end is said once.
+        if (words or self._opened) and self._split is not None and not self.problems:
+            problem = self._reading.problem(
+                self._split.start,
+                f'unknown directive "{printable(self._split.value, 60)}"',
                 "a regular expression with { or } must be quoted",
             )
-    return None
+        elif words:
+            problem = self._reading.problem(
+                words[0].start,
+                'unexpected end of file, expecting ";" or "}"',
+                "this directive is not ended",
+            )
+        elif self._opened and not self.problems:
+            problem = self._reading.problem(
+                self._opened[-1],
+                'unexpected end of file, expecting "}"',
+                'the block opened here is not closed: add the missing "}"',
+            )
+        if problem is not None:
+            self.problems.append(problem)
+        return _statement(words, end, ";") if words else None
+
+    def _unexpected(self, at: int, what: str, advice: str) -> None:
+        self.problems.append(self._reading.problem(at, f'unexpected "{what}"', advice))
+
+
+def words_at(reading: Reading, start: int) -> list[Word]:
+    """The words of the statement that starts at an offset of a reading's text, as written."""
+    words: list[Word] = []
+    for match in TOKEN.finditer(reading.text, start):
+        kind = match.lastindex
+        if kind in (1, 3, 4):
+            words.append(_word(reading, match))
+        elif kind != 5:
+            if match[2] == "{" and words and words[0].value.endswith("_by_lua_block"):
+                words.append(_lua(reading, match.start(2))[0])
+            break
+    return words
+
+
+def _plain(raw: str) -> tuple[str, tuple[str, ...]]:
+    """The name and the arguments of a plain statement."""
+    if '"' in raw or "'" in raw or not raw.isascii():
+        found = _PLAIN_WORD.findall(raw)
+        name, *args = [word[1:-1] if word[0] in "\"'" else word for word in found]
+    else:
+        name, *args = raw.split()
+    return name, tuple(args)
+
+
+def _statement(words: list[Word], end: int, mark: str) -> Statement:
+    name, *args = words
+    return Statement(name.value, tuple(word.value for word in args), name.start, end, mark)
+
+
+def _word(reading: Reading, match: re.Match[str]) -> Word:
+    kind = match.lastindex
+    assert kind is not None
+    start, end = match.span(kind)
+    raw = match[kind]
+    if _UNSEEN.search(raw):
+        value = reading.filled(start, end)
+    elif "\\" in raw:
+        value = _ESCAPE.sub(lambda escape: _DECODED[escape[1]], raw)
+    else:
+        value = raw
+    return Word(value, start, end, False) if kind == 1 else Word(value, start - 1, end + 1, True)
+
+
+def _lua(reading: Reading, brace: int) -> tuple[Word, Problem | None]:
+    """The Lua code behind a brace, and why its end was not found."""
+    end, problem = lua_end(reading, brace + 1)
+    value = reading.filled(brace + 1, end)
+    return Word(value, brace, min(end + 1, len(reading.text)), True), problem
+
+
+def _is_glued(text: str, brace: int) -> bool:
+    """Whether a `{` has no white space around it and no quote before it, as in `^/a{2}$`."""
+    return text[brace + 1 : brace + 2] not in ("", " ", "\t", "\r", "\n") and text[
+        brace - 1 : brace
+    ] not in ("", " ", "\t", "\r", "\n", '"', "'", "}", ";", "{")
 
 
 def _check_length(
@@ -349,15 +396,3 @@ def lua_end(reading: Reading, start: int) -> tuple[int, Problem | None]:
         'unexpected end of file, expecting "}"',
         "the Lua block opened here is not closed",
     )
-
-
-def _unclosed(tokens: Tokens) -> int:
-    """Offset of the innermost block that is still open at the end."""
-    opened: list[int] = []
-    for value, span, quote in zip(tokens.values, tokens.spans, tokens.quotes, strict=True):
-        if quote == ";":
-            if value == "{":
-                opened.append(span[0])
-            elif value == "}":
-                opened.pop()
-    return opened[-1]

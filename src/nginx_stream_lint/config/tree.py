@@ -1,9 +1,9 @@
-"""The directive tree of one file.
+"""The directive tree of one file, and what may stand where.
 
-crossplane's parser builds it, from our tokens instead of its own lexer's. This is the only module
-that touches crossplane. The seam: a private copy of `crossplane.parser` whose `lex` is ours, where
-the line number that travels with each token is the token's index, so that every statement leads
-back to its exact place. tests/config/test_tree.py fails if a release of crossplane moves it.
+crossplane's parser takes four times as long as nginx's tokenizer in front of it, so the tree is
+built here. What it knows of nginx's directives is asked of its analyzer, with a table of our own.
+This is the only module that touches crossplane; tests/config/test_tree.py holds our trees against
+its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import gc
 import importlib.util
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from crossplane.errors import NgxParserDirectiveContextError, NgxParserDirectiveError
@@ -20,9 +20,10 @@ from crossplane.errors import NgxParserDirectiveContextError, NgxParserDirective
 from nginx_stream_lint.config.corrections import corrected
 from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.source import Reading, Source, has_hole
-from nginx_stream_lint.config.tokens import Tokens, tokenize
+from nginx_stream_lint.config.tokens import Statements, Word, words_at
 
-# crossplane recurses once per block; this is far from Python's limit and from anything sensible.
+# Whoever walks a tree recurses once per block; this is far from Python's limit and from anything
+# sensible.
 MAX_DEPTH = 256
 
 
@@ -36,7 +37,6 @@ def _private_copy(name: str) -> Any:
     return module
 
 
-_parser = _private_copy("crossplane.parser")
 _analyzer = _private_copy("crossplane.analyzer")
 _analyzer.DIRECTIVES = corrected(_analyzer)
 
@@ -44,6 +44,8 @@ _analyzer.DIRECTIVES = corrected(_analyzer)
 class Directive:
     """One directive as written: `name`, decoded `args`, and its `block` if it has one.
 
+    Offsets are those of the source: `start` of the name, `end` behind the `;` or the `{`,
+    `block_end` of the `}` that closes the block.
     The tree of a file does not know where the file is included, so one tree serves every use.
     `included` holds the files an `include` leads to, in nginx's order. `unknown` tells why nobody
     knows what the directive does: an include that is not here, a placeholder in its place, a
@@ -51,13 +53,28 @@ class Directive:
     None for any.
     """
 
-    __slots__ = ("args", "block", "file", "included", "index", "may_set", "name", "unknown")
+    __slots__ = (
+        "_at",
+        "args",
+        "block",
+        "block_end",
+        "end",
+        "file",
+        "included",
+        "may_set",
+        "name",
+        "start",
+        "unknown",
+    )
 
-    def __init__(self, name: str, args: tuple[str, ...], file: File, index: int) -> None:
+    def __init__(
+        self, name: str, args: tuple[str, ...], file: File, start: int = 0, end: int = 0
+    ) -> None:
         self.name = name
         self.args = args
         self.file = file
-        self.index = index
+        self.start = self._at = start  # `_at` stays an offset into the reading's text
+        self.end = self.block_end = end
         self.block: list[Directive] | None = None
         self.included: tuple[File, ...] = ()
         self.unknown = ""
@@ -68,46 +85,43 @@ class Directive:
 
     @property
     def source(self) -> Source:
-        return self.file.source
+        return self.file.reading.source
 
     @property
-    def start(self) -> int:
-        """Offset of the first character of the directive's name."""
-        return self.file.tokens.spans[self.index][0]
-
-    @property
-    def head_end(self) -> int:
-        """Index of the `;` or `{` that ends the directive's arguments."""
-        quotes = self.file.tokens.quotes
-        index = self.index + 1
-        while quotes[index] != ";":
-            index += 1
-        return index
-
-    @property
-    def end(self) -> int:
-        """Offset just behind the directive's `;` or, for a block, behind its `{`."""
-        return self.file.tokens.spans[self.head_end][1]
+    def name_span(self) -> tuple[int, int]:
+        """Offsets of the name as written, quotes included."""
+        return self._spans()[0]
 
     @property
     def arg_spans(self) -> list[tuple[int, int]]:
         """Offsets of the arguments as written, quotes included (for `if`, with its parentheses)."""
-        return self.file.tokens.spans[self.index + 1 : self.head_end]
+        return self._spans()[1:]
 
     @property
-    def block_end(self) -> int:
-        """Offset of the `}` that closes the block."""
-        tokens = self.file.tokens
-        depth = 0
-        for index in range(self.head_end, len(tokens.values)):
-            if tokens.quotes[index] == ";":
-                if tokens.values[index] == "{":
-                    depth += 1
-                elif tokens.values[index] == "}":
-                    depth -= 1
-                    if not depth:
-                        return tokens.spans[index][0]
-        raise AssertionError("the tokenizer balances blocks")
+    def words(self) -> list[str]:
+        """The arguments, for `if` with its parentheses."""
+        return [word.value for word in self._words()[1:]]
+
+    @property
+    def head_end(self) -> int:
+        """Offset behind the last argument, or behind the name."""
+        if not self.args:
+            return self.start + len(self.name)
+        text = self.file.reading.text
+        if not self.file.reading.pieces and text[self.end - 1 : self.end] in (";", "{"):
+            head = text[self.start : self.end - 1]
+            if "#" not in head:  # where there is no comment, only white space can follow
+                return self.start + len(head.rstrip(" \t\r\n"))
+        return self.arg_spans[-1][1]
+
+    def _words(self) -> list[Word]:
+        # Nearly nobody asks, so that the places of words are looked for again.
+        words = words_at(self.file.reading, self._at)
+        return words or [Word(self.name, self._at, self._at, False)]
+
+    def _spans(self) -> list[tuple[int, int]]:
+        source_span = self.file.reading.source_span
+        return [source_span(word.start, word.end) for word in self._words()]
 
     @property
     def is_written(self) -> bool:
@@ -131,15 +145,17 @@ class Directive:
 
 @dataclass(eq=False, slots=True)
 class File:
-    """What was read of a file, its tokens and directives.
+    """What was read of a file: its directives, and its comments' (start, end) in the source.
 
-    `uses` counts the includes that lead to it; `shared` tells whether more than one place of the
-    configuration uses its directives, directly or through a file that is shared itself.
+    `mistakes` are what nginx's tokenizer would refuse. `uses` counts the includes that lead to it;
+    `shared` tells whether more than one place of the configuration uses its directives, directly or
+    through a file that is shared itself.
     """
 
     reading: Reading
-    tokens: Tokens
-    directives: list[Directive]
+    directives: list[Directive] = field(default_factory=list)
+    comments: list[tuple[int, int]] = field(default_factory=list)
+    mistakes: list[Problem] = field(default_factory=list)
     uses: int = 0
     shared: bool = False
 
@@ -155,7 +171,7 @@ class File:
     @property
     def problems(self) -> list[Problem]:
         """What nginx's tokenizer would refuse, and what could not be read before it."""
-        return [*self.reading.problems, *self.tokens.problems]
+        return [*self.reading.problems, *self.mistakes]
 
 
 def parse(source: Source | Reading) -> File:
@@ -164,29 +180,55 @@ def parse(source: Source | Reading) -> File:
     What nginx would refuse is in `File.problems`. Raises `Unreadable` for what nests too deep.
     """
     reading = source if isinstance(source, Reading) else Reading(source, source.text)
-    tokens = tokenize(reading, MAX_DEPTH)
-    if reading.author is not None:
-        tokens.comments.sort()  # in the order of the source, as everybody expects them
-    file = File(reading, tokens, [])
-
-    def lex(_: str) -> Iterator[tuple[str, int, bool]]:
-        # Comments are not passed on: they stay with the tokens, and a quoted `#` is a word.
-        return zip(
-            tokens.values,
-            range(len(tokens.values)),
-            [quote != ";" for quote in tokens.quotes],
-            strict=True,
-        )
-
-    _parser.lex = lex
+    found = Statements(reading, MAX_DEPTH)
+    file = File(reading, comments=found.comments, mistakes=found.problems)
+    block = file.directives
+    around: list[tuple[Directive, list[Directive]]] = []
     with _no_collection():
-        payload = _parser.parse(
-            file.source.name, catch_errors=False, single=True, check_ctx=False, check_args=False
-        )
-        config = payload["config"][0]
-        assert not config["errors"], config["errors"]  # the tokens are balanced
-        file.directives = _adopt(config["parsed"], file)
+        for name, args, start, end, mark in found:
+            if mark == "}":
+                opened, block = around.pop()
+                opened.block_end = start
+                continue
+            directive = Directive(name, args, file, start, end)
+            block.append(directive)
+            if name == "if":
+                directive.args = _condition(args)
+            if mark == "{":
+                around.append((directive, block))
+                directive.block = block = []
+    if reading.pieces:
+        _place_in_source(file)
     return file
+
+
+def _condition(args: tuple[str, ...]) -> tuple[str, ...]:
+    """The arguments of `if` without its parentheses, as crossplane gives them."""
+    if not args or not args[0].startswith("(") or not args[-1].endswith(")"):
+        return args
+    words = list(args)
+    words[0] = words[0][1:].lstrip()
+    words[-1] = words[-1][:-1].rstrip()
+    return tuple(words[not words[0] : len(words) - (not words[-1])])
+
+
+def _place_in_source(file: File) -> None:
+    """Turn offsets into the reading's text into those of the source that it comes from."""
+    reading = file.reading
+    blocks = [file.directives]
+    while blocks:
+        for directive in blocks.pop():
+            at, end, close = directive.start, directive.end, directive.block_end
+            # What was put in to end a statement takes no room.
+            room = 1 if at < end and reading.text[end - 1] in ";{}" else 0
+            directive.start = reading.source_span(at, at)[0]
+            directive.end = reading.source_span(end - room, end)[1]
+            directive.block_end = reading.source_span(close, close)[0]
+            if directive.block is not None:
+                blocks.append(directive.block)
+    file.comments = [reading.source_span(*span) for span in file.comments]
+    if reading.author is not None:
+        file.comments.sort()  # in the order of the source, as everybody expects them
 
 
 @contextmanager
@@ -199,24 +241,6 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _adopt(statements_: list[dict[str, Any]], file: File) -> list[Directive]:
-    """crossplane's dictionaries as `Directive`s."""
-    top: list[Directive] = []
-    work = [(statements_, top)]
-    while work:
-        raw, into = work.pop()
-        for statement in raw:
-            directive = Directive(
-                statement["directive"], tuple(statement["args"]), file, statement["line"]
-            )
-            into.append(directive)
-            block = statement.get("block")
-            if block is not None:
-                directive.block = []
-                work.append((block, directive.block))
-    return top
 
 
 def statements(block: Iterable[Directive]) -> Iterator[Directive]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.config.source import ENCODING, ERRORS
@@ -16,6 +17,9 @@ from nginx_stream_lint.rules.finding import Edit, Finding, Fix
 _MAX_ROUNDS = 50
 
 
+_span = attrgetter("start", "end")
+
+
 class NotConverging(Exception):
     """Fixes that undo one another: a bug in the rules; nothing was written."""
 
@@ -25,28 +29,46 @@ def compatible(fixes: Iterable[Fix]) -> list[Edit]:
 
     Identical edits count once, and insertions at one place follow each other.
     """
+    fixes = list(fixes)
+    if len(fixes) == 1:
+        return list(dict.fromkeys(fixes[0].edits))
     chosen: dict[Edit, None] = {}
+    # What was chosen, by stretches of its file: an edit is compared with those in its own only.
+    near: dict[tuple[Source, int], dict[tuple[int, int], set[str]]] = {}
     for fix in fixes:
-        if not any(_overlap(edit, other) for edit in fix.edits for other in chosen):
-            chosen |= dict.fromkeys(fix.edits)
+        if any(_overlaps(edit, near.get(at, {})) for edit in fix.edits for at in _stretches(edit)):
+            continue
+        for edit in fix.edits:
+            if edit not in chosen:
+                chosen[edit] = None
+                for at in _stretches(edit):
+                    texts = near.setdefault(at, {}).setdefault((edit.start, edit.end), set())
+                    texts.add(edit.text)
     return list(chosen)
 
 
-def _overlap(edit: Edit, other: Edit) -> bool:
-    if edit.source is not other.source or edit == other:
-        return False
-    if edit.start == edit.end == other.start == other.end:
-        return False
-    return edit.start < other.end and other.start < edit.end
+def _stretches(edit: Edit) -> list[tuple[Source, int]]:
+    """The stretches of a file, of 256 characters each, that an edit touches."""
+    return [(edit.source, at) for at in range(edit.start >> 8, (edit.end >> 8) + 1)]
 
 
-def edited(text: str, edits: Iterable[Edit]) -> str:
-    """A text with edits that do not overlap applied."""
+def _overlaps(edit: Edit, spans: Mapping[tuple[int, int], set[str]]) -> bool:
+    """Whether an edit overlaps with others of its file, given by their spans and texts."""
+    return any(
+        edit.start < end
+        and start < edit.end
+        and ((start, end) != (edit.start, edit.end) or texts != {edit.text})
+        for (start, end), texts in spans.items()
+    )
+
+
+def edited(text: str, edits: Iterable[Edit], start: int = 0) -> str:
+    """A text, which begins at `start` of its file, with edits that do not overlap applied."""
     parts: list[str] = []
     at = 0
-    for edit in sorted(edits, key=lambda one: (one.start, one.end)):
-        parts += (text[at : edit.start], edit.text)
-        at = edit.end
+    for edit in sorted(edits, key=_span):
+        parts += (text[at : edit.start - start], edit.text)
+        at = edit.end - start
     return "".join((*parts, text[at:]))
 
 
@@ -66,11 +88,13 @@ def fix_all(
         edits = compatible(fix for fix in fixes if fix.applicability in allowed)
         if not edits:
             return changed
-        for source in {id(edit.source): edit.source for edit in edits}.values():
+        by_source: dict[Source, list[Edit]] = {}
+        for edit in edits:
+            by_source.setdefault(edit.source, []).append(edit)
+        for source, inside in by_source.items():
             path = os.path.realpath(source.name)
             before = changed[path][0] if path in changed else source
-            text = edited(source.text, (edit for edit in edits if edit.source is source))
-            changed[path] = (before, replace(source, text=text))
+            changed[path] = (before, replace(source, text=edited(source.text, inside)))
     raise NotConverging("the fixes do not come to an end; please report this configuration")
 
 

@@ -277,7 +277,7 @@ def _replace_args(row: Directive, value: str) -> Edit:
 def _check_own(directive: Directive) -> None:
     """Refuse to touch what others use too, what needs escapes, and what nginx would not read."""
     file = directive.file
-    broken = file.reading.read_only or file.tokens.problems
+    broken = file.reading.read_only or file.mistakes
     if file.shared or broken or not _is_text(directive):
         raise _Manual
 

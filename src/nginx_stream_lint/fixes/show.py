@@ -5,61 +5,42 @@ from __future__ import annotations
 import difflib
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
-
-from jinja2 import Environment, Template
+from functools import lru_cache
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.fixes.apply import compatible, edited
 from nginx_stream_lint.rules.finding import Edit, Finding, LocationInfo
 
-# A location as it should be; lines that come are marked +, lines that go -.
-_LOCATION = """\
-{% for line in lines -%}
-{{ line.mark }} {{ line.text }}
-{% endfor %}
-{%- for edit in elsewhere -%}
-and in {{ edit.source.name }}:{{ edit.source.position(edit.start)[0] }}: {{ edit.text.strip() }}
-{% endfor %}"""
-
 _CONTEXT = 3  # unchanged lines shown around a change
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    mark: str  # `+`, `-` or a space
-    text: str
-
-
-@cache
-def _template() -> Template:
-    # Plain text for a terminal: nothing in it is ever read as markup.
-    environment = Environment(autoescape=False)
-    return environment.from_string(_LOCATION)
 
 
 def mended(location: LocationInfo, findings: Iterable[Finding]) -> str:
     """A location with the fixes of its findings in it, changed lines marked; empty without any."""
-    edits = compatible(one.fix for one in findings if one.fix is not None)
+    edits = compatible([one.fix for one in findings if one.fix is not None])
     if not edits:
         return ""
     place, end = location.place, location.block_end
     source = place.source
     start = source.text.rfind("\n", 0, place.start) + 1
-    if not any(edit.source is source and start <= edit.start <= end for edit in edits):
+    elsewhere = _elsewhere(edits, source, start, end)
+    if len(elsewhere) == len(edits):
         start, end = _around(source, edits) or (start, end)
+        elsewhere = _elsewhere(edits, source, start, end)
     inside = [
-        Edit(source, edit.start - start, edit.end - start, edit.text)
-        for edit in edits
-        if edit.source is source and start <= edit.start and edit.end <= end
-    ]
-    elsewhere = [
-        edit for edit in edits if not (edit.source is source and start <= edit.start <= end)
+        edit for edit in edits if edit.source is source and start <= edit.start and edit.end <= end
     ]
     before = source.text[start:end]
-    lines = _compared(before, edited(before, inside))
-    return _template().render(lines=lines, elsewhere=elsewhere).rstrip("\n")
+    lines = _compared(before, edited(before, inside, start))
+    lines += [
+        f"and in {edit.source.name}:{edit.source.position(edit.start)[0]}: {edit.text.strip()}"
+        for edit in elsewhere
+    ]
+    return "\n".join(lines).rstrip("\n")
+
+
+def _elsewhere(edits: list[Edit], source: Source, start: int, end: int) -> list[Edit]:
+    """The edits that do not begin in a stretch of a file."""
+    return [edit for edit in edits if edit.source is not source or not start <= edit.start <= end]
 
 
 def _around(source: Source, edits: list[Edit]) -> tuple[int, int] | None:
@@ -76,27 +57,61 @@ def _around(source: Source, edits: list[Edit]) -> tuple[int, int] | None:
     return start, len(text) if end < 0 else end
 
 
-def _compared(before: str, after: str) -> list[_Line]:
-    old, new = (
-        textwrap.dedent(text.replace("\r\n", "\n")).splitlines() for text in (before, after)
-    )
-    merged: list[_Line] = []
+def _compared(before: str, after: str) -> list[str]:
+    """The lines of a text as it should be; those that come are marked +, those that go -."""
+    old = _dedented(before)
+    lines = old + _dedented(after)
+    # Lines are compared for being equal and nothing else: equal ones get equal numbers.
+    numbers = dict(zip(lines, range(len(lines)), strict=True))
+    shown = _shown(tuple(map(numbers.__getitem__, lines)), len(old))
+    lines.append("    ...")
+    return [mark + lines[at] for mark, at in shown]
+
+
+def _dedented(text: str) -> list[str]:
+    """The lines of a text without the indentation that they share."""
+    text = text.replace("\r\n", "\n")
+    width = len(text) - len(text.lstrip(" \t"))
+    margin = "\n" + text[:width]
+    # The usual block: its first line has the least indentation, nothing but LF ends a line, and
+    # none of them is blank or ends in blanks.
+    if (
+        text.count(margin) == text.count("\n")
+        and text.replace("\n", "").replace("\t", "").isprintable()
+        and not text.endswith((" ", "\t", "\n"))
+        and " \n" not in text
+        and "\t\n" not in text
+    ):
+        return text[width:].replace(margin, "\n").split("\n")
+    return textwrap.dedent(text).splitlines()
+
+
+@lru_cache(1024)
+def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
+    """The lines to show of a text before and after, where numbers stand for them.
+
+    `lines` are those before and, from the index `behind` on, those after. Each line to show comes
+    with its mark and its index, which is one more than there are for the sign that some are left
+    out.
+    """
+    old, new = lines[:behind], lines[behind:]
+    merged: list[tuple[str, int]] = []
     for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
         if tag == "equal":
-            merged += [_Line(" ", text) for text in new[k:m]]
+            merged += [("  ", behind + at) for at in range(k, m)]
         else:
-            merged += [_Line("-", text) for text in old[i:j]]
-            merged += [_Line("+", text) for text in new[k:m]]
+            merged += [("- ", at) for at in range(i, j)]
+            merged += [("+ ", behind + at) for at in range(k, m)]
     near = {0, len(merged) - 1}
-    for at, line in enumerate(merged):
-        if line.mark != " ":
+    for at, (mark, _) in enumerate(merged):
+        if mark != "  ":
             near |= set(range(at - _CONTEXT, at + _CONTEXT + 1))
-    shown: list[_Line] = []
+    shown: list[tuple[str, int]] = []
     for at, line in enumerate(merged):
         if at in near:
             shown.append(line)
         elif at - 1 in near:
-            shown.append(_Line(" ", "    ..."))
+            shown.append(("  ", len(lines)))
     return shown
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
+from nginx_stream_lint.compiled import compiled
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.versions import Version, parse_version
-from nginx_stream_lint.yamlfile import load_text
 
+FILE = os.path.join(os.path.dirname(__file__), "directives.yaml")
 FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi", "grpc")
 
 
@@ -48,8 +49,17 @@ class Entry:
 @cache
 def table() -> Mapping[str, Entry]:
     """The directives by name."""
-    text = (files(__package__) / "directives.yaml").read_text(encoding="utf-8")
-    return {name: _entry(name, raw) for name, raw in load_text(text).items()}
+    ready = compiled(f"{__name__}_compiled", [FILE])
+    found: Mapping[str, Entry] = read() if ready is None else ready.TABLE
+    return found
+
+
+def read() -> dict[str, Entry]:
+    """The directives by name, from the YAML."""
+    from nginx_stream_lint.yamlfile import load_text
+
+    with open(FILE, encoding="utf-8") as stream:
+        return {name: _entry(name, raw) for name, raw in load_text(stream.read()).items()}
 
 
 def _entry(name: str, raw: dict[str, object]) -> Entry:

@@ -33,10 +33,12 @@ _TIME = re.compile(
 _SIZE = re.compile(r"[0-9]+[kKmM]?")
 _OFFSET = re.compile(r"[0-9]+[kKmMgG]?")
 _NUMBER = re.compile(r"[0-9]+")
+_URL = re.compile(r"https?://(.*)", re.DOTALL | re.IGNORECASE)
 # What follows http:// where it has more than a host or a socket.
 _URI = re.compile(r"unix:[^:]*:.+|(?!unix:)[^/?]*[/?].*", re.DOTALL)
 _OVERFLOW = re.compile(r"[1-9][0-9]{19}")
 _PATTERNS = {"time": _TIME, "size": _SIZE, "offset": _OFFSET, "number": _NUMBER}
+_KINDS = {"flag", *_PATTERNS}
 
 # nginx stops at the first. Whoever has more than this many has one that repeats.
 _MAX_REFUSALS = 100
@@ -55,6 +57,7 @@ def refusals(root: Level) -> list[Problem]:
             found.append(directive.source.problem(directive.start, message, _ADVICE))
 
     entries = table()
+    right: set[tuple[str, str]] = set()  # values that were looked at
     for level in root.walk():
         if len(found) >= _MAX_REFUSALS:
             break
@@ -62,31 +65,39 @@ def refusals(root: Level) -> list[Problem]:
             entry = entries.get(name)
             if entry is None:
                 continue
-            once = name in _ONCE or (entry.merge in ("nearest", "handler") and not entry.joins)
-            if once and len(rows) > 1:
+            if len(rows) > 1 and (
+                name in _ONCE or (entry.merge in ("nearest", "handler") and not entry.joins)
+            ):
                 # One of a template's branches is there at a time.
                 sure = [row for row in rows if row not in level.unknowns]
                 if len(sure) > 1:
                     say(sure[1], f'"{name}" directive is duplicate')
+            if entry.value not in _KINDS:
+                continue
             for row in rows:
-                reason = _bad_value(name, row.args, entry.value)
+                if not row.args or (name, row.args[0]) in right:
+                    continue
+                reason = _bad_value(name, row.args[0], entry.value)
                 if reason:
                     say(row, reason)
-        _blocks(level, say)
-        _locations(level, say)
+                else:
+                    right.add((name, row.args[0]))
+        if level.kind == "main":
+            _blocks(level, say)
+        if level.children:
+            _locations(level, say)
         _condition(level, say)
         _target(level, say)
     return found[:_MAX_REFUSALS]
 
 
-def _bad_value(name: str, args: tuple[str, ...], kind: str) -> str | None:
-    if not args or "$" in args[0] or has_hole(args[0]):
+def _bad_value(name: str, value: str, kind: str) -> str | None:
+    if "$" in value or has_hole(value):
         return None
-    value = args[0]
     if kind == "flag":
         if value.lower() not in ("on", "off"):
             return f'invalid value "{value}" in "{name}" directive, it must be "on" or "off"'
-    elif kind in _PATTERNS and (not _PATTERNS[kind].fullmatch(value) or _OVERFLOW.search(value)):
+    elif not _PATTERNS[kind].fullmatch(value) or _OVERFLOW.search(value):
         return f'"{name}" directive invalid value "{value}"'
     return None
 
@@ -101,13 +112,14 @@ def _blocks(level: Level, say: _Say) -> None:
 
 def _target(level: Level, say: _Say) -> None:
     """Source: `ngx_http_proxy_pass`. Where no prefix matched, a URI has nothing to replace."""
-    if level.kind not in ("location", "if-in-location", "limit_except"):
+    rows = level.rows.get("proxy_pass")
+    if not rows or level.kind not in ("location", "if-in-location", "limit_except"):
         return
     no_prefix = level.kind != "location" or match_of(level).modifier in ("~", "~*", "@")
-    for row in level.rows.get("proxy_pass", []):
+    for row in rows:
         if not row.args or "$" in row.args[0] or has_hole(row.args[0]):
             continue
-        url = re.match(r"https?://(.*)", row.args[0], re.DOTALL | re.IGNORECASE)
+        url = _URL.match(row.args[0])
         if url is None:
             say(
                 row,
@@ -126,7 +138,7 @@ def _condition(level: Level, say: _Say) -> None:
     directive = level.directive
     if directive is None or directive.name != "if":
         return
-    words = directive.file.tokens.values[directive.index + 1 : directive.head_end]
+    words = directive.words
     if any(has_hole(word) for word in words):
         return
     if not words:

@@ -119,9 +119,7 @@ class Copy:
 
 def head(directive: Directive) -> str:
     """A directive without its block on one line, shortened."""
-    spans = directive.arg_spans
-    end = spans[-1][1] if spans else directive.start + len(directive.name)
-    text = " ".join(directive.source.text[directive.start : end].split())
+    text = " ".join(directive.source.text[directive.start : directive.head_end].split())
     return text if len(text) <= _LONGEST_HEAD else f"{text[: _LONGEST_HEAD - 3]}..."
 
 

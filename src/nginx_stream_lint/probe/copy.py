@@ -573,7 +573,7 @@ def _raw(directive: Directive) -> list[str]:
 
 
 def _raw_name(directive: Directive) -> str:
-    start, end = directive.file.tokens.spans[directive.index]
+    start, end = directive.name_span
     return directive.source.text[start:end]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import click
 
@@ -27,43 +28,63 @@ class Mark:
     colour: str | None = None
 
 
-def excerpt(marks: Sequence[Mark], home: Source) -> Iterator[str]:
+# A mark with the line and the column it begins at.
+_Placed = tuple[Mark, int, int]
+
+
+def excerpt(marks: Sequence[Mark], home: Source) -> list[str]:
     """The lines of some places, file by file and in their order, with ANSI colours.
 
     Files other than `home` are named above their lines.
     """
-    width = max(len(str(mark.place.line)) for mark in marks)
-    by_file: dict[str, list[Mark]] = {}
-    for mark in sorted(marks, key=lambda one: not one.main):
-        by_file.setdefault(mark.place.source.name, []).append(mark)
+    placed = [(mark, *mark.place.source.position(mark.place.start)) for mark in marks]
+    width = max([len(str(line)) for _, line, _ in placed])
+    if len(placed) > 1:
+        placed.sort(key=lambda one: not one[0].main)
+    by_file: dict[str, list[_Placed]] = {}
+    for one in placed:
+        by_file.setdefault(one[0].place.source.name, []).append(one)
+    lines: list[str] = []
     for name, inside in by_file.items():
-        if inside[0].place.source.name != home.name:
-            yield f"{' ' * width} {_dim('-->')} {printable(name)}"
-        yield from _file(sorted(inside, key=lambda one: one.place.start), width)
+        if name != home.name:
+            lines.append(f"{' ' * width} {_dim('-->')} {printable(name)}")
+        lines += _file(sorted(inside, key=lambda one: one[0].place.start), width)
+    return lines
 
 
-def _file(marks: Sequence[Mark], width: int) -> Iterator[str]:
-    lines = {mark.place.line: mark.place.source.line_text(mark.place.line) for mark in marks}
-    shift = min(_indentation(text) for text in lines.values())
-    for line, text in lines.items():
-        own = [mark for mark in marks if mark.place.line == line]
-        shown, spans = _fitted(text, [_columns(mark, text) for mark in own], shift)
-        yield f"{line:>{width}} {_dim('|')} {shown}"
-        for mark, (start, end) in zip(own, spans, strict=True):
+def _file(marks: Sequence[_Placed], width: int) -> list[str]:
+    by_line: dict[int, list[_Placed]] = {}
+    for one in marks:
+        by_line.setdefault(one[1], []).append(one)
+    texts = {line: own[-1][0].place.source.line_text(line) for line, own in by_line.items()}
+    shift = min([_indentation(text) for text in texts.values()])
+    margin = f"{' ' * width} {_BAR} "
+    lines: list[str] = []
+    for line, text in texts.items():
+        own = by_line[line]
+        shown, spans = _fitted(text, [_columns(mark.place, at, text) for mark, _, at in own], shift)
+        lines.append(f"{line:>{width}} {_BAR} {shown}")
+        for (mark, _, _), (start, end) in zip(own, spans, strict=True):
             drawn = ("^" if mark.main else "-") * max(1, end - start)
             words = printable(mark.words)
-            margin = f"{' ' * width} {_dim('|')} {' ' * start}"
+            before = margin + " " * start
             if words and end + len(words) < _WIDTH:
                 drawn, words = f"{drawn} {words}", ""
-            yield margin + click.style(drawn, fg=mark.colour, bold=mark.main)
+            lines.append(before + styled(drawn, mark.colour, mark.main))
             if words:
-                yield margin + click.style(words, fg=mark.colour)
+                lines.append(before + styled(words, mark.colour))
+    return lines
 
 
-def _columns(mark: Mark, text: str) -> tuple[int, int]:
+def styled(text: str, colour: str | None = None, bold: bool | None = None) -> str:
+    """Text as `click.style` makes it, which puts the same sequences together anew each time."""
+    return f"{_codes(colour, bold)}{text}{_RESET}"
+
+
+def _columns(place: Place, column: int, text: str) -> tuple[int, int]:
     """Where a place starts and ends in its first line, in characters from 0."""
-    start = mark.place.column - 1
-    return start, min(start + mark.place.end - mark.place.start, len(text.rstrip()))
+    start = column - 1
+    return start, min(start + place.end - place.start, len(text.rstrip()))
 
 
 def _indentation(text: str) -> int:
@@ -75,17 +96,16 @@ def _fitted(
     text: str, spans: Sequence[tuple[int, int]], shift: int
 ) -> tuple[str, list[tuple[int, int]]]:
     """A line as it is shown, and the columns on the screen of some stretches of it."""
-    cells: list[str] = []
-    columns: list[int] = []  # on the screen, of each character
-    at = 0
-    for character in text:
-        cell = " " * (_TAB - at % _TAB) if character == "\t" else printable(character)
-        columns.append(at)
-        cells.append(cell)
-        at += _cells(cell)
-    columns.append(at)
-    shown = "".join(cells)
-    on_screen = [(columns[start] - shift, columns[max(start, end)] - shift) for start, end in spans]
+    shown = text.expandtabs(_TAB)
+    if not (shown.isascii() and shown.isprintable()):
+        shown, columns = _on_screen(text)
+        spans = [(columns[start], columns[max(start, end)]) for start, end in spans]
+    elif len(shown) > len(text):
+        spans = [
+            (len(text[:start].expandtabs(_TAB)), len(text[: max(start, end)].expandtabs(_TAB)))
+            for start, end in spans
+        ]
+    on_screen = [(start - shift, max(start, end) - shift) for start, end in spans]
     shown = shown[shift:].rstrip()
     if len(shown) <= _WIDTH:
         return shown, on_screen
@@ -102,11 +122,34 @@ def _fitted(
     return f"{lead}{cut}{tail}", moved
 
 
+def _on_screen(text: str) -> tuple[str, list[int]]:
+    """A line of any characters on the screen, and the column of each, and of its end."""
+    cells: list[str] = []
+    columns: list[int] = []
+    at = 0
+    for character in text:
+        cell = " " * (_TAB - at % _TAB) if character == "\t" else printable(character)
+        columns.append(at)
+        cells.append(cell)
+        at += _cells(cell)
+    columns.append(at)
+    return "".join(cells), columns
+
+
 def _cells(text: str) -> int:
     """How many columns of a terminal a text takes."""
     wide = sum(unicodedata.east_asian_width(one) in "WF" for one in text)
     return len(text) + wide - sum(unicodedata.combining(one) > 0 for one in text)
 
 
+@cache
+def _codes(colour: str | None, bold: bool | None) -> str:
+    return click.style("", fg=colour, bold=bold, reset=False)
+
+
 def _dim(text: str) -> str:
-    return click.style(text, fg="blue")
+    return styled(text, "blue")
+
+
+_RESET = click.style("")
+_BAR = _dim("|")

@@ -10,7 +10,7 @@ from typing import Any
 from nginx_stream_lint.config import Problem, Source
 from nginx_stream_lint.fixes.apply import edited
 from nginx_stream_lint.report.run import Run, encoded, insertable
-from nginx_stream_lint.rules.finding import Edit, Finding, Fix
+from nginx_stream_lint.rules.finding import Finding, Fix
 
 _SEVERITIES = {"error": "ERROR", "warning": "WARNING", "note": "INFO"}
 
@@ -60,8 +60,7 @@ def _suggestion(fix: Fix, source: Source) -> dict[str, Any] | None:
     if not edits or any(edit.source is not source for edit in edits) or not insertable(edits):
         return None
     start, end = min(edit.start for edit in edits), max(edit.end for edit in edits)
-    inside = [Edit(source, one.start - start, one.end - start, one.text) for one in edits]
-    text = edited(source.text[start:end], inside)
+    text = edited(source.text[start:end], edits, start)
     return {"range": _range(source, start, end), "text": text}
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
-
-import click
+from collections.abc import Sequence
 
 from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.lint import Report
-from nginx_stream_lint.report.excerpt import Mark, excerpt
+from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.rules.finding import Finding, Related
+from nginx_stream_lint.rules.finding import Finding, Place, Related
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+_CHANGES = {"+": "green", "-": "red"}
 _WIDTH = 100
 # As many places where the same holds are named; the others are counted.
 _MOST_PLACES = 4
@@ -25,47 +24,51 @@ def text(run: Run) -> str:
     return "\n".join([*_locations(run.report), _summary(run.report, run.seconds)]) + "\n"
 
 
-def _locations(report: Report) -> Iterator[str]:
+def _locations(report: Report) -> list[str]:
     groups: dict[tuple[str, int], list[Finding]] = {}
     for finding in report.findings:
         place = finding.location.place
         groups.setdefault((place.source.name, place.start), []).append(finding)
+    lines: list[str] = []
     for findings in groups.values():
         location, thought = findings[0].location, findings[0].thought
         place = location.place
         where = f"{place.source.name}:{place.line}: {location.label}"
-        head = click.style(printable(where), bold=True)
+        head = styled(printable(where), bold=True)
         if location.servers:
             head += f"  ({printable(', '.join(location.servers))})"
-        yield head
+        lines.append(head)
         if thought and not findings[0].is_grouped:
-            yield f"  {printable(thought)}"
-        shown: set[tuple[object, ...]] = set()
+            lines.append(f"  {printable(thought)}")
+        shown: list[tuple[Place, ...]] = []
         for finding in findings:
-            yield from _finding(finding, shown)
-        yield from _fix(findings)
-        yield ""
+            lines += _finding(finding, shown)
+        lines += _fix(findings)
+        lines.append("")
+    return lines
 
 
-def _finding(finding: Finding, shown: set[tuple[object, ...]]) -> Iterator[str]:
+def _finding(finding: Finding, shown: list[tuple[Place, ...]]) -> list[str]:
     """A finding with its lines of source; `shown` are those that need no repeating."""
-    place = finding.place
+    place, home = finding.place, finding.location.place.source
     colour = _COLOURS[finding.severity]
-    where = f"{place.line}:{place.column}"
-    if place.source is not finding.location.place.source:
+    line, column = place.source.position(place.start)
+    where = f"{line}:{column}"
+    if place.source is not home:
         where = f"{printable(place.source.name)}:{where}"
-    yield f"  {click.style(finding.severity, fg=colour, bold=True)} {finding.rule} at {where}"
+    lines = [f"  {styled(finding.severity, colour, bold=True)} {finding.rule} at {where}"]
     grouped = finding.is_grouped
     near = () if grouped else finding.related
-    places = (place, *(one.place for one in near))
+    places = (place, *[one.place for one in near])
     if places not in shown:
-        shown.add(places)
+        shown.append(places)
         marks = [Mark(one.place, words=one.message) for one in near]
         marks.append(Mark(place, True, colour=colour))
-        yield from (f"    {line}" for line in excerpt(marks, finding.location.place.source))
-    yield from _wrapped(printable(finding.message), "    ")
+        lines += [f"    {line}" for line in excerpt(marks, home)]
+    lines += _wrapped(printable(finding.message), "    ")
     if grouped and finding.related:
-        yield from _wrapped(f"also: {_places(finding.related)}", "    ")
+        lines += _wrapped(f"also: {_places(finding.related)}", "    ")
+    return lines
 
 
 def _places(related: Sequence[Related]) -> str:
@@ -75,37 +78,55 @@ def _places(related: Sequence[Related]) -> str:
     return printable(", ".join(named)) + (f" and {more} more" if more else "")
 
 
-def _fix(findings: list[Finding]) -> Iterator[str]:
+def _fix(findings: list[Finding]) -> list[str]:
+    lines: list[str] = []
     shown = mended(findings[0].location, findings)
     if shown:
         kinds = {one.fix.applicability for one in findings if one.fix is not None}
         how = "--fix writes this" if "unsafe" not in kinds else "--fix --unsafe-fixes writes this"
-        yield f"  fixed ({how}):"
-        colours = {"+": "green", "-": "red"}
+        lines.append(f"  fixed ({how}):")
         for line in shown.splitlines():
             written = f"    {_shown(line)}".rstrip()
-            colour = colours.get(line[:1])
-            yield written if colour is None else click.style(written, fg=colour)
+            colour = _CHANGES.get(line[:1])
+            lines.append(written if colour is None else styled(written, colour))
     for finding in findings:
         if finding.fix is not None and not finding.fix.edits:
-            yield f"  by hand, {finding.rule}: {printable(finding.fix.title)}"
-            yield from (f"    {_shown(line)}" for line in finding.fix.snippet.splitlines())
+            lines.append(f"  by hand, {finding.rule}: {printable(finding.fix.title)}")
+            lines += [f"    {_shown(line)}" for line in finding.fix.snippet.splitlines()]
+    return lines
 
 
 def _shown(line: str) -> str:
     """A line of a file that any terminal can show; tabs stay."""
+    if line.isprintable():
+        return line
     return "\t".join(printable(part) for part in line.split("\t"))
 
 
 def _wrapped(message: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        message,
-        _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    """The lines of a printable message, broken at blanks as `textwrap` does it."""
+    if "  " in f" {message} ":
+        return textwrap.wrap(
+            message,
+            _WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    # One blank between words: the last one that fits ends a line.
+    room = _WIDTH - len(indent)
+    lines: list[str] = []
+    while len(message) > room:
+        blank = message.rfind(" ", 0, room + 1)
+        if blank < 0:
+            blank = message.find(" ")
+        if blank < 0:
+            break
+        lines.append(indent + message[:blank])
+        message = message[blank + 1 :]
+    lines.append(indent + message)
+    return lines
 
 
 def _summary(report: Report, seconds: float) -> str:
@@ -114,9 +135,8 @@ def _summary(report: Report, seconds: float) -> str:
         for word in ("error", "warning", "note")
         if (number := report.count(word))
     ]
-    locations = f"{report.locations} location{'' if report.locations == 1 else 's'} that proxy"
-    if report.locations == 1:
-        locations = "1 location that proxies"
+    number = report.locations
+    locations = "1 location that proxies" if number == 1 else f"{number} locations that proxy"
     found = f"{', '.join(counts) or 'no findings'} in"
     if report.problems:
         # What could not be read has not been found innocent.

@@ -245,8 +245,7 @@ def _location(level: Level) -> LocationInfo:
 
 
 def _place(directive: Directive) -> Place:
-    spans = directive.arg_spans
-    end = spans[-1][1] if spans else directive.start + len(directive.name)
+    end = directive.head_end
     if not directive.is_written:
         # A controller's own doing: the line that says what it works on.
         line, column = directive.source.position(directive.start)

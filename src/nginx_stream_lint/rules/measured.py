@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.rules.rule import builtin_folder
 
 # The kinds of evidence that a rule file can name; each is a measurement on a real nginx.

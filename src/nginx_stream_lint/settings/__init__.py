@@ -1,6 +1,5 @@
 """Settings of a repository: `.nginx-stream-lint.yaml`, or a table of `pyproject.toml`."""
 
-from nginx_stream_lint.settings.keys import timeout_s
 from nginx_stream_lint.settings.load import FILE_NAME, Settings, SettingsMistake, find, load
 
-__all__ = ["FILE_NAME", "Settings", "SettingsMistake", "find", "load", "timeout_s"]
+__all__ = ["FILE_NAME", "Settings", "SettingsMistake", "find", "load"]

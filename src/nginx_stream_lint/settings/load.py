@@ -1,23 +1,26 @@
-"""The settings file of a repository: looked for, read, checked."""
+"""The settings file of a repository: looked for, read, checked.
+
+Most runs find none, so what reads one is loaded where one is.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.lint import MIN_READ_TIMEOUT_S
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Override, Worth
-from nginx_stream_lint.settings.keys import SETTINGS
-from nginx_stream_lint.settings.node import Misplaced, Node, yaml_node
-from nginx_stream_lint.settings.toml import toml_node
-from nginx_stream_lint.settings.types import Here, shortened
 from nginx_stream_lint.streams.declarations import Declaration, nearest
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.settings.node import Node
 
 FILE_NAME = ".nginx-stream-lint.yaml"
 _MISNAMED = ".nginx-stream-lint.yml"
@@ -65,6 +68,8 @@ class Settings:
         known = sorted(names)
         for name, node in self.rules_named:
             if name not in known:
+                from nginx_stream_lint.settings.types import shortened
+
                 self._refuse(node, f"unknown rule {shortened(name)}{nearest(name, known)}")
 
     def refuse(self, key: str, message: str) -> NoReturn:
@@ -111,6 +116,8 @@ def _table(path: Path) -> Node | None:
     text = _text(path)
     if TABLE not in text:
         return None
+    from nginx_stream_lint.settings.toml import toml_node
+
     node: Node | None = _placed(path, toml_node, text)
     for name in ("tool", TABLE):
         pairs = [] if node is None or node.kind != "mapping" else node.pairs()
@@ -138,6 +145,8 @@ def _text(path: Path) -> str:
 
 def _placed(path: Path, read: Any, *arguments: Any) -> Any:
     """What `read` gives, its mistakes with the name of the file. Raises SettingsMistake."""
+    from nginx_stream_lint.settings.node import Misplaced
+
     try:
         return read(*arguments)
     except Misplaced as mistake:
@@ -149,6 +158,10 @@ def load(path: Path) -> Settings:
 
     Raises SettingsMistake with the place of what is wrong.
     """
+    from nginx_stream_lint.settings.keys import SETTINGS
+    from nginx_stream_lint.settings.node import yaml_node
+    from nginx_stream_lint.settings.types import Here
+
     if path.suffix == ".toml":
         node = _table(path)
         if node is None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
 import yaml
 
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.yamlfile import YamlMistake, compose, place
 
 Kind = Literal["text", "number", "flag", "nothing", "list", "mapping", "other"]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.settings.keys import KEYS, OVERRIDE_KEYS
 from nginx_stream_lint.settings.load import Settings
 from nginx_stream_lint.settings.node import Misplaced, Node, plain_node, yaml_node
 
 # Words that some readers of YAML take for something else.
 _AMBIGUOUS = {"on", "off", "yes", "no", "y", "n", "null", "~"}
-_BARE = re.compile(r"[\w./][\w./*-]*")
+_BARE = regex(r"[\w./][\w./*-]*")
 
 
 def in_force(settings: Settings, given: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import re
 import sys
 from typing import Any
 
+from nginx_stream_lint.lazily import regex
 from nginx_stream_lint.settings.node import Kind, Misplaced, Node
 
 # From the names of keys and the numbers of items that lead to a value.
@@ -13,16 +14,16 @@ _Path = tuple[str | int, ...]
 
 _TOO_DEEP = "the values nest too deep"
 
-_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-_KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
-_STRING = re.compile(
+_BLANK = regex(r"(?:[ \t\r\n]|#[^\n]*)*")
+_KEY = regex(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
+_STRING = regex(
     r'"""(?:\\.|[^\\])*?"{3,5}(?!")'
     r"|'''.*?'{3,5}(?!')"
     r'|"(?:\\.|[^"\\])*"'
     r"|'[^']*'",
     re.DOTALL,
 )
-_SCALAR = re.compile(r"[^,\]}#\r\n]*")
+_SCALAR = regex(r"[^,\]}#\r\n]*")
 
 
 def toml_node(text: str) -> Node:

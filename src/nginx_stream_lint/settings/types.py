@@ -6,10 +6,11 @@ Reading and the JSON schema say the same in two ways; a test holds them together
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.settings.node import Misplaced, Node
 from nginx_stream_lint.streams.declarations import nearest
 

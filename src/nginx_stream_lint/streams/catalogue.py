@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import Any
 
+from nginx_stream_lint.compiled import compiled
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import Kind, Stream
-from nginx_stream_lint.yamlfile import load_text
 
-_WORD = re.compile(r"[a-z0-9]+")
+_FOLDER = os.path.dirname(__file__)
+FILES = (os.path.join(_FOLDER, "catalogue.yaml"), os.path.join(_FOLDER, "evidence.yaml"))
+
+_WORD = regex(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,27 @@ class App:
 @cache
 def apps() -> tuple[App, ...]:
     """All known apps."""
-    text = (files(__package__) / "catalogue.yaml").read_text(encoding="utf-8")
-    return tuple(_app(raw) for raw in load_text(text))
+    return _tables()[0]
+
+
+@cache
+def _tables() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]], Vocabulary | None]:
+    ready = compiled(f"{__name__}_compiled", FILES)
+    return (*read(), None) if ready is None else (ready.APPS, ready.WORDS, ready.VOCABULARY)
+
+
+def read() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
+    """The apps, and the words by where they are looked for, from the YAML."""
+    from nginx_stream_lint.yamlfile import load_text
+
+    texts: list[Any] = []
+    for path in FILES:
+        with open(path, encoding="utf-8") as stream:
+            texts.append(load_text(stream.read()))
+    return tuple(map(_app, texts[0])), {
+        where: tuple(Word(row["words"], row.get("kind"), row.get("points", 0)) for row in rows)
+        for where, rows in texts[1].items()
+    }
 
 
 @cache
@@ -116,14 +138,15 @@ def _says_nothing(label: str) -> bool:
 
 
 @cache
-def _names() -> tuple[re.Pattern[str], dict[str, int]]:
+def _names() -> tuple[Finder, dict[str, int]]:
     """What finds the names of apps, and the place of each name's first app in the catalogue."""
     found: dict[str, int] = {}
     for rank, app in enumerate(apps()):
         for name in app.names:
             found.setdefault(name, rank)
     longest_first = sorted(found, key=len, reverse=True)
-    return re.compile(rf"(?<![a-z0-9])(?:{'|'.join(longest_first)})(?![a-z])"), found
+    expression = rf"(?<![a-z0-9])(?:{'|'.join(longest_first)})(?![a-z])"
+    return Finder(expression, 0, found.keys()), found
 
 
 def by_leading_segments(path: str) -> Sequence[Endpoint]:
@@ -216,29 +239,84 @@ def expression(pattern: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Something that speaks for a stream: `points` of evidence for one of `kinds` of streams."""
+    """Something that speaks for a stream: `points` of evidence for one of `kinds` of streams.
 
-    pattern: re.Pattern[str]
+    `words` are regular expressions for whole words, with `|` between them; `parts` see `Finder`.
+    """
+
+    words: str
     kind: Kind | None
     points: int
+    parts: tuple[str, ...] = ("",)
 
     @property
-    def words(self) -> str:
-        return self.pattern.pattern[len("(?<![a-z])(?:") : -len(")(?![a-z])")]
+    def pattern(self) -> Finder:
+        """What finds it."""
+        return _in_any_case(self.words, self.parts)
+
+
+class Finder:
+    """A regular expression of which each match has one of some `parts`, in lower case, in it.
+
+    To compile one takes longer than all that a small configuration asks of it, so that waits for a
+    text that has one of the parts.
+    """
+
+    def __init__(self, expression: str, flags: int, parts: Collection[str]) -> None:
+        self._expression = expression
+        self._flags = flags
+        self._parts = parts
+        self._pattern: re.Pattern[str] | None = None
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """The first match."""
+        pattern = self._pattern or self._for(text)
+        return pattern and pattern.search(text)
+
+    def fullmatch(self, text: str) -> re.Match[str] | None:
+        """The match that is the whole text."""
+        pattern = self._pattern or self._for(text)
+        return pattern and pattern.fullmatch(text)
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        """All matches that do not overlap."""
+        pattern = self._pattern or self._for(text)
+        return iter(()) if pattern is None else pattern.finditer(text)
+
+    def _for(self, text: str) -> re.Pattern[str] | None:
+        """The expression; None where nothing of it can be in a text."""
+        # Where case is ignored, a few other letters are ASCII ones.
+        lower = text.lower() if text.isascii() else None
+        if lower is not None and not any(part in lower for part in self._parts):
+            return None
+        self._pattern = re.compile(self._expression, self._flags)
+        return self._pattern
 
 
 @cache
+def _in_any_case(words: str, parts: tuple[str, ...]) -> Finder:
+    return Finder(rf"(?<![a-z])(?:{words})(?![a-z])", re.IGNORECASE, parts)
+
+
 def words() -> dict[str, tuple[Word, ...]]:
     """The words by where they are looked for, as `evidence.yaml` has them."""
-    text = (files(__package__) / "evidence.yaml").read_text(encoding="utf-8")
-    return {
-        where: tuple(
-            Word(
-                re.compile(rf"(?<![a-z])(?:{row['words']})(?![a-z])", re.IGNORECASE),
-                row.get("kind"),
-                row.get("points", 0),
-            )
-            for row in rows
-        )
-        for where, rows in load_text(text).items()
-    }
+    return _tables()[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The runs of letters that telling words and the names of apps can have, in lower case.
+
+    Behind those in `numbered` stands a number. `parts` tell something whatever letters stand around
+    them, and what `numbered_parts` find goes on behind a number.
+    """
+
+    runs: frozenset[str]
+    numbered: frozenset[str]
+    parts: frozenset[str]
+    numbered_parts: frozenset[str]
+
+
+def vocabulary() -> Vocabulary | None:
+    """What all lists have in them that texts are searched with; None where nobody has looked."""
+    return _tables()[2]

@@ -16,7 +16,7 @@ def comments_of(level: Level) -> list[str]:
     directive = level.directive
     if directive is None:
         return []
-    comments = directive.file.tokens.comments
+    comments = directive.file.comments
     if not comments:
         return []
     start = directive.start
@@ -51,7 +51,7 @@ def above(level: Level) -> list[str]:
     directive = level.directive
     if directive is None:
         return []
-    comments = directive.file.tokens.comments
+    comments = directive.file.comments
     at = bisect_left(comments, (directive.start, 0))
     return _above(directive.source.text, comments, at, directive.start)
 
@@ -76,22 +76,21 @@ def _above(text: str, comments: Sequence[tuple[int, int]], at: int, top: int) ->
 def opening(level: Level) -> Iterator[str]:
     """The comments in a block before its first directive."""
     directive = level.directive
-    if directive is None or not directive.file.tokens.comments:
+    if directive is None or not directive.file.comments:
         return
-    comments = directive.file.tokens.comments
-    head = directive.head_end
-    spans = directive.file.tokens.spans
-    for at in range(bisect_left(comments, (spans[head][1], 0)), len(comments)):
+    comments = directive.file.comments
+    first = directive.block[0].start if directive.block else directive.block_end
+    for at in range(bisect_left(comments, (directive.end, 0)), len(comments)):
         start, end = comments[at]
-        if start > spans[head + 1][0]:
+        if start > first:
             break
         yield directive.source.text[start:end]
 
 
 def at_the_top(file: File) -> Iterator[str]:
     """The comments of a file before its first directive."""
-    spans = file.tokens.spans
-    for start, end in file.tokens.comments:
-        if spans and start > spans[0][0]:
+    first = file.directives[0].start if file.directives else None
+    for start, end in file.comments:
+        if first is not None and start > first:
             break
         yield file.source.text[start:end]

@@ -226,7 +226,7 @@ def _commented(
     for file in configuration.files:
         if "nginx-stream-lint:" not in file.source.text:
             continue
-        for start, end in file.tokens.comments:
+        for start, end in file.comments:
             try:
                 stream = from_comment(file.source.text[start:end])
             except Misdeclared as mistake:

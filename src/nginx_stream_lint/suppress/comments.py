@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nginx_stream_lint.config import File
+from nginx_stream_lint.config import Directive, File
 from nginx_stream_lint.rules.finding import (
     Edit,
     Finding,
@@ -141,26 +141,32 @@ def _below(files: list[File], at: int) -> tuple[int, int]:
     if not line or not text[line:line_end].strip():
         return (at, at)
     for file in files:
-        spans = file.tokens.spans
-        if file.reading.author is not None:
-            continue
-        index = bisect_left(spans, (line, 0))
-        if index < len(spans) and spans[index][0] < line_end:
-            return spans[index][0], _statement_end(file, index)
+        found = _first_behind(file, line) if file.reading.author is None else None
+        if found is not None and found[0] < line_end:
+            return found
     return line, _indented_end(text, line, line_end)
 
 
-def _statement_end(file: File, index: int) -> int:
-    """The offset behind a statement that begins with a token."""
-    tokens = file.tokens
-    depth = 0
-    for at in range(index, len(tokens.values)):
-        if tokens.quotes[at] == ";":
-            value = tokens.values[at]
-            depth += (value == "{") - (value == "}")
-            if depth <= 0:
-                return tokens.spans[at][1]
-    return len(file.source.text)
+def _first_behind(file: File, offset: int) -> tuple[int, int] | None:
+    """What begins first in a file from an offset on: a statement, what is left of one, or a `}`."""
+    block, brace = file.directives, None
+    while True:
+        at = bisect_left(block, offset, key=lambda one: one.start)
+        around = block[at - 1] if at else None
+        if around is not None and offset < around.end:
+            rest = [start for start, _ in around.arg_spans if start >= offset]
+            return (rest or [around.end - 1])[0], _end(around)
+        if around is None or around.block is None or offset > around.block_end:
+            break
+        block, brace = around.block, around.block_end
+    if at < len(block):
+        return block[at].start, _end(block[at])
+    return None if brace is None else (brace, brace + 1)
+
+
+def _end(directive: Directive) -> int:
+    """The offset behind a statement, its block included."""
+    return directive.end if directive.block is None else directive.block_end + 1
 
 
 def _indented_end(text: str, line: int, line_end: int) -> int:

@@ -6,7 +6,9 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 
+from nginx_stream_lint.config import tokens
 from nginx_stream_lint.config.problems import Problem, Unreadable
 from nginx_stream_lint.config.source import FILLER, HOLE, Reading, Source
 from nginx_stream_lint.config.templates import placeholders as shapes
@@ -21,7 +23,6 @@ from nginx_stream_lint.config.templates.painting import (
 )
 from nginx_stream_lint.config.templates.statements import Statements
 from nginx_stream_lint.config.templates.tags import Block
-from nginx_stream_lint.config.tokens import tokenize
 
 # A file has no more definitions and branches than this that are worth a reading of their own.
 _MAX_READINGS = 32
@@ -40,8 +41,10 @@ _PATTERNS = [
     re.compile(pattern)
     for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[a-z0-9]*[A-Z]")
 ]
-# These are not rare in comments.
-_WORDS = re.compile(r"\.\.\.|…|(?<![?kP])<[A-Za-z]|\s\[[A-Za-z]|\#\{[A-Za-z]")
+# These are not rare in comments. Each starts with a character, which is looked for quickly.
+_WORDS = [
+    re.compile(pattern) for pattern in (r"\.\.\.", "…", "<[A-Za-z]", r"\[[A-Za-z]", r"\#\{[A-Za-z]")
+]
 
 
 def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
@@ -95,8 +98,9 @@ def yaml_reading(source: Source) -> Reading:
 
 def _is_nginx(reading: Reading) -> bool:
     """Whether nginx's tokenizer accepts a text: what looks like a broken template is none."""
+    found = tokens.Statements(reading, _MAX_DEPTH)
     try:
-        return not tokenize(reading, _MAX_DEPTH).problems
+        return all(not found.problems for _ in found) and not found.problems
     except Unreadable:
         return False
 
@@ -111,8 +115,15 @@ def _may_be_template(text: str) -> bool:
 
 def _has_markers(text: str) -> bool:
     """Whether there are, outside comments, what only a statement's words tell for markers."""
-    for match in _WORDS.finditer(text):
+    for match in chain.from_iterable(pattern.finditer(text) for pattern in _WORDS):
         at = match.start()
+        sign, before = text[at], text[at - 1 : at]
+        if sign == "<" and before in ("?", "k", "P"):
+            continue  # a named group of an expression
+        if sign == "[":
+            if not before.isspace():
+                continue
+            at -= 1
         line = text.rfind("\n", max(0, at - 1000), at) + 1
         if "#" not in text[line:at]:
             return True

@@ -1,0 +1,501 @@
+"""A rule file, read and checked.
+
+A rule file may come from anybody, such as a pull request: whatever is in it, it is read in bounded
+time, says nothing but what the language has, and leads to no other file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from nginx_stream_lint.lazily import dataclass, regex
+from nginx_stream_lint.nginx.directives import FAMILIES, table
+from nginx_stream_lint.nginx.versions import parse_version
+from nginx_stream_lint.rules.conditions import (
+    OPERATORS,
+    All,
+    AnyOf,
+    Condition,
+    Not,
+    Test,
+    number,
+    subjects_of,
+)
+from nginx_stream_lint.rules.facts import FACTS, OF_COMMENTS, PLACEHOLDERS
+from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
+from nginx_stream_lint.rules.patterns import mistake as pattern_mistake
+from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, RuleMistake, Step, builtin_folder
+from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.streams.stream import KINDS
+from nginx_stream_lint.yamlfile import YamlMistake, compose, construct, place, refuse_bombs
+
+_LEVELS = ("location", "if-in-location", "limit_except", "stream-server")
+_SCOPES = ("location", "server", "origin", "auth_request")
+_AMBIGUOUS = {"on", "off", "yes", "no", "y", "n"}
+# What values resolve to without a tag.
+_TAGS = {
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "merge", "value")
+}
+_REFERENCE = regex(r"https?://[^\s<>\"'()]+|ngx_\w+_module#\w+")
+
+_MAX_BYTES = 256 * 1024
+_MAX_FILES = 200
+_MAX_DEPTH = 40
+_MAX_CONDITIONS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A rule with its file, and the places of names in it for what can be said only later."""
+
+    rule: Rule
+    path: Path
+    places: dict[str, str]
+
+    def mistake(self, word: str, message: str) -> RuleMistake:
+        return RuleMistake(f"{self.places[word]}: {message}")
+
+
+def read_rules(
+    paths: Iterable[Path], shipped: Iterable[Rule] = (), check_shipped: bool = False
+) -> tuple[Rule, ...]:
+    """All rules of some folders or files, behind `shipped` ones; see `rule.load_rules`.
+
+    Raises RuleMistake.
+    """
+    folder = builtin_folder()
+    found = {rule.name: _Read(rule, folder / f"{rule.name}.yaml", {}) for rule in shipped}
+    new: list[_Read] = []
+    for path in paths:
+        for one in _load(path, check_shipped or path != folder):
+            name = one.rule.name
+            if name in found:
+                raise one.mistake(
+                    name,
+                    f'there is a rule "{name}" already, in {found[name].path}; take another name'
+                    f" (`replaces: [{name}]` silences that rule where this one speaks)",
+                )
+            found[name] = one
+            new.append(one)
+    for one in new:
+        for other in one.rule.replaces:
+            if other not in found:
+                known = nearest(other, sorted(found))
+                raise one.mistake(other, f'replaces unknown rule "{other}"{known}')
+    return tuple(one.rule for one in found.values())
+
+
+def load_folder(folder: Path) -> tuple[Rule, ...]:
+    """The rules of one folder, by name; `read_rules` checks what they say of one another.
+
+    Raises RuleMistake.
+    """
+    return tuple(one.rule for one in _load(folder, folder != builtin_folder()))
+
+
+def load_rule(path: Path) -> Rule:
+    """The rule of one file.
+
+    Raises RuleMistake with the place of what is wrong.
+    """
+    return _load_file(path).rule
+
+
+@cache
+def _load(path: Path, check_texts: bool) -> tuple[_Read, ...]:
+    """The rules of a folder, by name, or of a file. Raises RuleMistake.
+
+    `check_texts`: whether to parse the templates, which takes a moment.
+    """
+    paths = [path] if path.is_file() else _files(path)
+    return tuple(_load_file(one, check_texts) for one in paths)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The rule files of a folder that anybody may have filled. Raises RuleMistake."""
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise RuleMistake(f"{folder}:1:1: cannot be read ({error.strerror})") from None
+    for name in names:
+        if name.endswith(".yml"):
+            raise RuleMistake(f"{folder / name}:1:1: the name of a rule file ends in .yaml")
+    found = [folder / name for name in names if name.endswith(".yaml")]
+    if not found:
+        raise RuleMistake(f"{folder}:1:1: no rules (*.yaml) in this folder")
+    if len(found) > _MAX_FILES:
+        raise RuleMistake(f"{folder}:1:1: more than {_MAX_FILES} rules in this folder")
+    for path in found:
+        inside = os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ""))
+        if path.is_symlink() and not inside:
+            raise RuleMistake(f"{path}:1:1: a link that leads out of the folder; copy the file")
+    return found
+
+
+def _load_file(path: Path, check_texts: bool = True) -> _Read:
+    reader = _Reader(str(path), check_texts)
+    try:
+        node = compose(_text(path))
+        refuse_bombs(node)
+        rule = reader.rule(node)
+    except YamlMistake as mistake:
+        message = f"{path}:{mistake.line}:{mistake.column}: {mistake.message}"
+        raise RuleMistake(message) from None
+    read = _Read(rule, path, reader.places)
+    if rule.name != path.stem:
+        raise read.mistake(rule.name, f'the file of rule "{rule.name}" must have its name')
+    return read
+
+
+def _text(path: Path) -> str:
+    """The text of a rule file. Raises RuleMistake."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a FIFO may never end
+            raise RuleMistake(f"{path}:1:1: this is not a regular file")
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise RuleMistake(f"{path}:1:1: cannot be read ({error.strerror})") from None
+    if len(data) > _MAX_BYTES:
+        raise RuleMistake(f"{path}:1:1: a rule file has at most {_MAX_BYTES // 1024} KB")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = len(data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode()) + 1
+        message = "this is not UTF-8; save the file as UTF-8"
+        raise RuleMistake(f"{path}:{line}:{column}: {message}") from None
+
+
+class _Reader:
+    """Reads YAML nodes into a rule; every mistake is raised with its place."""
+
+    def __init__(self, name: str, check_texts: bool) -> None:
+        self.name = name
+        self.check_texts = check_texts
+        self.places: dict[str, str] = {}
+        self.conditions = 0
+
+    def fail(self, node: yaml.Node | None, message: str) -> RuleMistake:
+        return RuleMistake(f"{self.place(node)}: {message}")
+
+    def place(self, node: yaml.Node | None) -> str:
+        line, column = place(node) if node is not None else (1, 1)
+        return f"{self.name}:{line}:{column}"
+
+    def rule(self, node: yaml.Node | None) -> Rule:
+        self.plain(node)
+        optional = (
+            "kinds",
+            "levels",
+            "shadowed",
+            "when",
+            "at",
+            "blames",
+            "replaces",
+            "fix",
+            "references",
+        )
+        keys = ("name", "title", "severity", "message", "why", "evidence", "examples")
+        raw = self.mapping(node, keys, optional)
+        at, blames = (self.pointer(raw.get(key)) for key in ("at", "blames"))
+        rule = Rule(
+            name=self.rule_name(raw["name"]),
+            title=" ".join(self.text(raw["title"]).split()),
+            kinds=tuple(self.choices(raw.get("kinds"), KINDS)),
+            levels=tuple(self.choices(raw.get("levels"), _LEVELS, _LEVELS[:3])),
+            shadowed="shadowed" in raw and construct(raw["shadowed"]) is True,
+            when=self.condition(raw["when"]) if "when" in raw else None,
+            severity=self.severities(raw["severity"]),
+            message=self.template(raw["message"]),
+            at=at,
+            blames=blames,
+            replaces=tuple(self.rule_name(item) for item in self.sequence(raw.get("replaces"))),
+            fix=self.fix(raw["fix"]) if "fix" in raw else None,
+            why=self.text(raw["why"]),
+            evidence=self.text(raw["evidence"]),
+            references=tuple(self.reference(item) for item in self.sequence(raw.get("references"))),
+            examples=tuple(self.example(item) for item in self.sequence(raw["examples"])),
+        )
+        if rule.is_about_comments and self.check_texts:
+            self.only_comments(raw, rule)
+        return rule
+
+    def only_comments(self, raw: Mapping[str, yaml.Node], rule: Rule) -> None:
+        """Refuse a rule about comments that asks for streams: where it speaks there are none."""
+        from nginx_stream_lint.rules.templates import names
+
+        asked = {
+            "when": subjects_of(rule.when),
+            "severity": frozenset().union(*(subjects_of(one) for _, one in rule.severity)),
+            "message": names(rule.message),
+        }
+        for key, found in asked.items():
+            if found - OF_COMMENTS:
+                known = " and ".join(sorted(OF_COMMENTS))
+                raise self.fail(raw[key], f"a rule about comments can only ask for {known}")
+
+    def rule_name(self, node: yaml.Node) -> str:
+        name = self.text(node)
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,59}", name):
+            message = f'"{_short(name)}" does not look like [a-z][a-z0-9-]*, at most 60 of them'
+            raise self.fail(node, message)
+        self.places.setdefault(name, self.place(node))
+        return name
+
+    def reference(self, node: yaml.Node) -> str:
+        text = self.text(node)
+        if not _REFERENCE.fullmatch(text):
+            raise self.fail(node, "a reference is a link, or module#directive of nginx's docs")
+        return text
+
+    def severities(self, node: yaml.Node) -> tuple[tuple[Severity, Condition | None], ...]:
+        items = self.sequence(node)
+        if not items:
+            raise self.fail(node, f"a list of severities is wanted here: {', '.join(SEVERITIES)}")
+        return tuple(self.severity(item) for item in items)
+
+    def severity(self, node: yaml.Node) -> tuple[Severity, Condition | None]:
+        if isinstance(node, yaml.ScalarNode):
+            return self.choice(node, SEVERITIES), None
+        raw = self.mapping(node, (), SEVERITIES)
+        if len(raw) != 1:
+            raise self.fail(node, "a severity is one word, or one word with a condition")
+        ((name, condition),) = raw.items()
+        return next(word for word in SEVERITIES if word == name), self.condition(condition)
+
+    def fix(self, node: yaml.Node) -> FixPlan:
+        raw = self.mapping(node, ("title", "applicability"), ("steps", "snippet"))
+        return FixPlan(
+            title=self.template(raw["title"]),
+            applicability=self.choice(raw["applicability"], get_args(Applicability)),
+            steps=tuple(self.step(item) for item in self.sequence(raw.get("steps"))),
+            snippet=self.template(raw["snippet"], by_line=True) if "snippet" in raw else "",
+        )
+
+    def step(self, node: yaml.Node) -> Step:
+        actions = ("set", "set_row", "remove_row", "restore_rows")
+        raw = self.mapping(node, (), (*actions, "to", "scope", "when", "applicability"))
+        named = [action for action in actions if action in raw]
+        if len(named) != 1:
+            raise self.fail(node, f"a step does one of: {', '.join(actions)}")
+        if ("to" in raw) != (named[0] != "restore_rows"):
+            raise self.fail(node, "restore_rows has no `to`, and every other step has one")
+        directive = self.directive(raw[named[0]])
+        return Step(
+            action=named[0],
+            directive=directive,
+            args=self.arguments(raw["to"]) if "to" in raw else "",
+            scope=self.choice(raw["scope"], _SCOPES) if "scope" in raw else "location",
+            when=self.condition(raw["when"]) if "when" in raw else None,
+            applicability=self.choice(raw["applicability"], get_args(Applicability))
+            if "applicability" in raw
+            else "safe",
+        )
+
+    def example(self, node: yaml.Node) -> Example:
+        raw = self.mapping(node, (), ("bad", "fixed", "good", "nginx_version", "evidence"))
+        if ("bad" in raw) == ("good" in raw) or ("bad" in raw) != ("fixed" in raw):
+            raise self.fail(node, "an example is `bad` and `fixed`, or `good`")
+
+        def optional(key: str) -> str | None:
+            return self.text(raw[key]) if key in raw else None
+
+        try:
+            version = parse_version(_short(optional("nginx_version") or "0.0"))
+        except ValueError as error:
+            raise self.fail(raw["nginx_version"], str(error)) from None
+        return Example(
+            bad=optional("bad"),
+            fixed=optional("fixed"),
+            good=optional("good"),
+            nginx_version=version if "nginx_version" in raw else None,
+            evidence=optional("evidence"),
+        )
+
+    def condition(self, node: yaml.Node) -> Condition:
+        raw = self.mapping(node, (), None)
+        if len(raw) != 1:
+            raise self.fail(node, "a condition has one key; join several with `all` or `any`")
+        ((key, value),) = raw.items()
+        if key in ("all", "any"):
+            parts = tuple(self.condition(item) for item in self.sequence(value))
+            return All(parts) if key == "all" else AnyOf(parts)
+        self.conditions += 1
+        if self.conditions > _MAX_CONDITIONS:
+            raise self.fail(node, f"a rule has at most {_MAX_CONDITIONS} conditions")
+        if key == "not":
+            return Not(self.condition(value))
+        self.subject(key, node)
+        tests = self.mapping(value, (), tuple(OPERATORS))
+        if len(tests) != 1:
+            raise self.fail(value, f"one operator, of: {', '.join(OPERATORS)}")
+        ((operator, operand),) = tests.items()
+        return Test(key, operator, self.operand(key, operator, operand))
+
+    def operand(self, subject: str, operator: str, node: yaml.Node) -> Any:
+        value = construct(node)
+        is_number = isinstance(value, (bool, int, float))
+        if operator in ("is", "is_not") and subject not in FACTS and is_number:
+            raise self.fail(node, f'what a directive is set to is text: "{_short(_source(node))}"')
+        checks: dict[str, tuple[Callable[[Any], bool], str]] = {
+            "is_set": (lambda v: isinstance(v, bool), "true or false"),
+            "contains_any": (lambda v: isinstance(v, list) and bool(v), "a list"),
+            "matches": (lambda v: isinstance(v, str), "a regular expression"),
+            "less_than": (lambda v: not isinstance(v, (bool, list, dict)), "a number or a fact"),
+            "greater_than": (lambda v: not isinstance(v, (bool, list, dict)), "a number or a fact"),
+        }
+        check, wanted = checks.get(operator, (lambda v: not isinstance(v, dict), "a value"))
+        if not check(value):
+            raise self.fail(node, f"{operator} wants {wanted}")
+        if operator == "matches":
+            message = pattern_mistake(value)
+            if message is not None:
+                raise self.fail(node, message)
+        is_order = operator in ("less_than", "greater_than")
+        if is_order and isinstance(value, str) and number(value) is None:
+            self.subject(value, node)
+        return value
+
+    def subject(self, name: str, node: yaml.Node) -> None:
+        """Check that a subject is a fact, or a directive of the table."""
+        if name in FACTS or _known_directive(name):
+            return
+        known = sorted({*FACTS, *table()})
+        raise self.fail(node, f"unknown subject {_unknown(name, known)}")
+
+    def pointer(self, node: yaml.Node | None) -> str | None:
+        """A directive to point at, and perhaps a word that is among the arguments."""
+        return None if node is None else self.directive(node, self.text(node).partition(" ")[0])
+
+    def directive(self, node: yaml.Node, name: str | None = None) -> str:
+        """The text of a node that is (or begins with) the name of a known directive."""
+        text = self.text(node)
+        name = name or text
+        if _known_directive(name):
+            return text
+        raise self.fail(node, f"unknown directive {_unknown(name, sorted(table()))}")
+
+    # Nodes
+
+    def mapping(
+        self, node: yaml.Node | None, required: Iterable[str], optional: Sequence[str] | None
+    ) -> Mapping[str, yaml.Node]:
+        """The values of a mapping by key; `optional` None allows any key."""
+        if not isinstance(node, yaml.MappingNode):
+            raise self.fail(node, "a mapping is wanted here")
+        found: dict[str, yaml.Node] = {}
+        allowed = None if optional is None else [*required, *optional]
+        for key, value in node.value:
+            name = self.text(key)
+            if allowed is not None and name not in allowed:
+                raise self.fail(key, f"unknown key {_unknown(name, allowed)}")
+            if name in found:
+                raise self.fail(key, f'"{_short(name)}" is there twice')
+            found[name] = value
+        for name in required:
+            if name not in found:
+                raise self.fail(node, f'"{name}" is missing')
+        return found
+
+    def sequence(self, node: yaml.Node | None) -> list[yaml.Node]:
+        if node is None:
+            return []
+        if not isinstance(node, yaml.SequenceNode):
+            raise self.fail(node, "a list is wanted here")
+        items: list[yaml.Node] = node.value
+        return items
+
+    def text(self, node: yaml.Node) -> str:
+        if not isinstance(node, yaml.ScalarNode) or not node.value:
+            raise self.fail(node, "text is wanted here")
+        return str(node.value)
+
+    def template(self, node: yaml.Node, by_line: bool = False) -> str:
+        """A text with placeholders; `by_line`: each line is rendered by itself."""
+        text = self.text(node)
+        if self.check_texts:
+            from nginx_stream_lint.rules.templates import mistake
+
+            for part in text.splitlines() if by_line else [text]:
+                message = mistake(part, _known_directive)
+                if message is not None:
+                    raise self.fail(node, message)
+        return text
+
+    def arguments(self, node: yaml.Node) -> str:
+        """A template of a directive's arguments, which does not end the directive."""
+        text = self.template(node)
+        if self.check_texts:
+            from nginx_stream_lint.rules.templates import literal_text
+
+            if re.search(r"[;{}#]", literal_text(text)):
+                raise self.fail(node, "the arguments of one directive have no ; { } or #")
+        return text
+
+    def choice(self, node: yaml.Node, words: Sequence[Any]) -> Any:
+        value = self.text(node)
+        if value not in words:
+            raise self.fail(node, f"unknown word {_unknown(value, words)}")
+        return value
+
+    def choices(
+        self, node: yaml.Node | None, words: Sequence[Any], default: Sequence[Any] | None = None
+    ) -> list[Any]:
+        if node is None:
+            return list(words if default is None else default)
+        return [self.choice(item, words) for item in self.sequence(node)]
+
+    def plain(self, node: yaml.Node | None) -> None:
+        """Refuse what rule files never need: tags, control characters, structures without end.
+
+        `on`, `off`, `yes` and `no` want quotes, since they are booleans to most YAML readers.
+        """
+        work = [(node, 0)] if node is not None else []
+        seen: set[int] = set()
+        while work:
+            node, depth = work.pop()
+            if id(node) in seen:
+                continue  # an alias
+            seen.add(id(node))
+            if node.tag not in _TAGS:
+                raise self.fail(node, f"a rule file has no tags such as {_short(node.tag)}")
+            if depth > _MAX_DEPTH:
+                raise self.fail(node, f"a rule nests at most {_MAX_DEPTH} deep")
+            if isinstance(node, yaml.MappingNode):
+                work += [(item, depth + 1) for pair in node.value for item in pair]
+            elif isinstance(node, yaml.SequenceNode):
+                work += [(item, depth + 1) for item in node.value]
+            elif not getattr(node, "style", None) and str(node.value).lower() in _AMBIGUOUS:
+                raise self.fail(node, f'{node.value} must be quoted: "{node.value}"')
+            elif any(not one.isprintable() and one not in "\n\t" for one in node.value):
+                raise self.fail(node, "a text has no control characters")
+
+
+def _short(word: str) -> str:
+    return word if len(word) < 60 else f"{word[:57]}..."
+
+
+def _unknown(word: str, words: Sequence[str]) -> str:
+    """A word that nobody knows, with the nearest that somebody does."""
+    return f'"{_short(word)}"{nearest(_short(word), words)}'
+
+
+def _source(node: yaml.Node) -> str:
+    """A scalar as it is written."""
+    return str(node.value)
+
+
+def _known_directive(name: str) -> bool:
+    if "<family>_" in name:
+        return any(name.replace("<family>", family) in table() for family in FAMILIES)
+    return name in table() or (name[:1] + name[-1:] == "<>" and name[1:-1] in PLACEHOLDERS)
