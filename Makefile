@@ -4,17 +4,22 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test conformance trace-conformance evidence docs format clean
+.PHONY: demo test bench conformance trace-conformance evidence docs format clean
 
 # Exit status 1 says that there are findings: here there should be.
 demo: .venv/.demo
 	@$(BIN)/nginx-stream-lint fixtures/demo/nginx.conf || test $$? -eq 1
 
 test: .venv/.test
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# Our commands beside others on the same generated files; QUICK=1 for two rounds. Exit status 2 (of
+# make) where a goal is missed.
+bench: .venv/.test
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 # Thousands of random configurations and requests against every nginx that is here.
 conformance: .venv/.test
@@ -40,8 +45,8 @@ docs: .venv/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: .venv/.test
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
 
 .venv/.demo: pyproject.toml
 	$(PYTHON) -m venv .venv
