@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.source import Author
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.values import seconds, size

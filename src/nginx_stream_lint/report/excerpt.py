@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import click
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.config.problems import printable
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.rules.finding import Place
 
 _TAB = 4

@@ -13,6 +13,7 @@ from typing import Any
 
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.config.source import Author
+from nginx_stream_lint.lazily import regex
 from nginx_stream_lint.nginx.delivery import Delivery, Hold, Path, Scenario, path
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level
@@ -41,10 +42,10 @@ PLACE = "the place itself"
 OF_COMMENTS = frozenset({"ignore_mistake", "ignored_rules"})
 
 # Headers to the upstream that somebody sets for a reason and misses when they are dropped.
-_MISSED = re.compile(r"(?i)connection|upgrade|host|x-forwarded-.*")
-_SCHEME = re.compile(r"^\w+://")
+_MISSED = regex(r"(?i)connection|upgrade|host|x-forwarded-.*")
+_SCHEME = regex(r"^\w+://")
 # One address of an upstream, not a name that may stand for several.
-_ADDRESS = re.compile(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
+_ADDRESS = regex(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
 
 
 def fact(function: Callable[[Facts], Any]) -> Callable[[Facts], Any]:

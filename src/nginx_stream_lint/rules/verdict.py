@@ -5,13 +5,12 @@ A verdict names no line of a file: what a place adds of its own is put in by `ju
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
 
 from nginx_stream_lint.config import Directive
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
@@ -29,8 +28,8 @@ behaviour = attrgetter(*(name for name in Stream.__slots__ if name != "because")
 # No text that was decoded has half of a surrogate pair.
 _MARK = "\ud83d"
 # A template may say an origin, or compare it.
-_ORIGIN = re.compile(r"\borigin\s*\(")
-_SAID_ORIGIN = re.compile(r"""(?:\{\{-?|\belse)\s*origin\(\s*["'][^"']*["']\s*\)\s*-?\}\}""")
+_ORIGIN = regex(r"\borigin\s*\(")
+_SAID_ORIGIN = regex(r"""(?:\{\{-?|\belse)\s*origin\(\s*["'][^"']*["']\s*\)\s*-?\}\}""")
 
 _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 

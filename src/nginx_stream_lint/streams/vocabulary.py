@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
+from nginx_stream_lint.lazily import regex
 from nginx_stream_lint.streams.catalogue import apps, words
 
 # What stands in for all words that are in no list, and for all numbers.
 _ANY_WORD = "zz"
 _ANY_NUMBER = "0"
 
-_TOKEN = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
-_LETTERS = re.compile(r"[a-z]+")
-_PIECE = re.compile(r"\(\?<?[:=!]|[()|]|(\[[^\]]*\]|\\.|[^()|])([?*+]?)")
+_TOKEN = regex(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
+_LETTERS = regex(r"[a-z]+")
+_PIECE = regex(r"\(\?<?[:=!]|[()|]|(\[[^\]]*\]|\\.|[^()|])([?*+]?)")
 # Lists that are asked about single labels and names, not about texts.
 _OTHERS = ("hosts", "usual")
 _MANY = 100_000
