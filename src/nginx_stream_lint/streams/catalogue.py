@@ -56,9 +56,9 @@ def apps() -> tuple[App, ...]:
 
 
 @cache
-def _tables() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
+def _tables() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]], Vocabulary | None]:
     ready = compiled(f"{__name__}_compiled", FILES)
-    return read() if ready is None else (ready.APPS, ready.WORDS)
+    return (*read(), None) if ready is None else (ready.APPS, ready.WORDS, ready.VOCABULARY)
 
 
 def read() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
@@ -301,3 +301,22 @@ def _in_any_case(words: str, parts: tuple[str, ...]) -> Finder:
 def words() -> dict[str, tuple[Word, ...]]:
     """The words by where they are looked for, as `evidence.yaml` has them."""
     return _tables()[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The runs of letters that telling words and the names of apps can have, in lower case.
+
+    Behind those in `numbered` stands a number. `parts` tell something whatever letters stand around
+    them, and what `numbered_parts` find goes on behind a number.
+    """
+
+    runs: frozenset[str]
+    numbered: frozenset[str]
+    parts: frozenset[str]
+    numbered_parts: frozenset[str]
+
+
+def vocabulary() -> Vocabulary | None:
+    """What all lists have in them that texts are searched with; None where nobody has looked."""
+    return _tables()[2]
