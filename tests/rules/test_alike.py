@@ -23,12 +23,12 @@ from nginx_stream_lint.streams.stream import Stream
 
 # What rules of other people may ask: the place itself, and where a value comes from.
 OWN_RULES = {
+    "asks-level": "message: It is {{ level }}",
     "asks-target": "when: {target: {matches: '10[.]0'}}\nmessage: It goes to {{ target }}",
     "asks-prefix": "when: {prefix: {matches: '^/[ev]'}}\nmessage: The path is {{ prefix }}",
     "asks-directive": "when: {proxy_redirect: {is_set: true}}\n"
     'message: It is {{ value("proxy_redirect") }} ({{ origin("proxy_redirect") }})',
-    "compares-origin": 'message: "{% if origin(\\"proxy_read_timeout\\") == \\"set here\\" %}'
-    'Here{% else %}There{% endif %}"\nat: proxy_read_timeout',
+    "compares-origin": """message: '{% if "7" in origin("proxy_read_timeout") %}Yes{% endif %}'""",
 }
 
 # Directives with values that matter to some rule, by the levels that they may stand at.
@@ -96,6 +96,7 @@ PASSES = [
     "uwsgi_pass one;",
     "grpc_pass grpc://10.0.0.1:50051;",
     "include missing.conf;",
+    "",
 ]
 INSIDE = [
     "",
@@ -155,14 +156,18 @@ def configurations(draw: st.DrawFn) -> str:
     """A configuration with servers that are the same but for one thing, or for nothing."""
     first = {name: draw(part) for name, part in PARTS.items()}
     servers = [first]
-    for _ in range(draw(st.integers(1, 3))):
-        name = draw(st.sampled_from(sorted(PARTS)))
-        servers.append(first | {name: draw(PARTS[name])})
+    for _ in range(draw(st.integers(1, 4))):
+        name = draw(st.sampled_from([*PARTS, "outer", "inner", "inner"]))
+        other = draw(st.sampled_from(EVERYWHERE)) if name in ("outer", "inner") else None
+        changed = f"{first[name]}\n{other}" if other is not None else draw(PARTS[name])
+        servers.append(first | {name: changed})
     blocks = [
         f"server {{\n{one['server']}\n{one['outer']}\n{one['targets']}\n"
         f"location {one['path']} {{\n{one['pass']}\n{one['inner']}\n{one['inside']}\n}}\n}}"
         for one in servers
     ]
+    if draw(st.integers(0, 4)) == 0:
+        return "\n".join(blocks)  # a fragment
     main = draw(st.sampled_from(["", "worker_shutdown_timeout 10s;", "tcp_nodelay off;"]))
     events = draw(st.sampled_from(["", "worker_connections 100;"]))
     stream = draw(st.sampled_from(["", "server { listen 1; proxy_pass one:1; }"]))

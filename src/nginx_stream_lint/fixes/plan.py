@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
+from functools import lru_cache
 
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.source import Author
-from nginx_stream_lint.lazily import dataclass
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
@@ -16,6 +16,8 @@ from nginx_stream_lint.rules.judge import Judged
 from nginx_stream_lint.rules.verdict import Move, Remedy
 from nginx_stream_lint.streams.find import Served
 
+_STATEMENT = regex(r"(\w+) (.*);")
+_INDENTED = regex(r"\{[^\n]*\n([ \t]+)\S")
 _SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
 
 
@@ -107,7 +109,7 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
 
 def _by_hand(author: Author, line: str) -> str:
     """A line that a rule shows, as people write it where a controller makes the configuration."""
-    directive = re.fullmatch(r"(\w+) (.*);", line)
+    directive = _STATEMENT.fullmatch(line)
     return author.line(directive[1], directive[2]) if directive else line
 
 
@@ -319,11 +321,12 @@ def _insert_behind(source: Source, start: int, end: int, line: str, opening: boo
         # Something else is on the line: stay on it.
         return Edit(source, end, end, f" {line}")
     if opening:
-        indent += _step(text)
+        indent += _step(source)
     return Edit(source, stop, stop, f"{newline}{indent}{line}")
 
 
-def _step(text: str) -> str:
+@lru_cache(maxsize=16)
+def _step(source: Source) -> str:
     """The indentation that a file uses for one level."""
-    match = re.search(r"\{[^\n]*\n([ \t]+)\S", text)
+    match = _INDENTED.search(source.text)
     return match[1] if match else "    "

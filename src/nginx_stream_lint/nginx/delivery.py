@@ -7,12 +7,11 @@ buffered is flushed through everything.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Literal
 
 from nginx_stream_lint.config import has_hole
-from nginx_stream_lint.lazily import dataclass
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.values import seconds, size
@@ -34,6 +33,8 @@ TOKENS_PER_SECOND = 30
 # What a chunk of that size gains on its way to an HTTP/1.1 client: "e6" CR LF before, CR LF behind.
 _CHUNK_OVERHEAD = 6
 
+# A variable that a client decides on.
+_SENT = regex(r"\$(cookie|arg|http)_\w+")
 _BODY_FILTERS = (
     "body_filter_by_lua",
     "body_filter_by_lua_block",
@@ -213,9 +214,7 @@ def _cache(settings: Settings, family: str, method: str) -> Literal["no", "yes",
         return "no"
     unless = settings(f"{family}_no_cache").rows
     # A plain request has no cookies, arguments or headers: their variables are empty.
-    conditions = [
-        arg for row in unless for arg in row if not re.fullmatch(r"\$(cookie|arg|http)_\w+", arg)
-    ]
+    conditions = [arg for row in unless for arg in row if not _SENT.fullmatch(arg)]
     if any("$" not in arg and arg not in ("", "0") for arg in conditions):
         return "no"
     if "$" in cache.text or has_hole(cache.text) or any("$" in arg for arg in conditions):

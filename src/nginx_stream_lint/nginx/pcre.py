@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable
 from functools import cache, cached_property
 from typing import Any, NoReturn
-from unicodedata import category
 
 from nginx_stream_lint.backtracking import MAX_WAYS, ends, parsed, ways
 from nginx_stream_lint.lazily import regex
@@ -448,6 +447,8 @@ class _Reader:
 
 def _property(name: str) -> frozenset[int]:
     """The bytes of a Unicode category, taken as Latin-1 like PCRE does; none for a script."""
+    from unicodedata import category
+
     names = ("Lu", "Ll", "Lt") if name == "L&" else (name,)
     return frozenset(code for code in _EVERY if category(chr(code)).startswith(names))
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import field
 from functools import cache, lru_cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.lazily import dataclass, regex
@@ -20,6 +20,9 @@ from nginx_stream_lint.nginx.pcre import Match, Pattern, Undecided, compile_patt
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.servers import host_of
 from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _VARIABLE = regex(r"\$(?:([1-9])|\{(\w+)\}|(\w+))", re.ASCII)
 _GROUP_NAME = regex(r"\(\?(?:P?<|')(\w+)[>']", re.ASCII)

@@ -43,6 +43,7 @@ OF_COMMENTS = frozenset({"ignore_mistake", "ignored_rules"})
 
 # Headers to the upstream that somebody sets for a reason and misses when they are dropped.
 _MISSED = regex(r"(?i)connection|upgrade|host|x-forwarded-.*")
+_PLACEHOLDER = regex(r"<(\w+)>")
 _SCHEME = regex(r"^\w+://")
 # One address of an upstream, not a name that may stand for several.
 _ADDRESS = regex(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
@@ -140,7 +141,7 @@ class Facts:
         def fill(match: re.Match[str]) -> str:
             return str(self.value(match[1]) or "")
 
-        return re.sub(r"<(\w+)>", fill, name)
+        return _PLACEHOLDER.sub(fill, name)
 
     def has(self, name: str) -> bool:
         """Whether there is such a directive for this stream's family."""
@@ -505,7 +506,8 @@ class Facts:
         has = {
             "HTTP/1.1": self.value("http_version") in ("1.1", UNKNOWN),
             "Upgrade": bool(self.value("upgrade_header")),
-            "Connection": re.search(r"\$|upgrade", connection, re.IGNORECASE) is not None
+            "Connection": "$" in connection
+            or "upgrade" in connection.lower()
             or has_hole(connection),
         }
         return [name for name, there in has.items() if not there]
