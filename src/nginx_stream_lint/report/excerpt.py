@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import click
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.config.problems import printable
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.rules.finding import Place
 
 _TAB = 4
@@ -135,6 +134,8 @@ def _on_screen(text: str) -> tuple[str, list[int]]:
 
 def _cells(text: str) -> int:
     """How many columns of a terminal a text takes."""
+    import unicodedata
+
     wide = sum(unicodedata.east_asian_width(one) in "WF" for one in text)
     return len(text) + wide - sum(unicodedata.combining(one) > 0 for one in text)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 from nginx_stream_lint.config.problems import printable
@@ -106,6 +105,8 @@ def _shown(line: str) -> str:
 def _wrapped(message: str, indent: str) -> list[str]:
     """The lines of a printable message, broken at blanks as `textwrap` does it."""
     if "  " in f" {message} ":
+        import textwrap
+
         return textwrap.wrap(
             message,
             _WIDTH,
