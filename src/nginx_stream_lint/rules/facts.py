@@ -37,6 +37,7 @@ AUTH_TARGET = "the target of auth_request"
 MIRRORS = "the targets of mirror"
 VERSION = "the version"
 PLACE = "the place itself"
+BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE})
 
 # Facts about comments that ignore findings, for rules about nothing else.
 OF_COMMENTS = frozenset({"ignore_mistake", "ignored_rules"})
