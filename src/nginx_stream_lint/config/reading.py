@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nginx_stream_lint.config.absent import standard
 from nginx_stream_lint.config.files import Files, is_pattern
@@ -21,6 +20,10 @@ from nginx_stream_lint.config.tree import (
     misuse,
     parse,
 )
+from nginx_stream_lint.lazily import dataclass, regex
+
+# Nobody writes as many by hand; much more would take minutes and gigabytes.
+MAX_DIRECTIVES = 1_000_000
 
 # nginx stops at the limit on open files; long before that an include tree is a mistake.
 _MAX_INCLUDE_DEPTH = 64
@@ -29,7 +32,7 @@ _MAX_INCLUDE_DEPTH = 64
 _MAX_PROBLEMS = 100
 
 # Every module of nginx, its own or not, names its directives so.
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # Blocks of rows, where nginx takes any first word but no further block.
 _DATA_BLOCKS = frozenset({"charset_map", "geo", "map", "split_clients", "types"})
@@ -109,7 +112,7 @@ def read_from(reading: Reading, path: str, files: Files) -> Configuration:
     configuration = Configuration(path)
     reader = _Reader(configuration, os.path.dirname(path), files)
     try:
-        root = parse(reading)
+        root = reader.parse(reading)
     except Unreadable as stop:
         configuration.problems.append(stop.problem)
         return configuration
@@ -171,8 +174,23 @@ class _Reader:
         self.files: dict[str, list[File]] = {}
         self._absent: dict[str, Problem] = {}
         self._followed: set[tuple[int, Context]] = set()
+        self._room = MAX_DIRECTIVES
         # How directives are used that nginx takes, by context.
         self._accepted: dict[Context, set[tuple[str, int, bool, bool]]] = {}
+
+    def parse(self, reading: Reading) -> File:
+        """The tree of one file. Raises `Unreadable`, also where all files together are too much."""
+        # Those in comments and quotes count as well: this is about size.
+        self._room -= sum(map(reading.text.count, ";{"))
+        if self._room < 0:
+            raise Unreadable(
+                reading.problem(
+                    0,
+                    f"with this file there are more than {MAX_DIRECTIVES:,} directives",
+                    "check parts of the configuration by themselves; nothing in it was checked",
+                )
+            )
+        return parse(reading)
 
     def follow(
         self,
@@ -314,7 +332,7 @@ class _Reader:
         parsed: list[File] = []
         try:
             for reading in self.provider.readings(path):
-                file = parse(reading)
+                file = self.parse(reading)
                 parsed.append(file)
                 self.configuration.files.append(file)
                 self.configuration.problems += file.problems

@@ -15,7 +15,7 @@ from pathlib import Path
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.names import Names, lower
-from nginx_stream_lint.nginx.pcre import Match, Pattern, compile_pattern
+from nginx_stream_lint.nginx.pcre import Match, Pattern, Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.servers import host_of
 from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
@@ -145,9 +145,10 @@ class State:
         found = table.names.find(key.removesuffix(".") if table.hostnames else key)
         if found is None and key:
             for pattern, value in table.patterns:
-                if pattern is None:
+                try:
+                    match = pattern.search(key)
+                except Undecided:
                     return None
-                match = pattern.search(key)
                 if match is not None:
                     self.matched(match)
                     found = value
@@ -175,7 +176,7 @@ class _Map:
         self.hostnames = False
         self.volatile = False
         self.names: Names[str] = Names()
-        self.patterns: list[tuple[Pattern | None, str]] = []
+        self.patterns: list[tuple[Pattern, str]] = []
         for one in statements(row.block or []):
             self._add(one.name, one.args)
 

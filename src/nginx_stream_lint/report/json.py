@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.report.run import Run, described, indented
+from nginx_stream_lint.report.encoding import indented
+from nginx_stream_lint.report.run import Run, described
 from nginx_stream_lint.rules.finding import Finding, Fix
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
-from json.encoder import encode_basestring
-from urllib.parse import quote
 
 from nginx_stream_lint.config import Source
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.lint import Report
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Edit, Severity
@@ -53,33 +51,10 @@ def described(stream: Stream | None) -> dict[str, str] | None:
 @lru_cache(1024)
 def uri(path: str) -> str:
     """A path as a URI: relative, or with `file:` where it is absolute."""
+    from urllib.parse import quote
+
     escaped = quote(os.fsencode(path))
     return f"file://{escaped}" if path.startswith("/") else escaped
-
-
-def encoded(document: object) -> str:
-    """JSON with a line end; bytes that are no UTF-8 become question marks, as JSON has none."""
-    return f"{indented(document)}\n".encode("utf-8", "replace").decode("utf-8")
-
-
-def indented(value: object, line: str = "\n") -> str:
-    """JSON as `json.dumps` writes it with an indent of 2, without ASCII escapes.
-
-    That takes several times as long: it hands each word up through a generator for each level.
-    `line` is the line end with the indentation of what is around.
-    """
-    if isinstance(value, str):
-        return encode_basestring(value)
-    if type(value) is int:
-        return str(value)
-    inner = f"{line}  "
-    if isinstance(value, dict) and value:
-        rows = [f"{encode_basestring(key)}: {indented(one, inner)}" for key, one in value.items()]
-        return f"{{{inner}{f',{inner}'.join(rows)}{line}}}"
-    if isinstance(value, (list, tuple)) and value:
-        rows = [indented(one, inner) for one in value]
-        return f"[{inner}{f',{inner}'.join(rows)}{line}]"
-    return json.dumps(value)
 
 
 def insertable(edits: Iterable[Edit]) -> bool:

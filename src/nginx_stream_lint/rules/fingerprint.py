@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from functools import lru_cache
@@ -34,6 +33,8 @@ def fingerprints(findings: Sequence[Finding], base: str, here: str | None = None
     with its white space made even, and a number that tells those apart which are alike in all of
     that: they are counted in the order of their places.
     """
+    import hashlib
+
     contents = [_content(finding, base, here) for finding in findings]
     in_order = sorted(range(len(findings)), key=lambda at: findings[at].place.start)
     seen: dict[tuple[str, ...], int] = {}

@@ -12,11 +12,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache
 from typing import Any
 
 from nginx_stream_lint.config import Directive, File, Source
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.rules.finding import (
     Edit,
     Finding,
@@ -30,15 +31,15 @@ from nginx_stream_lint.rules.wording import render
 
 _SIGN = "nginx-stream-lint:"
 # nginx's and YAML's comments, and those of template languages.
-_COMMENT = re.compile(
+_COMMENT = regex(
     r"(?:\{#-?|/\*|#+)[ \t]*nginx-stream-lint:[ \t]*(?P<what>ignore(?:-file)?)(?![\w-])"
     r"[ \t]*(?:\[(?P<rules>[^\]\n]*)\])?(?P<reason>[^\n]*)"
 )
-_COMMENT_END = re.compile(r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$")
+_COMMENT_END = regex(r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$")
 # What a template's comment has before that.
-_BEFORE = re.compile(r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$")
-_ONLY_CONTROL = re.compile(r"[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$", re.MULTILINE)
-_ONLY_COMMENT = re.compile(r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)")
+_BEFORE = regex(r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$")
+_ONLY_CONTROL = regex(r"[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$", re.MULTILINE)
+_ONLY_COMMENT = regex(r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)")
 
 
 @dataclass(eq=False, slots=True)
