@@ -42,7 +42,7 @@ def test_messages_are_wrapped_as_textwrap_does(words: list[str]) -> None:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    assert _wrapped(message, "    ") == expected
+    assert _wrapped(message) == expected
 
 
 @given(

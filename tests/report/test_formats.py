@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.command import run
 
-from nginx_stream_lint.report.run import indented
+from nginx_stream_lint.report.encoding import indented
 
 TEXT = """# caf\u00e9
 events {}
