@@ -39,11 +39,19 @@ class Files:
         self._values = values or {}
         self._absent = absent
         self._sources: dict[str, Source] = {}
+        self._keys: dict[str, str] = {}
         self._repositories: dict[str, Repository] = {}
 
     def key(self, path: str) -> str:
         """What tells one file from another, whatever the way to it."""
-        return os.path.realpath(path)
+        if path not in self._keys:
+            folder, name = os.path.split(path)
+            if not folder or name in ("", os.curdir, os.pardir) or os.path.islink(path):
+                self._keys[path] = os.path.realpath(path)
+            else:
+                # Of a thousand files in a folder the way there is looked at once.
+                self._keys[path] = os.path.join(self.key(folder), name)
+        return self._keys[path]
 
     def load(self, path: str) -> Source:
         """A file's text. Raises as `source.load` does."""

@@ -22,6 +22,9 @@ from nginx_stream_lint.config.tree import (
     parse,
 )
 
+# Nobody writes as many by hand; much more would take minutes and gigabytes.
+MAX_DIRECTIVES = 1_000_000
+
 # nginx stops at the limit on open files; long before that an include tree is a mistake.
 _MAX_INCLUDE_DEPTH = 64
 
@@ -109,7 +112,7 @@ def read_from(reading: Reading, path: str, files: Files) -> Configuration:
     configuration = Configuration(path)
     reader = _Reader(configuration, os.path.dirname(path), files)
     try:
-        root = parse(reading)
+        root = reader.parse(reading)
     except Unreadable as stop:
         configuration.problems.append(stop.problem)
         return configuration
@@ -171,8 +174,23 @@ class _Reader:
         self.files: dict[str, list[File]] = {}
         self._absent: dict[str, Problem] = {}
         self._followed: set[tuple[int, Context]] = set()
+        self._room = MAX_DIRECTIVES
         # How directives are used that nginx takes, by context.
         self._accepted: dict[Context, set[tuple[str, int, bool, bool]]] = {}
+
+    def parse(self, reading: Reading) -> File:
+        """The tree of one file. Raises `Unreadable`, also where all files together are too much."""
+        # Those in comments and quotes count as well: this is about size.
+        self._room -= sum(map(reading.text.count, ";{"))
+        if self._room < 0:
+            raise Unreadable(
+                reading.problem(
+                    0,
+                    f"with this file there are more than {MAX_DIRECTIVES:,} directives",
+                    "check parts of the configuration by themselves; nothing in it was checked",
+                )
+            )
+        return parse(reading)
 
     def follow(
         self,
@@ -314,7 +332,7 @@ class _Reader:
         parsed: list[File] = []
         try:
             for reading in self.provider.readings(path):
-                file = parse(reading)
+                file = self.parse(reading)
                 parsed.append(file)
                 self.configuration.files.append(file)
                 self.configuration.problems += file.problems

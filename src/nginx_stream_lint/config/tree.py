@@ -8,10 +8,8 @@ its own.
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -184,19 +182,18 @@ def parse(source: Source | Reading) -> File:
     file = File(reading, comments=found.comments, mistakes=found.problems)
     block = file.directives
     around: list[tuple[Directive, list[Directive]]] = []
-    with _no_collection():
-        for name, args, start, end, mark in found:
-            if mark == "}":
-                opened, block = around.pop()
-                opened.block_end = start
-                continue
-            directive = Directive(name, args, file, start, end)
-            block.append(directive)
-            if name == "if":
-                directive.args = _condition(args)
-            if mark == "{":
-                around.append((directive, block))
-                directive.block = block = []
+    for name, args, start, end, mark in found:
+        if mark == "}":
+            opened, block = around.pop()
+            opened.block_end = start
+            continue
+        directive = Directive(name, args, file, start, end)
+        block.append(directive)
+        if name == "if":
+            directive.args = _condition(args)
+        if mark == "{":
+            around.append((directive, block))
+            directive.block = block = []
     if reading.pieces:
         _place_in_source(file)
     return file
@@ -229,18 +226,6 @@ def _place_in_source(file: File) -> None:
     file.comments = [reading.source_span(*span) for span in file.comments]
     if reading.author is not None:
         file.comments.sort()  # in the order of the source, as everybody expects them
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without garbage collection: a tree is all live, and looking for garbage doubles its time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def statements(block: Iterable[Directive]) -> Iterator[Directive]:
