@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
@@ -41,9 +42,13 @@ def modules() -> Iterator[tuple[str, str]]:
         "streams/catalogue_compiled.py",
         _module(
             catalogue.FILES,
-            "from nginx_stream_lint.streams.catalogue import App, Endpoint, Word\n"
+            "from nginx_stream_lint.streams.catalogue import App, Endpoint, Vocabulary, Word\n"
             "from nginx_stream_lint.streams.stream import Stream",
-            {"APPS: tuple[App, ...]": apps, "WORDS: dict[str, tuple[Word, ...]]": words},
+            {
+                "APPS: tuple[App, ...]": apps,
+                "WORDS: dict[str, tuple[Word, ...]]": words,
+                "VOCABULARY": vocabulary(apps, words),
+            },
         ),
     )
     yield (
@@ -87,12 +92,93 @@ def _parts(tree: Any) -> set[str]:
     return max(choices, key=lambda one: min(map(len, one)))
 
 
+# Lists that are asked about single labels and names, not about texts.
+_OTHERS = ("hosts", "usual")
+
+
+def vocabulary(
+    apps: Sequence[catalogue.App], words: Mapping[str, Sequence[catalogue.Word]]
+) -> catalogue.Vocabulary:
+    """What the lists for texts and the names of apps have in them."""
+    texts = [name for app in apps for name in app.names]
+    for where, rows in words.items():
+        if where not in _OTHERS:
+            texts += (text for row in rows for text in spellings(row.words))
+    runs: set[str] = set()
+    numbered: set[str] = set()
+    around: set[str] = set()
+    numbered_parts: set[str] = set()
+    for token in re.findall(r"[a-z0-9~#]+", " ".join(texts)):
+        for run in re.findall(r"[a-z~#]+", token):
+            part = run.strip("~#")
+            (runs if part == run else around).add(part)
+            if run.endswith("#"):
+                numbered_parts.add(part)
+            elif token[-1].isdigit():
+                numbered.add(part)
+    # Whatever has a longer part in it has the shorter one in it, too.
+    shortest = (one for one in around if not any(o in one for o in around - {one}))
+    return catalogue.Vocabulary(*map(frozenset, (runs, numbered, shortest, numbered_parts)))
+
+
+def spellings(expression: str) -> list[str]:
+    """What a regular expression of words can find.
+
+    `~` stands for any letters, `#` for any letters and digits. Of repeated characters one is there,
+    of characters that are no letters a space. Look-arounds are taken for part of what is found.
+    """
+    return _spellings(_parser.parse(expression))
+
+
+def _spellings(tree: Any) -> list[str]:
+    found = [""]
+    for operation, argument in tree:
+        name = str(operation)
+        if name == "LITERAL":
+            letter = chr(argument).lower()
+            choices = [letter if letter.isalnum() else " "]
+        elif name == "IN":
+            choices = _members(argument)
+        elif name == "SUBPATTERN":
+            choices = _spellings(argument[3])
+        elif name == "BRANCH":
+            choices = [text for one in argument[1] for text in _spellings(one)]
+        elif name == "MAX_REPEAT":
+            choices = _spellings(argument[2]) + ([""] if argument[0] == 0 else [])
+        elif name in ("ASSERT", "ASSERT_NOT"):
+            # Where it begins looking back, letters may stand before.
+            before = "~" if argument[0] < 0 else ""
+            choices = [before + text for text in _spellings(argument[1])]
+        else:
+            assert name == "AT", name
+            choices = [""]
+        found = [text + one for text in found for one in choices]
+    return found
+
+
+def _members(members: Any) -> list[str]:
+    """What stands for one of the characters of a class."""
+    ranges = [argument for operation, argument in members if str(operation) == "RANGE"]
+    if (ord("a"), ord("z")) in ranges:
+        return ["#" if (ord("0"), ord("9")) in ranges else "~"]
+    if ranges:
+        assert ranges == [(ord("0"), ord("9"))], members
+        assert len(members) == 1, members
+        return ["0"]
+    assert {str(operation) for operation, _ in members} == {"LITERAL"}, members
+    letters = {chr(argument) for _, argument in members}
+    return sorted({one if one.isalnum() else " " for one in letters})
+
+
 def _module(sources: Sequence[str], imports: str, values: Mapping[str, Any]) -> str:
     names = {os.path.basename(path) for path in sources}
     of = names.pop() if len(names) == 1 else f"{len(names)} files"
     lines = [f'"""Made of {of} by `make docs`: edit those, and never this."""', "", imports, ""]
     lines.append(f"CHECKSUM = {checksum(sources)}")
     for name, value in values.items():
+        if not isinstance(value, (dict, tuple)):
+            lines.append(f"{name} = {_text(value)}")
+            continue
         items = (
             [f"{key!r}: {_text(one)}" for key, one in value.items()]
             if isinstance(value, dict)

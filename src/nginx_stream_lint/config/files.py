@@ -12,8 +12,9 @@ from nginx_stream_lint.config.problems import Absent, Problem
 from nginx_stream_lint.config.repository import Repository, around
 from nginx_stream_lint.config.source import Reading, Source, load
 from nginx_stream_lint.config.templates import readings
+from nginx_stream_lint.lazily import regex
 
-_WILD = re.compile(r"[*?\[]")
+_WILD = regex(r"[*?\[]")
 
 
 def is_pattern(path: str) -> bool:
@@ -158,9 +159,9 @@ class Dump(Files):
         return []
 
 
-_HEADER = re.compile(r"^# configuration file (.+):\r?$", re.MULTILINE)
+_HEADER = regex(r"^# configuration file (.+):\r?$", re.MULTILINE)
 # What `nginx -T` says on standard error, where that ends up in the same file.
-_SAID = re.compile(r"nginx: .*\n?")
+_SAID = regex(r"nginx: .*\n?")
 
 
 def dumped(source: Source) -> dict[str, Source] | None:

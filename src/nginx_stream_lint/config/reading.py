@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nginx_stream_lint.config.absent import standard
 from nginx_stream_lint.config.files import Files, is_pattern
@@ -21,6 +20,7 @@ from nginx_stream_lint.config.tree import (
     misuse,
     parse,
 )
+from nginx_stream_lint.lazily import dataclass, regex
 
 # Nobody writes as many by hand; much more would take minutes and gigabytes. Directives of more than
 # this many words count for several.
@@ -35,7 +35,7 @@ _MAX_INCLUDE_DEPTH = 64
 _MAX_PROBLEMS = 100
 
 # Every module of nginx, its own or not, names its directives so.
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # Blocks of rows, where nginx takes any first word but no further block.
 _DATA_BLOCKS = frozenset({"charset_map", "geo", "map", "split_clients", "types"})

@@ -7,7 +7,6 @@ import re
 import stat
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Protocol
@@ -20,6 +19,7 @@ from nginx_stream_lint.config.problems import (
     Unreadable,
     printable,
 )
+from nginx_stream_lint.lazily import dataclass, regex
 
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024
@@ -78,7 +78,7 @@ _END_OF_HOLE = MARKS[1]
 # A character of the source that nginx does not get to see, such as an escape of the outer language.
 FILLER = "\ufdd2"
 
-_HOLES = re.compile(f"{HOLE}+")
+_HOLES = regex(f"{HOLE}+")
 
 
 # Stretches of a source, (start, end) each.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from crossplane.errors import NgxParserDirectiveContextError, NgxParserDirectiveError
@@ -19,6 +19,7 @@ from nginx_stream_lint.config.corrections import corrected
 from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.source import Reading, Source, has_hole
 from nginx_stream_lint.config.tokens import Statements, Word, words_at
+from nginx_stream_lint.lazily import dataclass
 
 # Whoever walks a tree recurses once per block; this is far from Python's limit and from anything
 # sensible.

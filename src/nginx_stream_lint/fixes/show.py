@@ -59,31 +59,34 @@ def _around(source: Source, edits: list[Edit]) -> tuple[int, int] | None:
 
 def _compared(before: str, after: str) -> list[str]:
     """The lines of a text as it should be; those that come are marked +, those that go -."""
-    old = _dedented(before)
-    lines = old + _dedented(after)
+    lines, behind = _dedented(before.replace("\r\n", "\n"), after.replace("\r\n", "\n"))
     # Lines are compared for being equal and nothing else: equal ones get equal numbers.
-    numbers = dict(zip(lines, range(len(lines)), strict=True))
-    shown = _shown(tuple(map(numbers.__getitem__, lines)), len(old))
+    numbers = {line: at for at, line in enumerate(lines)}
+    shown = _shown(tuple(map(numbers.__getitem__, lines)), behind)
     lines.append("    ...")
     return [mark + lines[at] for mark, at in shown]
 
 
-def _dedented(text: str) -> list[str]:
-    """The lines of a text without the indentation that they share."""
-    text = text.replace("\r\n", "\n")
-    width = len(text) - len(text.lstrip(" \t"))
-    margin = "\n" + text[:width]
-    # The usual block: its first line has the least indentation, nothing but LF ends a line, and
-    # none of them is blank or ends in blanks.
+def _dedented(before: str, after: str) -> tuple[list[str], int]:
+    """The lines of two texts, one after the other, and how many are the first's.
+
+    Each text goes without the indentation that its lines share.
+    """
+    margin = before[: len(before) - len(before.lstrip(" \t"))]
+    both = f"\n{before}\n{after}"
+    text = both.replace(f"\n{margin}", "\n")[1:]
+    lines, behind = text.split("\n"), before.count("\n") + 1
     if (
-        text.count(margin) == text.count("\n")
-        and text.replace("\n", "").replace("\t", "").isprintable()
-        and not text.endswith((" ", "\t", "\n"))
-        and " \n" not in text
-        and "\t\n" not in text
+        # The usual block: the first line has the least indentation, no line is blank, and nothing
+        # but LF ends one.
+        both.count(f"\n{margin}") == len(lines)
+        and all(map(str.strip, lines))
+        and not lines[behind][0].isspace()
+        and text.splitlines() == lines
     ):
-        return text[width:].replace(margin, "\n").split("\n")
-    return textwrap.dedent(text).splitlines()
+        return lines, behind
+    old, new = textwrap.dedent(before).splitlines(), textwrap.dedent(after).splitlines()
+    return old + new, len(old)
 
 
 @lru_cache(1024)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 from nginx_stream_lint.config import Configuration, Directive, has_hole, statements
@@ -215,15 +216,18 @@ class Level:
             rows = self.rows.get(name)
             if rows:
                 return _found(name, rows, 0, entry.joins)
-        elif name in ("add_header", "add_trailer"):
-            return self._inheritable_list(name, version)
         else:
             owner = self._owner(name)
             if owner is not None:
-                depth = next(at for at, level in enumerate(self.outward()) if level is owner)
+                if name in ("add_header", "add_trailer"):
+                    return self._inheritable_list(name, version)
+                depth = 0
+                level: Level | None = self
+                while level is not owner and level is not None:
+                    depth += 1
+                    level = level.parent
                 return _found(name, owner.rows[name], depth, entry.joins)
-        default = entry.default(version, self.in_stream)
-        return Effective(name, () if default is None else (default,), "default")
+        return _default(name, version, self.in_stream)
 
     def _owner(self, name: str) -> Level | None:
         """The nearest level that sets a directive; remembered where many levels ask."""
@@ -249,7 +253,7 @@ class Level:
             if how == "off" or (rows and how != "merge"):
                 break
         if not found:
-            return Effective(name, (), "default")
+            return _default(name, version, self.in_stream)
         return _found(name, found, first_depth, False)
 
 
@@ -258,6 +262,13 @@ def _may_set(directive: Directive, name: str) -> bool:
     if not directive.unknown:
         return directive.name == name  # conditional, or with a placeholder for its value
     return directive.may_set is None or name in directive.may_set
+
+
+@cache
+def _default(name: str, version: Version, in_stream: bool) -> Effective:
+    """What nginx uses where nothing is written."""
+    args = table()[name].default(version, in_stream)
+    return Effective(name, () if args is None else (args,), "default")
 
 
 def _found(name: str, rows: list[Directive], depth: int, joins: bool) -> Effective:

@@ -7,11 +7,12 @@ ngx_http_special_response.c for error pages.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import takewhile
 from pathlib import Path
 
 from nginx_stream_lint.config import Directive, statements
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.rewriting import REDIRECTS, Outcome, rewrite

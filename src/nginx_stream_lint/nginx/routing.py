@@ -7,16 +7,18 @@ expression matched, the regular expressions of the level decide in order of appe
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import Match as PatternMatch
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """How a location matches: `modifier` is ``, `=`, `^~`, `~`, `~*` or `@`; `pattern` the rest."""
 
     modifier: str
@@ -27,16 +29,42 @@ class Match:
         return self.modifier in ("~", "~*")
 
 
+_GLUED = re.compile(r"(=|\^~|~\*?|@|)(.*)", re.DOTALL)
+
+
 def match_of(location: Level) -> Match:
     """The modifier and pattern of a location, also where they are written without a space."""
-    args = location.directive.args if location.directive is not None else ("/",)
+    directive = location.directive
+    if directive is None:
+        return Match("", "/")
+    args = directive.args
     if len(args) >= 2:
         return Match(args[0], args[1])
     name = args[0] if args else ""
-    for modifier in ("=", "^~", "~*", "~", "@"):
-        if name.startswith(modifier):
-            return Match(modifier, name[len(modifier) :])
-    return Match("", name)
+    if name[:1] in ("/", ""):
+        return Match("", name)
+    glued = _GLUED.match(name)
+    assert glued is not None
+    return Match(glued[1], glued[2])
+
+
+# What a regular expression may be made of to be read right for certain, without compiling it.
+_CLASS = r"\[\^?(?:a-z|A-Z|[01]-9|\\[dws.]|[_/])+-?\]"
+_ATOM = rf"(?:[\w/-]|\.|\\[./dws-]|{_CLASS})[*+?]?"
+_OPEN = r"\((?:\?:|\?P?<[a-z_]+>)?"
+_GROUP = rf"{_OPEN}(?:{_ATOM}|[|$])*\)[*+?]?"
+_NESTED = rf"{_OPEN}(?:{_ATOM}|{_GROUP}|[|$])*\)[*+?]?"
+_LED = re.compile(rf"\^((?:(?:[\w/-]|\\[./-])(?![*+?{{]))*)(?:{_ATOM}|{_NESTED})*\$?", re.ASCII)
+
+
+def lead(match: Match) -> str:
+    """What begins every path that a regular expression matches, in lower case; empty where that
+    cannot be told at a glance.
+
+    Of an expression with a lead it is certain that it can be read.
+    """
+    found = _LED.fullmatch(match.pattern)
+    return "" if found is None else found[1].replace("\\", "").lower()
 
 
 @dataclass(slots=True)
@@ -85,30 +113,51 @@ class _Table:
     def __init__(self, level: Level) -> None:
         self.exact: dict[str, Level] = {}
         self.prefix: dict[str, tuple[Level, bool]] = {}
-        self.regex: list[tuple[Level, Match]] = []
         self.slash: dict[str, Level] = {}
         self.named: dict[str, Level] = {}
-        self.limits = [child for child in level.children if child.kind == "limit_except"]
+        self.limits: list[Level] = []
+        # Regular expressions in their order, and their places by what they begin with.
+        self.regex: list[tuple[Level, Match]] = []
+        self.leads: dict[str, list[int]] = {}
         for location in level.children:
+            if location.kind == "limit_except":
+                self.limits.append(location)
             if location.kind != "location":
                 continue
-            match = match_of(location)
-            if match.modifier == "=":
-                self.exact.setdefault(match.pattern, location)
+            modifier, pattern = match = match_of(location)
+            if modifier == "=":
+                self.exact.setdefault(pattern, location)
             elif match.is_regex:
+                self.leads.setdefault(lead(match), []).append(len(self.regex))
                 self.regex.append((location, match))
-            elif match.modifier == "@":
-                self.named[match.pattern] = location
+            elif modifier == "@":
+                self.named[pattern] = location
             else:
-                self.prefix.setdefault(match.pattern, (location, match.modifier == "^~"))
+                self.prefix.setdefault(pattern, (location, modifier == "^~"))
             # A handler under a name with a slash at its end redirects to it.
-            handles = location.own_handler is not None or "memcached_pass" in location.rows
-            redirects = match.modifier in ("", "=", "^~") and match.pattern.endswith("/")
-            if handles and redirects:
-                self.slash.setdefault(match.pattern[:-1], location)
+            redirects = pattern[-1:] == "/" and modifier in ("", "=", "^~")
+            if redirects and (location.own_handler or "memcached_pass" in location.rows):
+                self.slash.setdefault(pattern[:-1], location)
         # nginx takes the exact one of two with the same name.
-        self.slash = {name: self.exact.get(f"{name}/", one) for name, one in self.slash.items()}
-        self.lengths = sorted({len(name) for name in self.prefix}, reverse=True)
+        if self.exact:
+            self.slash = {name: self.exact.get(f"{name}/", one) for name, one in self.slash.items()}
+        self.lengths = sorted(set(map(len, self.prefix)))
+        self.lead_lengths = sorted(set(map(len, self.leads)))
+
+    def longest(self, uri: str) -> str | None:
+        """The longest of the prefixes that a URI begins with."""
+        for at in range(bisect_right(self.lengths, len(uri)) - 1, -1, -1):
+            name = uri[: self.lengths[at]]
+            if name in self.prefix:
+                return name
+        return None
+
+    def expressions(self, uri: str) -> list[tuple[Level, Match]]:
+        """The regular expressions that a URI may match, in their order."""
+        found: list[int] = []
+        for length in self.lead_lengths[: bisect_right(self.lead_lengths, len(uri))]:
+            found += self.leads.get(uri[:length].lower(), ())
+        return [self.regex[at] for at in sorted(found)]
 
 
 @lru_cache(maxsize=4096)
@@ -118,13 +167,15 @@ def _table(level: Level) -> _Table:
 
 def _locate(level: Level, uri: str, found: Found) -> bool:
     """Fill in `found`; gives whether nginx would stop looking."""
+    if not level.children:
+        return False
     table = _table(level)
     exact = table.exact.get(uri)
     if exact is not None:
         found.level = exact
         return True
     no_regex = False
-    prefix = next((uri[:length] for length in table.lengths if uri[:length] in table.prefix), None)
+    prefix = table.longest(uri)
     if prefix != uri and uri in table.slash and uri not in table.exact:
         found.level, found.redirects = table.slash[uri], True
         return True
@@ -134,7 +185,7 @@ def _locate(level: Level, uri: str, found: Found) -> bool:
         if _locate(location, uri, found):
             return True
     if not no_regex:
-        for location, match in table.regex:
+        for location, match in table.expressions(uri):
             try:
                 matched = compile_pattern(match.pattern, match.modifier == "~*").search(uri)
             except Undecided:

@@ -38,7 +38,7 @@ def excerpt(marks: Sequence[Mark], home: Source) -> list[str]:
     Files other than `home` are named above their lines.
     """
     placed = [(mark, *mark.place.source.position(mark.place.start)) for mark in marks]
-    width = max([len(str(line)) for _, line, _ in placed])
+    width = len(str(max([line for _, line, _ in placed])))
     if len(placed) > 1:
         placed.sort(key=lambda one: not one[0].main)
     by_file: dict[str, list[_Placed]] = {}
@@ -48,11 +48,12 @@ def excerpt(marks: Sequence[Mark], home: Source) -> list[str]:
     for name, inside in by_file.items():
         if name != home.name:
             lines.append(f"{' ' * width} {_dim('-->')} {printable(name)}")
-        lines += _file(sorted(inside, key=lambda one: one[0].place.start), width)
+        lines += _file(inside, width)
     return lines
 
 
-def _file(marks: Sequence[_Placed], width: int) -> list[str]:
+def _file(marks: list[_Placed], width: int) -> list[str]:
+    marks.sort(key=lambda one: one[0].place.start)
     by_line: dict[int, list[_Placed]] = {}
     for one in marks:
         by_line.setdefault(one[1], []).append(one)
@@ -60,13 +61,12 @@ def _file(marks: Sequence[_Placed], width: int) -> list[str]:
     shift = min([_indentation(text) for text in texts.values()])
     margin = f"{' ' * width} {_BAR} "
     lines: list[str] = []
-    for line, text in texts.items():
-        own = by_line[line]
-        shown, spans = _fitted(text, [_columns(mark.place, at, text) for mark, _, at in own], shift)
+    for line, own in by_line.items():
+        shown, spans = _fitted(texts[line], own, shift)
         lines.append(f"{line:>{width}} {_BAR} {shown}")
         for (mark, _, _), (start, end) in zip(own, spans, strict=True):
             drawn = ("^" if mark.main else "-") * max(1, end - start)
-            words = printable(mark.words)
+            words = printable(mark.words) if mark.words else ""
             before = margin + " " * start
             if words and end + len(words) < _WIDTH:
                 drawn, words = f"{drawn} {words}", ""
@@ -81,31 +81,28 @@ def styled(text: str, colour: str | None = None, bold: bool | None = None) -> st
     return f"{_codes(colour, bold)}{text}{_RESET}"
 
 
-def _columns(place: Place, column: int, text: str) -> tuple[int, int]:
-    """Where a place starts and ends in its first line, in characters from 0."""
-    start = column - 1
-    return start, min(start + place.end - place.start, len(text.rstrip()))
-
-
 def _indentation(text: str) -> int:
     expanded = text.expandtabs(_TAB)
     return len(expanded) - len(expanded.lstrip())
 
 
-def _fitted(
-    text: str, spans: Sequence[tuple[int, int]], shift: int
-) -> tuple[str, list[tuple[int, int]]]:
-    """A line as it is shown, and the columns on the screen of some stretches of it."""
+def _fitted(text: str, marks: Sequence[_Placed], shift: int) -> tuple[str, list[tuple[int, int]]]:
+    """A line as it is shown, and the columns on the screen of what is marked in it."""
+    length = len(text.rstrip())
+    spans: list[tuple[int, int]] = []
+    for mark, _, column in marks:
+        start = column - 1
+        spans.append((start, max(start, min(start + mark.place.end - mark.place.start, length))))
     shown = text.expandtabs(_TAB)
     if not (shown.isascii() and shown.isprintable()):
         shown, columns = _on_screen(text)
-        spans = [(columns[start], columns[max(start, end)]) for start, end in spans]
+        spans = [(columns[start], columns[end]) for start, end in spans]
     elif len(shown) > len(text):
         spans = [
-            (len(text[:start].expandtabs(_TAB)), len(text[: max(start, end)].expandtabs(_TAB)))
+            (len(text[:start].expandtabs(_TAB)), len(text[:end].expandtabs(_TAB)))
             for start, end in spans
         ]
-    on_screen = [(start - shift, max(start, end) - shift) for start, end in spans]
+    on_screen = [(start - shift, end - shift) for start, end in spans]
     shown = shown[shift:].rstrip()
     if len(shown) <= _WIDTH:
         return shown, on_screen

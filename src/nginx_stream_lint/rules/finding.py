@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from nginx_stream_lint.config import Source
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.streams.stream import Stream
 
 Severity = Literal["error", "warning", "note"]

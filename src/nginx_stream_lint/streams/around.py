@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import PurePath
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.streams.catalogue import App, named_in, words
 from nginx_stream_lint.streams.comments import above, at_the_top, opening
-from nginx_stream_lint.streams.evidence import Clue, hear
-from nginx_stream_lint.streams.naming import is_general, takes_all
+from nginx_stream_lint.streams.evidence import Clue, Place, hear
+from nginx_stream_lint.streams.vocabulary import reduced
 
 _LOGS = ("access_log", "error_log")
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What the surroundings of locations say: apps they name, each with the reason, and clues.
+class _Clues:
+    """What the surroundings of locations say: for an API, and for what takes everything."""
 
-    `of_api` are the clues for an API, `of_all` those for a location that takes everything.
-    """
-
-    apps: dict[App, str]
     of_api: tuple[Clue, ...]
     of_all: tuple[Clue, ...]
 
@@ -38,71 +33,104 @@ class Around:
 
     They speak for the locations that have no purpose of their own: those of an API as such (`/api`,
     `/v1`), or where there is none the one that takes everything, or what that falls back to.
+    `tops` are the comments at the top of files, kept for other servers.
     """
 
     server: Level
     general: frozenset[Level]
-    _about: dict[File | None, About] = field(default_factory=dict)
+    tops: dict[File, list[str]]
+    _apps: dict[File | None, dict[App, str]] = field(default_factory=dict)
+    _clues: dict[File | None, _Clues] = field(default_factory=dict)
 
-    def clues(self, location: Level) -> tuple[Clue, ...]:
-        """What speaks for streams in a location, if it is one of those without a purpose."""
-        if location not in self.general:
+    def clues(self, place: Place) -> tuple[Clue, ...]:
+        """What speaks for streams in a place, if it is one of those without a purpose."""
+        if place.level not in self.general:
             return ()
-        about = self.about(location)
-        return about.of_api if is_general(location) else about.of_all
+        file = _file(place.level)
+        found = self._clues.get(file)
+        if found is None:
+            found = self._clues[file] = self._hear(file)
+        return found.of_api if place.is_general else found.of_all
 
-    def about(self, location: Level) -> About:
-        """What the server and the location's file say."""
-        file = location.directive.file if location.directive is not None else None
-        if file not in self._about:
-            self._about[file] = self._look(file)
-        return self._about[file]
+    def apps(self, location: Level) -> dict[App, str]:
+        """The apps that the server and the location's file are named after, with the reasons."""
+        file = _file(location)
+        found = self._apps.get(file)
+        if found is None:
+            found = self._apps[file] = {}
+            # And not in comments, which name apps for many reasons.
+            for text, saying in self._texts(file):
+                app = named_in(reduced(text))
+                if app is not None:
+                    found.setdefault(app, saying)
+        return found
 
-    def _look(self, file: File | None) -> About:
-        own = self.server.directive
-        files = dict.fromkeys(one for one in (own.file if own else None, file) if one is not None)
-        rows = self.server.rows.get("server_name", [])
-        # Without the top-level domain: .ai says little.
-        names = {arg: arg.rpartition(".")[0] or arg for row in rows for arg in row.args}
-        logs = [one.args[0] for name in _LOGS for one in self.server.rows.get(name, []) if one.args]
-        texts = [
-            *((name, f'its server is called "{arg}"') for arg, name in names.items()),
-            *(text for one in files for text in _names(one)),
-            *((name, f'its log is called "{name}"') for name in map(posixpath.basename, logs)),
-        ]
+    def _hear(self, file: File | None) -> _Clues:
+        texts = self._texts(file)
         comments = [*above(self.server), *opening(self.server)]
-        comments += [text for one in files for text in at_the_top(one)]
+        for one in self._files(file):
+            if one not in self.tops:
+                self.tops[one] = list(at_the_top(one))
+            comments += self.tops[one]
         written = [(comment, 'a comment above says "{word}"') for comment in comments]
-        found: dict[App, str] = {}
-        for text, saying in texts:  # and not in comments, which name apps for many reasons
-            app = named_in(text)
-            if app is not None:
-                found.setdefault(app, saying)
         clues = tuple(hear("around", (*texts, *written)))
         of_api = tuple(hear("around_api", texts))
         told = {clue.word for clue in of_api}
-        return About(found, (*of_api, *(one for one in clues if one.word not in told)), clues)
+        return _Clues((*of_api, *(one for one in clues if one.word not in told)), clues)
+
+    def _texts(self, file: File | None) -> list[tuple[str, str]]:
+        """What the server, its logs and files are called, each with how to say it."""
+        rows = self.server.rows
+        # Without the top-level domain: .ai says little.
+        names = {
+            arg: arg.rpartition(".")[0] or arg
+            for row in rows.get("server_name", ())
+            for arg in row.args
+        }
+        logs = [one.args[0] for name in _LOGS for one in rows.get(name, ()) if one.args]
+        return [
+            *((name, f'its server is called "{arg}"') for arg, name in names.items()),
+            *(text for one in self._files(file) for text in _names(one.source.name)),
+            *((name, f'its log is called "{name}"') for name in map(posixpath.basename, logs)),
+        ]
+
+    def _files(self, file: File | None) -> Iterable[File]:
+        """The files of the server and of a location."""
+        return dict.fromkeys(one for one in (_file(self.server), file) if one is not None)
 
 
-def around(server: Level) -> Around:
-    """The surroundings of a server's locations."""
-    locations = [level for level in server.walk() if level.own_handler is not None]
-    kinds = (is_general, takes_all, lambda level: match_of(level).modifier == "@")
-    choices = ([level for level in locations if fits(level)] for fits in kinds)
-    return Around(server, frozenset(next(filter(None, choices), ())))
+def _file(level: Level) -> File | None:
+    return level.directive.file if level.directive is not None else None
 
 
-def _names(file: File) -> Iterator[tuple[str, str]]:
+def around(server: Level, places: Iterable[Place], tops: dict[File, list[str]]) -> Around:
+    """The surroundings of a server's places."""
+    everything: list[Level] = []
+    named: list[Level] = []
+    general: list[Level] = []
+    for place in places:
+        if place.is_general:
+            general.append(place.level)
+        elif place.takes_all:
+            everything.append(place.level)
+        elif place.match.modifier == "@":
+            named.append(place.level)
+    return Around(server, frozenset(general or everything or named), tops)
+
+
+@lru_cache(maxsize=256)
+def _names(file: str) -> tuple[tuple[str, str], ...]:
     """A file's name, or its folder's where that says nothing (`nginx.conf`), and how to say it.
 
     Folders where configuration is kept for anything say nothing either.
     """
-    path = PurePath(file.source.name.replace("\\", "/"))
-    yield path.name, f'its file is called "{path.name}"'
+    path = PurePath(file.replace("\\", "/"))
+    found = [(path.name, f'its file is called "{path.name}"')]
     if all(map(_usual, re.findall(r"[a-z]+", path.name.lower()))):
         folder = next((one for one in path.parts[-2::-1] if not _usual(one.lower())), None)
         if folder is not None:
-            yield folder, f'its file is in "{folder}"'
+            found.append((folder, f'its file is in "{folder}"'))
+    return tuple(found)
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -56,9 +56,9 @@ def apps() -> tuple[App, ...]:
 
 
 @cache
-def _tables() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
+def _tables() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]], Vocabulary | None]:
     ready = compiled(f"{__name__}_compiled", FILES)
-    return read() if ready is None else (ready.APPS, ready.WORDS)
+    return (*read(), None) if ready is None else (ready.APPS, ready.WORDS, ready.VOCABULARY)
 
 
 def read() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
@@ -102,28 +102,39 @@ def by_word(word: str) -> App | None:
     return None if rank is None else apps()[rank]
 
 
-@lru_cache(maxsize=4096)
 def of_address(host: str, port: int) -> App | None:
     """The app whose upstreams usually have this address.
 
     A port says so by itself only where the host's name says nothing.
     """
+    by_address, by_port = _addresses()
     for address in (f"{host}:{port}", f"*:{port}"):
-        for app in apps():
-            if address in app.addresses:
-                return app
-    if not _nameless(host):
-        return None
-    return next((app for app in apps() if port in app.ports), None)
+        if address in by_address:
+            return by_address[address]
+    app = by_port.get(port)
+    return app if app is not None and _nameless(host) else None
+
+
+@cache
+def _addresses() -> tuple[dict[str, App], dict[int, App]]:
+    """The first app of each address, and of each port."""
+    by_address: dict[str, App] = {}
+    by_port: dict[int, App] = {}
+    for app in apps():
+        for address in app.addresses:
+            by_address.setdefault(address, app)
+        for port in app.ports:
+            by_port.setdefault(port, app)
+    return by_address, by_port
 
 
 def _nameless(host: str) -> bool:
-    labels = re.split(r"[^a-z0-9]+", host)
-    return all(
-        label.isdigit() or any(word.pattern.fullmatch(label) for word in words()["hosts"])
-        for label in labels
-        if label
-    )
+    return all(map(_says_nothing, filter(None, re.split(r"[^a-z0-9]+", host))))
+
+
+@lru_cache(maxsize=4096)
+def _says_nothing(label: str) -> bool:
+    return label.isdigit() or any(word.pattern.fullmatch(label) for word in words()["hosts"])
 
 
 @cache
@@ -138,24 +149,42 @@ def _names() -> tuple[Finder, dict[str, int]]:
     return Finder(expression, 0, found.keys()), found
 
 
+def by_leading_segments(path: str) -> Sequence[Endpoint]:
+    """The endpoints whose distinctive part a path may begin with."""
+    firsts, table = _by_leading_segments()
+    at = path.find("/", 1)
+    if (path if at < 0 else path[:at]) not in firsts:
+        return ()
+    ranks = list(table.get(path, ()))
+    while at > 0:
+        ranks += table.get(path[:at], ())
+        at = path.find("/", at + 1)
+    return [every_endpoint()[rank] for rank in sorted(ranks)]
+
+
 @cache
-def by_first_segment(segment: str) -> tuple[Endpoint, ...]:
-    """The endpoints whose distinctive part may begin with this path segment."""
+def _by_leading_segments() -> tuple[set[str], dict[str, list[int]]]:
+    """The first segments of distinctive parts, and the places of the endpoints in the catalogue by
+    all their segments before the first `*`.
+    """
+    firsts: set[str] = set()
+    found: dict[str, list[int]] = {}
+    for rank, endpoint in enumerate(every_endpoint()):
+        plain, star, _ = endpoint.distinctive.partition("*")
+        leading = plain.rpartition("/")[0] if star else plain
+        at = leading.find("/", 1)
+        firsts.add(leading if at < 0 else leading[:at])
+        found.setdefault(leading, []).append(rank)
+    return firsts, found
 
-    def fits(endpoint: Endpoint) -> bool:
-        first = endpoint.distinctive.lstrip("/").partition("/")[0]
-        return "*" in first or first == segment
 
-    return tuple(endpoint for endpoint in every_endpoint() if fits(endpoint))
-
-
-@lru_cache(maxsize=4096)
-def by_words(pattern: str) -> tuple[Endpoint, ...]:
+def by_words(pattern: str) -> Sequence[Endpoint]:
     """The endpoints whose distinctive part ends with a word of a regular expression."""
-    words = set(_WORD.findall(pattern.lower()))
-    return tuple(
-        endpoint for word, found in _by_last_word().items() if word in words for endpoint in found
-    )
+    table = _by_last_word()
+    known = table.keys() & _WORD.findall(pattern.lower())
+    if not known:
+        return ()
+    return [one for word in sorted(known, key=list(table).index) for one in table[word]]
 
 
 @cache
@@ -272,3 +301,22 @@ def _in_any_case(words: str, parts: tuple[str, ...]) -> Finder:
 def words() -> dict[str, tuple[Word, ...]]:
     """The words by where they are looked for, as `evidence.yaml` has them."""
     return _tables()[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The runs of letters that telling words and the names of apps can have, in lower case.
+
+    Behind those in `numbered` stands a number. `parts` tell something whatever letters stand around
+    them, and what `numbered_parts` find goes on behind a number.
+    """
+
+    runs: frozenset[str]
+    numbered: frozenset[str]
+    parts: frozenset[str]
+    numbered_parts: frozenset[str]
+
+
+def vocabulary() -> Vocabulary | None:
+    """What all lists have in them that texts are searched with; None where nobody has looked."""
+    return _tables()[2]

@@ -3,54 +3,74 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
 
+_NEAR = 80  # characters
 
-def comments_of(level: Level) -> Iterator[str]:
+
+def comments_of(level: Level) -> list[str]:
     """Comments directly inside a block, on the lines right above it, and about all blocks."""
     directive = level.directive
-    if directive is None or not directive.file.comments:
-        return
+    if directive is None:
+        return []
     comments = directive.file.comments
-    yield from above(level)
-    inner = [
-        (child.directive.start, child.directive.block_end)
-        for child in level.children
-        if child.directive is not None and child.directive.file is directive.file
-    ]
+    if not comments:
+        return []
+    start = directive.start
     text = directive.source.text
-    end_of_block = directive.block_end
-    for at in range(bisect_left(comments, (directive.start, 0)), len(comments)):
-        start, end = comments[at]
-        if start > end_of_block:
-            break
-        if not any(begin <= start < stop for begin, stop in inner):
-            yield text[start:end]
+    at = bisect_left(comments, (start, 0))
+    found = _above(text, comments, at, start)
+    if at < len(comments) and comments[at][0] <= directive.block_end:
+        inner = sorted(
+            (child.directive.start, child.directive.block_end)
+            for child in level.children
+            if child.directive is not None and child.directive.file is directive.file
+        )
+        for start, end in inner:
+            found += _texts(text, comments[at : bisect_left(comments, (start, 0))])
+            at = max(at, bisect_left(comments, (end, 0)))
+        found += _texts(text, comments[at : bisect_left(comments, (directive.block_end + 1, 0))])
     author = directive.file.reading.author
     if author is not None:
-        begin, stop = author.notes
-        yield from (text[start:end] for start, end in comments if begin <= start < stop)
+        first, last = author.notes
+        found += _texts(
+            text, comments[bisect_left(comments, (first, 0)) : bisect_left(comments, (last, 0))]
+        )
+    return found
 
 
-def above(level: Level) -> Iterator[str]:
+def _texts(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
+    return [text[start:end] for start, end in spans]
+
+
+def above(level: Level) -> list[str]:
     """The comments on the lines right above a block, the lowest first."""
     directive = level.directive
     if directive is None:
-        return
+        return []
     comments = directive.file.comments
-    text = directive.source.text
-    top = directive.start
-    for at in range(bisect_left(comments, (directive.start, 0)) - 1, -1, -1):
+    at = bisect_left(comments, (directive.start, 0))
+    return _above(directive.source.text, comments, at, directive.start)
+
+
+def _above(text: str, comments: Sequence[tuple[int, int]], at: int, top: int) -> list[str]:
+    """The comments on the lines right above an offset; `at` is the place of those behind it."""
+    found: list[str] = []
+    while at > 0:
+        at -= 1
         start, end = comments[at]
+        if text[max(end, top - _NEAR) : top].strip():
+            break  # before the text in between is looked at, which may be a whole file
         between = text[end:top]
         line_start = text.rfind("\n", 0, start) + 1
         if between.strip() or between.count("\n") > 1 or text[line_start:start].strip():
             break
-        yield text[start:end]
+        found.append(text[start:end])
         top = start
+    return found
 
 
 def opening(level: Level) -> Iterator[str]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from nginx_stream_lint.config import Directive
-from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.levels import Handler, Level
+from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.catalogue import App, Endpoint, by_word, words
 from nginx_stream_lint.streams.comments import comments_of
-from nginx_stream_lint.streams.naming import is_general, takes_all
+from nginx_stream_lint.streams.naming import EVERYTHING, is_general
 from nginx_stream_lint.streams.stream import Kind, Stream
-from nginx_stream_lint.streams.upstreams import Behind
+from nginx_stream_lint.streams.upstreams import Behind, Upstreams
+from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
 
 _ENOUGH = 2
 _LONG_S = 300.0
@@ -23,13 +23,23 @@ _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 # The kinds that an app's name is told with, the first it has.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "long-poll", "websocket")
 _BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")
+_HEADERS = ("add_header", "proxy_set_header", "proxy_pass_header")
+_OFF = ("chunked_transfer_encoding", "gzip", "proxy_cache")
+# The directives that say something, and those that do so for what is inside a server, too.
+_TIMEOUTS = tuple(f"{family}_read_timeout" for family in (*_BUFFERING, "grpc"))
+_FOR_ALL = (*_TIMEOUTS, *_HEADERS)
+_TELLING = (*(f"{family}_buffering" for family in _BUFFERING), *_FOR_ALL, *_OFF, "limit_req")
+
+# Names of directives with their arguments, and whether somebody wrote them.
+_Rows = tuple[tuple[str, tuple[str, ...], bool], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Clue:
     """One thing that speaks for a stream: `points`, the `kind` it speaks for, and why.
 
-    `word` is the telling word, if it is one: the same word in two places is one clue.
+    `word` is the telling word, if it is one: the same word in two places is one clue. Equal clues
+    are mostly one object, so that what is made of them is made once.
     """
 
     points: int
@@ -38,23 +48,98 @@ class Clue:
     word: str = ""
 
 
+_clue = lru_cache(maxsize=4096)(Clue)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Path:
+    """What a location's pattern says by itself.
+
+    `at_once` tells that it is asked once and answered at once, `is_file` that it is a file's,
+    `is_general` that it is an API as such. `talk` are the clues where no pages are behind it, and
+    `app` is the one whose name it has in it.
+    """
+
+    at_once: bool
+    is_file: bool
+    is_general: bool
+    clues: tuple[Clue, ...]
+    talk: tuple[Clue, ...]
+    app: App | None
+
+
+@lru_cache(maxsize=4096)
+def _path(pattern: str) -> Path:
+    saying = 'its path says "{word}"'
+    segments = re.findall(r"[a-z0-9_-]+", pattern.lower())
+    return Path(
+        answers_at_once(pattern),
+        any(word.pattern.search(pattern) for word in words()["files"]),
+        is_general(pattern),
+        tuple(hear("path", [(pattern, saying)])),
+        tuple(hear("talk", [(pattern, saying)])),
+        next((app for app in map(by_word, segments) if app is not None), None),
+    )
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """A level that hands requests on, with its pattern, what that says, and what is behind it."""
+
+    level: Level
+    match: Match
+    path: Path
+    behind: Behind
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether it takes whatever no other location takes."""
+        return self.match.pattern in EVERYTHING
+
+    @property
+    def is_general(self) -> bool:
+        """Whether it is for an API as such."""
+        is_location = self.level.kind == "location" and self.match.modifier != "@"
+        return self.path.is_general and is_location
+
+
+def place_of(level: Level, handler: Handler, upstreams: Upstreams) -> Place:
+    """What there is to know of a level with a handler before others are looked at."""
+    match = match_of(level)
+    path = _path(reduced_pattern(match.pattern))
+    return Place(level, match, path, upstreams.behind(level, handler))
+
+
 def streams_of(
-    location: Level,
-    behind: Behind,
-    endpoints: Sequence[Endpoint],
+    place: Place,
+    endpoints: Sequence[Endpoint] = (),
     at_home: bool = False,
     around: Iterable[Clue] = (),
-) -> list[Stream]:
-    """The streams a location serves, the strongest first; empty if nothing says so.
+) -> tuple[Stream, ...]:
+    """The streams of a place, the strongest first; empty if nothing says that there are any.
 
     `endpoints` are the catalogued ones that end here: those are known. What else speaks for a
     stream makes it likely, `around` (what its surroundings say) with the rest. `at_home` tells that
     this upstream has catalogued endpoints in other locations, at their usual paths.
     """
-    found = [replace(endpoint.stream, confidence="known") for endpoint in endpoints]
-    clues = list(_clues(location, behind, endpoints, at_home))
-    told = {clue.word for clue in clues}
-    clues += (clue for clue in around if clue.word not in told)
+    clues = _clues(place, tuple(endpoints), at_home)
+    if around:
+        told = {clue.word for clue in clues}
+        clues = (*clues, *(clue for clue in around if clue.word not in told))
+    if not endpoints and not clues:
+        return ()
+    return _streams(tuple(endpoints), clues)
+
+
+@cache
+def _known(endpoint: Endpoint) -> Stream:
+    return replace(endpoint.stream, confidence="known")
+
+
+@lru_cache(maxsize=4096)
+def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[Stream, ...]:
+    """What endpoints and clues make together; the same for the same."""
+    found = list(map(_known, endpoints))
     websocket = [clue for clue in clues if clue.kind == "websocket"]
     others = [clue for clue in clues if clue.kind != "websocket"]
     if _points(websocket) >= _ENOUGH:
@@ -68,7 +153,7 @@ def streams_of(
         kind: Kind = next((clue.kind for clue in group if clue.kind is not None), "chunked")
         reasons = list(dict.fromkeys(clue.because for clue in group))
         found.append(Stream(kind, "likely", " and ".join(reasons[:2])))
-    return found
+    return tuple(found)
 
 
 def _points(clues: Sequence[Clue]) -> int:
@@ -89,11 +174,11 @@ def hear(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
     """
     seen: set[str] = set()
     for text, saying in texts:
-        for clue in _heard(where, text):
+        for clue in _heard(where, reduced(text)):
             if clue.word not in seen:
                 seen.add(clue.word)
                 because = saying.replace("{text}", text).replace("{word}", clue.because)
-                yield replace(clue, because=because)
+                yield _clue(clue.points, clue.kind, because, clue.word)
 
 
 @lru_cache(maxsize=4096)
@@ -104,7 +189,6 @@ def _heard(where: str, text: str) -> tuple[Clue, ...]:
     )
 
 
-@lru_cache(maxsize=4096)
 def answers_at_once(pattern: str) -> bool:
     """Whether a path is one that is asked once and answered at once, whatever runs behind it.
 
@@ -130,56 +214,67 @@ def _last(where: str, pattern: str) -> int:
     )
 
 
-def _clues(
-    location: Level, behind: Behind, endpoints: Sequence[Endpoint], at_home: bool
-) -> Iterator[Clue]:
-    pattern = match_of(location).pattern
-    if answers_at_once(pattern):
-        return
-    yield from _directive_clues(location, behind)
-    if any(word.pattern.search(pattern) for word in words()["files"]):
-        return
-    yield from hear("path", [(pattern, 'its path says "{word}"')])
-    if not any(word.pattern.search(host) for word in words()["pages"] for host in behind.hosts):
-        yield from hear("talk", [(pattern, 'its path says "{word}"')])
-    yield from hear("comment", [(one, 'a comment says "{word}"') for one in comments_of(location)])
-    yield from _upstream_clues(location, behind, endpoints, at_home)
-
-
-def _upstream_clues(
-    location: Level, behind: Behind, endpoints: Sequence[Endpoint], at_home: bool
-) -> Iterator[Clue]:
-    """What is behind a location, and what that is called."""
-    pattern = match_of(location).pattern
-    app, because = behind.app, "its upstream looks like {}"
-    if app is None:
-        app, because = _called(pattern), "its path is called like {}"
-    # An app that gets its own paths from other locations and this path as it is has no stream here.
-    moved = "rewrite" in location.rows or behind.path not in ("", pattern)
-    elsewhere = at_home and not moved and not endpoints
-    kinds: set[Kind] = set()
-    if app is not None:
-        kinds = _kinds_here(location, app, endpoints, elsewhere, moved)
-        if kinds:
-            kind = next(kind for kind in _STRONGEST if kind in kinds)
-            # That an app speaks WebSocket somewhere says little of this place alone.
-            yield Clue(1 if kind == "websocket" else 2, kind, because.format(app.name))
-    if elsewhere or (behind.app is not None and not kinds):
-        return
-    yield from hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.hosts])
-    saying = 'a comment about its upstream says "{word}"'
-    yield from hear("comment", [(one, saying) for one in behind.comments])
+def _clues(place: Place, endpoints: tuple[Endpoint, ...], at_home: bool) -> tuple[Clue, ...]:
+    path, behind = place.path, place.behind
+    if path.at_once:
+        return ()
+    found = _directive_clues(place)
+    if path.is_file:
+        return found
+    found += path.clues
+    if path.talk and not _serves_pages(behind):
+        found += path.talk
+    comments = comments_of(place.level)
+    if comments:
+        found += tuple(hear("comment", [(one, 'a comment says "{word}"') for one in comments]))
+    return found + _upstream_clues(place, endpoints, at_home)
 
 
 @lru_cache(maxsize=4096)
-def _called(pattern: str) -> App | None:
-    """The app whose name is a whole segment of a path."""
-    segments = re.findall(r"[a-z0-9_-]+", pattern.lower())
-    return next((app for app in map(by_word, segments) if app is not None), None)
+def _serves_pages(behind: Behind) -> bool:
+    """Whether a host is called after pages."""
+    return any(word.pattern.search(host) for word in words()["pages"] for host in behind.hosts)
+
+
+def _upstream_clues(
+    place: Place, endpoints: tuple[Endpoint, ...], at_home: bool
+) -> tuple[Clue, ...]:
+    """What is behind a location, and what that is called."""
+    behind = place.behind
+    app, because = behind.app, "its upstream looks like {}"
+    if app is None:
+        app, because = place.path.app, "its path is called like {}"
+    found: tuple[Clue, ...] = ()
+    if at_home or app is not None:
+        moved = "rewrite" in place.level.rows or behind.path not in ("", place.match.pattern)
+        # An app that gets its own paths from other locations and this path as it is has no stream
+        # here.
+        elsewhere = at_home and not moved and not endpoints
+        kinds: set[Kind] = set()
+        if app is not None:
+            kinds = _kinds_here(place.match, app, endpoints, elsewhere, moved)
+            if kinds:
+                kind = next(kind for kind in _STRONGEST if kind in kinds)
+                # That an app speaks WebSocket somewhere says little of this place alone.
+                points = 1 if kind == "websocket" else 2
+                found = (_clue(points, kind, because.format(app.name), ""),)
+        if elsewhere or (behind.app is not None and not kinds):
+            return found
+    return found + _behind_clues(behind)
+
+
+@lru_cache(maxsize=4096)
+def _behind_clues(behind: Behind) -> tuple[Clue, ...]:
+    """What the hosts behind a location are called, and what is written about them."""
+    saying = 'a comment about its upstream says "{word}"'
+    return (
+        *hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.hosts]),
+        *hear("comment", [(one, saying) for one in behind.comments]),
+    )
 
 
 def _kinds_here(
-    location: Level, app: App, endpoints: Sequence[Endpoint], elsewhere: bool, moved: bool
+    match: Match, app: App, endpoints: Sequence[Endpoint], elsewhere: bool, moved: bool
 ) -> set[Kind]:
     """The kinds of streams of an app that can end in a location.
 
@@ -187,83 +282,116 @@ def _kinds_here(
     so do an exact path, an expression, and a path among the app's own. An app below a path of its
     own may have any of them there, since nobody knows what the path becomes.
     """
-    match = match_of(location)
     first = match.pattern.lstrip("/").partition("/")[0]
     own = any(endpoint.path.startswith(f"/{first}/") for endpoint in app.endpoints)
     as_it_is = match.modifier == "=" or (match.is_regex and not moved)
-    here = elsewhere or takes_all(location) or as_it_is or own
+    here = elsewhere or match.pattern in EVERYTHING or as_it_is or own
     return {endpoint.stream.kind for endpoint in (endpoints if here else app.endpoints)}
 
 
-def _directive_clues(location: Level, behind: Behind) -> Iterator[Clue]:
+def _directive_clues(place: Place) -> tuple[Clue, ...]:
     """What directives say that are set in the location.
 
     What is set for the whole server is there for the locations without a purpose of their own.
     """
-    outer = location.nearest("server") if is_general(location) or takes_all(location) else None
+    location = place.level
+    own = _rows(location, _TELLING)
+    outer: _Rows = ()
+    if place.is_general or place.takes_all:
+        server = location.nearest("server")
+        if server is not None:
+            outer = _rows(server, _FOR_ALL)
+    included = [one.args[0] for one in location.block if one.name == "include" and one.args]
+    return _said_by_directives(
+        own, outer, _held_around(location), tuple(included), place.behind.keepalive
+    )
 
-    def rows(name: str) -> list[Directive]:
-        own = [row for row in location.rows.get(name, []) if row.is_written]
-        return own if own or outer is None else outer.rows.get(name, [])
 
-    yield from _buffering_clues(location)
-    for family in (*_BUFFERING, "grpc"):
-        for row in rows(f"{family}_read_timeout"):
-            time = seconds(row.args[0]) if row.args else None
+def _rows(level: Level, names: Iterable[str]) -> _Rows:
+    rows = level.rows
+    return tuple(
+        [(name, row.args, row.is_written) for name in names if name in rows for row in rows[name]]
+    )
+
+
+def _held_around(location: Level) -> str:
+    """In words, that the buffering of a location's handler is off for what is around it."""
+    handler = location.handler
+    if handler is None:
+        return ""
+    name = f"{handler.family}_buffering"
+    if name in location.rows:
+        return ""
+    level = location.parent
+    while level is not None and name not in level.rows:
+        level = level.parent
+    if level is None or level.kind not in ("location", "server"):
+        return ""
+    is_off = level.rows[name][0].args[:1] == ("off",)
+    return f"{name} off is set for its {level.kind}" if is_off else ""
+
+
+@lru_cache(maxsize=4096)
+def _said_by_directives(
+    own: _Rows, outer: _Rows, held_around: str, included: tuple[str, ...], keepalive: bool
+) -> tuple[Clue, ...]:
+    """What rows say: those of a location, and those of its server that are for it, too.
+
+    The rest is as in `_directive_clues`.
+    """
+
+    def rows(name: str) -> list[tuple[str, ...]]:
+        found = [args for one, args, written in own if one == name and written]
+        return found or [args for one, args, _ in outer if one == name]
+
+    found: list[Clue] = []
+    for name, args, written in own:
+        if name.endswith("_buffering") and written and args[:1] == ("off",):
+            found.append(_clue(2, None, f"{name} off is set there", ""))
+    if held_around:
+        found.append(_clue(2, None, held_around, ""))
+    for name in _TIMEOUTS:
+        for args in rows(name):
+            time = seconds(args[0]) if args else None
             if time is not None and time >= _LONG_S:
                 # An ordinary call has an end that the client sets.
-                points = 2 if family == "grpc" else 1
-                yield Clue(points, None, f"{family}_read_timeout {row.args[0]} is set")
-    for name in ("add_header", "proxy_set_header", "proxy_pass_header"):
-        yield from _header_clues(name, rows(name), behind)
-    for name in ("chunked_transfer_encoding", "gzip", "proxy_cache"):
-        for row in location.rows.get(name, []):
-            if row.args[:1] == ("off",):
-                # Recipes for server-sent events switch chunks off, and little else does.
-                kind: Kind | None = "sse" if name == "chunked_transfer_encoding" else None
-                yield Clue(1, kind, f"{name} off is set")
-    included = [one.args[0] for one in location.block if one.name == "include" and one.args]
-    limits = [arg for one in location.rows.get("limit_req", []) for arg in one.args]
+                points = 2 if name.startswith("grpc") else 1
+                found.append(_clue(points, None, f"{name} {args[0]} is set", ""))
+    for name in _HEADERS:
+        found += _header_clues(name, rows(name), keepalive)
+    for name, args, _ in own:
+        if name in _OFF and args[:1] == ("off",):
+            # Recipes for server-sent events switch chunks off, and little else does.
+            kind: Kind | None = "sse" if name == "chunked_transfer_encoding" else None
+            found.append(_clue(1, kind, f"{name} off is set", ""))
+    limits = [arg for name, args, _ in own if name == "limit_req" for arg in args]
     zones = [arg for arg in limits if arg.startswith("zone=") and not answers_at_once(arg)]
-    yield from hear(
+    found += hear(
         "upstream",
         [
             *((name, 'it includes "{text}"') for name in included),
             *((zone, 'it has the limit "{text}"') for zone in zones),
         ],
     )
+    return tuple(found)
 
 
-def _buffering_clues(location: Level) -> Iterator[Clue]:
-    """Buffering switched off, in the location for anybody, or around it for its handler."""
-    for family in _BUFFERING:
-        for row in location.rows.get(f"{family}_buffering", []):
-            if row.is_written and row.args[:1] == ("off",):
-                yield Clue(2, None, f"{family}_buffering off is set there")
-    handler = location.handler
-    name = f"{handler.family}_buffering" if handler is not None else ""
-    set_at = next((level for level in location.outward() if level.rows.get(name)), location)
-    outer = set_at is not location and set_at.kind in ("location", "server")
-    if outer and set_at.rows[name][0].args[:1] == ("off",):
-        yield Clue(2, None, f"{name} off is set for its {set_at.kind}")
-
-
-def _header_clues(name: str, rows: Sequence[Directive], behind: Behind) -> Iterator[Clue]:
+def _header_clues(name: str, rows: Sequence[tuple[str, ...]], keepalive: bool) -> Iterator[Clue]:
     """What rows of `add_header`, `proxy_set_header` or `proxy_pass_header` say."""
-    lower = [[arg.lower() for arg in row.args] for row in rows]
+    lower = [[arg.lower() for arg in row] for row in rows]
     connects = any(args[0] == "connection" and args[1:] != [""] for args in lower if args)
     for args, row in zip(lower, rows, strict=True):
         if "x-accel-buffering" in args:
-            yield Clue(2, None, "it sets X-Accel-Buffering")
+            yield _clue(2, None, "it sets X-Accel-Buffering", "")
         if args[:1] == ["upgrade"] and name == "proxy_set_header":
             # Without Connection beside it, it is a leftover as often as a mistake.
-            yield Clue(2 if connects else 1, "websocket", "it passes on Upgrade")
+            yield _clue(2 if connects else 1, "websocket", "it passes on Upgrade", "")
         # An empty Connection is for the upstream's kept connections, where there are any.
-        if args[:2] == ["connection", ""] and not behind.keepalive:
-            yield Clue(1, None, f"it sets {row.args[0]}")
+        if args[:2] == ["connection", ""] and not keepalive:
+            yield _clue(1, None, f"it sets {row[0]}", "")
         if args[:2] == ["cache-control", "no-cache"]:
-            yield Clue(1, None, f"it sets {row.args[0]}")
+            yield _clue(1, None, f"it sets {row[0]}", "")
         if "text/event-stream" in args:
-            yield Clue(2, "sse", "it says text/event-stream")
+            yield _clue(2, "sse", "it says text/event-stream", "")
         if args[:1] == ["last-event-id"]:
-            yield Clue(2, "sse", f"it passes on {row.args[0]}")
+            yield _clue(2, "sse", f"it passes on {row[0]}", "")

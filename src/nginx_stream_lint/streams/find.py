@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from nginx_stream_lint.config import Configuration, Problem
+from nginx_stream_lint.config import Configuration, File, Problem
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.listeners import CLIENTS, Client, clients
@@ -14,20 +14,22 @@ from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.around import around
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, from_comment
-from nginx_stream_lint.streams.evidence import Clue, streams_of
+from nginx_stream_lint.streams.evidence import Clue, Place, place_of, streams_of
 from nginx_stream_lint.streams.landing import landing
-from nginx_stream_lint.streams.naming import takes_all
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 
 _NAMELESS = ("if-in-location", "limit_except")
+_ASIDE = ("auth_request", "mirror")
 
 NOBODY_SAYS = Stream("chunked", "possible", "it proxies; nothing says whether it streams")
 WRITTEN_FOR_ONE = Stream("sse", "likely", "its path names a stream's endpoint")
+_NOBODY_SAYS = (NOBODY_SAYS,)
+_WRITTEN_FOR_ONE = (WRITTEN_FOR_ONE,)
 EVERYTHING = Stream("sse", "declared", "--all-streams says so")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Served:
     """A level that finally handles requests, with its `clients` and `streams`, strongest first.
 
@@ -64,56 +66,63 @@ def served(
     found: list[Served] = []
     http = root.first("http")
     if http is not None:
-        reach = clients(http, version)
         upstreams = upstreams_of(http)
-        for server, its_clients in reach.items():
+        tops: dict[File, list[str]] = {}
+        for server, its_clients in clients(http, version).items():
             if only is not None and not only(server):
                 continue
             if server.rows.get("return"):
                 continue  # every request is answered before a location is looked for
-            evidence = _Evidence(server, version, declarations, upstreams)
+            evidence = _Evidence(server, version, declarations, upstreams, tops)
             lands = evidence.lands
-            declared = lands.declared
-            unseen = _unseen(server)
-            for level in server.walk():
-                handler = level.handler
+            for level in evidence.levels:
+                handler = level.own_handler or level.handler
                 if handler is None or not _handles(level):
                     continue
-                streams = [*declared.get(level, ()), *commented.get(level, ())]
-                if not streams and level.kind in _NAMELESS and level.parent is not None:
-                    streams = [*declared.get(level.parent, ()), *commented.get(level.parent, ())]
-                if not streams and level in unseen:
+                said = _said(level, lands.declared, commented)
+                if not said and level in evidence.unseen:
                     continue
-                if not streams and all_streams:
-                    streams = [EVERYTHING]
+                if not said and all_streams:
+                    said = (EVERYTHING,)
                 shadowed_by = None
-                if not streams:
+                if not said:
                     named = level.nearest("location") or level
-                    streams = evidence.streams(named, handler)
+                    said = evidence.streams(named, handler)
                     shadowed_by = lands.shadowed.get(named)
-                    if shadowed_by is not None and not streams:
-                        streams = [WRITTEN_FOR_ONE]
+                    if shadowed_by is not None and not said:
+                        said = _WRITTEN_FOR_ONE
                 found.append(
-                    Served(
-                        level,
-                        handler,
-                        server,
-                        its_clients,
-                        tuple(streams or [NOBODY_SAYS]),
-                        shadowed_by,
-                    )
+                    Served(level, handler, server, its_clients, said or _NOBODY_SAYS, shadowed_by)
                 )
     stream = root.first("stream")
     if stream is not None:
         for server in stream.children:
             if server.own_handler is not None:
-                streams = commented.get(server) or [EVERYTHING if all_streams else NOBODY_SAYS]
-                found.append(Served(server, server.own_handler, server, CLIENTS, tuple(streams)))
+                said = tuple(commented.get(server, ())) or (
+                    (EVERYTHING,) if all_streams else _NOBODY_SAYS
+                )
+                found.append(Served(server, server.own_handler, server, CLIENTS, said))
     return found, problems
 
 
+def _said(
+    level: Level, declared: dict[Level, list[Stream]], commented: dict[Level, list[Stream]]
+) -> tuple[Stream, ...]:
+    """What users say of a level, or of the location that a nameless block is in."""
+    if not declared and not commented:
+        return ()
+    said = (*declared.get(level, ()), *commented.get(level, ()))
+    if not said and level.kind in _NAMELESS and level.parent is not None:
+        said = (*declared.get(level.parent, ()), *commented.get(level.parent, ()))
+    return said
+
+
 class _Evidence:
-    """What speaks for streams in the locations of one server."""
+    """What speaks for streams in the `levels` of one server.
+
+    `unseen` are locations that only answer `auth_request` or `mirror`: no client sees what they
+    answer.
+    """
 
     def __init__(
         self,
@@ -121,47 +130,56 @@ class _Evidence:
         version: Version,
         declarations: Sequence[Declaration],
         upstreams: Upstreams,
+        tops: dict[File, list[str]],
     ) -> None:
-        self.around = around(server)
-        self.lands = landing(server, version, declarations, upstreams, self.around)
+        self.levels = list(server.walk())
         self._upstreams = upstreams
+        self._places = {
+            level: place_of(level, level.own_handler, upstreams)
+            for level in self.levels
+            if level.own_handler is not None
+        }
+        self.unseen = _unseen(server, self.levels)
+        self._around = around(server, self._places.values(), tops)
+        self.lands = landing(
+            server, self.levels, self._places, version, declarations, upstreams, self._around
+        )
         self._homes = {
-            upstreams.host(location): location
+            self._places[location].behind.host: location
             for location in self.lands.endpoints
-            if location.own_handler is not None
+            if location in self._places
         }
-        self._own = {
-            location: self._judge(location, location.own_handler)
-            for location in server.walk()
-            if location.own_handler is not None
-        }
+        self._own = {level: self._judge(place) for level, place in self._places.items()}
         # Where a location of an upstream is for its streams, its others are not, and what is left
         # over is not either.
         self._settled = {
-            upstreams.host(location)
-            for location, streams in self._own.items()
+            self._places[level].behind.host
+            for level, streams in self._own.items()
             if any(map(_answers, streams))
         }
 
-    def streams(self, location: Level, handler: Handler) -> list[Stream]:
+    def streams(self, location: Level, handler: Handler) -> tuple[Stream, ...]:
         """The streams of a location with this handler in it; empty if nothing speaks for any."""
-        found = self._own.get(location)
-        if found is None:
-            return self._judge(location, handler)
-        clues = () if any(map(_answers, found)) else self.around.clues(location)
-        host = self._upstreams.host(location)
-        if not clues or host in self._settled or (self._settled and takes_all(location)):
+        place = self._places.get(location)
+        if place is None:
+            return self._judge(place_of(location, handler, self._upstreams))
+        found = self._own[location]
+        clues = () if any(map(_answers, found)) else self._around.clues(place)
+        if not clues or place.behind.host in self._settled or (self._settled and place.takes_all):
             return found
-        return self._judge(location, handler, clues)
+        return self._judge(place, clues)
 
-    def _judge(self, location: Level, handler: Handler, clues: Sequence[Clue] = ()) -> list[Stream]:
-        behind = self._upstreams.behind(location, handler)
+    def _judge(self, place: Place, clues: Sequence[Clue] = ()) -> tuple[Stream, ...]:
+        location = place.level
         endpoints = self.lands.endpoints.get(location, ())
-        at_home = self._homes.get(self._upstreams.host(location), location) is not location
-        found = streams_of(location, behind, endpoints, at_home, clues)
+        host = place.behind.host if location.handler is not None else ""
+        at_home = self._homes.get(host, location) is not location
+        found = streams_of(place, endpoints, at_home, clues)
+        hinted = self.lands.hinted.get(location)
+        if hinted is None:
+            return found
         told = set(map(_answers, found))
-        hinted = self.lands.hinted.get(location, ())
-        return found + [stream for stream in hinted if _answers(stream) not in told]
+        return (*found, *(stream for stream in hinted if _answers(stream) not in told))
 
 
 def _answers(stream: Stream) -> bool:
@@ -181,15 +199,17 @@ def _handles(level: Level) -> bool:
     )
 
 
-def _unseen(server: Level) -> set[Level]:
-    """Locations that only answer `auth_request` or `mirror`: no client sees what they answer."""
-    rows = [
-        row
-        for level in (*server.walk(), *server.outward())
-        for name in ("auth_request", "mirror")
-        for row in level.rows.get(name, [])
-    ]
-    targets = (route(server, row.args[0].split("?")[0]) for row in rows if row.args)
+def _unseen(server: Level, levels: Iterable[Level]) -> set[Level]:
+    """What only answers `auth_request` or `mirror` in a server."""
+    paths = {
+        row.args[0].split("?")[0]
+        for level in (*levels, *server.outward())
+        for name in _ASIDE
+        if name in level.rows
+        for row in level.rows[name]
+        if row.args
+    }
+    targets = (route(server, path) for path in paths)
     return {
         target
         for target in targets

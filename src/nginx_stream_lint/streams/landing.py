@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import route_in
+from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.around import Around
 from nginx_stream_lint.streams.catalogue import App, Endpoint, by_name, example
 from nginx_stream_lint.streams.declarations import Declaration
+from nginx_stream_lint.streams.evidence import Place
 from nginx_stream_lint.streams.naming import named_by, names, of_app, takes_all
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams
@@ -67,12 +69,17 @@ class _Router:
 
 def landing(
     server: Level,
+    levels: Iterable[Level],
+    places: Mapping[Level, Place],
     version: Version,
     declarations: Sequence[Declaration],
     upstreams: Upstreams,
     surroundings: Around,
 ) -> Landing:
-    """Route every declared path, and every endpoint that something names."""
+    """Route every declared path, and every endpoint that something names.
+
+    `levels` are all of the server, `places` those of them that hand requests on.
+    """
     found = Landing()
     router = _Router(server, version)
     for declaration in declarations:
@@ -80,19 +87,25 @@ def landing(
         if place is not None and _is_for(declaration, server, place):
             found.declared.setdefault(place, []).append(declaration.stream)
     hints: dict[App, _Hint] = {}
-    for location in server.walk():
+    seen: dict[App, str] | None = None
+    for location in levels:
         if location.kind != "location":
             continue
-        handler = location.own_handler
-        app = upstreams.behind(location, handler).app if handler is not None else None
-        by_path = named_by(location)
-        _land(found, router, location, app, by_path)
-        for endpoint in by_path:
-            of = by_name(endpoint.app)
-            if not of.shared:
-                hints.setdefault(of, _Hint(f"so does {endpoint.path} in its server", location))
-        for of, because in surroundings.about(location).apps.items():
-            hints.setdefault(of, _Hint(because))
+        known = places.get(location)
+        match = match_of(location) if known is None else known.match
+        app = known.behind.app if known is not None else None
+        by_path = named_by(match)
+        if by_path or app is not None:
+            _land(found, router, location, match, app, by_path)
+            for endpoint in by_path:
+                of = by_name(endpoint.app)
+                if not of.shared:
+                    hints.setdefault(of, _Hint(f"so does {endpoint.path} in its server", location))
+        apps = surroundings.apps(location)
+        if apps is not seen:
+            seen = apps
+            for of, because in apps.items():
+                hints.setdefault(of, _Hint(because))
     for of, hint in hints.items():
         _follow(hint, of, found, router, upstreams)
     return found
@@ -110,16 +123,17 @@ def _land(
     found: Landing,
     router: _Router,
     location: Level,
+    match: Match,
     app: App | None,
     named: Sequence[Endpoint],
 ) -> None:
     """Take in the endpoints that a location is for, by its upstream's app or as named by its path,
     where they end."""
-    endpoints = of_app(location, app) if app is not None else ()
-    by_path = any(names(location, endpoint) for endpoint in endpoints)
+    endpoints: Sequence[Endpoint] = of_app(match, app) if app is not None else ()
+    by_path = any(names(match, endpoint) for endpoint in endpoints)
     if not endpoints:
         # An app's own endpoints are better known than those of others with the same path.
-        endpoints, by_path = tuple(named), True
+        endpoints, by_path = named, True
     elsewhere: Level | None = None
     here = False
     for endpoint in endpoints:

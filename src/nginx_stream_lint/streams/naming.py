@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from collections.abc import Sequence
+from functools import cache
 
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
-from nginx_stream_lint.nginx.routing import Match, match_of
+from nginx_stream_lint.nginx.routing import Match, lead, match_of
 from nginx_stream_lint.streams.catalogue import (
     App,
     Endpoint,
-    by_first_segment,
+    by_leading_segments,
     by_words,
     example,
     expression,
     words,
 )
 
+# The patterns of what takes whatever no other location takes.
+EVERYTHING = ("", "/", "^/")
 _ELSE = "elsewhere"  # a segment that no app has
 
 
 def takes_all(location: Level) -> bool:
     """Whether a location takes whatever no other one takes."""
-    return match_of(location).pattern in ("", "/", "^/")
+    return match_of(location).pattern in EVERYTHING
 
 
-def is_general(location: Level) -> bool:
-    """Whether a location is for an API as such: its path says `api`, `v1` and no more."""
-    match = match_of(location)
-    return location.kind == "location" and match.modifier != "@" and _is_general(match.pattern)
-
-
-@lru_cache(maxsize=4096)
-def _is_general(pattern: str) -> bool:
+def is_general(pattern: str) -> bool:
+    """Whether a path is an API as such: it says `api`, `v1` and no more."""
     segments = re.findall(r"[A-Za-z][A-Za-z0-9_-]*", pattern)
     general = words()["general"]
     return bool(segments) and all(
@@ -41,31 +38,26 @@ def _is_general(pattern: str) -> bool:
     )
 
 
-def named_by(location: Level) -> tuple[Endpoint, ...]:
+def named_by(match: Match) -> Sequence[Endpoint]:
     """The catalogued endpoints that a location's own path is enough to name."""
-    match = match_of(location)
-    candidates = (
-        by_words(match.pattern)
-        if match.is_regex
-        else by_first_segment(match.pattern.lstrip("/").partition("/")[0])
-    )
-    return tuple(one for one in candidates if _covers(match, one) and _names(match, one))
+    if match.is_regex:
+        candidates: Sequence[Endpoint] = by_words(match.pattern)
+    else:
+        candidates = by_leading_segments(match.pattern)
+    if not candidates:
+        return ()
+    return [one for one in candidates if _covers(match, one) and names(match, one)]
 
 
-def of_app(location: Level, app: App) -> tuple[Endpoint, ...]:
+def of_app(match: Match, app: App) -> tuple[Endpoint, ...]:
     """The endpoints of an app that can end in a location."""
-    if takes_all(location):
+    if match.pattern in EVERYTHING:
         return app.endpoints
-    match = match_of(location)
     return tuple(one for one in app.endpoints if _covers(match, one))
 
 
-def names(location: Level, endpoint: Endpoint) -> bool:
+def names(match: Match, endpoint: Endpoint) -> bool:
     """Whether a location's path has in it what only this app's endpoints have."""
-    return _names(match_of(location), endpoint)
-
-
-def _names(match: Match, endpoint: Endpoint) -> bool:
     if not match.is_regex:
         return _leads(endpoint.distinctive, match.pattern)
     if not endpoint.distinctive.startswith("/"):
@@ -96,6 +88,8 @@ def _covers(match: Match, endpoint: Endpoint) -> bool:
         return False
     path = example(endpoint.path)
     if match.is_regex:
+        if not path.lower().startswith(lead(match)):
+            return False
         try:
             found = compile_pattern(match.pattern, match.modifier == "~*").search(path)
         except Undecided:

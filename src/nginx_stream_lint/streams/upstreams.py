@@ -5,39 +5,38 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.streams.catalogue import App, named_in, of_address
 from nginx_stream_lint.streams.comments import comments_of
+from nginx_stream_lint.streams.vocabulary import reduced
 
 _PORT = re.compile(r"\d{2,5}(?!\d)")
 _SCHEME = re.compile(r"^\w+://")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Behind:
     """What a location's target leads to.
 
     `hosts` are the target and the servers behind its name, `comments` what is written about the
-    upstream block, and `keepalive` tells whether that keeps connections.
+    upstream block, and `keepalive` tells whether that keeps connections. `app` is the catalogued
+    one that one of the hosts is named after, or whose port it has. `host` and `path` are those of
+    the target, with the port; its path takes the place of the location's, empty without one.
     """
 
     hosts: tuple[str, ...]
     comments: tuple[str, ...] = ()
     keepalive: bool = False
+    host: str = field(init=False)
+    path: str = field(init=False)
+    app: App | None = field(init=False)
 
-    @property
-    def path(self) -> str:
-        """The path of the target, which takes the place of the location's; empty without one."""
-        _, slash, rest = _SCHEME.sub("", self.hosts[0]).partition("/")
-        return slash + rest
-
-    @property
-    def app(self) -> App | None:
-        """The catalogued app that one of the hosts is named after, or whose port it has."""
-        return _app(self.hosts)
+    def __post_init__(self) -> None:
+        self.host, slash, rest = _SCHEME.sub("", self.hosts[0]).partition("/")
+        self.path = slash + rest
+        self.app = _app(self.hosts)
 
 
 @dataclass(slots=True)
@@ -50,15 +49,16 @@ class Upstreams:
 
     def behind(self, location: Level, handler: Handler) -> Behind:
         """What is behind a location's handler."""
-        target = _filled(location, handler.target)
-        if target not in self._known:
-            self._known[target] = self._look(target)
-        return self._known[target]
+        target = handler.target if "$" not in handler.target else _filled(location, handler.target)
+        found = self._known.get(target)
+        if found is None:
+            found = self._known[target] = self._look(target)
+        return found
 
     def host(self, location: Level) -> str:
         """The host and port that a location hands requests on to, as far as they are written."""
         handler = location.handler
-        return _authority(self.behind(location, handler).hosts[0]) if handler is not None else ""
+        return self.behind(location, handler).host if handler is not None else ""
 
     def _look(self, target: str) -> Behind:
         hosts: list[str] = []
@@ -102,20 +102,18 @@ def _authority(target: str) -> str:
 
 def _filled(location: Level, target: str) -> str:
     """A target with the variables that `set` gives a constant filled in."""
-    if "$" not in target:
-        return target
     for level in location.outward():
-        for row in level.rows.get("set", []):
-            if len(row.args) == 2 and row.args[0].startswith("$") and "$" not in row.args[1]:
+        for row in level.rows.get("set", ()):
+            if len(row.args) == 2 and row.args[0] in target and "$" not in row.args[1]:
                 name, value = row.args
-                target = re.sub(rf"{re.escape(name)}\b", value.replace("\\", r"\\"), target)
+                if name.startswith("$"):
+                    target = re.sub(rf"{re.escape(name)}\b", value.replace("\\", r"\\"), target)
     return target
 
 
-@lru_cache(maxsize=4096)
 def _app(hosts: tuple[str, ...]) -> App | None:
     for host in hosts:
-        app = named_in(host)
+        app = named_in(reduced(host))
         if app is not None:
             return app
     for host in hosts:
