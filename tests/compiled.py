@@ -99,8 +99,9 @@ _OTHERS = ("hosts", "usual")
 def vocabulary(
     apps: Sequence[catalogue.App], words: Mapping[str, Sequence[catalogue.Word]]
 ) -> catalogue.Vocabulary:
-    """What the lists for texts and the names of apps have in them."""
+    """What the lists for texts, and the names and endpoints of apps, have in them."""
     texts = [name for app in apps for name in app.names]
+    texts += (one.distinctive.lower() for app in apps for one in app.endpoints)
     for where, rows in words.items():
         if where not in _OTHERS:
             texts += (text for row in rows for text in spellings(row.words))
