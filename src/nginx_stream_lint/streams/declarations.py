@@ -5,16 +5,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
 from typing import TypeVar
 
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import KINDS, Stream
 
 # `# nginx-stream-lint: stream sse framing=close` inside a location
-COMMENT = re.compile(r"#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)", re.DOTALL)
+COMMENT = regex(r"#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)", re.DOTALL)
 
 _Word = TypeVar("_Word", bound=str)
 
@@ -64,6 +66,7 @@ def declaration(entry: object, because: str) -> Declaration:
     return Declaration(path, _stream(properties, because))
 
 
+@lru_cache(maxsize=256)
 def from_comment(comment: str) -> Stream | None:
     """The stream that a comment declares; None if it declares none.
 

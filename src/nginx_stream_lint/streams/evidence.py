@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, lru_cache
 
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.values import seconds
@@ -18,7 +19,7 @@ from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
 
 _ENOUGH = 2
 _LONG_S = 300.0
-_CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
+_CHOICE = regex(r"\(([^()]*\|[^()]*)\)")
 # The kinds that an app's name is told with, the first it has.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "long-poll", "websocket")
 _BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")
@@ -239,7 +240,7 @@ def _clues(place: Place, endpoints: tuple[Endpoint, ...], at_home: bool) -> tupl
 @lru_cache(maxsize=4096)
 def _serves_pages(behind: Behind) -> bool:
     """Whether a host is called after pages."""
-    return any(word.pattern.search(host) for word in words()["pages"] for host in behind.hosts)
+    return any(word.pattern.search(host) for word in words()["pages"] for host in behind.names)
 
 
 def _upstream_clues(
@@ -266,7 +267,7 @@ def _upstream_clues(
                 found = (_clue(points, kind, because.format(app.name), ""),)
         if elsewhere or (behind.app is not None and not kinds):
             return found
-    return found + _behind_clues(behind)
+    return found + _behind_clues(behind) if behind.names or behind.comments else found
 
 
 @lru_cache(maxsize=4096)
@@ -274,7 +275,7 @@ def _behind_clues(behind: Behind) -> tuple[Clue, ...]:
     """What the hosts behind a location are called, and what is written about them."""
     saying = 'a comment about its upstream says "{word}"'
     return (
-        *hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.hosts]),
+        *hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.names]),
         *hear("comment", [(one, saying) for one in behind.comments]),
     )
 

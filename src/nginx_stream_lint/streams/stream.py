@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.delivery import AccelBuffering, Framing
 from nginx_stream_lint.nginx.listeners import Client
 
