@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import quote
 
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.delivery import (
     AccelBuffering,
     AcceptEncoding,

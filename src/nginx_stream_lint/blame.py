@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from nginx_stream_lint.config import Configuration, Problem
 from nginx_stream_lint.explain import Explainer
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.lint import Options
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.rules.finding import Finding

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nginx_stream_lint.config import Configuration
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.delivery import Scenario
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import Client

@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from nginx_stream_lint.config import Around, Source
 from nginx_stream_lint.fixes.apply import compatible, edited
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.lint import Options, Report, lint
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.finding import Finding

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from nginx_stream_lint.config import Configuration, Note, Problem
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.lint import Options, findings, survey
 from nginx_stream_lint.nginx.delivery import (
     ACCEL_BUFFERINGS,
@@ -111,11 +111,15 @@ class Explainer:
     ) -> tuple[dict[str, Effective], float | None, list[Delivery]]:
         handler = found.handler
         family = handler.family if handler is not None else None
-        settings = {name: level.effective(name, self.version) for name in _names(family)}
+
+        def in_force(name: str) -> Effective:
+            return level.effective(name, self.version)
+
+        settings = {name: in_force(name) for name in _names(family)}
         if handler is None or found.server is None:
             return settings, None, []
         # Scenarios do not name a content type: they are about event streams.
-        way = path(level, handler.family, self.version, CONTENT_TYPES["sse"])
+        way = path(in_force, handler.family, CONTENT_TYPES["sse"])
         deliveries = [
             way.deliver(Scenario(client, framing, accel, encoding))
             for client in self._clients.get(found.server, ())
@@ -123,7 +127,7 @@ class Explainer:
             for accel in ACCEL_BUFFERINGS
             for encoding in ACCEPT_ENCODINGS
         ]
-        timeout = seconds(level.effective(f"{handler.family}_read_timeout", self.version).text)
+        timeout = seconds(in_force(f"{handler.family}_read_timeout").text)
         return settings, timeout, deliveries
 
 

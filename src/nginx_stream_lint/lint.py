@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cache
 
 from nginx_stream_lint.config import (
     Around,
@@ -18,6 +19,7 @@ from nginx_stream_lint.config import (
     configurations,
 )
 from nginx_stream_lint.fixes.plan import plan
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
@@ -74,12 +76,12 @@ class Report:
     @property
     def locations(self) -> int:
         """How many locations hand requests on."""
-        return len({_place(one) for one in self.served})
+        return _number(self.served)
 
     @property
     def streams(self) -> int:
         """How many of them are thought to stream."""
-        return len({_place(one) for one in self.served if one.is_stream})
+        return _number([one for one in self.served if one.is_stream])
 
     @property
     def all_findings(self) -> list[Finding]:
@@ -114,6 +116,7 @@ def lint(
     report = Report(inputs=list(dict.fromkeys(paths)))
     seen: set[tuple[object, ...]] = set()
     files: list[File] = []
+    real = cache(os.path.realpath)  # many findings, few files
     for configuration in read(paths, options.around, texts):
         report.notes += configuration.notes
         checked = check(configuration, options)
@@ -123,13 +126,12 @@ def lint(
         report.files += [
             file
             for file in configuration.files
-            if configuration.about is None
-            or os.path.realpath(file.source.name) in configuration.about
+            if configuration.about is None or real(file.source.name) in configuration.about
         ]
         for finding in checked.findings if confirm is None else confirm(configuration, checked):
             # Two main files may include the same snippet, and say the same of it.
             key = (finding.rule, finding.place.source.name, finding.place.start, finding.message)
-            if key not in seen and _is_about(finding, configuration.about):
+            if key not in seen and _is_about(finding, configuration.about, real):
                 seen.add(key)
                 report.findings.append(finding)
     report.findings, report.suppressed = without_ignored(
@@ -156,8 +158,11 @@ def _manifests(
     return translated(source, text, conditional, files)
 
 
-def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
-    """Whether a finding has to do with one of the files that somebody asked for."""
+def _is_about(finding: Finding, about: frozenset[str] | None, real: Callable[[str], str]) -> bool:
+    """Whether a finding has to do with one of the files that somebody asked for.
+
+    `real` gives a file's real path.
+    """
     if about is None:
         return True
     places = (
@@ -165,15 +170,18 @@ def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
         finding.location.place,
         *(related.place for related in finding.related),
     )
-    return any(os.path.realpath(place.source.name) in about for place in places)
+    return any(real(place.source.name) in about for place in places)
 
 
-def _place(one: Served) -> object:
-    """What counts as one location: its place, from which a controller may make several."""
-    directive = one.level.directive
-    if directive is None or directive.file.reading.author is None:
-        return one
-    return directive.source.name, directive.start
+def _number(served: list[Served]) -> int:
+    """How many locations these are: what a controller makes several of at one place counts once."""
+    made = [
+        directive
+        for one in served
+        if (directive := one.level.directive) is not None
+        and directive.file.reading.author is not None
+    ]
+    return len(served) - len(made) + len({(one.source.name, one.start) for one in made})
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,28 +202,28 @@ def check(configuration: Configuration, options: Options) -> Checked:
         problems = [*configuration.problems, *refusals(root), *mistakes]
     else:
         # Of a whole configuration only a few files were asked for.
-        wanted = {
-            id(file) for file in configuration.files if os.path.realpath(file.source.name) in about
-        }
+        real = cache(os.path.realpath)
+        wanted = {id(file) for file in configuration.files if real(file.source.name) in about}
 
-        def is_asked_for(server: Level) -> bool:
-            return any(_has_part_of(level, wanted) for level in server.walk())
+        @cache
+        def is_partly(level: Level) -> bool:
+            """Whether something that a level itself is made of stands in one of them."""
+            rows = [row for rows in level.rows.values() for row in rows]
+            rows += [level.directive] if level.directive else []
+            return any(id(row.file) in wanted for row in rows)
 
-        found, mistakes = survey(configuration, root, options, is_asked_for)
-        found = [one for one in found if _has_part_of(one.level, wanted)]
+        def is_asked_for(level: Level) -> bool:
+            """Whether a level or one around it does."""
+            return any(map(is_partly, level.outward()))
+
+        def has_asked_for(server: Level) -> bool:
+            return any(map(is_asked_for, server.walk()))
+
+        found, mistakes = survey(configuration, root, options, has_asked_for)
+        found = [one for one in found if is_asked_for(one.level)]
         problems = [*configuration.problems, *refusals(root), *mistakes]
-        problems = [one for one in problems if os.path.realpath(one.file) in about]
+        problems = [one for one in problems if real(one.file) in about]
     return Checked(found, findings(found, options), problems)
-
-
-def _has_part_of(level: Level, wanted: set[int]) -> bool:
-    """Whether something that a level or those around it are made of stands in one of the files."""
-    return any(
-        id(row.file) in wanted
-        for outer in level.outward()
-        for rows in ([outer.directive] if outer.directive else [], *outer.rows.values())
-        for row in rows
-    )
 
 
 def survey(
@@ -244,7 +252,7 @@ def findings(found: Sequence[Served], options: Options) -> list[Finding]:
         timeout = options.policy.min_read_timeout_s(file, options.min_read_timeout_s)
         alike.setdefault((version, timeout), []).append(one)
     found_here = [
-        replace(one.finding, fix=plan(one))
+        one.finding.with_fix(plan(one))
         for (version, timeout), places in alike.items()
         for one in judge(places, options.rules, version, timeout)
     ]

@@ -107,7 +107,11 @@ def verdicts(document: dict[str, Any]) -> dict[tuple[str, str], str]:
 def modelled(level: Level, binary: NginxBinary, one: dict[str, Any]) -> str:
     """What the model says of one result."""
     assert level.handler is not None
-    way = path(level, level.handler.family, binary.version, ("text/event-stream",))
+    way = path(
+        lambda name: level.effective(name, binary.version),
+        level.handler.family,
+        ("text/event-stream",),
+    )
     scenario = Scenario(
         one["client"], one["framing"], one["x_accel_buffering"], one["accept_encoding"]
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +18,9 @@ from nginx_stream_lint.rules.policy import Policy, Worth
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.settings import Settings, SettingsMistake, find, load
 from nginx_stream_lint.streams.declarations import nearest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def choose(first: str, flags: Mapping[str, Any]) -> Choices:
     Ends with status 2 where settings or rules cannot be used.
     """
     try:
-        path = flags["config_file"] or find(Path() if first == "-" else Path(first))
+        path = flags["config_file"] or find("." if first == "-" else first)
         settings = Settings() if path is None else load(path)
         return _chosen(settings, flags)
     except (SettingsMistake, RuleMistake) as mistake:

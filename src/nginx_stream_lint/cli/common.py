@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
@@ -15,10 +14,12 @@ from nginx_stream_lint.config import STDIN, Source
 from nginx_stream_lint.config.problems import Unreadable
 from nginx_stream_lint.config.source import MAX_BYTES, decode, without_marks
 from nginx_stream_lint.nginx.versions import Version, parse_version
-from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
+from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules, shipped_rules
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nginx_stream_lint.probe import NginxBinary
 
 EXIT_FINDINGS = 1
@@ -26,6 +27,15 @@ EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
 
 _T = TypeVar("_T")
+
+
+class PathOption(click.Path):
+    """A path of the kind that `pathlib` has, which is loaded for whoever names one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from pathlib import Path
+
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
 # Options that several commands have alike.
@@ -88,7 +98,7 @@ def stdin_texts(paths: Sequence[str]) -> dict[str, Source]:
 def known_rules(*folders: Path) -> tuple[Rule, ...]:
     """The shipped rules, and those of some folders. Raises RuleMistake."""
     own = {folder.resolve(): folder for folder in folders}
-    return load_rules(builtin_folder(), *own.values())
+    return load_rules(builtin_folder(), *own.values()) if own else shipped_rules()
 
 
 def write(text: str, output: str | None, color: bool | None) -> None:

@@ -11,6 +11,7 @@ import click
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
+    PathOption,
     color_option,
     format_option,
     output_option,
@@ -38,7 +39,7 @@ from nginx_stream_lint.streams.declarations import declaration
 @click.option(
     "--root",
     "files",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=PathOption(exists=True, file_okay=False),
     help="A folder that stands for every root, for try_files; files are unknown without it.",
 )
 @click.option(
@@ -50,7 +51,7 @@ from nginx_stream_lint.streams.declarations import declaration
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=PathOption(exists=True, dir_okay=False),
     help="The settings file; else it is looked for upwards from CONF.",
 )
 @click.option(
@@ -61,7 +62,7 @@ from nginx_stream_lint.streams.declarations import declaration
 )
 @click.option(
     "--env-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=PathOption(exists=True, dir_okay=False),
     help="NAME=VALUE lines: what ${NAME} in templates becomes; unknown where not given.",
 )
 @click.option(

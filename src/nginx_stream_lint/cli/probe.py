@@ -13,6 +13,7 @@ import click
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
+    PathOption,
     color_option,
     format_option,
     nginx_binary,
@@ -45,7 +46,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 @click.option(
     "--nginx",
     "nginx_path",
-    type=click.Path(path_type=Path),
+    type=PathOption(),
     help="The nginx to run; else the one in PATH, else the one of the probe extra.",
 )
 @click.option(
@@ -89,13 +90,13 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 @output_option
 @click.option(
     "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PathOption(dir_okay=False),
     help="Draw arrivals against emissions into this SVG file.",
 )
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=PathOption(exists=True, dir_okay=False),
     help="The settings file; else it is looked for upwards from CONF.",
 )
 @color_option

@@ -11,7 +11,14 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from nginx_stream_lint.cli.common import EXIT_FINDINGS, color_option, known_rules, unusable, write
+from nginx_stream_lint.cli.common import (
+    EXIT_FINDINGS,
+    PathOption,
+    color_option,
+    known_rules,
+    unusable,
+    write,
+)
 from nginx_stream_lint.examples import cases, failures
 from nginx_stream_lint.rules.measured import measured
 from nginx_stream_lint.rules.rule import Rule, RuleMistake, builtin_folder, load_rules
@@ -37,14 +44,14 @@ def _complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> li
 @click.option(
     "--rules",
     "rules_folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=PathOption(exists=True, file_okay=False),
     help="A folder with rules of your own, besides the shipped ones.",
 )
 @click.option(
     "--test",
     "tested",
     metavar="DIR",
-    type=click.Path(exists=True, path_type=Path),
+    type=PathOption(exists=True),
     help="Run the examples of the rules in a folder, or in one file.",
 )
 @click.option(

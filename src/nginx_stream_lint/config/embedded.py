@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import yaml
 
@@ -13,22 +13,23 @@ from nginx_stream_lint.config.problems import Unreadable
 from nginx_stream_lint.config.repository import looks_like_nginx, plain_name
 from nginx_stream_lint.config.source import FILLER, Piece, Reading, Source
 from nginx_stream_lint.config.templates import readings_within
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.yamlfile import YamlMistake, compose_all
 
 # Keys of ingress controllers, whose snippets mean nothing without the rest (`kubernetes/`).
-_SNIPPET = re.compile(r".*-snippets?|.*nginx\.(?:ingress\.kubernetes\.io|org|com)/.*")
+_SNIPPET = regex(r".*-snippets?|.*nginx\.(?:ingress\.kubernetes\.io|org|com)/.*")
 
-_ESCAPE = re.compile(
+_ESCAPE = regex(
     r"\\(?:\r?\n[ \t]*|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)|(?:[ \t]*\r?\n[ \t]*)+",
     re.DOTALL,
 )
 
-_FENCE = re.compile(
+_FENCE = regex(
     r"^(?P<indent>[ \t>]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w.+-]*)[^\n`]*\n"
     r"(?P<body>.*?)^(?P=indent)(?P=fence)[`~]*[ \t]*\r?$",
     re.MULTILINE | re.DOTALL,
 )
-_CODE_BLOCK = re.compile(
+_CODE_BLOCK = regex(
     r"^(?P<indent>[ \t]*)\.\. (?:code-block|code|sourcecode):: *(?P<language>\w*)[^\n]*\n"
     r"(?P<body>(?:(?P=indent)[ \t]+[^\n]*\n|[ \t]*\r?\n)+)",
     re.MULTILINE,

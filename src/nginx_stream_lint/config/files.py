@@ -12,8 +12,9 @@ from nginx_stream_lint.config.problems import Absent, Problem
 from nginx_stream_lint.config.repository import Repository, around
 from nginx_stream_lint.config.source import Reading, Source, load
 from nginx_stream_lint.config.templates import readings
+from nginx_stream_lint.lazily import regex
 
-_WILD = re.compile(r"[*?\[]")
+_WILD = regex(r"[*?\[]")
 
 
 def is_pattern(path: str) -> bool:
@@ -39,11 +40,19 @@ class Files:
         self._values = values or {}
         self._absent = absent
         self._sources: dict[str, Source] = {}
+        self._keys: dict[str, str] = {}
         self._repositories: dict[str, Repository] = {}
 
     def key(self, path: str) -> str:
         """What tells one file from another, whatever the way to it."""
-        return os.path.realpath(path)
+        if path not in self._keys:
+            folder, name = os.path.split(path)
+            if not folder or name in ("", os.curdir, os.pardir) or os.path.islink(path):
+                self._keys[path] = os.path.realpath(path)
+            else:
+                # Of a thousand files in a folder the way there is looked at once.
+                self._keys[path] = os.path.join(self.key(folder), name)
+        return self._keys[path]
 
     def load(self, path: str) -> Source:
         """A file's text. Raises as `source.load` does."""
@@ -150,9 +159,9 @@ class Dump(Files):
         return []
 
 
-_HEADER = re.compile(r"^# configuration file (.+):\r?$", re.MULTILINE)
+_HEADER = regex(r"^# configuration file (.+):\r?$", re.MULTILINE)
 # What `nginx -T` says on standard error, where that ends up in the same file.
-_SAID = re.compile(r"nginx: .*\n?")
+_SAID = regex(r"nginx: .*\n?")
 
 
 def dumped(source: Source) -> dict[str, Source] | None:

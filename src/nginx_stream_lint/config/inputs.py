@@ -9,15 +9,19 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import TYPE_CHECKING
 
-from nginx_stream_lint.config.embedded import Block, Siblings, in_markdown, in_yaml, unreadable
 from nginx_stream_lint.config.files import Dump, Files, Given, dumped
 from nginx_stream_lint.config.problems import Problem, Unreadable
 from nginx_stream_lint.config.reading import Configuration, read_all, read_from
 from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
 from nginx_stream_lint.config.source import Reading, Regions, Source
 from nginx_stream_lint.config.templates import yaml_reading
+from nginx_stream_lint.lazily import dataclass
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.config.embedded import Block
 
 STDIN = "<stdin>"
 
@@ -121,6 +125,8 @@ class _Gathering:
             self.found += read_all(main, Dump(dump, self.files.texts))
         elif is_markdown(path):
             if self.around.markdown:
+                from nginx_stream_lint.config.embedded import in_markdown
+
                 self._blocks(path, in_markdown(source))
             else:
                 self._refuse(path, "is a document", "its nginx blocks are read with --markdown")
@@ -130,6 +136,8 @@ class _Gathering:
             (mains if has_http(source.text) else fragments).append(path)
 
     def _yaml(self, path: str, source: Source) -> None:
+        from nginx_stream_lint.config.embedded import in_yaml, unreadable
+
         reading = yaml_reading(source)
         blocks, mistake = in_yaml(reading)
         self._blocks(path, blocks)
@@ -144,6 +152,8 @@ class _Gathering:
             self.found.append(Configuration(path, problems=problems))
 
     def _blocks(self, path: str, blocks: list[Block]) -> None:
+        from nginx_stream_lint.config.embedded import Siblings
+
         files = Siblings(blocks, self.files)
         folder = os.path.dirname(path)
         read = [

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nginx_stream_lint.config.absent import standard
 from nginx_stream_lint.config.files import Files, is_pattern
@@ -21,6 +20,13 @@ from nginx_stream_lint.config.tree import (
     misuse,
     parse,
 )
+from nginx_stream_lint.lazily import dataclass, regex
+
+# Nobody writes as many by hand; much more would take minutes and gigabytes. Directives of more than
+# this many words count for several.
+MAX_DIRECTIVES = 1_000_000
+_USUAL_WORDS = 4
+_PART = 1024 * 1024  # characters whose words are counted at once
 
 # nginx stops at the limit on open files; long before that an include tree is a mistake.
 _MAX_INCLUDE_DEPTH = 64
@@ -29,7 +35,7 @@ _MAX_INCLUDE_DEPTH = 64
 _MAX_PROBLEMS = 100
 
 # Every module of nginx, its own or not, names its directives so.
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # Blocks of rows, where nginx takes any first word but no further block.
 _DATA_BLOCKS = frozenset({"charset_map", "geo", "map", "split_clients", "types"})
@@ -109,7 +115,7 @@ def read_from(reading: Reading, path: str, files: Files) -> Configuration:
     configuration = Configuration(path)
     reader = _Reader(configuration, os.path.dirname(path), files)
     try:
-        root = parse(reading)
+        root = reader.parse(reading)
     except Unreadable as stop:
         configuration.problems.append(stop.problem)
         return configuration
@@ -125,9 +131,12 @@ def read_from(reading: Reading, path: str, files: Files) -> Configuration:
     configuration.context = _level(root)
     reader.files[files.key(path)] = [root]
     at_home = _sorted_out(configuration, root)
-    reader.follow(root, configuration.context, (root,), at_home)
-    for context, directives in configuration.elsewhere.items():
-        reader.follow(root, context, (root,), directives)
+    try:
+        reader.follow(root, configuration.context, (root,), at_home)
+        for context, directives in configuration.elsewhere.items():
+            reader.follow(root, context, (root,), directives)
+    except Unreadable as stop:
+        return Configuration(path, problems=[*configuration.problems, stop.problem])
     configuration.problems = list(dict.fromkeys(configuration.problems))
     _mark_shared(configuration.files)
     return configuration
@@ -171,8 +180,27 @@ class _Reader:
         self.files: dict[str, list[File]] = {}
         self._absent: dict[str, Problem] = {}
         self._followed: set[tuple[int, Context]] = set()
+        self._room = MAX_DIRECTIVES
+        # How many directives a file has, with what it includes once for each use.
+        self._sizes: dict[File, int] = {}
         # How directives are used that nginx takes, by context.
         self._accepted: dict[Context, set[tuple[str, int, bool, bool]]] = {}
+
+    def parse(self, reading: Reading) -> File:
+        """The tree of one file. Raises `Unreadable`, also where all files together are too much."""
+        size = _size(reading.text)
+        self._room -= size
+        if self._room < 0:
+            raise Unreadable(
+                reading.problem(
+                    0,
+                    f"with this file there are more than {MAX_DIRECTIVES:,} directives",
+                    "check parts of the configuration by themselves; nothing in it was checked",
+                )
+            )
+        file = parse(reading)
+        self._sizes[file] = size
+        return file
 
     def follow(
         self,
@@ -271,6 +299,22 @@ class _Reader:
             if first_time:
                 file.uses += 1
             self.follow(file, context, (*trail, file))
+            if first_time:
+                self._use(file, directive)
+
+    def _use(self, file: File, directive: Directive) -> None:
+        """Count what an include leads to; a few files that include one another twice are enough for
+        more than any machine could read. Raises `Unreadable`.
+        """
+        self._sizes[directive.file] += self._sizes[file]
+        if self._sizes[directive.file] > MAX_DIRECTIVES:
+            raise Unreadable(
+                directive.source.problem(
+                    directive.start,
+                    f"with this include there are more than {MAX_DIRECTIVES:,} directives",
+                    "include the same file less often; nothing in it was checked",
+                )
+            )
 
     def _included(self, directive: Directive) -> list[File]:
         """The files that an include leads to; what is not here is looked for near by."""
@@ -314,7 +358,7 @@ class _Reader:
         parsed: list[File] = []
         try:
             for reading in self.provider.readings(path):
-                file = parse(reading)
+                file = self.parse(reading)
                 parsed.append(file)
                 self.configuration.files.append(file)
                 self.configuration.problems += file.problems
@@ -343,6 +387,15 @@ class _Reader:
     def _problem(self, directive: Directive, message: str, advice: str) -> None:
         problem = directive.source.problem(directive.start, message, advice)
         self.configuration.problems.append(problem)
+
+
+def _size(text: str) -> int:
+    """About how many directives a text has. Those in comments and quotes count as well."""
+    directives = sum(map(text.count, ";{"))
+    if directives > MAX_DIRECTIVES or len(text) < 2 * _USUAL_WORDS * MAX_DIRECTIVES:
+        return directives  # enough, or too short for so many words
+    parts = (text[at : at + _PART] for at in range(0, len(text), _PART))
+    return max(directives, sum(len(part.split()) for part in parts) // _USUAL_WORDS)
 
 
 def _mark_shared(files: list[File]) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from fnmatch import fnmatch
 from functools import cached_property
 
 from nginx_stream_lint.config.source import ENCODING, ERRORS
 from nginx_stream_lint.config.tree import is_known
+from nginx_stream_lint.lazily import regex
 
 # Whoever has more files than this has named the wrong folder.
 _MAX_FILES = 50_000
@@ -24,25 +24,25 @@ _ENOUGH_STATEMENTS = 20
 _SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 
 # Folders below the one that nginx calls its prefix, or that people keep its files in.
-_OF_NGINX = re.compile(
+_OF_NGINX = regex(
     r"(?:conf|http|stream|server|site|mod|location|main|default)s?\.d|nginx(?:[._-]?conf(?:ig)?s?)?|sites?-\w+|conf|confs|"
     r"snippets|templates|servers?|includes?|locations|modules-\w+|proxy-confs|vhosts?|upstreams?"
 )
 
 # What a template or a sample has behind the name that it will get.
-_SUFFIX = re.compile(
+_SUFFIX = regex(
     r"(?:\.(?:template|sample|example|dist|default|tmpl|tpl|gotmpl|gtpl|j2|jinja2?|erb|in|orig))+$"
 )
 
 _YAML = (".yaml", ".yml", ".json")
 _MARKDOWN = (".md", ".mdx", ".markdown", ".rst")
 # Files of other programs that look alike, or that nobody means.
-_NEVER = re.compile(
+_NEVER = regex(
     r".*\.(?:py|sh|js|ts|go|c|h|lua|css|html?|xml|sql|lock|toml|ini|txt|log|csv|md5|patch|diff)"
 )
-_STATEMENT = re.compile(r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t][^\n#;{]*)?[;{]", re.MULTILINE)
-_HTTP = re.compile(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
-_IN_YAML = re.compile(
+_STATEMENT = regex(r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t][^\n#;{]*)?[;{]", re.MULTILINE)
+_HTTP = regex(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
+_IN_YAML = regex(
     r"nginx\.(?:ingress\.kubernetes\.io|org|com)/|kind: *(?:Ingress|VirtualServer)\b|"
     r"^[ ]+(?:server|http|upstream [^\n{]*|location [^\n{]*)[ ]*\{",
     re.MULTILINE,
@@ -198,6 +198,8 @@ def _known_statements(text: str) -> tuple[int, int]:
 
 def _git_files(root: str) -> list[str] | None:
     """What git tracks below a folder, and what it would not ignore; None where there is no git."""
+    import subprocess
+
     try:
         done = subprocess.run(
             ["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],

@@ -7,7 +7,6 @@ import re
 import stat
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Protocol
@@ -20,9 +19,12 @@ from nginx_stream_lint.config.problems import (
     Unreadable,
     printable,
 )
+from nginx_stream_lint.lazily import dataclass, regex
 
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024
+
+_CHUNK = 1024 * 1024  # bytes
 
 # nginx reads bytes. Decoding this way loses none: what is not UTF-8 is written back as it was.
 ENCODING = "utf-8"
@@ -76,7 +78,7 @@ _END_OF_HOLE = MARKS[1]
 # A character of the source that nginx does not get to see, such as an escape of the outer language.
 FILLER = "\ufdd2"
 
-_HOLES = re.compile(f"{HOLE}+")
+_HOLES = regex(f"{HOLE}+")
 
 
 # Stretches of a source, (start, end) each.
@@ -208,15 +210,21 @@ def load(path: str) -> Source:
         return NotAFile(Problem(path, 1, 1, message, advice))
 
     try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise refuse("is a folder", "name the configuration file in it")
-        if os.path.samefile(path, os.devnull):
-            return Source(path, "")  # as good as an empty file to nginx, and used as one
-        if not stat.S_ISREG(mode):
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            if stat.S_ISDIR(status.st_mode):
+                raise refuse("is a folder", "name the configuration file in it")
+            if os.path.samefile(path, os.devnull):
+                return Source(path, "")  # as good as an empty file to nginx, and used as one
             raise refuse("is not a regular file", "name a configuration file")
-        with open(path, "rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        if status.st_size > MAX_BYTES:
+            raise _too_large(path)
+        with open(path, "rb", buffering=0) as stream:
+            # Room is made for as much as is asked for, and nearly all files are small.
+            data = more = stream.read(min(status.st_size, MAX_BYTES) + 1)
+            while more and len(data) <= MAX_BYTES:
+                more = stream.read(_CHUNK)
+                data += more
     except FileNotFoundError:
         raise Absent(Problem(path, 1, 1, "no such file", "check the path")) from None
     except PermissionError:
@@ -225,6 +233,11 @@ def load(path: str) -> Source:
         reason = getattr(error, "strerror", None) or str(error)
         raise refuse(f"cannot be read ({reason})", "check the path") from None
     return decode(path, data)
+
+
+def _too_large(name: str) -> Unreadable:
+    message = f"is larger than {MAX_BYTES // (1024 * 1024)} MB"
+    return Unreadable(Problem(name, 1, 1, message, "split the file; nothing in it was checked"))
 
 
 def decode(name: str, data: bytes) -> Source:
@@ -241,8 +254,7 @@ def decode(name: str, data: bytes) -> Source:
         return Unreadable(Problem(name, line, column, message, advice))
 
     if len(data) > MAX_BYTES:
-        limit = MAX_BYTES // (1024 * 1024)
-        raise refuse(0, f"is larger than {limit} MB", "split the file; nothing in it was checked")
+        raise _too_large(name)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise refuse(0, "is UTF-16, which nginx cannot read", "save the file as UTF-8")
     if data.startswith(b"\xef\xbb\xbf"):

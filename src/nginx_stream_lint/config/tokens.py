@@ -23,13 +23,14 @@ from typing import NamedTuple
 
 from nginx_stream_lint.config.problems import Problem, Unreadable, printable
 from nginx_stream_lint.config.source import ENCODING, ERRORS, FILLER, HOLE, Reading
+from nginx_stream_lint.lazily import regex
 
 # ngx_conf_file.c: NGX_CONF_BUFFER
 _BUFFER = 4096
 # As many characters fit, whatever they are.
 _SHORT = _BUFFER // 4
 
-TOKEN = re.compile(
+TOKEN = regex(
     r"""[ \t\r\n]*(?:
         ((?:[^ \t\r\n;{}\#"'\\$]|\\.|\$\{*)(?:[^ \t\r\n;{\\$]+|\\.|\$\{*)*)   # 1 word
       | ([;{}])                                                                # 2 punctuation
@@ -41,13 +42,13 @@ TOKEN = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE = re.compile(r"""\\(["'\\trn])""")
+_ESCAPE = regex(r"""\\(["'\\trn])""")
 _DECODED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 
 # A statement of bare and plainly quoted words, and what stands between statements. Braces and
 # comments inside are not plain, nor are backslashes that mean something and what only `str.split`
 # takes for white space.
-_PLAIN = re.compile(
+_PLAIN = regex(
     r"""[ \t\r\n]*(?:
         ([^ \t\r\n;{}"'\\\#\v\f\x1c-\x1f][^;{}"'\\\#\v\f\x1c-\x1f]*                 # 1 words
          (?:(?: \\[^ \t\r\n;{}"'\\\#\v\f\x1c-\x1ftrn]
@@ -60,11 +61,11 @@ _PLAIN = re.compile(
     )""",
     re.VERBOSE,
 )
-_PLAIN_WORD = re.compile(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
-_UNSEEN = re.compile(f"[{HOLE}{FILLER}]")
+_PLAIN_WORD = regex(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
+_UNSEEN = regex(f"[{HOLE}{FILLER}]")
 
 # What matters inside Lua: comments and strings hide braces, braces nest.
-_LUA = re.compile(
+_LUA = regex(
     r"""--\[(?P<c>=*)\[(?:.*?\](?P=c)\])?
       | --[^\n]*
       | \[(?P<s>=*)\[(?:.*?\](?P=s)\])?

@@ -8,11 +8,9 @@ its own.
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from crossplane.errors import NgxParserDirectiveContextError, NgxParserDirectiveError
@@ -21,6 +19,7 @@ from nginx_stream_lint.config.corrections import corrected
 from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.source import Reading, Source, has_hole
 from nginx_stream_lint.config.tokens import Statements, Word, words_at
+from nginx_stream_lint.lazily import dataclass
 
 # Whoever walks a tree recurses once per block; this is far from Python's limit and from anything
 # sensible.
@@ -184,19 +183,18 @@ def parse(source: Source | Reading) -> File:
     file = File(reading, comments=found.comments, mistakes=found.problems)
     block = file.directives
     around: list[tuple[Directive, list[Directive]]] = []
-    with _no_collection():
-        for name, args, start, end, mark in found:
-            if mark == "}":
-                opened, block = around.pop()
-                opened.block_end = start
-                continue
-            directive = Directive(name, args, file, start, end)
-            block.append(directive)
-            if name == "if":
-                directive.args = _condition(args)
-            if mark == "{":
-                around.append((directive, block))
-                directive.block = block = []
+    for name, args, start, end, mark in found:
+        if mark == "}":
+            opened, block = around.pop()
+            opened.block_end = start
+            continue
+        directive = Directive(name, args, file, start, end)
+        block.append(directive)
+        if name == "if":
+            directive.args = _condition(args)
+        if mark == "{":
+            around.append((directive, block))
+            directive.block = block = []
     if reading.pieces:
         _place_in_source(file)
     return file
@@ -229,18 +227,6 @@ def _place_in_source(file: File) -> None:
     file.comments = [reading.source_span(*span) for span in file.comments]
     if reading.author is not None:
         file.comments.sort()  # in the order of the source, as everybody expects them
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without garbage collection: a tree is all live, and looking for garbage doubles its time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def statements(block: Iterable[Directive]) -> Iterator[Directive]:

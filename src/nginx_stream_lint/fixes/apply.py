@@ -30,8 +30,10 @@ def compatible(fixes: Iterable[Fix]) -> list[Edit]:
     Identical edits count once, and insertions at one place follow each other.
     """
     fixes = list(fixes)
-    if len(fixes) == 1:
-        return list(dict.fromkeys(fixes[0].edits))
+    edits = [edit for fix in fixes for edit in fix.edits]
+    if len(fixes) == 1 or all(edit.start == edit.end for edit in edits):
+        # Insertions never overlap.
+        return edits if len(edits) < 2 else list(dict.fromkeys(edits))
     chosen: dict[Edit, None] = {}
     # What was chosen, by stretches of its file: an edit is compared with those in its own only.
     near: dict[tuple[Source, int], dict[tuple[int, int], set[str]]] = {}

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import re
+from functools import lru_cache
 
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.source import Author
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.rules.facts import Facts
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.facts import auth_target, holder
 from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
 from nginx_stream_lint.rules.judge import Judged
-from nginx_stream_lint.rules.rule import Step
-from nginx_stream_lint.rules.wording import render
+from nginx_stream_lint.rules.verdict import Move, Remedy
+from nginx_stream_lint.streams.find import Served
 
+_STATEMENT = regex(r"(\w+) (.*);")
+_INDENTED = regex(r"\{[^\n]*\n([ \t]+)\S")
 _SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
 
 
@@ -27,45 +31,36 @@ def plan(judged: Judged) -> Fix | None:
     A fix that would touch a file which several places include becomes `manual`: its text is shown
     and the files are left alone.
     """
-    rule, facts = judged.rule, judged.facts
-    if rule.fix is None or judged.finding.is_grouped:
+    verdict, served = judged.verdict, judged.served
+    rule, remedy = verdict.rule, verdict.remedy
+    if rule.fix is None or remedy is None:
         return None
-    title = render(rule.fix.title, facts, lambda name: name)
-    snippet = "\n".join(
-        render(line, facts, lambda name: name) for line in rule.fix.snippet.splitlines()
-    )
-    steps = [step for step in rule.fix.steps if _applies(step, facts)]
-    replaced = {
-        (facts.resolve(step.directive), _key(step, facts))
-        for step in steps
-        if step.action == "set_row"
-    }
-    author = facts.author
-    if author is not None and not _is_in_snippet(facts.served.level):
-        fix = _by_author(author, rule.fix.applicability, steps, facts)
-        said = "\n".join(_by_hand(author, line) for line in snippet.splitlines()) or fix.snippet
-        return Fix(title, fix.applicability, said, fix.edits)
+    at = _Site(served, verdict.version, remedy)
+    author = served.handler.directive.file.reading.author
+    if author is not None and not _is_in_snippet(served.level):
+        fix = _by_author(author, rule.fix.applicability, at)
+        by_hand = [_by_hand(author, line) for line in remedy.snippet.splitlines()]
+        said = "\n".join(by_hand) or fix.snippet
+        return Fix(remedy.title, fix.applicability, said, fix.edits)
     edits: dict[Edit, None] = {}
     lines: list[str] = []
     applicabilities = [rule.fix.applicability]
-    for step in steps:
-        lines += _lines(step, facts)
-        applicabilities.append(step.applicability)
+    for move in remedy.moves:
+        lines += at.lines(move)
+        applicabilities.append(move.step.applicability)
         try:
-            edits |= dict.fromkeys(_edits(step, facts, replaced))
+            edits |= dict.fromkeys(at.edits(move))
         except _Manual:
-            if step.action != "remove_row":
+            if move.step.action != "remove_row":
                 applicabilities.append("manual")
-    snippet = snippet or "\n".join(dict.fromkeys(line for line in lines if line))
+    snippet = remedy.snippet or "\n".join(dict.fromkeys(line for line in lines if line))
     applicability = max(applicabilities, key=_SAFETY.index)
     if applicability == "manual" or not edits:
-        return Fix(title, "manual", snippet)
-    return Fix(title, applicability, snippet, tuple(edits))
+        return Fix(remedy.title, "manual", snippet)
+    return Fix(remedy.title, applicability, snippet, tuple(edits))
 
 
-def _by_author(
-    author: Author, applicability: Applicability, steps: list[Step], facts: Facts
-) -> Fix:
+def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
     """The fix where a controller makes the configuration: the settings that make it do so.
 
     What stands in a snippet as nginx text is mended there.
@@ -73,31 +68,30 @@ def _by_author(
     lines: list[str] = []
     edits: list[Edit] = []
     settings: dict[str, str] = {}
-    level = facts.served.level.nearest("location")
-    applicabilities = [applicability, *(step.applicability for step in steps)]
-    for step in steps:
-        name = facts.resolve(step.directive)
-        value = render(step.args, facts, lambda other: other)
-        if step.action in ("set", "set_row"):
+    level = at.served.level.nearest("location")
+    applicabilities = [applicability, *(move.step.applicability for move in at.remedy.moves)]
+    for move in at.remedy.moves:
+        action, name, value = move.step.action, move.name, move.value
+        if action in ("set", "set_row"):
             lines.append(author.line(name, value))
         else:
-            lines += _lines(step, facts)
+            lines += at.lines(move)
         try:
-            target = _target(step, facts, name)
+            target = at.target(move)
         except _Manual:
             applicabilities.append("manual")
             continue
         rows = target.rows.get(name, [])
-        if step.action != "set":
-            rows = _rows_named(target, name, _key(step, facts))
+        if action != "set":
+            rows = _rows_named(target, name, move.key)
         if len(rows) == 1 and _is_text(rows[0]):
-            if step.action == "remove_row":
+            if action == "remove_row":
                 edits.append(_remove_row(rows[0], target))
             else:
                 edits.append(_replace_args(rows[0], value))
-        elif target is level and (step.action == "set" or (step.action == "set_row" and not rows)):
+        elif target is level and (action == "set" or (action == "set_row" and not rows)):
             settings[name] = value
-        elif step.action != "remove_row":
+        elif action != "remove_row":
             applicabilities.append("manual")
     if settings and level is not None and level.directive is not None:
         source = level.directive.source
@@ -115,7 +109,7 @@ def _by_author(
 
 def _by_hand(author: Author, line: str) -> str:
     """A line that a rule shows, as people write it where a controller makes the configuration."""
-    directive = re.fullmatch(r"(\w+) (.*);", line)
+    directive = _STATEMENT.fullmatch(line)
     return author.line(directive[1], directive[2]) if directive else line
 
 
@@ -132,67 +126,67 @@ def _is_in_snippet(level: Level) -> bool:
     return location is not None and location.directive is not None and _is_text(location.directive)
 
 
-def _applies(step: Step, facts: Facts) -> bool:
-    """Whether a step is to be done here: its family has the directive, its condition holds."""
-    if facts.resolve(step.directive) not in table():
-        return False
-    return step.when is None or step.when.holds(facts) is True
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """A place where a remedy is to be brought about."""
 
+    served: Served
+    version: Version
+    remedy: Remedy
 
-def _key(step: Step, facts: Facts) -> str:
-    """The argument that tells which row of a list a step is about."""
-    words = render(step.args, facts, lambda other: other).split(maxsplit=1)
-    return words[0].strip('"').lower() if words else ""
+    def lines(self, move: Move) -> list[str]:
+        """What a step writes, as nginx text."""
+        if move.step.action == "restore_rows":
+            return [_written(row) for row in self._outer_rows(move.name)]
+        if move.step.action == "remove_row":
+            return [f"# remove: {move.name} {move.value}"]
+        return [f"{move.name} {move.value};"]
 
+    def edits(self, move: Move) -> list[Edit]:
+        """The edits of a step."""
+        action, name, value = move.step.action, move.name, move.value
+        level = self.target(move)
+        if not value and action != "restore_rows":
+            raise _Manual  # the template says nothing here
+        if action == "set":
+            return [_set(name, value, level)]
+        if action == "set_row":
+            return _set_row(name, value, level, self.remedy.replaced)
+        if action == "remove_row":
+            return [_remove_row(row, level) for row in _rows_named(level, name, move.key)]
+        own = level.rows.get(name, [])
+        return [
+            _insert(_written(row), level, own[-1] if own else None)
+            for row in self._outer_rows(name)
+            if (name, row.args[0].lower()) not in self.remedy.replaced
+        ]
 
-def _lines(step: Step, facts: Facts) -> list[str]:
-    """What a step writes, as nginx text."""
-    name = facts.resolve(step.directive)
-    if step.action == "restore_rows":
-        return [_written(row) for row in _outer_rows(facts, name)]
-    if step.action == "remove_row":
-        return [f"# remove: {name} {render(step.args, facts, lambda other: other)}"]
-    return [f"{name} {render(step.args, facts, lambda other: other)};"]
+    def target(self, move: Move) -> Level:
+        """The level to change: the nearest of the step's scope where the directive may stand."""
+        served, scope = self.served, move.step.scope
+        if scope == "origin":
+            level = holder(served.level, move.name)
+            effective = level.effective(move.name, self.version)
+            if not effective.directives:
+                raise _Manual
+            return list(level.outward())[effective.depth]
+        if scope == "auth_request":
+            asked = auth_target(served, self.version)
+            if asked is None:
+                raise _Manual
+            return asked
+        start = served.server if scope == "server" else served.level
+        contexts = table()[move.name].contexts
+        for level in start.outward():
+            if level.kind in contexts:
+                return level
+        raise _Manual
 
-
-def _edits(step: Step, facts: Facts, replaced: set[tuple[str, str]]) -> list[Edit]:
-    """The edits of a step; `replaced` are the rows (directive, first argument) the fix sets."""
-    name = facts.resolve(step.directive)
-    value = render(step.args, facts, lambda other: other)
-    level = _target(step, facts, name)
-    if not value and step.action != "restore_rows":
-        raise _Manual  # the template says nothing here
-    if step.action == "set":
-        return [_set(name, value, level)]
-    if step.action == "set_row":
-        return _set_row(name, value, level, replaced)
-    if step.action == "remove_row":
-        return [_remove_row(row, level) for row in _rows_named(level, name, _key(step, facts))]
-    own = level.rows.get(name, [])
-    return [
-        _insert(_written(row), level, own[-1] if own else None)
-        for row in _outer_rows(facts, name)
-        if (name, row.args[0].lower()) not in replaced
-    ]
-
-
-def _target(step: Step, facts: Facts, name: str) -> Level:
-    """The level to change: the nearest one of the step's scope where the directive may stand."""
-    served = facts.served
-    if step.scope == "origin":
-        effective = facts.effective(name)
-        if not effective.directives:
-            raise _Manual
-        return list(facts.holder(name).outward())[effective.depth]
-    if step.scope == "auth_request":
-        if facts.auth_target is None:
-            raise _Manual
-        return facts.auth_target
-    start = served.server if step.scope == "server" else served.level
-    for level in start.outward():
-        if level.kind in table()[name].contexts:
-            return level
-    raise _Manual
+    def _outer_rows(self, name: str) -> list[Directive]:
+        """The rows that this level drops and that somebody will miss."""
+        levels = [level for level in self.served.level.outward() if level.rows.get(name)]
+        dropped = self.remedy.dropped
+        return [row for level in levels[1:2] for row in level.rows[name] if row.args in dropped]
 
 
 def _set(name: str, value: str, level: Level) -> Edit:
@@ -205,7 +199,9 @@ def _set(name: str, value: str, level: Level) -> Edit:
     return _replace_args(rows[0], value)
 
 
-def _set_row(name: str, value: str, level: Level, replaced: set[tuple[str, str]]) -> list[Edit]:
+def _set_row(
+    name: str, value: str, level: Level, replaced: frozenset[tuple[str, str]]
+) -> list[Edit]:
     """Give a list directive a row at this level without losing the rows it has or inherits."""
     line = f"{name} {value};"
     same = _rows_named(level, name, value.split(maxsplit=1)[0])
@@ -252,13 +248,6 @@ def _rows_named(level: Level, name: str, key: str) -> list[Directive]:
     """The rows of a list directive at a level that begin with the given argument."""
     wanted = key.strip('"').lower()
     return [row for row in level.rows.get(name, []) if row.args and row.args[0].lower() == wanted]
-
-
-def _outer_rows(facts: Facts, name: str) -> list[Directive]:
-    """The rows that this level drops and that somebody will miss."""
-    dropped = set(facts.dropped_rows)
-    levels = [level for level in facts.served.level.outward() if level.rows.get(name)]
-    return [row for level in levels[1:2] for row in level.rows[name] if row.args in dropped]
 
 
 def _written(row: Directive) -> str:
@@ -332,11 +321,12 @@ def _insert_behind(source: Source, start: int, end: int, line: str, opening: boo
         # Something else is on the line: stay on it.
         return Edit(source, end, end, f" {line}")
     if opening:
-        indent += _step(text)
+        indent += _step(source)
     return Edit(source, stop, stop, f"{newline}{indent}{line}")
 
 
-def _step(text: str) -> str:
+@lru_cache(maxsize=16)
+def _step(source: Source) -> str:
     """The indentation that a file uses for one level."""
-    match = re.search(r"\{[^\n]*\n([ \t]+)\S", text)
+    match = _INDENTED.search(source.text)
     return match[1] if match else "    "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import textwrap
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -59,31 +57,36 @@ def _around(source: Source, edits: list[Edit]) -> tuple[int, int] | None:
 
 def _compared(before: str, after: str) -> list[str]:
     """The lines of a text as it should be; those that come are marked +, those that go -."""
-    old = _dedented(before)
-    lines = old + _dedented(after)
+    lines, behind = _dedented(before.replace("\r\n", "\n"), after.replace("\r\n", "\n"))
     # Lines are compared for being equal and nothing else: equal ones get equal numbers.
-    numbers = dict(zip(lines, range(len(lines)), strict=True))
-    shown = _shown(tuple(map(numbers.__getitem__, lines)), len(old))
+    numbers = {line: at for at, line in enumerate(lines)}
+    shown = _shown(tuple(map(numbers.__getitem__, lines)), behind)
     lines.append("    ...")
     return [mark + lines[at] for mark, at in shown]
 
 
-def _dedented(text: str) -> list[str]:
-    """The lines of a text without the indentation that they share."""
-    text = text.replace("\r\n", "\n")
-    width = len(text) - len(text.lstrip(" \t"))
-    margin = "\n" + text[:width]
-    # The usual block: its first line has the least indentation, nothing but LF ends a line, and
-    # none of them is blank or ends in blanks.
+def _dedented(before: str, after: str) -> tuple[list[str], int]:
+    """The lines of two texts, one after the other, and how many are the first's.
+
+    Each text goes without the indentation that its lines share.
+    """
+    margin = before[: len(before) - len(before.lstrip(" \t"))]
+    both = f"\n{before}\n{after}"
+    text = both.replace(f"\n{margin}", "\n")[1:]
+    lines, behind = text.split("\n"), before.count("\n") + 1
     if (
-        text.count(margin) == text.count("\n")
-        and text.replace("\n", "").replace("\t", "").isprintable()
-        and not text.endswith((" ", "\t", "\n"))
-        and " \n" not in text
-        and "\t\n" not in text
+        # The usual block: the first line has the least indentation, no line is blank, and nothing
+        # but LF ends one.
+        both.count(f"\n{margin}") == len(lines)
+        and all(map(str.strip, lines))
+        and not lines[behind][0].isspace()
+        and text.splitlines() == lines
     ):
-        return text[width:].replace(margin, "\n").split("\n")
-    return textwrap.dedent(text).splitlines()
+        return lines, behind
+    import textwrap
+
+    old, new = textwrap.dedent(before).splitlines(), textwrap.dedent(after).splitlines()
+    return old + new, len(old)
 
 
 @lru_cache(1024)
@@ -94,6 +97,8 @@ def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
     with its mark and its index, which is one more than there are for the sign that some are left
     out.
     """
+    import difflib
+
     old, new = lines[:behind], lines[behind:]
     merged: list[tuple[str, int]] = []
     for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
@@ -117,6 +122,8 @@ def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
 
 def diff(changed: Mapping[str, tuple[Source, Source]]) -> str:
     """A unified diff of sources before and after."""
+    import difflib
+
     parts: list[str] = []
     for before, after in changed.values():
         lines = difflib.unified_diff(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from nginx_stream_lint.config.source import Change, has_hole
 from nginx_stream_lint.kubernetes.controllers import Controller
 from nginx_stream_lint.kubernetes.manifest import Entry, Mapping, Word
 from nginx_stream_lint.kubernetes.nginx_org import upstream_of
 from nginx_stream_lint.kubernetes.resources import Ingress, Settings, VirtualServer
+from nginx_stream_lint.lazily import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

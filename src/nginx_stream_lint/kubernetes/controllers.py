@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from nginx_stream_lint.config.source import has_hole
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.yamlfile import load_text
 
 LEVELS = ("main", "events", "http", "upstream", "server", "location")
@@ -17,7 +17,7 @@ LEVELS = ("main", "events", "http", "upstream", "server", "location")
 # Go's strconv.ParseBool.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-_NUMBER = re.compile(r"[0-9]+")
+_NUMBER = regex(r"[0-9]+")
 _CONDITION = (
     r"(?:error|timeout|denied|invalid_header|http_(?:403|404|429|500|502|503|504)"
     r"|non_idempotent|updating|off)"

@@ -5,26 +5,27 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, TypeAlias
 
 import yaml
 
 from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.source import HOLE, Source
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.yamlfile import YamlMistake, compose
 
 # Manifests nest ten deep. PyYAML calls itself once per level.
 _MAX_DEPTH = 100
 # YAML 1.1's booleans, which `yamlfile` leaves as words and Kubernetes does not.
-_BOOLEAN = re.compile(r"(?i)y|n|yes|no|on|off|true|false")
-_DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
-_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
+_BOOLEAN = regex(r"(?i)y|n|yes|no|on|off|true|false")
+_DOCUMENT = regex(r"^---(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
+_COMMENT = regex(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
 # Statements that a template puts in: a line with nothing else on it.
-_ONLY_HOLES = re.compile(rf"^([ \t]*){HOLE}({HOLE}[{HOLE} \t]*)(?=\r?$)", re.MULTILINE)
+_ONLY_HOLES = regex(rf"^([ \t]*){HOLE}({HOLE}[{HOLE} \t]*)(?=\r?$)", re.MULTILINE)
 _AS_COMMENT = r"\1#\2"
 # What PyYAML takes; the rest is not in a manifest that anybody could apply.
-_NO_CHARACTER = re.compile("[^\t\r\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NO_CHARACTER = regex("[^\t\r\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Span(NamedTuple):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nginx_stream_lint.config.source import has_hole
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx, nginx_org
 from nginx_stream_lint.kubernetes.manifest import Document, Entry, Mapping, Node, Span, Word
+from nginx_stream_lint.lazily import dataclass, regex
 
 _ROUTES = frozenset({"annotations", "className", "ingressClassName", "hosts", "host", "hostname"})
 # Values nest four deep.
 _MAX_DEPTH = 8
-_APIS = re.compile(r"(?:networking\.k8s\.io|extensions|networking)/.*")
+_APIS = regex(r"(?:networking\.k8s\.io|extensions|networking)/.*")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nginx_stream_lint.config.files import Files
 from nginx_stream_lint.config.problems import Problem
@@ -23,19 +22,20 @@ from nginx_stream_lint.kubernetes.resources import (
     classes,
     resources,
 )
+from nginx_stream_lint.lazily import dataclass, regex
 
 # What a YAML text says that is about one of the controllers.
-_CONCERNS = re.compile(
+_CONCERNS = regex(
     r"kind[\"']?\s*:\s*[\"']?(?:Ingress|IngressList|VirtualServer|VirtualServerRoute)\b"
     r"|name[\"']?\s*:\s*[\"']?[\w.-]*nginx[\w.-]*(?=[\s\"',}]|\Z)"
     r"|nginx\.ingress\.kubernetes\.io/|nginx\.(?:org|com)/|[iI]ngress\w*[\"']?:"
 )
 # Classes and annotations of controllers that are no nginx.
-_OTHERS = re.compile(
+_OTHERS = regex(
     r"(?i)traefik|\balb\b|haproxy|kong|\bgce\b|gce-|istio|contour|cilium|apisix|ambassador|emissary"
     r"|application-gateway|tailscale|cloudflare|caddy|higress|voyager|skipper|openshift|envoy|gloo"
 )
-_OF_NGINX_ORG = re.compile(r"(?i)nginx-?(?:org|plus|inc)|\bnic\b|f5")
+_OF_NGINX_ORG = regex(r"(?i)nginx-?(?:org|plus|inc)|\bnic\b|f5")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,15 +7,14 @@ buffered is flushed through everything.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Literal
 
 from nginx_stream_lint.config import has_hole
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.lazily import dataclass, regex
+from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.values import seconds, size
-from nginx_stream_lint.nginx.versions import Version
 
 Framing = Literal["chunked", "close", "length"]
 AccelBuffering = Literal["absent", "no", "yes"]
@@ -24,6 +23,7 @@ Verdict = Literal["streams", "stalls", "replays"]
 Hold = Literal["upstream-buffer", "gzip", "brotli", "body-filter", "tls-buffer", "cache"]
 
 FRAMINGS: tuple[Framing, ...] = ("chunked", "close", "length")
+_EVERY = frozenset(FRAMINGS)
 ACCEL_BUFFERINGS: tuple[AccelBuffering, ...] = ("absent", "no", "yes")
 ACCEPT_ENCODINGS: tuple[AcceptEncoding, ...] = ("identity", "gzip")
 
@@ -33,6 +33,8 @@ TOKENS_PER_SECOND = 30
 # What a chunk of that size gains on its way to an HTTP/1.1 client: "e6" CR LF before, CR LF behind.
 _CHUNK_OVERHEAD = 6
 
+# A variable that a client decides on.
+_SENT = regex(r"\$(cookie|arg|http)_\w+")
 _BODY_FILTERS = (
     "body_filter_by_lua",
     "body_filter_by_lua_block",
@@ -145,87 +147,79 @@ class Path:
         return Delivery(scenario, "stalls", holds[0], held, wait)
 
 
+# Gives what is in force for a directive.
+Settings = Callable[[str], Effective]
+
+
 def path(
-    level: Level, family: str, version: Version, content_types: tuple[str, ...], method: str = "GET"
+    settings: Settings, family: str, content_types: tuple[str, ...], method: str = "GET"
 ) -> Path:
-    """The delivery path of responses that a level's handler of this family gives.
+    """The delivery path of responses that a handler of this family gives where `settings` hold.
 
     `content_types` are the types the answer may have; a filter that takes one of them counts.
     `method` is the request's, which decides whether the answer is recorded.
     """
-
-    def text(name: str) -> str:
-        return level.effective(name, version).text
-
-    def own(name: str) -> str:
-        return text(f"{family}_{name}")
-
     grpc = family == "grpc"
-    ignored = () if grpc else level.effective(f"{family}_ignore_headers", version).rows
+    ignored = () if grpc else settings(f"{family}_ignore_headers").rows
     return Path(
         family=family,
-        buffering=not grpc and own("buffering").lower() == "on",
+        buffering=not grpc and settings(f"{family}_buffering").text.lower() == "on",
         accel_ignored=any(arg.lower() == "x-accel-buffering" for row in ignored for arg in row),
-        piecewise=_piecewise(level, family, version),
-        buffer_size=size(own("buffer_size")) or 4096,
-        gzip=_compresses(level, "gzip", version, content_types),
-        brotli=_compresses(level, "brotli", version, content_types),
-        body_filter=any(level.effective(name, version).rows for name in _BODY_FILTERS),
-        postpone_output=size(text("postpone_output")) or 0,
-        ssl_buffer_size=size(text("ssl_buffer_size")) or 16384,
-        cache="no" if grpc else _cache(level, family, version, method),
+        piecewise=_piecewise(settings, family),
+        buffer_size=size(settings(f"{family}_buffer_size").text) or 4096,
+        gzip=_compresses(settings, "gzip", content_types),
+        brotli=_compresses(settings, "brotli", content_types),
+        body_filter=any(settings(name).rows for name in _BODY_FILTERS),
+        postpone_output=size(settings("postpone_output").text) or 0,
+        ssl_buffer_size=size(settings("ssl_buffer_size").text) or 16384,
+        cache="no" if grpc else _cache(settings, family, method),
     )
 
 
-def _piecewise(level: Level, family: str, version: Version) -> frozenset[Framing]:
+def _piecewise(settings: Settings, family: str) -> frozenset[Framing]:
     """The framings whose pieces nginx recognizes: it must see where the next piece ends."""
-    every = frozenset(FRAMINGS)
     if family == "grpc":
-        return every
+        return _EVERY
     if family == "proxy":
-        http_version = level.effective("proxy_http_version", version).text
+        http_version = settings("proxy_http_version").text
         if http_version == "2":
-            return every
+            return _EVERY
         # What a placeholder will be is hoped to be right.
         passes = http_version == "1.1" or has_hole(http_version)
-        return frozenset({"chunked"} if passes else ())
+        return frozenset({"chunked"}) if passes else frozenset()
     if family == "fastcgi":
-        keep = level.effective("fastcgi_keep_conn", version).text.lower()
-        return every if keep == "on" or has_hole(keep) else frozenset()
+        keep = settings("fastcgi_keep_conn").text.lower()
+        return _EVERY if keep == "on" or has_hole(keep) else frozenset()
     return frozenset()
 
 
-def _compresses(level: Level, name: str, version: Version, content_types: tuple[str, ...]) -> bool:
+def _compresses(settings: Settings, name: str, content_types: tuple[str, ...]) -> bool:
     """Whether gzip or brotli is on for one of the content types (text/html always is)."""
-    if level.effective(name, version).text.lower() != "on":
+    if settings(name).text.lower() != "on":
         return False
-    types = {arg.lower() for row in level.effective(f"{name}_types", version).rows for arg in row}
+    types = {arg.lower() for row in settings(f"{name}_types").rows for arg in row}
     return "*" in types or any(kind in types or kind == "text/html" for kind in content_types)
 
 
-def _cache(
-    level: Level, family: str, version: Version, method: str
-) -> Literal["no", "yes", "unknown"]:
+def _cache(settings: Settings, family: str, method: str) -> Literal["no", "yes", "unknown"]:
     """Whether answers are recorded and served again."""
-    cache = level.effective(f"{family}_cache", version)
+    cache = settings(f"{family}_cache")
     if not cache.rows or cache.text == "off":
         return "no"
-    store = level.effective(f"{family}_store", version)
+    store = settings(f"{family}_store")
     if store.rows and not store.is_default and store.depth < cache.depth:
         return "no"  # set nearer, and the two exclude each other
-    methods = level.effective(f"{family}_cache_methods", version).rows
+    methods = settings(f"{family}_cache_methods").rows
     if method not in {"GET", "HEAD", *(arg.upper() for row in methods for arg in row)}:
         return "no"
-    unless = level.effective(f"{family}_no_cache", version).rows
+    unless = settings(f"{family}_no_cache").rows
     # A plain request has no cookies, arguments or headers: their variables are empty.
-    conditions = [
-        arg for row in unless for arg in row if not re.fullmatch(r"\$(cookie|arg|http)_\w+", arg)
-    ]
+    conditions = [arg for row in unless for arg in row if not _SENT.fullmatch(arg)]
     if any("$" not in arg and arg not in ("", "0") for arg in conditions):
         return "no"
     if "$" in cache.text or has_hole(cache.text) or any("$" in arg for arg in conditions):
         return "unknown"
-    valid = level.effective(f"{family}_cache_valid", version).rows
+    valid = settings(f"{family}_cache_valid").rows
     for row in valid:
         codes, time = row[:-1], seconds(row[-1])
         if (not codes or "200" in codes or "any" in codes) and time:

@@ -8,10 +8,12 @@ of its entry in `directives.yaml`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 from nginx_stream_lint.config import Configuration, Directive, has_hole, statements
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version
 
@@ -188,7 +190,7 @@ class Level:
 
         Raises KeyError for a directive that the table does not have.
         """
-        found = self._effective(name, version)
+        found = self._written(name, version) or _default(name, version, self.in_stream)
         if self.uncertain:
             doubt = self._doubt(name, found)
             if doubt is not None:
@@ -209,21 +211,23 @@ class Level:
                 break
         return None
 
-    def _effective(self, name: str, version: Version) -> Effective:
+    def _written(self, name: str, version: Version) -> Effective | None:
+        """What is in force since it is written; None where the default is."""
         entry = table()[name]
         if entry.merge in ("own", "handler"):
             rows = self.rows.get(name)
-            if rows:
-                return _found(name, rows, 0, entry.joins)
-        elif name in ("add_header", "add_trailer"):
+            return _found(name, rows, 0, entry.joins) if rows else None
+        owner = self._owner(name)
+        if owner is None:
+            return None
+        if name in ("add_header", "add_trailer"):
             return self._inheritable_list(name, version)
-        else:
-            owner = self._owner(name)
-            if owner is not None:
-                depth = next(at for at, level in enumerate(self.outward()) if level is owner)
-                return _found(name, owner.rows[name], depth, entry.joins)
-        default = entry.default(version, self.in_stream)
-        return Effective(name, () if default is None else (default,), "default")
+        depth = 0
+        level: Level | None = self
+        while level is not owner and level is not None:
+            depth += 1
+            level = level.parent
+        return _found(name, owner.rows[name], depth, entry.joins)
 
     def _owner(self, name: str) -> Level | None:
         """The nearest level that sets a directive; remembered where many levels ask."""
@@ -236,7 +240,7 @@ class Level:
             parent._owners[name] = parent._owner(name)
         return parent._owners[name]
 
-    def _inheritable_list(self, name: str, version: Version) -> Effective:
+    def _inheritable_list(self, name: str, version: Version) -> Effective | None:
         """`add_header` and `add_trailer`, whose inheritance is itself a setting (1.29.3)."""
         found: list[Directive] = []
         first_depth = 0
@@ -248,9 +252,7 @@ class Level:
             how = level.effective(f"{name}_inherit", version).text
             if how == "off" or (rows and how != "merge"):
                 break
-        if not found:
-            return Effective(name, (), "default")
-        return _found(name, found, first_depth, False)
+        return _found(name, found, first_depth, False) if found else None
 
 
 def _may_set(directive: Directive, name: str) -> bool:
@@ -258,6 +260,13 @@ def _may_set(directive: Directive, name: str) -> bool:
     if not directive.unknown:
         return directive.name == name  # conditional, or with a placeholder for its value
     return directive.may_set is None or name in directive.may_set
+
+
+@cache
+def _default(name: str, version: Version, in_stream: bool) -> Effective:
+    """What nginx uses where nothing is written."""
+    args = table()[name].default(version, in_stream)
+    return Effective(name, () if args is None else (args,), "default")
 
 
 def _found(name: str, rows: list[Directive], depth: int, joins: bool) -> Effective:

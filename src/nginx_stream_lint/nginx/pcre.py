@@ -3,16 +3,18 @@
 An expression is read by PCRE's rules and written anew in what both understand the same way: classes
 become sets of bytes, inline flags are resolved, atomic groups and possessive quantifiers become a
 look-ahead and a reference to it. What `re` has not (recursion, conditions, UTF-8) is
-refused, and whoever asks gets None: such a pattern decides nothing.
+refused. Such a pattern decides nothing, and neither does one on which Python would search for ever.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache
-from typing import NoReturn
-from unicodedata import category
+from functools import cache, cached_property
+from typing import Any, NoReturn
+
+from nginx_stream_lint.backtracking import MAX_WAYS, ends, parsed, ways
+from nginx_stream_lint.lazily import regex
 
 _EVERY = frozenset(range(256))
 _DIGITS = frozenset(b"0123456789")
@@ -69,35 +71,97 @@ class Match:
         self.named = {name: self.captures[number - 1] for name, number in names.items()}
 
 
-class Pattern:
-    """A compiled pattern; subjects and captures are text as in `config.source`.
+class Undecided(Exception):
+    """Nobody can say here whether a pattern matches: Python cannot read it, or not in time."""
 
-    `groups` is the number of its captures.
+
+class Pattern:
+    """A regular expression; subjects and captures are text as in `config.source`.
+
+    It is read when that is first needed: of thousands of locations few are asked about.
     """
 
-    def __init__(self, compiled: re.Pattern[str], groups: int, names: dict[str, int]) -> None:
-        self._compiled = compiled
-        self._names = names
-        self.groups = groups
+    def __init__(self, text: str, ignore_case: bool) -> None:
+        self._text = text
+        self._ignore_case = ignore_case
+        self._prefix = prefix(text).lower() if ignore_case else prefix(text)
+        # Subjects of so many characters cannot take long, whatever is in them.
+        self._any_of_length = -1
+
+    @property
+    def captures(self) -> bool:
+        """Whether it captures something, as far as anybody can say."""
+        return self._read is None or self._read[1].groups > 0
 
     def search(self, subject: str) -> Match | None:
-        """The first match in a subject, or None."""
-        found = self._compiled.search(_bytes(subject))
-        return None if found is None else Match(found, self.groups, self._names)
+        """The first match in a subject, or None; raises `Undecided`."""
+        start = subject[: len(self._prefix)]
+        if start != self._prefix and not (self._ignore_case and start.lower() == self._prefix):
+            return None
+        if self._read is None:
+            raise Undecided
+        compiled, reader = self._read
+        data = _bytes(subject)
+        if len(data) > self._any_of_length and not self._ends(compiled.pattern, data):
+            raise Undecided
+        found = compiled.search(data)
+        if found is None:
+            return None
+        # Names of nginx's variables have no case.
+        names = {name.lower(): number for name, number in reader.names.items()}
+        return Match(found, reader.groups, names)
+
+    @cached_property
+    def _read(self) -> tuple[re.Pattern[str], _Reader] | None:
+        reader = _Reader(_bytes(self._text))
+        try:
+            return re.compile(reader.everything(self._ignore_case), re.ASCII), reader
+        except (_UnreadableError, re.error, RecursionError, OverflowError):
+            return None
+
+    def _ends(self, text: str, data: str) -> bool:
+        """Whether the search of some bytes ends soon."""
+        try:
+            tree: Any = parsed(text, re.ASCII)
+            for length in (1024, 128, len(data)):
+                if length >= len(data) and ways(tree, length) <= MAX_WAYS:
+                    self._any_of_length = length
+                    return True
+            return ends(tree, data)
+        except RecursionError:
+            return False
 
 
 @cache
-def compile_pattern(pattern: str, ignore_case: bool = False) -> Pattern | None:
-    """A pattern as nginx compiles it; None if it cannot be said in Python."""
-    reader = _Reader(_bytes(pattern))
-    try:
-        text = reader.everything(ignore_case)
-        compiled = re.compile(text, re.ASCII)
-    except (_UnreadableError, re.error, RecursionError, OverflowError):
-        return None
-    # Names of nginx's variables have no case.
-    names = {name.lower(): number for name, number in reader.names.items()}
-    return Pattern(compiled, reader.groups, names)
+def compile_pattern(pattern: str, ignore_case: bool = False) -> Pattern:
+    """A pattern as nginx compiles it."""
+    return Pattern(pattern, ignore_case)
+
+
+# What stands for itself behind a `^`, and what makes it optional.
+_LITERALS = regex(r"\^(?:[A-Za-z0-9/_=:;,@%&~!<>\"' -]|\\[./_-])*")
+# Escapes and classes, as far as they are simple; groups without others in them.
+_ATOMS = regex(r"\\[^QE]|\[\^?\]?(?:\\[^QE]|[^]\\[])*\]")
+_GROUP = regex(r"\([^()]*\)")
+
+
+def prefix(pattern: str) -> str:
+    """What each subject that a pattern matches begins with, as far as that is easily seen."""
+    found = _LITERALS.match(pattern)
+    if found is None:
+        return ""
+    text = found[0]
+    if pattern[found.end() : found.end() + 1] in ("*", "?", "{"):
+        text = re.sub(r"\\?.\Z", "", text)
+    if "|" in pattern:
+        bare, groups = _ATOMS.sub("", pattern), 1
+        if re.search(r"[\\\[#]", bare):
+            return ""  # a comment, or too much to see through
+        while groups:
+            bare, groups = _GROUP.subn("", bare)
+        if "|" in bare:
+            return ""
+    return text[1:].replace("\\", "")
 
 
 def _bytes(text: str) -> str:
@@ -113,15 +177,13 @@ class _UnreadableError(Exception):
     """The pattern is wrong, or has something that Python has not."""
 
 
-_QUANTIFIER = re.compile(r"([*+?]|\{\d+(?:,\d*)?\})([?+]?)")
-_NAMED = re.compile(r"\?(?:P?<(?P<a>\w+)>|'(?P<b>\w+)')", re.ASCII)
-_FLAGS = re.compile(r"\?(?P<on>[imsx]*)(?:-(?P<off>[imsx]*))?(?P<end>[:)])")
-_REFERENCE = re.compile(
-    r"\((\?)P=(\w+)\)|\\(?:k(?:<(\w+)>|\{(\w+)\}|'(\w+)')|g(?:\{(-?\d+)\}|(\d+)))"
-)
-_POSIX_CLASS = re.compile(r"\[:(\^?)(\w+):\]")
-_HEXADECIMAL = re.compile(r"x(?:\{([0-9A-Fa-f]{1,2})\}|([0-9A-Fa-f]{0,2}))")
-_PROPERTY = re.compile(r"([pP])(?:\{(\^?)(\w+&?)\}|()([A-Z]))")
+_QUANTIFIER = regex(r"([*+?]|\{\d+(?:,\d*)?\})([?+]?)")
+_NAMED = regex(r"\?(?:P?<(?P<a>\w+)>|'(?P<b>\w+)')", re.ASCII)
+_FLAGS = regex(r"\?(?P<on>[imsx]*)(?:-(?P<off>[imsx]*))?(?P<end>[:)])")
+_REFERENCE = regex(r"\((\?)P=(\w+)\)|\\(?:k(?:<(\w+)>|\{(\w+)\}|'(\w+)')|g(?:\{(-?\d+)\}|(\d+)))")
+_POSIX_CLASS = regex(r"\[:(\^?)(\w+):\]")
+_HEXADECIMAL = regex(r"x(?:\{([0-9A-Fa-f]{1,2})\}|([0-9A-Fa-f]{0,2}))")
+_PROPERTY = regex(r"([pP])(?:\{(\^?)(\w+&?)\}|()([A-Z]))")
 _LOOKS = ("?=", "?!", "?<=", "?<!")
 
 
@@ -385,6 +447,8 @@ class _Reader:
 
 def _property(name: str) -> frozenset[int]:
     """The bytes of a Unicode category, taken as Latin-1 like PCRE does; none for a script."""
+    from unicodedata import category
+
     names = ("Lu", "Ll", "Lt") if name == "L&" else (name,)
     return frozenset(code for code in _EVERY if category(chr(code)).startswith(names))
 

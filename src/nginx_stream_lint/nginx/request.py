@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from nginx_stream_lint.lazily import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import NoReturn
 
 from nginx_stream_lint.config import Directive, statements
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.pcre import compile_pattern
+from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.uri import unescape_redirect
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
@@ -152,10 +153,10 @@ class _Run:
         if operator in ("=", "!="):
             wanted = self._value(operand)
             return None if wanted is None else (value == wanted) == (operator == "=")
-        pattern = compile_pattern(operand, operator.endswith("*"))
-        if pattern is None:
+        try:
+            match = compile_pattern(operand, operator.endswith("*")).search(value)
+        except Undecided:
             return None
-        match = pattern.search(value)
         if match is None:
             state.captures = ()
         else:
@@ -165,11 +166,11 @@ class _Run:
     def _rewrite(self, directive: Directive) -> None:
         state = self.state
         source, replacement, *flags = directive.args
-        pattern = compile_pattern(source)
-        if pattern is None:
+        try:
+            match = compile_pattern(source).search(state.uri)
+        except Undecided:
             self.outcome.unknown.append(f'what "{source}" matches; it is taken not to match')
             return
-        match = pattern.search(state.uri)
         if match is None:
             state.captures = ()
             return

@@ -7,11 +7,12 @@ ngx_http_special_response.c for error pages.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import takewhile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import Directive, statements
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.rewriting import REDIRECTS, Outcome, rewrite
@@ -21,6 +22,9 @@ from nginx_stream_lint.nginx.uri import escape_path, is_quoted, normalize
 from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # NGX_HTTP_MAX_URI_CHANGES: after as many rewrites and redirects nginx gives up.
 _MAX_CHANGES = 10

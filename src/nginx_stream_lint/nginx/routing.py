@@ -16,7 +16,7 @@ from typing import NamedTuple
 from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import Match as PatternMatch
-from nginx_stream_lint.nginx.pcre import compile_pattern
+from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 
 
 class Match(NamedTuple):
@@ -187,11 +187,11 @@ def _locate(level: Level, uri: str, found: Found) -> bool:
             return True
     if not no_regex:
         for location, match in table.expressions(uri):
-            pattern = compile_pattern(match.pattern, match.modifier == "~*")
-            if pattern is None:
+            try:
+                matched = compile_pattern(match.pattern, match.modifier == "~*").search(uri)
+            except Undecided:
                 found.unreadable.append(match.pattern)
                 continue
-            matched = pattern.search(uri)
             if matched is not None:
                 found.level, found.match = location, matched
                 _locate(location, uri, found)

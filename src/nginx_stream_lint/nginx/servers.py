@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import address
 from nginx_stream_lint.nginx.names import Names, lower
-from nginx_stream_lint.nginx.pcre import compile_pattern
+from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.versions import Version
 
@@ -23,8 +24,8 @@ _EVERYWHERE = ("*", "[::]")
 _LOOPBACK = ("127.0.0.1", "localhost")
 # From 1.29.4 a host may have only what RFC 3986 allows.
 _STRICT_HOSTS: Version = (1, 29, 4)
-_BAD_HOST = re.compile(r"\.\.|[\x00-\x20/\x7f]|^\.?$")
-_STRICT_HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]")
+_BAD_HOST = regex(r"\.\.|[\x00-\x20/\x7f]|^\.?$")
+_STRICT_HOST = regex(r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]")
 
 
 @dataclass(slots=True)
@@ -52,9 +53,7 @@ class Socket:
         """A lone server gets everything; its names count only where they capture something."""
         if len(self.servers) > 1:
             return True
-        last = self.patterns[-1][0] if self.patterns else ""
-        pattern = compile_pattern(last)
-        return pattern is None or pattern.groups > 0
+        return bool(self.patterns) and compile_pattern(self.patterns[-1][0]).captures
 
     def has_port(self, port: int) -> bool:
         """Whether the socket, or one of its range of ports, is this one."""
@@ -174,11 +173,11 @@ def _by_name(socket: Socket, host: str) -> Chosen | None:
     unreadable: list[str] = []
     for name, server in socket.patterns:
         # nginx ignores case where the expression has a capital letter in it.
-        pattern = compile_pattern(name, re.search("[A-Z]", name) is not None)
-        if pattern is None:
+        try:
+            match = compile_pattern(name, re.search("[A-Z]", name) is not None).search(host)
+        except Undecided:
             unreadable.append(name)
             continue
-        match = pattern.search(host)
         if match is not None:
             return Chosen(server, socket, match.named, match.captures, unreadable=tuple(unreadable))
     if unreadable:

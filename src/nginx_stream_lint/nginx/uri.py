@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 
+from nginx_stream_lint.lazily import regex
+
 # What is written as %XX: in paths, and in what becomes part of the arguments.
-_IN_PATH = re.compile(rb'[\x00-\x20"#%<>?\\^`{|}\x7f-\xff]')
-_IN_ARGUMENTS = re.compile(rb'[\x00-\x20"#%&+;<>?\\^`{|}\x7f-\xff]')
+_IN_PATH = regex(rb'[\x00-\x20"#%<>?\\^`{|}\x7f-\xff]')
+_IN_ARGUMENTS = regex(rb'[\x00-\x20"#%&+;<>?\\^`{|}\x7f-\xff]')
 
 # Of a broken escape, nginx drops the percent sign and a digit with what follows it.
-_PIECE = re.compile(
+_PIECE = regex(
     rb"%(?P<hex>[0-9A-Fa-f]{2})|%(?P<broken>[0-9A-Fa-f].|[0-9A-Fa-f]?|.)|[^%?]+|\?", re.DOTALL
 )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import click
+
+from nginx_stream_lint.lazily import dataclass
 
 _WIDTH = 100
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import click
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.config.problems import printable
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.rules.finding import Place
 
 _TAB = 4
@@ -38,41 +37,48 @@ def excerpt(marks: Sequence[Mark], home: Source) -> list[str]:
     Files other than `home` are named above their lines.
     """
     placed = [(mark, *mark.place.source.position(mark.place.start)) for mark in marks]
-    width = max([len(str(line)) for _, line, _ in placed])
-    if len(placed) > 1:
-        placed.sort(key=lambda one: not one[0].main)
+    width = len(str(max([line for _, line, _ in placed])))
     by_file: dict[str, list[_Placed]] = {}
-    for one in placed:
+    for one in placed if len(placed) == 1 else sorted(placed, key=lambda one: not one[0].main):
         by_file.setdefault(one[0].place.source.name, []).append(one)
     lines: list[str] = []
     for name, inside in by_file.items():
         if name != home.name:
             lines.append(f"{' ' * width} {_dim('-->')} {printable(name)}")
-        lines += _file(sorted(inside, key=lambda one: one[0].place.start), width)
+        lines += _file(inside, width)
     return lines
 
 
-def _file(marks: Sequence[_Placed], width: int) -> list[str]:
+def _file(marks: list[_Placed], width: int) -> list[str]:
+    if len(marks) == 1:
+        mark, line, _ = marks[0]
+        text = mark.place.source.line_text(line)
+        return _line(line, text, marks, _indentation(text), width)
     by_line: dict[int, list[_Placed]] = {}
-    for one in marks:
+    for one in sorted(marks, key=lambda one: one[0].place.start):
         by_line.setdefault(one[1], []).append(one)
     texts = {line: own[-1][0].place.source.line_text(line) for line, own in by_line.items()}
     shift = min([_indentation(text) for text in texts.values()])
-    margin = f"{' ' * width} {_BAR} "
-    lines: list[str] = []
-    for line, text in texts.items():
-        own = by_line[line]
-        shown, spans = _fitted(text, [_columns(mark.place, at, text) for mark, _, at in own], shift)
-        lines.append(f"{line:>{width}} {_BAR} {shown}")
-        for (mark, _, _), (start, end) in zip(own, spans, strict=True):
-            drawn = ("^" if mark.main else "-") * max(1, end - start)
-            words = printable(mark.words)
-            before = margin + " " * start
-            if words and end + len(words) < _WIDTH:
-                drawn, words = f"{drawn} {words}", ""
-            lines.append(before + styled(drawn, mark.colour, mark.main))
-            if words:
-                lines.append(before + styled(words, mark.colour))
+    return [
+        shown
+        for line, own in by_line.items()
+        for shown in _line(line, texts[line], own, shift, width)
+    ]
+
+
+def _line(line: int, text: str, marks: Sequence[_Placed], shift: int, width: int) -> list[str]:
+    """A line by its number, without `shift` columns, and below it what is marked there."""
+    shown, spans = _fitted(text, marks, shift)
+    lines = [f"{line:>{width}} {_BAR} {shown}"]
+    for (mark, _, _), (start, end) in zip(marks, spans, strict=True):
+        drawn = ("^" if mark.main else "-") * max(1, end - start)
+        words = printable(mark.words)
+        before = f"{' ' * width} {_BAR} {' ' * start}"
+        if words and end + len(words) < _WIDTH:
+            drawn, words = f"{drawn} {words}", ""
+        lines.append(before + styled(drawn, mark.colour, mark.main))
+        if words:
+            lines.append(before + styled(words, mark.colour))
     return lines
 
 
@@ -81,31 +87,28 @@ def styled(text: str, colour: str | None = None, bold: bool | None = None) -> st
     return f"{_codes(colour, bold)}{text}{_RESET}"
 
 
-def _columns(place: Place, column: int, text: str) -> tuple[int, int]:
-    """Where a place starts and ends in its first line, in characters from 0."""
-    start = column - 1
-    return start, min(start + place.end - place.start, len(text.rstrip()))
-
-
 def _indentation(text: str) -> int:
     expanded = text.expandtabs(_TAB)
     return len(expanded) - len(expanded.lstrip())
 
 
-def _fitted(
-    text: str, spans: Sequence[tuple[int, int]], shift: int
-) -> tuple[str, list[tuple[int, int]]]:
-    """A line as it is shown, and the columns on the screen of some stretches of it."""
+def _fitted(text: str, marks: Sequence[_Placed], shift: int) -> tuple[str, list[tuple[int, int]]]:
+    """A line as it is shown, and the columns on the screen of what is marked in it."""
+    length = len(text.rstrip())
+    spans: list[tuple[int, int]] = []
+    for mark, _, column in marks:
+        start = column - 1
+        spans.append((start, max(start, min(start + mark.place.end - mark.place.start, length))))
     shown = text.expandtabs(_TAB)
     if not (shown.isascii() and shown.isprintable()):
         shown, columns = _on_screen(text)
-        spans = [(columns[start], columns[max(start, end)]) for start, end in spans]
+        spans = [(columns[start], columns[end]) for start, end in spans]
     elif len(shown) > len(text):
         spans = [
-            (len(text[:start].expandtabs(_TAB)), len(text[: max(start, end)].expandtabs(_TAB)))
+            (len(text[:start].expandtabs(_TAB)), len(text[:end].expandtabs(_TAB)))
             for start, end in spans
         ]
-    on_screen = [(start - shift, max(start, end) - shift) for start, end in spans]
+    on_screen = [(start - shift, end - shift) for start, end in spans]
     shown = shown[shift:].rstrip()
     if len(shown) <= _WIDTH:
         return shown, on_screen
@@ -138,6 +141,8 @@ def _on_screen(text: str) -> tuple[str, list[int]]:
 
 def _cells(text: str) -> int:
     """How many columns of a terminal a text takes."""
+    import unicodedata
+
     wide = sum(unicodedata.east_asian_width(one) in "WF" for one in text)
     return len(text) + wide - sum(unicodedata.combining(one) > 0 for one in text)
 

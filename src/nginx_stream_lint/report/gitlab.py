@@ -6,7 +6,8 @@ import hashlib
 from typing import Any
 
 from nginx_stream_lint.config import Problem
-from nginx_stream_lint.report.run import Run, encoded
+from nginx_stream_lint.report.encoding import encoded
+from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.fingerprint import fingerprints
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.resources import files
 
 import click
@@ -11,6 +11,7 @@ import click
 from nginx_stream_lint import __version__
 from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.fixes.show import mended
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.report.excerpt import Mark, excerpt
 from nginx_stream_lint.report.picture import outcome, picture
 from nginx_stream_lint.report.run import Run

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json as encoder
 from typing import Any
 
 from nginx_stream_lint import __version__
+from nginx_stream_lint.report.encoding import indented
 from nginx_stream_lint.report.run import Run, described
 from nginx_stream_lint.rules.finding import Finding, Fix
 
@@ -41,7 +41,7 @@ def json(run: Run) -> str:
             "seconds": round(run.seconds, 3),
         },
     }
-    text = encoder.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = indented(document) + "\n"
     # Bytes that are no UTF-8 are told as JSON's escapes.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from nginx_stream_lint.config import Problem, Source
 from nginx_stream_lint.fixes.apply import edited
-from nginx_stream_lint.report.run import Run, encoded, insertable
+from nginx_stream_lint.report.encoding import encoded
+from nginx_stream_lint.report.run import Run, insertable
 from nginx_stream_lint.rules.finding import Finding, Fix
 
 _SEVERITIES = {"error": "ERROR", "warning": "WARNING", "note": "INFO"}

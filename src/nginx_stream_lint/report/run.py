@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from urllib.parse import quote
+from dataclasses import field
+from functools import lru_cache
 
 from nginx_stream_lint.config import Source
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.lint import Report
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Edit, Severity
@@ -48,16 +48,13 @@ def described(stream: Stream | None) -> dict[str, str] | None:
     return {"kind": stream.kind, "confidence": stream.confidence, "because": stream.because}
 
 
+@lru_cache(1024)
 def uri(path: str) -> str:
     """A path as a URI: relative, or with `file:` where it is absolute."""
+    from urllib.parse import quote
+
     escaped = quote(os.fsencode(path))
     return f"file://{escaped}" if path.startswith("/") else escaped
-
-
-def encoded(document: object) -> str:
-    """JSON with a line end; bytes that are no UTF-8 become question marks, as JSON has none."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode("utf-8") + "\n"
 
 
 def insertable(edits: Iterable[Edit]) -> bool:

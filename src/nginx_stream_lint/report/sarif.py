@@ -10,8 +10,9 @@ from typing import Any
 
 from nginx_stream_lint import __version__
 from nginx_stream_lint.config import Problem, Source
+from nginx_stream_lint.report.encoding import encoded
 from nginx_stream_lint.report.rule import rule_markdown, rule_text
-from nginx_stream_lint.report.run import Run, described, encoded, insertable, uri
+from nginx_stream_lint.report.run import Run, described, insertable, uri
 from nginx_stream_lint.rules.finding import Finding, Fix, Place, Suppressed
 from nginx_stream_lint.rules.fingerprint import fingerprints
 from nginx_stream_lint.rules.rule import Rule

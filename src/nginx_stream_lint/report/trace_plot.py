@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import escape
 
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.probe.measure import CUT, STREAMS
 from nginx_stream_lint.report.drawing import STYLE, label, ticks
 from nginx_stream_lint.report.trace_words import said, seconds, verdict

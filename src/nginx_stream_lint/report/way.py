@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.lint import MIN_READ_TIMEOUT_S, Report
 from nginx_stream_lint.nginx.delivery import Hold, Verdict
 from nginx_stream_lint.nginx.listeners import Client

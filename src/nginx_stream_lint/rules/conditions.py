@@ -11,9 +11,9 @@ is unknown, such as a value with an nginx variable, makes a condition neither tr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.values import seconds, size
 from nginx_stream_lint.rules.patterns import finds
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.config.source import Author
+from nginx_stream_lint.lazily import regex
 from nginx_stream_lint.nginx.delivery import Delivery, Hold, Path, Scenario, path
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level
@@ -24,17 +25,31 @@ from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
+_NOT_YET = object()
+
 FACTS: dict[str, Callable[[Facts], Any]] = {}
 # Facts whose value is the name of a directive: `<name>` in a rule file stands for that directive.
 PLACEHOLDERS: set[str] = set()
+
+# What facts may ask for beside directives; see `Facts.asked`.
+TARGET = "the target"
+PREFIX = "the location's path"
+UPSTREAM = "the upstream"
+AUTH_TARGET = "the target of auth_request"
+MIRRORS = "the targets of mirror"
+VERSION = "the version"
+PLACE = "the place itself"
+BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE})
 
 # Facts about comments that ignore findings, for rules about nothing else.
 OF_COMMENTS = frozenset({"ignore_mistake", "ignored_rules"})
 
 # Headers to the upstream that somebody sets for a reason and misses when they are dropped.
-_MISSED = re.compile(r"(?i)connection|upgrade|host|x-forwarded-.*")
+_MISSED = regex(r"(?i)connection|upgrade|host|x-forwarded-.*")
+_PLACEHOLDER = regex(r"<(\w+)>")
+_SCHEME = regex(r"^\w+://")
 # One address of an upstream, not a name that may stand for several.
-_ADDRESS = re.compile(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
+_ADDRESS = regex(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
 
 
 def fact(function: Callable[[Facts], Any]) -> Callable[[Facts], Any]:
@@ -53,6 +68,10 @@ class Facts:
     """The subjects of rules for one stream; values are worked out when asked for.
 
     `version` is None where nobody said which nginx runs: then the old defaults hold.
+
+    `asked` is all that the values so far depend on, beside the handler's family, the clients and
+    the streams: names of directives, and the words above. Where these are alike, so are the facts;
+    see `alike.py`.
     """
 
     def __init__(
@@ -67,44 +86,72 @@ class Facts:
         self.version = version or OLD
         self.version_is_known = version is not None
         self.minimum_s = min_read_timeout_s
-        self.used: dict[str, Effective] = {}
+        self.asked: set[str] = set()
+        self._used: dict[str, Effective] = {}
         self._values: dict[str, Any] = {}
+
+    def about(self, stream: Stream) -> Facts:
+        """The facts about another stream through the same place; what is asked for is one."""
+        facts = Facts(self.served, stream, self.version, self.minimum_s)
+        facts.version_is_known = self.version_is_known
+        facts.asked = self.asked
+        facts._used = self._used
+        return facts
+
+    @cached_property
+    def newer(self) -> Facts:
+        """The facts with the defaults of a new nginx; what is asked for is one."""
+        facts = Facts(self.served, self.stream, NEW, self.minimum_s)
+        facts.asked = self.asked
+        facts._used = {name: one for name, one in self._used.items() if not _by_version(one)}
+        return facts
 
     def value(self, subject: str) -> Any:
         """The value of a directive or fact; see `conditions.Subjects`."""
-        if subject not in self._values:
+        known = self._values.get(subject, _NOT_YET)
+        if known is _NOT_YET:
             function = FACTS.get(subject)
-            self._values[subject] = function(self) if function else self._directive(subject)
-        return self._values[subject]
+            known = function(self) if function is not None else self._directive(subject)
+            self._values[subject] = known
+        return known
 
     def effective(self, name: str) -> Effective:
         """What is in force for a directive; KeyError if the table lacks it."""
-        name = self.resolve(name)
-        if name not in self.used:
-            self.used[name] = self.holder(name).effective(name, self.version)
-        return self.used[name]
+        if "<" in name:
+            name = self.resolve(name)
+        found = self._used.get(name)
+        if found is None:
+            level = self.served.level
+            if table()[name].merge == "own":
+                level = holder(level, name)
+            found = self._used[name] = self._ask(level, name)
+        return found
 
-    def holder(self, name: str) -> Level:
-        """The level to ask for a directive: the stream's, or where a level's `own` ones stand."""
-        level = self.served.level
-        entry = table()[name]
-        if entry.merge != "own":
-            return level
-        if entry.contexts == {"events"}:
-            main = level.nearest("main")
-            return (main and main.first("events")) or level
-        return level.nearest(*entry.contexts) or level
+    def _ask(self, level: Level, name: str) -> Effective:
+        """What is in force at some level, noted as asked for."""
+        self.asked.add(name)
+        found = level.effective(name, self.version)
+        if _by_version(found):
+            self.asked.add(VERSION)
+        return found
+
+    def _is_since(self, version: Version) -> bool:
+        """Whether this nginx is not older than a version."""
+        self.asked.add(VERSION)
+        return self.version >= version
 
     def resolve(self, name: str) -> str:
         """A directive's name with placeholders such as `<family>` and `<read_timeout>` filled in.
 
         Empty where the placeholder's fact does not apply.
         """
+        if "<" not in name:
+            return name
 
         def fill(match: re.Match[str]) -> str:
             return str(self.value(match[1]) or "")
 
-        return re.sub(r"<(\w+)>", fill, name)
+        return _PLACEHOLDER.sub(fill, name)
 
     def has(self, name: str) -> bool:
         """Whether there is such a directive for this stream's family."""
@@ -120,11 +167,12 @@ class Facts:
             return None
         if entry.value in ("strings", "row"):
             return [arg for row in effective.rows for arg in row]
-        if "$" in effective.text or has_hole(effective.text):
+        text = effective.text
+        if "$" in text or has_hole(text):
             return UNKNOWN
         if entry.value in ("time", "size"):
-            return Quantity(effective.text, seconds if entry.value == "time" else size)
-        return effective.text.lower() if entry.value == "flag" else effective.text
+            return Quantity(text, seconds if entry.value == "time" else size)
+        return text.lower() if entry.value == "flag" else text
 
     @property
     def author(self) -> Author | None:
@@ -155,9 +203,8 @@ class Facts:
     def path(self) -> Path:
         """The delivery path of the stream's answers."""
         return path(
-            self.served.level,
+            self.effective,
             self.served.handler.family,
-            self.version,
             CONTENT_TYPES[self.stream.kind],
             self.stream.method or "GET",
         )
@@ -221,6 +268,7 @@ class Facts:
     @fact
     def target(self) -> str:
         """What the handler passes to, as written."""
+        self.asked.add(TARGET)
         return self.served.handler.target
 
     @fact
@@ -249,7 +297,8 @@ class Facts:
     @fact
     def prefix(self) -> str:
         """The location's own path."""
-        return match_of(self.served.level.nearest("location") or self.served.level).pattern
+        self.asked.add(PREFIX)
+        return prefix_of(self.served)
 
     @fact
     def level(self) -> str:
@@ -383,10 +432,13 @@ class Facts:
         """`<family>_buffering off` of another family than the handler's, written at this level."""
         named = self.served.level.nearest("location") or self.served.level
         for family in FAMILIES:
-            for row in named.rows.get(f"{family}_buffering", []):
-                is_other = family != self.served.handler.family and row.is_written
-                if is_other and row.args[:1] == ("off",):
-                    return row.name
+            name = f"{family}_buffering"
+            if family == self.served.handler.family:
+                continue
+            self.asked.add(name)
+            for row in named.rows.get(name, []):
+                if row.args[:1] == ("off",) and row.is_written:
+                    return name
         return None
 
     # Time
@@ -447,7 +499,7 @@ class Facts:
             return None
         sent = self.value("connection_row")
         if sent is None:
-            return "" if self.version >= NEW else "close"
+            return "" if self._is_since(NEW) else "close"
         return UNKNOWN if "$" in sent or has_hole(sent) else sent.lower()
 
     @fact
@@ -464,7 +516,8 @@ class Facts:
         has = {
             "HTTP/1.1": self.value("http_version") in ("1.1", UNKNOWN),
             "Upgrade": bool(self.value("upgrade_header")),
-            "Connection": re.search(r"\$|upgrade", connection, re.IGNORECASE) is not None
+            "Connection": "$" in connection
+            or "upgrade" in connection.lower()
             or has_hole(connection),
         }
         return [name for name, there in has.items() if not there]
@@ -472,18 +525,8 @@ class Facts:
     @fact
     def upstream_keepalive(self) -> bool:
         """Whether the upstream's block asks for kept-alive connections (`keepalive`)."""
-        upstream = self._upstream()
-        rows = upstream.rows.get("keepalive", []) if upstream is not None else []
-        return bool(rows) and rows[-1].args[:1] != ("0",)
-
-    def _upstream(self) -> Level | None:
-        """The `upstream` block that the handler names."""
-        http = self.served.level.nearest("http")
-        name = re.sub(r"^\w+://", "", self.served.handler.target).split("/")[0]
-        for level in http.children if http is not None else []:
-            if level.kind == "upstream" and level.directive and level.directive.args == (name,):
-                return level
-        return None
+        self.asked.add(UPSTREAM)
+        return keeps_alive(self.served)
 
     @fact
     def dropped_headers(self) -> list[str]:
@@ -496,6 +539,8 @@ class Facts:
         if self.served.handler.family not in ("proxy", "grpc") or not self.is_http:
             return []
         name = f"{self.served.handler.family}_set_header"
+        if self.effective(name).is_default:
+            return []
         levels = [level for level in self.served.level.outward() if level.rows.get(name)]
         if len(levels) < 2:
             return []
@@ -523,19 +568,15 @@ class Facts:
         """Whether a copy of the request, its body included, goes to another location's app."""
         if self.stream.method != "GET" and self.effective("mirror_request_body").text == "off":
             return False
-        targets = [row[0] for row in self.effective("mirror").rows if row[:1] != ("off",)]
-        found = [find(self.served.server, uri.split("?")[0]) for uri in targets]
-        return any(level is not None and level.handler is not None for level in found)
+        if all(row[:1] in ((), ("off",)) for row in self.effective("mirror").rows):
+            return False
+        self.asked.add(MIRRORS)
+        return is_mirrored(self.served, self.version)
 
     @property
     def _has_one_peer(self) -> bool:
-        """Whether there is only one address to send a request to, so that none is tried again."""
-        upstream = self._upstream()
-        if upstream is None:
-            hosts = [re.sub(r"^\w+://", "", self.served.handler.target).split("/")[0]]
-        else:
-            hosts = [row.args[0] for row in upstream.rows.get("server", []) if row.args]
-        return len(hosts) == 1 and _ADDRESS.match(hosts[0]) is not None
+        self.asked.add(UPSTREAM)
+        return has_one_peer(self.served)
 
     @fact
     def next_upstream_once(self) -> str:
@@ -549,11 +590,10 @@ class Facts:
         """The location of this server that `auth_request` asks, if it hands requests on."""
         if not self.is_http:
             return None
-        uri = self.effective("auth_request").text
-        if uri in ("", "off") or "$" in uri:
+        if self.effective("auth_request").text in ("", "off"):
             return None
-        target = find(self.served.server, uri.split("?")[0])
-        return target if target is not None and target.handler is not None else None
+        self.asked.add(AUTH_TARGET)
+        return auth_target(self.served, self.version)
 
     @fact
     def auth_waits_for_body(self) -> str | None:
@@ -561,11 +601,11 @@ class Facts:
         target = self.auth_target
         if target is None or target.handler is None or target.handler.family != "proxy":
             return None
-        if target.effective("proxy_set_body", self.version).rows:
+        if self._ask(target, "proxy_set_body").rows:
             return None
-        if _has_header(target.effective("proxy_set_header", self.version), "content-length"):
+        if _has_header(self._ask(target, "proxy_set_header"), "content-length"):
             return None
-        if target.effective("proxy_pass_request_headers", self.version).text == "off":
+        if self._ask(target, "proxy_pass_request_headers").text == "off":
             return None
         return target.label
 
@@ -620,13 +660,91 @@ class Facts:
     @fact
     def http2_is_directive(self) -> bool:
         """Whether this nginx has `http2` as a directive (1.25.1), not only as a listen word."""
-        return self.version >= (1, 25, 1)
+        return self._is_since((1, 25, 1))
 
     @fact
     def streams_per_worker(self) -> int | None:
         """How many streams one worker has connections for: two each."""
         text = self.effective("worker_connections").text
         return int(text) // 2 if text.isdigit() else None
+
+
+def _by_version(effective: Effective) -> bool:
+    """Whether another nginx may use something else."""
+    return effective.origin == "default" and table()[effective.name].default_changed
+
+
+def holder(level: Level, name: str) -> Level:
+    """The level to ask for a directive: the stream's, or where a level's `own` ones stand."""
+    entry = table()[name]
+    if entry.merge != "own":
+        return level
+    if entry.contexts == {"events"}:
+        main = level.nearest("main")
+        return (main and main.first("events")) or level
+    return level.nearest(*entry.contexts) or level
+
+
+def prefix_of(served: Served) -> str:
+    """The path of the location that a place is in."""
+    return match_of(served.level.nearest("location") or served.level).pattern
+
+
+def _host(target: str) -> str:
+    """The name or address in a handler's target."""
+    return _SCHEME.sub("", target).split("/")[0]
+
+
+@lru_cache(maxsize=4)
+def _upstreams(http: Level) -> dict[str, Level]:
+    """The `upstream` blocks by name, the first of each."""
+    found: dict[str, Level] = {}
+    for level in http.children:
+        if level.kind == "upstream" and level.directive and len(level.directive.args) == 1:
+            found.setdefault(level.directive.args[0], level)
+    return found
+
+
+def _upstream(served: Served) -> Level | None:
+    """The `upstream` block that the handler names."""
+    http = served.level.nearest("http")
+    return _upstreams(http).get(_host(served.handler.target)) if http is not None else None
+
+
+def keeps_alive(served: Served) -> bool:
+    """Whether the block of the upstream asks for kept-alive connections."""
+    upstream = _upstream(served)
+    rows = upstream.rows.get("keepalive", []) if upstream is not None else []
+    return bool(rows) and rows[-1].args[:1] != ("0",)
+
+
+def has_one_peer(served: Served) -> bool:
+    """Whether there is only one address to send a request to, so that none is tried again."""
+    upstream = _upstream(served)
+    if upstream is None:
+        hosts = [_host(served.handler.target)]
+    else:
+        hosts = [row.args[0] for row in upstream.rows.get("server", []) if row.args]
+    return len(hosts) == 1 and _ADDRESS.match(hosts[0]) is not None
+
+
+def is_mirrored(served: Served, version: Version) -> bool:
+    """Whether a `mirror` in force leads to a location that hands requests on."""
+    rows = served.level.effective("mirror", version).rows
+    uris = [row[0] for row in rows if row and row[0] != "off"]
+    return any(_handing_on(served.server, uri) is not None for uri in uris)
+
+
+def auth_target(served: Served, version: Version) -> Level | None:
+    """The location of this server that `auth_request` asks, if it hands requests on."""
+    uri = served.level.effective("auth_request", version).text
+    return None if uri in ("", "off") or "$" in uri else _handing_on(served.server, uri)
+
+
+def _handing_on(server: Level, uri: str) -> Level | None:
+    """The location that a URI of the configuration leads to, if it hands requests on."""
+    level = find(server, uri.split("?", maxsplit=1)[0])
+    return level if level is not None and level.handler is not None else None
 
 
 def _has_header(effective: Effective, name: str) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from nginx_stream_lint.config import Source
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.streams.stream import Stream
 
 Severity = Literal["error", "warning", "note"]
@@ -89,6 +89,20 @@ class Finding:
     related: tuple[Related, ...] = ()
     fix: Fix | None = None
     at_most: Severity = "error"
+
+    def with_fix(self, fix: Fix | None) -> Finding:
+        """The same finding with a fix. There are many: `dataclasses.replace` would take longer."""
+        return Finding(
+            self.rule,
+            self.severity,
+            self.message,
+            self.place,
+            self.location,
+            self.stream,
+            self.related,
+            fix,
+            self.at_most,
+        )
 
     @property
     def is_grouped(self) -> bool:

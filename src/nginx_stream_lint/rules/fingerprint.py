@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 
 from nginx_stream_lint.rules.finding import Finding
 
@@ -14,8 +14,16 @@ def portable(name: str, base: str, here: str | None = None) -> str:
 
     `here` is the folder that relative names start from; `base` where not given.
     """
-    inside = os.path.relpath(os.path.join(here or base, name), base)
-    return name if inside.split(os.sep)[0] == os.pardir else inside.replace(os.sep, "/")
+    path = os.path.join(here or base, name)
+    is_absolute = os.path.isabs(path) and os.path.isabs(base)
+    return _from(path, base, None if is_absolute else os.getcwd()) or name
+
+
+@lru_cache(4096)
+def _from(path: str, base: str, _: str | None) -> str | None:
+    """A path from `base` if it is below that; other than absolute ones hang on the third."""
+    inside = os.path.relpath(path, base)
+    return None if inside.split(os.sep)[0] == os.pardir else inside.replace(os.sep, "/")
 
 
 def fingerprints(findings: Sequence[Finding], base: str, here: str | None = None) -> list[str]:
@@ -25,6 +33,8 @@ def fingerprints(findings: Sequence[Finding], base: str, here: str | None = None
     with its white space made even, and a number that tells those apart which are alike in all of
     that: they are counted in the order of their places.
     """
+    import hashlib
+
     contents = [_content(finding, base, here) for finding in findings]
     in_order = sorted(range(len(findings)), key=lambda at: findings[at].place.start)
     seen: dict[tuple[str, ...], int] = {}

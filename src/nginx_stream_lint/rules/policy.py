@@ -6,10 +6,11 @@ A rule's opinion comes first; this changes what it is worth here. Formats see on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import groupby
 from typing import Literal
 
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding, in_order
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nginx_stream_lint.compiled import compiled
 from nginx_stream_lint.lazily import dataclass
@@ -13,6 +13,9 @@ from nginx_stream_lint.rules.conditions import Condition, subjects_of
 from nginx_stream_lint.rules.facts import OF_COMMENTS
 from nginx_stream_lint.rules.finding import Applicability, Severity
 from nginx_stream_lint.streams.stream import Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class RuleMistake(Exception):
@@ -94,13 +97,19 @@ class Rule:
         return bool(subjects_of(self.when) & OF_COMMENTS)
 
 
-@cache
 def builtin_folder() -> Path:
     """The folder of the shipped rules: inside the wheel, or `rules/` of the checkout."""
-    packaged = Path(__file__).parent
-    if any(packaged.glob("*.yaml")):
-        return packaged
-    return Path(__file__).resolve().parents[3] / "rules"
+    from pathlib import Path
+
+    return Path(_folder())
+
+
+@cache
+def _folder() -> str:
+    here = os.path.dirname(__file__)
+    if any(name.endswith(".yaml") for name in os.listdir(here)):
+        return here
+    return os.path.abspath(os.path.join(os.path.realpath(here), "../../../rules"))
 
 
 def load_rules(*paths: Path, check_shipped: bool = False) -> tuple[Rule, ...]:
@@ -112,7 +121,7 @@ def load_rules(*paths: Path, check_shipped: bool = False) -> tuple[Rule, ...]:
     """
     shipped: tuple[Rule, ...] = ()
     if paths and paths[0] == builtin_folder() and not check_shipped:
-        shipped = _shipped()
+        shipped = _compiled()
     others = paths[1:] if shipped else paths
     if not others:
         return shipped
@@ -121,8 +130,13 @@ def load_rules(*paths: Path, check_shipped: bool = False) -> tuple[Rule, ...]:
     return read_rules(others, shipped, check_shipped)
 
 
+def shipped_rules() -> tuple[Rule, ...]:
+    """The shipped rules, by name."""
+    return _compiled() or load_rules(builtin_folder())
+
+
 @cache
-def _shipped() -> tuple[Rule, ...]:
+def _compiled() -> tuple[Rule, ...]:
     """The shipped rules as they were compiled; none where that is not what they are today."""
     ready = compiled("nginx_stream_lint.rules.rules_compiled", shipped_files())
     return () if ready is None else ready.RULES
@@ -130,7 +144,7 @@ def _shipped() -> tuple[Rule, ...]:
 
 def shipped_files() -> list[str]:
     """The files of the shipped rules, by name."""
-    folder = str(builtin_folder())
+    folder = _folder()
     return [
         os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".yaml")
     ]

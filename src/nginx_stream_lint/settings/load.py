@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nginx_stream_lint.lazily import dataclass
@@ -20,6 +18,8 @@ from nginx_stream_lint.rules.policy import Override, Worth
 from nginx_stream_lint.streams.declarations import Declaration, nearest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nginx_stream_lint.settings.node import Node
 
 FILE_NAME = ".nginx-stream-lint.yaml"
@@ -86,29 +86,34 @@ def _mistake(path: Path | None, line: int, column: int, message: str) -> Setting
     return SettingsMistake(f"{path}:{line}:{column}: {seen}")
 
 
-def find(start: Path) -> Path | None:
+def find(start: str | os.PathLike[str]) -> Path | None:
     """The settings file in the folder of `start`, or in the nearest one above it.
 
     Raises SettingsMistake for what only looks like one.
     """
-    here = Path().resolve()
-    folder = start.resolve()
-    with suppress(OSError):  # a name too long to exist; reading it will say so
-        if not folder.is_dir():
-            folder = folder.parent
-        for above in (folder, *folder.parents):
-            candidate = above.relative_to(here) if above.is_relative_to(here) else above
-            path = candidate / FILE_NAME
-            if os.path.lexists(path):
+    here = os.path.join(os.path.realpath(""), "")
+    folder = os.path.realpath(start)
+    if not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    while True:
+        shown = os.path.join(folder, "").removeprefix(here)
+        if os.path.lexists(shown + FILE_NAME):
+            return _path(shown + FILE_NAME)
+        if os.path.lexists(shown + _MISNAMED):
+            raise SettingsMistake(f"{shown}{_MISNAMED}:1:1: is not read; call it {FILE_NAME}")
+        if os.path.isfile(shown + PYPROJECT):
+            path = _path(shown + PYPROJECT)
+            if _table(path) is not None:
                 return path
-            if os.path.lexists(candidate / _MISNAMED):
-                raise SettingsMistake(
-                    f"{candidate / _MISNAMED}:1:1: is not read; call it {FILE_NAME}"
-                )
-            path = candidate / PYPROJECT
-            if path.is_file() and _table(path) is not None:
-                return path
-    return None
+        if folder == os.path.dirname(folder):
+            return None
+        folder = os.path.dirname(folder)
+
+
+def _path(name: str) -> Path:
+    from pathlib import Path
+
+    return Path(name)
 
 
 def _table(path: Path) -> Node | None:

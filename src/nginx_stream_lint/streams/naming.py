@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.pcre import compile_pattern
+from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.routing import Match, lead, match_of
 from nginx_stream_lint.streams.catalogue import (
     App,
@@ -63,7 +63,10 @@ def names(match: Match, endpoint: Endpoint) -> bool:
         return False
     # It says so where it would not take the path with any of the app's own segments changed.
     pattern = compile_pattern(match.pattern, match.modifier == "~*")
-    return pattern is not None and not any(map(pattern.search, _others(endpoint)))
+    try:
+        return not any(map(pattern.search, _others(endpoint)))
+    except Undecided:
+        return False
 
 
 @cache
@@ -86,8 +89,11 @@ def _covers(match: Match, endpoint: Endpoint) -> bool:
     if match.is_regex:
         if not path.lower().startswith(lead(match)):
             return False
-        pattern = compile_pattern(match.pattern, match.modifier == "~*")
-        return pattern is not None and pattern.search(path) is not None
+        try:
+            found = compile_pattern(match.pattern, match.modifier == "~*").search(path)
+        except Undecided:
+            return False
+        return found is not None
     if match.modifier == "=":
         return expression(endpoint.path).fullmatch(match.pattern) is not None
     # A prefix of the endpoint's path (a bare / is everybody's), or that path and more.

@@ -10,12 +10,14 @@ opens a block for the whole block.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import field, replace
+from functools import cache
 from typing import Any
 
-from nginx_stream_lint.config import Directive, File
+from nginx_stream_lint.config import Directive, File, Source
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.rules.finding import (
     Edit,
     Finding,
@@ -29,15 +31,15 @@ from nginx_stream_lint.rules.wording import render
 
 _SIGN = "nginx-stream-lint:"
 # nginx's and YAML's comments, and those of template languages.
-_COMMENT = re.compile(
+_COMMENT = regex(
     r"(?:\{#-?|/\*|#+)[ \t]*nginx-stream-lint:[ \t]*(?P<what>ignore(?:-file)?)(?![\w-])"
     r"[ \t]*(?:\[(?P<rules>[^\]\n]*)\])?(?P<reason>[^\n]*)"
 )
-_COMMENT_END = re.compile(r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$")
+_COMMENT_END = regex(r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$")
 # What a template's comment has before that.
-_BEFORE = re.compile(r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$")
-_ONLY_CONTROL = re.compile(r"[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$", re.MULTILINE)
-_ONLY_COMMENT = re.compile(r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)")
+_BEFORE = regex(r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$")
+_ONLY_CONTROL = regex(r"[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$", re.MULTILINE)
+_ONLY_COMMENT = regex(r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)")
 
 
 @dataclass(eq=False, slots=True)
@@ -55,12 +57,53 @@ class Ignore:
     end: int
     hits: set[str] = field(default_factory=set)
 
-    def is_for(self, finding: Finding) -> bool:
-        """Whether it ignores a finding."""
-        return (not self.rules or finding.rule in self.rules) and any(
-            place.source is self.place.source and self.start <= place.start < self.end
-            for place in (finding.place, finding.location.place)
-        )
+    def is_for(self, rule: str) -> bool:
+        """Whether it ignores a rule's findings."""
+        return not self.rules or rule in self.rules
+
+
+class _Region:
+    """The comments for one stretch of a source, in order."""
+
+    def __init__(self) -> None:
+        self.ignores: list[Ignore] = []
+        self._first: dict[str, Ignore | None] = {}
+
+    def first(self, rule: str) -> Ignore | None:
+        """The first comment that ignores a finding of a rule here; for all that do, it is a hit."""
+        if rule not in self._first:
+            hits = [one for one in self.ignores if one.is_for(rule)]
+            for one in hits:
+                one.hits.add(rule)
+            self._first[rule] = hits[0] if hits else None
+        return self._first[rule]
+
+
+class _Regions:
+    """The regions of one source, by offset: neither comments nor findings need be few."""
+
+    def __init__(self, ignores: Iterable[Ignore]) -> None:
+        regions: dict[tuple[int, int], _Region] = {}
+        changes: dict[int, list[_Region]] = {}
+        for one in ignores:
+            span = one.start, one.end
+            if span not in regions and one.start < one.end:
+                regions[span] = _Region()
+                for at in span:
+                    changes.setdefault(at, []).append(regions[span])
+            if span in regions:
+                regions[span].ignores.append(one)
+        self._offsets = sorted(changes)
+        self._from: list[tuple[_Region, ...]] = []
+        here: set[_Region] = set()
+        for at in self._offsets:
+            here ^= set(changes[at])
+            self._from.append(tuple(here))
+
+    def at(self, offset: int) -> tuple[_Region, ...]:
+        """Those that an offset lies in."""
+        index = bisect_right(self._offsets, offset)
+        return self._from[index - 1] if index else ()
 
 
 def without_ignored(
@@ -83,24 +126,29 @@ def without_ignored(
     ]
     if not ignores:
         return list(findings), []
+    by_source: dict[Source, list[Ignore]] = {}
+    for ignore in ignores:
+        by_source.setdefault(ignore.place.source, []).append(ignore)
+    regions = {source: _Regions(inside) for source, inside in by_source.items()}
+    order = {ignore: number for number, ignore in enumerate(ignores)}
     left: list[Finding] = []
     ignored: list[Suppressed] = []
     for finding in findings:
-        hits = [one for one in ignores if one.is_for(finding)]
-        for one in hits:
-            one.hits.add(finding.rule)
+        around = {
+            region
+            for place in (finding.place, finding.location.place)
+            if place.source in regions
+            for region in regions[place.source].at(place.start)
+        }
+        hits = [hit for region in around if (hit := region.first(finding.rule)) is not None]
         if hits:
-            ignored.append(Suppressed(finding, "inSource", hits[0].reason))
+            first = min(hits, key=order.__getitem__)
+            ignored.append(Suppressed(finding, "inSource", first.reason))
         else:
             left.append(finding)
     asked = {id(file.source) for file in checked}
-    said = [
-        one
-        for ignore in ignores
-        if id(ignore.place.source) in asked
-        for one in _said(ignore, rules, known)
-    ]
-    return left + said, ignored
+    asked_for = [one for one in ignores if id(one.place.source) in asked]
+    return left + list(_said(asked_for, rules, frozenset(known))), ignored
 
 
 def _by_source(files: Sequence[File]) -> list[list[File]]:
@@ -194,41 +242,58 @@ class _About:
         return self._values.get(subject)
 
 
-def _said(ignore: Ignore, rules: Sequence[Rule], known: Sequence[str]) -> Iterator[Finding]:
-    """The findings about one comment."""
+def _said(
+    ignores: Sequence[Ignore], rules: Sequence[Rule], known: Collection[str]
+) -> Iterator[Finding]:
+    """The findings about comments."""
     applied = {rule.name for rule in rules}
-    unknown = [name for name in ignore.rules if name not in known]
-    unused = [name for name in ignore.rules if name in applied and name not in ignore.hits]
-    mistakes: list[tuple[str, list[str]]] = []
-    if not ignore.reason:
-        mistakes.append(("no-reason", []))
-    if unknown:
-        mistakes.append(("unknown-rule", unknown))
-    if unused or (not ignore.rules and not ignore.hits):
-        mistakes.append(("unused", unused))
-    for mistake, names in mistakes:
-        subjects = _About({"ignore_mistake": mistake, "ignored_rules": names})
-        for rule in rules:
-            if not rule.is_about_comments or rule.when is None:
-                continue
-            if rule.when.holds(subjects) is not True:
-                continue
-            location = LocationInfo("comment", ignore.place, ignore.place.end, ())
-            fix = Fix(rule.fix.title, "manual", rule.fix.snippet) if rule.fix is not None else None
-            if fix is not None and mistake == "unused":
-                fix = replace(fix, applicability="safe", edits=(_removal(ignore, names),))
-            yield Finding(
-                rule=rule.name,
-                severity=rule.severity[0][0],
-                message=render(rule.message, subjects, lambda name: name),
-                place=ignore.place,
-                location=location,
-                stream=None,
-                fix=fix,
-            )
+
+    @cache
+    def opinions(mistake: str, names: tuple[str, ...]) -> list[tuple[Rule, str]]:
+        """The rules that such a mistake is for, and what they say."""
+        subjects = _About({"ignore_mistake": mistake, "ignored_rules": list(names)})
+        return [
+            (rule, render(rule.message, subjects, lambda name: name))
+            for rule in rules
+            if rule.is_about_comments
+            and rule.when is not None
+            and rule.when.holds(subjects) is True
+        ]
+
+    for ignore in ignores:
+        unknown = tuple(name for name in ignore.rules if name not in known)
+        unused = tuple(name for name in ignore.rules if name in applied and name not in ignore.hits)
+        mistakes: list[tuple[str, tuple[str, ...]]] = []
+        if not ignore.reason:
+            mistakes.append(("no-reason", ()))
+        if unknown:
+            mistakes.append(("unknown-rule", unknown))
+        if unused or (not ignore.rules and not ignore.hits):
+            mistakes.append(("unused", unused))
+        for mistake, names in mistakes:
+            for rule, message in opinions(mistake, names):
+                yield _finding(ignore, rule, message, mistake == "unused", names)
 
 
-def _removal(ignore: Ignore, names: list[str]) -> Edit:
+def _finding(
+    ignore: Ignore, rule: Rule, message: str, unused: bool, names: tuple[str, ...]
+) -> Finding:
+    """A finding about a comment; where it is `unused`, with the edit that takes `names` out."""
+    fix = Fix(rule.fix.title, "manual", rule.fix.snippet) if rule.fix is not None else None
+    if fix is not None and unused:
+        fix = replace(fix, applicability="safe", edits=(_removal(ignore, names),))
+    return Finding(
+        rule=rule.name,
+        severity=rule.severity[0][0],
+        message=message,
+        place=ignore.place,
+        location=LocationInfo("comment", ignore.place, ignore.place.end, ()),
+        stream=None,
+        fix=fix,
+    )
+
+
+def _removal(ignore: Ignore, names: Sequence[str]) -> Edit:
     """Take the rules that nothing is ignored of out of a comment, or the comment as a whole."""
     place = ignore.place
     text = place.source.text

@@ -5,10 +5,38 @@ text, and for blocks of other files. Placeholders become unknown words or statem
 length, so that offsets, lines and fixes are true to the template.
 """
 
-from nginx_stream_lint.config.templates.masking import (
-    readings,
-    readings_within,
-    yaml_reading,
-)
+from __future__ import annotations
 
-__all__ = ["readings", "readings_within", "yaml_reading"]
+from collections.abc import Mapping
+
+from nginx_stream_lint.config.source import Reading, Source
+from nginx_stream_lint.config.templates.signs import has_template_name, may_be_template
+
+
+def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
+    """What nginx gets to see of a source that may be a template, in the languages people use.
+
+    Mostly one reading with all branches of all conditions; several where branches open or close
+    different blocks, and for definitions, which do not stand where they are written. `values` are
+    those of variables, as `envsubst` puts them in.
+    """
+    is_template = has_template_name(source.name)
+    if not is_template and not may_be_template(source.text):
+        return [Reading(source, source.text)]
+    from nginx_stream_lint.config.templates.masking import readings_of
+
+    return readings_of(source, is_template, values)
+
+
+def readings_within(reading: Reading) -> list[Reading]:
+    """The same for nginx's text in another file, such as a block of Markdown or YAML."""
+    from nginx_stream_lint.config.templates import masking
+
+    return masking.readings_within(reading)
+
+
+def yaml_reading(source: Source) -> Reading:
+    """YAML around nginx's text, which may be a template; what is made of it is YAML again."""
+    from nginx_stream_lint.config.templates import masking
+
+    return masking.yaml_reading(source)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import chain
 
 from nginx_stream_lint.config import tokens
 from nginx_stream_lint.config.problems import Problem, Unreadable
@@ -21,6 +19,7 @@ from nginx_stream_lint.config.templates.painting import (
     painted,
     put,
 )
+from nginx_stream_lint.config.templates.signs import has_markers, may_be_template
 from nginx_stream_lint.config.templates.statements import Statements
 from nginx_stream_lint.config.templates.tags import Block
 
@@ -29,34 +28,9 @@ _MAX_READINGS = 32
 # Deeper within one another, conditions are not looked into.
 _MAX_DEPTH = 64
 
-_TEMPLATE_NAME = re.compile(
-    r"\.(?:(?:template|tmpl|tpl|gtpl|gotmpl|ctmpl|j2|jinja2?|erb|epp|hbs|mustache|tftpl)\b|in$)"
-    r"[^/\\]*$",
-    re.IGNORECASE,
-)
 
-# One of these is in every template.
-_SIGNS = ("{{", "{%", "{#", "<%", "[[ ", "[[-", "[[.", "%{", "%%")
-_PATTERNS = [
-    re.compile(pattern)
-    for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[a-z0-9]*[A-Z]")
-]
-# These are not rare in comments. Each starts with a character, which is looked for quickly.
-_WORDS = [
-    re.compile(pattern) for pattern in (r"\.\.\.", "…", "<[A-Za-z]", r"\[[A-Za-z]", r"\#\{[A-Za-z]")
-]
-
-
-def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
-    """What nginx gets to see of a source that may be a template, in the languages people use.
-
-    Mostly one reading with all branches of all conditions; several where branches open or close
-    different blocks, and for definitions, which do not stand where they are written. `values` are
-    those of variables, as `envsubst` puts them in.
-    """
-    is_template = _TEMPLATE_NAME.search(source.name) is not None
-    if not is_template and not _may_be_template(source.text):
-        return [Reading(source, source.text)]
+def readings_of(source: Source, is_template: bool, values: Mapping[str, str]) -> list[Reading]:
+    """What nginx gets to see of a source with signs of a template; see `templates.readings`."""
     text, pieces = shapes.substituted(source.text, values)
     template = _Template(Reading(source, text, pieces), is_template=is_template)
     plain = Reading(source, source.text)
@@ -68,7 +42,7 @@ def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
 def readings_within(reading: Reading) -> list[Reading]:
     """The same for nginx's text in another file, such as a block of Markdown or YAML."""
     blocks = _blocks_within(reading)
-    if not blocks and not _may_be_template(reading.text):
+    if not blocks and not may_be_template(reading.text):
         return [reading]
     template = _Template(reading, blocks=blocks)
     if template.problems and _is_nginx(reading):
@@ -91,7 +65,7 @@ def _blocks_within(reading: Reading) -> list[Block]:
 
 def yaml_reading(source: Source) -> Reading:
     """YAML around nginx's text, which may be a template; what is made of it is YAML again."""
-    if not _may_be_template(source.text):
+    if not may_be_template(source.text):
         return Reading(source, source.text)
     return _Template(Reading(source, source.text), is_yaml=True).yaml()
 
@@ -103,31 +77,6 @@ def _is_nginx(reading: Reading) -> bool:
         return all(not found.problems for _ in found) and not found.problems
     except Unreadable:
         return False
-
-
-def _may_be_template(text: str) -> bool:
-    return (
-        any(sign in text for sign in _SIGNS)
-        or any(one.search(text) for one in _PATTERNS)
-        or _has_markers(text)
-    )
-
-
-def _has_markers(text: str) -> bool:
-    """Whether there are, outside comments, what only a statement's words tell for markers."""
-    for match in chain.from_iterable(pattern.finditer(text) for pattern in _WORDS):
-        at = match.start()
-        sign, before = text[at], text[at - 1 : at]
-        if sign == "<" and before in ("?", "k", "P"):
-            continue  # a named group of an expression
-        if sign == "[":
-            if not before.isspace():
-                continue
-            at -= 1
-        line = text.rfind("\n", max(0, at - 1000), at) + 1
-        if "#" not in text[line:at]:
-            return True
-    return False
 
 
 class _Template:
@@ -203,7 +152,7 @@ class _Template:
     def readings(self) -> list[Reading]:
         """The readings of nginx's own text."""
         is_plain = not self.blocks and not self.tags and self.masked.text == self.original.text
-        if is_plain and not self.is_template and not _has_markers(self.original.text):
+        if is_plain and not self.is_template and not has_markers(self.original.text):
             return [self.original]
         text = self.masked.text
         definitions = self._definitions()

@@ -1,0 +1,206 @@
+"""How long Python's `re` may search: it tries one way through a pattern after the other.
+
+It cannot be interrupted by us, so this is asked before. The ways through a pattern are counted for
+all subjects of a length: each quantifier and each alternative multiplies them, a quantifier around
+such a choice raises them to a power. Where that is too many, as for `(?:[a-z]+/)*x`, a given
+subject may have few of them: they are walked, step by step and as `re` would, up to a limit.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+# Searches of so many ways were seen to take 0.2 s at most.
+MAX_WAYS = 20_000_000
+# So many of these steps take a tenth of a second, and `re` takes a hundredth of that.
+_MAX_STEPS = 50_000
+# The parser of `re` itself: what it reads is what will run.
+_parser: Any = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
+
+_MANY = _parser.MAXREPEAT
+_CHARACTERS = (_parser.LITERAL, _parser.NOT_LITERAL, _parser.ANY, _parser.IN)
+_REPEATS = (_parser.MAX_REPEAT, _parser.MIN_REPEAT)
+_LOOKS = (_parser.ASSERT, _parser.ASSERT_NOT)
+_BOUNDARIES = (_parser.AT_BOUNDARY, _parser.AT_NON_BOUNDARY)
+_STARTS = (_parser.AT_BEGINNING, _parser.AT_BEGINNING_STRING)
+_WORD = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
+
+
+def parsed(pattern: str, flags: int = 0) -> Any:
+    """What `re` makes of a pattern: a list of operations with their arguments.
+
+    Raises as `re.compile` does.
+    """
+    return _parser.parse(pattern, flags)
+
+
+def ways(tree: Any, length: int) -> int:
+    """How many ways there are at most through a pattern in subjects of this many characters.
+
+    No more than `MAX_WAYS` + 1 are counted.
+    """
+    starts = 1 if _is_anchored(tree) else length + 1
+    return min(starts * _ways(tree, length), MAX_WAYS + 1)
+
+
+def _is_anchored(tree: Any) -> bool:
+    """Whether a match can only begin where the subject does."""
+    first = next(iter(tree), None)
+    if first is None or first[0] is not _parser.AT:
+        return False
+    multiline = tree.state.flags & re.MULTILINE
+    return first[1] in _STARTS and not multiline
+
+
+def _ways(tree: Any, length: int) -> int:
+    product = 1
+    for operation, argument in tree:
+        product = min(product * _choices(operation, argument, length), MAX_WAYS + 1)
+    return product
+
+
+def _choices(operation: Any, argument: Any, length: int) -> int:
+    if operation is _parser.SUBPATTERN:
+        return _ways(argument[3], length)
+    if operation is _parser.BRANCH:
+        return sum(_ways(one, length) for one in argument[1])
+    if operation in _LOOKS:
+        inside = _ways(argument[1], length)
+        return inside if inside > 2 else 1  # what `$` is written as costs no more than a character
+    if operation not in _REPEATS:
+        return 1
+    least, most, inner = argument
+    least = int(least)
+    most = max(least, min(int(most), length))
+    inside = _ways(inner, length)
+    if inside == 1:
+        return most - least + 1
+    total = 0
+    for times in range(least, most + 1):
+        total += inside**times
+        if total > MAX_WAYS:
+            break
+    return total
+
+
+def ends(tree: Any, subject: str) -> bool:
+    """Whether a search of this subject ends soon.
+
+    `tree` is of what `nginx.pcre` writes: classes of bytes, groups, references, look-around.
+    """
+    if ways(tree, len(subject)) <= MAX_WAYS:
+        return True
+    walk = _Walk(subject)
+    try:
+        any(True for start in range(len(subject) + 1) for _ in walk.sequence(tree, start, False))
+    except (_TooLong, RecursionError):
+        return False
+    return True
+
+
+class _TooLong(Exception):
+    pass
+
+
+class _Walk:
+    """The way that `re` takes in a subject: generators give the ends of matches, in its order."""
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
+        self._left = _MAX_STEPS
+        self._groups: dict[int, str] = {}
+
+    def sequence(self, tree: Sequence[Any], at: int, fold: bool) -> Iterator[int]:
+        """Where operations, one behind the other, end; `fold` tells that case is ignored."""
+        for index, (operation, argument) in enumerate(tree):
+            if operation not in _CHARACTERS:
+                for end in self._one(operation, argument, at, fold):
+                    yield from self.sequence(tree[index + 1 :], end, fold)
+                return
+            if not self._takes(operation, argument, at):
+                return
+            at += 1
+        yield at
+
+    def _takes(self, operation: Any, argument: Any, at: int) -> bool:
+        """Whether the character at an offset is one of those that are wanted."""
+        self._left -= 1
+        if self._left < 0:
+            raise _TooLong
+        if at >= len(self._subject):
+            return False
+        code = ord(self._subject[at])
+        if operation is _parser.IN:
+            return any(
+                code == wanted if kind is _parser.LITERAL else wanted[0] <= code <= wanted[1]
+                for kind, wanted in argument
+            )
+        return operation is _parser.ANY or (code == argument) == (operation is _parser.LITERAL)
+
+    def _one(self, operation: Any, argument: Any, at: int, fold: bool) -> Iterator[int]:
+        self._left -= 1
+        if operation is _parser.SUBPATTERN:
+            yield from self._group(argument, at, fold)
+        elif operation is _parser.BRANCH:
+            for one in argument[1]:
+                yield from self.sequence(one, at, fold)
+        elif operation in _REPEATS:
+            yield from self._repeat(argument, at, fold, operation is _parser.MAX_REPEAT)
+        elif operation in _LOOKS:
+            start = at if argument[0] > 0 else at - int(argument[1].getwidth()[0])
+            found = start >= 0 and any(True for _ in self.sequence(argument[1], start, fold))
+            if found == (operation is _parser.ASSERT):
+                yield at
+        elif operation is _parser.GROUPREF:
+            wanted = self._groups.get(argument)
+            end = at + len(wanted or "")
+            there = self._subject[at:end]
+            if there == wanted or (fold and wanted and there.lower() == wanted.lower()):
+                yield end
+        elif self._is_at(argument, at):
+            yield at
+
+    def _group(self, argument: Any, at: int, fold: bool) -> Iterator[int]:
+        number, added, _, inner = argument
+        before = self._groups.get(number)
+        for end in self.sequence(inner, at, fold or bool(added & re.IGNORECASE)):
+            self._groups[number] = self._subject[at:end]
+            yield end
+            if before is not None:
+                self._groups[number] = before
+
+    def _repeat(self, argument: Any, at: int, fold: bool, greedy: bool) -> Iterator[int]:
+        least, most, inner = argument
+        if len(inner) == 1 and inner[0][0] in _CHARACTERS:
+            end = at
+            while end - at < most and self._takes(inner[0][0], inner[0][1], end):
+                end += 1
+            first = at + int(least)
+            yield from range(end, first - 1, -1) if greedy else range(first, end + 1)
+            return
+        if not greedy and least <= 0:
+            yield at
+        if most > 0:
+            for end in self.sequence(inner, at, fold):
+                if end > at or least > 0:
+                    rest = (max(0, int(least) - 1), most if most == _MANY else most - 1, inner)
+                    yield from self._repeat(rest, end, fold, greedy)
+                else:
+                    yield at  # nothing was taken, so there is no next time
+        if greedy and least <= 0:
+            yield at
+
+    def _is_at(self, place: Any, at: int) -> bool:
+        if place in _STARTS:
+            return at == 0
+        if place is _parser.AT_END_STRING:
+            return at == len(self._subject)
+        if place not in _BOUNDARIES:
+            raise _TooLong  # nothing that is written there
+        around = self._subject[at - 1 : at] if at else "", self._subject[at : at + 1]
+        before, after = (one in _WORD if one else False for one in around)
+        return (before != after) == (place is _parser.AT_BOUNDARY)

@@ -1,0 +1,125 @@
+"""Which places are so alike that the rules say the same of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from nginx_stream_lint.config import Directive
+from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.versions import OLD, Version
+from nginx_stream_lint.rules.facts import (
+    AUTH_TARGET,
+    BESIDE,
+    MIRRORS,
+    PLACE,
+    PREFIX,
+    TARGET,
+    UPSTREAM,
+    auth_target,
+    has_one_peer,
+    is_mirrored,
+    keeps_alive,
+    prefix_of,
+)
+from nginx_stream_lint.rules.verdict import behaviour
+from nginx_stream_lint.streams.find import Served
+
+
+class Alike:
+    """Gives places keys; where the keys are equal, so is all that a rule has ever asked for.
+
+    Rules are judged like this: a place with a new key is judged, and what that asked for joins the
+    keys (`learn`); then all older keys are void. So a place with a known key would ask the same
+    questions as the place that had it first, one after the other, and get the same answers.
+    """
+
+    def __init__(self, version: Version | None) -> None:
+        self._version = version or OLD
+        self._asked: set[str] = set()
+        self._asks_beside = False
+        # Levels by what is alike in them and around them, and what each is the number of.
+        self._numbers: dict[Hashable, int] = {}
+        self._levels: dict[Level, int] = {}
+        self._streams: dict[int, tuple[object, Hashable]] = {}
+        self._upstreams: dict[tuple[Level | None, str], tuple[bool, bool]] = {}
+
+    def learn(self, asked: set[str]) -> bool:
+        """Let keys have what was asked for; gives whether older keys are void for that."""
+        # How the rows of a list add up is a setting itself.
+        asked = asked | {f"{name}_inherit" for name in asked if f"{name}_inherit" in table()}
+        if asked <= self._asked:
+            return False
+        self._asked |= asked
+        self._asks_beside = not self._asked.isdisjoint(BESIDE)
+        self._numbers.clear()
+        self._levels.clear()
+        return True
+
+    def key(self, served: Served) -> Hashable:
+        """The key of a place; the place itself where it is like no other."""
+        handler = served.handler
+        if served.shadowed_by is not None or not handler.target or _is_made(handler.directive):
+            return served
+        streams = served.streams
+        known = self._streams.get(id(streams))
+        if known is None:
+            # The tuple is kept, so that nothing else has its identity.
+            known = self._streams[id(streams)] = streams, tuple(map(behaviour, streams))
+        beside = self._beside(served) if self._asks_beside else ()
+        return handler.family, served.clients, known[1], self._contents(served.level), beside
+
+    def _contents(self, level: Level) -> Hashable:
+        """What is the same for all levels with the same rows, in and around them."""
+        parent = level.parent
+        if parent is None or (level.directive is not None and _is_made(level.directive)):
+            # Other blocks of the root, such as `events`, count as well, and in what a controller
+            # makes what is written and what is its own doing.
+            return level
+        around = self._levels.get(parent)
+        if around is None:
+            contents = self._contents(parent)
+            around = self._numbers.setdefault(contents, len(self._numbers))
+            self._levels[parent] = around
+        asked = self._asked
+        rows = frozenset(
+            [
+                (name, rows[0].args) if len(rows) == 1 else (name, *[row.args for row in rows])
+                for name, rows in level.rows.items()
+                if name in asked
+            ]
+        )
+        if level.unknowns:
+            return around, level.kind, level.directive is None, rows, *map(id, level.unknowns)
+        return around, level.kind, level.directive is None, rows
+
+    def _beside(self, served: Served) -> tuple[Hashable, ...]:
+        """What was asked for beside rows."""
+        asked = self._asked
+        found: list[Hashable] = []
+        if PLACE in asked:
+            found.append(served)
+        if TARGET in asked:
+            found.append(served.handler.target)
+        if PREFIX in asked:
+            found.append(prefix_of(served))
+        if UPSTREAM in asked:
+            what = served.server.parent, served.handler.target
+            known = self._upstreams.get(what)
+            if known is None:
+                known = self._upstreams[what] = keeps_alive(served), has_one_peer(served)
+            found.append(known)
+        if MIRRORS in asked:
+            found.append(is_mirrored(served, self._version))
+        if AUTH_TARGET in asked:
+            target = auth_target(served, self._version)
+            if target is None or target.handler is None:
+                found.append(None)
+            else:
+                found.append((target.label, target.handler.family, self._contents(target)))
+        return tuple(found)
+
+
+def _is_made(directive: Directive) -> bool:
+    """Whether a controller makes the text that a directive stands in."""
+    return directive.file.reading.author is not None

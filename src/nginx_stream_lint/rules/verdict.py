@@ -1,0 +1,330 @@
+"""What the rules say of one place, and of all places that are like it.
+
+A verdict names no line of a file: what a place adds of its own is put in by `judge.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from operator import attrgetter
+
+from nginx_stream_lint.config import Directive
+from nginx_stream_lint.lazily import dataclass, regex
+from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.facts import PLACE, VERSION, Facts, holder
+from nginx_stream_lint.rules.finding import SEVERITIES, Severity
+from nginx_stream_lint.rules.rule import Rule, Step
+from nginx_stream_lint.rules.wording import render
+from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.stream import CONFIDENCES, Stream
+
+# All that a stream does, apart from why it is thought to be one.
+behaviour = attrgetter(*(name for name in Stream.__slots__ if name != "because"))
+
+# Around the name of a directive in a message, for the words that say where its value comes from.
+# No text that was decoded has half of a surrogate pair.
+_MARK = "\ud83d"
+# A template may say an origin, or compare it.
+_ORIGIN = regex(r"\borigin\s*\(")
+_SAID_ORIGIN = regex(r"""(?:\{\{-?|\belse)\s*origin\(\s*["'][^"']*["']\s*\)\s*-?\}\}""")
+
+_RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A directive to point at: one with the word among its arguments, where there is a word.
+
+    `name` is empty where none is written. `is_blamed`: the finding points at it wherever it is set.
+    """
+
+    name: str
+    word: str
+    is_blamed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A step of a fix, with the directive it is about and the arguments it wants.
+
+    `key` is the argument that tells which row of a list it is about.
+    """
+
+    step: Step
+    name: str
+    value: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A rule's fix in words.
+
+    `replaced` are the rows (directive, key) that it sets, `dropped` those of outer levels that are
+    dropped and that somebody will miss.
+    """
+
+    title: str
+    snippet: str
+    moves: tuple[Move, ...]
+    replaced: frozenset[tuple[str, str]]
+    dropped: frozenset[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rule says of the stream with the index `stream`, and for `version`.
+
+    `severity` is what doubt leaves of it. `message` is in pieces: every second one is the name of a
+    directive, for the words that say where its value comes from. `remedy` is None where there is
+    none, or where nobody says that it streams.
+    """
+
+    rule: Rule
+    stream: int
+    severity: Severity
+    at_most: Severity
+    message: tuple[str, ...]
+    pointers: tuple[Pointer, ...]
+    remedy: Remedy | None
+    version: Version
+
+
+def verdicts(
+    served: Served, rules: Iterable[Rule], version: Version | None, min_read_timeout_s: float
+) -> tuple[list[Verdict], set[str]]:
+    """The verdicts on a place, and all that they depend on; see `Facts.asked`.
+
+    A rule that `replaces` another silences it.
+    """
+    first = Facts(served, served.streams[0], version, min_read_timeout_s)
+    facts_of: dict[int, Facts] = {0: first}
+    strongest: dict[tuple[str, ...], list[int]] = {}
+    is_certain = _is_certain(served.level)
+    found: list[Verdict] = []
+    for rule in rules:
+        if served.level.kind not in rule.levels:
+            continue
+        if rule.shadowed != (served.shadowed_by is not None):
+            continue
+        streams = strongest.get(rule.kinds)
+        if streams is None:
+            streams = strongest[rule.kinds] = _strongest(served.streams, rule.kinds)
+        worst: tuple[Severity, int, Directive | None] | None = None
+        for stream in streams:
+            facts = facts_of.get(stream)
+            if facts is None:
+                facts = facts_of[stream] = first.about(served.streams[stream])
+            severity = _severity(rule, facts)
+            if severity is None:
+                continue
+            doubt = None if is_certain and served.handler.target else _refutable_by(rule, facts)
+            rank = _RANKS[_doubtful(severity, doubt)]
+            if worst is None or rank < _RANKS[_doubtful(worst[0], worst[2])]:
+                worst = severity, stream, doubt
+        if worst is not None:
+            severity, stream, doubt = worst
+            found.append(_verdict(rule, facts_of[stream], stream, severity, doubt))
+    replaced = {
+        (name, severity)
+        for one in found
+        for name in one.rule.replaces
+        for severity in SEVERITIES[_RANKS[one.severity] :]
+    }
+    found = [one for one in found if (one.rule.name, one.severity) not in replaced]
+    return found, first.asked
+
+
+def _strongest(streams: Sequence[Stream], kinds: Sequence[str]) -> list[int]:
+    """The streams of these kinds that are most certain, one of each that behaves alike."""
+    fitting = [at for at, stream in enumerate(streams) if stream.kind in kinds]
+    if len(fitting) < 2:
+        return fitting
+    best = max(CONFIDENCES.index(streams[at].confidence) for at in fitting)
+    found: dict[object, int] = {}
+    for at in fitting:
+        if CONFIDENCES.index(streams[at].confidence) == best:
+            found.setdefault(behaviour(streams[at]), at)
+    return list(found.values())
+
+
+def _is_certain(level: Level) -> bool:
+    """Whether nothing that is in force at a level can be another value than what is seen."""
+    root = level
+    while root.parent is not None:
+        root = root.parent
+    events = root.first("events")
+    return not (level.uncertain or (events is not None and events.uncertain))
+
+
+def _severity(rule: Rule, facts: Facts) -> Severity | None:
+    if rule.when is not None and rule.when.holds(facts) is not True:
+        return None
+    for severity, condition in rule.severity:
+        if condition is None or condition.holds(facts) is True:
+            if facts.stream.confidence != "possible":
+                return severity
+            # Nobody knows that it streams: say what would be an error if it did, and no more.
+            return "warning" if severity == "error" else None
+    return None
+
+
+def _refutable_by(rule: Rule, facts: Facts) -> Directive | None:
+    """What nobody can see here and may already do all that the rule's fix would do."""
+    if not facts.served.handler.target:
+        return facts.served.handler.directive
+    doubts: list[Directive | None] = []
+    for step in rule.fix.steps if rule.fix is not None else ():
+        name = facts.resolve(step.directive)
+        if step.action not in ("set", "set_row") or name not in table():
+            continue
+        if step.when is not None and step.when.holds(facts) is not True:
+            continue
+        effective = facts.effective(name)
+        wanted = render(step.args, facts, lambda other: other).replace('"', "")
+        if wanted not in (" ".join(row) for row in effective.rows):
+            doubts.append(effective.unknown_by)
+    if not doubts:
+        setting = facts.resolve((rule.at or rule.blames or "").partition(" ")[0])
+        return facts.effective(setting).unknown_by if setting in table() else None
+    return doubts[0] if all(doubts) else None
+
+
+def _doubtful(severity: Severity, doubt: Directive | None) -> Severity:
+    """What is left of a severity where something nobody can see may refute it."""
+    return "warning" if severity == "error" and doubt is not None else severity
+
+
+def _doubted(directive: Directive, facts: Facts) -> str:
+    """Why an error is a warning only."""
+    place = f"{directive.source.name}:{directive.line}"
+    if directive is facts.served.handler.directive:
+        return ". A warning only: who answers is not written here"
+    if directive.name == "include":
+        return f". A warning only: nobody knows what include {directive.args[0]} ({place}) sets"
+    if directive.unknown:
+        return f". A warning only: nobody knows what stands in {place}"
+    return f". A warning only: what {directive.name} is in {place} depends on the template"
+
+
+def _verdict(
+    rule: Rule, facts: Facts, stream: int, severity: Severity, doubt: Directive | None
+) -> Verdict:
+    message = _said(rule, facts)
+    old = _rests_on_old_default(rule, facts, message)
+    if doubt is not None and severity == "error":
+        message += _doubted(doubt, facts)
+    if _assumed(rule, facts):
+        message += ". Around this file nginx's defaults are assumed"
+    if old:
+        message += (
+            ". So it is with the defaults before nginx 1.29.7: say yours with --nginx-version"
+        )
+    possible = facts.stream.confidence == "possible"
+    return Verdict(
+        rule=rule,
+        stream=stream,
+        severity=_doubtful(severity, doubt),
+        at_most="warning" if doubt is not None or possible else "error",
+        message=tuple(message.split(_MARK)),
+        pointers=tuple(_pointers(rule, facts)),
+        remedy=None if possible else _remedy(rule, facts),
+        version=facts.version,
+    )
+
+
+def _said(rule: Rule, facts: Facts) -> str:
+    """A rule's message; where it says where a value comes from, marks around the directive."""
+    if _compares_origins(rule.message):
+        facts.asked.add(PLACE)
+        return render(rule.message, facts, lambda name: _origin(facts, name))
+    return render(rule.message, facts, lambda name: _marked(facts, name))
+
+
+@cache
+def _compares_origins(message: str) -> bool:
+    """Whether a message may depend on where a value comes from, and not only say it."""
+    return len(_ORIGIN.findall(message)) > len(_SAID_ORIGIN.findall(message))
+
+
+def _origin(facts: Facts, name: str) -> str:
+    name = facts.resolve(name)
+    return origin(facts.served.level, name, facts.version)
+
+
+def _marked(facts: Facts, name: str) -> str:
+    name = facts.resolve(name)
+    return f"{_MARK}{name}{_MARK}" if facts.effective(name).directives else "by default"
+
+
+def _pointers(rule: Rule, facts: Facts) -> Iterable[Pointer]:
+    """What a rule points at. The first one tells one cause from another."""
+    for pointer, is_blamed in ((rule.at, False), (rule.blames, True)):
+        if pointer is not None:
+            name, _, word = pointer.partition(" ")
+            name = facts.resolve(name)
+            # Of what was asked for, all that are alike have the same.
+            is_default = name in facts.asked and not facts.effective(name).directives
+            is_written = name in table() and not is_default
+            yield Pointer(name if is_written else "", word.lower(), is_blamed)
+
+
+def _assumed(rule: Rule, facts: Facts) -> bool:
+    """Whether a finding rests on a default where levels around a fragment are not there to see."""
+    around = {level.kind for level in facts.served.level.outward() if level.directive is None}
+    name = facts.resolve((rule.at or rule.blames or "").partition(" ")[0])
+    if name not in table() or not table()[name].contexts & (around - {"main"}):
+        return False
+    return facts.effective(name).is_default
+
+
+def _rests_on_old_default(rule: Rule, facts: Facts, message: str) -> bool:
+    """Whether the new defaults would make a finding another one, or none."""
+    if facts.version_is_known or VERSION not in facts.asked:
+        return False
+    return _severity(rule, facts.newer) != _severity(rule, facts) or (
+        _said(rule, facts.newer) != message
+    )
+
+
+def _remedy(rule: Rule, facts: Facts) -> Remedy | None:
+    """A rule's fix for places with these facts."""
+    if rule.fix is None:
+        return None
+    moves: list[Move] = []
+    for step in rule.fix.steps:
+        name = facts.resolve(step.directive)
+        if name in table() and (step.when is None or step.when.holds(facts) is True):
+            value = _plainly(step.args, facts)
+            words = value.split(maxsplit=1)
+            moves.append(Move(step, name, value, words[0].strip('"').lower() if words else ""))
+    restores = any(move.step.action == "restore_rows" for move in moves)
+    return Remedy(
+        title=_plainly(rule.fix.title, facts),
+        snippet="\n".join(_plainly(line, facts) for line in rule.fix.snippet.splitlines()),
+        moves=tuple(moves),
+        replaced=frozenset((one.name, one.key) for one in moves if one.step.action == "set_row"),
+        dropped=frozenset(facts.dropped_rows) if restores else frozenset(),
+    )
+
+
+def _plainly(text: str, facts: Facts) -> str:
+    return render(text, facts, lambda name: name)
+
+
+def origin(level: Level, name: str, version: Version) -> str:
+    """Where the value of a directive in force at a level comes from, in words."""
+    effective = holder(level, name).effective(name, version)
+    if not effective.directives:
+        return "by default"
+    directive = effective.directives[0]
+    author = directive.file.reading.author
+    if author is not None and not directive.is_written:
+        assumed = ", which is taken for its controller" if author.assumed else ""
+        return f"by default in {author.name}{assumed}"
+    if effective.origin == "explicit":
+        return "set here"
+    return f"set in {directive.source.name}:{directive.line}"
