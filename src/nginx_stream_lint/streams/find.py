@@ -68,6 +68,7 @@ def served(
     if http is not None:
         upstreams = upstreams_of(http)
         tops: dict[File, list[str]] = {}
+        alike: dict[tuple[Stream, ...], tuple[Stream, ...]] = {}
         for server, its_clients in clients(http, version).items():
             if only is not None and not only(server):
                 continue
@@ -79,9 +80,10 @@ def served(
                 handler = level.own_handler or level.handler
                 if handler is None or not _handles(level):
                     continue
-                said = (
-                    _said(level, lands.declared, commented) if commented or lands.declared else ()
-                )
+                said: tuple[Stream, ...] = ()
+                if commented or lands.declared:
+                    said = _said(level, lands.declared, commented)
+                    said = alike.setdefault(said, said)
                 if not said and level in evidence.unseen:
                     continue
                 if not said and all_streams:
@@ -231,6 +233,7 @@ def _commented(
     for file in configuration.files:
         if "nginx-stream-lint:" not in file.source.text:
             continue
+        declared: list[tuple[int, Stream]] = []
         for start, end in file.comments:
             try:
                 stream = from_comment(file.source.text[start:end])
@@ -239,9 +242,10 @@ def _commented(
                     file.source.problem(start, str(mistake), "see the README for the words")
                 )
                 continue
-            if stream is None:
-                continue
-            for level in _levels_at(root, file.source.name, start):
+            if stream is not None:
+                declared.append((start, stream))
+        if declared:
+            for stream, level in _inside(root, file.source.name, declared):
                 for inner in _proxying(level):
                     found.setdefault(inner, []).append(stream)
     return found, problems
@@ -257,24 +261,34 @@ def _proxying(level: Level) -> Iterator[Level]:
                 yield inner
 
 
-def _levels_at(root: Level, name: str, offset: int) -> Iterator[Level]:
-    """The innermost levels around an offset of a file (several where it is included often)."""
+def _inside(
+    root: Level, name: str, declared: Sequence[tuple[int, Stream]]
+) -> Iterator[tuple[Stream, Level]]:
+    """What is declared at offsets of a file, in their order, with the innermost level around it.
+
+    There are several where the file is included often.
+    """
+    blocks: list[tuple[int, int, Level]] = []
+    into: list[Level] = []  # what the file is included into
     for level in root.walk():
         directive = level.directive
-        if directive is None or directive.source.name != name:
-            inside = any(
-                one.source.name == name
-                for one in (
-                    *(row for rows in level.rows.values() for row in rows),
-                    *(child.directive for child in level.children if child.directive is not None),
-                )
+        if directive is not None and directive.source.name == name:
+            blocks.append((directive.start, directive.block_end, level))
+        elif any(
+            one.source.name == name
+            for one in (
+                *(row for rows in level.rows.values() for row in rows),
+                *(child.directive for child in level.children if child.directive is not None),
             )
-        else:
-            inside = directive.start <= offset <= directive.block_end
-        if inside and not any(
-            child.directive is not None
-            and child.directive.source.name == name
-            and child.directive.start <= offset <= child.directive.block_end
-            for child in level.children
         ):
-            yield level
+            into.append(level)
+    blocks.sort(key=lambda block: block[0], reverse=True)
+    around: list[tuple[int, int, Level]] = []
+    for offset, stream in declared:
+        while blocks and blocks[-1][0] <= offset:
+            around.append(blocks.pop())
+        around = [block for block in around if block[1] >= offset]
+        outer = {level.parent for _, _, level in around}
+        for level in (*into, *(level for _, _, level in around)):
+            if level not in outer:
+                yield stream, level
