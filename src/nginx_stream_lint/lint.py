@@ -19,6 +19,7 @@ from nginx_stream_lint.config import (
     configurations,
 )
 from nginx_stream_lint.fixes.plan import plan
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version

@@ -8,11 +8,12 @@ of its entry in `directives.yaml`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Literal
 
 from nginx_stream_lint.config import Configuration, Directive, has_hole, statements
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version
 
