@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import click
 
@@ -18,8 +18,7 @@ _WIDTH = 84  # of a line of source; longer ones are cut around what is underline
 _ELLIPSIS = "..."
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A place to underline: with `^` and a colour where it is the `main` one, else with `-`."""
 
     place: Place
@@ -99,16 +98,19 @@ def _fitted(text: str, marks: Sequence[_Placed], shift: int) -> tuple[str, list[
     spans: list[tuple[int, int]] = []
     for mark, _, column in marks:
         start = column - 1
-        spans.append((start, max(start, min(start + mark.place.end - mark.place.start, length))))
-    shown = text.expandtabs(_TAB)
-    if not (shown.isascii() and shown.isprintable()):
-        shown, columns = _on_screen(text)
-        spans = [(columns[start], columns[end]) for start, end in spans]
-    elif len(shown) > len(text):
-        spans = [
-            (len(text[:start].expandtabs(_TAB)), len(text[:end].expandtabs(_TAB)))
-            for start, end in spans
-        ]
+        end = start + mark.place.end - mark.place.start
+        spans.append((start, end if end <= length else max(start, length)))
+    shown = text
+    if not (text.isascii() and text.isprintable()):
+        shown = text.expandtabs(_TAB)
+        if shown.isascii() and shown.isprintable():
+            spans = [
+                (len(text[:start].expandtabs(_TAB)), len(text[:end].expandtabs(_TAB)))
+                for start, end in spans
+            ]
+        else:
+            shown, columns = _on_screen(text)
+            spans = [(columns[start], columns[end]) for start, end in spans]
     on_screen = [(start - shift, end - shift) for start, end in spans]
     shown = shown[shift:].rstrip()
     if len(shown) <= _WIDTH:
