@@ -20,7 +20,8 @@ from nginx_stream_lint.fixes.apply import (
     fix_all,
     write,
 )
-from nginx_stream_lint.fixes.show import _Alike, _dedented, _unified
+from nginx_stream_lint.fixes.diff import _Alike, _unified
+from nginx_stream_lint.fixes.show import _dedented
 from nginx_stream_lint.lint import Options, Report, lint
 from nginx_stream_lint.probe import NginxBinary, check_file
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -144,6 +143,8 @@ def _on_screen(text: str) -> tuple[str, list[int]]:
 
 def _cells(text: str) -> int:
     """How many columns of a terminal a text takes."""
+    import unicodedata
+
     wide = sum(unicodedata.east_asian_width(one) in "WF" for one in text)
     return len(text) + wide - sum(unicodedata.combining(one) > 0 for one in text)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -109,6 +108,8 @@ def _wrapped(message: str) -> list[str]:
     """The lines of a message, which many findings share, broken at blanks as `textwrap` does it."""
     message = printable(message)
     if "  " in f" {message} ":
+        import textwrap
+
         return textwrap.wrap(
             message,
             _WIDTH,

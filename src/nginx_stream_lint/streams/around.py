@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, lru_cache
-from pathlib import PurePath
 
 from nginx_stream_lint.config import File
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.streams.catalogue import App, named_in, words
 from nginx_stream_lint.streams.comments import above, at_the_top, opening
@@ -39,7 +39,6 @@ class Around:
     server: Level
     general: frozenset[Level]
     tops: dict[File, list[str]]
-    _apps: dict[File | None, dict[App, str]] = field(default_factory=dict)
     _clues: dict[File | None, _Clues] = field(default_factory=dict)
 
     def clues(self, place: Place) -> tuple[Clue, ...]:
@@ -52,17 +51,14 @@ class Around:
             found = self._clues[file] = self._hear(file)
         return found.of_api if place.is_general else found.of_all
 
-    def apps(self, location: Level) -> dict[App, str]:
-        """The apps that the server and the location's file are named after, with the reasons."""
-        file = _file(location)
-        found = self._apps.get(file)
-        if found is None:
-            found = self._apps[file] = {}
-            # And not in comments, which name apps for many reasons.
-            for text, saying in self._texts(file):
-                app = named_in(reduced(text))
-                if app is not None:
-                    found.setdefault(app, saying)
+    def apps(self, file: File | None) -> dict[App, str]:
+        """The apps that the server and the file of some locations are named after, and why."""
+        found: dict[App, str] = {}
+        # And not in comments, which name apps for many reasons.
+        for text, saying in self._texts(file):
+            app = named_in(reduced(text))
+            if app is not None:
+                found.setdefault(app, saying)
         return found
 
     def _hear(self, file: File | None) -> _Clues:
@@ -124,10 +120,10 @@ def _names(file: str) -> tuple[tuple[str, str], ...]:
 
     Folders where configuration is kept for anything say nothing either.
     """
-    path = PurePath(file.replace("\\", "/"))
-    found = [(path.name, f'its file is called "{path.name}"')]
-    if all(map(_usual, re.findall(r"[a-z]+", path.name.lower()))):
-        folder = next((one for one in path.parts[-2::-1] if not _usual(one.lower())), None)
+    parts = [one for one in file.replace("\\", "/").split("/") if one not in ("", ".")] or [""]
+    found = [(parts[-1], f'its file is called "{parts[-1]}"')]
+    if all(map(_usual, re.findall(r"[a-z]+", parts[-1].lower()))):
+        folder = next((one for one in parts[-2::-1] if not _usual(one.lower())), None)
         if folder is not None:
             found.append((folder, f'its file is in "{folder}"'))
     return tuple(found)
