@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +26,12 @@ from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
+
+# What hands requests on, and declarations gone wrong.
+_Surveyed = tuple[list[Served], list[Problem]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +51,18 @@ class Explanation:
 
 
 class Explainer:
-    """A configuration ready to be asked about many URLs."""
+    """A configuration ready to be asked about many URLs.
+
+    `files` is a folder that stands for every root. With `streams`, what is asked about is taken to
+    stream.
+    """
 
     def __init__(
-        self, configuration: Configuration, options: Options, files: Path | None = None
+        self,
+        configuration: Configuration,
+        options: Options,
+        files: Path | None = None,
+        streams: bool = False,
     ) -> None:
         self.root = build(configuration)
         version = options.policy.nginx_version(configuration.path, options.nginx_version)
@@ -60,6 +72,11 @@ class Explainer:
         self._files = files
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
+        self._streams = streams
+        # The declarations for each server that was asked about, and what they and all else say of
+        # its places: servers are looked into when that is wanted, all that are new at once.
+        self._asked: dict[Level, dict[str, Declaration]] = {}
+        self._served: dict[Level, dict[Level, list[Served]]] = {}
         self._at: dict[Level, tuple[dict[str, Effective], float | None, list[Delivery]]] = {}
 
     @property
@@ -73,6 +90,10 @@ class Explainer:
         level = found.location
         if level is None or found.server is None:
             return Explanation(url, found, {}, None, [])
+        asked = self._asked.setdefault(found.server, {})
+        if self._streams and request.target not in asked:
+            asked[request.target] = declaration(request.target, "you ask about it")
+            self._served.pop(found.server, None)
         if level not in self._at:
             self._at[level] = self._in_force(level, found)
         settings, timeout, deliveries = self._at[level]
@@ -88,11 +109,11 @@ class Explainer:
     @cached_property
     def problems(self) -> list[Problem]:
         """What could not be read, and what nginx would refuse."""
-        return [*self._configuration.problems, *refusals(self.root), *self._survey[1]]
+        return [*self._configuration.problems, *refusals(self.root), *self._survey({})[1]]
 
-    @cached_property
-    def _survey(self) -> tuple[list[Served], list[Problem]]:
-        return survey(self._configuration, self.root, self._options)
+    def _survey(self, servers: Mapping[Level, dict[str, Declaration]]) -> _Surveyed:
+        own = {server: tuple(asked.values()) for server, asked in servers.items()}
+        return survey(self._configuration, self.root, self._options, own.__contains__, own)
 
     def stream(self, one: Explanation) -> Stream | None:
         """What the place where a URL lands is thought to serve."""
@@ -104,7 +125,16 @@ class Explainer:
         return self._options.policy.applied(found)
 
     def _at_place(self, one: Explanation) -> list[Served]:
-        return [each for each in self._survey[0] if each.level is one.route.location]
+        server, level = one.route.server, one.route.location
+        if server is None or level is None:
+            return []
+        if server not in self._served:
+            new = {one: asked for one, asked in self._asked.items() if one not in self._served}
+            self._served |= {one: {} for one in new}
+            for each in self._survey(new)[0]:
+                if each.server in new:
+                    self._served[each.server].setdefault(each.level, []).append(each)
+        return self._served[server].get(level, [])
 
     def _in_force(
         self, level: Level, found: Route

@@ -230,13 +230,14 @@ def survey(
     root: Level,
     options: Options,
     only: Callable[[Level], bool] | None = None,
+    own: Mapping[Level, Sequence[Declaration]] | None = None,
 ) -> tuple[list[Served], list[Problem]]:
     """What hands requests on and what streams there, in all servers or those that `only` holds for.
 
-    And declarations gone wrong.
+    And declarations gone wrong. `own` are declarations for single servers.
     """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
-    return served(configuration, root, version, options.streams, options.all_streams, only)
+    return served(configuration, root, version, options.streams, options.all_streams, only, own)
 
 
 def findings(found: Sequence[Served], options: Options) -> list[Finding]:

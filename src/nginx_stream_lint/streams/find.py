@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nginx_stream_lint.config import Configuration, File, Problem
@@ -57,10 +57,12 @@ def served(
     declarations: Sequence[Declaration] = (),
     all_streams: bool = False,
     only: Callable[[Level], bool] | None = None,
+    own: Mapping[Level, Sequence[Declaration]] | None = None,
 ) -> tuple[list[Served], list[Problem]]:
     """Everything that hands requests on, in the order of the file, and comments gone wrong.
 
-    `only` tells which servers are asked for; all where not given.
+    `only` tells which servers are asked for; all where not given. `own` are declarations that are
+    for single servers.
     """
     commented, problems = _commented(configuration, root)
     found: list[Served] = []
@@ -73,7 +75,8 @@ def served(
                 continue
             if server.rows.get("return"):
                 continue  # every request is answered before a location is looked for
-            evidence = _Evidence(server, version, declarations, upstreams, tops)
+            here = (*declarations, *(own or {}).get(server, ()))
+            evidence = _Evidence(server, version, here, upstreams, tops)
             lands = evidence.lands
             for level in evidence.levels:
                 handler = level.own_handler or level.handler
