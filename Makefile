@@ -2,6 +2,8 @@
 # Both set up .venv by themselves; they need Python >= 3.10, make and PyPI.
 PYTHON ?= python3
 BIN := .venv/bin
+# As pip does for what it installs, and Python where PYTHONDONTWRITEBYTECODE does not forbid it.
+BYTECODE := $(BIN)/python -m compileall -q src
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test bench conformance trace-conformance evidence docs format clean
@@ -19,6 +21,7 @@ test: .venv/.test
 # Our commands beside others on the same generated files; QUICK=1 for two rounds. Exit status 2 (of
 # make) where a goal is missed.
 bench: .venv/.test
+	$(BYTECODE)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 # Thousands of random configurations and requests against every nginx that is here.
@@ -37,7 +40,8 @@ evidence: .venv/.test
 	$(BIN)/python -m tests.conformance.folklore
 	$(BIN)/python -m tests.pages
 
-# What the linter loads in place of its YAML; the pages and the man page that are made from the code, then the site in site/.
+# What the linter loads in place of its YAML; the pages and the man page that are made from the code;
+# then the site in site/.
 docs: .venv/.test
 	$(BIN)/python -m tests.compiled
 	$(BIN)/python -m tests.pages
@@ -51,6 +55,7 @@ format: .venv/.test
 .venv/.demo: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable .
+	$(BYTECODE)
 	touch $@
 
 # The pip of an old Python knows no dependency groups.

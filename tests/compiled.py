@@ -19,6 +19,7 @@ from nginx_stream_lint.nginx import directives
 from nginx_stream_lint.rules import rule
 from nginx_stream_lint.rules.rule_file import read_rules
 from nginx_stream_lint.streams import catalogue
+from tests import compiled_templates
 
 PACKAGE = Path(directives.__file__).parents[1]
 
@@ -51,15 +52,17 @@ def modules() -> Iterator[tuple[str, str]]:
             },
         ),
     )
+    shipped = read_rules([rule.builtin_folder()])
     yield (
         "rules/rules_compiled.py",
         _module(
             rule.shipped_files(),
             "from nginx_stream_lint.rules.conditions import All, AnyOf, Not, Test\n"
             "from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, Step",
-            {"RULES: tuple[Rule, ...]": read_rules([rule.builtin_folder()])},
+            {"RULES: tuple[Rule, ...]": shipped},
         ),
     )
+    yield "rules/templates_compiled.py", compiled_templates.module(shipped)
 
 
 # The parser of `re` itself: what it reads is what will run.

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from nginx_stream_lint.cli import COMMANDS
+
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "nginx_stream_lint"
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
@@ -158,12 +160,58 @@ def test_what_nginx_does_is_told_without_opinions(name: str) -> None:
     assert not words & texts
 
 
-def test_starting_does_not_load_what_only_some_runs_need() -> None:
-    code = "import sys, nginx_stream_lint.cli; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+# What only some runs need: of others, and of ours.
+HEAVY = {
+    "asyncio", "brotli", "difflib", "h2", "hashlib", "html", "importlib.metadata",
+    "importlib.resources", "jinja2", "niquests", "pathlib", "pathspec", "pickle", "rich",
+    "subprocess", "tempfile", "textwrap", "tomli", "tomllib", "trustme", "unicodedata",
+    "urllib.parse", "yaml", "click.shell_completion",
+}  # fmt: skip
+UNUSED = {
+    "config.embedded", "config.templates.masking", "examples", "explain", "kubernetes", "probe",
+    "report.encoding", "rules.measured", "rules.rule_file", "rules.templates", "settings.keys",
+    "settings.node", "settings.show", "settings.toml", "settings.types", "suppress.baseline",
+    "trace", "yamlfile", *(f"cli.{name}" for name in COMMANDS if name != "lint"),
+}  # fmt: skip
+
+
+def test_a_plain_run_loads_nothing_that_only_others_need(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(
+        "events {}\nhttp {\n    server {\n        location /v1/chat/completions {\n"
+        "            proxy_pass http://127.0.0.1:8000;\n"
+        '            proxy_http_version 1.1;\n            proxy_set_header Connection "";\n'
+        "            proxy_buffering off;\n            proxy_read_timeout 600s;\n"
+        "        }\n    }\n}\n"
     )
-    loaded = set(done.stdout.split())
-    assert "nginx_stream_lint.cli" in loaded
-    heavy = {"h2", "trustme", "brotli", "niquests", "rich", "pathspec", "tomllib", "tomli"}
-    assert not loaded & {*heavy, "nginx_stream_lint.probe", "nginx_stream_lint.trace"}
+    code = (
+        "import sys, click\n"
+        "before = set(sys.modules)\n"
+        "from nginx_stream_lint.cli import cli\n"
+        "cli([sys.argv[1]], standalone_mode=False)\n"
+        "print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True, timeout=60
+    )
+    said, _, modules = done.stdout.rstrip("\n").rpartition("\n")
+    loaded = set(modules.split())
+    assert said.startswith("no findings in 1 location"), said
+    assert "nginx_stream_lint.cli.lint" in loaded
+    assert not loaded & {*HEAVY, *(f"nginx_stream_lint.{name}" for name in UNUSED)}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_classes_and_expressions_are_made_lazily(name: str) -> None:
+    """`lazily.py` tells why. What every run loads is all but these parts."""
+    if name == "lazily.py" or _part(name) in ("probe", "trace"):
+        return
+    assert "dataclasses.dataclass" not in {module for module, _ in _imported(name)}
+    compiled = [
+        node.lineno
+        for node in _tree(name).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        and isinstance(node.value, ast.Call)
+        and ast.unparse(node.value.func) == "re.compile"
+    ]
+    assert compiled == []

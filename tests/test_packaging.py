@@ -91,6 +91,17 @@ def test_installed_command_works_elsewhere(built: tuple[Path, Path], tmp_path: P
     assert folder.is_relative_to(tmp_path)
     assert {path.name for path in folder.glob("*.yaml")} == RULES
 
+    compiled = (
+        "from nginx_stream_lint.nginx.directives import table\n"
+        "from nginx_stream_lint.nginx.directives_compiled import TABLE\n"
+        "from nginx_stream_lint.rules.rule import shipped_rules\n"
+        "from nginx_stream_lint.rules.rules_compiled import RULES\n"
+        "from nginx_stream_lint.streams.catalogue import apps\n"
+        "from nginx_stream_lint.streams.catalogue_compiled import APPS\n"
+        "print(table() is TABLE, shipped_rules() is RULES, apps() is APPS)"
+    )
+    assert _run(python, "-I", "-c", compiled, cwd=tmp_path).split() == ["True"] * 3
+
     report = json.loads(_run(command, demo, "--format", "json", cwd=tmp_path, status=1))
     assert report["summary"]["error"] > 0
     assert report["errors"] == []

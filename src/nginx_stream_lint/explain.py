@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from nginx_stream_lint.config import Configuration, Note, Problem
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.lint import Options, findings, survey
 from nginx_stream_lint.nginx.delivery import (
     ACCEL_BUFFERINGS,

@@ -10,6 +10,7 @@ import gc
 import io
 import os
 import sys
+import threading
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -97,8 +98,10 @@ def _run() -> None:
 def _leave(status: int) -> None:
     """End the process; to take a million objects apart first would take a while.
 
-    Returns where something cannot be written, which Python tells better.
+    Returns where threads still work, or something cannot be written: Python sees to that.
     """
+    if threading.active_count() > 1:
+        return
     atexit._run_exitfuncs()
     try:
         for stream in (sys.stdout, sys.stderr):

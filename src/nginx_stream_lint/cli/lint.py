@@ -31,7 +31,7 @@ from nginx_stream_lint.cli.output import (
     write_all,
 )
 from nginx_stream_lint.config import STDIN, Configuration, Source
-from nginx_stream_lint.lint import Checked, Confirm, Options, lint, read
+from nginx_stream_lint.lint import Checked, Confirm, Options, Report, lint, read
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
@@ -157,11 +157,13 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     baseline = baseline_at(None if choices.baseline is None else str(choices.baseline))
     inputs = [STDIN if path == "-" else path for path in paths]
     texts = stdin_texts(paths)
+    report: Report | None = None
     if flags["do_fix"] or flags["do_diff"]:
-        texts = _fix(
+        texts, report = _fix(
             inputs, options, texts, baseline, flags["unsafe_fixes"], flags["do_diff"], binary
         )
-    report = lint(inputs, options, texts, _confirming(options, binary))
+    if report is None or binary is not None:
+        report = lint(inputs, options, texts, _confirming(options, binary))
     if flags["write_baseline"]:
         write_baseline(report, flags["write_baseline"], options)
         report.findings = []
@@ -195,14 +197,17 @@ def _fix(
     unsafe: bool,
     only_show: bool,
     binary: NginxBinary | None,
-) -> dict[str, Source]:
-    """Mend what can be mended; gives the texts to judge the rest by."""
+) -> tuple[dict[str, Source], Report]:
+    """Mend what can be mended; gives the texts to judge the rest by, and what is found in them."""
     from nginx_stream_lint.fixes.apply import NotConverging, fix_all
     from nginx_stream_lint.fixes.apply import write as write_file
     from nginx_stream_lint.fixes.show import diff
 
+    rounds: list[Report] = []
+
     def findings(changed: dict[str, Source]) -> list[Finding]:
-        report = lint(inputs, options, texts | changed)
+        rounds.append(lint(inputs, options, texts | changed))
+        report = replace(rounds[-1])
         take_out_known(report, baseline, options, speak=False)
         return report.findings
 
@@ -216,7 +221,7 @@ def _fix(
         )
     if only_show:
         write(diff(changed), None, color=False)
-        return texts
+        return texts, rounds[0]
     if not all(after.on_disk for _, after in changed.values()):
         unusable("what is no file here cannot be fixed in place: use --diff")
     for path, (_, after) in changed.items():
@@ -225,7 +230,8 @@ def _fix(
         except OSError as error:
             unusable(f"{after.name}:1:1: cannot be written ({error.strerror}); nothing changed")
         say(f"fixed {after.name}")
-    return texts | {path: after for path, (_, after) in changed.items()}
+    # The last round mended nothing more: it has read what is written now.
+    return texts | {path: after for path, (_, after) in changed.items()}, rounds[-1]
 
 
 def _confirming(options: Options, binary: NginxBinary | None) -> Confirm | None:

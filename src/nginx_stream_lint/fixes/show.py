@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import textwrap
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -85,6 +83,8 @@ def _dedented(before: str, after: str) -> tuple[list[str], int]:
         and text.splitlines() == lines
     ):
         return lines, behind
+    import textwrap
+
     old, new = textwrap.dedent(before).splitlines(), textwrap.dedent(after).splitlines()
     return old + new, len(old)
 
@@ -97,6 +97,8 @@ def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
     with its mark and its index, which is one more than there are for the sign that some are left
     out.
     """
+    import difflib
+
     old, new = lines[:behind], lines[behind:]
     merged: list[tuple[str, int]] = []
     for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
@@ -120,6 +122,8 @@ def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
 
 def diff(changed: Mapping[str, tuple[Source, Source]]) -> str:
     """A unified diff of sources before and after."""
+    import difflib
+
     parts: list[str] = []
     for before, after in changed.values():
         lines = difflib.unified_diff(

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable
 from functools import cache, cached_property
 from typing import Any, NoReturn
-from unicodedata import category
 
 from nginx_stream_lint.backtracking import MAX_WAYS, ends, parsed, ways
+from nginx_stream_lint.lazily import regex
 
 _EVERY = frozenset(range(256))
 _DIGITS = frozenset(b"0123456789")
@@ -139,10 +139,10 @@ def compile_pattern(pattern: str, ignore_case: bool = False) -> Pattern:
 
 
 # What stands for itself behind a `^`, and what makes it optional.
-_LITERALS = re.compile(r"\^(?:[A-Za-z0-9/_=:;,@%&~!<>\"' -]|\\[./_-])*")
+_LITERALS = regex(r"\^(?:[A-Za-z0-9/_=:;,@%&~!<>\"' -]|\\[./_-])*")
 # Escapes and classes, as far as they are simple; groups without others in them.
-_ATOMS = re.compile(r"\\[^QE]|\[\^?\]?(?:\\[^QE]|[^]\\[])*\]")
-_GROUP = re.compile(r"\([^()]*\)")
+_ATOMS = regex(r"\\[^QE]|\[\^?\]?(?:\\[^QE]|[^]\\[])*\]")
+_GROUP = regex(r"\([^()]*\)")
 
 
 def prefix(pattern: str) -> str:
@@ -177,15 +177,13 @@ class _UnreadableError(Exception):
     """The pattern is wrong, or has something that Python has not."""
 
 
-_QUANTIFIER = re.compile(r"([*+?]|\{\d+(?:,\d*)?\})([?+]?)")
-_NAMED = re.compile(r"\?(?:P?<(?P<a>\w+)>|'(?P<b>\w+)')", re.ASCII)
-_FLAGS = re.compile(r"\?(?P<on>[imsx]*)(?:-(?P<off>[imsx]*))?(?P<end>[:)])")
-_REFERENCE = re.compile(
-    r"\((\?)P=(\w+)\)|\\(?:k(?:<(\w+)>|\{(\w+)\}|'(\w+)')|g(?:\{(-?\d+)\}|(\d+)))"
-)
-_POSIX_CLASS = re.compile(r"\[:(\^?)(\w+):\]")
-_HEXADECIMAL = re.compile(r"x(?:\{([0-9A-Fa-f]{1,2})\}|([0-9A-Fa-f]{0,2}))")
-_PROPERTY = re.compile(r"([pP])(?:\{(\^?)(\w+&?)\}|()([A-Z]))")
+_QUANTIFIER = regex(r"([*+?]|\{\d+(?:,\d*)?\})([?+]?)")
+_NAMED = regex(r"\?(?:P?<(?P<a>\w+)>|'(?P<b>\w+)')", re.ASCII)
+_FLAGS = regex(r"\?(?P<on>[imsx]*)(?:-(?P<off>[imsx]*))?(?P<end>[:)])")
+_REFERENCE = regex(r"\((\?)P=(\w+)\)|\\(?:k(?:<(\w+)>|\{(\w+)\}|'(\w+)')|g(?:\{(-?\d+)\}|(\d+)))")
+_POSIX_CLASS = regex(r"\[:(\^?)(\w+):\]")
+_HEXADECIMAL = regex(r"x(?:\{([0-9A-Fa-f]{1,2})\}|([0-9A-Fa-f]{0,2}))")
+_PROPERTY = regex(r"([pP])(?:\{(\^?)(\w+&?)\}|()([A-Z]))")
 _LOOKS = ("?=", "?!", "?<=", "?<!")
 
 
@@ -449,6 +447,8 @@ class _Reader:
 
 def _property(name: str) -> frozenset[int]:
     """The bytes of a Unicode category, taken as Latin-1 like PCRE does; none for a script."""
+    from unicodedata import category
+
     names = ("Lu", "Ll", "Lt") if name == "L&" else (name,)
     return frozenset(code for code in _EVERY if category(chr(code)).startswith(names))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import field, replace
 from itertools import takewhile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.lazily import dataclass
@@ -22,6 +22,9 @@ from nginx_stream_lint.nginx.uri import escape_path, is_quoted, normalize
 from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # NGX_HTTP_MAX_URI_CHANGES: after as many rewrites and redirects nginx gives up.
 _MAX_CHANGES = 10

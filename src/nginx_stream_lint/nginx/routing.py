@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import NamedTuple
 
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import Match as PatternMatch
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
@@ -29,7 +30,7 @@ class Match(NamedTuple):
         return self.modifier in ("~", "~*")
 
 
-_GLUED = re.compile(r"(=|\^~|~\*?|@|)(.*)", re.DOTALL)
+_GLUED = regex(r"(=|\^~|~\*?|@|)(.*)", re.DOTALL)
 
 
 def match_of(location: Level) -> Match:
@@ -54,7 +55,7 @@ _ATOM = rf"(?:[\w/-]|\.|\\[./dws-]|{_CLASS})[*+?]?"
 _OPEN = r"\((?:\?:|\?P?<[a-z_]+>)?"
 _GROUP = rf"{_OPEN}(?:{_ATOM}|[|$])*\)[*+?]?"
 _NESTED = rf"{_OPEN}(?:{_ATOM}|{_GROUP}|[|$])*\)[*+?]?"
-_LED = re.compile(rf"\^((?:(?:[\w/-]|\\[./-])(?![*+?{{]))*)(?:{_ATOM}|{_NESTED})*\$?", re.ASCII)
+_LED = regex(rf"\^((?:(?:[\w/-]|\\[./-])(?![*+?{{]))*)(?:{_ATOM}|{_NESTED})*\$?", re.ASCII)
 
 
 def lead(match: Match) -> str:

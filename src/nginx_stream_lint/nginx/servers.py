@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import address
 from nginx_stream_lint.nginx.names import Names, lower
@@ -23,8 +24,8 @@ _EVERYWHERE = ("*", "[::]")
 _LOOPBACK = ("127.0.0.1", "localhost")
 # From 1.29.4 a host may have only what RFC 3986 allows.
 _STRICT_HOSTS: Version = (1, 29, 4)
-_BAD_HOST = re.compile(r"\.\.|[\x00-\x20/\x7f]|^\.?$")
-_STRICT_HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]")
+_BAD_HOST = regex(r"\.\.|[\x00-\x20/\x7f]|^\.?$")
+_STRICT_HOST = regex(r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]")
 
 
 @dataclass(slots=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, lru_cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import Directive, statements
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import Match, Pattern, Undecided, compile_pattern
@@ -20,8 +21,11 @@ from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.servers import host_of
 from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
 
-_VARIABLE = re.compile(r"\$(?:([1-9])|\{(\w+)\}|(\w+))", re.ASCII)
-_GROUP_NAME = re.compile(r"\(\?(?:P?<|')(\w+)[>']", re.ASCII)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_VARIABLE = regex(r"\$(?:([1-9])|\{(\w+)\}|(\w+))", re.ASCII)
+_GROUP_NAME = regex(r"\(\?(?:P?<|')(\w+)[>']", re.ASCII)
 _MAX_MAPS = 50  # maps of maps of maps: deeper is a circle
 
 # Headers that clients send without being told to: nobody knows them.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, lru_cache
-from pathlib import PurePath
 
 from nginx_stream_lint.config import File
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.streams.catalogue import App, named_in, words
 from nginx_stream_lint.streams.comments import above, at_the_top, opening
@@ -120,10 +120,10 @@ def _names(file: str) -> tuple[tuple[str, str], ...]:
 
     Folders where configuration is kept for anything say nothing either.
     """
-    path = PurePath(file.replace("\\", "/"))
-    found = [(path.name, f'its file is called "{path.name}"')]
-    if all(map(_usual, re.findall(r"[a-z]+", path.name.lower()))):
-        folder = next((one for one in path.parts[-2::-1] if not _usual(one.lower())), None)
+    parts = [one for one in file.replace("\\", "/").split("/") if one not in ("", ".")] or [""]
+    found = [(parts[-1], f'its file is called "{parts[-1]}"')]
+    if all(map(_usual, re.findall(r"[a-z]+", parts[-1].lower()))):
+        folder = next((one for one in parts[-2::-1] if not _usual(one.lower())), None)
         if folder is not None:
             found.append((folder, f'its file is in "{folder}"'))
     return tuple(found)

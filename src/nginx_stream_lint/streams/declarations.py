@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -43,6 +42,8 @@ class Misdeclared(ValueError):
 
 def nearest(word: str, words: Sequence[str]) -> str:
     """`; did you mean "x"?`, or the choice of words where none is near and they are not many."""
+    import difflib
+
     close = difflib.get_close_matches(word, words, 1)
     if close:
         return f'; did you mean "{close[0]}"?'

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, lru_cache
 
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.values import seconds
@@ -18,7 +19,7 @@ from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
 
 _ENOUGH = 2
 _LONG_S = 300.0
-_CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
+_CHOICE = regex(r"\(([^()]*\|[^()]*)\)")
 # The kinds that an app's name is told with, the first it has.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "long-poll", "websocket")
 _BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")

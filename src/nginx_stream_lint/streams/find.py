@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from nginx_stream_lint.config import Configuration, File, Problem
+from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.listeners import CLIENTS, Client, clients

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.streams.catalogue import App, named_in, of_address
 from nginx_stream_lint.streams.comments import Comments
 from nginx_stream_lint.streams.vocabulary import reduced
 
-_PORT = re.compile(r"\d{2,5}(?!\d)")
-_SCHEME = re.compile(r"^\w+://")
-_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+_PORT = regex(r"\d{2,5}(?!\d)")
+_SCHEME = regex(r"^\w+://")
+_VARIABLE = regex(r"\$\{?(\w+)\}?")
 
 
 @dataclass(slots=True, eq=False)
