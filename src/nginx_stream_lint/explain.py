@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from nginx_stream_lint.config import Configuration, Note, Problem
@@ -27,11 +27,8 @@ from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.find import Asked, Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
-
-# What hands requests on, and declarations gone wrong.
-_Surveyed = tuple[list[Served], list[Problem]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +70,11 @@ class Explainer:
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
         self._streams = streams
-        # The declarations for each server that was asked about, and what they and all else say of
-        # its places: servers are looked into when that is wanted, all that are new at once.
-        self._asked: dict[Level, dict[str, Declaration]] = {}
-        self._served: dict[Level, dict[Level, list[Served]]] = {}
+        # What was asked about, by server: places, and declarations by path. They are looked into
+        # when somebody wants to know what streams there, all that are new at once.
+        self._asked: dict[Level, tuple[dict[Level, None], dict[str, Declaration]]] = {}
+        self._served: dict[Level, dict[Level, Served]] = {}
+        self._defaults: dict[str, Effective] = {}
         self._at: dict[Level, tuple[dict[str, Effective], float | None, list[Delivery]]] = {}
 
     @property
@@ -90,9 +88,12 @@ class Explainer:
         level = found.location
         if level is None or found.server is None:
             return Explanation(url, found, {}, None, [])
-        asked = self._asked.setdefault(found.server, {})
-        if self._streams and request.target not in asked:
-            asked[request.target] = declaration(request.target, "you ask about it")
+        places, declared = self._asked.setdefault(found.server, ({}, {}))
+        if self._streams and request.target not in declared:
+            declared[request.target] = declaration(request.target, "you ask about it")
+            self._served.pop(found.server, None)
+        if level not in places:
+            places[level] = None
             self._served.pop(found.server, None)
         if level not in self._at:
             self._at[level] = self._in_force(level, found)
@@ -111,9 +112,8 @@ class Explainer:
         """What could not be read, and what nginx would refuse."""
         return [*self._configuration.problems, *refusals(self.root), *self._survey({})[1]]
 
-    def _survey(self, servers: Mapping[Level, dict[str, Declaration]]) -> _Surveyed:
-        own = {server: tuple(asked.values()) for server, asked in servers.items()}
-        return survey(self._configuration, self.root, self._options, own.__contains__, own)
+    def _survey(self, asked: Mapping[Level, Asked]) -> tuple[list[Served], list[Problem]]:
+        return survey(self._configuration, self.root, self._options, asked=asked)
 
     def stream(self, one: Explanation) -> Stream | None:
         """What the place where a URL lands is thought to serve."""
@@ -129,21 +129,32 @@ class Explainer:
         if server is None or level is None:
             return []
         if server not in self._served:
-            new = {one: asked for one, asked in self._asked.items() if one not in self._served}
+            new = {
+                one: Asked(places, declared.values())
+                for one, (places, declared) in self._asked.items()
+                if one not in self._served
+            }
             self._served |= {one: {} for one in new}
             for each in self._survey(new)[0]:
                 if each.server in new:
-                    self._served[each.server].setdefault(each.level, []).append(each)
-        return self._served[server].get(level, [])
+                    self._served[each.server][each.level] = each
+        served = self._served[server].get(level)
+        return [] if served is None else [served]
 
     def _in_force(
         self, level: Level, found: Route
     ) -> tuple[dict[str, Effective], float | None, list[Delivery]]:
         handler = found.handler
         family = handler.family if handler is not None else None
+        somewhere = {name for outer in level.outward() for name in outer.rows}
 
         def in_force(name: str) -> Effective:
-            return level.effective(name, self.version)
+            # What nobody sets is the same default everywhere.
+            if name in somewhere or level.uncertain:
+                return level.effective(name, self.version)
+            if name not in self._defaults:
+                self._defaults[name] = level.effective(name, self.version)
+            return self._defaults[name]
 
         settings = {name: in_force(name) for name in _names(family)}
         if handler is None or found.server is None:
@@ -161,6 +172,7 @@ class Explainer:
         return settings, timeout, deliveries
 
 
+@cache
 def _names(family: str | None) -> list[str]:
     """The directives of the table that say something about a location with this handler."""
     others = tuple(f"{one}_" for one in FAMILIES if one != family)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 
 from nginx_stream_lint.config import (
@@ -28,7 +28,7 @@ from nginx_stream_lint.rules.judge import judge
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.find import Served, served
+from nginx_stream_lint.streams.find import Asked, Served, served
 from nginx_stream_lint.suppress.comments import without_ignored
 
 MIN_READ_TIMEOUT_S = 300.0
@@ -231,14 +231,14 @@ def survey(
     root: Level,
     options: Options,
     only: Callable[[Level], bool] | None = None,
-    own: Mapping[Level, Sequence[Declaration]] | None = None,
+    asked: Mapping[Level, Asked] | None = None,
 ) -> tuple[list[Served], list[Problem]]:
     """What hands requests on and what streams there, in all servers or those that `only` holds for.
 
-    And declarations gone wrong. `own` are declarations for single servers.
+    And declarations gone wrong. `asked` is as in `streams.find.served`.
     """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
-    return served(configuration, root, version, options.streams, options.all_streams, only, own)
+    return served(configuration, root, version, options.streams, options.all_streams, only, asked)
 
 
 def findings(found: Sequence[Served], options: Options) -> list[Finding]:
