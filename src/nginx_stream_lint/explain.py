@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.lazily import dataclass
-from nginx_stream_lint.lint import Options, findings, survey
+from nginx_stream_lint.lint import Memories, Options, findings, survey
 from nginx_stream_lint.nginx.delivery import (
     ACCEL_BUFFERINGS,
     ACCEPT_ENCODINGS,
@@ -75,6 +75,8 @@ class Explainer:
         self._asked: dict[Level, tuple[dict[Level, None], dict[str, Declaration]]] = {}
         self._served: dict[Level, dict[Level, Served]] = {}
         self._defaults: dict[str, Effective] = {}
+        self._memories: Memories = {}
+        self._mistakes: list[Problem] | None = None
         self._at: dict[Level, tuple[dict[str, Effective], float | None, list[Delivery]]] = {}
 
     @property
@@ -110,10 +112,16 @@ class Explainer:
     @cached_property
     def problems(self) -> list[Problem]:
         """What could not be read, and what nginx would refuse."""
-        return [*self._configuration.problems, *refusals(self.root), *self._survey({})[1]]
+        return [*self._configuration.problems, *refusals(self.root), *self._declared_wrong()]
 
-    def _survey(self, asked: Mapping[Level, Asked]) -> tuple[list[Served], list[Problem]]:
-        return survey(self._configuration, self.root, self._options, asked=asked)
+    def _survey(self, asked: Mapping[Level, Asked]) -> list[Served]:
+        found, self._mistakes = survey(self._configuration, self.root, self._options, asked=asked)
+        return found
+
+    def _declared_wrong(self) -> list[Problem]:
+        if self._mistakes is None:
+            self._survey({})
+        return self._mistakes or []
 
     def stream(self, one: Explanation) -> Stream | None:
         """What the place where a URL lands is thought to serve."""
@@ -121,7 +129,7 @@ class Explainer:
 
     def findings(self, one: Explanation) -> list[Finding]:
         """What the rules say of the place where a URL lands."""
-        found = findings(self._at_place(one), self._options)
+        found = findings(self._at_place(one), self._options, self._memories)
         return self._options.policy.applied(found)
 
     def _at_place(self, one: Explanation) -> list[Served]:
@@ -135,7 +143,7 @@ class Explainer:
                 if one not in self._served
             }
             self._served |= {one: {} for one in new}
-            for each in self._survey(new)[0]:
+            for each in self._survey(new):
                 if each.server in new:
                     self._served[each.server][each.level] = each
         served = self._served[server].get(level)

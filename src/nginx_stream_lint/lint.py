@@ -24,7 +24,7 @@ from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Suppressed, in_order
-from nginx_stream_lint.rules.judge import judge
+from nginx_stream_lint.rules.judge import Memory, judge
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.declarations import Declaration
@@ -241,11 +241,19 @@ def survey(
     return served(configuration, root, version, options.streams, options.all_streams, only, asked)
 
 
-def findings(found: Sequence[Served], options: Options) -> list[Finding]:
+# What has been judged, by version and timeout.
+Memories = dict[tuple[Version | None, float], Memory]
+
+
+def findings(
+    found: Sequence[Served], options: Options, memories: Memories | None = None
+) -> list[Finding]:
     """What the rules say of some of the places that hand requests on, with fixes.
 
-    The version and the timeout are those of the file that a place is written in.
+    The version and the timeout are those of the file that a place is written in. `memories` are for
+    those who ask about the same configuration again and again.
     """
+    memories = {} if memories is None else memories
     alike: dict[tuple[Version | None, float], list[Served]] = {}
     for one in found:
         file = (one.level.directive or one.handler.directive).source.name
@@ -254,7 +262,7 @@ def findings(found: Sequence[Served], options: Options) -> list[Finding]:
         alike.setdefault((version, timeout), []).append(one)
     found_here = [
         one.finding.with_fix(plan(one))
-        for (version, timeout), places in alike.items()
-        for one in judge(places, options.rules, version, timeout)
+        for key, places in alike.items()
+        for one in judge(places, options.rules, *key, memories.setdefault(key, Memory(key[0])))
     ]
     return sorted(found_here, key=in_order)
