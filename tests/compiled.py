@@ -19,6 +19,7 @@ from nginx_stream_lint.nginx import directives
 from nginx_stream_lint.rules import rule
 from nginx_stream_lint.rules.rule_file import read_rules
 from nginx_stream_lint.streams import catalogue
+from tests import compiled_templates
 
 PACKAGE = Path(directives.__file__).parents[1]
 
@@ -51,15 +52,17 @@ def modules() -> Iterator[tuple[str, str]]:
             },
         ),
     )
+    shipped = read_rules([rule.builtin_folder()])
     yield (
         "rules/rules_compiled.py",
         _module(
             rule.shipped_files(),
             "from nginx_stream_lint.rules.conditions import All, AnyOf, Not, Test\n"
             "from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, Step",
-            {"RULES: tuple[Rule, ...]": read_rules([rule.builtin_folder()])},
+            {"RULES: tuple[Rule, ...]": shipped},
         ),
     )
+    yield "rules/templates_compiled.py", compiled_templates.module(shipped)
 
 
 # The parser of `re` itself: what it reads is what will run.
@@ -99,8 +102,9 @@ _OTHERS = ("hosts", "usual")
 def vocabulary(
     apps: Sequence[catalogue.App], words: Mapping[str, Sequence[catalogue.Word]]
 ) -> catalogue.Vocabulary:
-    """What the lists for texts and the names of apps have in them."""
+    """What the lists for texts, and the names and endpoints of apps, have in them."""
     texts = [name for app in apps for name in app.names]
+    texts += (one.distinctive.lower() for app in apps for one in app.endpoints)
     for where, rows in words.items():
         if where not in _OTHERS:
             texts += (text for row in rows for text in spellings(row.words))

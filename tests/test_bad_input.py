@@ -6,9 +6,10 @@ import ctypes
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -410,3 +411,171 @@ def test_nothing_is_written_where_something_could_not_be_read(tmp_path: Path) ->
     done = run(tmp_path, "--fix", "nginx.conf")
     assert done.returncode == 2
     assert path.read_bytes() == before
+
+
+# What follows is large, or looks so to a search: bounded, whatever the machine has left. The peak
+# of memory is that of reading 64 MB as bytes and as text, and something for what is made of it.
+PEAK_BYTES = 600_000_000
+CPU_SECONDS = 20
+
+
+def refuses_in_bounds(folder: Path, *args: str, place: str, says: str) -> None:
+    """`refuses`, with limits on the processor's seconds and memory."""
+    out = folder / "said.txt"
+    child = os.fork()
+    if not child:
+        try:
+            resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+            os.chdir(folder)
+            said = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(said, 1)
+            os.dup2(said, 2)
+            os.execv(sys.executable, [sys.executable, "-m", "nginx_stream_lint", *args])
+        finally:
+            os._exit(99)
+    _, status, usage = os.wait4(child, 0)
+    text = out.read_text()
+    assert os.waitstatus_to_exitcode(status) == 2, text
+    assert re.search(rf"^{re.escape(place)}: {says}.*; ", text, re.MULTILINE), text
+    assert "Traceback" not in text
+    assert usage.ru_maxrss * 1024 < PEAK_BYTES
+
+
+def wide(name: str, rows: Iterable[str], folder: Path) -> None:
+    """Write a main file with these rows in `http`."""
+    with (folder / name).open("w") as stream:
+        stream.write("events {}\nhttp {\n")
+        stream.writelines(rows)
+        stream.write("}\n")
+
+
+def test_a_file_of_200_mb(tmp_path: Path) -> None:
+    with (tmp_path / "nginx.conf").open("wb") as stream:
+        stream.truncate(200 * 1024 * 1024)  # it takes no room on the disk
+    write(tmp_path, "events {}\nhttp { include nginx.conf; }", "main.conf")
+    for name in ("nginx.conf", "main.conf"):
+        place = "nginx.conf:1:1"
+        refuses_in_bounds(tmp_path, name, place=place, says="is larger than 64 MB")
+
+
+def test_200_mb_that_come_through_a_pipe(tmp_path: Path) -> None:
+    done = subprocess.run(
+        f"head -c 200000000 /dev/zero | {sys.executable} -m nginx_stream_lint -",
+        shell=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "<stdin>:1:1: is larger than 64 MB; " in done.stderr
+
+
+MANY = [
+    pytest.param(
+        (
+            f"server {{ location /{number} {{ proxy_pass http://a; }} }}\n"
+            for number in range(10**6)
+        ),
+        id="a million locations",
+    ),
+    pytest.param((f"{' ' * 8}gzip_vary on;\n" for _ in range(10**6)), id="a million directives"),
+    pytest.param(("map $a $b { ", "a b; " * 10_000_000, "}"), id="50 MB: a line of directives"),
+    pytest.param(("gzip_types ", "a/b " * 12_000_000, ";"), id="48 MB: a line of words"),
+    pytest.param(("include on*.conf;\n" for _ in range(10**6)), id="a million includes"),
+]
+
+
+@pytest.mark.parametrize("rows", MANY)
+def test_too_much_in_one_file(rows: Iterable[str], tmp_path: Path) -> None:
+    write(tmp_path, "gzip_vary on;", "one.conf")
+    wide("nginx.conf", rows, tmp_path)
+    says = "with this file there are more than 1,000,000 directives"
+    refuses_in_bounds(tmp_path, "nginx.conf", place="nginx.conf:1:1", says=says)
+
+
+def test_too_much_in_many_files(tmp_path: Path) -> None:
+    rows = "gzip_vary on;\n" * 200_000
+    for number in range(6):
+        write(tmp_path, rows, f"{number}.part")
+    wide("nginx.conf", ["include *.part;"], tmp_path)
+    says = "with this file there are more than 1,000,000 directives"
+    refuses_in_bounds(tmp_path, "nginx.conf", place="4.part:1:1", says=says)
+
+
+def test_a_50_mb_word(tmp_path: Path) -> None:
+    wide("nginx.conf", ["access_log ", "a" * 50_000_000, ";"], tmp_path)
+    place = "nginx.conf:3:12"
+    refuses_in_bounds(tmp_path, "nginx.conf", place=place, says="too long parameter")
+
+
+def test_a_thousand_nested_includes(tmp_path: Path) -> None:
+    for number in range(1000):
+        write(tmp_path, f"include {number + 1}.conf;", f"{number}.conf")
+    wide("nginx.conf", ["include 0.conf;"], tmp_path)
+    says = "includes nest deeper than 64"
+    refuses_in_bounds(tmp_path, "nginx.conf", place="62.conf:1:1", says=says)
+
+
+def test_includes_that_double_forty_times(tmp_path: Path) -> None:
+    """A thousand million directives, of forty files with two lines each."""
+    for number in range(40):
+        write(tmp_path, f"include {number + 1}.conf;\n" * 2, f"{number}.conf")
+    write(tmp_path, "gzip_vary on;", "40.conf")
+    wide("nginx.conf", ["include 0.conf;"], tmp_path)
+    says = "with this include there are more than 1,000,000 directives"
+    refuses_in_bounds(tmp_path, "nginx.conf", place="21.conf:2:1", says=says)
+
+
+def test_one_file_that_a_hundred_thousand_includes_name(tmp_path: Path) -> None:
+    """Not too much, only much: it is read, once."""
+    write(tmp_path, "# nothing", "one.conf")
+    wide("nginx.conf", ["include on*.conf;\n"] * 100_000, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "nginx_stream_lint", "nginx.conf"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("where", ["include link.conf;", "include l*.conf;"])
+def test_a_link_to_the_file_that_includes_it(where: str, tmp_path: Path) -> None:
+    (tmp_path / "link.conf").symlink_to("nginx.conf")
+    wide("nginx.conf", [where], tmp_path)
+    says = r"include cycle: nginx\.conf -> nginx\.conf"
+    refuses_in_bounds(tmp_path, "nginx.conf", place="nginx.conf:3:1", says=says)
+
+
+# A pattern on which Python would search for ever, wherever a pattern can stand.
+ENDLESS = "^/(?:[a-z]+)+!$"
+ENDLESS_HOST = "^(?:[a-z]+)+!$"
+URI = "/" + "a" * 60
+ENDLESS_IN = {
+    "a location": f"server {{ location ~ {ENDLESS} {{ proxy_pass http://b; }} LOCATION }}",
+    "a rewrite": f"server {{ rewrite {ENDLESS} /other last; LOCATION }}",
+    "an if": f"server {{ if ($uri ~ {ENDLESS}) {{ return 404; }} LOCATION }}",
+    "a map": f"map $uri $other {{ ~{ENDLESS} /other; }}"
+    " server { if ($other) { return 404; } LOCATION }",
+    "a server name": f"server {{ LOCATION }} server {{ server_name ~{ENDLESS_HOST}; }}",
+    "an auth_request": f"server {{ auth_request {URI}; location ~ {ENDLESS} {{ internal; }}"
+    " LOCATION }",
+}
+
+
+@pytest.mark.parametrize("rows", ENDLESS_IN.values(), ids=list(ENDLESS_IN))
+def test_a_pattern_that_would_be_searched_for_ever(rows: str, tmp_path: Path) -> None:
+    location = "location / { proxy_pass http://127.0.0.1:8000; }"
+    write(tmp_path, f"events {{}} http {{ {rows.replace('LOCATION', location)} }}")
+    done = run(tmp_path, "nginx.conf", "--stream", URI)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert FINDING in done.stdout
+    done = run(tmp_path, "explain", "nginx.conf", f"http://{'a' * 60}{URI}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  lands in  location / " in done.stdout
+    if "auth_request" not in rows:
+        assert "  unknown   wh" in done.stdout  # what it matches, or whether it holds

@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nginx_stream_lint.compiled import checksum, compiled
 from nginx_stream_lint.nginx import directives
-from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.examples import lint_text
+from nginx_stream_lint.rules import templates_compiled, wording
+from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
 from nginx_stream_lint.streams import catalogue
 from tests.compiled import PACKAGE, modules, parts
 
@@ -63,6 +65,7 @@ def test_a_module_of_other_files_is_not_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "word", [one for rows in catalogue.read()[1].values() for one in rows], ids=lambda one: one.words
 )
+@settings(deadline=None)
 @given(data=st.data())
 def test_what_an_expression_finds_has_one_of_its_parts(word: catalogue.Word, data: st.DataObject) -> None:
     text = data.draw(st.from_regex(re.compile(word.words, re.IGNORECASE | re.ASCII)))
@@ -74,6 +77,7 @@ def test_what_an_expression_finds_has_one_of_its_parts(word: catalogue.Word, dat
     assert [match.span() for match in once.finditer(text)] == theirs
 
 
+@settings(deadline=None)
 @given(text=st.text("abcdefghijklmnopqrstuvwxyz-/ .0KſS"))
 def test_a_finder_finds_what_its_expression_finds(text: str) -> None:
     for rows in catalogue.words().values():
@@ -117,3 +121,28 @@ def test_a_checkout_with_an_edited_file_says_what_the_file_says(name: str, tmp_p
         env={"PYTHONPATH": str(tmp_path / "src")},
     )
     assert shown in done.stdout
+
+
+@pytest.mark.parametrize("rule", load_rules(builtin_folder()), ids=lambda one: one.name)
+def test_compiled_templates_say_what_jinja_says(
+    rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> list[object]:
+        wording._template.cache_clear()
+        reports = [
+            lint_text(text, load_rules(builtin_folder()), one.nginx_version)
+            for one in rule.examples
+            for text in (one.bad, one.good)
+            if text is not None
+        ]
+        return [
+            (found.message, found.fix and (found.fix.title, found.fix.snippet, len(found.fix.edits)))
+            for report in reports
+            for found in report.findings
+        ]
+
+    python = said()
+    assert python
+    monkeypatch.setattr(templates_compiled, "TEMPLATES", {})
+    assert said() == python
+    wording._template.cache_clear()

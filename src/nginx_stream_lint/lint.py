@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field
 from functools import cache
 
 from nginx_stream_lint.config import (
@@ -252,7 +252,7 @@ def findings(found: Sequence[Served], options: Options) -> list[Finding]:
         timeout = options.policy.min_read_timeout_s(file, options.min_read_timeout_s)
         alike.setdefault((version, timeout), []).append(one)
     found_here = [
-        replace(one.finding, fix=plan(one))
+        one.finding.with_fix(plan(one))
         for (version, timeout), places in alike.items()
         for one in judge(places, options.rules, version, timeout)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from nginx_stream_lint.fixes.apply import (
     fix_all,
     write,
 )
+from nginx_stream_lint.fixes.show import _dedented
 from nginx_stream_lint.lint import Options, Report, lint
 from nginx_stream_lint.probe import NginxBinary, check_file
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
@@ -199,6 +201,14 @@ EDITS = st.builds(
     st.integers(0, 10),
     st.text("ab", max_size=2),
 )
+OTHER = Source("other.conf", SOURCE.text)
+FAR_EDITS = st.builds(
+    lambda source, start, length, text: Edit(source, start, start + length, text),
+    st.sampled_from([SOURCE, OTHER]),
+    st.sampled_from([0, 1, 2, 254, 255, 256, 257, 511, 512, 513]),
+    st.sampled_from([0, 0, 1, 2, 255, 600]),
+    st.text("ab", max_size=1),
+)
 FIXES = st.lists(
     st.builds(
         lambda edits: Fix("t", "safe", "", tuple(edits)), st.lists(EDITS, min_size=1, max_size=1)
@@ -223,6 +233,39 @@ def test_chosen_edits_never_overlap(fixes: list[Fix]) -> None:
     for fix in fixes:
         inside = [edit in chosen for edit in fix.edits]
         assert all(inside) or not any(inside)
+
+
+@given(st.lists(st.lists(FAR_EDITS, max_size=3), max_size=8))
+@settings(max_examples=300, deadline=None)
+def test_neighbours_are_all_that_an_edit_can_overlap(groups: list[list[Edit]]) -> None:
+    """Each edit is compared with those near it only: it comes to the same as with all."""
+
+    def overlap(edit: Edit, other: Edit) -> bool:
+        return (
+            edit.source is other.source
+            and edit != other
+            and edit.start < other.end
+            and other.start < edit.end
+        )
+
+    chosen: dict[Edit, None] = {}
+    for group in groups:
+        if not any(overlap(edit, other) for edit in group for other in chosen):
+            chosen |= dict.fromkeys(group)
+    fixes = [Fix("t", "safe", "", tuple(group)) for group in groups]
+    assert compatible(fixes) == list(chosen)
+
+
+BLOCKS = st.lists(st.sampled_from(["a", " ", "\t", "    ", "b {", "\n", "\n", "\r\n", "\x0b", "é"]))
+
+
+@given(BLOCKS, BLOCKS)
+@settings(max_examples=500)
+def test_a_block_loses_the_indentation_that_its_lines_share(one: list[str], two: list[str]) -> None:
+    before, after = ("".join(parts).replace("\r\n", "\n") for parts in (one, two))
+    lines, behind = _dedented(before, after)
+    assert lines[:behind] == textwrap.dedent(before).splitlines()
+    assert lines[behind:] == textwrap.dedent(after).splitlines()
 
 
 def test_an_overlapping_fix_is_left_out_whole() -> None:

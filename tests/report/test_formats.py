@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.command import run
+
+from nginx_stream_lint.report.encoding import indented
 
 TEXT = """# caf\u00e9
 events {}
@@ -255,3 +259,14 @@ def test_a_stream_behind_standard_input() -> None:
     done = run("-", "--format", "concise", stdin=text.encode())
     assert done.returncode == 1
     assert done.stdout.startswith("<stdin>:1:10: error response-buffering")
+
+
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(DOCUMENTS)
+def test_json_is_written_as_the_standard_library_does(document: object) -> None:
+    assert indented(document) == json.dumps(document, indent=2, ensure_ascii=False)

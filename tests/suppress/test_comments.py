@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nginx_stream_lint.config import Around
+from nginx_stream_lint.config import Around, Source
 from nginx_stream_lint.fixes.apply import fix_all
 from nginx_stream_lint.lint import Options, Report, lint
+from nginx_stream_lint.rules.finding import Place
 from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.suppress.comments import Ignore, _Regions
 
 RULES = load_rules(builtin_folder())
 ABOUT = {"unexplained-ignore", "unknown-ignored-rule", "unused-ignore"}
@@ -172,3 +176,15 @@ def test_what_ignores_nothing_is_taken_out(before: str, after: str, tmp_path: Pa
     changed = fix_all(lambda texts: lint([str(path)], options, texts).findings, unsafe=False)
     [(_, source)] = changed.values()
     assert source.text == after
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6))))
+def test_an_offset_lies_in_all_regions_around_it(spans: list[tuple[int, int]]) -> None:
+    place = Place(Source("a.conf", "text"), 0, 1)
+    ignores = [Ignore(place, (), "", start, end) for start, end in spans if start <= end]
+    regions = _Regions(ignores)
+    for offset in range(8):
+        found = [one for region in regions.at(offset) for one in region.ignores]
+        around = [one for one in ignores if one.start <= offset < one.end]
+        assert len(found) == len(around)
+        assert set(found) == set(around)

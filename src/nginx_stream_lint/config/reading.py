@@ -22,8 +22,11 @@ from nginx_stream_lint.config.tree import (
 )
 from nginx_stream_lint.lazily import dataclass, regex
 
-# Nobody writes as many by hand; much more would take minutes and gigabytes.
+# Nobody writes as many by hand; much more would take minutes and gigabytes. Directives of more than
+# this many words count for several.
 MAX_DIRECTIVES = 1_000_000
+_USUAL_WORDS = 4
+_PART = 1024 * 1024  # characters whose words are counted at once
 
 # nginx stops at the limit on open files; long before that an include tree is a mistake.
 _MAX_INCLUDE_DEPTH = 64
@@ -128,9 +131,12 @@ def read_from(reading: Reading, path: str, files: Files) -> Configuration:
     configuration.context = _level(root)
     reader.files[files.key(path)] = [root]
     at_home = _sorted_out(configuration, root)
-    reader.follow(root, configuration.context, (root,), at_home)
-    for context, directives in configuration.elsewhere.items():
-        reader.follow(root, context, (root,), directives)
+    try:
+        reader.follow(root, configuration.context, (root,), at_home)
+        for context, directives in configuration.elsewhere.items():
+            reader.follow(root, context, (root,), directives)
+    except Unreadable as stop:
+        return Configuration(path, problems=[*configuration.problems, stop.problem])
     configuration.problems = list(dict.fromkeys(configuration.problems))
     _mark_shared(configuration.files)
     return configuration
@@ -175,13 +181,15 @@ class _Reader:
         self._absent: dict[str, Problem] = {}
         self._followed: set[tuple[int, Context]] = set()
         self._room = MAX_DIRECTIVES
+        # How many directives a file has, with what it includes once for each use.
+        self._sizes: dict[File, int] = {}
         # How directives are used that nginx takes, by context.
         self._accepted: dict[Context, set[tuple[str, int, bool, bool]]] = {}
 
     def parse(self, reading: Reading) -> File:
         """The tree of one file. Raises `Unreadable`, also where all files together are too much."""
-        # Those in comments and quotes count as well: this is about size.
-        self._room -= sum(map(reading.text.count, ";{"))
+        size = _size(reading.text)
+        self._room -= size
         if self._room < 0:
             raise Unreadable(
                 reading.problem(
@@ -190,7 +198,9 @@ class _Reader:
                     "check parts of the configuration by themselves; nothing in it was checked",
                 )
             )
-        return parse(reading)
+        file = parse(reading)
+        self._sizes[file] = size
+        return file
 
     def follow(
         self,
@@ -289,6 +299,22 @@ class _Reader:
             if first_time:
                 file.uses += 1
             self.follow(file, context, (*trail, file))
+            if first_time:
+                self._use(file, directive)
+
+    def _use(self, file: File, directive: Directive) -> None:
+        """Count what an include leads to; a few files that include one another twice are enough for
+        more than any machine could read. Raises `Unreadable`.
+        """
+        self._sizes[directive.file] += self._sizes[file]
+        if self._sizes[directive.file] > MAX_DIRECTIVES:
+            raise Unreadable(
+                directive.source.problem(
+                    directive.start,
+                    f"with this include there are more than {MAX_DIRECTIVES:,} directives",
+                    "include the same file less often; nothing in it was checked",
+                )
+            )
 
     def _included(self, directive: Directive) -> list[File]:
         """The files that an include leads to; what is not here is looked for near by."""
@@ -361,6 +387,15 @@ class _Reader:
     def _problem(self, directive: Directive, message: str, advice: str) -> None:
         problem = directive.source.problem(directive.start, message, advice)
         self.configuration.problems.append(problem)
+
+
+def _size(text: str) -> int:
+    """About how many directives a text has. Those in comments and quotes count as well."""
+    directives = sum(map(text.count, ";{"))
+    if directives > MAX_DIRECTIVES or len(text) < 2 * _USUAL_WORDS * MAX_DIRECTIVES:
+        return directives  # enough, or too short for so many words
+    parts = (text[at : at + _PART] for at in range(0, len(text), _PART))
+    return max(directives, sum(len(part.split()) for part in parts) // _USUAL_WORDS)
 
 
 def _mark_shared(files: list[File]) -> None:

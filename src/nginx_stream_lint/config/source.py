@@ -217,6 +217,8 @@ def load(path: str) -> Source:
             if os.path.samefile(path, os.devnull):
                 return Source(path, "")  # as good as an empty file to nginx, and used as one
             raise refuse("is not a regular file", "name a configuration file")
+        if status.st_size > MAX_BYTES:
+            raise _too_large(path)
         with open(path, "rb", buffering=0) as stream:
             # Room is made for as much as is asked for, and nearly all files are small.
             data = more = stream.read(min(status.st_size, MAX_BYTES) + 1)
@@ -233,6 +235,11 @@ def load(path: str) -> Source:
     return decode(path, data)
 
 
+def _too_large(name: str) -> Unreadable:
+    message = f"is larger than {MAX_BYTES // (1024 * 1024)} MB"
+    return Unreadable(Problem(name, 1, 1, message, "split the file; nothing in it was checked"))
+
+
 def decode(name: str, data: bytes) -> Source:
     """The source for a file's bytes.
 
@@ -247,8 +254,7 @@ def decode(name: str, data: bytes) -> Source:
         return Unreadable(Problem(name, line, column, message, advice))
 
     if len(data) > MAX_BYTES:
-        limit = MAX_BYTES // (1024 * 1024)
-        raise refuse(0, f"is larger than {limit} MB", "split the file; nothing in it was checked")
+        raise _too_large(name)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise refuse(0, "is UTF-16, which nginx cannot read", "save the file as UTF-8")
     if data.startswith(b"\xef\xbb\xbf"):

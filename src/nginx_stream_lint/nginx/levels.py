@@ -190,7 +190,7 @@ class Level:
 
         Raises KeyError for a directive that the table does not have.
         """
-        found = self._effective(name, version)
+        found = self._written(name, version) or _default(name, version, self.in_stream)
         if self.uncertain:
             doubt = self._doubt(name, found)
             if doubt is not None:
@@ -211,24 +211,23 @@ class Level:
                 break
         return None
 
-    def _effective(self, name: str, version: Version) -> Effective:
+    def _written(self, name: str, version: Version) -> Effective | None:
+        """What is in force since it is written; None where the default is."""
         entry = table()[name]
         if entry.merge in ("own", "handler"):
             rows = self.rows.get(name)
-            if rows:
-                return _found(name, rows, 0, entry.joins)
-        else:
-            owner = self._owner(name)
-            if owner is not None:
-                if name in ("add_header", "add_trailer"):
-                    return self._inheritable_list(name, version)
-                depth = 0
-                level: Level | None = self
-                while level is not owner and level is not None:
-                    depth += 1
-                    level = level.parent
-                return _found(name, owner.rows[name], depth, entry.joins)
-        return _default(name, version, self.in_stream)
+            return _found(name, rows, 0, entry.joins) if rows else None
+        owner = self._owner(name)
+        if owner is None:
+            return None
+        if name in ("add_header", "add_trailer"):
+            return self._inheritable_list(name, version)
+        depth = 0
+        level: Level | None = self
+        while level is not owner and level is not None:
+            depth += 1
+            level = level.parent
+        return _found(name, owner.rows[name], depth, entry.joins)
 
     def _owner(self, name: str) -> Level | None:
         """The nearest level that sets a directive; remembered where many levels ask."""
@@ -241,7 +240,7 @@ class Level:
             parent._owners[name] = parent._owner(name)
         return parent._owners[name]
 
-    def _inheritable_list(self, name: str, version: Version) -> Effective:
+    def _inheritable_list(self, name: str, version: Version) -> Effective | None:
         """`add_header` and `add_trailer`, whose inheritance is itself a setting (1.29.3)."""
         found: list[Directive] = []
         first_depth = 0
@@ -253,9 +252,7 @@ class Level:
             how = level.effective(f"{name}_inherit", version).text
             if how == "off" or (rows and how != "merge"):
                 break
-        if not found:
-            return _default(name, version, self.in_stream)
-        return _found(name, found, first_depth, False)
+        return _found(name, found, first_depth, False) if found else None
 
 
 def _may_set(directive: Directive, name: str) -> bool:

@@ -38,10 +38,8 @@ def excerpt(marks: Sequence[Mark], home: Source) -> list[str]:
     """
     placed = [(mark, *mark.place.source.position(mark.place.start)) for mark in marks]
     width = len(str(max([line for _, line, _ in placed])))
-    if len(placed) > 1:
-        placed.sort(key=lambda one: not one[0].main)
     by_file: dict[str, list[_Placed]] = {}
-    for one in placed:
+    for one in placed if len(placed) == 1 else sorted(placed, key=lambda one: not one[0].main):
         by_file.setdefault(one[0].place.source.name, []).append(one)
     lines: list[str] = []
     for name, inside in by_file.items():
@@ -52,26 +50,35 @@ def excerpt(marks: Sequence[Mark], home: Source) -> list[str]:
 
 
 def _file(marks: list[_Placed], width: int) -> list[str]:
-    marks.sort(key=lambda one: one[0].place.start)
+    if len(marks) == 1:
+        mark, line, _ = marks[0]
+        text = mark.place.source.line_text(line)
+        return _line(line, text, marks, _indentation(text), width)
     by_line: dict[int, list[_Placed]] = {}
-    for one in marks:
+    for one in sorted(marks, key=lambda one: one[0].place.start):
         by_line.setdefault(one[1], []).append(one)
     texts = {line: own[-1][0].place.source.line_text(line) for line, own in by_line.items()}
     shift = min([_indentation(text) for text in texts.values()])
-    margin = f"{' ' * width} {_BAR} "
-    lines: list[str] = []
-    for line, own in by_line.items():
-        shown, spans = _fitted(texts[line], own, shift)
-        lines.append(f"{line:>{width}} {_BAR} {shown}")
-        for (mark, _, _), (start, end) in zip(own, spans, strict=True):
-            drawn = ("^" if mark.main else "-") * max(1, end - start)
-            words = printable(mark.words) if mark.words else ""
-            before = margin + " " * start
-            if words and end + len(words) < _WIDTH:
-                drawn, words = f"{drawn} {words}", ""
-            lines.append(before + styled(drawn, mark.colour, mark.main))
-            if words:
-                lines.append(before + styled(words, mark.colour))
+    return [
+        shown
+        for line, own in by_line.items()
+        for shown in _line(line, texts[line], own, shift, width)
+    ]
+
+
+def _line(line: int, text: str, marks: Sequence[_Placed], shift: int, width: int) -> list[str]:
+    """A line by its number, without `shift` columns, and below it what is marked there."""
+    shown, spans = _fitted(text, marks, shift)
+    lines = [f"{line:>{width}} {_BAR} {shown}"]
+    for (mark, _, _), (start, end) in zip(marks, spans, strict=True):
+        drawn = ("^" if mark.main else "-") * max(1, end - start)
+        words = printable(mark.words)
+        before = f"{' ' * width} {_BAR} {' ' * start}"
+        if words and end + len(words) < _WIDTH:
+            drawn, words = f"{drawn} {words}", ""
+        lines.append(before + styled(drawn, mark.colour, mark.main))
+        if words:
+            lines.append(before + styled(words, mark.colour))
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.fixes.show import mended
@@ -14,6 +15,7 @@ from nginx_stream_lint.rules.finding import Finding, Place, Related
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _CHANGES = {"+": "green", "-": "red"}
 _WIDTH = 100
+_INDENT = "    "
 # As many places where the same holds are named; the others are counted.
 _MOST_PLACES = 4
 
@@ -63,10 +65,10 @@ def _finding(finding: Finding, shown: list[tuple[Place, ...]]) -> list[str]:
         shown.append(places)
         marks = [Mark(one.place, words=one.message) for one in near]
         marks.append(Mark(place, True, colour=colour))
-        lines += [f"    {line}" for line in excerpt(marks, home)]
-    lines += _wrapped(printable(finding.message), "    ")
+        lines += [_INDENT + line for line in excerpt(marks, home)]
+    lines += _wrapped(finding.message)
     if grouped and finding.related:
-        lines += _wrapped(f"also: {_places(finding.related)}", "    ")
+        lines += _wrapped(f"also: {_places(finding.related)}")
     return lines
 
 
@@ -85,38 +87,38 @@ def _fix(findings: list[Finding]) -> list[str]:
         how = "--fix writes this" if "unsafe" not in kinds else "--fix --unsafe-fixes writes this"
         lines.append(f"  fixed ({how}):")
         for line in shown.splitlines():
-            written = f"    {_shown(line)}".rstrip()
+            written = f"{_INDENT}{line if line.isprintable() else _shown(line)}".rstrip()
             colour = _CHANGES.get(line[:1])
             lines.append(written if colour is None else styled(written, colour))
     for finding in findings:
         if finding.fix is not None and not finding.fix.edits:
             lines.append(f"  by hand, {finding.rule}: {printable(finding.fix.title)}")
-            lines += [f"    {_shown(line)}" for line in finding.fix.snippet.splitlines()]
+            lines += [_INDENT + _shown(line) for line in finding.fix.snippet.splitlines()]
     return lines
 
 
 def _shown(line: str) -> str:
     """A line of a file that any terminal can show; tabs stay."""
-    if line.isprintable():
-        return line
     return "\t".join(printable(part) for part in line.split("\t"))
 
 
-def _wrapped(message: str, indent: str) -> list[str]:
-    """The lines of a printable message, broken at blanks as `textwrap` does it."""
+@lru_cache(1024)
+def _wrapped(message: str) -> list[str]:
+    """The lines of a message, which many findings share, broken at blanks as `textwrap` does it."""
+    message = printable(message)
     if "  " in f" {message} ":
         import textwrap
 
         return textwrap.wrap(
             message,
             _WIDTH,
-            initial_indent=indent,
-            subsequent_indent=indent,
+            initial_indent=_INDENT,
+            subsequent_indent=_INDENT,
             break_long_words=False,
             break_on_hyphens=False,
         )
     # One blank between words: the last one that fits ends a line.
-    room = _WIDTH - len(indent)
+    room = _WIDTH - len(_INDENT)
     lines: list[str] = []
     while len(message) > room:
         blank = message.rfind(" ", 0, room + 1)
@@ -124,9 +126,9 @@ def _wrapped(message: str, indent: str) -> list[str]:
             blank = message.find(" ")
         if blank < 0:
             break
-        lines.append(indent + message[:blank])
+        lines.append(_INDENT + message[:blank])
         message = message[blank + 1 :]
-    lines.append(indent + message)
+    lines.append(_INDENT + message)
     return lines
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.facts import (
     AUTH_TARGET,
+    BESIDE,
     MIRRORS,
     PLACE,
     PREFIX,
@@ -35,13 +37,12 @@ class Alike:
     def __init__(self, version: Version | None) -> None:
         self._version = version or OLD
         self._asked: set[str] = set()
-        # Numbers of what is alike, of levels, and of streams by the identity of their tuple.
+        self._asks_beside = False
+        # Levels by what is alike in them and around them, and what each is the number of.
         self._numbers: dict[Hashable, int] = {}
         self._levels: dict[Level, int] = {}
-        self._streams: dict[int, tuple[object, int]] = {}
-        self._upstreams: dict[tuple[Level, str], tuple[bool, bool]] = {}
-        # The levels, by number, whose text a controller makes.
-        self._made: set[int] = set()
+        self._streams: dict[int, tuple[object, Hashable]] = {}
+        self._upstreams: dict[tuple[Level | None, str], tuple[bool, bool]] = {}
 
     def learn(self, asked: set[str]) -> bool:
         """Let keys have what was asked for; gives whether older keys are void for that."""
@@ -50,44 +51,36 @@ class Alike:
         if asked <= self._asked:
             return False
         self._asked |= asked
+        self._asks_beside = not self._asked.isdisjoint(BESIDE)
         self._numbers.clear()
         self._levels.clear()
-        self._streams.clear()
-        self._made.clear()
         return True
 
     def key(self, served: Served) -> Hashable:
         """The key of a place; the place itself where it is like no other."""
         handler = served.handler
-        level = self._level(served.level)
-        if (
-            served.shadowed_by is not None
-            or not handler.target
-            or level in self._made
-            or handler.directive.file.reading.author is not None
-        ):
+        if served.shadowed_by is not None or not handler.target or _is_made(handler.directive):
             return served
-        return level, handler.family, served.clients, self._stream(served), *self._own(served)
+        streams = served.streams
+        known = self._streams.get(id(streams))
+        if known is None:
+            # The tuple is kept, so that nothing else has its identity.
+            known = self._streams[id(streams)] = streams, tuple(map(behaviour, streams))
+        beside = self._beside(served) if self._asks_beside else ()
+        return handler.family, served.clients, known[1], self._contents(served.level), beside
 
-    def _level(self, level: Level) -> int:
-        """The number of a level: that of all levels with the same rows, in and around them."""
-        known = self._levels.get(level)
-        if known is not None:
-            return known
+    def _contents(self, level: Level) -> Hashable:
+        """What is the same for all levels with the same rows, in and around them."""
         parent = level.parent
-        # A root is like no other: its other blocks, such as `events`, count as well.
-        around = self._level(parent) if parent is not None else level
-        directive = level.directive
-        number = self._number((around, level.kind, directive is None, self._rows(level)))
-        if around in self._made or (
-            directive is not None and directive.file.reading.author is not None
-        ):
-            self._made.add(number)
-        self._levels[level] = number
-        return number
-
-    def _rows(self, level: Level) -> Hashable:
-        """What was asked for of the rows of a level, and the doubts about them."""
+        if parent is None or (level.directive is not None and _is_made(level.directive)):
+            # Other blocks of the root, such as `events`, count as well, and in what a controller
+            # makes what is written and what is its own doing.
+            return level
+        around = self._levels.get(parent)
+        if around is None:
+            contents = self._contents(parent)
+            around = self._numbers.setdefault(contents, len(self._numbers))
+            self._levels[parent] = around
         asked = self._asked
         rows = frozenset(
             [
@@ -96,22 +89,11 @@ class Alike:
                 if name in asked
             ]
         )
-        return (rows, *map(id, level.unknowns)) if level.unknowns else rows
+        if level.unknowns:
+            return around, level.kind, level.directive is None, rows, *map(id, level.unknowns)
+        return around, level.kind, level.directive is None, rows
 
-    def _stream(self, served: Served) -> int:
-        """The number of streams that do the same, in the same order."""
-        streams = served.streams
-        known = self._streams.get(id(streams))
-        if known is None:
-            # The tuple is kept, so that nothing else has its identity.
-            known = streams, self._number(("streams", *map(behaviour, streams)))
-            self._streams[id(streams)] = known
-        return known[1]
-
-    def _number(self, what: Hashable) -> int:
-        return self._numbers.setdefault(what, len(self._numbers))
-
-    def _own(self, served: Served) -> list[Hashable]:
+    def _beside(self, served: Served) -> tuple[Hashable, ...]:
         """What was asked for beside rows."""
         asked = self._asked
         found: list[Hashable] = []
@@ -122,7 +104,11 @@ class Alike:
         if PREFIX in asked:
             found.append(prefix_of(served))
         if UPSTREAM in asked:
-            found.append(self._upstream(served))
+            what = served.server.parent, served.handler.target
+            known = self._upstreams.get(what)
+            if known is None:
+                known = self._upstreams[what] = keeps_alive(served), has_one_peer(served)
+            found.append(known)
         if MIRRORS in asked:
             found.append(is_mirrored(served, self._version))
         if AUTH_TARGET in asked:
@@ -130,12 +116,10 @@ class Alike:
             if target is None or target.handler is None:
                 found.append(None)
             else:
-                found.append((target.label, target.handler.family, self._level(target)))
-        return found
+                found.append((target.label, target.handler.family, self._contents(target)))
+        return tuple(found)
 
-    def _upstream(self, served: Served) -> tuple[bool, bool]:
-        what = served.server, served.handler.target
-        known = self._upstreams.get(what)
-        if known is None:
-            known = self._upstreams[what] = keeps_alive(served), has_one_peer(served)
-        return known
+
+def _is_made(directive: Directive) -> bool:
+    """Whether a controller makes the text that a directive stands in."""
+    return directive.file.reading.author is not None

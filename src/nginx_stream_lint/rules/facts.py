@@ -25,6 +25,8 @@ from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
+_NOT_YET = object()
+
 FACTS: dict[str, Callable[[Facts], Any]] = {}
 # Facts whose value is the name of a directive: `<name>` in a rule file stands for that directive.
 PLACEHOLDERS: set[str] = set()
@@ -37,6 +39,7 @@ AUTH_TARGET = "the target of auth_request"
 MIRRORS = "the targets of mirror"
 VERSION = "the version"
 PLACE = "the place itself"
+BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE})
 
 # Facts about comments that ignore findings, for rules about nothing else.
 OF_COMMENTS = frozenset({"ignore_mistake", "ignored_rules"})
@@ -100,28 +103,35 @@ class Facts:
         """The facts with the defaults of a new nginx; what is asked for is one."""
         facts = Facts(self.served, self.stream, NEW, self.minimum_s)
         facts.asked = self.asked
+        facts._used = {name: one for name, one in self._used.items() if not _by_version(one)}
         return facts
 
     def value(self, subject: str) -> Any:
         """The value of a directive or fact; see `conditions.Subjects`."""
-        if subject not in self._values:
+        known = self._values.get(subject, _NOT_YET)
+        if known is _NOT_YET:
             function = FACTS.get(subject)
-            self._values[subject] = function(self) if function else self._directive(subject)
-        return self._values[subject]
+            known = function(self) if function is not None else self._directive(subject)
+            self._values[subject] = known
+        return known
 
     def effective(self, name: str) -> Effective:
         """What is in force for a directive; KeyError if the table lacks it."""
-        name = self.resolve(name)
+        if "<" in name:
+            name = self.resolve(name)
         found = self._used.get(name)
         if found is None:
-            found = self._used[name] = self._ask(holder(self.served.level, name), name)
+            level = self.served.level
+            if table()[name].merge == "own":
+                level = holder(level, name)
+            found = self._used[name] = self._ask(level, name)
         return found
 
     def _ask(self, level: Level, name: str) -> Effective:
         """What is in force at some level, noted as asked for."""
         self.asked.add(name)
         found = level.effective(name, self.version)
-        if found.is_default and table()[name].default_changed:
+        if _by_version(found):
             self.asked.add(VERSION)
         return found
 
@@ -657,6 +667,11 @@ class Facts:
         """How many streams one worker has connections for: two each."""
         text = self.effective("worker_connections").text
         return int(text) // 2 if text.isdigit() else None
+
+
+def _by_version(effective: Effective) -> bool:
+    """Whether another nginx may use something else."""
+    return effective.origin == "default" and table()[effective.name].default_changed
 
 
 def holder(level: Level, name: str) -> Level:

@@ -90,6 +90,20 @@ class Finding:
     fix: Fix | None = None
     at_most: Severity = "error"
 
+    def with_fix(self, fix: Fix | None) -> Finding:
+        """The same finding with a fix. There are many: `dataclasses.replace` would take longer."""
+        return Finding(
+            self.rule,
+            self.severity,
+            self.message,
+            self.place,
+            self.location,
+            self.stream,
+            self.related,
+            fix,
+            self.at_most,
+        )
+
     @property
     def is_grouped(self) -> bool:
         """Whether it stands for all locations of which nobody says that they stream."""

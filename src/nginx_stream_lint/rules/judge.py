@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.lazily import dataclass
-from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.alike import Alike
@@ -151,6 +150,8 @@ def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Findin
 
 def _message(verdict: Verdict, level: Level) -> str:
     """A message, with the words that say where values come from."""
+    if len(verdict.message) == 1:
+        return verdict.message[0]
     pieces = list(verdict.message)
     for at in range(1, len(pieces), 2):
         pieces[at] = " ".join(origin(level, pieces[at], verdict.version).split())
@@ -164,7 +165,7 @@ def _setting(
 
     None where nothing is written: a default, or no row with the word asked for.
     """
-    if pointer is None or pointer.name not in table():
+    if pointer is None or not pointer.name:
         return None
     effective = holder(level, pointer.name).effective(pointer.name, version)
     for directive in effective.directives:

@@ -38,7 +38,7 @@ _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 class Pointer:
     """A directive to point at: one with the word among its arguments, where there is a word.
 
-    `is_blamed`: the finding points at it wherever it is set.
+    `name` is empty where none is written. `is_blamed`: the finding points at it wherever it is set.
     """
 
     name: str
@@ -265,7 +265,11 @@ def _pointers(rule: Rule, facts: Facts) -> Iterable[Pointer]:
     for pointer, is_blamed in ((rule.at, False), (rule.blames, True)):
         if pointer is not None:
             name, _, word = pointer.partition(" ")
-            yield Pointer(facts.resolve(name), word.lower(), is_blamed)
+            name = facts.resolve(name)
+            # Of what was asked for, all that are alike have the same.
+            is_default = name in facts.asked and not facts.effective(name).directives
+            is_written = name in table() and not is_default
+            yield Pointer(name if is_written else "", word.lower(), is_blamed)
 
 
 def _assumed(rule: Rule, facts: Facts) -> bool:

@@ -1,11 +1,11 @@
 """Words for people: the Jinja environment of rule texts, and its filters.
 
-Jinja is imported when the first text is rendered: most runs find nothing to say.
+Jinja is imported for rules that are not shipped: the texts of those are compiled ahead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ from nginx_stream_lint.rules.conditions import Subjects, Unknown
 from nginx_stream_lint.rules.facts import FACTS, Facts
 
 if TYPE_CHECKING:
-    from jinja2 import Template
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 CLIENTS = {"h1": "plain HTTP/1.1", "h1-tls": "HTTP/1.1-over-TLS", "h2": "HTTP/2"}
@@ -113,12 +112,20 @@ def environment() -> ImmutableSandboxedEnvironment:
 
 
 @cache
-def _template(text: str) -> tuple[Template, frozenset[str]]:
+def _template(text: str) -> tuple[Collection[str], Callable[[dict[str, Any]], str]]:
+    """The names that a template uses, and what renders it with their values.
+
+    Those of the shipped rules are Python already; Jinja reads all others.
+    """
+    from nginx_stream_lint.rules.templates_compiled import TEMPLATES
+
+    made = TEMPLATES.get(text)
+    if made is not None:
+        return made
     from jinja2 import meta
 
     env = environment()
-    names = meta.find_undeclared_variables(env.parse(text))
-    return env.from_string(text), frozenset(names)
+    return meta.find_undeclared_variables(env.parse(text)), env.from_string(text).render
 
 
 def _delivery(facts: Facts) -> str:
@@ -145,7 +152,7 @@ def render(text: str, facts: Facts | Subjects, origin: Callable[[str], str]) -> 
     """
     if "{" not in text:
         return " ".join(text.split())
-    template, names = _template(text)
+    names, rendered = _template(text)
     values: dict[str, Any] = {name: facts.value(name) for name in names if name in FACTS}
     values["origin"] = origin
     if isinstance(facts, Facts):
@@ -153,4 +160,4 @@ def render(text: str, facts: Facts | Subjects, origin: Callable[[str], str]) -> 
         values["origin"] = lambda name: origin(name) if facts.has(name) else "nowhere"
         if "delivery_words" in names:
             values["delivery_words"] = _delivery(facts)
-    return " ".join(template.render(values).split())
+    return " ".join(rendered(values).split())

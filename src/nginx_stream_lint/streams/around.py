@@ -39,7 +39,6 @@ class Around:
     server: Level
     general: frozenset[Level]
     tops: dict[File, list[str]]
-    _apps: dict[File | None, dict[App, str]] = field(default_factory=dict)
     _clues: dict[File | None, _Clues] = field(default_factory=dict)
 
     def clues(self, place: Place) -> tuple[Clue, ...]:
@@ -52,17 +51,14 @@ class Around:
             found = self._clues[file] = self._hear(file)
         return found.of_api if place.is_general else found.of_all
 
-    def apps(self, location: Level) -> dict[App, str]:
-        """The apps that the server and the location's file are named after, with the reasons."""
-        file = _file(location)
-        found = self._apps.get(file)
-        if found is None:
-            found = self._apps[file] = {}
-            # And not in comments, which name apps for many reasons.
-            for text, saying in self._texts(file):
-                app = named_in(reduced(text))
-                if app is not None:
-                    found.setdefault(app, saying)
+    def apps(self, file: File | None) -> dict[App, str]:
+        """The apps that the server and the file of some locations are named after, and why."""
+        found: dict[App, str] = {}
+        # And not in comments, which name apps for many reasons.
+        for text, saying in self._texts(file):
+            app = named_in(reduced(text))
+            if app is not None:
+                found.setdefault(app, saying)
         return found
 
     def _hear(self, file: File | None) -> _Clues:

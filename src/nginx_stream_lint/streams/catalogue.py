@@ -155,11 +155,12 @@ def by_leading_segments(path: str) -> Sequence[Endpoint]:
     at = path.find("/", 1)
     if (path if at < 0 else path[:at]) not in firsts:
         return ()
-    ranks = list(table.get(path, ()))
+    ranks: list[int] = []
     while at > 0:
         ranks += table.get(path[:at], ())
         at = path.find("/", at + 1)
-    return [every_endpoint()[rank] for rank in sorted(ranks)]
+    ranks += table.get(path, ())
+    return [every_endpoint()[rank] for rank in sorted(ranks)] if ranks else ()
 
 
 @cache
@@ -305,7 +306,8 @@ def words() -> dict[str, tuple[Word, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The runs of letters that telling words and the names of apps can have, in lower case.
+    """The runs of letters, in lower case, that telling words, names of apps and the distinctive parts
+    of their paths can have.
 
     Behind those in `numbered` stands a number. `parts` tell something whatever letters stand around
     them, and what `numbered_parts` find goes on behind a number.

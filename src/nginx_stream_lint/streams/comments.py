@@ -4,42 +4,83 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.streams.catalogue import words
 
 _NEAR = 80  # characters
 
 
-def comments_of(level: Level) -> list[str]:
-    """Comments directly inside a block, on the lines right above it, and about all blocks."""
-    directive = level.directive
-    if directive is None:
-        return []
-    comments = directive.file.comments
-    if not comments:
-        return []
-    start = directive.start
-    text = directive.source.text
-    at = bisect_left(comments, (start, 0))
-    found = _above(text, comments, at, start)
-    if at < len(comments) and comments[at][0] <= directive.block_end:
-        inner = sorted(
-            (child.directive.start, child.directive.block_end)
-            for child in level.children
-            if child.directive is not None and child.directive.file is directive.file
-        )
-        for start, end in inner:
-            found += _texts(text, comments[at : bisect_left(comments, (start, 0))])
-            at = max(at, bisect_left(comments, (end, 0)))
-        found += _texts(text, comments[at : bisect_left(comments, (directive.block_end + 1, 0))])
-    author = directive.file.reading.author
-    if author is not None:
-        first, last = author.notes
-        found += _texts(
-            text, comments[bisect_left(comments, (first, 0)) : bisect_left(comments, (last, 0))]
-        )
-    return found
+class Comments:
+    """The comments of a configuration, those aside that cannot say anything of streams."""
+
+    def __init__(self) -> None:
+        self._told: dict[File, list[int] | None] = {}
+
+    def of(self, level: Level) -> list[str]:
+        """Comments directly inside a block, on the lines right above it, and about all blocks.
+
+        None where none of them says anything.
+        """
+        directive = level.directive
+        if directive is None:
+            return []
+        file = directive.file
+        if file not in self._told:
+            self._told[file] = _told(file)
+        told = self._told[file]
+        if told is None:
+            return []
+        comments = file.comments
+        start = directive.start
+        at = bisect_left(comments, (start, 0))
+        end = bisect_left(comments, (directive.block_end + 1, 0), at)
+        text = directive.source.text
+        found = _above(text, comments, at, start) if told[at] else []
+        if told[end] > told[at]:
+            found += _inside(level, text, comments[at:end])
+        author = file.reading.author
+        if author is not None:
+            first, last = (bisect_left(comments, (offset, 0)) for offset in author.notes)
+            found += _texts(text, comments[first:last])
+        return found
+
+
+def _told(file: File) -> list[int] | None:
+    """How many comments before each one may say something; None where no comment does."""
+    parts = {part for word in words()["comment"] for part in word.parts}
+    texts = _texts(file.source.text, file.comments)
+    together = "\0".join(texts)  # no source has that in it
+    lower = together.lower()
+    # Where case is ignored, a few other letters are ASCII ones.
+    if together.isascii():
+        parts = {part for part in parts if part in lower}
+        if not parts:
+            return None
+    tells = (
+        not text.isascii() or any(part in one for part in parts)
+        for text, one in zip(texts, lower.split("\0"), strict=True)
+    )
+    return list(accumulate(tells, initial=0))
+
+
+def _inside(level: Level, text: str, comments: Sequence[tuple[int, int]]) -> list[str]:
+    """Those of the comments in a block that are in none of its inner blocks."""
+    inner = sorted(
+        (child.directive.start, child.directive.block_end)
+        for child in level.children
+        if child.directive is not None
+        and level.directive is not None
+        and child.directive.file is level.directive.file
+    )
+    found: list[str] = []
+    at = 0
+    for start, end in inner:
+        found += _texts(text, comments[at : bisect_left(comments, (start, 0))])
+        at = max(at, bisect_left(comments, (end, 0)))
+    return found + _texts(text, comments[at:])
 
 
 def _texts(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
@@ -62,11 +103,17 @@ def _above(text: str, comments: Sequence[tuple[int, int]], at: int, top: int) ->
     while at > 0:
         at -= 1
         start, end = comments[at]
-        if text[max(end, top - _NEAR) : top].strip():
+        between = text[max(end, top - _NEAR) : top]
+        if not between.isspace():
             break  # before the text in between is looked at, which may be a whole file
-        between = text[end:top]
-        line_start = text.rfind("\n", 0, start) + 1
-        if between.strip() or between.count("\n") > 1 or text[line_start:start].strip():
+        if top - end > _NEAR:
+            between = text[end:top]
+        if between.count("\n") > 1 or not between.isspace():
+            break
+        if (
+            text[start - 1 : start] not in ("\n", "")
+            and text[text.rfind("\n", 0, start) + 1 : start].strip()
+        ):
             break
         found.append(text[start:end])
         top = start

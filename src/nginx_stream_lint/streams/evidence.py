@@ -12,8 +12,7 @@ from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.catalogue import App, Endpoint, by_word, words
-from nginx_stream_lint.streams.comments import comments_of
-from nginx_stream_lint.streams.naming import EVERYTHING, is_general
+from nginx_stream_lint.streams.naming import EVERYTHING, candidates, is_general
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.streams.upstreams import Behind, Upstreams
 from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
@@ -24,12 +23,13 @@ _CHOICE = regex(r"\(([^()]*\|[^()]*)\)")
 # The kinds that an app's name is told with, the first it has.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "long-poll", "websocket")
 _BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")
+_SWITCHES = tuple(f"{family}_buffering" for family in _BUFFERING)
 _HEADERS = ("add_header", "proxy_set_header", "proxy_pass_header")
 _OFF = ("chunked_transfer_encoding", "gzip", "proxy_cache")
-# The directives that say something, and those that do so for what is inside a server, too.
 _TIMEOUTS = tuple(f"{family}_read_timeout" for family in (*_BUFFERING, "grpc"))
-_FOR_ALL = (*_TIMEOUTS, *_HEADERS)
-_TELLING = (*(f"{family}_buffering" for family in _BUFFERING), *_FOR_ALL, *_OFF, "limit_req")
+# The directives that say something where they are set, and those that do so around it, too.
+_FOR_ALL = frozenset((*_TIMEOUTS, *_HEADERS))
+_TELLING = _FOR_ALL.union(_SWITCHES, _OFF, ("limit_req",))
 
 # Names of directives with their arguments, and whether somebody wrote them.
 _Rows = tuple[tuple[str, tuple[str, ...], bool], ...]
@@ -57,8 +57,8 @@ class Path:
     """What a location's pattern says by itself.
 
     `at_once` tells that it is asked once and answered at once, `is_file` that it is a file's,
-    `is_general` that it is an API as such. `talk` are the clues where no pages are behind it, and
-    `app` is the one whose name it has in it.
+    `is_general` that it is an API as such. `talk` are the clues where no pages are behind it,
+    `app` is the one whose name it has in it, and `endpoints` are those that it may name.
     """
 
     at_once: bool
@@ -67,10 +67,11 @@ class Path:
     clues: tuple[Clue, ...]
     talk: tuple[Clue, ...]
     app: App | None
+    endpoints: Sequence[Endpoint]
 
 
 @lru_cache(maxsize=4096)
-def _path(pattern: str) -> Path:
+def _path(modifier: str, pattern: str) -> Path:
     saying = 'its path says "{word}"'
     segments = re.findall(r"[a-z0-9_-]+", pattern.lower())
     return Path(
@@ -80,17 +81,20 @@ def _path(pattern: str) -> Path:
         tuple(hear("path", [(pattern, saying)])),
         tuple(hear("talk", [(pattern, saying)])),
         next((app for app in map(by_word, segments) if app is not None), None),
+        candidates(Match(modifier, pattern)),
     )
 
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """A level that hands requests on, with its pattern, what that says, and what is behind it."""
+    """A level that hands requests on, with its pattern, what that says, what is behind it, and
+    what is written about it."""
 
     level: Level
     match: Match
     path: Path
     behind: Behind
+    comments: Sequence[str]
 
     @property
     def takes_all(self) -> bool:
@@ -100,15 +104,17 @@ class Place:
     @property
     def is_general(self) -> bool:
         """Whether it is for an API as such."""
-        is_location = self.level.kind == "location" and self.match.modifier != "@"
-        return self.path.is_general and is_location
+        if not self.path.is_general:
+            return False
+        return self.level.kind == "location" and self.match.modifier != "@"
 
 
 def place_of(level: Level, handler: Handler, upstreams: Upstreams) -> Place:
     """What there is to know of a level with a handler before others are looked at."""
     match = match_of(level)
-    path = _path(reduced_pattern(match.pattern))
-    return Place(level, match, path, upstreams.behind(level, handler))
+    path = _path(match.modifier, reduced_pattern(match.pattern))
+    behind = upstreams.behind(level, handler)
+    return Place(level, match, path, behind, upstreams.comments.of(level))
 
 
 def streams_of(
@@ -225,9 +231,9 @@ def _clues(place: Place, endpoints: tuple[Endpoint, ...], at_home: bool) -> tupl
     found += path.clues
     if path.talk and not _serves_pages(behind):
         found += path.talk
-    comments = comments_of(place.level)
-    if comments:
-        found += tuple(hear("comment", [(one, 'a comment says "{word}"') for one in comments]))
+    if place.comments:
+        saying = 'a comment says "{word}"'
+        found += tuple(hear("comment", [(one, saying) for one in place.comments]))
     return found + _upstream_clues(place, endpoints, at_home)
 
 
@@ -296,7 +302,6 @@ def _directive_clues(place: Place) -> tuple[Clue, ...]:
     What is set for the whole server is there for the locations without a purpose of their own.
     """
     location = place.level
-    own = _rows(location, _TELLING)
     outer: _Rows = ()
     if place.is_general or place.takes_all:
         server = location.nearest("server")
@@ -304,29 +309,37 @@ def _directive_clues(place: Place) -> tuple[Clue, ...]:
             outer = _rows(server, _FOR_ALL)
     included = [one.args[0] for one in location.block if one.name == "include" and one.args]
     return _said_by_directives(
-        own, outer, _held_around(location), tuple(included), place.behind.keepalive
+        _rows(location, _TELLING),
+        outer,
+        _held_around(location),
+        tuple(included),
+        place.behind.keepalive,
     )
 
 
-def _rows(level: Level, names: Iterable[str]) -> _Rows:
-    rows = level.rows
+def _rows(level: Level, names: frozenset[str]) -> _Rows:
+    if names.isdisjoint(level.rows):
+        return ()
     return tuple(
-        [(name, row.args, row.is_written) for name in names if name in rows for row in rows[name]]
+        [
+            (name, row.args, row.file.reading.author is None or row.is_written)
+            for name, rows in level.rows.items()
+            if name in names
+            for row in rows
+        ]
     )
 
 
 def _held_around(location: Level) -> str:
     """In words, that the buffering of a location's handler is off for what is around it."""
-    handler = location.handler
+    handler = location.own_handler or location.handler
     if handler is None:
         return ""
     name = f"{handler.family}_buffering"
-    if name in location.rows:
-        return ""
-    level = location.parent
+    level: Level | None = location
     while level is not None and name not in level.rows:
         level = level.parent
-    if level is None or level.kind not in ("location", "server"):
+    if level is None or level is location or level.kind not in ("location", "server"):
         return ""
     is_off = level.rows[name][0].args[:1] == ("off",)
     return f"{name} off is set for its {level.kind}" if is_off else ""
@@ -346,9 +359,10 @@ def _said_by_directives(
         return found or [args for one, args, _ in outer if one == name]
 
     found: list[Clue] = []
-    for name, args, written in own:
-        if name.endswith("_buffering") and written and args[:1] == ("off",):
-            found.append(_clue(2, None, f"{name} off is set there", ""))
+    for name in _SWITCHES:
+        for one, args, written in own:
+            if one == name and written and args[:1] == ("off",):
+                found.append(_clue(2, None, f"{name} off is set there", ""))
     if held_around:
         found.append(_clue(2, None, held_around, ""))
     for name in _TIMEOUTS:
@@ -360,11 +374,12 @@ def _said_by_directives(
                 found.append(_clue(points, None, f"{name} {args[0]} is set", ""))
     for name in _HEADERS:
         found += _header_clues(name, rows(name), keepalive)
-    for name, args, _ in own:
-        if name in _OFF and args[:1] == ("off",):
-            # Recipes for server-sent events switch chunks off, and little else does.
-            kind: Kind | None = "sse" if name == "chunked_transfer_encoding" else None
-            found.append(_clue(1, kind, f"{name} off is set", ""))
+    for name in _OFF:
+        # Recipes for server-sent events switch chunks off, and little else does.
+        kind: Kind | None = "sse" if name == "chunked_transfer_encoding" else None
+        for one, args, _ in own:
+            if one == name and args[:1] == ("off",):
+                found.append(_clue(1, kind, f"{name} off is set", ""))
     limits = [arg for name, args, _ in own if name == "limit_req" for arg in args]
     zones = [arg for arg in limits if arg.startswith("zone=") and not answers_at_once(arg)]
     found += hear(

@@ -79,14 +79,18 @@ def served(
                 handler = level.own_handler or level.handler
                 if handler is None or not _handles(level):
                     continue
-                said = _said(level, lands.declared, commented)
+                said = (
+                    _said(level, lands.declared, commented) if commented or lands.declared else ()
+                )
                 if not said and level in evidence.unseen:
                     continue
                 if not said and all_streams:
                     said = (EVERYTHING,)
                 shadowed_by = None
                 if not said:
-                    named = level.nearest("location") or level
+                    named = level
+                    if level.kind != "location":
+                        named = level.nearest("location") or level
                     said = evidence.streams(named, handler)
                     shadowed_by = lands.shadowed.get(named)
                     if shadowed_by is not None and not said:
@@ -109,8 +113,6 @@ def _said(
     level: Level, declared: dict[Level, list[Stream]], commented: dict[Level, list[Stream]]
 ) -> tuple[Stream, ...]:
     """What users say of a level, or of the location that a nameless block is in."""
-    if not declared and not commented:
-        return ()
     said = (*declared.get(level, ()), *commented.get(level, ()))
     if not said and level.kind in _NAMELESS and level.parent is not None:
         said = (*declared.get(level.parent, ()), *commented.get(level.parent, ()))
@@ -149,14 +151,14 @@ class _Evidence:
             for location in self.lands.endpoints
             if location in self._places
         }
-        self._own = {level: self._judge(place) for level, place in self._places.items()}
+        self._own: dict[Level, tuple[Stream, ...]] = {}
         # Where a location of an upstream is for its streams, its others are not, and what is left
         # over is not either.
-        self._settled = {
-            self._places[level].behind.host
-            for level, streams in self._own.items()
-            if any(map(_answers, streams))
-        }
+        self._settled: set[str] = set()
+        for level, place in self._places.items():
+            found = self._own[level] = self._judge(place)
+            if found and any(map(_answers, found)):
+                self._settled.add(place.behind.host)
 
     def streams(self, location: Level, handler: Handler) -> tuple[Stream, ...]:
         """The streams of a location with this handler in it; empty if nothing speaks for any."""
@@ -164,15 +166,18 @@ class _Evidence:
         if place is None:
             return self._judge(place_of(location, handler, self._upstreams))
         found = self._own[location]
-        clues = () if any(map(_answers, found)) else self._around.clues(place)
-        if not clues or place.behind.host in self._settled or (self._settled and place.takes_all):
+        if location not in self._around.general or place.behind.host in self._settled:
             return found
-        return self._judge(place, clues)
+        if self._settled and place.takes_all:
+            return found
+        clues = self._around.clues(place)
+        return self._judge(place, clues) if clues else found
 
     def _judge(self, place: Place, clues: Sequence[Clue] = ()) -> tuple[Stream, ...]:
         location = place.level
         endpoints = self.lands.endpoints.get(location, ())
-        host = place.behind.host if location.handler is not None else ""
+        handler = location.own_handler or location.handler
+        host = place.behind.host if handler is not None else ""
         at_home = self._homes.get(host, location) is not location
         found = streams_of(place, endpoints, at_home, clues)
         hinted = self.lands.hinted.get(location)

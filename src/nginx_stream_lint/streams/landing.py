@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
+from nginx_stream_lint.config import File
 from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.request import Request
@@ -15,7 +16,7 @@ from nginx_stream_lint.streams.around import Around
 from nginx_stream_lint.streams.catalogue import App, Endpoint, by_name, example
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.evidence import Place
-from nginx_stream_lint.streams.naming import named_by, names, of_app, takes_all
+from nginx_stream_lint.streams.naming import candidates, named_by, names, of_app, takes_all
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams
 
@@ -88,24 +89,25 @@ def landing(
         if place is not None and _is_for(declaration, server, place):
             found.declared.setdefault(place, []).append(declaration.stream)
     hints: dict[App, _Hint] = {}
-    seen: dict[App, str] | None = None
+    seen: set[File | None] = set()
     for location in levels:
         if location.kind != "location":
             continue
         known = places.get(location)
         match = match_of(location) if known is None else known.match
-        app = known.behind.app if known is not None else None
-        by_path = named_by(match)
+        app = None if known is None else known.behind.app
+        among = candidates(match) if known is None else known.path.endpoints
+        by_path = named_by(match, among) if among else ()
         if by_path or app is not None:
             _land(found, router, location, match, app, by_path)
             for endpoint in by_path:
                 of = by_name(endpoint.app)
                 if not of.shared:
                     hints.setdefault(of, _Hint(f"so does {endpoint.path} in its server", location))
-        apps = surroundings.apps(location)
-        if apps is not seen:
-            seen = apps
-            for of, because in apps.items():
+        file = location.directive.file if location.directive is not None else None
+        if file not in seen:
+            seen.add(file)
+            for of, because in surroundings.apps(file).items():
                 hints.setdefault(of, _Hint(because))
     for of, hint in hints.items():
         _follow(hint, of, found, router, upstreams)

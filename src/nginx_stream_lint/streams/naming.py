@@ -38,15 +38,14 @@ def is_general(pattern: str) -> bool:
     )
 
 
-def named_by(match: Match) -> Sequence[Endpoint]:
-    """The catalogued endpoints that a location's own path is enough to name."""
-    if match.is_regex:
-        candidates: Sequence[Endpoint] = by_words(match.pattern)
-    else:
-        candidates = by_leading_segments(match.pattern)
-    if not candidates:
-        return ()
-    return [one for one in candidates if _covers(match, one) and names(match, one)]
+def candidates(match: Match) -> Sequence[Endpoint]:
+    """The catalogued endpoints that a location may name; all that its words do."""
+    return by_words(match.pattern) if match.is_regex else by_leading_segments(match.pattern)
+
+
+def named_by(match: Match, among: Sequence[Endpoint]) -> Sequence[Endpoint]:
+    """Those of its candidates that a location's own path is enough to name."""
+    return [one for one in among if _covers(match, one) and names(match, one)]
 
 
 def of_app(match: Match, app: App) -> tuple[Endpoint, ...]:

@@ -9,7 +9,7 @@ from dataclasses import field
 from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.streams.catalogue import App, named_in, of_address
-from nginx_stream_lint.streams.comments import comments_of
+from nginx_stream_lint.streams.comments import Comments
 from nginx_stream_lint.streams.vocabulary import reduced
 
 _PORT = regex(r"\d{2,5}(?!\d)")
@@ -42,8 +42,12 @@ class Behind:
 
 @dataclass(slots=True)
 class Upstreams:
-    """The upstreams of an `http` block by name, and the values that its maps give variables."""
+    """The upstreams of an `http` block by name, and the values that its maps give variables.
 
+    `comments` are the configuration's.
+    """
+
+    comments: Comments = field(default_factory=Comments)
     blocks: dict[str, Level] = field(default_factory=dict)
     values: dict[str, list[str]] = field(default_factory=dict)
     _known: dict[str, Behind] = field(default_factory=dict)
@@ -71,7 +75,7 @@ class Upstreams:
             if block is None:
                 continue
             hosts += [row.args[0] for row in block.rows.get("server", []) if row.args]
-            comments += comments_of(block)
+            comments += self.comments.of(block)
             keepalive = keepalive or "keepalive" in block.rows
         return Behind(tuple(hosts), tuple(comments), keepalive)
 

@@ -6,6 +6,7 @@ something. `reduced` makes those alike equal, so that each is looked at once.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from nginx_stream_lint.lazily import regex
@@ -16,13 +17,14 @@ _ANY_WORD = "zz"
 _ANY_NUMBER = "0"
 
 _TOKEN = regex(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
+_DIGITS = "0123456789"
 _LETTERS = regex(r"[a-z]+")
 _MANY = 100_000
 
 
 def reduced(text: str) -> str:
     """A text in which every list of `evidence.yaml` finds the same words, in the same order, and
-    every app is named that is named in the text itself.
+    which names the same apps and begins like the same endpoints.
     """
     tokens = _tokens()
     if tokens is None or not text.isascii():
@@ -44,27 +46,46 @@ class _Tokens(dict[str, str]):
     def __init__(self, known: Vocabulary) -> None:
         super().__init__()
         self._known = known
+        self._part = re.compile("|".join(sorted(known.parts)))
+        # What stands in for a name with a number behind; empty where the number counts.
+        self._numbered: dict[str, str] = {}
 
     def __missing__(self, token: str) -> str:
-        if len(self) > _MANY:
-            self.clear()
-        found = self[token] = self._stand_in(token)
+        name = token.rstrip(_DIGITS)
+        if not name:
+            return _ANY_NUMBER
+        if name != token:
+            found = self._numbered.get(name)
+            if found is None:
+                self._make_room()
+                found = self._numbered[name] = self._with_a_number(name)
+            return found or token
+        self._make_room()
+        found = self[token] = token if self._tells(token) else _ANY_WORD
         return found
 
-    def _stand_in(self, token: str) -> str:
-        if not token.isalnum():
-            return token
-        lower = token.lower()
-        runs = _LETTERS.findall(lower)
-        if not runs:
-            return _ANY_NUMBER
-        known = self._known
-        if known.runs.isdisjoint(runs) and not any(part in lower for part in known.parts):
+    def _make_room(self) -> None:
+        if len(self) + len(self._numbered) > _MANY:
+            self.clear()
+            self._numbered.clear()
+
+    def _with_a_number(self, name: str) -> str:
+        if not self._tells(name):
             return _ANY_WORD
-        name = lower.rstrip("0123456789")
-        if runs[-1] in known.numbered or any(part in lower for part in known.numbered_parts):
-            return token
-        return token if name == lower else token[: len(name)] + _ANY_NUMBER
+        lower = name.lower()
+        known = self._known
+        counts = _LETTERS.findall(lower)[-1] in known.numbered
+        if counts or any(part in lower for part in known.numbered_parts):
+            return ""
+        return name + _ANY_NUMBER
+
+    def _tells(self, token: str) -> bool:
+        """Whether a text may say something with this in it."""
+        if not token.isalnum():
+            return True
+        lower = token.lower()
+        runs = (lower,) if lower.isalpha() else _LETTERS.findall(lower)
+        return not self._known.runs.isdisjoint(runs) or self._part.search(lower) is not None
 
 
 @cache
