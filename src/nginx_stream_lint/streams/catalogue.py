@@ -306,8 +306,8 @@ def words() -> dict[str, tuple[Word, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The runs of letters, in lower case, that telling words, names of apps and the distinctive parts
-    of their paths can have.
+    """The runs of letters, in lower case, that telling words, names of apps and the distinctive
+    parts of their paths can have.
 
     Behind those in `numbered` stands a number. `parts` tell something whatever letters stand around
     them, and what `numbered_parts` find goes on behind a number.
