@@ -61,6 +61,10 @@ _PLAIN = regex(
     )""",
     re.VERBOSE,
 )
+# Names and arguments of plain statements by their text: many are there often, in many files.
+_known: dict[str, tuple[str, tuple[str, ...]]] = {}
+_MANY = 100_000
+
 _PLAIN_WORD = regex(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
 _UNSEEN = regex(f"[{HOLE}{FILLER}]")
 
@@ -126,7 +130,9 @@ class Statements:
         # Plain tuples in the form of Statement: named ones take as long as all the rest.
         text, opened = self._reading.text, self._opened
         has_unseen = _UNSEEN.search(text) is not None
-        known: dict[str, tuple[str, tuple[str, ...]]] = {}  # many statements are there often
+        known = _known
+        if len(known) > _MANY:
+            known.clear()
         at = 0
         while not self._is_over:
             for match in _PLAIN.finditer(text, at):

@@ -13,15 +13,18 @@ _NAME = regex(
     re.IGNORECASE,
 )
 
+# What all that follows begins like: most texts have nothing of it, and are searched only once.
+_ANY = regex(
+    r"\{[{%#]|<[%A-Za-z]|\[[\[A-Za-z]|%[{%]|\$\{?_*[A-Z]|\\\$[a-z{]|@[A-Z]|__|\.\.\.|…|#\{[A-Za-z]"
+)
 # One of these is in every template.
 _SIGNS = ("{{", "{%", "{#", "<%", "[[ ", "[[-", "[[.", "%{", "%%")
 _PATTERNS = [
-    re.compile(pattern)
-    for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[a-z0-9]*[A-Z]")
+    regex(pattern) for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[a-z0-9]*[A-Z]")
 ]
 # These are not rare in comments. Each starts with a character, which is looked for quickly.
 _WORDS = [
-    re.compile(pattern) for pattern in (r"\.\.\.", "…", "<[A-Za-z]", r"\[[A-Za-z]", r"\#\{[A-Za-z]")
+    regex(pattern) for pattern in (r"\.\.\.", "…", "<[A-Za-z]", r"\[[A-Za-z]", r"\#\{[A-Za-z]")
 ]
 
 
@@ -32,7 +35,7 @@ def has_template_name(name: str) -> bool:
 
 def may_be_template(text: str) -> bool:
     """Whether there is something in a text that only templates have."""
-    return (
+    return _ANY.search(text) is not None and (
         any(sign in text for sign in _SIGNS)
         or any(one.search(text) for one in _PATTERNS)
         or has_markers(text)
