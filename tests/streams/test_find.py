@@ -11,9 +11,16 @@ from tests.streams.looking import found
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import OLD
-from nginx_stream_lint.streams.catalogue import apps, words
+from nginx_stream_lint.streams.catalogue import (
+    apps,
+    by_leading_segments,
+    every_endpoint,
+    example,
+    words,
+)
 from nginx_stream_lint.streams.declarations import Misdeclared, declaration, from_comment
 from nginx_stream_lint.streams.find import served
+from nginx_stream_lint.streams.vocabulary import reduced
 
 
 def first(folder: Path, text: str) -> tuple[str, str]:
@@ -208,3 +215,27 @@ def test_declared_paths_follow_rewrites(tmp_path: Path) -> None:
     result, _ = served(configuration, build(configuration), OLD, declared)
     by_label = {one.level.label: one.streams[0].confidence for one in result}
     assert by_label == {"location /old/": "possible", "location /new/": "declared"}
+
+
+def test_endpoints_are_found_by_what_is_distinctive_of_them() -> None:
+    for endpoint in every_endpoint():
+        path = example(endpoint.distinctive)
+        for more in ("", "/", "/more/of/it"):
+            assert endpoint in by_leading_segments(path + more)
+        if "*" not in endpoint.distinctive:
+            assert endpoint in by_leading_segments(reduced(f"{path}/more"))
+            assert endpoint not in by_leading_segments(f"{path}x")
+
+
+def test_comments_of_an_included_file_are_for_each_place(tmp_path: Path) -> None:
+    (tmp_path / "shared.conf").write_text(
+        "# nginx-stream-lint: stream sse\nlocation /a { proxy_pass http://x:1; }\n"
+        "location /b {\n# nginx-stream-lint: stream chunked\nproxy_pass http://x:1; }\n"
+    )
+    text = "".join(f"server {{ listen {port}; include shared.conf; }}\n" for port in (81, 82))
+    (tmp_path / "main.conf").write_text(f"events {{}}\nhttp {{\n{text}}}\n")
+    configuration = read(str(tmp_path / "main.conf"))
+    result, _ = served(configuration, build(configuration), OLD)
+    kinds = [(one.level.label, [stream.kind for stream in one.streams]) for one in result]
+    assert kinds == [("location /a", ["sse"]), ("location /b", ["sse", "chunked"])] * 2
+    assert result[0].streams is result[2].streams

@@ -58,6 +58,7 @@ _NESTED = rf"{_OPEN}(?:{_ATOM}|{_GROUP}|[|$])*\)[*+?]?"
 _LED = regex(rf"\^((?:(?:[\w/-]|\\[./-])(?![*+?{{]))*)(?:{_ATOM}|{_NESTED})*\$?", re.ASCII)
 
 
+@lru_cache(maxsize=256)
 def lead(match: Match) -> str:
     """What begins every path that a regular expression matches, in lower case; empty where that
     cannot be told at a glance.
