@@ -27,7 +27,7 @@ def diff(changed: Mapping[str, tuple[Source, Source]]) -> str:
 
 
 def _unified(old: list[str], new: list[str], name: str, new_name: str) -> Iterator[str]:
-    """A unified diff in the time that reading takes; difflib's grows with the square of the changes.
+    """A unified diff in linear time; difflib's grows with the square of the changes.
 
     Lines that there are once, before and after, are where they were: what is between changes is
     alike, and difflib sees the changes alone. Where lines around a change repeat, it may be told
