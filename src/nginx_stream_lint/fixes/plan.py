@@ -185,8 +185,12 @@ class _Site:
     def _outer_rows(self, name: str) -> list[Directive]:
         """The rows that this level drops and that somebody will miss."""
         levels = [level for level in self.served.level.outward() if level.rows.get(name)]
-        dropped = self.remedy.dropped
-        return [row for level in levels[1:2] for row in level.rows[name] if row.args in dropped]
+        return [
+            row
+            for level in levels[1:2]
+            for row in level.rows[name]
+            if row.args and row.args[0] in self.remedy.dropped
+        ]
 
 
 def _set(name: str, value: str, level: Level) -> Edit:

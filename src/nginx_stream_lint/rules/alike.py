@@ -11,6 +11,7 @@ from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.facts import (
     AUTH_TARGET,
     BESIDE,
+    HEADERS,
     MIRRORS,
     PLACE,
     PREFIX,
@@ -21,6 +22,7 @@ from nginx_stream_lint.rules.facts import (
     is_mirrored,
     keeps_alive,
     prefix_of,
+    telling,
 )
 from nginx_stream_lint.rules.verdict import behaviour
 from nginx_stream_lint.streams.find import Served
@@ -37,6 +39,7 @@ class Alike:
     def __init__(self, version: Version | None) -> None:
         self._version = version or OLD
         self._asked: set[str] = set()
+        self._headers: list[str] = []
         self._asks_beside = False
         # Levels by what is alike in them and around them, and what each is the number of.
         self._numbers: dict[Hashable, int] = {}
@@ -47,10 +50,14 @@ class Alike:
     def learn(self, asked: set[str]) -> bool:
         """Let keys have what was asked for; gives whether older keys are void for that."""
         # How the rows of a list add up is a setting itself.
-        asked = asked | {f"{name}_inherit" for name in asked if f"{name}_inherit" in table()}
+        lists = {f"{name.removesuffix(HEADERS)}_inherit" for name in asked}
+        asked = asked | (lists & table().keys())
         if asked <= self._asked:
             return False
         self._asked |= asked
+        self._headers = [
+            name.removesuffix(HEADERS) for name in self._asked if name.endswith(HEADERS)
+        ]
         self._asks_beside = not self._asked.isdisjoint(BESIDE)
         self._numbers.clear()
         self._levels.clear()
@@ -82,13 +89,18 @@ class Alike:
             around = self._numbers.setdefault(contents, len(self._numbers))
             self._levels[parent] = around
         asked = self._asked
-        rows = frozenset(
-            [
-                (name, rows[0].args) if len(rows) == 1 else (name, *[row.args for row in rows])
-                for name, rows in level.rows.items()
-                if name in asked
-            ]
-        )
+        written = level.rows
+        found = [
+            (name, rows[0].args) if len(rows) == 1 else (name, *[row.args for row in rows])
+            for name, rows in written.items()
+            if name in asked
+        ]
+        found += [
+            (name, HEADERS, *[telling(row.args) for row in written[name]])
+            for name in self._headers
+            if name in written
+        ]
+        rows = frozenset(found)
         if level.unknowns:
             return around, level.kind, level.directive is None, rows, *map(id, level.unknowns)
         return around, level.kind, level.directive is None, rows

@@ -39,6 +39,8 @@ AUTH_TARGET = "the target of auth_request"
 MIRRORS = "the targets of mirror"
 VERSION = "the version"
 PLACE = "the place itself"
+# Behind the name of a directive: its rows as `telling` leaves them.
+HEADERS = ": headers"
 BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE})
 
 # Facts about comments that ignore findings, for rules about nothing else.
@@ -48,6 +50,10 @@ OF_COMMENTS = frozenset({"ignore_mistake", "ignored_rules"})
 _MISSED = regex(r"(?i)connection|upgrade|host|x-forwarded-.*")
 _PLACEHOLDER = regex(r"<(\w+)>")
 _SCHEME = regex(r"^\w+://")
+# The headers whose values facts look at.
+_TELLING = frozenset(
+    {"cache-control", "connection", "content-length", "upgrade", "x-accel-buffering"}
+)
 # One address of an upstream, not a name that may stand for several.
 _ADDRESS = regex(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
 
@@ -134,6 +140,25 @@ class Facts:
         if _by_version(found):
             self.asked.add(VERSION)
         return found
+
+    def headers(self, name: str) -> list[tuple[str, ...]]:
+        """The rows of headers in force; of those that rules know nothing of, only the names."""
+        name = self.resolve(name)
+        known: list[tuple[str, ...]] | None = self._values.get(name + HEADERS)
+        if known is None:
+            known = self._values[name + HEADERS] = self._headers_at(self.served.level, name)
+        return known
+
+    def _headers_at(self, level: Level, name: str) -> list[tuple[str, ...]]:
+        self.asked.add(name + HEADERS)
+        return [telling(row) for row in level.effective(name, self.version).rows]
+
+    def is_written(self, name: str) -> bool:
+        """Whether a directive in force is written somewhere."""
+        name = self.resolve(name)
+        if name.endswith("_header"):
+            return bool(self.headers(name))
+        return bool(self.effective(name).directives)
 
     def _is_since(self, version: Version) -> bool:
         """Whether this nginx is not older than a version."""
@@ -407,14 +432,14 @@ class Facts:
     @fact
     def accel_header_added(self) -> bool:
         """Whether `add_header X-Accel-Buffering no` is in force."""
-        return self.is_http and _has_header(self.effective("add_header"), "x-accel-buffering")
+        return self.is_http and _has_header(self.headers("add_header"), "x-accel-buffering")
 
     @fact
     def accel_header_sent_upstream(self) -> bool:
         """Whether X-Accel-Buffering is set on the request to the app."""
         if self.served.handler.family not in ("proxy", "grpc") or not self.is_http:
             return False
-        return _has_header(self.effective("<family>_set_header"), "x-accel-buffering")
+        return _has_header(self.headers("<family>_set_header"), "x-accel-buffering")
 
     @names_directive
     def misplaced_accel(self) -> str | None:
@@ -483,8 +508,8 @@ class Facts:
 
         Of several nginx sends all that are not empty.
         """
-        rows = self.effective("proxy_set_header").rows
-        values = [row[1] if len(row) > 1 else "" for row in rows if row[0].lower() == name]
+        rows = self.headers("proxy_set_header")
+        values = [row[1] if len(row) > 1 else "" for row in rows if row and row[0].lower() == name]
         return next(filter(None, values), "") if values else None
 
     @fact
@@ -531,15 +556,10 @@ class Facts:
     @fact
     def dropped_headers(self) -> list[str]:
         """Names of outer `<family>_set_header` rows that rows of this level drop, if missed."""
-        return [row[0] for row in self.dropped_rows]
-
-    @cached_property
-    def dropped_rows(self) -> list[tuple[str, ...]]:
-        """The outer rows that are dropped here and that somebody will miss."""
         if self.served.handler.family not in ("proxy", "grpc") or not self.is_http:
             return []
         name = f"{self.served.handler.family}_set_header"
-        if self.effective(name).is_default:
+        if not self.headers(name):
             return []
         levels = [level for level in self.served.level.outward() if level.rows.get(name)]
         if len(levels) < 2:
@@ -548,7 +568,7 @@ class Facts:
         if "connection" in here:
             here.add("upgrade")  # one belongs to the other, and this level has decided on it
         return [
-            row.args
+            row.args[0]
             for row in levels[1].rows[name]
             if row.args and _MISSED.fullmatch(row.args[0]) and row.args[0].lower() not in here
         ]
@@ -603,7 +623,7 @@ class Facts:
             return None
         if self._ask(target, "proxy_set_body").rows:
             return None
-        if _has_header(self._ask(target, "proxy_set_header"), "content-length"):
+        if _has_header(self._headers_at(target, "proxy_set_header"), "content-length"):
             return None
         if self._ask(target, "proxy_pass_request_headers").text == "off":
             return None
@@ -638,8 +658,8 @@ class Facts:
         """The directive that tells caches in front to keep the answer: expires or add_header."""
         if not self.is_http:
             return None
-        rows = self.effective("add_header").rows
-        values = [row[1] for row in rows if row[0].lower() == "cache-control" and len(row) > 1]
+        rows = self.headers("add_header")
+        values = [row[1] for row in rows if len(row) > 1 and row[0].lower() == "cache-control"]
         if any(_is_forbidden(value) for value in values):
             return None
         if any(_is_allowed(value) for value in values):
@@ -672,6 +692,11 @@ class Facts:
 def _by_version(effective: Effective) -> bool:
     """Whether another nginx may use something else."""
     return effective.origin == "default" and table()[effective.name].default_changed
+
+
+def telling(header: tuple[str, ...]) -> tuple[str, ...]:
+    """A row of a header as far as facts look at it: most values tell them nothing."""
+    return header if header and header[0].lower() in _TELLING else header[:1]
 
 
 def holder(level: Level, name: str) -> Level:
@@ -747,8 +772,8 @@ def _handing_on(server: Level, uri: str) -> Level | None:
     return level if level is not None and level.handler is not None else None
 
 
-def _has_header(effective: Effective, name: str) -> bool:
-    return any(row[0].lower() == name for row in effective.rows if row)
+def _has_header(rows: list[tuple[str, ...]], name: str) -> bool:
+    return any(row[0].lower() == name for row in rows if row)
 
 
 def _contains_any_arg(effective: Effective, word: str) -> bool:

@@ -63,15 +63,15 @@ class Move:
 class Remedy:
     """A rule's fix in words.
 
-    `replaced` are the rows (directive, key) that it sets, `dropped` those of outer levels that are
-    dropped and that somebody will miss.
+    `replaced` are the rows (directive, key) that it sets, `dropped` the headers of outer
+    levels that are dropped and that somebody will miss.
     """
 
     title: str
     snippet: str
     moves: tuple[Move, ...]
     replaced: frozenset[tuple[str, str]]
-    dropped: frozenset[tuple[str, ...]]
+    dropped: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +257,7 @@ def _origin(facts: Facts, name: str) -> str:
 
 def _marked(facts: Facts, name: str) -> str:
     name = facts.resolve(name)
-    return f"{_MARK}{name}{_MARK}" if facts.effective(name).directives else "by default"
+    return f"{_MARK}{name}{_MARK}" if facts.is_written(name) else "by default"
 
 
 def _pointers(rule: Rule, facts: Facts) -> Iterable[Pointer]:
@@ -307,7 +307,7 @@ def _remedy(rule: Rule, facts: Facts) -> Remedy | None:
         snippet="\n".join(_plainly(line, facts) for line in rule.fix.snippet.splitlines()),
         moves=tuple(moves),
         replaced=frozenset((one.name, one.key) for one in moves if one.step.action == "set_row"),
-        dropped=frozenset(facts.dropped_rows) if restores else frozenset(),
+        dropped=frozenset(facts.value("dropped_headers")) if restores else frozenset(),
     )
 
 
