@@ -106,6 +106,7 @@ INSIDE = [
     "",
     "if ($http_upgrade) { proxy_buffering off; }",
     "if ($bot) { proxy_pass http://two; limit_rate 1k; }",
+    "if ($bot) { proxy_pass http://two; } limit_except GET { proxy_pass http://two; }",
     "limit_except GET { proxy_pass http://two; limit_rate 1k; }",
     "location /events/deep { proxy_pass http://one; }",
 ]

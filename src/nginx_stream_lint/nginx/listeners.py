@@ -7,6 +7,7 @@ every server there. HTTP/3 is left out: nobody has measured it.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from nginx_stream_lint.nginx.levels import Level
@@ -20,6 +21,7 @@ CLIENTS: tuple[Client, ...] = ("h1", "h1-tls", "h2")
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)
 
 
+@lru_cache(maxsize=4096)
 def address(argument: str) -> str:
     """A listen address in one form: `host:port`, `[ip6]:port` or `unix:path`."""
     if argument.startswith("unix:"):
@@ -51,12 +53,11 @@ def clients(http: Level, version: Version) -> dict[Level, tuple[Client, ...]]:
             defaults.setdefault(address(where), server)
             if "default_server" in said or "default" in said:
                 defaults[address(where)] = server
-    return {
-        server: tuple(
-            client for client in CLIENTS if client in _clients(server, options, defaults, version)
-        )
-        for server in servers
-    }
+    found: dict[Level, tuple[Client, ...]] = {}
+    for server in servers:
+        its_own = _clients(server, options, defaults, version)
+        found[server] = tuple(client for client in CLIENTS if client in its_own)
+    return found
 
 
 def _clients(
