@@ -82,6 +82,13 @@ EVERYWHERE = [
     "include ${SNIPPETS}/*.conf;",
     "{% if slow %}proxy_read_timeout 20s;{% endif %}",
 ]
+# These matter where something else has a part in it.
+EVERYWHERE += 3 * [
+    "proxy_http_version 1.1;",
+    "proxy_next_upstream error non_idempotent;",
+    "auth_request /auth;",
+    "mirror /mirror;",
+]
 SERVER = [
     "listen 80;",
     "listen 443 ssl;",
