@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 
 from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.lazily import dataclass
-from nginx_stream_lint.lint import Options, findings, survey
+from nginx_stream_lint.lint import Memories, Options, findings, survey
 from nginx_stream_lint.nginx.delivery import (
     ACCEL_BUFFERINGS,
     ACCEPT_ENCODINGS,
@@ -26,7 +26,8 @@ from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.declarations import Declaration, declaration
+from nginx_stream_lint.streams.find import Asked, Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
 
@@ -47,10 +48,18 @@ class Explanation:
 
 
 class Explainer:
-    """A configuration ready to be asked about many URLs."""
+    """A configuration ready to be asked about many URLs.
+
+    `files` is a folder that stands for every root. With `streams`, what is asked about is taken to
+    stream.
+    """
 
     def __init__(
-        self, configuration: Configuration, options: Options, files: Path | None = None
+        self,
+        configuration: Configuration,
+        options: Options,
+        files: Path | None = None,
+        streams: bool = False,
     ) -> None:
         self.root = build(configuration)
         version = options.policy.nginx_version(configuration.path, options.nginx_version)
@@ -60,6 +69,14 @@ class Explainer:
         self._files = files
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
+        self._streams = streams
+        # What was asked about, by server: places, and declarations by path. They are looked into
+        # when somebody wants to know what streams there, all that are new at once.
+        self._asked: dict[Level, tuple[dict[Level, None], dict[str, Declaration]]] = {}
+        self._served: dict[Level, dict[Level, Served]] = {}
+        self._defaults: dict[str, Effective] = {}
+        self._memories: Memories = {}
+        self._mistakes: list[Problem] | None = None
         self._at: dict[Level, tuple[dict[str, Effective], float | None, list[Delivery]]] = {}
 
     @property
@@ -73,6 +90,13 @@ class Explainer:
         level = found.location
         if level is None or found.server is None:
             return Explanation(url, found, {}, None, [])
+        places, declared = self._asked.setdefault(found.server, ({}, {}))
+        if self._streams and request.target not in declared:
+            declared[request.target] = declaration(request.target, "you ask about it")
+            self._served.pop(found.server, None)
+        if level not in places:
+            places[level] = None
+            self._served.pop(found.server, None)
         if level not in self._at:
             self._at[level] = self._in_force(level, found)
         settings, timeout, deliveries = self._at[level]
@@ -88,11 +112,16 @@ class Explainer:
     @cached_property
     def problems(self) -> list[Problem]:
         """What could not be read, and what nginx would refuse."""
-        return [*self._configuration.problems, *refusals(self.root), *self._survey[1]]
+        return [*self._configuration.problems, *refusals(self.root), *self._declared_wrong()]
 
-    @cached_property
-    def _survey(self) -> tuple[list[Served], list[Problem]]:
-        return survey(self._configuration, self.root, self._options)
+    def _survey(self, asked: Mapping[Level, Asked]) -> list[Served]:
+        found, self._mistakes = survey(self._configuration, self.root, self._options, asked=asked)
+        return found
+
+    def _declared_wrong(self) -> list[Problem]:
+        if self._mistakes is None:
+            self._survey({})
+        return self._mistakes or []
 
     def stream(self, one: Explanation) -> Stream | None:
         """What the place where a URL lands is thought to serve."""
@@ -100,20 +129,40 @@ class Explainer:
 
     def findings(self, one: Explanation) -> list[Finding]:
         """What the rules say of the place where a URL lands."""
-        found = findings(self._at_place(one), self._options)
+        found = findings(self._at_place(one), self._options, self._memories)
         return self._options.policy.applied(found)
 
     def _at_place(self, one: Explanation) -> list[Served]:
-        return [each for each in self._survey[0] if each.level is one.route.location]
+        server, level = one.route.server, one.route.location
+        if server is None or level is None:
+            return []
+        if server not in self._served:
+            new = {
+                one: Asked(places, declared.values())
+                for one, (places, declared) in self._asked.items()
+                if one not in self._served
+            }
+            self._served |= {one: {} for one in new}
+            for each in self._survey(new):
+                if each.server in new:
+                    self._served[each.server][each.level] = each
+        served = self._served[server].get(level)
+        return [] if served is None else [served]
 
     def _in_force(
         self, level: Level, found: Route
     ) -> tuple[dict[str, Effective], float | None, list[Delivery]]:
         handler = found.handler
         family = handler.family if handler is not None else None
+        somewhere = {name for outer in level.outward() for name in outer.rows}
 
         def in_force(name: str) -> Effective:
-            return level.effective(name, self.version)
+            # What nobody sets is the same default everywhere.
+            if name in somewhere or level.uncertain:
+                return level.effective(name, self.version)
+            if name not in self._defaults:
+                self._defaults[name] = level.effective(name, self.version)
+            return self._defaults[name]
 
         settings = {name: in_force(name) for name in _names(family)}
         if handler is None or found.server is None:
@@ -131,6 +180,7 @@ class Explainer:
         return settings, timeout, deliveries
 
 
+@cache
 def _names(family: str | None) -> list[str]:
     """The directives of the table that say something about a location with this handler."""
     others = tuple(f"{one}_" for one in FAMILIES if one != family)

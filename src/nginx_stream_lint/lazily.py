@@ -31,8 +31,9 @@ def _dataclass(
     def decorated(cls: Any) -> Any:
         names = tuple(cls.__annotations__)
         body = dict(cls.__dict__)
-        kept = ("__module__", "__qualname__", "__doc__", "__annotations__", "__post_init__", *names)
+        kept = ("__module__", "__qualname__", "__doc__", "__post_init__", *names)
         fields = {name: body[name] for name in kept if name in body}
+        fields["__annotations__"] = cls.__annotations__
         if slots:
             for name in ("__dict__", "__weakref__", *names):
                 body.pop(name, None)

@@ -24,11 +24,11 @@ from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Suppressed, in_order
-from nginx_stream_lint.rules.judge import judge
+from nginx_stream_lint.rules.judge import Memory, judge
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.find import Served, served
+from nginx_stream_lint.streams.find import Asked, Served, served
 from nginx_stream_lint.suppress.comments import without_ignored
 
 MIN_READ_TIMEOUT_S = 300.0
@@ -231,20 +231,29 @@ def survey(
     root: Level,
     options: Options,
     only: Callable[[Level], bool] | None = None,
+    asked: Mapping[Level, Asked] | None = None,
 ) -> tuple[list[Served], list[Problem]]:
     """What hands requests on and what streams there, in all servers or those that `only` holds for.
 
-    And declarations gone wrong.
+    And declarations gone wrong. `asked` is as in `streams.find.served`.
     """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
-    return served(configuration, root, version, options.streams, options.all_streams, only)
+    return served(configuration, root, version, options.streams, options.all_streams, only, asked)
 
 
-def findings(found: Sequence[Served], options: Options) -> list[Finding]:
+# What has been judged, by version and timeout.
+Memories = dict[tuple[Version | None, float], Memory]
+
+
+def findings(
+    found: Sequence[Served], options: Options, memories: Memories | None = None
+) -> list[Finding]:
     """What the rules say of some of the places that hand requests on, with fixes.
 
-    The version and the timeout are those of the file that a place is written in.
+    The version and the timeout are those of the file that a place is written in. `memories` are for
+    those who ask about the same configuration again and again.
     """
+    memories = {} if memories is None else memories
     alike: dict[tuple[Version | None, float], list[Served]] = {}
     for one in found:
         file = (one.level.directive or one.handler.directive).source.name
@@ -253,7 +262,7 @@ def findings(found: Sequence[Served], options: Options) -> list[Finding]:
         alike.setdefault((version, timeout), []).append(one)
     found_here = [
         one.finding.with_fix(plan(one))
-        for (version, timeout), places in alike.items()
-        for one in judge(places, options.rules, version, timeout)
+        for key, places in alike.items()
+        for one in judge(places, options.rules, *key, memories.setdefault(key, Memory(key[0])))
     ]
     return sorted(found_here, key=in_order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import stat
 import textwrap
@@ -19,6 +20,7 @@ from nginx_stream_lint.fixes.apply import (
     fix_all,
     write,
 )
+from nginx_stream_lint.fixes.diff import _Alike, _unified
 from nginx_stream_lint.fixes.show import _dedented
 from nginx_stream_lint.lint import Options, Report, lint
 from nginx_stream_lint.probe import NginxBinary, check_file
@@ -266,6 +268,37 @@ def test_a_block_loses_the_indentation_that_its_lines_share(one: list[str], two:
     lines, behind = _dedented(before, after)
     assert lines[:behind] == textwrap.dedent(before).splitlines()
     assert lines[behind:] == textwrap.dedent(after).splitlines()
+
+
+LETTERS = st.lists(st.sampled_from([f"{letter}\n" for letter in "abcdefgh"]))
+
+
+@given(LETTERS, LETTERS)
+@settings(max_examples=500)
+def test_what_is_alike_is_found_in_any_lines(old: list[str], new: list[str]) -> None:
+    opcodes = _Alike(old, new).get_opcodes()
+    assert [line for _, i, j, _, _ in opcodes for line in old[i:j]] == old
+    assert [line for _, _, _, k, m in opcodes for line in new[k:m]] == new
+    assert all(old[i:j] == new[k:m] for tag, i, j, k, m in opcodes if tag == "equal")
+
+
+INNER = ("proxy_http_version 1.1;", "", "client_max_body_size 10m;", "access_log off;")
+
+
+@given(st.lists(st.tuples(st.sets(st.sampled_from(INNER)), st.booleans(), st.booleans())))
+def test_a_diff_of_many_lines_is_that_of_difflib(
+    locations: list[tuple[set[str], bool, bool]],
+) -> None:
+    old: list[str] = []
+    new: list[str] = []
+    for number, (inner, is_mended, is_replaced) in enumerate(locations):
+        rest = [line for line in INNER if line in inner]
+        head = [f"location /{number} {{", "proxy_pass http://app;"]
+        old += [*head, *rest, *(["proxy_read_timeout 60s;"] if is_replaced else []), "}"]
+        new += [*head, *(["proxy_buffering off;"] if is_mended else []), *rest]
+        new += [*(["proxy_read_timeout 1h;"] if is_replaced else []), "}"]
+    expected = list(difflib.unified_diff(old, new, "a", "b", lineterm="\n"))
+    assert list(_unified(old, new, "a", "b")) == expected
 
 
 def test_an_overlapping_fix_is_left_out_whole() -> None:

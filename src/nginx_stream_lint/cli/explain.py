@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -27,7 +26,6 @@ from nginx_stream_lint.explain import Explainer
 from nginx_stream_lint.lint import read
 from nginx_stream_lint.nginx.request import BadUrl, parse_url
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.streams.declarations import declaration
 
 
 @click.command("explain")
@@ -103,13 +101,10 @@ def explain_command(
     ).options
     found = read([STDIN if conf == "-" else conf], options.around, stdin_texts([conf]))
     readable = [one for one in found if one.root is not None]
-    if format_ == "text":
-        # Whoever asks about a URL wants to know what a stream meets there.
-        paths = dict.fromkeys(request.target for _, request in requests)
-        asked = tuple(declaration(path, "you ask about it") for path in paths)
-        options = replace(options, streams=options.streams + asked)
+    # Whoever asks about a URL wants to know what a stream meets there.
+    streams = format_ == "text"
     # Of several, as in a document, the first one that answers requests.
-    explainers = (Explainer(one, options, files) for one in readable)
+    explainers = (Explainer(one, options, files, streams) for one in readable)
     explainer = next((one for one in explainers if one.servers), None)
     if explainer is None:
         for problem in (problem for one in found for problem in one.problems):

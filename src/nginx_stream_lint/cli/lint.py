@@ -201,7 +201,7 @@ def _fix(
     """Mend what can be mended; gives the texts to judge the rest by, and what is found in them."""
     from nginx_stream_lint.fixes.apply import NotConverging, fix_all
     from nginx_stream_lint.fixes.apply import write as write_file
-    from nginx_stream_lint.fixes.show import diff
+    from nginx_stream_lint.fixes.diff import diff
 
     rounds: list[Report] = []
 

@@ -24,7 +24,7 @@ from nginx_stream_lint.lazily import dataclass, regex
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024
 
-_CHUNK = 1024 * 1024  # bytes
+_CHUNK = 64 * 1024  # bytes
 
 # nginx reads bytes. Decoding this way loses none: what is not UTF-8 is written back as it was.
 ENCODING = "utf-8"

@@ -1,8 +1,8 @@
-"""Fixes as people read them: the location with everything mended, or a unified diff."""
+"""Fixes as people read them: the location with everything mended."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 
 from nginx_stream_lint.config import Source
@@ -118,20 +118,3 @@ def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
         elif at - 1 in near:
             shown.append(("  ", len(lines)))
     return shown
-
-
-def diff(changed: Mapping[str, tuple[Source, Source]]) -> str:
-    """A unified diff of sources before and after."""
-    import difflib
-
-    parts: list[str] = []
-    for before, after in changed.values():
-        lines = difflib.unified_diff(
-            before.text.splitlines(keepends=True),
-            after.text.splitlines(keepends=True),
-            f"a/{before.name.lstrip('/')}",
-            f"b/{after.name.lstrip('/')}",
-        )
-        for line in lines:
-            parts.append(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
-    return "".join(parts)

@@ -6,10 +6,9 @@ every server there. HTTP/3 is left out: nobody has measured it.
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from typing import Literal
 
+from nginx_stream_lint.lazily import regex
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
 
@@ -21,21 +20,21 @@ CLIENTS: tuple[Client, ...] = ("h1", "h1-tls", "h2")
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)
 
 
-@lru_cache(maxsize=4096)
+_PORTS = regex(r"\d+(-\d+)?")
+_ANY = regex(r"^0\.0\.0\.0(?=:|$)")
+_WITH_PORT = regex(r"(^|[^:\]]|\]):\d+(-\d+)?$")
+
+
 def address(argument: str) -> str:
     """A listen address in one form: `host:port`, `[ip6]:port` or `unix:path`."""
     if argument.startswith("unix:"):
         return argument
-    argument = re.sub(r"^0\.0\.0\.0(?=:|$)", "*", argument)
-    if re.fullmatch(r"\d+(-\d+)?", argument):
+    if _PORTS.fullmatch(argument):
         return f"*:{argument}"
-    if re.search(r"(^|[^:\]]|\]):\d+(-\d+)?$", argument):
+    argument = _ANY.sub("*", argument)
+    if _WITH_PORT.search(argument):
         return argument
     return f"{argument}:80"
-
-
-def _listens(server: Level) -> list[tuple[str, ...]]:
-    return [row.args for row in server.rows.get("listen", []) if row.args]
 
 
 def clients(http: Level, version: Version) -> dict[Level, tuple[Client, ...]]:
@@ -44,34 +43,44 @@ def clients(http: Level, version: Version) -> dict[Level, tuple[Client, ...]]:
     A server without `listen` listens on plain port 80; so does the one assumed around a fragment,
     of which nothing is known.
     """
-    servers = [level for level in http.children if level.kind == "server"]
+    servers = {level: _listens(level) for level in http.children if level.kind == "server"}
     options: dict[str, set[str]] = {}
     defaults: dict[str, Level] = {}
-    for server in servers:
-        for where, *said in _listens(server):
-            options.setdefault(address(where), set()).update(said)
-            defaults.setdefault(address(where), server)
+    for server, listens in servers.items():
+        for where, said in listens:
+            options.setdefault(where, set()).update(said)
+            defaults.setdefault(where, server)
             if "default_server" in said or "default" in said:
-                defaults[address(where)] = server
-    found: dict[Level, tuple[Client, ...]] = {}
-    for server in servers:
-        its_own = _clients(server, options, defaults, version)
-        found[server] = tuple(client for client in CLIENTS if client in its_own)
-    return found
+                defaults[where] = server
+    reach: dict[Level, tuple[Client, ...]] = {}
+    for server, listens in servers.items():
+        found = _clients(server, listens or [("*:80", [])], options, defaults, version)
+        reach[server] = tuple(client for client in CLIENTS if client in found)
+    return reach
+
+
+def _listens(server: Level) -> list[tuple[str, list[str]]]:
+    """The addresses a server listens on, and what it says of each."""
+    rows = server.rows.get("listen", ())
+    return [(address(row.args[0]), list(row.args[1:])) for row in rows if row.args]
 
 
 def _clients(
-    server: Level, options: dict[str, set[str]], defaults: dict[str, Level], version: Version
+    server: Level,
+    listens: list[tuple[str, list[str]]],
+    options: dict[str, set[str]],
+    defaults: dict[str, Level],
+    version: Version,
 ) -> set[Client]:
-    all_tls = server.effective("ssl", version).text == "on" and version < _HTTP2_DIRECTIVE
+    all_tls = version < _HTTP2_DIRECTIVE and server.effective("ssl", version).text == "on"
     found: set[Client] = set()
-    for where, *said in _listens(server) or [("80",)]:
+    for where, said in listens:
         if "quic" in said:
             continue
-        socket = options.get(address(where), set())
+        socket = options.get(where, set())
         tls = "ssl" in socket or all_tls
         # Over TLS the server that the client names decides, in clear text the socket's default.
-        decides = server if tls else defaults.get(address(where), server)
+        decides = server if tls else defaults.get(where, server)
         if "http2" in socket or decides.effective("http2", version).text == "on":
             found.add("h2")
         if tls:

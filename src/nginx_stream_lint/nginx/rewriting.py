@@ -20,6 +20,7 @@ from nginx_stream_lint.nginx.uri import unescape_redirect
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
 
+_NAMES = frozenset(("rewrite", "return", "set", "break", "if"))
 _ABSOLUTE = ("http://", "https://", "$scheme")
 REDIRECTS = (301, 302, 303, 307, 308)
 # Before, the escapes of a rewrite's arguments spread to what came after, past the end of buffers.
@@ -51,8 +52,9 @@ class _Stop(Exception):
 def rewrite(level: Level, state: State, version: Version) -> Outcome:
     """Carry out the rewrite directives of a server or location; `state` is changed."""
     run = _Run(state, version)
-    with suppress(_Stop):
-        run.level(level)
+    if _program(level):
+        with suppress(_Stop):
+            run.level(level)
     return run.outcome
 
 
@@ -60,10 +62,12 @@ def rewrite(level: Level, state: State, version: Version) -> Outcome:
 def _program(level: Level) -> list[tuple[Directive, Level | None]]:
     """The rewrite directives of a level in their order, and the level that an `if` opens."""
     conditional = {one.directive: one for one in level.children if one.kind.startswith("if")}
+    if not conditional and _NAMES.isdisjoint(level.rows):
+        return []
     return [
         (directive, conditional.get(directive))
         for directive in statements(level.block)
-        if directive.name in ("rewrite", "return", "set", "break", "if")
+        if directive.name in _NAMES
     ]
 
 

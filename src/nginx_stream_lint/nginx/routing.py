@@ -105,7 +105,7 @@ def named(server: Level, name: str) -> Level | None:
 
 def limits(location: Level) -> list[Level]:
     """The `limit_except` blocks of a location."""
-    return _table(location).limits
+    return _table(location).limits if location.children else []
 
 
 class _Table:

@@ -94,10 +94,32 @@ def sockets(http: Level, version: Version) -> Sequence[Socket]:
             socket.tls |= "ssl" in args[1:] or all_tls
             if "default_server" in args[1:] or "default" in args[1:]:
                 socket.marked = server
-            if server not in socket.servers:
+            if not socket.servers or socket.servers[-1] is not server:
                 socket.servers.append(server)
                 _add_names(socket, server)
     return tuple(found.values())
+
+
+def _with_port(http: Level, version: Version, port: int) -> list[Socket]:
+    """The sockets that have a port, in the order of the file."""
+    by_port, ranges = _by_port(http, version)
+    every = sockets(http, version)
+    found = [*by_port.get(port, ()), *(at for at in ranges if every[at].has_port(port))]
+    return [every[at] for at in sorted(found)]
+
+
+@lru_cache(maxsize=8)
+def _by_port(http: Level, version: Version) -> tuple[dict[int, list[int]], list[int]]:
+    """The places of sockets by their port, and of those with ranges of ports or without any."""
+    by_port: dict[int, list[int]] = {}
+    others: list[int] = []
+    for at, socket in enumerate(sockets(http, version)):
+        port = socket.address.rpartition(":")[2]
+        if port.isdecimal():
+            by_port.setdefault(int(port), []).append(at)
+        else:
+            others.append(at)
+    return by_port, others
 
 
 def _add_names(socket: Socket, server: Level) -> None:
@@ -123,11 +145,8 @@ def choose(http: Level, request: Request, version: Version) -> Chosen | None:
     host = host_of(request)
     assert host is not None
     port = request.port or (443 if request.scheme == "https" else 80)
-    matching = [
-        socket
-        for socket in every
-        if socket.has_port(port) and socket.tls == (request.scheme == "https")
-    ]
+    tls = request.scheme == "https"
+    matching = [socket for socket in _with_port(http, version, port) if socket.tls == tls]
     here = _LOOPBACK if host in _LOOPBACK else (host,)
     exact = [socket for socket in matching if socket.host in here]
     wild = [socket for socket in matching if socket.host in _EVERYWHERE]

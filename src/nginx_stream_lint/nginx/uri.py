@@ -19,6 +19,8 @@ _IN_ARGUMENTS = regex(rb'[\x00-\x20"#%&+;<>?\\^`{|}\x7f-\xff]')
 _PIECE = regex(
     rb"%(?P<hex>[0-9A-Fa-f]{2})|%(?P<broken>[0-9A-Fa-f].|[0-9A-Fa-f]?|.)|[^%?]+|\?", re.DOTALL
 )
+# Nothing to decode, no dots or slashes to resolve, no arguments.
+_PLAIN = regex(r"(?:/[\w~-][\w.~-]*)+/?", re.ASCII)
 
 
 def normalize(target: str, merge_slashes: bool = True) -> tuple[str, str] | None:
@@ -27,6 +29,8 @@ def normalize(target: str, merge_slashes: bool = True) -> tuple[str, str] | None
     Percent signs are decoded, `.` and `..` resolved and slashes merged; decoded dots and slashes
     count like others.
     """
+    if _PLAIN.fullmatch(target):
+        return target, ""
     path, _, args = _bytes(target).partition(b"#")[0].partition(b"?")
     uri = _decoded(path)
     if uri is None:
@@ -38,6 +42,8 @@ def normalize(target: str, merge_slashes: bool = True) -> tuple[str, str] | None
 def is_quoted(target: str) -> bool:
     """Whether nginx remembers a target as one whose captures need escapes where they become
     arguments."""
+    if "%" not in target and "+" not in target:
+        return False
     path = re.split("[?#]", target, maxsplit=1)[0]
     return "%" in path or "+" in path
 

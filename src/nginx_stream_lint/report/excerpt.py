@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 import click
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.config.problems import printable
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.rules.finding import Place
 
 _TAB = 4
@@ -17,8 +17,7 @@ _WIDTH = 84  # of a line of source; longer ones are cut around what is underline
 _ELLIPSIS = "..."
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A place to underline: with `^` and a colour where it is the `main` one, else with `-`."""
 
     place: Place
@@ -98,16 +97,19 @@ def _fitted(text: str, marks: Sequence[_Placed], shift: int) -> tuple[str, list[
     spans: list[tuple[int, int]] = []
     for mark, _, column in marks:
         start = column - 1
-        spans.append((start, max(start, min(start + mark.place.end - mark.place.start, length))))
-    shown = text.expandtabs(_TAB)
-    if not (shown.isascii() and shown.isprintable()):
-        shown, columns = _on_screen(text)
-        spans = [(columns[start], columns[end]) for start, end in spans]
-    elif len(shown) > len(text):
-        spans = [
-            (len(text[:start].expandtabs(_TAB)), len(text[:end].expandtabs(_TAB)))
-            for start, end in spans
-        ]
+        end = start + mark.place.end - mark.place.start
+        spans.append((start, end if end <= length else max(start, length)))
+    shown = text
+    if not (text.isascii() and text.isprintable()):
+        shown = text.expandtabs(_TAB)
+        if shown.isascii() and shown.isprintable():
+            spans = [
+                (len(text[:start].expandtabs(_TAB)), len(text[:end].expandtabs(_TAB)))
+                for start, end in spans
+            ]
+        else:
+            shown, columns = _on_screen(text)
+            spans = [(columns[start], columns[end]) for start, end in spans]
     on_screen = [(start - shift, end - shift) for start, end in spans]
     shown = shown[shift:].rstrip()
     if len(shown) <= _WIDTH:

@@ -141,6 +141,8 @@ def _excerpt(finding: Finding) -> str:
 
 
 def _printable_lines(text: str) -> str:
+    if text.isprintable():
+        return str(text)  # no markup, which would not be escaped
     return "\n".join(
         "\t".join(printable(part) for part in line.split("\t")) for line in text.split("\n")
     )

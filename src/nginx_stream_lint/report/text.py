@@ -13,6 +13,7 @@ from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding, Place, Related
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+_SEVERITIES = {word: styled(word, colour, bold=True) for word, colour in _COLOURS.items()}
 _CHANGES = {"+": "green", "-": "red"}
 _WIDTH = 100
 _INDENT = "    "
@@ -57,7 +58,7 @@ def _finding(finding: Finding, shown: list[tuple[Place, ...]]) -> list[str]:
     where = f"{line}:{column}"
     if place.source is not home:
         where = f"{printable(place.source.name)}:{where}"
-    lines = [f"  {styled(finding.severity, colour, bold=True)} {finding.rule} at {where}"]
+    lines = [f"  {_SEVERITIES[finding.severity]} {finding.rule} at {where}"]
     grouped = finding.is_grouped
     near = () if grouped else finding.related
     places = (place, *[one.place for one in near])

@@ -33,11 +33,20 @@ class Judged:
     served: Served
 
 
+class Memory:
+    """What has been judged with the same rules, version and timeout, for places that are alike."""
+
+    def __init__(self, version: Version | None) -> None:
+        self.alike = Alike(version)
+        self.known: dict[Hashable, list[Verdict]] = {}
+
+
 def judge(
     found: Iterable[Served],
     rules: Sequence[Rule],
     version: Version | None,
     min_read_timeout_s: float,
+    memory: Memory | None = None,
 ) -> list[Judged]:
     """What the rules say about every stream, worst first where one place has several.
 
@@ -45,8 +54,8 @@ def judge(
     nameless blocks do not repeat their location's findings, and what several servers share is said
     once. Places that are alike are judged once.
     """
-    alike = Alike(version)
-    known: dict[Hashable, list[Verdict]] = {}
+    memory = memory or Memory(version)
+    alike, known = memory.alike, memory.known
     by_level: dict[Level, list[Verdict]] = {}
     servers: dict[Level, tuple[str, ...]] = {}
     groups: dict[Hashable, _Group] = {}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NoReturn
-
-import yaml
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from nginx_stream_lint.lazily import dataclass
-from nginx_stream_lint.yamlfile import YamlMistake, compose, place
+
+if TYPE_CHECKING:
+    import yaml
 
 Kind = Literal["text", "number", "flag", "nothing", "list", "mapping", "other"]
 
@@ -88,6 +88,8 @@ def yaml_node(text: str) -> Node | None:
 
     Raises Misplaced.
     """
+    from nginx_stream_lint.yamlfile import YamlMistake, compose
+
     try:
         root = compose(text)
     except YamlMistake as mistake:
@@ -97,6 +99,10 @@ def yaml_node(text: str) -> Node | None:
 
 
 def _from_yaml(node: yaml.Node) -> Node:
+    import yaml
+
+    from nginx_stream_lint.yamlfile import place
+
     line, column = place(node)
     kind = _KINDS.get(node.tag.removeprefix(_TAG))
     if kind is None:

@@ -107,7 +107,9 @@ def of_address(host: str, port: int) -> App | None:
 
     A port says so by itself only where the host's name says nothing.
     """
-    by_address, by_port = _addresses()
+    by_address, by_port, ports = _addresses()
+    if port not in ports:
+        return None
     for address in (f"{host}:{port}", f"*:{port}"):
         if address in by_address:
             return by_address[address]
@@ -116,8 +118,8 @@ def of_address(host: str, port: int) -> App | None:
 
 
 @cache
-def _addresses() -> tuple[dict[str, App], dict[int, App]]:
-    """The first app of each address, and of each port."""
+def _addresses() -> tuple[dict[str, App], dict[int, App], set[int]]:
+    """The first app of each address, the first of each port, and all ports."""
     by_address: dict[str, App] = {}
     by_port: dict[int, App] = {}
     for app in apps():
@@ -125,7 +127,8 @@ def _addresses() -> tuple[dict[str, App], dict[int, App]]:
             by_address.setdefault(address, app)
         for port in app.ports:
             by_port.setdefault(port, app)
-    return by_address, by_port
+    ports = {int(address.rpartition(":")[2]) for address in by_address}
+    return by_address, by_port, ports | by_port.keys()
 
 
 def _nameless(host: str) -> bool:
@@ -306,8 +309,7 @@ def words() -> dict[str, tuple[Word, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The runs of letters, in lower case, that telling words, names of apps and the distinctive parts
-    of their paths can have.
+    """The runs of letters that telling words, apps' names and their own paths have, in lower case.
 
     Behind those in `numbered` stands a number. `parts` tell something whatever letters stand around
     them, and what `numbered_parts` find goes on behind a number.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeVar
 
 from nginx_stream_lint.lazily import dataclass, regex
@@ -66,6 +67,7 @@ def declaration(entry: object, because: str) -> Declaration:
     return Declaration(path, _stream(properties, because))
 
 
+@lru_cache(maxsize=256)
 def from_comment(comment: str) -> Stream | None:
     """The stream that a comment declares; None if it declares none.
 

@@ -240,7 +240,7 @@ def _clues(place: Place, endpoints: tuple[Endpoint, ...], at_home: bool) -> tupl
 @lru_cache(maxsize=4096)
 def _serves_pages(behind: Behind) -> bool:
     """Whether a host is called after pages."""
-    return any(word.pattern.search(host) for word in words()["pages"] for host in behind.hosts)
+    return any(word.pattern.search(host) for word in words()["pages"] for host in behind.names)
 
 
 def _upstream_clues(
@@ -267,7 +267,7 @@ def _upstream_clues(
                 found = (_clue(points, kind, because.format(app.name), ""),)
         if elsewhere or (behind.app is not None and not kinds):
             return found
-    return found + _behind_clues(behind)
+    return found + _behind_clues(behind) if behind.names or behind.comments else found
 
 
 @lru_cache(maxsize=4096)
@@ -275,7 +275,7 @@ def _behind_clues(behind: Behind) -> tuple[Clue, ...]:
     """What the hosts behind a location are called, and what is written about them."""
     saying = 'a comment about its upstream says "{word}"'
     return (
-        *hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.hosts]),
+        *hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.names]),
         *hear("comment", [(one, saying) for one in behind.comments]),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from nginx_stream_lint.config import Configuration, File, Problem
 from nginx_stream_lint.lazily import dataclass
@@ -15,7 +15,8 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.around import around
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, from_comment
 from nginx_stream_lint.streams.evidence import Clue, Place, place_of, streams_of
-from nginx_stream_lint.streams.landing import landing
+from nginx_stream_lint.streams.landing import Router, landing
+from nginx_stream_lint.streams.landing import declared as declared_in
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 
@@ -50,6 +51,14 @@ class Served:
         return any(stream.confidence != "possible" for stream in self.streams)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The places of one server that somebody wants to know about, and what is declared for it."""
+
+    places: Collection[Level]
+    declarations: Collection[Declaration]
+
+
 def served(
     configuration: Configuration,
     root: Level,
@@ -57,10 +66,12 @@ def served(
     declarations: Sequence[Declaration] = (),
     all_streams: bool = False,
     only: Callable[[Level], bool] | None = None,
+    asked: Mapping[Level, Asked] | None = None,
 ) -> tuple[list[Served], list[Problem]]:
     """Everything that hands requests on, in the order of the file, and comments gone wrong.
 
-    `only` tells which servers are asked for; all where not given.
+    `only` tells which servers are wanted, `asked` which places of which servers, with declarations
+    for each server; all where not given.
     """
     commented, problems = _commented(configuration, root)
     found: list[Served] = []
@@ -68,31 +79,44 @@ def served(
     if http is not None:
         upstreams = upstreams_of(http)
         tops: dict[File, list[str]] = {}
+        alike: dict[tuple[Stream, ...], tuple[Stream, ...]] = {}
         for server, its_clients in clients(http, version).items():
             if only is not None and not only(server):
                 continue
             if server.rows.get("return"):
                 continue  # every request is answered before a location is looked for
-            evidence = _Evidence(server, version, declarations, upstreams, tops)
-            lands = evidence.lands
-            for level in evidence.levels:
+            here = None if asked is None else asked.get(server)
+            if asked is not None and here is None:
+                continue
+            router = Router(server, version)
+            users = declarations if here is None else (*declarations, *here.declarations)
+            declared = declared_in(server, router, users)
+            evidence: _Evidence | None = None
+            for level in server.walk() if here is None else here.places:
                 handler = level.own_handler or level.handler
                 if handler is None or not _handles(level):
                     continue
-                said = (
-                    _said(level, lands.declared, commented) if commented or lands.declared else ()
-                )
-                if not said and level in evidence.unseen:
+                said: tuple[Stream, ...] = ()
+                if commented or declared:
+                    said = _said(level, declared, commented)
+                    said = alike.setdefault(said, said)
+                if said:
+                    found.append(Served(level, handler, server, its_clients, said))
                     continue
-                if not said and all_streams:
-                    said = (EVERYTHING,)
+                # It takes as long as all the rest: only where somebody has to be convinced.
+                if evidence is None:
+                    evidence = _Evidence(server, router, upstreams, tops)
+                if level in evidence.unseen:
+                    continue
                 shadowed_by = None
-                if not said:
+                if all_streams:
+                    said = (EVERYTHING,)
+                else:
                     named = level
                     if level.kind != "location":
                         named = level.nearest("location") or level
                     said = evidence.streams(named, handler)
-                    shadowed_by = lands.shadowed.get(named)
+                    shadowed_by = evidence.lands.shadowed.get(named)
                     if shadowed_by is not None and not said:
                         said = _WRITTEN_FOR_ONE
                 found.append(
@@ -120,7 +144,7 @@ def _said(
 
 
 class _Evidence:
-    """What speaks for streams in the `levels` of one server.
+    """What speaks for streams in one server.
 
     `unseen` are locations that only answer `auth_request` or `mirror`: no client sees what they
     answer.
@@ -129,23 +153,20 @@ class _Evidence:
     def __init__(
         self,
         server: Level,
-        version: Version,
-        declarations: Sequence[Declaration],
+        router: Router,
         upstreams: Upstreams,
         tops: dict[File, list[str]],
     ) -> None:
-        self.levels = list(server.walk())
+        levels = list(server.walk())
         self._upstreams = upstreams
         self._places = {
             level: place_of(level, level.own_handler, upstreams)
-            for level in self.levels
+            for level in levels
             if level.own_handler is not None
         }
-        self.unseen = _unseen(server, self.levels)
+        self.unseen = _unseen(server, levels)
         self._around = around(server, self._places.values(), tops)
-        self.lands = landing(
-            server, self.levels, self._places, version, declarations, upstreams, self._around
-        )
+        self.lands = landing(router, levels, self._places, upstreams, self._around)
         self._homes = {
             self._places[location].behind.host: location
             for location in self.lands.endpoints
@@ -231,6 +252,7 @@ def _commented(
     for file in configuration.files:
         if "nginx-stream-lint:" not in file.source.text:
             continue
+        declared: list[tuple[int, Stream]] = []
         for start, end in file.comments:
             try:
                 stream = from_comment(file.source.text[start:end])
@@ -239,9 +261,10 @@ def _commented(
                     file.source.problem(start, str(mistake), "see the README for the words")
                 )
                 continue
-            if stream is None:
-                continue
-            for level in _levels_at(root, file.source.name, start):
+            if stream is not None:
+                declared.append((start, stream))
+        if declared:
+            for stream, level in _inside(root, file.source.name, declared):
                 for inner in _proxying(level):
                     found.setdefault(inner, []).append(stream)
     return found, problems
@@ -257,24 +280,34 @@ def _proxying(level: Level) -> Iterator[Level]:
                 yield inner
 
 
-def _levels_at(root: Level, name: str, offset: int) -> Iterator[Level]:
-    """The innermost levels around an offset of a file (several where it is included often)."""
+def _inside(
+    root: Level, name: str, declared: Sequence[tuple[int, Stream]]
+) -> Iterator[tuple[Stream, Level]]:
+    """What is declared at offsets of a file, in their order, with the innermost level around it.
+
+    There are several where the file is included often.
+    """
+    blocks: list[tuple[int, int, Level]] = []
+    into: list[Level] = []  # what the file is included into
     for level in root.walk():
         directive = level.directive
-        if directive is None or directive.source.name != name:
-            inside = any(
-                one.source.name == name
-                for one in (
-                    *(row for rows in level.rows.values() for row in rows),
-                    *(child.directive for child in level.children if child.directive is not None),
-                )
+        if directive is not None and directive.source.name == name:
+            blocks.append((directive.start, directive.block_end, level))
+        elif any(
+            one.source.name == name
+            for one in (
+                *(row for rows in level.rows.values() for row in rows),
+                *(child.directive for child in level.children if child.directive is not None),
             )
-        else:
-            inside = directive.start <= offset <= directive.block_end
-        if inside and not any(
-            child.directive is not None
-            and child.directive.source.name == name
-            and child.directive.start <= offset <= child.directive.block_end
-            for child in level.children
         ):
-            yield level
+            into.append(level)
+    blocks.sort(key=lambda block: block[0], reverse=True)
+    around: list[tuple[int, int, Level]] = []
+    for offset, stream in declared:
+        while blocks and blocks[-1][0] <= offset:
+            around.append(blocks.pop())
+        around = [block for block in around if block[1] >= offset]
+        outer = {level.parent for _, _, level in around}
+        for level in (*into, *(level for _, _, level in around)):
+            if level not in outer:
+                yield stream, level

@@ -25,13 +25,12 @@ from nginx_stream_lint.streams.upstreams import Upstreams
 class Landing:
     """Where streams end in one server, by level.
 
-    `declared` are the users' own. `endpoints` come from the catalogue: an endpoint is looked for
+    `endpoints` come from the catalogue: an endpoint is looked for
     because some location names it, by its path or its upstream, and counts where it lands.
     `hinted` are streams of apps that something else names: another location, or what is around.
     `shadowed` are locations written for endpoints that all land elsewhere, with one of the places.
     """
 
-    declared: dict[Level, list[Stream]] = field(default_factory=dict)
     endpoints: dict[Level, list[Endpoint]] = field(default_factory=dict)
     hinted: dict[Level, list[Stream]] = field(default_factory=dict)
     shadowed: dict[Level, Level] = field(default_factory=dict)
@@ -45,7 +44,7 @@ class _Hint:
     location: Level | None = None
 
 
-class _Router:
+class Router:
     """Where paths end in a server, each looked up once."""
 
     def __init__(self, server: Level, version: Version) -> None:
@@ -69,25 +68,30 @@ class _Router:
         return self.place(path, method) or self.place(f"{path}/", method)
 
 
+def declared(
+    server: Level, router: Router, declarations: Sequence[Declaration]
+) -> dict[Level, list[Stream]]:
+    """The users' own streams, where they end in a server."""
+    found: dict[Level, list[Stream]] = {}
+    for declaration in declarations:
+        place = router.place(declaration.path, declaration.stream.method or "GET")
+        if place is not None and _is_for(declaration, server, place):
+            found.setdefault(place, []).append(declaration.stream)
+    return found
+
+
 def landing(
-    server: Level,
+    router: Router,
     levels: Iterable[Level],
     places: Mapping[Level, Place],
-    version: Version,
-    declarations: Sequence[Declaration],
     upstreams: Upstreams,
     surroundings: Around,
 ) -> Landing:
-    """Route every declared path, and every endpoint that something names.
+    """Route every endpoint that something in a server names.
 
     `levels` are all of the server, `places` those of them that hand requests on.
     """
     found = Landing()
-    router = _Router(server, version)
-    for declaration in declarations:
-        place = router.place(declaration.path, declaration.stream.method or "GET")
-        if place is not None and _is_for(declaration, server, place):
-            found.declared.setdefault(place, []).append(declaration.stream)
     hints: dict[App, _Hint] = {}
     seen: set[File | None] = set()
     for location in levels:
@@ -124,7 +128,7 @@ def _is_for(declaration: Declaration, *levels: Level) -> bool:
 
 def _land(
     found: Landing,
-    router: _Router,
+    router: Router,
     location: Level,
     match: Match,
     app: App | None,
@@ -157,7 +161,7 @@ def _land(
         found.shadowed[location] = elsewhere
 
 
-def _follow(hint: _Hint, app: App, found: Landing, router: _Router, upstreams: Upstreams) -> None:
+def _follow(hint: _Hint, app: App, found: Landing, router: Router, upstreams: Upstreams) -> None:
     """Take in where an app's endpoints end, unless another app is known to be there."""
     ends = {
         endpoint: place.nearest("location")

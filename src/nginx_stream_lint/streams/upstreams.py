@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import field
 
 from nginx_stream_lint.lazily import dataclass, regex
@@ -14,6 +14,7 @@ from nginx_stream_lint.streams.vocabulary import reduced
 
 _PORT = regex(r"\d{2,5}(?!\d)")
 _SCHEME = regex(r"^\w+://")
+_ADDRESS = regex(r"(?:https?://)?[0-9.:/]*")
 _VARIABLE = regex(r"\$\{?(\w+)\}?")
 
 
@@ -23,7 +24,8 @@ class Behind:
 
     `hosts` are the target and the servers behind its name, `comments` what is written about the
     upstream block, and `keepalive` tells whether that keeps connections. `app` is the catalogued
-    one that one of the hosts is named after, or whose port it has. `host` and `path` are those of
+    one that one of the hosts is named after, or whose port it has; `names` are the hosts that are
+    more than an address. `host` and `path` are those of
     the target, with the port; its path takes the place of the location's, empty without one.
     """
 
@@ -32,12 +34,15 @@ class Behind:
     keepalive: bool = False
     host: str = field(init=False)
     path: str = field(init=False)
+    names: Sequence[str] = field(init=False)
     app: App | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.host, slash, rest = _SCHEME.sub("", self.hosts[0]).partition("/")
+        self.host = _authority(self.hosts[0])
+        _, slash, rest = _without_scheme(self.hosts[0]).partition("/")
         self.path = slash + rest
-        self.app = _app(self.hosts)
+        self.names = [host for host in self.hosts if _ADDRESS.fullmatch(host) is None]
+        self.app = _app(self.hosts, self.names)
 
 
 @dataclass(slots=True)
@@ -102,7 +107,12 @@ def upstreams_of(http: Level) -> Upstreams:
 
 
 def _authority(target: str) -> str:
-    return _SCHEME.sub("", target).partition("/")[0]
+    return _without_scheme(target).partition("/")[0]
+
+
+def _without_scheme(target: str) -> str:
+    scheme = _SCHEME.match(target)
+    return target if scheme is None else target[scheme.end() :]
 
 
 def _filled(location: Level, target: str) -> str:
@@ -116,8 +126,8 @@ def _filled(location: Level, target: str) -> str:
     return target
 
 
-def _app(hosts: tuple[str, ...]) -> App | None:
-    for host in hosts:
+def _app(hosts: Sequence[str], names: Sequence[str]) -> App | None:
+    for host in names:
         app = named_in(reduced(host))
         if app is not None:
             return app

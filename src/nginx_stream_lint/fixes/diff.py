@@ -1,0 +1,95 @@
+"""Fixes as a unified diff."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from nginx_stream_lint.config import Source
+
+_CONTEXT = 3  # unchanged lines shown around a change
+# Of files with up to so many lines difflib takes less than a second, whatever is changed.
+_MANY_LINES = 20_000
+
+
+def diff(changed: Mapping[str, tuple[Source, Source]]) -> str:
+    """A unified diff of sources before and after."""
+    parts: list[str] = []
+    for before, after in changed.values():
+        old, new = before.text.splitlines(keepends=True), after.text.splitlines(keepends=True)
+        unified = difflib.unified_diff if len(old) <= _MANY_LINES else _unified
+        for line in unified(
+            old, new, f"a/{before.name.lstrip('/')}", f"b/{after.name.lstrip('/')}"
+        ):
+            parts.append(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
+    return "".join(parts)
+
+
+def _unified(old: list[str], new: list[str], name: str, new_name: str) -> Iterator[str]:
+    """What `difflib.unified_diff` gives, whose time grows with the square of the changes.
+
+    Lines that there are once, before and after, are where they were: what is between changes is
+    alike, and difflib sees the changes alone.
+    """
+    groups = list(_Alike(old, new).get_grouped_opcodes(_CONTEXT))
+    if groups:
+        yield f"--- {name}\n"
+        yield f"+++ {new_name}\n"
+    for group in groups:
+        (_, i, _, k, _), (_, _, j, _, m) = group[0], group[-1]
+        yield f"@@ -{_range(i, j)} +{_range(k, m)} @@\n"
+        for tag, i, j, k, m in group:
+            if tag == "equal":
+                yield from (f" {line}" for line in old[i:j])
+            else:
+                yield from (f"-{line}" for line in old[i:j])
+                yield from (f"+{line}" for line in new[k:m])
+
+
+def _range(start: int, end: int) -> str:
+    """Lines as a unified diff counts them."""
+    if end - start == 1:
+        return str(end)
+    return f"{start + 1 if end > start else start},{end - start}"
+
+
+class _Alike(difflib.SequenceMatcher[str]):
+    """Lines before and after, of which difflib itself sees the changed ones only."""
+
+    def __init__(self, old: list[str], new: list[str]) -> None:
+        super().__init__()
+        self._blocks = [*_alike(old, new), difflib.Match(len(old), len(new), 0)]
+
+    def get_matching_blocks(self) -> list[difflib.Match]:
+        return self._blocks
+
+
+def _alike(old: list[str], new: list[str]) -> list[difflib.Match]:
+    """The stretches that are alike before and after, in order, as long as they can be."""
+    once = {line for line, number in Counter(old).items() if number == 1}
+    once &= {line for line, number in Counter(new).items() if number == 1}
+    where = {line: at for at, line in enumerate(old) if line in once}
+    found: list[difflib.Match] = []
+    i = j = 0
+    while i < len(old) or j < len(new):
+        start = i
+        while i < len(old) and i - start + j < len(new) and old[i] == new[i - start + j]:
+            i += 1
+        found.append(difflib.Match(start, j, i - start))
+        j += i - start
+        anchor = next((at for at in range(j, len(new)) if where.get(new[at], -1) >= i), len(new))
+        k, m = (where[new[anchor]], anchor) if anchor < len(new) else (len(old), len(new))
+        while k > i and m > j and old[k - 1] == new[m - 1]:
+            k, m = k - 1, m - 1
+        inner = difflib.SequenceMatcher(None, old[i:k], new[j:m]).get_matching_blocks()
+        found += [difflib.Match(i + one.a, j + one.b, one.size) for one in inner]
+        i, j = k, m
+    merged: list[difflib.Match] = []
+    for one in found:
+        last = merged[-1] if merged else difflib.Match(0, 0, 0)
+        if one.size and last.a + last.size == one.a and last.b + last.size == one.b:
+            merged[-1:] = [difflib.Match(last.a, last.b, last.size + one.size)]
+        elif one.size:
+            merged.append(one)
+    return merged
