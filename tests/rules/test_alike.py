@@ -19,7 +19,7 @@ from nginx_stream_lint.rules.alike import Alike
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.rule import builtin_folder, load_rules
 from nginx_stream_lint.streams.find import Served
-from nginx_stream_lint.streams.stream import Stream
+from nginx_stream_lint.streams.stream import KINDS, Kind, Stream
 
 # What rules of other people may ask: the place itself, and where a value comes from.
 OWN_RULES = {
@@ -82,6 +82,13 @@ EVERYWHERE = [
     "include ${SNIPPETS}/*.conf;",
     "{% if slow %}proxy_read_timeout 20s;{% endif %}",
 ]
+# These matter where something else has a part in it.
+EVERYWHERE += 3 * [
+    "proxy_http_version 1.1;",
+    "proxy_next_upstream error non_idempotent;",
+    "auth_request /auth;",
+    "mirror /mirror;",
+]
 SERVER = [
     "listen 80;",
     "listen 443 ssl;",
@@ -106,6 +113,7 @@ INSIDE = [
     "",
     "if ($http_upgrade) { proxy_buffering off; }",
     "if ($bot) { proxy_pass http://two; limit_rate 1k; }",
+    "if ($bot) { proxy_pass http://two; } limit_except GET { proxy_pass http://two; }",
     "limit_except GET { proxy_pass http://two; limit_rate 1k; }",
     "location /events/deep { proxy_pass http://one; }",
 ]
@@ -197,7 +205,8 @@ def _one_by_one(found: list[Served], options: Options) -> list[Finding]:
     own=st.sampled_from(["", "asks", "compares"]),
     all_streams=st.booleans(),
     version=st.sampled_from([None, (1, 22, 0), (1, 31, 0)]),
-    kinds=st.lists(st.sampled_from(["sse", "chunked", "websocket", "long-poll"]), max_size=9),
+    kind=st.sampled_from([None, *KINDS]),
+    firsts=st.sampled_from([None, None, *KINDS]),
     heartbeat=st.sampled_from([None, 10.0, 40.0]),
 )
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -207,17 +216,20 @@ def test_places_that_are_alike_get_what_each_of_them_would_get(
     own: str,
     all_streams: bool,
     version: Version | None,
-    kinds: list[str],
+    kind: Kind | None,
+    firsts: Kind | None,
     heartbeat: float | None,
 ) -> None:
     left_out = {name for name in OWN_RULES if not own or not name.startswith(own)}
     rules = tuple(rule for rule in options.rules if rule.name not in left_out)
     options = replace(options, rules=rules, all_streams=all_streams, nginx_version=version)
     found = _served(text, options)
-    for at, kind in enumerate(kinds[: len(found)]):
+    for at, one in enumerate(found):
         # Streams that no path is known for; why they are thought to be there changes nothing.
-        stream = Stream(kind, "known", f"it is the {at}th", heartbeat_s=heartbeat)  # type: ignore[arg-type]
-        found[at] = replace(found[at], streams=(*found[at].streams, stream))
+        other = firsts if at == 0 and firsts is not None else kind
+        if other is not None:
+            stream = Stream(other, "known", f"it is the {at}th", heartbeat_s=heartbeat)
+            found[at] = replace(one, streams=(*one.streams, stream))
     assert findings(found, options) == _one_by_one(found, options)
 
 
