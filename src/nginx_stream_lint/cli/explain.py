@@ -124,5 +124,5 @@ def explain_command(
     write(text, output, color)
     for said in (*explainer.notes, *explainer.problems):
         say(str(said))
-    if explainer.problems:
-        sys.exit(EXIT_UNUSABLE)
+    # In any case from here: to return would be to take the whole configuration apart first.
+    sys.exit(EXIT_UNUSABLE if explainer.problems else 0)
