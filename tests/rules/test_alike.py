@@ -253,3 +253,28 @@ def test_what_is_alike_is_judged_once(options: Options, monkeypatch: pytest.Monk
     found = _served(f"events {{}}\nhttp {{ {servers} }}", shipped)
     assert len(findings(found, shipped)) > 99
     assert len(judged) < 10
+
+
+CHAT = "location /v1/chat/completions {{ proxy_pass http://one; {} }}\n"
+AUTH = CHAT.format("auth_request /auth;")
+MIRROR = CHAT.format("mirror /mirror;")
+# Two servers that differ in what the rules say of them, each for a reason of its own.
+PAIRS = {
+    "value": (CHAT.format("proxy_read_timeout 30s;"), CHAT.format("proxy_read_timeout 1h;")),
+    "mirror": (MIRROR + TARGETS[3], MIRROR + TARGETS[4]),
+    "auth": (AUTH + TARGETS[1], AUTH + TARGETS[2]),
+    "auth name": (AUTH + TARGETS[1], AUTH + "location /auth { internal; proxy_pass http://one; }"),
+    "inherit": tuple(
+        f"add_header Cache-Control public; add_header_inherit {how};"
+        + CHAT.format("add_header X-Other a;")
+        for how in ("merge", "on")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_two_that_differ_in_one_thing(name: str, options: Options) -> None:
+    shipped = replace(options, rules=load_rules(builtin_folder()), nginx_version=(1, 31, 0))
+    servers = "\n".join(f"server {{ {body} }}" for body in PAIRS[name])
+    found = _served(f"events {{}}\nhttp {{ {UPSTREAMS[0]}\n{servers} }}", shipped)
+    assert findings(found, shipped) == _one_by_one(found, shipped)
