@@ -6,13 +6,9 @@ import asyncio
 import random
 from pathlib import Path
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import Level, build
-from nginx_stream_lint.nginx.pcre import compile_pattern
-from nginx_stream_lint.nginx.routing import Match, find, lead
+from nginx_stream_lint.nginx.routing import find
 from nginx_stream_lint.probe import Nginx, NginxBinary, free_ports
 
 WORDS = ("a", "b", "ab", "abc", "v1", "chat", "x.php")
@@ -107,54 +103,3 @@ def test_the_same_location_as_nginx(binary: NginxBinary, tmp_path: Path) -> None
     asked, wrong = asyncio.run(asyncio.wait_for(check(binary, tmp_path), 60))
     assert asked == SERVERS * PATHS
     assert wrong == []
-
-
-PIECES = (
-    "a",
-    "b",
-    "/",
-    "/ab",
-    "-",
-    "\\.",
-    "\\d",
-    ".",
-    ".*",
-    "[^/]+",
-    "[a-z0-9_-]*",
-    "a?",
-    "b+",
-    "b*",
-)
-MORE = ("(a|b)", "(?:ab|/)?", "(a(/b|$))", "(?<x>.*)", "|", "a{2}", "(?=a)", "(", ")", "[b-a]", "$")
-patterns = st.builds(
-    lambda parts, end: "^" + "".join(parts) + end,
-    st.lists(st.sampled_from(PIECES + MORE), max_size=6),
-    st.sampled_from(("", "$")),
-)
-
-
-@settings(max_examples=1000, deadline=None)
-@given(patterns, st.text("aAbB1/.-", max_size=8), st.sampled_from(("~", "~*")))
-def test_what_leads_an_expression_begins_all_that_it_matches(
-    pattern: str, path: str, modifier: str
-) -> None:
-    beginning = lead(Match(modifier, pattern))
-    compiled = compile_pattern(pattern, modifier == "~*")
-    if beginning:
-        assert compiled is not None
-        if compiled.search(path) is not None:
-            assert path.lower().startswith(beginning)
-
-
-def test_leads_are_found() -> None:
-    leads = {
-        "^/api/v1/": "/api/v1/",
-        "^/App/(chat|sse)/[^/]+/?$": "/app/",
-        "^/a-b/x?y": "/a-b/",
-        r"^/js/live\.js$": "/js/live.js",
-        "^/a|/b": "",
-        "/a": "",
-        "^(/a|/b)": "",
-        "^/a(?=b)": "",
-    }
-    assert {pattern: lead(Match("~", pattern)) for pattern in leads} == leads

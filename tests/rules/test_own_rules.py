@@ -244,15 +244,19 @@ def _condition(text: str) -> str:
 LAUGHS = "a0: &a0 [lol]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 10)
 )
-SPIN = """\
+# Each of these expressions is given up after a while.
+SPINNING = "".join(
+    f'          location ~ "^/(a|a)+!{number}" {{ proxy_pass http://127.0.0.1:8000; }}\n'
+    for number in range(100)
+)
+SPIN = f"""\
   - good: |
-      server {
-          location /v1/chat/completions {
+      server {{
+          location /v1/chat/completions {{
               auth_request /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;
               proxy_pass http://vllm;
-          }
-          location ~ "^/(a|a)+!" { proxy_pass http://127.0.0.1:8000; }
-      }
+          }}
+{SPINNING}      }}
 """
 
 # Text of the rule file, where it is wrong, what is said.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any, NoReturn
 
 from nginx_stream_lint.backtracking import MAX_WAYS, ends, parsed, ways
@@ -145,6 +145,7 @@ _ATOMS = regex(r"\\[^QE]|\[\^?\]?(?:\\[^QE]|[^]\\[])*\]")
 _GROUP = regex(r"\([^()]*\)")
 
 
+@lru_cache(maxsize=4096)
 def prefix(pattern: str) -> str:
     """What each subject that a pattern matches begins with, as far as that is easily seen."""
     found = _LITERALS.match(pattern)

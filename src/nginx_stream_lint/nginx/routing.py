@@ -16,7 +16,7 @@ from typing import NamedTuple
 from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import Match as PatternMatch
-from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
+from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern, prefix
 
 
 class Match(NamedTuple):
@@ -47,26 +47,6 @@ def match_of(location: Level) -> Match:
     glued = _GLUED.match(name)
     assert glued is not None
     return Match(glued[1], glued[2])
-
-
-# What a regular expression may be made of to be read right for certain, without compiling it.
-_CLASS = r"\[\^?(?:a-z|A-Z|[01]-9|\\[dws.]|[_/])+-?\]"
-_ATOM = rf"(?:[\w/-]|\.|\\[./dws-]|{_CLASS})[*+?]?"
-_OPEN = r"\((?:\?:|\?P?<[a-z_]+>)?"
-_GROUP = rf"{_OPEN}(?:{_ATOM}|[|$])*\)[*+?]?"
-_NESTED = rf"{_OPEN}(?:{_ATOM}|{_GROUP}|[|$])*\)[*+?]?"
-_LED = regex(rf"\^((?:(?:[\w/-]|\\[./-])(?![*+?{{]))*)(?:{_ATOM}|{_NESTED})*\$?", re.ASCII)
-
-
-@lru_cache(maxsize=256)
-def lead(match: Match) -> str:
-    """What begins every path that a regular expression matches, in lower case; empty where that
-    cannot be told at a glance.
-
-    Of an expression with a lead it is certain that it can be read.
-    """
-    found = _LED.fullmatch(match.pattern)
-    return "" if found is None else found[1].replace("\\", "").lower()
 
 
 @dataclass(slots=True)
@@ -120,7 +100,7 @@ class _Table:
         self.limits: list[Level] = []
         # Regular expressions in their order, and their places by what they begin with.
         self.regex: list[tuple[Level, Match]] = []
-        self.leads: dict[str, list[int]] = {}
+        self.begun: dict[str, list[int]] = {}
         for location in level.children:
             if location.kind == "limit_except":
                 self.limits.append(location)
@@ -130,7 +110,7 @@ class _Table:
             if modifier == "=":
                 self.exact.setdefault(pattern, location)
             elif match.is_regex:
-                self.leads.setdefault(lead(match), []).append(len(self.regex))
+                self.begun.setdefault(prefix(pattern).lower(), []).append(len(self.regex))
                 self.regex.append((location, match))
             elif modifier == "@":
                 self.named[pattern] = location
@@ -144,7 +124,7 @@ class _Table:
         if self.exact:
             self.slash = {name: self.exact.get(f"{name}/", one) for name, one in self.slash.items()}
         self.lengths = sorted(set(map(len, self.prefix)))
-        self.lead_lengths = sorted(set(map(len, self.leads)))
+        self.begun_lengths = sorted(set(map(len, self.begun)))
 
     def longest(self, uri: str) -> str | None:
         """The longest of the prefixes that a URI begins with."""
@@ -157,8 +137,8 @@ class _Table:
     def expressions(self, uri: str) -> list[tuple[Level, Match]]:
         """The regular expressions that a URI may match, in their order."""
         found: list[int] = []
-        for length in self.lead_lengths[: bisect_right(self.lead_lengths, len(uri))]:
-            found += self.leads.get(uri[:length].lower(), ())
+        for length in self.begun_lengths[: bisect_right(self.begun_lengths, len(uri))]:
+            found += self.begun.get(uri[:length].lower(), ())
         return [self.regex[at] for at in sorted(found)]
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
-from nginx_stream_lint.nginx.routing import Match, lead, match_of
+from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.streams.catalogue import (
     App,
     Endpoint,
@@ -87,8 +87,6 @@ def _covers(match: Match, endpoint: Endpoint) -> bool:
         return False
     path = example(endpoint.path)
     if match.is_regex:
-        if not path.lower().startswith(lead(match)):
-            return False
         try:
             found = compile_pattern(match.pattern, match.modifier == "~*").search(path)
         except Undecided:
