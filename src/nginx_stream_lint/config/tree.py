@@ -9,11 +9,12 @@ its own.
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import field
+from importlib import import_module
+from types import ModuleType
 from typing import Any
-
-from crossplane.errors import NgxParserDirectiveContextError, NgxParserDirectiveError
 
 from nginx_stream_lint.config.corrections import corrected
 from nginx_stream_lint.config.problems import Problem
@@ -26,17 +27,23 @@ from nginx_stream_lint.lazily import dataclass
 MAX_DEPTH = 256
 
 
-def _private_copy(name: str) -> Any:
-    """A second instance of a module, so that changing it changes nothing for anybody else."""
+def _private_copy(name: str) -> ModuleType:
+    """A package like the one of this name, so that changing it changes nothing for anybody else.
+
+    What is not asked of it is not loaded: of crossplane that is all but the analyzer.
+    """
     spec = importlib.util.find_spec(name)
     assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    assert spec.submodule_search_locations is not None
+    package = ModuleType(f"{__name__}.{name}")
+    package.__path__ = list(spec.submodule_search_locations)
+    sys.modules[package.__name__] = package
+    return package
 
 
-_analyzer = _private_copy("crossplane.analyzer")
+_crossplane = _private_copy("crossplane")
+_errors: Any = import_module(".errors", _crossplane.__name__)
+_analyzer: Any = import_module(".analyzer", _crossplane.__name__)
 _analyzer.DIRECTIVES = corrected(_analyzer)
 
 
@@ -263,9 +270,9 @@ def misuse(directive: Directive, context: Context) -> str | None:
     term = ";" if directive.block is None else "{"
     try:
         _analyzer.analyze("", statement, term, context)
-    except NgxParserDirectiveContextError as error:
+    except _errors.NgxParserDirectiveContextError as error:
         return str(error.strerror)
-    except NgxParserDirectiveError as error:
+    except _errors.NgxParserDirectiveError as error:
         return None if any(has_hole(arg) for arg in directive.args) else str(error.strerror)
     return None
 
