@@ -17,9 +17,10 @@ from nginx_stream_lint.nginx.delivery import (
     Scenario,
     path,
 )
+from nginx_stream_lint.nginx.delivery import Path as Way
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level, build
-from nginx_stream_lint.nginx.listeners import clients
+from nginx_stream_lint.nginx.listeners import Client, clients
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import Route, route
 from nginx_stream_lint.nginx.validity import refusals
@@ -75,6 +76,7 @@ class Explainer:
         self._asked: dict[Level, tuple[dict[Level, None], dict[str, Declaration]]] = {}
         self._served: dict[Level, dict[Level, Served]] = {}
         self._defaults: dict[str, Effective] = {}
+        self._deliveries: dict[tuple[Way, tuple[Client, ...]], list[Delivery]] = {}
         self._memories: Memories = {}
         self._mistakes: list[Problem] | None = None
         self._at: dict[Level, tuple[dict[str, Effective], float | None, list[Delivery]]] = {}
@@ -155,27 +157,35 @@ class Explainer:
         handler = found.handler
         family = handler.family if handler is not None else None
         somewhere = {name for outer in level.outward() for name in outer.rows}
+        defaults = self._defaults
 
         def in_force(name: str) -> Effective:
             # What nobody sets is the same default everywhere.
             if name in somewhere or level.uncertain:
                 return level.effective(name, self.version)
-            if name not in self._defaults:
-                self._defaults[name] = level.effective(name, self.version)
-            return self._defaults[name]
+            if name not in defaults:
+                defaults[name] = level.effective(name, self.version)
+            return defaults[name]
 
-        settings = {name: in_force(name) for name in _names(family)}
+        is_set = somewhere.__contains__ if not level.uncertain else lambda _: True
+        settings = {
+            name: defaults[name] if name in defaults and not is_set(name) else in_force(name)
+            for name in _names(family)
+        }
         if handler is None or found.server is None:
             return settings, None, []
         # Scenarios do not name a content type: they are about event streams.
         way = path(in_force, handler.family, CONTENT_TYPES["sse"])
-        deliveries = [
-            way.deliver(Scenario(client, framing, accel, encoding))
-            for client in self._clients.get(found.server, ())
-            for framing in FRAMINGS
-            for accel in ACCEL_BUFFERINGS
-            for encoding in ACCEPT_ENCODINGS
-        ]
+        reach = self._clients.get(found.server, ())
+        if (way, reach) not in self._deliveries:
+            self._deliveries[way, reach] = [
+                way.deliver(Scenario(client, framing, accel, encoding))
+                for client in reach
+                for framing in FRAMINGS
+                for accel in ACCEL_BUFFERINGS
+                for encoding in ACCEPT_ENCODINGS
+            ]
+        deliveries = self._deliveries[way, reach]
         timeout = seconds(in_force(f"{handler.family}_read_timeout").text)
         return settings, timeout, deliveries
 

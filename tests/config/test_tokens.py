@@ -160,6 +160,17 @@ def test_positions_count_characters_and_only_lf_ends_a_line() -> None:
     assert source.line_text(5) == ""
 
 
+@given(st.text("ab\r\n", max_size=60), st.data())
+def test_places_are_the_same_in_any_order(text: str, data: st.DataObject) -> None:
+    source = Source("nginx.conf", text)
+    for offset in data.draw(st.lists(st.integers(0, len(text)), max_size=50)):
+        before = text[:offset]
+        assert source.position(offset) == (
+            before.count("\n") + 1,
+            len(before) - (before.rfind("\n") + 1) + 1,
+        )
+
+
 LUA = [
     "",
     " ngx.say(1) ",

@@ -24,6 +24,9 @@ from nginx_stream_lint.lazily import dataclass, regex
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024
 
+# To find the start of each line pays for whoever asks for more places than this.
+_FEW = 20
+
 _CHUNK = 64 * 1024  # bytes
 
 # nginx reads bytes. Decoding this way loses none: what is not UTF-8 is written back as it was.
@@ -44,6 +47,9 @@ class Source:
     text: str
     on_disk: bool = True
 
+    _asked = 0  # how many places somebody asked for
+    _last = (0, 1)  # the offset of the last one, and its line
+
     @cached_property
     def _line_starts(self) -> list[int]:
         # Only LF ends a line for nginx; a lone CR is white space.
@@ -52,6 +58,12 @@ class Source:
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column (both from 1, the column in characters) of the offset."""
+        self._asked += 1
+        if self._asked < _FEW:
+            at, line = self._last
+            line += self.text.count("\n", at, offset) - self.text.count("\n", offset, at)
+            self._last = offset, line
+            return line, offset - self.text.rfind("\n", 0, offset)
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
 

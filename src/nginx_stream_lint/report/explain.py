@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from nginx_stream_lint.config import Directive
 from nginx_stream_lint.explain import Explainer, Explanation
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.nginx.delivery import Delivery
+from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Level
 from nginx_stream_lint.rules.wording import CLIENTS, amount, duration, listed
 
@@ -147,17 +149,27 @@ def _answer(one: Explanation) -> str:
 
 def _settings(one: Explanation) -> Iterator[str]:
     family = "" if one.route.handler is None else one.route.handler.family
+    always = _always(family)
     shown = {
         name: value
         for name, value in one.settings.items()
-        if name not in _NEVER
-        and (not value.is_default or name in _ALSO or name.removeprefix(family) in _ALWAYS)
+        if (value.origin != "default" and name not in _NEVER) or name in always
     }
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
         rows = [" ".join(arg or '""' for arg in row) for row in value.rows] or ["(not set)"]
         for number, row in enumerate(rows):
             yield f"  {name if not number else '':{width}}  {row}  [{_origin(value, number)}]"
+
+
+@cache
+def _always(family: str) -> frozenset[str]:
+    """The settings that are shown where nobody has set them, too."""
+    return frozenset(
+        name
+        for name in table()
+        if name not in _NEVER and (name in _ALSO or name.removeprefix(family) in _ALWAYS)
+    )
 
 
 def _origin(value: Effective, number: int) -> str:
