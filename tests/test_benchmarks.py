@@ -84,7 +84,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 NUMBER = r"-?[\d.]+"
 FIGURE = rf"{NUMBER} (?:s|ms|µs|MB)"
 GOAL_LINE = re.compile(
-    rf"\| [^|]+ \| [^|]+ \| ≤ \d\.\d\d × \| {NUMBER} × \({FIGURE} / {FIGURE}\) \| (yes|\*\*no\*\*) \|"
+    rf"\| [^|]+ \| [^|]+ \| ≤ \d\.\d\d × \| {NUMBER} × \({FIGURE} / {FIGURE}\)"
+    r" \| (yes|\*\*no\*\*) \|"
 )
 ACROSS_LINE = re.compile(rf"\| [^|]+ \| {FIGURE} (\| ({FIGURE} \({NUMBER} ×\)|) )+\|")
 SETTING_LINE = re.compile(
