@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -107,18 +108,19 @@ class Bench:
         main = self._written("services", many)
         copy = main.with_name("fixed.conf")
         asked = urls(many, 1_000)
+        # What is compared stands as near together as possible.
         commands = {
+            "few": lint(clean),
+            "some": lint(middle),
             "ours": lint(main),
-            "parse": _parse(main),
-            "nginx": self._test(main),
-            "reading": Command([sys.executable, "-c", _READING, main]),
-            "one": Command([_ours(), "explain", main, asked[-1]]),
-            "thousand": Command([_ours(), "explain", main, *asked]),
             "fix": Command(
                 [_ours(), "lint", "--fix", copy], before=lambda: shutil.copyfile(main, copy)
             ),
-            "few": lint(clean),
-            "some": lint(middle),
+            "parse": _parse(main),
+            "nginx": self._test(main),
+            "one": Command([_ours(), "explain", main, asked[-1]]),
+            "reading": Command([sys.executable, "-c", _READING, main]),
+            "thousand": Command([_ours(), "explain", main, *asked]),
         }
         times = self._alternate(commands, self.rounds)
         work = f"{many:,} locations, half with findings"
@@ -128,13 +130,11 @@ class Bench:
         peak = times["parse"].median_peak / 1e6
         yield Row("peak memory of that", _PARSE, 2.0, ours.median_peak / 1e6, peak, "MB")
         # Starting is no part of what a location takes.
-        start = times["few"].median
-        each = [
-            (times["some"].median - start) / (some - few),
-            (ours.median - start) / (many - few),
-        ]
-        beside = f"a location of {some:,}"
-        yield Row(f"a location of {many:,}, without starting", beside, 1.1, each[1], each[0])
+        starts = times["few"].seconds
+        middling = _each(times["some"].seconds, starts, some - few)
+        large = _each(ours.seconds, starts, many - few)
+        work, beside = f"a location of {many:,}, without starting", f"a location of {some:,}"
+        yield _row(work, beside, 1.1, Times(large), Times(middling))
         for name, words, goal in (("one", "1 URL", 1.1), ("thousand", f"{len(asked):,} URLs", 1.5)):
             work = f"`explain` of {words} on {many:,} locations"
             yield _row(work, "reading", goal, times[name], times["reading"])
@@ -156,7 +156,14 @@ class Bench:
 
 
 def _row(work: str, beside: str, goal: float | None, ours: Times, theirs: Times) -> Row:
-    return Row(work, beside, goal, ours.median, theirs.median)
+    """A row of two commands that took turns."""
+    ratios = [one / other for one, other in zip(ours.seconds, theirs.seconds, strict=True)]
+    return Row(work, beside, goal, ours.median, theirs.median, of_rounds=statistics.median(ratios))
+
+
+def _each(seconds: Sequence[float], starts: Sequence[float], locations: int) -> list[float]:
+    """What each location took in each round, without starting."""
+    return [(one - start) / locations for one, start in zip(seconds, starts, strict=True)]
 
 
 def _ours() -> Path:

@@ -18,7 +18,9 @@ COLUMNS = ("date", "version", "commit", "python", "nginx", "crossplane", "cores"
 class Row:
     """A ratio of two figures in the same `unit` (s or MB), ours and that of what stands `beside`.
 
-    `goal` is the largest ratio that is good enough; None where there is no goal.
+    The figures are medians. `of_rounds` is the median of the ratios within each round, where there
+    is one for each: a machine that is twice as slow for a while is so for both. `goal` is the
+    largest ratio that is good enough; None where there is no goal.
     """
 
     work: str
@@ -27,10 +29,11 @@ class Row:
     ours: float
     theirs: float
     unit: str = "s"
+    of_rounds: float | None = None
 
     @property
     def ratio(self) -> float:
-        return self.ours / self.theirs
+        return self.ours / self.theirs if self.of_rounds is None else self.of_rounds
 
     @property
     def reached(self) -> bool | None:
