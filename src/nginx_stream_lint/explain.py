@@ -75,7 +75,6 @@ class Explainer:
         # when somebody wants to know what streams there, all that are new at once.
         self._asked: dict[Level, tuple[dict[Level, None], dict[str, Declaration]]] = {}
         self._served: dict[Level, dict[Level, Served]] = {}
-        self._defaults: dict[str, Effective] = {}
         self._deliveries: dict[tuple[Way, tuple[Client, ...]], list[Delivery]] = {}
         self._memories: Memories = {}
         self._mistakes: list[Problem] | None = None
@@ -156,22 +155,15 @@ class Explainer:
     ) -> tuple[dict[str, Effective], float | None, list[Delivery]]:
         handler = found.handler
         family = handler.family if handler is not None else None
+        # What nobody sets is the same default everywhere.
+        settings = dict(_defaults(family, self.version))
         somewhere = {name for outer in level.outward() for name in outer.rows}
-        defaults = self._defaults
+        for name in settings.keys() if level.uncertain else settings.keys() & somewhere:
+            settings[name] = level.effective(name, self.version)
 
         def in_force(name: str) -> Effective:
-            # What nobody sets is the same default everywhere.
-            if name in somewhere or level.uncertain:
-                return level.effective(name, self.version)
-            if name not in defaults:
-                defaults[name] = level.effective(name, self.version)
-            return defaults[name]
+            return settings.get(name) or level.effective(name, self.version)
 
-        is_set = somewhere.__contains__ if not level.uncertain else lambda _: True
-        settings = {
-            name: defaults[name] if name in defaults and not is_set(name) else in_force(name)
-            for name in _names(family)
-        }
         if handler is None or found.server is None:
             return settings, None, []
         # Scenarios do not name a content type: they are about event streams.
@@ -188,6 +180,16 @@ class Explainer:
         deliveries = self._deliveries[way, reach]
         timeout = seconds(in_force(f"{handler.family}_read_timeout").text)
         return settings, timeout, deliveries
+
+
+@cache
+def _defaults(family: str | None, version: Version) -> dict[str, Effective]:
+    """What is in force where nothing is set."""
+    found: dict[str, Effective] = {}
+    for name in _names(family):
+        default = table()[name].default(version, in_stream=False)
+        found[name] = Effective(name, () if default is None else (default,), "default")
+    return found
 
 
 @cache
