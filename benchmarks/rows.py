@@ -29,7 +29,7 @@ import gc, os, sys
 gc.disable()
 from nginx_stream_lint.cli.explain import explain_command
 from nginx_stream_lint.config import Around
-from nginx_stream_lint.lint import read
+from nginx_stream_lint.analysis.lint import read
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.validity import refusals
 for configuration in read([sys.argv[1]], Around()):

@@ -14,11 +14,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from nginx_stream_lint.compiled import checksum
 from nginx_stream_lint.nginx import directives
-from nginx_stream_lint.rules import rule
+from nginx_stream_lint.rules import shipped
 from nginx_stream_lint.rules.rule_file import read_rules
 from nginx_stream_lint.streams import catalogue
+from nginx_stream_lint.util.compiled import checksum
 from tests import compiled_templates
 
 PACKAGE = Path(directives.__file__).parents[1]
@@ -52,17 +52,17 @@ def modules() -> Iterator[tuple[str, str]]:
             },
         ),
     )
-    shipped = read_rules([rule.builtin_folder()])
+    rules = read_rules([shipped.builtin_folder()])
     yield (
         "rules/rules_compiled.py",
         _module(
-            rule.shipped_files(),
+            shipped.shipped_files(),
             "from nginx_stream_lint.rules.conditions import All, AnyOf, Not, Test\n"
             "from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, Step",
-            {"RULES: tuple[Rule, ...]": shipped},
+            {"RULES: tuple[Rule, ...]": rules},
         ),
     )
-    yield "rules/templates_compiled.py", compiled_templates.module(shipped)
+    yield "rules/templates_compiled.py", compiled_templates.module(rules)
 
 
 # The parser of `re` itself: what it reads is what will run.

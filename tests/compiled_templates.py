@@ -31,7 +31,7 @@ def module(rules: Sequence[Rule]) -> str:
     lines = [
         '"""Made of the templates in the rules by `make docs`: edit those, and never this."""',
         "",
-        "from nginx_stream_lint.rules.wording import FILTERS as F",
+        "from nginx_stream_lint.rules.filters import FILTERS as F",
         "",
         "TEMPLATES = {",
     ]

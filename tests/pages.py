@@ -12,7 +12,7 @@ from pathlib import Path
 from nginx_stream_lint.report.blocks import Block, Code, Heading, Paragraph, Table, markdown
 from nginx_stream_lint.report.rule import rule_page
 from nginx_stream_lint.rules.measured import measured
-from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.settings.page import settings_page
 from nginx_stream_lint.settings.schema import schema
 from tests.conformance.folklore import ADVICES, Advice, recorded

@@ -17,11 +17,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 
 # As data flows: a part may import what stands before it, and itself.
 ORDER = (
-    "lazily",
-    "yamlfile",
-    "compiled",
-    "replacing",
-    "backtracking",
+    "util",
     "config",
     "kubernetes",
     "nginx",
@@ -29,12 +25,7 @@ ORDER = (
     "rules",
     "fixes",
     "suppress",
-    "lint",
-    "examples",
-    "explain",
-    "confirm",
-    "ask",
-    "blame",
+    "analysis",
     "report",
     "settings",
     "cli",
@@ -42,22 +33,16 @@ ORDER = (
 )
 # Parts that may see less than their place in the order allows.
 ONLY = {
-    "lazily": set[str](),
-    "yamlfile": set[str](),
-    "compiled": set[str](),
-    "config": {"yamlfile"},
-    "replacing": set[str](),
-    "backtracking": set[str](),
-    "kubernetes": {"yamlfile", "config"},
-    "settings": {"yamlfile", "nginx", "streams", "rules", "lint", "report"},
-    "suppress": {"config", "rules"},
-    "probe": {"config", "nginx"},
-    "trace": {"yamlfile", "probe"},
+    "kubernetes": {"util", "config"},
+    "settings": {"util", "nginx", "streams", "rules", "analysis", "report"},
+    "suppress": {"util", "config", "rules"},
+    "probe": {"util", "config", "nginx"},
+    "trace": {"util", "probe"},
     "__main__": {"cli"},
 }
 
 # Parts that may ask a real nginx, and a live system.
-MEASURE = {"confirm", "ask", "report", "cli"}
+MEASURE = {"analysis", "report", "cli"}
 TRACE = {"report", "cli"}
 
 
@@ -115,7 +100,7 @@ def test_imports_point_one_way(name: str) -> None:
     before = set(ORDER[: ORDER.index(part)]) if part in ORDER else set()
     before |= {"probe"} if part in MEASURE else set()
     before |= {"trace"} if part in TRACE else set()
-    allowed = {part, *(["lazily"] if part != "lazily" else [])} | ONLY.get(part, before)
+    allowed = {part} | ONLY.get(part, before)
     wrong = [f"{name}:{line} imports {other}" for other, line in _own_parts(name)]
     assert [text for text in wrong if text.rsplit(" ", 1)[1] not in allowed] == []
 
@@ -168,10 +153,11 @@ HEAVY = {
     "urllib.parse", "yaml", "click.shell_completion",
 }  # fmt: skip
 UNUSED = {
-    "config.embedded", "config.templates.masking", "examples", "explain", "kubernetes", "probe",
+    "analysis.explain", "analysis.rule_examples", "config.embedded", "config.templates.masking",
+    "kubernetes", "probe",
     "report.encoding", "rules.measured", "rules.rule_file", "rules.templates", "settings.keys",
     "settings.node", "settings.show", "settings.toml", "settings.types", "suppress.baseline",
-    "trace", "yamlfile", *(f"cli.{name}" for name in COMMANDS if name != "lint"),
+    "trace", "util.yamlfile", *(f"cli.{name}" for name in COMMANDS if name != "lint"),
 }  # fmt: skip
 
 
@@ -203,8 +189,8 @@ def test_a_plain_run_loads_nothing_that_only_others_need(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", FILES)
 def test_classes_and_expressions_are_made_lazily(name: str) -> None:
-    """`lazily.py` tells why. What every run loads is all but these parts."""
-    if name == "lazily.py" or _part(name) in ("probe", "trace"):
+    """`util/lazily.py` tells why. What every run loads is all but these parts."""
+    if name == "util/lazily.py" or _part(name) in ("probe", "trace"):
         return
     assert "dataclasses.dataclass" not in {module for module, _ in _imported(name)}
     compiled = [

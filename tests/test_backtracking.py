@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nginx_stream_lint import backtracking
-from nginx_stream_lint.backtracking import MAX_WAYS, ends, parsed, ways
 from nginx_stream_lint.nginx.pcre import Pattern, Undecided, compile_pattern, prefix
+from nginx_stream_lint.util import backtracking
+from nginx_stream_lint.util.backtracking import MAX_WAYS, ends, parsed, ways
 
 ATOMS = ["a", "b", "[ab]", "[^a]", "(?s:.)", r"\A", r"\Z", r"\b", "", r"(?=a)", r"(?!b)", "(?<=a)"]
 

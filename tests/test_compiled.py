@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nginx_stream_lint.compiled import checksum, compiled
+from nginx_stream_lint.util.compiled import checksum, compiled
 from nginx_stream_lint.nginx import directives
-from nginx_stream_lint.examples import lint_text
+from nginx_stream_lint.analysis.rule_examples import lint_text
 from nginx_stream_lint.rules import templates_compiled, wording
-from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
+from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.streams import catalogue
 from tests.compiled import PACKAGE, modules, parts
 
@@ -108,7 +109,7 @@ def test_a_checkout_with_an_edited_file_says_what_the_file_says(name: str, tmp_p
     path.write_text(text.replace(before, after), encoding="utf-8")
     code = (
         "from nginx_stream_lint.nginx.directives import table\n"
-        "from nginx_stream_lint.rules.rule import builtin_folder, load_rules\n"
+        "from nginx_stream_lint.rules.shipped import builtin_folder, load_rules\n"
         "from nginx_stream_lint.streams.catalogue import apps, words\n"
         "print(table(), load_rules(builtin_folder()), [one.name for one in apps()], words())"
     )

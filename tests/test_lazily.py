@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nginx_stream_lint import lazily
+from nginx_stream_lint.util import lazily
 
 
 def _classes(decorator: Any) -> list[Any]:

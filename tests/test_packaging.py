@@ -86,7 +86,7 @@ def test_installed_command_works_elsewhere(built: tuple[Path, Path], tmp_path: P
     command = python.parent / "nginx-stream-lint"
     demo = ROOT / "fixtures" / "demo" / "nginx.conf"
 
-    where = "from nginx_stream_lint.rules.rule import builtin_folder as f; print(f())"
+    where = "from nginx_stream_lint.rules.shipped import builtin_folder as f; print(f())"
     folder = Path(_run(python, "-I", "-c", where, cwd=tmp_path).strip())
     assert folder.is_relative_to(tmp_path)
     assert {path.name for path in folder.glob("*.yaml")} == RULES
@@ -94,7 +94,7 @@ def test_installed_command_works_elsewhere(built: tuple[Path, Path], tmp_path: P
     compiled = (
         "from nginx_stream_lint.nginx.directives import table\n"
         "from nginx_stream_lint.nginx.directives_compiled import TABLE\n"
-        "from nginx_stream_lint.rules.rule import shipped_rules\n"
+        "from nginx_stream_lint.rules.shipped import shipped_rules\n"
         "from nginx_stream_lint.rules.rules_compiled import RULES\n"
         "from nginx_stream_lint.streams.catalogue import apps\n"
         "from nginx_stream_lint.streams.catalogue_compiled import APPS\n"

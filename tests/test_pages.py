@@ -19,7 +19,8 @@ from lxml import html
 from nginx_stream_lint.probe import NginxBinary, Upstream
 from nginx_stream_lint.report.rule import reference
 from nginx_stream_lint.rules.measured import EVIDENCE, measured
-from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
+from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from tests.command import run
 from tests.conformance import folklore, record
 from tests.pages import DOCS, pages

@@ -17,8 +17,8 @@ import yaml
 from nginx_stream_lint.cli.lint import lint_command
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
-from nginx_stream_lint.rules.rule import builtin_folder
 from nginx_stream_lint.rules.rule_file import load_folder
+from nginx_stream_lint.rules.shipped import builtin_folder
 from nginx_stream_lint.settings import FILE_NAME, load
 from nginx_stream_lint.streams.declarations import from_comment
 from nginx_stream_lint.streams.stream import KINDS

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.config import Around, Configuration, Directive, configurations
 from nginx_stream_lint.config.source import has_hole, without_marks
 from nginx_stream_lint.fixes.apply import fix_all
-from nginx_stream_lint.lint import Options, lint
-from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
 LOCATION = "location /v1/chat/completions {\n    proxy_pass http://app;\n}\n"
 RULES = tuple(rule for rule in load_rules(builtin_folder()) if rule.name == "response-buffering")

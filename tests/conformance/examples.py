@@ -17,8 +17,9 @@ from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.probe import free_ports
 from nginx_stream_lint.rules.finding import Edit
-from nginx_stream_lint.rules.rule import Example, Rule, builtin_folder
+from nginx_stream_lint.rules.rule import Example, Rule
 from nginx_stream_lint.rules.rule_file import load_folder
+from nginx_stream_lint.rules.shipped import builtin_folder
 
 # What takes 60 s in an example takes 3 s when it is run.
 SCALE = 1 / 20

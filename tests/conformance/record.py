@@ -27,8 +27,9 @@ from nginx_stream_lint.probe import (
 )
 from nginx_stream_lint.report.probe import bursts_said
 from nginx_stream_lint.rules.facts import Facts
-from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
-from nginx_stream_lint.rules.wording import CLIENTS
+from nginx_stream_lint.rules.filters import CLIENTS
+from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.streams.find import served
 from tests.conformance.effects import (
     EFFECTS,

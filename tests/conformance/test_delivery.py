@@ -12,9 +12,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from nginx_stream_lint.analysis.explain import Explainer, Explanation
+from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.config import read
-from nginx_stream_lint.explain import Explainer, Explanation
-from nginx_stream_lint.lint import Options
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.probe import (
     Drip,

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nginx_stream_lint.analysis.lint import Options, Report, lint
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.fixes.apply import (
     NotConverging,
@@ -22,11 +23,10 @@ from nginx_stream_lint.fixes.apply import (
 )
 from nginx_stream_lint.fixes.diff import _Alike, _unified
 from nginx_stream_lint.fixes.show import _dedented
-from nginx_stream_lint.lint import Options, Report, lint
 from nginx_stream_lint.probe import NginxBinary, check_file
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
-from nginx_stream_lint.rules.rule import builtin_folder
 from nginx_stream_lint.rules.rule_file import load_folder
+from nginx_stream_lint.rules.shipped import builtin_folder
 
 RULES = load_folder(builtin_folder())
 ONLY_BUFFERING = tuple(rule for rule in RULES if rule.name == "response-buffering")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from nginx_stream_lint.analysis.lint import Options, Report, check, lint
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.config.source import HOLE
 from nginx_stream_lint.fixes.apply import compatible, edited, fix_all
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.kubernetes import configurations, translated
-from nginx_stream_lint.lint import Options, Report, check, lint
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from tests.command import findings, run
 from tests.kubernetes.manifests import ingress
 

@@ -20,10 +20,10 @@ import jsonschema
 from lxml import etree
 from lxml import html as lxml_html
 
-from nginx_stream_lint.lint import Options, lint
+from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
 SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
 RULES = load_rules(builtin_folder())

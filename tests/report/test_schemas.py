@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from lxml import etree
 from tests.report.schemas import CHECKS, RULES, check_all, commands, run_of
 
+from nginx_stream_lint.analysis.lint import Report
 from nginx_stream_lint.config import Problem, Source
 from nginx_stream_lint.fixes.apply import edited
-from nginx_stream_lint.lint import Report
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.github import step_summary
 from nginx_stream_lint.report.run import Run

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nginx_stream_lint.analysis.lint import Options, findings, read, survey
 from nginx_stream_lint.config import Around, Source
-from nginx_stream_lint.lint import Options, findings, read, survey
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.alike import Alike
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import KINDS, Kind, Stream
 

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from nginx_stream_lint.analysis.lint import Options, Report, lint
+from nginx_stream_lint.analysis.rule_examples import Case, cases, failures, lint_text
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.examples import Case, cases, failures, lint_text
 from nginx_stream_lint.fixes.apply import compatible, edited, fix_all
-from nginx_stream_lint.lint import Options, Report, lint
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.measured import EVIDENCE
-from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules
+from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
 RULES = load_rules(builtin_folder())
 

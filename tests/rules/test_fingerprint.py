@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nginx_stream_lint.lint import Options, lint
+from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.fingerprint import fingerprints, portable
-from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
 RULES = load_rules(builtin_folder())
 LOCATION = "    location /v1/chat/completions { proxy_pass http://127.0.0.1:8000; }\n"

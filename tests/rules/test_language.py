@@ -24,8 +24,9 @@ from nginx_stream_lint.rules.conditions import (
 )
 from nginx_stream_lint.rules.conditions import Test as Comparison
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS
-from nginx_stream_lint.rules.rule import RuleMistake, builtin_folder, load_rules
+from nginx_stream_lint.rules.rule import RuleMistake
 from nginx_stream_lint.rules.rule_file import load_rule
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
 # What conditions mean
 

@@ -13,18 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.command import run
 
+from nginx_stream_lint.analysis.lint import Options, lint
+from nginx_stream_lint.analysis.rule_examples import cases
 from nginx_stream_lint.config import Around, Source
-from nginx_stream_lint.examples import cases
-from nginx_stream_lint.lint import Options, lint
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.rules.conditions import UNKNOWN, Unknown
 from nginx_stream_lint.rules.conditions import Test as Comparison
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, Facts
+from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.patterns import MAX_SUBJECT, finds, mistake
-from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.rules.templates import fact_kinds
 from nginx_stream_lint.rules.templates import mistake as template_mistake
-from nginx_stream_lint.rules.wording import FILTERS, render
+from nginx_stream_lint.rules.wording import render
 
 KILL_S = 10.0
 # Of its own time: what else the machine does is not counted.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nginx_stream_lint.lint import Options, lint
+from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
 RULES = load_rules(builtin_folder())
 PASS = "proxy_pass http://app:8000;"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nginx_stream_lint.report import FORMATS
-from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.settings import SettingsMistake, load
 from nginx_stream_lint.settings.keys import KEYS, OVERRIDE_KEYS, STREAM_KEYS
 from nginx_stream_lint.settings.load import Settings

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nginx_stream_lint.analysis.lint import Options, Report, lint
 from nginx_stream_lint.config import Around, Source
 from nginx_stream_lint.fixes.apply import fix_all
-from nginx_stream_lint.lint import Options, Report, lint
 from nginx_stream_lint.rules.finding import Place
-from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.suppress.comments import Ignore, _Regions
 
 RULES = load_rules(builtin_folder())

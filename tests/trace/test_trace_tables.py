@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nginx_stream_lint.report.trace_words import verdict
-from nginx_stream_lint.rules.rule import builtin_folder, load_rules
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.trace.diagnosis import diagnose
 from nginx_stream_lint.trace.headers import notes
 from nginx_stream_lint.trace.products import (

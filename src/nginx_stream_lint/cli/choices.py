@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.cli.common import known_rules, unusable
 from nginx_stream_lint.cli.output import Target, targets_of, targets_with
 from nginx_stream_lint.config import Around
-from nginx_stream_lint.lazily import dataclass
-from nginx_stream_lint.lint import Options
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Policy, Worth
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.settings import Settings, SettingsMistake, find, load
 from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.util.lazily import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

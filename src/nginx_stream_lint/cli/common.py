@@ -14,7 +14,8 @@ from nginx_stream_lint.config import STDIN, Source
 from nginx_stream_lint.config.problems import Unreadable
 from nginx_stream_lint.config.source import MAX_BYTES, decode, without_marks
 from nginx_stream_lint.nginx.versions import Version, parse_version
-from nginx_stream_lint.rules.rule import Rule, builtin_folder, load_rules, shipped_rules
+from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def try_write(text: str, output: str | None, color: bool | None) -> str | None:
             _discard(sys.stdout)
             return f"standard output cannot be written ({error.strerror})"
         return None
-    from nginx_stream_lint.replacing import replace_file
+    from nginx_stream_lint.util.replacing import replace_file
 
     try:
         replace_file(output, click.unstyle(text).encode("utf-8"))

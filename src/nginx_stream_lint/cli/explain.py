@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from nginx_stream_lint.analysis.explain import Explainer
+from nginx_stream_lint.analysis.lint import read
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
@@ -22,8 +24,6 @@ from nginx_stream_lint.cli.common import (
     write,
 )
 from nginx_stream_lint.config import STDIN
-from nginx_stream_lint.explain import Explainer
-from nginx_stream_lint.lint import read
 from nginx_stream_lint.nginx.request import BadUrl, parse_url
 from nginx_stream_lint.nginx.versions import Version
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nginx_stream_lint.cli.common import say, unusable, write
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.lint import Options, Report
+    from nginx_stream_lint.analysis.lint import Options, Report
     from nginx_stream_lint.suppress.baseline import Baseline
 
 

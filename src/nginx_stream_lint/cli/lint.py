@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nginx_stream_lint.analysis.lint import Checked, Confirm, Options, Report, lint, read
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
@@ -31,7 +32,6 @@ from nginx_stream_lint.cli.output import (
     write_all,
 )
 from nginx_stream_lint.config import STDIN, Configuration, Source
-from nginx_stream_lint.lint import Checked, Confirm, Options, Report, lint, read
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
@@ -239,7 +239,7 @@ def _confirming(options: Options, binary: NginxBinary | None) -> Confirm | None:
     """What has the last word on findings with --probe."""
     if binary is None:
         return None
-    from nginx_stream_lint.confirm import confirmed, measure_served
+    from nginx_stream_lint.analysis.confirm import confirmed, measure_served
     from nginx_stream_lint.probe import NginxError
 
     def confirm(configuration: Configuration, checked: Checked) -> list[Finding]:
@@ -257,8 +257,8 @@ def _must_stream(
     inputs: list[str], options: Options, texts: dict[str, Source], binary: NginxBinary
 ) -> None:
     """Measure the mended configurations; end with status 2 where one still stalls unexpectedly."""
-    from nginx_stream_lint.confirm import measure_served
-    from nginx_stream_lint.lint import check
+    from nginx_stream_lint.analysis.confirm import measure_served
+    from nginx_stream_lint.analysis.lint import check
     from nginx_stream_lint.probe import NginxError
 
     for configuration in read(inputs, options.around, texts):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from nginx_stream_lint.cli.common import try_write
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.util.lazily import dataclass
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -149,7 +149,7 @@ def _requests(
     flags: dict[str, Any],
 ) -> tuple[list[Request], list[str]]:
     """What to ask for, and what nothing can be asked of."""
-    from nginx_stream_lint.ask import Unaskable, Wanted, ask_streams, ask_urls
+    from nginx_stream_lint.analysis.probe_requests import Unaskable, Wanted, ask_streams, ask_urls
 
     conf = configuration.path
     root = build(configuration)

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from nginx_stream_lint.analysis.rule_examples import cases, failures
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     PathOption,
@@ -19,9 +20,9 @@ from nginx_stream_lint.cli.common import (
     unusable,
     write,
 )
-from nginx_stream_lint.examples import cases, failures
 from nginx_stream_lint.rules.measured import measured
-from nginx_stream_lint.rules.rule import Rule, RuleMistake, builtin_folder, load_rules
+from nginx_stream_lint.rules.rule import Rule, RuleMistake
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.streams.declarations import nearest
 
 # The shipped examples take 0.1 s at most.

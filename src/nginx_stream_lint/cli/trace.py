@@ -31,7 +31,7 @@ from nginx_stream_lint.config import Configuration, read
 from nginx_stream_lint.nginx.request import BadUrl
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.blame import Blame
+    from nginx_stream_lint.analysis.trace_findings import Blame
     from nginx_stream_lint.trace.diagnosis import Diagnosis
     from nginx_stream_lint.trace.request import Ask, Layer
     from nginx_stream_lint.trace.run import OnProgress, Result
@@ -286,7 +286,7 @@ def _blamed(
     told: Diagnosis, configs: dict[int | None, Configuration], flags: dict[str, Any]
 ) -> Blame | None:
     """The findings that explain the trace, where there is a configuration."""
-    from nginx_stream_lint.blame import blame
+    from nginx_stream_lint.analysis.trace_findings import blame
     from nginx_stream_lint.trace.products import rules_for
 
     named = told.named

@@ -13,8 +13,8 @@ from nginx_stream_lint.config.problems import Unreadable
 from nginx_stream_lint.config.repository import looks_like_nginx, plain_name
 from nginx_stream_lint.config.source import FILLER, Piece, Reading, Source
 from nginx_stream_lint.config.templates import readings_within
-from nginx_stream_lint.lazily import dataclass, regex
-from nginx_stream_lint.yamlfile import YamlMistake, compose_all
+from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.yamlfile import YamlMistake, compose_all
 
 # Keys of ingress controllers, whose snippets mean nothing without the rest (`kubernetes/`).
 _SNIPPET = regex(r".*-snippets?|.*nginx\.(?:ingress\.kubernetes\.io|org|com)/.*")

@@ -12,7 +12,7 @@ from nginx_stream_lint.config.problems import Absent, Problem
 from nginx_stream_lint.config.repository import Repository, around
 from nginx_stream_lint.config.source import Reading, Source, load
 from nginx_stream_lint.config.templates import readings
-from nginx_stream_lint.lazily import regex
+from nginx_stream_lint.util.lazily import regex
 
 _WILD = regex(r"[*?\[]")
 

@@ -18,7 +18,7 @@ from nginx_stream_lint.config.reading import Configuration, read_all, read_from
 from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
 from nginx_stream_lint.config.source import Reading, Regions, Source
 from nginx_stream_lint.config.templates import yaml_reading
-from nginx_stream_lint.lazily import dataclass
+from nginx_stream_lint.util.lazily import dataclass
 
 if TYPE_CHECKING:
     from nginx_stream_lint.config.embedded import Block

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nginx_stream_lint.lazily import dataclass
+from nginx_stream_lint.util.lazily import dataclass
 
 # What stands around a placeholder in a word. These are noncharacters, kept by Unicode for such use
 # inside a program; no file has them.

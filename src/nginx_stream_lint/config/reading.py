@@ -20,7 +20,7 @@ from nginx_stream_lint.config.tree import (
     misuse,
     parse,
 )
-from nginx_stream_lint.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 # Nobody writes as many by hand; much more would take minutes and gigabytes. Directives of more than
 # this many words count for several.

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from nginx_stream_lint.config.source import ENCODING, ERRORS
 from nginx_stream_lint.config.tree import is_known
-from nginx_stream_lint.lazily import regex
+from nginx_stream_lint.util.lazily import regex
 
 # Whoever has more files than this has named the wrong folder.
 _MAX_FILES = 50_000

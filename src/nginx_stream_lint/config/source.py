@@ -19,7 +19,7 @@ from nginx_stream_lint.config.problems import (
     Unreadable,
     printable,
 )
-from nginx_stream_lint.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024

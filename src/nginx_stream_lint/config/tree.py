@@ -20,7 +20,7 @@ from nginx_stream_lint.config.corrections import corrected
 from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.source import Reading, Source, has_hole
 from nginx_stream_lint.config.tokens import Statements, Word, words_at
-from nginx_stream_lint.lazily import dataclass
+from nginx_stream_lint.util.lazily import dataclass
 
 # Whoever walks a tree recurses once per block; this is far from Python's limit and from anything
 # sensible.

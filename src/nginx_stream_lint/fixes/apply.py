@@ -9,8 +9,8 @@ from operator import attrgetter
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.config.source import ENCODING, ERRORS
-from nginx_stream_lint.replacing import replace_file
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
+from nginx_stream_lint.util.replacing import replace_file
 
 # Each round mends all that do not overlap, and at least one. This many means that fixes undo one
 # another.

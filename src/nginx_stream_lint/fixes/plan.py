@@ -6,7 +6,6 @@ from functools import lru_cache
 
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.source import Author
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
@@ -15,6 +14,7 @@ from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
 from nginx_stream_lint.rules.judge import Judged
 from nginx_stream_lint.rules.verdict import Move, Remedy
 from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 _STATEMENT = regex(r"(\w+) (.*);")
 _INDENTED = regex(r"\{[^\n]*\n([ \t]+)\S")

@@ -10,7 +10,7 @@ from nginx_stream_lint.kubernetes.controllers import Controller
 from nginx_stream_lint.kubernetes.manifest import Entry, Mapping, Word
 from nginx_stream_lint.kubernetes.nginx_org import upstream_of
 from nginx_stream_lint.kubernetes.resources import Ingress, Settings, VirtualServer
-from nginx_stream_lint.lazily import dataclass
+from nginx_stream_lint.util.lazily import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

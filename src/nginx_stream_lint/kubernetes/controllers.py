@@ -9,8 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 from nginx_stream_lint.config.source import has_hole
-from nginx_stream_lint.lazily import dataclass, regex
-from nginx_stream_lint.yamlfile import load_text
+from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.yamlfile import load_text
 
 LEVELS = ("main", "events", "http", "upstream", "server", "location")
 

@@ -12,7 +12,7 @@ from nginx_stream_lint.kubernetes.controllers import Controller, Setting, is_tru
 from nginx_stream_lint.kubernetes.manifest import Entry, Span, Word
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, Resource, Settings
 from nginx_stream_lint.kubernetes.text import Arg, Text, quoted
-from nginx_stream_lint.lazily import regex
+from nginx_stream_lint.util.lazily import regex
 
 _PLACEHOLDER = "placeholder"
 _MAX_PORT = 65535

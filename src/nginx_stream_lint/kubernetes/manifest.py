@@ -12,8 +12,8 @@ import yaml
 
 from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.source import HOLE, Source
-from nginx_stream_lint.lazily import dataclass, regex
-from nginx_stream_lint.yamlfile import YamlMistake, compose
+from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.yamlfile import YamlMistake, compose
 
 # Manifests nest ten deep. PyYAML calls itself once per level.
 _MAX_DEPTH = 100

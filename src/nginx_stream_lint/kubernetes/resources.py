@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nginx_stream_lint.config.source import has_hole
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx, nginx_org
 from nginx_stream_lint.kubernetes.manifest import Document, Entry, Mapping, Node, Span, Word
-from nginx_stream_lint.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 _ROUTES = frozenset({"annotations", "className", "ingressClassName", "hosts", "host", "hostname"})
 # Values nest four deep.

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from nginx_stream_lint.config.source import HOLE, Piece
 from nginx_stream_lint.kubernetes.manifest import Span, Word
-from nginx_stream_lint.lazily import regex
+from nginx_stream_lint.util.lazily import regex
 
 # A part of an argument: plain text, text with a place, or a word of the source.
 Part: TypeAlias = str | tuple[str, Span] | Word

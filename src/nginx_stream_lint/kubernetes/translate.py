@@ -22,7 +22,7 @@ from nginx_stream_lint.kubernetes.resources import (
     classes,
     resources,
 )
-from nginx_stream_lint.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 # What a YAML text says that is about one of the controllers.
 _CONCERNS = regex(

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Literal
 
 from nginx_stream_lint.config import has_hole
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.values import seconds, size
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 Framing = Literal["chunked", "close", "length"]
 AccelBuffering = Literal["absent", "no", "yes"]

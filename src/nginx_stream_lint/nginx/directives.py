@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from functools import cache
 
-from nginx_stream_lint.compiled import compiled
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.versions import Version, parse_version
+from nginx_stream_lint.util.compiled import compiled
+from nginx_stream_lint.util.lazily import dataclass
 
 FILE = os.path.join(os.path.dirname(__file__), "directives.yaml")
 FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi", "grpc")
@@ -56,7 +56,7 @@ def table() -> Mapping[str, Entry]:
 
 def read() -> dict[str, Entry]:
     """The directives by name, from the YAML."""
-    from nginx_stream_lint.yamlfile import load_text
+    from nginx_stream_lint.util.yamlfile import load_text
 
     with open(FILE, encoding="utf-8") as stream:
         return {name: _entry(name, raw) for name, raw in load_text(stream.read()).items()}

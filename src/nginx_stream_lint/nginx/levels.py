@@ -13,9 +13,9 @@ from functools import cache
 from typing import Literal
 
 from nginx_stream_lint.config import Configuration, Directive, has_hole, statements
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.util.lazily import dataclass
 
 _PASS = {f"{family}_pass": family for family in FAMILIES}
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nginx_stream_lint.lazily import regex
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.util.lazily import regex
 
 Client = Literal["h1", "h1-tls", "h2"]
 CLIENTS: tuple[Client, ...] = ("h1", "h1-tls", "h2")

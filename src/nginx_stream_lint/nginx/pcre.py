@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from functools import cache, cached_property, lru_cache
 from typing import Any, NoReturn
 
-from nginx_stream_lint.backtracking import MAX_WAYS, ends, parsed, ways
-from nginx_stream_lint.lazily import regex
+from nginx_stream_lint.util.backtracking import MAX_WAYS, ends, parsed, ways
+from nginx_stream_lint.util.lazily import regex
 
 _EVERY = frozenset(range(256))
 _DIGITS = frozenset(b"0123456789")

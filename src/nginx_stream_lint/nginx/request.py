@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.lazily import dataclass
+from nginx_stream_lint.util.lazily import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from functools import lru_cache
 from typing import NoReturn
 
 from nginx_stream_lint.config import Directive, statements
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.uri import unescape_redirect
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.util.lazily import dataclass
 
 _NAMES = frozenset(("rewrite", "return", "set", "break", "if"))
 _ABSOLUTE = ("http://", "https://", "$scheme")

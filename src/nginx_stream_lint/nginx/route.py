@@ -12,7 +12,6 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import Directive, statements
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.rewriting import REDIRECTS, Outcome, rewrite
@@ -22,6 +21,7 @@ from nginx_stream_lint.nginx.uri import escape_path, is_quoted, normalize
 from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.util.lazily import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

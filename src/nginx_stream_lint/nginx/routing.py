@@ -13,10 +13,10 @@ from dataclasses import field
 from functools import lru_cache
 from typing import NamedTuple
 
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import Match as PatternMatch
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern, prefix
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 
 class Match(NamedTuple):

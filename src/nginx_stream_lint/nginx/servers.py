@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import field
 from functools import lru_cache
 
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import address
 from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 _EVERYWHERE = ("*", "[::]")
 _LOOPBACK = ("127.0.0.1", "localhost")

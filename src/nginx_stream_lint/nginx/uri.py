@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.lazily import regex
+from nginx_stream_lint.util.lazily import regex
 
 # What is written as %XX: in paths, and in what becomes part of the arguments.
 _IN_PATH = regex(rb'[\x00-\x20"#%<>?\\^`{|}\x7f-\xff]')

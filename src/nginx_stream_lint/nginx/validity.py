@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable
 
 from nginx_stream_lint.config import Directive, Problem, has_hole
-from nginx_stream_lint.lazily import regex
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.util.lazily import regex
 
 _ADVICE = "nginx refuses this configuration"
 

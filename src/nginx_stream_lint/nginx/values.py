@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.lazily import regex
+from nginx_stream_lint.util.lazily import regex
 
 _UNITS = {
     "y": 365 * 24 * 3600.0,

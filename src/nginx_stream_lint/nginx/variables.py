@@ -13,13 +13,13 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import Directive, statements
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import Match, Pattern, Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.servers import host_of
 from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
-from nginx_stream_lint.lazily import dataclass
+from nginx_stream_lint.util.lazily import dataclass
 
 _WIDTH = 100
 

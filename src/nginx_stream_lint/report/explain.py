@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from nginx_stream_lint.analysis.explain import Explainer, Explanation
 from nginx_stream_lint.config import Directive
-from nginx_stream_lint.explain import Explainer, Explanation
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Level
-from nginx_stream_lint.rules.wording import CLIENTS, amount, duration, listed
+from nginx_stream_lint.rules.filters import CLIENTS, amount, duration, listed
 
 _COLOURS = {"streams": "green", "stalls": "red", "replays": "red"}
 # What a person wants to see even where nobody has set it; the rest is shown where it is set.

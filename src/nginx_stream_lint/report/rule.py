@@ -15,9 +15,9 @@ from nginx_stream_lint.report.blocks import (
     markdown,
     terminal,
 )
+from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.measured import EVIDENCE, Measurements
 from nginx_stream_lint.rules.rule import Example, Rule
-from nginx_stream_lint.rules.wording import listed
 from nginx_stream_lint.streams.stream import KINDS
 
 _NGINX = "https://nginx.org/en/docs"

@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from dataclasses import field
 from functools import lru_cache
 
+from nginx_stream_lint.analysis.lint import Report
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.lazily import dataclass
-from nginx_stream_lint.lint import Report
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Edit, Severity
 from nginx_stream_lint.rules.fingerprint import portable
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.stream import Stream
+from nginx_stream_lint.util.lazily import dataclass
 
 
 @dataclass(frozen=True, slots=True)

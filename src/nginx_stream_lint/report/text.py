@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from nginx_stream_lint.analysis.lint import Report
 from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.fixes.show import mended
-from nginx_stream_lint.lint import Report
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding, Place, Related

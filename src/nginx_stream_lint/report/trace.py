@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from nginx_stream_lint.blame import Blame
+from nginx_stream_lint.analysis.trace_findings import Blame
 from nginx_stream_lint.report.trace_words import said, verdict
 from nginx_stream_lint.report.words import CLIENTS, clipped, printable, rounded
 from nginx_stream_lint.rules.finding import Finding

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from nginx_stream_lint.lazily import dataclass
-from nginx_stream_lint.lint import MIN_READ_TIMEOUT_S, Report
+from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S, Report
 from nginx_stream_lint.nginx.delivery import Hold, Verdict
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.versions import Version
@@ -11,6 +10,7 @@ from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import Stream
+from nginx_stream_lint.util.lazily import dataclass
 
 # In the order in which an answer passes them.
 _ORDER: tuple[Hold, ...] = (

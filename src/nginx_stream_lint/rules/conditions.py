@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.values import seconds, size
 from nginx_stream_lint.rules.patterns import finds
+from nginx_stream_lint.util.lazily import dataclass
 
 Truth = bool | None
 

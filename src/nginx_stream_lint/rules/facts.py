@@ -13,7 +13,6 @@ from typing import Any
 
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.config.source import Author
-from nginx_stream_lint.lazily import regex
 from nginx_stream_lint.nginx.delivery import Delivery, Hold, Path, Scenario, path
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level
@@ -24,6 +23,7 @@ from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
+from nginx_stream_lint.util.lazily import regex
 
 _NOT_YET = object()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.streams.stream import Stream
+from nginx_stream_lint.util.lazily import dataclass
 
 Severity = Literal["error", "warning", "note"]
 # From the worst down.

@@ -6,7 +6,6 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from nginx_stream_lint.config import Directive
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.alike import Alike
@@ -22,6 +21,7 @@ from nginx_stream_lint.rules.finding import (
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.verdict import Pointer, Verdict, origin, verdicts
 from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.util.lazily import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 from functools import cache
 
-from nginx_stream_lint.lazily import dataclass
-from nginx_stream_lint.rules.rule import builtin_folder
+from nginx_stream_lint.rules.shipped import builtin_folder
+from nginx_stream_lint.util.lazily import dataclass
 
 # The kinds of evidence that a rule file can name; each is a measurement on a real nginx.
 EVIDENCE = {

@@ -1,6 +1,6 @@
 """Regular expressions of rule files: only those that cannot search for ever.
 
-The ways through a pattern are counted when a rule is read (`backtracking.py`). What may have too
+The ways through a pattern are counted when a rule is read (`util/backtracking.py`). What may have too
 many is refused, and so is what cannot be counted. Subjects are short.
 """
 
@@ -11,7 +11,7 @@ import warnings
 from functools import cache
 from typing import Any
 
-from nginx_stream_lint.backtracking import MAX_WAYS, parsed, ways
+from nginx_stream_lint.util.backtracking import MAX_WAYS, parsed, ways
 
 _MAX_PATTERN = 200  # characters
 MAX_SUBJECT = 256  # characters; what is longer is unknown

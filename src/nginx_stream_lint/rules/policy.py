@@ -10,9 +10,9 @@ from dataclasses import field, replace
 from itertools import groupby
 from typing import Literal
 
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding, in_order
+from nginx_stream_lint.util.lazily import dataclass
 
 Worth = Literal["error", "warning", "note", "off"]
 WORTHS: tuple[Worth, ...] = ("error", "warning", "note", "off")

@@ -1,21 +1,13 @@
-"""What a rule is, and which there are."""
+"""What a rule is."""
 
 from __future__ import annotations
 
-import os
-from functools import cache
-from typing import TYPE_CHECKING
-
-from nginx_stream_lint.compiled import compiled
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.conditions import Condition, subjects_of
 from nginx_stream_lint.rules.facts import OF_COMMENTS
 from nginx_stream_lint.rules.finding import Applicability, Severity
 from nginx_stream_lint.streams.stream import Kind
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from nginx_stream_lint.util.lazily import dataclass
 
 
 class RuleMistake(Exception):
@@ -95,56 +87,3 @@ class Rule:
     def is_about_comments(self) -> bool:
         """Whether it judges comments that ignore findings, and no streams."""
         return bool(subjects_of(self.when) & OF_COMMENTS)
-
-
-def builtin_folder() -> Path:
-    """The folder of the shipped rules: inside the wheel, or `rules/` of the checkout."""
-    from pathlib import Path
-
-    return Path(_folder())
-
-
-@cache
-def _folder() -> str:
-    here = os.path.dirname(__file__)
-    if any(name.endswith(".yaml") for name in os.listdir(here)):
-        return here
-    return os.path.abspath(os.path.join(os.path.realpath(here), "../../../rules"))
-
-
-def load_rules(*paths: Path, check_shipped: bool = False) -> tuple[Rule, ...]:
-    """All rules of some folders or files, in this order and by name.
-
-    The shipped rules, where they come first, are read from their YAML only where that has changed,
-    or with `check_shipped`, which also checks their templates; otherwise their tests do.
-    Raises RuleMistake, also for a name that is there twice and for `replaces` without such a rule.
-    """
-    shipped: tuple[Rule, ...] = ()
-    if paths and paths[0] == builtin_folder() and not check_shipped:
-        shipped = _compiled()
-    others = paths[1:] if shipped else paths
-    if not others:
-        return shipped
-    from nginx_stream_lint.rules.rule_file import read_rules
-
-    return read_rules(others, shipped, check_shipped)
-
-
-def shipped_rules() -> tuple[Rule, ...]:
-    """The shipped rules, by name."""
-    return _compiled() or load_rules(builtin_folder())
-
-
-@cache
-def _compiled() -> tuple[Rule, ...]:
-    """The shipped rules as they were compiled; none where that is not what they are today."""
-    ready = compiled("nginx_stream_lint.rules.rules_compiled", shipped_files())
-    return () if ready is None else ready.RULES
-
-
-def shipped_files() -> list[str]:
-    """The files of the shipped rules, by name."""
-    folder = _folder()
-    return [
-        os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".yaml")
-    ]

@@ -16,7 +16,6 @@ from typing import Any, get_args
 
 import yaml
 
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import parse_version
 from nginx_stream_lint.rules.conditions import (
@@ -32,10 +31,12 @@ from nginx_stream_lint.rules.conditions import (
 from nginx_stream_lint.rules.facts import FACTS, OF_COMMENTS, PLACEHOLDERS
 from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
 from nginx_stream_lint.rules.patterns import mistake as pattern_mistake
-from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, RuleMistake, Step, builtin_folder
+from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, RuleMistake, Step
+from nginx_stream_lint.rules.shipped import builtin_folder
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.streams.stream import KINDS
-from nginx_stream_lint.yamlfile import YamlMistake, compose, construct, place, refuse_bombs
+from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.yamlfile import YamlMistake, compose, construct, place, refuse_bombs
 
 _LEVELS = ("location", "if-in-location", "limit_except", "stream-server")
 _SCOPES = ("location", "server", "origin", "auth_request")
@@ -68,7 +69,7 @@ class _Read:
 def read_rules(
     paths: Iterable[Path], shipped: Iterable[Rule] = (), check_shipped: bool = False
 ) -> tuple[Rule, ...]:
-    """All rules of some folders or files, behind `shipped` ones; see `rule.load_rules`.
+    """All rules of some folders or files, behind `shipped` ones; see `shipped.load_rules`.
 
     Raises RuleMistake.
     """

@@ -13,7 +13,8 @@ from typing import Any
 
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.rules.facts import FACTS
-from nginx_stream_lint.rules.wording import FILTERS, environment
+from nginx_stream_lint.rules.filters import FILTERS
+from nginx_stream_lint.rules.wording import environment
 from nginx_stream_lint.streams.declarations import nearest
 
 Kinds = frozenset[str]

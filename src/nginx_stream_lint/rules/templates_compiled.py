@@ -1,6 +1,6 @@
 """Made of the templates in the rules by `make docs`: edit those, and never this."""
 
-from nginx_stream_lint.rules.wording import FILTERS as F
+from nginx_stream_lint.rules.filters import FILTERS as F
 
 TEMPLATES = {
     '{{ auth_waits_for_body }}, which auth_request {{ value("auth_request") }} asks, passes on the client\'s Content-Length but not the body: a POST hangs as long as the auth app waits for it': (('auth_waits_for_body', 'value', ), lambda v: str(v['auth_waits_for_body']) + ', which auth_request ' + str(v['value']('auth_request')) + " asks, passes on the client's Content-Length but not the body: a POST hangs as long as the auth app waits for it"),

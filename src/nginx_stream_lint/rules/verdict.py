@@ -10,7 +10,6 @@ from functools import cache
 from operator import attrgetter
 
 from nginx_stream_lint.config import Directive
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
@@ -20,6 +19,7 @@ from nginx_stream_lint.rules.rule import Rule, Step
 from nginx_stream_lint.rules.wording import render
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONFIDENCES, Stream
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 # All that a stream does, apart from why it is thought to be one.
 behaviour = attrgetter(*(name for name in Stream.__slots__ if name != "because"))

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from nginx_stream_lint.lazily import dataclass
-from nginx_stream_lint.lint import MIN_READ_TIMEOUT_S
+from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Override, Worth
 from nginx_stream_lint.streams.declarations import Declaration, nearest
+from nginx_stream_lint.util.lazily import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

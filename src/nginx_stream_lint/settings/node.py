@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from nginx_stream_lint.lazily import dataclass
+from nginx_stream_lint.util.lazily import dataclass
 
 if TYPE_CHECKING:
     import yaml
@@ -88,7 +88,7 @@ def yaml_node(text: str) -> Node | None:
 
     Raises Misplaced.
     """
-    from nginx_stream_lint.yamlfile import YamlMistake, compose
+    from nginx_stream_lint.util.yamlfile import YamlMistake, compose
 
     try:
         root = compose(text)
@@ -101,7 +101,7 @@ def yaml_node(text: str) -> Node | None:
 def _from_yaml(node: yaml.Node) -> Node:
     import yaml
 
-    from nginx_stream_lint.yamlfile import place
+    from nginx_stream_lint.util.yamlfile import place
 
     line, column = place(node)
     kind = _KINDS.get(node.tag.removeprefix(_TAG))

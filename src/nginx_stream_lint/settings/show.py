@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.settings.keys import KEYS, OVERRIDE_KEYS
 from nginx_stream_lint.settings.load import Settings
 from nginx_stream_lint.settings.node import Misplaced, Node, plain_node, yaml_node
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 # Words that some readers of YAML take for something else.
 _AMBIGUOUS = {"on", "off", "yes", "no", "y", "n", "null", "~"}

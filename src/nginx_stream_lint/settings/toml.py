@@ -6,8 +6,8 @@ import re
 import sys
 from typing import Any
 
-from nginx_stream_lint.lazily import regex
 from nginx_stream_lint.settings.node import Kind, Misplaced, Node
+from nginx_stream_lint.util.lazily import regex
 
 # From the names of keys and the numbers of items that lead to a value.
 _Path = tuple[str | int, ...]

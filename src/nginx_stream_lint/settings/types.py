@@ -10,9 +10,9 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.settings.node import Misplaced, Node
 from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.util.lazily import dataclass
 
 _SHOWN = 60  # characters of a wrong value that a message repeats
 

@@ -9,12 +9,12 @@ from dataclasses import field
 from functools import cache, lru_cache
 
 from nginx_stream_lint.config import File
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.streams.catalogue import App, named_in, words
 from nginx_stream_lint.streams.comments import above, at_the_top, opening
 from nginx_stream_lint.streams.evidence import Clue, Place, hear
 from nginx_stream_lint.streams.vocabulary import reduced
+from nginx_stream_lint.util.lazily import dataclass
 
 _LOGS = ("access_log", "error_log")
 

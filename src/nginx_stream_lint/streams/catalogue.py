@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
-from nginx_stream_lint.compiled import compiled
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import Kind, Stream
+from nginx_stream_lint.util.compiled import compiled
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 _FOLDER = os.path.dirname(__file__)
 FILES = (os.path.join(_FOLDER, "catalogue.yaml"), os.path.join(_FOLDER, "evidence.yaml"))
@@ -63,7 +63,7 @@ def _tables() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]], Vocabulary 
 
 def read() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
     """The apps, and the words by where they are looked for, from the YAML."""
-    from nginx_stream_lint.yamlfile import load_text
+    from nginx_stream_lint.util.yamlfile import load_text
 
     texts: list[Any] = []
     for path in FILES:

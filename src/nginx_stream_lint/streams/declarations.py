@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
 
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import KINDS, Stream
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 # `# nginx-stream-lint: stream sse framing=close` inside a location
 COMMENT = regex(r"#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)", re.DOTALL)

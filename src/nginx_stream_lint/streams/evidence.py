@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.values import seconds
@@ -16,6 +15,7 @@ from nginx_stream_lint.streams.naming import EVERYTHING, candidates, is_general
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.streams.upstreams import Behind, Upstreams
 from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 _ENOUGH = 2
 _LONG_S = 300.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from nginx_stream_lint.config import Configuration, File, Problem
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.listeners import CLIENTS, Client, clients
@@ -19,6 +18,7 @@ from nginx_stream_lint.streams.landing import Router, landing
 from nginx_stream_lint.streams.landing import declared as declared_in
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
+from nginx_stream_lint.util.lazily import dataclass
 
 _NAMELESS = ("if-in-location", "limit_except")
 _ASIDE = ("auth_request", "mirror")

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
 from nginx_stream_lint.config import File
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import route_in
@@ -19,6 +18,7 @@ from nginx_stream_lint.streams.evidence import Place
 from nginx_stream_lint.streams.naming import candidates, named_by, names, of_app, takes_all
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams
+from nginx_stream_lint.util.lazily import dataclass
 
 
 @dataclass(slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.delivery import AccelBuffering, Framing
 from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.util.lazily import dataclass
 
 Kind = Literal["sse", "chunked", "websocket", "long-poll"]
 KINDS: tuple[Kind, ...] = ("sse", "chunked", "websocket", "long-poll")

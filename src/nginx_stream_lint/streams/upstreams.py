@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.streams.catalogue import App, named_in, of_address
 from nginx_stream_lint.streams.comments import Comments
 from nginx_stream_lint.streams.vocabulary import reduced
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 _PORT = regex(r"\d{2,5}(?!\d)")
 _SCHEME = regex(r"^\w+://")

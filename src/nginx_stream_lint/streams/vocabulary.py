@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from nginx_stream_lint.lazily import regex
 from nginx_stream_lint.streams.catalogue import Vocabulary, vocabulary
+from nginx_stream_lint.util.lazily import regex
 
 # What stands in for all words that are in no list, and for all numbers.
 _ANY_WORD = "zz"

@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from operator import attrgetter
 
 from nginx_stream_lint.config import File
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.rules.finding import Finding, Suppressed
 from nginx_stream_lint.rules.fingerprint import fingerprints, portable
+from nginx_stream_lint.util.lazily import dataclass
 
 _TOOL = "nginx-stream-lint"
 _VERSION = 1

@@ -17,7 +17,6 @@ from functools import cache
 from typing import Any
 
 from nginx_stream_lint.config import Directive, File, Source
-from nginx_stream_lint.lazily import dataclass, regex
 from nginx_stream_lint.rules.finding import (
     Edit,
     Finding,
@@ -28,6 +27,7 @@ from nginx_stream_lint.rules.finding import (
 )
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.wording import render
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 _SIGN = "nginx-stream-lint:"
 # nginx's and YAML's comments, and those of template languages.

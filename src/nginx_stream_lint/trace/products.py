@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from nginx_stream_lint.yamlfile import load_text
+from nginx_stream_lint.util.yamlfile import load_text
 
 _NEAR_S, _NEAR_PART = 2.0, 0.05  # how far from a known timeout a silence may be
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from nginx_stream_lint.lazily import regex
+from nginx_stream_lint.util.lazily import regex
 
 Span = tuple[int, int]
 

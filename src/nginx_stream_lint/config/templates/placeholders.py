@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from nginx_stream_lint.config.source import Piece
-from nginx_stream_lint.lazily import regex
+from nginx_stream_lint.util.lazily import regex
 
 # What gettext's envsubst replaces; and an elision without room for the `;` of an unknown statement.
 _REPLACED = regex(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import chain
 
-from nginx_stream_lint.lazily import regex
+from nginx_stream_lint.util.lazily import regex
 
 _NAME = regex(
     r"\.(?:(?:template|tmpl|tpl|gtpl|gotmpl|ctmpl|j2|jinja2?|erb|epp|hbs|mustache|tftpl)\b|in$)"

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.config.templates.painting import Span, inside
 from nginx_stream_lint.config.tokens import lua_end
-from nginx_stream_lint.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import dataclass, regex
 
 # `value` prints something, `control` nothing; `if` opens what may be left out or repeated, `define`
 # what stands elsewhere, `group` what stands here; `else` and `end` belong to the last opened.

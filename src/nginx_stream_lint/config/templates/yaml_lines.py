@@ -5,7 +5,7 @@ from __future__ import annotations
 from nginx_stream_lint.config.source import HOLE
 from nginx_stream_lint.config.templates.painting import painted
 from nginx_stream_lint.config.templates.tags import Block
-from nginx_stream_lint.lazily import regex
+from nginx_stream_lint.util.lazily import regex
 
 _ALONE = regex(f"[ \\t]*({HOLE}[{HOLE} \\t]*?)[ \\t\\r]*(?:\\#.*)?")
 # `key: |` and `- >-` start a block of text.

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 
+from nginx_stream_lint.analysis.lint import Memories, Options, findings, survey
 from nginx_stream_lint.config import Configuration, Note, Problem
-from nginx_stream_lint.lazily import dataclass
-from nginx_stream_lint.lint import Memories, Options, findings, survey
 from nginx_stream_lint.nginx.delivery import (
     ACCEL_BUFFERINGS,
     ACCEPT_ENCODINGS,
@@ -30,6 +29,7 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.find import Asked, Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
+from nginx_stream_lint.util.lazily import dataclass
 
 
 @dataclass(frozen=True, slots=True)

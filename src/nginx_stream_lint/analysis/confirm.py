@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nginx_stream_lint.config import Configuration
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.delivery import Scenario
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import Client
@@ -17,11 +16,12 @@ from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.probe import NginxBinary
 from nginx_stream_lint.probe.run import Request, probe
+from nginx_stream_lint.rules.filters import of_clients
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.rules.wording import of_clients
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
+from nginx_stream_lint.util.lazily import dataclass
 
 _ABOUT_DELIVERY = ("delivery", "recording")
 

@@ -19,7 +19,6 @@ from nginx_stream_lint.config import (
     configurations,
 )
 from nginx_stream_lint.fixes.plan import plan
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
@@ -30,6 +29,7 @@ from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.find import Asked, Served, served
 from nginx_stream_lint.suppress.comments import without_ignored
+from nginx_stream_lint.util.lazily import dataclass
 
 MIN_READ_TIMEOUT_S = 300.0
 
@@ -98,7 +98,7 @@ class Report:
         return any(SEVERITIES.index(finding.severity) <= limit for finding in self.findings)
 
 
-# Gives the findings of a checked configuration with what was measured; see `confirm.py`.
+# Gives the findings of a checked configuration with what was measured; see `analysis/confirm.py`.
 Confirm = Callable[[Configuration, "Checked"], list[Finding]]
 
 

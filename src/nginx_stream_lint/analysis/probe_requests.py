@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
-from nginx_stream_lint.lazily import dataclass
 from nginx_stream_lint.nginx.delivery import (
     AccelBuffering,
     AcceptEncoding,
@@ -25,6 +24,7 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.probe.run import Request
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
+from nginx_stream_lint.util.lazily import dataclass
 
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)
 # Locations of one server whose paths are tried for one that nobody can name.

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from nginx_stream_lint.analysis.explain import Explainer
+from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.config import Configuration, Problem
-from nginx_stream_lint.explain import Explainer
-from nginx_stream_lint.lazily import dataclass
-from nginx_stream_lint.lint import Options
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import declaration
+from nginx_stream_lint.util.lazily import dataclass
 
 
 @dataclass(frozen=True, slots=True)

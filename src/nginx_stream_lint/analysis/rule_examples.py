@@ -10,13 +10,13 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
+from nginx_stream_lint.analysis.lint import Options, Report, lint
 from nginx_stream_lint.config import Around, Source
 from nginx_stream_lint.fixes.apply import compatible, edited
-from nginx_stream_lint.lazily import dataclass
-from nginx_stream_lint.lint import Options, Report, lint
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.rule import Example, Rule
+from nginx_stream_lint.util.lazily import dataclass
 
 # What an example that names no version must be true of. None: nobody said which.
 VERSIONS: tuple[Version | None, ...] = (None, OLD, (1, 26, 2), NEW)

@@ -1,0 +1,1 @@
+"""From paths to findings and explanations: the other parts put together."""

@@ -1,0 +1,90 @@
+"""The words that templates and reports share, and the filters that templates may call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import Any
+
+from nginx_stream_lint.rules.conditions import Unknown
+
+CLIENTS = {"h1": "plain HTTP/1.1", "h1-tls": "HTTP/1.1-over-TLS", "h2": "HTTP/2"}
+HOLDS = {
+    "upstream-buffer": "the {family} buffer",
+    "gzip": "gzip (for clients that accept it)",
+    "brotli": "brotli (for clients that accept it)",
+    "body-filter": "the Lua or njs body filter",
+    "tls-buffer": "the TLS write buffer (ssl_buffer_size)",
+}
+CHANGES = {
+    "close": "the app ends its answer by closing instead of chunking",
+    "gzip": "a client accepts compression",
+    "h1-tls": "TLS is added for HTTP/1.1 clients",
+}
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    words = list(words)
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def of_clients(clients: Sequence[str]) -> str:
+    """`plain HTTP/1.1 and HTTP/2 clients`."""
+    if set(clients) == set(CLIENTS):
+        return "every client"
+    return f"{listed([CLIENTS.get(client, client) for client in clients])} clients"
+
+
+def of_changes(names: Sequence[str]) -> str:
+    """What would have to happen: `the app ends its answer by closing … or …`."""
+    return listed([CHANGES.get(name, name) for name in names], "or")
+
+
+def without(words: Sequence[str], word: str) -> list[str]:
+    """The words but this one."""
+    return [one for one in words if one != word]
+
+
+def duration(number: float | Unknown | None) -> str:
+    """Seconds as a person writes them: `0.6 s`, `90 s`, `5 min`, `2 h`."""
+    if number is None:
+        return "the end of the answer"
+    if isinstance(number, Unknown):
+        return str(number)
+    for unit, name in ((3600, "h"), (60, "min")):
+        if number >= 2 * unit and number % unit == 0:
+            return f"{number / unit:g} {name}"
+    return f"{number:g} s"
+
+
+def amount(number: float | Unknown | None) -> str:
+    """Bytes as a person writes them: `4 KB`, `900 bytes`."""
+    if number is None:
+        return "the whole answer"
+    if isinstance(number, Unknown):
+        return str(number)
+    if number >= 1024 and number % 1024 == 0:
+        return f"{number // 1024} KB"
+    return f"{number} bytes"
+
+
+def whole(number: float) -> float:
+    """A number without its fraction; infinity as it is."""
+    return int(number) if isfinite(number) else number
+
+
+# What a template can do with a value; `templates.py` says with which.
+FILTERS: dict[str, Callable[..., Any]] = {
+    "amount": amount,
+    "changes": of_changes,
+    "clients": of_clients,
+    "duration": duration,
+    "int": whole,
+    "length": len,
+    "listed": listed,
+    "max": max,
+    "without": without,
+}
