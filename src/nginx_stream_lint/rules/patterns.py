@@ -1,7 +1,7 @@
 """Regular expressions of rule files: only those that cannot search for ever.
 
-The ways through a pattern are counted when a rule is read (`util/backtracking.py`). What may have too
-many is refused, and so is what cannot be counted. Subjects are short.
+The ways through a pattern are counted when a rule is read (`util/backtracking.py`). What may have
+too many is refused, and so is what cannot be counted. Subjects are short.
 """
 
 from __future__ import annotations
