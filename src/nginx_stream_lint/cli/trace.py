@@ -19,6 +19,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     color_option,
     format_option,
+    isolated_option,
     nginx_binary,
     output_option,
     run_to_end,
@@ -130,6 +131,7 @@ _PLOTS = (".svg", ".html")
 )
 @format_option
 @output_option
+@isolated_option
 @color_option
 def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     """Find the layer of a live system that does not let a stream through.
@@ -296,7 +298,7 @@ def _blamed(
     if configuration is None:
         return None
     try:
-        given = {"config_file": None, "nginx_version": flags["nginx_version"]}
+        given = {key: flags[key] for key in ("nginx_version", "isolated")} | {"config_file": None}
         options = choose(configuration.path, given).options
         method = (flags["method"] or ("GET" if flags["data"] is None else "POST")).upper()
         url, rules = told.layer(named.layer).shown, rules_for(named.cause)
