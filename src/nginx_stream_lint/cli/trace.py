@@ -218,7 +218,7 @@ def _trace(urls: tuple[str, ...], ask: Ask, flags: dict[str, Any]) -> Diagnosis:
     from nginx_stream_lint.trace.request import parse_layers
     from nginx_stream_lint.trace.run import trace
 
-    layers = parse_layers(urls, flags["clients"], flags["resolve"])
+    layers = parse_layers(urls, flags["clients"], flags["resolve"], ask)
     with _progress(layers, flags) as seen:
         return diagnose(run_to_end(trace(layers, ask, flags["repeat"], seen)))
 
