@@ -160,7 +160,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     _report(told, blamed, flags)
     if blamed is not None and blamed.problems:
         for problem in blamed.problems:
-            click.echo(safe(str(problem)), err=True)
+            click.echo(safe(told.hide(str(problem))), err=True)
         sys.exit(EXIT_UNUSABLE)
     if told.is_faulty:
         sys.exit(EXIT_FINDINGS)

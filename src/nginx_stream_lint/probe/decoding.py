@@ -55,9 +55,14 @@ def _unbrotli() -> Callable[[bytes], Iterator[bytes]]:
     decoder: Any = importlib.import_module("brotli").Decompressor()
 
     def decode(data: bytes) -> Iterator[bytes]:
-        yield decoder.process(data, output_buffer_limit=DECODED_PART)
-        while not (decoder.can_accept_more_data() or decoder.is_finished()):
-            yield decoder.process(b"", output_buffer_limit=DECODED_PART)
+        part = decoder.process(data, output_buffer_limit=DECODED_PART)
+        yield part
+        # It may take all input and still hold output back.
+        while not decoder.is_finished() and (
+            len(part) >= DECODED_PART or not decoder.can_accept_more_data()
+        ):
+            part = decoder.process(b"", output_buffer_limit=DECODED_PART)
+            yield part
 
     return decode
 

@@ -45,7 +45,7 @@ async def exchange(layer: Layer, client: str, ask: Ask, shown: str, say: Say) ->
         shown: the layer's URL without secrets.
         say: takes what is to be changed in the recording. The last change has `finished`.
     """
-    reading = _Reading(ask.limits, layer.url, shown, say)
+    reading = Reading(ask.limits, layer.url, shown, say)
     exchanging = asyncio.ensure_future(_converse(layer, client, ask, reading))
     connection = asyncio.ensure_future(reading.connection.wait())
     try:
@@ -62,7 +62,7 @@ async def _within(
     exchanging: asyncio.Future[None],
     layer: Layer,
     limits: Limits,
-    reading: _Reading,
+    reading: Reading,
 ) -> None:
     """Let an exchange take its time, but no longer than the limits."""
     over = time.monotonic() + limits.time_s
@@ -79,7 +79,7 @@ async def _within(
         reading.out_of_time()
 
 
-class _Reading:
+class Reading:
     """Turns bytes into pieces and events while they come.
 
     Attributes:
@@ -213,7 +213,7 @@ class _Reading:
         )
 
 
-async def _converse(layer: Layer, client: str, ask: Ask, reading: _Reading) -> None:
+async def _converse(layer: Layer, client: str, ask: Ask, reading: Reading) -> None:
     niquests: Any = importlib.import_module("niquests")
     try:
         async with _session(niquests, layer, client) as session:
@@ -245,14 +245,14 @@ async def _converse(layer: Layer, client: str, ask: Ask, reading: _Reading) -> N
         _note_error(reading, error, layer)
 
 
-def _note_error(reading: _Reading, error: Exception, layer: Layer) -> None:
+def _note_error(reading: Reading, error: Exception, layer: Layer) -> None:
     reading.ended = CUT if reading.is_answer else FAILED
     if any("no application protocol" in str(cause) for cause in _causes(error)):
         reading.ended = UNOFFERED
-    reading.error = _words(error, layer, reading.is_answer)
+    reading.error = describe_error(error, layer, reading.is_answer)
 
 
-async def _beginning(raw: Any, reading: _Reading) -> None:
+async def _beginning(raw: Any, reading: Reading) -> None:
     """Read a little of an answer that is an error."""
     reading.ended = COMPLETE
     while len(reading.beginning) < _BEGINNING:
@@ -297,7 +297,7 @@ def _headers(ask: Ask) -> dict[str, str]:
     return headers
 
 
-def _words(error: Exception, layer: Layer, started: bool) -> str:
+def describe_error(error: Exception, layer: Layer, started: bool) -> str:
     """What went wrong, in words of ours: messages of libraries repeat what a server sent."""
     host = layer.host
     for cause in _causes(error):
@@ -313,7 +313,7 @@ def _words(error: Exception, layer: Layer, started: bool) -> str:
         if isinstance(cause, ssl.SSLError) and "no application protocol" in str(cause):
             return "it does not offer this HTTP version"
         if isinstance(cause, ssl.SSLError):
-            reason = cause.reason or ""
+            reason = getattr(cause, "reason", None) or ""  # a library's own errors have none
             known = reason if re.fullmatch(r"[A-Z0-9_]{1,60}", reason) else "error"
             return f"TLS failed ({known.replace('_', ' ').lower()})"
     names = [type(cause).__name__ for cause in _causes(error)]
@@ -326,11 +326,12 @@ def _words(error: Exception, layer: Layer, started: bool) -> str:
         return "the answer broke off"
     if "without response" in text or "ConnectionResetError" in names:
         return f"{host} closed the connection without an answer"
-    return f"the exchange with {host} failed ({names[-1]})"
+    return f"the HTTP client could not read what {host} sent ({names[-1]})"
 
 
 def _distrust(error: ssl.SSLCertVerificationError) -> str:
     """Why a certificate is not trusted, by OpenSSL's numbers."""
+    code: int = getattr(error, "verify_code", 0)
     return {
         10: "it has expired",
         18: "it is self-signed",
@@ -339,7 +340,7 @@ def _distrust(error: ssl.SSLCertVerificationError) -> str:
         21: "its chain is not whole",
         62: "it is for another name",
         64: "it is for another address",
-    }.get(error.verify_code, f"error {error.verify_code}")
+    }.get(code, f"error {code}" if code else "no reason given")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -106,20 +106,25 @@ async def _listen(
         process.stdin.write(request)
         # The first line says that it has started. Only from then on the server is to blame.
         await asyncio.wait_for(_line(process), _START_S)
-        listening = _take_down(process, recording, on_piece)
+        listening = _follow(process, recording, on_piece)
         await asyncio.wait_for(listening, ask.limits.time_s + _GRACE_S)
 
 
-async def _take_down(
+async def _follow(
     process: asyncio.subprocess.Process, recording: Recording, on_piece: OnPiece
 ) -> None:
-    while not recording.finished and (said := await _line(process)) is not None:
-        piece = said.pop("piece", None)
-        for name, value in said.items():
-            setattr(recording, name, value)
-        if piece is not None:
-            recording.pieces.append(Piece(*piece))
+    while not recording.finished and (news := await _line(process)) is not None:
+        take_down(recording, news)
         on_piece(recording)
+
+
+def take_down(recording: Recording, news: dict[str, Any]) -> None:
+    """Put what a worker says into a recording: fields by their names, and `piece`, the next one."""
+    for name, value in news.items():
+        if name == "piece":
+            recording.pieces.append(Piece(*value))
+        else:
+            setattr(recording, name, value)
 
 
 async def _line(process: asyncio.subprocess.Process) -> dict[str, Any] | None:
@@ -135,7 +140,7 @@ def _note_lost(recording: Recording, layer: Layer, ask: Ask, in_time: bool) -> N
     began = recording.head_at is not None
     if in_time:
         recording.ended = CUT if recording.is_answer else FAILED
-        recording.error = f"the HTTP client failed on what {layer.host} sent"
+        recording.error = f"the HTTP client could not read what {layer.host} sent (it ended)"
     else:
         recording.ended = LIMIT if began else FAILED
         recording.error = f"stopped after {limit}" if began else f"no answer in {limit}"

@@ -81,14 +81,14 @@ class Secrets:
             for form in _coded(secret.strip())
         }
         canonical = {short for form in found if len(short := _canonical(form)) >= _SHORTEST}
-        return frozenset(found), frozenset(canonical)
+        return frozenset(map(str.casefold, found)), frozenset(canonical)
 
     def are_in(self, text: str) -> bool:
         """Whether a text has a secret in it, however it is written."""
         exact, canonical = self._forms
         if not exact:
             return False
-        texts = {text, unquote(text)}
+        texts = {text.casefold(), unquote(text).casefold()}
         flat = {_canonical(one) for one in texts}
         return any(secret in one for one in texts for secret in exact) or any(
             secret in one for one in flat for secret in canonical

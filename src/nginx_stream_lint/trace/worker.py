@@ -22,12 +22,12 @@ from .exchange import exchange
 from .request import Ask, Layer, Limits
 
 # Bytes of data; a plain exchange takes 60 MB, and the largest window of brotli 16 MB.
-_MEMORY = 400 << 20
+MEMORY = 400 << 20
 
 
 def main() -> None:
     """Serve the one request that standard input has."""
-    _be_bounded()
+    be_bounded()
     importlib.import_module("niquests")  # before the clock runs
     told: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -49,13 +49,15 @@ def _say(news: dict[str, Any]) -> None:
 def _end_with_parent() -> None:
     """Wait until nobody has the other end of standard input."""
     with contextlib.suppress(OSError):
-        sys.stdin.buffer.read()
+        while os.read(0, 4096):
+            pass
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _be_bounded() -> None:
+def be_bounded() -> None:
+    """Hold this process to its memory, and let it leave no core file with secrets."""
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        most = _MEMORY if hard == resource.RLIM_INFINITY else min(_MEMORY, hard)
+        most = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
