@@ -94,14 +94,14 @@ _PLOTS = (".svg", ".html")
     type=click.FloatRange(0.1),
     default=300.0,
     show_default=True,
-    help="Stop reading an answer after so long.",
+    help="Longest time for one request, connecting included.",
 )
 @click.option(
     "--max-bytes",
     type=click.IntRange(1),
     default=10_000_000,
     show_default=True,
-    help="Stop reading an answer after so many bytes.",
+    help="Stop reading an answer after so many bytes, decoded or not.",
 )
 @click.option(
     "--config",
