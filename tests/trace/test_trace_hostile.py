@@ -6,10 +6,12 @@ until the client has gone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -149,6 +151,16 @@ def test_http2(http2: int, path: str) -> None:
 
 def test_a_handshake_that_never_ends_is_within_the_time(server: Any) -> None:
     ends_well(f"https://127.0.0.1:{server.port}/", 2, IN_TIME, "--client", "h1")
+
+
+def test_a_connect_that_hangs_is_within_the_time() -> None:
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(8):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        ends_well(f"http://127.0.0.1:{full.getsockname()[1]}/", 2, IN_TIME)
 
 
 def test_a_bomb_is_decoded_up_to_its_limit(server: Any) -> None:

@@ -39,13 +39,11 @@ _OPEN_HEADERS = frozenset(
 _SECRET_NAME = re.compile(
     r"key|token|secret|passw|auth|credential|session|cookie|signature|bearer|jwt", re.IGNORECASE
 )
-# What a key or a token looks like: a prefix of a known vendor, or long without blanks and mixed.
-_SECRET_VALUE = re.compile(
-    r"(?:sk|pk|rk|ghp|gho|xox[a-z]|hf|glpat|AKIA|AIza|eyJ)[-_A-Za-z0-9.]{12,}"
-    r"|(?=[^\s]*\d)(?=[^\s]*[A-Za-z])[-_A-Za-z0-9+/=.]{24,}"
-)
+_VENDOR_KEY = re.compile(r"(?:sk|pk|rk|ghp|gho|xox[a-z]|hf|glpat|AKIA|AIza|eyJ)[-_A-Za-z0-9.]{12,}")
+_LONG_WORD = re.compile(r"[-_A-Za-z0-9+/=.]{24,}")
 _QUERY_NAME = re.compile(r"[A-Za-z][-_.A-Za-z\[\]]{0,30}")
 _SHORTEST = 4  # characters: what is shorter cannot be found in a text without ruining it
+_LONGEST = 1 << 14  # characters: no URL or line of a configuration has what is longer
 _NO_SECRETS = ("bearer", "basic", "digest", "true", "false")
 # A part of a value is searched for by itself where it is no plain word.
 _SHORTEST_MIXED_PART, _SHORTEST_PART = 6, 12
@@ -135,7 +133,7 @@ def _is_key(part: str) -> bool:
     text = unquote(part)
     digits = sum(one.isdecimal() for one in text)
     humps = len(re.findall(r"[a-z][A-Z]", text))
-    return bool(_SECRET_VALUE.search(text)) or digits > _MOST_DIGITS or humps > _MOST_HUMPS
+    return any(_keys_in(text)) or digits > _MOST_DIGITS or humps > _MOST_HUMPS
 
 
 def _canonical(text: str) -> str:
@@ -196,7 +194,7 @@ def _parts(secret: str) -> Iterator[str]:
 
 def _in_body(body: bytes) -> Iterator[str]:
     text = body.decode("utf-8", "replace")
-    yield from _SECRET_VALUE.findall(text)
+    yield from _keys_in(text)
     try:
         yield from _in_value(json.loads(text), False)
     except (ValueError, RecursionError):
@@ -205,6 +203,14 @@ def _in_body(body: bytes) -> Iterator[str]:
             for name, value in parse_qsl(text, keep_blank_values=True)
             if _SECRET_NAME.search(name)
         )
+
+
+def _keys_in(text: str) -> Iterator[str]:
+    """What looks like a key or a token: a vendor's prefix, or a long word with a digit in it."""
+    yield from _VENDOR_KEY.findall(text)
+    for word in _LONG_WORD.findall(text):
+        if re.search(r"[0-9]", word) and re.search(r"[A-Za-z]", word):
+            yield word
 
 
 def _in_value(value: Any, is_secret: bool) -> Iterator[str]:
@@ -220,7 +226,7 @@ def _in_value(value: Any, is_secret: bool) -> Iterator[str]:
 
 def _coded(secret: str) -> Iterator[str]:
     """A secret as it is and in base64, with all three places where its bytes may start."""
-    if len(secret) < _SHORTEST or secret.lower() in _NO_SECRETS:
+    if not _SHORTEST <= len(secret) <= _LONGEST or secret.lower() in _NO_SECRETS:
         return
     yield secret
     data = secret.encode("utf-8", "surrogatepass")
