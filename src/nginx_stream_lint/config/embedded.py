@@ -53,6 +53,9 @@ class Siblings(Files):
         self._blocks = {plain_name(one.name): one.reading for one in blocks if one.name}
         self._files = files
 
+    def top(self, path: str) -> str:
+        return self._files.top(path)
+
     def key(self, path: str) -> str:
         name = plain_name(path)
         return f"block {name}" if name in self._blocks else self._files.key(path)

@@ -12,7 +12,7 @@ from nginx_stream_lint.config.problems import Absent, Problem
 from nginx_stream_lint.config.repository import MAX_STEPS, Repository, around
 from nginx_stream_lint.config.source import Reading, Source, load
 from nginx_stream_lint.config.templates import readings
-from nginx_stream_lint.util.git import Steps
+from nginx_stream_lint.util.git import Steps, repository_root
 from nginx_stream_lint.util.lazily import regex
 
 _WILD = regex(r"[*?\[]")
@@ -44,6 +44,19 @@ class Files:
         self._keys: dict[str, str] = {}
         self.repositories: dict[str, Repository] = {}
         self._steps = Steps(MAX_STEPS)
+        # The folders that were named to be read, as absolute paths.
+        self.folders: list[str] = []
+        self._tops: dict[str, str] = {}
+
+    def top(self, path: str) -> str:
+        """The folder a file belongs to: its repository, else the named folder, else its own."""
+        folder = os.path.dirname(os.path.abspath(path))
+        found = self._tops.get(folder)
+        if found is None:
+            around = (one for one in self.folders if os.path.commonpath((one, folder)) == one)
+            found = repository_root(folder) or min(around, key=len, default=folder)
+            self._tops[folder] = found
+        return found
 
     def key(self, path: str) -> str:
         """What tells one file from another, whatever the way to it."""
@@ -100,6 +113,9 @@ class Files:
 class Given(Files):
     """Texts that stand for themselves. Nothing is looked for on disk."""
 
+    def top(self, path: str) -> str:
+        return os.path.dirname(os.path.abspath(path))
+
     def load(self, path: str) -> Source:
         source = self.texts.get(self.key(path))
         if source is None:
@@ -129,6 +145,9 @@ class Dump(Files):
             os.path.normpath(name): texts.get(os.path.realpath(name), source)
             for name, source in sources.items()
         }
+
+    def top(self, path: str) -> str:
+        return os.path.dirname(os.path.abspath(path))
 
     def key(self, path: str) -> str:
         return os.path.normpath(path)

@@ -82,6 +82,7 @@ class _Gathering:
         named: set[str] = set()
         for path in paths:
             if not self.around.alone and os.path.isdir(path):
+                self.files.folders.append(os.path.abspath(path))
                 inside = self.files.repository(path).candidates(self.around.markdown)
                 if not inside:
                     self._refuse(path, "no nginx configuration in this folder", "name the files")
@@ -195,6 +196,7 @@ class _Gathering:
         source = Source("(servers of the settings)", f"http {{\n{includes}}}\n")
         configuration = read_from(Reading(source, source.text), source.name, self.files)
         configuration.about = asked
+        configuration.top = self.files.top(servers[0])
         self.found.append(configuration)
 
     def _mains_of(self, wanted: set[str], known: set[str], asked: frozenset[str]) -> None:

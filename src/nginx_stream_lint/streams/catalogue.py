@@ -35,16 +35,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class App:
-    """An app by the names, ports and addresses its upstreams usually have.
+    """An app by the names that its upstreams usually have.
 
-    An address is `host:port`, with `*` for any host. `shared` tells that many apps serve its
-    endpoints: one of them says nothing of the others.
+    `shared` tells that many apps serve its endpoints: one of them says nothing of the others.
     """
 
     name: str
     names: frozenset[str]
-    ports: frozenset[int]
-    addresses: frozenset[str]
     endpoints: tuple[Endpoint, ...]
     shared: bool
 
@@ -100,44 +97,6 @@ def by_word(word: str) -> App | None:
     """The first app of the catalogue with this name for its upstreams."""
     rank = _names()[1].get(word.replace("_", "-"))
     return None if rank is None else apps()[rank]
-
-
-def of_address(host: str, port: int) -> App | None:
-    """The app whose upstreams usually have this address.
-
-    A port says so by itself only where the host's name says nothing.
-    """
-    by_address, by_port, ports = _addresses()
-    if port not in ports:
-        return None
-    for address in (f"{host}:{port}", f"*:{port}"):
-        if address in by_address:
-            return by_address[address]
-    app = by_port.get(port)
-    return app if app is not None and _nameless(host) else None
-
-
-@cache
-def _addresses() -> tuple[dict[str, App], dict[int, App], set[int]]:
-    """The first app of each address, the first of each port, and all ports."""
-    by_address: dict[str, App] = {}
-    by_port: dict[int, App] = {}
-    for app in apps():
-        for address in app.addresses:
-            by_address.setdefault(address, app)
-        for port in app.ports:
-            by_port.setdefault(port, app)
-    ports = {int(address.rpartition(":")[2]) for address in by_address}
-    return by_address, by_port, ports | by_port.keys()
-
-
-def _nameless(host: str) -> bool:
-    return all(map(_says_nothing, filter(None, re.split(r"[^a-z0-9]+", host))))
-
-
-@lru_cache(maxsize=4096)
-def _says_nothing(label: str) -> bool:
-    return label.isdigit() or any(word.pattern.fullmatch(label) for word in words()["hosts"])
 
 
 @cache
@@ -206,8 +165,6 @@ def _app(raw: dict[str, Any]) -> App:
     return App(
         name,
         frozenset(re.sub(r"[^a-z0-9]+", "-", word.lower()) for word in raw.get("names", ())),
-        frozenset(raw.get("ports", ())),
-        frozenset(raw.get("addresses", ())),
         tuple(_endpoint(name, entry) for entry in raw["endpoints"]),
         raw.get("shared", False),
     )

@@ -331,7 +331,10 @@ def _rows(level: Level, names: frozenset[str]) -> _Rows:
 
 
 def _held_around(location: Level) -> str:
-    """In words, that the buffering of a location's handler is off for what is around it."""
+    """In words, that the buffering of a location's handler is off in the location around it.
+
+    What a whole server or more switches off, it does for other reasons as often.
+    """
     handler = location.own_handler or location.handler
     if handler is None:
         return ""
@@ -339,10 +342,10 @@ def _held_around(location: Level) -> str:
     level: Level | None = location
     while level is not None and name not in level.rows:
         level = level.parent
-    if level is None or level is location or level.kind not in ("location", "server"):
+    if level is None or level is location or level.kind != "location":
         return ""
     is_off = level.rows[name][0].args[:1] == ("off",)
-    return f"{name} off is set for its {level.kind}" if is_off else ""
+    return f"{name} off is set for the location around it" if is_off else ""
 
 
 @lru_cache(maxsize=4096)

@@ -78,7 +78,7 @@ def served(
     http = root.first("http")
     if http is not None:
         upstreams = upstreams_of(http)
-        tops: dict[File, list[str]] = {}
+        openings: dict[File, list[str]] = {}
         alike: dict[tuple[Stream, ...], tuple[Stream, ...]] = {}
         for server, its_clients in clients(http, version).items():
             if only is not None and not only(server):
@@ -105,7 +105,7 @@ def served(
                     continue
                 # It takes as long as all the rest: only where somebody has to be convinced.
                 if evidence is None:
-                    evidence = _Evidence(server, router, upstreams, tops)
+                    evidence = _Evidence(server, router, upstreams, configuration.top, openings)
                 if level in evidence.unseen:
                     continue
                 shadowed_by = None
@@ -155,7 +155,8 @@ class _Evidence:
         server: Level,
         router: Router,
         upstreams: Upstreams,
-        tops: dict[File, list[str]],
+        folder: str,
+        openings: dict[File, list[str]],
     ) -> None:
         levels = list(server.walk())
         self._upstreams = upstreams
@@ -165,7 +166,7 @@ class _Evidence:
             if level.own_handler is not None
         }
         self.unseen = _unseen(server, levels)
-        self._around = around(server, self._places.values(), tops)
+        self._around = around(server, self._places.values(), folder, openings)
         self.lands = landing(router, levels, self._places, upstreams, self._around)
         self._homes = {
             self._places[location].behind.host: location
