@@ -12,6 +12,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from nginx_stream_lint.config import Source
 from nginx_stream_lint.settings.node import Misplaced, Node
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.util.git import is_below
@@ -22,9 +23,13 @@ _SHOWN = 60  # characters of a wrong value that a message repeats
 
 @dataclass(slots=True)
 class Here:
-    """The file that is read; `rules` collects the names of rules in it, which are checked later."""
+    """The file that is read, and its text.
+
+    `rules` collects the names of rules in it, which are checked later.
+    """
 
     file: Path
+    source: Source
     rules: list[tuple[str, Node]] = field(default_factory=list)
 
 

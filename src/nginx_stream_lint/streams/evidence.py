@@ -11,7 +11,7 @@ from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.catalogue import App, Endpoint, by_word, words
-from nginx_stream_lint.streams.naming import EVERYTHING, candidates, is_general
+from nginx_stream_lint.streams.naming import EVERYTHING, candidates, is_general, named_by
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.streams.upstreams import Behind, Upstreams
 from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
@@ -136,6 +136,22 @@ def streams_of(
     if not endpoints and not clues:
         return ()
     return _streams(tuple(endpoints), clues)
+
+
+@lru_cache(maxsize=256)
+def streams_at(path: str) -> tuple[Stream, ...]:
+    """What a request's path says by itself: catalogued endpoints, else the kind its words tell."""
+    match = Match("=", path)
+    endpoints = named_by(match, candidates(match))
+    if endpoints:
+        return tuple(map(_known, endpoints))
+    said = _path("=", path)
+    clues = [clue for clue in (*said.clues, *said.talk) if clue.kind is not None]
+    if said.at_once or not clues:
+        return ()
+    # A path that says "ws" is one of WebSockets, whatever else is in it.
+    best = max(clues, key=lambda clue: (clue.points, clue.kind == "websocket"))
+    return (Stream(best.kind or "sse", "likely", best.because),)
 
 
 @cache
