@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
 from functools import cache
 
+from nginx_stream_lint.analysis.remarks import about_blocks, about_comments, about_declarations
 from nginx_stream_lint.config import (
     Around,
     Configuration,
@@ -18,6 +19,7 @@ from nginx_stream_lint.config import (
     Source,
     configurations,
 )
+from nginx_stream_lint.config.repository import Repository, around
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
@@ -28,7 +30,9 @@ from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.find import Asked, Served, served
+from nginx_stream_lint.streams.unproxied import Answer, answers
 from nginx_stream_lint.suppress.comments import without_ignored
+from nginx_stream_lint.util.git import is_below
 from nginx_stream_lint.util.lazily import dataclass
 
 MIN_READ_TIMEOUT_S = 300.0
@@ -119,9 +123,18 @@ def lint(
     seen: set[tuple[object, ...]] = set()
     files: list[File] = []
     real = cache(os.path.realpath)  # many findings, few files
+    unproxied: dict[Declaration, list[Answer]] = {}
+    passed: set[Declaration] = set()
+    whole: set[str] = set()  # files of configurations that are read as a whole
     for configuration in read(paths, options.around, texts):
         report.notes += configuration.notes
         checked = check(configuration, options)
+        for declared, found in checked.answers.items():
+            unproxied.setdefault(declared, []).extend(found)
+            if not found:
+                passed.add(declared)
+        if configuration.about is None:
+            whole |= {real(file.source.name) for file in configuration.files}
         report.problems += checked.problems
         report.served += checked.served
         files += configuration.files
@@ -136,6 +149,13 @@ def lint(
             if key not in seen and _is_about(finding, configuration.about, real):
                 seen.add(key)
                 report.findings.append(finding)
+    unproxied = {
+        declared: found
+        for declared, found in unproxied.items()
+        if declared not in passed
+        and (declared.place is None or _reads_all(declared.place.file, paths, whole))
+    }
+    report.findings += about_declarations(unproxied, options.rules)
     if not options.isolated:
         report.findings, report.suppressed = without_ignored(
             report.findings, files, report.files, options.rules, options.known_rules
@@ -144,6 +164,18 @@ def lint(
     report.problems = list(dict.fromkeys(report.problems))
     report.notes = list(dict.fromkeys(report.notes))
     return report
+
+
+def _reads_all(settings: str, paths: Sequence[str], files: Collection[str]) -> bool:
+    """Whether a run over `paths` that reads `files` reads all that a settings file is for.
+
+    It does where a folder around that is named, or all main files of its repository are.
+    """
+    if any(os.path.isdir(path) and is_below(settings, path) for path in paths):
+        return True
+    repository = Repository(around(settings))
+    known = repository.mains() or repository.candidates(documents=False)
+    return {os.path.realpath(path) for path in known} <= set(files)
 
 
 def read(
@@ -189,17 +221,24 @@ def _number(served: list[Served]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is known of one configuration: what hands requests on, and the findings."""
+    """What is known of one configuration: what hands requests on, and the findings.
+
+    `answers` is what nginx does with the declared streams; see `streams.unproxied.answers`.
+    """
 
     served: list[Served]
     findings: list[Finding]
     problems: list[Problem]
+    answers: dict[Declaration, list[Answer]]
 
 
 def check(configuration: Configuration, options: Options) -> Checked:
     """Check one configuration that has been read."""
     root = build(configuration)
     about = configuration.about
+    is_wanted: Callable[[Level], bool] = _everything
+    version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
+    declared = answers(root, version, options.streams)
     if about is None:
         found, mistakes = survey(configuration, root, options)
         problems = [*configuration.problems, *refusals(root), *mistakes]
@@ -224,9 +263,19 @@ def check(configuration: Configuration, options: Options) -> Checked:
 
         found, mistakes = survey(configuration, root, options, has_asked_for)
         found = [one for one in found if is_asked_for(one.level)]
+        is_wanted = is_asked_for
         problems = [*configuration.problems, *refusals(root), *mistakes]
         problems = [one for one in problems if real(one.file) in about]
-    return Checked(found, findings(found, options), problems)
+    more = [
+        *about_blocks(root, options.rules, version, is_wanted),
+        *about_comments(configuration, root, options.rules, found),
+    ]
+    said = sorted([*findings(found, options), *more], key=in_order) if more else None
+    return Checked(found, said or findings(found, options), problems, declared)
+
+
+def _everything(_: Level) -> bool:
+    return True
 
 
 def survey(

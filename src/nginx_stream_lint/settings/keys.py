@@ -34,6 +34,7 @@ from nginx_stream_lint.settings.types import (
 )
 from nginx_stream_lint.streams.declarations import (
     Declaration,
+    Written,
     declaration,
     declared_request,
     nearest,
@@ -120,9 +121,7 @@ class _Declared(Made):
 
     def read(self, node: Node, here: Here) -> Declaration:
         found: Declaration = super().read(node, here)
-        text, start = here.source.text, here.source.offset(node.line, node.column)
-        end = text.find("\n", start)
-        return replace(found, place=(here.source, start, len(text) if end < 0 else end))
+        return replace(found, place=Written(str(here.file), here.text, node.line, node.column))
 
 
 TIME = Text("a time like `300s`", timeout_s, r"^([0-9]{1,18}(ms|[yMwdhms])? *)+$", number=True)

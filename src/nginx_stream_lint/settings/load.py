@@ -11,7 +11,6 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S
-from nginx_stream_lint.config import Source
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Override, Worth
@@ -189,7 +188,7 @@ def load(path: Path) -> Settings:
         node = _placed(path, yaml_node, _text(path))
     if node is None:
         return Settings(file=path)
-    here = Here(path, Source(str(path), _text(path)))
+    here = Here(path, _text(path))
     values = _placed(path, SETTINGS.read, node, here)
     for key in ("roots", "servers"):
         values[key] = tuple(map(str, values.get(key, ())))

@@ -12,7 +12,6 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
-from nginx_stream_lint.config import Source
 from nginx_stream_lint.settings.node import Misplaced, Node
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.util.git import is_below
@@ -29,7 +28,7 @@ class Here:
     """
 
     file: Path
-    source: Source
+    text: str
     rules: list[tuple[str, Node]] = field(default_factory=list)
 
 

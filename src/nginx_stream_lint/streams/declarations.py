@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
 
-from nginx_stream_lint.config import Source
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.nginx.request import BadUrl, Request, parse_url
@@ -27,19 +26,29 @@ _KEYS = ("path", "kind", "framing", "x_accel_buffering", "heartbeat", "accepts",
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """A place in a settings file with this text; `line` and `column` count from 1."""
+
+    file: str
+    text: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """A path or URL that streams, and what its app does.
 
     `text` is as the user wrote it, `request` what a client sends; without a host it is for every
-    server. `place` is where settings declare it, as offsets into their file; None where the command
-    line does. `where` is true of the names of the files it is for, where it is for some only: it
-    holds in their servers, and for their locations in the servers of others.
+    server. `place` is where settings declare it; None where the command line does. `where` is true
+    of the names of the files it is for, where it is for some only: it holds in their servers, and
+    for their locations in the servers of others.
     """
 
     text: str
     request: Request
     stream: Stream
-    place: tuple[Source, int, int] | None = None
+    place: Written | None = None
     where: Callable[[str], bool] | None = None
 
     @property

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 
-from nginx_stream_lint.config import Configuration, File, Problem
+from nginx_stream_lint.config import Configuration, File, Problem, Source
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.listeners import CLIENTS, Client, clients
 from nginx_stream_lint.nginx.routing import find as route
 from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.unmatchable import unmatchable
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.around import around
 from nginx_stream_lint.streams.declarations import (
+    COMMENT,
     Declaration,
     Misdeclared,
     from_comment,
@@ -133,15 +135,18 @@ class _Look:
         for place, ones in by_url.items():
             declared.setdefault(place, []).extend(ones)
         evidence: _Evidence | None = None
+        dead = unmatchable(server, self.version)
         for level in places:
             handler = level.own_handler or level.handler
             if handler is None or not _handles(level):
+                continue
+            if dead and not dead.keys().isdisjoint(level.outward()):
                 continue
             said = _said(level, declared, self.commented)
             if any(stream.kind_is_open for stream, _ in said) or not said:
                 # It takes as long as all the rest: only where users leave something open.
                 if evidence is None:
-                    evidence = _Evidence(server, router, self)
+                    evidence = _Evidence(server, router, self, dead)
                 if not said and level in evidence.unseen:
                     continue
             streams, shadowed_by = self._streams(level, handler, said, evidence)
@@ -201,7 +206,7 @@ def _said(
 
 
 class _Evidence:
-    """What speaks for streams in one server.
+    """What speaks for streams in one server, where `dead` are locations that no request ends in.
 
     `unseen` are locations that only answer `auth_request` or `mirror`: no client sees what they
     answer.
@@ -212,8 +217,11 @@ class _Evidence:
         server: Level,
         router: Router,
         look: _Look,
+        dead: Mapping[Level, object],
     ) -> None:
         levels = list(server.walk())
+        if dead:
+            levels = [one for one in levels if dead.keys().isdisjoint(one.outward())]
         self._upstreams = upstreams = look.upstreams
         self._places = {
             level: place_of(level, level.own_handler, upstreams)
@@ -334,6 +342,22 @@ def _commented(
                 for inner in _proxying(level):
                     found.setdefault(inner, []).append(stream)
     return found, problems
+
+
+def commented_at(
+    configuration: Configuration, root: Level
+) -> dict[tuple[Source, int, int], list[Level]]:
+    """The places of the comments that declare streams, and the levels that each stands in."""
+    found: dict[tuple[Source, int, int], list[Level]] = {}
+    for file in configuration.files:
+        if "nginx-stream-lint:" not in file.source.text:
+            continue
+        for start, end in file.comments:
+            if COMMENT.match(file.source.text[start:end]) is not None:
+                offsets = [(start, NOBODY_SAYS)]
+                levels = found.setdefault((file.source, start, end), [])
+                levels += (level for _, level in _inside(root, file.source.name, offsets))
+    return found
 
 
 def _proxying(level: Level) -> Iterator[Level]:
