@@ -12,7 +12,7 @@ from dataclasses import field
 from functools import lru_cache
 from typing import NoReturn
 
-from nginx_stream_lint.config import Directive, statements
+from nginx_stream_lint.config import Directive, is_complete, statements
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.uri import unescape_redirect
@@ -67,7 +67,7 @@ def _program(level: Level) -> list[tuple[Directive, Level | None]]:
     return [
         (directive, conditional.get(directive))
         for directive in statements(level.block)
-        if directive.name in _NAMES
+        if directive.name in _NAMES and is_complete(directive)
     ]
 
 
