@@ -29,6 +29,7 @@ from nginx_stream_lint.cli.common import (
 )
 from nginx_stream_lint.config import Configuration, read
 from nginx_stream_lint.nginx.request import BadUrl
+from nginx_stream_lint.util.numbers import whole_number
 
 if TYPE_CHECKING:
     from nginx_stream_lint.analysis.trace_findings import Blame
@@ -267,7 +268,7 @@ def _configs(texts: tuple[str, ...], layers: int) -> dict[int | None, Configurat
     found: dict[int | None, Configuration] = {}
     for text in texts:
         number, equals, path = text.partition("=")
-        layer = int(number) if equals and number.isdecimal() else None
+        layer = whole_number(number) if equals else None
         path = path if layer is not None else text
         if layer is not None and not 1 <= layer <= layers:
             unusable(f"--config: there is no layer {layer}")
