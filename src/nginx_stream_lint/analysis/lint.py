@@ -18,6 +18,7 @@ from nginx_stream_lint.config import (
     Source,
     configurations,
 )
+from nginx_stream_lint.config.problems import unexpected
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
@@ -119,7 +120,12 @@ def lint(
     real = cache(os.path.realpath)  # many findings, few files
     for configuration in read(paths, options.around, texts):
         report.notes += configuration.notes
-        checked = check(configuration, options)
+        try:
+            checked = check(configuration, options)
+            found = checked.findings if confirm is None else confirm(configuration, checked)
+        except Exception as error:
+            report.problems += [*configuration.problems, unexpected(configuration.path, error)]
+            continue
         report.problems += checked.problems
         report.served += checked.served
         files += configuration.files
@@ -128,7 +134,7 @@ def lint(
             for file in configuration.files
             if configuration.about is None or real(file.source.name) in configuration.about
         ]
-        for finding in checked.findings if confirm is None else confirm(configuration, checked):
+        for finding in found:
             # Two main files may include the same snippet, and say the same of it.
             key = (finding.rule, finding.place.source.name, finding.place.start, finding.message)
             if key not in seen and _is_about(finding, configuration.about, real):

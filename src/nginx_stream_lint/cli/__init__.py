@@ -11,12 +11,14 @@ import io
 import os
 import sys
 import threading
+import traceback
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
 from nginx_stream_lint import __version__
+from nginx_stream_lint.config.problems import DEBUG
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -87,12 +89,30 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        cli()
+        status = cli.main(standalone_mode=False)
+    except click.ClickException as mistake:
+        from nginx_stream_lint.cli.unexpected import refuse
+
+        refuse(mistake)
+        status = mistake.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        from nginx_stream_lint.cli.common import EXIT_INTERRUPTED, say
+
+        say("interrupted")
+        status = EXIT_INTERRUPTED
     except OSError as error:
         from nginx_stream_lint.cli.common import unusable
 
         where = f"{error.filename}:1:1: " if error.filename else ""
         unusable(f"{where}{error.strerror or error}")
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+            sys.exit(2)
+        from nginx_stream_lint.cli.unexpected import give_up
+
+        give_up(error)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
 def _leave(status: int) -> None:

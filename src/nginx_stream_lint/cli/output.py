@@ -79,7 +79,9 @@ def write_all(run: Run, targets: Sequence[Target], color: bool | None) -> list[s
     """Write a run in every format asked for. Returns what could not be written, in words."""
     tried: list[str | None] = []
     for target in targets:
-        tried.append(try_write(render(target.format, run), target.file, color))
+        tried.append(
+            try_write(render(target.format, run), target.file, color, target.format == "github")
+        )
         if target.format == "github":
             tried.append(_append_summary(run))
     return [failure for failure in tried if failure is not None]

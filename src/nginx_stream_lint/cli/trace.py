@@ -19,10 +19,12 @@ from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     color_option,
     format_option,
+    missing_package,
     nginx_binary,
     output_option,
     run_to_end,
     safe,
+    say,
     unusable,
     version_option,
     write,
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from nginx_stream_lint.trace.request import Ask, Layer
     from nginx_stream_lint.trace.run import OnProgress, Result
 
-_EXTRA = "pip install 'nginx-stream-lint[trace]'"
 _MOST_RUNS = 20
 _PLOTS = (".svg", ".html")
 
@@ -142,7 +143,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     """
     for package in ("niquests", "rich"):
         if importlib.util.find_spec(package) is None:
-            unusable(f"trace needs the package {package}: {_EXTRA}")
+            missing_package(package)
     if bool(urls) == flags["demo"]:
         unusable("name the URLs of the layers, nearest to the app first; or --demo alone")
     _check_plot(flags["plot"])
@@ -161,7 +162,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     _report(told, blamed, flags)
     if blamed is not None and blamed.problems:
         for problem in blamed.problems:
-            click.echo(safe(str(problem)), err=True)
+            say(str(problem))
         sys.exit(EXIT_UNUSABLE)
     if told.is_faulty:
         sys.exit(EXIT_FINDINGS)
@@ -242,10 +243,7 @@ def _demo(flags: dict[str, Any]) -> Diagnosis:
     except NginxError as error:
         unusable(f"could not measure: {' '.join(str(error).split())}")
     except ModuleNotFoundError as error:
-        unusable(
-            f"could not measure: the package {error.name} is missing;"
-            " pip install 'nginx-stream-lint[probe,trace]'"
-        )
+        missing_package(error.name or "")
 
 
 @contextlib.contextmanager
@@ -275,7 +273,7 @@ def _configs(texts: tuple[str, ...], layers: int) -> dict[int | None, Configurat
         configuration = read(path)
         if configuration.root is None or configuration.context:
             for problem in configuration.problems:
-                click.echo(safe(str(problem)), err=True)
+                say(str(problem))
             if configuration.root is None:
                 sys.exit(EXIT_UNUSABLE)
             unusable(f"{path}:1:1: there is no http block; name the main configuration file")

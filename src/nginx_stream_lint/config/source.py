@@ -11,15 +11,9 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Protocol
 
-from nginx_stream_lint.config.problems import (
-    MARKS,
-    Absent,
-    NotAFile,
-    Problem,
-    Unreadable,
-    printable,
-)
+from nginx_stream_lint.config.problems import Absent, NotAFile, Problem, Unreadable
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.sinks import MARKS, printable
 
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024

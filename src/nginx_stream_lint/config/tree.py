@@ -305,7 +305,7 @@ def _fewest(mask: int) -> int:
 def is_complete(directive: Directive) -> bool:
     """Whether a directive has as many arguments as nginx wants at least.
 
-    What has fewer was refused, or a placeholder stands for all of them: nobody can say what it sets.
+    nginx refuses what has fewer, unless a placeholder stands for them: what it sets is unknown.
     """
     return len(directive.args) >= least_arguments(directive.name)
 

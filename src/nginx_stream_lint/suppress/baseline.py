@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 from operator import attrgetter
 
 from nginx_stream_lint.config import File
-from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.rules.finding import Finding, Suppressed
 from nginx_stream_lint.rules.fingerprint import fingerprints, portable
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.sinks import in_json, printable
 
 _TOOL = "nginx-stream-lint"
 _VERSION = 1
@@ -151,7 +151,7 @@ def written(
             )
         ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return f"{in_json(json.dumps(document, indent=2, ensure_ascii=False))}\n"
 
 
 def _names(findings: Sequence[Finding], suppressed: Sequence[Suppressed], base: str) -> list[str]:
