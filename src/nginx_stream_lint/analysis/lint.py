@@ -19,6 +19,7 @@ from nginx_stream_lint.config import (
     configurations,
 )
 from nginx_stream_lint.config.problems import unexpected
+from nginx_stream_lint.fixes.apply import confined
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
@@ -143,10 +144,30 @@ def lint(
     report.findings, report.suppressed = without_ignored(
         report.findings, files, report.files, options.rules, options.known_rules
     )
-    report.findings = options.policy.applied(report.findings)
+    report.findings = options.policy.applied(_confined(report.findings, files))
     report.problems = list(dict.fromkeys(report.problems))
     report.notes = list(dict.fromkeys(report.notes))
     return report
+
+
+def _confined(findings: list[Finding], files: list[File]) -> list[Finding]:
+    """The findings, with fixes that edit nothing but nginx's text."""
+    by_source: dict[int, list[File]] = {}
+    for file in files:
+        by_source.setdefault(id(file.source), []).append(file)
+    partly = {key for key, own in by_source.items() if any(file.reading.pieces for file in own)}
+    if not partly:
+        return findings
+
+    def with_fix(finding: Finding) -> Finding:
+        fix = finding.fix
+        keys = set() if fix is None else {id(edit.source) for edit in fix.edits}
+        if fix is None or keys.isdisjoint(partly):
+            return finding
+        own = [file for key in keys for file in by_source.get(key, ())]
+        return finding.with_fix(confined(fix, own))
+
+    return [with_fix(finding) for finding in findings]
 
 
 def read(

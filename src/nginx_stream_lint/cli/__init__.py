@@ -11,14 +11,12 @@ import io
 import os
 import sys
 import threading
-import traceback
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.config.problems import DEBUG
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -106,9 +104,6 @@ def _run() -> None:
         where = f"{error.filename}:1:1: " if error.filename else ""
         unusable(f"{where}{error.strerror or error}")
     except Exception as error:
-        if os.environ.get(DEBUG):
-            traceback.print_exc()
-            sys.exit(2)
         from nginx_stream_lint.cli.unexpected import give_up
 
         give_up(error)

@@ -12,12 +12,12 @@ import click
 
 from nginx_stream_lint.config import STDIN, Source
 from nginx_stream_lint.config.problems import Unreadable
-from nginx_stream_lint.config.source import MAX_BYTES, decode, without_marks
+from nginx_stream_lint.config.source import ENCODING, ERRORS, MAX_BYTES, decode, without_marks
 from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration
-from nginx_stream_lint.util.sinks import printable, terminal, without_commands
+from nginx_stream_lint.util.sinks import has_commands, printable, terminal, without_commands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,6 +136,32 @@ def try_write(
     except OSError as error:
         return f"{output}:1:1: cannot be written ({error.strerror}); name another file"
     return None
+
+
+def write_patch(text: str) -> None:
+    """Write a diff to standard output, byte by byte, so that it can be applied.
+
+    On a terminal it is escaped as everything else. In the log of a GitHub job, lines that the
+    runner would take for commands stand between two that switch commands off and on, which `git
+    apply` and `patch` pass over.
+    """
+    in_azure = os.environ.get("TF_BUILD") and has_commands(text)  # nothing switches those off
+    if sys.stdout.isatty() or in_azure:
+        write(text, None, color=False)
+        return
+    data = text.encode(ENCODING, ERRORS)
+    if os.environ.get("GITHUB_ACTIONS") and has_commands(text):
+        token = os.urandom(16).hex()
+        data = b"::stop-commands::%s\n%s::%s::\n" % (token.encode(), data, token.encode())
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _discard(sys.stdout)
+    except OSError as error:
+        _discard(sys.stdout)
+        unusable(f"standard output cannot be written ({error.strerror})")
 
 
 def _discard(stream: TextIO) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
+from traceback import print_exception
 from types import TracebackType
 from typing import NoReturn
 
 import click
 
-from nginx_stream_lint.cli.common import missing_package, say, unusable
+from nginx_stream_lint.cli.common import EXIT_UNUSABLE, missing_package, say, unusable
 from nginx_stream_lint.config import Configuration, Source
-from nginx_stream_lint.config.problems import REPORT_IT, blamed
+from nginx_stream_lint.config.problems import DEBUG, REPORT_IT, blamed
 
 
 def refuse(mistake: click.ClickException) -> None:
@@ -23,6 +26,9 @@ def refuse(mistake: click.ClickException) -> None:
 
 def give_up(error: Exception) -> NoReturn:
     """End with status 2 for an error that is a fault of ours, or a package that is not here."""
+    if os.environ.get(DEBUG):
+        print_exception(error)
+        sys.exit(EXIT_UNUSABLE)
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         missing_package(error.name)
     file = _being_read(error.__traceback__)

@@ -142,6 +142,7 @@ class _Gathering:
     def _yaml(self, path: str, source: Source) -> None:
         from nginx_stream_lint.config.embedded import in_yaml, unreadable
 
+        source.is_yaml = True
         reading = yaml_reading(source)
         blocks, mistake = in_yaml(reading)
         self._blocks(path, blocks)

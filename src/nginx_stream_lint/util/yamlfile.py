@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from nginx_stream_lint.util.lazily import regex
+
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_ALIASES = 100  # a handful is a convenience, thousands are an attack
 # A few aliases of aliases stand for millions of nodes.
@@ -92,6 +94,30 @@ def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
     finally:
         loader.dispose()
     return nodes, None
+
+
+def comments(text: str) -> list[tuple[int, int]]:
+    """The comments of a YAML text, as the scanner sees them, up to the first mistake."""
+    found: list[tuple[int, int]] = []
+    at = 0
+    try:
+        _bounded(text)
+        for token in yaml.scan(text, _Loader):
+            if isinstance(token, _WORDS):
+                found += _comments_between(text, at, token.start_mark.index)
+                at = token.end_mark.index
+    except (yaml.YAMLError, YamlMistake):
+        return found
+    return found + _comments_between(text, at, len(text))
+
+
+# What may have a # in it that begins no comment.
+_WORDS = (yaml.ScalarToken, yaml.AnchorToken, yaml.AliasToken, yaml.TagToken)
+_COMMENT = regex(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
+
+
+def _comments_between(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    return [match.span() for match in _COMMENT.finditer(text, start, end)]
 
 
 def _bounded(text: str) -> None:
