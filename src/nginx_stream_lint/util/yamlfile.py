@@ -48,7 +48,7 @@ def load_text(text: str) -> Any:
 
     Raises YamlMistake.
     """
-    loader = _Loader(text)
+    loader = _Loader(_characters(text))
     try:
         return loader.get_single_data()
     except yaml.YAMLError as error:
@@ -64,7 +64,7 @@ def compose(text: str) -> yaml.Node | None:
     """
     try:
         _bounded(text)
-        loader = _Loader(text)
+        loader = _Loader(_characters(text))
     except yaml.YAMLError as error:
         raise _mistake(error) from None
     try:
@@ -81,7 +81,7 @@ def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
     nodes: list[yaml.Node] = []
     try:
         _bounded(text)
-        loader = _Loader(text)
+        loader = _Loader(_characters(text))
     except yaml.YAMLError as error:
         return nodes, _mistake(error)
     except YamlMistake as mistake:
@@ -102,7 +102,7 @@ def comments(text: str) -> list[tuple[int, int]]:
     at = 0
     try:
         _bounded(text)
-        for token in yaml.scan(text, _Loader):
+        for token in yaml.scan(_characters(text), _Loader):
             if isinstance(token, _WORDS):
                 found += _comments_between(text, at, token.start_mark.index)
                 at = token.end_mark.index
@@ -120,6 +120,14 @@ def _comments_between(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return [match.span() for match in _COMMENT.finditer(text, start, end)]
 
 
+_NO_CHARACTER = regex("[\ud800-\udfff]")
+
+
+def _characters(text: str) -> str:
+    """A text as YAML takes it, of the same length: it has no bytes that are no UTF-8."""
+    return text if text.isascii() else _NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def _bounded(text: str) -> None:
     """Refuse what no reader of nodes should be given. Raises YamlMistake and yaml's own errors."""
     if text.count("*") > _MAX_ALIASES and len(re.findall(r"(?<!\w)\*\w", text)) > _MAX_ALIASES:
@@ -127,7 +135,7 @@ def _bounded(text: str) -> None:
     if not _may_be_deep(text):
         return
     depth = 0
-    for event in yaml.parse(text, _Loader):
+    for event in yaml.parse(_characters(text), _Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _MAX_DEPTH:
