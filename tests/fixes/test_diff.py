@@ -67,7 +67,7 @@ def test_the_command_prints_a_patch_that_git_applies(
     path.write_bytes(CONF.replace(b"  ::stop", b"#\n  # ::stop"))
     monkeypatch.setenv("GITHUB_ACTIONS", "true" if is_github else "")
     done = subprocess.run(
-        run("--version").args[:-1] + ["lint", "--diff", name],
+        [*run("--version").args[:-1], "lint", "--diff", name],
         cwd=tmp_path,
         capture_output=True,
         check=False,
@@ -84,7 +84,9 @@ def test_lines_of_a_file_start_no_command_in_the_log_of_a_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "nginx.conf"
-    text = 'location /v1/chat/completions {\nset $a "\n::stop-commands::x\n";\nproxy_pass http://a;\n}'
+    text = (
+        'location /v1/chat/completions {\nset $a "\n::stop-commands::x\n";\nproxy_pass http://a;\n}'
+    )
     path.write_text(text)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     done = run("--diff", "nginx.conf", cwd=tmp_path)

@@ -88,6 +88,11 @@ def main() -> None:
 def _run() -> None:
     try:
         status = cli.main(standalone_mode=False)
+    except SystemExit as end:
+        # click's status where the reader of its help has left: nothing was found.
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(0)
+        raise
     except click.ClickException as mistake:
         from nginx_stream_lint.cli.unexpected import refuse
 

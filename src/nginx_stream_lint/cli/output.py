@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nginx_stream_lint.cli.common import try_write
+from nginx_stream_lint.config.problems import unexpected
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.streams.declarations import nearest
@@ -79,9 +80,12 @@ def write_all(run: Run, targets: Sequence[Target], color: bool | None) -> list[s
     """Write a run in every format asked for. Returns what could not be written, in words."""
     tried: list[str | None] = []
     for target in targets:
-        tried.append(
-            try_write(render(target.format, run), target.file, color, target.format == "github")
-        )
+        try:
+            text = render(target.format, run)
+        except Exception as error:
+            tried.append(str(unexpected(f"--format {target.format}", error)))
+            continue
+        tried.append(try_write(text, target.file, color, target.format == "github"))
         if target.format == "github":
             tried.append(_append_summary(run))
     return [failure for failure in tried if failure is not None]

@@ -31,8 +31,11 @@ DEBUG = "NGINX_STREAM_LINT_DEBUG"
 
 
 def unexpected(file: str, error: Exception) -> Problem:
-    """A file on which this program itself failed; the error again where someone debugs it."""
-    if os.environ.get(DEBUG):
+    """A file on which this program itself failed.
+
+    Raises the error again where someone debugs it, and for a package that is not installed.
+    """
+    if os.environ.get(DEBUG) or isinstance(error, ModuleNotFoundError):
         raise error
     return Problem(file, 1, 1, f"nginx-stream-lint failed on it: {blamed(error)}", REPORT_IT)
 
