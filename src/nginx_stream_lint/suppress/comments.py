@@ -184,8 +184,10 @@ def _comments(files: list[File]) -> list[_Comment]:
 
         for start, end in yaml_comments(yaml_reading(source).text):
             found[start] = _Comment(start, end, False)
+    # An edit must not leave a file empty: nothing could be checked in that.
+    has_statements = any(file.directives for file in files)
     for file in files:
-        is_text = file.reading.author is None and not file.reading.read_only
+        is_text = file.reading.author is None and not file.reading.read_only and has_statements
         for start, end in file.comments:
             found[start] = _Comment(start, end, is_text)
     if any(file.templated for file in files):
@@ -193,7 +195,7 @@ def _comments(files: list[File]) -> list[_Comment]:
             if any(_is_in_word(file, start) for file in files):
                 continue
             inside = [file for file in files if _sees(file, start, end)]
-            is_text = any(one.reading.author is None for one in inside)
+            is_text = has_statements and any(one.reading.author is None for one in inside)
             is_text = is_text and not any(one.reading.read_only for one in inside)
             found[start] = _Comment(start, end, is_text)
     return [found[start] for start in sorted(found)]
