@@ -132,7 +132,7 @@ def check(folder: Path, **inputs: str) -> tuple[subprocess.CompletedProcess[str]
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return done, dict(line.split("=", 1) for line in output.read_text().splitlines())
@@ -215,7 +215,7 @@ def test_the_gitlab_job(repository: Path) -> None:
             env=os.environ | variables | changed,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -300,7 +300,7 @@ def complete(*words: str, shell: str = "bash") -> list[str]:
         },
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     return [line.split(",")[-1] for line in done.stdout.splitlines()]
@@ -322,7 +322,12 @@ def test_a_real_bash_completes(tmp_path: Path) -> None:
         ' _nginx_stream_lint_completion nginx-stream-lint; echo "${COMPREPLY[@]}"'
     )
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     assert done.stdout.strip() == "sarif"
     assert done.stderr == ""
@@ -331,7 +336,7 @@ def test_a_real_bash_completes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_shell_has_a_script(shell: str) -> None:
     command = [str(BIN / "nginx-stream-lint"), "completion", shell]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert f"_NGINX_STREAM_LINT_COMPLETE={shell}_complete" in done.stdout
 
 
