@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
-import stat
 import textwrap
 from pathlib import Path
 
@@ -21,7 +19,6 @@ from nginx_stream_lint.fixes.apply import (
     edited,
     fix_all,
     fix_soundly,
-    write,
 )
 from nginx_stream_lint.fixes.diff import _Alike, _unified
 from nginx_stream_lint.fixes.show import _dedented
@@ -386,22 +383,3 @@ def test_edits_outside_of_the_text_of_nginx_are_refused(
         kept = confined(fix, found.files)
         assert (kept == fix) is is_kept
         assert is_kept or (kept.applicability, kept.edits) == ("manual", ())
-
-
-def test_writing_keeps_mode_and_links(tmp_path: Path) -> None:
-    target = put(tmp_path, "before\n", "target.conf")
-    target.chmod(0o640)
-    link = tmp_path / "link.conf"
-    link.symlink_to(target)
-    write(os.path.realpath(link), Source(str(link), "after\n"))
-    assert link.is_symlink()
-    assert target.read_text() == "after\n"
-    assert stat.S_IMODE(target.stat().st_mode) == 0o640
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["link.conf", "target.conf"]
-
-
-def test_a_file_that_cannot_be_written_stays(tmp_path: Path) -> None:
-    target = put(tmp_path, "before\n")
-    with pytest.raises(OSError, match="Not a directory"):
-        write(str(target / "below"), Source("x", "after\n"))
-    assert target.read_text() == "before\n"

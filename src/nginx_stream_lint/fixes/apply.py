@@ -11,10 +11,8 @@ from typing import NamedTuple, Protocol
 
 from nginx_stream_lint.config import File, Problem, Source
 from nginx_stream_lint.config.problems import REPORT_IT
-from nginx_stream_lint.config.source import ENCODING, ERRORS
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
 from nginx_stream_lint.util.lazily import regex
-from nginx_stream_lint.util.replacing import replace_file
 
 # Each round mends all that do not overlap, and at least one. This many means that fixes undo one
 # another.
@@ -205,8 +203,3 @@ def fix_all(
 def _paths(fix: Fix) -> set[str]:
     """The real paths of the files that a fix edits."""
     return {os.path.realpath(source.name) for source in {edit.source for edit in fix.edits}}
-
-
-def write(path: str, source: Source) -> None:
-    """Write a mended file, in one step. Raises OSError; then the file is as it was."""
-    replace_file(path, source.text.encode(ENCODING, ERRORS))
