@@ -6,7 +6,7 @@ BIN := .venv/bin
 BYTECODE := $(BIN)/python -m compileall -q src
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test bench conformance trace-conformance evidence docs format clean
+.PHONY: demo test bench conformance fuzz trace-conformance evidence docs format clean
 
 # Exit status 1 says that there are findings: here there should be.
 demo: .venv/.demo
@@ -29,6 +29,11 @@ conformance: .venv/.test
 	$(BIN)/python -m tests.conformance.test_delivery --cases $(or $(CASES),10000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx old --cases $(or $(ROUTES),100000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx new --cases $(or $(ROUTES),100000)
+
+# Random inputs of every kind against what must hold for any; exit status 2 (of make) where a fault
+# is found, with a reproducer below fuzz/reproducers. TARGETS are names, all by default.
+fuzz: .venv/.test
+	nice -n 10 $(BIN)/python -m fuzz --minutes $(or $(MINUTES),10) $(TARGETS)
 
 # Sixty chains of real proxies with one thing wrong, each traced three times.
 trace-conformance: .venv/.test

@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import resource
 import signal
 import sys
 import tempfile
+import threading
 import time
+import traceback
 from pathlib import Path
 
 from fuzz.hunting import Hunt
@@ -21,7 +24,7 @@ from fuzz.seeds import Case
 from fuzz.targets import TARGETS, Target
 
 _TURN_S = 30.0
-# Only a process that hangs without using the processor takes so much longer.
+# A turn that ends with a fault takes longer, to make its case smaller.
 _GRACE_S = 300.0
 
 
@@ -37,6 +40,7 @@ def main() -> int:
     for target in chosen:
         if target not in able:
             print(f"{target.name}: left out, {target.needs()}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"seed {arguments.seed}, {len(able)} targets")
     end = time.monotonic() + arguments.minutes * 60
     hunts = {target.name: 0 for target in able}
@@ -61,20 +65,24 @@ def main() -> int:
 
 def turn(target: Target, seconds: float, number: int, output: Path, known: set[str]) -> int:
     """Hunt in a child process; the number of cases. Adds what is found to `known`."""
-    with tempfile.TemporaryDirectory(prefix="nginx-stream-lint-fuzz-") as folder:
-        current, result = Path(folder, "current"), Path(folder, "result")
+    with tempfile.TemporaryDirectory(prefix="nginx-stream-lint-fuzz-") as name:
+        folder = Path(name)
+        watched, alive = os.pipe()  # closed when this process ends, however it does
         child = os.fork()
         if not child:
-            _hunt(target, seconds, number, output, known, Path(folder))
+            os.close(alive)
+            threading.Thread(target=_end_with, args=(watched,), daemon=True).start()
+            _hunt(target, seconds, number, output, known, folder)
+        os.close(watched)
         status = _wait(child, seconds + _GRACE_S)
+        os.close(alive)
+        result, current = folder / "result", folder / "current"
         said = result.read_text().splitlines() if result.exists() else ["0"]
         new = set(said[1:])
-        if status:
-            name, file, data = current.read_bytes().split(b"\n", 2)
-            assert name.decode() == target.name
-            slug = f"died-{abs(status)}"
-            save(target, Case(file.decode(), data), slug, output)
-            new.add(slug)
+        if status and current.exists():
+            _, file, data = current.read_bytes().split(b"\n", 2)
+            new.add(f"died-{abs(status)}")
+            save(target, Case(file.decode(), data), f"died-{abs(status)}", output)
         for slug in sorted(new - known):
             print(f"{target.name}: {slug}", flush=True)
         known |= new
@@ -88,14 +96,26 @@ def _hunt(
     """The child's part; does not return."""
     status = 1
     try:
+        # For what no signal handler of Python's can stop.
+        limit = int(seconds + _GRACE_S)
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         tempfile.tempdir = str(folder)
         hunt = Hunt(target, output, folder / "current", set(known))
         hunt.run(seconds, number)
         (folder / "result").write_text("\n".join([str(hunt.cases), *sorted(hunt.known)]))
         status = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(status)
+
+
+def _end_with(watched: int) -> None:
+    """End this process when the other end of a pipe is closed."""
+    os.read(watched, 1)
+    os._exit(1)
 
 
 def _wait(child: int, seconds: float) -> int:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
 from fuzz.reproducers import check, reduced, save, signature
 from fuzz.seeds import Case
@@ -80,4 +80,5 @@ _SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
     report_multiple_bugs=False,
     print_blob=False,
+    verbosity=Verbosity.quiet,
 )

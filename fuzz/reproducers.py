@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from fuzz.seeds import Case
 from fuzz.targets import TARGETS, Target
 
 FOLDER = Path(__file__).resolve().parent / "reproducers"
+# Of processor time; a smaller case is nicer, no more.
+_REDUCING_S = 20.0
 _PACKAGES = ("nginx_stream_lint", "fuzz")
 
 
@@ -64,18 +67,17 @@ def save(target: Target, case: Case, slug: str, folder: Path = FOLDER) -> Path:
     return path
 
 
-def reduced(case: Case, fails: Callable[[Case], bool], most: int = 400) -> Case:
-    """A smaller case that still fails: lines, then characters, are left out in halving runs."""
+def reduced(case: Case, fails: Callable[[Case], bool], seconds: float = _REDUCING_S) -> Case:
+    """A smaller case that still fails: lines, then bytes, are left out in halving runs."""
+    end = time.process_time() + seconds
     data = case.data
-    tries = 0
     for split in (_lines, _bytes):
         parts = split(data)
         size = max(1, len(parts) // 2)
-        while size and tries < most:
+        while size and time.process_time() < end:
             at = 0
-            while at < len(parts) and tries < most:
+            while at < len(parts) and time.process_time() < end:
                 less = parts[:at] + parts[at + size :]
-                tries += 1
                 if fails(Case(case.name, b"".join(less))):
                     parts = less
                 else:

@@ -17,18 +17,24 @@ _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parent
 # Beside the checkout, or beside the folder of its worktrees.
 _CORPORA = [folder / "shared" / "corpus" / "files" for folder in _ROOT.parents[:2]]
+_SHOWN_BYTES = 4000
 _MAX_BYTES = 8 * 1024  # larger files only make each case slower
 
 # Kinds of configuration, which lint and explain read; the folders below `fuzz/seeds` are named so.
 CONFIGURATIONS = ("nginx", "template", "yaml", "markdown", "dump")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Case:
     """One input: a file. Its name decides how it is read, as it does for users."""
 
     name: str
     data: bytes
+
+    def __repr__(self) -> str:
+        more = len(self.data) - _SHOWN_BYTES
+        dots = f" and {more} bytes more" if more > 0 else ""
+        return f"{self.name}: {self.data[:_SHOWN_BYTES]!r}{dots}"
 
     @property
     def text(self) -> str:
