@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import click
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from fuzz.mutations import configurations, mutated, statement_spans
 from fuzz.seeds import Case, case, seeds
 from nginx_stream_lint.analysis.explain import Explainer
 from nginx_stream_lint.analysis.lint import Options, Report, lint, read
+from nginx_stream_lint.cli import cli
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.config import Around, Directive, File, Source, has_hole
 from nginx_stream_lint.config.source import without_marks
@@ -143,6 +145,38 @@ def _urls(text: str) -> Iterator[str]:
             yield url
 
 
+def command_ends_well(one: Case, folder: Path) -> None:
+    """The command ends with a documented status, and says on stderr what a terminal can show."""
+    path = put(one, folder)
+    for arguments in (
+        ["lint", "--format", "concise", str(folder)],
+        ["lint", "--all-streams", "-"],
+        ["lint", "--all-streams", "--unsafe-fixes", "--diff", path],
+        ["explain", path, "/v1/chat/completions"],
+        ["lint", "--all-streams", "--fix", path],
+    ):
+        out, said = io.StringIO(), io.StringIO()
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(said),
+            patch("sys.stdin", io.TextIOWrapper(io.BytesIO(one.data))),
+        ):
+            status = _status(arguments)
+        assert status in (0, 1, 2), (arguments, status)
+        assert not _TERMINAL.search(said.getvalue()), (arguments, said.getvalue())
+
+
+def _status(arguments: list[str]) -> int | str | None:
+    """The exit status of the command; what it does not expect is raised."""
+    try:
+        cli.main(arguments, standalone_mode=False)
+    except SystemExit as stop:
+        return stop.code
+    except click.ClickException as mistake:
+        return mistake.exit_code
+    return 0
+
+
 # --- places --------------------------------------------------------------------------------------
 
 
@@ -188,7 +222,7 @@ def _check_words(directive: Directive, file: File) -> None:
 
 def _unseen(written: str) -> bool:
     """Whether what is written may have something in it that nginx does not see."""
-    return re.search(r"''|\\|[{<%]", written) is not None
+    return re.search(r"''|\\|[{<%]|\$\$", written) is not None
 
 
 def _decoded(written: str) -> str:
@@ -406,6 +440,7 @@ TARGETS = {
         Target(lint_never_raises, configurations),
         Target(reports_are_valid, configurations, cost=5),
         Target(explain_never_raises, configurations),
+        Target(command_ends_well, configurations, cost=3),
         Target(positions_are_true, configurations),
         Target(fixes_converge, configurations),
         Target(nginx_accepts_fixes, _of("nginx"), sandbox.missing),

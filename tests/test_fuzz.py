@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,3 +131,22 @@ def test_the_command_ends_in_time_and_leaves_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^headers_never_raise: [1-9]\d* cases", done.stdout, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_a_hunt_that_is_ended_leaves_no_process(number: signal.Signals, tmp_path: Path) -> None:
+    hunt = subprocess.Popen(
+        [sys.executable, "-m", "fuzz", "--minutes", "60", "lint_never_raises"],
+        cwd=FOLDER.parents[1],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    while hunt.poll() is None and not list(tmp_path.glob("*/current")):
+        time.sleep(0.05)
+    hunt.send_signal(number)
+    # Its children have the same pipe, which ends with the last of them.
+    hunt.communicate(timeout=60)
+    assert hunt.returncode != 0
+    if number == signal.SIGTERM:
+        assert list(tmp_path.iterdir()) == []
