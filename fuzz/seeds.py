@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests.kubernetes.manifests import every_annotation, ingress, value_of
+
+from nginx_stream_lint.kubernetes.controllers import ingress_nginx, nginx_org
 from nginx_stream_lint.rules.shipped import builtin_folder, shipped_rules
 
 _HERE = Path(__file__).resolve().parent
@@ -19,6 +22,8 @@ _ROOT = _HERE.parent
 _CORPORA = [folder / "shared" / "corpus" / "files" for folder in _ROOT.parents[:2]]
 _SHOWN_BYTES = 4000
 _MAX_BYTES = 8 * 1024  # larger files only make each case slower
+
+_TOGETHER = 5
 
 # Kinds of configuration, which lint and explain read; the folders below `fuzz/seeds` are named so.
 CONFIGURATIONS = ("nginx", "template", "yaml", "markdown", "dump")
@@ -82,9 +87,19 @@ def _nginx() -> Iterator[Case]:
 def _yaml() -> Iterator[Case]:
     for path in _files(_ROOT / "fixtures" / "kubernetes"):
         yield Case("ingress.yaml", path.read_bytes())
-    for text in _examples():
+    for text in (*_examples(), *_annotated()):
         if text.startswith("apiVersion:"):
             yield case("ingress.yaml", text)
+
+
+def _annotated() -> Iterator[str]:
+    """Every annotation that we know, a few in each manifest."""
+    for controller in (ingress_nginx(), nginx_org()):
+        known = every_annotation(controller)
+        for start in range(0, len(known), _TOGETHER):
+            names = known[start : start + _TOGETHER]
+            values = {f"{controller.prefixes[0]}{n}": value_of(controller, n) for n in names}
+            yield ingress(values, tls=start == 0)
 
 
 def _rules() -> Iterator[Case]:

@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 # All together take some 20 s.
-CASES = 40
+CASES = 30
 HERE = [target for target in TARGETS.values() if not target.needs()]
 
 
