@@ -52,6 +52,9 @@ _WORDS = (
 _PIECES = re.compile(r"[ \t]+|\r?\n|\w+|[^\w\s]")
 _LINES = re.compile(r"[^\n]*\n?")
 
+_KINDS = ("token", "statement", "line", "piece")
+_LARGE = 1_000_000
+
 Span = tuple[int, int]
 
 
@@ -92,8 +95,7 @@ def _spans(text: str, kind: str) -> list[Span]:
 @st.composite
 def _mutated(draw: st.DrawFn, text: str, others: Sequence[Case]) -> str:
     """One operation on a text. `others` are where foreign spans come from."""
-    kinds = ("token", "statement", "line", "piece")
-    spans = _spans(text, draw(st.sampled_from(kinds)))
+    spans = _spans(text, draw(st.sampled_from(_KINDS)))
     start, end = draw(st.sampled_from(spans))
     operation = draw(st.sampled_from(_OPERATIONS))
     if operation == "delete":
@@ -125,7 +127,7 @@ def _mutated(draw: st.DrawFn, text: str, others: Sequence[Case]) -> str:
     if operation == "cut":
         return text[:end]
     other = draw(st.sampled_from(others)).text
-    begin, stop = draw(st.sampled_from(_spans(other, draw(st.sampled_from(kinds)))))
+    begin, stop = draw(st.sampled_from(_spans(other, draw(st.sampled_from(_KINDS)))))
     return text[:start] + other[begin:stop] + text[end:]
 
 
@@ -164,3 +166,13 @@ def configurations(with_corpus: bool = False) -> st.SearchStrategy[Case]:
     """Whatever lint and explain read."""
     kinds = [mutated(kind, with_corpus) for kind in CONFIGURATIONS]
     return st.one_of(*kinds, wrapped(with_corpus))
+
+
+@st.composite
+def grown(draw: st.DrawFn, with_corpus: bool = False) -> Case:
+    """A configuration of about 1 MB: one span of a mutated seed, again and again."""
+    one = draw(configurations(with_corpus))
+    text = one.text
+    start, end = draw(st.sampled_from(_spans(text, draw(st.sampled_from(_KINDS)))))
+    times = _LARGE // max(end - start, 1)
+    return case(one.name, text[:start] + text[start:end] * times + text[end:])

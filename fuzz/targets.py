@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tests.report.schemas import check_all
 
 from fuzz import sandbox
-from fuzz.mutations import configurations, mutated, statement_spans
+from fuzz.mutations import configurations, grown, mutated, statement_spans
 from fuzz.seeds import Case, case, seeds
 from nginx_stream_lint.analysis.explain import Explainer
 from nginx_stream_lint.analysis.lint import Options, Report, lint, read
@@ -102,6 +102,11 @@ def lint_never_raises(one: Case, folder: Path) -> None:
         for place in (finding.place, finding.location.place, *(r.place for r in finding.related)):
             assert 0 <= place.start <= place.end <= len(place.source.text), finding
             assert place.source.offset(place.line, place.column) == place.start
+
+
+def large_inputs_stay_in_budget(one: Case, folder: Path) -> None:
+    """What lint takes grows with the length only: 1 MB of anything fits the budget of one case."""
+    lint([put(one, folder)], OPTIONS)
 
 
 def reports_are_valid(one: Case, folder: Path) -> None:
@@ -442,6 +447,7 @@ TARGETS = {
     target.name: target
     for target in (
         Target(lint_never_raises, configurations),
+        Target(large_inputs_stay_in_budget, grown, cost=30),
         Target(reports_are_valid, configurations, cost=5),
         Target(explain_never_raises, configurations),
         Target(command_ends_well, configurations, cost=3),
