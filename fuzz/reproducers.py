@@ -40,19 +40,26 @@ def stored() -> Iterator[tuple[Target, Path]]:
 def signature(error: BaseException) -> str:
     """What tells one fault from another: the error's type and our innermost function.
 
-    Of two faults of a target itself, the first words of its message tell.
+    Where a target itself complains, the first words of its message, too.
     """
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if any(f"/{package}/" in frame.filename for package in _PACKAGES)
     ]
-    where = frames[-1] if frames else None
     name = type(error).__name__
-    if where is None or name == "OverBudget":
+    if not frames or name == "OverBudget":
         return name
-    place = f"{Path(where.filename).stem}-{where.name}-{where.lineno}"
-    return _slug(f"{name}-{place}")
+    where = Path(frames[-1].filename)
+    said = ""
+    if where.parent.name == "fuzz":
+        said = " ".join(_UNSTEADY.sub(" ", str(error)).split()[:_WORDS])
+    return _slug(f"{name} {where.stem} {frames[-1].name} {frames[-1].lineno} {said}")
+
+
+# What differs from case to case.
+_UNSTEADY = re.compile(r"'[^']*'|\"[^\"]*\"|/\S+|\d+|\W+")
+_WORDS = 8
 
 
 def _slug(text: str) -> str:
