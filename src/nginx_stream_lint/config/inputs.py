@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config.files import Dump, Files, Given, dumped
 from nginx_stream_lint.config.problems import Problem, Unreadable
-from nginx_stream_lint.config.reading import Configuration, read_all, read_from
+from nginx_stream_lint.config.reading import Configuration, Note, read_all, read_from
 from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
 from nginx_stream_lint.config.source import Reading, Regions, Source
 from nginx_stream_lint.config.templates import yaml_reading
@@ -109,6 +109,15 @@ class _Gathering:
         }
         self.found += [
             one for one in alone if self.files.key(one.path) not in inner or not one.context
+        ]
+        self.found += [
+            Configuration(
+                one.root,
+                problems=one.problems,
+                notes=[Note(one.root, 1, 1, message) for message in one.notes],
+            )
+            for one in self.files.repositories.values()
+            if one.problems or one.notes
         ]
         return self.found
 
