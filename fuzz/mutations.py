@@ -12,43 +12,18 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from fuzz.dialects import PAIRS, PLACEHOLDERS, WRAPPERS
+from fuzz.dialects import PAIRS, WRAPPERS
+from fuzz.grammar import main_files, manifests
 from fuzz.seeds import CONFIGURATIONS, Case, case, seeds
+from fuzz.words import CHARACTERS, WORDS
 from nginx_stream_lint.config.problems import Unreadable
 from nginx_stream_lint.config.source import Reading, Source
 from nginx_stream_lint.config.tokens import TOKEN, Statements
 
-_MAX_CHARACTERS = 64 * 1024
+_MAXCHARACTERS = 64 * 1024
 _MAX_MUTATIONS = 6
 _MAX_DEPTH = 256
 
-_CHARACTERS = (
-    *"{}[]()<>;:,.#%$@!|&*?~^/\\\"'`-+=_ \t\n\r",
-    *("\0", "\x0b", "\x0c", "\x1b", "\x7f", "\x85", "\xa0", "é", "世", "🎉", "\u2028", "\ufeff"),
-    *("\udcff", "\udce9", "\ufdd0", "\ufdd1", "\ufdd2", "\u202e", "\r\n", "\n\n", "\t\t"),
-)
-# Few seeds have them, many faults need them.
-_WORDS = (
-    *("0", "1", "-1", "9" * 30, "9" * 5000, "1e999", "0x1f", "1.5", "100%", "%s", "%(a)s", "%"),
-    *("on", "off", "none", "1m", "1k", "1y2d", "65536", "80", "443 ssl", "[::1]:80", "null", "~"),
-    *("$host", "$", "${", "$1", "${a}b", "$uri$is_args$args", "$a$b", "a" * 5000, "", "''", '""'),
-    *("^/(a+)+$", "~ ^/(a+)+$", "~* \\.(a|b)$", '"^/a{2,3}$"', "(?<a>x)", "(?i)a", "[a", "(", "a|"),
-    *("\\", "\\\\", "\\n", "\\x41", "\\u0041", "(?P<a", "\\Q{", "*", "**", "..", "../..", "."),
-    *("nginx.conf", "*.conf", "conf.d/*.conf", "nginx.con[f]", "unix:/a", "http://a", "http://$a"),
-    *("http://127.0.0.1:1/a?b#c", "grpc://u", "http://[::1]", "http://", "u", "@a", "=", "^~"),
-    *("events", "http", "server", "location", "if", "include nginx.conf;", "proxy_pass http://u;"),
-    *("location / {", "server {", "}", "};", "{}", "location{location{", "return;", "rewrite x;"),
-    *("try_files;", "if ($a) {", "set $a b;", "limit_except GET {", "upstream u {", "map $a $b {"),
-    *("error_page 404 =200 /a;", "return 301 https://$host$request_uri;", "rewrite ^ /a last;"),
-    *("proxy_buffering on;", "gzip on;", "add_header X-Accel-Buffering no;", "listen 443 ssl;"),
-    *("proxy_read_timeout 5s;", "large_client_header_buffers }", "proxy_set_header A B;", "in"),
-    *("# nginx-stream-lint: ignore[response-buffering] a", "# nginx-stream-lint: ignore", "# a"),
-    *("# nginx-stream-lint: ignore-file[", "# configuration file /a:\n", "# sse"),
-    *("---\n", "...", "&a", "*a", "!!binary", "!a", "? a", "- ", "a: ", "{a: b}", "|", ">-"),
-    *("\n  - a", "\n\t", "[[a]]", '"""', "'''", "a.b.c = 1\n", "[a]\n", "2020-01-01", "nan", "|2"),
-    *("data: a\n\n", "event: b\r\r", "id: 1\r\n\r\n", ": \n", "[DONE]", '{"done": true}\n'),
-    *PLACEHOLDERS,
-)  # fmt: skip
 _PIECES = re.compile(r"[ \t]+|\r?\n|\w+|[^\w\s]")
 _LINES = re.compile(r"[^\n]*\n?")
 
@@ -101,15 +76,15 @@ def _mutated(draw: st.DrawFn, text: str, others: Sequence[Case]) -> str:
     if operation == "delete":
         return text[:start] + text[end:]
     if operation == "replace":
-        return text[:start] + draw(st.sampled_from(_WORDS)) + text[end:]
+        return text[:start] + draw(st.sampled_from(WORDS)) + text[end:]
     if operation == "insert":
-        return text[:start] + draw(st.sampled_from(_WORDS)) + " " + text[start:]
+        return text[:start] + draw(st.sampled_from(WORDS)) + " " + text[start:]
     if operation == "append":
-        return text[:end] + " " + draw(st.sampled_from(_WORDS)) + text[end:]
+        return text[:end] + " " + draw(st.sampled_from(WORDS)) + text[end:]
     if operation == "character":
         at = draw(st.integers(start, end))
         cut = draw(st.integers(0, 1))
-        character: str = draw(st.sampled_from(_CHARACTERS))
+        character: str = draw(st.sampled_from(CHARACTERS))
         return text[:at] + character + text[at + cut :]
     if operation == "surround":
         before, after = draw(st.sampled_from(PAIRS))
@@ -140,7 +115,7 @@ _OPERATIONS = (
 @st.composite
 def _often_mutated(draw: st.DrawFn, text: str, others: Sequence[Case]) -> str:
     for _ in range(draw(st.integers(0, _MAX_MUTATIONS))):
-        text = draw(_mutated(text, others))[:_MAX_CHARACTERS]
+        text = draw(_mutated(text, others))[:_MAXCHARACTERS]
     return text
 
 
@@ -162,10 +137,15 @@ def wrapped(draw: st.DrawFn, with_corpus: bool = False) -> Case:
     return case(outer.name, draw(_often_mutated(outer.text, others)))
 
 
+def nginx(with_corpus: bool = False) -> st.SearchStrategy[Case]:
+    """Main files and snippets."""
+    return st.one_of(mutated("nginx", with_corpus), main_files())
+
+
 def configurations(with_corpus: bool = False) -> st.SearchStrategy[Case]:
     """Whatever lint and explain read."""
     kinds = [mutated(kind, with_corpus) for kind in CONFIGURATIONS]
-    return st.one_of(*kinds, wrapped(with_corpus))
+    return st.one_of(*kinds, wrapped(with_corpus), main_files(), manifests())
 
 
 @st.composite

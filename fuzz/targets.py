@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tests.report.schemas import check_all
 
 from fuzz import sandbox
-from fuzz.mutations import configurations, grown, mutated, statement_spans
+from fuzz.mutations import configurations, grown, mutated, nginx, statement_spans
 from fuzz.seeds import Case, case, seeds
 from nginx_stream_lint.analysis.explain import Explainer
 from nginx_stream_lint.analysis.lint import Options, Report, lint, read
@@ -160,15 +160,26 @@ def command_ends_well(one: Case, folder: Path) -> None:
         ["explain", path, "/v1/chat/completions"],
         ["lint", "--all-streams", "--fix", path],
     ):
-        out, said = io.StringIO(), io.StringIO()
+        out, said = _stream(), _stream()
         with (
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(said),
-            patch("sys.stdin", io.TextIOWrapper(io.BytesIO(one.data))),
+            patch("sys.stdin", _stream(one.data)),
         ):
             status = _status(arguments)
         assert status in (0, 1, 2), (arguments, status)
-        assert not _TERMINAL.search(said.getvalue()), (arguments, said.getvalue())
+        text = _written(said)
+        assert not _TERMINAL.search(text), (arguments, text)
+
+
+def _stream(data: bytes = b"") -> io.TextIOWrapper:
+    """A standard stream in memory."""
+    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="backslashreplace")
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
 
 
 def _status(arguments: list[str]) -> int | str | None:
@@ -363,14 +374,14 @@ def settings_never_raise(one: Case, folder: Path) -> None:
     """Settings are used, or refused with a place."""
     path = put(one, folder)
     main = put(seeds("nginx")[0], folder)
-    said = io.StringIO()
+    said = _stream()
     try:
         with contextlib.redirect_stderr(said):
             choices = choose(main, {"config_file": Path(path)})
     except click.BadParameter:
         return
     except SystemExit as stop:
-        _check_refusal(path, said.getvalue(), stop.code == 2)
+        _check_refusal(path, _written(said), stop.code == 2)
         return
     in_force(choices.settings, choices.given)
     lint([main], choices.options)
@@ -453,8 +464,8 @@ TARGETS = {
         Target(command_ends_well, configurations, cost=3),
         Target(positions_are_true, configurations),
         Target(fixes_converge, configurations),
-        Target(nginx_accepts_fixes, _of("nginx"), sandbox.missing),
-        Target(ignoring_works, _of("nginx")),
+        Target(nginx_accepts_fixes, nginx, sandbox.missing),
+        Target(ignoring_works, nginx),
         Target(baselines_know_their_findings, configurations),
         Target(settings_never_raise, _of("settings")),
         Target(rules_never_raise, _of("rule")),
