@@ -26,6 +26,9 @@ from nginx_stream_lint.settings.types import (
     Record,
     RuleName,
     Text,
+    inside,
+    pattern_inside,
+    shortened,
 )
 from nginx_stream_lint.streams.declarations import Declaration, declaration, nearest
 from nginx_stream_lint.streams.stream import KINDS
@@ -56,6 +59,20 @@ def _format(text: str) -> str:
     name = text.partition("=")[0]
     if name not in FORMATS:
         raise ValueError(f'unknown format "{name}"{nearest(name, FORMATS)}')
+    return text
+
+
+def _report(text: str, here: Here) -> str:
+    """A target, whose file must be one that settings may write. Raises ValueError."""
+    file = text.partition("=")[2]
+    if file in ("", "-"):
+        return text
+    path = inside(file, here)
+    below = os.path.relpath(os.path.realpath(path), os.path.realpath(here.file.parent))
+    if any(part.startswith(".") for part in below.split(os.sep)):
+        raise ValueError(f"{shortened(file)} is hidden; name a file that everybody sees")
+    if os.path.islink(path):
+        raise ValueError(f"{shortened(file)} is a link; name a file")
     return text
 
 
@@ -194,14 +211,14 @@ KEYS = (
     MIN_READ_TIMEOUT,
     Key(
         "roots",
-        Many(FilePath("a pattern of paths")),
+        Many(FilePath("a pattern of paths", pattern_inside)),
         "Main files, if they cannot be told by their `http` block.",
         ["deploy/nginx.conf"],
         unset="the files with an `http` block",
     ),
     Key(
         "servers",
-        Many(FilePath("a pattern of paths")),
+        Many(FilePath("a pattern of paths", pattern_inside)),
         "Files that a main file elsewhere includes in its `http` block, all of them.",
         ["deploy/conf.d/*.conf"],
         unset="none",
@@ -259,14 +276,18 @@ KEYS = (
     Key(
         "format",
         Many(
-            Text(
-                "the name of a format, or `NAME=FILE`",
-                _format,
-                f"^({'|'.join(FORMATS)})(=.*)?$",
+            Made(
+                Text(
+                    "the name of a format, or `NAME=FILE`",
+                    _format,
+                    f"^({'|'.join(FORMATS)})(=.*)?$",
+                ),
+                _report,
             )
         ),
         f"How findings are written, and where: {', '.join(f'`{name}`' for name in FORMATS)}. One"
-        " of them may go to standard output.",
+        " of them may go to standard output. A file is written only where there is none, or an"
+        " older report of ours, and never to a hidden file or folder.",
         ["text", "sarif=streams.sarif"],
         default="text",
         option="--format",
