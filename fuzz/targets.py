@@ -47,7 +47,7 @@ from nginx_stream_lint.suppress import baseline
 from nginx_stream_lint.trace.events import events_for
 from nginx_stream_lint.trace.headers import notes
 from nginx_stream_lint.trace.recording import Recording
-from nginx_stream_lint.trace.request import shown_url
+from nginx_stream_lint.trace.secrets import shown_url
 
 OPTIONS = Options(rules=shipped_rules(), all_streams=True, around=Around(markdown=True))
 _NEW_OPTIONS = Options(rules=shipped_rules(), all_streams=True, nginx_version=NEW)
