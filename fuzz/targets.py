@@ -27,7 +27,6 @@ from fuzz.seeds import Case, case, seeds
 from nginx_stream_lint.analysis.explain import Explainer
 from nginx_stream_lint.analysis.lint import Options, Report, lint, read
 from nginx_stream_lint.cli import cli
-from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.config import Around, Directive, File, Source, has_hole
 from nginx_stream_lint.config.source import FILLER, without_marks
 from nginx_stream_lint.config.templates import readings
@@ -42,7 +41,6 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.rule import RuleMistake
 from nginx_stream_lint.rules.rule_file import load_rule
 from nginx_stream_lint.rules.shipped import shipped_rules
-from nginx_stream_lint.settings.show import in_force
 from nginx_stream_lint.suppress import baseline
 from nginx_stream_lint.trace.events import events_for
 from nginx_stream_lint.trace.headers import notes
@@ -160,26 +158,27 @@ def command_ends_well(one: Case, folder: Path) -> None:
         ["explain", path, "/v1/chat/completions"],
         ["lint", "--all-streams", "--fix", path],
     ):
-        out, said = _stream(), _stream()
-        with (
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(said),
-            patch("sys.stdin", _stream(one.data)),
-        ):
-            status = _status(arguments)
+        status, said = _run(arguments, one.data)
         assert status in (0, 1, 2), (arguments, status)
-        text = _written(said)
-        assert not _TERMINAL.search(text), (arguments, text)
+        assert not _TERMINAL.search(said), (arguments, said)
+
+
+def _run(arguments: list[str], stdin: bytes = b"") -> tuple[int | str | None, str]:
+    """The command in this process: its exit status, and what it says on stderr."""
+    out, said = _stream(), _stream()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(said),
+        patch("sys.stdin", _stream(stdin)),
+    ):
+        status = _status(arguments)
+    said.seek(0)
+    return status, said.read()
 
 
 def _stream(data: bytes = b"") -> io.TextIOWrapper:
     """A standard stream in memory."""
     return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="backslashreplace")
-
-
-def _written(stream: io.TextIOWrapper) -> str:
-    stream.seek(0)
-    return stream.read()
 
 
 def _status(arguments: list[str]) -> int | str | None:
@@ -377,22 +376,15 @@ def settings_never_raise(one: Case, folder: Path) -> None:
     """Settings are used, or refused with a place."""
     path = put(one, folder)
     main = put(seeds("nginx")[0], folder)
-    said = _stream()
-    try:
-        with contextlib.redirect_stderr(said):
-            choices = choose(main, {"config_file": Path(path)})
-    except click.BadParameter:
-        return
-    except SystemExit as stop:
-        _check_refusal(path, _written(said), stop.code == 2)
-        return
-    in_force(choices.settings, choices.given)
-    lint([main], choices.options)
+    for more in ((), ("--show-settings",)):
+        status, said = _run(["lint", "--config", path, *more, main])
+        assert status in (0, 1, 2), status
+        if status == 2:
+            assert re.search(r":[1-9]\d*:[1-9]\d*: .|^$", said), said
 
 
-def _check_refusal(path: str, message: str, has_status: bool = True) -> None:
-    """A refusal has a place, and the command that gives it the documented status."""
-    assert has_status
+def _check_refusal(path: str, message: str) -> None:
+    """A refusal has a place."""
     assert re.match(rf"{re.escape(path)}:[1-9]\d*:[1-9]\d*: .", message), message
 
 

@@ -20,7 +20,6 @@ from nginx_stream_lint.cli.common import (
     nginx_binary,
     output_option,
     run_to_end,
-    safe,
     unusable,
     write,
 )
@@ -214,10 +213,7 @@ def _measure(
     finally:
         progress.end()
     if flags["plot"] is not None:
-        try:
-            flags["plot"].write_text(safe(probe_svg(result)), encoding="utf-8")
-        except OSError as error:
-            unusable(f"{flags['plot']}:1:1: cannot be written ({error.strerror})")
+        write(probe_svg(result), str(flags["plot"]), color=False)
     make = probe_json if flags["format_"] == "json" else probe_text
     write(make(result, left), flags["output"], flags["color"])
     if any(one.verdict != "streams" for one in result.outcomes):

@@ -328,9 +328,6 @@ def _report(told: Diagnosis, blame: Blame | None, flags: dict[str, Any]) -> None
         from nginx_stream_lint.report.trace_plot import trace_html, trace_svg
 
         make = trace_svg if plot.suffix.lower() == ".svg" else trace_html
-        try:
-            plot.write_text(safe(make(told)), encoding="utf-8")
-        except OSError as error:
-            unusable(f"{plot}:1:1: cannot be written ({error.strerror})")
+        write(make(told), str(plot), color=False)
     make_text = trace_json if flags["format_"] == "json" else trace_text
     write(make_text(told, blame), flags["output"], flags["color"])
