@@ -88,6 +88,10 @@ FILLER = "\ufdd2"
 
 _HOLES = regex(f"{HOLE}+")
 
+# A file that has one of these itself: its bytes are kept as those are that are not UTF-8.
+_OWN = {ord(mark): mark.encode().decode("ascii", ERRORS) for mark in (*MARKS, FILLER)}
+_OWN_START = b"\xef\xb7"
+
 
 # Stretches of a source, (start, end) each.
 Regions = tuple[tuple[int, int], ...]
@@ -285,4 +289,5 @@ def decode(name: str, data: bytes) -> Source:
     nul = data.find(b"\0")
     if nul >= 0:
         raise refuse(nul, "has a NUL byte: binary or UTF-16", "save the file as UTF-8 text")
-    return Source(name, data.decode(ENCODING, ERRORS))
+    text = data.decode(ENCODING, ERRORS)
+    return Source(name, text.translate(_OWN) if _OWN_START in data else text)
