@@ -163,6 +163,7 @@ def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
             continue
         configuration.elsewhere.setdefault(other, []).append(directive)
         if is_main:
+            directive.unknown = "it is a mistake"
             configuration.problems.append(
                 directive.source.problem(
                     directive.start,

@@ -366,6 +366,7 @@ def _fill(level: Level, block: list[Directive]) -> None:
             else:
                 rows.append(directive)
             family = _PASS.get(directive.name)
-            if family is not None:
+            # nginx refuses what is unknown here: a wrong place, or a block where there is none.
+            if family is not None and not directive.unknown:
                 # Each sets the location's handler, so the last one written wins.
                 level.own_handler = Handler(family, directive.args[0], directive)
