@@ -56,6 +56,12 @@ class Source:
         lengths = map(len, self.text.split("\n"))
         return list(accumulate(map((1).__add__, lengths), initial=0))[:-1]
 
+    @cached_property
+    def indentation(self) -> str:
+        """What the text puts before the lines of a block; four blanks where nothing shows it."""
+        match = _INDENTED.search(self.text)
+        return match[1] if match else "    "
+
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column (both from 1, the column in characters) of the offset."""
         self._asked += 1
@@ -90,6 +96,7 @@ _END_OF_HOLE = MARKS[1]
 # A character of the source that nginx does not get to see, such as an escape of the outer language.
 FILLER = "\ufdd2"
 
+_INDENTED = regex(r"\{[^\n]*\n([ \t]+)\S")
 _HOLES = regex(f"{HOLE}+")
 
 

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from nginx_stream_lint.config.problems import Problem, Unreadable, printable
 from nginx_stream_lint.config.source import ENCODING, ERRORS, FILLER, HOLE, Reading
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.remembering import forgotten
 
 # ngx_conf_file.c: NGX_CONF_BUFFER
 _BUFFER = 4096
@@ -63,7 +64,7 @@ _PLAIN = regex(
 )
 # Names and arguments of plain statements by their text: many are there often, in many files.
 _known: dict[str, tuple[str, tuple[str, ...]]] = {}
-_MANY = 100_000
+forgotten(_known.clear)
 
 _PLAIN_WORD = regex(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
 _UNSEEN = regex(f"[{HOLE}{FILLER}]")
@@ -131,8 +132,6 @@ class Statements:
         text, opened = self._reading.text, self._opened
         has_unseen = _UNSEEN.search(text) is not None
         known = _known
-        if len(known) > _MANY:
-            known.clear()
         at = 0
         while not self._is_over:
             for match in _PLAIN.finditer(text, at):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.source import Author
 from nginx_stream_lint.nginx.directives import table
@@ -17,7 +15,6 @@ from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.util.lazily import dataclass, regex
 
 _STATEMENT = regex(r"(\w+) (.*);")
-_INDENTED = regex(r"\{[^\n]*\n([ \t]+)\S")
 _SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
 
 
@@ -325,12 +322,5 @@ def _insert_behind(source: Source, start: int, end: int, line: str, opening: boo
         # Something else is on the line: stay on it.
         return Edit(source, end, end, f" {line}")
     if opening:
-        indent += _step(source)
+        indent += source.indentation
     return Edit(source, stop, stop, f"{newline}{indent}{line}")
-
-
-@lru_cache(maxsize=16)
-def _step(source: Source) -> str:
-    """The indentation that a file uses for one level."""
-    match = _INDENTED.search(source.text)
-    return match[1] if match else "    "

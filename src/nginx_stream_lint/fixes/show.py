@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.fixes.apply import compatible, edited
 from nginx_stream_lint.rules.finding import Edit, Finding, LocationInfo
+from nginx_stream_lint.util.remembering import latest_remembered
 
 _CONTEXT = 3  # unchanged lines shown around a change
 
@@ -89,7 +89,7 @@ def _dedented(before: str, after: str) -> tuple[list[str], int]:
     return old + new, len(old)
 
 
-@lru_cache(1024)
+@latest_remembered(1024)
 def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
     """The lines to show of a text before and after, where numbers stand for them.
 

@@ -7,15 +7,15 @@ of its entry in `directives.yaml`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
-from functools import cache
-from typing import Literal
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from nginx_stream_lint.config import Configuration, Directive, has_hole, statements
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.remembering import remembered
 
 _PASS = {f"{family}_pass": family for family in FAMILIES}
 
@@ -117,6 +117,7 @@ class Level:
         "children",
         "directive",
         "in_stream",
+        "kept",
         "kind",
         "own_handler",
         "parent",
@@ -137,6 +138,7 @@ class Level:
         self.unknowns: list[Directive] = []
         self.uncertain: bool = parent is not None and parent.uncertain
         self._owners: dict[str, Level | None] = {}
+        self.kept: dict[Hashable, Any] | None = None  # for `kept`
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.directive!r}>"
@@ -255,6 +257,31 @@ class Level:
         return _found(name, found, first_depth, False) if found else None
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def kept(
+    make: Callable[Concatenate[Level, _P], _T],
+) -> Callable[Concatenate[Level, _P], _T]:
+    """Decorator: keep what a function makes of a level on that level, to be forgotten with it.
+
+    Other arguments are positional and hashable.
+    """
+
+    def known(level: Level, /, *args: _P.args, **none: _P.kwargs) -> _T:
+        results = level.kept
+        if results is None:
+            results = level.kept = {}
+        key = (make, *args) if args else make
+        if key not in results:
+            results[key] = make(level, *args, **none)
+        found: _T = results[key]
+        return found
+
+    return known
+
+
 def _may_set(directive: Directive, name: str) -> bool:
     """Whether something that nobody can see through may set a directive."""
     if not directive.unknown:
@@ -262,7 +289,7 @@ def _may_set(directive: Directive, name: str) -> bool:
     return directive.may_set is None or name in directive.may_set
 
 
-@cache
+@remembered
 def _default(name: str, version: Version, in_stream: bool) -> Effective:
     """What nginx uses where nothing is written."""
     args = table()[name].default(version, in_stream)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from nginx_stream_lint.analysis.lint import Report
 from nginx_stream_lint.config.problems import printable
@@ -11,6 +10,7 @@ from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding, Place, Related
+from nginx_stream_lint.util.remembering import latest_remembered
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _SEVERITIES = {word: styled(word, colour, bold=True) for word, colour in _COLOURS.items()}
@@ -103,7 +103,7 @@ def _shown(line: str) -> str:
     return "\t".join(printable(part) for part in line.split("\t"))
 
 
-@lru_cache(1024)
+@latest_remembered(1024)
 def _wrapped(message: str) -> list[str]:
     """The lines of a message, which many findings share, broken at blanks as `textwrap` does it."""
     message = printable(message)

@@ -6,7 +6,6 @@ import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import field
-from functools import cache, lru_cache
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
@@ -15,6 +14,7 @@ from nginx_stream_lint.streams.comments import above, at_the_top, opening
 from nginx_stream_lint.streams.evidence import Clue, Place, hear
 from nginx_stream_lint.streams.vocabulary import reduced
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
 _LOGS = ("access_log", "error_log")
 
@@ -114,7 +114,7 @@ def around(server: Level, places: Iterable[Place], tops: dict[File, list[str]]) 
     return Around(server, frozenset(general or everything or named), tops)
 
 
-@lru_cache(maxsize=256)
+@latest_remembered(256)
 def _names(file: str) -> tuple[tuple[str, str], ...]:
     """A file's name, or its folder's where that says nothing (`nginx.conf`), and how to say it.
 
@@ -129,7 +129,7 @@ def _names(file: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-@cache
+@remembered
 def _usual(name: str) -> bool:
     """Whether a file or folder has this name whatever it is for."""
     return any(word.pattern.fullmatch(name) for word in words()["usual"])
