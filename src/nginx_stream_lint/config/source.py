@@ -80,9 +80,18 @@ class Source:
 
     def line_text(self, line: int) -> str:
         """The text of a line (from 1) without its line end."""
-        start = self._line_starts[line - 1]
-        end = self.text.find("\n", start)
-        return self.text[start : len(self.text) if end < 0 else end].rstrip("\r")
+        start, end = self.line_span(line)
+        return self.text[start:end].rstrip("\r")
+
+    @property
+    def lines(self) -> int:
+        """How many lines there are."""
+        return len(self._line_starts)
+
+    def line_span(self, line: int) -> tuple[int, int]:
+        """The offsets at which a line (from 1) begins and ends, without its LF."""
+        starts = self._line_starts
+        return starts[line - 1], starts[line] - 1 if line < len(starts) else len(self.text)
 
     def problem(self, offset: int, message: str, advice: str) -> Problem:
         """A problem at an offset of this file."""

@@ -9,7 +9,7 @@ from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.rules.finding import Finding, Place, Related
+from nginx_stream_lint.rules.finding import MOST_SERVERS, Finding, Place, Related
 from nginx_stream_lint.util.remembering import latest_remembered
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -38,7 +38,8 @@ def _locations(report: Report) -> list[str]:
         where = f"{place.source.name}:{place.line}: {location.label}"
         head = styled(printable(where), bold=True)
         if location.servers:
-            head += f"  ({printable(', '.join(location.servers))})"
+            more = ", ..." if len(location.servers) == MOST_SERVERS else ""
+            head += f"  ({printable(', '.join(location.servers))}{more})"
         lines.append(head)
         if thought and not findings[0].is_grouped:
             lines.append(f"  {printable(thought)}")
