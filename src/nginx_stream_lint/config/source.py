@@ -7,6 +7,7 @@ import re
 import stat
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import field
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Protocol
@@ -182,6 +183,7 @@ class Reading:
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
     author: Author | None = None
+    _starts: list[int] = field(default_factory=list)  # those of the pieces
 
     def source_span(self, start: int, end: int) -> tuple[int, int]:
         """Where in the source a stretch of the text comes from."""
@@ -198,8 +200,10 @@ class Reading:
         return min(begin, size), min(max(begin, stop), size)
 
     def _piece(self, offset: int) -> Piece:
-        at = bisect_right(self.pieces, offset, key=lambda piece: piece.start)
-        return self.pieces[max(at - 1, 0)]
+        starts = self._starts
+        if not starts:
+            starts += [piece[0] for piece in self.pieces]
+        return self.pieces[max(bisect_right(starts, offset) - 1, 0)]
 
     def problem(self, offset: int, message: str, advice: str) -> Problem:
         """A problem at an offset of the text, placed in the source."""

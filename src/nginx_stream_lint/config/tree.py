@@ -223,13 +223,14 @@ def _place_in_source(file: File) -> None:
     blocks = [file.directives]
     while blocks:
         for directive in blocks.pop():
-            at, end, close = directive.start, directive.end, directive.block_end
+            at, end = directive.start, directive.end
             # What was put in to end a statement takes no room.
             room = 1 if at < end and reading.text[end - 1] in ";{}" else 0
             directive.start = reading.source_span(at, at)[0]
             directive.end = reading.source_span(end - room, end)[1]
-            directive.block_end = reading.source_span(close, close)[0]
             if directive.block is not None:
+                close = directive.block_end
+                directive.block_end = reading.source_span(close, close)[0]
                 blocks.append(directive.block)
     file.comments = [reading.source_span(*span) for span in file.comments]
     if reading.author is not None:
