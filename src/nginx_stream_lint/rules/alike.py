@@ -103,7 +103,7 @@ class Alike:
         if level.directive is not None and _is_made(level.directive):
             # In what a controller makes it counts what is written and what is its own doing.
             found += [
-                (name, *[row.is_written for row in rows])
+                (name, *["written" if row.is_written else "" for row in rows])
                 for name, rows in written.items()
                 if name in asked or f"{name}{HEADERS}" in asked
             ]
