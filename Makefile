@@ -6,7 +6,7 @@ BIN := .venv/bin
 BYTECODE := $(BIN)/python -m compileall -q src
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test bench conformance trace-conformance evidence docs format clean
+.PHONY: demo test test-pyodide bench conformance trace-conformance evidence docs format clean
 
 # Exit status 1 says that there are findings: here there should be.
 demo: .venv/.demo
@@ -17,6 +17,10 @@ test: .venv/.test
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# The wheel in a real Pyodide, which npm installs; needs node >= 20.
+test-pyodide: .venv/.test
+	$(BIN)/python -m pytest tests/pyodide
 
 # Our commands beside others on the same generated files; QUICK=1 for two rounds. Exit status 2 (of
 # make) where a goal is missed.
