@@ -13,7 +13,6 @@ import os
 import resource
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -110,78 +109,165 @@ for _how in ("--fix", "--diff"):
                 ("nginx.conf", _how, *_unsafe),
             )
 _repeated("directives-line", "add_header X-A{0} b{0}; ")
-_repeated("headers-location", "proxy_set_header X-A{0} b{0};\n", lambda text: _in_server(
-    f"location /events {{ {text} {_STREAM} }}"))
-_repeated("headers-above", "add_header X-A{0} b{0};\n", lambda text: _in_server(
-    f"{text} {'location /events/{0} { add_header X-B b; proxy_pass http://a; } '}"))
+_repeated(
+    "headers-location",
+    "proxy_set_header X-A{0} b{0};\n",
+    lambda text: _in_server(f"location /events {{ {text} {_STREAM} }}"),
+)
+_repeated(
+    "headers-above",
+    "add_header X-A{0} b{0};\n",
+    lambda text: _in_server(
+        f"{text} {'location /events/{0} { add_header X-B b; proxy_pass http://a; } '}"
+    ),
+)
 _repeated("headers-hidden", "proxy_hide_header X-A{0};\nproxy_pass_header X-B{0};\n")
 _repeated("same-directive", "gzip_types text/x{0};\n")
-_repeated("one-directive-args", "text/x{0} ", lambda text: _in_server(
-    f"gzip on; gzip_types {text}; location /events {{ {_STREAM} }}"))
-_repeated("servers-line", "server { listen 80; server_name s{0}.example; " + _LOCATION + "} ",
-          _in_http)
+_repeated(
+    "one-directive-args",
+    "text/x{0} ",
+    lambda text: _in_server(f"gzip on; gzip_types {text}; location /events {{ {_STREAM} }}"),
+)
+_repeated(
+    "servers-line", "server { listen 80; server_name s{0}.example; " + _LOCATION + "} ", _in_http
+)
 _repeated("servers-shared", "server { server_name s{0}.example; " + _LOCATION + "}\n", _in_http)
 _repeated("listens", "listen 127.0.0.1:{0};\n", lambda text: _in_server(text + _LOCATION))
 _repeated("sockets", "server { listen 10.0.0.1:{0}; " + _LOCATION + "}\n", _in_http)
-_repeated("server-names", "s{0}.example ", lambda text: _in_server(
-    f"server_name {text}; {_LOCATION}"))
+_repeated(
+    "server-names", "s{0}.example ", lambda text: _in_server(f"server_name {text}; {_LOCATION}")
+)
 _repeated("server-names-many-findings", "server_name s{0}.example; " + _LOCATION)
 _repeated("regex-names", "server { server_name ~^s{0}\\.example$; " + _LOCATION + "}\n", _in_http)
-_repeated("map-values", "b{0} c{0}; ", lambda text: _in_http(
-    f"map $a $b {{ {text} }} server {{ location /events {{ proxy_pass http://$b; }} }}"))
-_repeated("map-patterns", "~^b{0}[a-z]+x c{0};\n", lambda text: _in_http(
-    f"map $uri $b {{ {text} }} server {{ location /events {{ proxy_pass http://$b; }} }}"))
-_repeated("maps", "map $a{0} $b{0} { default c{0}; }\n", lambda text: _in_http(
-    f"{text} server {{ location /events {{ proxy_pass http://$b0; }} }}"))
-_repeated("map-chain", "map $b{0} $b{0}x { default $b{0}; }\n", lambda text: _in_http(
-    f"{text} server {{ location /events {{ proxy_pass http://$b0x; }} }}"))
-_repeated("upstreams", "upstream u{0} { server a{0}:80; } ", lambda text: _in_http(
-    f"{text} server {{ location /events {{ proxy_pass http://u0; }} }}"))
-_repeated("upstreams-used", "upstream u{0} { server a{0}:80; }\nserver { server_name s{0};"
-          " location /events { proxy_pass http://u{0}; } }\n", _in_http)
-_repeated("peers", "server a{0}:80; ", lambda text: _in_http(
-    f"upstream u {{ {text} }} server {{ location /events {{ proxy_pass http://u; }} }}"))
-_repeated("peers-shared", "server a{0}:80;\n", lambda text: _in_http(
-    f"upstream u {{ {text} }} server {{ "
-    + "".join(f"location /e{at}/events {{ proxy_pass http://u/{at}; }}" for at in range(300))
-    + "}"))
-_repeated("rewrites", "rewrite ^/a{0}/(.*)$ /b{0}/$1;\n", lambda text: _in_server(
-    f"{text} location /events {{ {_STREAM} }}"))
-_repeated("rewrites-location", "rewrite ^/a{0}/(.*)$ /b{0}/$1;\n", lambda text: _in_server(
-    f"location /events {{ {text} {_STREAM} }}"))
-_repeated("rewrites-loose", "rewrite a{0}.*x /b{0};\n", lambda text: _in_server(
-    f"{text} location /events {{ {_STREAM} }}"))
+_repeated(
+    "map-values",
+    "b{0} c{0}; ",
+    lambda text: _in_http(
+        f"map $a $b {{ {text} }} server {{ location /events {{ proxy_pass http://$b; }} }}"
+    ),
+)
+_repeated(
+    "map-patterns",
+    "~^b{0}[a-z]+x c{0};\n",
+    lambda text: _in_http(
+        f"map $uri $b {{ {text} }} server {{ location /events {{ proxy_pass http://$b; }} }}"
+    ),
+)
+_repeated(
+    "maps",
+    "map $a{0} $b{0} { default c{0}; }\n",
+    lambda text: _in_http(f"{text} server {{ location /events {{ proxy_pass http://$b0; }} }}"),
+)
+_repeated(
+    "map-chain",
+    "map $b{0} $b{0}x { default $b{0}; }\n",
+    lambda text: _in_http(f"{text} server {{ location /events {{ proxy_pass http://$b0x; }} }}"),
+)
+_repeated(
+    "upstreams",
+    "upstream u{0} { server a{0}:80; } ",
+    lambda text: _in_http(f"{text} server {{ location /events {{ proxy_pass http://u0; }} }}"),
+)
+_repeated(
+    "upstreams-used",
+    "upstream u{0} { server a{0}:80; }\nserver { server_name s{0};"
+    " location /events { proxy_pass http://u{0}; } }\n",
+    _in_http,
+)
+_repeated(
+    "peers",
+    "server a{0}:80; ",
+    lambda text: _in_http(
+        f"upstream u {{ {text} }} server {{ location /events {{ proxy_pass http://u; }} }}"
+    ),
+)
+_repeated(
+    "peers-shared",
+    "server a{0}:80;\n",
+    lambda text: _in_http(
+        f"upstream u {{ {text} }} server {{ "
+        + "".join(f"location /e{at}/events {{ proxy_pass http://u/{at}; }}" for at in range(300))
+        + "}"
+    ),
+)
+_repeated(
+    "rewrites",
+    "rewrite ^/a{0}/(.*)$ /b{0}/$1;\n",
+    lambda text: _in_server(f"{text} location /events {{ {_STREAM} }}"),
+)
+_repeated(
+    "rewrites-location",
+    "rewrite ^/a{0}/(.*)$ /b{0}/$1;\n",
+    lambda text: _in_server(f"location /events {{ {text} {_STREAM} }}"),
+)
+_repeated(
+    "rewrites-loose",
+    "rewrite a{0}.*x /b{0};\n",
+    lambda text: _in_server(f"{text} location /events {{ {_STREAM} }}"),
+)
 _repeated("ifs-server", "if ($a{0} = b) { set $c{0} d; } ")
-_repeated("ifs-location", "if ($a{0} = b) { set $c{0} d; proxy_buffering on; } ", lambda text:
-          _in_server(f"location /events {{ {_STREAM} {text} }}"))
-_repeated("ifs-handlers", "if ($a{0} = b) { proxy_pass http://b{0}; }\n", lambda text:
-          _in_server(f"location /events {{ {_STREAM} {text} }}"))
-_repeated("sets", "set $a{0} b{0};\n", lambda text: _in_server(
-    f"{text} location /events {{ proxy_pass http://$a0; }} "))
+_repeated(
+    "ifs-location",
+    "if ($a{0} = b) { set $c{0} d; proxy_buffering on; } ",
+    lambda text: _in_server(f"location /events {{ {_STREAM} {text} }}"),
+)
+_repeated(
+    "ifs-handlers",
+    "if ($a{0} = b) { proxy_pass http://b{0}; }\n",
+    lambda text: _in_server(f"location /events {{ {_STREAM} {text} }}"),
+)
+_repeated(
+    "sets",
+    "set $a{0} b{0};\n",
+    lambda text: _in_server(f"{text} location /events {{ proxy_pass http://$a0; }} "),
+)
 _repeated("sets-used", "location /e{0}/events { set $a{0} b{0}; proxy_pass http://$a{0}; }\n")
 _repeated("sets-above-used", "set $a{0} b{0}; location /e{0}/events { proxy_pass http://$a{0}; }\n")
-_repeated("variables-one-target", "$a{0}", lambda text: _in_server(
-    f"location /events {{ proxy_pass http://{text[:3500]}; }} "
-    + "".join(f"set $a{at} b;" for at in range(len(text) // 14))))
+_repeated(
+    "variables-one-target",
+    "$a{0}",
+    lambda text: _in_server(
+        f"location /events {{ proxy_pass http://{text[:3500]}; }} "
+        + "".join(f"set $a{at} b;" for at in range(len(text) // 14))
+    ),
+)
 _repeated("comments-line", "location /a{0}/events { # sse\n" + _STREAM + " }\n")
-_repeated("comments-above", "# a comment {0} about nothing\n", lambda text: _in_server(
-    f"{text} {_LOCATION}"))
-_repeated("comments-in-location", "# events {0}\n", lambda text: _in_server(
-    f"location /a {{ {text} {_STREAM} }}"))
-_repeated("comments-declare", "location /a{0} { # nginx-stream-lint: stream sse\n" + _STREAM
-          + " }\n")
-_repeated("comments-declare-flat", "# nginx-stream-lint: stream sse\n", lambda text: _in_server(
-    f"{text} {_LOCATION * 20}"))
+_repeated(
+    "comments-above",
+    "# a comment {0} about nothing\n",
+    lambda text: _in_server(f"{text} {_LOCATION}"),
+)
+_repeated(
+    "comments-in-location",
+    "# events {0}\n",
+    lambda text: _in_server(f"location /a {{ {text} {_STREAM} }}"),
+)
+_repeated(
+    "comments-declare", "location /a{0} { # nginx-stream-lint: stream sse\n" + _STREAM + " }\n"
+)
+_repeated(
+    "comments-declare-flat",
+    "# nginx-stream-lint: stream sse\n",
+    lambda text: _in_server(f"{text} {_LOCATION * 20}"),
+)
 _repeated("comments-one-long", "words {0} ", lambda text: _in_server(f"# {text}\n {_LOCATION}"))
-_repeated("ignores", "location /a{0}/events { # nginx-stream-lint: ignore[response-buffering]"
-          " because\n" + _STREAM + " }\n")
-_repeated("ignores-flat", "# nginx-stream-lint: ignore[response-buffering] because\n",
-          lambda text: _in_server(f"{text} {_LOCATION}"))
+_repeated(
+    "ignores",
+    "location /a{0}/events { # nginx-stream-lint: ignore[response-buffering]"
+    " because\n" + _STREAM + " }\n",
+)
+_repeated(
+    "ignores-flat",
+    "# nginx-stream-lint: ignore[response-buffering] because\n",
+    lambda text: _in_server(f"{text} {_LOCATION}"),
+)
 _repeated("ignores-unknown", "# nginx-stream-lint: ignore[nothing{0}] because\n")
-_repeated("ignores-one-long", "nothing{0},", lambda text: _in_server(
-    f"# nginx-stream-lint: ignore[{text}] because\n {_LOCATION}"))
+_repeated(
+    "ignores-one-long",
+    "nothing{0},",
+    lambda text: _in_server(f"# nginx-stream-lint: ignore[{text}] because\n {_LOCATION}"),
+)
 _repeated("prefixes", "location /a{0} { " + _STREAM + " }\n")
-_repeated("prefixes-growing", "", lambda _: "")
 _repeated("regex-locations", "location ~ ^/a{0}/.*/events$ { " + _STREAM + " }\n")
 _repeated("regex-loose", "location ~ a{0}.*events$ { " + _STREAM + " }\n")
 _repeated("regex-named", "location ~ /v1/chat/completions{0}?$ { " + _STREAM + " }\n")
@@ -189,28 +275,44 @@ _repeated("regex-catalogue", "location ~ (.*)/api/generate{0}|/api/chat { " + _S
 _repeated("regex-costly", "location ~ ^/(a+)+b{0} { " + _STREAM + " }\n")
 _repeated("regex-words", "location ~ ^/[^/]+/[^/]+/[^/]+/x{0}events { " + _STREAM + " }\n")
 _repeated("exact", "location = /a{0}/events { " + _STREAM + " }\n")
-_repeated("named", "location @a{0} { " + _STREAM + " } location /a{0}/events { try_files $uri"
-          " @a{0}; }\n")
+_repeated(
+    "named", "location @a{0} { " + _STREAM + " } location /a{0}/events { try_files $uri @a{0}; }\n"
+)
 _repeated("apps", "location /ollama{0}/ { proxy_pass http://ollama{0}:11434/; }\n")
 _repeated("apps-known", "location /api/generate{0} { proxy_pass http://ollama:11434; }\n")
-_repeated("auth", "location /a{0}/events { auth_request /auth{0}; " + _STREAM + " } location ="
-          " /auth{0} { internal; proxy_pass http://auth; }\n")
+_repeated(
+    "auth",
+    "location /a{0}/events { auth_request /auth{0}; " + _STREAM + " } location ="
+    " /auth{0} { internal; proxy_pass http://auth; }\n",
+)
 _repeated("auth-missing", "location /a{0}/events { auth_request /auth{0}; " + _STREAM + " }\n")
-_repeated("mirrors", "location /a{0}/events { mirror /m{0}; " + _STREAM + " } location /m{0} {"
-          " internal; proxy_pass http://auth; }\n")
+_repeated(
+    "mirrors",
+    "location /a{0}/events { mirror /m{0}; " + _STREAM + " } location /m{0} {"
+    " internal; proxy_pass http://auth; }\n",
+)
 _repeated("error-pages", "error_page 50{0} /e{0};\n")
-_repeated("limit-except", "location /a{0}/events { " + _STREAM + " limit_except GET { deny all; } }"
-          "\n")
-_repeated("websockets", "location /ws{0} { " + _STREAM + ' proxy_set_header Upgrade $http_upgrade;'
-          ' proxy_set_header Connection "upgrade"; }\n')
-_repeated("gzip-each", "location /a{0}/events { gzip on; gzip_types *; proxy_buffering off;"
-          " proxy_read_timeout {0}s; " + _STREAM + " }\n")
-_repeated("handlers-twice", _STREAM + " ", lambda text: _in_server(
-    f"location /events {{ {text} }}"))
+_repeated(
+    "limit-except", "location /a{0}/events { " + _STREAM + " limit_except GET { deny all; } }\n"
+)
+_repeated(
+    "websockets",
+    "location /ws{0} { " + _STREAM + " proxy_set_header Upgrade $http_upgrade;"
+    ' proxy_set_header Connection "upgrade"; }\n',
+)
+_repeated(
+    "gzip-each",
+    "location /a{0}/events { gzip on; gzip_types *; proxy_buffering off;"
+    " proxy_read_timeout {0}s; " + _STREAM + " }\n",
+)
+_repeated(
+    "handlers-twice", _STREAM + " ", lambda text: _in_server(f"location /events {{ {text} }}")
+)
 _repeated("lua", "content_by_lua_block { local a = {{ {0} }} }\n")
 _repeated("lua-open", "[[", lambda text: _in_server(f"content_by_lua_block {{ {text} }}"))
-_repeated("lua-brackets", "[==[ ]=] ", lambda text: _in_server(
-    f"content_by_lua_block {{ {text} }}"))
+_repeated(
+    "lua-brackets", "[==[ ]=] ", lambda text: _in_server(f"content_by_lua_block {{ {text} }}")
+)
 _repeated("lua-quotes", '"a\\" ', lambda text: _in_server(f"content_by_lua_block {{ {text} }}"))
 _repeated("quotes-open", "add_header a \"b{0} ';\n")
 _repeated("quotes", "add_header a '\"{0}' \"'{0}\";\n")
@@ -229,15 +331,27 @@ _repeated("mistakes-line", "proxy_buffering maybe{0}; ")
 _repeated("mistakes-args", "proxy_buffering; ")
 _repeated("duplicates", "proxy_buffering off; ")
 _repeated("duplicate-locations", "location /events { " + _STREAM + " }\n")
-_repeated("stream-servers", "server { listen {0}; proxy_pass a:80; }\n", lambda text:
-          f"events {{}} stream {{ {text} }}")
+_repeated(
+    "stream-servers",
+    "server { listen {0}; proxy_pass a:80; }\n",
+    lambda text: f"events {{}} stream {{ {text} }}",
+)
 _repeated("main-rows", "env A{0};\n", lambda text: f"{text} {_in_server(_LOCATION)}")
-_repeated("types", "text/a{0} b{0};\n", lambda text: _in_http(
-    f"types {{ {text} }} server {{ {_LOCATION} }}"))
-_repeated("geo", "10.0.{0}.0/24 a;\n", lambda text: _in_http(
-    f"geo $a {{ {text} }} server {{ {_LOCATION} }}"))
-_repeated("cache-zones", "proxy_cache_path /c{0} keys_zone=z{0}:1m; ", lambda text: _in_http(
-    f"{text} server {{ proxy_cache z0; {_LOCATION} }}"))
+_repeated(
+    "types",
+    "text/a{0} b{0};\n",
+    lambda text: _in_http(f"types {{ {text} }} server {{ {_LOCATION} }}"),
+)
+_repeated(
+    "geo",
+    "10.0.{0}.0/24 a;\n",
+    lambda text: _in_http(f"geo $a {{ {text} }} server {{ {_LOCATION} }}"),
+)
+_repeated(
+    "cache-zones",
+    "proxy_cache_path /c{0} keys_zone=z{0}:1m; ",
+    lambda text: _in_http(f"{text} server {{ proxy_cache z0; {_LOCATION} }}"),
+)
 _repeated("log-formats", "log_format l{0} '$a{0}';\n", _in_http)
 
 
@@ -247,8 +361,11 @@ def _nested(size: int) -> Files:
     one = "".join(f"location /{'a/' * at} {{ " for at in range(deep))
     one += "location /events { proxy_pass http://a; }" + "}" * deep
     servers = max(1, size // len(one))
-    return {"nginx.conf": _in_http("".join(
-        f"server {{ server_name s{at}; {one} }}\n" for at in range(servers)))}
+    return {
+        "nginx.conf": _in_http(
+            "".join(f"server {{ server_name s{at}; {one} }}\n" for at in range(servers))
+        )
+    }
 
 
 @_shape("nginx.conf", name="nested-findings")
@@ -257,23 +374,32 @@ def _nested_findings(size: int) -> Files:
     deep = 60
     one = "".join(f"location /{'a/' * at}events {{ {_STREAM}\n" for at in range(deep)) + "}" * deep
     servers = max(1, size // len(one))
-    return {"nginx.conf": _in_http("".join(
-        f"server {{ server_name s{at}; {one} }}\n" for at in range(servers)))}
+    return {
+        "nginx.conf": _in_http(
+            "".join(f"server {{ server_name s{at}; {one} }}\n" for at in range(servers))
+        )
+    }
 
 
 @_shape("nginx.conf", name="prefixes-growing")
 def _prefixes_growing(size: int) -> Files:
     """Each prefix a character longer than the one before."""
     number = max(2, int((2 * size) ** 0.5) - 40)
-    return {"nginx.conf": _in_server("".join(
-        f"location /{'a' * at} {{ {_STREAM} }}\n" for at in range(number)))}
+    return {
+        "nginx.conf": _in_server(
+            "".join(f"location /{'a' * at} {{ {_STREAM} }}\n" for at in range(number))
+        )
+    }
 
 
 @_shape("nginx.conf", name="regex-growing")
 def _regex_growing(size: int) -> Files:
     number = max(2, int((2 * size) ** 0.5) - 40)
-    return {"nginx.conf": _in_server("".join(
-        f"location ~ ^/{'a' * at} {{ {_STREAM} }}\n" for at in range(number)))}
+    return {
+        "nginx.conf": _in_server(
+            "".join(f"location ~ ^/{'a' * at} {{ {_STREAM} }}\n" for at in range(number))
+        )
+    }
 
 
 @_shape("nginx.conf", name="includes")
@@ -313,41 +439,52 @@ def _included_files(size: int) -> Files:
 def _folder(size: int) -> Files:
     """Main files beside each other."""
     number = max(1, size // 2000)
-    return {f"d{at}/nginx.conf": _in_server(_LOCATION.replace("{0}", str(at)))
-            for at in range(number)}
+    return {
+        f"d{at}/nginx.conf": _in_server(_LOCATION.replace("{0}", str(at))) for at in range(number)
+    }
 
 
 @_shape(".", name="folder-flat")
 def _folder_flat(size: int) -> Files:
     number = max(1, size // 2000)
-    return {f"s{at}.conf": f"server {{ listen 80; {_LOCATION.replace('{0}', str(at))} }}"
-            for at in range(number)}
+    return {
+        f"s{at}.conf": f"server {{ listen 80; {_LOCATION.replace('{0}', str(at))} }}"
+        for at in range(number)
+    }
 
 
 @_shape(".", name="folder-others")
 def _folder_others(size: int) -> Files:
     number = max(1, size // 1000)
-    return {"nginx.conf": _in_server("include /etc/nginx/x/*.conf; include /etc/y.conf;"
-                                     + _LOCATION),
-            **{f"x{at}/y{at}.conf": "a" for at in range(number)}}
+    return {
+        "nginx.conf": _in_server("include /etc/nginx/x/*.conf; include /etc/y.conf;" + _LOCATION),
+        **{f"x{at}/y{at}.conf": "a" for at in range(number)},
+    }
 
 
 @_shape(".", name="folder-overrides")
 def _folder_overrides(size: int) -> Files:
     """As many overrides in the settings as there are files."""
     number = max(1, size // 3000)
-    rows = "".join(f"  - paths: ['d{at}/**']\n    min_read_timeout: {at + 60}s\n"
-                   for at in range(number))
-    return {".nginx-stream-lint.yaml": f"overrides:\n{rows}",
-            **{f"d{at}/nginx.conf": _in_server(_LOCATION.replace("{0}", str(at)))
-               for at in range(number)}}
+    rows = "".join(
+        f"  - paths: ['d{at}/**']\n    min_read_timeout: {at + 60}s\n" for at in range(number)
+    )
+    return {
+        ".nginx-stream-lint.yaml": f"overrides:\n{rows}",
+        **{
+            f"d{at}/nginx.conf": _in_server(_LOCATION.replace("{0}", str(at)))
+            for at in range(number)
+        },
+    }
 
 
 @_shape("nginx.conf", name="settings-streams")
 def _settings_streams(size: int) -> Files:
     rows = _filled(size, lambda at: f"  - path: /a{at}/events\n    kind: sse\n")
-    return {"nginx.conf": _in_server(f"location / {{ {_STREAM} }}"),
-            ".nginx-stream-lint.yaml": f"streams:\n{rows}"}
+    return {
+        "nginx.conf": _in_server(f"location / {{ {_STREAM} }}"),
+        ".nginx-stream-lint.yaml": f"streams:\n{rows}",
+    }
 
 
 @_shape("nginx.conf", name="settings-keys")
@@ -359,8 +496,10 @@ def _settings_keys(size: int) -> Files:
 @_shape("nginx.conf", name="settings-toml")
 def _settings_toml(size: int) -> Files:
     rows = _filled(size, lambda at: f"[tool.other.t{at}]\nkey{at} = [1, 2, 3]\n")
-    return {"nginx.conf": _in_server(_LOCATION),
-            "pyproject.toml": f"{rows}\n[tool.nginx-stream-lint]\nfail_on = 'error'\n"}
+    return {
+        "nginx.conf": _in_server(_LOCATION),
+        "pyproject.toml": f"{rows}\n[tool.nginx-stream-lint]\nfail_on = 'error'\n",
+    }
 
 
 @_shape("nginx.conf", name="settings-toml-arrays")
@@ -371,8 +510,13 @@ def _settings_toml_arrays(size: int) -> Files:
 
 @_shape("dump.txt", name="dump-files")
 def _dump_files(size: int) -> Files:
-    parts = _filled(size, lambda at: f"# configuration file /etc/nginx/conf.d/{at}.conf:\n"
-                    f"server {{ server_name s{at}; {_LOCATION} }}\n\n")
+    parts = _filled(
+        size,
+        lambda at: (
+            f"# configuration file /etc/nginx/conf.d/{at}.conf:\n"
+            f"server {{ server_name s{at}; {_LOCATION} }}\n\n"
+        ),
+    )
     main = _in_http("include /etc/nginx/conf.d/*.conf;")
     return {"dump.txt": f"# configuration file /etc/nginx/nginx.conf:\n{main}\n{parts}"}
 
@@ -396,58 +540,125 @@ _RULE = f"""\
 _yaml("ingresses", f"---\n{_ONE}")
 _yaml("ingresses-json", f"---\n{_ONE}", "", "--format", "json")
 _yaml("ingresses-fix", f"---\n{_ONE}", "", "--fix", "--unsafe-fixes")
-_yaml("ingresses-one-host", "---\n" + _ONE.replace("app{0}.example.com", "one.example.com")
-      .replace("/events", "/{0}/events"))
+_yaml(
+    "ingresses-one-host",
+    "---\n"
+    + _ONE.replace("app{0}.example.com", "one.example.com").replace("/events", "/{0}/events"),
+)
 _yaml("ingresses-one-path", "---\n" + _ONE.replace("app{0}.example.com", "one.example.com"))
 _yaml("ingresses-one-service", "---\n" + _ONE.replace("name: app{0}, port", "name: app, port"))
 _yaml("ingress-rules", _RULE, _HEAD + "  rules:\n")
-_yaml("ingress-paths", f"          - {{path: /a{{0}}/events, pathType: Prefix, backend:"
-      f" {_BACKEND}}}\n", _HEAD + "  rules:\n    - host: a.example\n      http:\n        paths:\n")
-_yaml("ingress-paths-regex", f"          - {{path: /a{{0}}/(events|x), pathType:"
-      f" ImplementationSpecific, backend: {_BACKEND}}}\n",
-      _HEAD.replace("proxy-buffer-size: 8k", "use-regex: 'true'")
-      + "  rules:\n    - host: a.example\n      http:\n        paths:\n")
-_yaml("ingress-annotations", "    nginx.ingress.kubernetes.io/a{0}: b\n", """\
+_yaml(
+    "ingress-paths",
+    f"          - {{path: /a{{0}}/events, pathType: Prefix, backend: {_BACKEND}}}\n",
+    _HEAD + "  rules:\n    - host: a.example\n      http:\n        paths:\n",
+)
+_yaml(
+    "ingress-paths-regex",
+    f"          - {{path: /a{{0}}/(events|x), pathType:"
+    f" ImplementationSpecific, backend: {_BACKEND}}}\n",
+    _HEAD.replace("proxy-buffer-size: 8k", "use-regex: 'true'")
+    + "  rules:\n    - host: a.example\n      http:\n        paths:\n",
+)
+_yaml(
+    "ingress-annotations",
+    "    nginx.ingress.kubernetes.io/a{0}: b\n",
+    """\
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 spec:
   ingressClassName: nginx
   rules:
     - host: a.example
-      http: {paths: [{path: /events, pathType: Prefix, backend: {service: {name: a, port: {number: 80}}}}]}
+      http:
+        paths:
+          - path: /events
+            pathType: Prefix
+            backend: {service: {name: a, port: {number: 80}}}
 metadata:
   name: a
   annotations:
     nginx.ingress.kubernetes.io/proxy-buffer-size: 8k
-""")
-_yaml("ingress-snippet", "      add_header X-A{0} b;\n", _HEAD.replace(
-    "proxy-buffer-size: 8k", "proxy-buffer-size: 8k").replace("spec:", "").rstrip().replace(
-    "  ingressClassName: nginx", "") + "\n    nginx.ingress.kubernetes.io/configuration-snippet: |\n")
-_yaml("ingress-tls", "    - hosts: [a{0}.example]\n", _HEAD + """\
+""",
+)
+_yaml(
+    "ingress-snippet",
+    "      add_header X-A{0} b;\n",
+    """\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+spec:
+  ingressClassName: nginx
+  rules:
+    - host: a.example
+      http:
+        paths:
+          - path: /events
+            pathType: Prefix
+            backend: {service: {name: a, port: {number: 80}}}
+metadata:
+  name: a
+  annotations:
+    nginx.ingress.kubernetes.io/configuration-snippet: |
+""",
+)
+_yaml(
+    "ingress-tls",
+    "    - hosts: [a{0}.example]\n",
+    _HEAD
+    + """\
   rules:
     - host: a0.example
-      http: {paths: [{path: /events, pathType: Prefix, backend: {service: {name: a, port: {number: 80}}}}]}
+      http:
+        paths:
+          - path: /events
+            pathType: Prefix
+            backend: {service: {name: a, port: {number: 80}}}
   tls:
-""")
-_yaml("config-map-keys", '  key{0}: "8k"\n',
-      f"{_ONE.replace('{0}', '')}---\napiVersion: v1\nkind: ConfigMap\n"
-      "metadata: {name: ingress-nginx-controller}\ndata:\n")
-_yaml("config-map-files", "  a{0}.conf: |\n    server { " + _LOCATION + " }\n",
-      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n")
-_yaml("config-map-one-file", "      " + _LOCATION + "\n",
-      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  nginx.conf: |\n"
-      "    events {}\n    http { server {\n")
-_yaml("config-maps", "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a{0}}\ndata:\n"
-      "  a.conf: |\n    server { " + _LOCATION + " }\n")
-_yaml("config-maps-quoted", "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a{0}}\ndata:\n"
-      '  a.conf: "server { location /a{0}/events {\\n proxy_pass http://a; }}"\n')
-_yaml("config-map-quoted-long", "location /a{0}/events {\\n proxy_pass http://a; } ",
-      'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  nginx.conf: "events {}'
-      ' http { server { ')
+""",
+)
+_yaml(
+    "config-map-keys",
+    '  key{0}: "8k"\n',
+    f"{_ONE.replace('{0}', '')}---\napiVersion: v1\nkind: ConfigMap\n"
+    "metadata: {name: ingress-nginx-controller}\ndata:\n",
+)
+_yaml(
+    "config-map-files",
+    "  a{0}.conf: |\n    server { " + _LOCATION + " }\n",
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n",
+)
+_yaml(
+    "config-map-one-file",
+    "      " + _LOCATION + "\n",
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  nginx.conf: |\n"
+    "    events {}\n    http { server {\n",
+)
+_yaml(
+    "config-maps",
+    "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a{0}}\ndata:\n"
+    "  a.conf: |\n    server { " + _LOCATION + " }\n",
+)
+_yaml(
+    "config-maps-quoted",
+    "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a{0}}\ndata:\n"
+    '  a.conf: "server { location /a{0}/events {\\n proxy_pass http://a; }}"\n',
+)
+_yaml(
+    "config-map-quoted-long",
+    "location /a{0}/events {\\n proxy_pass http://a; } ",
+    'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  nginx.conf: "events {}'
+    " http { server { ",
+)
 _yaml("documents", "---\na: {0}\n", _ONE.replace("{0}", ""))
-_yaml("services", "---\napiVersion: v1\nkind: Service\nmetadata: {name: s{0}}\nspec: {ports:"
-      " [{port: 80}]}\n", _ONE.replace("{0}", ""))
-_yaml("virtual-servers", """\
+_yaml(
+    "services",
+    "---\napiVersion: v1\nkind: Service\nmetadata: {name: s{0}}\nspec: {ports: [{port: 80}]}\n",
+    _ONE.replace("{0}", ""),
+)
+_yaml(
+    "virtual-servers",
+    """\
 ---
 apiVersion: k8s.nginx.org/v1
 kind: VirtualServer
@@ -456,8 +667,12 @@ spec:
   host: v{0}.example
   upstreams: [{name: a, service: a, port: 80}]
   routes: [{path: /events, action: {pass: a}}]
-""")
-_yaml("virtual-server-routes", "    - {path: /a{0}/events, action: {pass: a}}\n", """\
+""",
+)
+_yaml(
+    "virtual-server-routes",
+    "    - {path: /a{0}/events, action: {pass: a}}\n",
+    """\
 apiVersion: k8s.nginx.org/v1
 kind: VirtualServer
 metadata: {name: v}
@@ -465,13 +680,17 @@ spec:
   host: v.example
   upstreams: [{name: a, service: a, port: 80}]
   routes:
-""")
+""",
+)
 _yaml("yaml-anchors", "a{0}: &a{0} [b]\nc{0}: *a{0}\n", _ONE.replace("{0}", "") + "---\n")
 _yaml("yaml-flow", "{a: {0}}, ", _ONE.replace("{0}", "") + "---\nx: [")
 _yaml("yaml-helm", "{{- if .Values.a{0} }}\n# {0}\n{{- end }}\n", _ONE.replace("{0}", ""))
 _yaml("yaml-helm-ingresses", "---\n" + _ONE.replace("{0}", "-{{ .Values.a{0} }}"))
-_yaml("ingress-list", "  - " + _ONE.replace("\n", "\n    ").rstrip() + "\n",
-      "apiVersion: v1\nkind: List\nitems:\n")
+_yaml(
+    "ingress-list",
+    "  - " + _ONE.replace("\n", "\n    ").rstrip() + "\n",
+    "apiVersion: v1\nkind: List\nitems:\n",
+)
 
 
 def _template(name: str, piece: str, file: str = "nginx.conf.j2") -> None:
@@ -483,8 +702,9 @@ def _template(name: str, piece: str, file: str = "nginx.conf.j2") -> None:
 
 _template("jinja-ifs", "{% if a{0} %}\n" + _LOCATION + "\n{% endif %}\n")
 _template("jinja-ifs-line", "{% if a{0} %} " + _LOCATION + " {% endif %} ")
-_template("jinja-else", "{% if a{0} %}\n" + _LOCATION + "\n{% else %}\n" + _LOCATION
-          + "\n{% endif %}\n")
+_template(
+    "jinja-else", "{% if a{0} %}\n" + _LOCATION + "\n{% else %}\n" + _LOCATION + "\n{% endif %}\n"
+)
 _template("jinja-loops", "{% for a in b{0} %}\n" + _LOCATION + "\n{% endfor %}\n")
 _template("jinja-values", "location /{{ a{0} }}/events { proxy_pass http://{{ b{0} }}; } ")
 _template("jinja-values-rows", "location /{{ a{0} }}/events { proxy_pass http://{{ b{0} }}; }\n")
@@ -495,8 +715,9 @@ _template("jinja-unclosed", "{{ a{0} ")
 _template("go", "{{ if .a{0} }}\n" + _LOCATION + "\n{{ end }}\n", "nginx.conf.tmpl")
 _template("erb", "<% if @a{0} %>\n" + _LOCATION + "\n<% end %>\n", "nginx.conf.erb")
 _template("terraform", "%{ if a{0} }\n" + _LOCATION + "\n%{ endif }\n", "nginx.conf.tftpl")
-_template("envsubst", "location /${A{0}}/events { proxy_pass http://${B{0}}; } ",
-          "nginx.conf.template")
+_template(
+    "envsubst", "location /${A{0}}/events { proxy_pass http://${B{0}}; } ", "nginx.conf.template"
+)
 _template("markers", "location /@A{0}@/events { proxy_pass http://__B{0}__; } ", "nginx.conf.in")
 
 
@@ -523,8 +744,11 @@ def _explain_loose(size: int) -> Files:
 
 @_shape("explain", "nginx.conf", "/a1/events", name="explain-rewrites")
 def _explain_rewrites(size: int) -> Files:
-    return _main(size, "rewrite ^/a1(.*)$ /a1$1;\n", lambda text: _in_server(
-        f"{text} location /a1 {{ {_STREAM} }}"))
+    return _main(
+        size,
+        "rewrite ^/a1(.*)$ /a1$1;\n",
+        lambda text: _in_server(f"{text} location /a1 {{ {_STREAM} }}"),
+    )
 
 
 def write(files: Files, folder: Path) -> None:

@@ -33,7 +33,7 @@ def replace_file(path: str, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, _new_mode() if old is None else stat.S_IMODE(old.st_mode))
-        if old is not None:
+        if old is not None and hasattr(os, "chown"):
             with suppress(PermissionError):
                 os.chown(temporary, old.st_uid, old.st_gid)
         os.replace(temporary, target)
