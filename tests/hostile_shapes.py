@@ -354,6 +354,94 @@ _repeated(
 )
 _repeated("log-formats", "log_format l{0} '$a{0}';\n", _in_http)
 
+_repeated(
+    "map-values-shared",
+    "b{0} c{0}; ",
+    lambda text: _in_http(
+        f"map $a $b {{ {text} }} server {{ "
+        + "".join(
+            f"location /e{at}/events {{ proxy_pass http://$b/{at}; }}"
+            for at in range(len(text) // 60)
+        )
+        + "}"
+    ),
+)
+_repeated(
+    "peers-and-targets",
+    "server a{0}:80;\n",
+    lambda text: _in_http(
+        f"upstream u {{ {text} }} server {{ "
+        + "".join(
+            f"location /e{at}/events {{ proxy_pass http://u/{at}; }}"
+            for at in range(len(text) // 60)
+        )
+        + "}"
+    ),
+)
+_repeated(
+    "comments-at-top",
+    "# an events stream {0}\n",
+    lambda text: (
+        text
+        + _in_http(
+            "".join(
+                f"server {{ server_name s{at}; location / {{ {_STREAM} }} }}\n"
+                for at in range(len(text) // 60)
+            )
+        )
+    ),
+)
+_repeated(
+    "headers-and-locations",
+    "proxy_set_header X-A{0} b{0};\n",
+    lambda text: _in_server(
+        text + "".join(f"location /e{at}/events {{ {_STREAM} }}\n" for at in range(len(text) // 60))
+    ),
+)
+_repeated(
+    "added-headers-and-locations",
+    "add_header X-A{0} b{0};\n",
+    lambda text: _in_server(
+        text
+        + "".join(
+            f"location /e{at}/events {{ add_header X-B b; {_STREAM} }}\n"
+            for at in range(len(text) // 60)
+        )
+    ),
+)
+_repeated(
+    "rewrites-and-locations",
+    "rewrite ^/a{0}/(.*)$ /b{0}/$1;\n",
+    lambda text: _in_server(
+        text
+        + "".join(
+            f"location /v{at}/chat/completions {{ {_STREAM} }}\n" for at in range(len(text) // 60)
+        )
+    ),
+)
+_repeated(
+    "regexes-and-apps",
+    "location ~ x{0}.*y$ { return 404; }\n",
+    lambda text: _in_server(
+        text
+        + "".join(
+            f"location /a{at} {{ proxy_pass http://ollama{at}:11434; }}\n"
+            for at in range(len(text) // 60)
+        )
+    ),
+)
+_repeated(
+    "ifs-and-apps",
+    'if ($uri ~ "x{0}.*y") { return 404; }\n',
+    lambda text: _in_server(
+        text
+        + "".join(
+            f"location /a{at} {{ proxy_pass http://ollama{at}:11434; }}\n"
+            for at in range(len(text) // 60)
+        )
+    ),
+)
+
 
 @_shape("nginx.conf", name="nested")
 def _nested(size: int) -> Files:
@@ -601,6 +689,17 @@ metadata:
   annotations:
     nginx.ingress.kubernetes.io/configuration-snippet: |
 """,
+)
+_yaml(
+    "ingress-comments-paths",
+    "    # an events stream {0}\n",
+    _HEAD
+    + "  rules:\n    - host: a.example\n      http:\n        paths:\n"
+    + "".join(
+        f"          - {{path: /a{at}, pathType: Prefix, backend: {_BACKEND}}}\n"
+        for at in range(300)
+    )
+    + "---\nmetadata:\n  annotations:\n    a: b\n",
 )
 _yaml(
     "ingress-tls",

@@ -27,6 +27,7 @@ MAX_BYTES = 64 * 1024 * 1024
 
 # To find the start of each line pays for whoever asks for more places than this.
 _FEW = 20
+_BLOCK = 1024  # characters whose bytes are counted at once
 
 _CHUNK = 64 * 1024  # bytes
 
@@ -94,10 +95,46 @@ class Source:
         starts = self._line_starts
         return starts[line - 1], starts[line] - 1 if line < len(starts) else len(self.text)
 
+    def blanks_before(self, offset: int) -> tuple[int, bool]:
+        """Where the white space right before an offset begins, and whether its line does there."""
+        start = self.line_span(self.position(offset)[0])[0]
+        at = offset
+        while at > start and self.text[at - 1].isspace():
+            at -= 1
+        return at, at == start
+
+    def blanks_behind(self, offset: int) -> tuple[int, bool]:
+        """Where the white space right behind an offset ends, and whether its line does there.
+
+        The line's end is none of it.
+        """
+        end = self.line_span(self.position(offset)[0])[1]
+        at = offset
+        while at < end and self.text[at].isspace():
+            at += 1
+        return at, at == end
+
+    def bytes_before(self, offset: int) -> int:
+        """How many bytes of UTF-8 the text before an offset takes."""
+        if self.text.isascii():
+            return offset
+        at = offset // _BLOCK
+        return self._block_bytes[at] + _bytes(self.text[at * _BLOCK : offset])
+
+    @cached_property
+    def _block_bytes(self) -> list[int]:
+        blocks = range(0, len(self.text), _BLOCK)
+        sizes = (_bytes(self.text[at : at + _BLOCK]) for at in blocks)
+        return list(accumulate(sizes, initial=0))
+
     def problem(self, offset: int, message: str, advice: str) -> Problem:
         """A problem at an offset of this file."""
         line, column = self.position(offset)
         return Problem(self.name, line, column, printable(message), advice)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(ENCODING, ERRORS))
 
 
 # A character of a placeholder: nobody knows what will stand there.
