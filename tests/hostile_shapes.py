@@ -85,7 +85,8 @@ def _in_http(text: str) -> str:
 
 def _main(size: int, piece: str, around: Callable[[str], str] = _in_server) -> Files:
     """A main file with a piece repeated; `{0}` in it is the number of the piece."""
-    return {"nginx.conf": around(_filled(size, lambda number: piece.replace("{0}", str(number))))}
+    text = around(_filled(size, lambda number: piece.replace("{0}", str(number))))
+    return {"nginx.conf": text.replace("{0}", "0")}
 
 
 def _repeated(name: str, piece: str, around: Callable[[str], str] = _in_server) -> None:

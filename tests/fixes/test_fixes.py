@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
-import stat
 import textwrap
 from pathlib import Path
 
@@ -19,7 +17,6 @@ from nginx_stream_lint.fixes.apply import (
     compatible,
     edited,
     fix_all,
-    write,
 )
 from nginx_stream_lint.fixes.diff import _Alike, _unified
 from nginx_stream_lint.fixes.show import _dedented
@@ -317,22 +314,3 @@ def test_fixes_that_undo_one_another_are_a_bug(tmp_path: Path) -> None:
 
     with pytest.raises(NotConverging):
         fix_all(never_content, unsafe=False)
-
-
-def test_writing_keeps_mode_and_links(tmp_path: Path) -> None:
-    target = put(tmp_path, "before\n", "target.conf")
-    target.chmod(0o640)
-    link = tmp_path / "link.conf"
-    link.symlink_to(target)
-    write(os.path.realpath(link), Source(str(link), "after\n"))
-    assert link.is_symlink()
-    assert target.read_text() == "after\n"
-    assert stat.S_IMODE(target.stat().st_mode) == 0o640
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["link.conf", "target.conf"]
-
-
-def test_a_file_that_cannot_be_written_stays(tmp_path: Path) -> None:
-    target = put(tmp_path, "before\n")
-    with pytest.raises(OSError, match="Not a directory"):
-        write(str(target / "below"), Source("x", "after\n"))
-    assert target.read_text() == "before\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +18,8 @@ from nginx_stream_lint.rules.shipped import shipped_rules
 def report(texts: Mapping[str, str]) -> str:
     """The JSON report on some texts by name, without a file being read."""
     rules = shipped_rules()
-    sources = {name: Source(name, text) for name, text in texts.items()}
-    found = lint(list(sources), Options(rules, around=Around(alone=True)), sources)
+    sources = {os.path.realpath(name): Source(name, text) for name, text in texts.items()}
+    found = lint(list(texts), Options(rules, around=Around(alone=True)), sources)
     return as_json(Run(found, rules, None, seconds=0.0, base="/"))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +66,8 @@ TEXTS = {
 
 
 def _run(*command: str | Path, cwd: Path = HERE) -> None:
-    words = [str(word) for word in command]
+    # On Windows npm is a script, which has to be named with its whole path.
+    words = [shutil.which(command[0]) or str(command[0]), *map(str, command[1:])]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False
@@ -82,9 +84,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     folder = tmp_path_factory.mktemp("site")
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    _run(*pip, "wheel", "--no-deps", "--wheel-dir", folder / "wheel", ROOT)
+    _run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder / "wheel", ROOT)
     (wheel,) = (folder / "wheel").glob("*.whl")
-    _run(*pip, "install", "--target", folder / "site", wheel)
+    install = (*pip, "install", "--no-deps", "--target", folder / "site")
+    _run(*install, "--require-hashes", "--requirement", ROOT / "requirements" / "run.txt")
+    _run(*install, wheel)
     return folder / "site"
 
 

@@ -83,7 +83,8 @@ def test_settings_that_say_nothing(text: str, tmp_path: Path) -> None:
 def test_the_nearest_file_is_found(tmp_path: Path) -> None:
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
-    assert find(below) is None or not str(find(below)).startswith(str(tmp_path))
+    (tmp_path / ".git").mkdir()
+    assert find(below) is None
     top = tmp_path / "pyproject.toml"
     top.write_text(TABLE, encoding="utf-8")
     (tmp_path / "a" / "pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")
@@ -215,7 +216,7 @@ def bomb() -> str:
 def test_a_bomb_does_not_go_off(text: str, tmp_path: Path) -> None:
     started = time.process_time()
     assert re.match(r"\d+:\d+: ", mistake(text, tmp_path / FILE_NAME))
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 5
 
 
 def test_what_cannot_be_a_file(tmp_path: Path) -> None:

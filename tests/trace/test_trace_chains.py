@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from nginx_stream_lint.probe import Drip, Upstream, free_ports
 from nginx_stream_lint.trace.headers import notes
 from nginx_stream_lint.trace.network import fetch
 from nginx_stream_lint.trace.recording import Recording
-from nginx_stream_lint.trace.request import Ask, Layer, Secrets
+from nginx_stream_lint.trace.request import Ask, Layer
 from nginx_stream_lint.trace.verdict import DELAY, RATE_LIMIT, READ_TIMEOUT
 from tests.command import run
 from tests.trace.chains import (
@@ -66,8 +65,10 @@ def _quick(case: Case) -> Case:
         return replace(case, drip=replace(case.drip, silence_after=(8, 2.4)))
     if case.cause == DELAY:
         return case
-    tokens = 25 if case.cause == RATE_LIMIT else case.drip.tokens
-    return replace(case, drip=replace(case.drip, interval=0.01, tokens=tokens))
+    if case.cause == RATE_LIMIT:
+        # In more of a hurry events of the app come together, and then 200 ms hold no more of them.
+        return replace(case, drip=replace(case.drip, tokens=25))
+    return replace(case, drip=replace(case.drip, interval=0.01))
 
 
 def _needs(name: str) -> list[pytest.MarkDecorator]:
@@ -105,7 +106,7 @@ def test_what_streams_streams_while_both_cores_are_busy() -> None:
 
 
 def test_the_first_token_is_measured_when_it_comes() -> None:
-    """The clock of the app and that of the trace agree: 20 ms at the median, and it is far less."""
+    """The clock of the app and that of the trace agree to 20 ms, and it is far less."""
 
     async def delays() -> list[float]:
         found = []
@@ -114,13 +115,14 @@ def test_the_first_token_is_measured_when_it_comes() -> None:
                 drip = Drip(id=f"clock-{number}", tokens=5, interval=0.03)
                 ask = Ask(headers=(("X-Drip", drip.encode()),))
                 url = f"http://127.0.0.1:{upstream.ports['http']}/"
-                recording = await fetch(Layer(1, url), "h1", ask, Secrets(ask, [url]))
+                recording = await fetch(Layer(1, url), "h1", ask)
                 (seen,) = upstream.find(drip.id)
                 first = next(piece.at for piece in recording.pieces if piece.events)
                 found.append(recording.started + first - seen.emitted[0])
         return found
 
-    assert abs(statistics.median(asyncio.run(delays()))) < 0.02
+    # A busy machine makes some late; a wrong clock makes all wrong, or one too early.
+    assert 0 <= min(asyncio.run(delays())) < 0.02
 
 
 def test_certificates_are_checked_unless_told_otherwise(tmp_path: Path) -> None:
@@ -142,11 +144,7 @@ def test_certificates_are_checked_unless_told_otherwise(tmp_path: Path) -> None:
                 Ask(headers=headers, ca_file=str(files[0])),
                 Ask(headers=headers, verify=False),
             ]
-            return [
-                await fetch(layer, client, ask, Secrets(ask, []))
-                for ask in asks
-                for client in ("h1", "h2")
-            ]
+            return [await fetch(layer, client, ask) for ask in asks for client in ("h1", "h2")]
 
     found = asyncio.run(recordings())
     assert [one.status for one in found] == [0, 0, 200, 200, 200, 200]
@@ -167,11 +165,7 @@ def test_all_versions_of_http_are_spoken(tmp_path: Path) -> None:
             async with running(tier, place, upstream.ports["http"]):
                 url = f"https://localhost:{place.tls}/"
                 ask = Ask(headers=(("X-Drip", drip),), verify=False)
-                secrets = Secrets(ask, [url])
-                return [
-                    await fetch(Layer(1, url), client, ask, secrets)
-                    for client in ("h1", "h2", "h3")
-                ]
+                return [await fetch(Layer(1, url), client, ask) for client in ("h1", "h2", "h3")]
 
     found = asyncio.run(recordings())
     assert [(one.client, one.protocol) for one in found] == [

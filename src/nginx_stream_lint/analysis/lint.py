@@ -39,7 +39,8 @@ MIN_READ_TIMEOUT_S = 300.0
 class Options:
     """What to check for. `nginx_version` None: unknown, the old defaults hold.
 
-    `policy` says what findings are worth, and what is otherwise in some files.
+    `policy` says what findings are worth, and what is otherwise in some files. `isolated`: comments
+    ignore nothing.
     """
 
     rules: tuple[Rule, ...]
@@ -50,6 +51,7 @@ class Options:
     around: Around = field(default_factory=Around)
     policy: Policy = field(default_factory=Policy)
     all_rules: tuple[str, ...] = ()
+    isolated: bool = False
 
     @property
     def known_rules(self) -> tuple[str, ...]:
@@ -135,9 +137,10 @@ def lint(
             if key not in seen and _is_about(finding, configuration.about, real):
                 seen.add(key)
                 report.findings.append(finding)
-    report.findings, report.suppressed = without_ignored(
-        report.findings, files, report.files, options.rules, options.known_rules
-    )
+    if not options.isolated:
+        report.findings, report.suppressed = without_ignored(
+            report.findings, files, report.files, options.rules, options.known_rules
+        )
     report.findings = options.policy.applied(report.findings)
     report.problems = list(dict.fromkeys(report.problems))
     report.notes = list(dict.fromkeys(report.notes))

@@ -41,7 +41,9 @@ def choose(first: str, flags: Mapping[str, Any]) -> Choices:
     Ends with status 2 where settings or rules cannot be used.
     """
     try:
-        path = flags["config_file"] or find("." if first == "-" else first)
+        path = flags["config_file"]
+        if path is None and not flags["isolated"]:
+            path = find("." if first == "-" else first)
         settings = Settings() if path is None else load(path)
         return _chosen(settings, flags)
     except (SettingsMistake, RuleMistake) as mistake:
@@ -75,9 +77,11 @@ def _chosen(settings: Settings, flags: Mapping[str, Any]) -> Choices:
                 settings.absent_includes,
                 _values(settings, flags.get("env_file")),
                 settings.markdown if markdown is None else markdown,
+                within=None if settings.file is None else str(settings.file.parent),
             ),
             policy=policy,
             all_rules=names,
+            isolated=flags["isolated"],
         ),
         _given(flags),
         _targets(settings, flags),
@@ -93,6 +97,9 @@ def _rules(
     for folder in settings.rules:
         if not folder.is_dir():
             settings.refuse("rules", f"there is no folder {folder}")
+        outside = next((one for one in folder.iterdir() if not settings.has(one)), None)
+        if outside is not None:
+            settings.refuse("rules", f"{outside} leads out of the folder of this file")
     rules = known_rules(*settings.rules, *filter(None, [flags.get("rules_folder")]))
     names = [rule.name for rule in rules]
     settings.check_rules(names)
@@ -180,6 +187,7 @@ def _targets(settings: Settings, flags: Mapping[str, Any]) -> tuple[Target, ...]
             chosen = targets_of(values)
         except ValueError as error:
             settings.refuse("format", str(error))
+        chosen = tuple(replace(target, guarded=True) for target in chosen)
         if flags.get("output") is not None and len(chosen) == 1:
             chosen = (Target(chosen[0].format),)
     return targets_with(chosen, flags.get("output"))

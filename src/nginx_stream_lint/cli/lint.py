@@ -16,6 +16,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
     PathOption,
+    isolated_option,
     nginx_binary,
     say,
     stdin_texts,
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
     help="The settings file; else .nginx-stream-lint.yaml, or a table in pyproject.toml, upwards"
     " from the first path.",
 )
+@isolated_option
 @click.option(
     "--show-settings", is_flag=True, help="Print the settings in force and where each comes from."
 )
@@ -201,7 +203,6 @@ def _fix(
 ) -> tuple[dict[str, Source], Report]:
     """Mend what can be mended; gives the texts to judge the rest by, and what is found in them."""
     from nginx_stream_lint.fixes.apply import NotConverging, fix_all
-    from nginx_stream_lint.fixes.apply import write as write_file
     from nginx_stream_lint.fixes.diff import diff
 
     rounds: list[Report] = []
@@ -225,14 +226,25 @@ def _fix(
         return texts, rounds[0]
     if not all(after.on_disk for _, after in changed.values()):
         unusable("what is no file here cannot be fixed in place: use --diff")
-    for path, (_, after) in changed.items():
-        try:
-            write_file(path, after)
-        except OSError as error:
-            unusable(f"{after.name}:1:1: cannot be written ({error.strerror}); nothing changed")
-        say(f"fixed {after.name}")
+    _write_fixes(inputs, changed, rounds[0])
     # The last round mended nothing more: it has read what is written now.
     return texts | {path: after for path, (_, after) in changed.items()}, rounds[-1]
+
+
+def _write_fixes(
+    inputs: list[str], changed: dict[str, tuple[Source, Source]], report: Report
+) -> None:
+    """Write fixed files, and say which. Ends with status 2 where one could not be written."""
+    from nginx_stream_lint.fixes.writing import NotWritten, clean_up, roots_of
+    from nginx_stream_lint.fixes.writing import write as write_files
+
+    roots = roots_of(inputs)
+    clean_up({file.source.name for file in report.files if file.source.on_disk}, roots)
+    try:
+        for name in write_files(changed, roots):
+            say(f"fixed {name}")
+    except NotWritten as stop:
+        unusable(str(stop))
 
 
 def _confirming(options: Options, binary: NginxBinary | None) -> Confirm | None:

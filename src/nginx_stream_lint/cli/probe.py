@@ -16,10 +16,10 @@ from nginx_stream_lint.cli.common import (
     PathOption,
     color_option,
     format_option,
+    isolated_option,
     nginx_binary,
     output_option,
     run_to_end,
-    safe,
     unusable,
     write,
 )
@@ -99,6 +99,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
     type=PathOption(exists=True, dir_okay=False),
     help="The settings file; else it is looked for upwards from CONF.",
 )
+@isolated_option
 @color_option
 def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     """Run a copy of a configuration on a real nginx, and measure what streams.
@@ -107,7 +108,7 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     sends one token after the other, and touches none of your files. URLs are paths, for the default
     server, or whole; without any, all that is thought to stream is measured.
     """
-    streams = choose(conf, {"config_file": flags["config_file"]}).options.streams
+    streams = choose(conf, {key: flags[key] for key in ("config_file", "isolated")}).options.streams
     configuration = _readable(conf)
     plot: Path | None = flags["plot"]
     if plot is not None and not os.access(plot.absolute().parent, os.W_OK):
@@ -212,10 +213,7 @@ def _measure(
     finally:
         progress.end()
     if flags["plot"] is not None:
-        try:
-            flags["plot"].write_text(safe(probe_svg(result)), encoding="utf-8")
-        except OSError as error:
-            unusable(f"{flags['plot']}:1:1: cannot be written ({error.strerror})")
+        write(probe_svg(result), str(flags["plot"]), color=False)
     make = probe_json if flags["format_"] == "json" else probe_text
     write(make(result, left), flags["output"], flags["color"])
     if any(one.verdict != "streams" for one in result.outcomes):

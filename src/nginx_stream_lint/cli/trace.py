@@ -19,6 +19,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     color_option,
     format_option,
+    isolated_option,
     nginx_binary,
     output_option,
     run_to_end,
@@ -94,14 +95,14 @@ _PLOTS = (".svg", ".html")
     type=click.FloatRange(0.1),
     default=300.0,
     show_default=True,
-    help="Stop reading an answer after so long.",
+    help="Longest time for one request, connecting included.",
 )
 @click.option(
     "--max-bytes",
     type=click.IntRange(1),
     default=10_000_000,
     show_default=True,
-    help="Stop reading an answer after so many bytes.",
+    help="Stop reading an answer after so many bytes, decoded or not.",
 )
 @click.option(
     "--config",
@@ -130,6 +131,7 @@ _PLOTS = (".svg", ".html")
 )
 @format_option
 @output_option
+@isolated_option
 @color_option
 def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     """Find the layer of a live system that does not let a stream through.
@@ -160,7 +162,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     _report(told, blamed, flags)
     if blamed is not None and blamed.problems:
         for problem in blamed.problems:
-            click.echo(safe(str(problem)), err=True)
+            click.echo(safe(told.hide(str(problem))), err=True)
         sys.exit(EXIT_UNUSABLE)
     if told.is_faulty:
         sys.exit(EXIT_FINDINGS)
@@ -218,7 +220,7 @@ def _trace(urls: tuple[str, ...], ask: Ask, flags: dict[str, Any]) -> Diagnosis:
     from nginx_stream_lint.trace.request import parse_layers
     from nginx_stream_lint.trace.run import trace
 
-    layers = parse_layers(urls, flags["clients"], flags["resolve"])
+    layers = parse_layers(urls, flags["clients"], flags["resolve"], ask)
     with _progress(layers, flags) as seen:
         return diagnose(run_to_end(trace(layers, ask, flags["repeat"], seen)))
 
@@ -296,7 +298,7 @@ def _blamed(
     if configuration is None:
         return None
     try:
-        given = {"config_file": None, "nginx_version": flags["nginx_version"]}
+        given = {key: flags[key] for key in ("nginx_version", "isolated")} | {"config_file": None}
         options = choose(configuration.path, given).options
         method = (flags["method"] or ("GET" if flags["data"] is None else "POST")).upper()
         url, rules = told.layer(named.layer).shown, rules_for(named.cause)
@@ -326,9 +328,6 @@ def _report(told: Diagnosis, blame: Blame | None, flags: dict[str, Any]) -> None
         from nginx_stream_lint.report.trace_plot import trace_html, trace_svg
 
         make = trace_svg if plot.suffix.lower() == ".svg" else trace_html
-        try:
-            plot.write_text(safe(make(told)), encoding="utf-8")
-        except OSError as error:
-            unusable(f"{plot}:1:1: cannot be written ({error.strerror})")
+        write(make(told), str(plot), color=False)
     make_text = trace_json if flags["format_"] == "json" else trace_text
     write(make_text(told, blame), flags["output"], flags["color"])

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from nginx_stream_lint.config.problems import Absent, Problem
-from nginx_stream_lint.config.repository import Repository, around
+from nginx_stream_lint.config.repository import MAX_STEPS, Repository, around
 from nginx_stream_lint.config.source import Reading, Source, load
 from nginx_stream_lint.config.templates import readings
+from nginx_stream_lint.util.git import Steps
 from nginx_stream_lint.util.lazily import regex
 
 _WILD = regex(r"[*?\[]")
@@ -41,7 +42,8 @@ class Files:
         self._absent = absent
         self._sources: dict[str, Source] = {}
         self._keys: dict[str, str] = {}
-        self._repositories: dict[str, Repository] = {}
+        self.repositories: dict[str, Repository] = {}
+        self._steps = Steps(MAX_STEPS)
 
     def key(self, path: str) -> str:
         """What tells one file from another, whatever the way to it."""
@@ -90,9 +92,9 @@ class Files:
     def repository(self, path: str) -> Repository:
         """The files around a file, or in a folder."""
         root = path if os.path.isdir(path) else around(path)
-        if root not in self._repositories:
-            self._repositories[root] = Repository(root)
-        return self._repositories[root]
+        if root not in self.repositories:
+            self.repositories[root] = Repository(root, self._steps)
+        return self.repositories[root]
 
 
 class Given(Files):

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config.files import Dump, Files, Given, dumped
 from nginx_stream_lint.config.problems import Problem, Unreadable
-from nginx_stream_lint.config.reading import Configuration, read_all, read_from
+from nginx_stream_lint.config.reading import Configuration, Note, read_all, read_from
 from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
 from nginx_stream_lint.config.source import Reading, Regions, Source
 from nginx_stream_lint.config.templates import yaml_reading
+from nginx_stream_lint.util.git import is_below
 from nginx_stream_lint.util.lazily import dataclass
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Around:
     file elsewhere includes in its `http` block, all of them. Both are paths as the shell takes
     them. `absent` are patterns of include arguments that are meant to be missing here. `values` are
     those of a template's variables; `markdown` lets documents be read. `alone`: no file is read,
-    only texts that are given.
+    only texts that are given. What the patterns match must lie in the folder `within`, where one
+    is given, with all links followed.
     """
 
     mains: tuple[str, ...] = ()
@@ -47,6 +49,7 @@ class Around:
     values: Mapping[str, str] = field(default_factory=dict)
     markdown: bool = False
     alone: bool = False
+    within: str | None = None
 
 
 def configurations(
@@ -87,7 +90,7 @@ class _Gathering:
                 named.add(path)
             for one in inside:
                 self._sort(one, mains, fragments)
-        mains = self._unique([*_existing(self.around.mains), *mains])
+        mains = self._unique([*self._existing(self.around.mains), *mains])
         fragments = [one for one in self._unique(fragments) if one not in set(mains)]
         asked = frozenset(self.files.key(path) for path in (*mains, *fragments))
         for path in mains:
@@ -110,7 +113,27 @@ class _Gathering:
         self.found += [
             one for one in alone if self.files.key(one.path) not in inner or not one.context
         ]
+        self.found += [
+            Configuration(
+                one.root,
+                problems=one.problems,
+                notes=[Note(one.root, 1, 1, message) for message in one.notes],
+            )
+            for one in self.files.repositories.values()
+            if one.problems or one.notes
+        ]
         return self.found
+
+    def _existing(self, patterns: Iterable[str]) -> list[str]:
+        """What patterns of the settings match. What leads out of their folder is refused."""
+        within = self.around.within
+        found: list[str] = []
+        for path in (path for one in patterns for path in sorted(glob.glob(one, recursive=True))):
+            if within is None or is_below(path, within):
+                found.append(path)
+            else:
+                self._refuse(path, "leads out of the folder of the settings", "move it inside")
+        return found
 
     def _sort(self, path: str, mains: list[str], fragments: list[str]) -> None:
         """Read a file that stands for itself, and put the others where they belong."""
@@ -165,7 +188,7 @@ class _Gathering:
 
     def _behind_servers(self, asked: frozenset[str]) -> None:
         """The files that the settings call servers, in one `http` block that is not there."""
-        servers = self._unique(_existing(self.around.servers))
+        servers = self._unique(self._existing(self.around.servers))
         if not servers or not asked & {self.files.key(path) for path in servers}:
             return
         includes = "".join(f'include "{os.path.abspath(path)}";\n' for path in servers)
@@ -206,10 +229,6 @@ class _Gathering:
     def _refuse(self, path: str, message: str, advice: str) -> None:
         problem = Problem(path, 1, 1, message, advice)
         self.found.append(Configuration(path, problems=[problem]))
-
-
-def _existing(patterns: Iterable[str]) -> list[str]:
-    return [path for pattern in patterns for path in sorted(glob.glob(pattern, recursive=True))]
 
 
 def _looks_like_yaml(text: str) -> bool:

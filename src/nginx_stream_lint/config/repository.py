@@ -1,4 +1,4 @@
-"""The files around a configuration: what git knows of, or what lies in the folder.
+"""The files around a configuration: what lies in the folder and git does not ignore.
 
 Configuration in a repository seldom stands where nginx will look for it. From here come the files
 that an include may mean, the main files that may include a snippet, and what is worth reading in a
@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cached_property
 
+from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.source import ENCODING, ERRORS
 from nginx_stream_lint.config.tree import is_known
+from nginx_stream_lint.util.git import Patterns, Steps, as_bytes, lines, repository_root
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.replacing import is_temporary
 
-# Whoever has more files than this has named the wrong folder.
-_MAX_FILES = 50_000
+# Of files and folders. Whoever has more has named the wrong folder.
+MAX_FILES = 200_000
+# Of matching names with patterns, for all folders of a run: one to two seconds.
+MAX_STEPS = 5_000_000
+_MAX_IGNORE_BYTES = 1024 * 1024
 _MAX_SNIFFED = 2 * 1024 * 1024
 _ENOUGH_STATEMENTS = 20
 
@@ -70,21 +78,36 @@ def is_markdown(path: str) -> bool:
 
 
 class Repository:
-    """A folder with all its files, as far as git does not ignore them."""
+    """A folder with all its files, as far as git does not ignore them.
 
-    def __init__(self, root: str) -> None:
+    Once `files` are listed, `problems` say why some are missing, `notes` why some are there that
+    git ignores.
+    """
+
+    def __init__(self, root: str, steps: Steps | None = None) -> None:
         self.root = root
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+        self._steps = steps or Steps(MAX_STEPS)
         self._texts: dict[str, str] = {}
 
     @cached_property
     def files(self) -> list[str]:
         """The paths of the files in order, those in the current folder as seen from there."""
-        listed = _git_files(self.root)
-        if listed is None:
-            listed = _walked(self.root)
         here = os.path.join(os.getcwd(), "")
-        paths = (os.path.normpath(os.path.join(self.root, name)) for name in listed)
-        return sorted(path.removeprefix(here) for path in paths)
+        listed: list[str] = []
+        for count, (path, is_folder) in enumerate(_walked(self.root, self._steps)):
+            if count == MAX_FILES:
+                message = f"this folder has more than {MAX_FILES:,} files and folders"
+                self.problems.append(Problem(self.root, 1, 1, message, "name a smaller folder"))
+                break
+            if not is_folder:
+                listed.append(os.path.normpath(path).removeprefix(here))
+        if self._steps.exceeded:
+            self.notes.append(
+                "the .gitignore files have too many patterns to try all; ignored files are read"
+            )
+        return sorted(listed)
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
@@ -164,14 +187,9 @@ class Repository:
 def around(path: str) -> str:
     """The folder of what a file belongs to: git's, or the outermost that is nginx's by name."""
     folder = os.path.dirname(os.path.abspath(path))
-    at = folder
-    while True:
-        if os.path.exists(os.path.join(at, ".git")):
-            return at
-        parent = os.path.dirname(at)
-        if parent == at:
-            break
-        at = parent
+    root = repository_root(folder)
+    if root is not None:
+        return root
     while _OF_NGINX.fullmatch(os.path.basename(folder)) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
     return folder
@@ -196,34 +214,108 @@ def _known_statements(text: str) -> tuple[int, int]:
     return known, others
 
 
-def _git_files(root: str) -> list[str] | None:
-    """What git tracks below a folder, and what it would not ignore; None where there is no git."""
-    import subprocess
+def _walked(root: str, steps: Steps) -> Iterator[tuple[str, bool]]:
+    """The paths of all files and folders below a folder, and whether each is a folder.
 
+    What git would ignore is left out, also where git tracks it: the names of such files are only in
+    git's index. Folders with a `.git` are other repositories, and left out, too; `root` is what
+    somebody asked for, and read in any case. Links to folders are not followed. A folder that
+    cannot be read counts as empty.
+    """
+    real = os.path.realpath(root)
+    top = repository_root(real)
+    # From the folder outwards: the patterns that hold there, and where their paths start.
+    outer = [] if top is None else _patterns_above(real, top, steps)
+    waiting = [(root, os.path.join(real, ""), outer)]
+    while waiting:
+        folder, real, outer = waiting.pop()
+        entries = _entries(folder)
+        names = {entry.name for entry in entries}
+        if folder != root and ".git" in names:
+            continue
+        start = _slashed(real)
+        inner = (
+            _patterns(os.path.join(real, ".gitignore"), steps) if ".gitignore" in names else None
+        )
+        patterns = [(inner, len(start)), *outer] if inner else outer
+        for entry in entries:
+            name = entry.name
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if (
+                name == ".git"
+                or is_temporary(name)
+                or (is_folder and (name in _SKIPPED or (top is None and name.startswith("."))))
+            ):
+                continue
+            if not is_folder and not _is_file(entry):
+                continue
+            if patterns and _is_ignored(start + as_bytes(name), is_folder, patterns):
+                continue
+            path = os.path.join(folder, name)
+            if is_folder:
+                waiting.append((path, os.path.join(real, name, ""), patterns))
+            yield path, is_folder
+
+
+def _patterns_above(folder: str, top: str, steps: Steps) -> list[tuple[Patterns, int]]:
+    """The patterns of the folders from `top` down to the parent of `folder`, the nearest first.
+
+    What git calls excludes of the repository comes last; those of a user or machine do not count.
+    """
+    found: list[tuple[Patterns, int]] = []
+    at = folder
+    while at != top:
+        at = os.path.dirname(at)
+        own = _patterns(os.path.join(at, ".gitignore"), steps)
+        found += [(own, len(_slashed(os.path.join(at, ""))))] if own else []
+    if not os.path.islink(os.path.join(top, ".git")):
+        own = _patterns(os.path.join(top, ".git", "info", "exclude"), steps)
+        found += [(own, len(_slashed(os.path.join(top, ""))))] if own else []
+    return found
+
+
+def _patterns(path: str, steps: Steps) -> Patterns | None:
+    """The patterns of a file. Like git, this follows no link."""
     try:
-        done = subprocess.run(
-            ["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            capture_output=True,
-            check=True,
-            timeout=20,
-        )
-    except (OSError, subprocess.SubprocessError):
+        found = os.lstat(path)
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        if found.st_size > _MAX_IGNORE_BYTES:
+            steps.exceeded = True
+            return None
+        with open(path, "rb") as stream:
+            return Patterns(lines(stream.read(_MAX_IGNORE_BYTES)), steps)
+    except OSError:
         return None
-    names = done.stdout.decode(ENCODING, ERRORS).split("\0")
-    return [name for name in names if name and os.path.isfile(os.path.join(root, name))]
 
 
-def _walked(root: str) -> list[str]:
-    found: list[str] = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and name not in _SKIPPED
-        )
-        inside = os.path.relpath(folder, root)
-        found += [name if inside == "." else os.path.join(inside, name) for name in names]
-        if len(found) > _MAX_FILES:
-            break
-    return [name for name in found if os.path.isfile(os.path.join(root, name))]
+def _is_ignored(path: str, is_folder: bool, patterns: list[tuple[Patterns, int]]) -> bool:
+    """Whether the nearest patterns that say something of a path ignore it."""
+    for one, start in patterns:
+        verdict = one.verdict(path[start:], is_folder)
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError:
+        return []
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False  # a link that leads to itself
+
+
+def _slashed(path: str) -> str:
+    """A path as git has it, with one character for each byte."""
+    return as_bytes(path).replace(os.sep, "/")
 
 
 def _common_end(folder: list[str], wanted: list[str]) -> int:

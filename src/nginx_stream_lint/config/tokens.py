@@ -65,6 +65,8 @@ _PLAIN = regex(
 # Names and arguments of plain statements by their text: many are there often, in many files.
 _known: dict[str, tuple[str, tuple[str, ...]]] = {}
 forgotten(_known.clear)
+# Each is a line for people to read, and a text may have one in each character.
+_MOST_PROBLEMS = 100
 
 _PLAIN_WORD = regex(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
 _UNSEEN = regex(f"[{HOLE}{FILLER}]")
@@ -163,12 +165,22 @@ class Statements:
             statement, at = self._read(at)
             if statement is not None:
                 yield statement
+            if len(self.problems) > _MOST_PROBLEMS:
+                self._give_up(at)
         end = len(text)
         if opened:
             # What else would have stood in these blocks, nobody knows.
             yield HOLE, (), end, end, ";"
         for _ in opened:
             yield "", (), end, end, "}"
+
+    def _give_up(self, at: int) -> None:
+        """Stop at an offset: a text with so many mistakes is no configuration."""
+        if not self._is_over:
+            message = f"there are more than {_MOST_PROBLEMS} mistakes"
+            advice = "correct those above; what follows was not checked"
+            self.problems[_MOST_PROBLEMS:] = [self._reading.problem(at, message, advice)]
+        self._is_over = True
 
     def _open(self, brace: int) -> None:
         text = self._reading.text

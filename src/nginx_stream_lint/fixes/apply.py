@@ -8,9 +8,7 @@ from dataclasses import replace
 from operator import attrgetter
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.config.source import ENCODING, ERRORS
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
-from nginx_stream_lint.util.replacing import replace_file
 
 # Each round mends all that do not overlap, and at least one. This many means that fixes undo one
 # another.
@@ -98,8 +96,3 @@ def fix_all(
             before = changed[path][0] if path in changed else source
             changed[path] = (before, replace(source, text=edited(source.text, inside)))
     raise NotConverging("the fixes do not come to an end; please report this configuration")
-
-
-def write(path: str, source: Source) -> None:
-    """Write a mended file, in one step. Raises OSError; then the file is as it was."""
-    replace_file(path, source.text.encode(ENCODING, ERRORS))

@@ -26,9 +26,16 @@ from nginx_stream_lint.settings.types import (
     Record,
     RuleName,
     Text,
+    inside,
+    pattern_inside,
+    shortened,
 )
 from nginx_stream_lint.streams.declarations import Declaration, declaration, nearest
 from nginx_stream_lint.streams.stream import KINDS
+from nginx_stream_lint.util.git import Patterns, Steps, as_bytes
+
+# Of matching the files of one override with its patterns: a third of a second.
+_MAX_STEPS = 1_000_000
 
 
 def timeout_s(text: str) -> float:
@@ -55,6 +62,20 @@ def _format(text: str) -> str:
     return text
 
 
+def _report(text: str, here: Here) -> str:
+    """A target, whose file must be one that settings may write. Raises ValueError."""
+    file = text.partition("=")[2]
+    if file in ("", "-"):
+        return text
+    path = inside(file, here)
+    below = os.path.relpath(os.path.realpath(path), os.path.realpath(here.file.parent))
+    if any(part.startswith(".") for part in below.split(os.sep)):
+        raise ValueError(f"{shortened(file)} is hidden; name a file that everybody sees")
+    if os.path.islink(path):
+        raise ValueError(f"{shortened(file)} is a link; name a file")
+    return text
+
+
 def _pattern(text: str) -> str:
     # gitignore's comments and empty lines, which match nothing
     if text.startswith("#") or not text.strip("!/ "):
@@ -64,15 +85,15 @@ def _pattern(text: str) -> str:
 
 def _globs(patterns: tuple[str, ...], here: Here) -> Callable[[str], bool]:
     """Whether a file, by its name or where links lead to, is among those that patterns name."""
-    from pathspec import GitIgnoreSpec
-
-    spec = GitIgnoreSpec.from_lines(patterns)
+    ignore = Patterns(map(as_bytes, patterns), Steps(_MAX_STEPS))
     folder = os.path.abspath(here.file.parent)
     known: dict[str, bool] = {}
 
     def inside(path: str, base: str) -> bool:
         name = os.path.relpath(path, base)
-        return name.split(os.sep)[0] != os.pardir and spec.match_file(name)
+        return name.split(os.sep)[0] != os.pardir and ignore.covers(
+            as_bytes(name.replace(os.sep, "/"))
+        )
 
     def covers(name: str) -> bool:
         if name not in known:
@@ -190,14 +211,14 @@ KEYS = (
     MIN_READ_TIMEOUT,
     Key(
         "roots",
-        Many(FilePath("a pattern of paths")),
+        Many(FilePath("a pattern of paths", pattern_inside)),
         "Main files, if they cannot be told by their `http` block.",
         ["deploy/nginx.conf"],
         unset="the files with an `http` block",
     ),
     Key(
         "servers",
-        Many(FilePath("a pattern of paths")),
+        Many(FilePath("a pattern of paths", pattern_inside)),
         "Files that a main file elsewhere includes in its `http` block, all of them.",
         ["deploy/conf.d/*.conf"],
         unset="none",
@@ -255,14 +276,18 @@ KEYS = (
     Key(
         "format",
         Many(
-            Text(
-                "the name of a format, or `NAME=FILE`",
-                _format,
-                f"^({'|'.join(FORMATS)})(=.*)?$",
+            Made(
+                Text(
+                    "the name of a format, or `NAME=FILE`",
+                    _format,
+                    f"^({'|'.join(FORMATS)})(=.*)?$",
+                ),
+                _report,
             )
         ),
         f"How findings are written, and where: {', '.join(f'`{name}`' for name in FORMATS)}. One"
-        " of them may go to standard output.",
+        " of them may go to standard output. A file is written only where there is none, or an"
+        " older report of ours, and never to a hidden file or folder.",
         ["text", "sarif=streams.sarif"],
         default="text",
         option="--format",

@@ -15,6 +15,7 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Override, Worth
 from nginx_stream_lint.streams.declarations import Declaration, nearest
+from nginx_stream_lint.util.git import is_below, repository_root
 from nginx_stream_lint.util.lazily import dataclass
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class Settings:
 
                 self._refuse(node, f"unknown rule {shortened(name)}{nearest(name, known)}")
 
+    def has(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a path leads to something below the folder of the settings file."""
+        return self.file is not None and is_below(path, self.file.parent)
+
     def refuse(self, key: str, message: str) -> NoReturn:
         """Say that the value of a key cannot be used. Raises SettingsMistake."""
         self._refuse(self.written[key], message)
@@ -89,28 +94,36 @@ def _mistake(path: Path | None, line: int, column: int, message: str) -> Setting
 def find(start: str | os.PathLike[str]) -> Path | None:
     """The settings file in the folder of `start`, or in the nearest one above it.
 
-    Raises SettingsMistake for what only looks like one.
+    The root of the repository is the last folder that is looked into; where there is none, the
+    folder of `start` is. Raises SettingsMistake for what only looks like settings.
     """
     here = os.path.join(os.path.realpath(""), "")
     folder = os.path.realpath(start)
     if not os.path.isdir(folder):
         folder = os.path.dirname(folder)
+    top = repository_root(folder) or folder
     while True:
         shown = os.path.join(folder, "").removeprefix(here)
         if os.path.lexists(shown + FILE_NAME):
-            return _path(shown + FILE_NAME)
+            return _found(shown + FILE_NAME, top)
         if os.path.lexists(shown + _MISNAMED):
             raise SettingsMistake(f"{shown}{_MISNAMED}:1:1: is not read; call it {FILE_NAME}")
         if os.path.isfile(shown + PYPROJECT):
-            path = _path(shown + PYPROJECT)
+            path = _found(shown + PYPROJECT, top)
             if _table(path) is not None:
                 return path
-        if folder == os.path.dirname(folder):
+        if folder == top:
             return None
         folder = os.path.dirname(folder)
 
 
-def _path(name: str) -> Path:
+def _found(name: str, top: str) -> Path:
+    """A file that was found, which must be one below `top`. Raises SettingsMistake."""
+    real = os.path.realpath(name)
+    if not is_below(name, top):
+        raise SettingsMistake(f"{name}:1:1: is a link that leads out of {top}; put the file there")
+    if os.path.exists(real) and not os.path.isfile(real) and not os.path.isdir(real):
+        raise SettingsMistake(f"{name}:1:1: is no regular file; settings are")
     from pathlib import Path
 
     return Path(name)

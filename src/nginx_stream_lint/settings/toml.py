@@ -12,7 +12,9 @@ from nginx_stream_lint.util.lazily import regex
 # From the names of keys and the numbers of items that lead to a value.
 _Path = tuple[str | int, ...]
 
-_TOO_DEEP = "the values nest too deep"
+# tomllib calls itself for each level, until Python has had enough of it.
+_MAX_DEPTH = 100
+_TOO_DEEP = f"it nests deeper than {_MAX_DEPTH}"
 
 _BLANK = regex(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY = regex(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
@@ -24,6 +26,7 @@ _STRING = regex(
     re.DOTALL,
 )
 _SCALAR = regex(r"[^,\]}#\r\n]*")
+_BRACKETS = regex(rf"{_STRING.pattern}|#[^\n]*|[\[{{\]}}]", re.DOTALL)
 
 
 def toml_node(text: str) -> Node:
@@ -31,11 +34,20 @@ def toml_node(text: str) -> Node:
 
     Raises Misplaced.
     """
-    values = _values(text)
-    try:
-        return _node(text, values, (), _Scan(text).places)
-    except RecursionError:
-        raise Misplaced(_TOO_DEEP, 1, 1) from None
+    _refuse_depth(text)
+    return _node(text, _values(text), (), _Scan(text).places)
+
+
+def _refuse_depth(text: str) -> None:
+    """Refuse brackets that nest too deep, where they do. Raises Misplaced."""
+    depth = 0
+    for bracket in _BRACKETS.finditer(text):
+        if bracket[0] in ("[", "{"):
+            depth += 1
+        elif bracket[0] in ("]", "}"):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise Misplaced(_TOO_DEEP, *_position(text, bracket.start()))
 
 
 def _values(text: str) -> dict[str, Any]:

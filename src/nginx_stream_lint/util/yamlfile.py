@@ -8,6 +8,7 @@ elsewhere (rule files), the caller asks for quotes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
@@ -18,6 +19,7 @@ _MAX_ALIASES = 100  # a handful is a convenience, thousands are an attack
 _MAX_NODES = 100_000
 # libyaml's composer calls itself for each level, until the stack ends and the process with it.
 _MAX_DEPTH = 200
+_TOO_DEEP = f"it nests deeper than {_MAX_DEPTH}"
 
 
 class YamlMistake(Exception):
@@ -101,13 +103,37 @@ def _bounded(text: str) -> None:
     if not _may_be_deep(text):
         return
     depth = 0
-    for event in yaml.parse(text, _Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > _MAX_DEPTH:
-                raise YamlMistake(f"it nests deeper than {_MAX_DEPTH}", *place(event))
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+    known = 0  # the structure is known up to this offset
+    events: Iterable[Any] = yaml.parse(text, _Loader)
+    try:
+        for event in events:
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > _MAX_DEPTH:
+                    raise YamlMistake(_TOO_DEEP, *place(event))
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            known = event.end_mark.index
+    except yaml.MarkedYAMLError as error:
+        # Before it yields a bracket, libyaml looks 1,024 characters ahead for the colon of a key.
+        # Since 0.2.6 (PyYAML 6.0.4) a limit of its own, 1,000 levels, ends that look.
+        mark = error.problem_mark
+        if mark is None or "nesting depth" not in (error.problem or ""):
+            raise
+        raise YamlMistake(_TOO_DEEP, *_first_too_deep(text, known, depth, mark)) from None
+
+
+def _first_too_deep(text: str, known: int, depth: int, mark: yaml.Mark) -> tuple[int, int]:
+    """Line and column of the bracket that exceeds our limit, at the latest the mark.
+
+    The levels between are flow collections on the line of the mark.
+    """
+    words = r""""(?:\\.|[^"\\])*"|'[^']*'|[\[{\]}]"""
+    for word in re.finditer(words, text[known : mark.index]):
+        depth += (word[0] in ("[", "{")) - (word[0] in ("]", "}"))
+        if depth > _MAX_DEPTH:
+            return mark.line + 1, mark.column + 1 - (mark.index - known - word.start())
+    return mark.line + 1, mark.column + 1
 
 
 def _may_be_deep(text: str) -> bool:
