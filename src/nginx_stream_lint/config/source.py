@@ -236,6 +236,14 @@ class Reading:
         size = len(self.source.text)  # what is put in behind it takes no room
         return min(begin, size), min(max(begin, stop), size)
 
+    def one_place(self, offset: int) -> tuple[int, int, tuple[int, int]]:
+        """The stretch of the text around an offset that comes from one place without extent."""
+        piece = self._piece(offset)
+        if piece.source_start < piece.source_end:
+            return 0, 0, (0, 0)
+        at = min(piece.source_start, len(self.source.text))
+        return piece.start, piece.end, (at, at)
+
     def _piece(self, offset: int) -> Piece:
         starts = self._starts
         if not starts:

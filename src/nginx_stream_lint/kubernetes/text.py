@@ -39,9 +39,8 @@ class Text:
     def line(self, name: str, *args: Arg, at: Span | None = None) -> None:
         """A directive, generated from what stands `at` a place."""
         if at is None and all(type(arg) is str for arg in args):
-            self._add("    " * self._depth)
-            self._put(f"{' '.join((name, *args))};", None)  # type: ignore[arg-type]
-            self._add("\n")
+            words = " ".join((name, *args))  # type: ignore[arg-type]
+            self._put(f"{'    ' * self._depth}{words};\n", None)
             return
         end = self._head(name, args, at, at)
         self._put(";", None if end is None else Span(end, end))

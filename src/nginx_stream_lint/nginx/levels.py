@@ -204,10 +204,11 @@ class Level:
         entry = table()[name]
         for depth, level in enumerate(self.outward()):
             nearer = found.is_default or depth < found.depth
-            for one in level.unknowns if level.kind in entry.contexts else ():
+            if level.unknowns and level.kind in entry.contexts:
                 # Nothing sets a value twice at one level, but lists go on.
-                beside = one in found.directives or entry.merge == "rows" or entry.joins
-                if (nearer or beside) and _may_set(one, name):
+                goes_on = nearer or entry.merge == "rows" or entry.joins
+                one = _unknown_at(level, name, None if goes_on else found.directives)
+                if one is not None:
                     return one
             if not nearer or entry.merge in ("own", "handler"):
                 break
@@ -282,11 +283,39 @@ def kept(
     return known
 
 
-def _may_set(directive: Directive, name: str) -> bool:
-    """Whether something that nobody can see through may set a directive."""
-    if not directive.unknown:
-        return directive.name == name  # conditional, or with a placeholder for its value
-    return directive.may_set is None or name in directive.may_set
+def _unknown_at(
+    level: Level, name: str, among: tuple[Directive, ...] | None = None
+) -> Directive | None:
+    """The first directive of a level that may set another one, though nobody can see that.
+
+    With `among`, those that do set it, the first of these.
+    """
+    if among is not None:
+        unseen = _unseen(level)
+        return next((one for one in among if id(one) in unseen), None)
+    places = _unknowns(level)
+    found = [places[one] for one in (name, None) if one in places]
+    return level.unknowns[min(found)] if found else None
+
+
+@kept
+def _unseen(level: Level) -> frozenset[int]:
+    return frozenset(map(id, level.unknowns))
+
+
+@kept
+def _unknowns(level: Level) -> dict[str | None, int]:
+    """The place of the first of a level's `unknowns` that may set each directive; None: any."""
+    found: dict[str | None, int] = {}
+    for at, one in enumerate(level.unknowns):
+        if not one.unknown:
+            found.setdefault(one.name, at)  # conditional, or with a placeholder for its value
+        elif one.may_set is None:
+            found.setdefault(None, at)
+        else:
+            for name in one.may_set:
+                found.setdefault(name, at)
+    return found
 
 
 @remembered
@@ -358,6 +387,8 @@ def _is_unknown(directive: Directive, level: Level) -> bool:
     """Whether a template leaves open what a directive says, or whether it is there at all."""
     if any(has_hole(arg) for arg in directive.args):
         return True
+    if not directive.file.reading.conditional:
+        return False
     around = set(level.directive.conditional) if level.directive is not None else set()
     return any(region not in around for region in directive.conditional)
 
