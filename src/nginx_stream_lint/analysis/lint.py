@@ -32,6 +32,7 @@ from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.find import Asked, Served, served
 from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.remembering import forget
 
 MIN_READ_TIMEOUT_S = 300.0
 
@@ -176,7 +177,11 @@ def _confined(findings: list[Finding], files: list[File]) -> list[Finding]:
 def read(
     paths: Sequence[str], around: Around, texts: Mapping[str, Source] | None = None
 ) -> list[Configuration]:
-    """All configurations that paths lead to, those that a controller would make included."""
+    """All configurations that paths lead to, those that a controller would make included.
+
+    A run begins here: what was remembered for an earlier one is forgotten.
+    """
+    forget()
     return configurations(paths, around, texts, _manifests)
 
 

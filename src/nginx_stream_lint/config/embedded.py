@@ -52,6 +52,7 @@ class Siblings(Files):
     def __init__(self, blocks: list[Block], files: Files) -> None:
         self._blocks = {plain_name(one.name): one.reading for one in blocks if one.name}
         self._files = files
+        self.accepted = files.accepted
 
     def key(self, path: str) -> str:
         name = plain_name(path)

@@ -44,6 +44,8 @@ class Files:
         self._keys: dict[str, str] = {}
         self.repositories: dict[str, Repository] = {}
         self._steps = Steps(MAX_STEPS)
+        # How directives are used that nginx takes, by the blocks around; see `reading`.
+        self.accepted: dict[tuple[str, ...], set[tuple[str, int, bool, bool]]] = {}
 
     def key(self, path: str) -> str:
         """What tells one file from another, whatever the way to it."""

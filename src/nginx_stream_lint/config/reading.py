@@ -188,7 +188,7 @@ class _Reader:
         # How many directives a file has, with what it includes once for each use.
         self._sizes: dict[File, int] = {}
         # How directives are used that nginx takes, by context.
-        self._accepted: dict[Context, set[tuple[str, int, bool, bool]]] = {}
+        self._accepted = files.accepted
 
     def parse(self, reading: Reading) -> File:
         """The tree of one file. Raises `Unreadable`, also where all files together are too much."""
@@ -239,7 +239,8 @@ class _Reader:
                     if use not in accepted:
                         if not self._accepts(directive, context):
                             continue
-                        if not directive.file.templated:  # what a placeholder becomes fits always
+                        # What a placeholder becomes fits always.
+                        if not directive.file.templated or not any(map(has_hole, args)):
                             accepted.add(use)
                 if data and directive.block is not None:
                     self._no_block(directive)
