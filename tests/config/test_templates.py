@@ -621,7 +621,7 @@ def test_values_are_put_in_as_envsubst_does(text: str, values: dict[str, str]) -
         env=values,
         stdout=subprocess.PIPE,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     put_in, pieces = substituted(text, values)
     assert put_in == done.stdout.decode()
@@ -740,14 +740,20 @@ def test_the_time_it_takes_grows_with_the_length_only(
         read_as(source)
         return time.process_time() - start
 
-    short = max(seconds(20_000), 0.005)
-    assert seconds(160_000) < 8 * short * 4
+    # The best of three: what else runs makes the processor slower, and nothing makes it faster.
+    short = max(min(seconds(20_000) for _ in range(3)), 0.005)
+    assert min(seconds(160_000) for _ in range(3)) < 8 * short * 4
 
 
 def test_what_is_no_template_takes_little_time() -> None:
     unit = "location /{n} { proxy_pass http://up$request_uri; # ... and so on\n }\n"
     source = Source("nginx.conf", unit * (5_000_000 // len(unit)))
-    start = time.process_time()
-    (reading,) = readings(source)
-    assert reading.text is source.text
-    assert time.process_time() - start < 1
+
+    def seconds() -> float:
+        start = time.process_time()
+        (reading,) = readings(source)
+        assert reading.text is source.text
+        return time.process_time() - start
+
+    # The best of three: what else runs makes the processor slower, and nothing makes it faster.
+    assert min(seconds() for _ in range(3)) < 1

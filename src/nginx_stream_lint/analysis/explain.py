@@ -30,6 +30,7 @@ from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.find import Asked, Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.remembering import remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ class Explainer:
         return settings, timeout, deliveries
 
 
-@cache
+@remembered
 def _defaults(family: str | None, version: Version) -> dict[str, Effective]:
     """What is in force where nothing is set."""
     found: dict[str, Effective] = {}

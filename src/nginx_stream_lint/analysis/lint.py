@@ -19,7 +19,9 @@ from nginx_stream_lint.config import (
     Source,
     configurations,
 )
+from nginx_stream_lint.config.problems import unexpected
 from nginx_stream_lint.config.repository import Repository, around
+from nginx_stream_lint.fixes.apply import confined
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
@@ -34,6 +36,7 @@ from nginx_stream_lint.streams.unproxied import Answer, answers
 from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.git import is_below
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.remembering import forget
 
 MIN_READ_TIMEOUT_S = 300.0
 
@@ -128,10 +131,15 @@ def lint(
     whole: set[str] = set()  # files of configurations that are read as a whole
     for configuration in read(paths, options.around, texts):
         report.notes += configuration.notes
-        checked = check(configuration, options)
-        for declared, found in checked.answers.items():
-            unproxied.setdefault(declared, []).extend(found)
-            if not found:
+        try:
+            checked = check(configuration, options)
+            found = checked.findings if confirm is None else confirm(configuration, checked)
+        except Exception as error:
+            report.problems += [*configuration.problems, unexpected(configuration.path, error)]
+            continue
+        for declared, told in checked.answers.items():
+            unproxied.setdefault(declared, []).extend(told)
+            if not told:
                 passed.add(declared)
         if configuration.about is None:
             whole |= {real(file.source.name) for file in configuration.files}
@@ -143,7 +151,7 @@ def lint(
             for file in configuration.files
             if configuration.about is None or real(file.source.name) in configuration.about
         ]
-        for finding in checked.findings if confirm is None else confirm(configuration, checked):
+        for finding in found:
             # Two main files may include the same snippet, and say the same of it.
             key = (finding.rule, finding.place.source.name, finding.place.start, finding.message)
             if key not in seen and _is_about(finding, configuration.about, real):
@@ -160,7 +168,7 @@ def lint(
         report.findings, report.suppressed = without_ignored(
             report.findings, files, report.files, options.rules, options.known_rules
         )
-    report.findings = options.policy.applied(report.findings)
+    report.findings = options.policy.applied(_confined(report.findings, files))
     report.problems = list(dict.fromkeys(report.problems))
     report.notes = list(dict.fromkeys(report.notes))
     return report
@@ -178,10 +186,34 @@ def _reads_all(settings: str, paths: Sequence[str], files: Collection[str]) -> b
     return {os.path.realpath(path) for path in known} <= set(files)
 
 
+def _confined(findings: list[Finding], files: list[File]) -> list[Finding]:
+    """The findings, with fixes that edit nothing but nginx's text."""
+    by_source: dict[int, list[File]] = {}
+    for file in files:
+        by_source.setdefault(id(file.source), []).append(file)
+    partly = {key for key, own in by_source.items() if any(file.reading.pieces for file in own)}
+    if not partly:
+        return findings
+
+    def with_fix(finding: Finding) -> Finding:
+        fix = finding.fix
+        keys = set() if fix is None else {id(edit.source) for edit in fix.edits}
+        if fix is None or keys.isdisjoint(partly):
+            return finding
+        own = [file for key in keys for file in by_source.get(key, ())]
+        return finding.with_fix(confined(fix, own))
+
+    return [with_fix(finding) for finding in findings]
+
+
 def read(
     paths: Sequence[str], around: Around, texts: Mapping[str, Source] | None = None
 ) -> list[Configuration]:
-    """All configurations that paths lead to, those that a controller would make included."""
+    """All configurations that paths lead to, those that a controller would make included.
+
+    A run begins here: what was remembered for an earlier one is forgotten.
+    """
+    forget()
     return configurations(paths, around, texts, _manifests)
 
 

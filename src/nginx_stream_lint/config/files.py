@@ -44,6 +44,8 @@ class Files:
         self._keys: dict[str, str] = {}
         self.repositories: dict[str, Repository] = {}
         self._steps = Steps(MAX_STEPS)
+        # How directives are used that nginx takes, by the blocks around; see `reading`.
+        self.accepted: dict[tuple[str, ...], set[tuple[str, int, bool, bool]]] = {}
         # The folders that were named to be read, as absolute paths.
         self.folders: list[str] = []
         self._tops: dict[str, str] = {}

@@ -7,25 +7,21 @@ import re
 import stat
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import field
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Protocol
 
-from nginx_stream_lint.config.problems import (
-    MARKS,
-    Absent,
-    NotAFile,
-    Problem,
-    Unreadable,
-    printable,
-)
+from nginx_stream_lint.config.problems import Absent, NotAFile, Problem, Unreadable
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.sinks import MARKS, printable
 
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024
 
 # To find the start of each line pays for whoever asks for more places than this.
 _FEW = 20
+_BLOCK = 1024  # characters whose bytes are counted at once
 
 _CHUNK = 64 * 1024  # bytes
 
@@ -40,12 +36,14 @@ class Source:
 
     `name` is the path as it is shown to people, `text` the decoded content with its line ends
     untouched. Offsets are in characters from the start of `text`. `on_disk` is false for what came
-    some other way: standard input, a dump of another machine's files.
+    some other way: standard input, a dump of another machine's files. `is_yaml` tells that its
+    nginx text stands in YAML.
     """
 
     name: str
     text: str
     on_disk: bool = True
+    is_yaml: bool = False
 
     _asked = 0  # how many places somebody asked for
     _last = (0, 1)  # the offset of the last one, and its line
@@ -55,6 +53,12 @@ class Source:
         # Only LF ends a line for nginx; a lone CR is white space.
         lengths = map(len, self.text.split("\n"))
         return list(accumulate(map((1).__add__, lengths), initial=0))[:-1]
+
+    @cached_property
+    def indentation(self) -> str:
+        """What the text puts before the lines of a block; four blanks where nothing shows it."""
+        match = _INDENTED.search(self.text)
+        return match[1] if match else "    "
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column (both from 1, the column in characters) of the offset."""
@@ -74,14 +78,59 @@ class Source:
 
     def line_text(self, line: int) -> str:
         """The text of a line (from 1) without its line end."""
-        start = self._line_starts[line - 1]
-        end = self.text.find("\n", start)
-        return self.text[start : len(self.text) if end < 0 else end].rstrip("\r")
+        start, end = self.line_span(line)
+        return self.text[start:end].rstrip("\r")
+
+    @property
+    def lines(self) -> int:
+        """How many lines there are."""
+        return len(self._line_starts)
+
+    def line_span(self, line: int) -> tuple[int, int]:
+        """The offsets at which a line (from 1) begins and ends, without its LF."""
+        starts = self._line_starts
+        return starts[line - 1], starts[line] - 1 if line < len(starts) else len(self.text)
+
+    def blanks_before(self, offset: int) -> tuple[int, bool]:
+        """Where the white space right before an offset begins, and whether its line does there."""
+        start = self.line_span(self.position(offset)[0])[0]
+        at = offset
+        while at > start and self.text[at - 1].isspace():
+            at -= 1
+        return at, at == start
+
+    def blanks_behind(self, offset: int) -> tuple[int, bool]:
+        """Where the white space right behind an offset ends, and whether its line does there.
+
+        The line's end is none of it.
+        """
+        end = self.line_span(self.position(offset)[0])[1]
+        at = offset
+        while at < end and self.text[at].isspace():
+            at += 1
+        return at, at == end
+
+    def bytes_before(self, offset: int) -> int:
+        """How many bytes of UTF-8 the text before an offset takes."""
+        if self.text.isascii():
+            return offset
+        at = offset // _BLOCK
+        return self._block_bytes[at] + _bytes(self.text[at * _BLOCK : offset])
+
+    @cached_property
+    def _block_bytes(self) -> list[int]:
+        blocks = range(0, len(self.text), _BLOCK)
+        sizes = (_bytes(self.text[at : at + _BLOCK]) for at in blocks)
+        return list(accumulate(sizes, initial=0))
 
     def problem(self, offset: int, message: str, advice: str) -> Problem:
         """A problem at an offset of this file."""
         line, column = self.position(offset)
         return Problem(self.name, line, column, printable(message), advice)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(ENCODING, ERRORS))
 
 
 # A character of a placeholder: nobody knows what will stand there.
@@ -90,7 +139,12 @@ _END_OF_HOLE = MARKS[1]
 # A character of the source that nginx does not get to see, such as an escape of the outer language.
 FILLER = "\ufdd2"
 
+_INDENTED = regex(r"\{[^\n]*\n([ \t]+)\S")
 _HOLES = regex(f"{HOLE}+")
+
+# A file that has one of these itself: its bytes are kept as those are that are not UTF-8.
+_OWN = {ord(mark): mark.encode().decode("ascii", ERRORS) for mark in (*MARKS, FILLER)}
+_OWN_START = b"\xef\xb7"
 
 
 # Stretches of a source, (start, end) each.
@@ -124,7 +178,7 @@ class Author(Protocol):
 
     What it adds of its own, such as its defaults, has a place without extent in the source.
     `by_class` tells that only a class's name says that it is this author, `assumed` that nothing
-    does. Comments in the stretch `notes` are about all locations.
+    does. Comments in the stretch `notes` are about all locations. `region` is all that is read.
     """
 
     @property
@@ -135,6 +189,8 @@ class Author(Protocol):
     def assumed(self) -> bool: ...
     @property
     def notes(self) -> tuple[int, int]: ...
+    @property
+    def region(self) -> tuple[int, int]: ...
 
     def line(self, name: str, value: str) -> str:
         """A directive as people write it in the source."""
@@ -166,6 +222,16 @@ class Reading:
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
     author: Author | None = None
+    _starts: list[int] = field(default_factory=list)  # those of the pieces
+
+    @property
+    def region(self) -> tuple[int, int]:
+        """The stretch of the source that the text comes from, or that its author reads."""
+        if self.author is not None:
+            return self.author.region
+        if not self.pieces:
+            return 0, len(self.source.text)
+        return self.pieces[0].source_start, self.pieces[-1].source_end
 
     def source_span(self, start: int, end: int) -> tuple[int, int]:
         """Where in the source a stretch of the text comes from."""
@@ -181,9 +247,19 @@ class Reading:
         size = len(self.source.text)  # what is put in behind it takes no room
         return min(begin, size), min(max(begin, stop), size)
 
+    def one_place(self, offset: int) -> tuple[int, int, tuple[int, int]]:
+        """The stretch of the text around an offset that comes from one place without extent."""
+        piece = self._piece(offset)
+        if piece.source_start < piece.source_end:
+            return 0, 0, (0, 0)
+        at = min(piece.source_start, len(self.source.text))
+        return piece.start, piece.end, (at, at)
+
     def _piece(self, offset: int) -> Piece:
-        at = bisect_right(self.pieces, offset, key=lambda piece: piece.start)
-        return self.pieces[max(at - 1, 0)]
+        starts = self._starts
+        if not starts:
+            starts += [piece[0] for piece in self.pieces]
+        return self.pieces[max(bisect_right(starts, offset) - 1, 0)]
 
     def problem(self, offset: int, message: str, advice: str) -> Problem:
         """A problem at an offset of the text, placed in the source."""
@@ -278,4 +354,5 @@ def decode(name: str, data: bytes) -> Source:
     nul = data.find(b"\0")
     if nul >= 0:
         raise refuse(nul, "has a NUL byte: binary or UTF-16", "save the file as UTF-8 text")
-    return Source(name, data.decode(ENCODING, ERRORS))
+    text = data.decode(ENCODING, ERRORS)
+    return Source(name, text.translate(_OWN) if _OWN_START in data else text)

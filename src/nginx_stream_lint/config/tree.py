@@ -12,6 +12,7 @@ import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import field
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -221,15 +222,22 @@ def _place_in_source(file: File) -> None:
     """Turn offsets into the reading's text into those of the source that it comes from."""
     reading = file.reading
     blocks = [file.directives]
+    first, behind, place = 0, 0, (0, 0)  # a stretch of the text that is one place in the source
     while blocks:
         for directive in blocks.pop():
-            at, end, close = directive.start, directive.end, directive.block_end
+            at, end = directive.start, directive.end
+            if directive.block is None and first <= at and end <= behind:
+                directive.start, directive.end = place
+                continue
             # What was put in to end a statement takes no room.
             room = 1 if at < end and reading.text[end - 1] in ";{}" else 0
             directive.start = reading.source_span(at, at)[0]
             directive.end = reading.source_span(end - room, end)[1]
-            directive.block_end = reading.source_span(close, close)[0]
-            if directive.block is not None:
+            if directive.block is None:
+                first, behind, place = reading.one_place(at)
+            else:
+                close = directive.block_end
+                directive.block_end = reading.source_span(close, close)[0]
                 blocks.append(directive.block)
     file.comments = [reading.source_span(*span) for span in file.comments]
     if reading.author is not None:
@@ -266,7 +274,9 @@ def misuse(directive: Directive, context: Context) -> str | None:
 
     How many arguments a placeholder becomes, and which, nobody knows.
     """
-    statement = {"directive": directive.name, "line": 0, "args": directive.args}
+    # The analyzer puts a wrong argument into its message, and formats that with `%` once more.
+    args = [arg.replace("%", "%%") for arg in directive.args]
+    statement = {"directive": directive.name, "line": 0, "args": args}
     term = ";" if directive.block is None else "{"
     try:
         _analyzer.analyze("", statement, term, context)
@@ -275,6 +285,36 @@ def misuse(directive: Directive, context: Context) -> str | None:
     except _errors.NgxParserDirectiveError as error:
         return None if any(has_hole(arg) for arg in directive.args) else str(error.strerror)
     return None
+
+
+@cache
+def least_arguments(name: str) -> int:
+    """The fewest arguments that nginx takes with a directive, in whatever context.
+
+    0 for directives nobody knows.
+    """
+    masks = _analyzer.DIRECTIVES.get(name, ())
+    return min(map(_fewest, masks), default=0)
+
+
+def _fewest(mask: int) -> int:
+    """The fewest arguments of a mask, whose lowest bits stand for 0, 1, 2 … of them."""
+    if mask & _analyzer.NGX_CONF_ANY:
+        return 0
+    numbers = [number for number in range(8) if mask >> number & 1]
+    if mask & (_analyzer.NGX_CONF_FLAG | _analyzer.NGX_CONF_1MORE):
+        numbers.append(1)
+    if mask & _analyzer.NGX_CONF_2MORE:
+        numbers.append(2)
+    return min(numbers, default=0)
+
+
+def is_complete(directive: Directive) -> bool:
+    """Whether a directive has as many arguments as nginx wants at least.
+
+    nginx refuses what has fewer, unless a placeholder stands for them: what it sets is unknown.
+    """
+    return len(directive.args) >= least_arguments(directive.name)
 
 
 def has_commands(context: Context) -> bool:

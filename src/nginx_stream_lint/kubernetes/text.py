@@ -14,6 +14,12 @@ from nginx_stream_lint.util.lazily import regex
 Part: TypeAlias = str | tuple[str, Span] | Word
 Arg: TypeAlias = Part | list[Part]
 
+# Words that end where they seem to end; a # would begin a comment.
+_WORD = (
+    r"""(?:"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'"""
+    r"""|(?:[^\s;{}"'\#\\]|\\.|\$\{)(?:[^\s;{}\\]|\\.|\$\{|(?<=\w)\})*)"""
+)
+_WORDS = regex(rf"\s*(?:{_WORD}\s+)*(?:{_WORD})?\s*", re.DOTALL)
 _NEEDS_QUOTES = regex(r"""[\s;{}"'#]|\A\Z""")
 
 
@@ -38,6 +44,10 @@ class Text:
 
     def line(self, name: str, *args: Arg, at: Span | None = None) -> None:
         """A directive, generated from what stands `at` a place."""
+        if at is None and all(type(arg) is str for arg in args):
+            words = " ".join((name, *args))  # type: ignore[arg-type]
+            self._put(f"{'    ' * self._depth}{words};\n", None)
+            return
         end = self._head(name, args, at, at)
         self._put(";", None if end is None else Span(end, end))
         self._add("\n")
@@ -74,10 +84,7 @@ class Text:
             self._depth -= stripped.startswith("}")
             self._add("    " * self._depth)
             tokens = re.findall(r"\"[^\"]*\"|'[^']*'|[^\s;{}]+|[;{}]", stripped)
-            for number, token in enumerate(tokens):
-                if number and token != ";":
-                    self._add(" ")
-                self._put(token, None)
+            self._put(" ".join(tokens).replace(" ;", ";"), None)
             self._depth += stripped.endswith("{")
             self._add("\n")
 
@@ -90,7 +97,7 @@ class Text:
         last = at.end if at is not None else None
         for arg in args:
             self._add(" ")
-            for part in arg if isinstance(arg, list) else [arg]:
+            for part in arg if isinstance(arg, list) else _whole(arg):
                 if isinstance(part, str):
                     self._put(part, plain or (None if last is None else Span(last, last)))
                     continue
@@ -105,13 +112,30 @@ class Text:
             stand_in = self.stand_in
             # Placeholders of several lengths are not the same one.
             text = re.sub(f"{HOLE}+", lambda hole: f"{stand_in}{len(hole[0])}", text)
-        if text:
-            self.pieces.append(Piece(self._length, self._length + len(text), start, end))
-            self._add(text)
+        if not text:
+            return
+        at, length = self._length, self._length + len(text)
+        if span is None and self.pieces and self.pieces[-1][2:] == self._nowhere:
+            at = self.pieces.pop()[0]  # they are many, and all have the same place
+        self.pieces.append(Piece(at, length, start, end))
+        self._add(text)
 
     def _add(self, text: str) -> None:
         self._parts.append(text)
         self._length += len(text)
+
+
+def _whole(part: Part) -> list[Part]:
+    """A part that stays within its statement, whatever a stranger wrote there."""
+    if isinstance(part, str):
+        return [part]
+    text, span = (part.text, part.span) if isinstance(part, Word) else part
+    if _WORDS.fullmatch(text):
+        return [part]
+    if HOLE in text:
+        return [(HOLE, span)]  # no controller makes a directive of it that anybody could know
+    inside = in_quotes("", part)
+    return inside if isinstance(inside, list) else [inside]
 
 
 def quoted(part: Part) -> Arg:

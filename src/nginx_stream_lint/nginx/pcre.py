@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache, cached_property, lru_cache
+from functools import cached_property
 from typing import Any, NoReturn
 
-from nginx_stream_lint.util.backtracking import MAX_WAYS, ends, parsed, ways
+from nginx_stream_lint.util.backtracking import MAX_WAYS, compiled, ends, parsed, ways
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.numbers import whole_number
+from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
 _EVERY = frozenset(range(256))
 _DIGITS = frozenset(b"0123456789")
@@ -115,7 +117,7 @@ class Pattern:
     def _read(self) -> tuple[re.Pattern[str], _Reader] | None:
         reader = _Reader(_bytes(self._text))
         try:
-            return re.compile(reader.everything(self._ignore_case), re.ASCII), reader
+            return compiled(reader.everything(self._ignore_case), re.ASCII), reader
         except (_UnreadableError, re.error, RecursionError, OverflowError):
             return None
 
@@ -132,7 +134,7 @@ class Pattern:
             return False
 
 
-@cache
+@remembered
 def compile_pattern(pattern: str, ignore_case: bool = False) -> Pattern:
     """A pattern as nginx compiles it."""
     return Pattern(pattern, ignore_case)
@@ -145,7 +147,7 @@ _ATOMS = regex(r"\\[^QE]|\[\^?\]?(?:\\[^QE]|[^]\\[])*\]")
 _GROUP = regex(r"\([^()]*\)")
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def prefix(pattern: str) -> str:
     """What each subject that a pattern matches begins with, as far as that is easily seen."""
     found = _LITERALS.match(pattern)
@@ -337,16 +339,19 @@ class _Reader:
         return self._closed(text)
 
     def _reference(self, to: str, flags: set[str]) -> str:
-        number = int(to) if to.lstrip("-").isdigit() else self.names.get(to, 0)
-        if number < 0:
-            number += self.groups + 1
+        number = whole_number(to.removeprefix("-"))
+        if number is None:
+            number = self.names.get(to, 0)
+        elif to.startswith("-"):
+            number = self.groups + 1 - number
         text = f"(?P=_{number})"
         return f"(?i:{text})" if "i" in flags else text
 
     def _escape(self, flags: set[str]) -> str:
         if self.pattern[self.at : self.at + 1] in "123456789":
-            digits = re.compile(r"\d+").match(self.pattern, self.at)
-            if digits is None or (int(digits[0]) > 9 and int(digits[0]) > self.groups):
+            digits = re.compile("[0-9]+").match(self.pattern, self.at)
+            number = None if digits is None else whole_number(digits[0])
+            if digits is None or number is None or (number > 9 and number > self.groups):
                 self._refuse()  # nothing, or an octal number
             self.at = digits.end()
             return self._reference(digits[0], flags)

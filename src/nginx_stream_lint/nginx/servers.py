@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import field
-from functools import lru_cache
 
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.listeners import address
 from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.numbers import whole_number
 
 _EVERYWHERE = ("*", "[::]")
 _LOOPBACK = ("127.0.0.1", "localhost")
@@ -58,7 +58,8 @@ class Socket:
     def has_port(self, port: int) -> bool:
         """Whether the socket, or one of its range of ports, is this one."""
         first, _, last = self.address.rpartition(":")[2].partition("-")
-        return first.isdigit() and int(first) <= port <= int(last or first)
+        least, most = whole_number(first), whole_number(last or first)
+        return least is not None and most is not None and least <= port <= most
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Chosen:
     unreadable: tuple[str, ...] = ()
 
 
-@lru_cache(maxsize=8)
+@kept
 def sockets(http: Level, version: Version) -> Sequence[Socket]:
     """The listening sockets of an `http` level, in the order of the file."""
     found: dict[str, Socket] = {}
@@ -108,15 +109,15 @@ def _with_port(http: Level, version: Version, port: int) -> list[Socket]:
     return [every[at] for at in sorted(found)]
 
 
-@lru_cache(maxsize=8)
+@kept
 def _by_port(http: Level, version: Version) -> tuple[dict[int, list[int]], list[int]]:
     """The places of sockets by their port, and of those with ranges of ports or without any."""
     by_port: dict[int, list[int]] = {}
     others: list[int] = []
     for at, socket in enumerate(sockets(http, version)):
-        port = socket.address.rpartition(":")[2]
-        if port.isdecimal():
-            by_port.setdefault(int(port), []).append(at)
+        port = whole_number(socket.address.rpartition(":")[2])
+        if port is not None:
+            by_port.setdefault(port, []).append(at)
         else:
             others.append(at)
     return by_port, others

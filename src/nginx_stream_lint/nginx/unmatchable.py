@@ -8,13 +8,12 @@ sends. Signs that URIs do have, such as the ones in `/c++/` and `/$metadata`, ar
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.remembering import latest_remembered
 
 # What only regular expressions have: `.*`, `\\.`, `[^/]`, `[0-9]`, `(?:`, `(a|b)`, `/?` at the end.
 _EXPRESSION = regex(r"\.[*+]|\\|\[\^|\[[^\]]*\w-\w[^\]]*\]|\(\?|\||/\?$|\)[?*+$]|[*+]\$")
@@ -23,7 +22,7 @@ _DOTS = regex(r"/\.\.?(?=/)")
 _WORD = regex(r"[a-z][a-z0-9._/-]*")
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def meant(match: Match, merge_slashes: bool = True) -> tuple[str, ...]:
     """How a location that never matches was meant, as one writes it; empty for all others.
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import field
-from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import Directive, statements
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import Match, Pattern, Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.servers import host_of
 from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.numbers import whole_number
+from nginx_stream_lint.util.remembering import remembered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,14 +102,14 @@ class State:
             value = self.value(name)
             if value is None:
                 return None
-            escaped = escape and self.quoted and name.isdigit()
+            escaped = escape and self.quoted and whole_number(name) is not None
             parts.append(escape_arguments(value) if escaped else value)
         return "".join(parts)
 
     def value(self, name: str) -> str | None:
         """The value of a variable; None if it is unknown."""
-        if name.isdigit():
-            number = int(name)
+        number = whole_number(name)
+        if number is not None:
             return self.captures[number - 1] if number <= len(self.captures) else ""
         name = name.lower()
         if name in self.variables:
@@ -160,7 +161,7 @@ class State:
         return self.expand(table.default if found is None else found)
 
 
-@cache
+@remembered
 def _pieces(text: str) -> list[tuple[str, str]]:
     """A text as literals, each with the name of the variable that follows; the last one with ``."""
     pieces: list[tuple[str, str]] = []
@@ -211,7 +212,7 @@ class _Declared:
 _NOTHING = _Declared({}, frozenset())
 
 
-@lru_cache(maxsize=8)
+@kept
 def _declared(http: Level) -> _Declared:
     assigned: set[str] = set()
     texts: list[str] = []

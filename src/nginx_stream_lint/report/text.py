@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from nginx_stream_lint.analysis.lint import Report
-from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.rules.finding import Finding, Place, Related
+from nginx_stream_lint.rules.finding import MOST_SERVERS, Finding, Place, Related
+from nginx_stream_lint.util.remembering import latest_remembered
+from nginx_stream_lint.util.sinks import printable, shown_line
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _SEVERITIES = {word: styled(word, colour, bold=True) for word, colour in _COLOURS.items()}
@@ -38,7 +38,8 @@ def _locations(report: Report) -> list[str]:
         where = f"{place.source.name}:{place.line}: {location.label}"
         head = styled(printable(where), bold=True)
         if location.servers:
-            head += f"  ({printable(', '.join(location.servers))})"
+            more = ", ..." if len(location.servers) == MOST_SERVERS else ""
+            head += f"  ({printable(', '.join(location.servers))}{more})"
         lines.append(head)
         if thought and not findings[0].is_grouped:
             lines.append(f"  {printable(thought)}")
@@ -87,23 +88,18 @@ def _fix(findings: list[Finding]) -> list[str]:
         kinds = {one.fix.applicability for one in findings if one.fix is not None}
         how = "--fix writes this" if "unsafe" not in kinds else "--fix --unsafe-fixes writes this"
         lines.append(f"  fixed ({how}):")
-        for line in shown.splitlines():
-            written = f"{_INDENT}{line if line.isprintable() else _shown(line)}".rstrip()
+        for line in shown.split("\n"):
+            written = f"{_INDENT}{shown_line(line)}".rstrip()
             colour = _CHANGES.get(line[:1])
             lines.append(written if colour is None else styled(written, colour))
     for finding in findings:
         if finding.fix is not None and not finding.fix.edits:
             lines.append(f"  by hand, {finding.rule}: {printable(finding.fix.title)}")
-            lines += [_INDENT + _shown(line) for line in finding.fix.snippet.splitlines()]
+            lines += [_INDENT + shown_line(line) for line in finding.fix.snippet.split("\n")]
     return lines
 
 
-def _shown(line: str) -> str:
-    """A line of a file that any terminal can show; tabs stay."""
-    return "\t".join(printable(part) for part in line.split("\t"))
-
-
-@lru_cache(1024)
+@latest_remembered(1024)
 def _wrapped(message: str) -> list[str]:
     """The lines of a message, which many findings share, broken at blanks as `textwrap` does it."""
     message = printable(message)

@@ -66,12 +66,17 @@ class Fix:
     edits: tuple[Edit, ...] = ()
 
 
+# Where a thousand findings are in servers with a thousand names, each would list all of them.
+MOST_SERVERS = 100
+
+
 @dataclass(frozen=True, slots=True)
 class LocationInfo:
     """The location a finding is about: how it is written, where, and in which servers.
 
-    `place` is its head; its block ends before the offset `block_end` of the same file. `is_block`
-    is false for what is no block of a configuration: a stream that settings or options declare.
+    `place` is its head; its block ends before the offset `block_end` of the same file. `servers`
+    are the first `MOST_SERVERS` of their names. `is_block` is false for what is no block of a
+    configuration: a stream that settings or options declare.
     """
 
     label: str

@@ -10,7 +10,6 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,6 +35,7 @@ from nginx_stream_lint.rules.shipped import builtin_folder
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.streams.stream import KINDS
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.remembering import remembered
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose, construct, place, refuse_bombs
 
 _LEVELS = ("location", "if-in-location", "limit_except", "stream-server")
@@ -111,7 +111,7 @@ def load_rule(path: Path) -> Rule:
     return _load_file(path).rule
 
 
-@cache
+@remembered
 def _load(path: Path, check_texts: bool) -> tuple[_Read, ...]:
     """The rules of a folder, by name, or of a file. Raises RuleMistake.
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 import sys
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Any
 
 from nginx_stream_lint.settings.node import Kind, Misplaced, Node
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.remembering import latest_remembered
 
 # From the names of keys and the numbers of items that lead to a value.
 _Path = tuple[str | int, ...]
 
-_TOO_DEEP = "the values nest too deep"
+# tomllib calls itself for each level, until Python has had enough of it.
+_MAX_DEPTH = 100
+_TOO_DEEP = f"it nests deeper than {_MAX_DEPTH}"
 
 _BLANK = regex(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY = regex(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
@@ -24,6 +29,7 @@ _STRING = regex(
     re.DOTALL,
 )
 _SCALAR = regex(r"[^,\]}#\r\n]*")
+_BRACKETS = regex(rf"{_STRING.pattern}|#[^\n]*|[\[{{\]}}]", re.DOTALL)
 
 
 def toml_node(text: str) -> Node:
@@ -31,11 +37,20 @@ def toml_node(text: str) -> Node:
 
     Raises Misplaced.
     """
-    values = _values(text)
-    try:
-        return _node(text, values, (), _Scan(text).places)
-    except RecursionError:
-        raise Misplaced(_TOO_DEEP, 1, 1) from None
+    _refuse_depth(text)
+    return _node(text, _values(text), (), _Scan(text).places)
+
+
+def _refuse_depth(text: str) -> None:
+    """Refuse brackets that nest too deep, where they do. Raises Misplaced."""
+    depth = 0
+    for bracket in _BRACKETS.finditer(text):
+        if bracket[0] in ("[", "{"):
+            depth += 1
+        elif bracket[0] in ("]", "}"):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise Misplaced(_TOO_DEEP, *_position(text, bracket.start()))
 
 
 def _values(text: str) -> dict[str, Any]:
@@ -47,6 +62,8 @@ def _values(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _mistake(str(error), text) from None
+    except ValueError:
+        raise Misplaced("a number or a date that cannot be", 1, 1) from None
     except RecursionError:
         raise Misplaced(_TOO_DEEP, 1, 1) from None
 
@@ -64,7 +81,14 @@ def _mistake(said: str, text: str) -> Misplaced:
 
 def _position(text: str, offset: int) -> tuple[int, int]:
     """Line and column (from 1) of an offset."""
-    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+    starts = _line_starts(text)
+    line = bisect_right(starts, offset)
+    return line, offset - starts[line - 1] + 1
+
+
+@latest_remembered(2)
+def _line_starts(text: str) -> list[int]:
+    return list(accumulate((len(line) + 1 for line in text.split("\n")), initial=0))[:-1]
 
 
 def _node(text: str, value: Any, path: _Path, places: dict[_Path, tuple[int, int]]) -> Node:
@@ -97,7 +121,10 @@ def _node(text: str, value: Any, path: _Path, places: dict[_Path, tuple[int, int
     if isinstance(value, str):
         return Node("text", value, line, column)
     kind: Kind = "number" if isinstance(value, int | float) else "other"
-    return Node(kind, str(value), line, column)
+    try:
+        return Node(kind, str(value), line, column)
+    except ValueError:  # thousands of digits, written in base 16
+        raise Misplaced("a number that is too large", line, column) from None
 
 
 class _Scan:

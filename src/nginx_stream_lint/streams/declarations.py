@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import TypeVar
 
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
@@ -14,6 +13,7 @@ from nginx_stream_lint.nginx.request import BadUrl, Request, parse_url
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import KINDS, Stream
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.remembering import latest_remembered
 
 # `# nginx-stream-lint: stream sse framing=close` inside a location
 COMMENT = regex(r"#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)", re.DOTALL)
@@ -98,7 +98,7 @@ def declared_request(text: str, method: str = "GET") -> Request:
         raise Misdeclared(str(mistake)) from None
 
 
-@lru_cache(maxsize=256)
+@latest_remembered(256)
 def from_comment(comment: str) -> Stream | None:
     """The stream that a comment declares; None if it declares none.
 

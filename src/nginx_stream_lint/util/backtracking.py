@@ -19,7 +19,9 @@ MAX_WAYS = 20_000_000
 # So many of these steps take a tenth of a second, and `re` takes a hundredth of that.
 _MAX_STEPS = 50_000
 # The parser of `re` itself: what it reads is what will run.
-_parser: Any = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
+_NEW = sys.version_info >= (3, 11)
+_parser: Any = import_module("re._parser" if _NEW else "sre_parse")
+_compiler: Any = import_module("re._compiler" if _NEW else "sre_compile")
 
 _MANY = _parser.MAXREPEAT
 _CHARACTERS = (_parser.LITERAL, _parser.NOT_LITERAL, _parser.ANY, _parser.IN)
@@ -36,6 +38,15 @@ def parsed(pattern: str, flags: int = 0) -> Any:
     Raises as `re.compile` does.
     """
     return _parser.parse(pattern, flags)
+
+
+def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """A pattern as `re.compile` gives it, without a place among the 512 that `re` keeps for ever.
+
+    Raises as `re.compile` does.
+    """
+    found: re.Pattern[str] = _compiler.compile(pattern, flags)
+    return found
 
 
 def ways(tree: Any, length: int) -> int:
