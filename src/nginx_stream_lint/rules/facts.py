@@ -518,6 +518,11 @@ class Facts:
         return limit
 
     @fact
+    def known_silence_s(self) -> float | None:
+        """A silence in seconds that the app is known to keep, with a source in the catalogue."""
+        return self.stream.silence_s
+
+    @fact
     def min_read_timeout_s(self) -> float:
         """The silence in seconds that a stream should survive (--min-read-timeout)."""
         return self.minimum_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -67,7 +68,7 @@ def read() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
     for path in FILES:
         with open(path, encoding="utf-8") as stream:
             texts.append(load_text(stream.read()))
-    return tuple(map(_app, texts[0])), {
+    return tuple(_with_shared(list(map(_app, texts[0])))), {
         where: tuple(Word(row["words"], row.get("kind"), row.get("points", 0)) for row in rows)
         for where, rows in texts[1].items()
     }
@@ -171,15 +172,39 @@ def _app(raw: dict[str, Any]) -> App:
     )
 
 
+def _with_shared(found: Sequence[App]) -> Iterator[App]:
+    """The apps, with what shared endpoints say of silences for those that serve the same paths."""
+    shared: dict[tuple[str, Kind], Stream] = {}
+    for app in found:
+        for one in app.endpoints if app.shared else ():
+            shared.setdefault((one.path, one.stream.kind), one.stream)
+    for app in found:
+        endpoints = [
+            replace(one, stream=_quiet_as(one.stream, shared.get((one.path, one.stream.kind))))
+            for one in app.endpoints
+        ]
+        yield replace(app, endpoints=tuple(endpoints))
+
+
+def _quiet_as(stream: Stream, shared: Stream | None) -> Stream:
+    if shared is None or stream.heartbeat_s is not None or stream.silence_s is not None:
+        return stream
+    return replace(stream, heartbeat_s=shared.heartbeat_s, silence_s=shared.silence_s)
+
+
+def _seconds(raw: dict[str, Any], key: str) -> float | None:
+    return None if key not in raw else seconds(str(raw[key]))
+
+
 def _endpoint(app: str, raw: dict[str, Any]) -> Endpoint:
-    heartbeat = raw.get("heartbeat")
     stream = Stream(
         kind=raw["kind"],
         confidence="likely",
         because=f"{raw['path']} is a streaming endpoint of {app}",
         framing=raw.get("framing"),
         x_accel_buffering=raw.get("x_accel_buffering"),
-        heartbeat_s=None if heartbeat is None else seconds(str(heartbeat)),
+        heartbeat_s=_seconds(raw, "heartbeat"),
+        silence_s=_seconds(raw, "silence"),
         method=raw.get("method"),
     )
     return Endpoint(app, raw["path"], raw["distinctive"], stream)
