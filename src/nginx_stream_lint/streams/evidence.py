@@ -89,13 +89,17 @@ def _path(modifier: str, pattern: str) -> Path:
 @dataclass(slots=True, eq=False)
 class Place:
     """A level that hands requests on, with its pattern, what that says, what is behind it, and
-    what is written about it."""
+    what is written about it.
+
+    `off_is_usual` tells that most places of its server switch buffering off, each for itself.
+    """
 
     level: Level
     match: Match
     path: Path
     behind: Behind
     comments: Sequence[str]
+    off_is_usual: bool = False
 
     @property
     def takes_all(self) -> bool:
@@ -116,6 +120,13 @@ def place_of(level: Level, handler: Handler, upstreams: Upstreams) -> Place:
     path = _path(match.modifier, reduced_pattern(match.pattern))
     behind = upstreams.behind(level, handler)
     return Place(level, match, path, behind, upstreams.comments.of(level))
+
+
+def switches_off(place: Place) -> bool:
+    """Whether a place switches the buffering of its handler off itself."""
+    handler = place.level.own_handler
+    rows = place.level.rows.get(f"{handler.family}_buffering", ()) if handler is not None else ()
+    return any(row.args[:1] == ("off",) for row in rows)
 
 
 def streams_of(
@@ -331,6 +342,7 @@ def _directive_clues(place: Place) -> tuple[Clue, ...]:
         _held_around(location),
         tuple(included),
         place.behind.keepalive,
+        1 if place.off_is_usual else 2,
     )
 
 
@@ -367,11 +379,16 @@ def _held_around(location: Level) -> str:
 
 @latest_remembered(4096)
 def _said_by_directives(
-    own: _Rows, outer: _Rows, held_around: str, included: tuple[str, ...], keepalive: bool
+    own: _Rows,
+    outer: _Rows,
+    held_around: str,
+    included: tuple[str, ...],
+    keepalive: bool,
+    off_points: int,
 ) -> tuple[Clue, ...]:
     """What rows say: those of a location, and those of its server that are for it, too.
 
-    The rest is as in `_directive_clues`.
+    `off_points` is what `*_buffering off` is worth. The rest is as in `_directive_clues`.
     """
 
     def rows(name: str) -> list[tuple[str, ...]]:
@@ -382,7 +399,7 @@ def _said_by_directives(
     for name in _SWITCHES:
         for one, args, written in own:
             if one == name and written and args[:1] == ("off",):
-                found.append(_clue(2, None, f"{name} off is set there", ""))
+                found.append(_clue(off_points, None, f"{name} off is set there", ""))
     if held_around:
         found.append(_clue(2, None, held_around, ""))
     for name in _TIMEOUTS:

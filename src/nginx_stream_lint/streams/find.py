@@ -21,7 +21,14 @@ from nginx_stream_lint.streams.declarations import (
     from_comment,
     settled,
 )
-from nginx_stream_lint.streams.evidence import Clue, Place, place_of, streams_at, streams_of
+from nginx_stream_lint.streams.evidence import (
+    Clue,
+    Place,
+    place_of,
+    streams_at,
+    streams_of,
+    switches_off,
+)
 from nginx_stream_lint.streams.landing import Router, declared_by_url, landing
 from nginx_stream_lint.streams.landing import declared as declared_in
 from nginx_stream_lint.streams.naming import begins
@@ -31,6 +38,7 @@ from nginx_stream_lint.util.lazily import dataclass
 
 _NAMELESS = ("if-in-location", "limit_except")
 _ASIDE = ("auth_request", "mirror")
+_HABIT = 5  # as many places are not all streams
 
 NOBODY_SAYS = Stream("chunked", "possible", "it proxies; nothing says whether it streams")
 WRITTEN_FOR_ONE = Stream("sse", "likely", "its path names a stream's endpoint")
@@ -228,6 +236,7 @@ class _Evidence:
             for level in levels
             if level.own_handler is not None
         }
+        self._mark_usual()
         self.unseen = _unseen(server, levels)
         self._around = around(server, self._places.values(), look.folder, look.openings)
         self.lands = landing(router, levels, self._places, upstreams, self._around)
@@ -244,6 +253,13 @@ class _Evidence:
             found = self._own[level] = self._judge(place)
             if found and any(map(_answers, found)):
                 self._settled.add(place.behind.host)
+
+    def _mark_usual(self) -> None:
+        """Mark the places of a server that does for most of them what it might do for itself."""
+        off = [place for place in self._places.values() if switches_off(place)]
+        if len(off) >= _HABIT and 2 * len(off) > len(self._places):
+            for place in off:
+                place.off_is_usual = True
 
     def streams(self, location: Level, handler: Handler) -> tuple[Stream, ...]:
         """The streams of a location with this handler in it; empty if nothing speaks for any."""
