@@ -25,6 +25,10 @@ def at(path: str, target: str = "http://backend:8000", more: str = "") -> str:
         ("= /callback/ws", "websocket"),
         ("/grafana-llm/", "sse"),
         ("/ollama/", "sse"),
+        ("/realtime", "sse"),
+        ("/hubs/", "websocket"),
+        ("/notification-hub", "websocket"),
+        ("/eventbus/", "websocket"),
         ("/openai/", "sse"),
         ("~ ^/v1/(chat|embeddings)/", "sse"),
         ("~ ^(/_matrix|/_synapse/client)", "long-poll"),
@@ -39,6 +43,9 @@ def test_paths_that_stream(path: str, kind: str, tmp_path: Path) -> None:
     "path",
     [
         "/chats",
+        "/github",
+        "/hub/",
+        "/realtimes",
         "/chat/users",
         "/hallmark",
         "/mcp/health",
@@ -113,6 +120,18 @@ def test_what_is_not_enough(more: str, tmp_path: Path) -> None:
     assert likely(tmp_path, at("/x", more=more)) == {}
 
 
+def test_buffering_off_as_a_habit(tmp_path: Path) -> None:
+    """What most places of a server switch off, each for itself, says nothing of one of them."""
+    off = "proxy_buffering off; proxy_cache off;"
+    plain = [at(f"/x{number}", more=off) for number in range(5)]
+    assert likely(tmp_path, "".join(plain[:4])) != {}
+    assert likely(tmp_path, "".join([*plain, at("/api/stream", more=off)])) == {
+        "/api/stream": "chunked"
+    }
+    others = [at(f"/y{number}") for number in range(6)]
+    assert set(likely(tmp_path, "".join([*plain, *others]))) == {f"/x{one}" for one in range(5)}
+
+
 def test_an_empty_connection_is_for_kept_connections(tmp_path: Path) -> None:
     text = """upstream backend {{ server 10.0.0.1; {keepalive} }}
     server {{ location /x {{
@@ -142,6 +161,8 @@ def test_long_grpc_calls_are_streams(tmp_path: Path) -> None:
         "http://${OLLAMA_HOST}",
         "http://genai-backend",
         "http://my-llm-gateway",
+        "http://langchain-api",
+        "http://deepseek:8000",
     ],
 )
 def test_upstreams_that_stream(target: str, tmp_path: Path) -> None:
