@@ -299,7 +299,7 @@ def check(configuration: Configuration, options: Options) -> Checked:
         problems = [*configuration.problems, *refusals(root), *mistakes]
         problems = [one for one in problems if real(one.file) in about]
     more = [
-        *about_blocks(root, options.rules, version, is_wanted),
+        *about_blocks(root, options.rules, is_wanted),
         *about_comments(configuration, root, options.rules, found),
     ]
     said = sorted([*findings(found, options), *more], key=in_order) if more else None

@@ -8,7 +8,6 @@ from nginx_stream_lint.config import Configuration, Source
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.unmatchable import unmatchable
-from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import COMMAND_LINE, Finding, LocationInfo, Place, Related
 from nginx_stream_lint.rules.judge import location_info, place_of
 from nginx_stream_lint.rules.remarks import remarks
@@ -19,14 +18,14 @@ from nginx_stream_lint.streams.unproxied import Answer, unproxied_comments
 
 
 def about_blocks(
-    root: Level, rules: Sequence[Rule], version: Version, wanted: Callable[[Level], bool]
+    root: Level, rules: Sequence[Rule], wanted: Callable[[Level], bool]
 ) -> Iterator[Finding]:
     """Findings about locations that would pass requests on and get none, if they are `wanted`."""
     http = root.first("http")
     for server in () if http is None else http.children:
         if server.kind != "server":
             continue
-        for level, meant in unmatchable(server, version).items():
+        for level, meant in unmatchable(server).items():
             directive = level.directive
             if directive is None or directive.file.reading.author is not None:
                 continue

@@ -9,9 +9,9 @@ sends. Signs that URIs do have, such as the ones in `/c++/` and `/$metadata`, ar
 from __future__ import annotations
 
 from nginx_stream_lint.config import has_hole
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.routing import Match, match_of
-from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import latest_remembered
 
@@ -19,6 +19,7 @@ from nginx_stream_lint.util.remembering import latest_remembered
 _EXPRESSION = regex(r"\.[*+]|\\|\[\^|\[[^\]]*\w-\w[^\]]*\]|\(\?|\||/\?$|\)[?*+$]|[*+]\$")
 _SEGMENT = regex(r"(?<=[^/])/\*(?=/.)")  # `/v1/*/events`; a client may ask for `/*` itself
 _DOTS = regex(r"/\.\.?(?=/)")
+_ODD = regex(r"[\\*?|$^\[(]|//|/\.")
 _WORD = regex(r"[a-z][a-z0-9._/-]*")
 
 
@@ -49,19 +50,23 @@ def meant(match: Match, merge_slashes: bool = True) -> tuple[str, ...]:
     return () if plain == path else (f"{own}{plain or '/'}",)
 
 
-def unmatchable(server: Level, version: Version) -> dict[Level, tuple[str, ...]]:
+@kept
+def unmatchable(server: Level) -> dict[Level, tuple[str, ...]]:
     """The outermost locations in a server that no request ends in, and how each was meant."""
     found: dict[Level, tuple[str, ...]] = {}
     for level in server.children:
-        if level.kind != "location":
+        if level.kind != "location" or level.directive is None:
             continue
-        how = meant(match_of(level))
-        if how and level.effective("merge_slashes", version).text == "off":
-            how = meant(match_of(level), merge_slashes=False)
+        path = level.directive.args[-1]
+        how: tuple[str, ...] = ()
+        if path[:1] != "/" or _ODD.search(path) is not None:
+            how = meant(match_of(level))
+            if how and level.effective("merge_slashes", OLD).text == "off":
+                how = meant(match_of(level), merge_slashes=False)
         if how:
             found[level] = how
         elif level.children:
-            found |= unmatchable(level, version)
+            found |= unmatchable(level)
     return found
 
 

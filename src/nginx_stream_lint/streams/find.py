@@ -143,7 +143,7 @@ class _Look:
         for place, ones in by_url.items():
             declared.setdefault(place, []).extend(ones)
         evidence: _Evidence | None = None
-        dead = unmatchable(server, self.version)
+        dead = unmatchable(server)
         for level in places:
             handler = level.own_handler or level.handler
             if handler is None or not _handles(level):
