@@ -12,8 +12,10 @@ from nginx_stream_lint.util.lazily import regex
 # From the names of keys and the numbers of items that lead to a value.
 _Path = tuple[str | int, ...]
 
-# tomllib calls itself for each level, until Python has had enough of it.
+# tomllib calls itself for each bracket, until Python's stack is full. Its time grows with the square
+# of a key's parts and of a number's digits.
 _MAX_DEPTH = 100
+_MAX_DIGITS = 300
 _TOO_DEEP = f"it nests deeper than {_MAX_DEPTH}"
 
 _BLANK = regex(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -26,7 +28,12 @@ _STRING = regex(
     re.DOTALL,
 )
 _SCALAR = regex(r"[^,\]}#\r\n]*")
-_BRACKETS = regex(rf"{_STRING.pattern}|#[^\n]*|[\[{{\]}}]", re.DOTALL)
+_LIMITED = regex(
+    rf"(?P<key>(?<![\w-])(?:(?:{_KEY.pattern})[ \t]*\.[ \t]*){{{_MAX_DEPTH},}})"
+    rf"|(?P<number>(?<![\w-])[+-]?(?:0[xob])?[0-9a-fA-F_]{{{_MAX_DIGITS + 1},}})"
+    rf"|{_STRING.pattern}|#[^\n]*|[\[{{\]}}]",
+    re.DOTALL,
+)
 
 
 def toml_node(text: str) -> Node:
@@ -34,20 +41,24 @@ def toml_node(text: str) -> Node:
 
     Raises Misplaced.
     """
-    _refuse_depth(text)
+    _bounded(text)
     return _node(text, _values(text), (), _Scan(text).places)
 
 
-def _refuse_depth(text: str) -> None:
-    """Refuse brackets that nest too deep, where they do. Raises Misplaced."""
+def _bounded(text: str) -> None:
+    """Refuse what tomllib should not be given, at its place. Raises Misplaced."""
     depth = 0
-    for bracket in _BRACKETS.finditer(text):
-        if bracket[0] in ("[", "{"):
+    for part in _LIMITED.finditer(text):
+        if part[0] in ("[", "{"):
             depth += 1
-        elif bracket[0] in ("]", "}"):
+        elif part[0] in ("]", "}"):
             depth -= 1
-        if depth > _MAX_DEPTH:
-            raise Misplaced(_TOO_DEEP, *_position(text, bracket.start()))
+        if depth > _MAX_DEPTH or part["key"]:
+            raise Misplaced(_TOO_DEEP, *_position(text, part.start()))
+        if part["number"]:
+            raise Misplaced(
+                f"a number has more than {_MAX_DIGITS} digits", *_position(text, part.start())
+            )
 
 
 def _values(text: str) -> dict[str, Any]:
@@ -59,8 +70,6 @@ def _values(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _mistake(str(error), text) from None
-    except RecursionError:
-        raise Misplaced(_TOO_DEEP, 1, 1) from None
 
 
 def _mistake(said: str, text: str) -> Misplaced:
