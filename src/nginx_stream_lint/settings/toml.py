@@ -12,8 +12,8 @@ from nginx_stream_lint.util.lazily import regex
 # From the names of keys and the numbers of items that lead to a value.
 _Path = tuple[str | int, ...]
 
-# tomllib calls itself for each bracket, until Python's stack is full. Its time grows with the square
-# of a key's parts and of a number's digits.
+# tomllib calls itself for each bracket, until Python's stack is full. Its time grows with the
+# square of a key's parts and of a number's digits.
 _MAX_DEPTH = 100
 _MAX_DIGITS = 300
 _TOO_DEEP = f"it nests deeper than {_MAX_DEPTH}"
