@@ -17,10 +17,10 @@ from nginx_stream_lint.cli.common import (
     color_option,
     format_option,
     isolated_option,
+    missing_package,
     nginx_binary,
     output_option,
     run_to_end,
-    safe,
     unusable,
     write,
 )
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
     from nginx_stream_lint.probe.run import Request
 
-_EXTRA = "pip install 'nginx-stream-lint[probe]'"
 _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 
 
@@ -123,7 +122,7 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     except NginxError as error:
         unusable(f"could not measure: {_one_line(str(error))}")
     except ModuleNotFoundError as error:
-        unusable(f"could not measure: the package {error.name} is missing; {_EXTRA}")
+        missing_package(error.name or "")
     except OSError as error:
         unusable(f"could not measure: {error.strerror or error}")
 
@@ -214,10 +213,7 @@ def _measure(
     finally:
         progress.end()
     if flags["plot"] is not None:
-        try:
-            flags["plot"].write_text(safe(probe_svg(result)), encoding="utf-8")
-        except OSError as error:
-            unusable(f"{flags['plot']}:1:1: cannot be written ({error.strerror})")
+        write(probe_svg(result), str(flags["plot"]), color=False)
     make = probe_json if flags["format_"] == "json" else probe_text
     write(make(result, left), flags["output"], flags["color"])
     if any(one.verdict != "streams" for one in result.outcomes):

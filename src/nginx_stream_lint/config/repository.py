@@ -19,6 +19,7 @@ from nginx_stream_lint.config.source import ENCODING, ERRORS
 from nginx_stream_lint.config.tree import is_known
 from nginx_stream_lint.util.git import Patterns, Steps, as_bytes, lines, repository_root
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.replacing import is_temporary
 
 # Of files and folders. Whoever has more has named the wrong folder.
 MAX_FILES = 200_000
@@ -240,8 +241,10 @@ def _walked(root: str, steps: Steps) -> Iterator[tuple[str, bool]]:
         for entry in entries:
             name = entry.name
             is_folder = entry.is_dir(follow_symlinks=False)
-            if name == ".git" or (
-                is_folder and (name in _SKIPPED or (top is None and name.startswith(".")))
+            if (
+                name == ".git"
+                or is_temporary(name)
+                or (is_folder and (name in _SKIPPED or (top is None and name.startswith("."))))
             ):
                 continue
             if not is_folder and not _is_file(entry):

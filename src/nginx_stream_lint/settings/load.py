@@ -108,7 +108,8 @@ def find(start: str | os.PathLike[str]) -> Path | None:
             return _found(shown + FILE_NAME, top)
         if os.path.lexists(shown + _MISNAMED):
             raise SettingsMistake(f"{shown}{_MISNAMED}:1:1: is not read; call it {FILE_NAME}")
-        if os.path.isfile(shown + PYPROJECT):
+        # One that is a link to somewhere else is nobody's settings here.
+        if os.path.isfile(shown + PYPROJECT) and is_below(shown + PYPROJECT, top):
             path = _found(shown + PYPROJECT, top)
             if _table(path) is not None:
                 return path
