@@ -18,6 +18,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 # As data flows: a part may import what stands before it, and itself.
 ORDER = (
     "util",
+    "files",
     "config",
     "kubernetes",
     "nginx",
@@ -33,10 +34,10 @@ ORDER = (
 )
 # Parts that may see less than their place in the order allows.
 ONLY = {
-    "kubernetes": {"util", "config"},
-    "settings": {"util", "nginx", "streams", "rules", "analysis", "report"},
-    "suppress": {"util", "config", "rules"},
-    "probe": {"util", "config", "nginx"},
+    "kubernetes": {"util", "files", "config"},
+    "settings": {"util", "files", "nginx", "streams", "rules", "analysis", "report"},
+    "suppress": {"util", "files", "config", "rules"},
+    "probe": {"util", "files", "config", "nginx"},
     "trace": {"util", "probe"},
     "__main__": {"cli"},
 }
@@ -97,6 +98,8 @@ def test_every_part_has_its_place() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_imports_point_one_way(name: str) -> None:
     part = _part(name)
+    if not part:
+        return  # the front door, of which test_the_front_door_loads_nothing_ahead says more
     before = set(ORDER[: ORDER.index(part)]) if part in ORDER else set()
     before |= {"probe"} if part in MEASURE else set()
     before |= {"trace"} if part in TRACE else set()

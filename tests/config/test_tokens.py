@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nginx_stream_lint.config import tokens
-from nginx_stream_lint.config.problems import Problem, Unreadable
-from nginx_stream_lint.config.source import HOLE, Reading, Source, decode
+from nginx_stream_lint.config.source import HOLE, Reading
 from nginx_stream_lint.config.tokens import Statement, Statements, Word, words_at
+from nginx_stream_lint.files.source import Source, decode
+from nginx_stream_lint.util.problems import Problem, Unreadable
 
 DEEP = 256
 

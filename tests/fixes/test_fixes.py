@@ -6,14 +6,16 @@ import difflib
 import os
 import stat
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nginx_stream_lint.analysis.lint import Options, Report, lint
+from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.config import Source
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import (
     NotConverging,
     compatible,
@@ -33,9 +35,9 @@ ONLY_BUFFERING = tuple(rule for rule in RULES if rule.name == "response-bufferin
 LOCATION = "location /v1/chat/completions {\n    proxy_pass http://127.0.0.1:8000;\n}\n"
 
 
-def report(path: Path, options: Options, texts: dict[str, Source] | None = None) -> Report:
+def report(path: Path, options: Options, texts: Mapping[str, str] | None = None) -> Result:
     """What is found in a file, which must be readable."""
-    found = lint([str(path)], options, texts)
+    found = lint(Workspace.on_disk(str(path)).overlaid(texts or {}), options=options)
     assert found.problems == []
     return found
 
@@ -44,7 +46,7 @@ def fixed(path: Path, options: Options | None = None, unsafe: bool = False) -> d
     """The texts that fixing gives, by file name."""
     chosen = options or Options(RULES)
 
-    def findings(texts: dict[str, Source]) -> list[Finding]:
+    def findings(texts: Mapping[str, str]) -> list[Finding]:
         return report(path, chosen, texts).findings
 
     changed = fix_all(findings, unsafe)
@@ -312,7 +314,7 @@ def test_fixes_that_undo_one_another_are_a_bug(tmp_path: Path) -> None:
     finding = report(path, Options(ONLY_BUFFERING)).findings[0]
     assert finding.fix is not None
 
-    def never_content(texts: dict[str, Source]) -> list[Finding]:
+    def never_content(texts: Mapping[str, str]) -> list[Finding]:
         return report(path, Options(ONLY_BUFFERING), texts).findings or [finding]
 
     with pytest.raises(NotConverging):

@@ -15,7 +15,7 @@ from tests.command import run
 
 from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.analysis.rule_examples import cases
-from nginx_stream_lint.config import Around, Source
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.rules.conditions import UNKNOWN, Unknown
 from nginx_stream_lint.rules.conditions import Test as Comparison
@@ -533,8 +533,8 @@ def _everywhere() -> list[Facts]:
     found: list[Facts] = []
     for text in texts:
         name = "example.yaml" if text.startswith("apiVersion:") else "example.conf"
-        options = Options(rules=(), all_streams=True, around=Around(alone=True))
-        report = lint([name], options, {os.path.realpath(name): Source(name, text)})
+        options = Options(rules=(), all_streams=True)
+        report = lint(Workspace.in_memory({name: text}), options=options)
         found += [Facts(one, stream, None, 300) for one in report.served for stream in one.streams]
     assert len(found) > 50
     return found

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nginx_stream_lint.analysis.lint import Options, Report, lint
+from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.config import Around, Source
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import fix_all
 from nginx_stream_lint.rules.finding import Place
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
@@ -22,17 +23,17 @@ HEAD = "location /v1/chat/completions {"
 PASS = "proxy_pass http://app;"
 
 
-def run(folder: Path, text: str, name: str = "a.conf", *select: str) -> Report:
+def run(folder: Path, text: str, name: str = "a.conf", *select: str) -> Result:
     path = folder / name
     path.write_bytes(text.encode())
     rules = tuple(rule for rule in RULES if not select or rule.name in {*select, *ABOUT})
     options = Options(
         rules, around=Around(markdown=True), all_rules=tuple(rule.name for rule in RULES)
     )
-    return lint([str(path)], options)
+    return lint(Workspace.on_disk(str(path)), options=options)
 
 
-def left(report: Report) -> set[str]:
+def left(report: Result) -> set[str]:
     return {finding.rule for finding in report.findings}
 
 
@@ -173,7 +174,10 @@ def test_what_ignores_nothing_is_taken_out(before: str, after: str, tmp_path: Pa
     if BUFFERING in before:
         rules += tuple(rule for rule in RULES if rule.name == BUFFERING)
     options = Options(rules, all_rules=tuple(rule.name for rule in RULES))
-    changed = fix_all(lambda texts: lint([str(path)], options, texts).findings, unsafe=False)
+    workspace = Workspace.on_disk(str(path))
+    changed = fix_all(
+        lambda texts: lint(workspace.overlaid(texts), options=options).findings, unsafe=False
+    )
     [(_, source)] = changed.values()
     assert source.text == after
 

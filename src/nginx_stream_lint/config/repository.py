@@ -1,4 +1,4 @@
-"""The files around a configuration: what git knows of, or what lies in the folder.
+"""The files around a configuration.
 
 Configuration in a repository seldom stands where nginx will look for it. From here come the files
 that an include may mean, the main files that may include a snippet, and what is worth reading in a
@@ -11,23 +11,16 @@ import os
 import re
 from fnmatch import fnmatch
 from functools import cached_property
+from typing import NamedTuple
 
-from nginx_stream_lint.config.source import ENCODING, ERRORS
 from nginx_stream_lint.config.tree import is_known
+from nginx_stream_lint.files.source import ENCODING, ERRORS
+from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.problems import Unreadable
 
-# Whoever has more files than this has named the wrong folder.
-_MAX_FILES = 50_000
 _MAX_SNIFFED = 2 * 1024 * 1024
 _ENOUGH_STATEMENTS = 20
-
-_SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
-
-# Folders below the one that nginx calls its prefix, or that people keep its files in.
-_OF_NGINX = regex(
-    r"(?:conf|http|stream|server|site|mod|location|main|default)s?\.d|nginx(?:[._-]?conf(?:ig)?s?)?|sites?-\w+|conf|confs|"
-    r"snippets|templates|servers?|includes?|locations|modules-\w+|proxy-confs|vhosts?|upstreams?"
-)
 
 # What a template or a sample has behind the name that it will get.
 _SUFFIX = regex(
@@ -38,7 +31,8 @@ _YAML = (".yaml", ".yml", ".json")
 _MARKDOWN = (".md", ".mdx", ".markdown", ".rst")
 # Files of other programs that look alike, or that nobody means.
 _NEVER = regex(
-    r".*\.(?:py|sh|js|ts|go|c|h|lua|css|html?|xml|sql|lock|toml|ini|txt|log|csv|md5|patch|diff)"
+    r".*\.(?:py|sh|js|ts|go|c|h|lua|css|html?|xml|sql|lock|toml|ini|txt|log|csv|md5|patch|diff|"
+    r"png|jpe?g|gif|ico|webp|svg|woff2?|ttf|eot|pdf|zip|gz|bz2|xz|jar|mp[34]|so|map)"
 )
 _STATEMENT = regex(r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t][^\n#;{]*)?[;{]", re.MULTILINE)
 _HTTP = regex(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
@@ -69,22 +63,26 @@ def is_markdown(path: str) -> bool:
     return path.endswith(_MARKDOWN)
 
 
-class Repository:
-    """A folder with all its files, as far as git does not ignore them."""
+class _Look(NamedTuple):
+    """What a first look at a file says."""
 
-    def __init__(self, root: str) -> None:
-        self.root = root
-        self._texts: dict[str, str] = {}
+    is_text: bool
+    is_main: bool
+    is_candidate: bool
+
+
+class Repository:
+    """A folder with all its files."""
+
+    def __init__(self, workspace: Workspace, root: str) -> None:
+        self._workspace = workspace
+        self._root = root
+        self._looks: dict[str, _Look] = {}
 
     @cached_property
     def files(self) -> list[str]:
-        """The paths of the files in order, those in the current folder as seen from there."""
-        listed = _git_files(self.root)
-        if listed is None:
-            listed = _walked(self.root)
-        here = os.path.join(os.getcwd(), "")
-        paths = (os.path.normpath(os.path.join(self.root, name)) for name in listed)
-        return sorted(path.removeprefix(here) for path in paths)
+        """The paths of the files in order."""
+        return self._workspace.files_below(self._root)
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
@@ -107,14 +105,15 @@ class Repository:
         if wild and (len(parts) < 2 or re.search(r"[*?\[]", parts[-2])):
             return []
         names = [name for name in self._by_name if fnmatch(name, wanted)] if wild else [wanted]
-        here = os.path.abspath(os.path.dirname(near))
+        key = self._workspace.key
+        here = key(os.path.dirname(near) or os.curdir)
         best: tuple[int, int, str] | None = None
         folders: dict[str, list[str]] = {}
         for name in names:
             for path in self._by_name.get(name, ()):
-                if os.path.abspath(path) == os.path.abspath(near) or not self._text(path):
+                if key(path) == key(near) or not self._look(path).is_text:
                     continue
-                folder = os.path.dirname(os.path.abspath(path))
+                folder = key(os.path.dirname(path) or os.curdir)
                 alike = _common_end(folder.split(os.sep), parts[:-1])
                 if wild and not alike:
                     continue
@@ -129,52 +128,40 @@ class Repository:
 
     def candidates(self, documents: bool) -> list[str]:
         """The files worth reading, by name and content; `documents` counts Markdown in."""
-        return [path for path in self.files if self._is_candidate(path, documents)]
-
-    def mains(self) -> list[str]:
-        """The files that look like main files."""
         return [
             path
             for path in self.files
-            if _may_be_nginx(path)
-            and has_http(self._text(path))
-            and looks_like_nginx(self._text(path))
+            if (is_yaml(path) or (is_markdown(path) and documents) or _may_be_nginx(path))
+            and self._look(path).is_candidate
         ]
 
-    def _is_candidate(self, path: str, documents: bool) -> bool:
-        if is_markdown(path):
-            return documents and "nginx" in self._text(path) and "```" in self._text(path)
-        if is_yaml(path):
-            return _IN_YAML.search(self._text(path)) is not None
-        if not _may_be_nginx(path):
-            return False
-        if path.endswith(".conf"):
-            # By its name it is; other programs' files have none of nginx's statements.
-            text = self._text(path)
-            return not text.strip() or _known_statements(text)[0] > 0
-        return looks_like_nginx(self._text(path))
+    def mains(self) -> list[str]:
+        """The files that look like main files."""
+        return [path for path in self.files if _may_be_nginx(path) and self._look(path).is_main]
 
-    def _text(self, path: str) -> str:
-        """A file's text for a first look; empty for what is no text or too large."""
-        if path not in self._texts:
-            self._texts[path] = _read(path)
-        return self._texts[path]
+    def _look(self, path: str) -> _Look:
+        """What a first look at a file says; nothing of what is no text or too large."""
+        if path not in self._looks:
+            try:
+                data = self._workspace.read(path, _MAX_SNIFFED)
+            except Unreadable:
+                data = b""
+            text = "" if b"\0" in data else data.decode(ENCODING, ERRORS)
+            is_main = _may_be_nginx(path) and has_http(text) and looks_like_nginx(text)
+            self._looks[path] = _Look(bool(text), is_main, _is_candidate(path, text))
+        return self._looks[path]
 
 
-def around(path: str) -> str:
-    """The folder of what a file belongs to: git's, or the outermost that is nginx's by name."""
-    folder = os.path.dirname(os.path.abspath(path))
-    at = folder
-    while True:
-        if os.path.exists(os.path.join(at, ".git")):
-            return at
-        parent = os.path.dirname(at)
-        if parent == at:
-            break
-        at = parent
-    while _OF_NGINX.fullmatch(os.path.basename(folder)) and os.path.dirname(folder) != folder:
-        folder = os.path.dirname(folder)
-    return folder
+def _is_candidate(path: str, text: str) -> bool:
+    """Whether a file is worth reading, by its name and content."""
+    if is_markdown(path):
+        return "nginx" in text and "```" in text
+    if is_yaml(path):
+        return _IN_YAML.search(text) is not None
+    if path.endswith(".conf"):
+        # By its name it is; other programs' files have none of nginx's statements.
+        return not text.strip() or _known_statements(text)[0] > 0
+    return looks_like_nginx(text)
 
 
 def looks_like_nginx(text: str) -> bool:
@@ -196,36 +183,6 @@ def _known_statements(text: str) -> tuple[int, int]:
     return known, others
 
 
-def _git_files(root: str) -> list[str] | None:
-    """What git tracks below a folder, and what it would not ignore; None where there is no git."""
-    import subprocess
-
-    try:
-        done = subprocess.run(
-            ["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            capture_output=True,
-            check=True,
-            timeout=20,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    names = done.stdout.decode(ENCODING, ERRORS).split("\0")
-    return [name for name in names if name and os.path.isfile(os.path.join(root, name))]
-
-
-def _walked(root: str) -> list[str]:
-    found: list[str] = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and name not in _SKIPPED
-        )
-        inside = os.path.relpath(folder, root)
-        found += [name if inside == "." else os.path.join(inside, name) for name in names]
-        if len(found) > _MAX_FILES:
-            break
-    return [name for name in found if os.path.isfile(os.path.join(root, name))]
-
-
 def _common_end(folder: list[str], wanted: list[str]) -> int:
     count = 0
     for have, want in zip(reversed(folder), reversed(wanted), strict=False):
@@ -243,14 +200,3 @@ def _distance(here: str, there: str) -> int:
 
 def _may_be_nginx(path: str) -> bool:
     return not (is_yaml(path) or is_markdown(path) or _NEVER.fullmatch(path))
-
-
-def _read(path: str) -> str:
-    try:
-        if os.path.getsize(path) > _MAX_SNIFFED:
-            return ""
-        with open(path, "rb") as stream:
-            data = stream.read()
-    except OSError:
-        return ""
-    return "" if b"\0" in data else data.decode(ENCODING, ERRORS)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.config.source import ENCODING, ERRORS
+from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
 from nginx_stream_lint.util.replacing import replace_file
 
@@ -75,17 +74,17 @@ def edited(text: str, edits: Iterable[Edit], start: int = 0) -> str:
 
 
 def fix_all(
-    lint: Callable[[dict[str, Source]], Sequence[Finding]], unsafe: bool
+    lint: Callable[[Mapping[str, str]], Sequence[Finding]], unsafe: bool
 ) -> dict[str, tuple[Source, Source]]:
     """Mend everything that has a safe fix (or, with `unsafe`, an unsafe one).
 
-    `lint` gives the findings with the given sources standing in for files (by real path). Returns
-    (before, after) by real path; nothing is written. Raises NotConverging.
+    `lint` gives the findings where some files have other texts, by key (see `Workspace.overlaid`).
+    Returns (before, after) by key; nothing is written. Raises NotConverging.
     """
     allowed = ("safe", "unsafe") if unsafe else ("safe",)
     changed: dict[str, tuple[Source, Source]] = {}
     for _ in range(_MAX_ROUNDS):
-        findings = lint({path: after for path, (_, after) in changed.items()})
+        findings = lint({key: after.text for key, (_, after) in changed.items()})
         fixes = [finding.fix for finding in findings if finding.fix is not None]
         edits = compatible(fix for fix in fixes if fix.applicability in allowed)
         if not edits:
@@ -94,9 +93,8 @@ def fix_all(
         for edit in edits:
             by_source.setdefault(edit.source, []).append(edit)
         for source, inside in by_source.items():
-            path = os.path.realpath(source.name)
-            before = changed[path][0] if path in changed else source
-            changed[path] = (before, replace(source, text=edited(source.text, inside)))
+            before = changed[source.key][0] if source.key in changed else source
+            changed[source.key] = (before, replace(source, text=edited(source.text, inside)))
     raise NotConverging("the fixes do not come to an end; please report this configuration")
 
 

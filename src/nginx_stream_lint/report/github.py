@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding
+from nginx_stream_lint.util.problems import printable
 
 _COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 # A summary may have 1 MB; this is far below it, and more than anybody reads.

@@ -9,7 +9,6 @@ from importlib.resources import files
 import click
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.report.excerpt import Mark, excerpt
 from nginx_stream_lint.report.picture import outcome, picture
@@ -18,6 +17,7 @@ from nginx_stream_lint.report.way import Way, ways
 from nginx_stream_lint.rules.filters import CLIENTS, listed
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import printable
 
 
 @dataclass(slots=True)

@@ -12,12 +12,12 @@ from typing import Any
 
 import yaml
 
+from nginx_stream_lint.util.budget import in_force
+
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_ALIASES = 100  # a handful is a convenience, thousands are an attack
 # A few aliases of aliases stand for millions of nodes.
 _MAX_NODES = 100_000
-# libyaml's composer calls itself for each level, until the stack ends and the process with it.
-_MAX_DEPTH = 200
 
 
 class YamlMistake(Exception):
@@ -95,27 +95,46 @@ def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
 
 
 def _bounded(text: str) -> None:
-    """Refuse what no reader of nodes should be given. Raises YamlMistake and yaml's own errors."""
+    """Refuse what no reader of nodes should be given.
+
+    Raises YamlMistake, yaml's own errors, and Unreadable where the run has no more values left.
+    """
     if text.count("*") > _MAX_ALIASES and len(re.findall(r"(?<!\w)\*\w", text)) > _MAX_ALIASES:
         raise YamlMistake("too many aliases", 1, 1)
-    if not _may_be_deep(text):
-        return
-    depth = 0
-    for event in yaml.parse(text, _Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > _MAX_DEPTH:
-                raise YamlMistake(f"it nests deeper than {_MAX_DEPTH}", *place(event))
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+    budget = in_force()
+    left, most = budget.left("yaml_nodes"), budget.limits.yaml_depth
+    number = _most_nodes(text)
+    if number > left or _may_be_deep(text, most):
+        number = depth = 0
+        for event in yaml.parse(text, _Loader):
+            number += isinstance(event, yaml.NodeEvent)
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > most:
+                    # libyaml's composer calls itself for each level, until the stack ends and the
+                    # process with it.
+                    raise YamlMistake(f"it nests deeper than {most}", *place(event))
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if number > left:
+                budget.exceed("yaml_nodes")
+    budget.spend("yaml_nodes", number)
 
 
-def _may_be_deep(text: str) -> bool:
+def _most_nodes(text: str) -> int:
+    """How many values a YAML text can have at most: each needs a character that begins it.
+
+    Most have fewer, since these characters stand in texts as well.
+    """
+    return 1 + sum(map(text.count, "[{,\n")) + 2 * text.count(":") + 2 * text.count("- ")
+
+
+def _may_be_deep(text: str, limit: int) -> bool:
     """Whether a look at the structure is worth its time: most texts are plainly flat.
 
     A level of a block begins one column further right, or is a list below a key of that column.
     """
-    most = _MAX_DEPTH // 3
+    most = limit // 3
     if text.count("[") + text.count("{") > most:
         return True
     return re.search(rf"^[ ?:-]{{{most},}}", text, re.MULTILINE) is not None

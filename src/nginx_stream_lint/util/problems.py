@@ -43,6 +43,10 @@ class Absent(NotAFile):
     """There is no such file."""
 
 
+class LeadsOut(Absent):
+    """The path leads to a file that this run may not read. Whether it is there is not told."""
+
+
 def printable(text: str, limit: int | None = None) -> str:
     """Text that any terminal can show: control characters and undecodable bytes escaped."""
     if limit is not None and len(text) > limit:
