@@ -151,7 +151,7 @@ def test_what_nginx_does_is_told_without_opinions(name: str) -> None:
 # What only some runs need: of others, and of ours.
 HEAVY = {
     "asyncio", "brotli", "difflib", "h2", "hashlib", "html", "importlib.metadata",
-    "importlib.resources", "jinja2", "niquests", "pathlib", "pathspec", "pickle", "rich",
+    "importlib.resources", "jinja2", "niquests", "pathlib", "pickle", "rich",
     "subprocess", "tempfile", "textwrap", "tomli", "tomllib", "trustme", "unicodedata",
     "urllib.parse", "yaml", "click.shell_completion",
 }  # fmt: skip

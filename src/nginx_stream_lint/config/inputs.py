@@ -12,7 +12,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config.files import Files
-from nginx_stream_lint.config.reading import Configuration, read_all, read_from
+from nginx_stream_lint.config.reading import Configuration, Note, read_all, read_from
 from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
 from nginx_stream_lint.config.source import Reading, Regions
 from nginx_stream_lint.config.templates import yaml_reading
@@ -106,6 +106,10 @@ class _Gathering:
         }
         self.found += [
             one for one in alone if self.files.key(one.path) not in inner or not one.context
+        ]
+        self.found += [
+            Configuration(folder, notes=[Note(folder, 1, 1, message)])
+            for folder, message in self.files.workspace.notes.items()
         ]
         return self.found
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.files.disk import Disk
 from nginx_stream_lint.files.globbing import literal_folder, matching
+from nginx_stream_lint.files.listing import listed
 from nginx_stream_lint.files.memory import Memory
 from nginx_stream_lint.files.source import ENCODING, ERRORS, Source, decode
 from nginx_stream_lint.files.storage import IsFolder, NotRegular
 from nginx_stream_lint.util.budget import Budget, Limits
+from nginx_stream_lint.util.git import Steps
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Absent, LeadsOut, NotAFile, Problem, Unreadable
 
@@ -36,8 +39,6 @@ _OF_PARTS = regex(
     r"(?:conf|http|stream|server|site|mod|location|main|default)s?\.d|sites?-\w+|conf|confs|"
     r"snippets|templates|servers?|includes?|locations|modules-\w+|proxy-confs|vhosts?|upstreams?"
 )
-
-_SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 
 _LEADS_OUT = (
     "leads out of the repository, and is not read",
@@ -77,6 +78,7 @@ class Workspace:
         self.host = host
         self.budget = Budget(limits or Limits(), paths[0] if paths else ".")
         self.is_dump = False
+        self.notes: dict[str, str] = {}  # what people should know of a folder, by its path
         self._storage = storage
         self._named = named
         self._prefix = ""  # of keys, which tells the files of a dump from all others
@@ -176,6 +178,7 @@ class Workspace:
     def _like(self, storage: Storage, roots: tuple[str, ...], paths: tuple[str, ...]) -> Workspace:
         made = Workspace(storage, roots, paths, named=self._named, host=self.host)
         made.budget, made.is_dump, made._prefix = self.budget, self.is_dump, self._prefix
+        made.notes = self.notes
         made._texts, made._given = self._texts, self._given
         made._sources, made._keys, made._listings = self._sources, self._keys, self._listings
         return made
@@ -277,6 +280,10 @@ class Workspace:
         real = self.key(path).removeprefix(self._prefix)
         return self._kind(path) is not None and self._storage.is_program(real)
 
+    def is_link(self, path: str) -> bool:
+        """Whether a path ends in a symbolic link."""
+        return self._storage.is_link(path)
+
     def exists(self, path: str) -> bool:
         """Whether anything is there."""
         return self.key(path) in self._texts or self._kind(path) is not None
@@ -320,24 +327,26 @@ class Workspace:
         return not self.leads_out(folder) and self._storage.exists(path)
 
     def files_below(self, folder: str) -> list[str]:
-        """The paths of the files below a folder, in order, as people would write them here."""
+        """The paths of the files below a folder that git does not ignore, in order.
+
+        They are as people would write them here. Where there are more than the run may look
+        through, these are some, and the budget has a problem.
+        """
         key = self.key(folder)
         if key not in self._listings:
-            listed = (os.path.normpath(os.path.join(folder, name)) for name in self._walked(folder))
-            self._listings[key] = sorted(map(self._storage.shown, listed))
+            found: list[str] = []
+            git_root = _git_root(key.removeprefix(self._prefix), self._storage)
+            steps = Steps(self.budget.limits.ignore_steps, self.budget.limits.ignore_patterns)
+            with suppress(Unreadable):
+                found.extend(listed(self, folder, git_root, steps))
+            if steps.exceeded:
+                self.notes[folder] = (
+                    "the .gitignore files have too many patterns to try all; ignored files are read"
+                )
+            self._listings[key] = sorted(
+                self._storage.shown(os.path.normpath(path)) for path in found
+            )
         return self._listings[key]
-
-    def _walked(self, folder: str) -> Iterator[str]:
-        work = [""]
-        while work:
-            inside = work.pop()
-            for name, is_folder in self.entries(os.path.join(folder, inside)):
-                path = os.path.join(inside, name)
-                if is_folder:
-                    if not name.startswith(".") and name not in _SKIPPED:
-                        work.append(path)
-                elif self.is_file(os.path.join(folder, path)):
-                    yield path
 
     def root_of(self, path: str) -> str:
         """The innermost root that a file lies below; its folder where there is none."""
@@ -372,11 +381,19 @@ def _root_of(path: str, storage: Storage) -> str:
     is_file = storage.kind(storage.real(path)) != "folder"
     if is_file:
         folder = os.path.dirname(folder)
-    at, before = folder, ""
-    while at != before:
-        if storage.exists(os.path.join(at, ".git")):
-            return storage.real(at)
-        at, before = os.path.dirname(at), at
+    git_root = _git_root(folder, storage)
+    if git_root is not None:
+        return storage.real(git_root)
     while is_file and _OF_PARTS.fullmatch(os.path.basename(folder)):
         folder = os.path.dirname(folder)
     return storage.real(folder)
+
+
+def _git_root(folder: str, storage: Storage) -> str | None:
+    """The nearest folder with an entry `.git`, from `folder` upwards; None if there is none."""
+    before = ""
+    while folder != before:
+        if storage.exists(os.path.join(folder, ".git")):
+            return folder
+        folder, before = os.path.dirname(folder), folder
+    return None

@@ -106,7 +106,8 @@ def without_known(
     stale = [
         entry
         for entry in baseline.entries
-        if entry.fingerprint not in alive and _is_checked(entry, read, rules, baseline.base, is_gone)
+        if entry.fingerprint not in alive
+        and _is_checked(entry, read, rules, baseline.base, is_gone)
     ]
     return new, [*suppressed, *old], stale
 

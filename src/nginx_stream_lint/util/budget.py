@@ -25,6 +25,8 @@ class Limits:
     run_bytes: int = 256 * _MB
     files: int = 50_000
     entries: int = 200_000
+    ignore_patterns: int = 10_000
+    ignore_steps: int = 5_000_000
     directives: int = 1_000_000
     include_depth: int = 64
     settings_bytes: int = 1_000_000

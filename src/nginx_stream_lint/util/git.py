@@ -1,0 +1,342 @@
+"""What git would say of a folder: where its repository begins, and which paths it ignores.
+
+git itself is never started: in a folder of strangers it would run what their `.git/config` says.
+
+Patterns come from whoever wrote the repository. A pattern with many asterisks takes a regular
+expression longer than anybody waits (`*a*a*a*a*b`), so none is made: a pattern is a row of tests,
+and a walk through a path keeps all rows that may still match as the bits of one number. Paths and
+patterns are compared byte by byte, as git does: a text here has one character for each byte.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+# git has no limits. These are far above what people write.
+MAX_PATTERNS = 10_000
+MAX_LENGTH = 1_000
+
+_SPECIAL = frozenset("*?[\\")
+_CLASSES = {
+    "alnum": lambda one: one < "\x80" and one.isalnum(),
+    "alpha": lambda one: one < "\x80" and one.isalpha(),
+    "blank": lambda one: one in " \t",
+    "cntrl": lambda one: one < " " or one == "\x7f",
+    "digit": lambda one: "0" <= one <= "9",
+    "graph": lambda one: "!" <= one <= "~",
+    "lower": lambda one: "a" <= one <= "z",
+    "print": lambda one: " " <= one <= "~",
+    "punct": lambda one: "!" <= one <= "~" and not one.isalnum(),
+    "space": lambda one: one in " \t\n\r\v\f",
+    "upper": lambda one: "A" <= one <= "Z",
+    "xdigit": lambda one: one in "0123456789abcdefABCDEF",
+}
+
+_Test = Callable[[str], bool]
+_Last = tuple[dict[str, int], dict[str, int]]
+
+
+class Steps:
+    """How much work there may still be: a step is about a third of a microsecond.
+
+    `patterns` is how many more patterns may be read, `left` how many steps are left. `exceeded`
+    says whether either was not enough.
+    """
+
+    def __init__(self, left: int, patterns: int = MAX_PATTERNS) -> None:
+        self.left = left
+        self.patterns = patterns
+        self.exceeded = False
+
+    def take(self, steps: int) -> bool:
+        """Use some steps. Returns whether there were as many."""
+        if self.left < steps:
+            self.exceeded = True
+            return False
+        self.left -= steps
+        return True
+
+
+def as_bytes(text: str) -> str:
+    """A name from the file system with one character for each byte."""
+    return text if text.isascii() else os.fsencode(text).decode("latin-1")
+
+
+def repository_root(folder: str) -> str | None:
+    """The nearest folder with a `.git` in it, from `folder` upwards; None if there is none."""
+    while not os.path.lexists(os.path.join(folder, ".git")):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+    return folder
+
+
+class Patterns:
+    """The patterns of one file. Paths start from its folder and have slashes.
+
+    Names without wildcards, and ends of names such as `*.log`, are looked up. The other patterns
+    are tried one by one, the last one first, and each try takes steps. When none are left, nothing
+    matches any more.
+    """
+
+    def __init__(self, lines: Iterable[str], steps: Steps) -> None:
+        self._steps = steps
+        self._rows: list[_Pattern] = []
+        # Numbers of the last patterns of each kind: those for all, and those for folders only.
+        self._names: _Last = ({}, {})
+        self._ends: _Last = ({}, {})
+        self._paths: _Last = ({}, {})
+        self._wild: list[int] = []
+        for line in lines:
+            pattern = _parsed(line)
+            if pattern is None:
+                continue
+            if len(line) > MAX_LENGTH or steps.patterns <= 0:
+                steps.exceeded = True
+                continue
+            steps.patterns -= 1
+            number = len(self._rows)
+            if pattern.end is not None and not pattern.start:
+                self._ends[pattern.folders_only][pattern.end] = number
+            elif pattern.rest:
+                self._wild.append(number)
+            else:
+                known = self._names if pattern.by_name else self._paths
+                known[pattern.folders_only][pattern.start] = number
+            self._rows.append(pattern)
+        self._wild.reverse()
+
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
+    def verdict(self, path: str, is_folder: bool) -> bool | None:
+        """Whether a path is ignored (True), is not (False), or matches no pattern (None).
+
+        Folders above it are not asked about: whatever is in an ignored folder is ignored, too.
+        """
+        name = path.rpartition("/")[2]
+        if not self._steps.take(1 + len(name) // 8):
+            return None
+        last = -1
+        for only in (False, True) if is_folder else (False,):
+            names, ends, paths = self._names[only], self._ends[only], self._paths[only]
+            last = max(last, names.get(name, -1), paths.get(path, -1))
+            if ends:
+                last = max(last, *(ends.get(name[at:], -1) for at in range(len(name) + 1)))
+        for number in self._wild:
+            if number < last or not self._steps.take(1):
+                break
+            pattern = self._rows[number]
+            if (is_folder or not pattern.folders_only) and pattern.matches(
+                name if pattern.by_name else path, self._steps
+            ):
+                last = number
+                break
+        return None if last < 0 else not self._rows[last].negated
+
+    def covers(self, path: str) -> bool:
+        """Whether a file is ignored, by its own path or by a folder above it."""
+        parts = path.split("/")
+        return any(
+            self.verdict("/".join(parts[:count]), count < len(parts))
+            for count in range(1, len(parts) + 1)
+        )
+
+
+def lines(data: bytes) -> list[str]:
+    """The lines of a `.gitignore` file, with one character for each byte."""
+    return data.removeprefix(b"\xef\xbb\xbf").decode("latin-1").split("\n")
+
+
+def _parsed(line: str) -> _Pattern | None:
+    """The pattern of a line; None for a comment, or what matches nothing."""
+    line = _trimmed(line.removesuffix("\r").partition("\0")[0])
+    if line.startswith("#"):
+        return None
+    text = line.removeprefix("!")
+    folders_only = text.endswith("/")
+    text = text.removesuffix("/")
+    by_name = "/" not in text
+    text = text.removeprefix("/")
+    return _Pattern(text, line.startswith("!"), folders_only, by_name) if text else None
+
+
+def _trimmed(line: str) -> str:
+    """A line without the spaces at its end, up to one after a backslash."""
+    at = end = 0
+    while at < len(line):
+        length = 2 if line[at] == "\\" else 1
+        if line[at] != " ":
+            end = at + length
+        at += length
+    return line[:end]
+
+
+class _Pattern:
+    """One pattern: an exact start, and tests of what follows."""
+
+    def __init__(self, text: str, negated: bool, folders_only: bool, by_name: bool) -> None:
+        self.negated = negated
+        self.folders_only = folders_only
+        self.by_name = by_name
+        length = next((at for at, one in enumerate(text) if one in _SPECIAL), len(text))
+        self.start = text[:length]
+        self.rest = text[length:]
+        # What is after the only asterisk: most patterns with wildcards are like `*.log`.
+        self.end = self.rest[1:] if by_name and not _SPECIAL & set(self.rest[1:]) else None
+        if not self.rest.startswith("*"):
+            self.end = None
+        self._row: _Row | None = None
+
+    def matches(self, subject: str, steps: Steps) -> bool:
+        """Whether a path or name matches."""
+        start, end = self.start, self.end
+        if not subject.startswith(start):
+            return False
+        if end is not None:
+            return len(subject) >= len(start) + len(end) and subject.endswith(end)
+        if self._row is None:
+            self._row = _Row(self.rest, self.by_name)
+        return self._row.matches(subject[len(start) :], steps)
+
+
+class _Row:
+    """Tests of one character each, stars between them: bit `n` is set after `n` tests have passed.
+
+    A star lets a row stay where it is: `_stars` may be left out, and stay on any character but a
+    slash, `_deep` on any. `_skips` may leave out a star and the slash after it, as in `**/`.
+    """
+
+    def __init__(self, text: str, by_name: bool) -> None:
+        self._tests: list[_Test | None] = []
+        self._stars = self._deep = self._skips = 0
+        self._never = not self._read(text, by_name)
+        self._moves: dict[str, int] = {}
+        self._end = 1 << len(self._tests)
+
+    def _read(self, text: str, by_name: bool) -> bool:
+        at = 0
+        while at < len(text):
+            one = text[at]
+            at += 1
+            if one == "*":
+                first = at - 1
+                while text[at : at + 1] == "*":
+                    at += 1
+                bit = 1 << len(self._tests)
+                after = text[at:]
+                if by_name or (
+                    at - first > 1
+                    and (first == 0 or text[first - 1] == "/")
+                    and (not after or after[0] == "/" or after[:2] == "\\/")
+                ):
+                    self._deep |= bit
+                    if not by_name and after.startswith("/"):
+                        self._skips |= bit
+                else:
+                    self._stars |= bit
+                self._tests.append(None)
+            elif one == "?":
+                self._tests.append(_not_slash)
+            elif one == "[":
+                test, at = _bracket(text, at)
+                if test is None:
+                    return False
+                self._tests.append(test)
+            else:
+                if one == "\\":
+                    if at == len(text):
+                        return False
+                    one = text[at]
+                    at += 1
+                self._tests.append(one.__eq__)
+        return True
+
+    def matches(self, subject: str, steps: Steps) -> bool:
+        if self._never or not steps.take(len(subject)):
+            return False
+        states = self._on(1, 0)
+        for one in subject:
+            moves = self._moves.get(one)
+            if moves is None:
+                if not steps.take(1 + len(self._tests)):
+                    return False
+                moves = sum(
+                    1 << at for at, test in enumerate(self._tests) if test is not None and test(one)
+                )
+                self._moves[one] = moves
+            stays = self._deep if one == "/" else self._deep | self._stars
+            states = self._on((states & moves) << 1, states & stays)
+            if not states:
+                return False
+        return bool(states & self._end)
+
+    def _on(self, moved: int, stayed: int) -> int:
+        """The states after a character, with those that need none: stars are over or skipped."""
+        skipped = moved & self._skips
+        while skipped:
+            moved |= skipped << 2
+            skipped = (skipped << 2) & self._skips
+        states = moved | stayed
+        return states | (states & (self._stars | self._deep)) << 1
+
+
+def _not_slash(one: str) -> bool:
+    return one != "/"
+
+
+def _bracket(text: str, at: int) -> tuple[_Test | None, int]:
+    """The test of a bracket whose inside starts at `at`, and where it ends.
+
+    None in place of the test if nothing can match. A slash never matches.
+    """
+    negated = text[at : at + 1] in ("!", "^")
+    at += negated
+    tests: list[_Test] = []
+    before = ""  # what a range may start with
+    first = True
+    while first or text[at : at + 1] != "]":
+        first = False
+        if at >= len(text):
+            return None, at
+        one = text[at]
+        if one == "-" and before and text[at + 1 : at + 2] not in ("", "]"):
+            at += 1
+            if text[at] == "\\":
+                at += 1
+            if at >= len(text):
+                return None, at
+            tests.append(_between(before, text[at]))
+            before = ""
+        elif text.startswith("[:", at):
+            end = text.find("]", at + 2)
+            if end < 0:
+                return None, at
+            if end - at < 3 or text[end - 1] != ":":
+                tests.append("[".__eq__)
+                before = "["
+            else:
+                test = _CLASSES.get(text[at + 2 : end - 1])
+                if test is None:
+                    return None, at
+                tests.append(test)
+                before = ""
+                at = end
+        else:
+            if one == "\\":
+                at += 1
+                if at >= len(text):
+                    return None, at
+            before = text[at]
+            tests.append(before.__eq__)
+        at += 1
+    return (
+        lambda one: one != "/" and any(test(one) for test in tests) != negated,
+        at + 1,
+    )
+
+
+def _between(first: str, last: str) -> _Test:
+    return lambda one: first <= one <= last
