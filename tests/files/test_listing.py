@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.command import run
 
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.util.budget import Limits
 from nginx_stream_lint.util.git import MAX_LENGTH, Patterns, Steps
-from tests.command import run
 
 SITE = "server {\n    location /v1/chat/completions { proxy_pass http://127.0.0.1:1; }\n}\n"
 

@@ -53,7 +53,7 @@ def choose(workspace: Workspace, first: str, flags: Mapping[str, Any]) -> Choice
 
 
 def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) -> Choices:
-    rules, policy, names = _rules(settings, flags)
+    rules, policy, names = _rules(workspace, settings, flags)
     version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
     overrides = (
         replace(
@@ -91,13 +91,14 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
 
 
 def _rules(
-    settings: Settings, flags: Mapping[str, Any]
+    workspace: Workspace, settings: Settings, flags: Mapping[str, Any]
 ) -> tuple[tuple[Rule, ...], Policy, tuple[str, ...]]:
     """The rules to apply, what their findings are worth where, and the names of all rules."""
     for folder in settings.rules:
-        if not folder.is_dir():
+        if not workspace.is_folder(str(folder)):
             settings.refuse("rules", f"there is no folder {folder}")
-    rules = known_rules(*settings.rules, *filter(None, [flags.get("rules_folder")]))
+    own = [*settings.rules, *filter(None, [flags.get("rules_folder")])]
+    rules = known_rules(workspace, *own)
     names = [rule.name for rule in rules]
     settings.check_rules(names)
     selected = _named(flags.get("select"), "--select", names)

@@ -113,10 +113,12 @@ def workspace_of(paths: Sequence[str], flags: Mapping[str, Any]) -> Workspace:
     return workspace.with_text(STDIN, sys.stdin.buffer.read(limit + 1))
 
 
-def known_rules(*folders: Path) -> tuple[Rule, ...]:
+def known_rules(workspace: Workspace | None = None, *folders: Path) -> tuple[Rule, ...]:
     """The shipped rules, and those of some folders. Raises RuleMistake."""
     own = {folder.resolve(): folder for folder in folders}
-    return load_rules(builtin_folder(), *own.values()) if own else shipped_rules()
+    if not own:
+        return shipped_rules()
+    return load_rules(builtin_folder(), *own.values(), workspace=workspace)
 
 
 def write(text: str, output: str | None, color: bool | None) -> None:
