@@ -32,6 +32,7 @@ class Limits:
     settings_bytes: int = 1_000_000
     settings_patterns: int = 1_000
     toml_depth: int = 50
+    toml_parts: int = 50_000
     yaml_depth: int = 200
     yaml_nodes: int = 400_000
     regex_steps: int = 500_000
