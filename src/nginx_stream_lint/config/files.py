@@ -33,11 +33,12 @@ class Files:
         self._absent = absent
         self._blocks = {plain_name(name): one for name, one in (blocks or {}).items()}
         self._repositories: dict[str, Repository] = {}
+        self._parsed: set[str] = set()
 
     def with_blocks(self, blocks: Mapping[str, Reading]) -> Files:
         """The same files, and blocks that hide those of their names."""
         made = Files(self.workspace, self._values, self._absent, blocks)
-        made._repositories = self._repositories
+        made._repositories, made._parsed = self._repositories, self._parsed
         return made
 
     def key(self, path: str) -> str:
@@ -90,6 +91,12 @@ class Files:
         if self.workspace.is_dump:
             return []
         return self.repository(self.workspace.root_of(path)).mains()
+
+    def is_new(self, source: Source) -> bool:
+        """Whether a file was not asked about before: each is new once in a run."""
+        is_new = source.key not in self._parsed
+        self._parsed.add(source.key)
+        return is_new
 
     def repository(self, folder: str) -> Repository:
         """The files in a folder."""

@@ -32,6 +32,7 @@ from nginx_stream_lint.util.problems import (
 
 # Directives of more words than this count for several.
 _USUAL_WORDS = 4
+_BLOCK = 10  # rows that cost as much as a block: mostly it is a location that is judged
 _PART = 1024 * 1024  # characters whose words are counted at once
 
 # nginx stops at the first mistake. Whoever has more than this many has one that repeats.
@@ -183,17 +184,21 @@ class _Reader:
         self._absent: dict[str, Absent] = {}
         self._followed: set[tuple[int, Context]] = set()
         self._budget = files.workspace.budget
-        # How many directives a file has, with what it includes once for each use.
-        self._sizes: dict[File, int] = {}
+        # What a file costs, with what it includes once for each use.
+        self._costs: dict[File, int] = {}
         # How directives are used that nginx takes, by context.
         self._accepted: dict[Context, set[tuple[str, int, bool, bool]]] = {}
 
     def parse(self, reading: Reading) -> File:
         """The tree of one file. Raises `Unreadable` where the run has too many directives."""
         size = _size(reading.text, self._budget.limits.directives)
-        self._budget.spend("directives", size, reading.source.name)
+        cost = size + _BLOCK * reading.text.count("{")
+        if self.provider.is_new(reading.source):
+            self._budget.spend("directives", size, reading.source.name)
+        else:
+            self._budget.spend("repeats", cost, reading.source.name)
         file = parse(reading)
-        self._sizes[file] = size
+        self._costs[file] = cost
         return file
 
     def follow(
@@ -301,11 +306,11 @@ class _Reader:
         """Count what an include leads to; a few files that include one another twice are enough for
         more than any machine could read. Raises `Unreadable`.
         """
-        size = self._sizes[file]
-        self._sizes[directive.file] += size
+        cost = self._costs[file]
+        self._costs[directive.file] += cost
         if file.uses > 1:
             place = directive.source.name, directive.line, directive.column
-            self._budget.spend("directives", size, *place)
+            self._budget.spend("repeats", cost, *place)
 
     def _included(self, directive: Directive) -> list[File]:
         """The files that an include leads to; what is not here is looked for near by."""

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 
 from nginx_stream_lint.util.lazily import regex
 
+_MAX_PATH = 4096  # characters: no system opens a longer one
 _WILD = regex(r"[*?\[]")
 _ESCAPED = regex(r"\\(.)", re.DOTALL)
 
@@ -40,41 +41,48 @@ def matching(
 ) -> list[str]:
     """The paths that a pattern matches, in order; with `deep`, `**` is any number of folders.
 
-    `entries` lists a folder, `is_there` tells whether a path without wildcards is, `key` is alike
-    for all paths to one folder. A backslash takes a wildcard its meaning, `[^a]` is `[!a]`.
+    `key` gives the real path of a path; `entries` lists the folder at a real path, `is_there` tells
+    whether the name at the end of one is there. A backslash takes a wildcard its meaning, `[^a]` is `[!a]`.
     """
     head, *parts = re.split(r"[/\\]" if os.sep == "\\" else "/", _plain(pattern))
     start = "" if head and not head.endswith(":") else f"{head}/"
     parts = [part for part in ([head] if not start else []) + parts if part]
     found: set[str] = set()
     seen: set[tuple[str, int]] = set()
-    work: list[tuple[str, int]] = [(start, 0)]
+    # Paths as they are given and as they really are, with the number of the part that comes next.
+    # From a long path to the real one is a long way, so it goes on from the last one.
+    work = [(start, key(start or os.curdir), 0)]
     while work:
-        folder, at = work.pop()
+        folder, real, at = work.pop()
         if at == len(parts):
             found.add(folder)
             continue
         name, is_last = parts[at], at == len(parts) - 1
         if not is_pattern(name):
-            path = os.path.join(folder, name)
-            if not is_last or is_there(path):  # if it is not, what is behind it is not either
-                work.append((path, at + 1))
+            path, real = os.path.join(folder, name), os.path.join(real, name)
+            if not is_last:  # what is behind it tells whether it is there
+                work.append((path, key(real), at + 1))
+            elif is_there(real):
+                found.add(path)
             continue
-        place = key(folder or "."), at
-        if place in seen:
+        if (real, at) in seen:
             continue
-        seen.add(place)
+        seen.add((real, at))
         any_depth = deep and name == "**"
         if any_depth and not is_last:
-            work.append((folder, at + 1))
-        for entry, is_folder in entries(folder or "."):
+            work.append((folder, real, at + 1))
+        for entry, is_folder in entries(real):
+            path, inside = os.path.join(folder, entry), os.path.join(real, entry)
             if any_depth:
                 if is_folder and not entry.startswith("."):
-                    work.append((os.path.join(folder, entry), at))
+                    work.append((path, inside, at))
                 elif is_last:
-                    found.add(os.path.join(folder, entry))
+                    found.add(path)
             elif fnmatchcase(entry, name) and (name.startswith(".") or not entry.startswith(".")):
-                work.append((os.path.join(folder, entry), at + 1))
+                if is_last:
+                    found.add(path)
+                elif len(path) < _MAX_PATH:
+                    work.append((path, key(inside), at + 1))
     return sorted(found)
 
 

@@ -40,6 +40,8 @@ _OF_PARTS = regex(
     r"snippets|templates|servers?|includes?|locations|modules-\w+|proxy-confs|vhosts?|upstreams?"
 )
 
+_MAX_FOLDERS = 100  # of a path that is looked at folder by folder
+
 _LEADS_OUT = (
     "leads out of the repository, and is not read",
     "name the file itself on the command line, or copy it into the repository",
@@ -185,8 +187,9 @@ class Workspace:
 
     def key(self, path: str) -> str:
         """What tells one file from another, whatever the path to it."""
-        if "\0" in path:
-            return path  # it is a key
+        if "\0" in path:  # it is a key
+            rest = path.removeprefix(self._prefix)
+            return path if "\0" in rest else self._prefix + self._storage.real(rest)
         key = self._keys.get(path)
         if key is None:
             key = self._given.get(path) or self._prefix + self._real(path)
@@ -195,7 +198,13 @@ class Workspace:
 
     def _real(self, path: str) -> str:
         folder, name = os.path.split(path)
-        if not folder or name in ("", os.curdir, os.pardir) or self._storage.is_link(path):
+        is_deep = path.count(os.sep) > _MAX_FOLDERS  # this calls itself for each
+        if (
+            is_deep
+            or not folder
+            or name in ("", os.curdir, os.pardir)
+            or self._storage.is_link(path)
+        ):
             return self._storage.real(path)
         # Of a thousand files in a folder the way there is looked at once.
         parent = self.key(folder).removeprefix(self._prefix)
@@ -307,7 +316,7 @@ class Workspace:
             return
         try:
             for entry in self._storage.entries(self.key(folder).removeprefix(self._prefix)):
-                self.budget.spend("entries", 1, folder)
+                self.budget.spend("entries", 1)
                 yield entry
         except OSError:
             return

@@ -28,6 +28,7 @@ class Limits:
     ignore_patterns: int = 10_000
     ignore_steps: int = 5_000_000
     directives: int = 1_000_000
+    repeats: int = 400_000
     include_depth: int = 64
     settings_bytes: int = 1_000_000
     settings_patterns: int = 1_000
@@ -55,6 +56,10 @@ _OVER = {
     "directives": (
         "there are more than {limit:,} directives",
         "check parts of the configuration by themselves; the rest was not checked",
+    ),
+    "repeats": (
+        "there are more than {limit:,} directives of files that are read again and again",
+        "include the same files less often; the rest was not checked",
     ),
     "yaml_nodes": (
         "the YAML of this run has more than {limit:,} values",
