@@ -172,6 +172,9 @@ def test_the_inputs_of_the_action(repository: Path) -> None:
     assert done.stdout == ""
     _, outputs = check(repository, paths=paths, **new)
     assert outputs["exit-status"] == "1"
+    (repository / ".nginx-stream-lint.yaml").write_text("ignore: no-such-rule\n")
+    assert check(repository, paths=paths)[1]["exit-status"] == "2"
+    assert check(repository, paths=paths, isolated="true")[1]["exit-status"] == "1"
 
 
 def test_the_action_takes_inputs_for_what_they_are(repository: Path) -> None:

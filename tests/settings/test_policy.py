@@ -35,6 +35,7 @@ Said = tuple[str, str, str]
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A main file that includes conf.d/legacy.conf, and the folder as working folder."""
+    (tmp_path / ".git").mkdir()  # where the search for settings ends
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "nginx.conf").write_text(MAIN, encoding="utf-8")
     (tmp_path / "conf.d" / "legacy.conf").write_text(SERVER, encoding="utf-8")

@@ -49,7 +49,7 @@ class Options:
     """What to check for. `nginx_version` None: unknown, the old defaults hold.
 
     `policy` says what findings are worth, and what is otherwise in some files; `baseline` has the
-    findings that are known.
+    findings that are known. `isolated`: comments ignore nothing.
     """
 
     rules: tuple[Rule, ...] = field(default_factory=shipped_rules)
@@ -61,6 +61,7 @@ class Options:
     policy: Policy = field(default_factory=Policy)
     all_rules: tuple[str, ...] = ()
     baseline: Baseline | None = None
+    isolated: bool = False
 
     @property
     def known_rules(self) -> tuple[str, ...]:
@@ -263,8 +264,10 @@ def suppress(
 
     `checked` are the files that somebody asked for.
     """
-    files = [file for one in detected for file in one.configuration.files]
     findings = [one.finding for one in judged]
+    if options.isolated:
+        return findings, []
+    files = [file for one in detected for file in one.configuration.files]
     return without_ignored(findings, files, checked, options.rules, options.known_rules)
 
 

@@ -45,8 +45,10 @@ def choose(workspace: Workspace, first: str, flags: Mapping[str, Any]) -> Choice
     """
     try:
         with spending(workspace.budget):
-            path = flags["config_file"] or find("." if first == "-" else first)
-            settings = Settings() if path is None else load(path)
+            path = flags["config_file"]
+            if path is None and not flags.get("isolated"):
+                path = find("." if first == "-" else first, workspace)
+            settings = Settings() if path is None else load(path, workspace)
             return _chosen(workspace, settings, flags)
     except (SettingsMistake, RuleMistake, Unreadable) as mistake:
         unusable(str(mistake))
@@ -79,9 +81,11 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
                 settings.absent_includes,
                 _values(workspace, settings, flags.get("env_file")),
                 settings.markdown if markdown is None else markdown,
+                within=None if settings.file is None else str(settings.file.parent),
             ),
             policy=policy,
             all_rules=names,
+            isolated=flags["isolated"],
         ),
         _given(flags),
         _targets(settings, flags),
@@ -97,6 +101,11 @@ def _rules(
     for folder in settings.rules:
         if not workspace.is_folder(str(folder)):
             settings.refuse("rules", f"there is no folder {folder}")
+        for name, _ in workspace.entries(str(folder)):
+            if settings.file is None or not workspace.is_below(
+                str(folder / name), str(settings.file.parent)
+            ):
+                settings.refuse("rules", f"{folder / name} leads out of the folder of this file")
     own = [*settings.rules, *filter(None, [flags.get("rules_folder")])]
     rules = known_rules(workspace, *own)
     names = [rule.name for rule in rules]
@@ -187,6 +196,7 @@ def _targets(settings: Settings, flags: Mapping[str, Any]) -> tuple[Target, ...]
             chosen = targets_of(values)
         except ValueError as error:
             settings.refuse("format", str(error))
+        chosen = tuple(replace(target, guarded=True) for target in chosen)
         if flags.get("output") is not None and len(chosen) == 1:
             chosen = (Target(chosen[0].format),)
     return targets_with(chosen, flags.get("output"))

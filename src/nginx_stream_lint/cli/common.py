@@ -51,6 +51,11 @@ format_option = click.option(
 output_option = click.option(
     "--output", type=click.Path(dir_okay=False), help="Write there, not to stdout."
 )
+isolated_option = click.option(
+    "--isolated",
+    is_flag=True,
+    help="Obey no settings, baselines or ignore comments of the files, only the command line.",
+)
 color_option = click.option("--color/--no-color", default=None, help="Colours, or none.")
 
 

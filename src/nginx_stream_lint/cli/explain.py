@@ -15,6 +15,7 @@ from nginx_stream_lint.cli.common import (
     color_option,
     format_option,
     host_option,
+    isolated_option,
     output_option,
     say,
     timeout_option,
@@ -52,6 +53,7 @@ from nginx_stream_lint.nginx.versions import Version
     type=PathOption(exists=True, dir_okay=False),
     help="The settings file; else it is looked for upwards from CONF.",
 )
+@isolated_option
 @click.option(
     "--min-read-timeout",
     metavar="TIME",
@@ -77,6 +79,7 @@ def explain_command(
     files: Path | None,
     nginx_version: Version | None,
     config_file: Path | None,
+    isolated: bool,
     min_read_timeout: float | None,
     env_file: Path | None,
     markdown: bool | None,
@@ -93,6 +96,7 @@ def explain_command(
         unusable(str(mistake))
     flags = {
         "config_file": config_file,
+        "isolated": isolated,
         "nginx_version": nginx_version,
         "min_read_timeout": min_read_timeout,
         "env_file": env_file,

@@ -18,6 +18,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     PathOption,
     host_option,
+    isolated_option,
     nginx_binary,
     say,
     streams_option,
@@ -128,6 +129,7 @@ if TYPE_CHECKING:
     help="The settings file; else .nginx-stream-lint.yaml, or a table in pyproject.toml, upwards"
     " from the first path.",
 )
+@isolated_option
 @click.option(
     "--show-settings", is_flag=True, help="Print the settings in force and where each comes from."
 )

@@ -22,10 +22,14 @@ _STDOUT = ("", "-", "/dev/stdout")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A format, and the file it goes to; None is standard output."""
+    """A format, and the file it goes to; None is standard output.
+
+    One that is `guarded` takes no other place than that of an older report of ours.
+    """
 
     format: str
     file: str | None = None
+    guarded: bool = False
 
 
 def targets_option(
@@ -79,10 +83,43 @@ def write_all(run: Run, targets: Sequence[Target], color: bool | None) -> list[s
     """Write a run in every format asked for. Returns what could not be written, in words."""
     tried: list[str | None] = []
     for target in targets:
-        tried.append(try_write(render(target.format, run), target.file, color))
+        tried.append(_write(run, target, color))
         if target.format == "github":
             tried.append(_append_summary(run))
     return [failure for failure in tried if failure is not None]
+
+
+def _write(run: Run, target: Target, color: bool | None) -> str | None:
+    """Write a run to one target. Returns what went wrong, None if nothing did."""
+    text = render(target.format, run)
+    if not target.guarded or target.file is None:
+        return try_write(text, target.file, color)
+    from nginx_stream_lint.report.marks import marked
+
+    if not _may_replace(target.file, target.format):
+        return (
+            f"{target.file}:1:1: is no {target.format} report of nginx-stream-lint, so settings do"
+            f" not replace it; remove it, or say --format {target.format}=FILE"
+        )
+    return try_write(marked(target.format, text), target.file, color)
+
+
+def _may_replace(path: str, name: str) -> bool:
+    """Whether there is no file yet, or an older report in the format `name`."""
+    from nginx_stream_lint.report.marks import BYTES, is_ours
+
+    if not os.path.lexists(path):
+        return True
+    if os.path.islink(path) or not os.path.isfile(path):
+        return False
+    try:
+        with open(path, "rb") as stream:
+            first = stream.read(BYTES)
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - BYTES))
+            last = stream.read(BYTES)
+    except OSError:
+        return False
+    return is_ours(name, first.decode("utf-8", "replace"), last.decode("utf-8", "replace"))
 
 
 def _append_summary(run: Run) -> str | None:

@@ -17,6 +17,7 @@ from nginx_stream_lint.cli.common import (
     color_option,
     format_option,
     host_option,
+    isolated_option,
     nginx_binary,
     output_option,
     run_to_end,
@@ -103,6 +104,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
     help="The settings file; else it is looked for upwards from CONF.",
 )
 @host_option
+@isolated_option
 @color_option
 def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     """Run a copy of a configuration on a real nginx, and measure what streams.
@@ -111,7 +113,7 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     sends one token after the other, and touches none of your files. URLs are paths, for the default
     server, or whole; without any, all that is thought to stream is measured.
     """
-    files = {"config_file": flags["config_file"], "host": flags["host"]}
+    files = {key: flags[key] for key in ("config_file", "isolated", "host")}
     workspace = workspace_of([conf], files)
     streams = choose(workspace, conf, files).options.streams
     configuration = _readable(workspace, conf)

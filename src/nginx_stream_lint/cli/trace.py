@@ -19,6 +19,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     color_option,
     format_option,
+    isolated_option,
     nginx_binary,
     output_option,
     run_to_end,
@@ -132,6 +133,7 @@ _PLOTS = (".svg", ".html")
 )
 @format_option
 @output_option
+@isolated_option
 @color_option
 def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     """Find the layer of a live system that does not let a stream through.
@@ -300,7 +302,7 @@ def _blamed(told: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> Blame 
         return None
     workspace, configuration = chosen
     try:
-        given = {"config_file": None, "nginx_version": flags["nginx_version"]}
+        given = {key: flags[key] for key in ("nginx_version", "isolated")} | {"config_file": None}
         options = choose(workspace, configuration.path, given).options
         method = (flags["method"] or ("GET" if flags["data"] is None else "POST")).upper()
         url, rules = told.layer(named.layer).shown, rules_for(named.cause)

@@ -10,7 +10,6 @@ from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.util.problems import LeadsOut
 
 
 class Files:
@@ -103,13 +102,3 @@ class Files:
         if folder not in self._repositories:
             self._repositories[folder] = Repository(self.workspace, folder)
         return self._repositories[folder]
-
-    def existing(self, patterns: Sequence[str]) -> list[str]:
-        """The files that patterns of the settings name, in their order."""
-        found: list[str] = []
-        for pattern in patterns:
-            try:
-                found += self.workspace.matching(pattern, deep=True)
-            except LeadsOut:
-                found.append(pattern)  # to be refused with its name
-        return found

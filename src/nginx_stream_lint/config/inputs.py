@@ -39,7 +39,8 @@ class Around:
     `mains` are patterns of main files, whatever is in them, `servers` patterns of files that a main
     file elsewhere includes in its `http` block, all of them. Both are paths as the shell takes
     them. `absent` are patterns of include arguments that are meant to be missing here. `values` are
-    those of a template's variables; `markdown` lets documents be read.
+    those of a template's variables; `markdown` lets documents be read. What the patterns match must
+    lie in the folder `within`, where one is given, with all links followed.
     """
 
     mains: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class Around:
     absent: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     markdown: bool = False
+    within: str | None = None
 
 
 def configurations(
@@ -84,7 +86,7 @@ class _Gathering:
                 named.add(path)
             for one in inside:
                 self._sort(one, mains, fragments)
-        mains = self._unique([*self.files.existing(self.around.mains), *mains])
+        mains = self._unique([*self._existing(self.around.mains), *mains])
         fragments = [one for one in self._unique(fragments) if one not in set(mains)]
         asked = frozenset(self.files.key(path) for path in (*mains, *fragments))
         for path in mains:
@@ -113,13 +115,26 @@ class _Gathering:
         ]
         return self.found
 
+    def _existing(self, patterns: Iterable[str]) -> list[str]:
+        """What patterns of the settings match. What leads out of their folder is refused."""
+        within, workspace = self.around.within, self.files.workspace
+        found: list[str] = []
+        for pattern in patterns:
+            try:
+                matching = workspace.matching(pattern, deep=True)
+            except Unreadable as stop:
+                self.found.append(Configuration(pattern, problems=[stop.problem]))
+                continue
+            for path in matching:
+                if within is None or workspace.is_below(path, within):
+                    found.append(path)
+                else:
+                    self._refuse(path, "leads out of the folder of the settings", "move it inside")
+        return found
+
     def _inside(self, folder: str) -> list[str]:
         """The files in a folder that are worth reading."""
-        try:
-            inside = self.files.repository(folder).candidates(self.around.markdown)
-        except Unreadable as stop:
-            self.found.append(Configuration(folder, problems=[stop.problem]))
-            return []
+        inside = self.files.repository(folder).candidates(self.around.markdown)
         if not inside:
             self._refuse(folder, "no nginx configuration in this folder", "name the files")
         return inside
@@ -179,7 +194,7 @@ class _Gathering:
 
     def _behind_servers(self, asked: frozenset[str]) -> None:
         """The files that the settings call servers, in one `http` block that is not there."""
-        servers = self._unique(self.files.existing(self.around.servers))
+        servers = self._unique(self._existing(self.around.servers))
         if not servers or not asked & {self.files.key(path) for path in servers}:
             return
         includes = "".join(f'include "{os.path.abspath(path)}";\n' for path in servers)

@@ -344,7 +344,7 @@ class Workspace:
         key = self.key(folder)
         if key not in self._listings:
             found: list[str] = []
-            git_root = _git_root(key.removeprefix(self._prefix), self._storage)
+            git_root = self.git_root(folder)
             steps = Steps(self.budget.limits.ignore_steps, self.budget.limits.ignore_patterns)
             with suppress(Unreadable):
                 found.extend(listed(self, folder, git_root, steps))
@@ -356,6 +356,18 @@ class Workspace:
                 self._storage.shown(os.path.normpath(path)) for path in found
             )
         return self._listings[key]
+
+    def is_below(self, path: str, folder: str) -> bool:
+        """Whether a path leads to a folder, or to something in it, links followed."""
+        return _is_below(self.key(path), self.key(folder))
+
+    def git_root(self, folder: str) -> str | None:
+        """The nearest folder with an entry `.git`, from a folder upwards; None if there is none."""
+        return _git_root(self.key(folder).removeprefix(self._prefix), self._storage)
+
+    def shown(self, path: str) -> str:
+        """An absolute path as people would write it here."""
+        return self._storage.shown(path)
 
     def root_of(self, path: str) -> str:
         """The innermost root that a file lies below; its folder where there is none."""

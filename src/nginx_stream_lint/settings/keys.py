@@ -26,6 +26,9 @@ from nginx_stream_lint.settings.types import (
     Record,
     RuleName,
     Text,
+    inside,
+    pattern_inside,
+    shortened,
 )
 from nginx_stream_lint.streams.declarations import Declaration, declaration, nearest
 from nginx_stream_lint.streams.stream import KINDS
@@ -59,6 +62,21 @@ def _format(text: str) -> str:
     return text
 
 
+def _report(text: str, here: Here) -> str:
+    """A target, whose file must be one that settings may write. Raises ValueError."""
+    file = text.partition("=")[2]
+    if file in ("", "-"):
+        return text
+    path = inside(file, here)
+    key = here.workspace.key
+    below = os.path.relpath(key(str(path)), key(str(here.file.parent)))
+    if any(part.startswith(".") for part in below.split(os.sep)):
+        raise ValueError(f"{shortened(file)} is hidden; name a file that everybody sees")
+    if here.workspace.is_link(str(path)):
+        raise ValueError(f"{shortened(file)} is a link; name a file")
+    return text
+
+
 def _pattern(text: str) -> str:
     # gitignore's comments and empty lines, which match nothing
     if text.startswith("#") or not text.strip("!/ "):
@@ -69,7 +87,7 @@ def _pattern(text: str) -> str:
 def _globs(patterns: tuple[str, ...], here: Here) -> Callable[[str], bool]:
     """Whether a file, by its name or where links lead to, is among those that patterns name."""
     ignore = Patterns(map(as_bytes, patterns), Steps(_MAX_STEPS))
-    folder = os.path.abspath(here.file.parent)
+    folder, key = os.path.abspath(here.file.parent), here.workspace.key
     known: dict[str, bool] = {}
 
     def inside(path: str, base: str) -> bool:
@@ -80,9 +98,7 @@ def _globs(patterns: tuple[str, ...], here: Here) -> Callable[[str], bool]:
 
     def covers(name: str) -> bool:
         if name not in known:
-            known[name] = inside(os.path.abspath(name), folder) or inside(
-                os.path.realpath(name), os.path.realpath(folder)
-            )
+            known[name] = inside(os.path.abspath(name), folder) or inside(key(name), key(folder))
         return known[name]
 
     return covers
@@ -194,14 +210,14 @@ KEYS = (
     MIN_READ_TIMEOUT,
     Key(
         "roots",
-        Many(FilePath("a pattern of paths")),
+        Many(FilePath("a pattern of paths", pattern_inside)),
         "Main files, if they cannot be told by their `http` block.",
         ["deploy/nginx.conf"],
         unset="the files with an `http` block",
     ),
     Key(
         "servers",
-        Many(FilePath("a pattern of paths")),
+        Many(FilePath("a pattern of paths", pattern_inside)),
         "Files that a main file elsewhere includes in its `http` block, all of them.",
         ["deploy/conf.d/*.conf"],
         unset="none",
@@ -259,14 +275,18 @@ KEYS = (
     Key(
         "format",
         Many(
-            Text(
-                "the name of a format, or `NAME=FILE`",
-                _format,
-                f"^({'|'.join(FORMATS)})(=.*)?$",
+            Made(
+                Text(
+                    "the name of a format, or `NAME=FILE`",
+                    _format,
+                    f"^({'|'.join(FORMATS)})(=.*)?$",
+                ),
+                _report,
             )
         ),
         f"How findings are written, and where: {', '.join(f'`{name}`' for name in FORMATS)}. One"
-        " of them may go to standard output.",
+        " of them may go to standard output. A file is written only where there is none, or an"
+        " older report of ours, and never to a hidden file or folder.",
         ["text", "sarif=streams.sarif"],
         default="text",
         option="--format",

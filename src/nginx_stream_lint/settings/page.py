@@ -18,7 +18,8 @@ def settings_page() -> Iterator[Block]:
     yield Heading("Settings", 1)
     yield Paragraph(
         f"`{FILE_NAME}`, or the table `[tool.{TABLE}]` of a `{PYPROJECT}`, is looked for in the"
-        " folder of the first path and upwards; the nearest one holds, alone. `--config FILE` names"
+        " folder of the first path and upwards to the root of the repository (without one, nowhere"
+        " else); the nearest one holds, alone. `--config FILE` names"
         " another, options of the command line win, and `--show-settings` prints what is in force"
         " and where each value comes from."
     )

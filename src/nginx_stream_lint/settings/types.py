@@ -5,11 +5,14 @@ Reading and the JSON schema say the same in two ways; a test holds them together
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.settings.node import Misplaced, Node
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.util.lazily import dataclass
@@ -22,7 +25,33 @@ class Here:
     """The file that is read; `rules` collects the names of rules in it, which are checked later."""
 
     file: Path
+    workspace: Workspace
     rules: list[tuple[str, Node]] = field(default_factory=list)
+
+
+def inside(text: str, here: Here) -> Path:
+    """A path of the settings, which starts from their folder and may not leave it.
+
+    Settings come with what is checked, so they must not reach what others have on this machine.
+    Links count for what they lead to. Raises ValueError.
+    """
+    path = here.file.parent / text
+    if not here.workspace.is_below(str(path), str(here.file.parent)):
+        raise ValueError(f"{shortened(text)} leads out of the folder of this file; move it inside")
+    return path
+
+
+def pattern_inside(text: str, here: Here) -> Path:
+    """As `inside`, for a pattern of paths.
+
+    What stands before its wildcards is followed; what matches is for whoever uses it to look at.
+    """
+    parts = re.split(r"[/\\]" if os.sep == "\\" else "/", text)
+    fixed = next((at for at, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
+    if os.pardir in parts[fixed:]:
+        raise ValueError(f"{shortened(text)} has .. behind a wildcard; write the path without it")
+    inside("/".join(parts[:fixed]) or (os.sep if text.startswith("/") else "."), here)
+    return here.file.parent / text
 
 
 class Type(Protocol):
@@ -100,12 +129,17 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class FilePath:
-    """A path, which starts from the folder of the settings file."""
+    """A path in the folder of the settings file; `follow` gives it and raises ValueError."""
 
     words: str
+    follow: Callable[[str, Here], Path] = inside
 
     def read(self, node: Node, here: Here) -> Path:
-        return here.file.parent / _word(node, self.words)
+        text = _word(node, self.words)
+        try:
+            return self.follow(text, here)
+        except ValueError as error:
+            node.fail(str(error))
 
     def schema(self, _: Sequence[str]) -> dict[str, Any]:
         return {"type": "string", "minLength": 1}

@@ -73,6 +73,12 @@ def repository_root(folder: str) -> str | None:
     return folder
 
 
+def is_below(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
+    """Whether a path leads to something in a folder, or to the folder, all links followed."""
+    real, top = os.path.realpath(path), os.path.realpath(folder)
+    return real == top or real.startswith(os.path.join(top, ""))
+
+
 class Patterns:
     """The patterns of one file. Paths start from its folder and have slashes.
 
