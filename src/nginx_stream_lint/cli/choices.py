@@ -167,7 +167,7 @@ def _env_values(workspace: Workspace, path: Path) -> dict[str, str]:
     except UnicodeDecodeError:
         raise ValueError(f"{path} cannot be read (it is not UTF-8)") from None
     except Unreadable as stop:
-        raise ValueError(f"{path} {stop.problem.message}; {stop.problem.advice}") from None
+        raise ValueError(f"{path} cannot be read ({stop.problem.message})") from None
     found: dict[str, str] = {}
     for number, written in enumerate(lines, 1):
         line = written.strip().removeprefix("export ")

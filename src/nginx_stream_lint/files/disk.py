@@ -5,6 +5,7 @@ Paths are real ones (`Disk.real` gives them), so that no link can lead elsewhere
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -104,6 +105,8 @@ def _opened(descriptor: int, path: str) -> str:
 def _regular(status: os.stat_result) -> os.stat_result:
     if stat.S_ISDIR(status.st_mode):
         raise IsFolder
+    if stat.S_ISLNK(status.st_mode):  # a real path ends in none, but where links lead in a circle
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if not stat.S_ISREG(status.st_mode):
         raise NotRegular
     return status

@@ -147,7 +147,7 @@ def _text(workspace: Workspace, path: Path) -> str:
         content = workspace.read(str(path), workspace.budget.limits.settings_bytes)
     except Unreadable as stop:
         said = stop.problem.message
-        raise SettingsMistake(f"{path}:1:1: cannot be read: {said}; settings are a file") from None
+        raise SettingsMistake(f"{path}:1:1: cannot be read ({said})") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -30,8 +30,8 @@ class Limits:
     directives: int = 1_000_000
     repeats: int = 400_000
     include_depth: int = 64
-    settings_bytes: int = 1_000_000
-    settings_patterns: int = 1_000
+    settings_bytes: int = _MB
+    settings_values: int = 1_000
     toml_depth: int = 50
     toml_parts: int = 50_000
     yaml_depth: int = 200
