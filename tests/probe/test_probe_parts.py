@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import zlib
+from collections.abc import Callable
 
+import brotli
 import pytest
 
 from nginx_stream_lint.probe import Arrivals, Drip, Seen
-from nginx_stream_lint.probe.decoding import Chunks, Tokens, decompressor
+from nginx_stream_lint.probe.decoding import DECODED_PART, Chunks, Tokens, decompressor
 from nginx_stream_lint.probe.measure import bursts_of, judge
 
 DRIPS = [
@@ -69,9 +72,21 @@ def test_a_token_counts_when_it_is_complete() -> None:
 def test_gzip_is_decoded_piece_by_piece() -> None:
     decode = decompressor("gzip")
     data = gzip.compress(b"hello")
-    assert b"".join(decode(data[at : at + 1]) for at in range(len(data))) == b"hello"
+    assert b"".join(part for one in data for part in decode(bytes([one]))) == b"hello"
     with pytest.raises(ValueError, match="zstd"):
         decompressor("zstd")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "encode"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("br", brotli.compress)],
+)
+def test_decoded_parts_are_bounded(encoding: str, encode: Callable[[bytes], bytes]) -> None:
+    """A caller can stop a bomb, and one that does not gets all of it."""
+    decode = decompressor(encoding)
+    sizes = [len(part) for part in decode(encode(bytes(10_000_000)))]
+    assert sum(sizes) == 10_000_000
+    assert max(sizes) <= 4 * DECODED_PART
 
 
 def test_bursts() -> None:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
+import zlib
 from collections.abc import Iterator
+from email.parser import BytesParser
+
+import brotli
+
+from tests.trace.disguises import DISGUISES
 
 CHUNKED = "Transfer-Encoding: chunked"
 SSE = "Content-Type: text/event-stream"
 TOKENS, PACE = 30, 0.02
+# Headers that repeat a secret: those that a trace looks at, and others.
+ECHOED = (
+    "Content-Type", "Location", "Via", "Server", "X-Cache", "CF-Cache-Status", "Cache-Control",
+    "Age", "Alt-Svc", "X-Accel-Buffering", "Set-Cookie", "CF-Ray", "WWW-Authenticate", "X-Echo",
+)  # fmt: skip
 
 
 def _head(status: str, *headers: str) -> bytes:
@@ -22,6 +34,23 @@ def _whole(status: str, kind: str, body: bytes, *headers: str) -> bytes:
 
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+@functools.cache
+def bombs() -> dict[str, bytes]:
+    """Bodies of some kilobytes that stand for 2 GB (brotli), 200 MB and 200 MB."""
+    line = b"data: " + b"x" * 65528 + b"\n\n"
+    press = brotli.Compressor(quality=5)
+    some = press.process(line * 16) + press.flush()
+    more = press.process(line * 16) + press.flush()
+    # What repeats itself once does so again: a flushed block stands for itself.
+    gzip, deflate = zlib.compressobj(9, wbits=31), zlib.compressobj(9)
+    text = [line * 16] * 200
+    return {
+        "br": some + more * 2000,
+        "gzip": b"".join(map(gzip.compress, text)) + gzip.flush(),
+        "deflate": b"".join(map(deflate.compress, text)) + deflate.flush(),
+    }
 
 
 class _Server:
@@ -118,10 +147,150 @@ class _Server:
     async def do_nothing(self, *_: object) -> None:
         """Closes without an answer."""
 
+    async def do_echo(self, writer: asyncio.StreamWriter, head: bytes, *_: bytes) -> None:
+        """Repeats what it was sent in all places; the path says how (`disguises`), and as what."""
+        request = BytesParser().parsebytes(head.partition(b"\r\n")[2])
+        disguise, kind = head.split()[1].decode().partition("?")[0].split("/")[1:3]
+        secret = request["authorization"].split()[-1]
+        said = DISGUISES[disguise](secret)
+        line = " ".join(said.split())
+        lines = [f"HTTP/1.1 {kind} {line}", CHUNKED, "Trailer: X-Last"]
+        lines += [f"{name}: {line}" for name in ECHOED if (name, kind) != ("Location", "200")]
+        text = f"event: {line}\ndata: {line}\n\n: {line}\n\n" if kind == "200" else said
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        writer.write(_chunk(text.encode()) + f"0\r\nX-Last: {line}\r\n\r\n".encode())
+
+    # Attacks on the client's memory and time; each goes on until the client has gone.
+
+    async def _bomb(self, writer: asyncio.StreamWriter, encoding: str, bomb: bytes) -> None:
+        headers = (SSE, f"Content-Encoding: {encoding}", f"Content-Length: {len(bomb)}")
+        writer.write(_head("200 OK", *headers) + bomb)
+
+    async def do_bomb_br(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        await self._bomb(writer, "br", bombs()["br"])
+
+    async def do_bomb_gzip(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        await self._bomb(writer, "gzip", bombs()["gzip"])
+
+    async def do_bomb_deflate(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        await self._bomb(writer, "deflate", bombs()["deflate"])
+
+    async def do_bomb_error(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        bomb = bombs()["br"]
+        kind = "Content-Type: application/json"
+        headers = (kind, "Content-Encoding: br", f"Content-Length: {len(bomb)}")
+        writer.write(_head("500 Internal Server Error", *headers) + bomb)
+
+    async def do_bomb_window(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        """Brotli with a window of a gigabyte, which only some decoders take."""
+        await self._bomb(writer, "br", b"\x11\x1e" + b"\0" * 64)
+
+    async def do_bomb_zstd(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        """An encoding that was not offered: a frame that wants a window of 2 GB."""
+        frame = b"\x28\xb5\x2f\xfd\x00\xa8" + b"\x02\xff\xff\x00" * 50
+        await self._bomb(writer, "zstd", frame)
+
+    async def _for_ever(self, writer: asyncio.StreamWriter, data: bytes, pace: float = 0) -> None:
+        while not writer.is_closing():
+            writer.write(data)
+            await writer.drain()
+            await asyncio.sleep(pace)
+
+    async def do_informed(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        await self._for_ever(writer, _head("103 Early Hints", "Link: </a.css>") * 100)
+
+    async def do_continued(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        await self._for_ever(writer, _head("100 Continue"), PACE)
+
+    async def do_headers(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        await self._for_ever(writer, b"X-More: and more\r\n" * 1000)
+
+    async def do_header_line(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        await self._for_ever(writer, b"x" * 65536)
+
+    async def do_slow_headers(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        await self._for_ever(writer, b"H", 0.1)
+
+    async def do_slow_lines(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        await self._for_ever(writer, b"X: y\r\n", 0.1)
+
+    async def do_reason(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(b"HTTP/1.1 200 ")
+        await self._for_ever(writer, b"OK " * 10000)
+
+    async def do_chunk_size(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("200 OK", SSE, CHUNKED))
+        await self._for_ever(writer, b"0" * 65536)
+
+    async def do_chunk_extension(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("200 OK", SSE, CHUNKED) + b"5;")
+        await self._for_ever(writer, b"a=b;" * 10000)
+
+    async def do_chunk_negative(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("200 OK", SSE, CHUNKED) + b"-5\r\nhello\r\n")
+
+    async def do_chunk_huge(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("200 OK", SSE, CHUNKED) + b"f" * 15 + b"\r\n")
+        await self._for_ever(writer, b"data: x\n\n" * 5000)
+
+    async def do_tiny(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        """A long line, a byte a chunk."""
+        writer.write(_head("200 OK", SSE, CHUNKED))
+        await self._for_ever(writer, b"1\r\nx\r\n" * 1000)
+
+    async def do_comments(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("200 OK", SSE, CHUNKED))
+        await self._for_ever(writer, _chunk(b":\n" * 10000))
+
+    async def do_many(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        """More events than any app writes."""
+        writer.write(_head("200 OK", SSE, CHUNKED))
+        await self._for_ever(writer, _chunk(b"data:\n\n" * 5000))
+
+    async def do_trailers(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("200 OK", SSE, CHUNKED) + _chunk(b"data: x\n\n") * 5 + b"0\r\n")
+        await self._for_ever(writer, b"X-More: and more\r\n" * 1000)
+
+    async def do_length_negative(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("200 OK", SSE, "Content-Length: -1") + b"data: x\n\n")
+
+    async def do_length_huge(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("200 OK", SSE, f"Content-Length: {10**30}") + b"data: x\n\n")
+
+    async def do_length_digits(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("200 OK", SSE, f"Content-Length: {'9' * 5000}") + b"data: x\n\n")
+
+    async def do_lengths(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("200 OK", SSE, "Content-Length: 1", "Content-Length: 2") + b"data")
+
+    async def do_status(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("99999999999 OK", SSE))
+
+    async def do_status_zero(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("000 ", SSE))
+
+    async def do_switch(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_head("101 Switching Protocols", "Upgrade: nothing", "Connection: upgrade"))
+        await self._for_ever(writer, b"\0" * 1000)
+
+    async def do_zeros(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        """HTTP/0.9, if anything: no head, and no end."""
+        await self._for_ever(writer, b"\0" * 65536)
+
+    async def do_bad_names(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n: none\r\n\x00\xff: \x01\r\n folded\r\n\r\n")
+
+    async def do_bad_location(self, writer: asyncio.StreamWriter, *_: bytes) -> None:
+        writer.write(_whole("302 Found", "text/plain", b"", "Location: http://[::1:99999999/%zz"))
+
 
 @contextlib.contextmanager
 def misbehaving() -> Iterator[_Server]:
     """Run the server until the block ends."""
+    bombs()  # before somebody waits for them
     server = _Server()
     loop = asyncio.new_event_loop()
     started = threading.Event()

@@ -15,7 +15,7 @@ from nginx_stream_lint.probe import Drip, Upstream, free_ports
 from nginx_stream_lint.trace.headers import notes
 from nginx_stream_lint.trace.network import fetch
 from nginx_stream_lint.trace.recording import Recording
-from nginx_stream_lint.trace.request import Ask, Layer, Secrets
+from nginx_stream_lint.trace.request import Ask, Layer
 from nginx_stream_lint.trace.verdict import DELAY, RATE_LIMIT, READ_TIMEOUT
 from tests.command import run
 from tests.trace.chains import (
@@ -114,7 +114,7 @@ def test_the_first_token_is_measured_when_it_comes() -> None:
                 drip = Drip(id=f"clock-{number}", tokens=5, interval=0.03)
                 ask = Ask(headers=(("X-Drip", drip.encode()),))
                 url = f"http://127.0.0.1:{upstream.ports['http']}/"
-                recording = await fetch(Layer(1, url), "h1", ask, Secrets(ask, [url]))
+                recording = await fetch(Layer(1, url), "h1", ask)
                 (seen,) = upstream.find(drip.id)
                 first = next(piece.at for piece in recording.pieces if piece.events)
                 found.append(recording.started + first - seen.emitted[0])
@@ -142,11 +142,7 @@ def test_certificates_are_checked_unless_told_otherwise(tmp_path: Path) -> None:
                 Ask(headers=headers, ca_file=str(files[0])),
                 Ask(headers=headers, verify=False),
             ]
-            return [
-                await fetch(layer, client, ask, Secrets(ask, []))
-                for ask in asks
-                for client in ("h1", "h2")
-            ]
+            return [await fetch(layer, client, ask) for ask in asks for client in ("h1", "h2")]
 
     found = asyncio.run(recordings())
     assert [one.status for one in found] == [0, 0, 200, 200, 200, 200]
@@ -167,11 +163,7 @@ def test_all_versions_of_http_are_spoken(tmp_path: Path) -> None:
             async with running(tier, place, upstream.ports["http"]):
                 url = f"https://localhost:{place.tls}/"
                 ask = Ask(headers=(("X-Drip", drip),), verify=False)
-                secrets = Secrets(ask, [url])
-                return [
-                    await fetch(Layer(1, url), client, ask, secrets)
-                    for client in ("h1", "h2", "h3")
-                ]
+                return [await fetch(Layer(1, url), client, ask) for client in ("h1", "h2", "h3")]
 
     found = asyncio.run(recordings())
     assert [(one.client, one.protocol) for one in found] == [

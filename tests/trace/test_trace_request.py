@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,10 @@ from hypothesis import strategies as st
 from nginx_stream_lint.trace.request import (
     Ask,
     BadRequest,
-    Secrets,
     parse_header,
     parse_layers,
-    shown_url,
 )
+from nginx_stream_lint.trace.secrets import Secrets, shown_url
 
 
 def test_layers_are_numbered_from_the_app() -> None:
@@ -49,6 +49,10 @@ def test_an_address_is_for_one_layer_or_for_all_that_fit() -> None:
         ("http://h/?hunter2", "http://h/?***"),
         ("http://h/p#fragment", "http://h/p"),
         ("http://h/bot/sk-abcdefghijklmnop/x", "http://h/bot/***/x"),
+        ("http://h/v1beta/models/gemini-1.5-pro:streamGenerateContent",) * 2,
+        ("http://h/bot123456:ABC/x/a1b2c3d4e5/x", "http://h/***/x/***/x"),
+        ("http://h/aBcDeFgHiJkL/%61%31%62%32c3d4e5", "http://h/***/***"),
+        ("http://h/?sk-a1b2c3=1&user[name]=2", "http://h/?***=***&user[name]=***"),
     ],
 )
 def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
@@ -56,7 +60,7 @@ def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
 
 
 def test_a_query_without_names_is_a_secret() -> None:
-    secrets = Secrets(Ask(), ["http://h/?0123456789abcdef"])
+    secrets = Secrets(urls=["http://h/?0123456789abcdef"])
     assert secrets.hide("it was 0123456789abcdef") == "it was ***"
 
 
@@ -64,16 +68,35 @@ def test_a_query_without_names_is_a_secret() -> None:
 def test_a_secret_is_hidden_in_every_form(secret: str) -> None:
     if any(ord(one) in range(0xD800, 0xE000) for one in secret):
         return
-    secrets = Secrets(Ask(headers=(("X-Key", secret),)), [])
-    for form in (secret, base64.b64encode(secret.encode()).decode()):
-        if secret.lower() not in ("bearer", "basic", "true", "false"):
+    secrets = Secrets([("X-Key", secret)])
+    coded = base64.b64encode(secret.encode()).decode()
+    for form in (secret, secret.upper(), quote(secret), coded, f"x{secret}y"):
+        if secret.lower() not in ("bearer", "basic", "digest", "true", "false"):
             assert form not in secrets.hide(f"it says {form} again")
 
 
+def test_parts_of_a_secret_are_hidden() -> None:
+    header = base64.b64encode(b"us3r-name:p4ssword").decode()
+    cookie = ("Cookie", "session=one; theme=dark-mode")
+    secrets = Secrets([("Authorization", "Bearer sk-live-A1b2C3d4"), cookie])
+    hidden = secrets.hide("sk-live-a1B2c3d4 A1b2C3d4, A1B2_C3D4 (session) dark-mode sk-live")
+    assert hidden == "*** *** *** *** *** sk-live"
+    secrets = Secrets([("Authorization", f"Basic {header}")])
+    assert secrets.hide("p4ssword us3r%2Dname other") == "*** *** other"
+    # Split by what is no letter, over words: then nothing is left.
+    assert secrets.hide("p4ss - word") == "***"
+
+
+def test_a_path_that_repeats_a_secret_is_hidden() -> None:
+    ask = Ask(headers=(("X-Password", "hunter2"),), body=b'{"token": "open-sesame"}')
+    (layer,) = parse_layers(["http://h/v1/HUNTER-2/open%2Dsesame?q=wordy"], (), (), ask)
+    assert layer.shown == "http://h/v1/***/***?q=***"
+    assert "hunter" not in repr((layer, ask)).lower()
+
+
 def test_words_of_http_are_not_hidden() -> None:
-    secrets = Secrets(Ask(headers=(("Accept", "text/event-stream"), ("X", "no"))), [])
+    secrets = Secrets([("Accept", "text/event-stream"), ("X", "no")])
     assert secrets.hide("text/event-stream, no") == "text/event-stream, no"
-    assert secrets.hide_more("a key: sk-live-0123456789abc") == "a key: ***"
 
 
 def test_headers_are_read_as_curl_does() -> None:

@@ -97,14 +97,14 @@ _PLOTS = (".svg", ".html")
     type=click.FloatRange(0.1),
     default=300.0,
     show_default=True,
-    help="Stop reading an answer after so long.",
+    help="Longest time for one request, connecting included.",
 )
 @click.option(
     "--max-bytes",
     type=click.IntRange(1),
     default=10_000_000,
     show_default=True,
-    help="Stop reading an answer after so many bytes.",
+    help="Stop reading an answer after so many bytes, decoded or not.",
 )
 @click.option(
     "--config",
@@ -164,7 +164,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     _report(told, blamed, flags)
     if blamed is not None and blamed.problems:
         for problem in blamed.problems:
-            click.echo(safe(str(problem)), err=True)
+            click.echo(safe(told.hide(str(problem))), err=True)
         sys.exit(EXIT_UNUSABLE)
     if told.is_faulty:
         sys.exit(EXIT_FINDINGS)
@@ -222,7 +222,7 @@ def _trace(urls: tuple[str, ...], ask: Ask, flags: dict[str, Any]) -> Diagnosis:
     from nginx_stream_lint.trace.request import parse_layers
     from nginx_stream_lint.trace.run import trace
 
-    layers = parse_layers(urls, flags["clients"], flags["resolve"])
+    layers = parse_layers(urls, flags["clients"], flags["resolve"], ask)
     with _progress(layers, flags) as seen:
         return diagnose(run_to_end(trace(layers, ask, flags["repeat"], seen)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+import zlib
 
 from .arrivals import Arrivals, Headers, Request, joined
 from .decoding import Chunks, Tokens
@@ -76,6 +77,9 @@ async def _converse(request: Request, arrivals: Arrivals, tokens: Tokens) -> Non
         arrivals.ended, arrivals.error = "cut", "connection closed before the answer"
     except (OSError, ssl.SSLError) as error:
         arrivals.ended, arrivals.error = "cut", str(error)
+    except (asyncio.LimitOverrunError, ValueError, LookupError, zlib.error) as error:
+        # Headers without an end, a status that is none, a body that is not encoded as it says.
+        arrivals.ended, arrivals.error = "cut", f"no valid response ({type(error).__name__})"
     finally:
         # abort, not close: a TLS goodbye to a peer that is gone would be waited for.
         writer.transport.abort()

@@ -4,26 +4,67 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from .drip import TOKEN
 
+DECODED_PART = 65536  # bytes of decoded text given at once
 
-def decompressor(encoding: str) -> Callable[[bytes], bytes]:
-    """Return a function that decodes an answer of this Content-Encoding piece by piece.
+
+def decompressor(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
+    """Return a function that decodes a response of this Content-Encoding piece by piece.
+
+    The function gives what each piece decodes to in parts of at most about `DECODED_PART` bytes,
+    so that a caller can stop: a kilobyte of brotli may stand for gigabytes. The parts of one piece
+    have to be used up before the next piece is given.
 
     Raises:
         ValueError: an encoding other than identity, gzip, deflate and br.
         ImportError: br, without the package brotli.
     """
     if encoding in ("", "identity"):
-        return lambda data: data
+        return _undecoded
     if encoding in ("gzip", "deflate"):
-        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress  # 32: header of either
+        return _inflater()
     if encoding == "br":
-        decode: Callable[[bytes], bytes] = importlib.import_module("brotli").Decompressor().process
-        return decode
+        return _unbrotli()
     raise ValueError(f"unknown Content-Encoding {encoding!r}")
+
+
+def _undecoded(data: bytes) -> Iterator[bytes]:
+    yield data
+
+
+def _inflater() -> Callable[[bytes], Iterator[bytes]]:
+    inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: header of either
+
+    def decode(data: bytes) -> Iterator[bytes]:
+        while True:
+            part = inflate.decompress(data, DECODED_PART)
+            yield part
+            data = inflate.unconsumed_tail
+            # A full part may leave some of its output inside, even with all input taken.
+            if inflate.eof or (not data and len(part) < DECODED_PART):
+                return
+
+    return decode
+
+
+def _unbrotli() -> Callable[[bytes], Iterator[bytes]]:
+    decoder: Any = importlib.import_module("brotli").Decompressor()
+
+    def decode(data: bytes) -> Iterator[bytes]:
+        part = decoder.process(data, output_buffer_limit=DECODED_PART)
+        yield part
+        # It may take all input and still hold output back.
+        while not decoder.is_finished() and (
+            len(part) >= DECODED_PART or not decoder.can_accept_more_data()
+        ):
+            part = decoder.process(b"", output_buffer_limit=DECODED_PART)
+            yield part
+
+    return decode
 
 
 class Chunks:
@@ -91,7 +132,7 @@ class Tokens:
             zlib.error and brotli's error: the body is not encoded as it says.
         """
         self.bytes_read += len(data)
-        self._held += self._decode(data)
+        self._held += b"".join(self._decode(data))
         end = 0
         for token in TOKEN.finditer(self._held):
             self.times.append((int(token[1]), now))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -16,6 +16,8 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
 from nginx_stream_lint.trace.verdict import Judgement
+
+Hide = Callable[[str], str]
 
 _COLOURS = {"streams": "green", "unclear": "yellow", "no-stream": "yellow"}
 _WIDTH = 100
@@ -47,7 +49,7 @@ def trace_text(told: Diagnosis, blame: Blame | None = None) -> str:
         lines += [click.style(line, fg=colour, bold=True) for line in _wrapped(sentence, "")]
     lines += _remedies(told)
     if blame is not None:
-        lines += _blame(blame)
+        lines += _blame(blame, told.hide)
     return "\n".join(lines) + "\n"
 
 
@@ -101,12 +103,12 @@ def _remedies(told: Diagnosis) -> Iterator[str]:
         yield f"  and {left} more: --format json lists them"
 
 
-def _blame(blame: Blame) -> Iterator[str]:
+def _blame(blame: Blame, hide: Hide) -> Iterator[str]:
     yield ""
     if not blame.place:
         yield "In the configuration no server takes this URL."
         return
-    yield f"In the configuration it lands in {blame.place}"
+    yield f"In the configuration it lands in {hide(blame.place)}"
     if not blame.findings:
         yield from _wrapped(
             "Nothing is found there that explains it: what runs may not be what is written, or"
@@ -119,7 +121,7 @@ def _blame(blame: Blame) -> Iterator[str]:
         place = finding.place
         where = f"{place.source.name}:{place.line}:{place.column}"
         yield f"  {finding.severity} {finding.rule} at {where}"
-        yield from _wrapped(finding.message, "    ")
+        yield from _wrapped(hide(finding.message), "    ")
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
@@ -184,7 +186,7 @@ def trace_json(told: Diagnosis, blame: Blame | None = None) -> str:
                 for product, timeout in told.timeouts
             ],
         },
-        "configuration": None if blame is None else _configuration(blame),
+        "configuration": None if blame is None else _configuration(blame, told.hide),
     }
     return json.dumps(document, indent=2) + "\n"
 
@@ -239,23 +241,23 @@ def _client(one: Judgement) -> dict[str, Any]:
     }
 
 
-def _configuration(blame: Blame) -> dict[str, Any]:
+def _configuration(blame: Blame, hide: Hide) -> dict[str, Any]:
     return {
-        "location": blame.place or None,
+        "location": hide(blame.place) or None,
         "explains": blame.explains,
-        "findings": [_finding(one) for one in blame.findings],
-        "errors": [str(one) for one in blame.problems],
+        "findings": [_finding(one, hide) for one in blame.findings],
+        "errors": [hide(str(one)) for one in blame.problems],
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding, hide: Hide) -> dict[str, Any]:
     place = finding.place
     return {
         "rule": finding.rule,
         "severity": finding.severity,
-        "message": finding.message,
+        "message": hide(finding.message),
         "file": place.source.name,
         "line": place.line,
         "column": place.column,
-        "snippet": finding.fix.snippet if finding.fix is not None else None,
+        "snippet": hide(finding.fix.snippet) if finding.fix is not None else None,
     }

@@ -8,6 +8,7 @@ from nginx_stream_lint.probe.measure import CUT, NO_STREAM, REPLAYS, STALLS, STR
 from nginx_stream_lint.report.words import CLIENTS, printable
 from nginx_stream_lint.trace import verdict as v
 from nginx_stream_lint.trace.diagnosis import Diagnosis
+from nginx_stream_lint.trace.known_words import NOT_SHOWN
 from nginx_stream_lint.trace.recording import FAILED, LIMIT, UNOFFERED
 from nginx_stream_lint.trace.verdict import Judgement
 
@@ -45,11 +46,11 @@ def _no_stream(one: Judgement) -> str:
     if recording.ended in (FAILED, UNOFFERED) and not recording.status:
         return printable(recording.error)
     if 300 <= recording.status < 400:
-        to = recording.headers.get("location", "")
-        where = f" to {_without_query(to)}" if to else ""
+        where = f" {recording.redirect}" if recording.redirect else ""
         return printable(f"redirects{where} (status {recording.status}): name that URL instead")
     words = f': "{recording.said}"' if recording.said else ""
     kind = recording.headers.get("content-type", "no type").partition(";")[0]
+    kind = "another type" if kind == NOT_SHOWN else kind
     if recording.is_answer:
         return printable(
             f"no stream but {kind} in one piece: was a stream asked for, at the right path?{words}"
@@ -62,11 +63,6 @@ def _no_stream(one: Judgement) -> str:
         429: "too many requests: wait, or ask for less",
     }.get(recording.status, "")
     return printable(f"status {recording.status}{f', {hint}' if hint else ''}{words}")
-
-
-def _without_query(url: str) -> str:
-    path, mark, _ = url.partition("?")
-    return f"{path}{mark and '?…'}"
 
 
 def _unit(one: Judgement) -> str:

@@ -60,6 +60,10 @@ class Diagnosis:
         """Whether some layer gave too little to judge."""
         return any(one.verdict == UNCLEAR for one in self.judgements)
 
+    def hide(self, text: str) -> str:
+        """A text of the user's, such as of a configuration, without the request's secrets."""
+        return self.result.layers[0].secrets.hide(text)
+
     def layer(self, number: int) -> Layer:
         """A layer by its number."""
         return self.result.layers[number - 1]

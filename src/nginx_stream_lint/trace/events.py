@@ -64,7 +64,7 @@ class _Lines:
     """Splits bytes at CR, LF and CRLF."""
 
     def __init__(self) -> None:
-        self.held = b""
+        self.held = bytearray()  # the beginning of a line whose end has not come
         self._after_cr = False
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -74,9 +74,14 @@ class _Lines:
         # The LF of a CRLF may come in the next piece; waiting for it would hold an event back.
         rest = data[1:] if self._after_cr and data[:1] == b"\n" else data
         self._after_cr = data.endswith(b"\r")
-        lines = (self.held + rest).splitlines(keepends=True)
-        self.held = lines.pop() if lines and not lines[-1].endswith((b"\r", b"\n")) else b""
-        return [line.rstrip(b"\r\n") for line in lines]
+        lines = []
+        # Only what is new is searched: a long line may come byte by byte.
+        for part in rest.splitlines(keepends=True):
+            self.held += part
+            if part.endswith((b"\r", b"\n")):
+                lines.append(bytes(self.held).rstrip(b"\r\n"))
+                self.held.clear()
+        return lines
 
 
 class EventStream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from .known_words import NOT_SHOWN
 from .recording import Recording
 
 # Shown for each layer; nothing else of an answer's headers is.
@@ -48,7 +49,8 @@ def _of(number: int, recording: Recording, before: Mapping[str, str] | None) -> 
     headers = recording.headers
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if recording.kind == "sse" and kind != "text/event-stream":
-        yield Note(number, "type", f"events are sent as {kind or 'no type'}, not text/event-stream")
+        kind = "another type" if kind == NOT_SHOWN else kind or "no type"
+        yield Note(number, "type", f"events are sent as {kind}, not text/event-stream")
     if not recording.text_is_utf8:
         yield Note(number, "charset", "the text is not UTF-8, which event streams and JSON are")
     if "content-length" in headers:
@@ -70,7 +72,8 @@ def _of(number: int, recording: Recording, before: Mapping[str, str] | None) -> 
     yield from _kept(number, headers, before)
     encoding = headers.get("content-encoding", "")
     if encoding and (before is None or not before.get("content-encoding")):
-        yield Note(number, "encoding", f"compressed with {encoding} here", ("compression",))
+        what = "an unknown encoding" if encoding == NOT_SHOWN else encoding
+        yield Note(number, "encoding", f"compressed with {what} here", ("compression",))
     if 'h3="' in headers.get("alt-svc", ""):
         yield Note(number, "h3", "HTTP/3 is offered (--client h3 asks with it)")
 

@@ -1,4 +1,7 @@
-"""What one client got from one layer: every piece with its time. Data, and nothing else."""
+"""What one client got from one layer: every piece with its time. Data, and nothing else.
+
+No field has text of the server's: what it says is there in the words of `known_words` only.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ class Recording:
         connect_s: seconds for DNS, TCP and TLS before that; None where it did not come to that.
         status: 0 when no answer came.
         protocol: what was spoken in the end: `1.0`, `1.1`, `2` or `3`.
-        headers: of the answer, names in lower case.
+        headers: of the answer, names in lower case; of all that it says only known words.
         head_at: when the answer's headers came; None when they did not.
         pieces: in order.
         kind: what events are here: `sse`, `ndjson` or `chunks`.
@@ -46,8 +49,9 @@ class Recording:
         ended: `complete`, `cut` (an unfinished answer), `limit` (we stopped reading) or `failed`
             (no answer at all), `unoffered` (the layer does not speak this HTTP version).
         finished: when the reading ended.
-        error: what went wrong, in words without secrets; empty when nothing did.
-        said: what an answer that is no stream says, in one short line without secrets.
+        error: what went wrong, in words of ours; empty when nothing did.
+        said: what an answer that is no stream says, in known words.
+        redirect: where a redirect leads, in words of ours.
     """
 
     client: str
@@ -66,6 +70,7 @@ class Recording:
     finished: float = 0.0
     error: str = ""
     said: str = ""
+    redirect: str = ""
 
     @property
     def size(self) -> int:

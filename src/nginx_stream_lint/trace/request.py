@@ -1,41 +1,15 @@
-"""What is sent to each layer, and what of it nobody may read."""
+"""What is sent to each layer."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import contextlib
-import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, unquote_plus, urlsplit
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
 
-HIDDEN = "***"
+from .secrets import Secrets, shown_url
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# Header values that are no secret and worth reading in a message.
-_OPEN_HEADERS = frozenset(
-    [
-        "accept",
-        "accept-encoding",
-        "accept-language",
-        "cache-control",
-        "content-type",
-        "host",
-        "user-agent",
-    ]
-)
-_SECRET_NAME = re.compile(
-    r"key|token|secret|passw|auth|credential|session|cookie|signature|bearer|jwt", re.IGNORECASE
-)
-# What a key or a token looks like: a prefix of a known vendor, or long without blanks and mixed.
-_SECRET_VALUE = re.compile(
-    r"(?:sk|pk|rk|ghp|gho|xox[a-z]|hf|glpat|AKIA|AIza|eyJ)[-_A-Za-z0-9.]{12,}"
-    r"|(?=[^\s]*\d)(?=[^\s]*[A-Za-z])[-_A-Za-z0-9+/=.]{24,}"
-)
-_SHORTEST = 4  # characters: what is shorter cannot be found in a text without ruining it
 
 
 class BadRequest(ValueError):
@@ -71,8 +45,8 @@ class Ask:
     """
 
     method: str = "GET"
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
     verify: bool = True
     ca_file: str | None = None
     limits: Limits = Limits()
@@ -87,12 +61,14 @@ class Layer:
         url: what is asked, with all that is secret.
         address: an IP address to ask instead of the one that DNS gives.
         clients: what to ask with: `h1`, `h2`, `h3`.
+        secrets: of the request.
     """
 
     number: int
-    url: str
+    url: str = field(repr=False)
     address: str | None = None
     clients: tuple[str, ...] = ("h1",)
+    secrets: Secrets = field(default=Secrets(), repr=False, compare=False)
 
     @property
     def parts(self) -> SplitResult:
@@ -110,13 +86,21 @@ class Layer:
         return self.parts.port or _DEFAULT_PORTS[self.parts.scheme]
 
     @property
+    def host(self) -> str:
+        """Host and port that are connected to, for people."""
+        return f"{self.address or self.parts.hostname}:{self.port}"
+
+    @property
     def shown(self) -> str:
         """The URL for people and files: no credentials, and nothing of a query but its names."""
-        return shown_url(self.url)
+        return shown_url(self.url, self.secrets)
 
 
 def parse_layers(
-    urls: Sequence[str], clients: Sequence[str], resolve: Sequence[str]
+    urls: Sequence[str],
+    clients: Sequence[str],
+    resolve: Sequence[str],
+    ask: Ask = Ask(),
 ) -> list[Layer]:
     """Return the layers that `urls` are.
 
@@ -124,11 +108,13 @@ def parse_layers(
         urls: nearest to the app first.
         clients: those to ask with; none: HTTP/1.1, and HTTP/2 where there is TLS.
         resolve: `[LAYER=]HOST:PORT:ADDRESS`, as curl's, for one layer or for all that fit.
+        ask: what is sent to them; its secrets are hidden where a URL is shown.
 
     Raises:
         BadRequest: what is no URL, or no such rule.
     """
     addresses = [_resolving(text, len(urls)) for text in resolve]
+    secrets = Secrets(ask.headers, ask.body, urls)
     layers = []
     for number, url in enumerate(urls, 1):
         parts = _parts(url, number)
@@ -141,7 +127,7 @@ def parse_layers(
             ),
             None,
         )
-        layers.append(Layer(number, url, address, _clients(parts.scheme, clients)))
+        layers.append(Layer(number, url, address, _clients(parts.scheme, clients), secrets))
     return layers
 
 
@@ -189,89 +175,3 @@ def parse_header(text: str) -> tuple[str, str]:
     if re.search(r"[\r\n\x00]", value):
         raise BadRequest(f"the value of {name.strip()} has a line end in it")
     return name.strip(), value.strip()
-
-
-def shown_url(url: str) -> str:
-    """Return a URL without credentials, the values of its query, and what looks like a key."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    rows = [part.partition("=") for part in parts.query.split("&") if part]
-    query = "&".join(f"{name}={HIDDEN}" if equals else HIDDEN for name, equals, _ in rows)
-    # Some services have their keys in the path.
-    path = "/".join(_SECRET_VALUE.sub(HIDDEN, part) for part in parts.path.split("/"))
-    return f"{parts.scheme}://{host}{path or '/'}{'?' if query else ''}{query}"
-
-
-class Secrets:
-    """Everything of a request that no output may show, in every form it may come back in."""
-
-    def __init__(self, ask: Ask, urls: Sequence[str]) -> None:
-        found = {form for secret in _secrets(ask, urls) for form in _forms(secret)}
-        self._pattern = (
-            re.compile("|".join(map(re.escape, sorted(found, key=len, reverse=True))))
-            if found
-            else None
-        )
-
-    def hide(self, text: str) -> str:
-        """Return a text without them."""
-        return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
-
-    def hide_more(self, text: str) -> str:
-        """Return a text without them, and without anything else that looks like a key."""
-        return _SECRET_VALUE.sub(HIDDEN, self.hide(text))
-
-
-def _secrets(ask: Ask, urls: Sequence[str]) -> Iterator[str]:
-    for name, value in ask.headers:
-        if name.lower() not in _OPEN_HEADERS:
-            yield value
-            yield from re.split(r"[\s;,=]+", value)
-            scheme, _, coded = value.partition(" ")
-            if scheme.lower() == "basic":
-                with contextlib.suppress(binascii.Error, UnicodeDecodeError):
-                    yield from base64.b64decode(coded).decode("utf-8").split(":", 1)
-    for url in urls:
-        parts = urlsplit(url)
-        credentials = parts.netloc.rpartition("@")[0]
-        if credentials:
-            yield credentials
-            yield from (unquote(part) for part in credentials.split(":", 1))
-            yield base64.b64encode(unquote(credentials).encode()).decode()
-        for part in parts.query.split("&"):
-            name, equals, value = part.partition("=")
-            yield unquote_plus(value if equals else name)
-    yield from _in_body(ask.body)
-
-
-def _in_body(body: bytes) -> Iterator[str]:
-    text = body.decode("utf-8", "replace")
-    yield from _SECRET_VALUE.findall(text)
-    try:
-        yield from _in_value(json.loads(text), False)
-    except (ValueError, RecursionError):
-        yield from (
-            value
-            for name, value in parse_qsl(text, keep_blank_values=True)
-            if _SECRET_NAME.search(name)
-        )
-
-
-def _in_value(value: Any, is_secret: bool) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _in_value(inner, is_secret or bool(_SECRET_NAME.search(str(name))))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _in_value(inner, is_secret)
-    elif is_secret and isinstance(value, str):
-        yield value
-
-
-def _forms(secret: str) -> Iterator[str]:
-    secret = secret.strip()
-    if len(secret) < _SHORTEST or secret.lower() in ("bearer", "basic", "true", "false"):
-        return
-    escaped = json.dumps(secret)[1:-1]
-    yield from {secret, quote(secret, safe=""), quote(secret), unquote(secret), escaped}
-    yield base64.b64encode(secret.encode()).decode()

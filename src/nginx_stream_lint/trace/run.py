@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .network import fetch
 from .recording import Recording
-from .request import Ask, Layer, Secrets
+from .request import Ask, Layer
 from .verdict import Measured
 
 OnProgress = Callable[[Layer, str, int, Recording], None]
@@ -42,7 +42,6 @@ async def trace(
     Raises:
         ImportError: niquests is not installed.
     """
-    secrets = Secrets(ask, [layer.url for layer in layers])
     found: dict[tuple[int, str], list[Recording]] = {}
     for run in range(1, repeat + 1):
         for layer in layers:
@@ -53,7 +52,7 @@ async def trace(
                 ) -> None:
                     on_progress(layer, client, run, recording)
 
-                recording = await fetch(layer, client, ask, secrets, seen)
+                recording = await fetch(layer, client, ask, seen)
                 seen(recording)
                 found.setdefault((layer.number, recording.client), []).append(recording)
     measured = [

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from nginx_stream_lint.probe.measure import CUT, NO_STREAM, REPLAYS, STALLS, STREAMS, UNCLEAR
 
 from .figures import Figures, figures
+from .known_words import NOT_SHOWN
 from .recording import CUT as BROKEN_OFF
 from .recording import FAILED, LIMIT, UNOFFERED, Recording
 
@@ -347,7 +348,7 @@ def _with_cause(
 
 def _encoding(recording: Recording) -> str:
     name = recording.headers.get("content-encoding", "").strip().lower()
-    return "" if name == "identity" else name
+    return {"identity": "", NOT_SHOWN: "an unknown encoding"}.get(name, name)
 
 
 def _with_origins(found: Sequence[Judgement]) -> list[Judgement]:

@@ -1,0 +1,359 @@
+"""One exchange: the request, and what comes of it when. Runs in the worker's process.
+
+The only module that knows niquests, which speaks HTTP/1.1, HTTP/2 and HTTP/3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import importlib.util
+import re
+import socket
+import ssl
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from nginx_stream_lint import __version__
+from nginx_stream_lint.probe.decoding import decompressor
+
+from .events import Events, events_for
+from .known_words import known_answer, known_headers, known_redirect
+from .recording import COMPLETE, CUT, FAILED, LIMIT, UNOFFERED
+from .request import Ask, Layer, Limits
+
+_BEGINNING = 4096  # bytes of an answer kept for those that are no stream
+_ERROR_BODY_S = 5.0  # seconds to read the body of an answer that is an error
+# Reads of a body, and its events: no app writes so many in an answer, but a server may.
+_MOST_PIECES = 200_000
+
+# What it is told about a recording: fields by their names, and `piece`, the fields of a Piece.
+Say = Callable[[dict[str, Any]], None]
+
+
+async def exchange(layer: Layer, client: str, ask: Ask, shown: str, say: Say) -> None:
+    """Ask one layer once and say what comes when; nothing the layer does raises.
+
+    Args:
+        layer: whom to ask.
+        client: `h1`, `h2` or `h3`.
+        ask: the request.
+        shown: the layer's URL without secrets.
+        say: takes what is to be changed in the recording. The last change has `finished`.
+    """
+    reading = Reading(ask.limits, layer.url, shown, say)
+    exchanging = asyncio.ensure_future(_converse(layer, client, ask, reading))
+    connection = asyncio.ensure_future(reading.connection.wait())
+    try:
+        await _within({exchanging, connection}, exchanging, layer, ask.limits, reading)
+    finally:
+        reading.finish()
+        exchanging.cancel()
+        connection.cancel()
+        await asyncio.gather(exchanging, connection, return_exceptions=True)
+
+
+async def _within(
+    both: set[asyncio.Future[Any]],
+    exchanging: asyncio.Future[None],
+    layer: Layer,
+    limits: Limits,
+    reading: Reading,
+) -> None:
+    """Let an exchange take its time, but no longer than the limits."""
+    over = time.monotonic() + limits.time_s
+    to_connect = min(limits.connect_s, limits.time_s)
+    await asyncio.wait(both, timeout=to_connect, return_when=asyncio.FIRST_COMPLETED)
+    if not exchanging.done() and not reading.connection.is_set():
+        option = "--connect-timeout" if to_connect == limits.connect_s else "--max-time"
+        reading.error = f"no connection to {layer.host} in {to_connect:g} s ({option})"
+        return
+    await asyncio.wait({exchanging}, timeout=max(0.0, over - time.monotonic()))
+    if exchanging.done():
+        exchanging.result()
+    else:
+        reading.out_of_time()
+
+
+class Reading:
+    """Turns bytes into pieces and events while they come.
+
+    Attributes:
+        error, ended: see Recording.
+        headers, status: of the answer, as they came: not to be shown.
+        connection: set when the request is about to be sent.
+        beginning: of the answer's text.
+    """
+
+    def __init__(self, limits: Limits, url: str, shown: str, say: Say) -> None:
+        self.error = ""
+        self.ended = FAILED
+        self.headers: dict[str, str] = {}
+        self.status = 0
+        self.connection = asyncio.Event()
+        self.beginning = b""
+        self._limits = limits
+        self._url, self._shown = url, shown
+        self._say = say
+        self._events: Events | None = None
+        self._decode = decompressor("")
+        self._size = self._decoded = self._pieces = 0
+        self._started = 0.0
+        self.start()
+
+    def start(self) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def connected(self, *_: object) -> None:
+        """Start the clock anew: names, connection and TLS are done, the request is being sent."""
+        connect_s = self._now
+        self.connection.set()
+        self.start()
+        self._say({"connect_s": connect_s, "started": self._started})
+
+    @property
+    def _now(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether an answer has begun that is none of an error."""
+        return 200 <= self.status < 300
+
+    def head(self, status: int, headers: dict[str, str], protocol: str) -> None:
+        """Note that the headers are there. Raises ValueError where the status is none."""
+        if not 100 <= status <= 999:
+            raise ValueError("a status has three digits")
+        self.status, self.headers = status, headers
+        try:
+            self._decode = decompressor(headers.get("content-encoding", "").strip().lower())
+        except (ValueError, ImportError):
+            # Its bytes can still be timed.
+            self._events = events_for("application/octet-stream", b"")
+        self._say(
+            {
+                "head_at": self._now,
+                "status": status,
+                "protocol": protocol,
+                "headers": known_headers(headers),
+            }
+        )
+
+    def piece(self, data: bytes) -> bool:
+        """Note a piece of the body; return whether more is wanted."""
+        now, events = self._now, 0
+        self._size += len(data)
+        for text in self._decode(data):
+            events += self._text(text)
+            if self._decoded >= self._limits.size:
+                break
+        news: dict[str, Any] = {}
+        inside = False
+        if (found := self._events) is not None:
+            news = {
+                "kind": found.kind,
+                "comments": found.comments,
+                "said_last": found.said_last,
+                "text_is_utf8": found.text_is_utf8,
+            }
+            inside = found.inside
+        self._say({**news, "piece": (now, len(data), events, inside)})
+        self._pieces += max(1, events)
+        return self._within_limits()
+
+    def _text(self, text: bytes) -> int:
+        """Take decoded text; return how many events it completes."""
+        self._decoded += len(text)
+        if len(self.beginning) < _BEGINNING:
+            self.beginning += text[: _BEGINNING - len(self.beginning)]
+        if self._events is None and text:
+            self._events = events_for(self.headers.get("content-type", ""), text)
+        return 0 if self._events is None else self._events.feed(text)
+
+    def _within_limits(self) -> bool:
+        if max(self._size, self._decoded) >= self._limits.size:
+            what = "decoded bytes" if self._decoded > self._size else "bytes"
+            count = max(self._size, self._decoded)
+            self.error = f"stopped after {count:,} {what} (--max-bytes)"
+        elif self._pieces >= _MOST_PIECES:
+            self.error = f"stopped after {self._pieces:,} events, more than any app sends"
+        else:
+            return True
+        self.ended = LIMIT
+        return False
+
+    def out_of_time(self) -> None:
+        """Note that the time limit has ended it."""
+        if self.status:
+            self.ended = LIMIT
+            self.error = f"stopped after {self._limits.time_s:g} s (--max-time)"
+        else:
+            self.error = f"no answer in {self._limits.time_s:g} s (--max-time)"
+
+    def finish(self) -> None:
+        """Say how it ended, and what an answer that is no stream says."""
+        kind = self.headers.get("content-type", "").strip().lower()
+        is_stream = self.is_answer and not kind.startswith(("text/html", "application/json"))
+        to = self.headers.get("location", "")
+        path = urlsplit(self._shown).path
+        self._say(
+            {
+                "ended": self.ended,
+                "error": self.error,
+                "said": "" if is_stream else known_answer(self.beginning),
+                "redirect": known_redirect(to, self._url, path) if to else "",
+                "finished": max(self._now, 1e-6),
+            }
+        )
+
+
+async def _converse(layer: Layer, client: str, ask: Ask, reading: Reading) -> None:
+    niquests: Any = importlib.import_module("niquests")
+    try:
+        async with _session(niquests, layer, client) as session:
+            reading.start()
+            answer = await session.request(
+                ask.method,
+                layer.url,
+                headers=_headers(ask),
+                data=ask.body or None,
+                stream=True,
+                allow_redirects=False,
+                timeout=(ask.limits.connect_s, ask.limits.time_s),
+                verify=ask.ca_file or ask.verify,
+                hooks={"pre_send": [reading.connected]},
+            )
+            protocol = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2", 30: "3"}
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            reading.head(answer.status_code, headers, protocol.get(answer.http_version or 0, ""))
+            if not reading.is_answer:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(_beginning(answer.raw, reading), _ERROR_BODY_S)
+                return
+            while data := await answer.raw.read(amt=-1, decode_content=False):
+                if not reading.piece(data):
+                    return
+            reading.ended = COMPLETE
+    except Exception as error:
+        # Each protocol's library has errors of its own, and some of Python's get through them.
+        _note_error(reading, error, layer)
+
+
+def _note_error(reading: Reading, error: Exception, layer: Layer) -> None:
+    reading.ended = CUT if reading.is_answer else FAILED
+    if any("no application protocol" in str(cause) for cause in _causes(error)):
+        reading.ended = UNOFFERED
+    reading.error = describe_error(error, layer, reading.is_answer)
+
+
+async def _beginning(raw: Any, reading: Reading) -> None:
+    """Read a little of an answer that is an error."""
+    reading.ended = COMPLETE
+    while len(reading.beginning) < _BEGINNING:
+        data = await raw.read(amt=-1, decode_content=False)
+        if not data or not reading.piece(data):
+            return
+
+
+def _session(niquests: Any, layer: Layer, client: str) -> Any:
+    warnings.filterwarnings("ignore", message="Unverified HTTPS request")
+    resolver = None
+    if layer.address is not None:
+        address = f"[{layer.address}]" if ":" in layer.address else layer.address
+        resolver = f"in-memory://default?hosts={layer.parts.hostname}:{address}"
+    session = niquests.AsyncSession(
+        retries=0,
+        resolver=resolver,
+        disable_http1=client != "h1",
+        disable_http2=client != "h2",
+        disable_http3=client != "h3",
+        revocation_configuration=None,
+    )
+    # Neither ~/.netrc nor a proxy of the environment: the layers are those that were named.
+    session.trust_env = False
+    session.headers.clear()
+    return session
+
+
+def _headers(ask: Ask) -> dict[str, str]:
+    """The headers to send: those asked for, and what every client says besides."""
+    encodings = "gzip, deflate" + (", br" if importlib.util.find_spec("brotli") else "")
+    headers = {
+        "User-Agent": f"nginx-stream-lint/{__version__}",
+        "Accept": "*/*",
+        "Accept-Encoding": encodings,
+    }
+    for name, value in ask.headers:
+        same = next((known for known in headers if known.lower() == name.lower()), None)
+        if same is not None:
+            del headers[same]
+        headers[name] = value
+    return headers
+
+
+def describe_error(error: Exception, layer: Layer, started: bool) -> str:
+    """What went wrong, in words of ours: messages of libraries repeat what a server sent."""
+    host = layer.host
+    for cause in _causes(error):
+        if isinstance(cause, socket.gaierror):
+            return f"the name {layer.parts.hostname} is not known to DNS"
+        if isinstance(cause, ConnectionRefusedError):
+            return f"{host} refused the connection"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"the certificate is not trusted ({_distrust(cause)}); --cacert FILE trusts"
+                " its authority, --insecure any"
+            )
+        if isinstance(cause, ssl.SSLError) and "no application protocol" in str(cause):
+            return "it does not offer this HTTP version"
+        if isinstance(cause, ssl.SSLError):
+            reason = getattr(cause, "reason", None) or ""  # a library's own errors have none
+            known = reason if re.fullmatch(r"[A-Z0-9_]{1,60}", reason) else "error"
+            return f"TLS failed ({known.replace('_', ' ').lower()})"
+    names = [type(cause).__name__ for cause in _causes(error)]
+    text = " ".join(str(error).split())
+    if "ConnectTimeout" in names or "ConnectTimeoutError" in names:
+        return f"no connection to {host} in time (--connect-timeout)"
+    if "illegal status line" in text:
+        return f"{host} does not speak HTTP"
+    if started:
+        return "the answer broke off"
+    if "without response" in text or "ConnectionResetError" in names:
+        return f"{host} closed the connection without an answer"
+    return f"the HTTP client could not read what {host} sent ({names[-1]})"
+
+
+def _distrust(error: ssl.SSLCertVerificationError) -> str:
+    """Why a certificate is not trusted, by OpenSSL's numbers."""
+    code: int = getattr(error, "verify_code", 0)
+    return {
+        10: "it has expired",
+        18: "it is self-signed",
+        19: "its authority is self-signed and unknown",
+        20: "its authority is unknown",
+        21: "its chain is not whole",
+        62: "it is for another name",
+        64: "it is for another address",
+    }.get(code, f"error {code}" if code else "no reason given")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        inner = cause.args[0] if cause.args and isinstance(cause.args[0], BaseException) else None
+        reason = getattr(cause, "reason", None)
+        cause = (
+            cause.__cause__
+            or cause.__context__
+            or inner
+            or (reason if isinstance(reason, BaseException) else None)
+        )

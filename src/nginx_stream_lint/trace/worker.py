@@ -1,0 +1,63 @@
+"""The process of one exchange: reads a request, asks, and says what came, a line of JSON each.
+
+It is bounded in memory, ends with the process that started it, and shows nothing of what the server
+sends (see `known_words`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+from typing import Any
+
+from .exchange import exchange
+from .request import Ask, Layer, Limits
+
+# Bytes of data; a plain exchange takes 60 MB, and the largest window of brotli 16 MB.
+MEMORY = 400 << 20
+
+
+def main() -> None:
+    """Serve the one request that standard input has."""
+    be_bounded()
+    importlib.import_module("niquests")  # before the clock runs
+    told: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _say({})
+    limits = Limits(**told["limits"])
+    headers = tuple((name, value) for name, value in told["headers"])
+    body = base64.b64decode(told["body"])
+    ask = Ask(told["method"], headers, body, told["verify"], told["ca_file"], limits)
+    layer = Layer(0, told["url"], told["address"])
+    asyncio.run(exchange(layer, told["client"], ask, told["shown"], _say))
+
+
+def _say(news: dict[str, Any]) -> None:
+    data = json.dumps(news).encode() + b"\n"
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def _end_with_parent() -> None:
+    """Wait until nobody has the other end of standard input."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def be_bounded() -> None:
+    """Hold this process to its memory, and let it leave no core file with secrets."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
