@@ -4,7 +4,7 @@
     >>> text = "location /events { proxy_pass http://127.0.0.1:8000; }"
     >>> result = lint(Workspace.in_memory({"app.conf": text}))
     >>> result.count("error")
-    2
+    1
     >>> result.findings[0].rule, result.findings[0].place.source.name
     ('response-buffering', 'app.conf')
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.util.compiled import compiled
-from nginx_stream_lint.util.data import data_names
+from nginx_stream_lint.util.data import data_folder, data_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def _folder() -> str:
     here = os.path.dirname(__file__)
     if any(name.endswith(".yaml") for name in data_names(here)):
         return here
-    return os.path.abspath(os.path.join(os.path.realpath(here), "../../../rules"))
+    return os.path.abspath(os.path.join(data_folder(__file__), "../../../rules"))
 
 
 def load_rules(

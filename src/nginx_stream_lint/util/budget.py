@@ -22,7 +22,7 @@ class Limits:
     """How much a run may read and do. docs/limits.md has the same numbers, with reasons."""
 
     file_bytes: int = 64 * _MB
-    run_bytes: int = 256 * _MB
+    run_bytes: int = 512 * _MB
     files: int = 50_000
     entries: int = 200_000
     ignore_patterns: int = 10_000

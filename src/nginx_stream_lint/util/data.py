@@ -19,6 +19,11 @@ def data_text(path: str) -> str:
     return data_bytes(path).decode("utf-8")
 
 
+def data_folder(module: str) -> str:
+    """The folder that a module of ours really is in, whatever links lead to it."""
+    return os.path.dirname(os.path.realpath(module))
+
+
 def data_names(folder: str) -> list[str]:
     """The names in one of our folders, in order."""
     return sorted(os.listdir(folder))
