@@ -77,7 +77,7 @@ def test_what_it_loads_is_no_command() -> None:
 def test_an_ignored_finding_is_never_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[str] = []
     module = sys.modules["nginx_stream_lint.analysis.lint"]
-    really = module.plan  # type: ignore[attr-defined]
+    really = module.plan
 
     def plan(judged: object) -> object:
         planned.append(judged.finding.rule)  # type: ignore[attr-defined]

@@ -11,7 +11,6 @@ import pytest
 from tests.command import run
 
 from nginx_stream_lint import Limits, Workspace, lint
-from nginx_stream_lint.files import disk
 from nginx_stream_lint.util.problems import Absent, LeadsOut, NotAFile, Unreadable
 
 SECRET = "hunter2"
@@ -255,7 +254,7 @@ class TestDisk:
                 (tree / "conf.d").symlink_to("../outside")
             return really(name, flags)
 
-        monkeypatch.setattr(disk.os, "open", open_later)
+        monkeypatch.setattr(os, "open", open_later)
         with pytest.raises(NotAFile, match="cannot be read"):
             workspace.read(str(path))
 
