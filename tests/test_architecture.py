@@ -154,20 +154,20 @@ FOR_WRITING = {"util/git.py": {"os.path.lexists", "os.path.realpath"}}
 FILE_CALLS = {
     "open", "io.open", "codecs.open", "__import__",
     *(f"os.{name}" for name in (
-        "open", "stat", "lstat", "access", "listdir", "scandir", "walk", "fwalk", "readlink", "chdir",
-        "statvfs", "getxattr", "listxattr", "remove", "unlink", "rename", "replace", "mkdir", "symlink",
-        "link", "chmod", "chown", "truncate", "system", "popen", "fork",
+        "open", "stat", "lstat", "access", "listdir", "scandir", "walk", "fwalk", "readlink",
+        "chdir", "statvfs", "getxattr", "listxattr", "remove", "unlink", "rename", "replace",
+        "mkdir", "symlink", "link", "chmod", "chown", "truncate", "system", "popen", "fork",
     )),
     *(f"os.path.{name}" for name in (
-        "exists", "lexists", "isfile", "isdir", "islink", "ismount", "realpath", "getsize", "getmtime",
-        "getctime", "getatime", "samefile", "expanduser", "sameopenfile",
+        "exists", "lexists", "isfile", "isdir", "islink", "ismount", "realpath", "getsize",
+        "getmtime", "getctime", "getatime", "samefile", "expanduser", "sameopenfile",
     )),
     "glob.glob", "glob.iglob", "fileinput.input", "linecache.getline",
 }  # fmt: skip
 PATH_METHODS = {
     "read_text", "read_bytes", "write_text", "write_bytes", "iterdir", "rglob", "glob", "is_dir",
-    "is_symlink", "is_mount", "lstat", "samefile", "expanduser", "touch", "unlink", "rmdir", "hardlink_to",
-    "symlink_to", "readlink", "is_fifo", "is_socket",
+    "is_symlink", "is_mount", "lstat", "samefile", "expanduser", "touch", "unlink", "rmdir",
+    "hardlink_to", "symlink_to", "readlink", "is_fifo", "is_socket",
 }  # fmt: skip
 # Methods that a workspace and its storage have as well, or a text that opens a block.
 SHARED = {"is_file", "exists", "open", "stat"}

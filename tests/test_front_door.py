@@ -1,4 +1,4 @@
-"""What other programs import: typed, documented with examples that run, and without side effects."""
+"""What other programs import: documented with examples that run, without side effects."""
 
 from __future__ import annotations
 

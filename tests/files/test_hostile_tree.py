@@ -1,4 +1,4 @@
-"""Lint and explain on a hostile tree, watched: no file outside the tree, no program, no connection."""
+"""A hostile tree, watched: no file outside is opened, no program runs, nothing connects."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def ends(what):
     os.write(2, f"WATCHED {what}\\n".encode())
     os._exit(99)
 def watch(event, arguments):
-    if event in {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.fork",
-                 "os.forkpty", "os.startfile", "pty.spawn", "socket.connect", "socket.bind",
+    if event in {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system",
+                 "os.fork", "os.forkpty", "os.startfile", "pty.spawn", "socket.connect", "socket.bind",
                  "socket.getaddrinfo", "ctypes.dlopen", "os.remove", "os.rename", "os.mkdir",
                  "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.chown", "os.truncate"}:
         ends(f"{event} {arguments}")
@@ -80,8 +80,8 @@ def tree(tmp_path: Path) -> Path:
     )
     for name, target in {
         "link": "../outside/secret", "out": "../outside", "conf.d/a.conf": "/etc/passwd",
-        "conf.d/self": ".", "loop": "loop", "values": "../outside/secret", "README.md": "/etc/hosts",
-        "a.yaml": "/etc/hostname", ".gitignore": "/etc/passwd", "rules/x.yaml": "/etc/passwd",
+        "conf.d/self": ".", "loop": "loop", "values": "../outside/secret",
+        "README.md": "/etc/hosts", "a.yaml": "/etc/hostname", ".gitignore": "/etc/passwd", "rules/x.yaml": "/etc/passwd",
     }.items():  # fmt: skip
         (tree / name).symlink_to(target)
     os.mkfifo(tree / "fifo")

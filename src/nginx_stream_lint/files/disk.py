@@ -64,8 +64,8 @@ class Disk:
     def read(self, real: str, limit: int) -> bytes:
         """The content of a regular file, at most `limit` bytes and one more.
 
-        Raises `IsFolder`, `NotRegular` and what the system says, also where the path leads elsewhere
-        by now.
+        Raises `IsFolder`, `NotRegular` and what the system says, also where the path leads
+        elsewhere by now.
         """
         before = _regular(os.lstat(real))
         with open(os.open(real, _FLAGS), "rb", buffering=0) as stream:

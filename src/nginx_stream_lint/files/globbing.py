@@ -42,7 +42,8 @@ def matching(
     """The paths that a pattern matches, in order; with `deep`, `**` is any number of folders.
 
     `key` gives the real path of a path; `entries` lists the folder at a real path, `is_there` tells
-    whether the name at the end of one is there. A backslash takes a wildcard its meaning, `[^a]` is `[!a]`.
+    whether the name at the end of one is there. A backslash takes a wildcard its meaning, `[^a]` is
+    `[!a]`.
     """
     head, *parts = re.split(r"[/\\]" if os.sep == "\\" else "/", _plain(pattern))
     start = "" if head and not head.endswith(":") else f"{head}/"

@@ -22,11 +22,11 @@ class Memory:
         self._shown = {self.real(path): path for path in files}
         self._folders: dict[str, dict[str, bool]] = {"/": {}}
         for path in self._files:
-            is_folder = False
-            while path != "/":
-                path, _, name = path.rpartition("/")
-                path = path or "/"
-                self._folders.setdefault(path, {})[name] = is_folder
+            at, is_folder = path, False
+            while at != "/":
+                at, _, name = at.rpartition("/")
+                at = at or "/"
+                self._folders.setdefault(at, {})[name] = is_folder
                 is_folder = True
 
     def here(self) -> str:

@@ -131,8 +131,8 @@ class Workspace:
     def from_dump(cls, text: str, limits: Limits | None = None) -> Workspace:
         """The files of an `nginx -T` dump. Raises ValueError for any other text.
 
-        >>> workspace = Workspace.from_dump("# configuration file /etc/nginx/nginx.conf:\\nevents {}")
-        >>> workspace.paths
+        >>> text = "# configuration file /etc/nginx/nginx.conf:\\nevents {}"
+        >>> Workspace.from_dump(text).paths
         ('/etc/nginx/nginx.conf',)
         """
         from nginx_stream_lint.files.dump import split_dump
@@ -281,7 +281,7 @@ class Workspace:
         return self.key(path) in self._texts or self._kind(path) == "file"
 
     def is_folder(self, path: str) -> bool:
-        """Whether a folder is there. In a dump each is: nginx was there, and found what it found."""
+        """Whether a folder is there. In a dump each is: nginx found what is in it."""
         return self.is_dump or self._kind(path) == "folder"
 
     def is_program(self, path: str) -> bool:
@@ -324,8 +324,8 @@ class Workspace:
     def matching(self, pattern: str, deep: bool = False) -> list[str]:
         """The paths that a pattern matches, as glob(3) gives them, in order.
 
-        With `deep`, `**` is any number of folders. Folders that lead out are not looked into; a file
-        that does is given, for `source` to refuse. Raises `LeadsOut` where all of it does.
+        With `deep`, `**` is any number of folders. Folders that lead out are not looked into; a
+        file that does is given, for `source` to refuse. Raises `LeadsOut` where all of it does.
         """
         if self.leads_out(literal_folder(pattern) or os.curdir):
             raise LeadsOut(Problem(pattern, 1, 1, *_LEADS_OUT))

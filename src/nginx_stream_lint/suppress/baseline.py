@@ -90,8 +90,8 @@ def without_known(
     """The findings that are new, all that are suppressed, and the entries nothing is left of.
 
     Only of the `files` that were checked, with the `rules` that were applied, can anybody say that
-    nothing is left. What a comment ignores, too, is no longer needed here. `is_gone` tells whether a
-    file is no longer there.
+    nothing is left. What a comment ignores, too, is no longer needed here. `is_gone` tells whether
+    a file is no longer there.
     """
     names = _names(findings, suppressed, baseline.base)
     known = {entry.fingerprint for entry in baseline.entries}
