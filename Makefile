@@ -1,68 +1,99 @@
 # `make demo` shows the main job on a shipped fixture, `make test` runs everything there is to check.
-# Both set up .venv by themselves; they need Python >= 3.10, make and PyPI.
+# Both set up .venv by themselves; they need Python >= 3.10, make and PyPI. They install the versions
+# that requirements/ names; with NEWEST=1, into .venv-newest, the newest that pyproject.toml allows.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV := $(if $(NEWEST),.venv-newest,.venv)
+BIN := $(VENV)/bin
 # As pip does for what it installs, and Python where PYTHONDONTWRITEBYTECODE does not forbid it.
 BYTECODE := $(BIN)/python -m compileall -q src
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test bench conformance trace-conformance evidence docs format clean
+LOCKED := --require-hashes --requirement requirements/build.txt --requirement
+EDITABLE := --no-deps --no-build-isolation --editable .
+
+.PHONY: demo test bench conformance fuzz trace-conformance evidence docs format lock clean
 
 # Exit status 1 says that there are findings: here there should be.
-demo: .venv/.demo
+demo: $(VENV)/.demo
 	@$(BIN)/nginx-stream-lint fixtures/demo/nginx.conf || test $$? -eq 1
 
-test: .venv/.test
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+test: $(VENV)/.test
+	$(BIN)/ruff check src tests benchmarks fuzz
+	$(BIN)/ruff format --check src tests benchmarks fuzz
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Our commands beside others on the same generated files; QUICK=1 for two rounds. Exit status 2 (of
 # make) where a goal is missed.
-bench: .venv/.test
+bench: $(VENV)/.test
 	$(BYTECODE)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 # Thousands of random configurations and requests against every nginx that is here.
-conformance: .venv/.test
+conformance: $(VENV)/.test
 	$(BIN)/python -m tests.conformance.test_delivery --cases $(or $(CASES),10000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx old --cases $(or $(ROUTES),100000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx new --cases $(or $(ROUTES),100000)
 
+# Random inputs of every kind against what must hold for any; exit status 2 (of make) where a fault
+# is found, with a reproducer below fuzz/reproducers. TARGETS are names, all by default.
+fuzz: $(VENV)/.test
+	nice -n 10 $(BIN)/python -m fuzz --minutes $(or $(MINUTES),10) $(TARGETS)
+
 # Sixty chains of real proxies with one thing wrong, each traced three times.
-trace-conformance: .venv/.test
+trace-conformance: $(VENV)/.test
 	$(BIN)/python -m tests.trace.chains --runs $(or $(RUNS),3)
 
 # What the rules' pages and the folklore page say was measured; both nginx are needed.
-evidence: .venv/.test
+evidence: $(VENV)/.test
 	$(BIN)/python -m tests.conformance.record
 	$(BIN)/python -m tests.conformance.folklore
 	$(BIN)/python -m tests.pages
 
 # What the linter loads in place of its YAML; the pages and the man page that are made from the code;
 # then the site in site/.
-docs: .venv/.test
+docs: $(VENV)/.test
 	$(BIN)/python -m tests.compiled
 	$(BIN)/python -m tests.pages
 	$(BIN)/python -m tests.manpage
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-format: .venv/.test
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix src tests benchmarks fuzz
+	$(BIN)/ruff format src tests benchmarks fuzz
 
-.venv/.demo: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(PIP) --editable .
+# New versions of everything, as far as pyproject.toml allows. The lock for development comes first:
+# what the others share with it has the same version there.
+COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.10 --upgrade \
+	--generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make lock'
+lock: $(VENV)/.test
+	$(COMPILE) pyproject.toml --extra probe --extra trace --group dev --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt --output-file requirements/run.txt
+	$(COMPILE) --group build -c requirements/dev.txt --output-file requirements/build.txt
+	$(COMPILE) --group release -c requirements/dev.txt --output-file requirements/release.txt
+
+ifdef NEWEST
+# The pip of an old Python knows no dependency groups.
+$(VENV)/.demo: $(VENV)/.test
+$(VENV)/.test: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade 'pip>=25.1'
+	$(PIP) --upgrade --upgrade-strategy eager --editable '.[probe,trace]' --group dev
+	$(BYTECODE)
+	touch $(VENV)/.demo $(VENV)/.test
+else
+$(VENV)/.demo: pyproject.toml requirements/build.txt requirements/run.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) $(LOCKED) requirements/run.txt
+	$(PIP) $(EDITABLE)
 	$(BYTECODE)
 	touch $@
 
-# The pip of an old Python knows no dependency groups.
-.venv/.test: .venv/.demo
-	$(PIP) --upgrade 'pip>=25.1'
-	$(PIP) --editable '.[probe,trace]' --group dev
+$(VENV)/.test: $(VENV)/.demo requirements/dev.txt
+	$(PIP) $(LOCKED) requirements/dev.txt
+	$(PIP) $(EDITABLE)
 	touch $@
+endif
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist site
+	rm -rf .venv .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis dist site

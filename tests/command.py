@@ -10,7 +10,7 @@ from typing import Any
 
 
 def run(
-    *arguments: str | Path, cwd: Path | None = None, stdin: bytes = b"", timeout: float = 30
+    *arguments: str | Path, cwd: Path | None = None, stdin: bytes = b"", timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """`nginx-stream-lint ARGUMENTS`, with its output as text."""
     done = subprocess.run(

@@ -289,7 +289,7 @@ def test_a_plain_run_loads_nothing_that_only_others_need(tmp_path: Path) -> None
         "print(*set(sys.modules) - before)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True, timeout=120
     )
     said, _, modules = done.stdout.rstrip("\n").rpartition("\n")
     loaded = set(modules.split())

@@ -118,7 +118,7 @@ def test_a_checkout_with_an_edited_file_says_what_the_file_says(name: str, tmp_p
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
         env={"PYTHONPATH": str(tmp_path / "src")},
     )
     assert shown in done.stdout

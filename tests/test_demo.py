@@ -28,7 +28,7 @@ def _copy(folder: Path) -> Path:
 
 def _lint(main: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "nginx_stream_lint", str(main), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_every_nginx_takes_the_demo_before_and_after_fixing(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_json_keys_are_those_of_a_report() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     report = json.loads(done.stdout)

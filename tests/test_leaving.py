@@ -34,7 +34,7 @@ def _run(*arguments: str | Path, more: str = "") -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
 
 
@@ -80,7 +80,7 @@ def test_a_reader_that_has_left_changes_no_status(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=60,
+            timeout=120,
             cwd=tmp_path,
         )
     finally:

@@ -26,7 +26,7 @@ def main(tmp_path: Path) -> Path:
 
 def shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", "-c", command], cwd=cwd, capture_output=True, text=True, check=False, timeout=60
+        ["bash", "-c", command], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 from nginx_stream_lint import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
+LOCKS = ROOT / "requirements"
 PACKAGE = ROOT / "src" / "nginx_stream_lint"
 RULES = {path.name for path in (ROOT / "rules").glob("*.yaml")}
 TABLES = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.yaml")}
@@ -39,7 +40,7 @@ def _environment(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def _install(python: Path, *what: str) -> None:
+def _install(python: Path, *what: str | Path) -> None:
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
     _run(*pip, *what, cwd=python.parent)
 
@@ -49,7 +50,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The sdist of this project, and the wheel that is built from the sdist alone."""
     folder = tmp_path_factory.mktemp("build")
     python = _environment(folder / "env")
-    _install(python, "hatchling>=1.26,<2")
+    _install(python, "--require-hashes", "--requirement", LOCKS / "build.txt")
     build = (python, "-m", "hatchling", "build", "--directory", folder / "dist", "--target")
     _run(*build, "sdist", cwd=ROOT)
     (sdist,) = (folder / "dist").glob("*.tar.gz")
@@ -82,7 +83,9 @@ def test_wheel_has_rules_tables_and_types(built: tuple[Path, Path]) -> None:
 def test_installed_command_works_elsewhere(built: tuple[Path, Path], tmp_path: Path) -> None:
     _, wheel = built
     python = _environment(tmp_path / "env")
-    _install(python, str(wheel))
+    _install(python, "--require-hashes", "--requirement", LOCKS / "run.txt")
+    _install(python, "--no-deps", "--no-index", wheel)
+    _run(sys.executable, "-m", "pip", "--python", python, "check", cwd=tmp_path)
     command = python.parent / "nginx-stream-lint"
     demo = ROOT / "fixtures" / "demo" / "nginx.conf"
 

@@ -48,7 +48,7 @@ def tool(*command: str | Path) -> None:
 
 
 def test_zizmor_finds_nothing() -> None:
-    tool("zizmor", "--offline", "--persona", "pedantic", ".github", "action.yml")
+    tool("zizmor", "--offline", "--persona", "auditor", ".github", "action.yml")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def check(folder: Path, **inputs: str) -> tuple[subprocess.CompletedProcess[str]
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return done, dict(line.split("=", 1) for line in output.read_text().splitlines())
@@ -144,6 +144,44 @@ def repository(tmp_path: Path) -> Path:
     (tmp_path / "a b" / "app.conf").write_text(CONF)
     (tmp_path / "silent.conf").write_text(SILENT)
     return tmp_path
+
+
+def test_the_action_installs_from_the_locks(tmp_path: Path) -> None:
+    """As a runner does it, in a repository that would like its own code to be run."""
+    for name in ("venv", "pip", "random", "hatchling", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("open('was-run', 'w')\n")
+    step = next(step for step in ACTION["runs"]["steps"] if "Install" in step.get("name", ""))
+    temporary = tmp_path / "runner temp"
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "RUNNER_TEMP": str(temporary),
+            "GITHUB_ACTION_PATH": str(ROOT),
+        },
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "was-run").exists()
+    python = temporary / "nginx-stream-lint" / "bin" / "python"
+    listed = subprocess.run(
+        [python, "-I", "-m", "pip", "list", "--format=freeze"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    installed = dict(line.split("==") for line in listed.stdout.splitlines())
+    assert "nginx-stream-lint" in installed
+    locks = (ROOT / "requirements").glob("*.txt")
+    text = "".join(lock.read_text(encoding="utf-8") for lock in locks).lower()
+    for name in installed.keys() - {"nginx-stream-lint", "setuptools"}:
+        assert f"\n{name}=={installed[name]}".lower().replace("_", "-") in text
 
 
 def test_the_action_checks_everything_by_default(repository: Path) -> None:
@@ -218,7 +256,7 @@ def test_the_gitlab_job(repository: Path) -> None:
             env=os.environ | variables | changed,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -247,7 +285,7 @@ def test_the_container_gets_what_it_needs_and_is_nobody() -> None:
         line.split()[1:-1] for line in lines if line.startswith("COPY ") and "--from" not in line
     ]
     names = [name for group in copied for name in group]
-    assert {"pyproject.toml", "README.md", "LICENSE", "src", "rules"} <= set(names)
+    assert {"pyproject.toml", "README.md", "LICENSE", "requirements", "src", "rules"} <= set(names)
     for name in names:
         assert (ROOT / name).exists()
         assert f"!{name}" in kept
@@ -257,7 +295,7 @@ def test_the_container_gets_what_it_needs_and_is_nobody() -> None:
 
 
 def test_the_container_installs_what_works(tmp_path: Path) -> None:
-    """What the first stage copies is enough to build the package from."""
+    """The first stage, as it is: what it copies and locks is enough to build the package from."""
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     source = tmp_path / "src"
     source.mkdir()
@@ -266,26 +304,28 @@ def test_the_container_installs_what_works(tmp_path: Path) -> None:
             *names, _ = shlex.split(line)[1:]
             for name in names:
                 subprocess.run(["cp", "-r", str(ROOT / name), str(source / name)], check=True)
-    target = tmp_path / "target"
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--target",
-            str(target),
-            str(source),
-        ],
-        check=True,
+    (at,) = (number for number, line in enumerate(lines) if line.startswith("RUN "))
+    script = "\n".join(lines[at : lines.index("", at)]).removeprefix("RUN ")
+    script = re.sub(r"(?<= )/src", str(source), script).replace("/opt/", f"{tmp_path}/opt/")
+    done = subprocess.run(
+        ["sh", "-e", "-c", script],
+        env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"},
         capture_output=True,
-        timeout=300,
+        text=True,
+        timeout=600,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
+    environment = tmp_path / "opt" / "nginx-stream-lint"
+    demo = ROOT / "fixtures" / "demo" / "nginx.conf"
+    command = [environment / "bin" / "nginx-stream-lint", demo]
+    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 1
+    (target,) = environment.glob("lib/python*/site-packages")
+    assert not (target / "pip").exists()
+    assert not (target / "hatchling").exists()
     assert (target / "nginx_stream_lint" / "rules" / "measured.json").is_file()
     assert (target / "nginx_stream_lint" / "report" / "page.html").is_file()
-    assert list(target.rglob("man1/nginx-stream-lint.1"))
+    assert list(environment.rglob("man1/nginx-stream-lint.1"))
 
 
 # Shells and the man page
@@ -303,7 +343,7 @@ def complete(*words: str, shell: str = "bash") -> list[str]:
         },
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     return [line.split(",")[-1] for line in done.stdout.splitlines()]
@@ -325,7 +365,12 @@ def test_a_real_bash_completes(tmp_path: Path) -> None:
         ' _nginx_stream_lint_completion nginx-stream-lint; echo "${COMPREPLY[@]}"'
     )
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     assert done.stdout.strip() == "sarif"
     assert done.stderr == ""
@@ -334,7 +379,7 @@ def test_a_real_bash_completes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_shell_has_a_script(shell: str) -> None:
     command = [str(BIN / "nginx-stream-lint"), "completion", shell]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert f"_NGINX_STREAM_LINT_COMPLETE={shell}_complete" in done.stdout
 
 

@@ -86,7 +86,13 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """This project as it is now, committed and tagged, for pre-commit to install once."""
     folder = tmp_path_factory.mktemp("pre-commit")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    # pre-commit installs the newest versions; here they are those of the locks.
+    locks = [(ROOT / "requirements" / name).read_text("utf-8") for name in ("run.txt", "build.txt")]
+    constraints = folder / "constraints.txt"
+    constraints.write_text("\n".join(re.findall(r"^\w.*(?= \\$)", "".join(locks), re.MULTILINE)))
     environment |= {
+        "PIP_CONSTRAINT": str(constraints),
+        "PIP_BUILD_CONSTRAINT": str(constraints),
         "PRE_COMMIT_HOME": str(folder / "home"),
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",

@@ -52,7 +52,7 @@ def test_output_is_what_the_command_says(name: str, command: str) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1, done.stderr

@@ -131,7 +131,7 @@ def serve(binary: NginxBinary, words: list[bytes], folder: Path) -> list[bytes]:
     text = f"http {{ server {{ listen 127.0.0.1:{port}; include words.conf; }} }}"
 
     def ask() -> list[bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         bodies = []
         for index in range(len(words)):
             connection.request("GET", f"/{index}")

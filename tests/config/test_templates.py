@@ -13,12 +13,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nginx_stream_lint.config.source import FILLER, HOLE, Piece, Reading, has_hole, without_marks
+from nginx_stream_lint.config.source import HOLE, Piece, Reading, has_hole, without_marks
 from nginx_stream_lint.config.templates import readings, readings_within, yaml_reading
 from nginx_stream_lint.config.templates.placeholders import substituted
 from nginx_stream_lint.config.tokens import Word, words_at
 from nginx_stream_lint.config.tree import File, parse
-from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.files.source import FILLER, Source
 
 
 def read(text: str, name: str = "nginx.conf") -> list[Reading]:
@@ -614,7 +614,7 @@ def test_values_are_put_in_as_envsubst_does(text: str, values: dict[str, str]) -
         env=values,
         stdout=subprocess.PIPE,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     put_in, pieces = substituted(text, values)
     assert put_in == done.stdout.decode()
@@ -733,14 +733,20 @@ def test_the_time_it_takes_grows_with_the_length_only(
         read_as(source)
         return time.process_time() - start
 
-    short = max(seconds(20_000), 0.005)
-    assert seconds(160_000) < 8 * short * 4
+    # The best of three: what else runs makes the processor slower, and nothing makes it faster.
+    short = max(min(seconds(20_000) for _ in range(3)), 0.005)
+    assert min(seconds(160_000) for _ in range(3)) < 8 * short * 4
 
 
 def test_what_is_no_template_takes_little_time() -> None:
     unit = "location /{n} { proxy_pass http://up$request_uri; # ... and so on\n }\n"
     source = Source("nginx.conf", unit * (5_000_000 // len(unit)))
-    start = time.process_time()
-    (reading,) = readings(source)
-    assert reading.text is source.text
-    assert time.process_time() - start < 1
+
+    def seconds() -> float:
+        start = time.process_time()
+        (reading,) = readings(source)
+        assert reading.text is source.text
+        return time.process_time() - start
+
+    # The best of three: what else runs makes the processor slower, and nothing makes it faster.
+    assert min(seconds() for _ in range(3)) < 1

@@ -27,6 +27,7 @@ from nginx_stream_lint.probe import (
 from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.streams.find import Served, served
 from tests.conformance.examples import SCALE, Named, Runnable, all_examples, runnable, uri
+from tests.waiting import leave, until
 
 EXAMPLES = all_examples()
 TYPES = {"sse": "text/event-stream", "chunked": "application/x-ndjson", "long-poll": "text/plain"}
@@ -175,9 +176,9 @@ async def asked_twice(lab: Lab) -> Shown:
     """Whether one POST reaches the app twice: mirrored, or tried again after it failed."""
     mirrored, seen = await lab.ask(drip_of(lab, tokens=2), method="POST")
     assert mirrored.status == 200
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1)  # what comes a second time comes at once
     _, again = await lab.ask(drip_of(lab, die_after=0), method="POST")
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1)
     return Shown(
         len(seen) > 1 or len(again) > 1,
         f"one POST reaches an app {_times(len(seen))}, one that fails {_times(len(again))}",
@@ -190,17 +191,22 @@ def _times(number: int) -> str:
 
 async def thought_for_nobody(lab: Lab) -> Shown:
     """Whether an app that is still thinking is left alone when its client leaves."""
-    _, seen = await lab.ask(drip_of(lab, silence_before=1.2), timeout=0.4)
-    await asyncio.sleep(1.6)
-    tokens = len(seen[0].emitted) if seen else 0
+    before = len(lab.upstream.seen)
+    asking = asyncio.ensure_future(lab.ask(drip_of(lab, silence_before=1.2)))
+    await until(lambda: len(lab.upstream.seen) > before)
+    await leave(asking)
+    seen = lab.upstream.seen[before]
+    await until(lambda: seen.client_gone or seen.finished)
+    tokens = len(seen.emitted)
     many = "1 token" if tokens == 1 else f"{tokens} tokens"
     return Shown(tokens > 0, f"the app sends {many} after the client has left")
 
 
 async def cut_by_reload(lab: Lab) -> Shown:
     """Whether a stream that runs when nginx reloads breaks off."""
+    before = len(lab.upstream.seen)
     asking = asyncio.ensure_future(lab.ask(drip_of(lab, tokens=60)))
-    await asyncio.sleep(0.5)
+    await until(lambda: [one for one in lab.upstream.seen[before:] if one.emitted])
     lab.nginx.reload()
     arrivals, _ = await asking
     return Shown(arrivals.ended == "cut", f"{len(arrivals.times)} of 60 tokens arrive")
@@ -209,9 +215,9 @@ async def cut_by_reload(lab: Lab) -> Shown:
 async def waits_for_body(lab: Lab) -> Shown:
     """Whether a POST gets no answer, because the app behind auth_request waits for a body."""
     method = lab.place.streams[0].method or "POST"
-    arrivals, _ = await lab.ask(drip_of(lab, tokens=3), method=method, timeout=2.5)
+    arrivals, _ = await lab.ask(drip_of(lab, tokens=3), method=method, timeout=6)
     if arrivals.status == 0:
-        return Shown(True, "no answer within 2.5 s")
+        return Shown(True, "no answer within 6 s")
     wait = arrivals.head_at - arrivals.started
     return Shown(False, f"status {arrivals.status} after {wait:.2f} s")
 

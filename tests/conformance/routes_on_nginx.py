@@ -19,7 +19,7 @@ from nginx_stream_lint.probe import Nginx, NginxBinary, NginxError
 
 ROOT = "files"  # the folder that every `root` of a case is
 _AT_ONCE = 25  # requests written before their answers are read
-_SECONDS = 5.0
+_SECONDS = 60.0
 
 
 @dataclass

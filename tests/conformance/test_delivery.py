@@ -31,7 +31,7 @@ from nginx_stream_lint.probe import (
 from tests.conformance.random_configurations import Case, Generator
 
 SERVERS, LOCATIONS = 4, 45
-SECONDS = 120.0
+SECONDS = 600.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tests.conformance.random_routes import PORTS, SERVERS, URLS, Generator
 from tests.conformance.routes_on_nginx import Outcome, outcomes
 
 REQUESTS = 12_000
-SECONDS = 120.0
+SECONDS = 600.0
 
 
 async def compared(binary: NginxBinary, folder: Path) -> Outcome:

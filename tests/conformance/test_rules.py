@@ -34,7 +34,7 @@ from tests.conformance.effects import (
 )
 from tests.conformance.examples import Named, runnable, uri
 
-SECONDS = 150.0
+SECONDS = 600.0
 
 
 @pytest.mark.parametrize("named", EXAMPLES, ids=lambda named: str(named.name))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
-import stat
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nginx_stream_lint.analysis.lint import Options, Result, lint
-from nginx_stream_lint.config import Source
+from nginx_stream_lint.config import Around, Problem, Source
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import (
     NotConverging,
     compatible,
+    confined,
     edited,
     fix_all,
-    write,
+    fix_soundly,
 )
 from nginx_stream_lint.fixes.diff import _Alike, _unified
 from nginx_stream_lint.fixes.show import _dedented
@@ -317,24 +316,76 @@ def test_fixes_that_undo_one_another_are_a_bug(tmp_path: Path) -> None:
     def never_content(texts: Mapping[str, str]) -> list[Finding]:
         return report(path, Options(ONLY_BUFFERING), texts).findings or [finding]
 
-    with pytest.raises(NotConverging):
+    with pytest.raises(NotConverging) as raised:
         fix_all(never_content, unsafe=False)
+    assert set(raised.value.files) == {str(path)}
 
 
-def test_writing_keeps_mode_and_links(tmp_path: Path) -> None:
-    target = put(tmp_path, "before\n", "target.conf")
-    target.chmod(0o640)
-    link = tmp_path / "link.conf"
-    link.symlink_to(target)
-    write(os.path.realpath(link), Source(str(link), "after\n"))
-    assert link.is_symlink()
-    assert target.read_text() == "after\n"
-    assert stat.S_IMODE(target.stat().st_mode) == 0o640
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["link.conf", "target.conf"]
+def test_a_file_whose_fixes_do_not_end_does_not_hide_the_others(tmp_path: Path) -> None:
+    good, bad = put(tmp_path, LOCATION, "good.conf"), put(tmp_path, LOCATION, "bad.conf")
+    options = Options(ONLY_BUFFERING)
+    again = [one for one in report(bad, options).findings if one.fix is not None]
+
+    workspace = Workspace.on_disk(str(good), str(bad))
+
+    def never_content(texts: Mapping[str, str]) -> Result:
+        found = lint(workspace.overlaid(texts), options=options)
+        found.findings += again
+        return found
+
+    changed, refused = fix_soundly(never_content, unsafe=False)
+    assert set(changed) == {str(good)}
+    assert len(refused) == 1
+    assert refused[0].startswith(f"{bad}:1:1: is not fixed: the fixes do not come to an end;")
 
 
-def test_a_file_that_cannot_be_written_stays(tmp_path: Path) -> None:
-    target = put(tmp_path, "before\n")
-    with pytest.raises(OSError, match="Not a directory"):
-        write(str(target / "below"), Source("x", "after\n"))
-    assert target.read_text() == "before\n"
+@pytest.mark.parametrize("is_in_the_same", [True, False])
+def test_what_a_fix_breaks_is_not_written(is_in_the_same: bool, tmp_path: Path) -> None:
+    good, bad = put(tmp_path, LOCATION, "good.conf"), put(tmp_path, LOCATION, "bad.conf")
+    other = put(tmp_path, "}\n# 7\n", "other.conf")
+    options = Options(ONLY_BUFFERING)
+
+    workspace = Workspace.on_disk(str(good), str(bad), str(other))
+
+    def breaking(texts: Mapping[str, str]) -> Result:
+        found = lint(workspace.overlaid(texts), options=options)
+        found.problems = [one for one in found.problems if one.file == str(other)]
+        if str(bad) in texts:
+            file = str(bad if is_in_the_same else other)
+            found.problems.append(Problem(file, 3, 1, 'unexpected "}"', "advice"))
+        else:
+            found.problems += [Problem(str(bad), 1, 1, "was there before", "advice")]
+        return found
+
+    changed, refused = fix_soundly(breaking, unsafe=False)
+    assert set(changed) == ({str(good)} if is_in_the_same else set())
+    assert f"{bad}:1:1: is not fixed: after it, " in "\n".join(refused)
+    assert 'unexpected "}"' in refused[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yaml", f"data:\n  a.conf: |\n    {LOCATION.replace(chr(10), chr(10) + '    ')}\n"),
+        ("a.md", f"```nginx\n{LOCATION}```\n"),
+    ],
+)
+def test_edits_outside_of_the_text_of_nginx_are_refused(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    path = put(tmp_path, text, name)
+    options = Options(ONLY_BUFFERING, around=Around(markdown=True))
+    found = lint(Workspace.on_disk(str(path)), options=options)
+    source = found.findings[0].place.source
+    first, last = text.index("location"), text.rindex("}")
+    for start, end, is_kept in (
+        (first, first, True),
+        (last, last + 1, True),
+        (0, 0, False),
+        (first - 6, first, False),
+        (last, len(text), name == "a.yaml"),
+    ):
+        fix = Fix("a", "safe", "", (Edit(source, start, end, "x"), Edit(source, first, first, "")))
+        kept = confined(fix, found.files)
+        assert (kept == fix) is is_kept
+        assert is_kept or (kept.applicability, kept.edits) == ("manual", ())

@@ -232,7 +232,7 @@ def planned(text: str) -> list[Finding]:
     (configuration,) = configurations(source, masked(text))
     options = Options(rules=RULES)
     judged = judge_places(detect(configuration, options, Workspace.in_memory({})).served, options)
-    return with_fixes([one.finding for one in judged], judged)
+    return with_fixes([one.finding for one in judged], judged, configuration.files)[0]
 
 
 def test_placeholders_stay() -> None:

@@ -45,7 +45,7 @@ async def let_in(ports: list[int], host: str) -> tuple[str, ...]:
     found: set[str] = set()
     for port in ports:
         for client in ("h1", "h1-tls", "h2", "h2c"):
-            answer = await fetch(port, "/", client, host=host, timeout=5)
+            answer = await fetch(port, "/", client, host=host, timeout=60)
             if answer.status == 200:
                 found.add("h2" if client == "h2c" else client)
     return tuple(client for client in CLIENTS if client in found)

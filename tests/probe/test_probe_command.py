@@ -26,7 +26,7 @@ from nginx_stream_lint.probe.run import ProbeResult
 from nginx_stream_lint.report.probe import probe_svg, probe_text
 
 DEMO = Path(__file__).resolve().parents[2] / "fixtures" / "demo"
-SECONDS = 60.0
+SECONDS = 120.0
 QUICK = ("--tokens", "16", "--interval", "0.03")
 
 

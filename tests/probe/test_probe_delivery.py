@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.waiting import leave, until
 
 from nginx_stream_lint.probe import (
     Drip,
@@ -26,7 +27,7 @@ from nginx_stream_lint.probe import (
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-SECONDS = 40.0
+SECONDS = 300.0
 ALWAYS = "streams streams streams"
 NEVER = "stalls stalls stalls"
 NOT_TLS = "streams stalls streams"  # a buffered answer that is passed piece by piece
@@ -232,9 +233,11 @@ def test_a_stream_comes_token_by_token_and_at_once(measured: Results) -> None:
     result = measured["off", "h1"]
     assert result.status == 200
     assert result.arrivals.ended == "complete"
-    assert len(result.bursts) > 15
-    assert result.first_delay is not None
-    assert 0 <= result.first_delay < 0.3
+    # By the app's clock, so that it does not matter how slow both are.
+    assert len(result.bursts) > 5
+    assert result.seen is not None
+    emitted, first = result.seen.emitted, result.arrivals.times[0][1]
+    assert emitted[0] <= first < emitted[5]
 
 
 def test_a_stalled_answer_comes_in_one_burst_at_its_end(measured: Results) -> None:
@@ -305,13 +308,12 @@ def test_cache_keepalive_body_and_a_client_that_leaves(binary: NginxBinary, tmp_
                 assert [one.body_length for one in seen] == [3, 3]
                 assert seen[0].connection_number == seen[1].connection_number
 
-                left = await fetch(
-                    plain, "/off", "h1", headers=[("X-Drip", "id=left")], timeout=0.3
-                )
-                assert left.ended == "timeout"
-                assert 2 <= len(left.times) <= 6
-                await asyncio.sleep(0.3)
-                assert [one.client_gone for one in upstream.find("left")] == [True]
+                headers = [("X-Drip", "id=left&tokens=10000")]
+                asking = asyncio.ensure_future(fetch(plain, "/off", "h1", headers=headers))
+                await until(lambda: [one for one in upstream.find("left") if one.emitted])
+                await leave(asking)
+                await until(lambda: upstream.find("left")[0].client_gone)
+                assert len(upstream.find("left")) == 1
             assert_gone(pid)
 
     asyncio.run(asyncio.wait_for(everything(), SECONDS))

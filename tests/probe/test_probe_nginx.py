@@ -15,7 +15,7 @@ from nginx_stream_lint.probe.sandbox import confine, directives
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-SECONDS = 20.0
+SECONDS = 120.0
 
 
 def test_binaries_know_their_version(binary: NginxBinary) -> None:

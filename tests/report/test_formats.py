@@ -248,7 +248,7 @@ def test_exit_status(main: Path, arguments: list[str], status: int) -> None:
 def test_a_closed_pipe_is_no_traceback(main: Path) -> None:
     command = f"{sys.executable} -m nginx_stream_lint {main} | head -1"
     done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, check=False, timeout=30
+        ["bash", "-c", command], capture_output=True, text=True, check=False, timeout=120
     )
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr

@@ -192,7 +192,7 @@ def _served(text: str, options: Options) -> list[Served]:
 
 def findings(found: list[Served], options: Options) -> list[Finding]:
     judged = judge_places(found, options)
-    return with_fixes([one.finding for one in judged], judged)
+    return with_fixes([one.finding for one in judged], judged, [])[0]
 
 
 def _one_by_one(found: list[Served], options: Options) -> list[Finding]:

@@ -27,7 +27,7 @@ from nginx_stream_lint.rules.templates import fact_kinds
 from nginx_stream_lint.rules.templates import mistake as template_mistake
 from nginx_stream_lint.rules.wording import render
 
-KILL_S = 10.0
+KILL_S = 120.0
 # Of its own time: what else the machine does is not counted.
 LIMIT_S = 2.0
 

@@ -216,7 +216,7 @@ def bomb() -> str:
 def test_a_bomb_does_not_go_off(text: str, tmp_path: Path) -> None:
     started = time.process_time()
     assert re.match(r"\d+:\d+: ", mistake(text, tmp_path / FILE_NAME))
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 5
 
 
 def test_what_cannot_be_a_file(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import string
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -237,7 +236,31 @@ def test_mistakes_have_the_place_that_tomllib_says(text: str, line: int, column:
     assert "(at " not in raised.value.message
 
 
-@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "[" * 900 + "]" * 900])
-def test_what_nests_deep_is_a_mistake_or_read(text: str) -> None:
-    with suppress(Misplaced):
-        assert toml_node(text).kind == "mapping"
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("a = " + "[" * 100_000, 105),
+        ("a = " + "[" * 900 + "]" * 900, 105),
+        ("a = " + "{a=" * 900, 305),
+        ("a = " + "[{a=" * 900, 205),
+        ('b = "[" # [\n\na = ' + "[" * 101, 105),
+    ],
+)
+def test_our_own_limit_comes_first(text: str, column: int) -> None:
+    with pytest.raises(Misplaced, match="it nests deeper than 100") as raised:
+        toml_node(text)
+    assert (raised.value.line, raised.value.column) == (text.count("\n") + 1, column)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 100 + "]" * 100,
+        "a = " + "[1]\n#".join(["", *"[" * 300]),
+        "a = '" + "[" * 300 + "'",
+        'a = """\n' + "[" * 300 + '"""',
+        "a" + ".a" * 3000 + " = 1",
+    ],
+)
+def test_what_is_not_deep_is_read(text: str) -> None:
+    assert toml_node(text).kind == "mapping"

@@ -48,7 +48,7 @@ from nginx_stream_lint.trace.verdict import (
     judge,
 )
 
-SECONDS_TO_START = 10.0
+SECONDS_TO_START = 60.0
 # 40 KB in 1.5 s: five buffers of 4 KB would be too few to see a size in, two of 16 KB are enough.
 DRIP = Drip(tokens=50, bytes=800, interval=0.03)
 PAUSE = Drip(tokens=16, bytes=800, interval=0.03, silence_after=(8, 3.0))

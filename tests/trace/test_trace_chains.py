@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,8 +65,10 @@ def _quick(case: Case) -> Case:
         return replace(case, drip=replace(case.drip, silence_after=(8, 2.4)))
     if case.cause == DELAY:
         return case
-    tokens = 25 if case.cause == RATE_LIMIT else case.drip.tokens
-    return replace(case, drip=replace(case.drip, interval=0.01, tokens=tokens))
+    if case.cause == RATE_LIMIT:
+        # In more of a hurry events of the app come together, and then 200 ms hold no more of them.
+        return replace(case, drip=replace(case.drip, tokens=25))
+    return replace(case, drip=replace(case.drip, interval=0.01))
 
 
 def _needs(name: str) -> list[pytest.MarkDecorator]:
@@ -105,7 +106,7 @@ def test_what_streams_streams_while_both_cores_are_busy() -> None:
 
 
 def test_the_first_token_is_measured_when_it_comes() -> None:
-    """The clock of the app and that of the trace agree: 20 ms at the median, and it is far less."""
+    """The clock of the app and that of the trace agree to 20 ms, and it is far less."""
 
     async def delays() -> list[float]:
         found = []
@@ -120,7 +121,8 @@ def test_the_first_token_is_measured_when_it_comes() -> None:
                 found.append(recording.started + first - seen.emitted[0])
         return found
 
-    assert abs(statistics.median(asyncio.run(delays()))) < 0.02
+    # A busy machine makes some late; a wrong clock makes all wrong, or one too early.
+    assert 0 <= min(asyncio.run(delays())) < 0.02
 
 
 def test_certificates_are_checked_unless_told_otherwise(tmp_path: Path) -> None:

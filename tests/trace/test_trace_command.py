@@ -90,26 +90,27 @@ def test_no_connection_no_name_no_tls(server: Any) -> None:
         url(server, "stream"),
         f"http://127.0.0.1:{free}/",
         "http://no-such-host.invalid/",
-        f"https://127.0.0.1:{server.port}/stream",
-        *("--connect-timeout", "0.3"),
         status=2,
     )
     said = {layer["number"]: layer["clients"][0]["said"] for layer in document["layers"]}
     assert said[2] == f"127.0.0.1:{free} refused the connection"
     assert said[3] == "the name no-such-host.invalid is not known to DNS"
-    assert said[4] == f"no connection to 127.0.0.1:{server.port} in 0.3 s (--connect-timeout)"
-    assert document["verdict"]["words"] == [
-        "Layers 2, 3, 4 could not be measured; the rest streams."
-    ]
+    assert document["verdict"]["words"] == ["Layers 2, 3 could not be measured; the rest streams."]
+    # Alone: what does connect may take longer than this on a busy machine.
+    silent = f"https://127.0.0.1:{server.port}/stream"
+    (client,) = clients(trace(silent, "--connect-timeout", "0.3", status=2))
+    assert (
+        client["said"] == f"no connection to 127.0.0.1:{server.port} in 0.3 s (--connect-timeout)"
+    )
 
 
 def test_limits_end_what_has_no_end(server: Any) -> None:
-    document = trace(url(server, "endless"), "--max-time", "1", status=0)
+    document = trace(url(server, "endless"), "--max-time", "4", status=0)
     (client,) = clients(document)
     assert (client["ended"], client["verdict"]) == ("limit", "streams")
-    assert "stopped after 1 s (--max-time)" in client["said"]
-    document = trace(url(server, "silent"), "--max-time", "0.5", status=2)
-    assert clients(document)[0]["said"] == "no answer in 0.5 s (--max-time)"
+    assert "stopped after 4 s (--max-time)" in client["said"]
+    document = trace(url(server, "silent"), "--max-time", "4", status=2)
+    assert clients(document)[0]["said"] == "no answer in 4 s (--max-time)"
 
 
 def test_a_flood_is_read_up_to_its_limit(server: Any) -> None:
@@ -168,11 +169,13 @@ def test_without_the_extra_it_says_what_to_install() -> None:
         "sys.argv = ['nginx-stream-lint', 'trace', 'http://127.0.0.1/']; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 2
-    expected = "trace needs the package niquests: pip install 'nginx-stream-lint[trace]'\n"
-    assert done.stderr == expected
+    assert done.stderr == (
+        "the package niquests is missing; pip install '.[trace]' in a checkout of"
+        " nginx-stream-lint\n"
+    )
 
 
 # What is sent
@@ -254,9 +257,9 @@ def test_no_secret_is_in_any_output(server: Any, tmp_path: Path, path: str) -> N
             *("-H", f"Authorization: Bearer {SECRETS['authorization']}"),
             *("-H", f"Cookie: a={SECRETS['cookie']}"),
             *("-H", f"X-Api-Key: {SECRETS['key header']}"),
-            *("--data", data, "--max-time", "0.8"),
+            *("--data", data, "--max-time", "3"),
             *("--format", format_, "--plot", str(file), "--output", str(report)),
-            timeout=60,
+            timeout=120,
         )
         outputs += [done.stdout, done.stderr]
         outputs += [one.read_text("utf-8") for one in (file, report)]
@@ -277,7 +280,7 @@ def test_no_secret_is_in_any_output(server: Any, tmp_path: Path, path: str) -> N
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """What the demo says, and its page."""
     page = tmp_path_factory.mktemp("demo") / "demo.html"
-    done = run("trace", "--demo", "--plot", page, timeout=60)
+    done = run("trace", "--demo", "--plot", page, timeout=120)
     assert (done.returncode, done.stderr) == (1, "")
     return done.stdout, page.read_text("utf-8")
 
@@ -301,7 +304,7 @@ def test_the_readme_shows_what_the_demo_says(demo: tuple[str, str]) -> None:
     for _ in range(2):
         if _without_numbers(said) == expected:
             break
-        said = run("trace", "--demo", timeout=60).stdout
+        said = run("trace", "--demo", timeout=120).stdout
     assert _without_numbers(said) == expected, said
 
 
@@ -356,7 +359,7 @@ def test_on_a_terminal_events_are_shown_as_they_arrive(server: Any) -> None:
     main, other = pty.openpty()
     command = [sys.executable, "-m", "nginx_stream_lint", "trace"]
     process = subprocess.Popen(
-        [*command, url(server, "stream"), url(server, "page")],
+        [*command, url(server, "endless"), url(server, "page"), "--max-time", "4"],
         stdout=subprocess.PIPE,
         stderr=other,
         env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
@@ -367,7 +370,7 @@ def test_on_a_terminal_events_are_shown_as_they_arrive(server: Any) -> None:
         while data := os.read(main, 65536):
             shown += data
     os.close(main)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     # The table was drawn again and again, with more events each time.
     drawn = click.unstyle(shown.decode())
@@ -391,7 +394,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, number: int) 
         time.sleep(0.05)
     time.sleep(0.3)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (130, b"")
     assert err == b"interrupted: nothing was measured\n"
     assert list(tmp_path.iterdir()) == []
@@ -420,7 +423,7 @@ def test_the_page_fits_a_real_browser(demo: tuple[str, str], width: int, tmp_pat
             f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900",
             probe.as_uri(),
         ],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     title = re.search(r"<title>(.*?)</title>", done.stdout)
     assert title is not None, done.stderr

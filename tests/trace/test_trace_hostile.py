@@ -242,12 +242,12 @@ def _is_alive(pid: int) -> bool:
 def test_a_process_that_hangs_is_ended(server: Any) -> None:
     """As one would whose library blocks: it cannot keep the time itself."""
     seen = len(server.requests)
-    process, pid = _tracing(f"{_root(server)}/silent", "--max-time", "1")
+    process, pid = _tracing(f"{_root(server)}/silent", "--max-time", "3")
     _wait_for_request(server, seen)
     os.kill(pid, signal.SIGSTOP)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (2, b"")
-    assert json.loads(out)["layers"][0]["clients"][0]["said"] == "no answer in 1 s (--max-time)"
+    assert json.loads(out)["layers"][0]["clients"][0]["said"] == "no answer in 3 s (--max-time)"
     assert not _is_alive(pid)
 
 
@@ -295,7 +295,7 @@ def test_secrets_are_not_in_the_list_of_processes(server: Any) -> None:
         return
     seen = len(server.requests)
     url = f"{_root(server)}/silent"
-    process, pid = _tracing(url, "-H", "X-Key: hunter2", "--max-time", "1")
+    process, pid = _tracing(url, "-H", "X-Key: hunter2", "--max-time", "3")
     _wait_for_request(server, seen)
     assert b"hunter2" not in Path(f"/proc/{pid}/cmdline").read_bytes()
     process.communicate(timeout=120)

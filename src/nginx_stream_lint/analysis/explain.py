@@ -215,7 +215,7 @@ class Explainer:
         with spending(self.budget):
             judged = judge_places(self._at_place(one), self._options, self._memories)
             found = self._options.policy.applied(each.finding for each in judged)
-            return with_fixes(found, judged)
+            return with_fixes(found, judged, self._configuration.files)[0]
 
     def _at_place(self, one: Explanation) -> list[Served]:
         server, level = one.route.server, one.route.location

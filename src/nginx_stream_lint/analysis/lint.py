@@ -23,6 +23,7 @@ from nginx_stream_lint.config import (
     configurations,
 )
 from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.fixes.apply import confined
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
@@ -37,6 +38,7 @@ from nginx_stream_lint.streams.find import Asked, Served, served
 from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import unexpected
 
 if TYPE_CHECKING:
     from nginx_stream_lint.suppress.baseline import Baseline, Entry
@@ -146,31 +148,35 @@ def lint(
     """
     options = options or Options()
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
+    result = Result(inputs=paths)
+    judged: dict[_Said, Judged] = {}
+    files: list[File] = []
     with spending(workspace.budget):
-        detected = [
-            detect(one, options, workspace) for one in read(workspace, paths, options.around)
-        ]
-        judged = judge_all(detected, options, confirm)
-        checked = [file for one in detected for file in _asked_for(one.configuration)]
-        kept, suppressed = suppress(judged, detected, checked, options)
-        findings = options.policy.applied(kept)
-        stale: list[Entry] = []
+        for configuration in read(workspace, paths, options.around):
+            result.notes += configuration.notes
+            try:
+                detected = detect(configuration, options, workspace)
+                found = judge_all(detected, options, confirm)
+            except Exception as error:
+                problem = unexpected(configuration.path, error)
+                result.problems += [*configuration.problems, problem]
+                continue
+            result.problems += detected.problems
+            result.served += detected.served
+            result.files += _asked_for(configuration)
+            files += configuration.files
+            for one in found:
+                # Two main files may include the same snippet, and the rules say the same of it.
+                judged.setdefault(_said(one.finding), one)
+        kept = suppress([one.finding for one in judged.values()], files, result, options)
+        kept = options.policy.applied(kept)
         if options.baseline is not None:
-            findings, suppressed, stale = _without_known(
-                findings, suppressed, checked, options, workspace
-            )
-        findings = with_fixes(findings, judged)
-    problems = [problem for one in detected for problem in one.problems]
-    return Result(
-        inputs=paths,
-        findings=findings,
-        problems=list(dict.fromkeys([*problems, *workspace.budget.problems])),
-        notes=list(dict.fromkeys(note for one in detected for note in one.configuration.notes)),
-        served=[served for one in detected for served in one.served],
-        suppressed=suppressed,
-        files=checked,
-        stale=stale,
-    )
+            kept = _without_known(kept, result, options, workspace)
+        result.findings, failed = with_fixes(kept, judged.values(), files)
+    result.problems += [*failed, *workspace.budget.problems]
+    result.problems = list(dict.fromkeys(result.problems))
+    result.notes = list(dict.fromkeys(result.notes))
+    return result
 
 
 def read(workspace: Workspace, paths: Sequence[str], around: Around) -> list[Configuration]:
@@ -224,25 +230,18 @@ def _asked_for(configuration: Configuration) -> list[File]:
     return [file for file in configuration.files if about is None or file.source.key in about]
 
 
-def judge_all(
-    detected: Sequence[Detected], options: Options, confirm: Confirm | None = None
-) -> list[Judged]:
-    """What the rules say of some configurations, each thing once.
-
-    Two main files may include the same snippet, and the rules say the same of it.
-    """
-    found: dict[_Said, Judged] = {}
-    for one in detected:
-        judged = judge_places(one.served, options)
-        findings = [each.finding for each in judged]
-        if confirm is not None:
-            findings = confirm(one, findings)
-        for each, finding in zip(judged, findings, strict=True):
-            if _is_about(finding, one.configuration.about):
-                if finding is not each.finding:
-                    each = Judged(finding, each.verdict, each.served)  # noqa: PLW2901
-                found.setdefault(_said(finding), each)
-    return list(found.values())
+def judge_all(detected: Detected, options: Options, confirm: Confirm | None = None) -> list[Judged]:
+    """What the rules say of a configuration, as far as it is about the files asked for."""
+    judged = judge_places(detected.served, options)
+    findings = [one.finding for one in judged]
+    if confirm is not None:
+        findings = confirm(detected, findings)
+    about = detected.configuration.about
+    return [
+        one if finding is one.finding else Judged(finding, one.verdict, one.served)
+        for one, finding in zip(judged, findings, strict=True)
+        if _is_about(finding, about)
+    ]
 
 
 # What tells a finding from the others of a run: rule, file, place and message.
@@ -255,44 +254,67 @@ def _said(finding: Finding) -> _Said:
 
 
 def suppress(
-    judged: Sequence[Judged],
-    detected: Sequence[Detected],
-    checked: Sequence[File],
-    options: Options,
-) -> tuple[list[Finding], list[Suppressed]]:
-    """The findings that no comment ignores, with those about the comments; and the ignored ones.
+    findings: Sequence[Finding], files: Sequence[File], result: Result, options: Options
+) -> list[Finding]:
+    """The findings that no comment ignores, with those about comments.
 
-    `checked` are the files that somebody asked for.
+    `files` are all that were read, those of the `result` the ones that somebody asked for. The
+    ignored findings go to the result.
     """
-    findings = [one.finding for one in judged]
     if options.isolated:
-        return findings, []
-    files = [file for one in detected for file in one.configuration.files]
-    return without_ignored(findings, files, checked, options.rules, options.known_rules)
+        return list(findings)
+    kept, result.suppressed = without_ignored(
+        findings, files, result.files, options.rules, options.known_rules
+    )
+    return kept
 
 
 def _without_known(
-    findings: Sequence[Finding],
-    suppressed: Sequence[Suppressed],
-    checked: Sequence[File],
-    options: Options,
-    workspace: Workspace,
-) -> tuple[list[Finding], list[Suppressed], list[Entry]]:
-    """The findings that the baseline does not know; see `suppress.baseline.without_known`."""
+    findings: Sequence[Finding], result: Result, options: Options, workspace: Workspace
+) -> list[Finding]:
+    """The findings that the baseline does not know; the known ones go to the result."""
     from nginx_stream_lint.suppress.baseline import without_known
 
     assert options.baseline is not None
-    rules = [rule.name for rule in options.rules]
-    return without_known(findings, suppressed, checked, rules, options.baseline, workspace.is_gone)
+    kept, result.suppressed, result.stale = without_known(
+        findings,
+        result.suppressed,
+        result.files,
+        [rule.name for rule in options.rules],
+        options.baseline,
+        workspace.is_gone,
+    )
+    return kept
 
 
-def with_fixes(findings: Iterable[Finding], judged: Iterable[Judged]) -> list[Finding]:
-    """The findings with what mends them; those about comments have it already."""
+def with_fixes(
+    findings: Iterable[Finding], judged: Iterable[Judged], files: Sequence[File]
+) -> tuple[list[Finding], list[Problem]]:
+    """The findings with what mends them; and where planning that failed, which is our fault.
+
+    Findings about comments have their fix already. No fix edits more of the `files` than nginx's
+    text.
+    """
     made_from = {_said(one.finding): one for one in judged}
-    return [
-        finding if (one := made_from.get(_said(finding))) is None else finding.with_fix(plan(one))
-        for finding in findings
-    ]
+    by_source: dict[int, list[File]] = {}
+    for file in files:
+        by_source.setdefault(id(file.source), []).append(file)
+    partly = {key for key, own in by_source.items() if any(file.reading.pieces for file in own)}
+    found: list[Finding] = []
+    problems: list[Problem] = []
+    for finding in findings:
+        one, fix = made_from.get(_said(finding)), finding.fix
+        try:
+            fix = fix if one is None else plan(one)
+        except Exception as error:
+            problems.append(unexpected(finding.place.source.name, error))
+        if fix is not None:
+            keys = {id(edit.source) for edit in fix.edits}
+            if not keys.isdisjoint(partly):
+                own = [file for key in keys for file in by_source.get(key, ())]
+                fix = confined(fix, own)
+        found.append(finding if fix is finding.fix else finding.with_fix(fix))
+    return found, problems
 
 
 def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:

@@ -27,6 +27,7 @@ from nginx_stream_lint.cli.common import (
     version_option,
     workspace_of,
     write,
+    write_patch,
 )
 from nginx_stream_lint.cli.known import baseline_at, say_stale, write_baseline
 from nginx_stream_lint.cli.output import (
@@ -35,7 +36,7 @@ from nginx_stream_lint.cli.output import (
     write_all,
 )
 from nginx_stream_lint.config import STDIN
-from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.files import Source, Workspace
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
@@ -165,8 +166,9 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     if not flags["write_baseline"]:
         options = replace(options, baseline=baseline_at(workspace, baseline))
     report: Result | None = None
+    failures: list[str] = []
     if flags["do_fix"] or flags["do_diff"]:
-        workspace, report = _fix(
+        workspace, report, failures = _fix(
             workspace, inputs, options, flags["unsafe_fixes"], flags["do_diff"], binary
         )
     if report is None or binary is not None:
@@ -176,7 +178,6 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         report.findings = []
     else:
         say_stale(report, baseline)
-    failures: list[str] = []
     if not flags["do_diff"] and not flags["write_baseline"]:
         run = Run(
             report,
@@ -187,7 +188,7 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
             choices.fail_on,
             options.policy,
         )
-        failures = write_all(run, choices.targets, flags["color"])
+        failures += write_all(run, choices.targets, flags["color"])
     for said in (*report.notes, *report.problems, *failures):
         say(str(said))
     if report.problems or failures:
@@ -204,38 +205,48 @@ def _fix(
     unsafe: bool,
     only_show: bool,
     binary: NginxBinary | None,
-) -> tuple[Workspace, Result]:
-    """Apply fixes; return the files with them, and the result of the last round."""
-    from nginx_stream_lint.fixes.apply import NotConverging, fix_all
-    from nginx_stream_lint.fixes.apply import write as write_file
+) -> tuple[Workspace, Result, list[str]]:
+    """Apply fixes.
+
+    Returns the files with them, the result of the last round, and why files were left alone.
+    """
+    from nginx_stream_lint.fixes.apply import fix_soundly
     from nginx_stream_lint.fixes.diff import diff
 
     rounds: list[Result] = []
 
-    def findings(changed: Mapping[str, str]) -> list[Finding]:
+    def checked(changed: Mapping[str, str]) -> Result:
         rounds.append(lint(workspace.overlaid(changed), inputs, options))
-        return rounds[-1].findings
+        return rounds[-1]
 
-    try:
-        changed = fix_all(findings, unsafe)
-    except NotConverging as error:
-        unusable(str(error))
+    changed, refused = fix_soundly(checked, unsafe)
     mended = workspace.overlaid({key: after.text for key, (_, after) in changed.items()})
     if changed and binary is not None:
         _must_stream(mended, inputs, options, binary)
     if only_show:
-        write(diff(changed), None, color=False)
-        return workspace, rounds[0]
+        write_patch(diff(changed))
+        return workspace, rounds[0], refused
     if not all(after.on_disk for _, after in changed.values()):
         unusable("what is no file here cannot be fixed in place: use --diff")
-    for path, (_, after) in changed.items():
-        try:
-            write_file(path, after)
-        except OSError as error:
-            unusable(f"{after.name}:1:1: cannot be written ({error.strerror}); nothing changed")
-        say(f"fixed {after.name}")
+    _write_fixes(inputs, changed, rounds[0])
     # The last round mended nothing more: it has read what is written now.
-    return mended, rounds[-1]
+    return mended, rounds[-1], refused
+
+
+def _write_fixes(
+    inputs: list[str], changed: dict[str, tuple[Source, Source]], report: Result
+) -> None:
+    """Write fixed files, and say which. Ends with status 2 where one could not be written."""
+    from nginx_stream_lint.fixes.writing import NotWritten, clean_up, roots_of
+    from nginx_stream_lint.fixes.writing import write as write_files
+
+    roots = roots_of(inputs)
+    clean_up({file.source.name for file in report.files if file.source.on_disk}, roots)
+    try:
+        for name in write_files(changed, roots):
+            say(f"fixed {name}")
+    except NotWritten as stop:
+        unusable(str(stop))
 
 
 def _confirming(options: Options, binary: NginxBinary | None) -> Confirm | None:

@@ -18,10 +18,10 @@ from nginx_stream_lint.cli.common import (
     format_option,
     host_option,
     isolated_option,
+    missing_package,
     nginx_binary,
     output_option,
     run_to_end,
-    safe,
     unusable,
     workspace_of,
     write,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
     from nginx_stream_lint.probe.run import Request
 
-_EXTRA = "pip install 'nginx-stream-lint[probe]'"
 _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 
 
@@ -129,7 +128,7 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     except NginxError as error:
         unusable(f"could not measure: {_one_line(str(error))}")
     except ModuleNotFoundError as error:
-        unusable(f"could not measure: the package {error.name} is missing; {_EXTRA}")
+        missing_package(error.name or "")
     except OSError as error:
         unusable(f"could not measure: {error.strerror or error}")
 
@@ -220,10 +219,7 @@ def _measure(
     finally:
         progress.end()
     if flags["plot"] is not None:
-        try:
-            flags["plot"].write_text(safe(probe_svg(result)), encoding="utf-8")
-        except OSError as error:
-            unusable(f"{flags['plot']}:1:1: cannot be written ({error.strerror})")
+        write(probe_svg(result), str(flags["plot"]), color=False)
     make = probe_json if flags["format_"] == "json" else probe_text
     write(make(result, left), flags["output"], flags["color"])
     if any(one.verdict != "streams" for one in result.outcomes):

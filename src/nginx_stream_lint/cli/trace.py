@@ -20,10 +20,11 @@ from nginx_stream_lint.cli.common import (
     color_option,
     format_option,
     isolated_option,
+    missing_package,
     nginx_binary,
     output_option,
     run_to_end,
-    safe,
+    say,
     unusable,
     version_option,
     workspace_of,
@@ -32,6 +33,7 @@ from nginx_stream_lint.cli.common import (
 from nginx_stream_lint.config import Configuration, read
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.request import BadUrl
+from nginx_stream_lint.util.numbers import whole_number
 
 if TYPE_CHECKING:
     from nginx_stream_lint.analysis.trace_findings import Blame
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from nginx_stream_lint.trace.request import Ask, Layer
     from nginx_stream_lint.trace.run import OnProgress, Result
 
-_EXTRA = "pip install 'nginx-stream-lint[trace]'"
 _MOST_RUNS = 20
 _PLOTS = (".svg", ".html")
 
@@ -145,7 +146,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     """
     for package in ("niquests", "rich"):
         if importlib.util.find_spec(package) is None:
-            unusable(f"trace needs the package {package}: {_EXTRA}")
+            missing_package(package)
     if bool(urls) == flags["demo"]:
         unusable("name the URLs of the layers, nearest to the app first; or --demo alone")
     _check_plot(flags["plot"])
@@ -164,7 +165,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     _report(told, blamed, flags)
     if blamed is not None and blamed.problems:
         for problem in blamed.problems:
-            click.echo(safe(told.hide(str(problem))), err=True)
+            say(told.hide(str(problem)))
         sys.exit(EXIT_UNUSABLE)
     if told.is_faulty:
         sys.exit(EXIT_FINDINGS)
@@ -245,10 +246,7 @@ def _demo(flags: dict[str, Any]) -> Diagnosis:
     except NginxError as error:
         unusable(f"could not measure: {' '.join(str(error).split())}")
     except ModuleNotFoundError as error:
-        unusable(
-            f"could not measure: the package {error.name} is missing;"
-            " pip install 'nginx-stream-lint[probe,trace]'"
-        )
+        missing_package(error.name or "")
 
 
 @contextlib.contextmanager
@@ -273,7 +271,7 @@ def _configs(texts: tuple[str, ...], layers: int) -> _Configs:
     found: _Configs = {}
     for text in texts:
         number, equals, path = text.partition("=")
-        layer = int(number) if equals and number.isdecimal() else None
+        layer = whole_number(number) if equals else None
         path = path if layer is not None else text
         if layer is not None and not 1 <= layer <= layers:
             unusable(f"--config: there is no layer {layer}")
@@ -281,7 +279,7 @@ def _configs(texts: tuple[str, ...], layers: int) -> _Configs:
         configuration = read(path, workspace)
         if configuration.root is None or configuration.context:
             for problem in configuration.problems:
-                click.echo(safe(str(problem)), err=True)
+                say(str(problem))
             if configuration.root is None:
                 sys.exit(EXIT_UNUSABLE)
             unusable(f"{path}:1:1: there is no http block; name the main configuration file")
@@ -332,9 +330,6 @@ def _report(told: Diagnosis, blame: Blame | None, flags: dict[str, Any]) -> None
         from nginx_stream_lint.report.trace_plot import trace_html, trace_svg
 
         make = trace_svg if plot.suffix.lower() == ".svg" else trace_html
-        try:
-            plot.write_text(safe(make(told)), encoding="utf-8")
-        except OSError as error:
-            unusable(f"{plot}:1:1: cannot be written ({error.strerror})")
+        write(make(told), str(plot), color=False)
     make_text = trace_json if flags["format_"] == "json" else trace_text
     write(make_text(told, blame), flags["output"], flags["color"])

@@ -7,8 +7,8 @@ from nginx_stream_lint.config.files import Files
 from nginx_stream_lint.config.inputs import STDIN, Around, configurations
 from nginx_stream_lint.config.reading import Configuration, Note, read
 from nginx_stream_lint.config.source import Regions, has_hole
-from nginx_stream_lint.config.tree import Directive, File, statements
-from nginx_stream_lint.files import Source
+from nginx_stream_lint.config.tree import Directive, File, is_complete, statements
+from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Problem
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Source",
     "configurations",
     "has_hole",
+    "is_complete",
     "read",
     "statements",
 ]

@@ -9,9 +9,9 @@ from dataclasses import replace
 import yaml
 
 from nginx_stream_lint.config.repository import looks_like_nginx
-from nginx_stream_lint.config.source import FILLER, Piece, Reading
+from nginx_stream_lint.config.source import Piece, Reading
 from nginx_stream_lint.config.templates import readings_within
-from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.files.source import FILLER, Source
 from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose_all
@@ -111,7 +111,9 @@ def _reading(source: Source, text: str, node: yaml.ScalarNode, is_compose: bool)
     start, end = node.start_mark.index, node.end_mark.index
     if node.style in ("|", ">"):
         body = text.find("\n", start) + 1
-        return _stretch(source, text, body, max(body, end), is_compose)
+        reading = _stretch(source, text, body, max(body, end), is_compose)
+        # YAML folds lines into one: a comment would go on to the end of that.
+        return replace(reading, read_only=True) if node.style == ">" else reading
     return _escaped(source, text, start, end, node)
 
 

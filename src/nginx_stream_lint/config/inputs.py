@@ -20,7 +20,7 @@ from nginx_stream_lint.files.dump import split_dump
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.lazily import dataclass
-from nginx_stream_lint.util.problems import Problem, Unreadable
+from nginx_stream_lint.util.problems import Problem, Unreadable, unexpected
 
 if TYPE_CHECKING:
     from nginx_stream_lint.config.embedded import Block
@@ -85,7 +85,11 @@ class _Gathering:
                 inside = [path]
                 named.add(path)
             for one in inside:
-                self._sort(one, mains, fragments)
+                try:
+                    self._sort(one, mains, fragments)
+                except Exception as error:
+                    problem = unexpected(one, error)
+                    self.found.append(Configuration(one, problems=[problem]))
         mains = self._unique([*self._existing(self.around.mains), *mains])
         fragments = [one for one in self._unique(fragments) if one not in set(mains)]
         asked = frozenset(self.files.key(path) for path in (*mains, *fragments))
@@ -165,6 +169,7 @@ class _Gathering:
     def _yaml(self, path: str, source: Source) -> None:
         from nginx_stream_lint.config.embedded import in_yaml, unreadable
 
+        source.is_yaml = True
         reading = yaml_reading(source)
         made: list[Configuration] = []
         try:

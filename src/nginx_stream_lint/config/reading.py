@@ -27,8 +27,9 @@ from nginx_stream_lint.util.problems import (
     NotAFile,
     Problem,
     Unreadable,
-    printable,
+    unexpected,
 )
+from nginx_stream_lint.util.sinks import printable
 
 # Directives of more words than this count for several.
 _USUAL_WORDS = 4
@@ -111,6 +112,8 @@ def read_all(path: str, files: Files) -> list[Configuration]:
         return [read_from(one, path, files) for one in files.readings(path)]
     except Unreadable as stop:
         return [Configuration(path, problems=[stop.problem])]
+    except Exception as error:
+        return [Configuration(path, problems=[unexpected(path, error)])]
 
 
 def read_from(reading: Reading, path: str, files: Files) -> Configuration:

@@ -7,15 +7,14 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.files.source import FILLER, Source
 from nginx_stream_lint.util.lazily import dataclass, regex
-from nginx_stream_lint.util.problems import MARKS, Problem
+from nginx_stream_lint.util.problems import Problem
+from nginx_stream_lint.util.sinks import MARKS
 
 # A character of a placeholder: nobody knows what will stand there.
 HOLE = MARKS[0]
 _END_OF_HOLE = MARKS[1]
-# A character of the source that nginx does not get to see, such as an escape of the outer language.
-FILLER = "\ufdd2"
 
 _HOLES = regex(f"{HOLE}+")
 
@@ -51,7 +50,7 @@ class Author(Protocol):
 
     What it adds of its own, such as its defaults, has a place without extent in the source.
     `by_class` tells that only a class's name says that it is this author, `assumed` that nothing
-    does. Comments in the stretch `notes` are about all locations.
+    does. Comments in the stretch `notes` are about all locations. `region` is all that is read.
     """
 
     @property
@@ -62,6 +61,8 @@ class Author(Protocol):
     def assumed(self) -> bool: ...
     @property
     def notes(self) -> tuple[int, int]: ...
+    @property
+    def region(self) -> tuple[int, int]: ...
 
     def line(self, name: str, value: str) -> str:
         """A directive as people write it in the source."""
@@ -93,6 +94,15 @@ class Reading:
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
     author: Author | None = None
+
+    @property
+    def region(self) -> tuple[int, int]:
+        """The stretch of the source that the text comes from, or that its author reads."""
+        if self.author is not None:
+            return self.author.region
+        if not self.pieces:
+            return 0, len(self.source.text)
+        return self.pieces[0].source_start, self.pieces[-1].source_end
 
     def source_span(self, start: int, end: int) -> tuple[int, int]:
         """Where in the source a stretch of the text comes from."""

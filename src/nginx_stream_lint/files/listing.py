@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nginx_stream_lint.util.git import Patterns, Steps, as_bytes, lines
 from nginx_stream_lint.util.problems import Unreadable
+from nginx_stream_lint.util.replacing import is_temporary
 
 if TYPE_CHECKING:
     from nginx_stream_lint.files.workspace import Workspace
@@ -44,8 +45,10 @@ def listed(workspace: Workspace, root: str, git_root: str | None, steps: Steps) 
             inner = _patterns(workspace, os.path.join(real, ".gitignore"), steps)
         patterns = [(inner, len(start)), *outer] if inner else outer
         for name, is_folder in entries:
-            if name == ".git" or (
-                is_folder and (name in _SKIPPED or (git_root is None and name.startswith(".")))
+            if (
+                name == ".git"
+                or is_temporary(name)
+                or (is_folder and (name in _SKIPPED or (git_root is None and name.startswith("."))))
             ):
                 continue
             path = os.path.join(folder, name)

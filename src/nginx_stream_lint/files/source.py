@@ -7,7 +7,8 @@ from functools import cached_property
 from itertools import accumulate
 
 from nginx_stream_lint.util.lazily import dataclass
-from nginx_stream_lint.util.problems import Problem, Unreadable, printable
+from nginx_stream_lint.util.problems import Problem, Unreadable
+from nginx_stream_lint.util.sinks import MARKS, printable
 
 # To find the start of each line pays for whoever asks for more places than this.
 _FEW = 20
@@ -15,6 +16,12 @@ _FEW = 20
 # nginx reads bytes. Decoding this way loses none: what is not UTF-8 is written back as it was.
 ENCODING = "utf-8"
 ERRORS = "surrogateescape"
+
+# A character of the source that nginx does not get to see, such as an escape of the outer language.
+FILLER = "\ufdd2"
+# A file that has one of these itself: its bytes are kept as those are that are not UTF-8.
+_OWN = {ord(mark): mark.encode().decode("ascii", ERRORS) for mark in (*MARKS, FILLER)}
+_OWN_START = b"\xef\xb7"
 
 
 @dataclass(eq=False)
@@ -24,13 +31,15 @@ class Source:
     `name` is the path as it is shown to people, `text` the decoded content with its line ends
     untouched. Offsets are in characters from the start of `text`. `on_disk` is false for what came
     some other way: standard input, a dump of another machine's files. `key` tells the file from all
-    others of its workspace, whatever the path to it; see `Workspace.key`.
+    others of its workspace, whatever the path to it; see `Workspace.key`. `is_yaml` tells that its
+    nginx text stands in YAML.
     """
 
     name: str
     text: str
     on_disk: bool = True
     key: str = ""
+    is_yaml: bool = False
 
     _asked = 0  # how many places somebody asked for
     _last = (0, 1)  # the offset of the last one, and its line
@@ -93,4 +102,5 @@ def decode(name: str, data: bytes) -> Source:
     nul = data.find(b"\0")
     if nul >= 0:
         raise refuse(nul, "has a NUL byte: binary or UTF-16", "save the file as UTF-8 text")
-    return Source(name, data.decode(ENCODING, ERRORS))
+    text = data.decode(ENCODING, ERRORS)
+    return Source(name, text.translate(_OWN) if _OWN_START in data else text)

@@ -13,8 +13,6 @@ from nginx_stream_lint.util.lazily import regex
 # From the names of keys and the numbers of items that lead to a value.
 _Path = tuple[str | int, ...]
 
-_TOO_DEEP = "the values nest too deep"
-
 _BLANK = regex(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY = regex(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
 _STRING = regex(
@@ -42,10 +40,7 @@ def toml_node(text: str) -> Node:
     """
     _bounded(text)
     values = _values(text)
-    try:
-        return _node(text, values, (), _Scan(text).places)
-    except RecursionError:
-        raise Misplaced(_TOO_DEEP, 1, 1) from None
+    return _node(text, values, (), _Scan(text).places)
 
 
 def _bounded(text: str) -> None:
@@ -63,7 +58,8 @@ def _bounded(text: str) -> None:
         depth += (sign in "[{") - (sign in "]}")
         parts += 1
         if max(depth, row) > limits.toml_depth:
-            raise Misplaced(_TOO_DEEP, *_position(text, match.start()))
+            message = f"it nests deeper than {limits.toml_depth}"
+            raise Misplaced(message, *_position(text, match.start()))
         if parts > limits.toml_parts:
             message = f"there are more than {limits.toml_parts:,} keys and values"
             raise Misplaced(message, *_position(text, match.start()))
@@ -78,8 +74,10 @@ def _values(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _mistake(str(error), text) from None
+    except ValueError:
+        raise Misplaced("a number or a date that cannot be", 1, 1) from None
     except RecursionError:
-        raise Misplaced(_TOO_DEEP, 1, 1) from None
+        raise Misplaced("the values nest too deep", 1, 1) from None
 
 
 def _mistake(said: str, text: str) -> Misplaced:
@@ -128,7 +126,10 @@ def _node(text: str, value: Any, path: _Path, places: dict[_Path, tuple[int, int
     if isinstance(value, str):
         return Node("text", value, line, column)
     kind: Kind = "number" if isinstance(value, int | float) else "other"
-    return Node(kind, str(value), line, column)
+    try:
+        return Node(kind, str(value), line, column)
+    except ValueError:  # thousands of digits, written in base 16
+        raise Misplaced("a number that is too large", line, column) from None
 
 
 class _Scan:

@@ -32,7 +32,7 @@ class Limits:
     include_depth: int = 64
     settings_bytes: int = _MB
     settings_values: int = 1_000
-    toml_depth: int = 50
+    toml_depth: int = 100
     toml_parts: int = 50_000
     yaml_depth: int = 200
     yaml_nodes: int = 400_000

@@ -1,18 +1,58 @@
-"""Files that are replaced in one step, so that nobody ever sees half of one."""
+"""Files that are replaced in one step, so that nobody ever sees half of one and nothing is lost.
+
+A new text is written to a temporary file beside the old one, with the old one's mode, owner, access
+list and extended attributes, and then takes its place. Where any of these cannot be kept, the file
+is refused and stays. What others write in the meantime stays, too: the old file changes places with
+the new one, is looked at again, and comes back if it is not what was read.
+
+A run that is killed leaves its temporary files. They are locked as long as it lives, so a later run
+can tell and remove them.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from nginx_stream_lint.util.exchange import exchange
+from nginx_stream_lint.util.lazily import regex
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+# A leading dot, so that no wildcard of an include matches it.
+_TEMPORARY = regex(r"\.nginx-stream-lint-.*-[0-9a-f]{16}\.tmp", re.DOTALL)
+_MAX_NAME = 255 - len(".nginx-stream-lint--.tmp") - 16
+_CHUNK = 1024 * 1024
+# These follow from the others, or from the text.
+_OWN_ATTRIBUTES = frozenset({"security.ima", "security.evm"})
+# Where nothing can be locked: a run that takes longer has ended.
+_OLD_S = 24 * 60 * 60
+
+
+class Refused(OSError):
+    """A file that is left as it is, and why."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(errno.EPERM, why)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file's name is that of one of our temporary files."""
+    return name.startswith(".nginx") and _TEMPORARY.fullmatch(name) is not None
 
 
 def replace_file(path: str, data: bytes) -> None:
-    """Give a file new content, with its mode and owner kept; a new one gets the usual mode.
+    """Give a file new content, or make a new one; see `Replacement`.
 
-    A temporary file beside it takes its place, or the place of what a link leads to. What is no
-    regular file (a pipe, /dev/stdout) is written to as it is. Raises OSError; then a regular file
-    is as it was.
+    What is no regular file (a pipe, /dev/stdout) is written to as it is. Raises OSError; then a
+    regular file is as it was.
     """
     try:
         old = os.stat(path)
@@ -22,28 +62,240 @@ def replace_file(path: str, data: bytes) -> None:
         with open(path, "wb") as stream:
             stream.write(data)
         return
-    import tempfile
+    remove_stale(os.path.dirname(os.path.realpath(path)))
+    with Replacement(path, data) as new:
+        new.commit()
 
-    target = os.path.realpath(path)
-    folder, name = os.path.split(target)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
+
+class Replacement:
+    """A new text for a file, written beside it. A link stays: what it leads to is replaced.
+
+    With `expected`, only a file that still has this content is replaced. Raises OSError, which is
+    `Refused` where a reason of ours speaks against it. Used as a context, it leaves nothing behind.
+    """
+
+    def __init__(self, path: str, data: bytes, expected: bytes | None = None) -> None:
+        self.path = os.path.realpath(path)
+        self._expected = expected
+        self._old: int | None = None
+        self._new: int | None = None
+        self._temporary = ""
+        try:
+            self._old = _opened(self.path)
+            if self._old is None and expected is not None:
+                raise Refused("it is gone")
+            self.check()
+            self._write(data)
+        except BaseException:
+            self.discard()
+            raise
+
+    def __enter__(self) -> Replacement:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+    def check(self) -> None:
+        """Look whether the file still is what was read. Raises Refused."""
+        if self._expected is not None and not _has(self.path, self._expected):
+            raise Refused("it has changed since it was read")
+
+    def commit(self) -> None:
+        """Put the new text in its place. Raises OSError; then the file is as it was."""
+        if fcntl is None:
+            self._close()  # nothing is locked, and Windows moves no open file
+        self.check()
+        if self._expected is None or not exchange(self._temporary, self.path):
+            os.replace(self._temporary, self.path)
+            self._temporary = ""
+        elif not _has(self._temporary, self._expected):
+            # Somebody has written to it, or put another in its place, after the last look.
+            self._put_back()
+            raise Refused("it has changed since it was read")
+        with suppress(OSError):
+            _sync_folder(os.path.dirname(self.path))
+
+    def _put_back(self) -> None:
+        """Put back what somebody else wrote. Raises Refused where that is gone from its place."""
+        try:
+            exchange(self._temporary, self.path)
+        except OSError:
+            kept, self._temporary = self._temporary, ""
+            raise Refused(f"it has changed since it was read; see {kept}") from None
+
+    def discard(self) -> None:
+        """Remove the temporary file, which is the old one after the new one took its place."""
+        if self._temporary:
+            if fcntl is None:
+                self._close()
+            with suppress(FileNotFoundError):
+                os.unlink(self._temporary)
+            self._temporary = ""
+        self._close()
+
+    def _close(self) -> None:
+        for descriptor in (self._old, self._new):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._old = self._new = None
+
+    def _write(self, data: bytes) -> None:
+        folder, name = os.path.split(self.path)
+        if self._old is not None:
+            _must_be_ours(self.path, os.fstat(self._old))
+            if not _locked(self._old):
+                raise Refused("another run is writing it")
+        self._temporary, self._new = _made(folder, name, 0o666 if self._old is None else 0o600)
+        with os.fdopen(os.dup(self._new), "wb") as stream:
             stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, _new_mode() if old is None else stat.S_IMODE(old.st_mode))
-        if old is not None:
-            with suppress(PermissionError):
-                os.chown(temporary, old.st_uid, old.st_gid)
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+        if self._old is not None:
+            _copy_owner_and_mode(self._old, self._new)
+        os.fsync(self._new)
 
 
-def _new_mode() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return 0o666 & ~mask
+def remove_stale(folder: str) -> None:
+    """Remove the temporary files in a folder that runs of this user have left behind."""
+    try:
+        names = [name for name in os.listdir(folder) if is_temporary(name)]
+    except OSError:
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        with suppress(OSError), _looked_at(path) as descriptor:
+            found = os.fstat(descriptor)
+            is_same = os.path.samestat(found, os.lstat(path))
+            is_own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+            if stat.S_ISREG(found.st_mode) and is_same and is_own and _is_left(descriptor, found):
+                os.unlink(path)
+
+
+def _is_left(descriptor: int, found: os.stat_result) -> bool:
+    """Whether no run is using a temporary file; it is locked for us then."""
+    if fcntl is not None:
+        return _locked(descriptor)
+    import time
+
+    return time.time() - found.st_mtime > _OLD_S
+
+
+@contextmanager
+def _looked_at(path: str) -> Iterator[int]:
+    """A file open for reading, if it is no link; one that blocks others does not block us."""
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, os.O_RDONLY | flags)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: str) -> int | None:
+    """A regular file open for reading; None if there is none. Raises OSError."""
+    try:
+        with _looked_at(path) as descriptor:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise Refused("it is not a regular file")
+            return os.dup(descriptor)
+    except FileNotFoundError:
+        return None
+
+
+def _has(path: str, expected: bytes) -> bool:
+    """Whether a regular file has this content."""
+    try:
+        with _looked_at(path) as descriptor:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_size != len(expected):
+                return False
+            at = 0
+            while data := os.read(descriptor, _CHUNK):
+                if data != expected[at : at + len(data)]:
+                    return False
+                at += len(data)
+            return at == len(expected)
+    except OSError:
+        return False
+
+
+def _must_be_ours(path: str, old: os.stat_result) -> None:
+    """Refuse a file that a new one could not stand in for, or that may not be written."""
+    if old.st_nlink > 1:
+        raise Refused(f"it has {old.st_nlink} hard links, and one would get the new text")
+    by_us = os.access in os.supports_effective_ids
+    if not os.access(path, os.W_OK, effective_ids=by_us):
+        raise Refused("it may not be written")
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock a file until it is closed. Returns False if another process has locked it."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # a file system without locks
+    return True
+
+
+def _made(folder: str, name: str, mode: int) -> tuple[str, int]:
+    """A new temporary file for a file: its path, and it open and locked."""
+    short = os.fsencode(name)[:_MAX_NAME].decode("utf-8", "ignore")
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    while True:
+        path = os.path.join(folder, f".nginx-stream-lint-{short}-{os.urandom(8).hex()}.tmp")
+        descriptor = os.open(path, flags, mode)
+        # Between the two a run that cleans up may have taken it for one that was left.
+        if _locked(descriptor) and os.path.exists(path):
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _copy_owner_and_mode(old: int, new: int) -> None:
+    """Give a new file the owner, mode, access list and attributes of an old one. Raises Refused."""
+    before = os.fstat(old)
+    if hasattr(os, "fchown"):
+        now = os.fstat(new)
+        if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
+            try:
+                os.fchown(new, before.st_uid, before.st_gid)
+            except OSError:
+                raise Refused("it belongs to another user or group") from None
+    if hasattr(os, "listxattr"):
+        _copy_attributes(old, new)
+    if hasattr(os, "fchmod"):
+        os.fchmod(new, stat.S_IMODE(before.st_mode))
+
+
+def _copy_attributes(old: int, new: int) -> None:
+    """Make the extended attributes, access lists among them, those of an old file."""
+    wanted, found = _attributes(old), _attributes(new)
+    for name in wanted.keys() | found.keys():
+        if wanted.get(name) == found.get(name):
+            continue
+        try:
+            if name in wanted:
+                os.setxattr(new, name, wanted[name])
+            else:
+                os.removexattr(new, name)
+        except OSError:
+            raise Refused(f"its attribute {name} cannot be kept") from None
+
+
+def _attributes(descriptor: int) -> dict[str, bytes]:
+    try:
+        names = os.listxattr(descriptor)
+    except OSError:
+        return {}  # a file system without them
+    return {name: os.getxattr(descriptor, name) for name in names if name not in _OWN_ATTRIBUTES}
+
+
+def _sync_folder(folder: str) -> None:
+    """Make sure that a new name in a folder outlives a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

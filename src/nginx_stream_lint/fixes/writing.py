@@ -1,0 +1,89 @@
+"""Fixed texts into their files: all of them prepared first, none outside of what was named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+
+from nginx_stream_lint.config import Source
+from nginx_stream_lint.files.source import ENCODING, ERRORS
+from nginx_stream_lint.util.git import is_below, repository_root
+from nginx_stream_lint.util.replacing import Refused, Replacement, remove_stale
+
+# Where nginx itself looks: what lies there belongs together, with or without a repository.
+_HOST_FOLDERS = (
+    "/etc/nginx",
+    "/usr/local/nginx/conf",
+    "/usr/local/etc/nginx",
+    "/usr/local/openresty/nginx/conf",
+)
+
+
+class NotWritten(Exception):
+    """Not all files could be written. The message starts with the place of the one that stopped it.
+
+    It ends with which files were changed and which were not.
+    """
+
+    def __init__(self, name: str, why: str, written: Sequence[str], left: Sequence[str]) -> None:
+        state = "nothing was changed"
+        if written:
+            state = f"changed: {', '.join(written)}; not changed: {', '.join(left)}"
+        super().__init__(f"{name}:1:1: cannot be written ({why}); {state}")
+
+
+def roots_of(paths: Iterable[str]) -> tuple[str, ...]:
+    """The folders below which files may be written, for the paths that a person named.
+
+    Each is the root of the repository, or the folder. A file that is a link counts where it stands.
+    """
+    roots: dict[str, None] = {}
+    for path in paths:
+        folder = os.path.realpath(path if os.path.isdir(path) else os.path.dirname(path))
+        host = next((one for one in _HOST_FOLDERS if is_below(folder, one)), None)
+        roots[repository_root(folder) or host or folder] = None
+    return tuple(roots)
+
+
+def write(changed: Mapping[str, tuple[Source, Source]], roots: Sequence[str]) -> Iterator[str]:
+    """Write fixed files: (before, after) by path. Gives the name of each once it is written.
+
+    First all new texts are written beside the old ones, then each takes its place. A file that is
+    not as it was read, or does not lie below one of the `roots`, stays, and so do those after it.
+    Raises NotWritten.
+    """
+    names = {os.path.realpath(path): after.name for path, (_, after) in changed.items()}
+    at = ""
+    written: list[str] = []
+    try:
+        with ExitStack() as prepared:
+            news: list[Replacement] = []
+            for path, (before, after) in changed.items():
+                at = os.path.realpath(path)
+                if not any(is_below(at, root) for root in roots):
+                    raise Refused(f"it is outside of {' and '.join(roots)}")
+                new = Replacement(at, _encoded(after), expected=_encoded(before))
+                news.append(prepared.enter_context(new))
+            for new in news:
+                at = new.path
+                new.check()
+            for new in news:
+                at = new.path
+                new.commit()
+                written.append(names.pop(at))
+                yield written[-1]
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise NotWritten(names[at], why, written, list(names.values())) from None
+
+
+def clean_up(sources: Iterable[str], roots: Sequence[str]) -> None:
+    """Remove what earlier runs that were killed have left beside the files of these names."""
+    for folder in {os.path.dirname(os.path.realpath(name)) for name in sources}:
+        if any(is_below(folder, root) for root in roots):
+            remove_stale(folder)
+
+
+def _encoded(source: Source) -> bytes:
+    return source.text.encode(ENCODING, ERRORS)

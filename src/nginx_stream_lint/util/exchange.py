@@ -1,0 +1,32 @@
+"""Two files that change places in one step, where the system can do that."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+_EXCHANGE = 2  # RENAME_EXCHANGE of Linux
+_HERE = -100  # AT_FDCWD
+_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+
+
+def exchange(one: str, other: str) -> bool:
+    """Let two files change places. Returns False where the system or the file system cannot.
+
+    Raises OSError.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        import ctypes
+
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (ImportError, OSError, AttributeError):
+        return False  # a C library without it
+    if call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _CANNOT:
+        return False
+    raise OSError(number, os.strerror(number), one)

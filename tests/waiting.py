@@ -1,0 +1,24 @@
+"""Wait for what must happen, however long a busy machine takes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+SECONDS = 60.0  # for what never happens
+
+
+async def until(happened: Callable[[], object]) -> None:
+    """Return when `happened()` is true; an AssertionError where it never becomes true."""
+    deadline = time.monotonic() + SECONDS
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        await asyncio.sleep(0.01)
+
+
+async def leave(asking: asyncio.Future[Any]) -> None:
+    """Cancel a request, as a client that leaves."""
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
