@@ -39,6 +39,7 @@ from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import unexpected
+from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
     from nginx_stream_lint.suppress.baseline import Baseline, Entry
@@ -180,7 +181,11 @@ def lint(
 
 
 def read(workspace: Workspace, paths: Sequence[str], around: Around) -> list[Configuration]:
-    """All configurations that paths lead to, those that a controller would make included."""
+    """All configurations that paths lead to, those that a controller would make included.
+
+    A run begins here: what was remembered for an earlier one is forgotten.
+    """
+    forget()
     return configurations(workspace, paths, around, _manifests)
 
 

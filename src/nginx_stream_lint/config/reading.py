@@ -166,6 +166,7 @@ def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
             continue
         configuration.elsewhere.setdefault(other, []).append(directive)
         if is_main:
+            directive.unknown = "it is a mistake"
             configuration.problems.append(
                 directive.source.problem(
                     directive.start,
@@ -190,7 +191,7 @@ class _Reader:
         # What a file costs, with what it includes once for each use.
         self._costs: dict[File, int] = {}
         # How directives are used that nginx takes, by context.
-        self._accepted: dict[Context, set[tuple[str, int, bool, bool]]] = {}
+        self._accepted = files.accepted
 
     def parse(self, reading: Reading) -> File:
         """The tree of one file. Raises `Unreadable` where the run has too many directives."""
@@ -237,7 +238,8 @@ class _Reader:
                     if use not in accepted:
                         if not self._accepts(directive, context):
                             continue
-                        if not directive.file.templated:  # what a placeholder becomes fits always
+                        # What a placeholder becomes fits always.
+                        if not directive.file.templated or not any(map(has_hole, args)):
                             accepted.add(use)
                 if data and directive.block is not None:
                     self._no_block(directive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import field
 from typing import NamedTuple, Protocol
 
 from nginx_stream_lint.files.source import FILLER, Source
@@ -94,6 +95,7 @@ class Reading:
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
     author: Author | None = None
+    _starts: list[int] = field(default_factory=list)  # those of the pieces
 
     @property
     def region(self) -> tuple[int, int]:
@@ -118,9 +120,19 @@ class Reading:
         size = len(self.source.text)  # what is put in behind it takes no room
         return min(begin, size), min(max(begin, stop), size)
 
+    def one_place(self, offset: int) -> tuple[int, int, tuple[int, int]]:
+        """The stretch of the text around an offset that comes from one place without extent."""
+        piece = self._piece(offset)
+        if piece.source_start < piece.source_end:
+            return 0, 0, (0, 0)
+        at = min(piece.source_start, len(self.source.text))
+        return piece.start, piece.end, (at, at)
+
     def _piece(self, offset: int) -> Piece:
-        at = bisect_right(self.pieces, offset, key=lambda piece: piece.start)
-        return self.pieces[max(at - 1, 0)]
+        starts = self._starts
+        if not starts:
+            starts += [piece[0] for piece in self.pieces]
+        return self.pieces[max(bisect_right(starts, offset) - 1, 0)]
 
     def problem(self, offset: int, message: str, advice: str) -> Problem:
         """A problem at an offset of the text, placed in the source."""
