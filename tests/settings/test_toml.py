@@ -243,9 +243,6 @@ def test_mistakes_have_the_place_that_tomllib_says(text: str, line: int, column:
         ("a = " + "[" * 900 + "]" * 900, 105),
         ("a = " + "{a=" * 900, 305),
         ("a = " + "[{a=" * 900, 205),
-        ("a" + ".a" * 50_000 + " = 1", 1),
-        ("[a" + ' . "a"' * 50_000 + "]", 2),
-        ("x = {a" + ".a" * 100 + " = 1}", 6),
         ('b = "[" # [\n\na = ' + "[" * 101, 105),
     ],
 )
@@ -255,13 +252,6 @@ def test_our_own_limit_comes_first(text: str, column: int) -> None:
     assert (raised.value.line, raised.value.column) == (text.count("\n") + 1, column)
 
 
-@pytest.mark.parametrize("number", ["9" * 5000, "-" + "9" * 301, "0x" + "f" * 50_000, "1_0" * 900])
-def test_a_number_is_not_endless(number: str) -> None:
-    with pytest.raises(Misplaced, match="a number has more than 300 digits") as raised:
-        toml_node(f"b = 1\na = {number}")
-    assert raised.value.line == 2
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -269,10 +259,7 @@ def test_a_number_is_not_endless(number: str) -> None:
         "a = " + "[1]\n#".join(["", *"[" * 300]),
         "a = '" + "[" * 300 + "'",
         'a = """\n' + "[" * 300 + '"""',
-        "a" + ".a" * 99 + " = 1",
-        "a = " + "9" * 300,
-        "a = '" + "9" * 3000 + "'",
-        "k" * 1_000_000 + " = 1",
+        "a" + ".a" * 3000 + " = 1",
     ],
 )
 def test_what_is_not_deep_is_read(text: str) -> None:

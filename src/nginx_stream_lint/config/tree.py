@@ -18,10 +18,11 @@ from types import ModuleType
 from typing import Any
 
 from nginx_stream_lint.config.corrections import corrected
-from nginx_stream_lint.config.problems import Problem
-from nginx_stream_lint.config.source import Reading, Source, has_hole
+from nginx_stream_lint.config.source import Reading, has_hole
 from nginx_stream_lint.config.tokens import Statements, Word, words_at
+from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import Problem
 
 # Whoever walks a tree recurses once per block; this is far from Python's limit and from anything
 # sensible.
@@ -222,15 +223,22 @@ def _place_in_source(file: File) -> None:
     """Turn offsets into the reading's text into those of the source that it comes from."""
     reading = file.reading
     blocks = [file.directives]
+    first, behind, place = 0, 0, (0, 0)  # a stretch of the text that is one place in the source
     while blocks:
         for directive in blocks.pop():
-            at, end, close = directive.start, directive.end, directive.block_end
+            at, end = directive.start, directive.end
+            if directive.block is None and first <= at and end <= behind:
+                directive.start, directive.end = place
+                continue
             # What was put in to end a statement takes no room.
             room = 1 if at < end and reading.text[end - 1] in ";{}" else 0
             directive.start = reading.source_span(at, at)[0]
             directive.end = reading.source_span(end - room, end)[1]
-            directive.block_end = reading.source_span(close, close)[0]
-            if directive.block is not None:
+            if directive.block is None:
+                first, behind, place = reading.one_place(at)
+            else:
+                close = directive.block_end
+                directive.block_end = reading.source_span(close, close)[0]
                 blocks.append(directive.block)
     file.comments = [reading.source_span(*span) for span in file.comments]
     if reading.author is not None:
