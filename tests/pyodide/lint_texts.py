@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from nginx_stream_lint.analysis.lint import Options, lint
-from nginx_stream_lint.config import Around, Source
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.report.json import json as as_json
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.shipped import shipped_rules
@@ -18,8 +17,7 @@ from nginx_stream_lint.rules.shipped import shipped_rules
 def report(texts: Mapping[str, str]) -> str:
     """The JSON report on some texts by name, without a file being read."""
     rules = shipped_rules()
-    sources = {os.path.realpath(name): Source(name, text) for name, text in texts.items()}
-    found = lint(list(texts), Options(rules, around=Around(alone=True)), sources)
+    found = lint(Workspace.in_memory(texts), options=Options(rules))
     return as_json(Run(found, rules, None, seconds=0.0, base="/"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nginx_stream_lint.config import Configuration, Source
 from nginx_stream_lint.nginx.levels import Level
@@ -17,10 +17,8 @@ from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.unproxied import Answer, unproxied_comments
 
 
-def about_blocks(
-    root: Level, rules: Sequence[Rule], wanted: Callable[[Level], bool]
-) -> Iterator[Finding]:
-    """Findings about locations that would pass requests on and get none, if they are `wanted`."""
+def about_blocks(root: Level, rules: Sequence[Rule]) -> Iterator[Finding]:
+    """Findings about locations that would pass requests on and get none."""
     http = root.first("http")
     for server in () if http is None else http.children:
         if server.kind != "server":
@@ -29,7 +27,7 @@ def about_blocks(
             directive = level.directive
             if directive is None or directive.file.reading.author is not None:
                 continue
-            if not wanted(level) or not any(one.handler for one in level.walk()):
+            if not any(one.handler for one in level.walk()):
                 continue
             rows = server.rows.get("server_name", ())
             location = location_info(level, tuple(arg for row in rows for arg in row.args))

@@ -89,7 +89,11 @@ class Around:
         logs = [one.args[0] for name in _LOGS for one in rows.get(name, ()) if one.args]
         return [
             *((name, f'its server is called "{arg}"') for arg, name in names.items()),
-            *(text for one in self._files(file) for text in _names(one.source.name, self.folder)),
+            *(
+                text
+                for one in self._files(file)
+                for text in _names(one.source.key or one.source.name, self.folder)
+            ),
             *((name, f'its log is called "{name}"') for name in map(posixpath.basename, logs)),
         ]
 
@@ -136,8 +140,8 @@ def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
     Folders where configuration is kept for anything say nothing either, nor do `top` and those
     above it.
     """
-    parts = os.path.relpath(os.path.abspath(file), top).split(os.sep)
-    if parts[0] == os.pardir:
+    parts = re.split(r"[/\\\0]", file.removeprefix(os.path.join(top, "")))
+    if not file.startswith(os.path.join(top, "")):
         parts = parts[-1:]
     found = [(parts[-1], f'its file is called "{parts[-1]}"')]
     if all(map(_usual, re.findall(r"[a-z]+", parts[-1].lower()))):
