@@ -53,6 +53,7 @@ UPGRADE = "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection u
         ("/ { proxy_pass http://a; }", "/export.ndjson", "chunked"),
         ("/x { # long polling\nproxy_pass http://a; }", "/x", "long-poll"),
         ("/x { proxy_pass http://a; }", "/x", "sse"),
+        ("/x { proxy_pass http://a; proxy_buffering off; }", "/x", "sse"),
         ("/ws { proxy_pass http://a; }", {"path": "/ws", "kind": "sse"}, "sse"),
         ("/health { proxy_pass http://a; }", "/health", "sse"),
     ],

@@ -160,6 +160,8 @@ def settled(stream: Stream, found: Sequence[Stream]) -> tuple[Stream, ...]:
     return tuple(
         replace(
             one,
+            kind=stream.kind if one.kind_is_open else one.kind,
+            kind_is_open=False,
             confidence=stream.confidence,
             because=stream.because,
             framing=stream.framing or one.framing,

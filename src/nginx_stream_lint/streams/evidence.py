@@ -185,9 +185,10 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
         if known or _points(group) < _ENOUGH:
             continue
         group.sort(key=lambda clue: -clue.points)
-        kind: Kind = next((clue.kind for clue in group if clue.kind is not None), "chunked")
+        kind = next((clue.kind for clue in group if clue.kind is not None), None)
         reasons = list(dict.fromkeys(clue.because for clue in group))
-        found.append(Stream(kind, "likely", " and ".join(reasons[:2])))
+        because = " and ".join(reasons[:2])
+        found.append(Stream(kind or "chunked", "likely", because, kind_is_open=kind is None))
     return tuple(found)
 
 

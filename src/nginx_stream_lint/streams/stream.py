@@ -30,8 +30,8 @@ class Stream:
     `because` says in words why it is thought to be one. The rest is what its app is known to do;
     None where nobody knows. `heartbeat_s` is the longest silence in seconds where the app or its
     client ends every one, `silence_s` one that is known to happen. `clients` are the only clients
-    it has, `method` the request method if there is only one. `kind_is_open` tells that a user
-    declares it without a kind: then what else is known of the place decides.
+    it has, `method` the request method if there is only one. `kind_is_open` tells that
+    nothing says which kind it is: of one that a user declares, what else is known decides.
     """
 
     kind: Kind
