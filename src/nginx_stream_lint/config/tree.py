@@ -12,7 +12,6 @@ import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import field
-from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -23,6 +22,7 @@ from nginx_stream_lint.config.tokens import Statements, Word, words_at
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import Problem
+from nginx_stream_lint.util.remembering import remembered
 
 # Whoever walks a tree recurses once per block; this is far from Python's limit and from anything
 # sensible.
@@ -288,7 +288,7 @@ def misuse(directive: Directive, context: Context) -> str | None:
     return None
 
 
-@cache
+@remembered
 def least_arguments(name: str) -> int:
     """The fewest arguments that nginx takes with a directive, in whatever context.
 
