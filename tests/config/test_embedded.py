@@ -124,7 +124,7 @@ def test_a_template_of_yaml(tmp_path: Path) -> None:
     assert not one.problems
     timeout, extra, location = directives(one)
     assert [one.line for one in (timeout, extra, location)] == [8, 10, 11]
-    assert [len(one.is_conditional) for one in (timeout, extra, location)] == [1, 0, 0]
+    assert [one.is_conditional for one in (timeout, extra, location)] == [True, False, False]
     assert without_marks(timeout.args[0]) == "{{ .Values.t }}s"
     assert extra.unknown
     assert mended(tmp_path, text, "a.yaml") == text.replace(

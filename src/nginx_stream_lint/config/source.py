@@ -220,8 +220,13 @@ class Reading:
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
     author: Author | None = None
-    _starts: list[int] = field(default_factory=list)  # those of the pieces
-    _changes: list[tuple[int, int]] = field(default_factory=list)  # see `condition`
+    # Made when first needed, and not copied: the starts of the pieces, and see `condition`.
+    _starts: list[int] = field(init=False)
+    _changes: list[tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._starts = []
+        self._changes = []
 
     def source_span(self, start: int, end: int) -> tuple[int, int]:
         """Where in the source a stretch of the text comes from."""
