@@ -137,10 +137,9 @@ class Directive:
         return self.file.reading.author is None or self.start < self.end
 
     @property
-    def conditional(self) -> tuple[tuple[int, int], ...]:
-        """The regions around it of a template's conditions and loops, the outermost first."""
-        regions = self.file.reading.conditional
-        return tuple(one for one in regions if one[0] <= self.start < one[1]) if regions else ()
+    def is_conditional(self) -> bool:
+        """Whether it is in one of a template's conditions or loops."""
+        return self.file.reading.condition(self.start) is not None
 
     @property
     def line(self) -> int:
