@@ -434,12 +434,19 @@ def judge_places(
     those who ask about the same configuration again and again.
     """
     memories = {} if memories is None else memories
+    policy = options.policy
+
+    @cache
+    def settings(file: str) -> tuple[Version | None, float]:
+        return (
+            policy.nginx_version(file, options.nginx_version),
+            policy.min_read_timeout_s(file, options.min_read_timeout_s),
+        )
+
     alike: dict[tuple[Version | None, float], list[Served]] = {}
     for one in found:
         file = (one.level.directive or one.handler.directive).source.name
-        version = options.policy.nginx_version(file, options.nginx_version)
-        timeout = options.policy.min_read_timeout_s(file, options.min_read_timeout_s)
-        alike.setdefault((version, timeout), []).append(one)
+        alike.setdefault(settings(file), []).append(one)
     found_here = [
         one
         for key, places in alike.items()

@@ -356,7 +356,7 @@ class _Reader:
         directive.unknown = "it is not here"
         directive.may_set = standard(name)
         known = directive.may_set is not None or self.provider.may_be_absent(name)
-        known = known or bool(directive.conditional)  # a template may leave it out
+        known = known or directive.is_conditional  # a template may leave it out
         if key in self._absent and not known and not (wild and os.path.isabs(name)):
             self._refuse_absent(directive, name, self._absent[key])
         return []
