@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
+from typing import TypeVar
 
 from nginx_stream_lint.config import Configuration, File, Problem, Source
 from nginx_stream_lint.nginx.directives import table
@@ -35,6 +36,8 @@ from nginx_stream_lint.streams.naming import begins
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 from nginx_stream_lint.util.lazily import dataclass
+
+_T = TypeVar("_T")
 
 _NAMELESS = ("if-in-location", "limit_except")
 _ASIDE = ("auth_request", "mirror")
@@ -368,11 +371,13 @@ def commented_at(
     for file in configuration.files:
         if "nginx-stream-lint:" not in file.source.text:
             continue
-        for start, end in file.comments:
-            if COMMENT.match(file.source.text[start:end]) is not None:
-                offsets = [(start, NOBODY_SAYS)]
-                levels = found.setdefault((file.source, start, end), [])
-                levels += (level for _, level in _inside(root, file.source.name, offsets))
+        places = [
+            (start, (file.source, start, end))
+            for start, end in file.comments
+            if COMMENT.match(file.source.text[start:end]) is not None
+        ]
+        for place, level in _inside(root, file.source.name, places):
+            found.setdefault(place, []).append(level)
     return found
 
 
@@ -387,8 +392,8 @@ def _proxying(level: Level) -> Iterator[Level]:
 
 
 def _inside(
-    root: Level, name: str, declared: Sequence[tuple[int, Stream]]
-) -> Iterator[tuple[Stream, Level]]:
+    root: Level, name: str, declared: Sequence[tuple[int, _T]]
+) -> Iterator[tuple[_T, Level]]:
     """What is declared at offsets of a file, in their order, with the innermost level around it.
 
     There are several where the file is included often.
@@ -409,11 +414,11 @@ def _inside(
             into.append(level)
     blocks.sort(key=lambda block: block[0], reverse=True)
     around: list[tuple[int, int, Level]] = []
-    for offset, stream in declared:
+    for offset, what in declared:
         while blocks and blocks[-1][0] <= offset:
             around.append(blocks.pop())
         around = [block for block in around if block[1] >= offset]
         outer = {level.parent for _, _, level in around}
         for level in (*into, *(level for _, _, level in around)):
             if level not in outer:
-                yield stream, level
+                yield what, level
