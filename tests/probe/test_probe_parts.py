@@ -47,6 +47,40 @@ def test_impossible_drips_are_refused(wrong: dict[str, object]) -> None:
         Drip(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "tokens=10001",
+        "tokens=-1",
+        "tokens=" + "9" * 5000,
+        "bytes=65537",
+        "tokens=100&bytes=65536",
+        "interval=nan",
+        "interval=inf",
+        "interval=-1",
+        "silence_before=1e9",
+        "silence_after=1:nan",
+        "status=99",
+        "type=%E4%B8%AD",
+        "x-accel-buffering=a%0d%0ab",
+        "header=a:b%0d%0ac",
+        "header=a%00:b",
+    ],
+)
+def test_a_request_cannot_ask_for_what_costs_much_or_cannot_be_sent(asked: str) -> None:
+    # A configuration may put its own X-Drip in the place of the probe's.
+    with pytest.raises(ValueError, match=r"\w"):
+        Drip.parse(asked)
+
+
+@pytest.mark.parametrize(
+    "body", [b"-5\r\nabcdef", b"0x1\r\na\r\n", b"\r\n", b"+1\r\n", b"1" * 5000, b"1_0\r\n"]
+)
+def test_what_is_no_chunk_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match="chunk"):
+        Chunks().feed(body)
+
+
 def test_chunks_may_be_cut_anywhere() -> None:
     data = b"5\r\nhello\r\n1;x=y\r\n!\r\n0\r\n\r\n"
     for step in range(1, len(data) + 1):
@@ -67,6 +101,34 @@ def test_a_token_counts_when_it_is_complete() -> None:
     tokens.feed(data[50:], 3.0)
     assert tokens.times == [(1, 2.0), (2, 3.0)]
     assert tokens.bytes_read == 80
+
+
+def _feed(tokens: Tokens, data: bytes) -> None:
+    for _ in range(10_000):
+        tokens.feed(data, 1.0)
+
+
+def _fed(encoding: str, data: bytes) -> Tokens:
+    tokens = Tokens()
+    tokens.encoded_as(encoding)
+    with pytest.raises(ValueError, match="more"):
+        _feed(tokens, data)
+    return tokens
+
+
+def test_an_answer_without_an_end_is_given_up() -> None:
+    # `return` and `map` make such answers, and a header says that they are compressed.
+    assert _fed("", b"data: 0001 " + b"x" * 65536).bytes_read < 1 << 25
+    assert _fed("br", brotli.compress(b"x" * (1 << 26), quality=1)).bytes_read < 1 << 16
+    assert len(_fed("", b"data: 0001 \n\n" * 5000).times) < 100_000
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+def test_what_is_not_encoded_as_it_says_is_refused(encoding: str) -> None:
+    tokens = Tokens()
+    tokens.encoded_as(encoding)
+    with pytest.raises((ValueError, zlib.error)):
+        tokens.feed(b"garbage" * 10, 1.0)
 
 
 def test_gzip_is_decoded_piece_by_piece() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -184,3 +186,59 @@ def test_nobody_listens() -> None:
 def test_an_unknown_client_is_refused() -> None:
     with pytest.raises(ValueError, match="h1, h1-tls, h2, h2c"):
         asyncio.run(fetch(1, "/", "h9"))
+
+
+NONSENSE = {
+    "http": [
+        b"GET\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: abc\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000,
+    ],
+    "scgi": [b"abc:", b"-3:", b"9999999999:", b"21:CONTENT_LENGTH\0abc\0x\0,", b"x" * 200_000],
+    "uwsgi": [b"\0\x01\0\0x", b"\0\x16\0\0\x0e\0CONTENT_LENGTH\x04\0-123"],
+    "fastcgi": [
+        b"\1\1\0\1\0\0\0\0",
+        b"\1\1\0\1\0\x08\0\0" + bytes(8) + b"\1\4\0\1\0\1\0\0\xff" + b"\1\4\0\1\0\0\0\0",
+        b"\1\1\0\1\0\x08\0\0" + bytes(8) + (b"\1\4\0\1\xff\xff\0\0" + bytes(65535)) * 4,
+    ],
+    "h2c": [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\1\4\0\0\0\0\0x",
+    ],
+}
+
+
+def test_nonsense_ends_its_connection_and_nothing_else() -> None:
+    # What nginx sends is up to the configuration: proxy_method, scgi_param, proxy_set_body ...
+    async def test(upstream: Upstream) -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: faults.append(what))
+        for family, many in NONSENSE.items():
+            for data in many:
+                reader, writer = await asyncio.open_connection("127.0.0.1", upstream.ports[family])
+                writer.write(data)
+                with contextlib.suppress(ConnectionError):
+                    await asyncio.wait_for(reader.read(-1), SECONDS)
+                writer.transport.abort()
+            client = {"http": "h1", "h2c": "h2c"}.get(family)
+            if client is not None:
+                after = await measure(upstream, upstream.ports[family], "/", client, SHORT)
+                assert len(after.arrivals.times) == SHORT.tokens
+        gc.collect()
+        await asyncio.sleep(0)
+        assert faults == []
+
+    with_upstream(test)
+
+
+def test_requests_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nginx_stream_lint.probe.upstream._MOST_HEARD", 1 << 16)
+
+    async def test(upstream: Upstream) -> None:
+        head = f"GET / HTTP/1.1\nX-Drip: tokens=0\nX: {'x' * 2000}\n\n"
+        await ask(upstream.ports["http"], head * 100)
+        assert 10 < len(upstream.seen) < 30
+
+    with_upstream(test)

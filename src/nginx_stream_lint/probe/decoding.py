@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .drip import TOKEN
+from .drip import LARGEST_TOKEN, TOKEN
 
 DECODED_PART = 65536  # bytes of decoded text given at once
+# Of one answer; the upstream's have no more than one megabyte and 10,000 tokens.
+_MOST_DECODED = 1 << 24  # bytes
+_MOST_TOKENS = 50_000
+_MOST_HELD = 2 * LARGEST_TOKEN
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+_LONGEST_CHUNK_LINE = 1 << 12  # bytes
 
 
 def decompressor(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
@@ -18,6 +25,8 @@ def decompressor(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
     The function gives what each piece decodes to in parts of at most about `DECODED_PART` bytes,
     so that a caller can stop: a kilobyte of brotli may stand for gigabytes. The parts of one piece
     have to be used up before the next piece is given.
+
+    The function raises ValueError or zlib.error for what is not encoded like that.
 
     Raises:
         ValueError: an encoding other than identity, gzip, deflate and br.
@@ -52,16 +61,23 @@ def _inflater() -> Callable[[bytes], Iterator[bytes]]:
 
 
 def _unbrotli() -> Callable[[bytes], Iterator[bytes]]:
-    decoder: Any = importlib.import_module("brotli").Decompressor()
+    brotli: Any = importlib.import_module("brotli")
+    decoder = brotli.Decompressor()
+
+    def process(data: bytes) -> bytes:
+        try:
+            return bytes(decoder.process(data, output_buffer_limit=DECODED_PART))
+        except brotli.error:
+            raise ValueError("no brotli") from None
 
     def decode(data: bytes) -> Iterator[bytes]:
-        part = decoder.process(data, output_buffer_limit=DECODED_PART)
+        part = process(data)
         yield part
         # It may take all input and still hold output back.
         while not decoder.is_finished() and (
             len(part) >= DECODED_PART or not decoder.can_accept_more_data()
         ):
-            part = decoder.process(b"", output_buffer_limit=DECODED_PART)
+            part = process(b"")
             yield part
 
     return decode
@@ -96,12 +112,17 @@ class Chunks:
                 continue
             line, newline, rest = self._held.partition(b"\r\n")
             if not newline:
+                if len(line) > _LONGEST_CHUNK_LINE:
+                    raise ValueError("no chunk has such a head")
                 break
             self._held = rest
             if self._after_data:  # the line end that closes a chunk's data
                 self._after_data = False
                 continue
-            self._left = int(line.split(b";")[0], 16)
+            size = _CHUNK_SIZE.fullmatch(line)
+            if size is None:
+                raise ValueError("no size of a chunk")
+            self._left = int(size[1], 16)
             self._after_data = True
             self.done = self._left == 0
         return payload
@@ -118,6 +139,7 @@ class Tokens:
     def __init__(self) -> None:
         self.times: list[tuple[int, float]] = []
         self.bytes_read = 0
+        self._decoded = 0
         self._decode = decompressor("")
         self._held = b""
 
@@ -129,12 +151,22 @@ class Tokens:
         """Take a piece of the body that arrived at `now`.
 
         Raises:
-            zlib.error and brotli's error: the body is not encoded as it says.
+            ValueError, zlib.error: the body is not encoded as it says, or decodes to far more than
+                the upstream sends: the configuration may make answers of its own.
         """
         self.bytes_read += len(data)
-        self._held += b"".join(self._decode(data))
+        for part in self._decode(data):
+            self._decoded += len(part)
+            if self._decoded > _MOST_DECODED:
+                raise ValueError("more than the upstream sends")
+            self._take(part, now)
+
+    def _take(self, text: bytes, now: float) -> None:
+        self._held += text
         end = 0
         for token in TOKEN.finditer(self._held):
             self.times.append((int(token[1]), now))
             end = token.end()
-        self._held = self._held[end:]
+        if len(self.times) > _MOST_TOKENS:
+            raise ValueError("more tokens than the upstream sends")
+        self._held = self._held[max(end, len(self._held) - _MOST_HELD) :]

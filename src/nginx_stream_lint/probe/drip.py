@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ TOKEN = re.compile(rb"data: (\d{4,}) [0-9a-z]*\n\n")
 _FRAMINGS = ("chunked", "close", "length")
 _DEATHS = ("close", "reset")
 _SMALLEST_TOKEN = 16
+LARGEST_TOKEN = 1 << 16  # bytes
+# What a request may ask for. A configuration can replace the header of the probe's own.
+_MOST_TOKENS, _MOST_BYTES = 10_000, 1 << 20
+_LONGEST_S = 3600.0
+_PLAIN = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")  # what a header can hold
 _Bytes = bytes  # inside the class, `bytes` is the field
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -128,7 +134,7 @@ class Drip:
         """Read the value of an `X-Drip` header; what it leaves out is as in `Drip()`.
 
         Raises:
-            ValueError: an unknown key, or a value of the wrong form.
+            ValueError: an unknown key, a value of the wrong form, or more than an answer may have.
         """
         given = parse_qsl(text, keep_blank_values=True)
         known = dict(given)
@@ -155,7 +161,22 @@ class Drip:
         )
         if known:
             raise ValueError(f"unknown key in X-Drip: {', '.join(sorted(known))}")
+        if not drip._is_modest():
+            raise ValueError("X-Drip asks for more than an answer may have")
         return drip
+
+    def _is_modest(self) -> bool:
+        """Whether it is an answer that can be sent, and costs little."""
+        times = (self.interval, self.silence_before, self.silence_after[1])
+        texts = [self.type, self.x_accel_buffering, *(one for pair in self.headers for one in pair)]
+        return (
+            0 <= self.tokens <= _MOST_TOKENS
+            and self.bytes <= LARGEST_TOKEN
+            and self.tokens * self.bytes <= _MOST_BYTES
+            and all(math.isfinite(one) and 0 <= one <= _LONGEST_S for one in times)
+            and 100 <= self.status <= 999
+            and all(_PLAIN.fullmatch(one) for one in texts)
+        )
 
 
 PLAIN = Drip()

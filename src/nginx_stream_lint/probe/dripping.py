@@ -65,6 +65,24 @@ def drip_asked_for(headers: Mapping[str, str]) -> Drip:
         return Drip(status=400, tokens=0)
 
 
+async def skip(reader: asyncio.StreamReader, size: int) -> int:
+    """Read so many bytes of a request's body and forget them; returns how many.
+
+    Raises:
+        ValueError: fewer than none.
+        asyncio.IncompleteReadError: the peer closed before that.
+    """
+    if size < 0:
+        raise ValueError("a body has no fewer bytes than none")
+    left = size
+    while left:
+        piece = await reader.read(min(left, 65536))
+        if not piece:
+            raise asyncio.IncompleteReadError(b"", left)
+        left -= len(piece)
+    return size
+
+
 async def pause_before_headers(drip: Drip) -> None:
     """Wait out the silence before the headers.
 

@@ -7,12 +7,13 @@ import struct
 from collections.abc import Awaitable, Callable
 
 from .drip import Drip
-from .dripping import Log, Seen, drip_asked_for, emit, pause_before_headers
+from .dripping import Log, Seen, drip_asked_for, emit, pause_before_headers, skip
 
 _FCGI_BEGIN_REQUEST, _FCGI_END_REQUEST = 1, 3
 _FCGI_PARAMS, _FCGI_STDIN, _FCGI_STDOUT = 4, 5, 6
 _FCGI_KEEP_CONN = 1
 _FCGI_LARGEST_CONTENT = 0xFFFF
+_MOST_PARAMS = 1 << 17  # bytes of a request's parameters
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -62,6 +63,8 @@ async def serve_scgi(
         ClientGone, Died, ConnectionError, asyncio.IncompleteReadError: the connection is over.
     """
     size = int((await reader.readuntil(b":"))[:-1])
+    if size > _MOST_PARAMS:
+        raise ValueError("more parameters than any request has")
     words = (await reader.readexactly(size + 1))[:-1].decode("latin-1").split("\0")
     params = dict(zip(words[0::2], words[1::2], strict=False))
     await _serve_plain(reader, writer, _seen("scgi", params, connection_number, log), params)
@@ -94,7 +97,7 @@ async def _serve_plain(
     params: dict[str, str],
 ) -> None:
     length = params.get("CONTENT_LENGTH") or params.get("HTTP_CONTENT_LENGTH") or "0"
-    seen.body_length = len(await reader.readexactly(int(length)))
+    seen.body_length = await skip(reader, int(length))
 
     async def send(data: bytes) -> None:
         writer.write(data)
@@ -152,6 +155,8 @@ async def _fastcgi_request(reader: asyncio.StreamReader, connection_number: int,
         if kind == _FCGI_PARAMS and not content:
             break
         packed += content
+        if len(packed) > _MOST_PARAMS:
+            raise ValueError("more parameters than any request has")
     seen = _seen("fastcgi", _fastcgi_params(packed), connection_number, log)
     while True:
         kind, _, content = await _read_record(reader)

@@ -7,7 +7,7 @@ import base64
 import hashlib
 
 from .drip import Drip
-from .dripping import Log, Seen, drip_asked_for, emit, pause_before_headers
+from .dripping import Log, Seen, drip_asked_for, emit, pause_before_headers, skip
 
 _WEBSOCKET_KEY_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _REASONS = {101: "Switching Protocols", 200: "OK", 400: "Bad Request", 426: "Upgrade Required"}
@@ -63,18 +63,12 @@ async def _read_body(reader: asyncio.StreamReader, seen: Seen) -> None:
     """Read the body before answering, as most apps do: one that never comes is waited for."""
     if "chunked" in seen.headers.get("transfer-encoding", "").lower():
         while size := int((await reader.readline()).split(b";")[0], 16):
-            await reader.readexactly(size + 2)
-            seen.body_length += size
+            seen.body_length += await skip(reader, size)
+            await skip(reader, 2)
         while (await reader.readline()).strip():
             pass  # trailers
         return
-    left = int(seen.headers.get("content-length", "0"))
-    while left:
-        piece = await reader.read(min(left, 65536))
-        if not piece:
-            raise asyncio.IncompleteReadError(b"", left)
-        seen.body_length += len(piece)
-        left -= len(piece)
+    seen.body_length += await skip(reader, int(seen.headers.get("content-length", "0")))
 
 
 def _wants_websocket(seen: Seen) -> bool:

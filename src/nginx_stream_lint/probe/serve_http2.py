@@ -31,7 +31,10 @@ async def serve_http2(
     Raises:
         ClientGone, Died, ConnectionError: the connection is over.
     """
-    await _Connection(reader, writer, connection_number, log).run()
+    try:
+        await _Connection(reader, writer, connection_number, log).run()
+    except ProtocolError:  # what a configuration sets may be no HTTP/2
+        raise ClientGone from None
 
 
 class _Connection:

@@ -96,7 +96,8 @@ def _written(copy: Copy, modules: Iterable[str]) -> tuple[str, dict[int, Node]]:
     rows = [
         *(["load_module", path] for path in modules),
         ["daemon", "off"],
-        ["worker_processes", "1"],
+        # One process: what ends with its supervisor (PDEATHSIG) has no children that do not.
+        ["master_process", "off"],
         ["pid", f"{WRITABLE}/nginx.pid"],
         ["error_log", "stderr", "warn"],
     ]

@@ -30,6 +30,17 @@ _FAMILIES: dict[str, Serve] = {
     "uwsgi": serve_uwsgi,
     "h2c": _serve_http2,
 }
+# What a configuration makes nginx send is not ours to trust. It may be nonsense...
+_NONSENSE = (
+    ArithmeticError,
+    LookupError,
+    ValueError,
+    asyncio.LimitOverrunError,
+    struct.error,
+)
+# ... and subrequests may ask without end: bytes of all requests together, of which each is kept.
+_MOST_HEARD = 1 << 27
+_WEIGHT = 1000  # bytes of a request besides its headers
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
 
 
@@ -48,6 +59,7 @@ class Upstream:
         self.ports: dict[str, int] = {}
         self.seen: list[Seen] = []
         self._connections = 0
+        self._heard = 0
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -94,12 +106,15 @@ class Upstream:
         mine: list[Seen] = []
 
         def log(seen: Seen) -> None:
+            self._heard += _WEIGHT + sum(map(len, (*seen.headers, *seen.headers.values())))
+            if self._heard > _MOST_HEARD:
+                raise ValueError("more requests than any probe asks for")
             mine.append(seen)
             self.seen.append(seen)
 
         try:
             await serve(reader, writer, number, log)
-        except (ClientGone, ConnectionError, asyncio.IncompleteReadError):
+        except (ClientGone, ConnectionError, asyncio.IncompleteReadError, *_NONSENSE):
             for seen in mine:
                 seen.client_gone = not seen.finished
         except Died as death:

@@ -62,7 +62,7 @@ _WITHOUT_WORDS = frozenset({"events", "http", "server", "stream"})
 _FIXED = {
     "main": {
         "daemon": "off",
-        "worker_processes": "1",
+        "master_process": "off",
         "error_log": "stderr warn",
         "pid": "run/nginx.pid",
     },
