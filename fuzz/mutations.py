@@ -16,9 +16,10 @@ from fuzz.dialects import PAIRS, WRAPPERS
 from fuzz.grammar import main_files, manifests
 from fuzz.seeds import CONFIGURATIONS, Case, case, seeds
 from fuzz.words import CHARACTERS, WORDS
-from nginx_stream_lint.config.problems import Unreadable
-from nginx_stream_lint.config.source import Reading, Source
+from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.config.tokens import TOKEN, Statements
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.util.problems import Unreadable
 
 _MAXCHARACTERS = 64 * 1024
 _MAX_MUTATIONS = 6

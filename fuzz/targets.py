@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -25,11 +25,13 @@ from fuzz import sandbox
 from fuzz.mutations import configurations, grown, mutated, nginx, statement_spans
 from fuzz.seeds import Case, case, seeds
 from nginx_stream_lint.analysis.explain import Explainer
-from nginx_stream_lint.analysis.lint import Options, Report, lint, read
+from nginx_stream_lint.analysis.lint import Options, Result, lint, read
 from nginx_stream_lint.cli import cli
-from nginx_stream_lint.config import Around, Directive, File, Source, has_hole
-from nginx_stream_lint.config.source import FILLER, without_marks
+from nginx_stream_lint.config import Around, Configuration, Directive, File, Source, has_hole
+from nginx_stream_lint.config.source import without_marks
 from nginx_stream_lint.config.templates import readings
+from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.files.source import FILLER
 from nginx_stream_lint.fixes.apply import fix_all
 from nginx_stream_lint.nginx.request import BadUrl, parse_url
 from nginx_stream_lint.nginx.versions import NEW, OLD
@@ -86,12 +88,20 @@ def put(one: Case, folder: Path) -> str:
     return str(path)
 
 
+def _lint(path: str, options: Options = OPTIONS, texts: Mapping[str, str] | None = None) -> Result:
+    return lint(Workspace.on_disk(path).overlaid(texts or {}), options=options)
+
+
+def _read(path: str) -> list[Configuration]:
+    return read(Workspace.on_disk(path), [path], OPTIONS.around)
+
+
 # --- lint, reports, explain ----------------------------------------------------------------------
 
 
 def lint_never_raises(one: Case, folder: Path) -> None:
     """Whatever is in a file, lint ends with findings and problems that have a place."""
-    report = lint([put(one, folder)], OPTIONS)
+    report = _lint(put(one, folder))
     for problem in report.problems:
         assert problem.message
         assert problem.line >= 1
@@ -104,12 +114,12 @@ def lint_never_raises(one: Case, folder: Path) -> None:
 
 def large_inputs_stay_in_budget(one: Case, folder: Path) -> None:
     """What lint takes grows with the length only: 1 MB of anything fits the budget of one case."""
-    lint([put(one, folder)], OPTIONS)
+    _lint(put(one, folder))
 
 
 def reports_are_valid(one: Case, folder: Path) -> None:
     """Every format can be rendered, and is what its schema says; text has no terminal commands."""
-    report = lint([put(one, folder)], OPTIONS)
+    report = _lint(put(one, folder))
     run = Run(report, OPTIONS.rules, None, 0.5, str(folder))
     check_all(run)
     for name in ("text", "concise", "github"):
@@ -123,7 +133,7 @@ _TERMINAL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u206
 
 def explain_never_raises(one: Case, folder: Path) -> None:
     """Each URL can be explained, in both formats, with what the rules say of its location."""
-    for configuration in read([put(one, folder)], OPTIONS.around):
+    for configuration in _read(put(one, folder)):
         if configuration.root is None:
             continue
         explainer = Explainer(configuration, OPTIONS, streams=True)
@@ -197,7 +207,7 @@ def _status(arguments: list[str]) -> int | str | None:
 
 def positions_are_true(one: Case, folder: Path) -> None:
     """Where a word of the tree is said to stand, that word is written."""
-    for configuration in read([put(one, folder)], OPTIONS.around):
+    for configuration in _read(put(one, folder)):
         for file in configuration.files:
             text = file.reading.source.text
             for offset in (0, len(text) // 2, len(text)):
@@ -264,14 +274,14 @@ def fixes_converge(one: Case, folder: Path) -> None:
 
 def _fixed(path: str, options: Options) -> str | None:
     """The text of a file with all its fixes, checked; None where nothing changes."""
-    texts: list[dict[str, Source]] = []
-    reports: list[Report] = []
+    texts: list[Mapping[str, str]] = []
+    reports: list[Result] = []
 
-    def findings(changed: dict[str, Source]) -> Sequence[Finding]:
+    def findings(changed: Mapping[str, str]) -> Sequence[Finding]:
         if reports:
             _check_round(path, texts[-1], changed, reports[-1])
         texts.append(changed)
-        reports.append(lint([path], options, changed))
+        reports.append(_lint(path, options, changed))
         return reports[-1].findings
 
     changed = fix_all(findings, unsafe=True)
@@ -284,15 +294,15 @@ def _fixed(path: str, options: Options) -> str | None:
 
 
 def _check_round(
-    path: str, before: dict[str, Source], after: dict[str, Source], report: Report
+    path: str, before: Mapping[str, str], after: Mapping[str, str], report: Result
 ) -> None:
     """What lies outside of all edits that were offered is there again, in order."""
     key = os.path.realpath(path)
     if key not in after:
         return
     sources = [f.reading.source for f in report.files if os.path.realpath(f.source.name) == key]
-    old = before[key].text if key in before else sources[0].text
-    new = after[key].text
+    old = before[key] if key in before else sources[0].text
+    new = after[key]
     edits = [
         edit
         for finding in report.findings
@@ -330,7 +340,7 @@ def nginx_accepts_fixes(one: Case, folder: Path) -> None:
 def ignoring_works(one: Case, folder: Path) -> None:
     """A comment above a statement takes its finding away, and breaks nothing."""
     path = put(one, folder)
-    report = lint([path], OPTIONS)
+    report = _lint(path)
     starts = {start for start, _ in statement_spans(one.text)}
     mistakes = [problem.message for problem in report.problems]
     findings = [
@@ -344,7 +354,7 @@ def ignoring_works(one: Case, folder: Path) -> None:
         source = Source(path, one.text[:at] + comment + one.text[at:])
         if mistakes or [reading.text for reading in readings(source)] != [source.text]:
             continue  # in a template, or behind a mistake, it may be no comment
-        again = lint([path], OPTIONS, {os.path.realpath(path): source})
+        again = _lint(path, texts={path: source.text})
         assert [problem.message for problem in again.problems] == mistakes
         left = [
             each
@@ -357,13 +367,21 @@ def ignoring_works(one: Case, folder: Path) -> None:
 
 def baselines_know_their_findings(one: Case, folder: Path) -> None:
     """A baseline that was just written leaves no finding."""
-    report = lint([put(one, folder)], OPTIONS)
+    report = _lint(put(one, folder))
     path = str(folder / "known.json")
     rules = [rule.name for rule in OPTIONS.rules]
-    text = baseline.written(report.findings, report.suppressed, report.files, rules, path, None)
+    files = Workspace.on_disk(str(folder))
+    text = baseline.written(
+        report.findings, report.suppressed, report.files, rules, path, None, files.is_gone
+    )
     Path(path).write_text(text, encoding="utf-8")
     new, _, stale = baseline.without_known(
-        report.findings, report.suppressed, report.files, rules, baseline.load(path)
+        report.findings,
+        report.suppressed,
+        report.files,
+        rules,
+        baseline.load(files, path),
+        files.is_gone,
     )
     assert not new
     assert not stale
@@ -401,21 +419,26 @@ def rules_never_raise(one: Case, folder: Path) -> None:
     options = Options(rules=(rule,), all_streams=True)
     for seed in seeds("nginx")[::40]:
         name = put(seed, folder)
-        render("text", Run(lint([name], options), options.rules, OLD, 0.5, str(folder)))
+        render("text", Run(_lint(name, options), options.rules, OLD, 0.5, str(folder)))
 
 
 def baselines_never_raise(one: Case, folder: Path) -> None:
     """A baseline is used, or refused with a place."""
     path = put(one, folder)
-    report = lint([put(seeds("nginx")[0], folder)], OPTIONS)
+    report = _lint(put(seeds("nginx")[0], folder))
     rules = [rule.name for rule in OPTIONS.rules]
+    files = Workspace.on_disk(str(folder))
     try:
-        known = baseline.load(path)
+        known = baseline.load(files, path)
     except baseline.BaselineMistake as mistake:
         _check_refusal(path, str(mistake))
         return
-    baseline.without_known(report.findings, report.suppressed, report.files, rules, known)
-    baseline.written(report.findings, report.suppressed, report.files, rules, path, known)
+    baseline.without_known(
+        report.findings, report.suppressed, report.files, rules, known, files.is_gone
+    )
+    baseline.written(
+        report.findings, report.suppressed, report.files, rules, path, known, files.is_gone
+    )
 
 
 # --- trace ---------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nginx_stream_lint.config import tokens
-from nginx_stream_lint.config.problems import Problem, Unreadable
-from nginx_stream_lint.config.source import HOLE, Reading, Source, decode, has_hole
+from nginx_stream_lint.config.source import HOLE, Reading, has_hole
 from nginx_stream_lint.config.tokens import Statement, Statements, Word, words_at
 from nginx_stream_lint.config.tree import parse
+from nginx_stream_lint.files.source import Source, decode
+from nginx_stream_lint.util.problems import Problem, Unreadable
 
 DEEP = 256
 

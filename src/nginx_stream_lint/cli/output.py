@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from nginx_stream_lint.cli.common import try_write
-from nginx_stream_lint.config.problems import unexpected
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import unexpected
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -18,10 +18,11 @@ from types import ModuleType
 from typing import Any
 
 from nginx_stream_lint.config.corrections import corrected
-from nginx_stream_lint.config.problems import Problem
-from nginx_stream_lint.config.source import Reading, Source, has_hole
+from nginx_stream_lint.config.source import Reading, has_hole
 from nginx_stream_lint.config.tokens import Statements, Word, words_at
+from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import Problem
 
 # Whoever walks a tree recurses once per block; this is far from Python's limit and from anything
 # sensible.

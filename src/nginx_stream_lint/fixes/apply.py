@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,9 +9,9 @@ from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from nginx_stream_lint.config import File, Problem, Source
-from nginx_stream_lint.config.problems import REPORT_IT
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.problems import REPORT_IT
 
 # Each round mends all that do not overlap, and at least one. This many means that fixes undo one
 # another.
@@ -24,11 +23,11 @@ _NUMBER = regex("[0-9]+")
 
 
 class NotConverging(Exception):
-    """Fixes that undo one another: a bug in the rules. `paths` are the files that still change."""
+    """Fixes that undo one another: a bug in the rules. `files` still change: names by key."""
 
-    def __init__(self, paths: Collection[str]) -> None:
+    def __init__(self, files: Mapping[str, str]) -> None:
         super().__init__("the fixes do not come to an end")
-        self.paths = frozenset(paths)
+        self.files = files
 
 
 class Linted(Protocol):
@@ -41,7 +40,7 @@ class Linted(Protocol):
 
 
 class Fixed(NamedTuple):
-    """Sources (before, after) by real path; and why the fixes of other files are left out.
+    """Sources (before, after) by key; and why the fixes of other files are left out.
 
     `refused` has a sentence with its place for each of them.
     """
@@ -118,7 +117,7 @@ def confined(fix: Fix, files: Iterable[File]) -> Fix:
     return replace(fix, applicability="manual", edits=())
 
 
-def fix_soundly(lint: Callable[[dict[str, Source]], Linted], unsafe: bool) -> Fixed:
+def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fixed:
     """Fix all files that this breaks nothing in; see `fix_all`.
 
     A file whose fixes do not end, or after whose fixes something cannot be read that could be
@@ -127,7 +126,7 @@ def fix_soundly(lint: Callable[[dict[str, Source]], Linted], unsafe: bool) -> Fi
     refused: dict[str, str] = {}
     rounds: list[Linted] = []
 
-    def findings(texts: dict[str, Source]) -> Sequence[Finding]:
+    def findings(texts: Mapping[str, str]) -> Sequence[Finding]:
         rounds.append(lint(texts))
         return rounds[-1].findings
 
@@ -135,17 +134,18 @@ def fix_soundly(lint: Callable[[dict[str, Source]], Linted], unsafe: bool) -> Fi
         try:
             changed = fix_all(findings, unsafe, refused.keys())
         except NotConverging as error:
-            for path in error.paths:
-                refused[path] = f"{path}:1:1: is not fixed: {error}; {REPORT_IT}"
+            for key, name in error.files.items():
+                refused[key] = f"{name}:1:1: is not fixed: {error}; {REPORT_IT}"
             continue
         before, after = rounds[0].problems, rounds[-1].problems
         new = _new_problems(before, after)
         if not new or not changed:
             return Fixed(changed, list(refused.values()))
-        broken = {path for problem in new if (path := os.path.realpath(problem.file)) in changed}
-        for path in broken or changed:
-            name = changed[path][0].name
-            refused[path] = f"{name}:1:1: is not fixed: after it, {new[0]}; {REPORT_IT}"
+        blamed = {problem.file for problem in new}
+        broken = {key for key, (before_it, _) in changed.items() if before_it.name in blamed}
+        for key in broken or changed:
+            name = changed[key][0].name
+            refused[key] = f"{name}:1:1: is not fixed: after it, {new[0]}; {REPORT_IT}"
 
 
 def _new_problems(before: Sequence[Problem], after: Sequence[Problem]) -> list[Problem]:
@@ -166,40 +166,37 @@ def _without_lines(problem: Problem) -> tuple[str, str]:
 
 
 def fix_all(
-    lint: Callable[[dict[str, Source]], Sequence[Finding]],
+    lint: Callable[[Mapping[str, str]], Sequence[Finding]],
     unsafe: bool,
     without: Collection[str] = (),
 ) -> dict[str, tuple[Source, Source]]:
     """Mend everything that has a safe fix (or, with `unsafe`, an unsafe one).
 
-    `lint` gives the findings with the given sources standing in for files (by real path). Files of
-    the real paths `without` are left alone. Returns (before, after) by real path; nothing is
-    written. Raises NotConverging.
+    `lint` gives the findings where some files have other texts, by key (see `Workspace.overlaid`).
+    Files of the keys `without` are left alone. Returns (before, after) by key; nothing is written.
+    Raises NotConverging.
     """
     allowed = ("safe", "unsafe") if unsafe else ("safe",)
-    paths: set[str] = set()
+    by_source: dict[Source, list[Edit]] = {}
     changed: dict[str, tuple[Source, Source]] = {}
     for _ in range(_MAX_ROUNDS):
-        findings = lint({path: after for path, (_, after) in changed.items()})
+        findings = lint({key: after.text for key, (_, after) in changed.items()})
         fixes = [finding.fix for finding in findings if finding.fix is not None]
         fixes = [fix for fix in fixes if fix.applicability in allowed]
         if without:
-            fixes = [fix for fix in fixes if _paths(fix).isdisjoint(without)]
+            fixes = [fix for fix in fixes if _keys(fix).isdisjoint(without)]
         edits = compatible(fixes)
         if not edits:
             return changed
-        by_source: dict[Source, list[Edit]] = {}
+        by_source = {}
         for edit in edits:
             by_source.setdefault(edit.source, []).append(edit)
-        paths = set()
         for source, inside in by_source.items():
-            path = os.path.realpath(source.name)
-            paths.add(path)
-            before = changed[path][0] if path in changed else source
-            changed[path] = (before, replace(source, text=edited(source.text, inside)))
-    raise NotConverging(paths)
+            before = changed[source.key][0] if source.key in changed else source
+            changed[source.key] = (before, replace(source, text=edited(source.text, inside)))
+    raise NotConverging({source.key: source.name for source in by_source})
 
 
-def _paths(fix: Fix) -> set[str]:
-    """The real paths of the files that a fix edits."""
-    return {os.path.realpath(source.name) for source in {edit.source for edit in fix.edits}}
+def _keys(fix: Fix) -> set[str]:
+    """The keys of the files that a fix edits."""
+    return {edit.source.key for edit in fix.edits}

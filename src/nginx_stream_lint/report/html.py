@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import field
-from importlib.resources import files
 
 import click
 
@@ -16,6 +16,7 @@ from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.way import Way, ways
 from nginx_stream_lint.rules.filters import CLIENTS, listed
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding
+from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.sinks import shown_line
 
@@ -79,7 +80,7 @@ def html(run: Run) -> str:
     )
     environment.filters["printable"] = _printable_lines
     template = environment.from_string(
-        files("nginx_stream_lint.report").joinpath("page.html").read_text(encoding="utf-8")
+        data_text(os.path.join(os.path.dirname(__file__), "page.html"))
     )
     report = run.report
     cards = _cards(run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from nginx_stream_lint.analysis.lint import Report
+from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
@@ -26,7 +26,7 @@ def text(run: Run) -> str:
     return "\n".join([*_locations(run.report), _summary(run.report, run.seconds)]) + "\n"
 
 
-def _locations(report: Report) -> list[str]:
+def _locations(report: Result) -> list[str]:
     groups: dict[tuple[str, int], list[Finding]] = {}
     for finding in report.findings:
         place = finding.location.place
@@ -128,7 +128,7 @@ def _wrapped(message: str) -> list[str]:
     return lines
 
 
-def _summary(report: Report, seconds: float) -> str:
+def _summary(report: Result, seconds: float) -> str:
     counts = [
         f"{number} {word}{'' if number == 1 else 's'}"
         for word in ("error", "warning", "note")
