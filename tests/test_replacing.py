@@ -21,7 +21,8 @@ from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.writing import NotWritten, clean_up, roots_of, write
 from nginx_stream_lint.util import replacing
 from nginx_stream_lint.util.exchange import exchange
-from nginx_stream_lint.util.replacing import Refused, Replacement, is_temporary, remove_stale
+from nginx_stream_lint.util.replacing import Refused, Replacement, remove_stale
+from nginx_stream_lint.util.temporary import is_temporary
 from tests.command import run
 
 CONF = "events {}\nhttp { server { location /v1/chat/completions { proxy_pass http://a:1; } } }\n"

@@ -205,7 +205,7 @@ def broken(where: str, *arguments: str, cwd: Path, how: str = "1 / 0") -> tuple[
 
 @pytest.mark.parametrize(
     "where",
-    ["nginx_stream_lint.analysis.lint:check", "nginx_stream_lint.config.inputs:is_markdown"],
+    ["nginx_stream_lint.analysis.lint:detect", "nginx_stream_lint.config.inputs:is_markdown"],
 )
 def test_a_fault_in_one_file_does_not_hide_the_others(where: str, tmp_path: Path) -> None:
     for name in ("a.conf", "bad.conf", "c.conf"):
@@ -226,7 +226,7 @@ def test_a_fault_in_one_file_does_not_hide_the_others(where: str, tmp_path: Path
     "how",
     [
         "1 / 0",
-        "fails('bad ' + first)",
+        "fails(first)",
         "raise MemoryError",
         r"'\ud800'.encode()",
         "raise ValueError('\\n::error::x')",
@@ -234,7 +234,7 @@ def test_a_fault_in_one_file_does_not_hide_the_others(where: str, tmp_path: Path
 )
 def test_any_other_fault_is_one_line(how: str, tmp_path: Path) -> None:
     (tmp_path / "bad.conf").write_text(GOOD)
-    where = "nginx_stream_lint.cli.lint:choose"
+    where = "nginx_stream_lint.cli.lint:workspace_of"
     status, out, err = broken(where, "bad.conf", cwd=tmp_path, how=how)
     assert (status, out) == (2, "")
     assert len(err.splitlines()) == 1

@@ -21,9 +21,9 @@ def ends(what):
     os._exit(99)
 def watch(event, arguments):
     if event in {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system",
-                 "os.fork", "os.forkpty", "os.startfile", "pty.spawn", "socket.connect", "socket.bind",
-                 "socket.getaddrinfo", "ctypes.dlopen", "os.remove", "os.rename", "os.mkdir",
-                 "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.chown", "os.truncate"}:
+                 "os.fork", "os.forkpty", "os.startfile", "pty.spawn", "socket.connect",
+                 "socket.bind", "socket.getaddrinfo", "ctypes.dlopen", "os.remove", "os.rename",
+                 "os.mkdir", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.chown", "os.truncate"}:
         ends(f"{event} {arguments}")
     if event in {"open", "os.listdir", "os.scandir", "glob.glob"} and arguments:
         path = arguments[0]
@@ -49,8 +49,14 @@ def own_folders() -> list[str]:
     return sorted({os.path.realpath(path) for path in folders})
 
 
+def watching(tree: Path) -> dict[str, str]:
+    """The environment of a process that is watched; it writes no bytecode."""
+    folders = os.pathsep.join([str(tree.resolve()), *own_folders()])
+    return os.environ | {"WATCHED": folders, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def watched(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"WATCHED": os.pathsep.join([str(tree.resolve()), *own_folders()])}
+    environment = watching(tree)
     return subprocess.run(
         [sys.executable, "-c", WATCHED, *arguments],
         cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=60,
@@ -81,7 +87,8 @@ def tree(tmp_path: Path) -> Path:
     for name, target in {
         "link": "../outside/secret", "out": "../outside", "conf.d/a.conf": "/etc/passwd",
         "conf.d/self": ".", "loop": "loop", "values": "../outside/secret",
-        "README.md": "/etc/hosts", "a.yaml": "/etc/hostname", ".gitignore": "/etc/passwd", "rules/x.yaml": "/etc/passwd",
+        "README.md": "/etc/hosts", "a.yaml": "/etc/hostname", ".gitignore": "/etc/passwd",
+        "rules/x.yaml": "/etc/passwd",
     }.items():  # fmt: skip
         (tree / name).symlink_to(target)
     os.mkfifo(tree / "fifo")
@@ -145,7 +152,7 @@ def test_explain_stays_inside(conf: str, tree: Path) -> None:
     ],
 )
 def test_the_watch_sees_it(code: str, tree: Path) -> None:
-    environment = os.environ | {"WATCHED": os.pathsep.join([str(tree.resolve()), *own_folders()])}
+    environment = watching(tree)
     done = subprocess.run(
         [sys.executable, "-c", WATCHED.partition("from nginx")[0] + code],
         cwd=tree, env=environment, capture_output=True, check=False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nginx_stream_lint.util.git import Patterns, Steps, as_bytes, lines
 from nginx_stream_lint.util.problems import Unreadable
-from nginx_stream_lint.util.replacing import is_temporary
+from nginx_stream_lint.util.temporary import is_temporary
 
 if TYPE_CHECKING:
     from nginx_stream_lint.files.workspace import Workspace
