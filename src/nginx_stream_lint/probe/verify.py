@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nginx_stream_lint.config import Directive, Source
-from nginx_stream_lint.config.problems import Unreadable
+from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.config.tree import parse
 
 from .permitted import (

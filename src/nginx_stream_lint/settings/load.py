@@ -104,7 +104,8 @@ def find(start: str | os.PathLike[str], workspace: Workspace | None = None) -> P
             return _found(workspace, shown + FILE_NAME, top)
         if _is_there(workspace, shown + _MISNAMED):
             raise SettingsMistake(f"{shown}{_MISNAMED}:1:1: is not read; call it {FILE_NAME}")
-        if workspace.is_file(shown + PYPROJECT):
+        # One that is a link to somewhere else is nobody's settings here.
+        if workspace.is_file(shown + PYPROJECT) and workspace.is_below(shown + PYPROJECT, top):
             path = _found(workspace, shown + PYPROJECT, top)
             if _table(workspace, path) is not None:
                 return path
