@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import yaml
 
-from nginx_stream_lint.config.repository import looks_like_nginx
+from nginx_stream_lint.config.recognise import looks_like_nginx
 from nginx_stream_lint.config.source import Piece, Reading
 from nginx_stream_lint.config.templates import readings_within
 from nginx_stream_lint.files.source import FILLER, Source

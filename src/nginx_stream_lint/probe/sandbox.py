@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator
 
 from nginx_stream_lint.config import Directive, Source
-from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.config.tree import parse
+from nginx_stream_lint.util.problems import Unreadable
 
 _PATHS_OF_NGINX = frozenset(
     {

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nginx_stream_lint.config import Directive, Source
-from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.config.tree import parse
+from nginx_stream_lint.util.problems import Unreadable
 
 from .permitted import (
     BELOW_ROOT,
