@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config.absent import standard
 from nginx_stream_lint.config.files import Files
@@ -32,6 +33,9 @@ from nginx_stream_lint.util.problems import (
     unexpected,
 )
 from nginx_stream_lint.util.sinks import printable
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.config.inputs import Around
 
 # Directives of more words than this count for several.
 _USUAL_WORDS = 4
@@ -96,12 +100,19 @@ class Configuration:
     guessed: bool = False
 
 
-def read(path: str, workspace: Workspace | None = None) -> Configuration:
+def read(
+    path: str, workspace: Workspace | None = None, around: Around | None = None
+) -> Configuration:
     """Read the configuration whose main file is `path`; of a template, its first reading.
 
-    See `read_all`. The workspace is that of the file on disk if no other is given.
+    See `read_all`. The workspace is that of the file on disk if no other is given; of what people
+    say `around` it, only what is about its includes counts.
     """
-    return read_all(path, Files(workspace or Workspace.on_disk(path)))[0]
+    workspace = workspace or Workspace.on_disk(path)
+    if around is None:
+        return read_all(path, Files(workspace))[0]
+    files = Files(workspace, around.values, around.absent, mounts=around.mounts)
+    return read_all(path, files)[0]
 
 
 def read_all(path: str, files: Files) -> list[Configuration]:
