@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from nginx_stream_lint.config.recognise import plain_name
@@ -121,16 +121,20 @@ class Files:
     def _templates_of(self, path: str) -> list[str]:
         return self.repository(self.workspace.root_of(path)).templates_of(path)
 
-    def meant(self, argument: str, near: str, besides: Iterable[str]) -> Found:
-        """What an include in the file `near` most likely means, by the end of its path."""
+    def meant(self, argument: str, near: str, main: str) -> Found:
+        """What an include in the file `near` most likely means, by the end of its path.
+
+        `main` is the main file.
+        """
         if self._blocks and is_pattern(argument):
             name = posixpath.basename(argument)
-            inside = [one for one in self._blocks if fnmatchcase(one, name)]
+            here = plain_name(near), plain_name(main)
+            inside = [one for one in self._blocks if fnmatchcase(one, name) and one not in here]
             if inside:
                 return Found(inside, same=True)
         if self._blocks and plain_name(argument) in self._blocks:
             return Found([plain_name(argument)], same=True)
-        return self.repository(self.workspace.root_of(near)).nearest(argument, near, besides)
+        return self.repository(self.workspace.root_of(near)).nearest(argument, near, main)
 
     def twin(self, path: str) -> str | None:
         """The available site that a link among the enabled ones stands for, where it leads out."""

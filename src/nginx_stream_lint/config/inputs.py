@@ -164,7 +164,7 @@ class _Gathering:
     def _judge_reading(self, one: Configuration) -> None:
         """Decide which problems of a configuration are the user's, and find what is missing."""
         key = self.files.key(one.path)
-        if key in self.named:
+        if key in self.named or self.files.workspace.is_dump:
             if key not in self.guessed and one.root is not None:
                 self._leads_nowhere(one)
             return
@@ -172,7 +172,9 @@ class _Gathering:
         # nginx reads what is made of a template. Where we cannot tell what that is, nobody can say
         # whether nginx would refuse it.
         unclear = {
-            file.source.name for file in one.files if file.reading.problems and file.templated
+            file.source.name
+            for file in one.files
+            if file.reading.problems and file.templated and file.reading.author is None
         }
         if one.root is None and plain_name(one.path) != os.path.basename(one.path):
             unclear.add(one.path)

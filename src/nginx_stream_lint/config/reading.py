@@ -332,7 +332,8 @@ class _Reader:
                 return
             if first_time:
                 file.uses += 1
-            self.follow(file, context, (*trail, file))
+            inner = level(file.directives) if file.reading.is_definition else context
+            self.follow(file, inner, (*trail, file))
             if first_time:
                 self._use(file, directive)
 
@@ -403,8 +404,9 @@ class _Reader:
         """The files of the repository that an include most likely means, by the end of its path."""
         name = directive.args[0]
         near = directive.source.name
-        besides = [self.provider.key(self.configuration.path)]
-        meant = self.provider.meant(name, near, besides)
+        meant = self.provider.meant(name, near, self.configuration.path)
+        if standard(name) is not None and not meant.same:
+            return []  # it is nginx's own rather than one of the same name elsewhere
         found = [file for one in meant.paths for file in self._parsed(one, directive)]
         if found and not meant.same:
             names = ", ".join(dict.fromkeys(file.source.name for file in found))

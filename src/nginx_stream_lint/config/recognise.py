@@ -8,10 +8,11 @@ other file is, if all of it reads as nginx without a mistake.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 from nginx_stream_lint.config.fragments import level, other_level
-from nginx_stream_lint.config.source import has_hole
+from nginx_stream_lint.config.source import Reading, has_hole
 from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.config.tree import (
     Context,
@@ -31,6 +32,8 @@ from nginx_stream_lint.util.problems import Unreadable
 Verdict = Literal["named", "guessed", "not"]
 
 _ENOUGH_STATEMENTS = 20
+_BEGIN = 64 * 1024  # characters of a text that a first look takes in
+MAX_NAMED = 2 * 1024 * 1024  # bytes
 _MAX_GUESSED = 256 * 1024  # characters; nothing longer is guessed to be nginx's
 
 
@@ -54,7 +57,7 @@ _OTHER_EXTENSIONS = _words(
     cfg cjs clj cljc cljs cmake cmd coffee containerfile cpp crt cs csh cshtml csproj css csv
     cts cu cue d dart db deb desktop diff dll dockerfile dockerignore dtd ebuild edn el eml
     eot ex exe exs f90 fish fs fsx gemspec gif gitattributes gitignore gn gni go gql gradle
-    graphql groovy gyp gz h haml hcl heex hh hpp hrl hs htaccess htm html ico ics iml ini inl
+    graphql groovy gyp gz h haml hcl heex hh hpp hrl hs htaccess htm html hujson ico ics iml ini inl
     ino ipynb jar java jl jpeg jpg js json json5 jsonl jsonnet jsp jsx key kt kts ld less lisp
     lock log lua m m4 mak make map md md5 mdx mjs mk ml mli mm mo mod mount mov mp3 mp4 mts
     nim nix nomad npmrc nu o odt ogg old org orig otf out patch path pdf pem php php3 phtml pl
@@ -105,8 +108,10 @@ _EXTENSIONS = _words(
 # The first line of other programs' files that has anything: a section in brackets, markup.
 _OTHER_LINE = regex(r"\[[^\[\]%{}\n]+\]\s*(?:[#;].*)?|<[A-Za-z!?/].*|---\s*")
 _FIRST_LINE = regex(r"^[ \t]*([^\s#;][^\n]*)", re.MULTILINE)
+_ASSIGNMENT = regex(r"^[ \t]*[\w.-]+[ \t]*=", re.MULTILINE)
 _STATEMENT = regex(r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t][^\n#;{]*)?[;{]", re.MULTILINE)
 _HTTP = regex(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
+_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 # Names of directives that have a meaning in no other language.
 _TELLING = _words(
     """
@@ -141,6 +146,11 @@ def may_be_nginx(path: str) -> bool:
     return _by_path(path) is not False
 
 
+def longest(path: str) -> int:
+    """How many bytes a file may have to be nginx's, by its path."""
+    return MAX_NAMED if _by_path(path) else _MAX_GUESSED
+
+
 def recognise(path: str, text: str) -> Verdict:
     """Say whether a file is nginx's.
 
@@ -152,6 +162,12 @@ def recognise(path: str, text: str) -> Verdict:
     if by_path and _is_plausible(path, text):
         return "named"
     return "guessed" if _reads_as_nginx(path, text) else "not"
+
+
+def names_nginx(key: str) -> bool:
+    """Whether the name of a text in another file, such as a ConfigMap's key, says it is nginx's."""
+    plain = plain_name(key).casefold()
+    return "nginx" in plain or ".conf" in plain
 
 
 def plausible(path: str, text: str) -> bool:
@@ -191,8 +207,11 @@ def _by_path(path: str) -> bool | None:
 
 
 def _is_other(text: str) -> bool:
-    """Whether a text begins as no configuration of nginx's does."""
-    first = _FIRST_LINE.search(text)
+    """Whether a text has what no configuration of nginx's has."""
+    begin = text[:_BEGIN]
+    if ";" not in begin and _ASSIGNMENT.search(begin):
+        return True
+    first = _FIRST_LINE.search(begin)
     return first is not None and _OTHER_LINE.fullmatch(first[1].rstrip()) is not None
 
 
@@ -206,7 +225,7 @@ def _is_plausible(path: str, text: str) -> bool:
 def _known_statements(text: str) -> tuple[int, int]:
     """How many of the first statements, each on a line, are nginx's, and how many are not."""
     known = others = 0
-    for match in _STATEMENT.finditer(text):
+    for match in _STATEMENT.finditer(text, 0, _BEGIN):
         if is_known(match[1]):
             known += 1
         else:
@@ -221,8 +240,16 @@ def _reads_as_nginx(path: str, text: str) -> bool:
     if len(text) > _MAX_GUESSED or not looks_like_nginx(text):
         return False
     try:
-        files = [parse(one) for one in readings(Source(path, text))]
-    except (Unreadable, RecursionError):
+        return all_nginx(readings(Source(path, text)))
+    except Unreadable:
+        return False
+
+
+def all_nginx(readings: Iterable[Reading]) -> bool:
+    """Whether all of some texts reads as nginx without a mistake, and most directives are known."""
+    try:
+        files = [parse(one) for one in readings]
+    except Unreadable:
         return False
     if any(file.problems for file in files):
         return False
@@ -238,8 +265,12 @@ def _reads_as_nginx(path: str, text: str) -> bool:
             if not has_commands(context):
                 continue
             for directive in block:
-                if not is_known(directive.name) or has_hole(directive.name):
-                    others += not has_hole(directive.name)
+                if has_hole(directive.name):
+                    pass  # nobody knows what it stands for
+                elif not is_known(directive.name):
+                    others += 1
+                    if not _NAME.fullmatch(directive.name):
+                        return False
                 elif not fits(directive.name, context) or misuse(directive, context) is not None:
                     return False
                 else:

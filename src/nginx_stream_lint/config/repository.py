@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import NamedTuple
 
 from nginx_stream_lint.config.recognise import (
+    MAX_NAMED,
     Verdict,
     has_http,
     is_sample,
+    longest,
     looks_like_nginx,
     may_be_nginx,
     plain_name,
@@ -26,11 +27,12 @@ from nginx_stream_lint.config.recognise import (
 )
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import ENCODING, ERRORS
-from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.files.workspace import HOST_FOLDERS, Workspace
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Unreadable
 
-_MAX_SNIFFED = 2 * 1024 * 1024
+# Where nginx's main file lies on the machine that runs it, for most.
+_NGINX_FOLDERS = tuple(tuple(folder.strip("/").split("/")) for folder in HOST_FOLDERS)
 _AVAILABLE, _ENABLED = "sites-available", "sites-enabled"
 
 # One of several files, of which a script takes one: `app.conf.prod`.
@@ -96,12 +98,11 @@ class Repository:
                 found.setdefault(name, []).append(path)
         return found
 
-    def nearest(self, argument: str, near: str, besides: Iterable[str] = ()) -> Found:
+    def nearest(self, argument: str, near: str, main: str) -> Found:
         """The files that an include's argument most likely means, in the file `near`.
 
         Those with the longest common end of their path and the argument, then the nearest. A
-        pattern with wildcards needs the name of a folder, too. The files with the keys `besides`
-        are never meant.
+        pattern with wildcards needs the name of a folder, too. `main` is the main file.
         """
         parts = [part for part in re.split(r"[/\\]", argument) if part not in ("", ".", "..")]
         if not parts:
@@ -113,7 +114,7 @@ class Repository:
             else [plain_name(parts[-1])]
         )
         key = self._workspace.key
-        never = {key(near), *besides}
+        never = {key(near), key(main)}
         here = self._folders(near)
         best: tuple[int, int, str] | None = None
         found: dict[tuple[int, int, str], dict[str, list[str]]] = {}
@@ -134,12 +135,13 @@ class Repository:
                 best = rank
         if best is None:
             return Found([], same=False)
-        alike, start = -best[0], best[2]
         paths = _without_samples(found[best])
-        same = not any(map(_is_doubtful, paths)) and (
-            not start or alike == len(parts) - 1 or start.split("/") == here
+        paths = paths if wild else paths[:1]
+        places = {tuple(self._folders(path)) for path in paths}
+        same = not any(map(_is_doubtful, paths)) and all(
+            _lies_as(place, parts[:-1], tuple(self._folders(main))) for place in places
         )
-        return Found(paths if wild else paths[:1], same)
+        return Found(paths, same)
 
     def templates_of(self, path: str) -> list[str]:
         """The templates from which the files at a path or pattern are made, beside it."""
@@ -211,17 +213,18 @@ class Repository:
         root = self._workspace.root_of(folder)
         return [part for part in re.split(r"[/\\]", folder.removeprefix(root)) if part]
 
-    def _text(self, path: str) -> str:
-        """A file's text; empty for what is no text or too large."""
+    def _text(self, path: str, most: int = MAX_NAMED) -> str:
+        """A file's text; empty for what is no text or has more bytes."""
         try:
-            data = self._workspace.read(path, _MAX_SNIFFED)
+            data = self._workspace.read(path, most)
         except Unreadable:
             data = b""
         return "" if b"\0" in data else data.decode(ENCODING, ERRORS)
 
     def _look(self, path: str) -> _Look:
         if path not in self._looks:
-            text, name = self._text(path), self._name(path)
+            name = self._name(path)
+            text = self._text(path, longest(name))
             is_plausible = plausible(name, text)
             is_alike = is_plausible and looks_like_nginx(text)
             is_main = is_alike and has_http(text)
@@ -261,6 +264,20 @@ def _common_end(folder: list[str], wanted: list[str]) -> int:
             break
         count += 1
     return count
+
+
+def _lies_as(place: tuple[str, ...], wanted: list[str], main: tuple[str, ...]) -> bool:
+    """Whether a folder lies where an include says: as far as its path in the repository goes, or
+    seen from the main file's folder, which will be nginx's own.
+    """
+    alike = _common_end(list(place), wanted)
+    if alike in (len(place), len(wanted)):
+        return True
+    rest = place[len(main) :] if place[: len(main)] == main else None
+    own = next((one for one in _NGINX_FOLDERS if tuple(wanted[: len(one)]) == one), None)
+    if rest is None or own is None:
+        return bool(rest) and alike >= len(rest or ())
+    return list(rest) == wanted[len(own) :]
 
 
 def _distance(here: list[str], there: list[str]) -> int:

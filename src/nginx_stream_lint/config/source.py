@@ -84,7 +84,8 @@ class Reading:
     condition, or several times. `problems` are what could not be read on the way to this text.
     `read_only` tells that nginx text cannot simply be put into the source, as in a YAML string with
     escapes.
-    `author` is who made the text, where the source is not nginx's.
+    `author` is who made the text, where the source is not nginx's. `is_definition` tells that it is
+    defined here, to stand somewhere else.
     """
 
     source: Source
@@ -94,6 +95,7 @@ class Reading:
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
     author: Author | None = None
+    is_definition: bool = False
 
     @property
     def region(self) -> tuple[int, int]:
