@@ -158,7 +158,7 @@ def test_not(path: str) -> None:
     assert recognise(path, NOT[path]) == "not"
 
 
-SEVERAL = ("allow.conf", "misplaced.conf", "named.conf", "syslog-ng.conf")
+SEVERAL = ("allow.conf", "misplaced.conf", "named.conf", "syslog-ng.conf", "rsyslog.conf")
 
 
 @pytest.mark.parametrize("path", [path for path in NOT if path not in SEVERAL])

@@ -191,14 +191,13 @@ class _Gathering:
     def _leads_nowhere(self, one: Configuration) -> None:
         """Refuse a main file without a location whose includes are not there."""
         assert one.root is not None
-        if not one.missing or not is_main(one.root.directives):
+        if not one.missing or one.problems or not is_main(one.root.directives):
             return
         if not any(_has_location(file.directives) for file in one.files):
             directive = one.missing[0]
             problem = directive.source.problem(
                 directive.start,
-                f'this configuration has no location: nothing is found for "include'
-                f' {directive.args[0]}"',
+                f'there is no location to check: include "{directive.args[0]}" is not here',
                 "say where its folder is with --mount PATH=FOLDER, or use --host where nginx runs"
                 " on this machine",
             )
