@@ -119,7 +119,7 @@ class Files:
         return is_block or not self.workspace.is_gone(path)
 
     def _templates_of(self, path: str) -> list[str]:
-        return self.repository(self.workspace.root_of(path)).templates_of(path)
+        return self.repository_of(path).templates_of(path)
 
     def meant(self, argument: str, near: str, main: str) -> Found:
         """What an include in the file `near` most likely means, by the end of its path.
@@ -134,7 +134,7 @@ class Files:
                 return Found(inside, same=True)
         if self._blocks and plain_name(argument) in self._blocks:
             return Found([plain_name(argument)], same=True)
-        return self.repository(self.workspace.root_of(near)).nearest(argument, near, main)
+        return self.repository_of(near).nearest(argument, near, main)
 
     def twin(self, path: str) -> str | None:
         """The available site that a link among the enabled ones stands for, where it leads out."""
@@ -150,13 +150,17 @@ class Files:
         """The main files around a file that may include it."""
         if self.workspace.is_dump:
             return []
-        return self.repository(self.workspace.root_of(path)).mains()
+        return self.repository_of(path).mains()
 
     def is_new(self, source: Source) -> bool:
         """Whether a file was not asked about before: each is new once in a run."""
         is_new = source.key not in self._parsed
         self._parsed.add(source.key)
         return is_new
+
+    def repository_of(self, path: str) -> Repository:
+        """The files around a file."""
+        return self.repository(self.workspace.root_of(path))
 
     def repository(self, folder: str) -> Repository:
         """The files in a folder."""

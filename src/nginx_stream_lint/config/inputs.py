@@ -18,6 +18,7 @@ from nginx_stream_lint.config.recognise import has_http, plain_name
 from nginx_stream_lint.config.repository import is_markdown, is_yaml
 from nginx_stream_lint.config.source import Reading, Regions
 from nginx_stream_lint.config.templates import yaml_reading
+from nginx_stream_lint.config.templates.signs import may_be_template
 from nginx_stream_lint.config.tree import Directive
 from nginx_stream_lint.files.dump import split_dump
 from nginx_stream_lint.files.source import Source
@@ -176,7 +177,7 @@ class _Gathering:
             for file in one.files
             if file.reading.problems and file.templated and file.reading.author is None
         }
-        if one.root is None and plain_name(one.path) != os.path.basename(one.path):
+        if one.root is None and one.problems and self._is_template(one.path):
             unclear.add(one.path)
         if not unclear:
             return
@@ -187,6 +188,12 @@ class _Gathering:
                 one.notes.append(Note(*place, message, f"template {problem.file}"))
         one.problems = [problem for problem in one.problems if problem.file not in unclear]
         one.notes = said_once(one.notes)
+
+    def _is_template(self, path: str) -> bool:
+        """Whether something is made of a file before anybody reads it as what it is."""
+        if plain_name(path) != os.path.basename(path):
+            return True
+        return is_yaml(path) and may_be_template(self.files.repository_of(path).text(path))
 
     def _leads_nowhere(self, one: Configuration) -> None:
         """Refuse a main file without a location whose includes are not there."""

@@ -155,8 +155,16 @@ def read_from(reading: Reading, path: str, files: Files) -> Configuration:
     at_home = _sorted_out(configuration, root)
     try:
         reader.follow(root, configuration.context, (root,), at_home)
-        for context, directives in configuration.elsewhere.items():
-            reader.follow(root, context, (root,), directives)
+        # What is included on the way may add more.
+        followed: dict[Context, int] = {}
+        while rest := [
+            (context, directives[followed.get(context, 0) :])
+            for context, directives in configuration.elsewhere.items()
+            if len(directives) > followed.get(context, 0)
+        ]:
+            for context, directives in rest:
+                followed[context] = followed.get(context, 0) + len(directives)
+                reader.follow(directives[0].file, context, (root,), directives)
     except Unreadable as stop:
         return Configuration(path, problems=[*configuration.problems, stop.problem])
     configuration.problems = list(dict.fromkeys(configuration.problems))
@@ -247,7 +255,7 @@ class _Reader:
         `directives` are the ones to look at, if that is not all of the file.
         """
         key = (id(file), context)
-        if key in self._followed:
+        if directives is None and key in self._followed:
             return
         self._followed.add(key)
         work = [(file.directives if directives is None else directives, context)]
@@ -332,8 +340,7 @@ class _Reader:
                 return
             if first_time:
                 file.uses += 1
-            inner = level(file.directives) if file.reading.is_definition else context
-            self.follow(file, inner, (*trail, file))
+            self.follow(file, context, (*trail, file))
             if first_time:
                 self._use(file, directive)
 
@@ -454,9 +461,14 @@ class _Reader:
         try:
             for reading in self.provider.readings(path):
                 file = self.parse(reading)
-                parsed.append(file)
                 self.configuration.files.append(file)
                 self.configuration.problems += file.problems
+                if reading.is_definition:  # it does not stand where it is included
+                    file.uses = 1
+                    own = self.configuration.elsewhere.setdefault(level(file.directives), [])
+                    own += file.directives
+                else:
+                    parsed.append(file)
         except Absent as stop:
             twin = self.provider.twin(path)
             if twin is None:

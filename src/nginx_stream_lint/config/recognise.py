@@ -111,11 +111,13 @@ _FIRST_LINE = regex(r"^[ \t]*([^\s#;][^\n]*)", re.MULTILINE)
 _ASSIGNMENT = regex(r"^[ \t]*[\w.-]+[ \t]*=", re.MULTILINE)
 _STATEMENT = regex(r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t][^\n#;{]*)?[;{]", re.MULTILINE)
 _HTTP = regex(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
+# What rows of `map`, `geo` and `types` begin with.
+_ROWS = frozenset({"default", "hostnames", "volatile", "ranges", "proxy"})
 _NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 # Names of directives that have a meaning in no other language.
 _TELLING = _words(
     """
-    location upstream listen http gzip expires resolver alias rewrite
+    location upstream map listen http gzip expires resolver alias rewrite
     """
 )
 
@@ -139,6 +141,11 @@ def looks_like_nginx(text: str) -> bool:
     """Whether most of the first statements of a text are nginx's."""
     known, others = _known_statements(text)
     return known > others
+
+
+def is_called_configuration(path: str) -> bool:
+    """Whether a file is called like configuration, of nginx or of another program."""
+    return ".conf" in path or plain_name(path).rpartition(".")[2] in _EXTENSIONS
 
 
 def may_be_nginx(path: str) -> bool:
@@ -196,12 +203,14 @@ def _by_path(path: str) -> bool | None:
         return False
     # Extensions of templates are nobody's: `nginx.tmpl` is as good as `nginx.conf.tmpl`.
     is_suitable = is_conf or extension in _EXTENSIONS or (plain != name and not extension)
-    is_named = is_site or (says_nginx and (is_suitable or plain != name))
+    is_named = (
+        is_site or plain in _STANDARD_NAMES or (says_nginx and (is_suitable or plain != name))
+    )
     for folder in reversed(folders):
         if _OTHER_FOLDER.fullmatch(folder):
             return None
         if _NGINX_FOLDER.fullmatch(folder):
-            is_named = is_named or is_suitable or plain in _STANDARD_NAMES
+            is_named = is_named or is_suitable
             break
     return True if is_named else None
 
@@ -228,7 +237,7 @@ def _known_statements(text: str) -> tuple[int, int]:
     for match in _STATEMENT.finditer(text, 0, _BEGIN):
         if is_known(match[1]):
             known += 1
-        else:
+        elif match[1] not in _ROWS:
             others += 1
         if known + others >= _ENOUGH_STATEMENTS:
             break

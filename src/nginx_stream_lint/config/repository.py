@@ -60,6 +60,7 @@ def is_markdown(path: str) -> bool:
 class _Look(NamedTuple):
     """What a first look at a file says."""
 
+    is_blank: bool
     is_main: bool
     is_plausible: bool
     is_alike: bool  # most of its first statements are nginx's
@@ -169,10 +170,11 @@ class Repository:
         for path in self.files:
             if is_yaml(path) or is_markdown(path):
                 if is_yaml(path) or documents:
-                    found += [(path, "named")] if _has_nginx_within(path, self._text(path)) else []
+                    found += [(path, "named")] if _has_nginx_within(path, self.text(path)) else []
             elif may_be_nginx(self._name(path)):
-                verdict = self._look(path).verdict
-                found += [(path, verdict)] if verdict != "not" else []
+                look = self._look(path)
+                if look.verdict != "not" and not look.is_blank:
+                    found.append((path, look.verdict))
         paths = {path for path, _ in found}
         return [(path, verdict) for path, verdict in found if not self._is_twin(path, paths)]
 
@@ -197,7 +199,7 @@ class Repository:
         if not folder.endswith(_AVAILABLE):
             return False
         enabled = os.path.join(folder.removesuffix(_AVAILABLE) + _ENABLED, name)
-        return enabled in paths and self._text(enabled) == self._text(path)
+        return enabled in paths and self.text(enabled) == self.text(path)
 
     def _may_be_meant(self, path: str, alike: int) -> bool:
         """Whether an include may mean a file whose path has so many of its folders."""
@@ -213,7 +215,7 @@ class Repository:
         root = self._workspace.root_of(folder)
         return [part for part in re.split(r"[/\\]", folder.removeprefix(root)) if part]
 
-    def _text(self, path: str, most: int = MAX_NAMED) -> str:
+    def text(self, path: str, most: int = MAX_NAMED) -> str:
         """A file's text; empty for what is no text or has more bytes."""
         try:
             data = self._workspace.read(path, most)
@@ -224,11 +226,14 @@ class Repository:
     def _look(self, path: str) -> _Look:
         if path not in self._looks:
             name = self._name(path)
-            text = self._text(path, longest(name))
+            text = self.text(path, longest(name))
             is_plausible = plausible(name, text)
             is_alike = is_plausible and looks_like_nginx(text)
             is_main = is_alike and has_http(text)
-            self._looks[path] = _Look(is_main, is_plausible, is_alike, recognise(name, text))
+            is_blank = not text.strip()
+            self._looks[path] = _Look(
+                is_blank, is_main, is_plausible, is_alike, recognise(name, text)
+            )
         return self._looks[path]
 
 
