@@ -102,7 +102,8 @@ class TestIncludes:
         assert not one.problems
         [note] = one.notes
         assert str(note) == (
-            f'nginx.conf:2:17: note: include "/etc/nginx/proxy.conf" not found; using {name} instead'
+            'nginx.conf:2:17: note: include "/etc/nginx/proxy.conf" not found;'
+            f" using {name} instead"
         )
 
     def test_the_longest_common_end_wins_before_the_nearest(self) -> None:

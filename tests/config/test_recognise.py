@@ -1,4 +1,4 @@
-"""Which files are nginx's, by path and text. The samples are ours; each stands for a kind of file."""
+"""Which files are nginx's, by path and text. The samples are ours, each for a kind of file."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ GUESSED = {
     "nginx_addition": SITE,
     "proxy.conf": SNIPPET,
     "upstreams": "upstream app { server app:80; }\n",
+    "maps.conf": "map $http_upgrade $upgrade {\n    default upgrade;\n    '' close;\n}\n",
     "acme.conf": "location /.well-known { root /var/www; }\n",
     "main.conf": MAIN,
     # A directive of a module that nobody here knows is no mistake.
@@ -115,7 +116,7 @@ NOT = {
     "php-fpm.conf": "[www]\nlisten = 9000\nuser = nobody\n",
     "application.conf": "http {\n  port = 80\n}\nserver { location = x }\n",
     "apache2/sites-available/site.conf": "<VirtualHost *:80>\nServerName a\n</VirtualHost>\n",
-    "sites-enabled/000-default.conf": "# Apache\nServerName a\n<VirtualHost *:80>\n</VirtualHost>\n",
+    "sites-enabled/000-default.conf": "# Apache\n<VirtualHost *:80>\n</VirtualHost>\n",
     "haproxy.cfg": "frontend a\n    bind *:80\n",
     "haproxy.conf": "frontend a\n    bind *:80\n",
     "rsyslog.conf": '$ModLoad imuxsock\nif $msg contains "x" then {\n stop\n}\n',

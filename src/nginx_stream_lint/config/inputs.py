@@ -212,7 +212,10 @@ class _Gathering:
 
     def _note_rejected(self, folder: str) -> None:
         """Say which files look like nginx's and were left alone."""
+        read = self._included()
         for path in self.files.repository(folder).rejected():
+            if self.files.key(path) in read:
+                continue
             message = "this looks like nginx configuration, but not all of it does; not checked"
             note = Note(path, 1, 1, message, f"rejected {path}", detail=True)
             self.found.append(Configuration(path, notes=[note]))

@@ -17,6 +17,7 @@ from nginx_stream_lint.config.recognise import (
     MAX_NAMED,
     Verdict,
     has_http,
+    is_called_configuration,
     is_sample,
     longest,
     looks_like_nginx,
@@ -181,7 +182,9 @@ class Repository:
     def rejected(self) -> list[str]:
         """The files that look like nginx's at first, but do not read as nginx."""
         return [
-            path for path, look in self._looks.items() if look.verdict == "not" and look.is_alike
+            path
+            for path, look in self._looks.items()
+            if look.verdict == "not" and look.is_alike and is_called_configuration(path)
         ]
 
     def mains(self) -> list[str]:
