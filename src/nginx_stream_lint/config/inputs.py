@@ -312,7 +312,10 @@ class _Gathering:
         }
 
     def _unique(self, paths: Iterable[str]) -> list[str]:
-        return list({self.files.key(path): path for path in reversed(list(paths))}.values())[::-1]
+        found: dict[str, str] = {}
+        for path in paths:
+            found.setdefault(self.files.key(path), path)
+        return list(found.values())
 
     def _refuse(self, path: str, message: str, advice: str) -> None:
         problem = Problem(path, 1, 1, message, advice)

@@ -202,7 +202,9 @@ class Repository:
         if not folder.endswith(_AVAILABLE):
             return False
         enabled = os.path.join(folder.removesuffix(_AVAILABLE) + _ENABLED, name)
-        return enabled in paths and self.text(enabled) == self.text(path)
+        key = self._workspace.key
+        is_copy = enabled in paths and key(enabled) != key(path)
+        return is_copy and self.text(enabled) == self.text(path)
 
     def _may_be_meant(self, path: str, alike: int) -> bool:
         """Whether an include may mean a file whose path has so many of its folders."""
