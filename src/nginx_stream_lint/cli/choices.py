@@ -55,6 +55,9 @@ def choose(workspace: Workspace, first: str, flags: Mapping[str, Any]) -> Choice
 
 
 def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) -> Choices:
+    for _, here in settings.mounts:
+        if not workspace.exists(here):
+            settings.refuse("mounts", f'there is no "{here}"')
     rules, policy, names = _rules(workspace, settings, flags)
     version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
     overrides = (

@@ -103,6 +103,8 @@ def mounts_option(
     _: click.Context, __: click.Parameter, values: tuple[str, ...]
 ) -> tuple[tuple[str, str], ...]:
     """Callback of `--mount`."""
+    if not values:
+        return ()
     from nginx_stream_lint.settings.types import mount
 
     found: list[tuple[str, str]] = []

@@ -272,8 +272,6 @@ class Mounts:
                     found.append(mount(path, str(inside(folder, here)) if folder else ""))
                 except ValueError as error:
                     place.fail(str(error))
-                if not here.workspace.exists(found[-1][1]):
-                    place.fail(f"there is no {shortened(folder)} here")
         return tuple(found)
 
     def schema(self, _: Sequence[str]) -> dict[str, Any]:
