@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := --require-hashes --requirement requirements/build.txt --requirement
 EDITABLE := --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test bench conformance fuzz trace-conformance evidence docs format lock clean
+.PHONY: demo test test-pyodide bench conformance fuzz trace-conformance evidence docs format lock clean
 
 # Exit status 1 says that there are findings: here there should be.
 demo: $(VENV)/.demo
@@ -22,6 +22,10 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check src tests benchmarks fuzz
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# The wheel in a real Pyodide, which npm installs; needs node and npm.
+test-pyodide: $(VENV)/.test
+	$(BIN)/python -m pytest tests/pyodide
 
 # Our commands beside others on the same generated files; QUICK=1 for two rounds. Exit status 2 (of
 # make) where a goal is missed.
@@ -70,6 +74,7 @@ lock: $(VENV)/.test
 	$(COMPILE) pyproject.toml --extra probe --extra trace --group dev --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt --output-file requirements/run.txt
 	$(COMPILE) --group build -c requirements/dev.txt --output-file requirements/build.txt
+	$(COMPILE) --group systems -c requirements/dev.txt --output-file requirements/systems.txt
 	$(COMPILE) --group release -c requirements/dev.txt --output-file requirements/release.txt
 
 ifdef NEWEST

@@ -374,7 +374,7 @@ def test_settings_that_may_not_be_read(tmp_path: Path) -> None:
     write(tmp_path, "", ".nginx-stream-lint.yaml").chmod(0o000)
     done = run(tmp_path, "nginx.conf", before=without_privileges())
     assert done.returncode == 2
-    assert "cannot be read (Permission denied)" in done.stderr
+    assert "cannot be read (permission denied)" in done.stderr
     assert done.stdout == ""
 
 

@@ -23,7 +23,8 @@ def watch(event, arguments):
     if event in {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system",
                  "os.fork", "os.forkpty", "os.startfile", "pty.spawn", "socket.connect",
                  "socket.bind", "socket.getaddrinfo", "ctypes.dlopen", "os.remove", "os.rename",
-                 "os.mkdir", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.chown", "os.truncate"}:
+                 "os.mkdir", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.chown",
+                 "os.truncate"}:
         ends(f"{event} {arguments}")
     if event in {"open", "os.listdir", "os.scandir", "glob.glob"} and arguments:
         path = arguments[0]

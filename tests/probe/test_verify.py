@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import re
 from pathlib import Path
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.reading import read
 from nginx_stream_lint.config.tree import parse
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.probe import Nginx, NginxBinary, NginxError, check, free_ports
 from nginx_stream_lint.probe.copied import written
@@ -283,9 +283,7 @@ def test_whatever_is_copied_the_verifier_takes_or_it_is_refused(soup: str) -> No
     for around in ("http {{ server {{ {} }} }}", "http {{ {} }}", "stream {{ {} }}", "{}"):
         text = around.format(soup)
         with temporary_folder() as folder:
-            configuration = read(
-                "nginx.conf", {os.path.realpath("nginx.conf"): Source("nginx.conf", text)}
-            )
+            configuration = read("nginx.conf", Workspace.in_memory({"nginx.conf": text}))
             try:
                 copy = copy_of(configuration, (1, 31, 3), ports, folder)
             except NginxError:

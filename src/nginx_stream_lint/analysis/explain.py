@@ -40,6 +40,7 @@ from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import Unreadable
+from nginx_stream_lint.util.remembering import remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +267,7 @@ class Explainer:
         return settings, timeout, deliveries
 
 
-@cache
+@remembered
 def _defaults(family: str | None, version: Version) -> dict[str, Effective]:
     """What is in force where nothing is set."""
     found: dict[str, Effective] = {}

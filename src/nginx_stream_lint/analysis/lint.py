@@ -40,6 +40,7 @@ from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import unexpected
+from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
     from nginx_stream_lint.suppress.baseline import Baseline, Entry
@@ -196,7 +197,11 @@ def _as_note(problem: Problem) -> Note:
 
 
 def read(workspace: Workspace, paths: Sequence[str], around: Around) -> list[Configuration]:
-    """All configurations that paths lead to, those that a controller would make included."""
+    """All configurations that paths lead to, those that a controller would make included.
+
+    A run begins here: what was remembered for an earlier one is forgotten.
+    """
+    forget()
     return configurations(workspace, paths, around, _manifests)
 
 
@@ -384,12 +389,19 @@ def judge_places(
     those who ask about the same configuration again and again.
     """
     memories = {} if memories is None else memories
+    policy = options.policy
+
+    @cache
+    def settings(file: str) -> tuple[Version | None, float]:
+        return (
+            policy.nginx_version(file, options.nginx_version),
+            policy.min_read_timeout_s(file, options.min_read_timeout_s),
+        )
+
     alike: dict[tuple[Version | None, float], list[Served]] = {}
     for one in found:
         file = (one.level.directive or one.handler.directive).source.name
-        version = options.policy.nginx_version(file, options.nginx_version)
-        timeout = options.policy.min_read_timeout_s(file, options.min_read_timeout_s)
-        alike.setdefault((version, timeout), []).append(one)
+        alike.setdefault(settings(file), []).append(one)
     found_here = [
         one
         for key, places in alike.items()

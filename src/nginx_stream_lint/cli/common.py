@@ -299,9 +299,9 @@ def run_to_end(work: Coroutine[Any, Any, _T]) -> _T:
     async def guarded() -> _T:
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(work)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            with suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, task.cancel)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows lacks the last
+            with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(getattr(signal, name), task.cancel)
         return await task
 
     try:

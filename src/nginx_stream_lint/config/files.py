@@ -51,11 +51,14 @@ class Files:
         self._blocks = {plain_name(name): one for name, one in (blocks or {}).items()}
         self._repositories: dict[str, Repository] = {}
         self._parsed: set[str] = set()
+        # How directives are used that nginx takes, by the blocks around; see `reading`.
+        self.accepted: dict[tuple[str, ...], set[tuple[str, int, bool, bool]]] = {}
 
     def with_blocks(self, blocks: Mapping[str, Reading]) -> Files:
         """The same files, and blocks that hide those of their names."""
         made = Files(self.workspace, self._values, self._absent, blocks, self._mounts)
         made._repositories, made._parsed = self._repositories, self._parsed
+        made.accepted = self.accepted
         return made
 
     def key(self, path: str) -> str:

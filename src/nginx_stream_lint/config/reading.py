@@ -214,7 +214,7 @@ class _Reader:
         # What a file costs, with what it includes once for each use.
         self._costs: dict[File, int] = {}
         # How directives are used that nginx takes, by context.
-        self._accepted: dict[Context, set[tuple[str, int, bool, bool]]] = {}
+        self._accepted = files.accepted
 
     def parse(self, reading: Reading) -> File:
         """The tree of one file. Raises `Unreadable` where the run has too many directives."""
@@ -276,7 +276,8 @@ class _Reader:
                     if use not in accepted:
                         if not self._accepts(directive, context):
                             continue
-                        if not directive.file.templated:  # what a placeholder becomes fits always
+                        # What a placeholder becomes fits always.
+                        if not directive.file.templated or not any(map(has_hole, args)):
                             accepted.add(use)
                 if data and directive.block is not None:
                     self._no_block(directive)
@@ -436,7 +437,7 @@ class _Reader:
                 self._note(directive, f'no file matches include "{name}", so it adds nothing')
             return []
         directive.unknown = "it is not here"
-        if directive.may_set is not None or directive.conditional:
+        if directive.may_set is not None or directive.is_conditional:
             return []  # a template may leave it out
         self.configuration.missing.append(directive)
         if is_refused and stop is not None:

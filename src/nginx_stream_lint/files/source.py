@@ -6,12 +6,13 @@ from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate
 
-from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.problems import Problem, Unreadable
 from nginx_stream_lint.util.sinks import MARKS, printable
 
 # To find the start of each line pays for whoever asks for more places than this.
 _FEW = 20
+_BLOCK = 1024  # characters whose bytes are counted at once
 
 # nginx reads bytes. Decoding this way loses none: what is not UTF-8 is written back as it was.
 ENCODING = "utf-8"
@@ -21,6 +22,7 @@ ERRORS = "surrogateescape"
 FILLER = "\ufdd2"
 # A file that has one of these itself: its bytes are kept as those are that are not UTF-8.
 _OWN = {ord(mark): mark.encode().decode("ascii", ERRORS) for mark in (*MARKS, FILLER)}
+_INDENTED = regex(r"\{[^\n]*\n([ \t]+)\S")
 _OWN_START = b"\xef\xb7"
 
 
@@ -50,6 +52,12 @@ class Source:
         lengths = map(len, self.text.split("\n"))
         return list(accumulate(map((1).__add__, lengths), initial=0))[:-1]
 
+    @cached_property
+    def indentation(self) -> str:
+        """What the text puts before the lines of a block; four blanks where nothing shows it."""
+        match = _INDENTED.search(self.text)
+        return match[1] if match else "    "
+
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column (both from 1, the column in characters) of the offset."""
         self._asked += 1
@@ -68,14 +76,59 @@ class Source:
 
     def line_text(self, line: int) -> str:
         """The text of a line (from 1) without its line end."""
-        start = self._line_starts[line - 1]
-        end = self.text.find("\n", start)
-        return self.text[start : len(self.text) if end < 0 else end].rstrip("\r")
+        start, end = self.line_span(line)
+        return self.text[start:end].rstrip("\r")
+
+    @property
+    def lines(self) -> int:
+        """How many lines there are."""
+        return len(self._line_starts)
+
+    def line_span(self, line: int) -> tuple[int, int]:
+        """The offsets at which a line (from 1) begins and ends, without its LF."""
+        starts = self._line_starts
+        return starts[line - 1], starts[line] - 1 if line < len(starts) else len(self.text)
+
+    def blanks_before(self, offset: int) -> tuple[int, bool]:
+        """Where the white space right before an offset begins, and whether its line does there."""
+        start = self.line_span(self.position(offset)[0])[0]
+        at = offset
+        while at > start and self.text[at - 1].isspace():
+            at -= 1
+        return at, at == start
+
+    def blanks_behind(self, offset: int) -> tuple[int, bool]:
+        """Where the white space right behind an offset ends, and whether its line does there.
+
+        The line's end is none of it.
+        """
+        end = self.line_span(self.position(offset)[0])[1]
+        at = offset
+        while at < end and self.text[at].isspace():
+            at += 1
+        return at, at == end
+
+    def bytes_before(self, offset: int) -> int:
+        """How many bytes of UTF-8 the text before an offset takes."""
+        if self.text.isascii():
+            return offset
+        at = offset // _BLOCK
+        return self._block_bytes[at] + _bytes(self.text[at * _BLOCK : offset])
+
+    @cached_property
+    def _block_bytes(self) -> list[int]:
+        blocks = range(0, len(self.text), _BLOCK)
+        sizes = (_bytes(self.text[at : at + _BLOCK]) for at in blocks)
+        return list(accumulate(sizes, initial=0))
 
     def problem(self, offset: int, message: str, advice: str) -> Problem:
         """A problem at an offset of this file."""
         line, column = self.position(offset)
         return Problem(self.name, line, column, printable(message), advice)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(ENCODING, ERRORS))
 
 
 def decode(name: str, data: bytes) -> Source:

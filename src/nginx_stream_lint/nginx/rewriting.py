@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import field
-from functools import lru_cache
 from typing import NoReturn
 
 from nginx_stream_lint.config import Directive, is_complete, statements
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.uri import unescape_redirect
 from nginx_stream_lint.nginx.variables import State
@@ -58,7 +57,7 @@ def rewrite(level: Level, state: State, version: Version) -> Outcome:
     return run.outcome
 
 
-@lru_cache(maxsize=4096)
+@kept
 def _program(level: Level) -> list[tuple[Directive, Level | None]]:
     """The rewrite directives of a level in their order, and the level that an `if` opens."""
     conditional = {one.directive: one for one in level.children if one.kind.startswith("if")}

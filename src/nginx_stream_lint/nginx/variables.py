@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import field
-from functools import cache, lru_cache
 
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.documents import Documents
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import Match, Pattern, Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
@@ -21,6 +20,7 @@ from nginx_stream_lint.nginx.servers import host_of
 from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
 from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.numbers import whole_number
+from nginx_stream_lint.util.remembering import remembered
 
 _VARIABLE = regex(r"\$(?:([1-9])|\{(\w+)\}|(\w+))", re.ASCII)
 _GROUP_NAME = regex(r"\(\?(?:P?<|')(\w+)[>']", re.ASCII)
@@ -158,7 +158,7 @@ class State:
         return self.expand(table.default if found is None else found)
 
 
-@cache
+@remembered
 def _pieces(text: str) -> list[tuple[str, str]]:
     """A text as literals, each with the name of the variable that follows; the last one with ``."""
     pieces: list[tuple[str, str]] = []
@@ -209,7 +209,7 @@ class _Declared:
 _NOTHING = _Declared({}, frozenset())
 
 
-@lru_cache(maxsize=8)
+@kept
 def _declared(http: Level) -> _Declared:
     assigned: set[str] = set()
     texts: list[str] = []

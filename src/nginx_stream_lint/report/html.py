@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import field
+from itertools import islice
 
 import click
 
@@ -15,7 +16,7 @@ from nginx_stream_lint.report.picture import outcome, picture
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.way import Way, ways
 from nginx_stream_lint.rules.filters import CLIENTS, listed
-from nginx_stream_lint.rules.finding import SEVERITIES, Finding
+from nginx_stream_lint.rules.finding import MOST_SERVERS, SEVERITIES, Finding
 from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.sinks import shown_line
@@ -110,7 +111,7 @@ def _cards(run: Run) -> list[_Card]:
         cards[directive.source.name, directive.start] = _Card(
             way.served.level.label,
             f"{run.path(directive.source)}:{directive.line}",
-            tuple(dict.fromkeys(arg for row in names for arg in row.args)),
+            tuple(dict.fromkeys(islice((arg for row in names for arg in row.args), MOST_SERVERS))),
             f"{way.stream.confidence} to stream ({way.stream.kind}): {way.stream.because}",
             way,
         )

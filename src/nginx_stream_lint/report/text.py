@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.rules.finding import Finding, Place, Related
+from nginx_stream_lint.rules.finding import MOST_SERVERS, Finding, Place, Related
+from nginx_stream_lint.util.remembering import latest_remembered
 from nginx_stream_lint.util.sinks import printable, shown_line
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -38,7 +38,8 @@ def _locations(report: Result) -> list[str]:
         where = f"{place.source.name}:{place.line}: {location.label}"
         head = styled(printable(where), bold=True)
         if location.servers:
-            head += f"  ({printable(', '.join(location.servers))})"
+            more = ", ..." if len(location.servers) == MOST_SERVERS else ""
+            head += f"  ({printable(', '.join(location.servers))}{more})"
         lines.append(head)
         if thought and not findings[0].is_grouped:
             lines.append(f"  {printable(thought)}")
@@ -98,7 +99,7 @@ def _fix(findings: list[Finding]) -> list[str]:
     return lines
 
 
-@lru_cache(1024)
+@latest_remembered(1024)
 def _wrapped(message: str) -> list[str]:
     """The lines of a message, which many findings share, broken at blanks as `textwrap` does it."""
     message = printable(message)

@@ -59,11 +59,16 @@ class Fix:
     edits: tuple[Edit, ...] = ()
 
 
+# Where a thousand findings are in servers with a thousand names, each would list all of them.
+MOST_SERVERS = 100
+
+
 @dataclass(frozen=True, slots=True)
 class LocationInfo:
     """The location a finding is about: how it is written, where, and in which servers.
 
-    `place` is its head; its block ends before the offset `block_end` of the same file.
+    `place` is its head; its block ends before the offset `block_end` of the same file. `servers`
+    are the first `MOST_SERVERS` of their names.
     """
 
     label: str

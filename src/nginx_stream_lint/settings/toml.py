@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Any
 
 from nginx_stream_lint.settings.node import Kind, Misplaced, Node
 from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.remembering import latest_remembered
 
 # From the names of keys and the numbers of items that lead to a value.
 _Path = tuple[str | int, ...]
@@ -93,7 +96,14 @@ def _mistake(said: str, text: str) -> Misplaced:
 
 def _position(text: str, offset: int) -> tuple[int, int]:
     """Line and column (from 1) of an offset."""
-    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+    starts = _line_starts(text)
+    line = bisect_right(starts, offset)
+    return line, offset - starts[line - 1] + 1
+
+
+@latest_remembered(2)
+def _line_starts(text: str) -> list[int]:
+    return list(accumulate((len(line) + 1 for line in text.split("\n")), initial=0))[:-1]
 
 
 def _node(text: str, value: Any, path: _Path, places: dict[_Path, tuple[int, int]]) -> Node:

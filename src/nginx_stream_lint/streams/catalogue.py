@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from nginx_stream_lint.nginx.values import seconds
@@ -13,6 +13,7 @@ from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.util.compiled import compiled
 from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.remembering import latest_remembered
 
 _FOLDER = os.path.dirname(__file__)
 FILES = (os.path.join(_FOLDER, "catalogue.yaml"), os.path.join(_FOLDER, "evidence.yaml"))
@@ -85,7 +86,7 @@ def by_name(name: str) -> App:
     return next(app for app in apps() if app.name == name)
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def named_in(text: str) -> App | None:
     """The first app of the catalogue with one of its names in a host, a path or a file's name."""
     pattern, found = _names()
@@ -133,7 +134,7 @@ def _nameless(host: str) -> bool:
     return all(map(_says_nothing, filter(None, re.split(r"[^a-z0-9]+", host))))
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def _says_nothing(label: str) -> bool:
     return label.isdigit() or any(word.pattern.fullmatch(label) for word in words()["hosts"])
 

@@ -226,6 +226,7 @@ def _ignores(files: list[File]) -> Iterator[Ignore]:
     """The comments of one source, of which there may be several files, as in YAML."""
     source = files[0].source
     text = source.text
+    below = _Below(files)
     for comment in _comments(files):
         match = _COMMENT.search(text, comment.start, comment.end)
         if match is None:
@@ -245,25 +246,47 @@ def _ignores(files: list[File]) -> Iterator[Ignore]:
             region = (0, len(text) + 1)
         else:
             own_line = not text[line_start:begin].strip()
-            region = _below(files, match.end()) if own_line else (line_start, start)
+            region = below.of(match.end()) if own_line else (line_start, start)
         yield Ignore(place, rules, reason, *region, taken)
 
 
-def _below(files: list[File], at: int) -> tuple[int, int]:
-    """The statement right below a comment, its block included; empty where there is none."""
-    text = files[0].source.text
-    line = text.find("\n", at) + 1
-    while line and (_ONLY_COMMENT.match(text, line) or _ONLY_CONTROL.match(text, line)):
-        line = text.find("\n", line) + 1
-    line_end = text.find("\n", line)
-    line_end = len(text) if line_end < 0 else line_end
-    if not line or not text[line:line_end].strip():
-        return (at, at)
-    for file in files:
-        found = _first_behind(file, line) if file.reading.author is None else None
-        if found is not None and found[0] < line_end:
-            return found
-    return line, _indented_end(text, line, line_end)
+class _Below:
+    """What stands below the comments of a source, each line looked at once."""
+
+    def __init__(self, files: list[File]) -> None:
+        self._files = files
+        self._text = files[0].source.text
+        self._ends: dict[int, int] = {}  # of the comments that begin a line, where they all end
+        self._found: dict[int, tuple[int, int] | None] = {}
+
+    def of(self, at: int) -> tuple[int, int]:
+        """The statement right below a comment, its block included; empty where there is none."""
+        line = self._behind(self._text.find("\n", at) + 1)
+        if line not in self._found:
+            self._found[line] = self._statement(line) if line else None
+        return self._found[line] or (at, at)
+
+    def _behind(self, line: int) -> int:
+        """The first line from one on that is more than a comment; 0 where there is none."""
+        text = self._text
+        passed: list[int] = []
+        while line and (_ONLY_COMMENT.match(text, line) or _ONLY_CONTROL.match(text, line)):
+            passed.append(line)
+            line = self._ends.get(line, text.find("\n", line) + 1)
+        self._ends.update(dict.fromkeys(passed, line))
+        return line
+
+    def _statement(self, line: int) -> tuple[int, int] | None:
+        text = self._text
+        line_end = text.find("\n", line)
+        line_end = len(text) if line_end < 0 else line_end
+        if not text[line:line_end].strip():
+            return None
+        for file in self._files:
+            found = _first_behind(file, line) if file.reading.author is None else None
+            if found is not None and found[0] < line_end:
+                return found
+        return line, _indented_end(text, line, line_end)
 
 
 def _first_behind(file: File, offset: int) -> tuple[int, int] | None:

@@ -24,7 +24,9 @@ _MAX_STEPS = 50_000
 # A search of so many ways costs a run as much as one of these steps.
 _WAYS_A_STEP = 400
 # The parser of `re` itself: what it reads is what will run.
-_parser: Any = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
+_NEW = sys.version_info >= (3, 11)
+_parser: Any = import_module("re._parser" if _NEW else "sre_parse")
+_compiler: Any = import_module("re._compiler" if _NEW else "sre_compile")
 
 _MANY = _parser.MAXREPEAT
 _CHARACTERS = (_parser.LITERAL, _parser.NOT_LITERAL, _parser.ANY, _parser.IN)
@@ -41,6 +43,15 @@ def parsed(pattern: str, flags: int = 0) -> Any:
     Raises as `re.compile` does.
     """
     return _parser.parse(pattern, flags)
+
+
+def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """A pattern as `re.compile` gives it, without a place among the 512 that `re` keeps for ever.
+
+    Raises as `re.compile` does.
+    """
+    found: re.Pattern[str] = _compiler.compile(pattern, flags)
+    return found
 
 
 def ways(tree: Any, length: int) -> int:

@@ -255,14 +255,15 @@ def _copy_owner_and_mode(old: int, new: int) -> None:
                 os.fchown(new, before.st_uid, before.st_gid)
             except OSError:
                 raise Refused("it belongs to another user or group") from None
-    if hasattr(os, "listxattr"):
-        _copy_attributes(old, new)
+    _copy_attributes(old, new)
     if hasattr(os, "fchmod"):
         os.fchmod(new, stat.S_IMODE(before.st_mode))
 
 
 def _copy_attributes(old: int, new: int) -> None:
     """Make the extended attributes, access lists among them, those of an old file."""
+    if not hasattr(os, "listxattr"):
+        return  # not on this system
     wanted, found = _attributes(old), _attributes(new)
     for name in wanted.keys() | found.keys():
         if wanted.get(name) == found.get(name):
@@ -277,6 +278,8 @@ def _copy_attributes(old: int, new: int) -> None:
 
 
 def _attributes(descriptor: int) -> dict[str, bytes]:
+    if not hasattr(os, "listxattr"):
+        return {}
     try:
         names = os.listxattr(descriptor)
     except OSError:
