@@ -124,6 +124,11 @@ class TestWhereItLeads:
             'include "/etc/nginx/app.conf" not found; using app.conf.dev instead'
         ]
 
+    def test_servers_of_the_settings_are_meant_as_they_are(self, tmp_path: Path) -> None:
+        plant({"conf.d/a.conf": SITE, f"{tmp_path.name}/conf.d/a.conf": "gzip off;\n"})
+        plant({".nginx-stream-lint.yaml": "servers: conf.d/*.conf\n"})
+        assert checked("conf.d/a.conf")["findings"] == ["conf.d/a.conf"]
+
     def test_a_wildcard_in_a_folder(self) -> None:
         plant({"nginx.conf": MAIN.format("/srv/apps/*/nginx.conf"), "apps/a/nginx.conf": SITE})
         plant({"apps/b/nginx.conf": SITE, "other/c/nginx.conf": SITE})

@@ -141,6 +141,8 @@ class Files:
 
     def twin(self, path: str) -> str | None:
         """The available site that a link among the enabled ones stands for, where it leads out."""
+        if self.reads_as_nginx or not self.workspace.is_link(path):
+            return None
         folder, name = os.path.split(path)
         available = os.path.join(folder.replace("sites-enabled", "sites-available"), name)
         return available if available != path and self.workspace.is_file(available) else None

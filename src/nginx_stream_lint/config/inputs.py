@@ -279,7 +279,8 @@ class _Gathering:
         servers = self._unique(self._existing(self.around.servers))
         if not servers or not asked & {self.files.key(path) for path in servers}:
             return
-        includes = "".join(f'include "{os.path.abspath(path)}";\n' for path in servers)
+        # Relative ones are meant as they are, where absolute ones are those of another machine.
+        includes = "".join(f'include "{os.path.relpath(path)}";\n' for path in servers)
         source = Source("(servers of the settings)", f"http {{\n{includes}}}\n")
         configuration = read_from(Reading(source, source.text), source.name, self.files)
         configuration.about = asked
