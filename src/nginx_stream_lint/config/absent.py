@@ -43,5 +43,7 @@ _OF_MODULES = regex(r"(?:.*[/\\])?(?:modules-enabled|modules(?:\.d)?)[/\\][^/\\]
 
 def standard(name: str) -> frozenset[str] | None:
     """The directives that a well-known file can contain; None for any other file."""
+    if name == "/dev/null":
+        return frozenset()  # the same on every machine
     known = _STANDARD.get(re.split(r"[/\\]", name)[-1])
     return frozenset({"load_module"}) if known is None and _OF_MODULES.fullmatch(name) else known

@@ -153,6 +153,11 @@ def may_be_nginx(path: str) -> bool:
     return _by_path(path) is not False
 
 
+def is_called_nginx(path: str) -> bool:
+    """Whether a path alone says that a file is nginx's."""
+    return _by_path(path) is True
+
+
 def longest(path: str) -> int:
     """How many bytes a file may have to be nginx's, by its path."""
     return MAX_NAMED if _by_path(path) else _MAX_GUESSED

@@ -18,6 +18,7 @@ from nginx_stream_lint.config.recognise import (
     Verdict,
     has_http,
     is_called_configuration,
+    is_called_nginx,
     is_sample,
     longest,
     looks_like_nginx,
@@ -228,10 +229,20 @@ class Repository:
             data = b""
         return "" if b"\0" in data else data.decode(ENCODING, ERRORS)
 
+    def _is_empty(self, path: str) -> bool:
+        try:
+            return not self._workspace.read(path, 1)
+        except Unreadable:
+            return False
+
     def _look(self, path: str) -> _Look:
         if path not in self._looks:
             name = self._name(path)
             text = self.text(path, longest(name))
+            if not text and is_called_nginx(name) and not self._is_empty(path):
+                # What is no text, or too long, is a problem if its name says that it is nginx's.
+                self._looks[path] = _Look(False, False, True, False, "named")
+                return self._looks[path]
             is_plausible = plausible(name, text)
             is_alike = is_plausible and looks_like_nginx(text)
             is_main = is_alike and has_http(text)
