@@ -18,6 +18,8 @@ from nginx_stream_lint.config import (
     Source,
     configurations,
 )
+from nginx_stream_lint.config.problems import unexpected
+from nginx_stream_lint.fixes.apply import confined
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
@@ -121,7 +123,12 @@ def lint(
     real = cache(os.path.realpath)  # many findings, few files
     for configuration in read(paths, options.around, texts):
         report.notes += configuration.notes
-        checked = check(configuration, options)
+        try:
+            checked = check(configuration, options)
+            found = checked.findings if confirm is None else confirm(configuration, checked)
+        except Exception as error:
+            report.problems += [*configuration.problems, unexpected(configuration.path, error)]
+            continue
         report.problems += checked.problems
         report.served += checked.served
         files += configuration.files
@@ -130,7 +137,7 @@ def lint(
             for file in configuration.files
             if configuration.about is None or real(file.source.name) in configuration.about
         ]
-        for finding in checked.findings if confirm is None else confirm(configuration, checked):
+        for finding in found:
             # Two main files may include the same snippet, and say the same of it.
             key = (finding.rule, finding.place.source.name, finding.place.start, finding.message)
             if key not in seen and _is_about(finding, configuration.about, real):
@@ -140,10 +147,30 @@ def lint(
         report.findings, report.suppressed = without_ignored(
             report.findings, files, report.files, options.rules, options.known_rules
         )
-    report.findings = options.policy.applied(report.findings)
+    report.findings = options.policy.applied(_confined(report.findings, files))
     report.problems = list(dict.fromkeys(report.problems))
     report.notes = list(dict.fromkeys(report.notes))
     return report
+
+
+def _confined(findings: list[Finding], files: list[File]) -> list[Finding]:
+    """The findings, with fixes that edit nothing but nginx's text."""
+    by_source: dict[int, list[File]] = {}
+    for file in files:
+        by_source.setdefault(id(file.source), []).append(file)
+    partly = {key for key, own in by_source.items() if any(file.reading.pieces for file in own)}
+    if not partly:
+        return findings
+
+    def with_fix(finding: Finding) -> Finding:
+        fix = finding.fix
+        keys = set() if fix is None else {id(edit.source) for edit in fix.edits}
+        if fix is None or keys.isdisjoint(partly):
+            return finding
+        own = [file for key in keys for file in by_source.get(key, ())]
+        return finding.with_fix(confined(fix, own))
+
+    return [with_fix(finding) for finding in findings]
 
 
 def read(

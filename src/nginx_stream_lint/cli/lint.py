@@ -25,6 +25,7 @@ from nginx_stream_lint.cli.common import (
     unusable,
     version_option,
     write,
+    write_patch,
 )
 from nginx_stream_lint.cli.known import baseline_at, take_out_known, write_baseline
 from nginx_stream_lint.cli.output import (
@@ -160,8 +161,9 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     inputs = [STDIN if path == "-" else path for path in paths]
     texts = stdin_texts(paths)
     report: Report | None = None
+    failures: list[str] = []
     if flags["do_fix"] or flags["do_diff"]:
-        texts, report = _fix(
+        texts, report, failures = _fix(
             inputs, options, texts, baseline, flags["unsafe_fixes"], flags["do_diff"], binary
         )
     if report is None or binary is not None:
@@ -171,7 +173,6 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         report.findings = []
     else:
         take_out_known(report, baseline, options)
-    failures: list[str] = []
     if not flags["do_diff"] and not flags["write_baseline"]:
         run = Run(
             report,
@@ -182,7 +183,7 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
             choices.fail_on,
             options.policy,
         )
-        failures = write_all(run, choices.targets, flags["color"])
+        failures += write_all(run, choices.targets, flags["color"])
     for said in (*report.notes, *report.problems, *failures):
         say(str(said))
     if report.problems or failures:
@@ -200,35 +201,35 @@ def _fix(
     unsafe: bool,
     only_show: bool,
     binary: NginxBinary | None,
-) -> tuple[dict[str, Source], Report]:
-    """Mend what can be mended; gives the texts to judge the rest by, and what is found in them."""
-    from nginx_stream_lint.fixes.apply import NotConverging, fix_all
+) -> tuple[dict[str, Source], Report, list[str]]:
+    """Mend what can be mended.
+
+    Gives the texts to judge the rest by, what is found in them, and why files were left alone.
+    """
+    from nginx_stream_lint.fixes.apply import fix_soundly
     from nginx_stream_lint.fixes.diff import diff
 
     rounds: list[Report] = []
 
-    def findings(changed: dict[str, Source]) -> list[Finding]:
+    def checked(changed: dict[str, Source]) -> Report:
         rounds.append(lint(inputs, options, texts | changed))
         report = replace(rounds[-1])
         take_out_known(report, baseline, options, speak=False)
-        return report.findings
+        return report
 
-    try:
-        changed = fix_all(findings, unsafe)
-    except NotConverging as error:
-        unusable(str(error))
+    changed, refused = fix_soundly(checked, unsafe)
     if changed and binary is not None:
         _must_stream(
             inputs, options, texts | {path: new for path, (_, new) in changed.items()}, binary
         )
     if only_show:
-        write(diff(changed), None, color=False)
-        return texts, rounds[0]
+        write_patch(diff(changed))
+        return texts, rounds[0], refused
     if not all(after.on_disk for _, after in changed.values()):
         unusable("what is no file here cannot be fixed in place: use --diff")
     _write_fixes(inputs, changed, rounds[0])
     # The last round mended nothing more: it has read what is written now.
-    return texts | {path: after for path, (_, after) in changed.items()}, rounds[-1]
+    return texts | {path: after for path, (_, after) in changed.items()}, rounds[-1], refused
 
 
 def _write_fixes(

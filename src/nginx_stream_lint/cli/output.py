@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nginx_stream_lint.cli.common import try_write
+from nginx_stream_lint.config.problems import unexpected
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.streams.declarations import nearest
@@ -91,9 +92,12 @@ def write_all(run: Run, targets: Sequence[Target], color: bool | None) -> list[s
 
 def _write(run: Run, target: Target, color: bool | None) -> str | None:
     """Write a run to one target. Returns what went wrong, None if nothing did."""
-    text = render(target.format, run)
+    try:
+        text = render(target.format, run)
+    except Exception as error:
+        return str(unexpected(f"--format {target.format}", error))
     if not target.guarded or target.file is None:
-        return try_write(text, target.file, color)
+        return try_write(text, target.file, color, target.format == "github")
     from nginx_stream_lint.report.marks import marked
 
     if not _may_replace(target.file, target.format):

@@ -17,6 +17,7 @@ from nginx_stream_lint.cli.common import (
     color_option,
     format_option,
     isolated_option,
+    missing_package,
     nginx_binary,
     output_option,
     run_to_end,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
     from nginx_stream_lint.probe.run import Request
 
-_EXTRA = "pip install 'nginx-stream-lint[probe]'"
 _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 
 
@@ -122,7 +122,7 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     except NginxError as error:
         unusable(f"could not measure: {_one_line(str(error))}")
     except ModuleNotFoundError as error:
-        unusable(f"could not measure: the package {error.name} is missing; {_EXTRA}")
+        missing_package(error.name or "")
     except OSError as error:
         unusable(f"could not measure: {error.strerror or error}")
 

@@ -143,7 +143,9 @@ def _reading(source: Source, text: str, node: yaml.ScalarNode, is_compose: bool)
     start, end = node.start_mark.index, node.end_mark.index
     if node.style in ("|", ">"):
         body = text.find("\n", start) + 1
-        return _stretch(source, text, body, max(body, end), is_compose)
+        reading = _stretch(source, text, body, max(body, end), is_compose)
+        # YAML folds lines into one: a comment would go on to the end of that.
+        return replace(reading, read_only=True) if node.style == ">" else reading
     return _escaped(source, text, start, end, node)
 
 

@@ -13,7 +13,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config.files import Dump, Files, Given, dumped
-from nginx_stream_lint.config.problems import Problem, Unreadable
+from nginx_stream_lint.config.problems import Problem, Unreadable, unexpected
 from nginx_stream_lint.config.reading import Configuration, Note, read_all, read_from
 from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
 from nginx_stream_lint.config.source import Reading, Regions, Source
@@ -89,7 +89,11 @@ class _Gathering:
                 inside = [path]
                 named.add(path)
             for one in inside:
-                self._sort(one, mains, fragments)
+                try:
+                    self._sort(one, mains, fragments)
+                except Exception as error:
+                    problem = unexpected(one, error)
+                    self.found.append(Configuration(one, problems=[problem]))
         mains = self._unique([*self._existing(self.around.mains), *mains])
         fragments = [one for one in self._unique(fragments) if one not in set(mains)]
         asked = frozenset(self.files.key(path) for path in (*mains, *fragments))
@@ -161,6 +165,7 @@ class _Gathering:
     def _yaml(self, path: str, source: Source) -> None:
         from nginx_stream_lint.config.embedded import in_yaml, unreadable
 
+        source.is_yaml = True
         reading = yaml_reading(source)
         blocks, mistake = in_yaml(reading)
         self._blocks(path, blocks)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from nginx_stream_lint.util.lazily import dataclass
+import os
 
-# What stands around a placeholder in a word. These are noncharacters, kept by Unicode for such use
-# inside a program; no file has them.
-MARKS = "\ufdd0\ufdd1"
+from nginx_stream_lint.util.lazily import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,34 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.message}; {self.advice}"
 
 
+REPORT_IT = "please report this with the file, if you can share it"
+# With this in the environment an error of ours is not caught, so that its traceback shows.
+DEBUG = "NGINX_STREAM_LINT_DEBUG"
+
+
+def unexpected(file: str, error: Exception) -> Problem:
+    """A file on which this program itself failed.
+
+    Raises the error again where someone debugs it, and for a package that is not installed.
+    """
+    if os.environ.get(DEBUG) or isinstance(error, ModuleNotFoundError):
+        raise error
+    return Problem(file, 1, 1, f"nginx-stream-lint failed on it: {blamed(error)}", REPORT_IT)
+
+
+def blamed(error: BaseException) -> str:
+    """The kind of an error, and the last place in this program that it came through."""
+    package = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+    place = ""
+    traceback = error.__traceback__
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if file.startswith(package):
+            place = f" in {file.removeprefix(package)}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return f"{type(error).__name__}{place}"
+
+
 class Unreadable(Exception):
     """A file that cannot be read any further; carries the `Problem` to report."""
 
@@ -41,16 +67,3 @@ class NotAFile(Unreadable):
 
 class Absent(NotAFile):
     """There is no such file."""
-
-
-def printable(text: str, limit: int | None = None) -> str:
-    """Text that any terminal can show: control characters and undecodable bytes escaped."""
-    if limit is not None and len(text) > limit:
-        text = text[: limit - 3] + "..."
-    if text.isprintable():
-        return text
-    # The marks of placeholders stay: they go where text is written (`source.without_marks`).
-    return "".join(
-        character if character.isprintable() or character in MARKS else ascii(character)[1:-1]
-        for character in text
-    )

@@ -8,7 +8,7 @@ from dataclasses import field
 
 from nginx_stream_lint.config.absent import standard
 from nginx_stream_lint.config.files import Files, is_pattern
-from nginx_stream_lint.config.problems import Absent, NotAFile, Problem, Unreadable, printable
+from nginx_stream_lint.config.problems import Absent, NotAFile, Problem, Unreadable, unexpected
 from nginx_stream_lint.config.source import Reading, Source, has_hole
 from nginx_stream_lint.config.tree import (
     Context,
@@ -21,6 +21,7 @@ from nginx_stream_lint.config.tree import (
     parse,
 )
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.sinks import printable
 
 # Nobody writes as many by hand; much more would take minutes and gigabytes. Directives of more than
 # this many words count for several.
@@ -108,6 +109,8 @@ def read_all(path: str, files: Files) -> list[Configuration]:
         return [read_from(one, path, files) for one in files.readings(path)]
     except Unreadable as stop:
         return [Configuration(path, problems=[stop.problem])]
+    except Exception as error:
+        return [Configuration(path, problems=[unexpected(path, error)])]
 
 
 def read_from(reading: Reading, path: str, files: Files) -> Configuration:

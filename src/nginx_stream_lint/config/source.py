@@ -11,15 +11,9 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Protocol
 
-from nginx_stream_lint.config.problems import (
-    MARKS,
-    Absent,
-    NotAFile,
-    Problem,
-    Unreadable,
-    printable,
-)
+from nginx_stream_lint.config.problems import Absent, NotAFile, Problem, Unreadable
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.sinks import MARKS, printable
 
 # No configuration is this large; a device or a data file included by mistake is.
 MAX_BYTES = 64 * 1024 * 1024
@@ -40,12 +34,14 @@ class Source:
 
     `name` is the path as it is shown to people, `text` the decoded content with its line ends
     untouched. Offsets are in characters from the start of `text`. `on_disk` is false for what came
-    some other way: standard input, a dump of another machine's files.
+    some other way: standard input, a dump of another machine's files. `is_yaml` tells that its
+    nginx text stands in YAML.
     """
 
     name: str
     text: str
     on_disk: bool = True
+    is_yaml: bool = False
 
     _asked = 0  # how many places somebody asked for
     _last = (0, 1)  # the offset of the last one, and its line
@@ -124,7 +120,7 @@ class Author(Protocol):
 
     What it adds of its own, such as its defaults, has a place without extent in the source.
     `by_class` tells that only a class's name says that it is this author, `assumed` that nothing
-    does. Comments in the stretch `notes` are about all locations.
+    does. Comments in the stretch `notes` are about all locations. `region` is all that is read.
     """
 
     @property
@@ -135,6 +131,8 @@ class Author(Protocol):
     def assumed(self) -> bool: ...
     @property
     def notes(self) -> tuple[int, int]: ...
+    @property
+    def region(self) -> tuple[int, int]: ...
 
     def line(self, name: str, value: str) -> str:
         """A directive as people write it in the source."""
@@ -166,6 +164,15 @@ class Reading:
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
     author: Author | None = None
+
+    @property
+    def region(self) -> tuple[int, int]:
+        """The stretch of the source that the text comes from, or that its author reads."""
+        if self.author is not None:
+            return self.author.region
+        if not self.pieces:
+            return 0, len(self.source.text)
+        return self.pieces[0].source_start, self.pieces[-1].source_end
 
     def source_span(self, start: int, end: int) -> tuple[int, int]:
         """Where in the source a stretch of the text comes from."""

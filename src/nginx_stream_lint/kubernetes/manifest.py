@@ -256,6 +256,7 @@ class _Reader:
             is_alias = id(value_node) in self.known
             value = self.read(value_node, depth + 1)
             if not isinstance(key_node, yaml.ScalarNode) or value is None:
+                self.read(key_node, depth + 1)
                 continue
             if key_node.tag == "tag:yaml.org,2002:merge":
                 for one in value.items if isinstance(value, Sequence) else (value,):

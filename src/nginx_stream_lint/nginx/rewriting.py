@@ -12,13 +12,14 @@ from dataclasses import field
 from functools import lru_cache
 from typing import NoReturn
 
-from nginx_stream_lint.config import Directive, statements
+from nginx_stream_lint.config import Directive, is_complete, statements
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.uri import unescape_redirect
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.numbers import whole_number
 
 _NAMES = frozenset(("rewrite", "return", "set", "break", "if"))
 _ABSOLUTE = ("http://", "https://", "$scheme")
@@ -67,7 +68,7 @@ def _program(level: Level) -> list[tuple[Directive, Level | None]]:
     return [
         (directive, conditional.get(directive))
         for directive in statements(level.block)
-        if directive.name in _NAMES
+        if directive.name in _NAMES and is_complete(directive)
     ]
 
 
@@ -222,8 +223,9 @@ class _Run:
     def _return(self, directive: Directive) -> None:
         first, *rest = directive.args
         outcome = self.outcome
-        outcome.status = int(first) if first.isdigit() else 302
-        text = rest[0] if rest else ("" if first.isdigit() else first)
+        status = whole_number(first)
+        outcome.status = 302 if status is None else status
+        text = rest[0] if rest else (first if status is None else "")
         if text or outcome.status < 400:
             outcome.text = self.state.expand(text) or ""
         raise _Stop

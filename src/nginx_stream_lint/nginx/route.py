@@ -22,6 +22,7 @@ from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.numbers import whole_number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -291,7 +292,8 @@ class _Walk:
                 self.state.uri = uri
                 return False
         if fallback.startswith("="):
-            self._error(level, int(fallback[1:]) if fallback[1:].isdigit() else 500)
+            status = whole_number(fallback[1:])
+            self._error(level, 500 if status is None else status)
             return True
         target = self.state.expand(fallback)
         if target is None:
@@ -368,7 +370,7 @@ class _Walk:
     def _error_page(self, row: Directive, level: Level, status: int, why: str) -> None:
         target = row.args[-1]
         instead = next((one[1:] for one in row.args[:-1] if one.startswith("=")), None)
-        overwritten = int(instead) if instead and instead.isdigit() else 0
+        overwritten = whole_number(instead or "") or 0
         if instead is not None:
             self.error_status = overwritten
         expanded = self.state.expand(target)

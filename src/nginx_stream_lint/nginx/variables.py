@@ -20,6 +20,7 @@ from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.servers import host_of
 from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.numbers import whole_number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,14 +102,14 @@ class State:
             value = self.value(name)
             if value is None:
                 return None
-            escaped = escape and self.quoted and name.isdigit()
+            escaped = escape and self.quoted and whole_number(name) is not None
             parts.append(escape_arguments(value) if escaped else value)
         return "".join(parts)
 
     def value(self, name: str) -> str | None:
         """The value of a variable; None if it is unknown."""
-        if name.isdigit():
-            number = int(name)
+        number = whole_number(name)
+        if number is not None:
             return self.captures[number - 1] if number <= len(self.captures) else ""
         name = name.lower()
         if name in self.variables:

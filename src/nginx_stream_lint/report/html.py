@@ -9,7 +9,6 @@ from importlib.resources import files
 import click
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.report.excerpt import Mark, excerpt
 from nginx_stream_lint.report.picture import outcome, picture
@@ -18,6 +17,7 @@ from nginx_stream_lint.report.way import Way, ways
 from nginx_stream_lint.rules.filters import CLIENTS, listed
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.sinks import shown_line
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class _Card:
         if not self.findings:
             return []
         shown = mended(self.findings[0].location, self.findings)
-        return [(line[:1], line) for line in shown.splitlines()]
+        return [(line[:1], line) for line in shown.split("\n")]
 
     @property
     def how(self) -> str:
@@ -141,8 +141,5 @@ def _excerpt(finding: Finding) -> str:
 
 
 def _printable_lines(text: str) -> str:
-    if text.isprintable():
-        return str(text)  # no markup, which would not be escaped
-    return "\n".join(
-        "\t".join(printable(part) for part in line.split("\t")) for line in text.split("\n")
-    )
+    # A plain string even where the template has markup, which would not be escaped.
+    return "\n".join(shown_line(line) for line in str(text).split("\n"))

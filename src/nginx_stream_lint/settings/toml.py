@@ -59,6 +59,8 @@ def _values(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _mistake(str(error), text) from None
+    except ValueError:
+        raise Misplaced("a number or a date that cannot be", 1, 1) from None
     except RecursionError:
         raise Misplaced(_TOO_DEEP, 1, 1) from None
 
@@ -109,7 +111,10 @@ def _node(text: str, value: Any, path: _Path, places: dict[_Path, tuple[int, int
     if isinstance(value, str):
         return Node("text", value, line, column)
     kind: Kind = "number" if isinstance(value, int | float) else "other"
-    return Node(kind, str(value), line, column)
+    try:
+        return Node(kind, str(value), line, column)
+    except ValueError:  # thousands of digits, written in base 16
+        raise Misplaced("a number that is too large", line, column) from None
 
 
 class _Scan:

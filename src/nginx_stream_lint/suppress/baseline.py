@@ -11,10 +11,12 @@ from nginx_stream_lint.config import File
 from nginx_stream_lint.rules.finding import Finding, Suppressed
 from nginx_stream_lint.rules.fingerprint import fingerprints, portable
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.sinks import in_json, printable
 
 _TOOL = "nginx-stream-lint"
 _VERSION = 1
 _REASON = "in the baseline"
+_SHOWN = 40  # characters of a version that is none
 
 
 class BaselineMistake(Exception):
@@ -56,8 +58,9 @@ def load(path: str) -> Baseline:
         if not isinstance(document, dict) or document.get("tool") != _TOOL:
             raise BaselineMistake(f"{path}:1:1: is no baseline of {_TOOL}; {advice}")
         if document.get("version") != _VERSION:
+            version = printable(repr(document.get("version")), _SHOWN)
             raise BaselineMistake(
-                f"{path}:1:1: is a baseline of version {document.get('version')!r}, this"
+                f"{path}:1:1: is a baseline of version {version}, this"
                 f" {_TOOL} knows {_VERSION}; update {_TOOL}, or {advice}"
             )
         entries = tuple(
@@ -68,9 +71,11 @@ def load(path: str) -> Baseline:
         raise BaselineMistake(
             f"{path}:{error.lineno}:{error.colno}: is no JSON: {error.msg}; {advice}"
         ) from None
-    except (KeyError, TypeError, RecursionError):
+    except UnicodeDecodeError as error:
+        raise BaselineMistake(f"{path}:1:1: cannot be read ({error}); {advice}") from None
+    except (KeyError, TypeError, RecursionError, ValueError):
         raise BaselineMistake(f"{path}:1:1: is damaged; {advice}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise BaselineMistake(f"{path}:1:1: cannot be read ({error}); {advice}") from None
     return Baseline(path, entries)
 
@@ -146,7 +151,7 @@ def written(
             )
         ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return f"{in_json(json.dumps(document, indent=2, ensure_ascii=False))}\n"
 
 
 def _names(findings: Sequence[Finding], suppressed: Sequence[Suppressed], base: str) -> list[str]:

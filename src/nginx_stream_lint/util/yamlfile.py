@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from nginx_stream_lint.util.lazily import regex
+
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_ALIASES = 100  # a handful is a convenience, thousands are an attack
 # A few aliases of aliases stand for millions of nodes.
@@ -48,7 +50,7 @@ def load_text(text: str) -> Any:
 
     Raises YamlMistake.
     """
-    loader = _Loader(text)
+    loader = _Loader(_characters(text))
     try:
         return loader.get_single_data()
     except yaml.YAMLError as error:
@@ -64,7 +66,7 @@ def compose(text: str) -> yaml.Node | None:
     """
     try:
         _bounded(text)
-        loader = _Loader(text)
+        loader = _Loader(_characters(text))
     except yaml.YAMLError as error:
         raise _mistake(error) from None
     try:
@@ -81,7 +83,7 @@ def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
     nodes: list[yaml.Node] = []
     try:
         _bounded(text)
-        loader = _Loader(text)
+        loader = _Loader(_characters(text))
     except yaml.YAMLError as error:
         return nodes, _mistake(error)
     except YamlMistake as mistake:
@@ -96,6 +98,38 @@ def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
     return nodes, None
 
 
+def comments(text: str) -> list[tuple[int, int]]:
+    """The comments of a YAML text, as the scanner sees them, up to the first mistake."""
+    found: list[tuple[int, int]] = []
+    at = 0
+    try:
+        _bounded(text)
+        for token in yaml.scan(_characters(text), _Loader):
+            if isinstance(token, _WORDS):
+                found += _comments_between(text, at, token.start_mark.index)
+                at = token.end_mark.index
+    except (yaml.YAMLError, YamlMistake):
+        return found
+    return found + _comments_between(text, at, len(text))
+
+
+# What may have a # in it that begins no comment.
+_WORDS = (yaml.ScalarToken, yaml.AnchorToken, yaml.AliasToken, yaml.TagToken)
+_COMMENT = regex(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
+
+
+def _comments_between(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    return [match.span() for match in _COMMENT.finditer(text, start, end)]
+
+
+_NO_CHARACTER = regex("[\ud800-\udfff]")
+
+
+def _characters(text: str) -> str:
+    """A text as YAML takes it, of the same length: it has no bytes that are no UTF-8."""
+    return text if text.isascii() else _NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def _bounded(text: str) -> None:
     """Refuse what no reader of nodes should be given. Raises YamlMistake and yaml's own errors."""
     if text.count("*") > _MAX_ALIASES and len(re.findall(r"(?<!\w)\*\w", text)) > _MAX_ALIASES:
@@ -104,7 +138,7 @@ def _bounded(text: str) -> None:
         return
     depth = 0
     known = 0  # the structure is known up to this offset
-    events: Iterable[Any] = yaml.parse(text, _Loader)
+    events: Iterable[Any] = yaml.parse(_characters(text), _Loader)
     try:
         for event in events:
             if isinstance(event, yaml.CollectionStartEvent):

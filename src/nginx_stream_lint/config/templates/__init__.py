@@ -35,6 +35,16 @@ def readings_within(reading: Reading) -> list[Reading]:
     return masking.readings_within(reading)
 
 
+def template_comments(source: Source) -> list[tuple[int, int]]:
+    """The comments of template languages in a source: (start, end) each, in order."""
+    if not may_be_template(source.text):
+        return []
+    from nginx_stream_lint.config.templates import tags
+
+    found = tags.find(Reading(source, source.text), []).tags
+    return [(one.start, one.end) for one in found if tags.is_comment(source.text, one)]
+
+
 def yaml_reading(source: Source) -> Reading:
     """YAML around nginx's text, which may be a template; what is made of it is YAML again."""
     from nginx_stream_lint.config.templates import masking
