@@ -24,8 +24,14 @@ from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
-from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Suppressed, in_order
-from nginx_stream_lint.rules.judge import Memory, judge
+from nginx_stream_lint.rules.finding import (
+    SEVERITIES,
+    Finding,
+    Suppressed,
+    Unchecked,
+    in_order,
+)
+from nginx_stream_lint.rules.judge import Memory, judge, unchecked
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.declarations import Declaration
@@ -66,7 +72,7 @@ class Report:
 
     `problems` are what could not be read, `notes` what had to be guessed while reading; `served` is
     everything that hands requests on; `suppressed` are findings that somebody does not want to see;
-    `files` is all that was read.
+    `files` is all that was read; `unchecked` are the locations that nothing suggests to stream.
     """
 
     inputs: list[str] = field(default_factory=list)
@@ -76,6 +82,18 @@ class Report:
     served: list[Served] = field(default_factory=list)
     suppressed: list[Suppressed] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
+    unchecked: list[Unchecked] = field(default_factory=list)
+
+    @property
+    def assumed_fragments(self) -> list[str]:
+        """The files with findings that rest on the defaults of outer blocks that are not there."""
+        names = (one.place.source.name for one in self.all_findings if one.assumes_defaults)
+        return list(dict.fromkeys(names))
+
+    @property
+    def would_stall(self) -> list[Unchecked]:
+        """The unchecked locations that a stream would not get through."""
+        return [one for one in self.unchecked if one.verdict != "streams"]
 
     @property
     def locations(self) -> int:
@@ -143,6 +161,8 @@ def lint(
             if key not in seen and _is_about(finding, configuration.about, real):
                 seen.add(key)
                 report.findings.append(finding)
+        report.unchecked += checked.unchecked
+    report.unchecked = _each_once(report.unchecked)
     if not options.isolated:
         report.findings, report.suppressed = without_ignored(
             report.findings, files, report.files, options.rules, options.known_rules
@@ -221,6 +241,7 @@ class Checked:
     served: list[Served]
     findings: list[Finding]
     problems: list[Problem]
+    unchecked: list[Unchecked]
 
 
 def check(configuration: Configuration, options: Options) -> Checked:
@@ -253,7 +274,28 @@ def check(configuration: Configuration, options: Options) -> Checked:
         found = [one for one in found if is_asked_for(one.level)]
         problems = [*configuration.problems, *refusals(root), *mistakes]
         problems = [one for one in problems if real(one.file) in about]
-    return Checked(found, findings(found, options), problems)
+    return Checked(found, findings(found, options), problems, _unchecked(found, options))
+
+
+def _unchecked(found: Sequence[Served], options: Options) -> list[Unchecked]:
+    """The locations that nothing suggests to stream, by the version of the file they are in."""
+    by_version: dict[Version | None, list[Served]] = {}
+    for one in found:
+        file = (one.level.directive or one.handler.directive).source.name
+        version = options.policy.nginx_version(file, options.nginx_version)
+        by_version.setdefault(version, []).append(one)
+    return [one for version, places in by_version.items() for one in unchecked(places, version)]
+
+
+def _each_once(places: list[Unchecked]) -> list[Unchecked]:
+    """Unchecked locations in the order of their files; two main files may include the same one."""
+    found: dict[tuple[str, int], Unchecked] = {}
+    for one in places:
+        place = one.location.place
+        known = found.get((place.source.name, place.start))
+        if known is None or known.verdict == "streams":
+            found[place.source.name, place.start] = one
+    return [found[key] for key in sorted(found)]
 
 
 def survey(

@@ -34,7 +34,7 @@ from nginx_stream_lint.cli.output import (
     write_all,
 )
 from nginx_stream_lint.config import STDIN, Configuration, Source
-from nginx_stream_lint.report import FORMATS
+from nginx_stream_lint.report import FORMATS, WITH_FIXES
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
 
@@ -54,15 +54,15 @@ if TYPE_CHECKING:
     shell_complete=complete_format,
     help=f"How findings are written, and where: {', '.join(FORMATS)}; repeatable.  [default: text]",
 )
-@click.option("--output", type=click.Path(), help="Write there, not to stdout.")
+@click.option("--output", type=click.Path(), help="Write the report to this file.")
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note"]),
-    help="The mildest finding that gives exit status 1.  [default: error]",
+    help="Lowest severity that causes exit status 1.  [default: error]",
 )
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
 @click.option("--fix", "do_fix", is_flag=True, help="Write the safe fixes into the files.")
-@click.option("--unsafe-fixes", is_flag=True, help="Count unsafe fixes in, too.")
+@click.option("--unsafe-fixes", is_flag=True, help="Also apply fixes that may change other behaviour.")
 @click.option(
     "--diff", "do_diff", is_flag=True, help="Print what --fix would change; write nothing."
 )
@@ -100,10 +100,10 @@ if TYPE_CHECKING:
     "--nginx-version",
     metavar="X.Y.Z",
     callback=version_option,
-    help="The nginx that runs this; the old defaults where not given.",
+    help="nginx version in production.  [default: assume older than 1.29.7]",
 )
-@click.option("--select", metavar="RULES", help="Only these rules, by comma.")
-@click.option("--ignore", metavar="RULES", help="All rules but these, by comma.")
+@click.option("--select", metavar="RULES", help="Comma-separated rules to run.")
+@click.option("--ignore", metavar="RULES", help="Comma-separated rules not to run.")
 @click.option(
     "--rules",
     "rules_folder",
@@ -174,6 +174,8 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     else:
         take_out_known(report, baseline, options)
     if not flags["do_diff"] and not flags["write_baseline"]:
+        if any(target.format in WITH_FIXES for target in choices.targets):
+            _complete_fixes(report, inputs, options, texts, baseline)
         run = Run(
             report,
             options.rules,
@@ -188,9 +190,11 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         say(str(said))
     if report.problems or failures:
         sys.exit(EXIT_UNUSABLE)
-    fails = report.reaches(choices.fail_on) and not flags["exit_zero"]
+    fails = report.reaches(choices.fail_on) or (
+        choices.settings.fail_on_unchecked and bool(report.would_stall)
+    )
     # Not by returning, which would take apart all that was made first.
-    sys.exit(EXIT_FINDINGS if fails else 0)
+    sys.exit(EXIT_FINDINGS if fails and not flags["exit_zero"] else 0)
 
 
 def _fix(
@@ -202,10 +206,7 @@ def _fix(
     only_show: bool,
     binary: NginxBinary | None,
 ) -> tuple[dict[str, Source], Report, list[str]]:
-    """Mend what can be mended.
-
-    Gives the texts to judge the rest by, what is found in them, and why files were left alone.
-    """
+    """Apply fixes; return the updated sources, the final report, and why files were left alone."""
     from nginx_stream_lint.fixes.apply import fix_soundly
     from nginx_stream_lint.fixes.diff import diff
 
@@ -226,10 +227,30 @@ def _fix(
         write_patch(diff(changed))
         return texts, rounds[0], refused
     if not all(after.on_disk for _, after in changed.values()):
-        unusable("what is no file here cannot be fixed in place: use --diff")
+        unusable("cannot fix standard input in place; use --diff")
     _write_fixes(inputs, changed, rounds[0])
     # The last round mended nothing more: it has read what is written now.
     return texts | {path: after for path, (_, after) in changed.items()}, rounds[-1], refused
+
+
+def _complete_fixes(
+    report: Report,
+    inputs: list[str],
+    options: Options,
+    texts: dict[str, Source],
+    baseline: Baseline | None,
+) -> None:
+    """Give a report's findings the fixes that --fix would write."""
+    from nginx_stream_lint.fixes.apply import with_complete_fixes
+
+    def checked(changed: dict[str, Source]) -> Report:
+        if not changed:
+            return report
+        again = lint(inputs, options, texts | changed)
+        take_out_known(again, baseline, options, speak=False)
+        return again
+
+    report.findings = with_complete_fixes(report.findings, checked)
 
 
 def _write_fixes(

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.fixes.apply import compatible, edited
 from nginx_stream_lint.rules.finding import Edit, Finding, LocationInfo
 
 _CONTEXT = 3  # unchanged lines shown around a change
+
+
+class ShownFix(NamedTuple):
+    """A location with fixes in it, the options that write them, and what else those change."""
+
+    options: str
+    text: str
+    cautions: tuple[str, ...]
+
+
+def shown_fixes(location: LocationInfo, findings: Sequence[Finding]) -> list[ShownFix]:
+    """What --fix writes for the findings of a location, and what it writes with unsafe fixes."""
+    fixable = [one for one in findings if one.fix is not None and one.fix.edits]
+    safe = [one for one in fixable if one.fix is not None and one.fix.applicability == "safe"]
+    unsafe = [one.fix.title for one in fixable if one.fix is not None and one not in safe]
+    found: list[ShownFix] = []
+    if safe:
+        found.append(ShownFix("--fix", mended(location, safe), ()))
+    if unsafe:
+        titles = tuple(dict.fromkeys(unsafe))
+        found.append(ShownFix("--fix --unsafe-fixes", mended(location, fixable), titles))
+    return found
 
 
 def mended(location: LocationInfo, findings: Iterable[Finding]) -> str:

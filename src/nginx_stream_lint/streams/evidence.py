@@ -140,7 +140,7 @@ def streams_of(
 
 @cache
 def _known(endpoint: Endpoint) -> Stream:
-    return replace(endpoint.stream, confidence="known")
+    return replace(endpoint.stream, confidence="known", path=endpoint.path)
 
 
 @lru_cache(maxsize=4096)

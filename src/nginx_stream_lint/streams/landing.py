@@ -76,7 +76,8 @@ def declared(
     for declaration in declarations:
         place = router.place(declaration.path, declaration.stream.method or "GET")
         if place is not None and _is_for(declaration, server, place):
-            found.setdefault(place, []).append(declaration.stream)
+            stream = replace(declaration.stream, path=declaration.path)
+            found.setdefault(place, []).append(stream)
     return found
 
 
@@ -184,5 +185,5 @@ def _follow(hint: _Hint, app: App, found: Landing, router: Router, upstreams: Up
                 continue
         why = f"{endpoint.path} of {app.name} ends there, and {hint.because}"
         found.hinted.setdefault(location, []).append(
-            replace(endpoint.stream, confidence="likely", because=why)
+            replace(endpoint.stream, confidence="likely", because=why, path=endpoint.path)
         )

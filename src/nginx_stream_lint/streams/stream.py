@@ -29,7 +29,8 @@ class Stream:
 
     `because` says in words why it is thought to be one. The rest is what its app is known to do;
     None where nobody knows. `heartbeat_s` is the longest silence in seconds, `clients` the only
-    clients it has, `method` the request method if there is only one.
+    clients it has, `method` the request method if there is only one, `path` its path
+    where that is known: the location may take others, too.
     """
 
     kind: Kind
@@ -40,3 +41,4 @@ class Stream:
     heartbeat_s: float | None = None
     clients: tuple[Client, ...] | None = None
     method: str | None = None
+    path: str | None = None
