@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
-from nginx_stream_lint.analysis.explain import Explainer
+from nginx_stream_lint.analysis.explain import Explainer, Explanation
 from nginx_stream_lint.analysis.lint import read
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
@@ -24,9 +25,28 @@ from nginx_stream_lint.cli.common import (
     version_option,
     write,
 )
-from nginx_stream_lint.config import STDIN
+from nginx_stream_lint.config import STDIN, Configuration, Problem, Source
+from nginx_stream_lint.fixes.apply import with_complete_fixes
 from nginx_stream_lint.nginx.request import BadUrl, parse_url
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.finding import Finding
+
+
+class _Findings(NamedTuple):
+    """What the rules say of the places where URLs land."""
+
+    findings: list[Finding]
+    problems: list[Problem]
+
+
+def _each_once(explainer: Explainer, explanations: list[Explanation]) -> list[Finding]:
+    """The findings of all places where URLs land."""
+    found: dict[tuple[str, str, int], Finding] = {}
+    for one in explanations:
+        for finding in explainer.findings(one):
+            place = finding.location.place
+            found.setdefault((finding.rule, place.source.name, place.start), finding)
+    return list(found.values())
 
 
 @click.command("explain")
@@ -103,17 +123,25 @@ def explain_command(
             "markdown": markdown,
         },
     ).options
-    found = read([STDIN if conf == "-" else conf], options.around, stdin_texts([conf]))
-    readable = [one for one in found if one.root is not None]
+    texts = stdin_texts([conf])
     # Whoever asks about a URL wants to know what a stream meets there.
     streams = format_ == "text"
-    # Of several, as in a document, the first one that answers requests.
-    explainers = (Explainer(one, options, files, streams) for one in readable)
-    explainer = next((one for one in explainers if one.servers), None)
+
+    def explainer_of(found: list[Configuration]) -> Explainer | None:
+        """Of several configurations, as in a document, the first one that answers requests."""
+        readable = (one for one in found if one.root is not None)
+        explainers = (Explainer(one, options, files, streams) for one in readable)
+        return next((one for one in explainers if one.servers), None)
+
+    def read_again(changed: dict[str, Source]) -> list[Configuration]:
+        return read([STDIN if conf == "-" else conf], options.around, texts | changed)
+
+    found = read_again({})
+    explainer = explainer_of(found)
     if explainer is None:
         for problem in (problem for one in found for problem in one.problems):
             say(str(problem))
-        if not readable:
+        if all(one.root is None for one in found):
             sys.exit(EXIT_UNUSABLE)
         unusable(f"{conf}:1:1: there is no server in it; name a file with a server or location")
     explanations = [explainer.explain(url, request) for url, request in requests]
@@ -122,9 +150,19 @@ def explain_command(
             unusable(f'{conf}:1:1: no server listens for "{one.url}"; check scheme and port')
     from nginx_stream_lint.report.explain import explain_json, explain_text
 
-    text = (
-        explain_json(explanations) if format_ == "json" else explain_text(explainer, explanations)
-    )
+    if format_ == "json":
+        text = explain_json(explanations)
+    else:
+
+        def again(changed: dict[str, Source]) -> _Findings:
+            other = explainer_of(read_again(changed)) if changed else explainer
+            if other is None:
+                return _Findings([], [])
+            there = [other.explain(url, request) for url, request in requests]
+            return _Findings(_each_once(other, there), other.problems)
+
+        complete = with_complete_fixes(_each_once(explainer, explanations), again)
+        text = explain_text(explainer, explanations, complete)
     write(text, output, color)
     for said in (*explainer.notes, *explainer.problems):
         say(str(said))

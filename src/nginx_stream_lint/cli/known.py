@@ -42,6 +42,7 @@ def take_out_known(
         report.files,
         [rule.name for rule in options.rules],
         baseline,
+        {name for rule in options.rules for name in rule.renamed_from},
     )
     if not speak:
         return

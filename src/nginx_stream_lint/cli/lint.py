@@ -62,7 +62,9 @@ if TYPE_CHECKING:
 )
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
 @click.option("--fix", "do_fix", is_flag=True, help="Write the safe fixes into the files.")
-@click.option("--unsafe-fixes", is_flag=True, help="Also apply fixes that may change other behaviour.")
+@click.option(
+    "--unsafe-fixes", is_flag=True, help="Also apply fixes that may change other behaviour."
+)
 @click.option(
     "--diff", "do_diff", is_flag=True, help="Print what --fix would change; write nothing."
 )
@@ -218,7 +220,7 @@ def _fix(
         take_out_known(report, baseline, options, speak=False)
         return report
 
-    changed, refused = fix_soundly(checked, unsafe)
+    changed, refused, *_ = fix_soundly(checked, unsafe)
     if changed and binary is not None:
         _must_stream(
             inputs, options, texts | {path: new for path, (_, new) in changed.items()}, binary

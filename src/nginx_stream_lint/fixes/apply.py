@@ -45,8 +45,8 @@ class Fixed(NamedTuple):
     """Sources (before, after) by real path; and why the fixes of other files are left out.
 
     `refused` has a sentence with its place for each of them. `edits` are all the edits that lead
-    from before to after, by the index of the first round's finding that they belong to; `safe_edits`
-    those that safe fixes lead to.
+    from before to after, by the index of the first round's finding that they belong to;
+    `safe_edits` those that safe fixes lead to.
     """
 
     changed: dict[str, tuple[Source, Source]]
@@ -58,14 +58,13 @@ class Fixed(NamedTuple):
 def compatible(fixes: Iterable[Fix]) -> list[Edit]:
     """The edits of as many fixes as fit together, in order; a fix that overlaps is left out whole.
 
-    Identical edits count once, and insertions at one place follow each other as an expert would
-    write them.
+    Identical edits count once, and insertions at one place follow each other.
     """
     fixes = list(fixes)
     edits = [edit for fix in fixes for edit in fix.edits]
     if len(fixes) == 1 or all(edit.start == edit.end for edit in edits):
         # Insertions never overlap.
-        return edits if len(edits) < 2 else _ordered(dict.fromkeys(edits))
+        return edits if len(edits) < 2 else list(dict.fromkeys(edits))
     chosen: dict[Edit, None] = {}
     # What was chosen, by stretches of its file: an edit is compared with those in its own only.
     near: dict[tuple[Source, int], dict[tuple[int, int], set[str]]] = {}
@@ -78,12 +77,7 @@ def compatible(fixes: Iterable[Fix]) -> list[Edit]:
                 for at in _stretches(edit):
                     texts = near.setdefault(at, {}).setdefault((edit.start, edit.end), set())
                     texts.add(edit.text)
-    return _ordered(chosen)
-
-
-def _ordered(edits: Iterable[Edit]) -> list[Edit]:
-    """Edits so that insertions at one place come in an expert's order."""
-    return sorted(edits, key=lambda edit: rank_of_line(edit.text) if edit.start == edit.end else 0)
+    return list(chosen)
 
 
 def _stretches(edit: Edit) -> list[tuple[Source, int]]:
@@ -102,7 +96,10 @@ def _overlaps(edit: Edit, spans: Mapping[tuple[int, int], set[str]]) -> bool:
 
 
 def edited(text: str, edits: Iterable[Edit], start: int = 0) -> str:
-    """A text, which begins at `start` of its file, with edits that do not overlap applied."""
+    """A text, which begins at `start` of its file, with edits that do not overlap applied.
+
+    Of insertions at one place, the first one is first.
+    """
     parts: list[str] = []
     at = 0
     for edit in sorted(edits, key=_span):
@@ -370,12 +367,10 @@ class History:
             if path not in self._before:
                 self._before[path] = source
                 self._stretches[path] = [_Stretch(0, len(source.text))]
-            ordered = sorted(owned, key=lambda one: (one[0].start, one[0].end))
+            ordered = sorted(owned, key=lambda one: _in_order(one[0]))
             new = [_Owned(one.start, one.end, one.text, of) for one, of in ordered]
             self._stretches[path] = self._replaced(self._stretches[path], new)
-            self._now[path] = replace(
-                source, text=edited(source.text, (one for one, _ in ordered))
-            )
+            self._now[path] = replace(source, text=edited(source.text, (one for one, _ in ordered)))
         return set(by_path)
 
     def _owner(self, number: int) -> int:
@@ -455,9 +450,9 @@ class History:
             members.setdefault(self._group(number), []).append(number)
         found: dict[int, list[Edit]] = {}
         for path in self._before:
-            for edit, owners in self._edits_of(path):
-                for owner in owners:
-                    for number in members[owner]:
+            for edit, groups in self._edits_of(path):
+                for group in groups:
+                    for number in members[group]:
                         found.setdefault(number, []).append(edit)
         return {number: tuple(edits) for number, edits in found.items()}
 
@@ -467,9 +462,7 @@ class History:
         for edit, owners in self._edits_of(path):
             for owner in owners:
                 by_owner.setdefault(owner, []).append(edit)
-        return compatible(
-            Fix("", "safe", "", tuple(by_owner[owner])) for owner in sorted(by_owner)
-        )
+        return compatible(Fix("", "safe", "", tuple(by_owner[owner])) for owner in sorted(by_owner))
 
     def _edits_of(self, path: str) -> Iterable[tuple[Edit, frozenset[int]]]:
         """The edits of one file, each with the groups of findings that it is for."""
@@ -507,6 +500,12 @@ def _location(finding: Finding) -> tuple[str, ...]:
     location = finding.location
     servers = " ".join(location.servers)
     return os.path.realpath(location.place.source.name), location.label, servers
+
+
+def _in_order(edit: Edit) -> tuple[int, int, int]:
+    """What edits are sorted by: insertions at one place as an expert would write them."""
+    is_new = edit.start == edit.end
+    return edit.start, edit.end, rank_of_line(edit.text) if is_new else 0
 
 
 def _meet(one: Edit, other: Edit) -> bool:

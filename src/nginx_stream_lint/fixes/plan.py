@@ -8,7 +8,7 @@ from functools import lru_cache
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.source import Author
 from nginx_stream_lint.fixes.order import LAST, rank, rank_of_line
-from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
@@ -116,9 +116,7 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
                 edits.append(_remove_row(rows[0], target))
             else:
                 edits.append(_replace_args(rows[0], value))
-        elif target is level and (
-            action in ("set", "reset") or (action == "set_row" and not rows)
-        ):
+        elif target is level and (action in ("set", "reset") or (action == "set_row" and not rows)):
             settings[name] = value
         elif action != "remove_row" and not move.step.optional:
             applicabilities.append("manual")
@@ -200,25 +198,16 @@ class _Site:
         if action == "reset" and self._inherits(move, level):
             return [_remove_row(row, level, anyway=True) for row in level.rows[name]]
         if action in ("set", "reset"):
-            return [_set(name, value, level, self._removed())]
+            return [_set(name, value, level)]
         if action == "set_row":
-            return _set_row(name, value, level, self.remedy.replaced, self._removed())
+            return _set_row(name, value, level, self.remedy.replaced)
         if action == "remove_row":
             return [_remove_row(row, level) for row in _rows_named(level, name, move.key)]
         own = level.rows.get(name, [])
         return [
-            _insert(_written(row), level, own[-1] if own else None, self._removed())
+            _insert(_written(row), level, own[-1] if own else None)
             for row in self._outer_rows(name)
             if (name, row.args[0].lower()) not in self.remedy.replaced
-        ]
-
-    def _removed(self) -> list[Directive]:
-        """The rows that the fix takes out: nothing is written behind them."""
-        return [
-            row
-            for move in self.remedy.moves
-            if move.step.action == "remove_row"
-            for row in _rows_named(self.target(move), move.name, move.key)
         ]
 
     def _inherits(self, move: Move, level: Level) -> bool:
@@ -283,22 +272,18 @@ class _Site:
         ]
 
 
-def _set(name: str, value: str, level: Level, removed: Sequence[Directive] = ()) -> Edit:
+def _set(name: str, value: str, level: Level) -> Edit:
     """Give a one-value directive its value: in place where it is set at this level, else new."""
     rows = level.rows.get(name)
     if not rows:
-        return _insert(f"{name} {value};", level, None, removed)
+        return _insert(f"{name} {value};", level, None)
     if len(rows) > 1:
         raise _Manual
     return _replace_args(rows[0], value, level)
 
 
 def _set_row(
-    name: str,
-    value: str,
-    level: Level,
-    replaced: frozenset[tuple[str, str]],
-    removed: Sequence[Directive],
+    name: str, value: str, level: Level, replaced: frozenset[tuple[str, str]]
 ) -> list[Edit]:
     """Give a list directive a row at this level without losing the rows it has or inherits."""
     line = f"{name} {value};"
@@ -309,7 +294,7 @@ def _set_row(
         return [_replace_args(same[0], value, level)]
     own = level.rows.get(name, [])
     if own:
-        return [_insert(line, level, own[-1], removed)]
+        return [_insert(line, level, own[-1])]
     # The first row of a level drops all outer ones: bring those along that stay true.
     outer: list[Directive] = []
     for other in level.outward():
@@ -318,7 +303,7 @@ def _set_row(
             break
     kept = [row for row in outer if (name, row.args[0].lower()) not in replaced]
     texts = [_written(row) for row in kept] + [line]
-    return [_insert(text, level, None, removed) for text in texts]
+    return [_insert(text, level, None) for text in texts]
 
 
 def _remove_row(row: Directive, level: Level, anyway: bool = False) -> Edit:
@@ -387,17 +372,12 @@ def _check_own(directive: Directive) -> None:
         raise _Manual
 
 
-def _insert(
-    line: str, level: Level, after: Directive | None, removed: Sequence[Directive]
-) -> Edit:
-    """A new directive in a level's block: behind `after`, or where an expert would write it.
-
-    Not behind one that is `removed`.
-    """
-    if after is not None and _is_inside(after, level) and after not in removed:
+def _insert(line: str, level: Level, after: Directive | None) -> Edit:
+    """A new directive in a level's block: behind `after`, or where an expert would write it."""
+    if after is not None and _is_inside(after, level) and _stays(after, level):
         anchor: Directive | None = after
     else:
-        anchor = _anchor(level, rank_of_line(line), removed)
+        anchor = _anchor(level, rank_of_line(line))
     if anchor is None:
         opening = level.directive
         if opening is None or opening.block is None:
@@ -420,7 +400,7 @@ def _is_inside(directive: Directive, level: Level) -> bool:
     )
 
 
-def _anchor(level: Level, place: int, removed: Sequence[Directive]) -> Directive | None:
+def _anchor(level: Level, place: int) -> Directive | None:
     """The directive that one with this rank goes behind: the handler, or what is best after it."""
     handler = level.own_handler
     if handler is not None and _is_inside(handler.directive, level):
@@ -430,16 +410,29 @@ def _anchor(level: Level, place: int, removed: Sequence[Directive]) -> Directive
             for name, rows in level.rows.items()
             if rank(name) <= min(place, LAST - 1)
             for row in rows
-            if row.start > behind.start and _is_inside(row, level) and row not in removed
+            if row.start > behind.start and _is_inside(row, level) and _stays(row, level)
         ]
         return max(ordered, key=lambda row: row.start, default=behind)
     inside = [
         row
         for rows in level.rows.values()
         for row in rows
-        if _is_inside(row, level) and row not in removed
+        if _is_inside(row, level) and _stays(row, level)
     ]
     return max(inside, key=lambda row: row.start, default=None)
+
+
+def _stays(row: Directive, level: Level) -> bool:
+    """Whether no rule takes a row out: what is written behind one must not go with it.
+
+    They take out what does nothing: directives of another family, X-Accel-Buffering for the app.
+    """
+    handler = level.handler
+    family = row.name.partition("_")[0]
+    if handler is not None and family in FAMILIES and family != handler.family:
+        return False
+    is_header = row.name.endswith("_set_header") and bool(row.args)
+    return not (is_header and row.args[0].lower() == "x-accel-buffering")
 
 
 def _insert_behind(source: Source, start: int, end: int, line: str, opening: bool) -> Edit:

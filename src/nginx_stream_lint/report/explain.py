@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Level
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
+from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
 _COLOURS = {"streams": "green", "stalls": "red", "replays": "red"}
@@ -77,9 +78,12 @@ def _place(directive: Directive | None) -> dict[str, Any]:
 
 def _setting(value: Effective) -> dict[str, Any]:
     first = value.directives[0] if value.directives else None
+    kind: str = value.origin
+    if first is not None and first.file.reading.author is not None and not first.is_written:
+        kind, first = "default", None  # a controller's
     return {
         "rows": [list(row) for row in value.rows],
-        "origin": {"kind": value.origin, **_place(first)},
+        "origin": {"kind": kind, **_place(first)},
     }
 
 
@@ -96,12 +100,25 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def explain_text(explainer: Explainer, explanations: Sequence[Explanation]) -> str:
-    """The way taken, what is in force with its origin, the verdicts, findings and fix."""
-    return "\n".join(line for one in explanations for line in [*_lines(explainer, one), ""])
+def explain_text(
+    explainer: Explainer, explanations: Sequence[Explanation], findings: Sequence[Finding]
+) -> str:
+    """The way taken, what is in force with its origin, the verdicts, findings and fix.
+
+    `findings` are those of all places, with their fixes as --fix would write them.
+    """
+    fixes = {_key(one): one for one in findings}
+    return "\n".join(line for one in explanations for line in [*_lines(explainer, one, fixes), ""])
 
 
-def _lines(explainer: Explainer, one: Explanation) -> Iterator[str]:
+def _key(finding: Finding) -> tuple[str, str, int]:
+    place = finding.location.place
+    return finding.rule, place.source.name, place.start
+
+
+def _lines(
+    explainer: Explainer, one: Explanation, fixes: Mapping[tuple[str, str, int], Finding]
+) -> Iterator[str]:
     route = one.route
     stream = explainer.stream(one)
     yield click.style(printable(one.url), bold=True)
@@ -125,7 +142,7 @@ def _lines(explainer: Explainer, one: Explanation) -> Iterator[str]:
     yield from _settings(one)
     yield ""
     yield from _verdicts(one.deliveries, handler.family)
-    findings = explainer.findings(one)
+    findings = [fixes.get(_key(finding), finding) for finding in explainer.findings(one)]
     for finding in findings:
         yield ""
         yield f"  {finding.severity} {finding.rule}: {printable(finding.message)}"
@@ -185,6 +202,9 @@ def _origin(value: Effective, number: int) -> str:
     if not value.directives:
         return "default"
     directive = value.directives[min(number, len(value.directives) - 1)]
+    author = directive.file.reading.author
+    if author is not None and not directive.is_written:
+        return f"default of {author.name}"
     here = "here" if value.origin == "explicit" else "inherited"
     return f"{here}, {directive.source.name}:{directive.line}"
 

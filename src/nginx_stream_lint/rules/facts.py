@@ -548,9 +548,11 @@ class Facts:
         """Whether the app is told to close each connection: by a row, or in vain with `keepalive`.
 
         Without a row nginx does so by default before 1.29.7, and that matters only where the
-        upstream's block keeps connections.
+        upstream's block keeps connections. Not where an outer row is dropped, which may come back.
         """
         if self.value("connection_header") != "close":
+            return False
+        if any(name.lower() == "connection" for name in self.value("dropped_headers")):
             return False
         return self.value("connection_row") is not None or bool(self.value("upstream_keepalive"))
 

@@ -23,8 +23,8 @@ class Step:
     with the same argument), `remove_row` (where that is safe; else the row stays) or
     `restore_rows`. `directive` may contain `<family>` and the like; `args` are templates of nginx
     text; `scope` says where: `location`, `server`, `origin` (the place where the value is set now)
-    or `auth_request` (the location that is asked). A step may be less safe than its fix; one that is
-    `optional` is left out where it cannot be done.
+    or `auth_request` (the location that is asked). A step may be less safe than its fix; one that
+    is `optional` is left out where it cannot be done.
     """
 
     action: str

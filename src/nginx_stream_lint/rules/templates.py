@@ -65,8 +65,8 @@ _MAY_HAVE_NONE = {"listed"}
 _CALLS = ("value", "origin")
 
 _HAS = (
-    'facts, value("directive"), origin("directive"), delivery_words, held_words, if, ==, !=, <, >, in, and, or,'
-    f" not, is none, ~, and the filters {', '.join(FILTERS)}"
+    'facts, value("directive"), origin("directive"), delivery_words, held_words, if, ==, !=, <, >,'
+    f" in, and, or, not, is none, ~, and the filters {', '.join(FILTERS)}"
 )
 # How people call what is refused.
 _WORDS = {

@@ -80,8 +80,8 @@ class Verdict:
 
     `severity` is what doubt leaves of it. `message` is in pieces: every second one is the name of a
     directive, for the words that say where its value comes from. `remedy` is None where there is
-    none. `assumes_old_nginx`: with nginx 1.29.7 or newer it would say another thing, and nobody says
-    which nginx it is. `assumes_defaults`: it rests on a default where outer blocks are not there.
+    none. `assumes_old_nginx`: with newer nginx it would say another thing, and the version
+    is unknown. `assumes_defaults`: it rests on a default where outer blocks are not there.
     """
 
     rule: Rule

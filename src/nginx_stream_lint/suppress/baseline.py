@@ -51,7 +51,7 @@ def load(path: str) -> Baseline:
 
     Raises BaselineMistake for what is none of ours, or a newer one's.
     """
-    advice = "make it anew with --write-baseline"
+    advice = "re-create it with --write-baseline"
     try:
         with open(path, encoding="utf-8") as stream:
             document = json.load(stream)
@@ -86,8 +86,11 @@ def without_known(
     files: Sequence[File],
     rules: Collection[str],
     baseline: Baseline,
+    renamed: Collection[str] = (),
 ) -> tuple[list[Finding], list[Suppressed], list[Entry]]:
     """The findings that are new, all that are suppressed, and the entries nothing is left of.
+
+    Of `renamed` rules nobody can say that: they may be found under another name.
 
     Only of the `files` that were checked, with the `rules` that were applied, can anybody say that
     nothing is left. What a comment ignores, too, is no longer needed here.
@@ -105,7 +108,9 @@ def without_known(
     stale = [
         entry
         for entry in baseline.entries
-        if entry.fingerprint not in alive and _is_checked(entry, read, rules, baseline.base)
+        if entry.fingerprint not in alive
+        and entry.rule not in renamed
+        and _is_checked(entry, read, rules, baseline.base)
     ]
     return new, [*suppressed, *old], stale
 
