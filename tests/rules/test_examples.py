@@ -61,6 +61,8 @@ def test_messages_read_well_and_offer_a_fix(case: Case) -> None:
     assert case.example.bad is not None
     for finding in lint_text(case.example.bad, RULES, case.example.nginx_version).findings:
         assert not finding.message.endswith((".", " ")), "the report may go on after it"
+        assert len(re.findall(r"\. [A-Zg]", finding.message)) <= 1, "two sentences at most"
+        assert len(finding.message) <= 220
         assert re.search(r"[{}]|None|\(\)|  | ,| \.", finding.message) is None
         assert finding.fix is not None
         assert finding.fix.snippet

@@ -87,7 +87,7 @@ class Report:
     @property
     def assumed_fragments(self) -> list[str]:
         """The files with findings that rest on the defaults of outer blocks that are not there."""
-        names = (one.place.source.name for one in self.all_findings if one.assumes_defaults)
+        names = (one.place.source.name for one in self.findings if one.assumes_defaults)
         return list(dict.fromkeys(names))
 
     @property

@@ -171,6 +171,8 @@ def snippet(edits: Iterable[Edit]) -> str:
             start = max(text.rfind(end, 0, edit.start) for end in ";{}\n") + 1
             end = _ENDS.search(text, edit.end)
             stop = len(text) if end is None else end.start() + (end[0] == ";")
+            if before.rstrip().endswith((";", "}")):
+                stop = edit.end
             new = text[start : edit.start] + new + text[edit.end : stop]
         lines |= dict.fromkeys(line.rstrip() for line in dedent(new.strip("\r\n")).splitlines())
     return "\n".join(line for line in lines if line)

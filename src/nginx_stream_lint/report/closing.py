@@ -11,7 +11,7 @@ _MOST_PLACES = 4
 def closing(report: Report) -> list[str]:
     """The closing lines of a report for people, before its summary."""
     lines: list[str] = []
-    if any(one.assumes_old_nginx for one in report.all_findings):
+    if any(one.assumes_old_nginx for one in report.findings):
         lines.append("Assuming nginx older than 1.29.7; set --nginx-version if yours is newer.")
     lines += (
         f"No main file includes {name}, so nginx's defaults are assumed for the outer blocks."
