@@ -118,7 +118,7 @@ def test_fixed_files_stream_on_real_nginx(
     text = path.read_text()
     added = [line for line in text.splitlines() if line not in original.splitlines()]
     if select:
-        assert added == ["            proxy_buffering off;"]
+        assert added == ["            proxy_http_version 1.1;", "            proxy_buffering off;"]
     assert len(text.splitlines()) == len(original.splitlines()) + len(added)
     if not select:
         assert findings(path, status=0) == []

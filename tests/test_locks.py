@@ -42,7 +42,7 @@ def group(name: str) -> list[Requirement]:
 
 def needed(name: str) -> list[Requirement]:
     """The requirements in pyproject.toml that a lock is made from."""
-    if name in ("build", "release"):
+    if name in ("build", "release", "systems"):
         return group(name)
     found = PROJECT["project"]["dependencies"]
     if name == "dev":

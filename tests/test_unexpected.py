@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from nginx_stream_lint.analysis.explain import Explainer
 from nginx_stream_lint.analysis.lint import Options, lint, read
-from nginx_stream_lint.config import STDIN, Around, Source
+from nginx_stream_lint.config import STDIN, Around
 from nginx_stream_lint.config.tree import least_arguments
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import fix_soundly
 from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.nginx.documents import Documents
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.explain import explain_json, explain_text
@@ -40,20 +42,21 @@ def use(folder: Path, text: bytes, name: str = "a.conf") -> None:
     path = folder / name
     path.write_bytes(text)
     options = Options(RULES, around=Around(markdown=True))
-    report = lint([str(path)], options)
+    workspace = Workspace.on_disk(str(path))
+    report = lint(workspace, options=options)
     outcome = Run(report, RULES, None, 0.1, str(folder))
     for format_ in FORMATS:
         render(format_, outcome)
-    for configuration in read([str(path)], options.around):
+    for configuration in read(workspace, [str(path)], options.around):
         if configuration.root is None:
             continue
-        explainer = Explainer(configuration, options, folder, True)
+        explainer = Explainer(configuration, options, Documents(workspace, str(folder)), True)
         explanations = [explainer.explain(url, parse_url(url)) for url in URLS]
         explanations = [one for one in explanations if one.route.server is not None]
         explain_json(explanations)
         explain_text(explainer, explanations, [])
         assert isinstance(explainer.problems, list)
-    fix_soundly(lambda texts: lint([str(path)], options, texts), unsafe=True)
+    fix_soundly(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
 
 
 TEXTS = [
@@ -139,8 +142,8 @@ spec:
 def test_annotations_stay_in_their_statement(value: str, tmp_path: Path) -> None:
     text = INGRESS.replace("VALUE", value)
     use(tmp_path, text.encode(), "a.yaml")
-    path = str(tmp_path / "a.yaml")
-    fixed = fix_soundly(lambda texts: lint([path], Options(RULES), texts), unsafe=True)
+    workspace = Workspace.on_disk(str(tmp_path / "a.yaml"))
+    fixed = fix_soundly(lambda texts: lint(workspace.overlaid(texts)), unsafe=True)
     assert fixed.refused == []
 
 
@@ -202,7 +205,7 @@ def broken(where: str, *arguments: str, cwd: Path, how: str = "1 / 0") -> tuple[
 
 @pytest.mark.parametrize(
     "where",
-    ["nginx_stream_lint.analysis.lint:check", "nginx_stream_lint.config.inputs:is_markdown"],
+    ["nginx_stream_lint.analysis.lint:detect", "nginx_stream_lint.config.inputs:is_markdown"],
 )
 def test_a_fault_in_one_file_does_not_hide_the_others(where: str, tmp_path: Path) -> None:
     for name in ("a.conf", "bad.conf", "c.conf"):
@@ -223,7 +226,7 @@ def test_a_fault_in_one_file_does_not_hide_the_others(where: str, tmp_path: Path
     "how",
     [
         "1 / 0",
-        "fails('bad ' + first)",
+        "fails(first)",
         "raise MemoryError",
         r"'\ud800'.encode()",
         "raise ValueError('\\n::error::x')",
@@ -231,7 +234,7 @@ def test_a_fault_in_one_file_does_not_hide_the_others(where: str, tmp_path: Path
 )
 def test_any_other_fault_is_one_line(how: str, tmp_path: Path) -> None:
     (tmp_path / "bad.conf").write_text(GOOD)
-    where = "nginx_stream_lint.cli.lint:choose"
+    where = "nginx_stream_lint.cli.lint:workspace_of"
     status, out, err = broken(where, "bad.conf", cwd=tmp_path, how=how)
     assert (status, out) == (2, "")
     assert len(err.splitlines()) == 1
@@ -358,6 +361,6 @@ def test_numbers_in_settings_of_strangers(key: str, value: str, tmp_path: Path) 
 
 
 def test_standard_input_that_is_no_text() -> None:
-    source = Source(STDIN, "\udcff\ufdd0{{\ufdd1", on_disk=False)
-    report = lint([STDIN], Options(RULES), {os.path.realpath(STDIN): source})
+    data = "\udcff\ufdd0{{\ufdd1".encode("utf-8", "surrogateescape")
+    report = lint(Workspace.on_disk(STDIN).with_text(STDIN, data))
     assert report.problems

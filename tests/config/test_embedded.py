@@ -9,6 +9,7 @@ import pytest
 from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.config import Around, Configuration, Directive, configurations
 from nginx_stream_lint.config.source import has_hole, without_marks
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import fix_all
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
@@ -18,14 +19,18 @@ RULES = tuple(rule for rule in load_rules(builtin_folder()) if rule.name == "res
 
 def read(tmp_path: Path, text: str, name: str) -> list[Configuration]:
     (tmp_path / name).write_bytes(text.encode())
-    return configurations([str(tmp_path / name)], Around(markdown=True))
+    path = str(tmp_path / name)
+    return configurations(Workspace.on_disk(path), [path], Around(markdown=True))
 
 
 def mended(tmp_path: Path, text: str, name: str) -> str:
     path = tmp_path / name
     path.write_bytes(text.encode())
     options = Options(rules=RULES, around=Around(markdown=True))
-    changed = fix_all(lambda texts: lint([str(path)], options, texts).findings, unsafe=False)
+    workspace = Workspace.on_disk(str(path))
+    changed = fix_all(
+        lambda texts: lint(workspace.overlaid(texts), options=options).findings, unsafe=False
+    )
     [(_, after)] = changed.values()
     return after.text
 
@@ -98,7 +103,7 @@ def test_an_escaped_string_has_its_places(tmp_path: Path) -> None:
     header = location.block[1]
     assert header.args == ("A", "b")
     assert text[header.start : header.end] == r"add_header A \"b\";"
-    report = lint([str(tmp_path / "a.json")], Options(rules=RULES))
+    report = lint(Workspace.on_disk(str(tmp_path / "a.json")), options=Options(rules=RULES))
     [finding] = report.findings
     assert finding.fix is not None
     assert finding.fix.applicability == "manual"
@@ -124,7 +129,7 @@ def test_a_template_of_yaml(tmp_path: Path) -> None:
     assert not one.problems
     timeout, extra, location = directives(one)
     assert [one.line for one in (timeout, extra, location)] == [8, 10, 11]
-    assert [len(one.conditional) for one in (timeout, extra, location)] == [1, 0, 0]
+    assert [one.is_conditional for one in (timeout, extra, location)] == [True, False, False]
     assert without_marks(timeout.args[0]) == "{{ .Values.t }}s"
     assert extra.unknown
     assert mended(tmp_path, text, "a.yaml") == text.replace(
@@ -143,7 +148,7 @@ def test_branches_in_yaml_that_open_the_same_block(tmp_path: Path) -> None:
     assert [len(directives(one)[0].args) for one in (first, second)] == [2, 1]
     for one in (first, second):
         location, gzip = directives(one)
-        assert location.conditional
+        assert location.is_conditional
         assert location.block is not None
         assert [inner.name for inner in location.block] == ["proxy_pass"]
         assert all(has_hole(arg) for arg in gzip.args)
@@ -207,5 +212,5 @@ def test_a_code_block_of_restructured_text(tmp_path: Path) -> None:
 
 def test_a_document_wants_the_option(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("```nginx\ngzip on;\n```\n")
-    [one] = configurations([str(tmp_path / "README.md")])
+    [one] = configurations(Workspace.on_disk(str(tmp_path)), [str(tmp_path / "README.md")])
     assert "--markdown" in one.problems[0].advice

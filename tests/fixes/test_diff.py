@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.command import run
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.config.source import ENCODING, ERRORS
+from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.fixes.diff import diff
 
 ENDS = ("\n", "\r\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\n\n", " ", "\t\n", "")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nginx_stream_lint.analysis.lint import Options, Report, lint
+from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.config import Around, Problem, Source
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import (
     NotConverging,
     compatible,
@@ -33,9 +35,9 @@ ONLY_BUFFERING = tuple(rule for rule in RULES if rule.name == "response-bufferin
 LOCATION = "location /v1/chat/completions {\n    proxy_pass http://127.0.0.1:8000;\n}\n"
 
 
-def report(path: Path, options: Options, texts: dict[str, Source] | None = None) -> Report:
+def report(path: Path, options: Options, texts: Mapping[str, str] | None = None) -> Result:
     """What is found in a file, which must be readable."""
-    found = lint([str(path)], options, texts)
+    found = lint(Workspace.on_disk(str(path)).overlaid(texts or {}), options=options)
     assert found.problems == []
     return found
 
@@ -44,7 +46,7 @@ def fixed(path: Path, options: Options | None = None, unsafe: bool = False) -> d
     """The texts that fixing gives, by file name."""
     chosen = options or Options(RULES)
 
-    def findings(texts: dict[str, Source]) -> list[Finding]:
+    def findings(texts: Mapping[str, str]) -> list[Finding]:
         return report(path, chosen, texts).findings
 
     changed = fix_all(findings, unsafe)
@@ -314,12 +316,12 @@ def test_fixes_that_undo_one_another_are_a_bug(tmp_path: Path) -> None:
     finding = report(path, Options(ONLY_BUFFERING, NEW)).findings[0]
     assert finding.fix is not None
 
-    def never_content(texts: dict[str, Source]) -> list[Finding]:
+    def never_content(texts: Mapping[str, str]) -> list[Finding]:
         return report(path, Options(ONLY_BUFFERING, NEW), texts).findings or [finding]
 
     with pytest.raises(NotConverging) as raised:
         fix_all(never_content, unsafe=False)
-    assert raised.value.paths == {str(path)}
+    assert set(raised.value.files) == {str(path)}
 
 
 def test_a_file_whose_fixes_do_not_end_does_not_hide_the_others(tmp_path: Path) -> None:
@@ -327,8 +329,10 @@ def test_a_file_whose_fixes_do_not_end_does_not_hide_the_others(tmp_path: Path) 
     options = Options(ONLY_BUFFERING, NEW)
     again = [one for one in report(bad, options).findings if one.fix is not None]
 
-    def never_content(texts: dict[str, Source]) -> Report:
-        found = lint([str(good), str(bad)], options, texts)
+    workspace = Workspace.on_disk(str(good), str(bad))
+
+    def never_content(texts: Mapping[str, str]) -> Result:
+        found = lint(workspace.overlaid(texts), options=options)
         found.findings += again
         return found
 
@@ -344,8 +348,10 @@ def test_what_a_fix_breaks_is_not_written(is_in_the_same: bool, tmp_path: Path) 
     other = put(tmp_path, "}\n# 7\n", "other.conf")
     options = Options(ONLY_BUFFERING, NEW)
 
-    def breaking(texts: dict[str, Source]) -> Report:
-        found = lint([str(good), str(bad), str(other)], options, texts)
+    workspace = Workspace.on_disk(str(good), str(bad), str(other))
+
+    def breaking(texts: Mapping[str, str]) -> Result:
+        found = lint(workspace.overlaid(texts), options=options)
         found.problems = [one for one in found.problems if one.file == str(other)]
         if str(bad) in texts:
             file = str(bad if is_in_the_same else other)
@@ -372,7 +378,7 @@ def test_edits_outside_of_the_text_of_nginx_are_refused(
 ) -> None:
     path = put(tmp_path, text, name)
     options = Options(ONLY_BUFFERING, NEW, around=Around(markdown=True))
-    found = lint([str(path)], options)
+    found = lint(Workspace.on_disk(str(path)), options=options)
     source = found.findings[0].place.source
     first, last = text.index("location"), text.rindex("}")
     for start, end, is_kept in (

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from tests.report.schemas import CHECKS, RULES, check_all, commands, run_of
 
-from nginx_stream_lint.analysis.lint import Report
+from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config import Problem, Source
 from nginx_stream_lint.fixes.apply import edited
 from nginx_stream_lint.report import FORMATS, render
@@ -171,7 +171,7 @@ def test_fixes_can_be_applied_by_line_and_column(words: str) -> None:
         (Related(Place(source, *name), "here"),),
         Fix("do it", "safe", "x", (edit, behind)),
     )
-    run = Run(Report(findings=[finding]), (), None, 0.1, "/")
+    run = Run(Result(findings=[finding]), (), None, 0.1, "/")
     wanted = edited(text, (edit, behind))
     edits = _sarif_edits(json.loads(render("sarif", run)), text)
     assert edited(text, [Edit(source, *one) for one in edits]) == wanted
@@ -193,7 +193,7 @@ def test_a_fix_in_two_files_is_no_suggestion() -> None:
         (),
         fix,
     )
-    run = Run(Report(findings=[finding]), RULES, None, 0.1, "/")
+    run = Run(Result(findings=[finding]), RULES, None, 0.1, "/")
     (diagnostic,) = json.loads(render("rdjson", run))["diagnostics"]
     assert "suggestions" not in diagnostic
     (result,) = json.loads(render("sarif", run))["runs"][0]["results"]
@@ -205,7 +205,7 @@ def test_a_fix_in_two_files_is_no_suggestion() -> None:
 def test_github_commands_say_what_was_meant(file: str, message: str) -> None:
     file = file.replace("\0", "").replace("/", "")
     problem = Problem(f"x{file}", 3, 4, message, "advice")
-    run = Run(Report(problems=[problem]), RULES, None, 0.1, "/")
+    run = Run(Result(problems=[problem]), RULES, None, 0.1, "/")
     text = render("github", run)
     assert text.count("\n") == 1
     assert text.endswith("\n")

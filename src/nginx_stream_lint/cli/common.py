@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
-from nginx_stream_lint.config import STDIN, Source
-from nginx_stream_lint.config.problems import Unreadable
-from nginx_stream_lint.config.source import ENCODING, ERRORS, MAX_BYTES, decode, without_marks
+from nginx_stream_lint.config import STDIN
+from nginx_stream_lint.config.source import without_marks
+from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
@@ -90,22 +91,41 @@ def streams_option(
         raise click.BadParameter(str(mistake)) from None
 
 
-def stdin_texts(paths: Sequence[str]) -> dict[str, Source]:
-    """The text that stands in for standard input, where `-` is among the paths."""
+host_option = click.option(
+    "--host",
+    is_flag=True,
+    help="Read all files that nginx would read on this machine. Without it, only files of the"
+    " repository are read, unless the main file is in /etc/nginx or another default location.",
+)
+
+# Options that name files to read.
+_READ = (
+    "config_file",
+    "env_file",
+    "rules_folder",
+    "baseline",
+    "write_baseline",
+    "documents",
+)
+
+
+def workspace_of(paths: Sequence[str], flags: Mapping[str, Any]) -> Workspace:
+    """The files of a command: around the paths it is given, and those that its options name."""
+    also = tuple(str(flags[name]) for name in _READ if flags.get(name) is not None)
+    inputs = [STDIN if path == "-" else path for path in paths]
+    workspace = Workspace.on_disk(*inputs, also=also, host=flags.get("host") or None)
     if "-" not in paths:
-        return {}
-    try:
-        source = decode(STDIN, sys.stdin.buffer.read(MAX_BYTES + 1))
-    except Unreadable as stop:
-        unusable(str(stop))
-    source.on_disk = False
-    return {os.path.realpath(STDIN): source}
+        return workspace
+    limit = workspace.budget.limits.file_bytes
+    return workspace.with_text(STDIN, sys.stdin.buffer.read(limit + 1))
 
 
-def known_rules(*folders: Path) -> tuple[Rule, ...]:
+def known_rules(workspace: Workspace | None = None, *folders: Path) -> tuple[Rule, ...]:
     """The shipped rules, and those of some folders. Raises RuleMistake."""
     own = {folder.resolve(): folder for folder in folders}
-    return load_rules(builtin_folder(), *own.values()) if own else shipped_rules()
+    if not own:
+        return shipped_rules()
+    return load_rules(builtin_folder(), *own.values(), workspace=workspace)
 
 
 def write(text: str, output: str | None, color: bool | None) -> None:
@@ -248,9 +268,9 @@ def run_to_end(work: Coroutine[Any, Any, _T]) -> _T:
     async def guarded() -> _T:
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(work)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            with suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, task.cancel)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows lacks the last
+            with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(getattr(signal, name), task.cancel)
         return await task
 
     try:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
-from nginx_stream_lint.analysis.explain import Explainer, Explanation
-from nginx_stream_lint.analysis.lint import read
+from nginx_stream_lint.analysis.explain import Explainer, Explanation, NoServer, explainer_of
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     PathOption,
     color_option,
     format_option,
+    host_option,
     isolated_option,
     output_option,
     say,
-    stdin_texts,
     timeout_option,
     unusable,
     version_option,
+    workspace_of,
     write,
 )
-from nginx_stream_lint.config import STDIN, Configuration, Problem, Source
+from nginx_stream_lint.config import STDIN, Problem
 from nginx_stream_lint.fixes.apply import with_complete_fixes
 from nginx_stream_lint.nginx.request import BadUrl, parse_url
 from nginx_stream_lint.nginx.versions import Version
@@ -88,6 +89,7 @@ def _each_once(explainer: Explainer, explanations: list[Explanation]) -> list[Fi
 @click.option(
     "--markdown/--no-markdown", default=None, help="CONF is a document: read its nginx blocks."
 )
+@host_option
 @color_option
 def explain_command(
     conf: str,
@@ -102,6 +104,7 @@ def explain_command(
     min_read_timeout: float | None,
     env_file: Path | None,
     markdown: bool | None,
+    host: bool,
     color: bool | None,
 ) -> None:
     """Say where URLs land in a configuration, and whether a stream gets through.
@@ -112,38 +115,28 @@ def explain_command(
         requests = [(url, parse_url(url, method.upper())) for url in urls]
     except BadUrl as mistake:
         unusable(str(mistake))
-    options = choose(
-        conf,
-        {
-            "config_file": config_file,
-            "isolated": isolated,
-            "nginx_version": nginx_version,
-            "min_read_timeout": min_read_timeout,
-            "env_file": env_file,
-            "markdown": markdown,
-        },
-    ).options
-    texts = stdin_texts([conf])
+    flags = {
+        "config_file": config_file,
+        "isolated": isolated,
+        "nginx_version": nginx_version,
+        "min_read_timeout": min_read_timeout,
+        "env_file": env_file,
+        "markdown": markdown,
+        "documents": files,
+        "host": host,
+    }
+    workspace = workspace_of([conf], flags)
+    options = choose(workspace, conf, flags).options
     # Whoever asks about a URL wants to know what a stream meets there.
     streams = format_ == "text"
-
-    def explainer_of(found: list[Configuration]) -> Explainer | None:
-        """Of several configurations, as in a document, the first one that answers requests."""
-        readable = (one for one in found if one.root is not None)
-        explainers = (Explainer(one, options, files, streams) for one in readable)
-        return next((one for one in explainers if one.servers), None)
-
-    def read_again(changed: dict[str, Source]) -> list[Configuration]:
-        return read([STDIN if conf == "-" else conf], options.around, texts | changed)
-
-    found = read_again({})
-    explainer = explainer_of(found)
-    if explainer is None:
-        for problem in (problem for one in found for problem in one.problems):
+    documents = None if files is None else str(files)
+    try:
+        main = STDIN if conf == "-" else conf
+        explainer = explainer_of(workspace, main, options, documents, streams)
+    except NoServer as stop:
+        for problem in stop.problems:
             say(str(problem))
-        if all(one.root is None for one in found):
-            sys.exit(EXIT_UNUSABLE)
-        unusable(f"{conf}:1:1: there is no server in it; name a file with a server or location")
+        sys.exit(EXIT_UNUSABLE)
     explanations = [explainer.explain(url, request) for url, request in requests]
     for one in explanations:
         if one.route.server is None:
@@ -154,10 +147,11 @@ def explain_command(
         text = explain_json(explanations)
     else:
 
-        def again(changed: dict[str, Source]) -> _Findings:
-            other = explainer_of(read_again(changed)) if changed else explainer
-            if other is None:
-                return _Findings([], [])
+        def again(changed: Mapping[str, str]) -> _Findings:
+            other = explainer
+            if changed:
+                files_now = workspace.overlaid(changed)
+                other = explainer_of(files_now, main, options, documents, streams)
             there = [other.explain(url, request) for url, request in requests]
             return _Findings(_each_once(other, there), other.problems)
 

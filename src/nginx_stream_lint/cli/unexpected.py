@@ -13,7 +13,7 @@ import click
 
 from nginx_stream_lint.cli.common import EXIT_UNUSABLE, missing_package, say, unusable
 from nginx_stream_lint.config import Configuration, Source
-from nginx_stream_lint.config.problems import DEBUG, REPORT_IT, blamed
+from nginx_stream_lint.util.problems import DEBUG, REPORT_IT, blamed
 
 
 def refuse(mistake: click.ClickException) -> None:

@@ -1,90 +1,21 @@
-"""A file's text exactly as it is on disk, what nginx gets to see of it, and the way back."""
+"""What nginx gets to see of a source, and the way back to it."""
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cached_property
-from itertools import accumulate
+from dataclasses import field
 from typing import NamedTuple, Protocol
 
-from nginx_stream_lint.config.problems import Absent, NotAFile, Problem, Unreadable
+from nginx_stream_lint.files.source import FILLER, Source
 from nginx_stream_lint.util.lazily import dataclass, regex
-from nginx_stream_lint.util.sinks import MARKS, printable
-
-# No configuration is this large; a device or a data file included by mistake is.
-MAX_BYTES = 64 * 1024 * 1024
-
-# To find the start of each line pays for whoever asks for more places than this.
-_FEW = 20
-
-_CHUNK = 64 * 1024  # bytes
-
-# nginx reads bytes. Decoding this way loses none: what is not UTF-8 is written back as it was.
-ENCODING = "utf-8"
-ERRORS = "surrogateescape"
-
-
-@dataclass(eq=False)
-class Source:
-    """The text of one file.
-
-    `name` is the path as it is shown to people, `text` the decoded content with its line ends
-    untouched. Offsets are in characters from the start of `text`. `on_disk` is false for what came
-    some other way: standard input, a dump of another machine's files. `is_yaml` tells that its
-    nginx text stands in YAML.
-    """
-
-    name: str
-    text: str
-    on_disk: bool = True
-    is_yaml: bool = False
-
-    _asked = 0  # how many places somebody asked for
-    _last = (0, 1)  # the offset of the last one, and its line
-
-    @cached_property
-    def _line_starts(self) -> list[int]:
-        # Only LF ends a line for nginx; a lone CR is white space.
-        lengths = map(len, self.text.split("\n"))
-        return list(accumulate(map((1).__add__, lengths), initial=0))[:-1]
-
-    def position(self, offset: int) -> tuple[int, int]:
-        """Line and column (both from 1, the column in characters) of the offset."""
-        self._asked += 1
-        if self._asked < _FEW:
-            at, line = self._last
-            line += self.text.count("\n", at, offset) - self.text.count("\n", offset, at)
-            self._last = offset, line
-            return line, offset - self.text.rfind("\n", 0, offset)
-        line = bisect_right(self._line_starts, offset)
-        return line, offset - self._line_starts[line - 1] + 1
-
-    def offset(self, line: int, column: int) -> int:
-        """The offset of a line and column (both from 1), or the nearest that there is."""
-        starts = self._line_starts
-        return min(starts[min(line, len(starts)) - 1] + column - 1, len(self.text))
-
-    def line_text(self, line: int) -> str:
-        """The text of a line (from 1) without its line end."""
-        start = self._line_starts[line - 1]
-        end = self.text.find("\n", start)
-        return self.text[start : len(self.text) if end < 0 else end].rstrip("\r")
-
-    def problem(self, offset: int, message: str, advice: str) -> Problem:
-        """A problem at an offset of this file."""
-        line, column = self.position(offset)
-        return Problem(self.name, line, column, printable(message), advice)
-
+from nginx_stream_lint.util.problems import Problem
+from nginx_stream_lint.util.sinks import MARKS
 
 # A character of a placeholder: nobody knows what will stand there.
 HOLE = MARKS[0]
 _END_OF_HOLE = MARKS[1]
-# A character of the source that nginx does not get to see, such as an escape of the outer language.
-FILLER = "\ufdd2"
 
 _HOLES = regex(f"{HOLE}+")
 
@@ -167,6 +98,13 @@ class Reading:
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
     author: Author | None = None
+    # Made when first needed, and not copied: the starts of the pieces, and see `condition`.
+    _starts: list[int] = field(init=False)
+    _changes: list[tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._starts = []
+        self._changes = []
 
     @property
     def region(self) -> tuple[int, int]:
@@ -191,9 +129,36 @@ class Reading:
         size = len(self.source.text)  # what is put in behind it takes no room
         return min(begin, size), min(max(begin, stop), size)
 
+    def condition(self, offset: int) -> tuple[int, int] | None:
+        """The innermost region of `conditional` that an offset of the source is in."""
+        if not self.conditional:
+            return None
+        if not self._changes:
+            # From each offset on, the place of the innermost region; -1 for none.
+            around: list[int] = []
+            for at, (start, _) in enumerate((*self.conditional, (len(self.source.text) + 1, 0))):
+                while around and self.conditional[around[-1]][1] <= start:
+                    end = self.conditional[around.pop()][1]
+                    self._changes.append((end, around[-1] if around else -1))
+                around.append(at)
+                self._changes.append((start, at))
+        at = bisect_right(self._changes, (offset, len(self.conditional))) - 1
+        found = self._changes[at][1] if at >= 0 else -1
+        return self.conditional[found] if 0 <= found < len(self.conditional) else None
+
+    def one_place(self, offset: int) -> tuple[int, int, tuple[int, int]]:
+        """The stretch of the text around an offset that comes from one place without extent."""
+        piece = self._piece(offset)
+        if piece.source_start < piece.source_end:
+            return 0, 0, (0, 0)
+        at = min(piece.source_start, len(self.source.text))
+        return piece.start, piece.end, (at, at)
+
     def _piece(self, offset: int) -> Piece:
-        at = bisect_right(self.pieces, offset, key=lambda piece: piece.start)
-        return self.pieces[max(at - 1, 0)]
+        starts = self._starts
+        if not starts:
+            starts += [piece[0] for piece in self.pieces]
+        return self.pieces[max(bisect_right(starts, offset) - 1, 0)]
 
     def problem(self, offset: int, message: str, advice: str) -> Problem:
         """A problem at an offset of the text, placed in the source."""
@@ -219,73 +184,3 @@ def without_marks(text: str) -> str:
     if HOLE not in text:
         return text
     return text.replace(HOLE, "").replace(_END_OF_HOLE, "")
-
-
-def load(path: str) -> Source:
-    """Read a configuration file.
-
-    Raises `NotAFile` for what is no regular file (devices, FIFOs and sockets are not opened: they
-    may never end) and for what the system refuses, `Unreadable` as `decode` does.
-    """
-
-    def refuse(message: str, advice: str) -> NotAFile:
-        return NotAFile(Problem(path, 1, 1, message, advice))
-
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            if stat.S_ISDIR(status.st_mode):
-                raise refuse("is a folder", "name the configuration file in it")
-            if os.path.samefile(path, os.devnull):
-                return Source(path, "")  # as good as an empty file to nginx, and used as one
-            raise refuse("is not a regular file", "name a configuration file")
-        if status.st_size > MAX_BYTES:
-            raise _too_large(path)
-        with open(path, "rb", buffering=0) as stream:
-            # Room is made for as much as is asked for, and nearly all files are small.
-            data = more = stream.read(min(status.st_size, MAX_BYTES) + 1)
-            while more and len(data) <= MAX_BYTES:
-                more = stream.read(_CHUNK)
-                data += more
-    except FileNotFoundError:
-        raise Absent(Problem(path, 1, 1, "no such file", "check the path")) from None
-    except PermissionError:
-        raise refuse("permission denied", "make the file readable") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise refuse(f"cannot be read ({reason})", "check the path") from None
-    return decode(path, data)
-
-
-def _too_large(name: str) -> Unreadable:
-    message = f"is larger than {MAX_BYTES // (1024 * 1024)} MB"
-    return Unreadable(Problem(name, 1, 1, message, "split the file; nothing in it was checked"))
-
-
-def decode(name: str, data: bytes) -> Source:
-    """The source for a file's bytes.
-
-    Raises `Unreadable` where nginx would read something else than a person sees: a byte order mark,
-    UTF-16, NUL bytes, or more than `MAX_BYTES`.
-    """
-
-    def refuse(offset: int, message: str, advice: str) -> Unreadable:
-        line = data.count(b"\n", 0, offset) + 1
-        before = data[data.rfind(b"\n", 0, offset) + 1 : offset]
-        column = len(before.decode(ENCODING, ERRORS)) + 1
-        return Unreadable(Problem(name, line, column, message, advice))
-
-    if len(data) > MAX_BYTES:
-        raise _too_large(name)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise refuse(0, "is UTF-16, which nginx cannot read", "save the file as UTF-8")
-    if data.startswith(b"\xef\xbb\xbf"):
-        raise refuse(
-            0,
-            "starts with a byte order mark, to nginx a part of the first directive's name",
-            "save the file as UTF-8 without BOM",
-        )
-    nul = data.find(b"\0")
-    if nul >= 0:
-        raise refuse(nul, "has a NUL byte: binary or UTF-16", "save the file as UTF-8 text")
-    return Source(name, data.decode(ENCODING, ERRORS))

@@ -21,9 +21,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nginx_stream_lint.config.problems import Problem, Unreadable
-from nginx_stream_lint.config.source import ENCODING, ERRORS, FILLER, HOLE, Reading
+from nginx_stream_lint.config.source import HOLE, Reading
+from nginx_stream_lint.files.source import ENCODING, ERRORS, FILLER
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.problems import Problem, Unreadable
+from nginx_stream_lint.util.remembering import forgotten
 from nginx_stream_lint.util.sinks import printable
 
 # ngx_conf_file.c: NGX_CONF_BUFFER
@@ -64,7 +66,9 @@ _PLAIN = regex(
 )
 # Names and arguments of plain statements by their text: many are there often, in many files.
 _known: dict[str, tuple[str, tuple[str, ...]]] = {}
-_MANY = 100_000
+forgotten(_known.clear)
+# Each is a line for people to read, and a text may have one in each character.
+_MOST_PROBLEMS = 100
 
 _PLAIN_WORD = regex(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
 _UNSEEN = regex(f"[{HOLE}{FILLER}]")
@@ -132,8 +136,6 @@ class Statements:
         text, opened = self._reading.text, self._opened
         has_unseen = _UNSEEN.search(text) is not None
         known = _known
-        if len(known) > _MANY:
-            known.clear()
         at = 0
         while not self._is_over:
             for match in _PLAIN.finditer(text, at):
@@ -165,12 +167,22 @@ class Statements:
             statement, at = self._read(at)
             if statement is not None:
                 yield statement
+            if len(self.problems) > _MOST_PROBLEMS:
+                self._give_up(at)
         end = len(text)
         if opened:
             # What else would have stood in these blocks, nobody knows.
             yield HOLE, (), end, end, ";"
         for _ in opened:
             yield "", (), end, end, "}"
+
+    def _give_up(self, at: int) -> None:
+        """Stop at an offset: a text with so many mistakes is no configuration."""
+        if not self._is_over:
+            message = f"there are more than {_MOST_PROBLEMS} mistakes"
+            advice = "correct those above; what follows was not checked"
+            self.problems[_MOST_PROBLEMS:] = [self._reading.problem(at, message, advice)]
+        self._is_over = True
 
     def _open(self, brace: int) -> None:
         text = self._reading.text

@@ -12,16 +12,17 @@ import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import field
-from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from nginx_stream_lint.config.corrections import corrected
-from nginx_stream_lint.config.problems import Problem
-from nginx_stream_lint.config.source import Reading, Source, has_hole
+from nginx_stream_lint.config.source import Reading, has_hole
 from nginx_stream_lint.config.tokens import Statements, Word, words_at
+from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import Problem
+from nginx_stream_lint.util.remembering import remembered
 
 # Whoever walks a tree recurses once per block; this is far from Python's limit and from anything
 # sensible.
@@ -136,10 +137,9 @@ class Directive:
         return self.file.reading.author is None or self.start < self.end
 
     @property
-    def conditional(self) -> tuple[tuple[int, int], ...]:
-        """The regions around it of a template's conditions and loops, the outermost first."""
-        regions = self.file.reading.conditional
-        return tuple(one for one in regions if one[0] <= self.start < one[1]) if regions else ()
+    def is_conditional(self) -> bool:
+        """Whether it is in one of a template's conditions or loops."""
+        return self.file.reading.condition(self.start) is not None
 
     @property
     def line(self) -> int:
@@ -222,15 +222,22 @@ def _place_in_source(file: File) -> None:
     """Turn offsets into the reading's text into those of the source that it comes from."""
     reading = file.reading
     blocks = [file.directives]
+    first, behind, place = 0, 0, (0, 0)  # a stretch of the text that is one place in the source
     while blocks:
         for directive in blocks.pop():
-            at, end, close = directive.start, directive.end, directive.block_end
+            at, end = directive.start, directive.end
+            if directive.block is None and first <= at and end <= behind:
+                directive.start, directive.end = place
+                continue
             # What was put in to end a statement takes no room.
             room = 1 if at < end and reading.text[end - 1] in ";{}" else 0
             directive.start = reading.source_span(at, at)[0]
             directive.end = reading.source_span(end - room, end)[1]
-            directive.block_end = reading.source_span(close, close)[0]
-            if directive.block is not None:
+            if directive.block is None:
+                first, behind, place = reading.one_place(at)
+            else:
+                close = directive.block_end
+                directive.block_end = reading.source_span(close, close)[0]
                 blocks.append(directive.block)
     file.comments = [reading.source_span(*span) for span in file.comments]
     if reading.author is not None:
@@ -280,7 +287,7 @@ def misuse(directive: Directive, context: Context) -> str | None:
     return None
 
 
-@cache
+@remembered
 def least_arguments(name: str) -> int:
     """The fewest arguments that nginx takes with a directive, in whatever context.
 

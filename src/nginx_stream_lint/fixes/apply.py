@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,10 +9,10 @@ from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from nginx_stream_lint.config import File, Problem, Source
-from nginx_stream_lint.config.problems import REPORT_IT
 from nginx_stream_lint.fixes.order import rank_of_line
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.problems import REPORT_IT
 
 # Each round mends all that do not overlap, and at least one. This many means that fixes undo one
 # another.
@@ -25,11 +24,11 @@ _NUMBER = regex("[0-9]+")
 
 
 class NotConverging(Exception):
-    """Fixes that undo one another: a bug in the rules. `paths` are the files that still change."""
+    """Fixes that undo one another: a bug in the rules. `files` still change: names by key."""
 
-    def __init__(self, paths: Collection[str]) -> None:
+    def __init__(self, files: Mapping[str, str]) -> None:
         super().__init__("the fixes do not come to an end")
-        self.paths = frozenset(paths)
+        self.files = files
 
 
 class Linted(Protocol):
@@ -42,7 +41,7 @@ class Linted(Protocol):
 
 
 class Fixed(NamedTuple):
-    """Sources (before, after) by real path; and why the fixes of other files are left out.
+    """Sources (before, after) by key; and why the fixes of other files are left out.
 
     `refused` has a sentence with its place for each of them. `edits` are all the edits that lead
     from before to after, by the index of the first round's finding that they belong to;
@@ -127,7 +126,7 @@ def confined(fix: Fix, files: Iterable[File]) -> Fix:
 
 
 def with_complete_fixes(
-    findings: Sequence[Finding], lint: Callable[[dict[str, Source]], Linted]
+    findings: Sequence[Finding], lint: Callable[[Mapping[str, str]], Linted]
 ) -> list[Finding]:
     """The findings with fixes whose edits together are what `--fix` would write.
 
@@ -150,6 +149,23 @@ def with_complete_fixes(
         return finding.with_fix(replace(fix, edits=edits, snippet=snippet(edits)))
 
     return [complete(number, finding) for number, finding in enumerate(findings)]
+
+
+def sparing(fix: Fix, names: Collection[str]) -> Fix:
+    """A fix without its edits of some directives; by hand where nothing is left of it."""
+    if not fix.edits:
+        return fix
+    kept = tuple(edit for edit in fix.edits if _directive_of(edit) not in names)
+    return replace(fix, edits=kept, applicability=fix.applicability if kept else "manual")
+
+
+def _directive_of(edit: Edit) -> str:
+    """The name of the directive that an edit writes or changes."""
+    if edit.start == edit.end:
+        return (edit.text.split(maxsplit=1) or [""])[0]
+    text = edit.source.text
+    start = max(text.rfind(end, 0, edit.start) for end in ";{}\n") + 1
+    return (text[start : edit.end].split(maxsplit=1) or [""])[0]
 
 
 _ENDS = regex(r"[;{}\n]")
@@ -178,7 +194,7 @@ def snippet(edits: Iterable[Edit]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def fix_soundly(lint: Callable[[dict[str, Source]], Linted], unsafe: bool) -> Fixed:
+def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fixed:
     """Fix all files that this breaks nothing in; see `fix_all`.
 
     A file whose fixes do not end, or after whose fixes something cannot be read that could be
@@ -187,7 +203,7 @@ def fix_soundly(lint: Callable[[dict[str, Source]], Linted], unsafe: bool) -> Fi
     refused: dict[str, str] = {}
     rounds: list[Linted] = []
 
-    def findings(texts: dict[str, Source]) -> Sequence[Finding]:
+    def findings(texts: Mapping[str, str]) -> Sequence[Finding]:
         rounds.append(lint(texts))
         return rounds[-1].findings
 
@@ -197,17 +213,18 @@ def fix_soundly(lint: Callable[[dict[str, Source]], Linted], unsafe: bool) -> Fi
         try:
             changed = fix_all(findings, unsafe, refused.keys(), history)
         except NotConverging as error:
-            for path in error.paths:
-                refused[path] = f"{path}:1:1: is not fixed: {error}; {REPORT_IT}"
+            for key, name in error.files.items():
+                refused[key] = f"{name}:1:1: is not fixed: {error}; {REPORT_IT}"
             continue
         before, after = rounds[0].problems, rounds[-1].problems
         new = _new_problems(before, after)
         if not new or not changed:
             return Fixed(changed, list(refused.values()), history.edits(), history.safe_edits)
-        broken = {path for problem in new if (path := os.path.realpath(problem.file)) in changed}
-        for path in broken or changed:
-            name = changed[path][0].name
-            refused[path] = f"{name}:1:1: is not fixed: after it, {new[0]}; {REPORT_IT}"
+        blamed = {problem.file for problem in new}
+        broken = {key for key, (before_it, _) in changed.items() if before_it.name in blamed}
+        for key in broken or changed:
+            name = changed[key][0].name
+            refused[key] = f"{name}:1:1: is not fixed: after it, {new[0]}; {REPORT_IT}"
 
 
 def _new_problems(before: Sequence[Problem], after: Sequence[Problem]) -> list[Problem]:
@@ -228,22 +245,22 @@ def _without_lines(problem: Problem) -> tuple[str, str]:
 
 
 def fix_all(
-    lint: Callable[[dict[str, Source]], Sequence[Finding]],
+    lint: Callable[[Mapping[str, str]], Sequence[Finding]],
     unsafe: bool,
     without: Collection[str] = (),
     history: History | None = None,
 ) -> dict[str, tuple[Source, Source]]:
     """Apply all safe fixes, until none is left; then, with `unsafe`, all others as well.
 
-    `lint` gives the findings with the given sources standing in for files (by real path). Files of
-    the real paths `without` are left alone. Returns (before, after) by real path; nothing is
-    written. `history` is told what is changed, and for which finding. Raises NotConverging.
+    `lint` gives the findings where some files have other texts, by key (see `Workspace.overlaid`).
+    Files of the keys `without` are left alone. Returns (before, after) by key; nothing is written.
+    `history` is told what is changed, and for which finding. Raises NotConverging.
     """
     history = History() if history is None else history
     allowed = ["safe"]
-    paths: set[str] = set()
+    files: dict[str, str] = {}
     for _ in range(_MAX_ROUNDS):
-        findings = lint({path: after for path, (_, after) in history.changed().items()})
+        findings = lint({key: after.text for key, (_, after) in history.changed().items()})
         history.begin_round(findings)
         while True:
             fixes = {
@@ -251,7 +268,7 @@ def fix_all(
                 for number, finding in enumerate(findings)
                 if finding.fix is not None
                 and finding.fix.applicability in allowed
-                and (not without or _paths(finding.fix).isdisjoint(without))
+                and (not without or _keys(finding.fix).isdisjoint(without))
             }
             edits = compatible(fixes.values())
             if edits or not unsafe or len(allowed) > 1:
@@ -262,13 +279,13 @@ def fix_all(
             if len(allowed) == 1:
                 history.end_safe()
             return history.changed()
-        paths = history.apply(fixes, edits)
-    raise NotConverging(paths)
+        files = history.apply(fixes, edits)
+    raise NotConverging(files)
 
 
-def _paths(fix: Fix) -> set[str]:
-    """The real paths of the files that a fix edits."""
-    return {os.path.realpath(source.name) for source in {edit.source for edit in fix.edits}}
+def _keys(fix: Fix) -> set[str]:
+    """The keys of the files that a fix edits."""
+    return {edit.source.key for edit in fix.edits}
 
 
 class _Stretch(NamedTuple):
@@ -323,7 +340,7 @@ class History:
         self._round: Sequence[Finding] = ()
 
     def changed(self) -> dict[str, tuple[Source, Source]]:
-        """Sources (before, after) by real path."""
+        """Sources (before, after) by key."""
         return {path: (before, self._now[path]) for path, before in self._before.items()}
 
     def begin_round(self, findings: Sequence[Finding]) -> None:
@@ -344,8 +361,11 @@ class History:
             if finding.fix is not None and finding.fix.applicability == "unsafe":
                 self._at_location[_location(finding)] = number
 
-    def apply(self, fixes: Mapping[int, Fix], edits: Collection[Edit]) -> set[str]:
-        """Apply edits of some fixes, by the index of their finding. Returns the changed paths."""
+    def apply(self, fixes: Mapping[int, Fix], edits: Collection[Edit]) -> dict[str, str]:
+        """Apply edits of some fixes, by the index of their finding.
+
+        Returns the names of the changed files, by key.
+        """
         owners: dict[Edit, set[int]] = {edit: set() for edit in edits}
         for number, fix in fixes.items():
             owner = self._owner(number)
@@ -362,8 +382,7 @@ class History:
                             self._join(owner, one)
         by_path: dict[str, list[tuple[Edit, frozenset[int]]]] = {}
         for edit, of in owners.items():
-            path = os.path.realpath(edit.source.name)
-            by_path.setdefault(path, []).append((edit, frozenset(of)))
+            by_path.setdefault(edit.source.key, []).append((edit, frozenset(of)))
         for path, owned in by_path.items():
             source = owned[0][0].source
             if path not in self._before:
@@ -373,7 +392,7 @@ class History:
             new = [_Owned(one.start, one.end, one.text, of) for one, of in ordered]
             self._stretches[path] = self._replaced(self._stretches[path], new)
             self._now[path] = replace(source, text=edited(source.text, (one for one, _ in ordered)))
-        return set(by_path)
+        return {key: self._now[key].name for key in by_path}
 
     def _owner(self, number: int) -> int:
         """The finding of the first round that one of this round belongs to."""
@@ -495,13 +514,13 @@ class History:
 
 def _about(finding: Finding) -> tuple[str, ...]:
     """What a finding is about, whatever line it is on."""
-    return (finding.rule, *_location(finding), os.path.realpath(finding.place.source.name))
+    return (finding.rule, *_location(finding), finding.place.source.key)
 
 
 def _location(finding: Finding) -> tuple[str, ...]:
     location = finding.location
     servers = " ".join(location.servers)
-    return os.path.realpath(location.place.source.name), location.label, servers
+    return location.place.source.key, location.label, servers
 
 
 def _in_order(edit: Edit) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.config.source import ENCODING, ERRORS
+from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.util.lazily import regex
 
 # What git does not write as it is, and what C has letters for.

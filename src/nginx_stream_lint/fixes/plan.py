@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.source import Author
@@ -21,7 +20,6 @@ from nginx_stream_lint.streams.naming import EVERYTHING
 from nginx_stream_lint.util.lazily import dataclass, regex
 
 _STATEMENT = regex(r"(\w+) (.*);")
-_INDENTED = regex(r"\{[^\n]*\n([ \t]+)\S")
 _SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
 
 
@@ -316,15 +314,14 @@ def _remove_row(row: Directive, level: Level, anyway: bool = False) -> Edit:
         raise _Manual  # a block inside may inherit it
     text = row.source.text
     start, end = row.start, row.end
-    line_start = text.rfind("\n", 0, start) + 1
-    line_end = text.find("\n", end)
-    line_end = len(text) if line_end < 0 else line_end + 1
-    if not text[line_start:start].strip() and not text[end:line_end].strip():
-        start, end = line_start, line_end
-    elif text[line_start:start].strip():
-        start -= len(text[line_start:start]) - len(text[line_start:start].rstrip(" \t"))
+    before, is_first = row.source.blanks_before(start)
+    behind, is_last = row.source.blanks_behind(end)
+    if is_first and is_last:
+        start, end = before, min(behind + 1, len(text))  # with the end of the line
+    elif not is_first:
+        start = before + len(text[before:start].rstrip(" \t"))
     else:
-        end += len(text[end:line_end]) - len(text[end:line_end].lstrip(" \t"))
+        end += behind - end - len(text[end:behind].lstrip(" \t"))
     return Edit(row.source, start, end, "")
 
 
@@ -438,26 +435,17 @@ def _stays(row: Directive, level: Level) -> bool:
 def _insert_behind(source: Source, start: int, end: int, line: str, opening: bool) -> Edit:
     """Insert a line behind a directive (`opening`: the `{` of a block), in the style around it."""
     text = source.text
-    line_start = text.rfind("\n", 0, start) + 1
-    indent = text[line_start:start]
-    stop = text.find("\n", end)
-    newline = "\n"
-    if stop < 0:
-        stop = len(text)
-    elif text[stop - 1] == "\r":
-        stop -= 1
-        newline = "\r\n"
-    rest = text[end:stop].strip()
-    if indent.strip() or (rest and not rest.startswith("#")):
+    line_start, is_first = source.blanks_before(start)
+    rest, is_last = source.blanks_behind(end)
+    if not is_first or not (is_last or text[rest] == "#"):
         # Something else is on the line: stay on it.
         return Edit(source, end, end, f" {line}")
+    indent = text[line_start:start]
+    stop = source.line_span(source.position(end)[0])[1]
+    newline = "\n"
+    if stop < len(text) and text[stop - 1] == "\r":
+        stop -= 1
+        newline = "\r\n"
     if opening:
-        indent += _step(source)
+        indent += source.indentation
     return Edit(source, stop, stop, f"{newline}{indent}{line}")
-
-
-@lru_cache(maxsize=16)
-def _step(source: Source) -> str:
-    """The indentation that a file uses for one level."""
-    match = _INDENTED.search(source.text)
-    return match[1] if match else "    "

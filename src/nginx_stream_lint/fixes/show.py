@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.fixes.apply import compatible, edited
 from nginx_stream_lint.rules.finding import Edit, Finding, LocationInfo
+from nginx_stream_lint.util.remembering import latest_remembered
 
 _CONTEXT = 3  # unchanged lines shown around a change
+# Of a location longer than this, or on a line with so much before it, only what is near its first
+# words and its changes is looked at: where a thousand locations share a line, or stand inside one
+# another, each would show all of them.
+_LARGE = 4_000
+_BEFORE = 500
+_NEAR = 100  # characters of a long line that are shown around a change
+_LEFT_OUT = "    ..."
+_CUT = "..."
+
+_span = attrgetter("start", "end")
 
 
 class ShownFix(NamedTuple):
@@ -42,16 +53,22 @@ def mended(location: LocationInfo, findings: Iterable[Finding]) -> str:
         return ""
     place, end = location.place, location.block_end
     source = place.source
-    start = source.text.rfind("\n", 0, place.start) + 1
+    start = source.line_span(place.line)[0]
+    spans = [(place.start, place.end)]
     elsewhere = _elsewhere(edits, source, start, end)
     if len(elsewhere) == len(edits):
-        start, end = _around(source, edits) or (start, end)
+        around = _around(source, edits)
+        if around is not None:
+            (start, end), spans = around, []
         elsewhere = _elsewhere(edits, source, start, end)
     inside = [
         edit for edit in edits if edit.source is source and start <= edit.start and edit.end <= end
     ]
-    before = source.text[start:end]
-    lines = _compared(before, edited(before, inside, start))
+    if end - start > _LARGE or (spans and place.start - start > _BEFORE):
+        lines = _parts(source, spans + list(map(_span, inside)), inside)
+    else:
+        before = source.text[start:end]
+        lines = _compared(before, edited(before, inside, start))
     lines += [
         f"and in {edit.source.name}:{edit.source.position(edit.start)[0]}: {edit.text.strip()}"
         for edit in elsewhere
@@ -71,11 +88,41 @@ def _around(source: Source, edits: list[Edit]) -> tuple[int, int] | None:
     """
     if any(edit.source is not source for edit in edits):
         return None
+    first = source.position(min(edit.start for edit in edits))[0]
+    last = source.position(max(edit.end for edit in edits))[0]
+    return source.line_span(max(1, first - 1))[0], source.line_span(last)[1]
+
+
+def _parts(source: Source, spans: list[tuple[int, int]], edits: list[Edit]) -> list[str]:
+    """What is near some stretches of a file, as it should be, part by part."""
+    near: list[tuple[int, int]] = []
+    for begin, stop in sorted(_near(source, *span) for span in spans):
+        if near and begin <= near[-1][1]:
+            near[-1] = near[-1][0], max(stop, near[-1][1])
+        else:
+            near.append((begin, stop))
+    lines: list[str] = []
     text = source.text
-    start = text.rfind("\n", 0, min(edit.start for edit in edits)) + 1
-    start = text.rfind("\n", 0, max(start - 1, 0)) + 1
-    end = text.find("\n", max(edit.end for edit in edits))
-    return start, len(text) if end < 0 else end
+    for start, end in near:
+        inside = [edit for edit in edits if start <= edit.start and edit.end <= end]
+        head = "" if text[start - 1 : start] in ("", "\n") else _CUT
+        tail = "" if text[end : end + 1] in ("", "\n", "\r") else _CUT
+        before = text[start:end]
+        after = edited(before, inside, start)
+        lines += [_LEFT_OUT] if lines else []
+        lines += _compared(f"{head}{before}{tail}", f"{head}{after}{tail}")
+    return lines
+
+
+def _near(source: Source, start: int, end: int) -> tuple[int, int]:
+    """A stretch of a file with a few lines around it, of long ones only the nearest characters."""
+    first, last = source.position(start)[0], source.position(end)[0]
+    begin = source.line_span(max(1, first - _CONTEXT))[0]
+    stop = source.line_span(min(last + _CONTEXT, source.lines))[1]
+    return (
+        begin if start - begin <= _BEFORE else start - _NEAR,
+        stop if stop - end <= _BEFORE else end + _NEAR,
+    )
 
 
 def _compared(before: str, after: str) -> list[str]:
@@ -84,7 +131,7 @@ def _compared(before: str, after: str) -> list[str]:
     # Lines are compared for being equal and nothing else: equal ones get equal numbers.
     numbers = {line: at for at, line in enumerate(lines)}
     shown = _shown(tuple(map(numbers.__getitem__, lines)), behind)
-    lines.append("    ...")
+    lines.append(_LEFT_OUT)
     return [mark + lines[at] for mark, at in shown]
 
 
@@ -112,7 +159,7 @@ def _dedented(before: str, after: str) -> tuple[list[str], int]:
     return old + new, len(old)
 
 
-@lru_cache(1024)
+@latest_remembered(1024)
 def _shown(lines: tuple[int, ...], behind: int) -> list[tuple[str, int]]:
     """The lines to show of a text before and after, where numbers stand for them.
 

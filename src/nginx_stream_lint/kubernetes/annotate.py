@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import field
 
 from nginx_stream_lint.config.source import Change, has_hole
 from nginx_stream_lint.kubernetes.controllers import Controller
 from nginx_stream_lint.kubernetes.manifest import Entry, Mapping, Word
-from nginx_stream_lint.kubernetes.nginx_org import upstream_of
+from nginx_stream_lint.kubernetes.nginx_org import upstreams_of
 from nginx_stream_lint.kubernetes.resources import Ingress, Path, Settings, VirtualServer
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.remembering import latest_remembered
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +27,7 @@ class Annotator:
     resource: Ingress | VirtualServer | Settings
     by_class: bool
     assumed: bool
+    _upstreams: dict[int, Mapping] = field(default_factory=dict)  # see `upstreams_of`
 
     @property
     def name(self) -> str:
@@ -85,7 +88,9 @@ class Annotator:
         """
         resource = self.resource
         if isinstance(resource, VirtualServer):
-            upstream = upstream_of(resource, offset)
+            if not self._upstreams:
+                self._upstreams.update(upstreams_of(resource))
+            upstream = self._upstreams.get(offset)
             return self._fields(upstream, settings) if upstream is not None else None
         if not isinstance(resource, Ingress) or resource.unknown is not None:
             return None
@@ -313,6 +318,7 @@ def _not_twice(text: str, at: int, more: str, is_safe: bool) -> Change | None:
     return Change(at - 1, at, text[at - 1] + more, is_safe)
 
 
+@latest_remembered(2)
 def _newline(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
 
@@ -332,6 +338,7 @@ def _indent(text: str, offset: int) -> str | None:
     return " " * len(before)
 
 
+@latest_remembered(2)
 def _step(text: str) -> str:
     """The indentation that a file uses for one level."""
     match = re.search(r":[ \t]*\r?\n( *)(?=[^ \s#-])", text)

@@ -10,9 +10,10 @@ from typing import NamedTuple, TypeAlias
 
 import yaml
 
-from nginx_stream_lint.config.problems import Problem
-from nginx_stream_lint.config.source import HOLE, Source
+from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose
 
 # Manifests nest ten deep. PyYAML calls itself once per level.

@@ -557,15 +557,18 @@ def _virtual_path(path: Word) -> list[Arg]:
     return [modifier, quoted(word) if found[1] == "=" else in_quotes("", word)]
 
 
-def upstream_of(resource: VirtualServer, offset: int) -> Mapping | None:
-    """The upstream that the route at an offset passes to."""
+def upstreams_of(resource: VirtualServer) -> dict[int, Mapping]:
+    """The upstreams that the routes pass to, by the offsets at which the routes begin."""
     spec = resource.spec
+    by_name: dict[str, Mapping] = {}
+    for node in spec.items("upstreams"):
+        own = node.word("name") if isinstance(node, Mapping) else None
+        if own is not None and isinstance(node, Mapping):
+            by_name.setdefault(own.text, node)
+    found: dict[int, Mapping] = {}
     for route in (*spec.items("routes"), *spec.items("subroutes")):
-        if isinstance(route, Mapping) and route.span.start == offset:
+        if isinstance(route, Mapping):
             _, name = _action(route)
-            for node in spec.items("upstreams"):
-                own = node.word("name") if isinstance(node, Mapping) else None
-                if name is not None and own is not None and own.text == name.text:
-                    assert isinstance(node, Mapping)
-                    return node
-    return None
+            if name is not None and name.text in by_name:
+                found.setdefault(route.span.start, by_name[name.text])
+    return found

@@ -44,6 +44,10 @@ class Text:
 
     def line(self, name: str, *args: Arg, at: Span | None = None) -> None:
         """A directive, generated from what stands `at` a place."""
+        if at is None and all(type(arg) is str for arg in args):
+            words = " ".join((name, *args))  # type: ignore[arg-type]
+            self._put(f"{'    ' * self._depth}{words};\n", None)
+            return
         end = self._head(name, args, at, at)
         self._put(";", None if end is None else Span(end, end))
         self._add("\n")
@@ -80,10 +84,7 @@ class Text:
             self._depth -= stripped.startswith("}")
             self._add("    " * self._depth)
             tokens = re.findall(r"\"[^\"]*\"|'[^']*'|[^\s;{}]+|[;{}]", stripped)
-            for number, token in enumerate(tokens):
-                if number and token != ";":
-                    self._add(" ")
-                self._put(token, None)
+            self._put(" ".join(tokens).replace(" ;", ";"), None)
             self._depth += stripped.endswith("{")
             self._add("\n")
 
@@ -111,9 +112,13 @@ class Text:
             stand_in = self.stand_in
             # Placeholders of several lengths are not the same one.
             text = re.sub(f"{HOLE}+", lambda hole: f"{stand_in}{len(hole[0])}", text)
-        if text:
-            self.pieces.append(Piece(self._length, self._length + len(text), start, end))
-            self._add(text)
+        if not text:
+            return
+        at, length = self._length, self._length + len(text)
+        if span is None and self.pieces and self.pieces[-1][2:] == self._nowhere:
+            at = self.pieces.pop()[0]  # they are many, and all have the same place
+        self.pieces.append(Piece(at, length, start, end))
+        self._add(text)
 
     def _add(self, text: str) -> None:
         self._parts.append(text)

@@ -7,15 +7,15 @@ of its entry in `directives.yaml`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
-from functools import cache
-from typing import Literal
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from nginx_stream_lint.config import Configuration, Directive, has_hole, is_complete, statements
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.remembering import remembered
 
 _PASS = {f"{family}_pass": family for family in FAMILIES}
 
@@ -117,6 +117,7 @@ class Level:
         "children",
         "directive",
         "in_stream",
+        "kept",
         "kind",
         "own_handler",
         "parent",
@@ -137,6 +138,7 @@ class Level:
         self.unknowns: list[Directive] = []
         self.uncertain: bool = parent is not None and parent.uncertain
         self._owners: dict[str, Level | None] = {}
+        self.kept: dict[Hashable, Any] | None = None  # for `kept`
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.directive!r}>"
@@ -202,10 +204,11 @@ class Level:
         entry = table()[name]
         for depth, level in enumerate(self.outward()):
             nearer = found.is_default or depth < found.depth
-            for one in level.unknowns if level.kind in entry.contexts else ():
+            if level.unknowns and level.kind in entry.contexts:
                 # Nothing sets a value twice at one level, but lists go on.
-                beside = one in found.directives or entry.merge == "rows" or entry.joins
-                if (nearer or beside) and _may_set(one, name):
+                goes_on = nearer or entry.merge == "rows" or entry.joins
+                one = _unknown_at(level, name, None if goes_on else found.directives)
+                if one is not None:
                     return one
             if not nearer or entry.merge in ("own", "handler"):
                 break
@@ -255,14 +258,67 @@ class Level:
         return _found(name, found, first_depth, False) if found else None
 
 
-def _may_set(directive: Directive, name: str) -> bool:
-    """Whether something that nobody can see through may set a directive."""
-    if not directive.unknown:
-        return directive.name == name  # conditional, or with a placeholder for its value
-    return directive.may_set is None or name in directive.may_set
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
-@cache
+def kept(
+    make: Callable[Concatenate[Level, _P], _T],
+) -> Callable[Concatenate[Level, _P], _T]:
+    """Decorator: keep what a function makes of a level on that level, to be forgotten with it.
+
+    Other arguments are positional and hashable.
+    """
+
+    def known(level: Level, /, *args: _P.args, **none: _P.kwargs) -> _T:
+        results = level.kept
+        if results is None:
+            results = level.kept = {}
+        key = (make, *args) if args else make
+        if key not in results:
+            results[key] = make(level, *args, **none)
+        found: _T = results[key]
+        return found
+
+    return known
+
+
+def _unknown_at(
+    level: Level, name: str, among: tuple[Directive, ...] | None = None
+) -> Directive | None:
+    """The first directive of a level that may set another one, though nobody can see that.
+
+    With `among`, those that do set it, the first of these.
+    """
+    if among is not None:
+        unseen = _unseen(level)
+        return next((one for one in among if id(one) in unseen), None)
+    places = _unknowns(level)
+    found = [places[one] for one in (name, None) if one in places]
+    return level.unknowns[min(found)] if found else None
+
+
+@kept
+def _unseen(level: Level) -> frozenset[int]:
+    return frozenset(map(id, level.unknowns))
+
+
+@kept
+def _unknowns(level: Level) -> dict[str | None, int]:
+    """The place of the first of a level's `unknowns` that may set each directive; None: any."""
+    found: dict[str | None, int] = {}
+    for at, one in enumerate(level.unknowns):
+        if not one.unknown:
+            found.setdefault(one.name, at)  # conditional, or with a placeholder for its value
+        elif one.may_set is None:
+            found.setdefault(None, at)
+        else:
+            for name in one.may_set:
+                found.setdefault(name, at)
+    return found
+
+
+@remembered
 def _default(name: str, version: Version, in_stream: bool) -> Effective:
     """What nginx uses where nothing is written."""
     args = table()[name].default(version, in_stream)
@@ -331,8 +387,14 @@ def _is_unknown(directive: Directive, level: Level) -> bool:
     """Whether a template leaves open what a directive says, or whether it is there at all."""
     if any(has_hole(arg) for arg in directive.args):
         return True
-    around = set(level.directive.conditional) if level.directive is not None else set()
-    return any(region not in around for region in directive.conditional)
+    # The block around may stand under the same condition, in the same file.
+    region = directive.file.reading.condition(directive.start)
+    if region is None:
+        return False
+    opening = level.directive
+    if opening is None or opening.file is not directive.file:
+        return True
+    return not region[0] <= opening.start < region[1]
 
 
 def _fill(level: Level, block: list[Directive]) -> None:
@@ -366,6 +428,7 @@ def _fill(level: Level, block: list[Directive]) -> None:
             else:
                 rows.append(directive)
             family = _PASS.get(directive.name)
-            if family is not None:
+            # nginx refuses what is unknown here: a wrong place, or a block where there is none.
+            if family is not None and not directive.unknown:
                 # Each sets the location's handler, so the last one written wins.
                 level.own_handler = Handler(family, directive.args[0], directive)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache, cached_property, lru_cache
+from functools import cached_property
 from typing import Any, NoReturn
 
-from nginx_stream_lint.util.backtracking import MAX_WAYS, ends, parsed, ways
+from nginx_stream_lint.util.backtracking import MAX_WAYS, compiled, ends, parsed, ways
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
+from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
 _EVERY = frozenset(range(256))
 _DIGITS = frozenset(b"0123456789")
@@ -116,7 +117,7 @@ class Pattern:
     def _read(self) -> tuple[re.Pattern[str], _Reader] | None:
         reader = _Reader(_bytes(self._text))
         try:
-            return re.compile(reader.everything(self._ignore_case), re.ASCII), reader
+            return compiled(reader.everything(self._ignore_case), re.ASCII), reader
         except (_UnreadableError, re.error, RecursionError, OverflowError):
             return None
 
@@ -133,7 +134,7 @@ class Pattern:
             return False
 
 
-@cache
+@remembered
 def compile_pattern(pattern: str, ignore_case: bool = False) -> Pattern:
     """A pattern as nginx compiles it."""
     return Pattern(pattern, ignore_case)
@@ -146,7 +147,7 @@ _ATOMS = regex(r"\\[^QE]|\[\^?\]?(?:\\[^QE]|[^]\\[])*\]")
 _GROUP = regex(r"\([^()]*\)")
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def prefix(pattern: str) -> str:
     """What each subject that a pattern matches begins with, as far as that is easily seen."""
     found = _LITERALS.match(pattern)

@@ -5,15 +5,13 @@ Source: nginx's src/http/modules/ngx_http_rewrite_module.c and src/http/ngx_http
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from dataclasses import field
-from functools import lru_cache
 from typing import NoReturn
 
 from nginx_stream_lint.config import Directive, is_complete, statements
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.uri import unescape_redirect
 from nginx_stream_lint.nginx.variables import State
@@ -59,7 +57,7 @@ def rewrite(level: Level, state: State, version: Version) -> Outcome:
     return run.outcome
 
 
-@lru_cache(maxsize=4096)
+@kept
 def _program(level: Level) -> list[tuple[Directive, Level | None]]:
     """The rewrite directives of a level in their order, and the level that an `if` opens."""
     conditional = {one.directive: one for one in level.children if one.kind.startswith("if")}
@@ -145,7 +143,9 @@ class _Run:
                     f"whether {args[1]} is there, in {directive.source.name}:{directive.line};"
                     " it is taken not to be"
                 )
-            there = path is not None and known and _is(path, args[0][-1])
+            there = (
+                path is not None and state.files is not None and state.files.has(path, args[0][-1])
+            )
             return there != args[0].startswith("!")
         value = state.value(args[0][1:]) if args and args[0].startswith("$") else None
         if value is None:
@@ -229,12 +229,3 @@ class _Run:
         if text or outcome.status < 400:
             outcome.text = self.state.expand(text) or ""
         raise _Stop
-
-
-def _is(path: str, kind: str) -> bool:
-    """Whether a path is there as a file (f), a folder (d), either (e) or a program (x)."""
-    if kind == "f":
-        return os.path.isfile(path)
-    if kind == "d":
-        return os.path.isdir(path)
-    return os.path.exists(path) and (kind == "e" or os.access(path, os.X_OK))

@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import field
-from functools import lru_cache
 from typing import NamedTuple
 
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.pcre import Match as PatternMatch
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern, prefix
 from nginx_stream_lint.util.lazily import dataclass, regex
@@ -142,7 +141,7 @@ class _Table:
         return [self.regex[at] for at in sorted(found)]
 
 
-@lru_cache(maxsize=4096)
+@kept
 def _table(level: Level) -> _Table:
     return _Table(level)
 

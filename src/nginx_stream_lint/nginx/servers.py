@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import field
-from functools import lru_cache
 
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.listeners import address
 from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
@@ -79,7 +78,7 @@ class Chosen:
     unreadable: tuple[str, ...] = ()
 
 
-@lru_cache(maxsize=8)
+@kept
 def sockets(http: Level, version: Version) -> Sequence[Socket]:
     """The listening sockets of an `http` level, in the order of the file."""
     found: dict[str, Socket] = {}
@@ -110,7 +109,7 @@ def _with_port(http: Level, version: Version, port: int) -> list[Socket]:
     return [every[at] for at in sorted(found)]
 
 
-@lru_cache(maxsize=8)
+@kept
 def _by_port(http: Level, version: Version) -> tuple[dict[int, list[int]], list[int]]:
     """The places of sockets by their port, and of those with ranges of ports or without any."""
     by_port: dict[int, list[int]] = {}

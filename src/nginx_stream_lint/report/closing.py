@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nginx_stream_lint.analysis.lint import Report
+from nginx_stream_lint.analysis.lint import Result
 
 # As many places are named; the others are counted.
 _MOST_PLACES = 4
 
 
-def closing(report: Report) -> list[str]:
+def closing(report: Result) -> list[str]:
     """The closing lines of a report for people, before its summary."""
     lines: list[str] = []
     if any(one.assumes_old_nginx for one in report.findings):
@@ -22,7 +22,7 @@ def closing(report: Report) -> list[str]:
     return lines
 
 
-def _unchecked(report: Report) -> str:
+def _unchecked(report: Result) -> str:
     all_of_them, stalling = report.unchecked, report.would_stall
     number = len(all_of_them)
     if not stalling:

@@ -10,11 +10,16 @@ import click
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.rules.finding import Place
+from nginx_stream_lint.util.remembering import latest_remembered
 from nginx_stream_lint.util.sinks import printable
 
 _TAB = 4
 _WIDTH = 84  # of a line of source; longer ones are cut around what is underlined
 _ELLIPSIS = "..."
+# Of a line longer than this only a part around what is underlined is looked at, or a line with a
+# thousand places would be read a thousand times.
+_LONG = 1_000
+_BEFORE, _BEHIND = 20, 2 * _WIDTH
 
 
 class Mark(NamedTuple):
@@ -50,19 +55,38 @@ def excerpt(marks: Sequence[Mark], home: Source) -> list[str]:
 
 def _file(marks: list[_Placed], width: int) -> list[str]:
     if len(marks) == 1:
-        mark, line, _ = marks[0]
-        text = mark.place.source.line_text(line)
-        return _line(line, text, marks, _indentation(text), width)
+        line = marks[0][1]
+        text, marks, shift = _part(line, marks)
+        return _line(line, text, marks, shift or 0, width)
     by_line: dict[int, list[_Placed]] = {}
     for one in sorted(marks, key=lambda one: one[0].place.start):
         by_line.setdefault(one[1], []).append(one)
-    texts = {line: own[-1][0].place.source.line_text(line) for line, own in by_line.items()}
-    shift = min([_indentation(text) for text in texts.values()])
+    parts = {line: _part(line, own) for line, own in by_line.items()}
+    shift = min([one for _, _, one in parts.values() if one is not None], default=0)
     return [
         shown
-        for line, own in by_line.items()
-        for shown in _line(line, texts[line], own, shift, width)
+        for line, (text, own, indentation) in parts.items()
+        for shown in _line(line, text, own, 0 if indentation is None else shift, width)
     ]
+
+
+def _part(line: int, marks: list[_Placed]) -> tuple[str, list[_Placed], int | None]:
+    """What to show of a line, with the marks where they stand in that, and how far it is indented.
+
+    The last is None for a part from the middle of a long line.
+    """
+    source = marks[-1][0].place.source
+    start, end = source.line_span(line)
+    begin = 0
+    if end - start > _LONG:
+        first = marks[0][2] - 1
+        if first + marks[0][0].place.end - marks[0][0].place.start > _WIDTH:
+            begin = max(0, first - _BEFORE)
+        end = min(end, start + first + _BEHIND)
+    text = source.text[start + begin : end].rstrip("\r")
+    if not begin:
+        return text, marks, _indentation(text)
+    return text, [(mark, line, column - begin) for mark, line, column in marks], None
 
 
 def _line(line: int, text: str, marks: Sequence[_Placed], shift: int, width: int) -> list[str]:
@@ -96,7 +120,7 @@ def _fitted(text: str, marks: Sequence[_Placed], shift: int) -> tuple[str, list[
     length = len(text.rstrip())
     spans: list[tuple[int, int]] = []
     for mark, _, column in marks:
-        start = column - 1
+        start = min(column - 1, len(text))
         end = start + mark.place.end - mark.place.start
         spans.append((start, end if end <= length else max(start, length)))
     shown = text
@@ -133,20 +157,25 @@ def _on_screen(text: str) -> tuple[str, list[int]]:
     columns: list[int] = []
     at = 0
     for character in text:
-        cell = " " * (_TAB - at % _TAB) if character == "\t" else printable(character)
+        cell, width = _cell(character)
+        if character == "\t":
+            width = _TAB - at % _TAB
+            cell = " " * width
         columns.append(at)
         cells.append(cell)
-        at += _cells(cell)
+        at += width
     columns.append(at)
     return "".join(cells), columns
 
 
-def _cells(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+@latest_remembered(1024)
+def _cell(character: str) -> tuple[str, int]:
+    """A character as it is shown, and how many columns of a terminal that takes."""
     import unicodedata
 
+    text = printable(character)
     wide = sum(unicodedata.east_asian_width(one) in "WF" for one in text)
-    return len(text) + wide - sum(unicodedata.combining(one) > 0 for one in text)
+    return text, len(text) + wide - sum(unicodedata.combining(one) > 0 for one in text)
 
 
 @cache

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import field
-from importlib.resources import files
+from itertools import islice
 
 import click
 
@@ -16,7 +17,8 @@ from nginx_stream_lint.report.picture import outcome, picture
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.way import Way, ways
 from nginx_stream_lint.rules.filters import CLIENTS, listed
-from nginx_stream_lint.rules.finding import SEVERITIES, Finding
+from nginx_stream_lint.rules.finding import MOST_SERVERS, SEVERITIES, Finding
+from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.sinks import shown_line
 
@@ -76,7 +78,7 @@ def html(run: Run) -> str:
     )
     environment.filters["printable"] = _printable_lines
     template = environment.from_string(
-        files("nginx_stream_lint.report").joinpath("page.html").read_text(encoding="utf-8")
+        data_text(os.path.join(os.path.dirname(__file__), "page.html"))
     )
     report = run.report
     cards = _cards(run)
@@ -107,7 +109,7 @@ def _cards(run: Run) -> list[_Card]:
         cards[directive.source.name, directive.start] = _Card(
             way.served.level.label,
             f"{run.path(directive.source)}:{directive.line}",
-            tuple(dict.fromkeys(arg for row in names for arg in row.args)),
+            tuple(dict.fromkeys(islice((arg for row in names for arg in row.args), MOST_SERVERS))),
             f"{way.stream.confidence} to stream ({way.stream.kind}): {way.stream.because}",
             way,
         )

@@ -22,7 +22,7 @@ def json(run: Run) -> str:
         "tool": {"name": "nginx-stream-lint", "version": __version__},
         "nginx_version": None if version is None else ".".join(map(str, version)),
         "inputs": report.inputs,
-        "findings": [_finding(finding) for finding in report.findings],
+        "findings": map(_finding, report.findings),
         "errors": [
             {
                 "file": problem.file,

@@ -5,6 +5,7 @@ Its columns count bytes of UTF-8, and a range ends before its end.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from nginx_stream_lint.config import Problem, Source
@@ -19,8 +20,8 @@ _SEVERITIES = {"error": "ERROR", "warning": "WARNING", "note": "INFO"}
 def rdjson(run: Run) -> str:
     """The findings, and what could not be read, as one result."""
     report = run.report
-    diagnostics = [_unread(problem, run) for problem in report.problems]
-    diagnostics += [_diagnostic(finding, run) for finding in report.findings]
+    unread = (_unread(problem, run) for problem in report.problems)
+    diagnostics = chain(unread, (_diagnostic(finding, run) for finding in report.findings))
     return encoded({"source": {"name": "nginx-stream-lint"}, "diagnostics": diagnostics})
 
 
@@ -71,8 +72,8 @@ def _range(source: Source, start: int, end: int) -> dict[str, Any]:
 
 def _position(source: Source, offset: int) -> dict[str, int]:
     line, column = source.position(offset)
-    before = source.text[offset - column + 1 : offset]
-    return {"line": line, "column": len(before.encode("utf-8", "surrogateescape")) + 1}
+    before = source.bytes_before(offset - column + 1)
+    return {"line": line, "column": source.bytes_before(offset) - before + 1}
 
 
 def _unread(problem: Problem, run: Run) -> dict[str, Any]:

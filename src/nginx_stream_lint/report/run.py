@@ -6,9 +6,8 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import field
-from functools import lru_cache
 
-from nginx_stream_lint.analysis.lint import Report
+from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Edit, Severity
@@ -17,6 +16,7 @@ from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.remembering import latest_remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Run:
     mildest severity that fails, `policy` what made the findings worth what they are.
     """
 
-    report: Report
+    report: Result
     rules: tuple[Rule, ...]
     nginx_version: Version | None
     seconds: float
@@ -48,7 +48,7 @@ def described(stream: Stream | None) -> dict[str, str] | None:
     return {"kind": stream.kind, "confidence": stream.confidence, "because": stream.because}
 
 
-@lru_cache(1024)
+@latest_remembered(1024)
 def uri(path: str) -> str:
     """A path as a URI: relative, or with `file:` where it is absolute."""
     from urllib.parse import quote

@@ -56,10 +56,10 @@ def sarif(run: Run) -> str:
                         ],
                     }
                 ],
-                "results": [
+                "results": (
                     _result(finding, index.get(finding.rule), name, run, by) | _suppressions(by)
                     for finding, name, by in zip(findings, names, hidden, strict=True)
-                ],
+                ),
             }
         ],
     }

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from nginx_stream_lint.analysis.lint import Report
+from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.fixes.show import shown_fixes
 from nginx_stream_lint.report.closing import closing
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.rules.finding import Finding, Place
+from nginx_stream_lint.rules.finding import MOST_SERVERS, Finding, Place
+from nginx_stream_lint.util.remembering import latest_remembered
 from nginx_stream_lint.util.sinks import printable, shown_line
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -26,7 +25,7 @@ def text(run: Run) -> str:
     return "\n".join([*_locations(report), *ending, _summary(report, run.seconds)]) + "\n"
 
 
-def _locations(report: Report) -> list[str]:
+def _locations(report: Result) -> list[str]:
     groups: dict[tuple[str, int], list[Finding]] = {}
     for finding in report.findings:
         place = finding.location.place
@@ -38,7 +37,8 @@ def _locations(report: Report) -> list[str]:
         where = f"{place.source.name}:{place.line}: {location.label}"
         head = styled(printable(where), bold=True)
         if location.servers:
-            head += f"  ({printable(', '.join(location.servers))})"
+            more = ", ..." if len(location.servers) == MOST_SERVERS else ""
+            head += f"  ({printable(', '.join(location.servers))}{more})"
         lines.append(head)
         if thought:
             lines.append(f"  {printable(thought)}")
@@ -85,7 +85,7 @@ def _fix(findings: list[Finding]) -> list[str]:
     return lines
 
 
-@lru_cache(1024)
+@latest_remembered(1024)
 def _wrapped(message: str, indent: str = _INDENT) -> list[str]:
     """The lines of a message, which many findings share, broken at blanks as `textwrap` does it."""
     message = printable(message)
@@ -115,7 +115,7 @@ def _wrapped(message: str, indent: str = _INDENT) -> list[str]:
     return lines
 
 
-def _summary(report: Report, seconds: float) -> str:
+def _summary(report: Result, seconds: float) -> str:
     counts = [
         f"{number} {word}{'' if number == 1 else 's'}"
         for word in ("error", "warning", "note")

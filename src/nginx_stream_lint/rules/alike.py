@@ -66,7 +66,7 @@ class Alike:
     def key(self, served: Served) -> Hashable:
         """The key of a place; the place itself where it is like no other."""
         handler = served.handler
-        if served.shadowed_by is not None or not handler.target or _is_made(handler.directive):
+        if served.shadowed_by is not None or not handler.target:
             return served
         streams = served.streams
         known = self._streams.get(id(streams))
@@ -74,15 +74,15 @@ class Alike:
             # The tuple is kept, so that nothing else has its identity.
             known = self._streams[id(streams)] = streams, tuple(map(behaviour, streams))
         beside = self._beside(served) if self._asks_beside else ()
-        return handler.family, served.clients, known[1], self._contents(served.level), beside
+        author = handler.directive.file.reading.author
+        contents = self._contents(served.level)
+        return handler.family, served.clients, known[1], contents, beside, id(author)
 
     def _contents(self, level: Level) -> Hashable:
         """What is the same for all levels with the same rows, in and around them."""
         parent = level.parent
-        if parent is None or (level.directive is not None and _is_made(level.directive)):
-            # Other blocks of the root, such as `events`, count as well, and in what a controller
-            # makes what is written and what is its own doing.
-            return level
+        if parent is None:
+            return level  # other blocks of the root, such as `events`, count as well
         around = self._levels.get(parent)
         if around is None:
             contents = self._contents(parent)
@@ -100,6 +100,13 @@ class Alike:
             for name in self._headers
             if name in written
         ]
+        if level.directive is not None and _is_made(level.directive):
+            # In what a controller makes it counts what is written and what is its own doing.
+            found += [
+                (name, *["written" if row.is_written else "" for row in rows])
+                for name, rows in written.items()
+                if name in asked or f"{name}{HEADERS}" in asked
+            ]
         rows = frozenset(found)
         if level.unknowns:
             return around, level.kind, level.directive is None, rows, *map(id, level.unknowns)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from nginx_stream_lint.config import has_hole
@@ -23,7 +23,7 @@ from nginx_stream_lint.nginx.delivery import (
     path,
 )
 from nginx_stream_lint.nginx.directives import FAMILIES, table
-from nginx_stream_lint.nginx.levels import Effective, Level
+from nginx_stream_lint.nginx.levels import Effective, Level, kept
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.routing import find, match_of
 from nginx_stream_lint.nginx.values import seconds, size
@@ -750,7 +750,7 @@ def _host(target: str) -> str:
     return _SCHEME.sub("", target).split("/")[0]
 
 
-@lru_cache(maxsize=4)
+@kept
 def _upstreams(http: Level) -> dict[str, Level]:
     """The `upstream` blocks by name, the first of each."""
     found: dict[str, Level] = {}

@@ -59,11 +59,16 @@ class Fix:
     edits: tuple[Edit, ...] = ()
 
 
+# Where a thousand findings are in servers with a thousand names, each would list all of them.
+MOST_SERVERS = 100
+
+
 @dataclass(frozen=True, slots=True)
 class LocationInfo:
     """The location a finding is about: how it is written, where, and in which servers.
 
-    `place` is its head; its block ends before the offset `block_end` of the same file.
+    `place` is its head; its block ends before the offset `block_end` of the same file. `servers`
+    are the first `MOST_SERVERS` of their names.
     """
 
     label: str
@@ -78,7 +83,8 @@ class Finding:
 
     `stream` is None for what is said of a comment. `at_most` is the worst severity that it can be
     given, since more is not known. For `assumes_old_nginx` and `assumes_defaults` see
-    `verdict.Verdict`.
+    `verdict.Verdict`. `spared` are directives that its fix must not touch, since a comment ignores
+    the rule that is about them.
     """
 
     rule: str
@@ -92,6 +98,7 @@ class Finding:
     at_most: Severity = "error"
     assumes_old_nginx: bool = False
     assumes_defaults: bool = False
+    spared: frozenset[str] = frozenset()
 
     def with_fix(self, fix: Fix | None) -> Finding:
         """The same finding with a fix. There are many: `dataclasses.replace` would take longer."""
@@ -107,6 +114,7 @@ class Finding:
             self.at_most,
             self.assumes_old_nginx,
             self.assumes_defaults,
+            self.spared,
         )
 
     @property

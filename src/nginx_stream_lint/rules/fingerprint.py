@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
 
 from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.util.remembering import latest_remembered
 
 
 def portable(name: str, base: str, here: str | None = None) -> str:
@@ -19,7 +19,7 @@ def portable(name: str, base: str, here: str | None = None) -> str:
     return _from(path, base, None if is_absolute else os.getcwd()) or name
 
 
-@lru_cache(4096)
+@latest_remembered(4096)
 def _from(path: str, base: str, _: str | None) -> str | None:
     """A path from `base` if it is below that; other than absolute ones hang on the third."""
     inside = os.path.relpath(path, base)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.delivery import Verdict as DeliveryVerdict
@@ -12,6 +13,7 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.alike import Alike
 from nginx_stream_lint.rules.facts import Facts, holder
 from nginx_stream_lint.rules.finding import (
+    MOST_SERVERS,
     SEVERITIES,
     Finding,
     LocationInfo,
@@ -86,7 +88,8 @@ def judge(
         names = servers.get(served.server)
         if names is None:
             rows = served.server.rows.get("server_name", ())
-            names = servers[served.server] = tuple(arg for row in rows for arg in row.args)
+            every = (arg for row in rows for arg in row.args)
+            names = servers[served.server] = tuple(islice(every, MOST_SERVERS))
         location = _location(level, names)
         judged += (Judged(_finding(one, served, location), one, served) for one in said)
     return _merged(judged)
@@ -205,8 +208,9 @@ def _place(directive: Directive) -> Place:
     end = directive.head_end
     if not directive.is_written:
         # A controller's own doing: the line that says what it works on.
-        line, column = directive.source.position(directive.start)
-        end = directive.start + len(directive.source.line_text(line)) - column + 1
+        source = directive.source
+        end = source.line_span(source.position(directive.start)[0])[1]
+        end -= source.text[end - 1 : end] == "\r"
     return Place(directive.source, directive.start, end)
 
 
@@ -226,13 +230,14 @@ def _worst(group: list[Judged]) -> Judged:
     related: dict[Related, None] = {}
     for one in group:
         finding = one.finding
-        servers |= dict.fromkeys(finding.location.servers)
+        if len(servers) < MOST_SERVERS:
+            servers |= dict.fromkeys(finding.location.servers)
         if SEVERITIES.index(finding.severity) < SEVERITIES.index(worst.finding.severity):
             worst = one
             related = dict.fromkeys(finding.related) | related
         else:
             related |= dict.fromkeys(finding.related)
     finding = worst.finding
-    location = replace(finding.location, servers=tuple(servers))
+    location = replace(finding.location, servers=tuple(islice(servers, MOST_SERVERS)))
     merged = replace(finding, location=location, related=tuple(related))
     return Judged(merged, worst.verdict, worst.served)

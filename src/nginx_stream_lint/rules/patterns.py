@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from nginx_stream_lint.util.backtracking import MAX_WAYS, parsed, ways
@@ -52,7 +52,7 @@ def finds(pattern: str, subject: str) -> bool | None:
     return _compiled(pattern).search(subject) is not None
 
 
-@cache
+@lru_cache(1024)  # by the rules, not by what is checked
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 

@@ -6,7 +6,7 @@ A verdict names no line of a file: what a place adds of its own is put in by `ju
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import lru_cache
 from operator import attrgetter
 
 from nginx_stream_lint.config import Directive, File
@@ -257,7 +257,7 @@ def _said(rule: Rule, facts: Facts) -> str:
     return render(rule.message, facts, lambda name: _marked(facts, name))
 
 
-@cache
+@lru_cache(1024)  # by the rules, not by what is checked
 def _compares_origins(message: str) -> bool:
     """Whether a message may depend on where a value comes from, and not only say it."""
     return len(_ORIGIN.findall(message)) > len(_SAID_ORIGIN.findall(message))

@@ -6,7 +6,7 @@ Jinja is imported for rules that are not shipped: the texts of those are compile
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nginx_stream_lint.rules.conditions import Subjects
@@ -40,7 +40,7 @@ def environment() -> ImmutableSandboxedEnvironment:
     return env
 
 
-@cache
+@lru_cache(1024)  # by the rules, not by what is checked
 def _template(text: str) -> tuple[Collection[str], Callable[[dict[str, Any]], str]]:
     """The names that a template uses, and what renders it with their values.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import field
-from functools import cache, lru_cache
+from itertools import islice
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
@@ -15,7 +15,10 @@ from nginx_stream_lint.streams.comments import above, at_the_top, opening
 from nginx_stream_lint.streams.evidence import Clue, Place, hear
 from nginx_stream_lint.streams.vocabulary import reduced
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
+# So many names of a server are looked at, for each file that its locations are in.
+_MOST_NAMES = 100
 _LOGS = ("access_log", "error_log")
 
 
@@ -66,7 +69,7 @@ class Around:
         comments = [*above(self.server), *opening(self.server)]
         for one in self._files(file):
             if one not in self.tops:
-                self.tops[one] = list(at_the_top(one))
+                self.tops[one] = list(_telling(at_the_top(one)))
             comments += self.tops[one]
         written = [(comment, 'a comment above says "{word}"') for comment in comments]
         clues = tuple(hear("around", (*texts, *written)))
@@ -78,11 +81,8 @@ class Around:
         """What the server, its logs and files are called, each with how to say it."""
         rows = self.server.rows
         # Without the top-level domain: .ai says little.
-        names = {
-            arg: arg.rpartition(".")[0] or arg
-            for row in rows.get("server_name", ())
-            for arg in row.args
-        }
+        every = (arg for row in rows.get("server_name", ()) for arg in row.args)
+        names = {arg: arg.rpartition(".")[0] or arg for arg in islice(every, _MOST_NAMES)}
         logs = [one.args[0] for name in _LOGS for one in rows.get(name, ()) if one.args]
         return [
             *((name, f'its server is called "{arg}"') for arg, name in names.items()),
@@ -93,6 +93,16 @@ class Around:
     def _files(self, file: File | None) -> Iterable[File]:
         """The files of the server and of a location."""
         return dict.fromkeys(one for one in (_file(self.server), file) if one is not None)
+
+
+def _telling(comments: Iterable[str]) -> Iterator[str]:
+    """The comments with a telling word that none before has, since each server hears all."""
+    seen: set[str] = set()
+    for comment in comments:
+        found = {clue.word for clue in hear("around", [(comment, "")])}
+        if not found <= seen:
+            seen |= found
+            yield comment
 
 
 def _file(level: Level) -> File | None:
@@ -114,7 +124,7 @@ def around(server: Level, places: Iterable[Place], tops: dict[File, list[str]]) 
     return Around(server, frozenset(general or everything or named), tops)
 
 
-@lru_cache(maxsize=256)
+@latest_remembered(256)
 def _names(file: str) -> tuple[tuple[str, str], ...]:
     """A file's name, or its folder's where that says nothing (`nginx.conf`), and how to say it.
 
@@ -129,7 +139,7 @@ def _names(file: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-@cache
+@remembered
 def _usual(name: str) -> bool:
     """Whether a file or folder has this name whatever it is for."""
     return any(word.pattern.fullmatch(name) for word in words()["usual"])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.util.compiled import compiled
+from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.remembering import latest_remembered
 
 _FOLDER = os.path.dirname(__file__)
 FILES = (os.path.join(_FOLDER, "catalogue.yaml"), os.path.join(_FOLDER, "evidence.yaml"))
@@ -65,10 +67,7 @@ def read() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
     """The apps, and the words by where they are looked for, from the YAML."""
     from nginx_stream_lint.util.yamlfile import load_text
 
-    texts: list[Any] = []
-    for path in FILES:
-        with open(path, encoding="utf-8") as stream:
-            texts.append(load_text(stream.read()))
+    texts: list[Any] = [load_text(data_text(path)) for path in FILES]
     return tuple(map(_app, texts[0])), {
         where: tuple(Word(row["words"], row.get("kind"), row.get("points", 0)) for row in rows)
         for where, rows in texts[1].items()
@@ -87,7 +86,7 @@ def by_name(name: str) -> App:
     return next(app for app in apps() if app.name == name)
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def named_in(text: str) -> App | None:
     """The first app of the catalogue with one of its names in a host, a path or a file's name."""
     pattern, found = _names()
@@ -135,7 +134,7 @@ def _nameless(host: str) -> bool:
     return all(map(_says_nothing, filter(None, re.split(r"[^a-z0-9]+", host))))
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def _says_nothing(label: str) -> bool:
     return label.isdigit() or any(word.pattern.fullmatch(label) for word in words()["hosts"])
 

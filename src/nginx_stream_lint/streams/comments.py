@@ -11,6 +11,8 @@ from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.streams.catalogue import words
 
 _NEAR = 80  # characters
+# Each is about all locations of a file, and both may be thousands.
+_MOST_NOTES = 100
 
 
 class Comments:
@@ -18,6 +20,7 @@ class Comments:
 
     def __init__(self) -> None:
         self._told: dict[File, list[int] | None] = {}
+        self._notes: dict[File, list[str]] = {}
 
     def of(self, level: Level) -> list[str]:
         """Comments directly inside a block, on the lines right above it, and about all blocks.
@@ -43,8 +46,12 @@ class Comments:
             found += _inside(level, text, comments[at:end])
         author = file.reading.author
         if author is not None:
-            first, last = (bisect_left(comments, (offset, 0)) for offset in author.notes)
-            found += _texts(text, comments[first:last])
+            if file not in self._notes:
+                first, last = (bisect_left(comments, (offset, 0)) for offset in author.notes)
+                telling = [at for at in range(first, last) if told[at] < told[at + 1]]
+                spans = [comments[at] for at in telling[:_MOST_NOTES]]
+                self._notes[file] = _texts(text, spans)
+            found += self._notes[file]
         return found
 
 

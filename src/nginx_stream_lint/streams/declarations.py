@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import TypeVar
 
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
@@ -13,6 +12,7 @@ from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import KINDS, Stream
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.remembering import latest_remembered
 
 # `# nginx-stream-lint: stream sse framing=close` inside a location
 COMMENT = regex(r"#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)", re.DOTALL)
@@ -67,7 +67,7 @@ def declaration(entry: object, because: str) -> Declaration:
     return Declaration(path, _stream(properties, because))
 
 
-@lru_cache(maxsize=256)
+@latest_remembered(256)
 def from_comment(comment: str) -> Stream | None:
     """The stream that a comment declares; None if it declares none.
 

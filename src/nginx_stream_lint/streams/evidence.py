@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache
 
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.routing import Match, match_of
@@ -16,6 +16,7 @@ from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.streams.upstreams import Behind, Upstreams
 from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.remembering import latest_remembered
 
 _ENOUGH = 2
 _LONG_S = 300.0
@@ -49,7 +50,7 @@ class Clue:
     word: str = ""
 
 
-_clue = lru_cache(maxsize=4096)(Clue)
+_clue = latest_remembered(4096)(Clue)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +71,7 @@ class Path:
     endpoints: Sequence[Endpoint]
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def _path(modifier: str, pattern: str) -> Path:
     saying = 'its path says "{word}"'
     segments = re.findall(r"[a-z0-9_-]+", pattern.lower())
@@ -143,7 +144,7 @@ def _known(endpoint: Endpoint) -> Stream:
     return replace(endpoint.stream, confidence="known", path=endpoint.path)
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[Stream, ...]:
     """What endpoints and clues make together; the same for the same."""
     found = list(map(_known, endpoints))
@@ -188,7 +189,7 @@ def hear(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
                 yield _clue(clue.points, clue.kind, because, clue.word)
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def _heard(where: str, text: str) -> tuple[Clue, ...]:
     found = ((word, word.pattern.search(text)) for word in words()[where])
     return tuple(
@@ -237,7 +238,7 @@ def _clues(place: Place, endpoints: tuple[Endpoint, ...], at_home: bool) -> tupl
     return found + _upstream_clues(place, endpoints, at_home)
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def _serves_pages(behind: Behind) -> bool:
     """Whether a host is called after pages."""
     return any(word.pattern.search(host) for word in words()["pages"] for host in behind.names)
@@ -270,7 +271,7 @@ def _upstream_clues(
     return found + _behind_clues(behind) if behind.names or behind.comments else found
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def _behind_clues(behind: Behind) -> tuple[Clue, ...]:
     """What the hosts behind a location are called, and what is written about them."""
     saying = 'a comment about its upstream says "{word}"'
@@ -345,7 +346,7 @@ def _held_around(location: Level) -> str:
     return f"{name} off is set for its {level.kind}" if is_off else ""
 
 
-@lru_cache(maxsize=4096)
+@latest_remembered(4096)
 def _said_by_directives(
     own: _Rows, outer: _Rows, held_around: str, included: tuple[str, ...], keepalive: bool
 ) -> tuple[Clue, ...]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 
-from nginx_stream_lint.nginx.levels import Handler, Level
+from nginx_stream_lint.nginx.levels import Handler, Level, kept
 from nginx_stream_lint.streams.catalogue import App, named_in, of_address
 from nginx_stream_lint.streams.comments import Comments
 from nginx_stream_lint.streams.vocabulary import reduced
@@ -16,6 +15,9 @@ _PORT = regex(r"\d{2,5}(?!\d)")
 _SCHEME = regex(r"^\w+://")
 _ADDRESS = regex(r"(?:https?://)?[0-9.:/]*")
 _VARIABLE = regex(r"\$\{?(\w+)\}?")
+_NAME = regex(r"\$\w+")
+# As many of an upstream's servers, and of a map's values, are looked at for what they are called.
+_MOST = 100
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +81,8 @@ class Upstreams:
             block = self.blocks.get(_authority(one))
             if block is None:
                 continue
-            hosts += [row.args[0] for row in block.rows.get("server", []) if row.args]
+            peers = block.rows.get("server", [])[:_MOST]
+            hosts += [row.args[0] for row in peers if row.args]
             comments += self.comments.of(block)
             keepalive = keepalive or "keepalive" in block.rows
         return Behind(tuple(hosts), tuple(comments), keepalive)
@@ -88,7 +91,7 @@ class Upstreams:
         """A target, and what it becomes with each value that a map gives a variable in it."""
         yield target
         for variable in _VARIABLE.finditer(target):
-            for value in self.values.get(variable[1], ()):
+            for value in self.values.get(variable[1], [])[:_MOST]:
                 yield target[: variable.start()] + value + target[variable.end() :]
 
 
@@ -118,12 +121,20 @@ def _without_scheme(target: str) -> str:
 def _filled(location: Level, target: str) -> str:
     """A target with the variables that `set` gives a constant filled in."""
     for level in location.outward():
-        for row in level.rows.get("set", ()):
-            if len(row.args) == 2 and row.args[0] in target and "$" not in row.args[1]:
-                name, value = row.args
-                if name.startswith("$"):
-                    target = re.sub(rf"{re.escape(name)}\b", value.replace("\\", r"\\"), target)
+        if "set" in level.rows:
+            constants = _constants(level)
+            target = _NAME.sub(lambda name: constants.get(name[0], name[0]), target)  # noqa: B023
     return target
+
+
+@kept
+def _constants(level: Level) -> dict[str, str]:
+    """The variables that `set` gives a constant in a block, the first of each."""
+    found: dict[str, str] = {}
+    for row in level.rows["set"]:
+        if len(row.args) == 2 and "$" not in row.args[1]:
+            found.setdefault(*row.args)
+    return found
 
 
 def _app(hosts: Sequence[str], names: Sequence[str]) -> App | None:

@@ -11,6 +11,7 @@ from functools import cache
 
 from nginx_stream_lint.streams.catalogue import Vocabulary, vocabulary
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.remembering import forgotten
 
 # What stands in for all words that are in no list, and for all numbers.
 _ANY_WORD = "zz"
@@ -19,7 +20,6 @@ _ANY_NUMBER = "0"
 _TOKEN = regex(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
 _DIGITS = "0123456789"
 _LETTERS = regex(r"[a-z]+")
-_MANY = 100_000
 
 
 def reduced(text: str) -> str:
@@ -57,17 +57,15 @@ class _Tokens(dict[str, str]):
         if name != token:
             found = self._numbered.get(name)
             if found is None:
-                self._make_room()
                 found = self._numbered[name] = self._with_a_number(name)
             return found or token
-        self._make_room()
         found = self[token] = token if self._tells(token) else _ANY_WORD
         return found
 
-    def _make_room(self) -> None:
-        if len(self) + len(self._numbered) > _MANY:
-            self.clear()
-            self._numbered.clear()
+    def forget(self) -> None:
+        """Forget all texts."""
+        self.clear()
+        self._numbered.clear()
 
     def _with_a_number(self, name: str) -> str:
         if not self._tells(name):
@@ -91,4 +89,8 @@ class _Tokens(dict[str, str]):
 @cache
 def _tokens() -> _Tokens | None:
     known = vocabulary()
-    return None if known is None else _Tokens(known)
+    if known is None:
+        return None
+    tokens = _Tokens(known)
+    forgotten(tokens.forget)
+    return tokens

@@ -173,36 +173,21 @@ def without_ignored(
             continue
         own = parts.get(rule)
         named = {name for region in around for name in region.ignored_parts(own)} if own else set()
-        left.append(_without_parts(finding, named, rules) if named else finding)
+        left.append(_sparing(finding, named, rules) if named else finding)
     asked = {id(file.source) for file in checked}
     asked_for = [one for one in ignores if id(one.place.source) in asked]
     return left + list(_said(asked_for, rules, frozenset(known))), ignored
 
 
-def _without_parts(finding: Finding, parts: Collection[str], rules: Sequence[Rule]) -> Finding:
+def _sparing(finding: Finding, parts: Collection[str], rules: Sequence[Rule]) -> Finding:
     """A finding whose fix leaves alone what only rules that became part of it would change."""
-    fix = finding.fix
     names = {
         step.directive
         for rule in rules
         if rule.name in parts and rule.fix is not None
         for step in rule.fix.steps
     }
-    if fix is None or not fix.edits:
-        return finding
-    kept = tuple(edit for edit in fix.edits if _directive_of(edit) not in names)
-    if not kept:
-        return finding.with_fix(None)
-    return finding.with_fix(replace(fix, edits=kept))
-
-
-def _directive_of(edit: Edit) -> str:
-    """The name of the directive that an edit writes or changes."""
-    if edit.start == edit.end:
-        return (edit.text.split(maxsplit=1) or [""])[0]
-    text = edit.source.text
-    start = max(text.rfind(end, 0, edit.start) for end in ";{}\n") + 1
-    return (text[start : edit.end].split(maxsplit=1) or [""])[0]
+    return replace(finding, spared=finding.spared | names)
 
 
 def _by_source(files: Sequence[File]) -> list[list[File]]:
@@ -267,6 +252,7 @@ def _ignores(files: list[File]) -> Iterator[Ignore]:
     """The comments of one source, of which there may be several files, as in YAML."""
     source = files[0].source
     text = source.text
+    below = _Below(files)
     for comment in _comments(files):
         match = _COMMENT.search(text, comment.start, comment.end)
         if match is None:
@@ -286,26 +272,28 @@ def _ignores(files: list[File]) -> Iterator[Ignore]:
             region = (0, len(text) + 1)
         else:
             own_line = not text[line_start:begin].strip()
-            region = _covered(files, begin, match.end()) if own_line else (line_start, start)
+            region = (line_start, start)
+            if own_line:
+                region = _covered(files, below, begin, match.end())
         yield Ignore(place, rules, reason, *region, taken)
 
 
-def _covered(files: list[File], start: int, end: int) -> tuple[int, int]:
+def _covered(files: list[File], below: _Below, start: int, end: int) -> tuple[int, int]:
     """What a comment on a line of its own is for.
 
     The statement right below; but at the head of a block, all of that, unless another block begins
     below.
     """
-    below = _below(files, end)
+    statement = below.of(end)
     for file in files:
         block = _block_around(file, start)
         if block is None or (block.block and block.block[0].start < start):
             continue
         inside = block.block or []
-        if inside and inside[0].start == below[0] and inside[0].block is not None:
+        if inside and inside[0].start == statement[0] and inside[0].block is not None:
             continue
         return block.start, _end(block)
-    return below
+    return statement
 
 
 def _block_around(file: File, offset: int) -> Directive | None:
@@ -325,21 +313,43 @@ def _block_around(file: File, offset: int) -> Directive | None:
     return found
 
 
-def _below(files: list[File], at: int) -> tuple[int, int]:
-    """The statement right below a comment, its block included; empty where there is none."""
-    text = files[0].source.text
-    line = text.find("\n", at) + 1
-    while line and (_ONLY_COMMENT.match(text, line) or _ONLY_CONTROL.match(text, line)):
-        line = text.find("\n", line) + 1
-    line_end = text.find("\n", line)
-    line_end = len(text) if line_end < 0 else line_end
-    if not line or not text[line:line_end].strip():
-        return (at, at)
-    for file in files:
-        found = _first_behind(file, line) if file.reading.author is None else None
-        if found is not None and found[0] < line_end:
-            return found
-    return line, _indented_end(text, line, line_end)
+class _Below:
+    """What stands below the comments of a source, each line looked at once."""
+
+    def __init__(self, files: list[File]) -> None:
+        self._files = files
+        self._text = files[0].source.text
+        self._ends: dict[int, int] = {}  # of the comments that begin a line, where they all end
+        self._found: dict[int, tuple[int, int] | None] = {}
+
+    def of(self, at: int) -> tuple[int, int]:
+        """The statement right below a comment, its block included; empty where there is none."""
+        line = self._behind(self._text.find("\n", at) + 1)
+        if line not in self._found:
+            self._found[line] = self._statement(line) if line else None
+        return self._found[line] or (at, at)
+
+    def _behind(self, line: int) -> int:
+        """The first line from one on that is more than a comment; 0 where there is none."""
+        text = self._text
+        passed: list[int] = []
+        while line and (_ONLY_COMMENT.match(text, line) or _ONLY_CONTROL.match(text, line)):
+            passed.append(line)
+            line = self._ends.get(line, text.find("\n", line) + 1)
+        self._ends.update(dict.fromkeys(passed, line))
+        return line
+
+    def _statement(self, line: int) -> tuple[int, int] | None:
+        text = self._text
+        line_end = text.find("\n", line)
+        line_end = len(text) if line_end < 0 else line_end
+        if not text[line:line_end].strip():
+            return None
+        for file in self._files:
+            found = _first_behind(file, line) if file.reading.author is None else None
+            if found is not None and found[0] < line_end:
+                return found
+        return line, _indented_end(text, line, line_end)
 
 
 def _first_behind(file: File, offset: int) -> tuple[int, int] | None:

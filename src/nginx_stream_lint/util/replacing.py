@@ -13,21 +13,18 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from nginx_stream_lint.util.exchange import exchange
-from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.temporary import is_temporary
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# A leading dot, so that no wildcard of an include matches it.
-_TEMPORARY = regex(r"\.nginx-stream-lint-.*-[0-9a-f]{16}\.tmp", re.DOTALL)
 _MAX_NAME = 255 - len(".nginx-stream-lint--.tmp") - 16
 _CHUNK = 1024 * 1024
 # These follow from the others, or from the text.
@@ -41,11 +38,6 @@ class Refused(OSError):
 
     def __init__(self, why: str) -> None:
         super().__init__(errno.EPERM, why)
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a file's name is that of one of our temporary files."""
-    return name.startswith(".nginx") and _TEMPORARY.fullmatch(name) is not None
 
 
 def replace_file(path: str, data: bytes) -> None:
@@ -263,14 +255,15 @@ def _copy_owner_and_mode(old: int, new: int) -> None:
                 os.fchown(new, before.st_uid, before.st_gid)
             except OSError:
                 raise Refused("it belongs to another user or group") from None
-    if hasattr(os, "listxattr"):
-        _copy_attributes(old, new)
+    _copy_attributes(old, new)
     if hasattr(os, "fchmod"):
         os.fchmod(new, stat.S_IMODE(before.st_mode))
 
 
 def _copy_attributes(old: int, new: int) -> None:
     """Make the extended attributes, access lists among them, those of an old file."""
+    if not hasattr(os, "listxattr"):
+        return  # not on this system
     wanted, found = _attributes(old), _attributes(new)
     for name in wanted.keys() | found.keys():
         if wanted.get(name) == found.get(name):
@@ -285,6 +278,8 @@ def _copy_attributes(old: int, new: int) -> None:
 
 
 def _attributes(descriptor: int) -> dict[str, bytes]:
+    if not hasattr(os, "listxattr"):
+        return {}
     try:
         names = os.listxattr(descriptor)
     except OSError:

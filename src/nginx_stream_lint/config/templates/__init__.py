@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nginx_stream_lint.config.source import Reading, Source
+from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.config.templates.signs import has_template_name, may_be_template
+from nginx_stream_lint.files.source import Source
 
 
 def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:

@@ -67,3 +67,7 @@ class NotAFile(Unreadable):
 
 class Absent(NotAFile):
     """There is no such file."""
+
+
+class LeadsOut(Absent):
+    """The path leads to a file that this run may not read. Whether it is there is not told."""

@@ -1,0 +1,26 @@
+"""Lints texts from memory and gives the JSON report; run by CPython and by Pyodide alike."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from nginx_stream_lint.analysis.lint import Options, lint
+from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.report.json import json as as_json
+from nginx_stream_lint.report.run import Run
+from nginx_stream_lint.rules.shipped import shipped_rules
+
+
+def report(texts: Mapping[str, str]) -> str:
+    """The JSON report on some texts by name, without a file being read."""
+    rules = shipped_rules()
+    found = lint(Workspace.in_memory(texts), options=Options(rules))
+    return as_json(Run(found, rules, None, seconds=0.0, base="/"))
+
+
+if __name__ == "__main__":
+    given, written = map(Path, sys.argv[1:])
+    written.write_text(report(json.loads(given.read_text("utf-8"))), "utf-8", newline="")
