@@ -73,7 +73,6 @@ def test_a_bare_location_is_one_error(tmp_path: Path) -> None:
     assert severities(found) == {
         "response-buffering": "error",
         "short-read-timeout": "error",
-        "old-upstream-http": "warning",
     }
     assert "plain HTTP/1.1" in found[0]["message"]
 
@@ -119,7 +118,7 @@ def test_fixed_files_stream_on_real_nginx(
     text = path.read_text()
     added = [line for line in text.splitlines() if line not in original.splitlines()]
     if select:
-        assert added == ["            proxy_buffering off;"]
+        assert added == ["            proxy_http_version 1.1;", "            proxy_buffering off;"]
     assert len(text.splitlines()) == len(original.splitlines()) + len(added)
     if not select:
         assert findings(path, status=0) == []
@@ -172,9 +171,7 @@ def test_diff_is_what_fix_does(tmp_path: Path) -> None:
 def test_declared_by_settings_comment_and_option(tmp_path: Path) -> None:
     text = BARE.replace("LISTEN", PLAIN).replace("/v1/chat/completions", "/quiet")
     path = put(tmp_path, text)
-    assert severities(findings(path, status=0)) == {
-        "response-buffering": "warning",
-    }
+    assert severities(findings(path, status=0)) == {}
     assert severities(findings(path, "--stream", "/quiet/one", status=1))["response-buffering"]
     (tmp_path / ".nginx-stream-lint.yaml").write_text(
         "streams:\n  - path: /quiet\n    x_accel_buffering: no\n    heartbeat: 15s\n"

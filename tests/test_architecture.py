@@ -296,7 +296,7 @@ def test_a_plain_run_loads_nothing_that_only_others_need(tmp_path: Path) -> None
     )
     said, _, modules = done.stdout.rstrip("\n").rpartition("\n")
     loaded = set(modules.split())
-    assert said.startswith("no findings in 1 location"), said
+    assert said.startswith("no findings in 1 proxied location"), said
     assert "nginx_stream_lint.cli.lint" in loaded
     assert not loaded & {*HEAVY, *(f"nginx_stream_lint.{name}" for name in UNUSED)}
 

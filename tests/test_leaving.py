@@ -41,8 +41,8 @@ def _run(*arguments: str | Path, more: str = "") -> subprocess.CompletedProcess[
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        pytest.param([DEMO], 1, " locations that proxy", id="findings"),
-        pytest.param([DEMO, "--exit-zero"], 0, " locations that proxy", id="exit-zero"),
+        pytest.param([DEMO], 1, " proxied locations", id="findings"),
+        pytest.param([DEMO, "--exit-zero"], 0, " proxied locations", id="exit-zero"),
         pytest.param(["--help"], 0, "Commands:", id="help"),
         pytest.param(["rules"], 0, "response-buffering", id="another-command"),
         pytest.param(["/nowhere.conf"], 2, "/nowhere.conf:1:1:", id="unreadable"),

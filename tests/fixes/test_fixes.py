@@ -24,6 +24,7 @@ from nginx_stream_lint.fixes.apply import (
 )
 from nginx_stream_lint.fixes.diff import _Alike, _unified
 from nginx_stream_lint.fixes.show import _dedented
+from nginx_stream_lint.nginx.versions import NEW
 from nginx_stream_lint.probe import NginxBinary, check_file
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
 from nginx_stream_lint.rules.rule_file import load_folder
@@ -65,7 +66,7 @@ def put(folder: Path, text: str, name: str = "nginx.conf") -> Path:
 
 def test_one_line_and_nothing_else(tmp_path: Path) -> None:
     path = put(tmp_path, whole(LOCATION))
-    after = fixed(path, Options(ONLY_BUFFERING))["nginx.conf"]
+    after = fixed(path, Options(ONLY_BUFFERING, NEW))["nginx.conf"]
     assert after == whole(LOCATION.replace("8000;\n", "8000;\n    proxy_buffering off;\n"))
 
 
@@ -116,7 +117,7 @@ def test_style_is_kept(
     before: str, after: str, tmp_path: Path, binaries: dict[str, NginxBinary]
 ) -> None:
     path = put(tmp_path, whole(before))
-    options = Options(ONLY_BUFFERING)
+    options = Options(ONLY_BUFFERING, NEW)
     text = fixed(path, options)["nginx.conf"]
     assert text == whole(after)
     put(tmp_path, text)
@@ -135,18 +136,20 @@ def test_a_file_that_several_blocks_include_is_left_alone(tmp_path: Path) -> Non
         tmp_path,
         whole("location /sse { include shared.inc; }\nlocation /stream { include shared.inc; }\n"),
     )
-    findings = report(path, Options(ONLY_BUFFERING)).findings
+    findings = report(path, Options(ONLY_BUFFERING, NEW)).findings
     fixes = [finding.fix for finding in findings]
     assert fixes
     assert all(fix is not None and fix.applicability == "manual" for fix in fixes)
-    assert all(fix is not None and fix.snippet == "proxy_buffering off;" for fix in fixes)
+    place = f"{tmp_path}/shared.inc:1"
+    advice = f"# change {place}; 2 locations include it: proxy_buffering off"
+    assert all(fix is not None and fix.snippet == advice for fix in fixes)
     assert fixed(path) == {} or "shared.inc" not in fixed(path)
 
 
 def test_a_file_that_one_block_includes_is_mended(tmp_path: Path) -> None:
     put(tmp_path, "proxy_buffering on;\nproxy_pass http://127.0.0.1:8000;\n", "own.inc")
     path = put(tmp_path, whole("location /sse { include own.inc; }\n"))
-    changed = fixed(path, Options(ONLY_BUFFERING))
+    changed = fixed(path, Options(ONLY_BUFFERING, NEW))
     assert changed == {"own.inc": "proxy_buffering off;\nproxy_pass http://127.0.0.1:8000;\n"}
 
 
@@ -160,10 +163,10 @@ def test_shared_handler_but_own_location(tmp_path: Path) -> None:
             "location /stream {\n    include shared.inc;\n}\n"
         ),
     )
-    text = fixed(path, Options(ONLY_BUFFERING))["nginx.conf"]
+    text = fixed(path, Options(ONLY_BUFFERING, NEW))["nginx.conf"]
     assert text.count("    proxy_buffering off;\n") == 2
     put(tmp_path, text)
-    assert report(path, Options(ONLY_BUFFERING)).findings == []
+    assert report(path, Options(ONLY_BUFFERING, NEW)).findings == []
 
 
 def test_inherited_headers_come_along(tmp_path: Path) -> None:
@@ -310,11 +313,11 @@ def test_an_overlapping_fix_is_left_out_whole() -> None:
 
 def test_fixes_that_undo_one_another_are_a_bug(tmp_path: Path) -> None:
     path = put(tmp_path, whole(LOCATION))
-    finding = report(path, Options(ONLY_BUFFERING)).findings[0]
+    finding = report(path, Options(ONLY_BUFFERING, NEW)).findings[0]
     assert finding.fix is not None
 
     def never_content(texts: Mapping[str, str]) -> list[Finding]:
-        return report(path, Options(ONLY_BUFFERING), texts).findings or [finding]
+        return report(path, Options(ONLY_BUFFERING, NEW), texts).findings or [finding]
 
     with pytest.raises(NotConverging) as raised:
         fix_all(never_content, unsafe=False)
@@ -323,7 +326,7 @@ def test_fixes_that_undo_one_another_are_a_bug(tmp_path: Path) -> None:
 
 def test_a_file_whose_fixes_do_not_end_does_not_hide_the_others(tmp_path: Path) -> None:
     good, bad = put(tmp_path, LOCATION, "good.conf"), put(tmp_path, LOCATION, "bad.conf")
-    options = Options(ONLY_BUFFERING)
+    options = Options(ONLY_BUFFERING, NEW)
     again = [one for one in report(bad, options).findings if one.fix is not None]
 
     workspace = Workspace.on_disk(str(good), str(bad))
@@ -333,7 +336,7 @@ def test_a_file_whose_fixes_do_not_end_does_not_hide_the_others(tmp_path: Path) 
         found.findings += again
         return found
 
-    changed, refused = fix_soundly(never_content, unsafe=False)
+    changed, refused, *_ = fix_soundly(never_content, unsafe=False)
     assert set(changed) == {str(good)}
     assert len(refused) == 1
     assert refused[0].startswith(f"{bad}:1:1: is not fixed: the fixes do not come to an end;")
@@ -343,7 +346,7 @@ def test_a_file_whose_fixes_do_not_end_does_not_hide_the_others(tmp_path: Path) 
 def test_what_a_fix_breaks_is_not_written(is_in_the_same: bool, tmp_path: Path) -> None:
     good, bad = put(tmp_path, LOCATION, "good.conf"), put(tmp_path, LOCATION, "bad.conf")
     other = put(tmp_path, "}\n# 7\n", "other.conf")
-    options = Options(ONLY_BUFFERING)
+    options = Options(ONLY_BUFFERING, NEW)
 
     workspace = Workspace.on_disk(str(good), str(bad), str(other))
 
@@ -357,7 +360,7 @@ def test_what_a_fix_breaks_is_not_written(is_in_the_same: bool, tmp_path: Path) 
             found.problems += [Problem(str(bad), 1, 1, "was there before", "advice")]
         return found
 
-    changed, refused = fix_soundly(breaking, unsafe=False)
+    changed, refused, *_ = fix_soundly(breaking, unsafe=False)
     assert set(changed) == ({str(good)} if is_in_the_same else set())
     assert f"{bad}:1:1: is not fixed: after it, " in "\n".join(refused)
     assert 'unexpected "}"' in refused[0]
@@ -374,7 +377,7 @@ def test_edits_outside_of_the_text_of_nginx_are_refused(
     name: str, text: str, tmp_path: Path
 ) -> None:
     path = put(tmp_path, text, name)
-    options = Options(ONLY_BUFFERING, around=Around(markdown=True))
+    options = Options(ONLY_BUFFERING, NEW, around=Around(markdown=True))
     found = lint(Workspace.on_disk(str(path)), options=options)
     source = found.findings[0].place.source
     first, last = text.index("location"), text.rindex("}")

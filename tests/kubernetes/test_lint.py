@@ -68,15 +68,15 @@ def test_ingress_nginx_needs_more_time_only(tmp_path: Path) -> None:
     assert said(report) == {("warning", "short-read-timeout")}
     (finding,) = report.findings
     assert (finding.place.line, finding.place.column) == (16, 13)
-    assert "60 s (proxy_read_timeout, by default in ingress-nginx)" in finding.message
+    assert "60 s of silence (proxy_read_timeout, default of ingress-nginx)" in finding.message
     assert finding.location.label == "location = /v1/chat/completions"
     assert finding.location.servers == ("llm.example.com",)
     assert (report.locations, report.streams) == (1, 1)
     assert finding.fix is not None
     assert finding.fix.applicability == "safe"
-    assert finding.fix.snippet == f'{NGINX}proxy-read-timeout: "3600"'
+    assert finding.fix.snippet == f'{NGINX}proxy-read-timeout: "300"'
     mended_text = fixed(path)
-    assert mended_text == LLM.replace("'8m'\n", f"'8m'\n    {NGINX}proxy-read-timeout: \"3600\"\n")
+    assert mended_text == LLM.replace("'8m'\n", f"'8m'\n    {NGINX}proxy-read-timeout: \"300\"\n")
     assert checked(written(tmp_path, mended_text)).findings == []
 
 
@@ -85,12 +85,12 @@ def test_the_controller_of_nginx_org_buffers(tmp_path: Path) -> None:
     report = checked(path)
     assert said(report) == {("error", "response-buffering"), ("warning", "short-read-timeout")}
     (error,) = (one for one in report.findings if one.severity == "error")
-    assert "proxy_buffering on (by default in NGINX Ingress Controller)" in error.message
+    assert "proxy_buffering is on (default of NGINX Ingress Controller)" in error.message
     assert error.fix is not None
     assert error.fix.snippet == 'nginx.org/proxy-buffering: "False"'
     mended_text = fixed(path)
     assert '\n    nginx.org/proxy-buffering: "False"\n' in mended_text
-    assert '\n    nginx.org/proxy-read-timeout: "3600s"\n' in mended_text
+    assert '\n    nginx.org/proxy-read-timeout: "300s"\n' in mended_text
     assert checked(written(tmp_path, mended_text)).findings == []
 
 
@@ -122,22 +122,22 @@ TAIL = LLM[LLM.index("spec:") :].replace("nginx", "nginx-org")
         (
             "  name: llm\n",
             "  name: llm\n  annotations:\n"
-            '    nginx.org/proxy-buffering: "False"\n    nginx.org/proxy-read-timeout: "3600s"\n',
+            '    nginx.org/proxy-buffering: "False"\n    nginx.org/proxy-read-timeout: "300s"\n',
         ),
         (
             "    annotations:\n    name: llm\n",
-            '    annotations:\n        nginx.org/proxy-read-timeout: "3600s"\n'
+            '    annotations:\n        nginx.org/proxy-read-timeout: "300s"\n'
             '        nginx.org/proxy-buffering: "False"\n    name: llm\n',
         ),
         (
             "  annotations: # none yet\n  name: llm\n",
-            '  annotations: # none yet\n    nginx.org/proxy-read-timeout: "3600s"\n'
+            '  annotations: # none yet\n    nginx.org/proxy-read-timeout: "300s"\n'
             '    nginx.org/proxy-buffering: "False"\n  name: llm\n',
         ),
         (
             "  annotations:\n    # for the lawyers\n    a/b: |\n      c\n\n  name: llm\n",
             "  annotations:\n    # for the lawyers\n    a/b: |\n      c\n"
-            '    nginx.org/proxy-buffering: "False"\n    nginx.org/proxy-read-timeout: "3600s"\n'
+            '    nginx.org/proxy-buffering: "False"\n    nginx.org/proxy-read-timeout: "300s"\n'
             "\n  name: llm\n",
         ),
     ],
@@ -193,7 +193,7 @@ def test_json_is_for_people_to_mend(tmp_path: Path) -> None:
     (timeout,) = (one for one in checked(path).findings if one.rule == "short-read-timeout")
     assert timeout.fix is not None
     assert timeout.fix.applicability == "manual"
-    assert timeout.fix.snippet == 'nginx.org/proxy-read-timeout: "3600s"'
+    assert timeout.fix.snippet == 'nginx.org/proxy-read-timeout: "300s"'
 
 
 def test_text_in_a_snippet_is_mended_there(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_location_in_a_server_snippet_is_mended_there(tmp_path: Path) -> None:
     path = written(tmp_path, text)
     assert ("error", "response-buffering") in said(checked(path))
     after = fixed(path)
-    for line in ("proxy_buffering off;", "proxy_http_version 1.1;", "proxy_read_timeout 3600s;"):
+    for line in ("proxy_buffering off;", "proxy_http_version 1.1;", "proxy_read_timeout 300s;"):
         assert f"\n          {line}\n" in after
     assert [line for line in after.splitlines() if line in text.splitlines()] == text.splitlines()
     assert checked(written(tmp_path, after)).findings == []
@@ -242,7 +242,7 @@ def test_placeholders_stay() -> None:
     changes = [one.fix for one in planned(text) if one.fix is not None]
     assert [fix.applicability for fix in changes] == ["safe", "safe"]
     after = edited(text, compatible(changes))
-    new = 'nginx.org/proxy-buffering: "False"\n    nginx.org/proxy-read-timeout: "3600s"'
+    new = 'nginx.org/proxy-buffering: "False"\n    nginx.org/proxy-read-timeout: "300s"'
     assert after == text.replace("  annotations:\n", f"  annotations:\n    {new}\n")
     assert planned(after) == []
 
@@ -303,7 +303,7 @@ def test_a_virtual_server_gets_fields(tmp_path: Path) -> None:
     }
     after = fixed(path)
     assert after == text.replace(
-        "buffering: true # why\n", "buffering: false # why\n      read-timeout: 3600s\n"
+        "buffering: true # why\n", "buffering: false # why\n      read-timeout: 300s\n"
     )
     assert checked(written(tmp_path, after)).findings == []
 
@@ -311,7 +311,7 @@ def test_a_virtual_server_gets_fields(tmp_path: Path) -> None:
 def test_only_the_class_assigns_it(tmp_path: Path) -> None:
     path = written(tmp_path, ingress({}))
     report = checked(path)
-    assert said(report) == {("warning", "controller-default"), ("error", "short-read-timeout")}
+    assert said(report) == {("note", "controller-default"), ("error", "short-read-timeout")}
     assert "short-read-timeout" not in {
         one.rule for one in checked(written(tmp_path, fixed(path))).findings
     }
@@ -351,7 +351,7 @@ def test_the_lines_that_change_are_shown(tmp_path: Path) -> None:
     assert mended(finding.location, [finding]).splitlines() == [
         "  annotations:",
         f"    {NGINX}proxy-body-size: '8m'",
-        f'+   {NGINX}proxy-read-timeout: "3600"',
+        f'+   {NGINX}proxy-read-timeout: "300"',
     ]
 
 
@@ -371,7 +371,7 @@ def test_grpc_reads_the_same_timeout(tmp_path: Path) -> None:
     report = checked(path)
     assert said(report) == {("error", "short-read-timeout")}
     after = fixed(path)
-    assert f'{NGINX}proxy-read-timeout: "3600"' in after
+    assert f'{NGINX}proxy-read-timeout: "300"' in after
     assert checked(written(tmp_path, after)).findings == []
 
 

@@ -52,12 +52,14 @@ def document(main: Path, *arguments: str) -> dict[str, Any]:
 def test_json_has_the_promised_keys(main: Path) -> None:
     whole = document(main, "--nginx-version", "1.26.2")
     assert list(whole) == [
+        "schema_version",
         "tool",
         "nginx_version",
         "inputs",
         "findings",
         "errors",
         "notes",
+        "unchecked",
         "summary",
     ]
     assert set(whole["tool"]) == {"name", "version"}
@@ -70,6 +72,7 @@ def test_json_has_the_promised_keys(main: Path) -> None:
         "note",
         "locations",
         "streams",
+        "unchecked",
         "seconds",
     }
     assert whole["summary"]["locations"] == 3
@@ -77,8 +80,10 @@ def test_json_has_the_promised_keys(main: Path) -> None:
     finding = next(one for one in whole["findings"] if one["rule"] == "response-buffering")
     assert set(finding) == {
         *("rule", "severity", "message", "file", "line", "column", "end_line", "end_column"),
-        *("location", "stream", "related", "fix"),
+        *("location", "stream", "related", "fix", "url", "instance"),
     }
+    assert whole["schema_version"] == 1
+    assert finding["instance"] is None
     assert set(finding["location"]) == {"label", "file", "line", "servers"}
     assert set(finding["stream"]) == {"kind", "confidence", "because"}
     assert all(set(one) == {"file", "line", "column", "message"} for one in finding["related"])
@@ -88,7 +93,8 @@ def test_json_has_the_promised_keys(main: Path) -> None:
 
 def test_places_and_edits_are_exact(main: Path) -> None:
     included = main.with_name("locations.inc")
-    finding = next(one for one in document(main)["findings"] if one["rule"] == "response-buffering")
+    found = document(main, "--nginx-version", "1.29.7")["findings"]
+    finding = next(one for one in found if one["rule"] == "response-buffering")
     assert (finding["file"], finding["line"], finding["column"]) == (str(included), 3, 5)
     assert (finding["end_line"], finding["end_column"]) == (3, 24)
     assert finding["location"]["label"] == "location /v1/chat/completions"
@@ -99,13 +105,41 @@ def test_places_and_edits_are_exact(main: Path) -> None:
     assert edit["text"] == "off"
 
 
-def test_possible_locations_are_one_warning(main: Path) -> None:
-    found = [one for one in document(main)["findings"] if one["stream"]["confidence"] == "possible"]
-    assert len(found) == 1
-    assert found[0]["severity"] == "warning"
-    assert found[0]["fix"] is None
-    assert "--all-streams" in found[0]["message"]
-    assert [place["line"] for place in found[0]["related"]] == [9]
+def test_unchecked_locations_are_no_findings(main: Path) -> None:
+    whole = document(main)
+    assert {one["location"]["label"] for one in whole["findings"]} == {
+        "location /v1/chat/completions"
+    }
+    assert whole["unchecked"] == [
+        {"file": str(main), "line": 8, "label": "location /", "verdict": "stalls"},
+        {"file": str(main), "line": 9, "label": "location /api", "verdict": "stalls"},
+    ]
+    assert whole["summary"]["unchecked"] == 2
+    text = " ".join(run(main).stdout.split())
+    places = f"/ ({main}:8), /api ({main}:9)"
+    assert f"2 of 2 unchecked locations would buffer: {places}; declare a stream" in text
+    streaming = document(main, "--nginx-version", "1.29.7")["unchecked"]
+    assert {one["verdict"] for one in streaming} == {"streams"}
+    assert (
+        "2 other proxied locations were not checked"
+        in run(main, "--nginx-version", "1.29.7").stdout
+    )
+
+
+def test_unchecked_locations_can_fail(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text("server { location /shop { proxy_pass http://127.0.0.1:8001; } }\n")
+    assert run(path).returncode == 0
+    (tmp_path / ".nginx-stream-lint.yaml").write_text("fail_on_unchecked: true\n")
+    assert run(path).returncode == 1
+    assert run(path, "--exit-zero").returncode == 0
+    assert run(path, "--nginx-version", "1.29.7").returncode == 0
+
+
+def test_what_is_assumed_is_said_once(main: Path) -> None:
+    text = run(main).stdout
+    assert text.count("Assuming nginx older than 1.29.7; set --nginx-version if yours") == 1
+    assert "Assuming" not in run(main, "--nginx-version", "1.26.2").stdout
 
 
 def test_errors_are_in_the_document_too(main: Path) -> None:
@@ -194,12 +228,12 @@ def test_long_lines_are_cut_around_what_is_meant(tmp_path: Path) -> None:
 
 def test_text_shows_the_location_once_with_all_its_fixes(main: Path) -> None:
     text = run(main).stdout
-    assert text.count("  fixed (") == 1
+    assert text.count("  suggested fix (") == 1
     assert text.count("\n      location /v1/chat/completions {") == 1
     for line in (
         "+     proxy_buffering  off;",
         "-     proxy_buffering  on;",
-        "+     proxy_read_timeout 3600s;",
+        "+     proxy_read_timeout 300s;",
         "+     proxy_http_version 1.1;",
     ):
         assert line in text

@@ -180,9 +180,7 @@ http {
 
 def test_isolated_obeys_nothing_of_the_repository(repository: Path) -> None:
     (repository / "nginx.conf").write_text(ISOLATED, encoding="utf-8")
-    settings = (
-        "severity: {old-upstream-http: 'off', short-read-timeout: 'off'}\nignore: unused-ignore\n"
-    )
+    settings = "severity: {short-read-timeout: 'off'}\nignore: unused-ignore\n"
     (repository / FILE_NAME).write_text(settings, encoding="utf-8")
     assert run("nginx.conf", "--write-baseline", "known.json", cwd=repository).returncode == 0
     (repository / FILE_NAME).write_text(settings + "baseline: known.json\n", encoding="utf-8")
@@ -193,7 +191,7 @@ def test_isolated_obeys_nothing_of_the_repository(repository: Path) -> None:
         return {one["rule"] for one in json.loads(done.stdout)["findings"]}
 
     everything_found = rules("--isolated")
-    assert {"response-buffering", "old-upstream-http", "short-read-timeout"} <= everything_found
+    assert {"response-buffering", "short-read-timeout"} <= everything_found
     assert "unused-ignore" not in everything_found
     # What is wrong with settings that are not read is not said either.
     (repository / FILE_NAME).write_text("this: is: no YAML [", encoding="utf-8")

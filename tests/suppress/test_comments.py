@@ -140,9 +140,13 @@ def test_in_an_ingress(before: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("comment", "rule", "says"),
     [
-        (f"{SIGN}[{BUFFERING}]", "unexplained-ignore", "does not say why"),
+        (f"{SIGN}[{BUFFERING}]", "unexplained-ignore", "gives no reason"),
         (f"{SIGN}[{BUFFERING}, respons-buffering] x", "unknown-ignored-rule", "respons-buffering"),
-        (f"{SIGN}[{BUFFERING}, nagle-delay] x", "unused-ignore", "no finding of nagle-delay here"),
+        (
+            f"{SIGN}[{BUFFERING}, nagle-delay] x",
+            "unused-ignore",
+            "nagle-delay reports nothing here",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_comment(comment: str, rule: str, says: str, tmp_path: Path) -> None:
@@ -300,3 +304,69 @@ def _without(text: str) -> str:
     """A text without ignore comments, marks of templates, and white space."""
     text = text.replace(NOTHING, "")
     return re.sub(r"\s|\{\{/\*|\*/\}\}|\{#|#\}|<%#|%>", "", text)
+
+
+README_EXAMPLE = """location /progress {
+    # The progress of a job.
+    # nginx-stream-lint: stream sse
+    # nginx-stream-lint: ignore[short-read-timeout] the app sends a comment every 15 seconds
+    proxy_pass http://app;
+    proxy_http_version 1.1;
+    proxy_buffering off;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        README_EXAMPLE,
+        README_EXAMPLE.replace("    # The progress of a job.\n", "\n"),
+        README_EXAMPLE.replace(
+            "    # nginx-stream-lint: ignore", "\n    # nginx-stream-lint: ignore"
+        ),
+        README_EXAMPLE.replace("proxy_pass", "proxy_read_timeout 20s;\n    proxy_pass"),
+        README_EXAMPLE.replace("proxy_pass", "proxy_pass_header X-A;\n    proxy_pass"),
+    ],
+)
+def test_a_comment_at_the_head_of_a_block_is_for_all_of_it(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(text)
+    report = lint(Workspace.on_disk(str(path)), options=Options(RULES))
+    assert [one.rule for one in report.findings] == []
+    assert [one.finding.rule for one in report.suppressed] == ["short-read-timeout"]
+    fixed = fix_soundly(
+        lambda texts: lint(Workspace.on_disk(str(path)).overlaid(texts), options=Options(RULES)),
+        unsafe=True,
+    )
+    assert fixed.changed == {}, "what is ignored is never fixed, and the comment stays"
+
+
+def test_above_a_block_it_is_for_that_block_only(tmp_path: Path) -> None:
+    other = README_EXAMPLE.replace("/progress", "/other").replace("ignore[", "nothing[")
+    inner = README_EXAMPLE.replace("    # nginx-stream-lint: ignore", "    # nothing: ignore")
+    comment = "# nginx-stream-lint: ignore[short-read-timeout] the app sends comments\n"
+    path = tmp_path / "nginx.conf"
+    path.write_text(
+        f"server {{\n{comment}{inner}{other.replace('nginx-stream-lint: noth', 'noth')}}}\n"
+    )
+    report = lint(Workspace.on_disk(str(path)), options=Options(RULES))
+    assert [one.location.label for one in report.findings] == ["location /other"]
+
+
+def test_what_became_part_of_another_rule_can_still_be_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(
+        "location /sse {\n"
+        "    # nginx-stream-lint: ignore[old-upstream-http] the app has only HTTP/1.0\n"
+        "    proxy_pass http://app;\n    proxy_read_timeout 1h;\n}\n"
+    )
+    report = lint(Workspace.on_disk(str(path)), options=Options(RULES))
+    assert [one.rule for one in report.findings] == ["response-buffering"]
+    fixed = fix_soundly(
+        lambda texts: lint(Workspace.on_disk(str(path)).overlaid(texts), options=Options(RULES)),
+        unsafe=True,
+    )
+    ((before, after),) = fixed.changed.values()
+    new = "http://app;\n    proxy_buffering off;"
+    assert after.text == before.text.replace("http://app;", new)

@@ -170,7 +170,7 @@ class Explainer:
             return Explanation(url, found, {}, None, [])
         places, declared = self._asked.setdefault(found.server, ({}, {}))
         if self._streams and request.target not in declared:
-            declared[request.target] = declaration(request.target, "you ask about it")
+            declared[request.target] = declaration(request.target, "because you asked about it")
             self._served.pop(found.server, None)
         if level not in places:
             places[level] = None

@@ -26,13 +26,19 @@ from nginx_stream_lint.config import (
 )
 from nginx_stream_lint.config.repository import Repository
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.fixes.apply import confined
+from nginx_stream_lint.fixes.apply import confined, sparing
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
-from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Suppressed, in_order
-from nginx_stream_lint.rules.judge import Judged, Memory, judge
+from nginx_stream_lint.rules.finding import (
+    SEVERITIES,
+    Finding,
+    Suppressed,
+    Unchecked,
+    in_order,
+)
+from nginx_stream_lint.rules.judge import Judged, Memory, judge, unchecked
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
@@ -84,6 +90,7 @@ class Result:
     everything that hands requests on; `suppressed` are findings that somebody does not want to see;
     `files` is all that was read; `stale` are entries of the baseline that nothing is left of;
     `details` are notes for people who ask for more.
+    `unchecked` are the locations that nothing suggests to stream.
     """
 
     inputs: list[str] = field(default_factory=list)
@@ -100,6 +107,19 @@ class Result:
         """Add what was guessed while reading, and what is for people who ask for more."""
         for note in notes:
             (self.details if note.detail else self.notes).append(note)
+
+    unchecked: list[Unchecked] = field(default_factory=list)
+
+    @property
+    def assumed_fragments(self) -> list[str]:
+        """The files with findings that rest on the defaults of outer blocks that are not there."""
+        names = (one.place.source.name for one in self.findings if one.assumes_defaults)
+        return list(dict.fromkeys(names))
+
+    @property
+    def would_stall(self) -> list[Unchecked]:
+        """The unchecked locations that a stream would not get through."""
+        return [one for one in self.unchecked if one.verdict != "streams"]
 
     @property
     def locations(self) -> int:
@@ -186,6 +206,7 @@ def lint(
             else:
                 result.problems += detected.problems
             result.served += detected.served
+            result.unchecked += _unchecked(detected, options)
             result.files += _asked_for(configuration)
             files += configuration.files
             for declared, told in detected.answers.items():
@@ -205,6 +226,7 @@ def lint(
         if options.baseline is not None:
             kept = _without_known(kept, result, options, workspace)
         result.findings, failed = with_fixes(kept, judged.values(), files)
+    result.unchecked = _each_once(result.unchecked)
     result.problems += [*failed, *workspace.budget.problems]
     result.problems = list(dict.fromkeys(result.problems))
     result.notes, result.details = said_once(result.notes), said_once(result.details)
@@ -322,7 +344,7 @@ def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: 
     if any(workspace.is_below(settings, folder) for folder in folders):
         return True
     repository = Repository(workspace, workspace.root_of(settings))
-    known = repository.mains() or repository.candidates(documents=False)
+    known = repository.mains() or [path for path, _ in repository.candidates(documents=False)]
     return {workspace.key(path) for path in known} <= whole
 
 
@@ -365,6 +387,7 @@ def _without_known(
         [rule.name for rule in options.rules],
         options.baseline,
         workspace.is_gone,
+        {name for rule in options.rules for name in rule.renamed_from},
     )
     return kept
 
@@ -395,6 +418,8 @@ def with_fixes(
             if not keys.isdisjoint(partly):
                 own = [file for key in keys for file in by_source.get(key, ())]
                 fix = confined(fix, own)
+        if fix is not None and finding.spared:
+            fix = sparing(fix, finding.spared)
         found.append(finding if fix is finding.fix else finding.with_fix(fix))
     return found, problems
 
@@ -409,6 +434,27 @@ def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
         *(related.place for related in finding.related),
     )
     return any(place.source.key in about for place in places)
+
+
+def _unchecked(detected: Detected, options: Options) -> list[Unchecked]:
+    """The locations that nothing suggests to stream, by the version of the file they are in."""
+    by_version: dict[Version | None, list[Served]] = {}
+    for one in detected.served:
+        file = (one.level.directive or one.handler.directive).source.name
+        version = options.policy.nginx_version(file, options.nginx_version)
+        by_version.setdefault(version, []).append(one)
+    return [one for version, places in by_version.items() for one in unchecked(places, version)]
+
+
+def _each_once(places: list[Unchecked]) -> list[Unchecked]:
+    """Unchecked locations in the order of their files; two main files may include the same one."""
+    found: dict[tuple[str, int], Unchecked] = {}
+    for one in places:
+        place = one.location.place
+        known = found.get((place.source.name, place.start))
+        if known is None or known.verdict == "streams":
+            found[place.source.name, place.start] = one
+    return [found[key] for key in sorted(found)]
 
 
 def _number(served: list[Served]) -> int:

@@ -7,13 +7,12 @@ no file.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.fixes.apply import compatible, edited
+from nginx_stream_lint.fixes.apply import fix_soundly
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
-from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.rule import Example, Rule
 from nginx_stream_lint.util.lazily import dataclass
 
@@ -78,7 +77,7 @@ def _failures(case: Case, rules: Sequence[Rule], version: Version | None) -> Ite
     if example.bad is not None and example.fixed is not None:
         report = lint_text(example.bad, rules, version)
         yield from _said("bad", report, case.rule.name, version)
-        wrong = _difference(example.bad, example.fixed, report.findings)
+        wrong = _difference(example.bad, example.fixed, rules, version)
         if wrong:
             yield f"the fix makes something else of bad:\n{wrong}"
         yield from _said("fixed", lint_text(example.fixed, rules, version), None, version)
@@ -97,12 +96,21 @@ def _said(text: str, report: Result, wanted: str | None, version: Version | None
         yield f"{text} does not give {wanted}{when}"
 
 
-def _difference(bad: str, fixed: str, findings: Sequence[Finding]) -> str:
+def fixed_text(text: str, rules: Sequence[Rule], version: Version | None) -> str | None:
+    """What all fixes make of a text; None where all are to be done by hand."""
+
+    def again(texts: Mapping[str, str]) -> Result:
+        return lint_text(next(iter(texts.values()), text), rules, version)
+
+    changed = fix_soundly(again, unsafe=True).changed
+    return next((after.text for _, after in changed.values()), None)
+
+
+def _difference(bad: str, fixed: str, rules: Sequence[Rule], version: Version | None) -> str:
     """Where `fixed` is not what the fixes make of `bad`, as a diff; empty where it is."""
-    fixes = [finding.fix for finding in findings if finding.fix is not None]
-    if all(fix.applicability == "manual" for fix in fixes):
+    made = fixed_text(bad, rules, version)
+    if made is None:
         return ""  # then `fixed` is written by hand
-    made = edited(bad, compatible(fixes))
     lines = difflib.unified_diff(
         fixed.splitlines(), made.splitlines(), "fixed", "what the fix makes of bad", lineterm=""
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nginx_stream_lint.analysis.lint import Options
-from nginx_stream_lint.cli.common import known_rules, unusable
+from nginx_stream_lint.cli.common import known_rules, say, unusable
 from nginx_stream_lint.cli.output import Target, targets_of, targets_with
 from nginx_stream_lint.config import Around
 from nginx_stream_lint.files import Workspace
@@ -113,13 +113,16 @@ def _rules(
     own = [*settings.rules, *filter(None, [flags.get("rules_folder")])]
     rules = known_rules(workspace, *own)
     names = [rule.name for rule in rules]
-    settings.check_rules(names)
-    selected = _named(flags.get("select"), "--select", names)
-    ignored = _named(flags.get("ignore"), "--ignore", names) or ()
-    worth: dict[str, Worth] = dict(settings.severity)
+    new = {old: rule.name for rule in rules for old in rule.renamed_from if old not in set(names)}
+    settings.check_rules([*names, *new])
+    for name, _ in settings.rules_named:
+        _note_renamed(name, new)
+    selected = _named(flags.get("select"), "--select", names, new)
+    ignored = _named(flags.get("ignore"), "--ignore", names, new) or ()
+    worth: dict[str, Worth] = {new.get(name, name): one for name, one in settings.severity.items()}
     if selected is None:
-        selected = settings.select
-        worth |= dict.fromkeys(settings.ignore, "off")
+        selected = settings.select and tuple(new.get(name, name) for name in settings.select)
+        worth |= dict.fromkeys((new.get(name, name) for name in settings.ignore), "off")
     else:
         # Whoever names a rule wants to see what it says.
         worth = {name: one for name, one in worth.items() if one != "off"}
@@ -139,17 +142,26 @@ def _words(text: str | None) -> tuple[str, ...]:
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
-def _named(text: str | None, option: str, names: Sequence[str]) -> tuple[str, ...] | None:
-    """The rules that an option names, by comma."""
+def _note_renamed(name: str, new: Mapping[str, str]) -> None:
+    """Say it where a rule is named as it was called before."""
+    if name in new:
+        say(f"note: rule {name} is now called {new[name]}; the old name goes with the next version")
+
+
+def _named(
+    text: str | None, option: str, names: Sequence[str], new: Mapping[str, str]
+) -> tuple[str, ...] | None:
+    """The rules that an option names, by comma; `new` are the names of renamed ones."""
     if text is None:
         return None
     wanted = _words(text)
     for name in wanted:
-        if name not in names:
+        _note_renamed(name, new)
+        if name not in names and name not in new:
             raise click.BadParameter(
                 f'unknown rule "{name}"{nearest(name, sorted(names))}', param_hint=option
             )
-    return wanted
+    return tuple(new.get(name, name) for name in wanted)
 
 
 def _values(workspace: Workspace, settings: Settings, file: Path | None) -> dict[str, str]:

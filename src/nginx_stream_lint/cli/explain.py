@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
-from nginx_stream_lint.analysis.explain import NoServer, explainer_of
+from nginx_stream_lint.analysis.explain import Explainer, Explanation, NoServer, explainer_of
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
@@ -25,9 +27,28 @@ from nginx_stream_lint.cli.common import (
     workspace_of,
     write,
 )
-from nginx_stream_lint.config import STDIN
+from nginx_stream_lint.config import STDIN, Problem
+from nginx_stream_lint.fixes.apply import with_complete_fixes
 from nginx_stream_lint.nginx.request import BadUrl, parse_url
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.finding import Finding
+
+
+class _Findings(NamedTuple):
+    """What the rules say of the places where URLs land."""
+
+    findings: list[Finding]
+    problems: list[Problem]
+
+
+def _each_once(explainer: Explainer, explanations: list[Explanation]) -> list[Finding]:
+    """The findings of all places where URLs land."""
+    found: dict[tuple[str, str, int], Finding] = {}
+    for one in explanations:
+        for finding in explainer.findings(one):
+            place = finding.location.place
+            found.setdefault((finding.rule, place.source.name, place.start), finding)
+    return list(found.values())
 
 
 @click.command("explain")
@@ -126,9 +147,20 @@ def explain_command(
             unusable(f'{conf}:1:1: no server listens for "{one.url}"; check scheme and port')
     from nginx_stream_lint.report.explain import explain_json, explain_text
 
-    text = (
-        explain_json(explanations) if format_ == "json" else explain_text(explainer, explanations)
-    )
+    if format_ == "json":
+        text = explain_json(explanations)
+    else:
+
+        def again(changed: Mapping[str, str]) -> _Findings:
+            other = explainer
+            if changed:
+                files_now = workspace.overlaid(changed)
+                other = explainer_of(files_now, main, options, documents, streams)
+            there = [other.explain(url, request) for url, request in requests]
+            return _Findings(_each_once(other, there), other.problems)
+
+        complete = with_complete_fixes(_each_once(explainer, explanations), again)
+        text = explain_text(explainer, explanations, complete)
     write(text, output, color)
     for said in (*explainer.notes, *explainer.problems):
         say(str(said))

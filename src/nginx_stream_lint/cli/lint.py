@@ -38,7 +38,7 @@ from nginx_stream_lint.cli.output import (
 )
 from nginx_stream_lint.config import STDIN
 from nginx_stream_lint.files import Source, Workspace
-from nginx_stream_lint.report import FORMATS
+from nginx_stream_lint.report import FORMATS, WITH_FIXES
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
 
@@ -57,15 +57,17 @@ if TYPE_CHECKING:
     shell_complete=complete_format,
     help=f"How findings are written, and where: {', '.join(FORMATS)}; repeatable.  [default: text]",
 )
-@click.option("--output", type=click.Path(), help="Write there, not to stdout.")
+@click.option("--output", type=click.Path(), help="Write the report to this file.")
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note"]),
-    help="The mildest finding that gives exit status 1.  [default: error]",
+    help="Lowest severity that causes exit status 1.  [default: error]",
 )
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
 @click.option("--fix", "do_fix", is_flag=True, help="Write the safe fixes into the files.")
-@click.option("--unsafe-fixes", is_flag=True, help="Count unsafe fixes in, too.")
+@click.option(
+    "--unsafe-fixes", is_flag=True, help="Also apply fixes that may change other behaviour."
+)
 @click.option(
     "--diff", "do_diff", is_flag=True, help="Print what --fix would change; write nothing."
 )
@@ -105,10 +107,10 @@ if TYPE_CHECKING:
     "--nginx-version",
     metavar="X.Y.Z",
     callback=version_option,
-    help="The nginx that runs this; the old defaults where not given.",
+    help="nginx version in production.  [default: assume older than 1.29.7]",
 )
-@click.option("--select", metavar="RULES", help="Only these rules, by comma.")
-@click.option("--ignore", metavar="RULES", help="All rules but these, by comma.")
+@click.option("--select", metavar="RULES", help="Comma-separated rules to run.")
+@click.option("--ignore", metavar="RULES", help="Comma-separated rules not to run.")
 @click.option(
     "--rules",
     "rules_folder",
@@ -187,6 +189,8 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     else:
         say_stale(report, baseline)
     if not flags["do_diff"] and not flags["write_baseline"]:
+        if any(target.format in WITH_FIXES for target in choices.targets):
+            _complete_fixes(report, workspace, inputs, options)
         run = Run(
             report,
             options.rules,
@@ -202,9 +206,11 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         say(str(said))
     if report.problems or failures:
         sys.exit(EXIT_UNUSABLE)
-    fails = report.reaches(choices.fail_on) and not flags["exit_zero"]
+    fails = report.reaches(choices.fail_on) or (
+        choices.settings.fail_on_unchecked and bool(report.would_stall)
+    )
     # Not by returning, which would take apart all that was made first.
-    sys.exit(EXIT_FINDINGS if fails else 0)
+    sys.exit(EXIT_FINDINGS if fails and not flags["exit_zero"] else 0)
 
 
 def _fix(
@@ -228,7 +234,7 @@ def _fix(
         rounds.append(lint(workspace.overlaid(changed), inputs, options))
         return rounds[-1]
 
-    changed, refused = fix_soundly(checked, unsafe)
+    changed, refused, *_ = fix_soundly(checked, unsafe)
     mended = workspace.overlaid({key: after.text for key, (_, after) in changed.items()})
     if changed and binary is not None:
         _must_stream(mended, inputs, options, binary)
@@ -236,10 +242,22 @@ def _fix(
         write_patch(diff(changed))
         return workspace, rounds[0], refused
     if not all(after.on_disk for _, after in changed.values()):
-        unusable("what is no file here cannot be fixed in place: use --diff")
+        unusable("cannot fix standard input in place; use --diff")
     _write_fixes(inputs, changed, rounds[0])
     # The last round mended nothing more: it has read what is written now.
     return mended, rounds[-1], refused
+
+
+def _complete_fixes(
+    report: Result, workspace: Workspace, inputs: list[str], options: Options
+) -> None:
+    """Give a report's findings the fixes that --fix would write."""
+    from nginx_stream_lint.fixes.apply import with_complete_fixes
+
+    def checked(changed: Mapping[str, str]) -> Result:
+        return lint(workspace.overlaid(changed), inputs, options) if changed else report
+
+    report.findings = with_complete_fixes(report.findings, checked)
 
 
 def _write_fixes(

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from nginx_stream_lint.config import File, Problem, Source
+from nginx_stream_lint.fixes.order import rank_of_line
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import REPORT_IT
@@ -42,11 +43,15 @@ class Linted(Protocol):
 class Fixed(NamedTuple):
     """Sources (before, after) by key; and why the fixes of other files are left out.
 
-    `refused` has a sentence with its place for each of them.
+    `refused` has a sentence with its place for each of them. `edits` are all the edits that lead
+    from before to after, by the index of the first round's finding that they belong to;
+    `safe_edits` those that safe fixes lead to.
     """
 
     changed: dict[str, tuple[Source, Source]]
     refused: list[str]
+    edits: dict[int, tuple[Edit, ...]]
+    safe_edits: dict[int, tuple[Edit, ...]]
 
 
 def compatible(fixes: Iterable[Fix]) -> list[Edit]:
@@ -90,7 +95,10 @@ def _overlaps(edit: Edit, spans: Mapping[tuple[int, int], set[str]]) -> bool:
 
 
 def edited(text: str, edits: Iterable[Edit], start: int = 0) -> str:
-    """A text, which begins at `start` of its file, with edits that do not overlap applied."""
+    """A text, which begins at `start` of its file, with edits that do not overlap applied.
+
+    Of insertions at one place, the first one is first.
+    """
     parts: list[str] = []
     at = 0
     for edit in sorted(edits, key=_span):
@@ -117,6 +125,75 @@ def confined(fix: Fix, files: Iterable[File]) -> Fix:
     return replace(fix, applicability="manual", edits=())
 
 
+def with_complete_fixes(
+    findings: Sequence[Finding], lint: Callable[[Mapping[str, str]], Linted]
+) -> list[Finding]:
+    """The findings with fixes whose edits together are what `--fix` would write.
+
+    A fix gets the edits that only come up once it is applied, such as those for a finding that it
+    uncovers. `lint` is as in `fix_soundly`, and gives these findings for no texts. A fix that would
+    be refused becomes `manual`.
+    """
+    kinds = {one.fix.applicability for one in findings if one.fix is not None and one.fix.edits}
+    if not kinds & {"safe", "unsafe"}:
+        return list(findings)
+    done = fix_soundly(lint, unsafe="unsafe" in kinds)
+
+    def complete(number: int, finding: Finding) -> Finding:
+        fix = finding.fix
+        if fix is None or not fix.edits:
+            return finding
+        edits = (done.safe_edits if fix.applicability == "safe" else done.edits).get(number, ())
+        if not edits:
+            return finding.with_fix(replace(fix, applicability="manual", edits=()))
+        return finding.with_fix(replace(fix, edits=edits, snippet=snippet(edits)))
+
+    return [complete(number, finding) for number, finding in enumerate(findings)]
+
+
+def sparing(fix: Fix, names: Collection[str]) -> Fix:
+    """A fix without its edits of some directives; by hand where nothing is left of it."""
+    if not fix.edits:
+        return fix
+    kept = tuple(edit for edit in fix.edits if _directive_of(edit) not in names)
+    return replace(fix, edits=kept, applicability=fix.applicability if kept else "manual")
+
+
+def _directive_of(edit: Edit) -> str:
+    """The name of the directive that an edit writes or changes."""
+    if edit.start == edit.end:
+        return (edit.text.split(maxsplit=1) or [""])[0]
+    text = edit.source.text
+    start = max(text.rfind(end, 0, edit.start) for end in ";{}\n") + 1
+    return (text[start : edit.end].split(maxsplit=1) or [""])[0]
+
+
+_ENDS = regex(r"[;{}\n]")
+
+
+def snippet(edits: Iterable[Edit]) -> str:
+    """What edits write, as text to read: the statements that are new or changed."""
+    from textwrap import dedent
+
+    lines: dict[str, None] = {}
+    for edit in edits:
+        text = edit.source.text
+        before = text[edit.start : edit.end]
+        if before and not edit.text.strip():
+            lines[f"# remove: {' '.join(before.split()).rstrip(';')}"] = None
+            continue
+        new = edit.text
+        if before:
+            start = max(text.rfind(end, 0, edit.start) for end in ";{}\n") + 1
+            end = _ENDS.search(text, edit.end)
+            stop = len(text) if end is None else end.start() + (end[0] == ";")
+            if before.rstrip().endswith((";", "}")):
+                stop = edit.end
+            new = text[start : edit.start] + new + text[edit.end : stop]
+        lines |= dict.fromkeys(line.rstrip() for line in dedent(new.strip("\r\n")).splitlines())
+    return "\n".join(line for line in lines if line)
+
+
 def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fixed:
     """Fix all files that this breaks nothing in; see `fix_all`.
 
@@ -131,8 +208,10 @@ def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fi
         return rounds[-1].findings
 
     while True:
+        rounds.clear()
+        history = History()
         try:
-            changed = fix_all(findings, unsafe, refused.keys())
+            changed = fix_all(findings, unsafe, refused.keys(), history)
         except NotConverging as error:
             for key, name in error.files.items():
                 refused[key] = f"{name}:1:1: is not fixed: {error}; {REPORT_IT}"
@@ -140,7 +219,7 @@ def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fi
         before, after = rounds[0].problems, rounds[-1].problems
         new = _new_problems(before, after)
         if not new or not changed:
-            return Fixed(changed, list(refused.values()))
+            return Fixed(changed, list(refused.values()), history.edits(), history.safe_edits)
         blamed = {problem.file for problem in new}
         broken = {key for key, (before_it, _) in changed.items() if before_it.name in blamed}
         for key in broken or changed:
@@ -169,34 +248,286 @@ def fix_all(
     lint: Callable[[Mapping[str, str]], Sequence[Finding]],
     unsafe: bool,
     without: Collection[str] = (),
+    history: History | None = None,
 ) -> dict[str, tuple[Source, Source]]:
-    """Mend everything that has a safe fix (or, with `unsafe`, an unsafe one).
+    """Apply all safe fixes, until none is left; then, with `unsafe`, all others as well.
 
     `lint` gives the findings where some files have other texts, by key (see `Workspace.overlaid`).
     Files of the keys `without` are left alone. Returns (before, after) by key; nothing is written.
-    Raises NotConverging.
+    `history` is told what is changed, and for which finding. Raises NotConverging.
     """
-    allowed = ("safe", "unsafe") if unsafe else ("safe",)
-    by_source: dict[Source, list[Edit]] = {}
-    changed: dict[str, tuple[Source, Source]] = {}
+    history = History() if history is None else history
+    allowed = ["safe"]
+    files: dict[str, str] = {}
     for _ in range(_MAX_ROUNDS):
-        findings = lint({key: after.text for key, (_, after) in changed.items()})
-        fixes = [finding.fix for finding in findings if finding.fix is not None]
-        fixes = [fix for fix in fixes if fix.applicability in allowed]
-        if without:
-            fixes = [fix for fix in fixes if _keys(fix).isdisjoint(without)]
-        edits = compatible(fixes)
+        findings = lint({key: after.text for key, (_, after) in history.changed().items()})
+        history.begin_round(findings)
+        while True:
+            fixes = {
+                number: finding.fix
+                for number, finding in enumerate(findings)
+                if finding.fix is not None
+                and finding.fix.applicability in allowed
+                and (not without or _keys(finding.fix).isdisjoint(without))
+            }
+            edits = compatible(fixes.values())
+            if edits or not unsafe or len(allowed) > 1:
+                break
+            history.end_safe()
+            allowed.append("unsafe")
         if not edits:
-            return changed
-        by_source = {}
-        for edit in edits:
-            by_source.setdefault(edit.source, []).append(edit)
-        for source, inside in by_source.items():
-            before = changed[source.key][0] if source.key in changed else source
-            changed[source.key] = (before, replace(source, text=edited(source.text, inside)))
-    raise NotConverging({source.key: source.name for source in by_source})
+            if len(allowed) == 1:
+                history.end_safe()
+            return history.changed()
+        files = history.apply(fixes, edits)
+    raise NotConverging(files)
 
 
 def _keys(fix: Fix) -> set[str]:
     """The keys of the files that a fix edits."""
     return {edit.source.key for edit in fix.edits}
+
+
+class _Stretch(NamedTuple):
+    """A stretch of a changed text, and where it stands in the text before all changes.
+
+    `text` is None for what was there before; else it is what stands in its place now. `owners` are
+    the findings that this is for.
+    """
+
+    start: int
+    end: int
+    text: str | None = None
+    owners: frozenset[int] = frozenset()
+
+    @property
+    def size(self) -> int:
+        """How many characters of the changed text it is."""
+        return self.end - self.start if self.text is None else len(self.text)
+
+    def part(self, start: int, end: int) -> _Stretch:
+        """A part of it; offsets from its start in the changed text."""
+        if self.text is None:
+            return _Stretch(self.start + start, self.start + end)
+        return self._replace(text=self.text[start:end])
+
+
+class _Owned(NamedTuple):
+    """An edit of the text as it is now, with the findings that it is for."""
+
+    start: int
+    end: int
+    text: str
+    owners: frozenset[int]
+
+
+class History:
+    """What rounds of fixes change, told as edits of the texts before the first round.
+
+    Each change belongs to findings of the first round, by their index: its own, or those that
+    brought it about.
+    """
+
+    def __init__(self) -> None:
+        self.safe_edits: dict[int, tuple[Edit, ...]] = {}
+        self._before: dict[str, Source] = {}
+        self._now: dict[str, Source] = {}
+        self._stretches: dict[str, list[_Stretch]] = {}
+        self._joined: dict[int, int] = {}
+        self._first: Sequence[Finding] | None = None
+        self._numbers: dict[tuple[str, ...], int] = {}
+        self._at_location: dict[tuple[str, ...], int] = {}
+        self._round: Sequence[Finding] = ()
+
+    def changed(self) -> dict[str, tuple[Source, Source]]:
+        """Sources (before, after) by key."""
+        return {path: (before, self._now[path]) for path, before in self._before.items()}
+
+    def begin_round(self, findings: Sequence[Finding]) -> None:
+        """Take in the findings whose fixes come next."""
+        self._round = findings
+        if self._first is not None:
+            return
+        self._first = findings
+        for number, finding in enumerate(findings):
+            if finding.fix is not None and finding.fix.edits:
+                self._numbers.setdefault(_about(finding), number)
+                self._at_location.setdefault(_location(finding), number)
+
+    def end_safe(self) -> None:
+        """Note the edits so far as those of the safe fixes."""
+        self.safe_edits = self.edits()
+        for number, finding in enumerate(self._first or ()):
+            if finding.fix is not None and finding.fix.applicability == "unsafe":
+                self._at_location[_location(finding)] = number
+
+    def apply(self, fixes: Mapping[int, Fix], edits: Collection[Edit]) -> dict[str, str]:
+        """Apply edits of some fixes, by the index of their finding.
+
+        Returns the names of the changed files, by key.
+        """
+        owners: dict[Edit, set[int]] = {edit: set() for edit in edits}
+        for number, fix in fixes.items():
+            owner = self._owner(number)
+            left_out = [edit for edit in fix.edits if edit not in owners]
+            if not left_out:
+                for edit in fix.edits:
+                    owners[edit].add(owner)
+                continue
+            # Another fix is in its way. What is left of it comes later, if anything is.
+            for edit in left_out:
+                for other, of in owners.items():
+                    if _meet(edit, other):
+                        for one in of:
+                            self._join(owner, one)
+        by_path: dict[str, list[tuple[Edit, frozenset[int]]]] = {}
+        for edit, of in owners.items():
+            by_path.setdefault(edit.source.key, []).append((edit, frozenset(of)))
+        for path, owned in by_path.items():
+            source = owned[0][0].source
+            if path not in self._before:
+                self._before[path] = source
+                self._stretches[path] = [_Stretch(0, len(source.text))]
+            ordered = sorted(owned, key=lambda one: _in_order(one[0]))
+            new = [_Owned(one.start, one.end, one.text, of) for one, of in ordered]
+            self._stretches[path] = self._replaced(self._stretches[path], new)
+            self._now[path] = replace(source, text=edited(source.text, (one for one, _ in ordered)))
+        return {key: self._now[key].name for key in by_path}
+
+    def _owner(self, number: int) -> int:
+        """The finding of the first round that one of this round belongs to."""
+        finding = self._round[number]
+        if self._round is self._first:
+            return number
+        known = self._numbers.get(_about(finding))
+        if known is None:
+            known = self._at_location.get(_location(finding))
+        return min(self._numbers.values(), default=0) if known is None else known
+
+    def _join(self, one: int, other: int) -> None:
+        """Two findings whose changes cannot be told apart."""
+        first, second = self._group(one), self._group(other)
+        if first != second:
+            self._joined[max(first, second)] = min(first, second)
+
+    def _group(self, owner: int) -> int:
+        while owner in self._joined:
+            owner = self._joined[owner]
+        return owner
+
+    def _replaced(self, stretches: list[_Stretch], edits: list[_Owned]) -> list[_Stretch]:
+        """Stretches after edits, which are sorted and do not overlap."""
+        found: list[_Stretch] = []
+        at = next_edit = 0
+        begun = False  # whether the text of the next edit is in already
+        for stretch in stretches:
+            cursor, stop = at, at + stretch.size
+            while next_edit < len(edits) and edits[next_edit].start < stop:
+                edit = edits[next_edit]
+                if edit.start > cursor:
+                    found.append(stretch.part(cursor - at, edit.start - at))
+                    cursor = edit.start
+                if not begun:
+                    place = stretch.start + (cursor - at if stretch.text is None else 0)
+                    found.append(_Stretch(place, place, edit.text, edit.owners))
+                    begun = True
+                end = min(edit.end, stop)
+                if end > cursor:
+                    if stretch.text is None:
+                        start = stretch.start - at
+                        found.append(_Stretch(start + cursor, start + end, "", edit.owners))
+                    else:
+                        for one in stretch.owners:
+                            for other in edit.owners:
+                                self._join(one, other)
+                    cursor = end
+                if edit.end > stop:
+                    break
+                next_edit += 1
+                begun = False
+            if cursor < stop:
+                found.append(stretch.part(cursor - at, stop - at))
+            elif not stretch.size:
+                found.append(stretch)
+            at = stop
+        end = stretches[-1].end
+        found += (_Stretch(end, end, edit.text, edit.owners) for edit in edits[next_edit:])
+        return found
+
+    def edits(self) -> dict[int, tuple[Edit, ...]]:
+        """The edits so far by finding, of the texts before the first round.
+
+        All of them together, in the order of the findings, make the texts of now.
+        """
+        for path, before in self._before.items():
+            if edited(before.text, self._all_edits(path)) != self._now[path].text:
+                # Edits of several findings in one place whose order matters: they are one.
+                for gap in self._gaps(path):
+                    owners = sorted({owner for one in gap for owner in one.owners})
+                    for one in owners[1:]:
+                        self._join(owners[0], one)
+        members: dict[int, list[int]] = {}
+        for number in range(len(self._first or ())):
+            members.setdefault(self._group(number), []).append(number)
+        found: dict[int, list[Edit]] = {}
+        for path in self._before:
+            for edit, groups in self._edits_of(path):
+                for group in groups:
+                    for number in members[group]:
+                        found.setdefault(number, []).append(edit)
+        return {number: tuple(edits) for number, edits in found.items()}
+
+    def _all_edits(self, path: str) -> list[Edit]:
+        """The edits of one file as those get them who apply the fixes of all findings."""
+        by_owner: dict[int, list[Edit]] = {}
+        for edit, owners in self._edits_of(path):
+            for owner in owners:
+                by_owner.setdefault(owner, []).append(edit)
+        return compatible(Fix("", "safe", "", tuple(by_owner[owner])) for owner in sorted(by_owner))
+
+    def _edits_of(self, path: str) -> Iterable[tuple[Edit, frozenset[int]]]:
+        """The edits of one file, each with the groups of findings that it is for."""
+        source = self._before[path]
+        for gap in self._gaps(path):
+            runs: list[tuple[frozenset[int], list[_Stretch]]] = []
+            for stretch in gap:
+                owners = frozenset(map(self._group, stretch.owners))
+                if not runs or runs[-1][0] != owners:
+                    runs.append((owners, []))
+                runs[-1][1].append(stretch)
+            for owners, run in runs:
+                text = "".join(one.text or "" for one in run)
+                yield Edit(source, run[0].start, run[-1].end, text), owners
+
+    def _gaps(self, path: str) -> Iterable[list[_Stretch]]:
+        """What is changed in one file, neighbours together."""
+        gap: list[_Stretch] = []
+        for stretch in self._stretches[path]:
+            if stretch.text is not None:
+                gap.append(stretch)
+            elif gap:
+                yield gap
+                gap = []
+        if gap:
+            yield gap
+
+
+def _about(finding: Finding) -> tuple[str, ...]:
+    """What a finding is about, whatever line it is on."""
+    return (finding.rule, *_location(finding), finding.place.source.key)
+
+
+def _location(finding: Finding) -> tuple[str, ...]:
+    location = finding.location
+    servers = " ".join(location.servers)
+    return location.place.source.key, location.label, servers
+
+
+def _in_order(edit: Edit) -> tuple[int, int, int]:
+    """What edits are sorted by: insertions at one place as an expert would write them."""
+    is_new = edit.start == edit.end
+    return edit.start, edit.end, rank_of_line(edit.text) if is_new else 0
+
+
+def _meet(one: Edit, other: Edit) -> bool:
+    return one.source is other.source and one.start <= other.end and other.start <= one.end

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.source import Author
-from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.fixes.order import LAST, rank, rank_of_line
+from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts import auth_target, holder
 from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
 from nginx_stream_lint.rules.judge import Judged
 from nginx_stream_lint.rules.verdict import Move, Remedy
 from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.naming import EVERYTHING
 from nginx_stream_lint.util.lazily import dataclass, regex
 
 _STATEMENT = regex(r"(\w+) (.*);")
@@ -19,14 +24,22 @@ _SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
 
 
 class _Manual(Exception):
-    """The step cannot be done without touching what other places rely on."""
+    """The step cannot be done without touching what other places rely on.
+
+    `advice` says what to change instead, where that is known.
+    """
+
+    def __init__(self, advice: str = "") -> None:
+        super().__init__(advice)
+        self.advice = advice
 
 
 def plan(judged: Judged) -> Fix | None:
-    """The fix of a finding; None if its rule has none, or nobody knows that the location streams.
+    """The fix of a finding; None if its rule has none.
 
-    A fix that would touch a file which several places include becomes `manual`: its text is shown
-    and the files are left alone.
+    A fix that would touch a file which several places include becomes `manual`: it says what to
+    change there, and the files are left alone. One that changes how other paths behave is `unsafe`,
+    and its title says what else it changes, and how to avoid that.
     """
     verdict, served = judged.verdict, judged.served
     rule, remedy = verdict.rule, verdict.remedy
@@ -38,30 +51,45 @@ def plan(judged: Judged) -> Fix | None:
         fix = _by_author(author, rule.fix.applicability, at)
         by_hand = [_by_hand(author, line) for line in remedy.snippet.splitlines()]
         said = "\n".join(by_hand) or fix.snippet
-        return Fix(remedy.title, fix.applicability, said, fix.edits)
+        return Fix(f"{remedy.title}{fix.title}", fix.applicability, said, fix.edits)
     edits: dict[Edit, None] = {}
     lines: list[str] = []
+    cautions: dict[str, None] = {}
     applicabilities = [rule.fix.applicability]
     for move in remedy.moves:
-        lines += at.lines(move)
-        applicabilities.append(move.step.applicability)
         try:
             edits |= dict.fromkeys(at.edits(move))
-        except _Manual:
-            if move.step.action != "remove_row":
+        except _Manual as manual:
+            if move.step.action != "remove_row" and not move.step.optional:
                 applicabilities.append("manual")
+                lines += [manual.advice] if manual.advice else at.lines(move)
+            continue
+        lines += at.lines(move)
+        applicabilities.append(move.step.applicability)
+        caution = at.caution(move)
+        if caution:
+            cautions[caution] = None
+            applicabilities.append("unsafe")
     snippet = remedy.snippet or "\n".join(dict.fromkeys(line for line in lines if line))
     applicability = max(applicabilities, key=_SAFETY.index)
     if applicability == "manual" or not edits:
-        return Fix(remedy.title, "manual", snippet)
-    return Fix(remedy.title, applicability, snippet, tuple(edits))
+        return Fix(remedy.title, "manual", snippet or _lines_of_all(at))
+    title = "; ".join((remedy.title, *cautions))
+    return Fix(title, applicability, snippet, tuple(edits))
+
+
+def _lines_of_all(at: _Site) -> str:
+    """What all steps would write, where none of them can be done."""
+    return "\n".join(dict.fromkeys(line for move in at.remedy.moves for line in at.lines(move)))
 
 
 def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
     """The fix where a controller makes the configuration: the settings that make it do so.
 
-    What stands in a snippet as nginx text is mended there.
+    What stands in a snippet as nginx text is fixed there. The title is only what is to be added to
+    the rule's: which other paths the settings are for.
     """
+    title = ""
     lines: list[str] = []
     edits: list[Edit] = []
     settings: dict[str, str] = {}
@@ -69,7 +97,7 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
     applicabilities = [applicability, *(move.step.applicability for move in at.remedy.moves)]
     for move in at.remedy.moves:
         action, name, value = move.step.action, move.name, move.value
-        if action in ("set", "set_row"):
+        if action in ("set", "reset", "set_row"):
             lines.append(author.line(name, value))
         else:
             lines += at.lines(move)
@@ -79,20 +107,24 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
             applicabilities.append("manual")
             continue
         rows = target.rows.get(name, [])
-        if action != "set":
+        if action not in ("set", "reset"):
             rows = _rows_named(target, name, move.key)
         if len(rows) == 1 and _is_text(rows[0]):
             if action == "remove_row":
                 edits.append(_remove_row(rows[0], target))
             else:
                 edits.append(_replace_args(rows[0], value))
-        elif target is level and (action == "set" or (action == "set_row" and not rows)):
+        elif target is level and (action in ("set", "reset") or (action == "set_row" and not rows)):
             settings[name] = value
-        elif action != "remove_row":
+        elif action != "remove_row" and not move.step.optional:
             applicabilities.append("manual")
     if settings and level is not None and level.directive is not None:
         source = level.directive.source
         changes = author.changes(list(settings.items()), level.directive.start)
+        others = author.others(level.directive.start)
+        if others:
+            applicabilities.append("unsafe")
+            title = f"; {_also_changes(others)}"
         if changes is None:
             applicabilities.append("manual")
         for change in changes or ():
@@ -101,7 +133,21 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
     worst = max(applicabilities, key=_SAFETY.index)
     if worst == "manual" or not edits:
         return Fix("", "manual", "\n".join(dict.fromkeys(lines)))
-    return Fix("", worst, "\n".join(dict.fromkeys(lines)), tuple(dict.fromkeys(edits)))
+    return Fix(title, worst, "\n".join(dict.fromkeys(lines)), tuple(dict.fromkeys(edits)))
+
+
+# As many paths are named; the others are counted.
+_MOST_PATHS = 4
+
+
+def _also_changes(paths: Sequence[str]) -> str:
+    """What a setting for all paths of an Ingress means, and how to avoid that."""
+    more = len(paths) - _MOST_PATHS
+    named = ", ".join(paths[:_MOST_PATHS]) + (f" and {more} more" if more > 0 else "")
+    return (
+        f"this also changes {named}, which the same resource configures;"
+        " to change this path only, move it to a resource of its own"
+    )
 
 
 def _by_hand(author: Author, line: str) -> str:
@@ -137,6 +183,8 @@ class _Site:
             return [_written(row) for row in self._outer_rows(move.name)]
         if move.step.action == "remove_row":
             return [f"# remove: {move.name} {move.value}"]
+        if move.step.action == "reset" and self._inherits(move, self.target(move)):
+            return [f"# remove: {move.name}"]
         return [f"{move.name} {move.value};"]
 
     def edits(self, move: Move) -> list[Edit]:
@@ -145,7 +193,9 @@ class _Site:
         level = self.target(move)
         if not value and action != "restore_rows":
             raise _Manual  # the template says nothing here
-        if action == "set":
+        if action == "reset" and self._inherits(move, level):
+            return [_remove_row(row, level, anyway=True) for row in level.rows[name]]
+        if action in ("set", "reset"):
             return [_set(name, value, level)]
         if action == "set_row":
             return _set_row(name, value, level, self.remedy.replaced)
@@ -157,6 +207,36 @@ class _Site:
             for row in self._outer_rows(name)
             if (name, row.args[0].lower()) not in self.remedy.replaced
         ]
+
+    def _inherits(self, move: Move, level: Level) -> bool:
+        """Whether a directive that is set at a level would have the wanted value without."""
+        outer = level.parent
+        if not level.rows.get(move.name) or outer is None:
+            return False
+        return outer.effective(move.name, self.version).text == move.value
+
+    def caution(self, move: Move) -> str:
+        """What else a step changes, and how to avoid that; empty if it is about this stream."""
+        if move.step.action == "remove_row":
+            return ""
+        target = self.target(move)
+        if target.kind in ("server", "http") and move.step.scope in ("server", "origin"):
+            caution = f"this changes the whole {target.kind} block"
+            if "location" not in table()[move.name].contexts:
+                return caution
+            return f"{caution}; to change this stream only, set it in its location"
+        if not move.name.endswith("_buffering") or target.kind != "location":
+            return ""
+        location = match_of(target)
+        paths = [one.path for one in self.served.streams if one.confidence != "possible"]
+        if location.pattern not in EVERYTHING or not all(paths) or location.pattern in paths:
+            return ""
+        named = ", ".join(dict.fromkeys(path for path in paths if path))
+        label = target.label
+        return (
+            f"this changes every path of {label};"
+            f" to change the stream only, give it a location of its own: {named}"
+        )
 
     def target(self, move: Move) -> Level:
         """The level to change: the nearest of the step's scope where the directive may stand."""
@@ -197,7 +277,7 @@ def _set(name: str, value: str, level: Level) -> Edit:
         return _insert(f"{name} {value};", level, None)
     if len(rows) > 1:
         raise _Manual
-    return _replace_args(rows[0], value)
+    return _replace_args(rows[0], value, level)
 
 
 def _set_row(
@@ -209,7 +289,7 @@ def _set_row(
     if len(same) > 1:
         raise _Manual
     if same:
-        return [_replace_args(same[0], value)]
+        return [_replace_args(same[0], value, level)]
     own = level.rows.get(name, [])
     if own:
         return [_insert(line, level, own[-1])]
@@ -224,12 +304,13 @@ def _set_row(
     return [_insert(text, level, None) for text in texts]
 
 
-def _remove_row(row: Directive, level: Level) -> Edit:
+def _remove_row(row: Directive, level: Level, anyway: bool = False) -> Edit:
+    """Take a row out; with `anyway` also where blocks inside inherit it."""
     _check_own(row)
     outer = [other for other in level.outward() if other is not level and other.rows.get(row.name)]
     if len(level.rows[row.name]) == 1 and outer and table()[row.name].merge == "rows":
         raise _Manual  # the last row of a level: without it the outer rows come back
-    if level.children and table()[row.name].merge == "nearest":
+    if level.children and table()[row.name].merge == "nearest" and not anyway:
         raise _Manual  # a block inside may inherit it
     text = row.source.text
     start, end = row.start, row.end
@@ -255,12 +336,29 @@ def _written(row: Directive) -> str:
     return row.source.text[row.start : row.end]
 
 
-def _replace_args(row: Directive, value: str) -> Edit:
-    _check_own(row)
+def _replace_args(row: Directive, value: str, level: Level | None = None) -> Edit:
+    try:
+        _check_own(row)
+    except _Manual:
+        raise _Manual(_elsewhere(row, value, level)) from None
     spans = row.arg_spans
     if not spans:
         return Edit(row.source, row.end - 1, row.end - 1, f" {value}")
     return Edit(row.source, spans[0][0], spans[-1][1], value)
+
+
+def _elsewhere(row: Directive, value: str, level: Level | None) -> str:
+    """What to change in a file that several places include; empty if it is for another reason.
+
+    A second line of the same directive would be refused by nginx, so none is shown.
+    """
+    file = row.file
+    if not file.shared or not _is_text(row):
+        return ""
+    kind = "location" if level is not None and level.kind == "location" else "place"
+    users = f"{file.uses} {kind}s include it" if file.uses > 1 else f"several {kind}s include it"
+    place = f"{row.source.name}:{row.line}"
+    return f"# change {place}; {users}: {row.name} {value}"
 
 
 def _check_own(directive: Directive) -> None:
@@ -272,8 +370,11 @@ def _check_own(directive: Directive) -> None:
 
 
 def _insert(line: str, level: Level, after: Directive | None) -> Edit:
-    """A new directive in a level's block: behind `after`, the handler, or the last directive."""
-    anchor = after if after is not None and _is_inside(after, level) else _anchor(level)
+    """A new directive in a level's block: behind `after`, or where an expert would write it."""
+    if after is not None and _is_inside(after, level) and _stays(after, level):
+        anchor: Directive | None = after
+    else:
+        anchor = _anchor(level, rank_of_line(line))
     if anchor is None:
         opening = level.directive
         if opening is None or opening.block is None:
@@ -296,12 +397,39 @@ def _is_inside(directive: Directive, level: Level) -> bool:
     )
 
 
-def _anchor(level: Level) -> Directive | None:
+def _anchor(level: Level, place: int) -> Directive | None:
+    """The directive that one with this rank goes behind: the handler, or what is best after it."""
     handler = level.own_handler
     if handler is not None and _is_inside(handler.directive, level):
-        return handler.directive
-    inside = [row for rows in level.rows.values() for row in rows if _is_inside(row, level)]
+        behind = handler.directive
+        ordered = [
+            row
+            for name, rows in level.rows.items()
+            if rank(name) <= min(place, LAST - 1)
+            for row in rows
+            if row.start > behind.start and _is_inside(row, level) and _stays(row, level)
+        ]
+        return max(ordered, key=lambda row: row.start, default=behind)
+    inside = [
+        row
+        for rows in level.rows.values()
+        for row in rows
+        if _is_inside(row, level) and _stays(row, level)
+    ]
     return max(inside, key=lambda row: row.start, default=None)
+
+
+def _stays(row: Directive, level: Level) -> bool:
+    """Whether no rule takes a row out: what is written behind one must not go with it.
+
+    They take out what does nothing: directives of another family, X-Accel-Buffering for the app.
+    """
+    handler = level.handler
+    family = row.name.partition("_")[0]
+    if handler is not None and family in FAMILIES and family != handler.family:
+        return False
+    is_header = row.name.endswith("_set_header") and bool(row.args)
+    return not (is_header and row.args[0].lower() == "x-accel-buffering")
 
 
 def _insert_behind(source: Source, start: int, end: int, line: str, opening: bool) -> Edit:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
+from typing import NamedTuple
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.fixes.apply import compatible, edited
@@ -21,6 +22,51 @@ _LEFT_OUT = "    ..."
 _CUT = "..."
 
 _span = attrgetter("start", "end")
+
+
+class ShownFix(NamedTuple):
+    """A location with fixes in it, the options that write them, and what else those change."""
+
+    options: str
+    text: str
+    cautions: tuple[str, ...]
+
+
+def shown_fixes(location: LocationInfo, findings: Sequence[Finding]) -> list[ShownFix]:
+    """What --fix writes for the findings of a location, and what it writes with unsafe fixes."""
+    fixable = [one for one in findings if one.fix is not None and one.fix.edits]
+    safe = [one for one in fixable if one.fix is not None and one.fix.applicability == "safe"]
+    others = [one for one in fixable if one not in safe]
+    unsafe = [_caution(one) for one in others]
+    # Where the order matters, an unsafe fix has the safe ones in it.
+    has = [edit for one in others if one.fix is not None for edit in one.fix.edits]
+    fixable = [*(one for one in safe if not _is_within(one, has)), *others]
+    found: list[ShownFix] = []
+    if safe:
+        found.append(ShownFix("--fix", mended(location, safe), ()))
+    if unsafe:
+        titles = tuple(dict.fromkeys(unsafe))
+        found.append(ShownFix("--fix --unsafe-fixes", mended(location, fixable), titles))
+    return found
+
+
+def _caution(finding: Finding) -> str:
+    """What else the fix of a finding changes."""
+    assert finding.fix is not None
+    title, _, caution = finding.fix.title.partition("; ")
+    return caution or title
+
+
+def _is_within(finding: Finding, edits: Sequence[Edit]) -> bool:
+    """Whether all that the fix of a finding writes is part of some edits."""
+    own = () if finding.fix is None else finding.fix.edits
+    return all(
+        any(
+            edit.source is one.source and edit.start == one.start and one.text in edit.text
+            for edit in edits
+        )
+        for one in own
+    )
 
 
 def mended(location: LocationInfo, findings: Iterable[Finding]) -> str:

@@ -10,7 +10,7 @@ from nginx_stream_lint.config.source import Change, has_hole
 from nginx_stream_lint.kubernetes.controllers import Controller
 from nginx_stream_lint.kubernetes.manifest import Entry, Mapping, Word
 from nginx_stream_lint.kubernetes.nginx_org import upstreams_of
-from nginx_stream_lint.kubernetes.resources import Ingress, Settings, VirtualServer
+from nginx_stream_lint.kubernetes.resources import Ingress, Path, Settings, VirtualServer
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.remembering import latest_remembered
 
@@ -67,6 +67,19 @@ class Annotator:
             return f'{key[0]}: "{key[1]}"  # in the ConfigMap of {self.name}'
         snippet = self.controller.prefixes[0] + self.controller.snippets["location"]
         return f"{snippet}: |\n  {name} {value};"
+
+    def others(self, offset: int) -> list[str]:
+        """The paths of an Ingress that annotations are for, but the one at an offset."""
+        resource = self.resource
+        if not isinstance(resource, Ingress):
+            return []
+        entries = [path for host in resource.hosts for path in host.paths]
+        own = next((one for one in entries if one.span.start <= offset < one.span.end), None)
+        paths = [_path_of(one) for one in entries]
+        if resource.default is not None:
+            paths.append("the default backend")
+        mine = None if own is None else _path_of(own)
+        return [path for path in dict.fromkeys(paths) if path != mine]
 
     def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
         """How to give directives their values at the location that begins at an offset.
@@ -292,6 +305,10 @@ class Annotator:
             newline = _newline(self._text)
             found.append(Change(at, at, "".join(f"{newline}{indent}{line}" for line in new)))
         return found
+
+
+def _path_of(path: Path) -> str:
+    return "/" if path.path is None else path.path.text
 
 
 def _not_twice(text: str, at: int, more: str, is_safe: bool) -> Change | None:

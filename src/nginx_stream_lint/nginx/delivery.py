@@ -26,6 +26,8 @@ FRAMINGS: tuple[Framing, ...] = ("chunked", "close", "length")
 _EVERY = frozenset(FRAMINGS)
 ACCEL_BUFFERINGS: tuple[AccelBuffering, ...] = ("absent", "no", "yes")
 ACCEPT_ENCODINGS: tuple[AcceptEncoding, ...] = ("identity", "gzip")
+# What usual clients accept: programs often no compression, every browser and most SDKs gzip.
+USUAL_ENCODINGS = ACCEPT_ENCODINGS
 
 # The stream that waiting times are given for: an OpenAI-style chunk, and a quick model.
 TOKEN_BYTES = 230

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,11 +11,12 @@ import click
 
 from nginx_stream_lint.analysis.explain import Explainer, Explanation
 from nginx_stream_lint.config import Directive
-from nginx_stream_lint.fixes.show import mended
+from nginx_stream_lint.fixes.show import shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Level
-from nginx_stream_lint.rules.filters import CLIENTS, amount, duration, listed
+from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
+from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
 _COLOURS = {"streams": "green", "stalls": "red", "replays": "red"}
@@ -77,9 +78,12 @@ def _place(directive: Directive | None) -> dict[str, Any]:
 
 def _setting(value: Effective) -> dict[str, Any]:
     first = value.directives[0] if value.directives else None
+    kind: str = value.origin
+    if first is not None and first.file.reading.author is not None and not first.is_written:
+        kind, first = "default", None  # a controller's
     return {
         "rows": [list(row) for row in value.rows],
-        "origin": {"kind": value.origin, **_place(first)},
+        "origin": {"kind": kind, **_place(first)},
     }
 
 
@@ -96,12 +100,25 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def explain_text(explainer: Explainer, explanations: Sequence[Explanation]) -> str:
-    """The way taken, what is in force with its origin, the verdicts, findings and fix."""
-    return "\n".join(line for one in explanations for line in [*_lines(explainer, one), ""])
+def explain_text(
+    explainer: Explainer, explanations: Sequence[Explanation], findings: Sequence[Finding]
+) -> str:
+    """The way taken, what is in force with its origin, the verdicts, findings and fix.
+
+    `findings` are those of all places, with their fixes as --fix would write them.
+    """
+    fixes = {_key(one): one for one in findings}
+    return "\n".join(line for one in explanations for line in [*_lines(explainer, one, fixes), ""])
 
 
-def _lines(explainer: Explainer, one: Explanation) -> Iterator[str]:
+def _key(finding: Finding) -> tuple[str, str, int]:
+    place = finding.location.place
+    return finding.rule, place.source.name, place.start
+
+
+def _lines(
+    explainer: Explainer, one: Explanation, fixes: Mapping[tuple[str, str, int], Finding]
+) -> Iterator[str]:
     route = one.route
     stream = explainer.stream(one)
     yield click.style(printable(one.url), bold=True)
@@ -124,15 +141,16 @@ def _lines(explainer: Explainer, one: Explanation) -> Iterator[str]:
     yield ""
     yield from _settings(one)
     yield ""
-    yield from _verdicts(one.deliveries)
-    findings = explainer.findings(one)
+    yield from _verdicts(one.deliveries, handler.family)
+    findings = [fixes.get(_key(finding), finding) for finding in explainer.findings(one)]
     for finding in findings:
         yield ""
         yield f"  {finding.severity} {finding.rule}: {printable(finding.message)}"
-    shown = mended(findings[0].location, findings) if findings else ""
-    if shown:
+    for shown in shown_fixes(findings[0].location, findings) if findings else ():
         yield ""
-        yield from (f"    {shown_line(line)}" for line in shown.split("\n"))
+        yield f"  suggested fix (apply with {shown.options}):"
+        yield from (f"    unsafe: {printable(said)}" for said in shown.cautions)
+        yield from (f"    {shown_line(line)}" for line in shown.text.split("\n"))
 
 
 def _line(head: str, text: str) -> str:
@@ -184,21 +202,24 @@ def _origin(value: Effective, number: int) -> str:
     if not value.directives:
         return "default"
     directive = value.directives[min(number, len(value.directives) - 1)]
+    author = directive.file.reading.author
+    if author is not None and not directive.is_written:
+        return f"default of {author.name}"
     here = "here" if value.origin == "explicit" else "inherited"
     return f"{here}, {directive.source.name}:{directive.line}"
 
 
-def _verdicts(deliveries: Sequence[Delivery]) -> Iterator[str]:
-    """One line for each client and usual scenario, and what changes it."""
+def _verdicts(deliveries: Sequence[Delivery], family: str) -> Iterator[str]:
+    """One line for each client, and what changes its verdict."""
     clients = list(dict.fromkeys(one.scenario.client for one in deliveries))
     for client in clients:
         own = [one for one in deliveries if one.scenario.client == client]
         usual = next(one for one in own if _is_usual(one))
-        yield f"  {CLIENTS[client]}: {_verdict(usual)}"
+        yield f"  {CLIENTS[client]}: {_verdict(usual, family)}"
         for words, scenarios in _changes(own).items():
             others = [one for one in scenarios if one.verdict != usual.verdict]
             if others:
-                yield f"    {words}: {_verdict(others[0])}"
+                yield f"    {words}: {_verdict(others[0], family)}"
 
 
 def _is_usual(one: Delivery) -> bool:
@@ -217,7 +238,7 @@ def _changes(own: Sequence[Delivery]) -> dict[str, list[Delivery]]:
         ("length", "absent", "identity"): "if the app announces a length",
         ("chunked", "no", "identity"): "if the app sends X-Accel-Buffering: no",
         ("chunked", "yes", "identity"): "if the app sends X-Accel-Buffering: yes",
-        ("chunked", "absent", "gzip"): "if the client accepts compression",
+        ("chunked", "absent", "gzip"): "for clients that accept gzip",
     }
     found: dict[str, list[Delivery]] = {}
     for one in own:
@@ -228,12 +249,17 @@ def _changes(own: Sequence[Delivery]) -> dict[str, list[Delivery]]:
     return found
 
 
-def _verdict(one: Delivery) -> str:
+def _verdict(one: Delivery, family: str) -> str:
     word = click.style(one.verdict, fg=_COLOURS[one.verdict])
     if one.verdict == "streams":
         return word
     if one.verdict == "replays":
         return f"{word} from a recording"
+    holder = HOLDS[str(one.held_by)].format(family=family)
+    if one.held_bytes is None:
+        return f"{word}: {holder} holds the whole response until it ends"
     wait = duration(one.first_text_s)
-    held = f"held by {listed([str(one.held_by)])}, {amount(one.held_bytes)}"
-    return f"{word}: {held}, first text after {wait}"
+    return (
+        f"{word}: {holder} holds {amount(one.held_bytes)},"
+        f" so the first text arrives after about {wait}"
+    )

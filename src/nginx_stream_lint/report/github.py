@@ -67,7 +67,7 @@ def _summary(run: Run) -> Iterator[str]:
         for word in SEVERITIES
     )
     suppressed = f" {len(report.suppressed)} suppressed." if report.suppressed else ""
-    streams = f"{report.locations} locations, {report.streams} thought to stream."
+    streams = f"{report.locations} proxied locations, {report.streams} likely streams."
     yield f"{counts} in {streams}{suppressed}"
     yield ""
     if report.problems:

@@ -10,7 +10,8 @@ from itertools import islice
 import click
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.fixes.show import mended
+from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
+from nginx_stream_lint.report.closing import closing
 from nginx_stream_lint.report.excerpt import Mark, excerpt
 from nginx_stream_lint.report.picture import outcome, picture
 from nginx_stream_lint.report.run import Run
@@ -54,18 +55,14 @@ class _Card:
         ]
 
     @property
-    def fix(self) -> list[tuple[str, str]]:
-        """The location with its fixes in it: lines with `+`, `-` or a blank."""
+    def fixes(self) -> list[tuple[ShownFix, list[tuple[str, str]]]]:
+        """The location with its fixes in it, and lines with `+`, `-` or a blank."""
         if not self.findings:
             return []
-        shown = mended(self.findings[0].location, self.findings)
-        return [(line[:1], line) for line in shown.split("\n")]
-
-    @property
-    def how(self) -> str:
-        """The options that write the fix."""
-        unsafe = any(one.fix and one.fix.applicability == "unsafe" for one in self.findings)
-        return "--fix --unsafe-fixes" if unsafe else "--fix"
+        return [
+            (shown, [(line[:1], line) for line in shown.text.split("\n")])
+            for shown in shown_fixes(self.findings[0].location, self.findings)
+        ]
 
     @property
     def by_hand(self) -> list[Finding]:
@@ -95,6 +92,7 @@ def html(run: Run) -> str:
         suppressed=len(report.suppressed),
         locations=report.locations,
         problems=[str(problem) for problem in report.problems],
+        closing=closing(report),
         streams=streams,
         through=sum(card.way is not None and card.way.gets_through for card in streams),
         others=[card for card in cards if card.way is None],
@@ -103,7 +101,7 @@ def html(run: Run) -> str:
 
 
 def _cards(run: Run) -> list[_Card]:
-    """Every stream with its findings, then the locations nobody says anything about."""
+    """Every stream with its findings, then findings about anything else."""
     cards: dict[tuple[str, int], _Card] = {}
     for way in ways(run.report, run.nginx_version, run.policy):
         directive = way.served.level.directive or way.served.handler.directive
@@ -134,10 +132,9 @@ def _cards(run: Run) -> list[_Card]:
 
 
 def _excerpt(finding: Finding) -> str:
-    related = () if finding.is_grouped else finding.related
     marks: Sequence[Mark] = [
         Mark(finding.place, True),
-        *(Mark(one.place, words=one.message) for one in related),
+        *(Mark(one.place, words=one.message) for one in finding.related),
     ]
     return click.unstyle("\n".join(excerpt(marks, finding.location.place.source)))
 

@@ -10,11 +10,15 @@ from nginx_stream_lint.report.run import Run, described
 from nginx_stream_lint.rules.finding import Finding, Fix
 from nginx_stream_lint.util.sinks import in_json
 
+# Of the document's keys and what they mean.
+SCHEMA_VERSION = 1
+
 
 def json(run: Run) -> str:
     """The run as JSON."""
     report, version = run.report, run.nginx_version
     document = {
+        "schema_version": SCHEMA_VERSION,
         "tool": {"name": "nginx-stream-lint", "version": __version__},
         "nginx_version": None if version is None else ".".join(map(str, version)),
         "inputs": report.inputs,
@@ -33,12 +37,22 @@ def json(run: Run) -> str:
             {"file": note.file, "line": note.line, "column": note.column, "message": note.message}
             for note in report.notes
         ],
+        "unchecked": [
+            {
+                "file": one.location.place.source.name,
+                "line": one.location.place.line,
+                "label": one.location.label,
+                "verdict": one.verdict,
+            }
+            for one in report.unchecked
+        ],
         "summary": {
             "error": report.count("error"),
             "warning": report.count("warning"),
             "note": report.count("note"),
             "locations": report.locations,
             "streams": report.streams,
+            "unchecked": len(report.unchecked),
             "seconds": round(run.seconds, 3),
         },
     }
@@ -60,6 +74,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
     return {
         "rule": finding.rule,
+        "url": None,  # the page of a rule has no address yet
+        "instance": None,  # the deployment does not say what it calls this nginx
         "severity": finding.severity,
         "message": finding.message,
         **(where if place.is_in_file else dict.fromkeys(where)),

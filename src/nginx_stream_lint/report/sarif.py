@@ -57,7 +57,7 @@ def sarif(run: Run) -> str:
                     }
                 ],
                 "results": (
-                    _result(finding, index.get(finding.rule), name, run) | _suppressions(by)
+                    _result(finding, index.get(finding.rule), name, run, by) | _suppressions(by)
                     for finding, name, by in zip(findings, names, hidden, strict=True)
                 ),
             }
@@ -86,7 +86,9 @@ def _suppressions(by: Suppressed | None) -> dict[str, Any]:
     return {"suppressions": [{"kind": by.kind, "status": "accepted", **reason}]}
 
 
-def _result(finding: Finding, index: int | None, fingerprint: str, run: Run) -> dict[str, Any]:
+def _result(
+    finding: Finding, index: int | None, fingerprint: str, run: Run, by: Suppressed | None
+) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": finding.rule,
         **({} if index is None else {"ruleIndex": index}),
@@ -113,7 +115,8 @@ def _result(finding: Finding, index: int | None, fingerprint: str, run: Run) -> 
             }
             for number, related in enumerate(finding.related)
         ]
-    if finding.fix is not None and finding.fix.edits and insertable(finding.fix.edits):
+    # What is ignored is never fixed.
+    if by is None and finding.fix and finding.fix.edits and insertable(finding.fix.edits):
         result["fixes"] = [_fix(finding.fix, run)]
     return result
 

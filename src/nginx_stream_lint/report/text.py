@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from nginx_stream_lint.analysis.lint import Result
-from nginx_stream_lint.fixes.show import mended
+from nginx_stream_lint.fixes.show import shown_fixes
+from nginx_stream_lint.report.closing import closing
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.rules.finding import MOST_SERVERS, Finding, Place, Related
+from nginx_stream_lint.rules.finding import MOST_SERVERS, Finding, Place
 from nginx_stream_lint.util.remembering import latest_remembered
 from nginx_stream_lint.util.sinks import printable, shown_line
 
@@ -17,13 +16,13 @@ _SEVERITIES = {word: styled(word, colour, bold=True) for word, colour in _COLOUR
 _CHANGES = {"+": "green", "-": "red"}
 _WIDTH = 100
 _INDENT = "    "
-# As many places where the same holds are named; the others are counted.
-_MOST_PLACES = 4
 
 
 def text(run: Run) -> str:
     """The findings with ANSI colours (`click.echo` strips them where they do not belong)."""
-    return "\n".join([*_locations(run.report), _summary(run.report, run.seconds)]) + "\n"
+    report = run.report
+    ending = [line for said in closing(report) for line in _wrapped(said, "")]
+    return "\n".join([*_locations(report), *ending, _summary(report, run.seconds)]) + "\n"
 
 
 def _locations(report: Result) -> list[str]:
@@ -41,7 +40,7 @@ def _locations(report: Result) -> list[str]:
             more = ", ..." if len(location.servers) == MOST_SERVERS else ""
             head += f"  ({printable(', '.join(location.servers))}{more})"
         lines.append(head)
-        if thought and not findings[0].is_grouped:
+        if thought:
             lines.append(f"  {printable(thought)}")
         shown: list[tuple[Place, ...]] = []
         for finding in findings:
@@ -60,47 +59,34 @@ def _finding(finding: Finding, shown: list[tuple[Place, ...]]) -> list[str]:
     if place.source is not home:
         where = f"{printable(place.source.name)}:{where}"
     lines = [f"  {_SEVERITIES[finding.severity]} {finding.rule} at {where}"]
-    grouped = finding.is_grouped
-    near = () if grouped else finding.related
-    places = (place, *[one.place for one in near])
+    places = (place, *[one.place for one in finding.related])
     if places not in shown:
         shown.append(places)
-        marks = [Mark(one.place, words=one.message) for one in near]
+        marks = [Mark(one.place, words=one.message) for one in finding.related]
         marks.append(Mark(place, True, colour=colour))
         lines += [_INDENT + line for line in excerpt(marks, home)]
     lines += _wrapped(finding.message)
-    if grouped and finding.related:
-        lines += _wrapped(f"also: {_places(finding.related)}")
     return lines
-
-
-def _places(related: Sequence[Related]) -> str:
-    """Some places in words, the first few by name."""
-    named = [f"{one.place.source.name}:{one.place.line}" for one in related[:_MOST_PLACES]]
-    more = len(related) - len(named)
-    return printable(", ".join(named)) + (f" and {more} more" if more else "")
 
 
 def _fix(findings: list[Finding]) -> list[str]:
     lines: list[str] = []
-    shown = mended(findings[0].location, findings)
-    if shown:
-        kinds = {one.fix.applicability for one in findings if one.fix is not None}
-        how = "--fix writes this" if "unsafe" not in kinds else "--fix --unsafe-fixes writes this"
-        lines.append(f"  fixed ({how}):")
-        for line in shown.split("\n"):
+    for shown in shown_fixes(findings[0].location, findings):
+        lines.append(f"  suggested fix (apply with {shown.options}):")
+        lines += [line for said in shown.cautions for line in _wrapped(f"unsafe: {said}")]
+        for line in shown.text.split("\n"):
             written = f"{_INDENT}{shown_line(line)}".rstrip()
             colour = _CHANGES.get(line[:1])
             lines.append(written if colour is None else styled(written, colour))
     for finding in findings:
         if finding.fix is not None and not finding.fix.edits:
-            lines.append(f"  by hand, {finding.rule}: {printable(finding.fix.title)}")
+            lines.append(f"  manual fix for {finding.rule}: {printable(finding.fix.title)}")
             lines += [_INDENT + shown_line(line) for line in finding.fix.snippet.split("\n")]
     return lines
 
 
 @latest_remembered(1024)
-def _wrapped(message: str) -> list[str]:
+def _wrapped(message: str, indent: str = _INDENT) -> list[str]:
     """The lines of a message, which many findings share, broken at blanks as `textwrap` does it."""
     message = printable(message)
     if "  " in f" {message} ":
@@ -109,13 +95,13 @@ def _wrapped(message: str) -> list[str]:
         return textwrap.wrap(
             message,
             _WIDTH,
-            initial_indent=_INDENT,
-            subsequent_indent=_INDENT,
+            initial_indent=indent,
+            subsequent_indent=indent,
             break_long_words=False,
             break_on_hyphens=False,
         )
     # One blank between words: the last one that fits ends a line.
-    room = _WIDTH - len(_INDENT)
+    room = _WIDTH - len(indent)
     lines: list[str] = []
     while len(message) > room:
         blank = message.rfind(" ", 0, room + 1)
@@ -123,9 +109,9 @@ def _wrapped(message: str) -> list[str]:
             blank = message.find(" ")
         if blank < 0:
             break
-        lines.append(_INDENT + message[:blank])
+        lines.append(indent + message[:blank])
         message = message[blank + 1 :]
-    lines.append(_INDENT + message)
+    lines.append(indent + message)
     return lines
 
 
@@ -136,7 +122,7 @@ def _summary(report: Result, seconds: float) -> str:
         if (number := report.count(word))
     ]
     number = report.locations
-    locations = "1 location that proxies" if number == 1 else f"{number} locations that proxy"
+    locations = f"{number} proxied location{'' if number == 1 else 's'}"
     found = f"{', '.join(counts) or 'no findings'} in"
     if report.problems:
         # What could not be read has not been found innocent.
@@ -144,5 +130,5 @@ def _summary(report: Result, seconds: float) -> str:
         unread = f"{number} {'place' if number == 1 else 'places'} could not be read"
         found = f"{', '.join(counts)}; {unread} in" if counts else f"{unread}; checked"
     suppressed = f"; {len(report.suppressed)} suppressed" if report.suppressed else ""
-    streams = f"{report.streams} thought to stream"
-    return f"{found} {locations}, {streams}{suppressed} ({seconds:.2f} s)"
+    streams = f"{report.streams} likely stream{'' if report.streams == 1 else 's'}"
+    return f"{found} {locations} ({streams}){suppressed} ({seconds:.2f} s)"

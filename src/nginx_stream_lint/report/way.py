@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S, Result
-from nginx_stream_lint.nginx.delivery import Hold, Verdict
+from nginx_stream_lint.nginx.delivery import Delivery, Hold, Verdict
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts import Facts
@@ -87,7 +87,8 @@ def _way(served: Served, version: Version | None) -> Way:
         arrivals = tuple(Arrival(client, "streams") for client in facts.usual_clients)
         return Way(served, stream, (), arrivals)
     held: dict[Hold, set[Client]] = {}
-    for one in facts.usual:
+    always = [one for one in facts.usual if one.scenario.accept_encoding == "identity"]
+    for one in always:
         if one.verdict == "replays":
             held.setdefault("cache", set()).add(one.scenario.client)
         for hold in facts.path.holds(one.scenario):
@@ -102,9 +103,15 @@ def _way(served: Served, version: Version | None) -> Way:
         for hold in compression
         if hold not in held
     ]
+    # For each client what the worst of its usual scenarios gives.
+    worst: dict[Client, Delivery] = {}
+    for one in facts.usual:
+        known = worst.get(one.scenario.client)
+        if known is None or known.verdict == "streams":
+            worst[one.scenario.client] = one
     arrivals = tuple(
-        Arrival(one.scenario.client, one.verdict, one.held_bytes, one.first_text_s)
-        for one in facts.usual
+        Arrival(client, one.verdict, one.held_bytes, one.first_text_s)
+        for client, one in worst.items()
     )
     ordered = sorted(stages, key=lambda stage: _ORDER.index(stage.hold))
     return Way(served, stream, tuple(ordered), arrivals)

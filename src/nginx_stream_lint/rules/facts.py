@@ -13,7 +13,15 @@ from typing import Any
 
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.config.source import Author
-from nginx_stream_lint.nginx.delivery import Delivery, Hold, Path, Scenario, path
+from nginx_stream_lint.nginx.delivery import (
+    USUAL_ENCODINGS,
+    AcceptEncoding,
+    Delivery,
+    Hold,
+    Path,
+    Scenario,
+    path,
+)
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level, kept
 from nginx_stream_lint.nginx.listeners import Client
@@ -252,18 +260,33 @@ class Facts:
             return self.served.clients
         return tuple(client for client in self.served.clients if client in own) or own
 
-    def scenario(self, client: Client) -> Scenario:
-        """The usual scenario of a client."""
+    def scenario(self, client: Client, accepted: AcceptEncoding = "identity") -> Scenario:
+        """The usual scenario of a client that accepts this encoding."""
         return Scenario(
-            client, self.stream.framing or "chunked", self.stream.x_accel_buffering or "absent"
+            client,
+            self.stream.framing or "chunked",
+            self.stream.x_accel_buffering or "absent",
+            accepted,
         )
 
     @cached_property
     def usual(self) -> list[Delivery]:
-        """What happens in the usual scenario of each client."""
+        """What happens in the usual scenarios of each client."""
         if not self.is_http or self.stream.kind in ("websocket", "long-poll"):
             return []  # tunnelled, or a single piece: nothing holds it back
-        return [self.path.deliver(self.scenario(client)) for client in self.usual_clients]
+        return [
+            self.path.deliver(self.scenario(client, accepted))
+            for accepted in USUAL_ENCODINGS
+            for client in self.usual_clients
+        ]
+
+    def clients_with(self, verdict: str, accepted: AcceptEncoding) -> list[str]:
+        """The clients with this verdict among those that accept this encoding."""
+        return [
+            one.scenario.client
+            for one in self.usual
+            if one.verdict == verdict and one.scenario.accept_encoding == accepted
+        ]
 
     @cached_property
     def changes(self) -> dict[str, Delivery]:
@@ -284,7 +307,6 @@ class Facts:
 
         if self.stream.framing is None:
             try_out("close", changed(framing="close"))
-        try_out("gzip", changed(accept_encoding="gzip"))
         if self.stream.clients is None and "h1-tls" not in self.usual_clients:
             try_out("h1-tls", changed(client="h1-tls"))
         return found
@@ -356,34 +378,27 @@ class Facts:
 
     @fact
     def stalled_clients(self) -> list[str]:
-        """The clients for which the stream stalls in the usual scenario."""
-        return [one.scenario.client for one in self.usual if one.verdict == "stalls"]
+        """The clients for which the stream stalls in a usual scenario."""
+        stalled = [one.scenario.client for one in self.usual if one.verdict == "stalls"]
+        return list(dict.fromkeys(stalled))
 
     @fact
     def replayed_clients(self) -> list[str]:
         """The clients that get a recording instead of the stream."""
-        return [one.scenario.client for one in self.usual if one.verdict == "replays"]
+        return self.clients_with("replays", "identity")
 
     @fact
     def breaking_changes(self) -> list[str]:
-        """The common changes that would hold it: close, gzip, h1-tls."""
+        """The common changes that would hold it: close, h1-tls."""
         return list(self.changes)
 
     @fact
     def holds(self) -> list[str]:
-        """Everything that holds the answer for some usual client, or one that accepts gzip."""
+        """Everything that holds the response in some usual scenario."""
         found: dict[Hold, None] = {}
-        for client in self.usual_clients:
-            usual = self.scenario(client)
-            for encoding in ("identity", "gzip"):
-                scenario = Scenario(
-                    client,
-                    usual.framing,
-                    usual.x_accel_buffering,
-                    "gzip" if encoding == "gzip" else "identity",
-                )
-                found |= dict.fromkeys(self.path.holds(scenario))
-        return list(found) if self.usual else []
+        for one in self.usual:
+            found |= dict.fromkeys(self.path.holds(one.scenario))
+        return list(found)
 
     @fact
     def held_bytes(self) -> int | None:
@@ -561,6 +576,19 @@ class Facts:
         if sent is None:
             return "" if self._is_since(NEW) else "close"
         return UNKNOWN if "$" in sent or has_hole(sent) else sent.lower()
+
+    @fact
+    def closes_upstream_connections(self) -> bool:
+        """Whether the app is told to close each connection: by a row, or in vain with `keepalive`.
+
+        Without a row nginx does so by default before 1.29.7, and that matters only where the
+        upstream's block keeps connections. Not where an outer row is dropped, which may come back.
+        """
+        if self.value("connection_header") != "close":
+            return False
+        if any(name.lower() == "connection" for name in self.value("dropped_headers")):
+            return False
+        return self.value("connection_row") is not None or bool(self.value("upstream_keepalive"))
 
     @fact
     def upgrade_header(self) -> str | None:

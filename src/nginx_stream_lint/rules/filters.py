@@ -11,15 +11,16 @@ from nginx_stream_lint.rules.conditions import Unknown
 CLIENTS = {"h1": "plain HTTP/1.1", "h1-tls": "HTTP/1.1-over-TLS", "h2": "HTTP/2"}
 HOLDS = {
     "upstream-buffer": "the {family} buffer",
-    "gzip": "gzip (for clients that accept it)",
-    "brotli": "brotli (for clients that accept it)",
+    "gzip": "gzip",
+    "brotli": "brotli",
     "body-filter": "the Lua or njs body filter",
-    "tls-buffer": "the TLS write buffer (ssl_buffer_size)",
+    "tls-buffer": "the TLS write buffer",
 }
+# Holds that keep the whole response, for clients that accept compression.
+COMPRESSION = frozenset({"gzip", "brotli"})
 CHANGES = {
-    "close": "the app ends its answer by closing instead of chunking",
-    "gzip": "a client accepts compression",
-    "h1-tls": "TLS is added for HTTP/1.1 clients",
+    "close": "if the app stops using chunked encoding",
+    "h1-tls": "if clients use HTTP/1.1 over TLS",
 }
 
 
@@ -39,8 +40,13 @@ def of_clients(clients: Sequence[str]) -> str:
 
 
 def of_changes(names: Sequence[str]) -> str:
-    """What would have to happen: `the app ends its answer by closing … or …`."""
+    """What would have to happen: `if the app … or if clients …`."""
     return listed([CHANGES.get(name, name) for name in names], "or")
+
+
+def first_upper(text: str) -> str:
+    """A text that begins a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def without(words: Sequence[str], word: str) -> list[str]:
@@ -51,7 +57,7 @@ def without(words: Sequence[str], word: str) -> list[str]:
 def duration(number: float | Unknown | None) -> str:
     """Seconds as a person writes them: `0.6 s`, `90 s`, `5 min`, `2 h`."""
     if number is None:
-        return "the end of the answer"
+        return "the end of the response"
     if isinstance(number, Unknown):
         return str(number)
     for unit, name in ((3600, "h"), (60, "min")):
@@ -63,7 +69,7 @@ def duration(number: float | Unknown | None) -> str:
 def amount(number: float | Unknown | None) -> str:
     """Bytes as a person writes them: `4 KB`, `900 bytes`."""
     if number is None:
-        return "the whole answer"
+        return "the whole response"
     if isinstance(number, Unknown):
         return str(number)
     if number >= 1024 and number % 1024 == 0:
@@ -86,5 +92,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "length": len,
     "listed": listed,
     "max": max,
+    "sentence": first_upper,
     "without": without,
 }

@@ -91,7 +91,9 @@ class Finding:
     """What a rule says, about which place and stream, and what to do.
 
     `stream` is None for what is said of a comment. `at_most` is the worst severity that it can be
-    given, since more is not known.
+    given, since more is not known. For `assumes_old_nginx` and `assumes_defaults` see
+    `verdict.Verdict`. `spared` are directives that its fix must not touch, since a comment ignores
+    the rule that is about them.
     """
 
     rule: str
@@ -103,6 +105,9 @@ class Finding:
     related: tuple[Related, ...] = ()
     fix: Fix | None = None
     at_most: Severity = "error"
+    assumes_old_nginx: bool = False
+    assumes_defaults: bool = False
+    spared: frozenset[str] = frozenset()
 
     def with_fix(self, fix: Fix | None) -> Finding:
         """The same finding with a fix. There are many: `dataclasses.replace` would take longer."""
@@ -116,12 +121,10 @@ class Finding:
             self.related,
             fix,
             self.at_most,
+            self.assumes_old_nginx,
+            self.assumes_defaults,
+            self.spared,
         )
-
-    @property
-    def is_grouped(self) -> bool:
-        """Whether it stands for all locations of which nobody says that they stream."""
-        return self.stream is not None and self.stream.confidence == "possible"
 
     @property
     def thought(self) -> str:
@@ -129,6 +132,24 @@ class Finding:
         if self.stream is None:
             return ""
         return f"{self.stream.confidence} to stream ({self.stream.kind}): {self.stream.because}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """A location that proxies and that nothing suggests to stream: no rule judges it.
+
+    `verdict` is what would happen to a stream there, for the worst of the usual clients; `stream`
+    is that stream.
+    """
+
+    location: LocationInfo
+    verdict: Literal["streams", "stalls", "replays"]
+    stream: Stream
+
+    @property
+    def path(self) -> str:
+        """The location as its block names it, without the word `location`."""
+        return self.location.label.removeprefix("location ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from dataclasses import replace
 from itertools import islice
 
 from nginx_stream_lint.config import Directive
+from nginx_stream_lint.nginx.delivery import Verdict as DeliveryVerdict
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.alike import Alike
-from nginx_stream_lint.rules.facts import holder
+from nginx_stream_lint.rules.facts import Facts, holder
 from nginx_stream_lint.rules.finding import (
     MOST_SERVERS,
     SEVERITIES,
@@ -18,12 +19,15 @@ from nginx_stream_lint.rules.finding import (
     LocationInfo,
     Place,
     Related,
+    Unchecked,
     in_order,
 )
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.verdict import Pointer, Verdict, origin, verdicts
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.util.lazily import dataclass
+
+_FROM_WORST: tuple[DeliveryVerdict, ...] = ("replays", "stalls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ def judge(
 ) -> list[Judged]:
     """What the rules say about every stream, worst first where one place has several.
 
+    Where nothing suggests a stream they say nothing; see `unchecked`.
+
     One cause gives one finding: a rule that `replaces` another silences it in its location,
     nameless blocks do not repeat their location's findings, and what several servers share is said
     once. Places that are alike are judged once.
@@ -60,9 +66,10 @@ def judge(
     alike, known = memory.alike, memory.known
     by_level: dict[Level, list[Verdict]] = {}
     servers: dict[Level, tuple[str, ...]] = {}
-    groups: dict[Hashable, _Group] = {}
     judged: list[Judged] = []
     for served in found:
+        if not served.is_stream:
+            continue
         key = alike.key(served)
         said = known.get(key)
         if said is None:
@@ -84,51 +91,50 @@ def judge(
             every = (arg for row in rows for arg in row.args)
             names = servers[served.server] = tuple(islice(every, MOST_SERVERS))
         location = location_info(level, names)
-        for verdict in said:
-            if served.streams[verdict.stream].confidence != "possible":
-                judged.append(Judged(_finding(verdict, served, location), verdict, served))
-                continue
-            setting = _setting(next(iter(verdict.pointers), None), level, verdict.version)
-            cause = verdict.rule.name, served.handler.family, setting and setting[0]
-            group = groups.get(cause)
-            if group is None:
-                groups[cause] = _Group(verdict, served, location, {_spot(location.place): None})
-            else:
-                group.places[_spot(location.place)] = location
-    return _merged([*judged, *(group.judged for group in groups.values())])
+        judged += (Judged(_finding(one, served, location), one, served) for one in said)
+    return _merged(judged)
 
 
-@dataclass(slots=True)
-class _Group:
-    """Locations of which nobody says that they stream: one finding for each cause.
+def unchecked(
+    found: Iterable[Served], version: Version | None, memory: UncheckedMemory | None = None
+) -> list[Unchecked]:
+    """The locations that nothing suggests to stream, and what would happen to a stream there.
 
-    `places` are the locations by place, None for the first of them.
+    One that several servers share is there once, with the worst verdict.
     """
-
-    verdict: Verdict
-    served: Served
-    location: LocationInfo
-    places: dict[tuple[int, int, int], LocationInfo | None]
-
-    @property
-    def judged(self) -> Judged:
-        finding = _finding(self.verdict, self.served, self.location)
-        others = [one for one in self.places.values() if one is not None]
-        message = finding.message
-        if others:
-            message += f"; the same holds for {len(others)} more location"
-            message += "s" if len(others) > 1 else ""
-        message += (
-            ". Nobody says whether this streams: --stream PATH declares one,"
-            " --all-streams checks all"
-        )
-        related = [Related(one.place, f"{one.label}: the same") for one in others]
-        finding = replace(finding, message=message, related=(*finding.related, *related))
-        return Judged(finding, self.verdict, self.served)
+    memory = memory or UncheckedMemory(version)
+    places: dict[tuple[int, int], Unchecked] = {}
+    for served in found:
+        if served.is_stream or served.shadowed_by is not None:
+            continue
+        location = location_info(served.level, ())
+        spot = id(location.place.source), location.place.start
+        known = places.get(spot)
+        if known is None or known.verdict == "streams":
+            places[spot] = Unchecked(location, memory.verdict(served), served.streams[0])
+    return list(places.values())
 
 
-def _spot(place: Place) -> tuple[int, int, int]:
-    return id(place.source), place.start, place.end
+class UncheckedMemory:
+    """What would happen to a stream, for places that are alike."""
+
+    def __init__(self, version: Version | None) -> None:
+        self._version = version
+        self._alike = Alike(version)
+        self._known: dict[Hashable, DeliveryVerdict] = {}
+
+    def verdict(self, served: Served) -> DeliveryVerdict:
+        """What would happen for the worst of the usual clients."""
+        key = self._alike.key(served)
+        if key not in self._known:
+            facts = Facts(served, served.streams[0], self._version, 0)
+            verdicts = {one.verdict for one in facts.usual}
+            if self._alike.learn(facts.asked):
+                self._known.clear()
+                key = self._alike.key(served)
+            worst = (one for one in _FROM_WORST if one in verdicts)
+            self._known[key] = next(worst, "streams")
+        return self._known[key]
 
 
 def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Finding:
@@ -157,6 +163,8 @@ def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Findin
         stream=served.streams[verdict.stream],
         related=tuple(related),
         at_most=verdict.at_most,
+        assumes_old_nginx=verdict.assumes_old_nginx,
+        assumes_defaults=verdict.assumes_defaults,
     )
 
 

@@ -18,11 +18,13 @@ class RuleMistake(Exception):
 class Step:
     """One step of a fix.
 
-    `action` is `set` (a directive to a value), `set_row` (the row of a list directive that begins
+    `action` is `set` (a directive to a value), `reset` (the same; but a directive that is set here
+    is removed if it inherits the value without), `set_row` (the row of a list directive that begins
     with the same argument), `remove_row` (where that is safe; else the row stays) or
     `restore_rows`. `directive` may contain `<family>` and the like; `args` are templates of nginx
     text; `scope` says where: `location`, `server`, `origin` (the place where the value is set now)
-    or `auth_request` (the location that is asked). A step may be less safe than its fix.
+    or `auth_request` (the location that is asked). A step may be less safe than its fix; one that
+    is `optional` is left out where it cannot be done.
     """
 
     action: str
@@ -31,6 +33,7 @@ class Step:
     scope: str = "location"
     when: Condition | None = None
     applicability: Applicability = "safe"
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Rule:
 
     `at` and `blames` name a directive to point at, and after a blank a word that tells the row
     where there may be several; `blames` where one setting is the cause for many locations.
+    `renamed_from` are names that it, or a part of it, had before: they are still taken for it.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Rule:
     at: str | None
     blames: str | None
     replaces: tuple[str, ...]
+    renamed_from: tuple[str, ...]
     fix: FixPlan | None
     why: str
     evidence: str

@@ -202,6 +202,7 @@ class _Reader:
             "at",
             "blames",
             "replaces",
+            "renamed_from",
             "fix",
             "references",
         )
@@ -220,6 +221,9 @@ class _Reader:
             at=at,
             blames=blames,
             replaces=tuple(self.rule_name(item) for item in self.sequence(raw.get("replaces"))),
+            renamed_from=tuple(
+                self.rule_name(item) for item in self.sequence(raw.get("renamed_from"))
+            ),
             fix=self.fix(raw["fix"]) if "fix" in raw else None,
             why=self.text(raw["why"]),
             evidence=self.text(raw["evidence"]),
@@ -284,8 +288,8 @@ class _Reader:
         )
 
     def step(self, node: yaml.Node) -> Step:
-        actions = ("set", "set_row", "remove_row", "restore_rows")
-        raw = self.mapping(node, (), (*actions, "to", "scope", "when", "applicability"))
+        actions = ("set", "reset", "set_row", "remove_row", "restore_rows")
+        raw = self.mapping(node, (), (*actions, "to", "scope", "when", "applicability", "optional"))
         named = [action for action in actions if action in raw]
         if len(named) != 1:
             raise self.fail(node, f"a step does one of: {', '.join(actions)}")
@@ -301,6 +305,7 @@ class _Reader:
             applicability=self.choice(raw["applicability"], get_args(Applicability))
             if "applicability" in raw
             else "safe",
+            optional="optional" in raw and construct(raw["optional"]) is True,
         )
 
     def example(self, node: yaml.Node) -> Example:

@@ -31,6 +31,9 @@ NUMBERS = frozenset({"a list of numbers"})
 NOTHING = frozenset({"nothing"})
 UNKNOWN = frozenset({"unknown"})
 
+# What is in words already.
+_PHRASES = ("delivery_words", "held_words")
+
 # What stands in a text as it is.
 _SAID = TEXT | NUMBER | NOTHING | UNKNOWN
 
@@ -55,14 +58,15 @@ _FILTERS: dict[str, tuple[Kinds, tuple[Kinds, ...], Kinds]] = {
     "length": (LIST, (), NUMBER),
     "listed": (LIST, (TEXT,), TEXT),
     "max": (NUMBERS, (), NUMBER),
+    "sentence": (TEXT, (), TEXT),
     "without": (LIST, (TEXT,), LIST),
 }
 _MAY_HAVE_NONE = {"listed"}
 _CALLS = ("value", "origin")
 
 _HAS = (
-    'facts, value("directive"), origin("directive"), delivery_words, if, ==, !=, <, >, in, and, or,'
-    f" not, is none, ~, and the filters {', '.join(FILTERS)}"
+    'facts, value("directive"), origin("directive"), delivery_words, held_words, if, ==, !=, <, >,'
+    f" in, and, or, not, is none, ~, and the filters {', '.join(FILTERS)}"
 )
 # How people call what is refused.
 _WORDS = {
@@ -196,9 +200,9 @@ class _Checker:
     def _name(self, node: Any, _: int) -> Kinds:
         if node.name in FACTS:
             return fact_kinds(node.name)
-        if node.name == "delivery_words":
+        if node.name in _PHRASES:
             return TEXT
-        known = [*FACTS, *_CALLS, "delivery_words"]
+        known = [*FACTS, *_CALLS, *_PHRASES]
         if node.name in _CALLS:
             raise _Refused(f'{node.name} wants a directive: {node.name}("proxy_buffering")')
         raise _Refused(f'unknown name "{_short(node.name)}" in a template{_near(node.name, known)}')

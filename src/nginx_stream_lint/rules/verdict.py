@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 
-from nginx_stream_lint.config import Directive
+from nginx_stream_lint.config import Directive, File
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
@@ -21,8 +21,8 @@ from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONFIDENCES, Stream
 from nginx_stream_lint.util.lazily import dataclass, regex
 
-# All that a stream does, apart from why it is thought to be one.
-behaviour = attrgetter(*(name for name in Stream.__slots__ if name != "because"))
+# All that a stream does, apart from where, and why it is thought to be one.
+behaviour = attrgetter(*(name for name in Stream.__slots__ if name not in ("because", "path")))
 
 # Around the name of a directive in a message, for the words that say where its value comes from.
 # No text that was decoded has half of a surrogate pair.
@@ -80,7 +80,8 @@ class Verdict:
 
     `severity` is what doubt leaves of it. `message` is in pieces: every second one is the name of a
     directive, for the words that say where its value comes from. `remedy` is None where there is
-    none, or where nobody says that it streams.
+    none. `assumes_old_nginx`: with newer nginx it would say another thing, and the version
+    is unknown. `assumes_defaults`: it rests on a default where outer blocks are not there.
     """
 
     rule: Rule
@@ -91,6 +92,8 @@ class Verdict:
     pointers: tuple[Pointer, ...]
     remedy: Remedy | None
     version: Version
+    assumes_old_nginx: bool
+    assumes_defaults: bool
 
 
 def verdicts(
@@ -98,7 +101,7 @@ def verdicts(
 ) -> tuple[list[Verdict], set[str]]:
     """The verdicts on a place, and all that they depend on; see `Facts.asked`.
 
-    A rule that `replaces` another silences it.
+    A rule that `replaces` another silences it, unless it is silenced itself.
     """
     first = Facts(served, served.streams[0], version, min_read_timeout_s)
     facts_of: dict[int, Facts] = {0: first}
@@ -128,14 +131,30 @@ def verdicts(
         if worst is not None:
             severity, stream, doubt = worst
             found.append(_verdict(rule, facts_of[stream], stream, severity, doubt))
-    replaced = {
-        (name, severity)
-        for one in found
-        for name in one.rule.replaces
-        for severity in SEVERITIES[_RANKS[one.severity] :]
-    }
-    found = [one for one in found if (one.rule.name, one.severity) not in replaced]
-    return found, first.asked
+    return _without_replaced(found), first.asked
+
+
+def _without_replaced(found: list[Verdict]) -> list[Verdict]:
+    """The verdicts that no other one stands for; see `verdicts`."""
+    by_name = {one.rule.name: one for one in found}
+    if not any(name in by_name for one in found for name in one.rule.replaces):
+        return found
+
+    def replaces(one: Verdict, other: Verdict) -> bool:
+        return other.rule.name in one.rule.replaces and (
+            _RANKS[other.severity] >= _RANKS[one.severity]
+        )
+
+    kept: dict[str, bool] = {}
+
+    def is_kept(verdict: Verdict) -> bool:
+        name = verdict.rule.name
+        if name not in kept:
+            kept[name] = True  # of two that replace each other, one stays
+            kept[name] = not any(replaces(one, verdict) and is_kept(one) for one in found)
+        return kept[name]
+
+    return [one for one in found if is_kept(one)]
 
 
 def _strongest(streams: Sequence[Stream], kinds: Sequence[str]) -> list[int]:
@@ -165,10 +184,7 @@ def _severity(rule: Rule, facts: Facts) -> Severity | None:
         return None
     for severity, condition in rule.severity:
         if condition is None or condition.holds(facts) is True:
-            if facts.stream.confidence != "possible":
-                return severity
-            # Nobody knows that it streams: say what would be an error if it did, and no more.
-            return "warning" if severity == "error" else None
+            return severity
     return None
 
 
@@ -179,7 +195,7 @@ def _refutable_by(rule: Rule, facts: Facts) -> Directive | None:
     doubts: list[Directive | None] = []
     for step in rule.fix.steps if rule.fix is not None else ():
         name = facts.resolve(step.directive)
-        if step.action not in ("set", "set_row") or name not in table():
+        if step.action not in ("set", "reset", "set_row") or name not in table():
             continue
         if step.when is not None and step.when.holds(facts) is not True:
             continue
@@ -199,15 +215,16 @@ def _doubtful(severity: Severity, doubt: Directive | None) -> Severity:
 
 
 def _doubted(directive: Directive, facts: Facts) -> str:
-    """Why an error is a warning only."""
+    """Why an error is a warning only: a sentence, without its full stop."""
     place = f"{directive.source.name}:{directive.line}"
+    because = "Reported as a warning because"
     if directive is facts.served.handler.directive:
-        return ". A warning only: who answers is not written here"
+        return f"{because} the upstream is unknown"
     if directive.name == "include":
-        return f". A warning only: nobody knows what include {directive.args[0]} ({place}) sets"
+        return f"{because} the contents of {directive.args[0]} ({place}) are unknown"
     if directive.unknown:
-        return f". A warning only: nobody knows what stands in {place}"
-    return f". A warning only: what {directive.name} is in {place} depends on the template"
+        return f"{because} the template decides what is set at {place}"
+    return f"{because} the template decides the value of {directive.name} ({place})"
 
 
 def _verdict(
@@ -216,23 +233,19 @@ def _verdict(
     message = _said(rule, facts)
     old = _rests_on_old_default(rule, facts, message)
     if doubt is not None and severity == "error":
-        message += _doubted(doubt, facts)
-    if _assumed(rule, facts):
-        message += ". Around this file nginx's defaults are assumed"
-    if old:
-        message += (
-            ". So it is with the defaults before nginx 1.29.7: say yours with --nginx-version"
-        )
-    possible = facts.stream.confidence == "possible"
+        # A message has two sentences: what is wrong, and why it may not be.
+        message = f"{message.partition('. ')[0]}. {_doubted(doubt, facts)}"
     return Verdict(
         rule=rule,
         stream=stream,
         severity=_doubtful(severity, doubt),
-        at_most="warning" if doubt is not None or possible else "error",
+        at_most="warning" if doubt is not None else "error",
         message=tuple(message.split(_MARK)),
         pointers=tuple(_pointers(rule, facts)),
-        remedy=None if possible else _remedy(rule, facts),
+        remedy=_remedy(rule, facts),
         version=facts.version,
+        assumes_old_nginx=old,
+        assumes_defaults=_assumed(rule, facts),
     )
 
 
@@ -257,7 +270,7 @@ def _origin(facts: Facts, name: str) -> str:
 
 def _marked(facts: Facts, name: str) -> str:
     name = facts.resolve(name)
-    return f"{_MARK}{name}{_MARK}" if facts.is_written(name) else "by default"
+    return f"{_MARK}{name}{_MARK}" if facts.is_written(name) else "default"
 
 
 def _pointers(rule: Rule, facts: Facts) -> Iterable[Pointer]:
@@ -319,12 +332,19 @@ def origin(level: Level, name: str, version: Version) -> str:
     """Where the value of a directive in force at a level comes from, in words."""
     effective = holder(level, name).effective(name, version)
     if not effective.directives:
-        return "by default"
+        return "default"
     directive = effective.directives[0]
     author = directive.file.reading.author
     if author is not None and not directive.is_written:
-        assumed = ", which is taken for its controller" if author.assumed else ""
-        return f"by default in {author.name}{assumed}"
-    if effective.origin == "explicit":
+        assumed = ", the assumed controller" if author.assumed else ""
+        return f"default of {author.name}{assumed}"
+    if effective.origin == "explicit" and directive.file is _home(level):
         return "set here"
     return f"set in {directive.source.name}:{directive.line}"
+
+
+def _home(level: Level) -> File | None:
+    """The file that a level's block is written in; what its includes set is not set there."""
+    if level.directive is not None:
+        return level.directive.file
+    return None if level.own_handler is None else level.own_handler.directive.file

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from nginx_stream_lint.rules.conditions import Subjects
 from nginx_stream_lint.rules.facts import FACTS, Facts
-from nginx_stream_lint.rules.filters import FILTERS, HOLDS, listed, of_changes, of_clients
+from nginx_stream_lint.rules.filters import (
+    COMPRESSION,
+    FILTERS,
+    HOLDS,
+    amount,
+    duration,
+    first_upper,
+    listed,
+    of_changes,
+    of_clients,
+)
 
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -48,17 +58,48 @@ def _template(text: str) -> tuple[Collection[str], Callable[[dict[str, Any]], st
 
 
 def _delivery(facts: Facts) -> str:
-    stalled = facts.value("stalled_clients")
-    if stalled:
-        holds = [HOLDS[hold].format(family=facts.value("family")) for hold in facts.value("holds")]
-        verb = "holds" if len(holds) == 1 else "hold"
-        return f"the stream stalls for {of_clients(stalled)}: {listed(holds)} {verb} it back"
+    """For whom a stream stalls, or what would make it stall: `the stream stalls for …`."""
+    if facts.value("stalled_clients"):
+        return f"the stream stalls for {_affected(facts)}"
     if facts.value("replayed_clients"):
-        return "what is buffered is recorded"
+        return "nginx records what it buffers"
     changes = facts.value("breaking_changes")
     if changes:
-        return f"the stream gets through today, and stalls as soon as {of_changes(changes)}"
+        return f"the stream will stall {of_changes(changes)}"
     return "nothing holds the stream back today"
+
+
+def _affected(facts: Facts) -> str:
+    """The clients for which a stream stalls, in words."""
+    always = facts.clients_with("stalls", "identity")
+    compressed = facts.clients_with("stalls", "gzip")
+    if set(always) >= set(compressed):
+        return of_clients(always)
+    everyone = len(compressed) == len(facts.usual_clients)
+    some = "" if everyone else f"{of_clients(compressed).removesuffix(' clients')} "
+    others = f"{some}clients that accept gzip"
+    return f"{of_clients(always)} and for {others}" if always else others
+
+
+def _held(facts: Facts) -> str:
+    """How much is held, and how long the first text takes: `the proxy buffer holds 4 KB, so …`."""
+    words = {name: text.format(family=facts.value("family")) for name, text in HOLDS.items()}
+    stalled = [one for one in facts.usual if one.verdict == "stalls"]
+    plain = [one for one in stalled if one.scenario.accept_encoding == "identity"]
+    compressing = [name for name in facts.value("holds") if name in COMPRESSION]
+    parts: list[str] = []
+    if plain:
+        holds = dict.fromkeys(name for one in plain for name in facts.path.holds(one.scenario))
+        worst = max(plain, key=lambda one: one.held_bytes or 0)
+        parts.append(
+            f"{listed([words[name] for name in holds])} {'hold' if len(holds) > 1 else 'holds'}"
+            f" {amount(worst.held_bytes)}, so the first text arrives after about"
+            f" {duration(worst.first_text_s)}"
+        )
+    if compressing:
+        verb = "hold" if len(compressing) > 1 else "holds"
+        parts.append(f"{listed(compressing)} {verb} the whole response until it ends")
+    return "; ".join(parts)
 
 
 def render(text: str, facts: Facts | Subjects, origin: Callable[[str], str]) -> str:
@@ -66,8 +107,9 @@ def render(text: str, facts: Facts | Subjects, origin: Callable[[str], str]) -> 
 
     Besides facts a template may call `value("directive")` (what is in force) and
     `origin("directive")` (where that comes from), and use `delivery_words`: for whom the stream
-    stalls, held by what, or what would make it stall. `templates.mistake` knows what else they may
-    say; what it lets pass does not fail here.
+    stalls, or what would make it stall, and `held_words`: a sentence about how much is held by
+    what, empty where nothing is. `templates.mistake` knows what else they may say; what it lets
+    pass does not fail here.
     """
     if "{" not in text:
         return " ".join(text.split())
@@ -79,4 +121,6 @@ def render(text: str, facts: Facts | Subjects, origin: Callable[[str], str]) -> 
         values["origin"] = lambda name: origin(name) if facts.has(name) else "nowhere"
         if "delivery_words" in names:
             values["delivery_words"] = _delivery(facts)
+        if "held_words" in names:
+            values["held_words"] = first_upper(_held(facts))
     return " ".join(rendered(values).split())

@@ -306,10 +306,18 @@ KEYS = (
     Key(
         "fail_on",
         Choice(SEVERITIES),
-        "The mildest finding that gives exit status 1.",
+        "Lowest severity that causes exit status 1.",
         "warning",
         default="error",
         option="--fail-on",
+    ),
+    Key(
+        "fail_on_unchecked",
+        Flag(),
+        "Whether a location that proxies, and that nothing suggests to stream, causes exit status 1"
+        " if it would buffer a stream.",
+        True,
+        default=False,
     ),
     Key(
         "format",

@@ -60,6 +60,7 @@ class Settings:
     severity: Mapping[str, Worth] = field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
     fail_on: Severity = "error"
+    fail_on_unchecked: bool = False
     formats: tuple[str, ...] = ()
     baseline: Path | None = None
     written: Mapping[str, Node] = field(default_factory=dict)

@@ -168,7 +168,7 @@ def streams_at(path: str) -> tuple[Stream, ...]:
 
 @cache
 def _known(endpoint: Endpoint) -> Stream:
-    return replace(endpoint.stream, confidence="known")
+    return replace(endpoint.stream, confidence="known", path=endpoint.path)
 
 
 @latest_remembered(4096)

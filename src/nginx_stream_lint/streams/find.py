@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TypeVar
 
 from nginx_stream_lint.config import Configuration, File, Problem, Source
@@ -209,7 +209,9 @@ def _said(
     for one in (level, level.parent if level.kind in _NAMELESS else None):
         said: list[tuple[Stream, str | None]] = []
         if one is not None:
-            said += [(each.stream, each.path) for each in declared.get(one, ())]
+            said += [
+                (replace(each.stream, path=each.path), each.path) for each in declared.get(one, ())
+            ]
             said += [(stream, None) for stream in commented.get(one, ())]
         if said:
             return said

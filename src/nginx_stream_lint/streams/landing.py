@@ -175,8 +175,16 @@ def _land(
             into = found.endpoints.setdefault(ends, [])
             if endpoint not in into:
                 into.append(endpoint)
-    if elsewhere is not None and not here and by_path:
+    if elsewhere is not None and not here and by_path and not _of_one_entry(location, elsewhere):
         found.shadowed[location] = elsewhere
+
+
+def _of_one_entry(location: Level, place: Level) -> bool:
+    """Whether a controller makes both of one path, as it does for `pathType: Prefix`."""
+    one, other = location.directive, place.directive
+    if one is None or other is None or one.file.reading.author is None:
+        return False
+    return (one.source, one.start) == (other.source, other.start)
 
 
 def _follow(hint: _Hint, app: App, found: Landing, router: Router, upstreams: Upstreams) -> None:
@@ -202,5 +210,5 @@ def _follow(hint: _Hint, app: App, found: Landing, router: Router, upstreams: Up
                 continue
         why = f"{endpoint.path} of {app.name} ends there, and {hint.because}"
         found.hinted.setdefault(location, []).append(
-            replace(endpoint.stream, confidence="likely", because=why)
+            replace(endpoint.stream, confidence="likely", because=why, path=endpoint.path)
         )

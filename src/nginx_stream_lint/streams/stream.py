@@ -30,8 +30,9 @@ class Stream:
     `because` says in words why it is thought to be one. The rest is what its app is known to do;
     None where nobody knows. `heartbeat_s` is the longest silence in seconds where the app or its
     client ends every one, `silence_s` one that is known to happen. `clients` are the only clients
-    it has, `method` the request method if there is only one. `kind_is_open` tells that
-    nothing says which kind it is: of one that a user declares, what else is known decides.
+    it has, `method` the request method if there is only one, `path` its path where that is known:
+    the location may take others, too. `kind_is_open` tells that nothing says which kind it is: of
+    one that a user declares, what else is known decides.
     """
 
     kind: Kind
@@ -44,3 +45,4 @@ class Stream:
     clients: tuple[Client, ...] | None = None
     method: str | None = None
     kind_is_open: bool = False
+    path: str | None = None

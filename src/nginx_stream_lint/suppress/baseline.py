@@ -53,7 +53,7 @@ def load(workspace: Workspace, path: str) -> Baseline:
 
     Raises BaselineMistake for what is none of ours, or a newer one's.
     """
-    advice = "make it anew with --write-baseline"
+    advice = "re-create it with --write-baseline"
     try:
         document = json.loads(workspace.read(path).decode("utf-8"))
         if not isinstance(document, dict) or document.get("tool") != _TOOL:
@@ -89,8 +89,11 @@ def without_known(
     rules: Collection[str],
     baseline: Baseline,
     is_gone: Callable[[str], bool],
+    renamed: Collection[str] = (),
 ) -> tuple[list[Finding], list[Suppressed], list[Entry]]:
     """The findings that are new, all that are suppressed, and the entries nothing is left of.
+
+    Of `renamed` rules nobody can say that: they may be found under another name.
 
     Only of the `files` that were checked, with the `rules` that were applied, can anybody say that
     nothing is left. What a comment ignores, too, is no longer needed here. `is_gone` tells whether
@@ -110,6 +113,7 @@ def without_known(
         entry
         for entry in baseline.entries
         if entry.fingerprint not in alive
+        and entry.rule not in renamed
         and _is_checked(entry, read, rules, baseline.base, is_gone)
     ]
     return new, [*suppressed, *old], stale

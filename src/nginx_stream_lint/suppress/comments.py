@@ -69,9 +69,9 @@ class Ignore:
     comment: _Comment
     hits: set[str] = field(default_factory=set)
 
-    def is_for(self, rule: str) -> bool:
-        """Whether it ignores a rule's findings."""
-        return not self.rules or rule in self.rules
+    def is_for(self, rule: str, earlier: Collection[str] = ()) -> bool:
+        """Whether it ignores a rule's findings; the rule may have had `earlier` names."""
+        return not self.rules or rule in self.rules or not set(earlier).isdisjoint(self.rules)
 
 
 class _Region:
@@ -81,14 +81,23 @@ class _Region:
         self.ignores: list[Ignore] = []
         self._first: dict[str, Ignore | None] = {}
 
-    def first(self, rule: str) -> Ignore | None:
+    def first(self, rule: str, earlier: Collection[str] = ()) -> Ignore | None:
         """The first comment that ignores a finding of a rule here; for all that do, it is a hit."""
         if rule not in self._first:
-            hits = [one for one in self.ignores if one.is_for(rule)]
+            hits = [one for one in self.ignores if one.is_for(rule, earlier)]
             for one in hits:
-                one.hits.add(rule)
+                one.hits |= {rule, *earlier}
             self._first[rule] = hits[0] if hits else None
         return self._first[rule]
+
+    def ignored_parts(self, parts: Collection[str]) -> set[str]:
+        """The rules that became part of another one and that a comment here names."""
+        found: set[str] = set()
+        for one in self.ignores:
+            named = set(parts).intersection(one.rules)
+            one.hits |= named
+            found |= named
+        return found
 
 
 class _Regions:
@@ -138,6 +147,8 @@ def without_ignored(
     ]
     if not ignores:
         return list(findings), []
+    earlier = {rule.name: set(rule.renamed_from) - set(known) for rule in rules}
+    parts = {rule.name: set(rule.renamed_from).intersection(known) for rule in rules}
     by_source: dict[Source, list[Ignore]] = {}
     for ignore in ignores:
         by_source.setdefault(ignore.place.source, []).append(ignore)
@@ -152,15 +163,30 @@ def without_ignored(
             if place.source in regions
             for region in regions[place.source].at(place.start)
         }
-        hits = [hit for region in around if (hit := region.first(finding.rule)) is not None]
+        rule = finding.rule
+        old = earlier.get(rule, ())
+        hits = [hit for region in around if (hit := region.first(rule, old)) is not None]
         if hits:
             first = min(hits, key=order.__getitem__)
             ignored.append(Suppressed(finding, "inSource", first.reason))
-        else:
-            left.append(finding)
+            continue
+        own = parts.get(rule)
+        named = {name for region in around for name in region.ignored_parts(own)} if own else set()
+        left.append(_sparing(finding, named, rules) if named else finding)
     asked = {id(file.source) for file in checked}
     asked_for = [one for one in ignores if id(one.place.source) in asked]
     return left + list(_said(asked_for, rules, frozenset(known))), ignored
+
+
+def _sparing(finding: Finding, parts: Collection[str], rules: Sequence[Rule]) -> Finding:
+    """A finding whose fix leaves alone what only rules that became part of it would change."""
+    names = {
+        step.directive
+        for rule in rules
+        if rule.name in parts and rule.fix is not None
+        for step in rule.fix.steps
+    }
+    return replace(finding, spared=finding.spared | names)
 
 
 def _by_source(files: Sequence[File]) -> list[list[File]]:
@@ -245,8 +271,45 @@ def _ignores(files: list[File]) -> Iterator[Ignore]:
             region = (0, len(text) + 1)
         else:
             own_line = not text[line_start:begin].strip()
-            region = below.of(match.end()) if own_line else (line_start, start)
+            region = (line_start, start)
+            if own_line:
+                region = _covered(files, below, begin, match.end())
         yield Ignore(place, rules, reason, *region, taken)
+
+
+def _covered(files: list[File], below: _Below, start: int, end: int) -> tuple[int, int]:
+    """What a comment on a line of its own is for.
+
+    The statement right below; but at the head of a block, all of that, unless another block begins
+    below.
+    """
+    statement = below.of(end)
+    for file in files:
+        block = _block_around(file, start)
+        if block is None or (block.block and block.block[0].start < start):
+            continue
+        inside = block.block or []
+        if inside and inside[0].start == statement[0] and inside[0].block is not None:
+            continue
+        return block.start, _end(block)
+    return statement
+
+
+def _block_around(file: File, offset: int) -> Directive | None:
+    """The innermost block of a file that an offset lies in."""
+    if file.reading.author is not None:
+        return None
+    found: Directive | None = None
+    block: list[Directive] | None = file.directives
+    while block:
+        at = bisect_right(block, offset, key=lambda one: one.start)
+        around = block[at - 1] if at else None
+        if around is None or around.block is None:
+            break
+        if not around.end <= offset < around.block_end:
+            break
+        found, block = around, around.block
+    return found
 
 
 class _Below:
@@ -329,6 +392,7 @@ def _said(
 ) -> Iterator[Finding]:
     """The findings about comments."""
     applied = {rule.name for rule in rules}
+    names_known = set(known).union(*(rule.renamed_from for rule in rules))
 
     @cache
     def opinions(mistake: str, names: tuple[str, ...]) -> list[Remark]:
@@ -336,7 +400,7 @@ def _said(
         return list(remarks(rules, {"ignore_mistake": mistake, "ignored_rules": list(names)}))
 
     for ignore in ignores:
-        unknown = tuple(name for name in ignore.rules if name not in known)
+        unknown = tuple(name for name in ignore.rules if name not in names_known)
         unused = tuple(name for name in ignore.rules if name in applied and name not in ignore.hits)
         mistakes: list[tuple[str, tuple[str, ...]]] = []
         if not ignore.reason:

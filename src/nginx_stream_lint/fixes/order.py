@@ -1,0 +1,30 @@
+"""The order in which an expert writes the directives of a streaming location."""
+
+from __future__ import annotations
+
+from nginx_stream_lint.util.lazily import regex
+
+# How requests go to the app, what they have with them, what happens to responses, how long it may
+# take; then everything else.
+_GROUPS = (
+    regex(r"\w+_http_version|\w+_keep_conn"),
+    regex(r"\w+_(?:set|pass)_header|\w+_pass_request_\w+"),
+    regex(r"\w*_?buffering|\w+_buffers?(?:_size)?|\w+_ignore_headers"),
+    regex(r"\w+_timeout"),
+)
+LAST = len(_GROUPS)
+
+
+def rank(name: str) -> int:
+    """The place of a directive, or of an annotation that stands for one; LAST for all others."""
+    word = name.rpartition("/")[2].replace("-", "_")
+    for place, group in enumerate(_GROUPS):
+        if group.fullmatch(word):
+            return place
+    return LAST
+
+
+def rank_of_line(text: str) -> int:
+    """The place of a line such as `proxy_buffering off;`."""
+    words = text.split(maxsplit=1)
+    return rank(words[0].strip("\"':")) if words else LAST
