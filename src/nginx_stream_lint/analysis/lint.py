@@ -322,7 +322,7 @@ def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: 
     if any(workspace.is_below(settings, folder) for folder in folders):
         return True
     repository = Repository(workspace, workspace.root_of(settings))
-    known = repository.mains() or repository.candidates(documents=False)
+    known = repository.mains() or [path for path, _ in repository.candidates(documents=False)]
     return {workspace.key(path) for path in known} <= whole
 
 
