@@ -11,15 +11,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := --require-hashes --requirement requirements/build.txt --requirement
 EDITABLE := --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test test-pyodide bench conformance trace-conformance evidence docs format lock clean
+.PHONY: demo test test-pyodide bench conformance fuzz trace-conformance evidence docs format lock clean
 
 # Exit status 1 says that there are findings: here there should be.
 demo: $(VENV)/.demo
 	@$(BIN)/nginx-stream-lint fixtures/demo/nginx.conf || test $$? -eq 1
 
 test: $(VENV)/.test
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks fuzz
+	$(BIN)/ruff format --check src tests benchmarks fuzz
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
@@ -38,6 +38,11 @@ conformance: $(VENV)/.test
 	$(BIN)/python -m tests.conformance.test_delivery --cases $(or $(CASES),10000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx old --cases $(or $(ROUTES),100000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx new --cases $(or $(ROUTES),100000)
+
+# Random inputs of every kind against what must hold for any; exit status 2 (of make) where a fault
+# is found, with a reproducer below fuzz/reproducers. TARGETS are names, all by default.
+fuzz: $(VENV)/.test
+	nice -n 10 $(BIN)/python -m fuzz --minutes $(or $(MINUTES),10) $(TARGETS)
 
 # Sixty chains of real proxies with one thing wrong, each traced three times.
 trace-conformance: $(VENV)/.test
@@ -58,8 +63,8 @@ docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(VENV)/.test
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks fuzz
+	$(BIN)/ruff format src tests benchmarks fuzz
 
 # New versions of everything, as far as pyproject.toml allows. The lock for development comes first:
 # what the others share with it has the same version there.

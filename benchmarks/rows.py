@@ -29,10 +29,11 @@ import gc, os, sys
 gc.disable()
 from nginx_stream_lint.cli.explain import explain_command
 from nginx_stream_lint.config import Around
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.analysis.lint import read
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.validity import refusals
-for configuration in read([sys.argv[1]], Around()):
+for configuration in read(Workspace.on_disk(sys.argv[1]), [sys.argv[1]], Around()):
     refusals(build(configuration))
 os._exit(0)
 """

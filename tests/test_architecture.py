@@ -18,6 +18,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 # As data flows: a part may import what stands before it, and itself.
 ORDER = (
     "util",
+    "files",
     "config",
     "kubernetes",
     "nginx",
@@ -33,10 +34,10 @@ ORDER = (
 )
 # Parts that may see less than their place in the order allows.
 ONLY = {
-    "kubernetes": {"util", "config"},
-    "settings": {"util", "nginx", "streams", "rules", "analysis", "report"},
-    "suppress": {"util", "config", "rules"},
-    "probe": {"util", "config", "nginx"},
+    "kubernetes": {"util", "files", "config"},
+    "settings": {"util", "files", "nginx", "streams", "rules", "analysis", "report"},
+    "suppress": {"util", "files", "config", "rules"},
+    "probe": {"util", "files", "config", "nginx"},
     "trace": {"util", "probe"},
     "__main__": {"cli"},
 }
@@ -97,6 +98,8 @@ def test_every_part_has_its_place() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_imports_point_one_way(name: str) -> None:
     part = _part(name)
+    if not part:
+        return  # the front door, of which test_the_front_door_loads_nothing_ahead says more
     before = set(ORDER[: ORDER.index(part)]) if part in ORDER else set()
     before |= {"probe"} if part in MEASURE else set()
     before |= {"trace"} if part in TRACE else set()
@@ -105,7 +108,10 @@ def test_imports_point_one_way(name: str) -> None:
     assert [text for text in wrong if text.rsplit(" ", 1)[1] not in allowed] == []
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if _part(name) != "cli"])
+# The supervisor is a program of its own.
+@pytest.mark.parametrize(
+    "name", [name for name in FILES if _part(name) != "cli" and name != "probe/wall.py"]
+)
 def test_only_the_command_line_prints_or_exits(name: str) -> None:
     forbidden = {
         "print", "input", "exit", "quit", "sys.exit", "os._exit", "os.abort", "SystemExit",
@@ -114,6 +120,114 @@ def test_only_the_command_line_prints_or_exits(name: str) -> None:
     }  # fmt: skip
     wrong = [f"{name}:{line}: {call}" for call, line in _calls(name) if call in forbidden]
     assert wrong == []
+
+
+def _reached(*starts: str) -> list[str]:
+    """The files that some files import, and what those import, wherever in them."""
+    reached: set[str] = set()
+    work = list(starts)
+    while work:
+        name = work.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        for module, _ in _imported(name):
+            parts = module.split(".")[1:]
+            if not module.startswith("nginx_stream_lint.") or not parts:
+                continue
+            path = "/".join(parts)
+            # To import a module is to run its packages' `__init__` first.
+            inits = [
+                "/".join([*parts[:count], "__init__.py"]) for count in range(1, len(parts) + 1)
+            ]
+            work += [one for one in (f"{path}.py", *inits) if one in FILES]
+    return sorted(reached)
+
+
+# What `lint` and `explain` read by, and all that the command reads before them.
+READERS = _reached(
+    "analysis/lint.py", "analysis/explain.py", "settings/load.py", "suppress/baseline.py",
+    "rules/rule_file.py", "kubernetes/__init__.py",
+)  # fmt: skip
+# The workspace's way to the disk, and the one to our own tables. In `util/git.py` two functions are
+# for what writes files, which no workspace does.
+DOORS = {"files/disk.py", "util/data.py"}
+FOR_WRITING = {"util/git.py": {"os.path.lexists", "os.path.realpath"}}
+# What asks the system for files: functions, and methods of `pathlib`.
+FILE_CALLS = {
+    "open", "io.open", "codecs.open", "__import__",
+    *(f"os.{name}" for name in (
+        "open", "stat", "lstat", "access", "listdir", "scandir", "walk", "fwalk", "readlink",
+        "chdir", "statvfs", "getxattr", "listxattr", "remove", "unlink", "rename", "replace",
+        "mkdir", "symlink", "link", "chmod", "chown", "truncate", "system", "popen", "fork",
+    )),
+    *(f"os.path.{name}" for name in (
+        "exists", "lexists", "isfile", "isdir", "islink", "ismount", "realpath", "getsize",
+        "getmtime", "getctime", "getatime", "samefile", "expanduser", "sameopenfile",
+    )),
+    "glob.glob", "glob.iglob", "fileinput.input", "linecache.getline",
+}  # fmt: skip
+PATH_METHODS = {
+    "read_text", "read_bytes", "write_text", "write_bytes", "iterdir", "rglob", "glob", "is_dir",
+    "is_symlink", "is_mount", "lstat", "samefile", "expanduser", "touch", "unlink", "rmdir",
+    "hardlink_to", "symlink_to", "readlink", "is_fifo", "is_socket",
+}  # fmt: skip
+# Methods that a workspace and its storage have as well, or a text that opens a block.
+SHARED = {"is_file", "exists", "open", "stat"}
+HOLDERS = ("text", "workspace", "storage", "files", "provider", "self", "cls")
+
+
+def _asks_the_system(call: str) -> bool:
+    holder, _, method = call.rpartition(".")
+    last = holder.rpartition(".")[2].lstrip("_")
+    return (
+        call in FILE_CALLS
+        or call.partition(".")[0] in ("shutil", "tempfile", "pathlib")
+        or (bool(holder) and method in PATH_METHODS)
+        or (bool(holder) and method in SHARED and last not in HOLDERS)
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in READERS if name not in DOORS])
+def test_only_the_workspace_asks_for_files(name: str) -> None:
+    allowed = FOR_WRITING.get(name, set())
+    wrong = [
+        f"{name}:{line}: {call}"
+        for call, line in _calls(name)
+        if _asks_the_system(call) and call not in allowed
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "open", "os.open", "os.path.exists", "os.path.realpath", "glob.glob", "path.read_text",
+        "Path(name).read_bytes", "path.is_file", "folder.iterdir", "path.open", "shutil.copy",
+        "tempfile.mkstemp", "path.exists", "pathlib.Path.cwd",
+    ],
+)  # fmt: skip
+def test_the_test_knows_other_ways(call: str) -> None:
+    assert _asks_the_system(call)
+
+
+def test_what_reads_is_all_that_reads() -> None:
+    """The test above is about what it should be: every part that a run goes through."""
+    parts = {_part(name) for name in READERS}
+    assert parts >= {
+        "util", "files", "config", "kubernetes", "nginx", "streams", "rules", "fixes", "suppress",
+        "analysis", "settings",
+    }  # fmt: skip
+    assert not parts & {"cli", "probe", "trace", "__main__"}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_lint_reaches_starts_nothing(name: str) -> None:
+    modules = {module.partition(".")[0] for module, _ in _imported(name)}
+    assert not modules & {
+        "click", "subprocess", "asyncio", "socket", "multiprocessing", "threading", "shutil",
+        "tempfile", "ctypes", "webbrowser", "http", "glob", "signal", "niquests", "concurrent",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "config/tree.py"])

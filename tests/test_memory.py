@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.analysis.lint import Options, lint
-from nginx_stream_lint.config import Around, Source
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.util import remembering
 
@@ -45,7 +45,7 @@ FOR_EVER = {
 PROGRAM = """
 import gc, json, random, sys, tracemalloc
 from nginx_stream_lint.analysis.lint import Options, lint
-from nginx_stream_lint.config import Around, Source
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.rules.shipped import shipped_rules
 
 rules = shipped_rules()
@@ -89,12 +89,12 @@ spec:
 
 def run(seed):
     name = f"/virtual/{seed}/nginx.conf"
-    texts = {name: Source(name, "\\n".join(text(seed)))}
+    texts = {name: "\\n".join(text(seed))}
     name = f"/virtual/{seed}/ingress.yaml"
-    texts[name] = Source(name, ingress(seed))
+    texts[name] = ingress(seed)
     name = f"/virtual/{seed}/nginx.conf.template"
-    texts[name] = Source(name, "\\n".join(text(-seed)).replace("80;", "${PORT_%d};" % seed))
-    report = lint(list(texts), Options(rules, around=Around(alone=True)), texts)
+    texts[name] = "\\n".join(text(-seed)).replace("80;", "${PORT_%d};" % seed)
+    report = lint(Workspace.in_memory(texts), options=Options(rules))
     assert len(report.findings) > 9, report.problems
     assert {one.place.source.name for one in report.findings} == set(texts), report.notes
 
@@ -121,9 +121,9 @@ def test_fifty_runs_leave_nothing_behind(which: str) -> None:
 def test_a_run_starts_with_nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     cleared: list[str] = []
     monkeypatch.setattr(remembering, "_clear", [lambda: cleared.append("one")])
-    texts = {"/a.conf": Source("/a.conf", "events {} http { server { listen 80; } }")}
+    workspace = Workspace.in_memory({"/a.conf": "events {} http { server { listen 80; } }"})
     for _ in range(2):
-        lint(["/a.conf"], Options(shipped_rules(), around=Around(alone=True)), texts)
+        lint(workspace, options=Options(shipped_rules()))
     assert cleared == ["one", "one"]
 
 

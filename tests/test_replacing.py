@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.config.repository import Repository
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.writing import NotWritten, clean_up, roots_of, write
 from nginx_stream_lint.util import replacing
 from nginx_stream_lint.util.exchange import exchange
-from nginx_stream_lint.util.replacing import Refused, Replacement, is_temporary, remove_stale
+from nginx_stream_lint.util.replacing import Refused, Replacement, remove_stale
+from nginx_stream_lint.util.temporary import is_temporary
 from tests.command import run
 
 CONF = "events {}\nhttp { server { location /v1/chat/completions { proxy_pass http://a:1; } } }\n"
@@ -109,7 +110,9 @@ def test_a_run_that_ends_at_any_step_leaves_whole_files(tmp_path: Path) -> None:
         seen.add(texts)
         entries = os.listdir(tmp_path)
         assert set(entries) - set(names) == {one for one in entries if is_temporary(one)}
-        assert Repository(str(tmp_path)).files == [str(tmp_path / name) for name in names]
+        assert Workspace.on_disk(str(tmp_path)).files_below(str(tmp_path)) == [
+            str(tmp_path / name) for name in names
+        ]
         left += len(entries) - 2
         clean_up([str(tmp_path / "a.conf")], [str(tmp_path)])
         assert sorted(os.listdir(tmp_path)) == list(names)

@@ -1,3 +1,60 @@
-"""Says whether a streamed answer gets through an nginx configuration, and what holds it."""
+"""Says whether a streamed answer gets through an nginx configuration, and what holds it.
+
+    >>> from nginx_stream_lint import Workspace, lint
+    >>> text = "location /events { proxy_pass http://127.0.0.1:8000; }"
+    >>> result = lint(Workspace.in_memory({"app.conf": text}))
+    >>> result.count("error")
+    1
+    >>> result.findings[0].rule, result.findings[0].place.source.name
+    ('response-buffering', 'app.conf')
+
+What is here is for other programs to use: it prints nothing, writes nothing, starts no process, and
+has no state but the workspace. The command is a client of it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.analysis.explain import Explanation, explain
+    from nginx_stream_lint.analysis.lint import Options, Result, lint
+    from nginx_stream_lint.files.workspace import Workspace
+    from nginx_stream_lint.rules.finding import Finding, Fix
+    from nginx_stream_lint.util.budget import Limits
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Explanation",
+    "Finding",
+    "Fix",
+    "Limits",
+    "Options",
+    "Result",
+    "Workspace",
+    "explain",
+    "lint",
+]
+
+# Where each name is from. They are loaded when they are first asked for: the command needs little.
+_FROM = {
+    "Explanation": "analysis.explain",
+    "Finding": "rules.finding",
+    "Fix": "rules.finding",
+    "Limits": "util.budget",
+    "Options": "analysis.lint",
+    "Result": "analysis.lint",
+    "Workspace": "files.workspace",
+    "explain": "analysis.explain",
+    "lint": "analysis.lint",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _FROM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_FROM[name]}"), name)
+    globals()[name] = found
+    return found

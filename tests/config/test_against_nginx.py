@@ -18,8 +18,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nginx_stream_lint.config import Directive, Problem, read, statements
-from nginx_stream_lint.config.source import decode
 from nginx_stream_lint.config.templates import readings
+from nginx_stream_lint.files.source import decode
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import NEW

@@ -9,6 +9,7 @@ import pytest
 from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.config import Around, Configuration, Directive, configurations
 from nginx_stream_lint.config.source import has_hole, without_marks
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import fix_all
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
@@ -18,14 +19,18 @@ RULES = tuple(rule for rule in load_rules(builtin_folder()) if rule.name == "res
 
 def read(tmp_path: Path, text: str, name: str) -> list[Configuration]:
     (tmp_path / name).write_bytes(text.encode())
-    return configurations([str(tmp_path / name)], Around(markdown=True))
+    path = str(tmp_path / name)
+    return configurations(Workspace.on_disk(path), [path], Around(markdown=True))
 
 
 def mended(tmp_path: Path, text: str, name: str) -> str:
     path = tmp_path / name
     path.write_bytes(text.encode())
     options = Options(rules=RULES, around=Around(markdown=True))
-    changed = fix_all(lambda texts: lint([str(path)], options, texts).findings, unsafe=False)
+    workspace = Workspace.on_disk(str(path))
+    changed = fix_all(
+        lambda texts: lint(workspace.overlaid(texts), options=options).findings, unsafe=False
+    )
     [(_, after)] = changed.values()
     return after.text
 
@@ -98,7 +103,7 @@ def test_an_escaped_string_has_its_places(tmp_path: Path) -> None:
     header = location.block[1]
     assert header.args == ("A", "b")
     assert text[header.start : header.end] == r"add_header A \"b\";"
-    report = lint([str(tmp_path / "a.json")], Options(rules=RULES))
+    report = lint(Workspace.on_disk(str(tmp_path / "a.json")), options=Options(rules=RULES))
     [finding] = report.findings
     assert finding.fix is not None
     assert finding.fix.applicability == "manual"
@@ -207,5 +212,5 @@ def test_a_code_block_of_restructured_text(tmp_path: Path) -> None:
 
 def test_a_document_wants_the_option(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("```nginx\ngzip on;\n```\n")
-    [one] = configurations([str(tmp_path / "README.md")])
+    [one] = configurations(Workspace.on_disk(str(tmp_path)), [str(tmp_path / "README.md")])
     assert "--markdown" in one.problems[0].advice

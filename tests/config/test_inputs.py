@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.config import Around, Configuration, configurations
+from nginx_stream_lint.files import Workspace
 
 MAIN = "events {}\nhttp {\n    proxy_buffering off;\n    include conf.d/*.conf;\n}\n"
 SITE = "server {\n    location /v1 { proxy_pass http://app; }\n}\n"
@@ -34,7 +35,7 @@ def paths(found: list[Configuration]) -> list[str]:
 
 
 def read(*names: str, **around: object) -> list[Configuration]:
-    return configurations(names, Around(**around))  # type: ignore[arg-type]
+    return configurations(Workspace.on_disk(*names), names, Around(**around))  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("here")
@@ -124,7 +125,7 @@ class TestIncludes:
     def test_what_is_nowhere_is_a_problem(self) -> None:
         [problem] = self.include("/etc/nginx/mine.conf").problems
         assert str(problem).startswith(
-            'nginx.conf:2:17: included file "/etc/nginx/mine.conf": no such file; '
+            'nginx.conf:2:17: include "/etc/nginx/mine.conf" leads out of the repository, '
         )
 
     @pytest.mark.parametrize(
@@ -197,8 +198,8 @@ def test_a_dump_of_a_real_nginx(tmp_path: Path, binary: object) -> None:
         [binary.path, "-T", "-p", tmp_path, "-c", main], capture_output=True, check=False, text=True
     )
     (tmp_path / "dump").write_text(done.stdout)
-    [dumped] = configurations([str(tmp_path / "dump")])
-    [on_disk] = configurations([str(main)])
+    [dumped] = configurations(Workspace.on_disk(str(tmp_path / "dump")), [str(tmp_path / "dump")])
+    [on_disk] = configurations(Workspace.on_disk(str(main)), [str(main)])
     assert not dumped.problems, done.stderr
     names = [(file.source.name, file.source.text) for file in on_disk.files]
     assert [(file.source.name, file.source.text) for file in dumped.files] == names

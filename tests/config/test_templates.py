@@ -13,19 +13,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nginx_stream_lint.config.source import (
-    FILLER,
-    HOLE,
-    Piece,
-    Reading,
-    Source,
-    has_hole,
-    without_marks,
-)
+from nginx_stream_lint.config.source import HOLE, Piece, Reading, has_hole, without_marks
 from nginx_stream_lint.config.templates import readings, readings_within, yaml_reading
 from nginx_stream_lint.config.templates.placeholders import substituted
 from nginx_stream_lint.config.tokens import Word, words_at
 from nginx_stream_lint.config.tree import File, parse
+from nginx_stream_lint.files.source import FILLER, Source
 
 
 def read(text: str, name: str = "nginx.conf") -> list[Reading]:

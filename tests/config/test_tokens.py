@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nginx_stream_lint.config import tokens
-from nginx_stream_lint.config.problems import Problem, Unreadable
-from nginx_stream_lint.config.source import HOLE, Reading, Source, decode
+from nginx_stream_lint.config.source import HOLE, Reading, has_hole
 from nginx_stream_lint.config.tokens import Statement, Statements, Word, words_at
+from nginx_stream_lint.config.tree import parse
+from nginx_stream_lint.files.source import Source, decode
+from nginx_stream_lint.util.problems import Problem, Unreadable
 
 DEEP = 256
 
@@ -300,3 +302,15 @@ def test_bytes_that_are_no_utf8_survive() -> None:
     source = decode("nginx.conf", data)
     assert source.text.encode("utf-8", "surrogateescape") == data
     assert values(source.text) == ["a", "\udcff", ";"]
+
+
+def test_the_marks_of_placeholders_in_a_file_are_bytes_like_others() -> None:
+    data = "set $a \ufdd0b\ufdd1; set \ufdd2 '\ufdd0';\n".encode()
+    source = decode("nginx.conf", data)
+    assert source.text.encode("utf-8", "surrogateescape") == data
+    first, second = parse(Reading(source, source.text)).directives
+    assert not any(has_hole(arg) for arg in (*first.args, *second.args))
+    assert [arg.encode("utf-8", "surrogateescape") for arg in second.args] == [
+        "\ufdd2".encode(),
+        "\ufdd0".encode(),
+    ]

@@ -16,8 +16,10 @@ import crossplane.analyzer
 import pytest
 
 from nginx_stream_lint.config import tree
-from nginx_stream_lint.config.source import Reading, Source, load
+from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.config.tree import Directive, File, enter, fits, has_commands, misuse, parse
+from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.files.source import Source
 
 TEXT = """\
 # a comment { that; opens nothing
@@ -67,7 +69,9 @@ def test_crossplane_gives_the_same_tree(name: str, tmp_path: Path) -> None:
     def ours(block: list[Directive]) -> list[object]:
         return [(one.name, list(one.args), one.line, ours(one.block or [])) for one in block]
 
-    assert ours(parse(load(str(plain_file))).directives) == theirs(payload["config"][0]["parsed"])
+    assert ours(
+        parse(Workspace.on_disk(str(plain_file)).source(str(plain_file))).directives
+    ) == theirs(payload["config"][0]["parsed"])
 
 
 def test_the_public_crossplane_is_left_alone(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nginx_stream_lint.config import read
+from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.nginx.documents import Documents
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import Route, route
@@ -213,7 +215,8 @@ async def outcomes(binary: NginxBinary, case: Case, folder: Path) -> Outcome:
     written = read(str(main))
     assert written.problems == [], written.problems[:3]
     root = build(written)
-    files = folder.resolve() / ROOT if case.files_known else None
+    root_folder = str(folder.resolve() / ROOT)
+    files = Documents(Workspace.on_disk(root_folder), root_folder) if case.files_known else None
     by_port: dict[int, list[Ask]] = {}
     for one in case.asks:
         by_port.setdefault(one.port, []).append(one)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import difflib
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nginx_stream_lint.analysis.lint import Options, Report, lint
-from nginx_stream_lint.config import Source
+from nginx_stream_lint.analysis.lint import Options, Result, lint
+from nginx_stream_lint.config import Around, Problem, Source
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import (
     NotConverging,
     compatible,
+    confined,
     edited,
     fix_all,
+    fix_soundly,
 )
 from nginx_stream_lint.fixes.diff import _Alike, _unified
 from nginx_stream_lint.fixes.show import _dedented
@@ -30,9 +34,9 @@ ONLY_BUFFERING = tuple(rule for rule in RULES if rule.name == "response-bufferin
 LOCATION = "location /v1/chat/completions {\n    proxy_pass http://127.0.0.1:8000;\n}\n"
 
 
-def report(path: Path, options: Options, texts: dict[str, Source] | None = None) -> Report:
+def report(path: Path, options: Options, texts: Mapping[str, str] | None = None) -> Result:
     """What is found in a file, which must be readable."""
-    found = lint([str(path)], options, texts)
+    found = lint(Workspace.on_disk(str(path)).overlaid(texts or {}), options=options)
     assert found.problems == []
     return found
 
@@ -41,7 +45,7 @@ def fixed(path: Path, options: Options | None = None, unsafe: bool = False) -> d
     """The texts that fixing gives, by file name."""
     chosen = options or Options(RULES)
 
-    def findings(texts: dict[str, Source]) -> list[Finding]:
+    def findings(texts: Mapping[str, str]) -> list[Finding]:
         return report(path, chosen, texts).findings
 
     changed = fix_all(findings, unsafe)
@@ -309,8 +313,79 @@ def test_fixes_that_undo_one_another_are_a_bug(tmp_path: Path) -> None:
     finding = report(path, Options(ONLY_BUFFERING)).findings[0]
     assert finding.fix is not None
 
-    def never_content(texts: dict[str, Source]) -> list[Finding]:
+    def never_content(texts: Mapping[str, str]) -> list[Finding]:
         return report(path, Options(ONLY_BUFFERING), texts).findings or [finding]
 
-    with pytest.raises(NotConverging):
+    with pytest.raises(NotConverging) as raised:
         fix_all(never_content, unsafe=False)
+    assert set(raised.value.files) == {str(path)}
+
+
+def test_a_file_whose_fixes_do_not_end_does_not_hide_the_others(tmp_path: Path) -> None:
+    good, bad = put(tmp_path, LOCATION, "good.conf"), put(tmp_path, LOCATION, "bad.conf")
+    options = Options(ONLY_BUFFERING)
+    again = [one for one in report(bad, options).findings if one.fix is not None]
+
+    workspace = Workspace.on_disk(str(good), str(bad))
+
+    def never_content(texts: Mapping[str, str]) -> Result:
+        found = lint(workspace.overlaid(texts), options=options)
+        found.findings += again
+        return found
+
+    changed, refused = fix_soundly(never_content, unsafe=False)
+    assert set(changed) == {str(good)}
+    assert len(refused) == 1
+    assert refused[0].startswith(f"{bad}:1:1: is not fixed: the fixes do not come to an end;")
+
+
+@pytest.mark.parametrize("is_in_the_same", [True, False])
+def test_what_a_fix_breaks_is_not_written(is_in_the_same: bool, tmp_path: Path) -> None:
+    good, bad = put(tmp_path, LOCATION, "good.conf"), put(tmp_path, LOCATION, "bad.conf")
+    other = put(tmp_path, "}\n# 7\n", "other.conf")
+    options = Options(ONLY_BUFFERING)
+
+    workspace = Workspace.on_disk(str(good), str(bad), str(other))
+
+    def breaking(texts: Mapping[str, str]) -> Result:
+        found = lint(workspace.overlaid(texts), options=options)
+        found.problems = [one for one in found.problems if one.file == str(other)]
+        if str(bad) in texts:
+            file = str(bad if is_in_the_same else other)
+            found.problems.append(Problem(file, 3, 1, 'unexpected "}"', "advice"))
+        else:
+            found.problems += [Problem(str(bad), 1, 1, "was there before", "advice")]
+        return found
+
+    changed, refused = fix_soundly(breaking, unsafe=False)
+    assert set(changed) == ({str(good)} if is_in_the_same else set())
+    assert f"{bad}:1:1: is not fixed: after it, " in "\n".join(refused)
+    assert 'unexpected "}"' in refused[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yaml", f"data:\n  a.conf: |\n    {LOCATION.replace(chr(10), chr(10) + '    ')}\n"),
+        ("a.md", f"```nginx\n{LOCATION}```\n"),
+    ],
+)
+def test_edits_outside_of_the_text_of_nginx_are_refused(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    path = put(tmp_path, text, name)
+    options = Options(ONLY_BUFFERING, around=Around(markdown=True))
+    found = lint(Workspace.on_disk(str(path)), options=options)
+    source = found.findings[0].place.source
+    first, last = text.index("location"), text.rindex("}")
+    for start, end, is_kept in (
+        (first, first, True),
+        (last, last + 1, True),
+        (0, 0, False),
+        (first - 6, first, False),
+        (last, len(text), name == "a.yaml"),
+    ):
+        fix = Fix("a", "safe", "", (Edit(source, start, end, "x"), Edit(source, first, first, "")))
+        kept = confined(fix, found.files)
+        assert (kept == fix) is is_kept
+        assert is_kept or (kept.applicability, kept.edits) == ("manual", ())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from nginx_stream_lint.analysis.lint import Options, Report, check, lint
+from nginx_stream_lint.analysis.lint import Options, Result, detect, judge_places, lint, with_fixes
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import compatible, edited, fix_all
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.kubernetes import configurations, translated
@@ -31,21 +33,23 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def checked(path: Path) -> Report:
-    report = lint([str(path)], Options(rules=RULES))
+def checked(path: Path) -> Result:
+    report = lint(Workspace.on_disk(str(path)), options=Options(rules=RULES))
     assert report.problems == []
     return report
 
 
-def said(report: Report) -> set[tuple[str, str]]:
+def said(report: Result) -> set[tuple[str, str]]:
     return {(one.severity, one.rule) for one in report.findings}
 
 
 def fixed(path: Path, unsafe: bool = False) -> str:
     """The text with all fixes, until nothing is left to mend."""
 
-    def again(changed: dict[str, Source]) -> list[Finding]:
-        return lint([str(path)], Options(rules=RULES), changed).findings
+    def again(changed: Mapping[str, str]) -> list[Finding]:
+        return lint(
+            Workspace.on_disk(str(path)).overlaid(changed), options=Options(rules=RULES)
+        ).findings
 
     changed = fix_all(again, unsafe)
     return next(iter(changed.values()))[1].text if changed else path.read_text(encoding="utf-8")
@@ -226,7 +230,9 @@ def planned(text: str) -> list[Finding]:
     """The findings of a template."""
     source = Source("ingress.yaml", text)
     (configuration,) = configurations(source, masked(text))
-    return check(configuration, Options(rules=RULES)).findings
+    options = Options(rules=RULES)
+    judged = judge_places(detect(configuration, options, Workspace.in_memory({})).served, options)
+    return with_fixes([one.finding for one in judged], judged, configuration.files)[0]
 
 
 def test_placeholders_stay() -> None:
@@ -373,7 +379,7 @@ def test_what_the_controller_does_is_said_once(tmp_path: Path) -> None:
     paths = [("/v1/chat/completions", "Exact"), ("/v1/completions", "Exact")]
     path = written(tmp_path, ingress({NGINX + "proxy-read-timeout": "3600"}, paths))
     rules = load_rules(builtin_folder())
-    (finding,) = lint([str(path)], Options(rules=rules)).findings
+    (finding,) = lint(Workspace.on_disk(str(path)), options=Options(rules=rules)).findings
     assert finding.rule == "reload-cut"
     text = finding.place.source.text
     assert text[finding.place.start : finding.place.end] == "kind: Ingress"

@@ -99,7 +99,7 @@ def test_clients(name: str, binary: NginxBinary, tmp_path: Path) -> None:
         ("127.0.0.1:8080", "127.0.0.1:8080"),
         ("[::]:80", "[::]:80"),
         ("[::]", "[::]:80"),
-        ("localhost", "localhost:80"),
+        ("localhost", "127.0.0.1:80"),
         ("unix:/run/x.sock", "unix:/run/x.sock"),
     ],
 )

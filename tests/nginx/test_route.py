@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nginx_stream_lint.config import Source, read
+from nginx_stream_lint.config import read
+from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.nginx.documents import Documents
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.nginx.route import Route, route
@@ -22,7 +24,7 @@ def levels(text: str) -> Level:
     if "server {" not in text:
         text = f"server {{ listen 80; {text} }}"
     text = f"events {{}} http {{ {text} }}"
-    configuration = read("/nginx.conf", {"/nginx.conf": Source("nginx.conf", text)})
+    configuration = read("nginx.conf", Workspace.in_memory({"nginx.conf": text}))
     assert configuration.problems == []
     return build(configuration)
 
@@ -31,8 +33,9 @@ def way(
     text: str, url: str, method: str = "GET", version: Version = NOW, files: Path | None = NO_FILES
 ) -> Route:
     """The way of a URL on port 80, or of a path on host `h`."""
+    documents = None if files is None else Documents(Workspace.on_disk(str(files)), str(files))
     full = f"http://h{url}" if url.startswith("/") else url
-    return route(levels(text), parse_url(full, method), version, files)
+    return route(levels(text), parse_url(full, method), version, documents)
 
 
 def ends(text: str, url: str, method: str = "GET", version: Version = NOW) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.nginx.listeners import addresses
 from nginx_stream_lint.probe import NginxBinary, NginxError, write_certificate
 from nginx_stream_lint.probe.copied import Change, Copy, Node, written
 from nginx_stream_lint.probe.copy import copy_of, hindrance, tree_of
-from nginx_stream_lint.probe.listening import names
-from nginx_stream_lint.probe.permitted import HTTP, LEADS_TO_FILES, reason
+from nginx_stream_lint.probe.folders import temporary_folder
+from nginx_stream_lint.probe.permitted import HTTP, LEADS_TO_FILES, NOWHERE, reason
 from nginx_stream_lint.probe.settle import settle
 from nginx_stream_lint.probe.targets import Groups, rewritten
 
@@ -27,6 +29,7 @@ def copied(
     files: str | Mapping[str, str],
     version: tuple[int, int, int] = NEW,
     main: str = "nginx.conf",
+    sandbox: Path | None = None,
 ) -> Copy:
     """The copy of a configuration whose files are written below `folder`."""
     if isinstance(files, str):
@@ -36,7 +39,7 @@ def copied(
         path = own / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    sandbox = folder / "sandbox"
+    sandbox = sandbox or folder / "sandbox"
     sandbox.mkdir(exist_ok=True)
     configuration = read(str(own / main))
     assert configuration.root is not None, configuration.problems
@@ -51,10 +54,10 @@ def text_of(copy: Copy) -> str:
 
 def settled(folder: Path, text: str, binary: NginxBinary) -> tuple[str, Copy]:
     """A text's copy as this nginx takes it."""
-    copy = copied(folder, text, binary.version)
-    sandbox = folder / "sandbox"
-    write_certificate(sandbox)
-    return asyncio.run(settle(copy, binary, sandbox))[0], copy
+    with temporary_folder() as sandbox:
+        copy = copied(folder, text, binary.version, sandbox=sandbox)
+        write_certificate(sandbox)
+        return asyncio.run(settle(copy, binary, sandbox))[0], copy
 
 
 def about(copy: Copy, name: str) -> Change:
@@ -75,7 +78,7 @@ def blocks(copy: Copy, name: str) -> list[Node]:
 LEFT_OUT = {
     "access": ("limit_conn", "limit_req", "satisfy"),
     "code or modules": ("more_clear_headers", "more_set_headers"),
-    "files and the system": ("aio",),
+    "files and the system": ("aio", "ssi"),
     "names": ("resolver", "resolver_timeout"),
     "processes": ("worker_connections", "worker_processes", "worker_shutdown_timeout"),
     "TLS": ("ssl_protocols",),
@@ -152,12 +155,12 @@ def test_each_change_names_its_place(tmp_path: Path) -> None:
     ],
 )
 def test_listen_addresses_have_one_name_each(written_as: str, name: str) -> None:
-    assert names(written_as) == [name]
+    assert addresses(written_as) == [name]
 
 
 def test_a_range_of_ports_is_so_many_sockets() -> None:
-    assert names("8000-8002") == ["*:8000", "*:8001", "*:8002"]
-    assert len(names("1-65535")) == 64
+    assert addresses("8000-8002") == ["*:8000", "*:8001", "*:8002"]
+    assert len(addresses("1-65535")) == 64
 
 
 def test_sockets_that_are_shared_stay_shared_and_others_apart(tmp_path: Path) -> None:
@@ -217,7 +220,7 @@ def test_http2_moves_to_where_the_version_has_it(tmp_path: Path) -> None:
         ("proxy", "$where", "http://127.0.0.1:8001"),
         ("proxy", "http://Group/x", "http://group/x"),
         ("proxy", "http://group:8080/x", "http://127.0.0.1:8001/x"),
-        ("proxy", 'http://app/a "b"', '"http://127.0.0.1:8001/a \\"b\\""'),
+        ("proxy", 'http://app/a "b"', 'http://127.0.0.1:8001/a "b"'),
         ("fastcgi", "unix:/run/php.sock", "127.0.0.1:8002"),
         ("fastcgi", "php:9000", "127.0.0.1:8002"),
         ("scgi", "localhost:4000", "127.0.0.1:8003"),
@@ -292,17 +295,14 @@ def test_paths_lead_into_the_sandbox(tmp_path: Path) -> None:
         """,
     )
     text = text_of(copy)
-    sandbox = str(tmp_path / "sandbox")
     for leftover in ("/etc/a", "/var/cache", "passwd", "/srv", "/home", "dav_methods", "10g"):
         assert leftover not in text, leftover
-    assert f"root {sandbox}/empty;" in text
-    assert f"alias {sandbox}/empty/;" in text
-    assert "if (-f empty/etc/maintenance)" in text
+    assert f"root {NOWHERE};" in text
+    assert f"alias {NOWHERE}/;" in text
+    assert f"if (-f {NOWHERE}/etc/maintenance)" in text
     assert "if (!-e $request_filename)" in text
-    assert (
-        f"proxy_cache_path {sandbox}/cache/0-one levels=1:2 inactive=5m keys_zone=one:1m;" in text
-    )
-    assert f"ssl_certificate {sandbox}/certificate.pem;" in text
+    assert "proxy_cache_path run/cache/0 levels=1:2 inactive=5m keys_zone=one:1m;" in text
+    assert "ssl_certificate certificate.pem;" in text
     assert about(copy, "rewrite").why == "it leads out of the root"
 
 
@@ -450,9 +450,27 @@ def test_what_an_nginx_lacks_is_left_out_and_listed(tmp_path: Path, binary: Ngin
     assert any(name == "proxy_next_upstream" for name, _ in said)
     assert "auth_request /auth;" in text
     assert "auth_request /none;" not in text
-    assert ("body_filter_by_lua 'ngx.arg[1] = ngx.arg[1]'" in text) == binary.has("lua")
+    assert ('body_filter_by_lua "ngx.arg[1] = ngx.arg[1]"' in text) == binary.has("lua")
     assert ("js_body_filter nsl.pass" in text) == binary.has("njs")
     assert "ngx.say" not in text
+
+
+@pytest.mark.parametrize("age", ["old"], indirect=True)
+@pytest.mark.parametrize(
+    ("row", "modules"),
+    [
+        ("gzip on;", []),
+        ("brotli on;", ["http_brotli_filter"]),
+        ("location / { body_filter_by_lua_block { x } }", ["ndk_http", "http_lua"]),
+        ("location / { content_by_lua_block { x } echo x; more_set_headers x; }", []),
+    ],
+)
+def test_only_modules_that_the_copy_needs_are_loaded(
+    tmp_path: Path, binary: NginxBinary, row: str, modules: list[str]
+) -> None:
+    text, _ = settled(tmp_path, f"http {{ server {{ {row} }} }}", binary)
+    loaded = re.findall(r"load_module [^;]*?/(?:ngx_)?(\w+)_module.so;", text)
+    assert [one.removeprefix("ngx_") for one in loaded] == modules
 
 
 @pytest.mark.parametrize(
@@ -475,4 +493,4 @@ def test_the_authors_mistakes_are_named_where_they_are(
     assert "refuses the copy" in said
     assert what in said
     assert f"nginx.conf:{where}" in said or "busy" in what
-    assert str(tmp_path / "sandbox") not in said
+    assert "nginx-stream-lint-" not in said

@@ -67,9 +67,10 @@ class Command:
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                runs_in = os.readlink(entry.with_name("cwd"))
             except OSError:
                 continue
-            if f"{self.temporary}/" in line:
+            if f"{self.temporary}/" in f"{line} {runs_in}":
                 found.append(line)
         return found
 
@@ -431,7 +432,7 @@ def test_an_nginx_that_dies_is_one_sentence(command: Command, tmp_path: Path) ->
     process = command.start(main, "/", "--nginx", real, "--tokens", "200")
     try:
         deadline = time.monotonic() + SECONDS
-        while not (pids := list(command.temporary.glob("*/nginx.pid"))):
+        while not (pids := list(command.temporary.glob("*/run/nginx.pid"))):
             assert time.monotonic() < deadline
             time.sleep(0.02)
         time.sleep(0.5)

@@ -21,6 +21,7 @@ from lxml import etree
 from lxml import html as lxml_html
 
 from nginx_stream_lint.analysis.lint import Options, lint
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
@@ -117,7 +118,7 @@ CHECKS: dict[str, Callable[[str], object]] = {
 
 def run_of(path: Path, base: Path | None = None, **options: Any) -> Run:
     """A check of one file with all shipped rules, named from its own folder."""
-    report = lint([str(path)], Options(rules=RULES, **options))
+    report = lint(Workspace.on_disk(str(path)), options=Options(rules=RULES, **options))
     version = options.get("nginx_version")
     return Run(report, RULES, version, 0.5, str(base or path.parent))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from tests.report.schemas import CHECKS, RULES, check_all, commands, run_of
 
-from nginx_stream_lint.analysis.lint import Report
+from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config import Problem, Source
 from nginx_stream_lint.fixes.apply import edited
 from nginx_stream_lint.report import FORMATS, render
@@ -22,6 +22,7 @@ from nginx_stream_lint.report.github import step_summary
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix, LocationInfo, Place, Related
 from nginx_stream_lint.streams.stream import Stream
+from nginx_stream_lint.util.sinks import printable
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 EXAMPLES = [
@@ -170,7 +171,7 @@ def test_fixes_can_be_applied_by_line_and_column(words: str) -> None:
         (Related(Place(source, *name), "here"),),
         Fix("do it", "safe", "x", (edit, behind)),
     )
-    run = Run(Report(findings=[finding]), (), None, 0.1, "/")
+    run = Run(Result(findings=[finding]), (), None, 0.1, "/")
     wanted = edited(text, (edit, behind))
     edits = _sarif_edits(json.loads(render("sarif", run)), text)
     assert edited(text, [Edit(source, *one) for one in edits]) == wanted
@@ -192,7 +193,7 @@ def test_a_fix_in_two_files_is_no_suggestion() -> None:
         (),
         fix,
     )
-    run = Run(Report(findings=[finding]), RULES, None, 0.1, "/")
+    run = Run(Result(findings=[finding]), RULES, None, 0.1, "/")
     (diagnostic,) = json.loads(render("rdjson", run))["diagnostics"]
     assert "suggestions" not in diagnostic
     (result,) = json.loads(render("sarif", run))["runs"][0]["results"]
@@ -204,7 +205,7 @@ def test_a_fix_in_two_files_is_no_suggestion() -> None:
 def test_github_commands_say_what_was_meant(file: str, message: str) -> None:
     file = file.replace("\0", "").replace("/", "")
     problem = Problem(f"x{file}", 3, 4, message, "advice")
-    run = Run(Report(problems=[problem]), RULES, None, 0.1, "/")
+    run = Run(Result(problems=[problem]), RULES, None, 0.1, "/")
     text = render("github", run)
     assert text.count("\n") == 1
     assert text.endswith("\n")
@@ -212,7 +213,7 @@ def test_github_commands_say_what_was_meant(file: str, message: str) -> None:
     assert name == "error"
     assert (properties["line"], properties["col"]) == ("3", "4")
     for got, meant in ((properties["file"], problem.file), (said, f"{message}; advice")):
-        assert got == meant
+        assert got == "".join(one if one in "\r\n" else printable(one) for one in meant)
 
 
 def test_step_summary_is_one_table_with_a_row_for_each_finding(tmp_path: Path) -> None:

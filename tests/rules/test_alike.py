@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nginx_stream_lint.analysis.lint import Options, findings, read, survey
-from nginx_stream_lint.config import Around, Source
+from nginx_stream_lint.analysis.lint import Options, judge_places, read, survey, with_fixes
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.alike import Alike
@@ -144,7 +143,7 @@ def _rules(folder: Path) -> Path:
 def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
     shipped = load_rules(builtin_folder())
     own = load_rules(_rules(tmp_path_factory.mktemp("rules")))
-    return Options(rules=(*shipped, *own), around=Around(alone=True))
+    return Options(rules=(*shipped, *own))
 
 
 def _some(rows: Sequence[str], most: int) -> st.SearchStrategy[str]:
@@ -186,9 +185,14 @@ def configurations(draw: st.DrawFn) -> str:
 
 def _served(text: str, options: Options) -> list[Served]:
     name = "nginx.conf.j2"
-    [configuration] = read([name], options.around, {os.path.realpath(name): Source(name, text)})
+    [configuration] = read(Workspace.in_memory({name: text}), [name], options.around)
     found, _ = survey(configuration, build(configuration), options)
     return found
+
+
+def findings(found: list[Served], options: Options) -> list[Finding]:
+    judged = judge_places(found, options)
+    return with_fixes([one.finding for one in judged], judged, [])[0]
 
 
 def _one_by_one(found: list[Served], options: Options) -> list[Finding]:

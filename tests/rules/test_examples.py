@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from nginx_stream_lint.analysis.lint import Options, Report, lint
+from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.analysis.rule_examples import Case, cases, failures, lint_text
-from nginx_stream_lint.config import Source
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import compatible, edited, fix_all
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.finding import Finding
@@ -28,8 +29,8 @@ def _name(case: Case) -> str:
     return f"{case.rule.name}-{case.number}-{case.kind}"
 
 
-def _lint(path: Path, version: Version | None = None, rules: tuple[Rule, ...] = RULES) -> Report:
-    return lint([str(path)], Options(rules=rules, nginx_version=version))
+def _lint(path: Path, version: Version | None = None, rules: tuple[Rule, ...] = RULES) -> Result:
+    return lint(Workspace.on_disk(str(path)), options=Options(rules=rules, nginx_version=version))
 
 
 def _written(folder: Path, text: str) -> Path:
@@ -38,7 +39,7 @@ def _written(folder: Path, text: str) -> Path:
     return path
 
 
-def _said(report: Report) -> list[str]:
+def _said(report: Result) -> list[str]:
     assert not report.problems
     return [f"{finding.rule}: {finding.message}" for finding in report.findings]
 
@@ -271,13 +272,13 @@ def test_the_safe_fixes_leave_nothing_behind(text: str, tmp_path: Path) -> None:
     path = _written(tmp_path, text)
     options = Options(rules=RULES)
 
-    def findings(changed: dict[str, Source]) -> list[Finding]:
-        return lint([str(path)], options, changed).findings
+    def findings(changed: Mapping[str, str]) -> list[Finding]:
+        return lint(Workspace.on_disk(str(path)).overlaid(changed), options=options).findings
 
     changed = fix_all(findings, unsafe=False)
     ((before, after),) = changed.values()
     assert before.text == text
-    assert [one.rule for one in findings({str(path): after})] == []
+    assert [one.rule for one in findings({str(path): after.text})] == []
     for block in re.findall(r"location[^{]*\{([^}]*)\}", after.text):
         names = re.findall(r"proxy_set_header (\S+)", block)
         assert len(names) == len(set(names)), "a row is there twice"

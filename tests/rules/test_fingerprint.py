@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.analysis.lint import Options, lint
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.fingerprint import fingerprints, portable
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
@@ -19,7 +20,7 @@ TEXT = f"server {{\n    listen 80;\n{LOCATION}}}\n"
 def _found(folder: Path, text: str) -> tuple[list[Finding], list[str]]:
     path = folder / "nginx.conf"
     path.write_text(text, encoding="utf-8")
-    findings = lint([str(path)], Options(rules=RULES)).findings
+    findings = lint(Workspace.on_disk(str(path)), options=Options(rules=RULES)).findings
     return findings, fingerprints(findings, str(folder))
 
 

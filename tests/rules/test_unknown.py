@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.analysis.lint import Options, lint
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
@@ -18,7 +19,7 @@ def findings(tmp_path: Path, text: str, name: str, *rules: str) -> list[Finding]
     path = tmp_path / name
     path.write_text(text)
     chosen = tuple(rule for rule in RULES if rule.name in rules)
-    return lint([str(path)], Options(rules=chosen)).findings
+    return lint(Workspace.on_disk(str(path)), options=Options(rules=chosen)).findings
 
 
 def buffering(tmp_path: Path, text: str, name: str = "nginx.conf") -> list[Finding]:

@@ -160,6 +160,10 @@ def test_settings_that_are_no_file_of_the_repository(repository: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"{FILE_NAME}:1:1: is a link that leads out of ")
     assert "7f3" not in done.stderr
+    (repository / FILE_NAME).unlink()
+    (repository.parent / "pyproject.toml").write_text("[tool.nginx-stream-lint]\nx = 1\n")
+    (repository / "pyproject.toml").symlink_to("../pyproject.toml")
+    assert run("nginx.conf", cwd=repository).returncode == 1
 
 
 ISOLATED = """events {}

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nginx_stream_lint.analysis.lint import Options, Report, lint
+from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.config import Around, Source
-from nginx_stream_lint.fixes.apply import fix_all
+from nginx_stream_lint.config.tree import parse
+from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.fixes.apply import fix_all, fix_soundly
 from nginx_stream_lint.rules.finding import Place
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
-from nginx_stream_lint.suppress.comments import Ignore, _Regions
+from nginx_stream_lint.suppress.comments import Ignore, _Comment, _Regions
 
 RULES = load_rules(builtin_folder())
 ABOUT = {"unexplained-ignore", "unknown-ignored-rule", "unused-ignore"}
@@ -22,17 +26,17 @@ HEAD = "location /v1/chat/completions {"
 PASS = "proxy_pass http://app;"
 
 
-def run(folder: Path, text: str, name: str = "a.conf", *select: str) -> Report:
+def run(folder: Path, text: str, name: str = "a.conf", *select: str) -> Result:
     path = folder / name
     path.write_bytes(text.encode())
     rules = tuple(rule for rule in RULES if not select or rule.name in {*select, *ABOUT})
     options = Options(
         rules, around=Around(markdown=True), all_rules=tuple(rule.name for rule in RULES)
     )
-    return lint([str(path)], options)
+    return lint(Workspace.on_disk(str(path)), options=options)
 
 
-def left(report: Report) -> set[str]:
+def left(report: Result) -> set[str]:
     return {finding.rule for finding in report.findings}
 
 
@@ -173,7 +177,10 @@ def test_what_ignores_nothing_is_taken_out(before: str, after: str, tmp_path: Pa
     if BUFFERING in before:
         rules += tuple(rule for rule in RULES if rule.name == BUFFERING)
     options = Options(rules, all_rules=tuple(rule.name for rule in RULES))
-    changed = fix_all(lambda texts: lint([str(path)], options, texts).findings, unsafe=False)
+    workspace = Workspace.on_disk(str(path))
+    changed = fix_all(
+        lambda texts: lint(workspace.overlaid(texts), options=options).findings, unsafe=False
+    )
     [(_, source)] = changed.values()
     assert source.text == after
 
@@ -181,10 +188,115 @@ def test_what_ignores_nothing_is_taken_out(before: str, after: str, tmp_path: Pa
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6))))
 def test_an_offset_lies_in_all_regions_around_it(spans: list[tuple[int, int]]) -> None:
     place = Place(Source("a.conf", "text"), 0, 1)
-    ignores = [Ignore(place, (), "", start, end) for start, end in spans if start <= end]
+    comment = _Comment(0, 1, True)
+    ignores = [Ignore(place, (), "", start, end, comment) for start, end in spans if start <= end]
     regions = _Regions(ignores)
     for offset in range(8):
         found = [one for region in regions.at(offset) for one in region.ignores]
         around = [one for one in ignores if one.start <= offset < one.end]
         assert len(found) == len(around)
         assert set(found) == set(around)
+
+
+NOTHING = f"{SIGN}[nagle-delay] because"
+LUA = "content_by_lua_block { local a = 'x' %s\n ngx.say(\"%s\") --%s\n }"
+
+# What looks like a comment and is none, by the name of a file.
+NO_COMMENTS = [
+    ("a.conf", f'location / {{ return 200 "{NOTHING}"; }}\n'),
+    ("a.conf", f"location / {{ return 200 '\n{NOTHING}\n'; }}\n"),
+    ("a.conf", f"location / {{ set $a b{NOTHING.replace(' ', '')}; }}\n"),
+    ("a.conf", f"location / {{ {LUA % (NOTHING, NOTHING, NOTHING)} }}\n"),
+    ("a.conf", 'location / { return 200 "{# nginx-stream-lint: ignore[nagle-delay] x #}"; }\n'),
+    (
+        "a.conf.j2",
+        'location / { return 200 "a {# nginx-stream-lint: ignore[nagle-delay] x #}"; }\n',
+    ),
+    ("a.yaml", f'a: "{NOTHING}"\nb.conf: |\n  server {{ }}\n'),
+    (
+        "a.yaml",
+        f"a: x{NOTHING}\nb: |\n  {NOTHING}\nc: &a{NOTHING[:5]} x\nb.conf: |\n  events {{ }}\n",
+    ),
+    ("a.yaml", f"? [\"{NOTHING}\", '{NOTHING}']\n: x\nb.conf: |\n  events {{ }}\n"),
+    ("a.yaml", INGRESS.replace("name: chat", f'name: "{NOTHING}"')),
+    ("a.yaml", INGRESS.replace("name: chat", f'name: chat\n  ? ["{NOTHING}"]\n  : x')),
+    ("a.md", f"{NOTHING}\n\n```nginx\nevents {{ }}\n```\n{NOTHING}\n"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), NO_COMMENTS)
+def test_what_only_looks_like_a_comment(name: str, text: str, tmp_path: Path) -> None:
+    report = run(tmp_path, text, name, "nagle-delay")
+    assert not left(report) & ABOUT
+
+
+BLOCK = f"server {{\n  {NOTHING}\n  location /a {{ }} {NOTHING}\n}}\n"
+
+# Comments that are reported, and that a fix must leave to people: it would change what is around
+# nginx's text.
+BY_HAND = [
+    f"data:\n  a.conf: {json.dumps(BLOCK)}\n",
+    "data:\n  a.conf: '" + BLOCK.replace("\n", "\n\n    ") + "'\n",
+    "data:\n  a.conf: >\n    " + BLOCK.replace("\n", "\n\n    ").rstrip() + "\n",
+    f"data:\n  {NOTHING}\n  a.conf: |\n    events {{ }}\n",
+    f"data:\n  a.conf: | {NOTHING}\n    events {{ }}\n{NOTHING}\n",
+    INGRESS.replace("spec:", f"spec: {NOTHING}"),
+    INGRESS.replace("  rules:", f"  {NOTHING}\n  rules:"),
+]
+
+
+@pytest.mark.parametrize("text", BY_HAND)
+def test_comments_around_nginx_are_left_to_people(text: str, tmp_path: Path) -> None:
+    report = run(tmp_path, text, "a.yaml", "nagle-delay")
+    unused = [one for one in report.findings if one.rule == "unused-ignore"]
+    assert unused
+    assert all(one.fix is not None and not one.fix.edits for one in unused)
+
+
+WORDS = ("a.conf", "server {", "}", "location / {", "return 200 ", ";", "'", '"', "\\n", "\\")
+AROUND = ("\n", "\n  ", "\n    ", ": ", "- ", "|", ">", "[", "]", "&a ")
+TAGS = ("{{/* ", " */}}", "{# ", " #}", "<%# ", " %>")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(["a.conf", "a.yaml", "a.md", "a.conf.j2", "a.tmpl", "a.conf.erb"]),
+    words=st.lists(st.sampled_from((*WORDS, *AROUND, *TAGS, f"{NOTHING}\n")), max_size=25),
+)
+def test_a_fix_takes_out_nothing_but_comments(
+    tmp_path_factory: pytest.TempPathFactory, name: str, words: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("any") / name
+    text = "".join(words)
+    path.write_bytes(text.encode())
+    rules = tuple(rule for rule in RULES if rule.name in {"unused-ignore", "nagle-delay"})
+    options = Options(rules, around=Around(markdown=True))
+    workspace = Workspace.on_disk(str(path))
+    before = lint(workspace, options=options)
+    fixed = fix_soundly(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
+    assert fixed.refused == []
+    for _, after in fixed.changed.values():
+        # All that is gone are comments, with the white space and the marks of a template around.
+        # A brace right before the comment may be a mark or not; `_statements` knows nginx's.
+        drop = "{" if "{#" in text else ""
+        assert _without(text).replace(drop, "") == _without(after.text).replace(drop, "")
+        if name == "a.conf" and not any(tag.strip() in text for tag in TAGS):
+            assert _statements(text) == _statements(after.text)
+        again = lint(workspace.overlaid({str(path): after.text}), options=options)
+        assert [one.message for one in again.problems] == [one.message for one in before.problems]
+
+
+def _statements(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    found = []
+    blocks = [parse(Source("a.conf", text)).directives]
+    while blocks:
+        for one in blocks.pop():
+            found.append((one.name, one.args))
+            blocks.append(one.block or [])
+    return found
+
+
+def _without(text: str) -> str:
+    """A text without ignore comments, marks of templates, and white space."""
+    text = text.replace(NOTHING, "")
+    return re.sub(r"\s|\{\{/\*|\*/\}\}|\{#|#\}|<%#|%>", "", text)

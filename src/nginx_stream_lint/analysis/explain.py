@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
-from pathlib import Path
 
-from nginx_stream_lint.analysis.lint import Memories, Options, findings, survey
+from nginx_stream_lint.analysis.lint import (
+    Memories,
+    Options,
+    judge_places,
+    read,
+    survey,
+    with_fixes,
+)
 from nginx_stream_lint.config import Configuration, Note, Problem
+from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.delivery import (
     ACCEL_BUFFERINGS,
     ACCEPT_ENCODINGS,
@@ -18,9 +25,10 @@ from nginx_stream_lint.nginx.delivery import (
 )
 from nginx_stream_lint.nginx.delivery import Path as Way
 from nginx_stream_lint.nginx.directives import FAMILIES, table
+from nginx_stream_lint.nginx.documents import Documents
 from nginx_stream_lint.nginx.levels import Effective, Level, build
 from nginx_stream_lint.nginx.listeners import Client, clients
-from nginx_stream_lint.nginx.request import Request
+from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.route import Route, route
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.values import seconds
@@ -29,7 +37,9 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.find import Asked, Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
+from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import remembered
 
 
@@ -49,20 +59,82 @@ class Explanation:
     deliveries: list[Delivery]
 
 
+class NoServer(Unreadable):
+    """A configuration without a server that could be asked; `problems` are all that say why."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(problems[-1])
+        self.problems = tuple(problems)
+
+
+def explain(
+    workspace: Workspace,
+    conf: str,
+    urls: Sequence[str],
+    options: Options | None = None,
+    *,
+    method: str = "GET",
+    documents: str | None = None,
+) -> list[Explanation]:
+    """Say where URLs land in a configuration, one after the other.
+
+    `conf` is the main file, or whatever `lint` reads; `documents` a folder of the workspace that
+    stands for every `root`. Raises `BadUrl`, and `NoServer` where there is no server to ask.
+
+    >>> from nginx_stream_lint import Workspace, explain
+    >>> text = "server { location /api/ { proxy_pass http://127.0.0.1:8000; } }"
+    >>> [one] = explain(Workspace.in_memory({"nginx.conf": text}), "nginx.conf", ["/api/chat"])
+    >>> one.route.location.label
+    'location /api/'
+    >>> one.read_timeout_s
+    60.0
+    """
+    requests = [(url, parse_url(url, method.upper())) for url in urls]
+    explainer = explainer_of(workspace, conf, options or Options(), documents)
+    return [explainer.explain(url, request) for url, request in requests]
+
+
+def explainer_of(
+    workspace: Workspace,
+    conf: str,
+    options: Options,
+    documents: str | None = None,
+    streams: bool = False,
+) -> Explainer:
+    """What answers questions about a configuration; of several the first one that has a server.
+
+    Raises `NoServer`.
+    """
+    files = None if documents is None else Documents(workspace, documents)
+    with spending(workspace.budget):
+        found = read(workspace, [conf], options.around)
+        for one in found:
+            if one.root is not None:
+                explainer = Explainer(one, options, files, streams, workspace.budget)
+                if explainer.servers:
+                    return explainer
+    problems = [problem for one in found for problem in one.problems]
+    if not problems or any(one.root is not None for one in found):
+        advice = "name a file with a server or location"
+        problems.append(Problem(conf, 1, 1, "there is no server in it", advice))
+    raise NoServer(problems)
+
+
 class Explainer:
     """A configuration ready to be asked about many URLs.
 
-    `files` is a folder that stands for every root. With `streams`, what is asked about is taken to
-    stream.
+    `files` are those behind every `root`. With `streams`, what is asked about is taken to stream.
     """
 
     def __init__(
         self,
         configuration: Configuration,
         options: Options,
-        files: Path | None = None,
+        files: Documents | None = None,
         streams: bool = False,
+        budget: Budget | None = None,
     ) -> None:
+        self.budget = budget or Budget(Limits())
         self.root = build(configuration)
         version = options.policy.nginx_version(configuration.path, options.nginx_version)
         self.version: Version = version or OLD
@@ -88,6 +160,10 @@ class Explainer:
 
     def explain(self, url: str, request: Request) -> Explanation:
         """What is to say about a request; `route.server` is None where no server takes it."""
+        with spending(self.budget):
+            return self._explain(url, request)
+
+    def _explain(self, url: str, request: Request) -> Explanation:
         found = route(self.root, request, self.version, self._files)
         level = found.location
         if level is None or found.server is None:
@@ -111,10 +187,15 @@ class Explainer:
         """What had to be guessed while reading."""
         return self._configuration.notes
 
-    @cached_property
+    @property
     def problems(self) -> list[Problem]:
         """What could not be read, and what nginx would refuse."""
-        return [*self._configuration.problems, *refusals(self.root), *self._declared_wrong()]
+        return list(dict.fromkeys([*self._problems, *self.budget.problems]))
+
+    @cached_property
+    def _problems(self) -> list[Problem]:
+        with spending(self.budget):
+            return [*self._configuration.problems, *refusals(self.root), *self._declared_wrong()]
 
     def _survey(self, asked: Mapping[Level, Asked]) -> list[Served]:
         found, self._mistakes = survey(self._configuration, self.root, self._options, asked=asked)
@@ -127,12 +208,15 @@ class Explainer:
 
     def stream(self, one: Explanation) -> Stream | None:
         """What the place where a URL lands is thought to serve."""
-        return next((each.streams[0] for each in self._at_place(one)), None)
+        with spending(self.budget):
+            return next((each.streams[0] for each in self._at_place(one)), None)
 
     def findings(self, one: Explanation) -> list[Finding]:
         """What the rules say of the place where a URL lands."""
-        found = findings(self._at_place(one), self._options, self._memories)
-        return self._options.policy.applied(found)
+        with spending(self.budget):
+            judged = judge_places(self._at_place(one), self._options, self._memories)
+            found = self._options.policy.applied(each.finding for each in judged)
+            return with_fixes(found, judged, self._configuration.files)[0]
 
     def _at_place(self, one: Explanation) -> list[Served]:
         server, level = one.route.server, one.route.location

@@ -1,11 +1,15 @@
-"""The main job, end to end: paths in, findings out. Prints nothing, writes nothing."""
+"""The main job, end to end: paths in, findings out. Prints nothing, writes nothing.
+
+One stage follows the other, each a function: `read`, `detect`, `judge_all`, `suppress`, the policy,
+the baseline, `with_fixes`. Fixes are planned for what is left.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from functools import cache
+from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import (
     Around,
@@ -18,19 +22,27 @@ from nginx_stream_lint.config import (
     Source,
     configurations,
 )
+from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.fixes.apply import confined
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Suppressed, in_order
-from nginx_stream_lint.rules.judge import Memory, judge
+from nginx_stream_lint.rules.judge import Judged, Memory, judge
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.find import Asked, Served, served
 from nginx_stream_lint.suppress.comments import without_ignored
+from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.suppress.baseline import Baseline, Entry
 
 MIN_READ_TIMEOUT_S = 300.0
 
@@ -39,11 +51,11 @@ MIN_READ_TIMEOUT_S = 300.0
 class Options:
     """What to check for. `nginx_version` None: unknown, the old defaults hold.
 
-    `policy` says what findings are worth, and what is otherwise in some files. `isolated`: comments
-    ignore nothing.
+    `policy` says what findings are worth, and what is otherwise in some files; `baseline` has the
+    findings that are known. `isolated`: comments ignore nothing.
     """
 
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule, ...] = field(default_factory=shipped_rules)
     nginx_version: Version | None = None
     min_read_timeout_s: float = MIN_READ_TIMEOUT_S
     streams: tuple[Declaration, ...] = ()
@@ -51,6 +63,7 @@ class Options:
     around: Around = field(default_factory=Around)
     policy: Policy = field(default_factory=Policy)
     all_rules: tuple[str, ...] = ()
+    baseline: Baseline | None = None
     isolated: bool = False
 
     @property
@@ -60,12 +73,12 @@ class Options:
 
 
 @dataclass(slots=True)
-class Report:
+class Result:
     """What was found, and in what.
 
     `problems` are what could not be read, `notes` what had to be guessed while reading; `served` is
     everything that hands requests on; `suppressed` are findings that somebody does not want to see;
-    `files` is all that was read.
+    `files` is all that was read; `stale` are entries of the baseline that nothing is left of.
     """
 
     inputs: list[str] = field(default_factory=list)
@@ -75,6 +88,7 @@ class Report:
     served: list[Served] = field(default_factory=list)
     suppressed: list[Suppressed] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
+    stale: list[Entry] = field(default_factory=list)
 
     @property
     def locations(self) -> int:
@@ -101,61 +115,78 @@ class Report:
         return any(SEVERITIES.index(finding.severity) <= limit for finding in self.findings)
 
 
-# Gives the findings of a checked configuration with what was measured; see `analysis/confirm.py`.
-Confirm = Callable[[Configuration, "Checked"], list[Finding]]
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """One configuration, the places in it that hand requests on, and what is wrong with it."""
+
+    configuration: Configuration
+    root: Level
+    served: list[Served]
+    problems: list[Problem]
+
+
+# Gives the findings of a configuration with what was measured; see `analysis/confirm.py`.
+Confirm = Callable[[Detected, list[Finding]], list[Finding]]
 
 
 def lint(
-    paths: Sequence[str],
-    options: Options,
-    texts: Mapping[str, Source] | None = None,
+    workspace: Workspace,
+    paths: Sequence[str] | None = None,
+    options: Options | None = None,
     confirm: Confirm | None = None,
-) -> Report:
-    """Check all configurations that `paths` (files and folders) lead to.
+) -> Result:
+    """Check all configurations that paths (files and folders) lead to.
 
-    `texts` are sources that stand in for files, by real path. `confirm` has the last word on the
-    findings.
+    Without `paths`, those that the workspace was made of; without `options`, with the shipped rules
+    and nothing that anybody says about these files: settings are the command's. `confirm` has the
+    last word on the findings of a configuration.
+
+    >>> from nginx_stream_lint import Workspace, lint
+    >>> text = "location /v1/chat/completions { proxy_pass http://127.0.0.1:8000; }"
+    >>> result = lint(Workspace.in_memory({"nginx.conf": text}), ["nginx.conf"])
+    >>> [finding.rule for finding in result.findings if finding.severity == "error"]
+    ['response-buffering']
     """
-    report = Report(inputs=list(dict.fromkeys(paths)))
-    seen: set[tuple[object, ...]] = set()
+    options = options or Options()
+    paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
+    result = Result(inputs=paths)
+    judged: dict[_Said, Judged] = {}
     files: list[File] = []
-    real = cache(os.path.realpath)  # many findings, few files
-    for configuration in read(paths, options.around, texts):
-        report.notes += configuration.notes
-        checked = check(configuration, options)
-        report.problems += checked.problems
-        report.served += checked.served
-        files += configuration.files
-        report.files += [
-            file
-            for file in configuration.files
-            if configuration.about is None or real(file.source.name) in configuration.about
-        ]
-        for finding in checked.findings if confirm is None else confirm(configuration, checked):
-            # Two main files may include the same snippet, and say the same of it.
-            key = (finding.rule, finding.place.source.name, finding.place.start, finding.message)
-            if key not in seen and _is_about(finding, configuration.about, real):
-                seen.add(key)
-                report.findings.append(finding)
-    if not options.isolated:
-        report.findings, report.suppressed = without_ignored(
-            report.findings, files, report.files, options.rules, options.known_rules
-        )
-    report.findings = options.policy.applied(report.findings)
-    report.problems = list(dict.fromkeys(report.problems))
-    report.notes = list(dict.fromkeys(report.notes))
-    return report
+    with spending(workspace.budget):
+        for configuration in read(workspace, paths, options.around):
+            result.notes += configuration.notes
+            try:
+                detected = detect(configuration, options, workspace)
+                found = judge_all(detected, options, confirm)
+            except Exception as error:
+                problem = unexpected(configuration.path, error)
+                result.problems += [*configuration.problems, problem]
+                continue
+            result.problems += detected.problems
+            result.served += detected.served
+            result.files += _asked_for(configuration)
+            files += configuration.files
+            for one in found:
+                # Two main files may include the same snippet, and the rules say the same of it.
+                judged.setdefault(_said(one.finding), one)
+        kept = suppress([one.finding for one in judged.values()], files, result, options)
+        kept = options.policy.applied(kept)
+        if options.baseline is not None:
+            kept = _without_known(kept, result, options, workspace)
+        result.findings, failed = with_fixes(kept, judged.values(), files)
+    result.problems += [*failed, *workspace.budget.problems]
+    result.problems = list(dict.fromkeys(result.problems))
+    result.notes = list(dict.fromkeys(result.notes))
+    return result
 
 
-def read(
-    paths: Sequence[str], around: Around, texts: Mapping[str, Source] | None = None
-) -> list[Configuration]:
+def read(workspace: Workspace, paths: Sequence[str], around: Around) -> list[Configuration]:
     """All configurations that paths lead to, those that a controller would make included.
 
     A run begins here: what was remembered for an earlier one is forgotten.
     """
     forget()
-    return configurations(paths, around, texts, _manifests)
+    return configurations(workspace, paths, around, _manifests)
 
 
 def _manifests(
@@ -166,11 +197,133 @@ def _manifests(
     return translated(source, text, conditional, files)
 
 
-def _is_about(finding: Finding, about: frozenset[str] | None, real: Callable[[str], str]) -> bool:
-    """Whether a finding has to do with one of the files that somebody asked for.
+def detect(configuration: Configuration, options: Options, workspace: Workspace) -> Detected:
+    """Find the places of a configuration that hand requests on, and what streams there."""
+    root = build(configuration)
+    about = configuration.about
+    if about is None:
+        found, mistakes = survey(configuration, root, options)
+        problems = [*configuration.problems, *refusals(root), *mistakes]
+        return Detected(configuration, root, found, problems)
+    # Of a whole configuration only a few files were asked for.
+    wanted = {id(file) for file in _asked_for(configuration)}
 
-    `real` gives a file's real path.
+    @cache
+    def is_partly(level: Level) -> bool:
+        """Whether something that a level itself is made of stands in one of them."""
+        rows = [row for rows in level.rows.values() for row in rows]
+        rows += [level.directive] if level.directive else []
+        return any(id(row.file) in wanted for row in rows)
+
+    def is_asked_for(level: Level) -> bool:
+        """Whether a level or one around it does."""
+        return any(map(is_partly, level.outward()))
+
+    def has_asked_for(server: Level) -> bool:
+        return any(map(is_asked_for, server.walk()))
+
+    found, mistakes = survey(configuration, root, options, has_asked_for)
+    found = [one for one in found if is_asked_for(one.level)]
+    problems = [*configuration.problems, *refusals(root), *mistakes]
+    problems = [one for one in problems if workspace.key(one.file) in about]
+    return Detected(configuration, root, found, problems)
+
+
+def _asked_for(configuration: Configuration) -> list[File]:
+    """The files of a configuration that somebody asked for."""
+    about = configuration.about
+    return [file for file in configuration.files if about is None or file.source.key in about]
+
+
+def judge_all(detected: Detected, options: Options, confirm: Confirm | None = None) -> list[Judged]:
+    """What the rules say of a configuration, as far as it is about the files asked for."""
+    judged = judge_places(detected.served, options)
+    findings = [one.finding for one in judged]
+    if confirm is not None:
+        findings = confirm(detected, findings)
+    about = detected.configuration.about
+    return [
+        one if finding is one.finding else Judged(finding, one.verdict, one.served)
+        for one, finding in zip(judged, findings, strict=True)
+        if _is_about(finding, about)
+    ]
+
+
+# What tells a finding from the others of a run: rule, file, place and message.
+_Said = tuple[str, str, int, str]
+
+
+def _said(finding: Finding) -> _Said:
+    place = finding.place
+    return finding.rule, place.source.name, place.start, finding.message
+
+
+def suppress(
+    findings: Sequence[Finding], files: Sequence[File], result: Result, options: Options
+) -> list[Finding]:
+    """The findings that no comment ignores, with those about comments.
+
+    `files` are all that were read, those of the `result` the ones that somebody asked for. The
+    ignored findings go to the result.
     """
+    if options.isolated:
+        return list(findings)
+    kept, result.suppressed = without_ignored(
+        findings, files, result.files, options.rules, options.known_rules
+    )
+    return kept
+
+
+def _without_known(
+    findings: Sequence[Finding], result: Result, options: Options, workspace: Workspace
+) -> list[Finding]:
+    """The findings that the baseline does not know; the known ones go to the result."""
+    from nginx_stream_lint.suppress.baseline import without_known
+
+    assert options.baseline is not None
+    kept, result.suppressed, result.stale = without_known(
+        findings,
+        result.suppressed,
+        result.files,
+        [rule.name for rule in options.rules],
+        options.baseline,
+        workspace.is_gone,
+    )
+    return kept
+
+
+def with_fixes(
+    findings: Iterable[Finding], judged: Iterable[Judged], files: Sequence[File]
+) -> tuple[list[Finding], list[Problem]]:
+    """The findings with what mends them; and where planning that failed, which is our fault.
+
+    Findings about comments have their fix already. No fix edits more of the `files` than nginx's
+    text.
+    """
+    made_from = {_said(one.finding): one for one in judged}
+    by_source: dict[int, list[File]] = {}
+    for file in files:
+        by_source.setdefault(id(file.source), []).append(file)
+    partly = {key for key, own in by_source.items() if any(file.reading.pieces for file in own)}
+    found: list[Finding] = []
+    problems: list[Problem] = []
+    for finding in findings:
+        one, fix = made_from.get(_said(finding)), finding.fix
+        try:
+            fix = fix if one is None else plan(one)
+        except Exception as error:
+            problems.append(unexpected(finding.place.source.name, error))
+        if fix is not None:
+            keys = {id(edit.source) for edit in fix.edits}
+            if not keys.isdisjoint(partly):
+                own = [file for key in keys for file in by_source.get(key, ())]
+                fix = confined(fix, own)
+        found.append(finding if fix is finding.fix else finding.with_fix(fix))
+    return found, problems
+
+
+def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
+    """Whether a finding has to do with one of the files that somebody asked for."""
     if about is None:
         return True
     places = (
@@ -178,7 +331,7 @@ def _is_about(finding: Finding, about: frozenset[str] | None, real: Callable[[st
         finding.location.place,
         *(related.place for related in finding.related),
     )
-    return any(real(place.source.name) in about for place in places)
+    return any(place.source.key in about for place in places)
 
 
 def _number(served: list[Served]) -> int:
@@ -190,48 +343,6 @@ def _number(served: list[Served]) -> int:
         and directive.file.reading.author is not None
     ]
     return len(served) - len(made) + len({(one.source.name, one.start) for one in made})
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What is known of one configuration: what hands requests on, and the findings."""
-
-    served: list[Served]
-    findings: list[Finding]
-    problems: list[Problem]
-
-
-def check(configuration: Configuration, options: Options) -> Checked:
-    """Check one configuration that has been read."""
-    root = build(configuration)
-    about = configuration.about
-    if about is None:
-        found, mistakes = survey(configuration, root, options)
-        problems = [*configuration.problems, *refusals(root), *mistakes]
-    else:
-        # Of a whole configuration only a few files were asked for.
-        real = cache(os.path.realpath)
-        wanted = {id(file) for file in configuration.files if real(file.source.name) in about}
-
-        @cache
-        def is_partly(level: Level) -> bool:
-            """Whether something that a level itself is made of stands in one of them."""
-            rows = [row for rows in level.rows.values() for row in rows]
-            rows += [level.directive] if level.directive else []
-            return any(id(row.file) in wanted for row in rows)
-
-        def is_asked_for(level: Level) -> bool:
-            """Whether a level or one around it does."""
-            return any(map(is_partly, level.outward()))
-
-        def has_asked_for(server: Level) -> bool:
-            return any(map(is_asked_for, server.walk()))
-
-        found, mistakes = survey(configuration, root, options, has_asked_for)
-        found = [one for one in found if is_asked_for(one.level)]
-        problems = [*configuration.problems, *refusals(root), *mistakes]
-        problems = [one for one in problems if real(one.file) in about]
-    return Checked(found, findings(found, options), problems)
 
 
 def survey(
@@ -253,10 +364,10 @@ def survey(
 Memories = dict[tuple[Version | None, float], Memory]
 
 
-def findings(
+def judge_places(
     found: Sequence[Served], options: Options, memories: Memories | None = None
-) -> list[Finding]:
-    """What the rules say of some of the places that hand requests on, with fixes.
+) -> list[Judged]:
+    """What the rules say of some of the places that hand requests on.
 
     The version and the timeout are those of the file that a place is written in. `memories` are for
     those who ask about the same configuration again and again.
@@ -276,8 +387,8 @@ def findings(
         file = (one.level.directive or one.handler.directive).source.name
         alike.setdefault(settings(file), []).append(one)
     found_here = [
-        one.finding.with_fix(plan(one))
+        one
         for key, places in alike.items()
         for one in judge(places, options.rules, *key, memories.setdefault(key, Memory(key[0])))
     ]
-    return sorted(found_here, key=in_order)
+    return sorted(found_here, key=lambda one: in_order(one.finding))

@@ -7,11 +7,10 @@ no file.
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from nginx_stream_lint.analysis.lint import Options, Report, lint
-from nginx_stream_lint.config import Around, Source
+from nginx_stream_lint.analysis.lint import Options, Result, lint
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import compatible, edited
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.finding import Finding
@@ -45,11 +44,11 @@ def cases(rules: Iterable[Rule]) -> list[Case]:
     ]
 
 
-def lint_text(text: str, rules: Sequence[Rule], version: Version | None) -> Report:
+def lint_text(text: str, rules: Sequence[Rule], version: Version | None) -> Result:
     """What some rules say of a text: nginx configuration, or a Kubernetes manifest."""
     name = "example.yaml" if text.startswith("apiVersion:") else "example.conf"
-    options = Options(rules=tuple(rules), nginx_version=version, around=Around(alone=True))
-    return lint([name], options, {os.path.realpath(name): Source(name, text, on_disk=False)})
+    options = Options(rules=tuple(rules), nginx_version=version)
+    return lint(Workspace.in_memory({name: text}), [name], options)
 
 
 def failures(case: Case, rules: Sequence[Rule]) -> list[str]:
@@ -85,7 +84,7 @@ def _failures(case: Case, rules: Sequence[Rule], version: Version | None) -> Ite
         yield from _said("fixed", lint_text(example.fixed, rules, version), None, version)
 
 
-def _said(text: str, report: Report, wanted: str | None, version: Version | None) -> Iterator[str]:
+def _said(text: str, report: Result, wanted: str | None, version: Version | None) -> Iterator[str]:
     """What is said of a text that should not be, or the other way round."""
     when = "" if version is None else f" with nginx {'.'.join(map(str, version))}"
     for problem in report.problems:

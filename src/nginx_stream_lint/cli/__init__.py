@@ -87,12 +87,32 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        cli()
+        status = cli.main(standalone_mode=False)
+    except SystemExit as end:
+        # click's status where the reader of its help has left: nothing was found.
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(0)
+        raise
+    except click.ClickException as mistake:
+        from nginx_stream_lint.cli.unexpected import refuse
+
+        refuse(mistake)
+        status = mistake.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        from nginx_stream_lint.cli.common import EXIT_INTERRUPTED, say
+
+        say("interrupted")
+        status = EXIT_INTERRUPTED
     except OSError as error:
         from nginx_stream_lint.cli.common import unusable
 
         where = f"{error.filename}:1:1: " if error.filename else ""
         unusable(f"{where}{error.strerror or error}")
+    except Exception as error:
+        from nginx_stream_lint.cli.unexpected import give_up
+
+        give_up(error)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
 def _leave(status: int) -> None:

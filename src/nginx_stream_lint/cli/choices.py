@@ -12,12 +12,15 @@ from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.cli.common import known_rules, unusable
 from nginx_stream_lint.cli.output import Target, targets_of, targets_with
 from nginx_stream_lint.config import Around
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Policy, Worth
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.settings import Settings, SettingsMistake, find, load
 from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import Unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,23 +38,24 @@ class Choices:
     baseline: Path | None
 
 
-def choose(first: str, flags: Mapping[str, Any]) -> Choices:
+def choose(workspace: Workspace, first: str, flags: Mapping[str, Any]) -> Choices:
     """The choices for a first path and the options of a command, by parameter; None: not given.
 
     Ends with status 2 where settings or rules cannot be used.
     """
     try:
-        path = flags["config_file"]
-        if path is None and not flags["isolated"]:
-            path = find("." if first == "-" else first)
-        settings = Settings() if path is None else load(path)
-        return _chosen(settings, flags)
-    except (SettingsMistake, RuleMistake) as mistake:
+        with spending(workspace.budget):
+            path = flags["config_file"]
+            if path is None and not flags.get("isolated"):
+                path = find("." if first == "-" else first, workspace)
+            settings = Settings() if path is None else load(path, workspace)
+            return _chosen(workspace, settings, flags)
+    except (SettingsMistake, RuleMistake, Unreadable) as mistake:
         unusable(str(mistake))
 
 
-def _chosen(settings: Settings, flags: Mapping[str, Any]) -> Choices:
-    rules, policy, names = _rules(settings, flags)
+def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) -> Choices:
+    rules, policy, names = _rules(workspace, settings, flags)
     version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
     overrides = (
         replace(
@@ -75,7 +79,7 @@ def _chosen(settings: Settings, flags: Mapping[str, Any]) -> Choices:
                 settings.roots,
                 settings.servers,
                 settings.absent_includes,
-                _values(settings, flags.get("env_file")),
+                _values(workspace, settings, flags.get("env_file")),
                 settings.markdown if markdown is None else markdown,
                 within=None if settings.file is None else str(settings.file.parent),
             ),
@@ -91,16 +95,19 @@ def _chosen(settings: Settings, flags: Mapping[str, Any]) -> Choices:
 
 
 def _rules(
-    settings: Settings, flags: Mapping[str, Any]
+    workspace: Workspace, settings: Settings, flags: Mapping[str, Any]
 ) -> tuple[tuple[Rule, ...], Policy, tuple[str, ...]]:
     """The rules to apply, what their findings are worth where, and the names of all rules."""
     for folder in settings.rules:
-        if not folder.is_dir():
+        if not workspace.is_folder(str(folder)):
             settings.refuse("rules", f"there is no folder {folder}")
-        outside = next((one for one in folder.iterdir() if not settings.has(one)), None)
-        if outside is not None:
-            settings.refuse("rules", f"{outside} leads out of the folder of this file")
-    rules = known_rules(*settings.rules, *filter(None, [flags.get("rules_folder")]))
+        for name, _ in workspace.entries(str(folder)):
+            if settings.file is None or not workspace.is_below(
+                str(folder / name), str(settings.file.parent)
+            ):
+                settings.refuse("rules", f"{folder / name} leads out of the folder of this file")
+    own = [*settings.rules, *filter(None, [flags.get("rules_folder")])]
+    rules = known_rules(workspace, *own)
     names = [rule.name for rule in rules]
     settings.check_rules(names)
     selected = _named(flags.get("select"), "--select", names)
@@ -141,24 +148,26 @@ def _named(text: str | None, option: str, names: Sequence[str]) -> tuple[str, ..
     return wanted
 
 
-def _values(settings: Settings, file: Path | None) -> dict[str, str]:
+def _values(workspace: Workspace, settings: Settings, file: Path | None) -> dict[str, str]:
     """The values of a template's variables."""
     try:
         if file is not None:
-            return _env_values(file)
-        return {} if settings.env_file is None else _env_values(settings.env_file)
+            return _env_values(workspace, file)
+        return {} if settings.env_file is None else _env_values(workspace, settings.env_file)
     except ValueError as error:
         if file is None:
             settings.refuse("env_file", str(error))
         raise click.BadParameter(str(error), param_hint="--env-file") from None
 
 
-def _env_values(path: Path) -> dict[str, str]:
+def _env_values(workspace: Workspace, path: Path) -> dict[str, str]:
     """Lines of NAME=VALUE, as docker and compose read them. Raises ValueError."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read ({error})") from None
+        lines = workspace.read(str(path)).decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} cannot be read (it is not UTF-8)") from None
+    except Unreadable as stop:
+        raise ValueError(f"{path} cannot be read ({stop.problem.message})") from None
     found: dict[str, str] = {}
     for number, written in enumerate(lines, 1):
         line = written.strip().removeprefix("export ")

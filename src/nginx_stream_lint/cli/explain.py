@@ -7,21 +7,21 @@ from pathlib import Path
 
 import click
 
-from nginx_stream_lint.analysis.explain import Explainer
-from nginx_stream_lint.analysis.lint import read
+from nginx_stream_lint.analysis.explain import NoServer, explainer_of
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     PathOption,
     color_option,
     format_option,
+    host_option,
     isolated_option,
     output_option,
     say,
-    stdin_texts,
     timeout_option,
     unusable,
     version_option,
+    workspace_of,
     write,
 )
 from nginx_stream_lint.config import STDIN
@@ -68,6 +68,7 @@ from nginx_stream_lint.nginx.versions import Version
 @click.option(
     "--markdown/--no-markdown", default=None, help="CONF is a document: read its nginx blocks."
 )
+@host_option
 @color_option
 def explain_command(
     conf: str,
@@ -82,6 +83,7 @@ def explain_command(
     min_read_timeout: float | None,
     env_file: Path | None,
     markdown: bool | None,
+    host: bool,
     color: bool | None,
 ) -> None:
     """Say where URLs land in a configuration, and whether a stream gets through.
@@ -92,30 +94,28 @@ def explain_command(
         requests = [(url, parse_url(url, method.upper())) for url in urls]
     except BadUrl as mistake:
         unusable(str(mistake))
-    options = choose(
-        conf,
-        {
-            "config_file": config_file,
-            "isolated": isolated,
-            "nginx_version": nginx_version,
-            "min_read_timeout": min_read_timeout,
-            "env_file": env_file,
-            "markdown": markdown,
-        },
-    ).options
-    found = read([STDIN if conf == "-" else conf], options.around, stdin_texts([conf]))
-    readable = [one for one in found if one.root is not None]
+    flags = {
+        "config_file": config_file,
+        "isolated": isolated,
+        "nginx_version": nginx_version,
+        "min_read_timeout": min_read_timeout,
+        "env_file": env_file,
+        "markdown": markdown,
+        "documents": files,
+        "host": host,
+    }
+    workspace = workspace_of([conf], flags)
+    options = choose(workspace, conf, flags).options
     # Whoever asks about a URL wants to know what a stream meets there.
     streams = format_ == "text"
-    # Of several, as in a document, the first one that answers requests.
-    explainers = (Explainer(one, options, files, streams) for one in readable)
-    explainer = next((one for one in explainers if one.servers), None)
-    if explainer is None:
-        for problem in (problem for one in found for problem in one.problems):
+    documents = None if files is None else str(files)
+    try:
+        main = STDIN if conf == "-" else conf
+        explainer = explainer_of(workspace, main, options, documents, streams)
+    except NoServer as stop:
+        for problem in stop.problems:
             say(str(problem))
-        if not readable:
-            sys.exit(EXIT_UNUSABLE)
-        unusable(f"{conf}:1:1: there is no server in it; name a file with a server or location")
+        sys.exit(EXIT_UNUSABLE)
     explanations = [explainer.explain(url, request) for url, request in requests]
     for one in explanations:
         if one.route.server is None:

@@ -5,41 +5,44 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nginx_stream_lint.analysis.lint import Checked, Confirm, Options, Report, lint, read
+from nginx_stream_lint.analysis.lint import Confirm, Detected, Options, Result, lint, read
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
     PathOption,
+    host_option,
     isolated_option,
     nginx_binary,
     say,
-    stdin_texts,
     streams_option,
     timeout_option,
     unusable,
     version_option,
+    workspace_of,
     write,
+    write_patch,
 )
-from nginx_stream_lint.cli.known import baseline_at, take_out_known, write_baseline
+from nginx_stream_lint.cli.known import baseline_at, say_stale, write_baseline
 from nginx_stream_lint.cli.output import (
     complete_format,
     targets_option,
     write_all,
 )
-from nginx_stream_lint.config import STDIN, Configuration, Source
+from nginx_stream_lint.config import STDIN
+from nginx_stream_lint.files import Source, Workspace
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
 
 if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
-    from nginx_stream_lint.suppress.baseline import Baseline
 
 
 @click.command("lint")
@@ -94,6 +97,7 @@ if TYPE_CHECKING:
     default=None,
     help="Read the nginx blocks of Markdown files, too, or not.  [default: no]",
 )
+@host_option
 @click.option("--all-streams", is_flag=True, help="Check every location that proxies as a stream.")
 @click.option(
     "--nginx-version",
@@ -146,7 +150,8 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     started = time.monotonic()
     if not paths and not flags["show_settings"]:
         raise click.UsageError("name a configuration file, a folder, or - for standard input")
-    choices = choose(paths[0] if paths else ".", flags)
+    workspace = workspace_of(paths or ["."], flags)
+    choices = choose(workspace, paths[0] if paths else ".", flags)
     if flags["show_settings"]:
         from nginx_stream_lint.settings.show import in_force
 
@@ -156,22 +161,23 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     binary = nginx_binary(flags["nginx"]) if flags["do_probe"] else None
     if options.nginx_version is None and binary is not None:
         options = replace(options, nginx_version=binary.version)
-    baseline = baseline_at(None if choices.baseline is None else str(choices.baseline))
     inputs = [STDIN if path == "-" else path for path in paths]
-    texts = stdin_texts(paths)
-    report: Report | None = None
+    baseline = None if choices.baseline is None else str(choices.baseline)
+    if not flags["write_baseline"]:
+        options = replace(options, baseline=baseline_at(workspace, baseline))
+    report: Result | None = None
+    failures: list[str] = []
     if flags["do_fix"] or flags["do_diff"]:
-        texts, report = _fix(
-            inputs, options, texts, baseline, flags["unsafe_fixes"], flags["do_diff"], binary
+        workspace, report, failures = _fix(
+            workspace, inputs, options, flags["unsafe_fixes"], flags["do_diff"], binary
         )
     if report is None or binary is not None:
-        report = lint(inputs, options, texts, _confirming(options, binary))
+        report = lint(workspace, inputs, options, _confirming(options, binary))
     if flags["write_baseline"]:
-        write_baseline(report, flags["write_baseline"], options)
+        write_baseline(workspace, report, flags["write_baseline"], options)
         report.findings = []
     else:
-        take_out_known(report, baseline, options)
-    failures: list[str] = []
+        say_stale(report, baseline)
     if not flags["do_diff"] and not flags["write_baseline"]:
         run = Run(
             report,
@@ -182,7 +188,7 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
             choices.fail_on,
             options.policy,
         )
-        failures = write_all(run, choices.targets, flags["color"])
+        failures += write_all(run, choices.targets, flags["color"])
     for said in (*report.notes, *report.problems, *failures):
         say(str(said))
     if report.problems or failures:
@@ -193,46 +199,42 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
 
 
 def _fix(
+    workspace: Workspace,
     inputs: list[str],
     options: Options,
-    texts: dict[str, Source],
-    baseline: Baseline | None,
     unsafe: bool,
     only_show: bool,
     binary: NginxBinary | None,
-) -> tuple[dict[str, Source], Report]:
-    """Mend what can be mended; gives the texts to judge the rest by, and what is found in them."""
-    from nginx_stream_lint.fixes.apply import NotConverging, fix_all
+) -> tuple[Workspace, Result, list[str]]:
+    """Apply fixes.
+
+    Returns the files with them, the result of the last round, and why files were left alone.
+    """
+    from nginx_stream_lint.fixes.apply import fix_soundly
     from nginx_stream_lint.fixes.diff import diff
 
-    rounds: list[Report] = []
+    rounds: list[Result] = []
 
-    def findings(changed: dict[str, Source]) -> list[Finding]:
-        rounds.append(lint(inputs, options, texts | changed))
-        report = replace(rounds[-1])
-        take_out_known(report, baseline, options, speak=False)
-        return report.findings
+    def checked(changed: Mapping[str, str]) -> Result:
+        rounds.append(lint(workspace.overlaid(changed), inputs, options))
+        return rounds[-1]
 
-    try:
-        changed = fix_all(findings, unsafe)
-    except NotConverging as error:
-        unusable(str(error))
+    changed, refused = fix_soundly(checked, unsafe)
+    mended = workspace.overlaid({key: after.text for key, (_, after) in changed.items()})
     if changed and binary is not None:
-        _must_stream(
-            inputs, options, texts | {path: new for path, (_, new) in changed.items()}, binary
-        )
+        _must_stream(mended, inputs, options, binary)
     if only_show:
-        write(diff(changed), None, color=False)
-        return texts, rounds[0]
+        write_patch(diff(changed))
+        return workspace, rounds[0], refused
     if not all(after.on_disk for _, after in changed.values()):
         unusable("what is no file here cannot be fixed in place: use --diff")
     _write_fixes(inputs, changed, rounds[0])
     # The last round mended nothing more: it has read what is written now.
-    return texts | {path: after for path, (_, after) in changed.items()}, rounds[-1]
+    return mended, rounds[-1], refused
 
 
 def _write_fixes(
-    inputs: list[str], changed: dict[str, tuple[Source, Source]], report: Report
+    inputs: list[str], changed: dict[str, tuple[Source, Source]], report: Result
 ) -> None:
     """Write fixed files, and say which. Ends with status 2 where one could not be written."""
     from nginx_stream_lint.fixes.writing import NotWritten, clean_up, roots_of
@@ -254,35 +256,36 @@ def _confirming(options: Options, binary: NginxBinary | None) -> Confirm | None:
     from nginx_stream_lint.analysis.confirm import confirmed, measure_served
     from nginx_stream_lint.probe import NginxError
 
-    def confirm(configuration: Configuration, checked: Checked) -> list[Finding]:
+    def confirm(detected: Detected, findings: list[Finding]) -> list[Finding]:
+        configuration = detected.configuration
         try:
             version = options.nginx_version or binary.version
-            measured = measure_served(configuration, checked.served, version, binary)
+            measured = measure_served(configuration, detected.served, version, binary)
         except NginxError as error:
             unusable(f"{configuration.path}:1:1: it could not be measured: {error}")
-        return confirmed(checked.findings, options.rules, checked.served, measured, binary)
+        return confirmed(findings, options.rules, detected.served, measured, binary)
 
     return confirm
 
 
 def _must_stream(
-    inputs: list[str], options: Options, texts: dict[str, Source], binary: NginxBinary
+    workspace: Workspace, inputs: list[str], options: Options, binary: NginxBinary
 ) -> None:
     """Measure the mended configurations; end with status 2 where one still stalls unexpectedly."""
     from nginx_stream_lint.analysis.confirm import measure_served
-    from nginx_stream_lint.analysis.lint import check
+    from nginx_stream_lint.analysis.lint import detect, judge_places
     from nginx_stream_lint.probe import NginxError
 
-    for configuration in read(inputs, options.around, texts):
+    for configuration in read(workspace, inputs, options.around):
         path = configuration.path
-        checked = check(configuration, options)
+        detected = detect(configuration, options, workspace)
         blamed = {
             (finding.location.place.source, finding.location.place.start)
-            for finding in checked.findings
+            for finding in (one.finding for one in judge_places(detected.served, options))
         }
         try:
             version = options.nginx_version or binary.version
-            measured = measure_served(configuration, checked.served, version, binary)
+            measured = measure_served(configuration, detected.served, version, binary)
         except NginxError as error:
             unusable(f"{path}:1:1: the fix could not be measured: {error}; nothing is written")
         for level, found in measured.items():

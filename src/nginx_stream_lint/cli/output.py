@@ -13,6 +13,7 @@ from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import unexpected
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -91,9 +92,13 @@ def write_all(run: Run, targets: Sequence[Target], color: bool | None) -> list[s
 
 def _write(run: Run, target: Target, color: bool | None) -> str | None:
     """Write a run to one target. Returns what went wrong, None if nothing did."""
-    text = render(target.format, run)
+    are_commands = target.format == "github"
+    try:
+        text = render(target.format, run)
+    except Exception as error:
+        return str(unexpected(f"--format {target.format}", error))
     if not target.guarded or target.file is None:
-        return try_write(text, target.file, color)
+        return try_write(text, target.file, color, are_commands)
     from nginx_stream_lint.report.marks import marked
 
     if not _may_replace(target.file, target.format):
@@ -101,7 +106,7 @@ def _write(run: Run, target: Target, color: bool | None) -> str | None:
             f"{target.file}:1:1: is no {target.format} report of nginx-stream-lint, so settings do"
             f" not replace it; remove it, or say --format {target.format}=FILE"
         )
-    return try_write(marked(target.format, text), target.file, color)
+    return try_write(marked(target.format, text), target.file, color, are_commands)
 
 
 def _may_replace(path: str, name: str) -> bool:

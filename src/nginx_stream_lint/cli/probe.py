@@ -16,14 +16,18 @@ from nginx_stream_lint.cli.common import (
     PathOption,
     color_option,
     format_option,
+    host_option,
     isolated_option,
+    missing_package,
     nginx_binary,
     output_option,
     run_to_end,
     unusable,
+    workspace_of,
     write,
 )
 from nginx_stream_lint.config import Configuration, read
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.listeners import CLIENTS
@@ -36,7 +40,6 @@ if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
     from nginx_stream_lint.probe.run import Request
 
-_EXTRA = "pip install 'nginx-stream-lint[probe]'"
 _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 
 
@@ -99,6 +102,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
     type=PathOption(exists=True, dir_okay=False),
     help="The settings file; else it is looked for upwards from CONF.",
 )
+@host_option
 @isolated_option
 @color_option
 def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
@@ -108,8 +112,10 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     sends one token after the other, and touches none of your files. URLs are paths, for the default
     server, or whole; without any, all that is thought to stream is measured.
     """
-    streams = choose(conf, {key: flags[key] for key in ("config_file", "isolated")}).options.streams
-    configuration = _readable(conf)
+    files = {key: flags[key] for key in ("config_file", "isolated", "host")}
+    workspace = workspace_of([conf], files)
+    streams = choose(workspace, conf, files).options.streams
+    configuration = _readable(workspace, conf)
     plot: Path | None = flags["plot"]
     if plot is not None and not os.access(plot.absolute().parent, os.W_OK):
         unusable(f"{plot}:1:1: cannot be written (there is no such folder to write into)")
@@ -122,7 +128,7 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     except NginxError as error:
         unusable(f"could not measure: {_one_line(str(error))}")
     except ModuleNotFoundError as error:
-        unusable(f"could not measure: the package {error.name} is missing; {_EXTRA}")
+        missing_package(error.name or "")
     except OSError as error:
         unusable(f"could not measure: {error.strerror or error}")
 
@@ -131,11 +137,11 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _readable(conf: str) -> Configuration:
+def _readable(workspace: Workspace, conf: str) -> Configuration:
     """The configuration, if it can be run at all."""
     from nginx_stream_lint.probe.copy import hindrance
 
-    configuration = read(conf)
+    configuration = read(conf, workspace)
     problem = hindrance(configuration)
     if problem is not None:
         unusable(str(problem))

@@ -81,7 +81,7 @@ def rules_command(
         _test(tested, color)
         return
     try:
-        rules = {rule.name: rule for rule in known_rules(*filter(None, [rules_folder]))}
+        rules = {rule.name: rule for rule in known_rules(None, *filter(None, [rules_folder]))}
     except RuleMistake as mistake:
         unusable(str(mistake))
     if name is None:

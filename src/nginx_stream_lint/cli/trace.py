@@ -20,16 +20,20 @@ from nginx_stream_lint.cli.common import (
     color_option,
     format_option,
     isolated_option,
+    missing_package,
     nginx_binary,
     output_option,
     run_to_end,
-    safe,
+    say,
     unusable,
     version_option,
+    workspace_of,
     write,
 )
 from nginx_stream_lint.config import Configuration, read
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.request import BadUrl
+from nginx_stream_lint.util.numbers import whole_number
 
 if TYPE_CHECKING:
     from nginx_stream_lint.analysis.trace_findings import Blame
@@ -37,7 +41,6 @@ if TYPE_CHECKING:
     from nginx_stream_lint.trace.request import Ask, Layer
     from nginx_stream_lint.trace.run import OnProgress, Result
 
-_EXTRA = "pip install 'nginx-stream-lint[trace]'"
 _MOST_RUNS = 20
 _PLOTS = (".svg", ".html")
 
@@ -143,7 +146,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     """
     for package in ("niquests", "rich"):
         if importlib.util.find_spec(package) is None:
-            unusable(f"trace needs the package {package}: {_EXTRA}")
+            missing_package(package)
     if bool(urls) == flags["demo"]:
         unusable("name the URLs of the layers, nearest to the app first; or --demo alone")
     _check_plot(flags["plot"])
@@ -162,7 +165,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     _report(told, blamed, flags)
     if blamed is not None and blamed.problems:
         for problem in blamed.problems:
-            click.echo(safe(told.hide(str(problem))), err=True)
+            say(told.hide(str(problem)))
         sys.exit(EXIT_UNUSABLE)
     if told.is_faulty:
         sys.exit(EXIT_FINDINGS)
@@ -243,10 +246,7 @@ def _demo(flags: dict[str, Any]) -> Diagnosis:
     except NginxError as error:
         unusable(f"could not measure: {' '.join(str(error).split())}")
     except ModuleNotFoundError as error:
-        unusable(
-            f"could not measure: the package {error.name} is missing;"
-            " pip install 'nginx-stream-lint[probe,trace]'"
-        )
+        missing_package(error.name or "")
 
 
 @contextlib.contextmanager
@@ -263,30 +263,31 @@ def _progress(layers: list[Layer], flags: dict[str, Any]) -> Iterator[OnProgress
 
 # The configuration of a layer
 
+_Configs = dict[int | None, tuple[Workspace, Configuration]]
 
-def _configs(texts: tuple[str, ...], layers: int) -> dict[int | None, Configuration]:
+
+def _configs(texts: tuple[str, ...], layers: int) -> _Configs:
     """The configurations by layer; None for the one that will be named."""
-    found: dict[int | None, Configuration] = {}
+    found: _Configs = {}
     for text in texts:
         number, equals, path = text.partition("=")
-        layer = int(number) if equals and number.isdecimal() else None
+        layer = whole_number(number) if equals else None
         path = path if layer is not None else text
         if layer is not None and not 1 <= layer <= layers:
             unusable(f"--config: there is no layer {layer}")
-        configuration = read(path)
+        workspace = workspace_of([path], {})
+        configuration = read(path, workspace)
         if configuration.root is None or configuration.context:
             for problem in configuration.problems:
-                click.echo(safe(str(problem)), err=True)
+                say(str(problem))
             if configuration.root is None:
                 sys.exit(EXIT_UNUSABLE)
             unusable(f"{path}:1:1: there is no http block; name the main configuration file")
-        found[layer] = configuration
+        found[layer] = workspace, configuration
     return found
 
 
-def _blamed(
-    told: Diagnosis, configs: dict[int | None, Configuration], flags: dict[str, Any]
-) -> Blame | None:
+def _blamed(told: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> Blame | None:
     """The findings that explain the trace, where there is a configuration."""
     from nginx_stream_lint.analysis.trace_findings import blame
     from nginx_stream_lint.trace.products import rules_for
@@ -294,12 +295,13 @@ def _blamed(
     named = told.named
     if named is None or not configs:
         return None
-    configuration = configs.get(named.layer, configs.get(None))
-    if configuration is None:
+    chosen = configs.get(named.layer, configs.get(None))
+    if chosen is None:
         return None
+    workspace, configuration = chosen
     try:
         given = {key: flags[key] for key in ("nginx_version", "isolated")} | {"config_file": None}
-        options = choose(configuration.path, given).options
+        options = choose(workspace, configuration.path, given).options
         method = (flags["method"] or ("GET" if flags["data"] is None else "POST")).upper()
         url, rules = told.layer(named.layer).shown, rules_for(named.cause)
         return blame(configuration, url, method, rules, options)

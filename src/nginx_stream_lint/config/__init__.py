@@ -5,10 +5,11 @@
 
 from nginx_stream_lint.config.files import Files
 from nginx_stream_lint.config.inputs import STDIN, Around, configurations
-from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.reading import Configuration, Note, read
-from nginx_stream_lint.config.source import Regions, Source, has_hole
-from nginx_stream_lint.config.tree import Directive, File, statements
+from nginx_stream_lint.config.source import Regions, has_hole
+from nginx_stream_lint.config.tree import Directive, File, is_complete, statements
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.util.problems import Problem
 
 __all__ = [
     "STDIN",
@@ -23,6 +24,7 @@ __all__ = [
     "Source",
     "configurations",
     "has_hole",
+    "is_complete",
     "read",
     "statements",
 ]

@@ -10,12 +10,12 @@ from itertools import accumulate, islice
 
 import yaml
 
-from nginx_stream_lint.config.files import Files
-from nginx_stream_lint.config.problems import Unreadable
-from nginx_stream_lint.config.repository import looks_like_nginx, plain_name
-from nginx_stream_lint.config.source import FILLER, Piece, Reading, Source
+from nginx_stream_lint.config.repository import looks_like_nginx
+from nginx_stream_lint.config.source import Piece, Reading
 from nginx_stream_lint.config.templates import readings_within
+from nginx_stream_lint.files.source import FILLER, Source
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose_all
 
 # Keys of ingress controllers, whose snippets mean nothing without the rest (`kubernetes/`).
@@ -46,39 +46,6 @@ class Block:
 
     name: str
     reading: Reading
-
-
-class Siblings(Files):
-    """The blocks of one file, which may include one another by their names; else the disk."""
-
-    def __init__(self, blocks: list[Block], files: Files) -> None:
-        self._blocks = {plain_name(one.name): one.reading for one in blocks if one.name}
-        self._files = files
-        self.accepted = files.accepted
-
-    def key(self, path: str) -> str:
-        name = plain_name(path)
-        return f"block {name}" if name in self._blocks else self._files.key(path)
-
-    def load(self, path: str) -> Source:
-        block = self._blocks.get(plain_name(path))
-        return self._files.load(path) if block is None else block.source
-
-    def readings(self, path: str) -> list[Reading]:
-        block = self._blocks.get(plain_name(path))
-        return self._files.readings(path) if block is None else [block]
-
-    def matching(self, pattern: str) -> list[str]:
-        return self._files.matching(pattern)
-
-    def is_folder(self, path: str) -> bool:
-        return self._files.is_folder(path)
-
-    def nearest(self, pattern: str, near: str) -> list[str]:
-        return self._files.nearest(pattern, near)
-
-    def may_be_absent(self, name: str) -> bool:
-        return self._files.may_be_absent(name)
 
 
 def in_yaml(outer: Reading) -> tuple[list[Block], YamlMistake | None]:
@@ -169,7 +136,9 @@ def _reading(source: Source, text: str, node: yaml.ScalarNode, is_compose: bool)
     start, end = node.start_mark.index, node.end_mark.index
     if node.style in ("|", ">"):
         body = text.find("\n", start) + 1
-        return _stretch(source, text, body, max(body, end), is_compose)
+        reading = _stretch(source, text, body, max(body, end), is_compose)
+        # YAML folds lines into one: a comment would go on to the end of that.
+        return replace(reading, read_only=True) if node.style == ">" else reading
     return _escaped(source, text, start, end, node)
 
 

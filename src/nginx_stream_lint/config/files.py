@@ -1,87 +1,88 @@
-"""Where the files of a configuration come from: the disk, or an `nginx -T` dump."""
+"""How a configuration finds its files: in the workspace, with what people say about them."""
 
 from __future__ import annotations
 
-import glob
-import os
-import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from nginx_stream_lint.config.problems import Absent, Problem
-from nginx_stream_lint.config.repository import MAX_STEPS, Repository, around
-from nginx_stream_lint.config.source import Reading, Source, load
+from nginx_stream_lint.config.repository import Repository, plain_name
+from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.config.templates import readings
-from nginx_stream_lint.util.git import Steps
-from nginx_stream_lint.util.lazily import regex
-
-_WILD = regex(r"[*?\[]")
-
-
-def is_pattern(path: str) -> bool:
-    """Whether an include's argument has wildcards."""
-    return _WILD.search(path) is not None
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.files.workspace import Workspace
 
 
 class Files:
-    """Files on disk.
+    """The files that a configuration may include.
 
-    Each is loaded once, so that all that is said of a file is about one `Source`. `texts` stand in
-    for the files of these paths (as `key` gives them), `values` are those of a template's
-    variables, `absent` patterns of include arguments that are meant to be missing.
+    `values` are those of a template's variables, `absent` patterns of include arguments that are
+    meant to be missing. `blocks` are readings of stretches of one file, such as the strings of a
+    ConfigMap, by name: they may include one another, whatever their folder.
     """
 
     def __init__(
         self,
-        texts: Mapping[str, Source] | None = None,
+        workspace: Workspace,
         values: Mapping[str, str] | None = None,
         absent: Sequence[str] = (),
+        blocks: Mapping[str, Reading] | None = None,
     ) -> None:
-        self.texts = texts or {}
+        self.workspace = workspace
         self._values = values or {}
         self._absent = absent
-        self._sources: dict[str, Source] = {}
-        self._keys: dict[str, str] = {}
-        self.repositories: dict[str, Repository] = {}
-        self._steps = Steps(MAX_STEPS)
+        self._blocks = {plain_name(name): one for name, one in (blocks or {}).items()}
+        self._repositories: dict[str, Repository] = {}
+        self._parsed: set[str] = set()
         # How directives are used that nginx takes, by the blocks around; see `reading`.
         self.accepted: dict[tuple[str, ...], set[tuple[str, int, bool, bool]]] = {}
 
-    def key(self, path: str) -> str:
-        """What tells one file from another, whatever the way to it."""
-        if path not in self._keys:
-            folder, name = os.path.split(path)
-            if not folder or name in ("", os.curdir, os.pardir) or os.path.islink(path):
-                self._keys[path] = os.path.realpath(path)
-            else:
-                # Of a thousand files in a folder the way there is looked at once.
-                self._keys[path] = os.path.join(self.key(folder), name)
-        return self._keys[path]
+    def with_blocks(self, blocks: Mapping[str, Reading]) -> Files:
+        """The same files, and blocks that hide those of their names."""
+        made = Files(self.workspace, self._values, self._absent, blocks)
+        made._repositories, made._parsed = self._repositories, self._parsed
+        made.accepted = self.accepted
+        return made
 
-    def load(self, path: str) -> Source:
-        """A file's text. Raises as `source.load` does."""
-        key = self.key(path)
-        if key not in self._sources:
-            self._sources[key] = self.texts.get(key) or load(path)
-        return self._sources[key]
+    def key(self, path: str) -> str:
+        """What tells one file or block from another, whatever the way to it."""
+        if self._blocks and plain_name(path) in self._blocks:
+            return f"block {plain_name(path)}"
+        return self.workspace.key(path)
+
+    def source(self, path: str) -> Source:
+        """A file's text. Raises as `Workspace.source` does."""
+        return self.workspace.source(path)
 
     def readings(self, path: str) -> list[Reading]:
-        """What nginx gets to see of a file: several texts for some templates. Raises as `load`."""
-        return readings(self.load(path), self._values)
+        """What nginx gets to see of a file: several texts for some templates.
+
+        Raises as `Workspace.source` does.
+        """
+        block = self._blocks.get(plain_name(path)) if self._blocks else None
+        if block is not None:
+            return [block]
+        source = self.source(path)
+        if self.workspace.is_dump:
+            return [Reading(source, source.text)]
+        return readings(source, self._values)
 
     def matching(self, pattern: str) -> list[str]:
-        """The files that a pattern matches, as glob(3) gives them, in order."""
-        # It knows two things more than Python's: a backslash, and [^a] for [!a].
-        pattern = re.sub(r"\\(.)", lambda escaped: glob.escape(escaped[1]), pattern)
-        return sorted(glob.glob(pattern.replace("[^", "[!")))
+        """The files that an include with wildcards leads to; see `Workspace.matching`."""
+        return self.workspace.matching(pattern)
 
     def is_folder(self, path: str) -> bool:
         """Whether a folder is there."""
-        return os.path.isdir(path)
+        return self.workspace.is_folder(path)
 
-    def nearest(self, pattern: str, near: str) -> list[str]:
-        """What an include that leads nowhere most likely means; see `Repository.nearest`."""
-        return self.repository(near).nearest(pattern, near)
+    def instead(self, name: str, near: str) -> list[str]:
+        """What an include that leads nowhere most likely means, in the file `near`.
+
+        An absolute path is one of the machine that will run this. Where nginx runs here there is
+        nothing to guess.
+        """
+        if self.workspace.is_dump or self.workspace.host:
+            return []
+        return self.repository(self.workspace.root_of(near)).nearest(name, near)
 
     def may_be_absent(self, name: str) -> bool:
         """Whether an include is meant to be missing here."""
@@ -89,98 +90,18 @@ class Files:
 
     def mains(self, path: str) -> list[str]:
         """The main files around a file that may include it."""
-        return self.repository(path).mains()
+        if self.workspace.is_dump:
+            return []
+        return self.repository(self.workspace.root_of(path)).mains()
 
-    def repository(self, path: str) -> Repository:
-        """The files around a file, or in a folder."""
-        root = path if os.path.isdir(path) else around(path)
-        if root not in self.repositories:
-            self.repositories[root] = Repository(root, self._steps)
-        return self.repositories[root]
+    def is_new(self, source: Source) -> bool:
+        """Whether a file was not asked about before: each is new once in a run."""
+        is_new = source.key not in self._parsed
+        self._parsed.add(source.key)
+        return is_new
 
-
-class Given(Files):
-    """Texts that stand for themselves. Nothing is looked for on disk."""
-
-    def load(self, path: str) -> Source:
-        source = self.texts.get(self.key(path))
-        if source is None:
-            message, advice = "is not read: this text stands alone", "write it out"
-            raise Absent(Problem(path, 1, 1, message, advice))
-        return source
-
-    def matching(self, pattern: str) -> list[str]:  # noqa: ARG002
-        return []
-
-    def is_folder(self, path: str) -> bool:  # noqa: ARG002
-        return False
-
-    def nearest(self, pattern: str, near: str) -> list[str]:  # noqa: ARG002
-        return []
-
-    def mains(self, path: str) -> list[str]:  # noqa: ARG002
-        return []
-
-
-class Dump(Files):
-    """The files of an `nginx -T` dump. Nothing is looked for on disk."""
-
-    def __init__(self, sources: Mapping[str, Source], texts: Mapping[str, Source]) -> None:
-        super().__init__()
-        self._sources = {
-            os.path.normpath(name): texts.get(os.path.realpath(name), source)
-            for name, source in sources.items()
-        }
-
-    def key(self, path: str) -> str:
-        return os.path.normpath(path)
-
-    def load(self, path: str) -> Source:
-        source = self._sources.get(self.key(path))
-        if source is None:
-            message, advice = "is not in the dump", "dump again with nginx -T"
-            raise Absent(Problem(path, 1, 1, message, advice))
-        return source
-
-    def readings(self, path: str) -> list[Reading]:
-        source = self.load(path)
-        return [Reading(source, source.text)]
-
-    def matching(self, pattern: str) -> list[str]:
-        """As `Files.matching`; an asterisk does not match a slash."""
-        wanted = os.path.normpath(pattern).split("/")
-        return sorted(
-            name
-            for name in self._sources
-            if len(name.split("/")) == len(wanted)
-            and all(map(fnmatchcase, name.split("/"), wanted))
-        )
-
-    def is_folder(self, path: str) -> bool:  # noqa: ARG002
-        return True  # nginx was there, and found what it found
-
-    def nearest(self, pattern: str, near: str) -> list[str]:  # noqa: ARG002
-        return []
-
-
-_HEADER = regex(r"^# configuration file (.+):\r?$", re.MULTILINE)
-# What `nginx -T` says on standard error, where that ends up in the same file.
-_SAID = regex(r"nginx: .*\n?")
-
-
-def dumped(source: Source) -> dict[str, Source] | None:
-    """The files of an `nginx -T` dump by their names, the main one first; None if it is none."""
-    text = source.text
-    if "# configuration file " not in text:
-        return None
-    headers = list(_HEADER.finditer(text))
-    before = text[: headers[0].start()] if headers else text
-    if not headers or _SAID.sub("", before).strip():
-        return None
-    found: dict[str, Source] = {}
-    for header, after in zip(headers, [*headers[1:], None], strict=True):
-        body = text[header.end() + 1 : len(text) if after is None else after.start()]
-        # nginx ends each file with a line end of its own.
-        body = re.sub(r"\r?\n(?:nginx: [^\n]*\n)*\Z", "", body)
-        found.setdefault(header[1], Source(header[1], body, on_disk=False))
-    return found
+    def repository(self, folder: str) -> Repository:
+        """The files in a folder."""
+        if folder not in self._repositories:
+            self._repositories[folder] = Repository(self.workspace, folder)
+        return self._repositories[folder]

@@ -6,20 +6,21 @@ what it is. Where only a snippet is named, as a hook does, its main files are lo
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from nginx_stream_lint.config.files import Dump, Files, Given, dumped
-from nginx_stream_lint.config.problems import Problem, Unreadable
+from nginx_stream_lint.config.files import Files
 from nginx_stream_lint.config.reading import Configuration, Note, read_all, read_from
 from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
-from nginx_stream_lint.config.source import Reading, Regions, Source
+from nginx_stream_lint.config.source import Reading, Regions
 from nginx_stream_lint.config.templates import yaml_reading
-from nginx_stream_lint.util.git import is_below
+from nginx_stream_lint.files.dump import split_dump
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import Problem, Unreadable, unexpected
 
 if TYPE_CHECKING:
     from nginx_stream_lint.config.embedded import Block
@@ -38,9 +39,8 @@ class Around:
     `mains` are patterns of main files, whatever is in them, `servers` patterns of files that a main
     file elsewhere includes in its `http` block, all of them. Both are paths as the shell takes
     them. `absent` are patterns of include arguments that are meant to be missing here. `values` are
-    those of a template's variables; `markdown` lets documents be read. `alone`: no file is read,
-    only texts that are given. What the patterns match must lie in the folder `within`, where one
-    is given, with all links followed.
+    those of a template's variables; `markdown` lets documents be read. What the patterns match must
+    lie in the folder `within`, where one is given, with all links followed.
     """
 
     mains: tuple[str, ...] = ()
@@ -48,23 +48,21 @@ class Around:
     absent: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     markdown: bool = False
-    alone: bool = False
     within: str | None = None
 
 
 def configurations(
+    workspace: Workspace,
     paths: Sequence[str],
     around: Around | None = None,
-    texts: Mapping[str, Source] | None = None,
     manifests: Manifests | None = None,
 ) -> list[Configuration]:
     """Read all that the paths (files and folders) lead to.
 
-    `texts` are sources that stand in for files, by real path; `STDIN` is one of them. `manifests`
-    gives what controllers make of YAML.
+    `manifests` gives what controllers make of YAML.
     """
     around = around or Around()
-    files = (Given if around.alone else Files)(texts, around.values, around.absent)
+    files = Files(workspace, around.values, around.absent)
     gathering = _Gathering(around, files, manifests)
     return gathering.read(list(dict.fromkeys(paths)))
 
@@ -81,15 +79,17 @@ class _Gathering:
         fragments: list[str] = []
         named: set[str] = set()
         for path in paths:
-            if not self.around.alone and os.path.isdir(path):
-                inside = self.files.repository(path).candidates(self.around.markdown)
-                if not inside:
-                    self._refuse(path, "no nginx configuration in this folder", "name the files")
+            if self.files.workspace.is_folder(path) and not self.files.workspace.is_file(path):
+                inside = self._inside(path)
             else:
                 inside = [path]
                 named.add(path)
             for one in inside:
-                self._sort(one, mains, fragments)
+                try:
+                    self._sort(one, mains, fragments)
+                except Exception as error:
+                    problem = unexpected(one, error)
+                    self.found.append(Configuration(one, problems=[problem]))
         mains = self._unique([*self._existing(self.around.mains), *mains])
         fragments = [one for one in self._unique(fragments) if one not in set(mains)]
         asked = frozenset(self.files.key(path) for path in (*mains, *fragments))
@@ -114,38 +114,46 @@ class _Gathering:
             one for one in alone if self.files.key(one.path) not in inner or not one.context
         ]
         self.found += [
-            Configuration(
-                one.root,
-                problems=one.problems,
-                notes=[Note(one.root, 1, 1, message) for message in one.notes],
-            )
-            for one in self.files.repositories.values()
-            if one.problems or one.notes
+            Configuration(folder, notes=[Note(folder, 1, 1, message)])
+            for folder, message in self.files.workspace.notes.items()
         ]
         return self.found
 
     def _existing(self, patterns: Iterable[str]) -> list[str]:
         """What patterns of the settings match. What leads out of their folder is refused."""
-        within = self.around.within
+        within, workspace = self.around.within, self.files.workspace
         found: list[str] = []
-        for path in (path for one in patterns for path in sorted(glob.glob(one, recursive=True))):
-            if within is None or is_below(path, within):
-                found.append(path)
-            else:
-                self._refuse(path, "leads out of the folder of the settings", "move it inside")
+        for pattern in patterns:
+            try:
+                matching = workspace.matching(pattern, deep=True)
+            except Unreadable as stop:
+                self.found.append(Configuration(pattern, problems=[stop.problem]))
+                continue
+            for path in matching:
+                if within is None or workspace.is_below(path, within):
+                    found.append(path)
+                else:
+                    self._refuse(path, "leads out of the folder of the settings", "move it inside")
         return found
+
+    def _inside(self, folder: str) -> list[str]:
+        """The files in a folder that are worth reading."""
+        inside = self.files.repository(folder).candidates(self.around.markdown)
+        if not inside:
+            self._refuse(folder, "no nginx configuration in this folder", "name the files")
+        return inside
 
     def _sort(self, path: str, mains: list[str], fragments: list[str]) -> None:
         """Read a file that stands for itself, and put the others where they belong."""
         try:
-            source = self.files.load(path)
+            source = self.files.source(path)
         except Unreadable as stop:
             self.found.append(Configuration(path, problems=[stop.problem]))
             return
-        dump = dumped(source)
+        dump = None if self.files.workspace.is_dump else split_dump(source.text)
         if dump is not None:
             main = next(iter(dump))
-            self.found += read_all(main, Dump(dump, self.files.texts))
+            self.found += read_all(main, Files(self.files.workspace.of_dump(source, dump)))
         elif is_markdown(path):
             if self.around.markdown:
                 from nginx_stream_lint.config.embedded import in_markdown
@@ -161,12 +169,17 @@ class _Gathering:
     def _yaml(self, path: str, source: Source) -> None:
         from nginx_stream_lint.config.embedded import in_yaml, unreadable
 
+        source.is_yaml = True
         reading = yaml_reading(source)
-        blocks, mistake = in_yaml(reading)
-        self._blocks(path, blocks)
         made: list[Configuration] = []
-        if self.manifests is not None:
-            made = self.manifests(source, reading.text, reading.conditional, self.files)
+        try:
+            blocks, mistake = in_yaml(reading)
+            self._blocks(path, blocks)
+            if self.manifests is not None:
+                made = self.manifests(source, reading.text, reading.conditional, self.files)
+        except Unreadable as stop:
+            self.found.append(Configuration(path, problems=[stop.problem]))
+            return
         self.found += made
         problems = list(reading.problems) if blocks or made else []
         if mistake is not None and not any(one.problems for one in made):
@@ -175,9 +188,7 @@ class _Gathering:
             self.found.append(Configuration(path, problems=problems))
 
     def _blocks(self, path: str, blocks: list[Block]) -> None:
-        from nginx_stream_lint.config.embedded import Siblings
-
-        files = Siblings(blocks, self.files)
+        files = self.files.with_blocks({one.name: one.reading for one in blocks if one.name})
         folder = os.path.dirname(path)
         read = [
             read_from(one.reading, os.path.join(folder, one.name) if one.name else path, files)

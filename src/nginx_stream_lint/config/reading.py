@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import field
 
 from nginx_stream_lint.config.absent import standard
-from nginx_stream_lint.config.files import Files, is_pattern
-from nginx_stream_lint.config.problems import Absent, NotAFile, Problem, Unreadable, printable
-from nginx_stream_lint.config.source import Reading, Source, has_hole
+from nginx_stream_lint.config.files import Files
+from nginx_stream_lint.config.source import Reading, has_hole
 from nginx_stream_lint.config.tree import (
     Context,
     Directive,
@@ -20,16 +18,23 @@ from nginx_stream_lint.config.tree import (
     misuse,
     parse,
 )
+from nginx_stream_lint.files.globbing import is_pattern
+from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.problems import (
+    Absent,
+    LeadsOut,
+    NotAFile,
+    Problem,
+    Unreadable,
+    unexpected,
+)
+from nginx_stream_lint.util.sinks import printable
 
-# Nobody writes as many by hand; much more would take minutes and gigabytes. Directives of more than
-# this many words count for several.
-MAX_DIRECTIVES = 1_000_000
+# Directives of more words than this count for several.
 _USUAL_WORDS = 4
+_BLOCK = 10  # rows that cost as much as a block: mostly it is a location that is judged
 _PART = 1024 * 1024  # characters whose words are counted at once
-
-# nginx stops at the limit on open files; long before that an include tree is a mistake.
-_MAX_INCLUDE_DEPTH = 64
 
 # nginx stops at the first mistake. Whoever has more than this many has one that repeats.
 _MAX_PROBLEMS = 100
@@ -89,13 +94,12 @@ class Configuration:
     about: frozenset[str] | None = None
 
 
-def read(path: str, texts: Mapping[str, Source] | None = None) -> Configuration:
+def read(path: str, workspace: Workspace | None = None) -> Configuration:
     """Read the configuration whose main file is `path`; of a template, its first reading.
 
-    `texts` are sources that stand in for the files of these paths (as `os.path.realpath` gives
-    them). See `read_all`.
+    See `read_all`. The workspace is that of the file on disk if no other is given.
     """
-    return read_all(path, Files(texts))[0]
+    return read_all(path, Files(workspace or Workspace.on_disk(path)))[0]
 
 
 def read_all(path: str, files: Files) -> list[Configuration]:
@@ -108,6 +112,8 @@ def read_all(path: str, files: Files) -> list[Configuration]:
         return [read_from(one, path, files) for one in files.readings(path)]
     except Unreadable as stop:
         return [Configuration(path, problems=[stop.problem])]
+    except Exception as error:
+        return [Configuration(path, problems=[unexpected(path, error)])]
 
 
 def read_from(reading: Reading, path: str, files: Files) -> Configuration:
@@ -160,6 +166,7 @@ def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
             continue
         configuration.elsewhere.setdefault(other, []).append(directive)
         if is_main:
+            directive.unknown = "it is a mistake"
             configuration.problems.append(
                 directive.source.problem(
                     directive.start,
@@ -178,28 +185,24 @@ class _Reader:
         self.prefix = prefix
         self.provider = files
         self.files: dict[str, list[File]] = {}
-        self._absent: dict[str, Problem] = {}
+        self._absent: dict[str, Absent] = {}
         self._followed: set[tuple[int, Context]] = set()
-        self._room = MAX_DIRECTIVES
-        # How many directives a file has, with what it includes once for each use.
-        self._sizes: dict[File, int] = {}
+        self._budget = files.workspace.budget
+        # What a file costs, with what it includes once for each use.
+        self._costs: dict[File, int] = {}
         # How directives are used that nginx takes, by context.
         self._accepted = files.accepted
 
     def parse(self, reading: Reading) -> File:
-        """The tree of one file. Raises `Unreadable`, also where all files together are too much."""
-        size = _size(reading.text)
-        self._room -= size
-        if self._room < 0:
-            raise Unreadable(
-                reading.problem(
-                    0,
-                    f"with this file there are more than {MAX_DIRECTIVES:,} directives",
-                    "check parts of the configuration by themselves; nothing in it was checked",
-                )
-            )
+        """The tree of one file. Raises `Unreadable` where the run has too many directives."""
+        size = _size(reading.text, self._budget.limits.directives)
+        cost = size + _BLOCK * reading.text.count("{")
+        if self.provider.is_new(reading.source):
+            self._budget.spend("directives", size, reading.source.name)
+        else:
+            self._budget.spend("repeats", cost, reading.source.name)
         file = parse(reading)
-        self._sizes[file] = size
+        self._costs[file] = cost
         return file
 
     def follow(
@@ -289,10 +292,11 @@ class _Reader:
                 self._problem(directive, f"include cycle: {names}", "remove one of the includes")
                 directive.included = ()
                 return
-            if len(trail) >= _MAX_INCLUDE_DEPTH:
+            most = self._budget.limits.include_depth
+            if len(trail) >= most:
                 self._problem(
                     directive,
-                    f"includes nest deeper than {_MAX_INCLUDE_DEPTH}",
+                    f"includes nest deeper than {most}",
                     "flatten them; what lies deeper was not checked",
                 )
                 directive.included = ()
@@ -307,15 +311,11 @@ class _Reader:
         """Count what an include leads to; a few files that include one another twice are enough for
         more than any machine could read. Raises `Unreadable`.
         """
-        self._sizes[directive.file] += self._sizes[file]
-        if self._sizes[directive.file] > MAX_DIRECTIVES:
-            raise Unreadable(
-                directive.source.problem(
-                    directive.start,
-                    f"with this include there are more than {MAX_DIRECTIVES:,} directives",
-                    "include the same file less often; nothing in it was checked",
-                )
-            )
+        cost = self._costs[file]
+        self._costs[directive.file] += cost
+        if file.uses > 1:
+            place = directive.source.name, directive.line, directive.column
+            self._budget.spend("repeats", cost, *place)
 
     def _included(self, directive: Directive) -> list[File]:
         """The files that an include leads to; what is not here is looked for near by."""
@@ -325,15 +325,26 @@ class _Reader:
             return []
         path = os.path.join(self.prefix, name)
         wild = is_pattern(path)
-        paths = self.provider.matching(path) if wild else [path]
-        found = [file for one in paths for file in self._parsed(one, directive)]
         key = self.provider.key(path)
+        try:
+            paths = self.provider.matching(path) if wild else [path]
+        except LeadsOut as stop:
+            paths, self._absent[key] = [], stop
+        except Unreadable as stop:
+            self.configuration.problems.append(stop.problem)
+            directive.unknown = "it was not looked for"
+            return []
+        found = [file for one in paths for file in self._parsed(one, directive)]
         if wild:
+            for one in paths:
+                absent = self._absent.get(self.provider.key(one))
+                if isinstance(absent, LeadsOut):
+                    self._refuse_absent(directive, one, absent)
             if paths or self.provider.is_folder(os.path.dirname(path)):
                 return found
         elif key not in self._absent:
             return found
-        near = self.provider.nearest(name, directive.source.name)
+        near = self.provider.instead(name, directive.source.name)
         near = [one for one in near if self.provider.key(one) != key]
         found = [file for one in near for file in self._parsed(one, directive)]
         if found:
@@ -344,8 +355,8 @@ class _Reader:
         directive.may_set = standard(name)
         known = directive.may_set is not None or self.provider.may_be_absent(name)
         known = known or directive.is_conditional  # a template may leave it out
-        if not wild and not known:
-            self._refuse(directive, self._absent[key])
+        if key in self._absent and not known and not (wild and os.path.isabs(name)):
+            self._refuse_absent(directive, name, self._absent[key])
         return []
 
     def _parsed(self, path: str, directive: Directive) -> list[File]:
@@ -364,13 +375,24 @@ class _Reader:
                 self.configuration.files.append(file)
                 self.configuration.problems += file.problems
         except Absent as stop:
-            self._absent[key] = stop.problem
+            self._absent[key] = stop
         except NotAFile as stop:
             self._refuse(directive, stop.problem)
         except Unreadable as stop:
             self.configuration.problems.append(stop.problem)
         self.files[key] = parsed
         return parsed
+
+    def _refuse_absent(self, directive: Directive, name: str, stop: Absent) -> None:
+        if not isinstance(stop, LeadsOut):
+            self._refuse(directive, stop.problem)
+            return
+        self._problem(
+            directive,
+            f'include "{name}" leads out of the repository, and is not read',
+            "what it sets is not known: copy it into the repository, list it under absent_includes"
+            " in .nginx-stream-lint.yaml, or use --host where nginx runs on this machine",
+        )
 
     def _refuse(self, directive: Directive, problem: Problem) -> None:
         self._problem(
@@ -390,10 +412,10 @@ class _Reader:
         self.configuration.problems.append(problem)
 
 
-def _size(text: str) -> int:
+def _size(text: str, most: int) -> int:
     """About how many directives a text has. Those in comments and quotes count as well."""
     directives = sum(map(text.count, ";{"))
-    if directives > MAX_DIRECTIVES or len(text) < 2 * _USUAL_WORDS * MAX_DIRECTIVES:
+    if directives > most or len(text) < 2 * _USUAL_WORDS * most:
         return directives  # enough, or too short for so many words
     parts = (text[at : at + _PART] for at in range(0, len(text), _PART))
     return max(directives, sum(len(part.split()) for part in parts) // _USUAL_WORDS)

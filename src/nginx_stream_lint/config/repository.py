@@ -1,4 +1,4 @@
-"""The files around a configuration: what lies in the folder and git does not ignore.
+"""The files around a configuration.
 
 Configuration in a repository seldom stands where nginx will look for it. From here come the files
 that an include may mean, the main files that may include a snippet, and what is worth reading in a
@@ -9,33 +9,18 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cached_property
+from typing import NamedTuple
 
-from nginx_stream_lint.config.problems import Problem
-from nginx_stream_lint.config.source import ENCODING, ERRORS
 from nginx_stream_lint.config.tree import is_known
-from nginx_stream_lint.util.git import Patterns, Steps, as_bytes, lines, repository_root
+from nginx_stream_lint.files.source import ENCODING, ERRORS
+from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.lazily import regex
-from nginx_stream_lint.util.replacing import is_temporary
+from nginx_stream_lint.util.problems import Unreadable
 
-# Of files and folders. Whoever has more has named the wrong folder.
-MAX_FILES = 200_000
-# Of matching names with patterns, for all folders of a run: one to two seconds.
-MAX_STEPS = 5_000_000
-_MAX_IGNORE_BYTES = 1024 * 1024
 _MAX_SNIFFED = 2 * 1024 * 1024
 _ENOUGH_STATEMENTS = 20
-
-_SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
-
-# Folders below the one that nginx calls its prefix, or that people keep its files in.
-_OF_NGINX = regex(
-    r"(?:conf|http|stream|server|site|mod|location|main|default)s?\.d|nginx(?:[._-]?conf(?:ig)?s?)?|sites?-\w+|conf|confs|"
-    r"snippets|templates|servers?|includes?|locations|modules-\w+|proxy-confs|vhosts?|upstreams?"
-)
 
 # What a template or a sample has behind the name that it will get.
 _SUFFIX = regex(
@@ -46,7 +31,8 @@ _YAML = (".yaml", ".yml", ".json")
 _MARKDOWN = (".md", ".mdx", ".markdown", ".rst")
 # Files of other programs that look alike, or that nobody means.
 _NEVER = regex(
-    r".*\.(?:py|sh|js|ts|go|c|h|lua|css|html?|xml|sql|lock|toml|ini|txt|log|csv|md5|patch|diff)"
+    r".*\.(?:py|sh|js|ts|go|c|h|lua|css|html?|xml|sql|lock|toml|ini|txt|log|csv|md5|patch|diff|"
+    r"png|jpe?g|gif|ico|webp|svg|woff2?|ttf|eot|pdf|zip|gz|bz2|xz|jar|mp[34]|so|map)"
 )
 _STATEMENT = regex(r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t][^\n#;{]*)?[;{]", re.MULTILINE)
 _HTTP = regex(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
@@ -77,37 +63,26 @@ def is_markdown(path: str) -> bool:
     return path.endswith(_MARKDOWN)
 
 
+class _Look(NamedTuple):
+    """What a first look at a file says."""
+
+    is_text: bool
+    is_main: bool
+    is_candidate: bool
+
+
 class Repository:
-    """A folder with all its files, as far as git does not ignore them.
+    """A folder with all its files."""
 
-    Once `files` are listed, `problems` say why some are missing, `notes` why some are there that
-    git ignores.
-    """
-
-    def __init__(self, root: str, steps: Steps | None = None) -> None:
-        self.root = root
-        self.problems: list[Problem] = []
-        self.notes: list[str] = []
-        self._steps = steps or Steps(MAX_STEPS)
-        self._texts: dict[str, str] = {}
+    def __init__(self, workspace: Workspace, root: str) -> None:
+        self._workspace = workspace
+        self._root = root
+        self._looks: dict[str, _Look] = {}
 
     @cached_property
     def files(self) -> list[str]:
-        """The paths of the files in order, those in the current folder as seen from there."""
-        here = os.path.join(os.getcwd(), "")
-        listed: list[str] = []
-        for count, (path, is_folder) in enumerate(_walked(self.root, self._steps)):
-            if count == MAX_FILES:
-                message = f"this folder has more than {MAX_FILES:,} files and folders"
-                self.problems.append(Problem(self.root, 1, 1, message, "name a smaller folder"))
-                break
-            if not is_folder:
-                listed.append(os.path.normpath(path).removeprefix(here))
-        if self._steps.exceeded:
-            self.notes.append(
-                "the .gitignore files have too many patterns to try all; ignored files are read"
-            )
-        return sorted(listed)
+        """The paths of the files in order."""
+        return self._workspace.files_below(self._root)
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
@@ -130,14 +105,15 @@ class Repository:
         if wild and (len(parts) < 2 or re.search(r"[*?\[]", parts[-2])):
             return []
         names = [name for name in self._by_name if fnmatch(name, wanted)] if wild else [wanted]
-        here = os.path.abspath(os.path.dirname(near))
+        key = self._workspace.key
+        here = key(os.path.dirname(near) or os.curdir)
         best: tuple[int, int, str] | None = None
         folders: dict[str, list[str]] = {}
         for name in names:
             for path in self._by_name.get(name, ()):
-                if os.path.abspath(path) == os.path.abspath(near) or not self._text(path):
+                if key(path) == key(near) or not self._look(path).is_text:
                     continue
-                folder = os.path.dirname(os.path.abspath(path))
+                folder = key(os.path.dirname(path) or os.curdir)
                 alike = _common_end(folder.split(os.sep), parts[:-1])
                 if wild and not alike:
                     continue
@@ -152,47 +128,40 @@ class Repository:
 
     def candidates(self, documents: bool) -> list[str]:
         """The files worth reading, by name and content; `documents` counts Markdown in."""
-        return [path for path in self.files if self._is_candidate(path, documents)]
-
-    def mains(self) -> list[str]:
-        """The files that look like main files."""
         return [
             path
             for path in self.files
-            if _may_be_nginx(path)
-            and has_http(self._text(path))
-            and looks_like_nginx(self._text(path))
+            if (is_yaml(path) or (is_markdown(path) and documents) or _may_be_nginx(path))
+            and self._look(path).is_candidate
         ]
 
-    def _is_candidate(self, path: str, documents: bool) -> bool:
-        if is_markdown(path):
-            return documents and "nginx" in self._text(path) and "```" in self._text(path)
-        if is_yaml(path):
-            return _IN_YAML.search(self._text(path)) is not None
-        if not _may_be_nginx(path):
-            return False
-        if path.endswith(".conf"):
-            # By its name it is; other programs' files have none of nginx's statements.
-            text = self._text(path)
-            return not text.strip() or _known_statements(text)[0] > 0
-        return looks_like_nginx(self._text(path))
+    def mains(self) -> list[str]:
+        """The files that look like main files."""
+        return [path for path in self.files if _may_be_nginx(path) and self._look(path).is_main]
 
-    def _text(self, path: str) -> str:
-        """A file's text for a first look; empty for what is no text or too large."""
-        if path not in self._texts:
-            self._texts[path] = _read(path)
-        return self._texts[path]
+    def _look(self, path: str) -> _Look:
+        """What a first look at a file says; nothing of what is no text or too large."""
+        if path not in self._looks:
+            try:
+                data = self._workspace.read(path, _MAX_SNIFFED)
+            except Unreadable:
+                data = b""
+            text = "" if b"\0" in data else data.decode(ENCODING, ERRORS)
+            is_main = _may_be_nginx(path) and has_http(text) and looks_like_nginx(text)
+            self._looks[path] = _Look(bool(text), is_main, _is_candidate(path, text))
+        return self._looks[path]
 
 
-def around(path: str) -> str:
-    """The folder of what a file belongs to: git's, or the outermost that is nginx's by name."""
-    folder = os.path.dirname(os.path.abspath(path))
-    root = repository_root(folder)
-    if root is not None:
-        return root
-    while _OF_NGINX.fullmatch(os.path.basename(folder)) and os.path.dirname(folder) != folder:
-        folder = os.path.dirname(folder)
-    return folder
+def _is_candidate(path: str, text: str) -> bool:
+    """Whether a file is worth reading, by its name and content."""
+    if is_markdown(path):
+        return "nginx" in text and "```" in text
+    if is_yaml(path):
+        return _IN_YAML.search(text) is not None
+    if path.endswith(".conf"):
+        # By its name it is; other programs' files have none of nginx's statements.
+        return not text.strip() or _known_statements(text)[0] > 0
+    return looks_like_nginx(text)
 
 
 def looks_like_nginx(text: str) -> bool:
@@ -214,110 +183,6 @@ def _known_statements(text: str) -> tuple[int, int]:
     return known, others
 
 
-def _walked(root: str, steps: Steps) -> Iterator[tuple[str, bool]]:
-    """The paths of all files and folders below a folder, and whether each is a folder.
-
-    What git would ignore is left out, also where git tracks it: the names of such files are only in
-    git's index. Folders with a `.git` are other repositories, and left out, too; `root` is what
-    somebody asked for, and read in any case. Links to folders are not followed. A folder that
-    cannot be read counts as empty.
-    """
-    real = os.path.realpath(root)
-    top = repository_root(real)
-    # From the folder outwards: the patterns that hold there, and where their paths start.
-    outer = [] if top is None else _patterns_above(real, top, steps)
-    waiting = [(root, os.path.join(real, ""), outer)]
-    while waiting:
-        folder, real, outer = waiting.pop()
-        entries = _entries(folder)
-        names = {entry.name for entry in entries}
-        if folder != root and ".git" in names:
-            continue
-        start = _slashed(real)
-        inner = (
-            _patterns(os.path.join(real, ".gitignore"), steps) if ".gitignore" in names else None
-        )
-        patterns = [(inner, len(start)), *outer] if inner else outer
-        for entry in entries:
-            name = entry.name
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if (
-                name == ".git"
-                or is_temporary(name)
-                or (is_folder and (name in _SKIPPED or (top is None and name.startswith("."))))
-            ):
-                continue
-            if not is_folder and not _is_file(entry):
-                continue
-            if patterns and _is_ignored(start + as_bytes(name), is_folder, patterns):
-                continue
-            path = os.path.join(folder, name)
-            if is_folder:
-                waiting.append((path, os.path.join(real, name, ""), patterns))
-            yield path, is_folder
-
-
-def _patterns_above(folder: str, top: str, steps: Steps) -> list[tuple[Patterns, int]]:
-    """The patterns of the folders from `top` down to the parent of `folder`, the nearest first.
-
-    What git calls excludes of the repository comes last; those of a user or machine do not count.
-    """
-    found: list[tuple[Patterns, int]] = []
-    at = folder
-    while at != top:
-        at = os.path.dirname(at)
-        own = _patterns(os.path.join(at, ".gitignore"), steps)
-        found += [(own, len(_slashed(os.path.join(at, ""))))] if own else []
-    if not os.path.islink(os.path.join(top, ".git")):
-        own = _patterns(os.path.join(top, ".git", "info", "exclude"), steps)
-        found += [(own, len(_slashed(os.path.join(top, ""))))] if own else []
-    return found
-
-
-def _patterns(path: str, steps: Steps) -> Patterns | None:
-    """The patterns of a file. Like git, this follows no link."""
-    try:
-        found = os.lstat(path)
-        if not stat.S_ISREG(found.st_mode):
-            return None
-        if found.st_size > _MAX_IGNORE_BYTES:
-            steps.exceeded = True
-            return None
-        with open(path, "rb") as stream:
-            return Patterns(lines(stream.read(_MAX_IGNORE_BYTES)), steps)
-    except OSError:
-        return None
-
-
-def _is_ignored(path: str, is_folder: bool, patterns: list[tuple[Patterns, int]]) -> bool:
-    """Whether the nearest patterns that say something of a path ignore it."""
-    for one, start in patterns:
-        verdict = one.verdict(path[start:], is_folder)
-        if verdict is not None:
-            return verdict
-    return False
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as found:
-            return list(found)
-    except OSError:
-        return []
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:
-        return False  # a link that leads to itself
-
-
-def _slashed(path: str) -> str:
-    """A path as git has it, with one character for each byte."""
-    return as_bytes(path).replace(os.sep, "/")
-
-
 def _common_end(folder: list[str], wanted: list[str]) -> int:
     count = 0
     for have, want in zip(reversed(folder), reversed(wanted), strict=False):
@@ -335,14 +200,3 @@ def _distance(here: str, there: str) -> int:
 
 def _may_be_nginx(path: str) -> bool:
     return not (is_yaml(path) or is_markdown(path) or _NEVER.fullmatch(path))
-
-
-def _read(path: str) -> str:
-    try:
-        if os.path.getsize(path) > _MAX_SNIFFED:
-            return ""
-        with open(path, "rb") as stream:
-            data = stream.read()
-    except OSError:
-        return ""
-    return "" if b"\0" in data else data.decode(ENCODING, ERRORS)

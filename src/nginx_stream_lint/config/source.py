@@ -1,149 +1,22 @@
-"""A file's text exactly as it is on disk, what nginx gets to see of it, and the way back."""
+"""What nginx gets to see of a source, and the way back to it."""
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import field
-from functools import cached_property
-from itertools import accumulate
 from typing import NamedTuple, Protocol
 
-from nginx_stream_lint.config.problems import (
-    MARKS,
-    Absent,
-    NotAFile,
-    Problem,
-    Unreadable,
-    printable,
-)
+from nginx_stream_lint.files.source import FILLER, Source
 from nginx_stream_lint.util.lazily import dataclass, regex
-
-# No configuration is this large; a device or a data file included by mistake is.
-MAX_BYTES = 64 * 1024 * 1024
-
-# To find the start of each line pays for whoever asks for more places than this.
-_FEW = 20
-_BLOCK = 1024  # characters whose bytes are counted at once
-
-_CHUNK = 64 * 1024  # bytes
-
-# nginx reads bytes. Decoding this way loses none: what is not UTF-8 is written back as it was.
-ENCODING = "utf-8"
-ERRORS = "surrogateescape"
-
-
-@dataclass(eq=False)
-class Source:
-    """The text of one file.
-
-    `name` is the path as it is shown to people, `text` the decoded content with its line ends
-    untouched. Offsets are in characters from the start of `text`. `on_disk` is false for what came
-    some other way: standard input, a dump of another machine's files.
-    """
-
-    name: str
-    text: str
-    on_disk: bool = True
-
-    _asked = 0  # how many places somebody asked for
-    _last = (0, 1)  # the offset of the last one, and its line
-
-    @cached_property
-    def _line_starts(self) -> list[int]:
-        # Only LF ends a line for nginx; a lone CR is white space.
-        lengths = map(len, self.text.split("\n"))
-        return list(accumulate(map((1).__add__, lengths), initial=0))[:-1]
-
-    @cached_property
-    def indentation(self) -> str:
-        """What the text puts before the lines of a block; four blanks where nothing shows it."""
-        match = _INDENTED.search(self.text)
-        return match[1] if match else "    "
-
-    def position(self, offset: int) -> tuple[int, int]:
-        """Line and column (both from 1, the column in characters) of the offset."""
-        self._asked += 1
-        if self._asked < _FEW:
-            at, line = self._last
-            line += self.text.count("\n", at, offset) - self.text.count("\n", offset, at)
-            self._last = offset, line
-            return line, offset - self.text.rfind("\n", 0, offset)
-        line = bisect_right(self._line_starts, offset)
-        return line, offset - self._line_starts[line - 1] + 1
-
-    def offset(self, line: int, column: int) -> int:
-        """The offset of a line and column (both from 1), or the nearest that there is."""
-        starts = self._line_starts
-        return min(starts[min(line, len(starts)) - 1] + column - 1, len(self.text))
-
-    def line_text(self, line: int) -> str:
-        """The text of a line (from 1) without its line end."""
-        start, end = self.line_span(line)
-        return self.text[start:end].rstrip("\r")
-
-    @property
-    def lines(self) -> int:
-        """How many lines there are."""
-        return len(self._line_starts)
-
-    def line_span(self, line: int) -> tuple[int, int]:
-        """The offsets at which a line (from 1) begins and ends, without its LF."""
-        starts = self._line_starts
-        return starts[line - 1], starts[line] - 1 if line < len(starts) else len(self.text)
-
-    def blanks_before(self, offset: int) -> tuple[int, bool]:
-        """Where the white space right before an offset begins, and whether its line does there."""
-        start = self.line_span(self.position(offset)[0])[0]
-        at = offset
-        while at > start and self.text[at - 1].isspace():
-            at -= 1
-        return at, at == start
-
-    def blanks_behind(self, offset: int) -> tuple[int, bool]:
-        """Where the white space right behind an offset ends, and whether its line does there.
-
-        The line's end is none of it.
-        """
-        end = self.line_span(self.position(offset)[0])[1]
-        at = offset
-        while at < end and self.text[at].isspace():
-            at += 1
-        return at, at == end
-
-    def bytes_before(self, offset: int) -> int:
-        """How many bytes of UTF-8 the text before an offset takes."""
-        if self.text.isascii():
-            return offset
-        at = offset // _BLOCK
-        return self._block_bytes[at] + _bytes(self.text[at * _BLOCK : offset])
-
-    @cached_property
-    def _block_bytes(self) -> list[int]:
-        blocks = range(0, len(self.text), _BLOCK)
-        sizes = (_bytes(self.text[at : at + _BLOCK]) for at in blocks)
-        return list(accumulate(sizes, initial=0))
-
-    def problem(self, offset: int, message: str, advice: str) -> Problem:
-        """A problem at an offset of this file."""
-        line, column = self.position(offset)
-        return Problem(self.name, line, column, printable(message), advice)
-
-
-def _bytes(text: str) -> int:
-    return len(text.encode(ENCODING, ERRORS))
-
+from nginx_stream_lint.util.problems import Problem
+from nginx_stream_lint.util.sinks import MARKS
 
 # A character of a placeholder: nobody knows what will stand there.
 HOLE = MARKS[0]
 _END_OF_HOLE = MARKS[1]
-# A character of the source that nginx does not get to see, such as an escape of the outer language.
-FILLER = "\ufdd2"
 
-_INDENTED = regex(r"\{[^\n]*\n([ \t]+)\S")
 _HOLES = regex(f"{HOLE}+")
 
 
@@ -178,7 +51,7 @@ class Author(Protocol):
 
     What it adds of its own, such as its defaults, has a place without extent in the source.
     `by_class` tells that only a class's name says that it is this author, `assumed` that nothing
-    does. Comments in the stretch `notes` are about all locations.
+    does. Comments in the stretch `notes` are about all locations. `region` is all that is read.
     """
 
     @property
@@ -189,6 +62,8 @@ class Author(Protocol):
     def assumed(self) -> bool: ...
     @property
     def notes(self) -> tuple[int, int]: ...
+    @property
+    def region(self) -> tuple[int, int]: ...
 
     def line(self, name: str, value: str) -> str:
         """A directive as people write it in the source."""
@@ -227,6 +102,15 @@ class Reading:
     def __post_init__(self) -> None:
         self._starts = []
         self._changes = []
+
+    @property
+    def region(self) -> tuple[int, int]:
+        """The stretch of the source that the text comes from, or that its author reads."""
+        if self.author is not None:
+            return self.author.region
+        if not self.pieces:
+            return 0, len(self.source.text)
+        return self.pieces[0].source_start, self.pieces[-1].source_end
 
     def source_span(self, start: int, end: int) -> tuple[int, int]:
         """Where in the source a stretch of the text comes from."""
@@ -297,73 +181,3 @@ def without_marks(text: str) -> str:
     if HOLE not in text:
         return text
     return text.replace(HOLE, "").replace(_END_OF_HOLE, "")
-
-
-def load(path: str) -> Source:
-    """Read a configuration file.
-
-    Raises `NotAFile` for what is no regular file (devices, FIFOs and sockets are not opened: they
-    may never end) and for what the system refuses, `Unreadable` as `decode` does.
-    """
-
-    def refuse(message: str, advice: str) -> NotAFile:
-        return NotAFile(Problem(path, 1, 1, message, advice))
-
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            if stat.S_ISDIR(status.st_mode):
-                raise refuse("is a folder", "name the configuration file in it")
-            if os.path.samefile(path, os.devnull):
-                return Source(path, "")  # as good as an empty file to nginx, and used as one
-            raise refuse("is not a regular file", "name a configuration file")
-        if status.st_size > MAX_BYTES:
-            raise _too_large(path)
-        with open(path, "rb", buffering=0) as stream:
-            # Room is made for as much as is asked for, and nearly all files are small.
-            data = more = stream.read(min(status.st_size, MAX_BYTES) + 1)
-            while more and len(data) <= MAX_BYTES:
-                more = stream.read(_CHUNK)
-                data += more
-    except FileNotFoundError:
-        raise Absent(Problem(path, 1, 1, "no such file", "check the path")) from None
-    except PermissionError:
-        raise refuse("permission denied", "make the file readable") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise refuse(f"cannot be read ({reason})", "check the path") from None
-    return decode(path, data)
-
-
-def _too_large(name: str) -> Unreadable:
-    message = f"is larger than {MAX_BYTES // (1024 * 1024)} MB"
-    return Unreadable(Problem(name, 1, 1, message, "split the file; nothing in it was checked"))
-
-
-def decode(name: str, data: bytes) -> Source:
-    """The source for a file's bytes.
-
-    Raises `Unreadable` where nginx would read something else than a person sees: a byte order mark,
-    UTF-16, NUL bytes, or more than `MAX_BYTES`.
-    """
-
-    def refuse(offset: int, message: str, advice: str) -> Unreadable:
-        line = data.count(b"\n", 0, offset) + 1
-        before = data[data.rfind(b"\n", 0, offset) + 1 : offset]
-        column = len(before.decode(ENCODING, ERRORS)) + 1
-        return Unreadable(Problem(name, line, column, message, advice))
-
-    if len(data) > MAX_BYTES:
-        raise _too_large(name)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise refuse(0, "is UTF-16, which nginx cannot read", "save the file as UTF-8")
-    if data.startswith(b"\xef\xbb\xbf"):
-        raise refuse(
-            0,
-            "starts with a byte order mark, to nginx a part of the first directive's name",
-            "save the file as UTF-8 without BOM",
-        )
-    nul = data.find(b"\0")
-    if nul >= 0:
-        raise refuse(nul, "has a NUL byte: binary or UTF-16", "save the file as UTF-8 text")
-    return Source(name, data.decode(ENCODING, ERRORS))

@@ -21,10 +21,12 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nginx_stream_lint.config.problems import Problem, Unreadable, printable
-from nginx_stream_lint.config.source import ENCODING, ERRORS, FILLER, HOLE, Reading
+from nginx_stream_lint.config.source import HOLE, Reading
+from nginx_stream_lint.files.source import ENCODING, ERRORS, FILLER
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.problems import Problem, Unreadable
 from nginx_stream_lint.util.remembering import forgotten
+from nginx_stream_lint.util.sinks import printable
 
 # ngx_conf_file.c: NGX_CONF_BUFFER
 _BUFFER = 4096

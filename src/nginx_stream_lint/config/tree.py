@@ -17,10 +17,12 @@ from types import ModuleType
 from typing import Any
 
 from nginx_stream_lint.config.corrections import corrected
-from nginx_stream_lint.config.problems import Problem
-from nginx_stream_lint.config.source import Reading, Source, has_hole
+from nginx_stream_lint.config.source import Reading, has_hole
 from nginx_stream_lint.config.tokens import Statements, Word, words_at
+from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import Problem
+from nginx_stream_lint.util.remembering import remembered
 
 # Whoever walks a tree recurses once per block; this is far from Python's limit and from anything
 # sensible.
@@ -272,7 +274,9 @@ def misuse(directive: Directive, context: Context) -> str | None:
 
     How many arguments a placeholder becomes, and which, nobody knows.
     """
-    statement = {"directive": directive.name, "line": 0, "args": directive.args}
+    # The analyzer puts a wrong argument into its message, and formats that with `%` once more.
+    args = [arg.replace("%", "%%") for arg in directive.args]
+    statement = {"directive": directive.name, "line": 0, "args": args}
     term = ";" if directive.block is None else "{"
     try:
         _analyzer.analyze("", statement, term, context)
@@ -281,6 +285,36 @@ def misuse(directive: Directive, context: Context) -> str | None:
     except _errors.NgxParserDirectiveError as error:
         return None if any(has_hole(arg) for arg in directive.args) else str(error.strerror)
     return None
+
+
+@remembered
+def least_arguments(name: str) -> int:
+    """The fewest arguments that nginx takes with a directive, in whatever context.
+
+    0 for directives nobody knows.
+    """
+    masks = _analyzer.DIRECTIVES.get(name, ())
+    return min(map(_fewest, masks), default=0)
+
+
+def _fewest(mask: int) -> int:
+    """The fewest arguments of a mask, whose lowest bits stand for 0, 1, 2 … of them."""
+    if mask & _analyzer.NGX_CONF_ANY:
+        return 0
+    numbers = [number for number in range(8) if mask >> number & 1]
+    if mask & (_analyzer.NGX_CONF_FLAG | _analyzer.NGX_CONF_1MORE):
+        numbers.append(1)
+    if mask & _analyzer.NGX_CONF_2MORE:
+        numbers.append(2)
+    return min(numbers, default=0)
+
+
+def is_complete(directive: Directive) -> bool:
+    """Whether a directive has as many arguments as nginx wants at least.
+
+    nginx refuses what has fewer, unless a placeholder stands for them: what it sets is unknown.
+    """
+    return len(directive.args) >= least_arguments(directive.name)
 
 
 def has_commands(context: Context) -> bool:

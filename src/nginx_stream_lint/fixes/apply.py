@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
+from typing import NamedTuple, Protocol
 
-from nginx_stream_lint.config import Source
+from nginx_stream_lint.config import File, Problem, Source
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
+from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.problems import REPORT_IT
 
 # Each round mends all that do not overlap, and at least one. This many means that fixes undo one
 # another.
@@ -16,10 +19,34 @@ _MAX_ROUNDS = 50
 
 
 _span = attrgetter("start", "end")
+_NUMBER = regex("[0-9]+")
 
 
 class NotConverging(Exception):
-    """Fixes that undo one another: a bug in the rules; nothing was written."""
+    """Fixes that undo one another: a bug in the rules. `files` still change: names by key."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        super().__init__("the fixes do not come to an end")
+        self.files = files
+
+
+class Linted(Protocol):
+    """What a check of some texts found."""
+
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+    @property
+    def problems(self) -> Sequence[Problem]: ...
+
+
+class Fixed(NamedTuple):
+    """Sources (before, after) by key; and why the fixes of other files are left out.
+
+    `refused` has a sentence with its place for each of them.
+    """
+
+    changed: dict[str, tuple[Source, Source]]
+    refused: list[str]
 
 
 def compatible(fixes: Iterable[Fix]) -> list[Edit]:
@@ -72,27 +99,104 @@ def edited(text: str, edits: Iterable[Edit], start: int = 0) -> str:
     return "".join((*parts, text[at:]))
 
 
+def confined(fix: Fix, files: Iterable[File]) -> Fix:
+    """A fix whose edits stay within the text that nginx sees; by hand where one would not.
+
+    `files` are those of the sources that it edits. In YAML, Markdown and templates that text is
+    only a part of the file.
+    """
+    regions: dict[int, list[tuple[int, int]]] = {}
+    for file in files:
+        regions.setdefault(id(file.source), []).append(file.reading.region)
+    if all(
+        any(start <= edit.start and edit.end <= end for start, end in regions[id(edit.source)])
+        for edit in fix.edits
+        if id(edit.source) in regions
+    ):
+        return fix
+    return replace(fix, applicability="manual", edits=())
+
+
+def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fixed:
+    """Fix all files that this breaks nothing in; see `fix_all`.
+
+    A file whose fixes do not end, or after whose fixes something cannot be read that could be
+    before, keeps its text.
+    """
+    refused: dict[str, str] = {}
+    rounds: list[Linted] = []
+
+    def findings(texts: Mapping[str, str]) -> Sequence[Finding]:
+        rounds.append(lint(texts))
+        return rounds[-1].findings
+
+    while True:
+        try:
+            changed = fix_all(findings, unsafe, refused.keys())
+        except NotConverging as error:
+            for key, name in error.files.items():
+                refused[key] = f"{name}:1:1: is not fixed: {error}; {REPORT_IT}"
+            continue
+        before, after = rounds[0].problems, rounds[-1].problems
+        new = _new_problems(before, after)
+        if not new or not changed:
+            return Fixed(changed, list(refused.values()))
+        blamed = {problem.file for problem in new}
+        broken = {key for key, (before_it, _) in changed.items() if before_it.name in blamed}
+        for key in broken or changed:
+            name = changed[key][0].name
+            refused[key] = f"{name}:1:1: is not fixed: after it, {new[0]}; {REPORT_IT}"
+
+
+def _new_problems(before: Sequence[Problem], after: Sequence[Problem]) -> list[Problem]:
+    """The problems that were not there before, wherever in their file they were."""
+    known = Counter(map(_without_lines, before))
+    new: list[Problem] = []
+    for problem in after:
+        key = _without_lines(problem)
+        if known[key]:
+            known[key] -= 1
+        else:
+            new.append(problem)
+    return new
+
+
+def _without_lines(problem: Problem) -> tuple[str, str]:
+    return problem.file, _NUMBER.sub("", problem.message)
+
+
 def fix_all(
-    lint: Callable[[dict[str, Source]], Sequence[Finding]], unsafe: bool
+    lint: Callable[[Mapping[str, str]], Sequence[Finding]],
+    unsafe: bool,
+    without: Collection[str] = (),
 ) -> dict[str, tuple[Source, Source]]:
     """Mend everything that has a safe fix (or, with `unsafe`, an unsafe one).
 
-    `lint` gives the findings with the given sources standing in for files (by real path). Returns
-    (before, after) by real path; nothing is written. Raises NotConverging.
+    `lint` gives the findings where some files have other texts, by key (see `Workspace.overlaid`).
+    Files of the keys `without` are left alone. Returns (before, after) by key; nothing is written.
+    Raises NotConverging.
     """
     allowed = ("safe", "unsafe") if unsafe else ("safe",)
+    by_source: dict[Source, list[Edit]] = {}
     changed: dict[str, tuple[Source, Source]] = {}
     for _ in range(_MAX_ROUNDS):
-        findings = lint({path: after for path, (_, after) in changed.items()})
+        findings = lint({key: after.text for key, (_, after) in changed.items()})
         fixes = [finding.fix for finding in findings if finding.fix is not None]
-        edits = compatible(fix for fix in fixes if fix.applicability in allowed)
+        fixes = [fix for fix in fixes if fix.applicability in allowed]
+        if without:
+            fixes = [fix for fix in fixes if _keys(fix).isdisjoint(without)]
+        edits = compatible(fixes)
         if not edits:
             return changed
-        by_source: dict[Source, list[Edit]] = {}
+        by_source = {}
         for edit in edits:
             by_source.setdefault(edit.source, []).append(edit)
         for source, inside in by_source.items():
-            path = os.path.realpath(source.name)
-            before = changed[path][0] if path in changed else source
-            changed[path] = (before, replace(source, text=edited(source.text, inside)))
-    raise NotConverging("the fixes do not come to an end; please report this configuration")
+            before = changed[source.key][0] if source.key in changed else source
+            changed[source.key] = (before, replace(source, text=edited(source.text, inside)))
+    raise NotConverging({source.key: source.name for source in by_source})
+
+
+def _keys(fix: Fix) -> set[str]:
+    """The keys of the files that a fix edits."""
+    return {edit.source.key for edit in fix.edits}

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from nginx_stream_lint.config import Source
+from nginx_stream_lint.files.source import ENCODING, ERRORS
+from nginx_stream_lint.util.lazily import regex
+
+# What git does not write as it is, and what C has letters for.
+_ODD = regex(r"[^ !#-\[\]-~]")
+_LETTERS = dict(zip('"\\\a\b\t\n\v\f\r', '"\\abtnvfr', strict=True))
 
 _CONTEXT = 3  # unchanged lines shown around a change
 # Up to so many lines difflib is quick enough by itself: 0.2 s for 13,000 lines, 1,200 of them new.
@@ -17,13 +25,32 @@ def diff(changed: Mapping[str, tuple[Source, Source]]) -> str:
     """A unified diff of sources before and after."""
     parts: list[str] = []
     for before, after in changed.values():
-        old, new = before.text.splitlines(keepends=True), after.text.splitlines(keepends=True)
+        old, new = _lines(before.text), _lines(after.text)
         unified = difflib.unified_diff if len(old) <= _MANY_LINES else _unified
-        for line in unified(
-            old, new, f"a/{before.name.lstrip('/')}", f"b/{after.name.lstrip('/')}"
-        ):
+        name = os.path.normpath(before.name).lstrip("/")
+        for line in unified(old, new, _name(f"a/{name}"), _name(f"b/{name}")):
             parts.append(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
     return "".join(parts)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text with their ends. For git and patch only LF ends a line."""
+    lines = [f"{line}\n" for line in text.split("\n")]
+    last = lines.pop()[:-1]
+    return [*lines, last] if last else lines
+
+
+def _name(path: str) -> str:
+    """A file's name as git writes it in a diff: in quotes, as in C, where it has to be."""
+    data = path.encode(ENCODING, ERRORS).decode("latin-1")  # a character for each byte
+    if not _ODD.search(data):
+        return f"{path}\t" if " " in path else path  # the tab tells where the name ends
+    return f'"{_ODD.sub(_as_in_c, data)}"'
+
+
+def _as_in_c(byte: re.Match[str]) -> str:
+    letter = _LETTERS.get(byte[0])
+    return f"\\{ord(byte[0]):03o}" if letter is None else f"\\{letter}"
 
 
 def _unified(old: list[str], new: list[str], name: str, new_name: str) -> Iterator[str]:

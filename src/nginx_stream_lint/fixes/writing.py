@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.config.source import ENCODING, ERRORS
+from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.util.git import is_below, repository_root
 from nginx_stream_lint.util.replacing import Refused, Replacement, remove_stale
 

@@ -49,6 +49,11 @@ class Annotator:
             return start, resource.home.span.end
         return 0, 0
 
+    @property
+    def region(self) -> tuple[int, int]:
+        """The document that the resource stands in."""
+        return self.resource.document.span
+
     def line(self, name: str, value: str) -> str:
         """A directive as people write it for this controller."""
         if isinstance(self.resource, VirtualServer):

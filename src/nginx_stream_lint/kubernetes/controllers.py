@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from nginx_stream_lint.config.source import has_hole
+from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.yamlfile import load_text
 
@@ -135,7 +136,7 @@ class Controller:
 
 @cache
 def _load(name: str) -> Controller:
-    text = (files(__package__) / f"{name}.yaml").read_text(encoding="utf-8")
+    text = data_text(os.path.join(os.path.dirname(__file__), f"{name}.yaml"))
     raw: dict[str, Any] = load_text(text)
     return Controller(
         name=raw["name"],

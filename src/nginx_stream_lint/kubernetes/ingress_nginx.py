@@ -23,6 +23,7 @@ from nginx_stream_lint.kubernetes.making import (
 from nginx_stream_lint.kubernetes.manifest import Entry, Span, Word
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path
 from nginx_stream_lint.kubernetes.text import Arg, Part, in_quotes, quoted
+from nginx_stream_lint.util.numbers import whole_number
 
 _HTTP = """
 tcp_nopush on;
@@ -458,7 +459,7 @@ class IngressNginx(Maker):
         for name in ("limit-rps", "limit-rpm"):
             entry = self._limit(name)
             if entry is not None:
-                burst = f"burst={int(self.value(name)) * times}"
+                burst = f"burst={(whole_number(self.value(name)) or 0) * times}"
                 self.text.line("limit_req", f"zone={_zone(name)}", burst, "nodelay", at=entry.span)
         entry = self._limit("limit-connections")
         if entry is not None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from nginx_stream_lint.config.problems import Problem, Unreadable
-from nginx_stream_lint.config.source import HOLE, Reading, Source, has_hole, without_marks
+from nginx_stream_lint.config.source import HOLE, Reading, has_hole, without_marks
 from nginx_stream_lint.config.tree import parse
+from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.kubernetes.controllers import Controller, Setting, is_true
 from nginx_stream_lint.kubernetes.manifest import Entry, Span, Word
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, Resource, Settings
 from nginx_stream_lint.kubernetes.text import Arg, Text, quoted
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.problems import Problem, Unreadable
 
 _PLACEHOLDER = "placeholder"
 _MAX_PORT = 65535

@@ -10,9 +10,10 @@ from typing import NamedTuple, TypeAlias
 
 import yaml
 
-from nginx_stream_lint.config.problems import Problem
-from nginx_stream_lint.config.source import HOLE, Source
+from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose
 
 # Manifests nest ten deep. PyYAML calls itself once per level.
@@ -256,6 +257,7 @@ class _Reader:
             is_alias = id(value_node) in self.known
             value = self.read(value_node, depth + 1)
             if not isinstance(key_node, yaml.ScalarNode) or value is None:
+                self.read(key_node, depth + 1)
                 continue
             if key_node.tag == "tag:yaml.org,2002:merge":
                 for one in value.items if isinstance(value, Sequence) else (value,):

@@ -14,6 +14,12 @@ from nginx_stream_lint.util.lazily import regex
 Part: TypeAlias = str | tuple[str, Span] | Word
 Arg: TypeAlias = Part | list[Part]
 
+# Words that end where they seem to end; a # would begin a comment.
+_WORD = (
+    r"""(?:"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'"""
+    r"""|(?:[^\s;{}"'\#\\]|\\.|\$\{)(?:[^\s;{}\\]|\\.|\$\{|(?<=\w)\})*)"""
+)
+_WORDS = regex(rf"\s*(?:{_WORD}\s+)*(?:{_WORD})?\s*", re.DOTALL)
 _NEEDS_QUOTES = regex(r"""[\s;{}"'#]|\A\Z""")
 
 
@@ -91,7 +97,7 @@ class Text:
         last = at.end if at is not None else None
         for arg in args:
             self._add(" ")
-            for part in arg if isinstance(arg, list) else [arg]:
+            for part in arg if isinstance(arg, list) else _whole(arg):
                 if isinstance(part, str):
                     self._put(part, plain or (None if last is None else Span(last, last)))
                     continue
@@ -117,6 +123,19 @@ class Text:
     def _add(self, text: str) -> None:
         self._parts.append(text)
         self._length += len(text)
+
+
+def _whole(part: Part) -> list[Part]:
+    """A part that stays within its statement, whatever a stranger wrote there."""
+    if isinstance(part, str):
+        return [part]
+    text, span = (part.text, part.span) if isinstance(part, Word) else part
+    if _WORDS.fullmatch(text):
+        return [part]
+    if HOLE in text:
+        return [(HOLE, span)]  # no controller makes a directive of it that anybody could know
+    inside = in_quotes("", part)
+    return inside if isinstance(inside, list) else [inside]
 
 
 def quoted(part: Part) -> Arg:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from nginx_stream_lint.config.files import Files
-from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.reading import Configuration, read_from
-from nginx_stream_lint.config.source import Reading, Regions, Source
+from nginx_stream_lint.config.source import Reading, Regions
+from nginx_stream_lint.files import Source, Workspace
 from nginx_stream_lint.kubernetes.annotate import Annotator
 from nginx_stream_lint.kubernetes.controllers import Controller, ingress_nginx, nginx_org
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginx
@@ -23,6 +23,7 @@ from nginx_stream_lint.kubernetes.resources import (
     resources,
 )
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.problems import Problem
 
 # What a YAML text says that is about one of the controllers.
 _CONCERNS = regex(
@@ -89,10 +90,11 @@ def configurations(
 ) -> list[Configuration]:
     """The configurations of a YAML source, for `nginx.levels.build`; see `translated`.
 
-    `files` is where included ones come from.
+    `files` is where included ones come from; without it there are none.
     """
     translations, problems = translated(source, text, conditional)
-    found = [read_from(one.reading, source.name, files or Files()) for one in translations]
+    files = files or Files(Workspace.in_memory({}))
+    found = [read_from(one.reading, source.name, files) for one in translations]
     if problems:
         found.append(Configuration(source.name, problems=problems))
     return found

@@ -8,6 +8,7 @@ from functools import cache
 
 from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.util.compiled import compiled
+from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.lazily import dataclass
 
 FILE = os.path.join(os.path.dirname(__file__), "directives.yaml")
@@ -58,8 +59,7 @@ def read() -> dict[str, Entry]:
     """The directives by name, from the YAML."""
     from nginx_stream_lint.util.yamlfile import load_text
 
-    with open(FILE, encoding="utf-8") as stream:
-        return {name: _entry(name, raw) for name, raw in load_text(stream.read()).items()}
+    return {name: _entry(name, raw) for name, raw in load_text(data_text(FILE)).items()}
 
 
 def _entry(name: str, raw: dict[str, object]) -> Entry:

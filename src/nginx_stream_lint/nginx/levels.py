@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
-from nginx_stream_lint.config import Configuration, Directive, has_hole, statements
+from nginx_stream_lint.config import Configuration, Directive, has_hole, is_complete, statements
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import dataclass
@@ -405,10 +405,15 @@ def _fill(level: Level, block: list[Directive]) -> None:
         level.uncertain = level.uncertain or (level.parent is not None and level.parent.uncertain)
         opens = _OPENS.get(level.kind, {})
         for directive in statements(block):
-            if directive.unknown or (directive.file.templated and _is_unknown(directive, level)):
+            whole = is_complete(directive)
+            if (
+                not whole
+                or directive.unknown
+                or (directive.file.templated and _is_unknown(directive, level))
+            ):
                 level.unknowns.append(directive)
                 level.uncertain = True
-                if directive.name == "include":
+                if directive.name == "include" or not whole:
                     continue
             kind = opens.get(directive.name) if directive.block is not None else None
             if kind is not None:
@@ -423,6 +428,7 @@ def _fill(level: Level, block: list[Directive]) -> None:
             else:
                 rows.append(directive)
             family = _PASS.get(directive.name)
-            if family is not None and directive.args:
+            # nginx refuses what is unknown here: a wrong place, or a block where there is none.
+            if family is not None and not directive.unknown:
                 # Each sets the location's handler, so the last one written wins.
                 level.own_handler = Handler(family, directive.args[0], directive)

@@ -23,6 +23,9 @@ _HTTP2_DIRECTIVE: Version = (1, 25, 1)
 _PORTS = regex(r"\d+(-\d+)?")
 _ANY = regex(r"^0\.0\.0\.0(?=:|$)")
 _WITH_PORT = regex(r"(^|[^:\]]|\]):\d+(-\d+)?$")
+_RANGE = regex(r":(\d+)-(\d+)$")
+# More ports than that in one `listen` are cut off.
+_MOST_PORTS = 64
 
 
 def address(argument: str) -> str:
@@ -32,9 +35,35 @@ def address(argument: str) -> str:
     if _PORTS.fullmatch(argument):
         return f"*:{argument}"
     argument = _ANY.sub("*", argument)
-    if _WITH_PORT.search(argument):
-        return argument
-    return f"{argument}:80"
+    if not _WITH_PORT.search(argument):
+        argument += ":80"
+    host, _, port = argument.rpartition(":")
+    if host.startswith("["):
+        host = _shortest(host)
+    elif host.lower() == "localhost":
+        host = "127.0.0.1"
+    return f"{host}:{port}"
+
+
+def addresses(argument: str) -> list[str]:
+    """The address of each socket of a `listen`; more than one for a range of ports."""
+    name = address(argument)
+    span = None if name.startswith("unix:") else _RANGE.search(name)
+    if span is None:
+        return [name]
+    first, last = (int(port[:6]) for port in span.groups())
+    last = min(last, first + _MOST_PORTS - 1)
+    return [f"{name[: span.start()]}:{port}" for port in range(first, last + 1)]
+
+
+def _shortest(host: str) -> str:
+    """An IPv6 address as people write it; what is none stays."""
+    from ipaddress import IPv6Address
+
+    try:
+        return f"[{IPv6Address(host.strip('[]'))}]"
+    except ValueError:
+        return host
 
 
 def clients(http: Level, version: Version) -> dict[Level, tuple[Client, ...]]:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from nginx_stream_lint.util.backtracking import MAX_WAYS, compiled, ends, parsed, ways
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.numbers import whole_number
 from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
 _EVERY = frozenset(range(256))
@@ -338,16 +339,19 @@ class _Reader:
         return self._closed(text)
 
     def _reference(self, to: str, flags: set[str]) -> str:
-        number = int(to) if to.lstrip("-").isdigit() else self.names.get(to, 0)
-        if number < 0:
-            number += self.groups + 1
+        number = whole_number(to.removeprefix("-"))
+        if number is None:
+            number = self.names.get(to, 0)
+        elif to.startswith("-"):
+            number = self.groups + 1 - number
         text = f"(?P=_{number})"
         return f"(?i:{text})" if "i" in flags else text
 
     def _escape(self, flags: set[str]) -> str:
         if self.pattern[self.at : self.at + 1] in "123456789":
-            digits = re.compile(r"\d+").match(self.pattern, self.at)
-            if digits is None or (int(digits[0]) > 9 and int(digits[0]) > self.groups):
+            digits = re.compile("[0-9]+").match(self.pattern, self.at)
+            number = None if digits is None else whole_number(digits[0])
+            if digits is None or number is None or (number > 9 and number > self.groups):
                 self._refuse()  # nothing, or an octal number
             self.at = digits.end()
             return self._reference(digits[0], flags)

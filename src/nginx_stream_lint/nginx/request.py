@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.numbers import whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ def parse_url(url: str, method: str = "GET") -> Request:
         raise BadUrl(f'scheme "{scheme}" of "{url}": nginx serves http and https')
     if not match["host"]:
         raise BadUrl(f'"{url}" has no host')
-    port = int(match["port"]) if match["port"] else None
-    if port is not None and not 0 < port < 65536:
+    port = whole_number(match["port"] or "")
+    if match["port"] and (port is None or not 0 < port < 65536):
         raise BadUrl(f'"{url}" has no port between 1 and 65535')
     target = match["target"] or "/"
     if not target.startswith("/"):

@@ -5,19 +5,19 @@ Source: nginx's src/http/modules/ngx_http_rewrite_module.c and src/http/ngx_http
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from dataclasses import field
 from typing import NoReturn
 
-from nginx_stream_lint.config import Directive, statements
+from nginx_stream_lint.config import Directive, is_complete, statements
 from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.uri import unescape_redirect
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.numbers import whole_number
 
 _NAMES = frozenset(("rewrite", "return", "set", "break", "if"))
 _ABSOLUTE = ("http://", "https://", "$scheme")
@@ -66,7 +66,7 @@ def _program(level: Level) -> list[tuple[Directive, Level | None]]:
     return [
         (directive, conditional.get(directive))
         for directive in statements(level.block)
-        if directive.name in _NAMES
+        if directive.name in _NAMES and is_complete(directive)
     ]
 
 
@@ -143,7 +143,9 @@ class _Run:
                     f"whether {args[1]} is there, in {directive.source.name}:{directive.line};"
                     " it is taken not to be"
                 )
-            there = path is not None and known and _is(path, args[0][-1])
+            there = (
+                path is not None and state.files is not None and state.files.has(path, args[0][-1])
+            )
             return there != args[0].startswith("!")
         value = state.value(args[0][1:]) if args and args[0].startswith("$") else None
         if value is None:
@@ -221,17 +223,9 @@ class _Run:
     def _return(self, directive: Directive) -> None:
         first, *rest = directive.args
         outcome = self.outcome
-        outcome.status = int(first) if first.isdigit() else 302
-        text = rest[0] if rest else ("" if first.isdigit() else first)
+        status = whole_number(first)
+        outcome.status = 302 if status is None else status
+        text = rest[0] if rest else (first if status is None else "")
         if text or outcome.status < 400:
             outcome.text = self.state.expand(text) or ""
         raise _Stop
-
-
-def _is(path: str, kind: str) -> bool:
-    """Whether a path is there as a file (f), a folder (d), either (e) or a program (x)."""
-    if kind == "f":
-        return os.path.isfile(path)
-    if kind == "d":
-        return os.path.isdir(path)
-    return os.path.exists(path) and (kind == "e" or os.access(path, os.X_OK))

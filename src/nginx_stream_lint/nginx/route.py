@@ -6,12 +6,11 @@ ngx_http_special_response.c for error pages.
 
 from __future__ import annotations
 
-import os
 from dataclasses import field, replace
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import Directive, statements
+from nginx_stream_lint.nginx.documents import Documents
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.rewriting import REDIRECTS, Outcome, rewrite
@@ -22,9 +21,7 @@ from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import dataclass
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from nginx_stream_lint.util.numbers import whole_number
 
 # NGX_HTTP_MAX_URI_CHANGES: after as many rewrites and redirects nginx gives up.
 _MAX_CHANGES = 10
@@ -66,8 +63,8 @@ class Route:
     unknown: list[str] = field(default_factory=list)
 
 
-def route(root: Level, request: Request, version: Version, files: Path | None = None) -> Route:
-    """The way of a request. `files` is a folder that stands for every `root`; None: unknown."""
+def route(root: Level, request: Request, version: Version, files: Documents | None = None) -> Route:
+    """The way of a request. `files` are those behind every `root`; None: unknown."""
     http = root.first("http")
     chosen = choose(http, request, version) if http is not None else None
     if chosen is None:
@@ -94,7 +91,7 @@ def route_in(server: Level, request: Request, version: Version) -> Route:
 
 
 def _walk(
-    server: Level, request: Request, version: Version, files: Path | None, reader: Level
+    server: Level, request: Request, version: Version, files: Documents | None, reader: Level
 ) -> _Walk:
     """A request before its first phase; one that cannot be read stays with the reading server."""
     line = f"{request.method} {request.target} HTTP/1.1\r\n".encode("utf-8", "surrogateescape")
@@ -291,7 +288,8 @@ class _Walk:
                 self.state.uri = uri
                 return False
         if fallback.startswith("="):
-            self._error(level, int(fallback[1:]) if fallback[1:].isdigit() else 500)
+            status = whole_number(fallback[1:])
+            self._error(level, 500 if status is None else status)
             return True
         target = self.state.expand(fallback)
         if target is None:
@@ -306,8 +304,8 @@ class _Walk:
 
     def _there(self, uri: str, folder: bool = False) -> bool:
         """Whether a file or a folder is there."""
-        path = f"{self.state.files}{uri}"
-        return os.path.isdir(path) if folder else os.path.isfile(path)
+        files = self.state.files
+        return files is not None and files.has(f"{files.folder}{uri}", "d" if folder else "f")
 
     def _moved(self, path: str) -> None:
         """A redirect to a path, with the arguments as they are."""
@@ -368,7 +366,7 @@ class _Walk:
     def _error_page(self, row: Directive, level: Level, status: int, why: str) -> None:
         target = row.args[-1]
         instead = next((one[1:] for one in row.args[:-1] if one.startswith("=")), None)
-        overwritten = int(instead) if instead and instead.isdigit() else 0
+        overwritten = whole_number(instead or "") or 0
         if instead is not None:
             self.error_status = overwritten
         expanded = self.state.expand(target)

@@ -18,6 +18,7 @@ from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.numbers import whole_number
 
 _EVERYWHERE = ("*", "[::]")
 _LOOPBACK = ("127.0.0.1", "localhost")
@@ -57,7 +58,8 @@ class Socket:
     def has_port(self, port: int) -> bool:
         """Whether the socket, or one of its range of ports, is this one."""
         first, _, last = self.address.rpartition(":")[2].partition("-")
-        return first.isdigit() and int(first) <= port <= int(last or first)
+        least, most = whole_number(first), whole_number(last or first)
+        return least is not None and most is not None and least <= port <= most
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,9 @@ def _by_port(http: Level, version: Version) -> tuple[dict[int, list[int]], list[
     by_port: dict[int, list[int]] = {}
     others: list[int] = []
     for at, socket in enumerate(sockets(http, version)):
-        port = socket.address.rpartition(":")[2]
-        if port.isdecimal():
-            by_port.setdefault(int(port), []).append(at)
+        port = whole_number(socket.address.rpartition(":")[2])
+        if port is not None:
+            by_port.setdefault(port, []).append(at)
         else:
             others.append(at)
     return by_port, others

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import field
-from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config import Directive, statements
+from nginx_stream_lint.nginx.documents import Documents
 from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import Match, Pattern, Undecided, compile_pattern
@@ -19,10 +19,8 @@ from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.servers import host_of
 from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.numbers import whole_number
 from nginx_stream_lint.util.remembering import remembered
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _VARIABLE = regex(r"\$(?:([1-9])|\{(\w+)\}|(\w+))", re.ASCII)
 _GROUP_NAME = regex(r"\(\?(?:P?<|')(\w+)[>']", re.ASCII)
@@ -36,7 +34,7 @@ _SENT_ANYWAY = ("user_agent", "accept", "accept_encoding", "accept_language", "c
 class State:
     """A request on its way: what rewriting changes, and what patterns have captured.
 
-    `files` is the folder that stands for every `root`, None where files are unknown. `unknown`
+    `files` are those behind every `root`, None where they are unknown. `unknown`
     collects what could not be decided on the way.
     """
 
@@ -44,7 +42,7 @@ class State:
     server: Level
     uri: str
     args: str
-    files: Path | None = None
+    files: Documents | None = None
     variables: dict[str, str | None] = field(default_factory=dict)
     captures: tuple[str, ...] = ()
     internal: bool = False
@@ -101,14 +99,14 @@ class State:
             value = self.value(name)
             if value is None:
                 return None
-            escaped = escape and self.quoted and name.isdigit()
+            escaped = escape and self.quoted and whole_number(name) is not None
             parts.append(escape_arguments(value) if escaped else value)
         return "".join(parts)
 
     def value(self, name: str) -> str | None:
         """The value of a variable; None if it is unknown."""
-        if name.isdigit():
-            number = int(name)
+        number = whole_number(name)
+        if number is not None:
             return self.captures[number - 1] if number <= len(self.captures) else ""
         name = name.lower()
         if name in self.variables:
@@ -271,7 +269,7 @@ def _server_port(state: State) -> str | None:
 
 
 def _request_filename(state: State) -> str | None:
-    return None if state.files is None else f"{state.files}{state.uri}"
+    return None if state.files is None else f"{state.files.folder}{state.uri}"
 
 
 _BUILT_IN: dict[str, Callable[[State], str | None]] = {
@@ -288,7 +286,7 @@ _BUILT_IN: dict[str, Callable[[State], str | None]] = {
     "http_host": _http_host,
     "server_name": _server_name,
     "server_port": _server_port,
-    "document_root": lambda state: None if state.files is None else str(state.files),
+    "document_root": lambda state: None if state.files is None else state.files.folder,
     "request_filename": _request_filename,
     "content_length": lambda _: "",
     "content_type": lambda _: "",

@@ -14,11 +14,11 @@ from .certificate import write_certificate
 from .client import CLIENTS, fetch
 from .drip import Drip
 from .dripping import Seen
+from .launch import NginxError
 from .measure import Job, Measurement, measure, measure_many
 from .nginx import (
     Nginx,
     NginxBinary,
-    NginxError,
     check,
     check_file,
     default_nginx,

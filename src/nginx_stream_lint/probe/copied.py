@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from nginx_stream_lint.config import Directive
 
+from .words import quoted
+
 _LONGEST_HEAD = 120  # characters of a directive that are shown
 
 
@@ -56,7 +58,7 @@ class Socket:
 
 @dataclass(eq=False, slots=True)
 class Node:
-    """One directive of the copy; `args` are written as they are, quotes included.
+    """One directive of the copy: decoded words, quoted only when they are written.
 
     `origin` is the directive it stands for, None for what the probe adds.
     """
@@ -84,9 +86,10 @@ class Copy:
     Attributes:
         root: the main level.
         http, stream: its blocks, where there are such.
-        sockets: original listen address (see `listening.socket_name`) to where the copy listens.
+        sockets: original listen address (see `nginx.listeners.address`) to where the copy listens.
         places: marker (the value of the answer's `X-Nsl-Route`) to the block.
         changes: everything that was left out or replaced.
+        upstream: ports of the dripping upstream, where all requests go.
     """
 
     root: Node
@@ -95,6 +98,7 @@ class Copy:
     sockets: dict[str, Socket] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+    upstream: frozenset[int] = frozenset()
 
     @property
     def caches(self) -> bool:
@@ -124,10 +128,12 @@ def head(directive: Directive) -> str:
 
 
 def written(node: Node) -> tuple[str, dict[int, Node]]:
-    """The text of the copy, and the directive on each of its lines (from 1)."""
+    """Return the text of the copy, and the directive on each of its lines (from 1).
+
+    Raises UnwritableWord for a word that should not have got into the copy.
+    """
     lines: list[str] = []
     owners: dict[int, Node] = {}
-    count = 0
     # None closes a block.
     work: list[tuple[Node | None, Node]] = [
         (child, child) for child in reversed(node.children or ())
@@ -137,13 +143,11 @@ def written(node: Node) -> tuple[str, dict[int, Node]]:
         if one is None:
             text = "}"
         else:
-            text = " ".join((one.name, *one.args)) + (";" if one.children is None else " {")
+            text = " ".join(map(quoted, (one.name, *one.args)))
+            text += ";" if one.children is None else " {"
             if one.children is not None:
                 work.append((None, one))
                 work.extend((child, child) for child in reversed(one.children))
         lines.append(text)
-        # nginx names the line where a directive ends.
-        for _ in range(text.count("\n") + 1):
-            count += 1
-            owners[count] = owner
+        owners[len(lines)] = owner
     return "\n".join(lines) + "\n", owners

@@ -1,8 +1,9 @@
 """Copy a configuration so that a real nginx runs it without touching anything of its author's.
 
-Includes are expanded, so that the copy is one text. Directives are kept by an allow list
-(`permitted`), listening sockets move to free ports of loopback, targets become the dripping
-upstream, paths lead into the sandbox. Whatever changes is put on a list.
+The copy is made of the parsed words of `nginx.levels`, never of source text: includes are expanded
+into one text. Directives are kept by an allow list (`permitted`), listening sockets move to free
+ports of loopback, targets become the dripping upstream, paths lead into the sandbox. Whatever
+changes is put on a list. `verify` holds the finished text to the allow list once more.
 """
 
 from __future__ import annotations
@@ -10,57 +11,62 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nginx_stream_lint.config import Configuration, Directive, File, Problem
+from nginx_stream_lint.config import Configuration, Directive, File, Problem, has_hole
+from nginx_stream_lint.nginx.levels import Level, build
+from nginx_stream_lint.nginx.listeners import addresses
+from nginx_stream_lint.nginx.routing import locate
+from nginx_stream_lint.nginx.versions import NEW, Version
 
 from .copied import Copy, Node, Place, Socket
-from .listening import dropped_options, names
-from .nginx import NginxError, free_ports
+from .launch import NginxError
+from .nginx import free_ports
 from .permitted import (
+    BELOW_ROOT,
     DATA_BLOCKS,
     HTTP,
+    KEPT,
+    LARGEST_WEIGHT,
     LEADS_TO_FILES,
+    MACHINE,
+    MACHINE_RENAMED,
+    NAME,
+    NOWHERE,
     STREAM,
-    STREAM_UPSTREAM,
     UPSTREAM,
     reason,
+    too_large,
 )
-from .targets import SPEAKS, Groups, quoted, renamed, rewritten
+from .targets import SPEAKS, Groups, renamed, rewritten
+from .words import UnwritableWord, quoted
 
 MARKER = "X-Nsl-Route"
+# Where nginx may write, inside the folder; nothing else in there is its own.
+WRITABLE = "run"
+CERTIFICATE, KEY = "certificate.pem", "key.pem"
+JS_FILTER = "pass.js"
+LUA_BODY_FILTER = "ngx.arg[1] = ngx.arg[1]"
+KEPT_OPTIONS = frozenset({"ssl", "http2", "default_server", "default"})
 
-_Version = tuple[int, int, int]
-_HTTP2_DIRECTIVE: _Version = (1, 25, 1)  # which took `ssl` away
-_HTTP2_UPSTREAM: _Version = (1, 29, 4)
+_HTTP2_DIRECTIVE: Version = (1, 25, 1)  # which took `ssl` away
+_HTTP2_UPSTREAM: Version = (1, 29, 4)
 
-_OPENS = {
-    "main": {"http": "http", "stream": "stream"},
-    "http": {"server": "server", "upstream": "upstream"},
-    "server": {"location": "location", "if": "if-in-server"},
-    "location": {"location": "location", "if": "if-in-location", "limit_except": "limit_except"},
-    "stream": {"server": "stream-server", "upstream": "stream-upstream"},
+# Kinds of levels that are written otherwise than they are called.
+_WRITTEN = {
+    "if-in-server": "if",
+    "if-in-location": "if",
+    "stream-server": "server",
+    "stream-upstream": "upstream",
 }
-_KEPT: dict[str, frozenset[str]] = {
-    "main": frozenset(),
-    "upstream": UPSTREAM,
-    "stream": STREAM,
-    "stream-server": STREAM,
-    "stream-upstream": STREAM_UPSTREAM,
-}
+_IN_STREAM = ("stream", "stream-server", "stream-upstream")
+_NOT_HTTP = ("main", "upstream", *_IN_STREAM)
 _ANSWERS = {"server": "server", "location": "location", "if-in-location": "if"}
-# The levels around a fragment, by its context.
-_AROUND: dict[tuple[str, ...], tuple[str, ...]] = {
-    (): (),
-    ("http",): ("http",),
-    ("http", "server"): ("http", "server"),
-    ("http", "location"): ("http", "server", "location"),
-    ("http", "location", "if"): ("http", "server", "location"),
-    ("http", "upstream"): ("http", "upstream"),
-    ("stream",): ("stream",),
-    ("stream", "server"): ("stream", "stream-server"),
-}
+_BLOCKS = frozenset({"http", "if", "limit_except", "location", "server", "stream", "upstream"})
+_RENAMED = re.compile(
+    rf"(?<=\$)\{{?{MACHINE_RENAMED}(hostname|pid|realpath_root)(?!\w)", re.IGNORECASE | re.ASCII
+)
+CACHE_OPTION = re.compile(r"levels=[12](?::[12]){0,2}|inactive=\d{1,6}[smhd]?")
 _FILE_TEST = re.compile(r"\(?!?-[fdex]")
 _UPWARDS = re.compile(r"(?:^|/)\.\.(?:/|$)")
 # Included files that hold no more than content types, parameters for applications, or modules.
@@ -68,6 +74,8 @@ _ONLY_TABLES = re.compile(
     r"(?:^|/)(?:mime\.types|(?:fastcgi|scgi|uwsgi)_params|fastcgi\.conf|modules-enabled/[^/]*)$"
 )
 _MISUSED = re.compile(r'"(\w+)" directive')
+_HANDLERS = frozenset({"return", "rewrite", "try_files"})
+_FAMILIES_WITH_FILES = ("proxy", "fastcgi", "scgi", "uwsgi")
 _LUA_BODY_FILTERS = ("body_filter_by_lua", "body_filter_by_lua_block", "body_filter_by_lua_file")
 _JS_BODY_FILTER = """\
 export default {pass: function (r, data, flags) { r.sendBuffer(data, flags); }};
@@ -75,38 +83,9 @@ export default {pass: function (r, data, flags) { r.sendBuffer(data, flags); }};
 _MY_CERTIFICATE = "the probe has a throw-away certificate"
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """What a block inherits, as far as the copy has to know it."""
-
-    protocol: str = "http"
-    caches: frozenset[str] = frozenset()
-    all_tls: bool = False
-    all_http2: bool = False
-    server: str = ""
-
-    def inside(self, rows: list[Directive], version: _Version) -> _Scope:
-        """The scope of a block with these rows."""
-        scope = self
-        for row in rows:
-            value = row.args[0].lower() if row.args else ""
-            if row.name == "proxy_http_version":
-                http2 = value == "2" and version >= _HTTP2_UPSTREAM
-                scope = replace(scope, protocol="h2c" if http2 else "http")
-            elif row.name == "ssl":
-                scope = replace(scope, all_tls=value == "on")
-            elif row.name == "http2":
-                scope = replace(scope, all_http2=value == "on")
-            elif row.name.endswith("_cache") and row.name.removesuffix("_cache") in SPEAKS:
-                family = {row.name.removesuffix("_cache")}
-                caches = scope.caches - family if value == "off" else scope.caches | family
-                scope = replace(scope, caches=caches)
-        return scope
-
-
 def copy_of(
     configuration: Configuration,
-    version: _Version,
+    version: Version,
     upstream: Mapping[str, int],
     folder: Path,
 ) -> Copy:
@@ -116,13 +95,13 @@ def copy_of(
         configuration: as `config.read` gives it; what could not be read is not in it.
         version: of the nginx that is to run it.
         upstream: protocol to port of the dripping upstream.
-        folder: an existing one, for everything that the copy names; it is written into.
+        folder: an existing one, which is written into. All paths in the copy are relative to it.
 
     Raises:
         NginxError: there is nothing to run, or there are no free ports.
     """
-    (folder / "empty").mkdir(exist_ok=True)
-    (folder / "cache").mkdir(exist_ok=True)
+    for name in ("tmp", "cache"):
+        (folder / WRITABLE / name).mkdir(parents=True, exist_ok=True)
     return _Copying(configuration, version, upstream, folder).run()
 
 
@@ -130,7 +109,7 @@ class _Copying:
     def __init__(
         self,
         configuration: Configuration,
-        version: _Version,
+        version: Version,
         upstream: Mapping[str, int],
         folder: Path,
     ) -> None:
@@ -139,85 +118,45 @@ class _Copying:
         self.upstream = upstream
         self.folder = folder
         self.tree = tree_of(configuration.path)
-        self.copy = Copy(Node("main", children=[]))
+        self.copy = Copy(Node("main", children=[]), upstream=frozenset(upstream.values()))
         self.groups = {"http": Groups(), "stream": Groups()}
-        self._group_nodes: list[tuple[str, Node, Node]] = []
+        self._group_nodes: list[tuple[str, Node, list[Node]]] = []
+        self._passes: list[tuple[Node, str, str]] = []
         self._listens: list[tuple[Node, str]] = []
-        self._asked: list[tuple[Node, Node, Node]] = []
-        self._work: list[tuple[str, Node, Iterable[Directive], _Scope]] = []
+        self._asked: list[tuple[Node, list[Node], Level]] = []
+        self._caches = 0
+        self._work: list[tuple[Level, Node]] = []
+        self._markers: dict[Level, str] = {}
         self._noted: set[tuple[int, str]] = set()
 
     # The whole
 
     def run(self) -> Copy:
-        root = self.configuration.root
-        if root is None:
+        if self.configuration.root is None:
             raise NginxError(f"{self.configuration.path} cannot be read")
-        self._find_groups(root)
-        kind, into, scope = self._around()
-        self._work.append((kind, into, root.directives, scope))
+        self._work.append((build(self.configuration), self.copy.root))
         while self._work:
             self._fill(*self._work.pop())
+        self._finish_passes()
         self._finish_groups()
         self._finish_asked()
         self._finish_sockets()
+        self._finish_http()
         return self.copy
 
-    def _around(self) -> tuple[str, Node, _Scope]:
-        """The levels around a fragment; gives the innermost."""
-        scope = _Scope()
-        kind, node = "main", self.copy.root
-        for inner in _AROUND[self.configuration.context]:
-            child = Node(inner.removeprefix("stream-"), children=[])
-            if inner == "location":
-                child.args = ["/"]
-            elif inner == "upstream":
-                child.args = ["fragment"]
-            assert node.children is not None
-            node.children.append(child)
-            # The rows of a server say where it listens; a location has none.
-            if inner == "server" and self.configuration.context[-1] != "server":
-                self._listen_rows(child, [], scope, is_stream=False)
-                scope = replace(scope, server=self._mark("server", child, scope))
-            self._remember(inner, child)
-            kind, node = inner, child
-        return kind, node, scope
-
-    def _remember(self, kind: str, node: Node) -> None:
-        if kind == "http":
-            self.copy.http = self.copy.http or node
-        elif kind == "stream":
-            self.copy.stream = self.copy.stream or node
-
-    def _find_groups(self, root: File) -> None:
-        """The names of all upstream blocks: targets may name them before they come."""
-        context = self.configuration.context
-        if len(context) > 1:
-            return
-        work: list[tuple[str, Iterable[Directive]]] = [("".join(context), root.directives)]
-        while work:
-            area, block = work.pop()
-            for directive in self._statements(block, quiet=True):
-                if directive.block is None:
-                    continue
-                if not area and directive.name in ("http", "stream"):
-                    work.append((directive.name, directive.block))
-                elif area and directive.name == "upstream" and directive.args:
-                    self.groups[area].names.add(directive.args[0].lower())
-
-    def _statements(self, block: Iterable[Directive], quiet: bool = False) -> Iterator[Directive]:
+    def _statements(self, block: Iterable[Directive]) -> Iterator[Directive]:
         """The directives of a block, with includes replaced by what they lead to in the tree."""
         for directive in block:
             if directive.name != "include" or directive.block is not None:
                 yield directive
                 continue
             matters = not directive.args or _ONLY_TABLES.search(directive.args[0]) is None
-            if not quiet and not directive.included and not _has_wildcard(directive):
+            if not directive.included and not _has_wildcard(directive):
                 self._leave_out(directive, "the file cannot be read", matters)
             for file in directive.included:
                 if self._is_inside(file):
-                    yield from self._statements(file.directives, quiet)
-                elif not quiet:
+                    yield from self._statements(file.directives)
+                else:
                     self._leave_out(directive, f"it is outside {self.tree}", matters)
 
     def _is_inside(self, file: File) -> bool:
@@ -225,141 +164,187 @@ class _Copying:
 
     # One block
 
-    def _fill(self, kind: str, node: Node, block: Iterable[Directive], scope: _Scope) -> None:
-        rows = list(self._statements(block))
-        scope = scope.inside(rows, self.version)
-        if kind in _ANSWERS:
-            marker = self._mark(_ANSWERS[kind], node, scope)
-            if kind == "server":
-                scope = replace(scope, server=marker)
-        if kind in ("server", "stream-server"):
-            listens = [row for row in rows if row.name == "listen" and row.args]
-            self._listen_rows(node, listens, scope, is_stream=kind == "stream-server")
+    def _fill(self, level: Level, node: Node) -> None:
+        rows = list(self._statements(level.block))
         assert node.children is not None
+        if level.kind in _ANSWERS:
+            node.children.append(self._mark(level))
+        if level.kind in ("server", "stream-server"):
+            listens = [row for row in rows if row.name == "listen" and row.args]
+            self._listen_rows(level, node.children, listens)
+        inner: dict[int, list[Level]] = {}
+        for child in reversed(level.children):
+            if child.directive is None:
+                # What surrounds a fragment, and is not there to see.
+                args = {"location": ["/"], "upstream": ["fragment"]}.get(child.kind, [])
+                self._open(child, Node(_name(child), args, None, []), node.children)
+                node.children.append(self._work[-1][1])
+            else:
+                inner.setdefault(id(child.directive), []).append(child)
         for row in rows:
-            child = self._row(row, kind, node, scope)
-            if child is not None:
-                node.children.append(child)
+            opened = inner.get(id(row))
+            made = self._row(row, level, opened.pop() if opened else None, node.children)
+            if made is not None:
+                node.children.append(made)
 
-    def _row(self, row: Directive, kind: str, node: Node, scope: _Scope) -> Node | None:
+    def _row(
+        self, row: Directive, level: Level, opened: Level | None, siblings: list[Node]
+    ) -> Node | None:
         """What stands for one directive in the copy; None where nothing does."""
-        inner = _OPENS.get(kind, {}).get(row.name)
-        if inner is not None and row.block is not None:
-            return self._block(row, inner, scope)
-        if row.name in DATA_BLOCKS.get(kind, ()) and row.block is not None:
-            rows = self._statements(row.block)
-            children = [Node(_raw_name(one), _raw(one), one) for one in rows if one.block is None]
-            return Node(row.name, _raw(row), row, children)
-        if row.block is not None and not row.name.endswith("_by_lua_block"):
-            self._unlisted(row)
-            return None
+        kind = level.kind
+        if opened is not None and opened.kind != "events":
+            return self._block(row, opened, siblings)
+        if row.block is not None:
+            if row.name in DATA_BLOCKS.get(kind, ()):
+                return self._data(row)
+            if not row.name.endswith("_by_lua_block"):
+                return self._unlisted(row)
         if kind in ("upstream", "stream-upstream") and row.name == "server":
-            flags = [arg for arg in row.args[1:] if re.match(r"(weight=|backup$|down$)", arg)]
-            return Node("server", ["", *flags], row)
-        if kind.startswith("stream") and row.name == "proxy_pass" and row.args:
-            return self._pass(row, "stream", scope)
+            return Node("server", ["", *filter(_is_flag, row.args[1:])], row)
+        in_http = kind not in _NOT_HTTP
         family = row.name.removesuffix("_pass")
-        in_http = kind not in _KEPT
+        if kind in _IN_STREAM and row.name == "proxy_pass" and row.args:
+            return self._pass(row, level, "stream")
         if in_http and row.name.endswith("_pass") and family in SPEAKS and row.args:
-            return self._pass(row, family, scope)
+            return self._pass(row, level, family)
         special = _SPECIAL.get(row.name)
         if special is not None and (in_http or row.name in _ANYWHERE):
-            return special(self, row, kind, node, scope)
-        if row.name in _KEPT.get(kind, HTTP | LEADS_TO_FILES):
+            return special(self, row, level, siblings)
+        if row.name in KEPT.get(kind, ()):
             return self._as_written(row)
-        self._unlisted(row)
-        return None
+        return self._unlisted(row)
 
-    def _block(self, row: Directive, inner: str, scope: _Scope) -> Node | None:
-        args = _raw(row)
-        if row.name == "if":
-            args = self._condition(row, args)
-        child = Node(row.name, args, row, [])
-        self._remember(inner, child)
-        if inner in ("upstream", "stream-upstream"):
-            area = "http" if inner == "upstream" else "stream"
-            parent = self.copy.http if area == "http" else self.copy.stream
-            assert parent is not None
-            self._group_nodes.append((area, child, parent))
+    def _block(self, row: Directive, level: Level, siblings: list[Node]) -> Node | None:
+        words = self._condition(row, list(row.words)) if row.name == "if" else list(row.args)
+        if level.kind in ("upstream", "stream-upstream") and (
+            len(words) != 1 or NAME.fullmatch(words[0]) is None
+        ):
+            return self._leave_out(row, "its name cannot be that of a group in the copy", True)
+        node = self._written(row, words, [])
+        if node is not None:
+            self._open(level, node, siblings)
+        return node
+
+    def _open(self, level: Level, node: Node, siblings: list[Node]) -> None:
+        """Remember a block for what is to be done with it later."""
+        if level.kind == "http":
+            self.copy.http = self.copy.http or node
+        elif level.kind == "stream":
+            self.copy.stream = self.copy.stream or node
+        elif level.kind in ("upstream", "stream-upstream"):
+            area = "http" if level.kind == "upstream" else "stream"
+            self.groups[area].names.add(node.args[0].lower())
+            self._group_nodes.append((area, node, siblings))
+        self._work.append((level, node))
+
+    def _data(self, row: Directive) -> Node | None:
+        """A block of rows, which nginx takes for data whatever they are."""
         assert row.block is not None
-        self._work.append((inner, child, row.block, scope))
-        return child
+        rows = [one for one in self._statements(row.block) if one.block is None]
+        node = self._written(row, list(row.args), [])
+        if node is not None:
+            made = (self._written(one, list(one.args)) for one in rows)
+            node.children = [one for one in made if one is not None]
+        return node
 
     def _as_written(self, row: Directive) -> Node | None:
         if row.name in LEADS_TO_FILES:
             paths = row.args[1:] if row.name == "rewrite" else row.args
             if any(_UPWARDS.search(path) for path in paths):
-                self._leave_out(row, "it leads out of the root", True)
-                return None
-        return Node(row.name, _raw(row), row)
+                return self._leave_out(row, "it leads out of the root", True)
+        if row.name == "sticky" and row.args[:1] not in (("cookie",), ("route",)):
+            return self._leave_out(row, "the probe keeps no sessions", True)
+        if row.name == "zone":
+            if not row.args or NAME.fullmatch(row.args[0]) is None:
+                return self._leave_out(row, "it has no plain name", False)
+            return self._written(row, [row.args[0], "1m"])
+        return self._written(row, list(row.args))
 
-    def _unlisted(self, row: Directive) -> None:
+    def _written(
+        self, row: Directive, words: list[str], children: list[Node] | None = None
+    ) -> Node | None:
+        """A directive with these words, if nginx's syntax and the sandbox's limits have room."""
+        if too_large(row.name, words):
+            return self._leave_out(row, "it asks for more memory than the probe gives", True)
+        kept = [MACHINE.sub(rf"\1{MACHINE_RENAMED}", word) for word in (row.name, *words)]
+        try:
+            for word in kept:
+                quoted(word)
+        except UnwritableWord as error:
+            return self._leave_out(row, f"it cannot be written down: {error}", True)
+        if kept != [row.name, *words]:
+            self._replaced(row, "what it would show of this machine is empty", True)
+        return Node(kept[0], kept[1:], row, children)
+
+    def _unlisted(self, row: Directive) -> Node | None:
         why = reason(row.name)
-        self._leave_out(row, why.why, why.matters)
+        return self._leave_out(row, why.why, why.matters)
 
-    def _condition(self, row: Directive, args: list[str]) -> list[str]:
-        """The condition of an `if`, where files are looked for in the empty root."""
-        for at in range(1, len(args)):
-            test, path = args[at - 1], args[at]
-            if _FILE_TEST.fullmatch(test) and re.match(r"[\"']?/", path):
-                quote = path[0] if path[0] in "\"'" else ""
-                # Relative to where nginx runs, which is the sandbox.
-                args[at] = f"{quote}empty{path[len(quote) :]}"
+    def _condition(self, row: Directive, words: list[str]) -> list[str]:
+        """The words of an `if`, where files are looked for below the root only."""
+        for at in range(1, len(words)):
+            test, path = words[at - 1], words[at]
+            if _FILE_TEST.fullmatch(test) and BELOW_ROOT.match(path) is None:
+                words[at] = f"{NOWHERE}/{path.lstrip('/')}"
                 self._replaced(row, "there are no files in the sandbox", True)
-        return args
+        return words
 
     # Markers
 
-    def _mark(self, kind: str, node: Node, scope: _Scope) -> str:
+    def _mark(self, level: Level) -> Node:
         """Let a block's answers carry a number that leads back to it."""
         marker = str(len(self.copy.places) + 1)
-        directive = node.origin
+        self._markers[level] = marker
+        directive = level.directive
         if directive is None:
-            file, line, label = self.configuration.path, 1, node.name
+            file, line = self.configuration.path, 1
         else:
             file, line = directive.source.name, directive.line
-            args = " ".join(directive.args)
-            label = f"if ({args})" if kind == "if" else f"{directive.name} {args}".strip()
+        server = level.nearest("server")
         self.copy.places[marker] = Place(
-            kind, label, file, line, directive, scope.server or marker, bool(scope.caches)
+            _ANSWERS[level.kind],
+            level.label,
+            file,
+            line,
+            directive,
+            marker if server is None else self._markers[server],
+            any(
+                level.effective(f"{family}_cache", self.version).text not in ("", "off")
+                for family in _FAMILIES_WITH_FILES
+            ),
         )
-        assert node.children is not None
-        node.children.append(Node("add_header", [MARKER, marker, "always"]))
-        return marker
+        return Node("add_header", [MARKER, marker, "always"])
 
     # Listening
 
-    def _listen_rows(
-        self, node: Node, rows: list[Directive], scope: _Scope, is_stream: bool
-    ) -> None:
-        assert node.children is not None
-        all_tls = scope.all_tls and self.version < _HTTP2_DIRECTIVE
-        own_http2 = scope.all_http2 and self.version < _HTTP2_DIRECTIVE and not is_stream
+    def _listen_rows(self, level: Level, children: list[Node], rows: list[Directive]) -> None:
+        is_stream = level.kind == "stream-server"
+        before = self.version < _HTTP2_DIRECTIVE and not is_stream
+        all_tls = before and level.effective("ssl", self.version).text == "on"
+        own_http2 = before and level.effective("http2", NEW).text == "on"
         found: list[tuple[str, list[str], Directive | None]] = []
         for row in rows:
             options = list(row.args[1:])
             if {"quic", "udp"} & set(options):
                 self._leave_out(row, "only TCP is measured", True)
                 continue
-            dropped = dropped_options(options)
+            kept = [option for option in options if option in KEPT_OPTIONS]
+            dropped = [option for option in options if option not in KEPT_OPTIONS]
             if dropped:
                 self._replaced(row, f"listens without {' '.join(dropped)}", False)
-            kept = [option for option in options if option not in dropped]
             if own_http2 and ("ssl" in kept or all_tls) and "http2" not in kept:
                 kept.append("http2")
-            found += [(name, kept, row) for name in names(row.args[0])]
-        if not found and is_stream:
-            # nginx refuses a stream server that listens nowhere; UDP is nobody's business here.
-            found = [(f"nowhere:{len(self._listens)}", [], None)]
-        elif not found:
-            name = f"nowhere:{len(self._listens)}" if rows else "*:80"
-            found = [(name, [], None)]
+            found += [(name, kept, row) for name in addresses(row.args[0])]
+        if not found:
+            # A stream server must listen, though UDP is not measured; one of http does on port 80.
+            nowhere = is_stream or bool(rows)
+            found = [(f"nowhere:{len(self._listens)}" if nowhere else "*:80", [], None)]
         for name, options, origin in found:
             key = f"stream {name}" if is_stream else name
             socket = self.copy.sockets.setdefault(key, Socket(name, is_stream=is_stream))
-            socket.tls |= "ssl" in options or (all_tls and not is_stream)
+            socket.tls |= "ssl" in options or all_tls
             listen = Node("listen", ["", *options], origin)
-            node.children.append(listen)
+            children.append(listen)
             self._listens.append((listen, key))
 
     def _finish_sockets(self) -> None:
@@ -373,54 +358,98 @@ class _Copying:
                 continue
             if any(one.tls for one in sockets.values() if one.is_stream == is_stream):
                 block.children[:0] = [
-                    Node("ssl_certificate", [quoted(f"{self.folder}/certificate.pem")]),
-                    Node("ssl_certificate_key", [quoted(f"{self.folder}/key.pem")]),
+                    Node("ssl_certificate", [CERTIFICATE]),
+                    Node("ssl_certificate_key", [KEY]),
                 ]
 
     # Targets
 
-    def _pass(self, row: Directive, family: str, scope: _Scope) -> Node:
-        protocol = scope.protocol if family == "proxy" else SPEAKS.get(family, "http")
-        groups = self.groups["stream" if family == "stream" else "http"]
-        target = rewritten(family, row.args[0], protocol, self.upstream, groups)
-        if "$" in row.args[0]:
+    def _pass(self, row: Directive, level: Level, family: str) -> Node:
+        protocol = SPEAKS.get(family, "http")
+        if family == "proxy" and self.version >= _HTTP2_UPSTREAM:
+            version = level.effective("proxy_http_version", self.version).text
+            protocol = "h2c" if version == "2" else "http"
+        if "$" in row.args[0] or has_hole(row.args[0]):
             self._replaced(row, "what it stands for is not asked: always the upstream", False)
-        return Node(row.name, _raw(row) if target is None else [target], row)
+        node = Node(row.name, [row.args[0]], row)
+        # Groups may come after those who use them.
+        self._passes.append((node, family, protocol))
+        return node
+
+    def _finish_passes(self) -> None:
+        for node, family, protocol in self._passes:
+            groups = self.groups["stream" if family == "stream" else "http"]
+            target = rewritten(family, node.args[0], protocol, self.upstream, groups)
+            if target is None:
+                row = node.origin
+                assert row is not None
+                raise NginxError(
+                    "nginx refuses the copy: invalid URL prefix, or no host behind it,"
+                    f" in {row.name} of {row.source.name}:{row.line}"
+                )
+            node.args = [target]
 
     def _finish_groups(self) -> None:
-        for area, node, parent in self._group_nodes:
-            assert node.origin is not None
-            name = node.origin.args[0].lower()
+        for area, node, siblings in self._group_nodes:
+            name = node.args[0].lower()
             protocols = self.groups[area].speaks.get(name, ["http"])
             if not any(child.name == "server" for child in node.children or ()):
                 assert node.children is not None
                 node.children.append(Node("server", [""]))
-                self._replaced(node.origin, "it has no server that can be read", True)
-            siblings = parent.children
-            assert siblings is not None
+                if node.origin is not None:
+                    self._replaced(node.origin, "it has no server that can be read", True)
             at = next((at for at, one in enumerate(siblings) if one is node), len(siblings))
             clones = []
             for protocol in protocols:
                 clone = Node(
                     "upstream",
-                    [quoted(renamed(name, protocol))],
+                    [renamed(name, protocol)],
                     node.origin,
                     [Node(one.name, list(one.args), one.origin) for one in node.children or ()],
                 )
                 for one in clone.children or ():
                     if one.name == "server":
                         one.args[0] = f"127.0.0.1:{self.upstream[protocol]}"
-                    elif one.name == "zone" and one.args:
-                        one.args = [renamed(one.args[0], protocol), "1m"]
+                    elif one.name == "zone":
+                        one.args[0] = renamed(one.args[0], protocol)
                 clones.append(clone)
             siblings[at : at + 1] = clones
 
+    def _finish_http(self) -> None:
+        """Where nginx writes and where it finds no files; and what stands for this machine."""
+        http = self.copy.http
+        if http is not None and http.children is not None:
+            http.children[:0] = [
+                Node("access_log", ["off"]),
+                Node("root", [NOWHERE]),
+                Node("client_body_temp_path", [f"{WRITABLE}/tmp/body"]),
+                *(
+                    Node(f"{family}_temp_path", [f"{WRITABLE}/tmp/{family}"])
+                    for family in _FAMILIES_WITH_FILES
+                ),
+            ]
+        for block, source in ((http, "$host"), (self.copy.stream, "$remote_addr")):
+            if block is None or block.children is None:
+                continue
+            names = {
+                f"{MACHINE_RENAMED}{found[1].lower()}"
+                for node, _ in block.walk()
+                for word in (node.name, *node.args)
+                for found in _RENAMED.finditer(word)
+            }
+            block.children[:0] = [
+                Node("map", [source, f"${name}"], None, [Node("default", [""])])
+                for name in sorted(names)
+            ]
+
     # What has a way of its own
 
-    def _root(self, row: Directive, *_: object) -> Node:
-        slash = "/" if row.name == "alias" else ""
+    def _root(self, row: Directive, level: Level, _: list[Node]) -> Node | None:
         self._replaced(row, "there are no files in the sandbox", False)
-        return Node(row.name, [quoted(f"{self.folder}/empty{slash}")], row)
+        if level.kind == "http":
+            return None  # all of the copy has it
+        slash = "/" if row.name == "alias" else ""
+        return Node(row.name, [f"{NOWHERE}{slash}"], row)
 
     def _certificate(self, row: Directive, *_: object) -> None:
         self._replaced(row, _MY_CERTIFICATE, False)
@@ -428,80 +457,77 @@ class _Copying:
     def _cache_path(self, row: Directive, *_: object) -> Node | None:
         zone = next((arg for arg in row.args[1:] if arg.startswith("keys_zone=")), None)
         if zone is None:
-            self._leave_out(row, "it has no keys_zone", True)
-            return None
-        number = sum(1 for node, _ in self.copy.root.walk() if node.name.endswith("_cache_path"))
-        kept = [arg for arg in row.args[1:] if re.fullmatch(r"(levels|inactive)=[\w:]+", arg)]
+            return self._leave_out(row, "it has no keys_zone", True)
         name = zone.removeprefix("keys_zone=").partition(":")[0]
+        if NAME.fullmatch(name) is None:
+            return self._leave_out(row, "its zone has no plain name", True)
+        kept = [arg for arg in row.args[1:] if CACHE_OPTION.fullmatch(arg)]
         self._replaced(row, "its files are in the sandbox", False)
-        path = quoted(f"{self.folder}/cache/{number}-{name}")
-        return Node(row.name, [path, *kept, quoted(f"keys_zone={name}:1m")], row)
+        path = f"{WRITABLE}/cache/{self._caches}"
+        self._caches += 1
+        return Node(row.name, [path, *kept, f"keys_zone={name}:1m"], row)
 
     def _listen(self, *_: object) -> None:
         """Written for the whole server at once."""
 
     def _ssl(self, row: Directive, *_: object) -> Node | None:
         if self.version < _HTTP2_DIRECTIVE:
-            return Node(row.name, _raw(row), row)
-        self._leave_out(row, "this nginx has it only as a parameter of listen", True)
-        return None
+            return self._written(row, list(row.args))
+        return self._leave_out(row, "this nginx has it only as a parameter of listen", True)
 
     def _http2(self, row: Directive, *_: object) -> Node | None:
         if self.version >= _HTTP2_DIRECTIVE:
-            return Node(row.name, _raw(row), row)
+            return self._written(row, list(row.args))
         self._replaced(row, "this nginx has it as a parameter of listen", False)
         return None
 
     def _lua_body_filter(self, row: Directive, *_: object) -> Node:
         self._replaced(row, "its code is not run: a filter that changes nothing", True)
-        return Node("body_filter_by_lua", ["'ngx.arg[1] = ngx.arg[1]'"], row)
+        return Node("body_filter_by_lua", [LUA_BODY_FILTER], row)
 
     def _js_body_filter(self, row: Directive, *_: object) -> Node:
         http = self.copy.http
         assert http is not None
         assert http.children is not None
         if not any(one.name == "js_import" for one in http.children):
-            path = self.folder / "pass.js"
-            path.write_text(_JS_BODY_FILTER, encoding="utf-8")
-            http.children.insert(0, Node("js_import", ["nsl", "from", quoted(str(path))]))
+            (self.folder / JS_FILTER).write_text(_JS_BODY_FILTER, encoding="utf-8")
+            http.children.insert(0, Node("js_import", ["nsl", "from", JS_FILTER]))
         self._replaced(row, "its code is not run: a filter that changes nothing", True)
         return Node("js_body_filter", ["nsl.pass"], row)
 
-    def _asks(self, row: Directive, _: str, node: Node, scope: _Scope) -> Node | None:
+    def _asks(self, row: Directive, level: Level, siblings: list[Node]) -> Node | None:
         """`auth_request`: kept where a location of the copy answers it."""
         child = self._as_written(row)
-        if child is not None and row.args and row.args[0] != "off":
-            self._asked.append((child, node, self._server_of(scope)))
+        server = level.nearest("server")
+        if child is not None and server is not None and child.args and child.args[0] != "off":
+            self._asked.append((child, siblings, server))
         return child
 
-    def _server_of(self, scope: _Scope) -> Node:
-        place = self.copy.places.get(scope.server)
-        for node, _ in self.copy.root.walk():
-            if place is not None and node.name == "server" and self._marker(node) == scope.server:
-                return node
-        return self.copy.root
-
-    @staticmethod
-    def _marker(node: Node) -> str | None:
-        found = (
-            one.args[1]
-            for one in node.children or ()
-            if one.name == "add_header" and one.origin is None
-        )
-        return next(found, None)
-
     def _finish_asked(self) -> None:
-        for child, node, server in self._asked:
+        for child, siblings, server in self._asked:
             assert child.origin is not None
-            if server.name != "main" and not _answers(server, child.origin.args[0]):
-                assert node.children is not None
-                node.children.remove(child)
+            if not self._answers(server, child.args[0]):
+                siblings.remove(child)
                 self._leave_out(child.origin, "nothing in the copy answers it", True)
+
+    def _answers(self, server: Level, uri: str) -> bool:
+        """Whether a location of a server answers a URI, as far as the copy has its handler."""
+        if "$" in uri:
+            return True
+        found = locate(server, uri.partition("?")[0])
+        if found.unreadable or found.redirects:
+            return True
+        location = found.level
+        return location is not None and (
+            location.handler is not None or bool(location.rows.keys() & _HANDLERS)
+        )
 
     # The list
 
-    def _leave_out(self, directive: Directive, why: str, matters: bool) -> None:
+    def _leave_out(self, directive: Directive, why: str, matters: bool) -> Node | None:
+        """Put a directive on the list; returns what stands for it, which is nothing."""
         self._note(directive, "left out", why, matters)
+        return None
 
     def _replaced(self, directive: Directive, why: str, matters: bool) -> None:
         self._note(directive, "replaced", why, matters)
@@ -533,10 +559,9 @@ def hindrance(configuration: Configuration) -> Problem | None:
 
 def may_run(name: str) -> bool:
     """Whether a copy may have a directive, in some form."""
-    blocks = {inner for opened in _OPENS.values() for inner in opened}
     data = {inner for block in DATA_BLOCKS.values() for inner in block}
     return (
-        name in HTTP | STREAM | UPSTREAM | LEADS_TO_FILES | blocks | data
+        name in HTTP | STREAM | UPSTREAM | LEADS_TO_FILES | _BLOCKS | data
         or name in _SPECIAL
         or name.removesuffix("_pass") in SPEAKS
     )
@@ -567,45 +592,19 @@ def _has_wildcard(directive: Directive) -> bool:
     return bool(directive.args) and re.search(r"[*?[]", directive.args[0]) is not None
 
 
-def _raw(directive: Directive) -> list[str]:
-    text = directive.source.text
-    return [text[start:end] for start, end in directive.arg_spans]
+def _is_flag(arg: str) -> bool:
+    """Whether a parameter of a group's server decides who answers."""
+    weight = re.fullmatch(r"weight=(\d{1,4})", arg)
+    if weight is not None:
+        return int(weight[1]) <= LARGEST_WEIGHT
+    return arg in ("backup", "down")
 
 
-def _raw_name(directive: Directive) -> str:
-    start, end = directive.name_span
-    return directive.source.text[start:end]
+def _name(level: Level) -> str:
+    return _WRITTEN.get(level.kind, level.kind)
 
 
-def _answers(server: Node, uri: str) -> bool:
-    """Whether some location of a server answers a URI, as far as that is easily told."""
-    if "$" in uri:
-        return True
-    path = uri.partition("?")[0]
-    best: tuple[int, Node] | None = None
-    for node, _ in server.walk():
-        if node.name != "location" or node.origin is None:
-            continue
-        modifier, _, pattern = " ".join(node.origin.args).rpartition(" ")
-        if modifier in ("~", "~*") or pattern.startswith("~"):
-            try:
-                if re.search(pattern.lstrip("~*"), path):
-                    return True  # nearly always: it has a handler
-            except re.error:
-                return True
-        elif modifier == "=" and pattern == path:
-            best = (len(path) + 1, node)
-        elif modifier != "=" and path.startswith(pattern.removeprefix("^~")):
-            length = len(pattern.removeprefix("^~"))
-            if best is None or length > best[0]:
-                best = (length, node)
-    if best is None:
-        return False
-    names_ = {one.name for one in best[1].children or ()}
-    return bool(names_ & {"return", "rewrite", "try_files", *(f"{one}_pass" for one in SPEAKS)})
-
-
-_Special = Callable[[_Copying, Directive, str, Node, _Scope], Node | None]
+_Special = Callable[[_Copying, Directive, Level, list[Node]], Node | None]
 
 _ANYWHERE = frozenset({"listen", "ssl_certificate", "ssl_certificate_key"})
 _SPECIAL: dict[str, _Special] = {

@@ -11,13 +11,13 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from .launch import NginxError, Supervised, Wall, run
 from .sandbox import confine, directives
 
 _MODULES = (  # in an order in which they load: lua needs ndk
@@ -33,13 +33,9 @@ _PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/ng
 _FAMILIES_WITH_FILES = ("proxy", "fastcgi", "scgi", "uwsgi")
 _SECONDS_TO_CHECK = 20.0
 _SECONDS_TO_START = 10.0
-_SECONDS_TO_STOP = 3.0
+_COULD_NOT_START = 126  # what the supervisor returns
 # Below the range that Linux takes the source ports of outgoing connections from.
 _PORTS = range(20000, 32000)
-
-
-class NginxError(Exception):
-    """nginx could not be run, or refused a configuration; the message is what it said."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ def inspect(path: Path) -> NginxBinary:
     Raises:
         NginxError: it cannot be run or is not nginx.
     """
-    build = _run([str(path), "-V"])[1]
+    build = _run([str(path), "-V"], Path("/"), None)[1]
     version = re.search(r"nginx version: \S+?/(\d+)\.(\d+)\.(\d+)", build)
     if not version:
         said = " ".join(build.split())[:200]
@@ -124,7 +120,9 @@ def _from_wheel() -> list[Path]:
     return [path]
 
 
-def check(binary: NginxBinary, config_text: str, folder: Path) -> tuple[bool, str]:
+def check(
+    binary: NginxBinary, config_text: str, folder: Path, wall: Wall | None = None
+) -> tuple[bool, str]:
     """Ask `nginx -t` about a main configuration, given as text.
 
     Args:
@@ -132,6 +130,7 @@ def check(binary: NginxBinary, config_text: str, folder: Path) -> tuple[bool, st
         config_text: a whole main file. Its own log, pid and temporary paths are ignored. Paths
             that are relative in it, such as certificates, are relative to `folder`.
         folder: an existing folder to write into.
+        wall: nginx runs behind it, with the text as it is.
 
     Returns:
         Whether nginx accepts it, and everything it said; line numbers are the text's own.
@@ -139,7 +138,7 @@ def check(binary: NginxBinary, config_text: str, folder: Path) -> tuple[bool, st
     Raises:
         NginxError: nginx cannot be run or does not answer in 20 s.
     """
-    return _run([*_prepare(binary, config_text, folder), "-t"])
+    return _run([*_prepare(binary, config_text, folder, wall), "-t"], folder, wall)
 
 
 def check_file(binary: NginxBinary, path: Path) -> tuple[bool, str]:
@@ -156,25 +155,34 @@ def check_file(binary: NginxBinary, path: Path) -> tuple[bool, str]:
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
     folder = path.resolve().parent
     rows = " ".join(_missing_modules(binary, text))
-    return _run([*_command(binary, path.resolve(), folder), "-g", rows, "-t"])
+    return _run([*_command(binary, path.resolve(), folder), "-g", rows, "-t"], folder, None)
 
 
 class Nginx:
     """A running nginx, as an async context manager; it is stopped whatever happens inside.
 
-    nginx runs in the foreground with one worker, as the user who runs Python, and writes only
-    below `folder`. Files that the text includes are taken as they are.
+    nginx runs in the foreground with one worker, and ends when this process ends, even if that is
+    killed. Without a wall it is for trusted text: it runs as the user who runs Python, writes only
+    below `folder`, and takes files that the text includes as they are.
 
     Attributes:
         binary: which nginx.
         folder: where `nginx.conf` and all that nginx writes are.
     """
 
-    def __init__(self, binary: NginxBinary, config_text: str, folder: Path) -> None:
+    def __init__(
+        self, binary: NginxBinary, config_text: str, folder: Path, wall: Wall | None = None
+    ) -> None:
+        """`wall` is what nginx is confined by; then the text has to be a whole, verified copy."""
         self.binary = binary
         self.folder = folder
         self._text = config_text
-        self._process: subprocess.Popen[bytes] | None = None
+        self._wall = wall
+        self._running: Supervised | None = None
+
+    @property
+    def _pid_file(self) -> Path:
+        return (self.folder if self._wall is None else self._wall.writes) / "nginx.pid"
 
     @property
     def error_log(self) -> str:
@@ -186,13 +194,12 @@ class Nginx:
     @property
     def pid(self) -> int:
         """Process id of the master, which is also the id of the group its workers are in."""
-        assert self._process is not None, "nginx is not started"
-        return self._process.pid
+        return int(self._pid_file.read_text())
 
     @property
     def is_running(self) -> bool:
         """Whether the master process is still there."""
-        return self._process is not None and self._process.poll() is None
+        return self._running is not None and self._running.process.poll() is None
 
     def reload(self) -> None:
         """Tell nginx to read its configuration again; returns before it has."""
@@ -204,17 +211,9 @@ class Nginx:
         Raises:
             NginxError: it exits instead, or needs more than 10 s.
         """
-        command = _prepare(self.binary, self._text, self.folder)
+        command = _prepare(self.binary, self._text, self.folder, self._wall)
         with (self.folder / "error.log").open("wb") as log:
-            # Its own group: a worker whose master was killed can still be reached.
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd=self.folder,
-            )
+            self._running = Supervised(command, self.folder, self._wall, log)
         try:
             await self._until_started()
         except BaseException:
@@ -232,28 +231,24 @@ class Nginx:
 
     async def _until_started(self) -> None:
         # nginx writes its pid after it listens on all ports: from then on the kernel accepts.
-        pid_file = self.folder / "nginx.pid"
         deadline = time.monotonic() + _SECONDS_TO_START
-        while not (pid_file.exists() and pid_file.read_text().strip()):
-            if self._process and self._process.poll() is not None:
+        while not (self._pid_file.exists() and self._pid_file.read_text().strip()):
+            if not self.is_running:
                 raise NginxError(f"{self.binary} did not start: {self.error_log}")
             if time.monotonic() > deadline:
                 raise NginxError(f"{self.binary} did not start in {_SECONDS_TO_START:g} s")
             await asyncio.sleep(0.01)
 
     async def _stop(self) -> None:
-        process = self._process
-        if process is None:
+        running = self._running
+        if running is None:
             return
+        running.stop()
         try:
-            process.terminate()
-            deadline = time.monotonic() + _SECONDS_TO_STOP
-            while process.poll() is None and time.monotonic() < deadline:
+            while running.process.poll() is None:
                 await asyncio.sleep(0.01)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            running.process.wait()  # the supervisor takes no longer than three seconds
 
 
 def free_ports(count: int) -> list[int]:
@@ -274,16 +269,21 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def _prepare(binary: NginxBinary, config_text: str, folder: Path) -> list[str]:
-    """Write the confined configuration; return the command that runs it."""
+def _prepare(binary: NginxBinary, config_text: str, folder: Path, wall: Wall | None) -> list[str]:
+    """Write the configuration; return the command that runs it."""
     folder = folder.resolve()
+    config = folder / "nginx.conf"
+    if wall is not None:
+        (wall.writes / "nginx.pid").unlink(missing_ok=True)
+        config.write_text(config_text, encoding="utf-8", errors="surrogateescape", newline="")
+        # Relative, as all paths in it: the user nobody may not get through the folders above.
+        return _command(binary, Path("nginx.conf"), Path("."))
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     (folder / "nginx.pid").unlink(missing_ok=True)
     modules = folder / "modules"  # what `load_module modules/x.so` is relative to
     origin = re.search(r"--modules-path=(\S+)", binary.build)
     if origin and not modules.is_symlink():
         modules.symlink_to(origin[1])
-    config = folder / "nginx.conf"
     confined = confine(config_text, _http_level(binary, folder))
     config.write_text(confined, encoding="utf-8", errors="surrogateescape", newline="")
     rows = [
@@ -311,7 +311,9 @@ def _http_level(binary: NginxBinary, folder: Path) -> str:
 def _missing_modules(binary: NginxBinary, text: str) -> list[str]:
     """Return the load_module lines to add to what the text loads itself."""
     own = " ".join(
-        one.words[-1] for one in directives(text) if one.words[0] in ("load_module", "include")
+        one.args[-1]
+        for one in directives(text)
+        if one.name in ("load_module", "include") and one.args
     )
     if "modules-enabled" in own:
         return []
@@ -325,18 +327,8 @@ def _command(binary: NginxBinary, config: Path, folder: Path) -> list[str]:
     return command
 
 
-def _run(command: list[str]) -> tuple[bool, str]:
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_SECONDS_TO_CHECK,
-            check=False,
-            # Ctrl-C is for us: an answer cut short would look like a refusal.
-            start_new_session=True,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NginxError(f"{command[0]} cannot be run: {error}") from error
-    return done.returncode == 0, done.stdout.decode(errors="replace")
+def _run(command: list[str], folder: Path, wall: Wall | None) -> tuple[bool, str]:
+    status, said = run(command, folder, wall, _SECONDS_TO_CHECK)
+    if status == _COULD_NOT_START:
+        raise NginxError(f"{command[0]} cannot be run: {said.strip()}")
+    return status == 0, said

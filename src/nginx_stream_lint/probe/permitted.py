@@ -8,6 +8,7 @@ whatever it is; the table of reasons below only says why, for those who read the
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _FAMILIES_WITH_BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")
@@ -45,10 +46,9 @@ _OTHERS = """
     referer_hash_bucket_size referer_hash_max_size reset_timedout_connection return scgi_param
     secure_link secure_link_md5 secure_link_secret send_lowat send_timeout sendfile
     sendfile_max_chunk server_name server_name_in_redirect server_names_hash_bucket_size
-    server_names_hash_max_size server_tokens set slice source_charset ssi ssi_min_file_chunk
-    ssi_silent_errors ssi_types ssi_value_length ssl_buffer_size ssl_reject_handshake stub_status
-    sub_filter sub_filter_last_modified sub_filter_once sub_filter_types
-    subrequest_output_buffer_size tcp_nodelay tcp_nopush types_hash_bucket_size
+    server_names_hash_max_size server_tokens set slice source_charset ssl_buffer_size
+    ssl_reject_handshake stub_status sub_filter sub_filter_last_modified sub_filter_once
+    sub_filter_types subrequest_output_buffer_size tcp_nodelay tcp_nopush types_hash_bucket_size
     types_hash_max_size underscores_in_headers uninitialized_variable_warn uwsgi_modifier1
     uwsgi_modifier2 uwsgi_param valid_referers variables_hash_bucket_size variables_hash_max_size
 """
@@ -73,7 +73,7 @@ UPSTREAM = frozenset(_UPSTREAM.split())
 STREAM = frozenset(_STREAM.split())
 STREAM_UPSTREAM = frozenset({"hash", "least_conn", "random", "zone"})
 
-# Names a URI or a file below the root: two dots in it could lead out of the empty root.
+# Names a URI or a file below the root, which is nowhere; with two dots in it, it means no stream.
 LEADS_TO_FILES = frozenset(
     {
         "add_after_body",
@@ -86,6 +86,20 @@ LEADS_TO_FILES = frozenset(
         "try_files",
     }
 )
+# What stands directly in each kind of level (see `nginx.levels`), as written.
+KEPT: dict[str, frozenset[str]] = {
+    "main": frozenset(),
+    "http": HTTP | LEADS_TO_FILES,
+    "server": HTTP | LEADS_TO_FILES,
+    "location": HTTP | LEADS_TO_FILES,
+    "if-in-server": HTTP | LEADS_TO_FILES,
+    "if-in-location": HTTP | LEADS_TO_FILES,
+    "limit_except": HTTP | LEADS_TO_FILES,
+    "upstream": UPSTREAM,
+    "stream": STREAM,
+    "stream-server": STREAM,
+    "stream-upstream": STREAM_UPSTREAM,
+}
 # Blocks of rows, which nginx takes for data whatever they are.
 DATA_BLOCKS = {
     "http": frozenset({"charset_map", "geo", "map", "split_clients", "types"}),
@@ -93,6 +107,49 @@ DATA_BLOCKS = {
     "location": frozenset({"types"}),
     "stream": frozenset({"geo", "map", "split_clients"}),
 }
+
+
+# No file can lie below a device: whatever a URI, a variable or two dots append to this root, the
+# kernel finds nothing there. All of the copy's `root` and `alias` are this; tests for files, too.
+NOWHERE = "/dev/null/nowhere"
+# What nginx itself says is below such a root.
+BELOW_ROOT = re.compile(
+    r"\$(?:request_filename|document_root)(?!\w)|\$\{(?:request_filename|document_root)\}",
+    re.IGNORECASE | re.ASCII,
+)
+# Variables that would tell about this machine, and what they become in the copy.
+MACHINE = re.compile(r"(\$\{?)(?=(?:hostname|pid|realpath_root)(?!\w))", re.IGNORECASE | re.ASCII)
+MACHINE_RENAMED = "nsl_"
+# Names of upstream groups and zones: nothing that is an address, a port or a path.
+NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)
+
+_SIZE = re.compile(r"(\d{1,12})([kmg]?)", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+[kmg]?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+# How much memory (bytes, or entries) a directive may ask for: all its numbers, multiplied.
+_LARGEST = (
+    (re.compile(r".*hash_bucket_size"), 1 << 16),
+    (re.compile(r".*hash_max_size"), 1 << 20),
+    (re.compile(r"keepalive"), 1 << 14),
+    (re.compile(r".*(?:buffers?|buffers?_size|window|write_size)"), 1 << 26),
+    (re.compile(r"http2_chunk_size|postpone_output|max_headers|max_ranges|slice"), 1 << 26),
+)
+LARGEST_WEIGHT = 1000
+
+
+def too_large(name: str, args: Sequence[str]) -> bool:
+    """Tell whether a directive asks for more memory than the probe gives."""
+    limit = next((limit for names, limit in _LARGEST if names.fullmatch(name)), None)
+    if limit is None:
+        return False
+    total = 1
+    for arg in args:
+        size = _SIZE.fullmatch(arg.rpartition("=")[2])
+        if size is not None:
+            total *= max(int(size[1]), 1) * _UNITS[size[2].lower()]
+        elif _NUMBER.fullmatch(arg):
+            return True
+    return total > limit
 
 
 class Reason(NamedTuple):
@@ -111,11 +168,13 @@ _PLAIN_UPSTREAM = Reason("the probe's upstream speaks without TLS", False)
 _FILES = Reason("it reads or writes files", True)
 _NAMES = Reason("no name is looked up: every target is the probe's own upstream", False)
 _NOTHING = Reason("it does not decide about route or delivery", False)
+_SSI = Reason("its commands can show what this machine has; when a piece leaves is the same", False)
 _UNKNOWN = Reason("it is not among the directives that the probe lets run", True)
 _NO_HTTP3 = Reason("HTTP/3 is not measured", True)
 
 _REASONS: tuple[tuple[str, Reason], ...] = (
     (r"lua_.*", _NOTHING),
+    (r"ssi(_.*)?", _SSI),
     (r".*_by_lua.*|js_.*|perl.*|.*_by_(njs|wasm)", _CODE),
     (r"load_module", Reason("the probe loads only the modules installed for its nginx", False)),
     (r"ssl_verify_client", _ACCESS),

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
+import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario
+from nginx_stream_lint.nginx.listeners import addresses
 
 from .certificate import write_certificate
 from .copied import Change, Copy, Place, Socket
-from .copy import MARKER, copy_of
+from .copy import MARKER, WRITABLE, copy_of
 from .drip import Drip
-from .listening import names
+from .folders import temporary_folder
+from .launch import NginxError
 from .measure import REPLAYS, STALLS, STREAMS, UNCLEAR, Job, Measurement
-from .nginx import Nginx, NginxBinary, NginxError
+from .nginx import Nginx, NginxBinary
 from .settle import settle
 from .upstream import Upstream
 
@@ -27,6 +29,7 @@ _AT_ONCE = 24
 _STARTS_APART = 0.005
 _TIMES_ALONE = 2  # what is unclear is measured so often again
 _STARTS = 3  # somebody else may take a port between looking and binding
+_SECONDS_TO_CONNECT = 5.0
 _BEGINNING = 20  # tokens that fit into every buffer
 _LATE = 0.65  # of the time they take
 _ACCEPT = {"identity": "identity", "gzip": "gzip, br"}
@@ -122,8 +125,7 @@ async def probe(
         if scenario.client in request.sockets
     ]
     drip = Drip(tokens=tokens, interval=interval)
-    with tempfile.TemporaryDirectory(prefix="nginx-stream-lint-") as name:
-        folder = Path(name).resolve()
+    with temporary_folder() as folder:
         async with Upstream() as upstream:
             copy, nginx = await _started(configuration, binary, upstream, folder)
             try:
@@ -141,10 +143,10 @@ async def _started(
 ) -> tuple[Copy, Nginx]:
     for attempt in range(_STARTS):
         copy = copy_of(configuration, binary.version, upstream.ports, folder)
-        if any(socket.tls for socket in copy.sockets.values()):
+        if any(one.tls for one in copy.sockets.values()):
             write_certificate(folder)
-        text, usable = await settle(copy, binary, folder)
-        nginx = Nginx(usable, text, folder)
+        text, wall = await settle(copy, binary, folder)
+        nginx = Nginx(binary, text, folder, wall)
         try:
             await nginx.__aenter__()
         except NginxError as error:
@@ -204,7 +206,9 @@ class _Run:
         ]
 
     def _must_run(self) -> None:
-        if not self.nginx.is_running:
+        # A supervisor needs a moment to notice; what nobody listens on, the kernel refuses at once.
+        ports = [one.port for one in self.copy.sockets.values()]
+        if not self.nginx.is_running or not all(map(_accepts, ports[:1])):
             said = self.nginx.error_log.strip().splitlines()[-3:]
             raise NginxError(f"{self.nginx.binary} died while it was measured: {' '.join(said)}")
 
@@ -213,12 +217,12 @@ class _Run:
         return result.verdict == UNCLEAR or result.arrivals.ended == "refused"
 
     def _job(self, request: Request, scenario: Scenario) -> Job:
-        socket = socket_at(self.copy, request.sockets[scenario.client], request.stream)
+        target = socket_at(self.copy, request.sockets[scenario.client], request.stream)
         accel = scenario.x_accel_buffering
-        client = "h2c" if scenario.client == "h2" and not socket.tls else scenario.client
+        client = "h2c" if scenario.client == "h2" and not target.tls else scenario.client
         return Job(
             self.upstream,
-            socket.port,
+            target.port,
             request.path,
             client,
             replace(
@@ -266,10 +270,15 @@ class _Run:
 
     def _forget(self) -> None:
         """Take all recordings away: nginx asks again for what is no longer on disk."""
-        for cache in (self.folder / "cache").iterdir():
-            for one in cache.iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    shutil.rmtree(one) if one.is_dir() else one.unlink()
+        top = str(self.folder / WRITABLE / "cache")
+        # By the numbers of open folders: what nginx may have put there leads nowhere else.
+        for path, folders, files, number in os.fwalk(top, topdown=False):
+            for name in files:
+                with contextlib.suppress(OSError):
+                    os.unlink(name, dir_fd=number)
+            for name in folders if path != top else ():
+                with contextlib.suppress(OSError):
+                    os.rmdir(name, dir_fd=number)
 
     # Results
 
@@ -305,6 +314,15 @@ class _Run:
         )
 
 
+def _accepts(port: int) -> bool:
+    """Whether something listens on a port of loopback."""
+    try:
+        socket.create_connection(("127.0.0.1", port), _SECONDS_TO_CONNECT).close()
+    except OSError:
+        return False
+    return True
+
+
 def _verdict(result: Measurement) -> str:
     """A long answer fills buffers before it ends: then its beginning tells whether it is held."""
     emitted = [] if result.seen is None else result.seen.emitted
@@ -334,7 +352,7 @@ def socket_at(copy: Copy, address: str, stream: bool = False) -> Socket:
     Raises:
         NginxError: it does not.
     """
-    name = names(address)[0]
+    name = addresses(address)[0]
     found = copy.sockets.get(f"stream {name}" if stream else name)
     if found is None:
         raise NginxError(f'the copy does not listen on "{address}"')

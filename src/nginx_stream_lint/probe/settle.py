@@ -1,14 +1,23 @@
-"""Ask an nginx whether it takes a copy, and leave out what it does not have."""
+"""Ask an nginx whether it takes a copy, and leave out what it does not have.
+
+Each text is verified before nginx sees it, the first time and every time something was left out.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from nginx_stream_lint.config import Directive
+
 from .copied import Copy, Node, written
-from .nginx import NginxBinary, NginxError, check
+from .copy import WRITABLE
+from .launch import NginxError, Wall
+from .nginx import NginxBinary, check
+from .verify import Bounds, Forbidden, verify
+from .words import UnwritableWord, quoted
 
 _MOST_ROUNDS = 200
 
@@ -30,31 +39,112 @@ _WITHOUT_EFFECT = re.compile(
 _NEVER = frozenset({"http", "stream", "server", "location", "listen", "upstream"})
 
 
-async def settle(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, NginxBinary]:
+# Which directives need a module, by a word in the module's name.
+_NEEDED_BY = {
+    "brotli_filter": re.compile(r"brotli(?!_static)(_.*)?"),
+    "ndk_http": re.compile(r"body_filter_by_lua"),
+    "http_js": re.compile(r"js_.*"),
+    "http_lua": re.compile(r"body_filter_by_lua"),
+    "ngx_stream_module": re.compile(r"stream"),
+}
+
+
+async def settle(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, Wall]:
     """The text of a copy that this nginx takes; what it lacks goes on the copy's list.
 
+    Args:
+        folder: the one that the copy was made for.
+
     Returns:
-        The text, and the binary with the modules that it can load.
+        The text, and the wall to run it behind.
 
     Raises:
-        NginxError: it refuses the copy for good; the message names the place in the author's file.
+        NginxError: the sandbox or nginx refuses the copy for good; the message names the place in
+            the author's file.
     """
+    modules = {line.removeprefix("load_module ").rstrip(";") for line in binary.load_modules}
     for _ in range(_MOST_ROUNDS):
         await asyncio.sleep(0)  # whoever wants to stop this may
-        text, owners = written(copy.root)
-        text = f"events {{ worker_connections 4096; }} {text}"
-        accepted, said = check(binary, text, folder)
+        needed = sorted(filter(lambda path: _is_needed(path, copy), modules), key=_order)
+        text, owners = _written(copy, needed)
+        wall = _verified(copy, text, owners, needed, folder)
+        accepted, said = check(binary, text, folder, wall)
         if accepted:
-            return text, binary
-        said = _PID.sub("", said).replace(f"{folder.resolve()}/", "")
-        unloadable = [line for line in binary.load_modules if Path(line[12:-1]).name in said]
+            return text, wall
+        said = _PID.sub("", said).replace("./nginx.conf", "nginx.conf")
+        unloadable = {path for path in needed if Path(path).name in said}
         if unloadable and re.search(r"dlopen|binary compatible|module", said):
-            rest = tuple(line for line in binary.load_modules if line not in unloadable)
-            binary = replace(binary, load_modules=rest)
+            modules -= unloadable
             continue
         if not _mended(copy, said, owners):
             raise NginxError(f"{binary} refuses the copy: {_translated(said, owners)}")
     raise NginxError(f"{binary} refuses the copy in more than {_MOST_ROUNDS} places")
+
+
+def _is_needed(path: str, copy: Copy) -> bool:
+    """Whether a directive of the copy is a module's."""
+    names = [names for word, names in _NEEDED_BY.items() if word in Path(path).name]
+    return any(one.fullmatch(node.name) for one in names for node, _ in copy.root.walk())
+
+
+def _order(path: str) -> tuple[bool, str]:
+    return "ndk_http" not in path, path  # what Lua needs comes before it
+
+
+def _written(copy: Copy, modules: Iterable[str]) -> tuple[str, dict[int, Node]]:
+    """The whole text, and the directive on each of its lines."""
+    rows = [
+        *(["load_module", path] for path in modules),
+        ["daemon", "off"],
+        ["worker_processes", "1"],
+        ["pid", f"{WRITABLE}/nginx.pid"],
+        ["error_log", "stderr", "warn"],
+    ]
+    try:
+        text, owners = written(copy.root)
+        head = " ".join(" ".join(map(quoted, row)) + ";" for row in rows)
+    except UnwritableWord as error:
+        raise NginxError(f"the sandbox cannot write the copy: {error}") from None
+    return f"{head} events {{ worker_connections 4096; }} {text}", owners
+
+
+def _verified(
+    copy: Copy, text: str, owners: dict[int, Node], modules: Sequence[str], folder: Path
+) -> Wall:
+    """The wall for a text that may run."""
+    listens = [socket.port for socket in copy.sockets.values()]
+    bounds = Bounds(frozenset(listens), copy.upstream, frozenset(modules))
+    try:
+        found = verify(text, bounds)
+    except Forbidden as error:
+        where = _place(owners.get(error.line))
+        raise NginxError(f"the sandbox refuses the copy: {error}{where}") from None
+    if not _is_same(found[-len(copy.root.children or ()) :], copy.root.children or []):
+        raise NginxError("the sandbox refuses the copy: nginx would read something else")
+    return Wall(
+        folder,
+        folder / WRITABLE,
+        tuple(map(Path, modules)),
+        tuple(listens),
+        tuple(sorted(copy.upstream)),
+    )
+
+
+def _is_same(found: Sequence[Directive], meant: Sequence[Node]) -> bool:
+    """Whether a text says word for word what it was written from."""
+    work = [(found, meant)]
+    while work:
+        found, meant = work.pop()
+        if len(found) != len(meant):
+            return False
+        for one, node in zip(found, meant, strict=True):
+            words = one.words if one.name == "if" else one.args
+            if [one.name, *words] != [node.name, *node.args]:
+                return False
+            if (one.block is None) != (node.children is None):
+                return False
+            work.append((one.block or (), node.children or ()))
+    return True
 
 
 def _mended(copy: Copy, said: str, owners: dict[int, Node]) -> bool:
@@ -67,7 +157,7 @@ def _mended(copy: Copy, said: str, owners: dict[int, Node]) -> bool:
         rows = [
             one
             for one in copy.root.walk()
-            if one[0].name.endswith("_cache") and one[0].args[0].strip("\"'") == name
+            if one[0].name.endswith("_cache") and one[0].args[:1] == [name]
         ]
         return _remove(copy, rows, f'there is no zone "{name}"')
     placed = _AT.search(said)
@@ -123,7 +213,7 @@ def _define(copy: Copy, name: str) -> bool:
         if not users:
             continue
         source = "$host" if block is copy.http else "$remote_addr"
-        rows = [Node("default", ['""'])]
+        rows = [Node("default", [""])]
         if any(one.name == "map" and one.args[-1:] == [f"${name}"] for one in block.children):
             return False
         block.children.insert(0, Node("map", [source, f"${name}"], None, rows))
@@ -138,7 +228,11 @@ def _translated(said: str, owners: dict[int, Node]) -> str:
     if placed is None:
         first = _UNPLACED.search(said)
         return first["what"] if first else said.strip()[:300]
-    node = owners.get(int(placed["line"]))
+    return placed["what"] + _place(owners.get(int(placed["line"])))
+
+
+def _place(node: Node | None) -> str:
+    """Where the author wrote what a directive stands for."""
     if node is None or node.origin is None:
-        return placed["what"]
-    return f"{placed['what']} in {node.origin.source.name}:{node.origin.line}"
+        return ""
+    return f" in {node.origin.source.name}:{node.origin.line}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from nginx_stream_lint.config import has_hole
+
 # Family of a *_pass directive to the protocol that its upstream speaks.
 SPEAKS = {"proxy": "http", "grpc": "h2c", "fastcgi": "fastcgi", "uwsgi": "uwsgi", "scgi": "scgi"}
 _SCHEMES = {"proxy": r"https?://", "grpc": r"(?:grpcs?://)?", "uwsgi": r"(?:s?uwsgi://)?"}
-_PLAIN = re.compile(r"[\w:/.?=&%~@+,!*()-]+", re.ASCII)
 
 
 class Groups:
@@ -39,11 +40,12 @@ def rewritten(
 ) -> str | None:
     """The argument of a `<family>_pass` that leads to the dripping upstream.
 
-    A URI behind the target is kept. None where nginx will refuse the target anyway.
+    A URI behind the target is kept. What has a variable or a placeholder leads to the upstream as a
+    whole. None where no nginx takes the target.
     """
     scheme = "http://" if family == "proxy" else ""
     upstream = f"127.0.0.1:{ports[protocol]}"
-    if "$" in target:
+    if "$" in target or has_hole(target):
         return scheme + upstream
     found = re.fullmatch(_SCHEMES.get(family, "") + "(.*)", target, re.DOTALL | re.IGNORECASE)
     if found is None:
@@ -58,11 +60,4 @@ def rewritten(
                 host, uri = host[: end.start()], host[end.start() :]
     if not host:
         return None
-    return quoted(f"{scheme}{groups.use(host, protocol) or upstream}{uri}")
-
-
-def quoted(text: str) -> str:
-    """Text as one argument of nginx's syntax."""
-    if _PLAIN.fullmatch(text):
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{scheme}{groups.use(host, protocol) or upstream}{uri}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from nginx_stream_lint.report.run import Run
+from nginx_stream_lint.util.sinks import printable
 
 
 def concise(run: Run) -> str:
     """The findings as lines."""
     return "".join(
-        f"{finding.place.source.name}:{finding.place.line}:{finding.place.column}:"
-        f" {finding.severity} {finding.rule} {finding.message}\n"
+        f"{printable(finding.place.source.name)}:{finding.place.line}:{finding.place.column}:"
+        f" {finding.severity} {finding.rule} {printable(finding.message)}\n"
         for finding in run.report.findings
     )

@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterator
 from json.encoder import encode_basestring
 
+from nginx_stream_lint.util.sinks import in_json
+
 
 def encoded(document: object) -> str:
     """JSON with a line end; bytes that are no UTF-8 become question marks, as JSON has none."""
-    return f"{indented(document)}\n".encode("utf-8", "replace").decode("utf-8")
+    text = f"{indented(document)}\n".encode("utf-8", "replace").decode("utf-8")
+    return in_json(text)
 
 
 def indented(value: object, line: str = "\n") -> str:

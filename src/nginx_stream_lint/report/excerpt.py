@@ -9,9 +9,9 @@ from typing import NamedTuple
 import click
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.rules.finding import Place
 from nginx_stream_lint.util.remembering import latest_remembered
+from nginx_stream_lint.util.sinks import printable
 
 _TAB = 4
 _WIDTH = 84  # of a line of source; longer ones are cut around what is underlined

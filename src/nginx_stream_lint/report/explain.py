@@ -16,6 +16,7 @@ from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Level
 from nginx_stream_lint.rules.filters import CLIENTS, amount, duration, listed
+from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
 _COLOURS = {"streams": "green", "stalls": "red", "replays": "red"}
 # What a person wants to see even where nobody has set it; the rest is shown where it is set.
@@ -34,7 +35,8 @@ _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ss
 
 def explain_json(explanations: Sequence[Explanation]) -> str:
     """A list with one object for each URL."""
-    return json.dumps([_object(one) for one in explanations], indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps([_object(one) for one in explanations], indent=2, ensure_ascii=False)
+    return f"{in_json(text)}\n"
 
 
 def _object(one: Explanation) -> dict[str, Any]:
@@ -102,23 +104,23 @@ def explain_text(explainer: Explainer, explanations: Sequence[Explanation]) -> s
 def _lines(explainer: Explainer, one: Explanation) -> Iterator[str]:
     route = one.route
     stream = explainer.stream(one)
-    yield click.style(one.url, bold=True)
-    yield f"  server    {' '.join(_names(route.server)) or '(no name)'}{_at(route.server)}"
+    yield click.style(printable(one.url), bold=True)
+    yield _line("server", f"{' '.join(_names(route.server)) or '(no name)'}{_at(route.server)}")
     for step in route.via:
         name, line = step.directive.source.name, step.directive.line
-        yield f"  by way of {step.why} ({name}:{line})"
+        yield _line("by way of", f"{step.why} ({name}:{line})")
     for reason in route.unknown:
-        yield f"  unknown   {reason}"
+        yield _line("unknown", reason)
     if route.location is not None:
-        yield f"  lands in  {route.location.label}{_at(route.location)}"
+        yield _line("lands in", f"{route.location.label}{_at(route.location)}")
     if stream is not None and stream.confidence != "possible":
-        yield f"  streams   {stream.confidence} ({stream.kind}): {stream.because}"
+        yield _line("streams", f"{stream.confidence} ({stream.kind}): {stream.because}")
     handler = route.handler
     if handler is None:
-        yield f"  answered  {_answer(one)}"
+        yield _line("answered", _answer(one))
         return
     where = f"{handler.directive.source.name}:{handler.directive.line}"
-    yield f"  passed to {handler.family}_pass {handler.target} ({where})"
+    yield _line("passed to", f"{handler.family}_pass {handler.target} ({where})")
     yield ""
     yield from _settings(one)
     yield ""
@@ -126,11 +128,16 @@ def _lines(explainer: Explainer, one: Explanation) -> Iterator[str]:
     findings = explainer.findings(one)
     for finding in findings:
         yield ""
-        yield f"  {finding.severity} {finding.rule}: {finding.message}"
+        yield f"  {finding.severity} {finding.rule}: {printable(finding.message)}"
     shown = mended(findings[0].location, findings) if findings else ""
     if shown:
         yield ""
-        yield from (f"    {line}" for line in shown.splitlines())
+        yield from (f"    {shown_line(line)}" for line in shown.split("\n"))
+
+
+def _line(head: str, text: str) -> str:
+    """What is to say under a heading, in one line."""
+    return f"  {head:<9} {printable(text)}"
 
 
 def _at(level: Level | None) -> str:
@@ -159,7 +166,8 @@ def _settings(one: Explanation) -> Iterator[str]:
     for name, value in shown.items():
         rows = [" ".join(arg or '""' for arg in row) for row in value.rows] or ["(not set)"]
         for number, row in enumerate(rows):
-            yield f"  {name if not number else '':{width}}  {row}  [{_origin(value, number)}]"
+            said = printable(f"{row}  [{_origin(value, number)}]")
+            yield f"  {name if not number else '':{width}}  {said}"
 
 
 @cache

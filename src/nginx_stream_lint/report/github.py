@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding
+from nginx_stream_lint.util.sinks import printable, workflow_data, workflow_property
 
 _COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 # A summary may have 1 MB; this is far below it, and more than anybody reads.
@@ -49,16 +49,8 @@ def github(run: Run) -> str:
 
 
 def _command(name: str, message: str, **properties: str | int) -> str:
-    said = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items())
-    return f"::{name} {said}::{_data(message)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    said = ",".join(f"{key}={workflow_property(str(one))}" for key, one in properties.items())
+    return f"::{name} {said}::{workflow_data(message)}"
 
 
 def step_summary(run: Run) -> str:

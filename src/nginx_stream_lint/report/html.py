@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import field
-from importlib.resources import files
 from itertools import islice
 
 import click
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.report.excerpt import Mark, excerpt
 from nginx_stream_lint.report.picture import outcome, picture
@@ -18,7 +17,9 @@ from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.way import Way, ways
 from nginx_stream_lint.rules.filters import CLIENTS, listed
 from nginx_stream_lint.rules.finding import MOST_SERVERS, SEVERITIES, Finding
+from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.sinks import shown_line
 
 
 @dataclass(slots=True)
@@ -58,7 +59,7 @@ class _Card:
         if not self.findings:
             return []
         shown = mended(self.findings[0].location, self.findings)
-        return [(line[:1], line) for line in shown.splitlines()]
+        return [(line[:1], line) for line in shown.split("\n")]
 
     @property
     def how(self) -> str:
@@ -80,7 +81,7 @@ def html(run: Run) -> str:
     )
     environment.filters["printable"] = _printable_lines
     template = environment.from_string(
-        files("nginx_stream_lint.report").joinpath("page.html").read_text(encoding="utf-8")
+        data_text(os.path.join(os.path.dirname(__file__), "page.html"))
     )
     report = run.report
     cards = _cards(run)
@@ -142,8 +143,5 @@ def _excerpt(finding: Finding) -> str:
 
 
 def _printable_lines(text: str) -> str:
-    if text.isprintable():
-        return str(text)  # no markup, which would not be escaped
-    return "\n".join(
-        "\t".join(printable(part) for part in line.split("\t")) for line in text.split("\n")
-    )
+    # A plain string even where the template has markup, which would not be escaped.
+    return "\n".join(shown_line(line) for line in str(text).split("\n"))

@@ -8,6 +8,7 @@ from nginx_stream_lint import __version__
 from nginx_stream_lint.report.encoding import indented
 from nginx_stream_lint.report.run import Run, described
 from nginx_stream_lint.rules.finding import Finding, Fix
+from nginx_stream_lint.util.sinks import in_json
 
 
 def json(run: Run) -> str:
@@ -41,9 +42,8 @@ def json(run: Run) -> str:
             "seconds": round(run.seconds, 3),
         },
     }
-    text = indented(document) + "\n"
     # Bytes that are no UTF-8 are told as JSON's escapes.
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return in_json(f"{indented(document)}\n")
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

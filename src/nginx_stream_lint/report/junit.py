@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.sinks import in_xml
 
 # What XML 1.0 has no characters for.
 _NOT_XML = regex("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -28,7 +29,7 @@ def junit(run: Run) -> str:
         suite.extend(cases)
     root.attrib |= _counts([case for cases in suites.values() for case in cases])
     indent(root)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, "unicode")}\n'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{in_xml(tostring(root, "unicode"))}\n'
 
 
 def _cases(run: Run) -> Iterator[tuple[str, Element]]:

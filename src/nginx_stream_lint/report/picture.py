@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
-from nginx_stream_lint.config.problems import printable
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.report.way import Arrival, Stage, Way
 from nginx_stream_lint.rules.filters import CLIENTS, amount, duration
+from nginx_stream_lint.util.sinks import printable
 
 _WIDTH = 380
 _LEFT = 128  # where the lanes begin; left of it stand the names

@@ -12,6 +12,7 @@ from nginx_stream_lint.probe.copied import Change, Place
 from nginx_stream_lint.probe.run import Outcome, ProbeResult
 from nginx_stream_lint.report.drawing import STYLE, label, ticks
 from nginx_stream_lint.report.words import CLIENTS, clipped, rounded
+from nginx_stream_lint.util.sinks import in_json, printable
 
 _COLOURS = {"streams": "green", "unclear": "yellow"}
 _BAR = 60  # columns of a timeline
@@ -35,7 +36,7 @@ def probe_text(result: ProbeResult, left: Sequence[str] = ()) -> str:
     lines = [f"measured on {result.binary} ({result.binary.path})", ""]
     for outcomes in _by_request(result.outcomes):
         lines += _request_lines(outcomes)
-    lines += [f"not measured: {one}" for one in left]
+    lines += [f"not measured: {printable(one)}" for one in left]
     lines += _change_lines(result.changes)
     lines.append(_summary(result.outcomes))
     return "\n".join(lines) + "\n"
@@ -50,7 +51,7 @@ def _by_request(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
 
 def _request_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
     request = outcomes[0].request
-    yield click.style(request.name, bold=True)
+    yield click.style(printable(request.name), bold=True)
     places = {one.place for one in outcomes}
     if len(places) == 1:
         yield f"  {_where(outcomes[0])}"
@@ -65,12 +66,12 @@ def _where(one: Outcome) -> str:
     place = one.place
     if place is None:
         return "answered by a stream {} server" if one.request.stream else "nobody answered"
-    return f"{place.file}:{place.line}: {place.label}"
+    return printable(f"{place.file}:{place.line}: {place.label}")
 
 
 def _outcome_lines(one: Outcome) -> Iterator[str]:
     verdict = click.style(f"{one.verdict:<9}", fg=_COLOURS.get(one.verdict, "red"), bold=True)
-    yield f"  {verdict} {_scenario(one)}: {_said(one)}"
+    yield f"  {verdict} {_scenario(one)}: {printable(_said(one))}"
     if one.emissions or one.arrivals:
         end = _end(one)
         yield f"    app sent    {_bar(one.emissions, end)}"
@@ -148,7 +149,7 @@ def _change_lines(changes: Sequence[Change]) -> Iterator[str]:
             more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
             where = f"{rows[0].file}:{rows[0].line}{more}"
             text = rows[0].text if len(rows) == 1 else name
-            yield f"  {where}: {text}: {done}, {why}"
+            yield printable(f"  {where}: {text}: {done}, {why}")
     others = len(changes) - len(mattering)
     if others:
         yield (
@@ -195,7 +196,7 @@ def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
             verdict: sum(one.verdict == verdict for one in result.outcomes) for verdict in _MEANINGS
         },
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return f"{in_json(json.dumps(document, indent=2, ensure_ascii=False))}\n"
 
 
 def _object(one: Outcome) -> dict[str, Any]:

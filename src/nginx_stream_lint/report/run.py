@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import field
 
-from nginx_stream_lint.analysis.lint import Report
+from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Edit, Severity
@@ -28,7 +28,7 @@ class Run:
     mildest severity that fails, `policy` what made the findings worth what they are.
     """
 
-    report: Report
+    report: Result
     rules: tuple[Rule, ...]
     nginx_version: Version | None
     seconds: float

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nginx_stream_lint.analysis.lint import Report
-from nginx_stream_lint.config.problems import printable
+from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import MOST_SERVERS, Finding, Place, Related
 from nginx_stream_lint.util.remembering import latest_remembered
+from nginx_stream_lint.util.sinks import printable, shown_line
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _SEVERITIES = {word: styled(word, colour, bold=True) for word, colour in _COLOURS.items()}
@@ -26,7 +26,7 @@ def text(run: Run) -> str:
     return "\n".join([*_locations(run.report), _summary(run.report, run.seconds)]) + "\n"
 
 
-def _locations(report: Report) -> list[str]:
+def _locations(report: Result) -> list[str]:
     groups: dict[tuple[str, int], list[Finding]] = {}
     for finding in report.findings:
         place = finding.location.place
@@ -88,20 +88,15 @@ def _fix(findings: list[Finding]) -> list[str]:
         kinds = {one.fix.applicability for one in findings if one.fix is not None}
         how = "--fix writes this" if "unsafe" not in kinds else "--fix --unsafe-fixes writes this"
         lines.append(f"  fixed ({how}):")
-        for line in shown.splitlines():
-            written = f"{_INDENT}{line if line.isprintable() else _shown(line)}".rstrip()
+        for line in shown.split("\n"):
+            written = f"{_INDENT}{shown_line(line)}".rstrip()
             colour = _CHANGES.get(line[:1])
             lines.append(written if colour is None else styled(written, colour))
     for finding in findings:
         if finding.fix is not None and not finding.fix.edits:
             lines.append(f"  by hand, {finding.rule}: {printable(finding.fix.title)}")
-            lines += [_INDENT + _shown(line) for line in finding.fix.snippet.splitlines()]
+            lines += [_INDENT + shown_line(line) for line in finding.fix.snippet.split("\n")]
     return lines
-
-
-def _shown(line: str) -> str:
-    """A line of a file that any terminal can show; tabs stay."""
-    return "\t".join(printable(part) for part in line.split("\t"))
 
 
 @latest_remembered(1024)
@@ -134,7 +129,7 @@ def _wrapped(message: str) -> list[str]:
     return lines
 
 
-def _summary(report: Report, seconds: float) -> str:
+def _summary(report: Result, seconds: float) -> str:
     counts = [
         f"{number} {word}{'' if number == 1 else 's'}"
         for word in ("error", "warning", "note")

@@ -11,11 +11,12 @@ import click
 
 from nginx_stream_lint.analysis.trace_findings import Blame
 from nginx_stream_lint.report.trace_words import said, verdict
-from nginx_stream_lint.report.words import CLIENTS, clipped, printable, rounded
+from nginx_stream_lint.report.words import CLIENTS, clipped, rounded
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
 from nginx_stream_lint.trace.verdict import Judgement
+from nginx_stream_lint.util.sinks import in_json, printable
 
 Hide = Callable[[str], str]
 
@@ -188,7 +189,7 @@ def trace_json(told: Diagnosis, blame: Blame | None = None) -> str:
         },
         "configuration": None if blame is None else _configuration(blame, told.hide),
     }
-    return json.dumps(document, indent=2) + "\n"
+    return f"{in_json(json.dumps(document, indent=2))}\n"
 
 
 def _client(one: Judgement) -> dict[str, Any]:

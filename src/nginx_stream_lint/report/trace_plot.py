@@ -10,11 +10,12 @@ from html import escape
 from nginx_stream_lint.probe.measure import CUT, STREAMS
 from nginx_stream_lint.report.drawing import STYLE, label, ticks
 from nginx_stream_lint.report.trace_words import said, seconds, verdict
-from nginx_stream_lint.report.words import CLIENTS, clipped, printable
+from nginx_stream_lint.report.words import CLIENTS, clipped
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
 from nginx_stream_lint.trace.verdict import Judgement
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.sinks import printable
 
 _CUT = "cut ✕"
 _MOST_NUMBERS = 8  # at the bars of one lane

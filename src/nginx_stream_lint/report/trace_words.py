@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nginx_stream_lint.probe.measure import CUT, NO_STREAM, REPLAYS, STALLS, STREAMS, UNCLEAR
-from nginx_stream_lint.report.words import CLIENTS, printable
+from nginx_stream_lint.report.words import CLIENTS
 from nginx_stream_lint.trace import verdict as v
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.known_words import NOT_SHOWN
 from nginx_stream_lint.trace.recording import FAILED, LIMIT, UNOFFERED
 from nginx_stream_lint.trace.verdict import Judgement
+from nginx_stream_lint.util.sinks import printable
 
 _VERBS = {STALLS: "stalls", REPLAYS: "is replayed", CUT: "is cut", NO_STREAM: "is refused"}
 _MOST_BURSTS = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S, Report
+from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S, Result
 from nginx_stream_lint.nginx.delivery import Hold, Verdict
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.versions import Version
@@ -63,7 +63,7 @@ class Way:
         return all(one.verdict == "streams" for one in self.arrivals)
 
 
-def ways(report: Report, version: Version | None, policy: Policy | None = None) -> list[Way]:
+def ways(report: Result, version: Version | None, policy: Policy | None = None) -> list[Way]:
     """The ways of all that is thought to stream, each location once, in the order of the files.
 
     `policy` knows the versions of some files.

@@ -24,6 +24,7 @@ from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.numbers import whole_number
 
 _NOT_YET = object()
 
@@ -686,7 +687,8 @@ class Facts:
     def streams_per_worker(self) -> int | None:
         """How many streams one worker has connections for: two each."""
         text = self.effective("worker_connections").text
-        return int(text) // 2 if text.isdigit() else None
+        number = whole_number(text)
+        return None if number is None else number // 2
 
 
 def _by_version(effective: Effective) -> bool:
@@ -788,8 +790,8 @@ def _is_forbidden(cache_control: str) -> bool:
 def _is_allowed(cache_control: str) -> bool:
     """Whether a Cache-Control value lets shared caches keep an answer."""
     words = _words(cache_control)
-    ages = [re.fullmatch(r"(?:s-maxage|max-age)=(\d+)", word) for word in words]
-    return "public" in words or any(age is not None and int(age[1]) > 0 for age in ages)
+    ages = [re.fullmatch(r"(?:s-maxage|max-age)=([0-9]+)", word) for word in words]
+    return "public" in words or any(age is not None and age[1].strip("0") for age in ages)
 
 
 def _words(cache_control: str) -> set[str]:

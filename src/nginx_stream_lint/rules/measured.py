@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from functools import cache
 
 from nginx_stream_lint.rules.shipped import builtin_folder
+from nginx_stream_lint.util.data import data_names, data_text
 from nginx_stream_lint.util.lazily import dataclass
 
 # The kinds of evidence that a rule file can name; each is a measurement on a real nginx.
@@ -53,10 +55,10 @@ class Measurements:
 @cache
 def measured() -> Measurements:
     """The recorded measurements; none where the file is missing."""
-    path = builtin_folder() / "measured.json"
-    if not path.is_file():
+    folder = str(builtin_folder())
+    if "measured.json" not in data_names(folder):
         return Measurements("", {})
-    recorded = json.loads(path.read_text(encoding="utf-8"))
+    recorded = json.loads(data_text(os.path.join(folder, "measured.json")))
     rules = {
         rule: tuple(Measured(**row) for row in rows) for rule, rows in recorded["rules"].items()
     }

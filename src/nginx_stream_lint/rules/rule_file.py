@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import parse_version
 from nginx_stream_lint.rules.conditions import (
@@ -35,7 +35,7 @@ from nginx_stream_lint.rules.shipped import builtin_folder
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.streams.stream import KINDS
 from nginx_stream_lint.util.lazily import dataclass, regex
-from nginx_stream_lint.util.remembering import remembered
+from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose, construct, place, refuse_bombs
 
 _LEVELS = ("location", "if-in-location", "limit_except", "stream-server")
@@ -67,17 +67,23 @@ class _Read:
 
 
 def read_rules(
-    paths: Iterable[Path], shipped: Iterable[Rule] = (), check_shipped: bool = False
+    paths: Sequence[Path],
+    shipped: Iterable[Rule] = (),
+    check_shipped: bool = False,
+    workspace: Workspace | None = None,
 ) -> tuple[Rule, ...]:
     """All rules of some folders or files, behind `shipped` ones; see `shipped.load_rules`.
 
     Raises RuleMistake.
     """
     folder = builtin_folder()
+    workspace = workspace or Workspace.on_disk(*map(str, paths))
+    ours = Workspace.on_disk(str(folder))
     found = {rule.name: _Read(rule, folder / f"{rule.name}.yaml", {}) for rule in shipped}
     new: list[_Read] = []
     for path in paths:
-        for one in _load(path, check_shipped or path != folder):
+        is_ours = path == folder
+        for one in _load(ours if is_ours else workspace, path, check_shipped or not is_ours):
             name = one.rule.name
             if name in found:
                 raise one.mistake(
@@ -100,7 +106,8 @@ def load_folder(folder: Path) -> tuple[Rule, ...]:
 
     Raises RuleMistake.
     """
-    return tuple(one.rule for one in _load(folder, folder != builtin_folder()))
+    workspace = Workspace.on_disk(str(folder))
+    return tuple(one.rule for one in _load(workspace, folder, folder != builtin_folder()))
 
 
 def load_rule(path: Path) -> Rule:
@@ -108,25 +115,22 @@ def load_rule(path: Path) -> Rule:
 
     Raises RuleMistake with the place of what is wrong.
     """
-    return _load_file(path).rule
+    return _load_file(Workspace.on_disk(str(path)), path).rule
 
 
-@remembered
-def _load(path: Path, check_texts: bool) -> tuple[_Read, ...]:
+def _load(workspace: Workspace, path: Path, check_texts: bool) -> tuple[_Read, ...]:
     """The rules of a folder, by name, or of a file. Raises RuleMistake.
 
     `check_texts`: whether to parse the templates, which takes a moment.
     """
-    paths = [path] if path.is_file() else _files(path)
-    return tuple(_load_file(one, check_texts) for one in paths)
+    is_folder = workspace.is_folder(str(path))
+    paths = _files(workspace, path) if is_folder else [path]
+    return tuple(_load_file(workspace, one, check_texts) for one in paths)
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(workspace: Workspace, folder: Path) -> list[Path]:
     """The rule files of a folder that anybody may have filled. Raises RuleMistake."""
-    try:
-        names = sorted(path.name for path in folder.iterdir())
-    except OSError as error:
-        raise RuleMistake(f"{folder}:1:1: cannot be read ({error.strerror})") from None
+    names = sorted(name for name, _ in workspace.entries(str(folder)))
     for name in names:
         if name.endswith(".yml"):
             raise RuleMistake(f"{folder / name}:1:1: the name of a rule file ends in .yaml")
@@ -135,17 +139,17 @@ def _files(folder: Path) -> list[Path]:
         raise RuleMistake(f"{folder}:1:1: no rules (*.yaml) in this folder")
     if len(found) > _MAX_FILES:
         raise RuleMistake(f"{folder}:1:1: more than {_MAX_FILES} rules in this folder")
+    inside = os.path.join(workspace.key(str(folder)), "")
     for path in found:
-        inside = os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ""))
-        if path.is_symlink() and not inside:
+        if not workspace.key(str(path)).startswith(inside):
             raise RuleMistake(f"{path}:1:1: a link that leads out of the folder; copy the file")
     return found
 
 
-def _load_file(path: Path, check_texts: bool = True) -> _Read:
+def _load_file(workspace: Workspace, path: Path, check_texts: bool = True) -> _Read:
     reader = _Reader(str(path), check_texts)
     try:
-        node = compose(_text(path))
+        node = compose(_text(workspace, path))
         refuse_bombs(node)
         rule = reader.rule(node)
     except YamlMistake as mistake:
@@ -157,17 +161,12 @@ def _load_file(path: Path, check_texts: bool = True) -> _Read:
     return read
 
 
-def _text(path: Path) -> str:
+def _text(workspace: Workspace, path: Path) -> str:
     """The text of a rule file. Raises RuleMistake."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a FIFO may never end
-            raise RuleMistake(f"{path}:1:1: this is not a regular file")
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise RuleMistake(f"{path}:1:1: cannot be read ({error.strerror})") from None
-    if len(data) > _MAX_BYTES:
-        raise RuleMistake(f"{path}:1:1: a rule file has at most {_MAX_BYTES // 1024} KB")
+        data = workspace.read(str(path), _MAX_BYTES)
+    except Unreadable as stop:
+        raise RuleMistake(str(stop)) from None
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

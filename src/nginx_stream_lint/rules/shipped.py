@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.util.compiled import compiled
+from nginx_stream_lint.util.data import data_folder, data_names
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nginx_stream_lint.files import Workspace
 
 
 def builtin_folder() -> Path:
@@ -23,14 +26,17 @@ def builtin_folder() -> Path:
 @cache
 def _folder() -> str:
     here = os.path.dirname(__file__)
-    if any(name.endswith(".yaml") for name in os.listdir(here)):
+    if any(name.endswith(".yaml") for name in data_names(here)):
         return here
-    return os.path.abspath(os.path.join(os.path.realpath(here), "../../../rules"))
+    return os.path.abspath(os.path.join(data_folder(__file__), "../../../rules"))
 
 
-def load_rules(*paths: Path, check_shipped: bool = False) -> tuple[Rule, ...]:
+def load_rules(
+    *paths: Path, check_shipped: bool = False, workspace: Workspace | None = None
+) -> tuple[Rule, ...]:
     """All rules of some folders or files, in this order and by name.
 
+    `workspace` has the files that are not shipped; without it, these paths are named by a person.
     The shipped rules, where they come first, are read from their YAML only where that has changed,
     or with `check_shipped`, which also checks their templates; otherwise their tests do.
     Raises RuleMistake, also for a name that is there twice and for `replaces` without such a rule.
@@ -43,7 +49,7 @@ def load_rules(*paths: Path, check_shipped: bool = False) -> tuple[Rule, ...]:
         return shipped
     from nginx_stream_lint.rules.rule_file import read_rules
 
-    return read_rules(others, shipped, check_shipped)
+    return read_rules(others, shipped, check_shipped, workspace)
 
 
 def shipped_rules() -> tuple[Rule, ...]:
@@ -61,6 +67,4 @@ def _compiled() -> tuple[Rule, ...]:
 def shipped_files() -> list[str]:
     """The files of the shipped rules, by name."""
     folder = _folder()
-    return [
-        os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".yaml")
-    ]
+    return [os.path.join(folder, name) for name in data_names(folder) if name.endswith(".yaml")]

@@ -68,10 +68,11 @@ def _report(text: str, here: Here) -> str:
     if file in ("", "-"):
         return text
     path = inside(file, here)
-    below = os.path.relpath(os.path.realpath(path), os.path.realpath(here.file.parent))
+    key = here.workspace.key
+    below = os.path.relpath(key(str(path)), key(str(here.file.parent)))
     if any(part.startswith(".") for part in below.split(os.sep)):
         raise ValueError(f"{shortened(file)} is hidden; name a file that everybody sees")
-    if os.path.islink(path):
+    if here.workspace.is_link(str(path)):
         raise ValueError(f"{shortened(file)} is a link; name a file")
     return text
 
@@ -86,7 +87,7 @@ def _pattern(text: str) -> str:
 def _globs(patterns: tuple[str, ...], here: Here) -> Callable[[str], bool]:
     """Whether a file, by its name or where links lead to, is among those that patterns name."""
     ignore = Patterns(map(as_bytes, patterns), Steps(_MAX_STEPS))
-    folder = os.path.abspath(here.file.parent)
+    folder, key = os.path.abspath(here.file.parent), here.workspace.key
     known: dict[str, bool] = {}
 
     def inside(path: str, base: str) -> bool:
@@ -97,9 +98,7 @@ def _globs(patterns: tuple[str, ...], here: Here) -> Callable[[str], bool]:
 
     def covers(name: str) -> bool:
         if name not in known:
-            known[name] = inside(os.path.abspath(name), folder) or inside(
-                os.path.realpath(name), os.path.realpath(folder)
-            )
+            known[name] = inside(os.path.abspath(name), folder) or inside(key(name), key(folder))
         return known[name]
 
     return covers

@@ -11,12 +11,13 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Override, Worth
 from nginx_stream_lint.streams.declarations import Declaration, nearest
-from nginx_stream_lint.util.git import is_below, repository_root
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import Unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,6 @@ FILE_NAME = ".nginx-stream-lint.yaml"
 _MISNAMED = ".nginx-stream-lint.yml"
 PYPROJECT = "pyproject.toml"
 TABLE = "nginx-stream-lint"
-_MAX_BYTES = 1_000_000
 _SAID = 400  # characters of a message
 
 
@@ -73,10 +73,6 @@ class Settings:
 
                 self._refuse(node, f"unknown rule {shortened(name)}{nearest(name, known)}")
 
-    def has(self, path: str | os.PathLike[str]) -> bool:
-        """Whether a path leads to something below the folder of the settings file."""
-        return self.file is not None and is_below(path, self.file.parent)
-
     def refuse(self, key: str, message: str) -> NoReturn:
         """Say that the value of a key cannot be used. Raises SettingsMistake."""
         self._refuse(self.written[key], message)
@@ -91,47 +87,50 @@ def _mistake(path: Path | None, line: int, column: int, message: str) -> Setting
     return SettingsMistake(f"{path}:{line}:{column}: {seen}")
 
 
-def find(start: str | os.PathLike[str]) -> Path | None:
+def find(start: str | os.PathLike[str], workspace: Workspace | None = None) -> Path | None:
     """The settings file in the folder of `start`, or in the nearest one above it.
 
     The root of the repository is the last folder that is looked into; where there is none, the
     folder of `start` is. Raises SettingsMistake for what only looks like settings.
     """
-    here = os.path.join(os.path.realpath(""), "")
-    folder = os.path.realpath(start)
-    if not os.path.isdir(folder):
+    workspace = workspace or Workspace.on_disk(os.fspath(start))
+    folder = workspace.key(os.fspath(start))
+    if not workspace.is_folder(folder):
         folder = os.path.dirname(folder)
-    top = repository_root(folder) or folder
+    top = workspace.git_root(folder) or folder
     while True:
-        shown = os.path.join(folder, "").removeprefix(here)
-        if os.path.lexists(shown + FILE_NAME):
-            return _found(shown + FILE_NAME, top)
-        if os.path.lexists(shown + _MISNAMED):
+        shown = workspace.shown(os.path.join(folder, ""))
+        if _is_there(workspace, shown + FILE_NAME):
+            return _found(workspace, shown + FILE_NAME, top)
+        if _is_there(workspace, shown + _MISNAMED):
             raise SettingsMistake(f"{shown}{_MISNAMED}:1:1: is not read; call it {FILE_NAME}")
-        if os.path.isfile(shown + PYPROJECT):
-            path = _found(shown + PYPROJECT, top)
-            if _table(path) is not None:
+        # One that is a link to somewhere else is nobody's settings here.
+        if workspace.is_file(shown + PYPROJECT) and workspace.is_below(shown + PYPROJECT, top):
+            path = _found(workspace, shown + PYPROJECT, top)
+            if _table(workspace, path) is not None:
                 return path
         if folder == top:
             return None
         folder = os.path.dirname(folder)
 
 
-def _found(name: str, top: str) -> Path:
+def _is_there(workspace: Workspace, name: str) -> bool:
+    """Whether there is a file, or a link that leads nowhere or out."""
+    return workspace.exists(name) or workspace.is_link(name)
+
+
+def _found(workspace: Workspace, name: str, top: str) -> Path:
     """A file that was found, which must be one below `top`. Raises SettingsMistake."""
-    real = os.path.realpath(name)
-    if not is_below(name, top):
+    if not workspace.is_below(name, top):
         raise SettingsMistake(f"{name}:1:1: is a link that leads out of {top}; put the file there")
-    if os.path.exists(real) and not os.path.isfile(real) and not os.path.isdir(real):
-        raise SettingsMistake(f"{name}:1:1: is no regular file; settings are")
     from pathlib import Path
 
     return Path(name)
 
 
-def _table(path: Path) -> Node | None:
+def _table(workspace: Workspace, path: Path) -> Node | None:
     """The table of a TOML file that is ours."""
-    text = _text(path)
+    text = _text(workspace, path)
     if TABLE not in text:
         return None
     from nginx_stream_lint.settings.toml import toml_node
@@ -143,17 +142,13 @@ def _table(path: Path) -> Node | None:
     return node
 
 
-def _text(path: Path) -> str:
+def _text(workspace: Workspace, path: Path) -> str:
     """A file's text. Raises SettingsMistake."""
     try:
-        if path.is_dir():
-            raise SettingsMistake(f"{path}:1:1: is a folder; settings are a file")
-        with path.open("rb") as stream:
-            content = stream.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise SettingsMistake(f"{path}:1:1: cannot be read ({error.strerror})") from None
-    if len(content) > _MAX_BYTES:
-        raise SettingsMistake(f"{path}:1:1: is larger than 1 MB; no settings are")
+        content = workspace.read(str(path), workspace.budget.limits.settings_bytes)
+    except Unreadable as stop:
+        said = stop.problem.message
+        raise SettingsMistake(f"{path}:1:1: cannot be read ({said})") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -171,7 +166,7 @@ def _placed(path: Path, read: Any, *arguments: Any) -> Any:
         raise _mistake(path, mistake.line, mistake.column, mistake.message) from None
 
 
-def load(path: Path) -> Settings:
+def load(path: Path, workspace: Workspace | None = None) -> Settings:
     """The settings of a file: YAML, or the table `tool.nginx-stream-lint` of TOML.
 
     Raises SettingsMistake with the place of what is wrong.
@@ -180,15 +175,16 @@ def load(path: Path) -> Settings:
     from nginx_stream_lint.settings.node import yaml_node
     from nginx_stream_lint.settings.types import Here
 
+    workspace = workspace or Workspace.on_disk(str(path))
     if path.suffix == ".toml":
-        node = _table(path)
+        node = _table(workspace, path)
         if node is None:
             raise SettingsMistake(f"{path}:1:1: there is no [tool.{TABLE}] in it")
     else:
-        node = _placed(path, yaml_node, _text(path))
+        node = _placed(path, yaml_node, _text(workspace, path))
     if node is None:
         return Settings(file=path)
-    here = Here(path)
+    here = Here(path, workspace)
     values = _placed(path, SETTINGS.read, node, here)
     for key in ("roots", "servers"):
         values[key] = tuple(map(str, values.get(key, ())))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.numbers import whole_number
 
 if TYPE_CHECKING:
     import yaml
@@ -63,8 +64,17 @@ class Node:
         if self.kind == "flag":
             return self.text == "true"
         if self.kind == "number":
-            return int(self.text) if self.text.isdecimal() else float(self.text)
+            number = whole_number(self.text)
+            return _fraction(self.text) if number is None else number
         return None if self.kind == "nothing" else self.text
+
+
+def _fraction(text: str) -> float | str:
+    """A number with a point; text that is a number to YAML only, such as `1:30`, stays text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 # A date is a word like any other: nothing here is one.

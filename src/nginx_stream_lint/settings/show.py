@@ -10,6 +10,7 @@ from nginx_stream_lint.settings.keys import KEYS, OVERRIDE_KEYS
 from nginx_stream_lint.settings.load import Settings
 from nginx_stream_lint.settings.node import Misplaced, Node, plain_node, yaml_node
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.sinks import printable
 
 # Words that some readers of YAML take for something else.
 _AMBIGUOUS = {"on", "off", "yes", "no", "y", "n", "null", "~"}
@@ -21,7 +22,11 @@ def in_force(settings: Settings, given: Mapping[str, Any]) -> str:
 
     Where an option adds to a list, the list in the file stays, too.
     """
-    lines = [f"# from {settings.file}" if settings.file else "# there is no settings file"]
+    lines = [
+        f"# from {printable(str(settings.file))}"
+        if settings.file
+        else "# there is no settings file"
+    ]
 
     for key in KEYS:
         node = settings.written.get(key.name)
@@ -61,7 +66,7 @@ class _Origin:
         said = f"{self.file}:{node.line}" if node.line else self.otherwise
         if key in self.overruled:
             said += f", but {self.overruled[key]} wins"
-        return f"  # {said}" if said else ""
+        return f"  # {printable(said)}" if said else ""
 
 
 def _overruled(key: str, given: Mapping[str, Any]) -> dict[str, str]:

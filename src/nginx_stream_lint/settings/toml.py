@@ -9,15 +9,12 @@ from itertools import accumulate
 from typing import Any
 
 from nginx_stream_lint.settings.node import Kind, Misplaced, Node
+from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import latest_remembered
 
 # From the names of keys and the numbers of items that lead to a value.
 _Path = tuple[str | int, ...]
-
-# tomllib calls itself for each level, until Python has had enough of it.
-_MAX_DEPTH = 100
-_TOO_DEEP = f"it nests deeper than {_MAX_DEPTH}"
 
 _BLANK = regex(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY = regex(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
@@ -28,8 +25,15 @@ _STRING = regex(
     r"|'[^']*'",
     re.DOTALL,
 )
+# Strings and comments, which have no shape, and the signs that make it.
+_SHAPE = regex(
+    r'#[^\n]*|"""(?:\\.|[^\\])*?"{3,5}(?!")'
+    r"|'''.*?'{3,5}(?!')"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'|[][{}.=,]",
+    re.DOTALL,
+)
 _SCALAR = regex(r"[^,\]}#\r\n]*")
-_BRACKETS = regex(rf"{_STRING.pattern}|#[^\n]*|[\[{{\]}}]", re.DOTALL)
 
 
 def toml_node(text: str) -> Node:
@@ -37,20 +41,31 @@ def toml_node(text: str) -> Node:
 
     Raises Misplaced.
     """
-    _refuse_depth(text)
-    return _node(text, _values(text), (), _Scan(text).places)
+    _bounded(text)
+    values = _values(text)
+    return _node(text, values, (), _Scan(text).places)
 
 
-def _refuse_depth(text: str) -> None:
-    """Refuse brackets that nest too deep, where they do. Raises Misplaced."""
-    depth = 0
-    for bracket in _BRACKETS.finditer(text):
-        if bracket[0] in ("[", "{"):
-            depth += 1
-        elif bracket[0] in ("]", "}"):
-            depth -= 1
-        if depth > _MAX_DEPTH:
-            raise Misplaced(_TOO_DEEP, *_position(text, bracket.start()))
+def _bounded(text: str) -> None:
+    """Refuse what `tomllib` must not be given. Raises Misplaced.
+
+    For a key with 20,000 dots it takes 2.4 GB, and it calls itself for each bracket.
+    """
+    limits = in_force().limits
+    depth = parts = row = 0
+    for match in _SHAPE.finditer(text):
+        sign = match[0]
+        if sign[0] in "\"'#":
+            continue
+        row = row + 1 if sign == "." else 0
+        depth += (sign in "[{") - (sign in "]}")
+        parts += 1
+        if max(depth, row) > limits.toml_depth:
+            message = f"it nests deeper than {limits.toml_depth}"
+            raise Misplaced(message, *_position(text, match.start()))
+        if parts > limits.toml_parts:
+            message = f"there are more than {limits.toml_parts:,} keys and values"
+            raise Misplaced(message, *_position(text, match.start()))
 
 
 def _values(text: str) -> dict[str, Any]:
@@ -62,8 +77,10 @@ def _values(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _mistake(str(error), text) from None
+    except ValueError:
+        raise Misplaced("a number or a date that cannot be", 1, 1) from None
     except RecursionError:
-        raise Misplaced(_TOO_DEEP, 1, 1) from None
+        raise Misplaced("the values nest too deep", 1, 1) from None
 
 
 def _mistake(said: str, text: str) -> Misplaced:
@@ -119,7 +136,10 @@ def _node(text: str, value: Any, path: _Path, places: dict[_Path, tuple[int, int
     if isinstance(value, str):
         return Node("text", value, line, column)
     kind: Kind = "number" if isinstance(value, int | float) else "other"
-    return Node(kind, str(value), line, column)
+    try:
+        return Node(kind, str(value), line, column)
+    except ValueError:  # thousands of digits, written in base 16
+        raise Misplaced("a number that is too large", line, column) from None
 
 
 class _Scan:

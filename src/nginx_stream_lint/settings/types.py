@@ -12,9 +12,9 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.settings.node import Misplaced, Node
 from nginx_stream_lint.streams.declarations import nearest
-from nginx_stream_lint.util.git import is_below
 from nginx_stream_lint.util.lazily import dataclass
 
 _SHOWN = 60  # characters of a wrong value that a message repeats
@@ -22,10 +22,15 @@ _SHOWN = 60  # characters of a wrong value that a message repeats
 
 @dataclass(slots=True)
 class Here:
-    """The file that is read; `rules` collects the names of rules in it, which are checked later."""
+    """The file that is read; `rules` collects the names of rules in it, which are checked later.
+
+    `listed` is how many values its lists have: each pattern is tried on each file.
+    """
 
     file: Path
+    workspace: Workspace
     rules: list[tuple[str, Node]] = field(default_factory=list)
+    listed: int = 0
 
 
 def inside(text: str, here: Here) -> Path:
@@ -35,7 +40,7 @@ def inside(text: str, here: Here) -> Path:
     Links count for what they lead to. Raises ValueError.
     """
     path = here.file.parent / text
-    if not is_below(path, here.file.parent):
+    if not here.workspace.is_below(str(path), str(here.file.parent)):
         raise ValueError(f"{shortened(text)} leads out of the folder of this file; move it inside")
     return path
 
@@ -211,6 +216,10 @@ class Many:
         nodes = node.list_items() if node.kind == "list" else [node]
         if len(nodes) < self.at_least:
             raise _wrong(node, self.item.words, "an empty list")
+        here.listed += len(nodes)
+        most = here.workspace.budget.limits.settings_values
+        if here.listed > most:
+            node.fail(f"with this list there are more than {most:,} values; name folders instead")
         return tuple(self.item.read(one, here) for one in nodes)
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.util.compiled import compiled
+from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.remembering import latest_remembered
 
@@ -66,10 +67,7 @@ def read() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
     """The apps, and the words by where they are looked for, from the YAML."""
     from nginx_stream_lint.util.yamlfile import load_text
 
-    texts: list[Any] = []
-    for path in FILES:
-        with open(path, encoding="utf-8") as stream:
-            texts.append(load_text(stream.read()))
+    texts: list[Any] = [load_text(data_text(path)) for path in FILES]
     return tuple(map(_app, texts[0])), {
         where: tuple(Word(row["words"], row.get("kind"), row.get("points", 0)) for row in rows)
         for where, rows in texts[1].items()

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 
 from nginx_stream_lint.config import File
+from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.rules.finding import Finding, Suppressed
 from nginx_stream_lint.rules.fingerprint import fingerprints, portable
 from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import Unreadable
+from nginx_stream_lint.util.sinks import in_json, printable
 
 _TOOL = "nginx-stream-lint"
 _VERSION = 1
 _REASON = "in the baseline"
+_SHOWN = 40  # characters of a version that is none
 
 
 class BaselineMistake(Exception):
@@ -44,20 +48,20 @@ class Baseline:
         return os.path.dirname(os.path.abspath(self.path))
 
 
-def load(path: str) -> Baseline:
+def load(workspace: Workspace, path: str) -> Baseline:
     """Read a baseline.
 
     Raises BaselineMistake for what is none of ours, or a newer one's.
     """
     advice = "make it anew with --write-baseline"
     try:
-        with open(path, encoding="utf-8") as stream:
-            document = json.load(stream)
+        document = json.loads(workspace.read(path).decode("utf-8"))
         if not isinstance(document, dict) or document.get("tool") != _TOOL:
             raise BaselineMistake(f"{path}:1:1: is no baseline of {_TOOL}; {advice}")
         if document.get("version") != _VERSION:
+            version = printable(repr(document.get("version")), _SHOWN)
             raise BaselineMistake(
-                f"{path}:1:1: is a baseline of version {document.get('version')!r}, this"
+                f"{path}:1:1: is a baseline of version {version}, this"
                 f" {_TOOL} knows {_VERSION}; update {_TOOL}, or {advice}"
             )
         entries = tuple(
@@ -68,10 +72,13 @@ def load(path: str) -> Baseline:
         raise BaselineMistake(
             f"{path}:{error.lineno}:{error.colno}: is no JSON: {error.msg}; {advice}"
         ) from None
-    except (KeyError, TypeError, RecursionError):
-        raise BaselineMistake(f"{path}:1:1: is damaged; {advice}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise BaselineMistake(f"{path}:1:1: cannot be read ({error}); {advice}") from None
+    except (KeyError, TypeError, RecursionError, ValueError):
+        raise BaselineMistake(f"{path}:1:1: is damaged; {advice}") from None
+    except Unreadable as stop:
+        message = f"cannot be read ({stop.problem.message})"
+        raise BaselineMistake(f"{path}:1:1: {message}; {advice}") from None
     return Baseline(path, entries)
 
 
@@ -81,11 +88,13 @@ def without_known(
     files: Sequence[File],
     rules: Collection[str],
     baseline: Baseline,
+    is_gone: Callable[[str], bool],
 ) -> tuple[list[Finding], list[Suppressed], list[Entry]]:
     """The findings that are new, all that are suppressed, and the entries nothing is left of.
 
     Only of the `files` that were checked, with the `rules` that were applied, can anybody say that
-    nothing is left. What a comment ignores, too, is no longer needed here.
+    nothing is left. What a comment ignores, too, is no longer needed here. `is_gone` tells whether
+    a file is no longer there.
     """
     names = _names(findings, suppressed, baseline.base)
     known = {entry.fingerprint for entry in baseline.entries}
@@ -100,7 +109,8 @@ def without_known(
     stale = [
         entry
         for entry in baseline.entries
-        if entry.fingerprint not in alive and _is_checked(entry, read, rules, baseline.base)
+        if entry.fingerprint not in alive
+        and _is_checked(entry, read, rules, baseline.base, is_gone)
     ]
     return new, [*suppressed, *old], stale
 
@@ -112,6 +122,7 @@ def written(
     rules: Collection[str],
     path: str,
     before: Baseline | None,
+    is_gone: Callable[[str], bool],
 ) -> str:
     """The text of a baseline that knows all findings.
 
@@ -121,7 +132,9 @@ def written(
     baseline = Baseline(path, () if before is None else before.entries)
     names = _names(findings, suppressed, baseline.base)
     read = _read(files, baseline.base)
-    entries = [one for one in baseline.entries if not _is_checked(one, read, rules, baseline.base)]
+    entries = [
+        one for one in baseline.entries if not _is_checked(one, read, rules, baseline.base, is_gone)
+    ]
     entries += [
         Entry(
             name,
@@ -146,7 +159,7 @@ def written(
             )
         ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return f"{in_json(json.dumps(document, indent=2, ensure_ascii=False))}\n"
 
 
 def _names(findings: Sequence[Finding], suppressed: Sequence[Suppressed], base: str) -> list[str]:
@@ -158,8 +171,14 @@ def _read(files: Sequence[File], base: str) -> set[str]:
     return {portable(name, base, os.getcwd()) for name in {file.source.name for file in files}}
 
 
-def _is_checked(entry: Entry, read: set[str], rules: Collection[str], base: str) -> bool:
+def _is_checked(
+    entry: Entry,
+    read: set[str],
+    rules: Collection[str],
+    base: str,
+    is_gone: Callable[[str], bool],
+) -> bool:
     """Whether an entry would be found if it were still there; a file that is gone has nothing."""
-    if not os.path.exists(os.path.join(base, entry.file)):
+    if is_gone(os.path.join(base, entry.file)):
         return True
     return entry.file in read and entry.rule in rules

@@ -14,9 +14,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import field, replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from nginx_stream_lint.config import Directive, File, Source
+from nginx_stream_lint.config.templates import template_comments, yaml_reading
 from nginx_stream_lint.rules.finding import (
     Edit,
     Finding,
@@ -42,6 +43,17 @@ _ONLY_CONTROL = regex(r"[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$", re.MULTI
 _ONLY_COMMENT = regex(r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)")
 
 
+class _Comment(NamedTuple):
+    """A comment of a source, from its first to behind its last character.
+
+    `is_removable`: it stands in nginx's text as it is, so that an edit can take it out.
+    """
+
+    start: int
+    end: int
+    is_removable: bool
+
+
 @dataclass(eq=False, slots=True)
 class Ignore:
     """One comment. It is for findings that stand in `[start, end)` of its source.
@@ -55,6 +67,7 @@ class Ignore:
     reason: str
     start: int
     end: int
+    comment: _Comment
     hits: set[str] = field(default_factory=set)
 
     def is_for(self, rule: str) -> bool:
@@ -158,25 +171,83 @@ def _by_source(files: Sequence[File]) -> list[list[File]]:
     return list(groups.values())
 
 
+def _comments(files: list[File]) -> list[_Comment]:
+    """The comments of one source, in order, as those see them who read it.
+
+    nginx's tokenizer, the engine of a template, YAML's scanner: what looks like a comment in a
+    string or in Lua code is none.
+    """
+    source = files[0].source
+    found: dict[int, _Comment] = {}
+    if source.is_yaml:
+        from nginx_stream_lint.util.yamlfile import comments as yaml_comments
+
+        for start, end in yaml_comments(yaml_reading(source).text):
+            found[start] = _Comment(start, end, False)
+    # An edit must not leave a file empty: nothing could be checked in that.
+    has_statements = any(file.directives for file in files)
+    for file in files:
+        is_text = file.reading.author is None and not file.reading.read_only and has_statements
+        for start, end in file.comments:
+            found[start] = _Comment(start, end, is_text)
+    if any(file.templated for file in files):
+        for start, end in template_comments(source):
+            if any(_is_in_word(file, start) for file in files):
+                continue
+            inside = [file for file in files if _sees(file, start, end)]
+            is_text = has_statements and any(one.reading.author is None for one in inside)
+            is_text = is_text and not any(one.reading.read_only for one in inside)
+            found[start] = _Comment(start, end, is_text)
+    return [found[start] for start in sorted(found)]
+
+
+def _sees(file: File, start: int, end: int) -> bool:
+    """Whether nginx gets to see a stretch of a source, which the file is read from."""
+    first, last = file.reading.region
+    return first <= start and end <= last
+
+
+def _is_in_word(file: File, offset: int) -> bool:
+    """Whether an offset of the source lies in a word of a statement, such as a quoted string."""
+    block: list[Directive] | None = file.directives
+    while block:
+        at = bisect_right(block, offset, key=lambda one: one.start)
+        around = block[at - 1] if at else None
+        if around is None or offset >= _end(around):
+            return False
+        if offset < around.end:
+            spans = [around.name_span, *around.arg_spans]
+            return any(start <= offset < end for start, end in spans)
+        block = around.block
+    return False
+
+
 def _ignores(files: list[File]) -> Iterator[Ignore]:
     """The comments of one source, of which there may be several files, as in YAML."""
     source = files[0].source
     text = source.text
     below = _Below(files)
-    for match in _COMMENT.finditer(text):
-        start = match.start()
+    for comment in _comments(files):
+        match = _COMMENT.search(text, comment.start, comment.end)
+        if match is None:
+            continue
         reason = _COMMENT_END.sub("", match["reason"]).strip()
         rules = tuple(word.strip() for word in (match["rules"] or "").split(",") if word.strip())
+        start = match.start()
         line_start = text.rfind("\n", 0, start) + 1
         opening = _BEFORE.search(text, line_start, start)
         begin = opening.start() if opening is not None else start
         place = Place(source, begin, start + len(match[0].rstrip()))
+        taken = comment
+        if begin != comment.start:  # other words stand before it
+            is_removable = comment.is_removable and text[comment.start] == "#"
+            taken = _Comment(begin, comment.end, is_removable)
         if match["what"] == "ignore-file":
             region = (0, len(text) + 1)
         else:
             own_line = not text[line_start:begin].strip()
             region = below.of(match.end()) if own_line else (line_start, start)
-        yield Ignore(place, rules, reason, *region)
+        yield Ignore(place, rules, reason, *region, taken)
 
 
 class _Below:
@@ -303,7 +374,7 @@ def _finding(
 ) -> Finding:
     """A finding about a comment; where it is `unused`, with the edit that takes `names` out."""
     fix = Fix(rule.fix.title, "manual", rule.fix.snippet) if rule.fix is not None else None
-    if fix is not None and unused:
+    if fix is not None and unused and ignore.comment.is_removable:
         fix = replace(fix, applicability="safe", edits=(_removal(ignore, names),))
     return Finding(
         rule=rule.name,
@@ -318,19 +389,19 @@ def _finding(
 
 def _removal(ignore: Ignore, names: Sequence[str]) -> Edit:
     """Take the rules that nothing is ignored of out of a comment, or the comment as a whole."""
-    place = ignore.place
-    text = place.source.text
+    source, (start, end, _) = ignore.place.source, ignore.comment
+    text = source.text
     left = [name for name in ignore.rules if name not in names]
     if left:
-        start = text.index("[", place.start) + 1
-        return Edit(place.source, start, text.index("]", start), ", ".join(left))
-    line_start = text.rfind("\n", 0, place.start) + 1
-    line_end = text.find("\n", place.end)
+        opening = text.index("[", ignore.place.start) + 1
+        return Edit(source, opening, text.index("]", opening), ", ".join(left))
+    line_start = text.rfind("\n", 0, start) + 1
+    line_end = text.find("\n", end)
     line_end = len(text) if line_end < 0 else line_end + 1
-    if text[line_start : place.start].strip():
-        start = line_start + len(text[line_start : place.start].rstrip())
-        end = line_end - 1 if text[line_end - 1 : line_end] == "\n" else line_end
-        end -= text[end - 1 : end] == "\r"
-    else:
-        start, end = line_start, line_end
-    return Edit(place.source, start, end, "")
+    before, after = text[line_start:start], text[end:line_end]
+    if not before.strip() and not after.strip():
+        return Edit(source, line_start, line_end, "")
+    if not after.strip():
+        start -= len(before) - len(before.rstrip(" \t"))
+        end -= text[start:end].endswith("\r")
+    return Edit(source, start, end, "")

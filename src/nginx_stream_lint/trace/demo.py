@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 from nginx_stream_lint.probe import Drip, Nginx, NginxBinary, Upstream, free_ports
 from nginx_stream_lint.probe.certificate import write_certificate
 from nginx_stream_lint.probe.drip import HEADER
+from nginx_stream_lint.probe.folders import temporary_folder
 
 from .request import Ask, Layer, parse_layers
 
@@ -31,9 +30,9 @@ async def demo(
         NginxError: nginx does not start.
         ImportError: the `probe` extra is not installed.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         inner, inner_tls, outer = free_ports(3)
-        chain, key = write_certificate(Path(folder))
+        chain, key = write_certificate(folder)
         async with contextlib.AsyncExitStack() as stack:
             app = (await stack.enter_async_context(Upstream())).ports["http"]
             text = f"""
@@ -48,7 +47,7 @@ async def demo(
                 location / {{ proxy_pass http://127.0.0.1:{inner}; }}
               }}
             }}"""
-            await stack.enter_async_context(Nginx(binary, text, Path(folder)))
+            await stack.enter_async_context(Nginx(binary, text, folder))
             urls = [
                 f"http://localhost:{app}/v1/chat/completions",
                 f"https://localhost:{inner_tls}/v1/chat/completions",

@@ -153,7 +153,7 @@ def _clients(scheme: str, wanted: Sequence[str]) -> tuple[str, ...]:
 
 def _resolving(text: str, layers: int) -> tuple[int | None, str, int, str]:
     found = re.fullmatch(
-        r"(?:(\d+)=)?([^:=]+):(\d+):(?:\[([0-9a-fA-F:.]+)\]|([0-9a-fA-F:.]+))", text
+        r"(?:([0-9]{1,5})=)?([^:=]+):([0-9]{1,5}):(?:\[([0-9a-fA-F:.]+)\]|([0-9a-fA-F:.]+))", text
     )
     if found is None:
         raise BadRequest("--resolve takes [LAYER=]HOST:PORT:ADDRESS, as in app.test:443:127.0.0.1")

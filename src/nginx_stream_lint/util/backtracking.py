@@ -14,10 +14,15 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
+from nginx_stream_lint.util.budget import in_force
+from nginx_stream_lint.util.problems import Unreadable
+
 # Searches of so many ways were seen to take 0.2 s at most.
 MAX_WAYS = 20_000_000
 # So many of these steps take a tenth of a second, and `re` takes a hundredth of that.
 _MAX_STEPS = 50_000
+# A search of so many ways costs a run as much as one of these steps.
+_WAYS_A_STEP = 400
 # The parser of `re` itself: what it reads is what will run.
 _NEW = sys.version_info >= (3, 11)
 _parser: Any = import_module("re._parser" if _NEW else "sre_parse")
@@ -99,16 +104,26 @@ def _choices(operation: Any, argument: Any, length: int) -> int:
 
 
 def ends(tree: Any, subject: str) -> bool:
-    """Whether a search of this subject ends soon.
+    """Whether a search of this subject ends soon, and within what the run has left.
 
     `tree` is of what `nginx.pcre` writes: classes of bytes, groups, references, look-around.
     """
-    if ways(tree, len(subject)) <= MAX_WAYS:
-        return True
-    walk = _Walk(subject)
+    budget = in_force()
     try:
-        any(True for start in range(len(subject) + 1) for _ in walk.sequence(tree, start, False))
-    except (_TooLong, RecursionError):
+        number = ways(tree, len(subject))
+        if number <= MAX_WAYS:
+            budget.spend("regex_steps", number // _WAYS_A_STEP)
+            return True
+        most = min(_MAX_STEPS, budget.left("regex_steps"))
+        walk = _Walk(subject, most)
+        try:
+            starts = range(len(subject) + 1)
+            any(True for start in starts for _ in walk.sequence(tree, start, False))
+        except (_TooLong, RecursionError):
+            budget.spend("regex_steps", most if most == _MAX_STEPS else most + 1)
+            return False
+        budget.spend("regex_steps", most - walk.left)
+    except Unreadable:
         return False
     return True
 
@@ -120,9 +135,9 @@ class _TooLong(Exception):
 class _Walk:
     """The way that `re` takes in a subject: generators give the ends of matches, in its order."""
 
-    def __init__(self, subject: str) -> None:
+    def __init__(self, subject: str, steps: int) -> None:
         self._subject = subject
-        self._left = _MAX_STEPS
+        self.left = steps
         self._groups: dict[int, str] = {}
 
     def sequence(self, tree: Sequence[Any], at: int, fold: bool) -> Iterator[int]:
@@ -139,8 +154,8 @@ class _Walk:
 
     def _takes(self, operation: Any, argument: Any, at: int) -> bool:
         """Whether the character at an offset is one of those that are wanted."""
-        self._left -= 1
-        if self._left < 0:
+        self.left -= 1
+        if self.left < 0:
             raise _TooLong
         if at >= len(self._subject):
             return False
@@ -153,7 +168,7 @@ class _Walk:
         return operation is _parser.ANY or (code == argument) == (operation is _parser.LITERAL)
 
     def _one(self, operation: Any, argument: Any, at: int, fold: bool) -> Iterator[int]:
-        self._left -= 1
+        self.left -= 1
         if operation is _parser.SUBPATTERN:
             yield from self._group(argument, at, fold)
         elif operation is _parser.BRANCH:

@@ -12,13 +12,14 @@ from importlib import import_module
 from types import ModuleType
 from zlib import crc32
 
+from nginx_stream_lint.util.data import data_bytes
+
 
 def checksum(paths: Iterable[str]) -> int:
     """A number for some files, in this order: their names and what is in them."""
     number = 0
     for path in paths:
-        with open(path, "rb", buffering=0) as stream:
-            number = crc32(stream.read(), crc32(os.path.basename(path).encode(), number))
+        number = crc32(data_bytes(path), crc32(os.path.basename(path).encode(), number))
     return number
 
 

@@ -13,21 +13,18 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from nginx_stream_lint.util.exchange import exchange
-from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.temporary import is_temporary
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# A leading dot, so that no wildcard of an include matches it.
-_TEMPORARY = regex(r"\.nginx-stream-lint-.*-[0-9a-f]{16}\.tmp", re.DOTALL)
 _MAX_NAME = 255 - len(".nginx-stream-lint--.tmp") - 16
 _CHUNK = 1024 * 1024
 # These follow from the others, or from the text.
@@ -41,11 +38,6 @@ class Refused(OSError):
 
     def __init__(self, why: str) -> None:
         super().__init__(errno.EPERM, why)
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a file's name is that of one of our temporary files."""
-    return name.startswith(".nginx") and _TEMPORARY.fullmatch(name) is not None
 
 
 def replace_file(path: str, data: bytes) -> None:

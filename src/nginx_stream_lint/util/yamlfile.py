@@ -13,13 +13,13 @@ from typing import Any
 
 import yaml
 
+from nginx_stream_lint.util.budget import in_force
+from nginx_stream_lint.util.lazily import regex
+
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_ALIASES = 100  # a handful is a convenience, thousands are an attack
 # A few aliases of aliases stand for millions of nodes.
 _MAX_NODES = 100_000
-# libyaml's composer calls itself for each level, until the stack ends and the process with it.
-_MAX_DEPTH = 200
-_TOO_DEEP = f"it nests deeper than {_MAX_DEPTH}"
 
 
 class YamlMistake(Exception):
@@ -48,7 +48,7 @@ def load_text(text: str) -> Any:
 
     Raises YamlMistake.
     """
-    loader = _Loader(text)
+    loader = _Loader(_characters(text))
     try:
         return loader.get_single_data()
     except yaml.YAMLError as error:
@@ -64,7 +64,7 @@ def compose(text: str) -> yaml.Node | None:
     """
     try:
         _bounded(text)
-        loader = _Loader(text)
+        loader = _Loader(_characters(text))
     except yaml.YAMLError as error:
         raise _mistake(error) from None
     try:
@@ -81,7 +81,7 @@ def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
     nodes: list[yaml.Node] = []
     try:
         _bounded(text)
-        loader = _Loader(text)
+        loader = _Loader(_characters(text))
     except yaml.YAMLError as error:
         return nodes, _mistake(error)
     except YamlMistake as mistake:
@@ -96,34 +96,89 @@ def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
     return nodes, None
 
 
+def comments(text: str) -> list[tuple[int, int]]:
+    """The comments of a YAML text, as the scanner sees them, up to the first mistake."""
+    found: list[tuple[int, int]] = []
+    at = 0
+    try:
+        _bounded(text)
+        for token in yaml.scan(_characters(text), _Loader):
+            if isinstance(token, _WORDS):
+                found += _comments_between(text, at, token.start_mark.index)
+                at = token.end_mark.index
+    except (yaml.YAMLError, YamlMistake):
+        return found
+    return found + _comments_between(text, at, len(text))
+
+
+# What may have a # in it that begins no comment.
+_WORDS = (yaml.ScalarToken, yaml.AnchorToken, yaml.AliasToken, yaml.TagToken)
+_COMMENT = regex(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
+
+
+def _comments_between(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    return [match.span() for match in _COMMENT.finditer(text, start, end)]
+
+
+_NO_CHARACTER = regex("[\ud800-\udfff]")
+
+
+def _characters(text: str) -> str:
+    """A text as YAML takes it, of the same length: it has no bytes that are no UTF-8."""
+    return text if text.isascii() else _NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def _bounded(text: str) -> None:
-    """Refuse what no reader of nodes should be given. Raises YamlMistake and yaml's own errors."""
+    """Refuse what no reader of nodes should be given.
+
+    Raises YamlMistake, yaml's own errors, and Unreadable where the run has no more values left.
+    """
     if text.count("*") > _MAX_ALIASES and len(re.findall(r"(?<!\w)\*\w", text)) > _MAX_ALIASES:
         raise YamlMistake("too many aliases", 1, 1)
-    if not _may_be_deep(text):
-        return
-    depth = 0
+    budget = in_force()
+    left, most = budget.left("yaml_nodes"), budget.limits.yaml_depth
+    number = _most_nodes(text)
+    if number > left or _may_be_deep(text, most):
+        number = _counted(text, left, most)
+    if number > left:
+        budget.exceed("yaml_nodes")
+    budget.spend("yaml_nodes", number)
+
+
+def _counted(text: str, left: int, most: int) -> int:
+    """How many values a text has, or more than are `left`. Raises YamlMistake for a deep one."""
+    number = depth = 0
     known = 0  # the structure is known up to this offset
-    events: Iterable[Any] = yaml.parse(text, _Loader)
+    too_deep = f"it nests deeper than {most}"
+    events: Iterable[Any] = yaml.parse(_characters(text), _Loader)
     try:
         for event in events:
+            number += isinstance(event, yaml.NodeEvent)
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
-                if depth > _MAX_DEPTH:
-                    raise YamlMistake(_TOO_DEEP, *place(event))
+                if depth > most:
+                    # libyaml's composer calls itself for each level, until the stack ends and the
+                    # process with it.
+                    raise YamlMistake(too_deep, *place(event))
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
             known = event.end_mark.index
+            if number > left:
+                break
     except yaml.MarkedYAMLError as error:
         # Before it yields a bracket, libyaml looks 1,024 characters ahead for the colon of a key.
         # Since 0.2.6 (PyYAML 6.0.4) a limit of its own, 1,000 levels, ends that look.
         mark = error.problem_mark
         if mark is None or "nesting depth" not in (error.problem or ""):
             raise
-        raise YamlMistake(_TOO_DEEP, *_first_too_deep(text, known, depth, mark)) from None
+        where = _first_too_deep(text, known, depth, most, mark)
+        raise YamlMistake(too_deep, *where) from None
+    return number
 
 
-def _first_too_deep(text: str, known: int, depth: int, mark: yaml.Mark) -> tuple[int, int]:
+def _first_too_deep(
+    text: str, known: int, depth: int, most: int, mark: yaml.Mark
+) -> tuple[int, int]:
     """Line and column of the bracket that exceeds our limit, at the latest the mark.
 
     The levels between are flow collections on the line of the mark.
@@ -131,17 +186,25 @@ def _first_too_deep(text: str, known: int, depth: int, mark: yaml.Mark) -> tuple
     words = r""""(?:\\.|[^"\\])*"|'[^']*'|[\[{\]}]"""
     for word in re.finditer(words, text[known : mark.index]):
         depth += (word[0] in ("[", "{")) - (word[0] in ("]", "}"))
-        if depth > _MAX_DEPTH:
+        if depth > most:
             return mark.line + 1, mark.column + 1 - (mark.index - known - word.start())
     return mark.line + 1, mark.column + 1
 
 
-def _may_be_deep(text: str) -> bool:
+def _most_nodes(text: str) -> int:
+    """How many values a YAML text can have at most: each needs a character that begins it.
+
+    Most have fewer, since these characters stand in texts as well.
+    """
+    return 1 + sum(map(text.count, "[{,\n")) + 2 * text.count(":") + 2 * text.count("- ")
+
+
+def _may_be_deep(text: str, limit: int) -> bool:
     """Whether a look at the structure is worth its time: most texts are plainly flat.
 
     A level of a block begins one column further right, or is a list below a key of that column.
     """
-    most = _MAX_DEPTH // 3
+    most = limit // 3
     if text.count("[") + text.count("{") > most:
         return True
     return re.search(rf"^[ ?:-]{{{most},}}", text, re.MULTILINE) is not None

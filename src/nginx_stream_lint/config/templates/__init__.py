@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nginx_stream_lint.config.source import Reading, Source
+from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.config.templates.signs import has_template_name, may_be_template
+from nginx_stream_lint.files.source import Source
 
 
 def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
@@ -33,6 +34,16 @@ def readings_within(reading: Reading) -> list[Reading]:
     from nginx_stream_lint.config.templates import masking
 
     return masking.readings_within(reading)
+
+
+def template_comments(source: Source) -> list[tuple[int, int]]:
+    """The comments of template languages in a source: (start, end) each, in order."""
+    if not may_be_template(source.text):
+        return []
+    from nginx_stream_lint.config.templates import tags
+
+    found = tags.find(Reading(source, source.text), []).tags
+    return [(one.start, one.end) for one in found if tags.is_comment(source.text, one)]
 
 
 def yaml_reading(source: Source) -> Reading:

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from nginx_stream_lint.config import tokens
-from nginx_stream_lint.config.problems import Problem, Unreadable
-from nginx_stream_lint.config.source import FILLER, HOLE, Reading, Source
+from nginx_stream_lint.config.source import HOLE, Reading
 from nginx_stream_lint.config.templates import placeholders as shapes
 from nginx_stream_lint.config.templates import statements, tags, yaml_lines
 from nginx_stream_lint.config.templates.painting import (
@@ -22,6 +21,8 @@ from nginx_stream_lint.config.templates.painting import (
 from nginx_stream_lint.config.templates.signs import has_markers, may_be_template
 from nginx_stream_lint.config.templates.statements import Statements
 from nginx_stream_lint.config.templates.tags import Block
+from nginx_stream_lint.files.source import FILLER, Source
+from nginx_stream_lint.util.problems import Problem, Unreadable
 
 # A file has no more definitions and branches than this that are worth a reading of their own.
 _MAX_READINGS = 32

@@ -6,11 +6,11 @@ import re
 from bisect import bisect_left
 from dataclasses import field
 
-from nginx_stream_lint.config.problems import Problem
 from nginx_stream_lint.config.source import HOLE, Reading
 from nginx_stream_lint.config.templates.painting import Span
 from nginx_stream_lint.config.tokens import TOKEN, lua_end
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.problems import Problem
 
 _LONGEST = 80  # no marker is longer
 

@@ -74,6 +74,8 @@ _OPENINGS = ("{{", "{%", "<%", "[[", "%{")
 _COMMENT = regex(r"(?:^|\s)#")
 _NEARBY = 500  # no line that people write is longer before its comment
 
+_TAG_COMMENT = regex(r"\{#|\{\{[-~]?\s*(?:/\*|!)|<%[-_]?\s*#")
+
 _LUA_BLOCK = regex(r"_by_lua_block\s*\{")
 
 # What Jinja and its relatives (Django, Twig, Liquid, Nunjucks) open, besides what they end by name.
@@ -106,6 +108,11 @@ def find(reading: Reading, literal: list[Span]) -> Tags:
         [tag for tag in tags if not inside(literal, tag.start)],
         [at for at in finder.unclosed if not inside(literal, at)],
     )
+
+
+def is_comment(text: str, tag: Tag) -> bool:
+    """Whether a tag is a comment of its language."""
+    return _TAG_COMMENT.match(text, tag.start) is not None
 
 
 def _languages(text: str, lua: list[Span]) -> list[str]:

@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.command import run
 
-from nginx_stream_lint.config import repository
-from nginx_stream_lint.config.repository import Repository
+from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.util.budget import Limits
 from nginx_stream_lint.util.git import MAX_LENGTH, Patterns, Steps
 
 SITE = "server {\n    location /v1/chat/completions { proxy_pass http://127.0.0.1:1; }\n}\n"
@@ -56,7 +56,9 @@ def listed_by_git(folder: str) -> list[str]:
 
 
 def listed(folder: str) -> list[str]:
-    return sorted(os.path.relpath(path, folder) for path in Repository(folder).files)
+    return sorted(
+        os.path.relpath(path, folder) for path in Workspace.on_disk(folder).files_below(folder)
+    )
 
 
 def plant(folder: str, tree: set[str]) -> None:
@@ -148,13 +150,12 @@ def test_too_many_patterns_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
-def test_too_many_files_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_files_are_said(tmp_path: Path) -> None:
     write(tmp_path, {"a.conf": SITE, "b/c": "", "d/e": ""})
-    monkeypatch.setattr(repository, "MAX_FILES", 3)
-    found = Repository(str(tmp_path))
-    assert len(found.files) <= 3
-    assert [one.message for one in found.problems] == [
-        "this folder has more than 3 files and folders"
+    workspace = Workspace.on_disk(str(tmp_path), limits=Limits(entries=3))
+    assert len(workspace.files_below(str(tmp_path))) <= 3
+    assert [one.message for one in workspace.budget.problems] == [
+        "there are more than 3 files and folders to look through"
     ]
 
 

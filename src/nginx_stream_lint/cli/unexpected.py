@@ -1,0 +1,49 @@
+"""What nobody expected: said in one line, with status 2; loaded when it happens."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from traceback import print_exception
+from types import TracebackType
+from typing import NoReturn
+
+import click
+
+from nginx_stream_lint.cli.common import EXIT_UNUSABLE, missing_package, say, unusable
+from nginx_stream_lint.config import Configuration, Source
+from nginx_stream_lint.util.problems import DEBUG, REPORT_IT, blamed
+
+
+def refuse(mistake: click.ClickException) -> None:
+    """Say what is wrong with the command line; what is not printable in it is escaped."""
+    shown = io.StringIO()
+    mistake.show(shown)
+    for line in shown.getvalue().splitlines():
+        say(line)
+
+
+def give_up(error: Exception) -> NoReturn:
+    """End with status 2 for an error that is a fault of ours, or a package that is not here."""
+    if os.environ.get(DEBUG):
+        print_exception(error)
+        sys.exit(EXIT_UNUSABLE)
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        missing_package(error.name)
+    file = _being_read(error.__traceback__)
+    reading = f" while it read {file}" if file else ""
+    unusable(f"nginx-stream-lint failed{reading}: {blamed(error)}; {REPORT_IT}")
+
+
+def _being_read(traceback: TracebackType | None) -> str:
+    """The file that was worked on, as far as the functions called last know one."""
+    found = ""
+    while traceback is not None:
+        values = traceback.tb_frame.f_locals.values()
+        for one in (value.path for value in values if isinstance(value, Configuration)):
+            found = one
+        for one in (value.name for value in values if isinstance(value, Source)):
+            found = one
+        traceback = traceback.tb_next
+    return found

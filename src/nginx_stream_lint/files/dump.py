@@ -1,0 +1,28 @@
+"""What `nginx -T` prints: all files of a configuration, one after the other."""
+
+from __future__ import annotations
+
+import re
+
+from nginx_stream_lint.util.lazily import regex
+
+_HEADER = regex(r"^# configuration file (.+):\r?$", re.MULTILINE)
+# What `nginx -T` says on standard error, where that ends up in the same file.
+_SAID = regex(r"nginx: .*\n?")
+
+
+def split_dump(text: str) -> dict[str, str] | None:
+    """The texts of a dump by the names of their files, the main one first; None if it is none."""
+    if "# configuration file " not in text:
+        return None
+    headers = list(_HEADER.finditer(text))
+    before = text[: headers[0].start()] if headers else text
+    if not headers or _SAID.sub("", before).strip():
+        return None
+    found: dict[str, str] = {}
+    for header, after in zip(headers, [*headers[1:], None], strict=True):
+        body = text[header.end() + 1 : len(text) if after is None else after.start()]
+        # nginx ends each file with a line end of its own.
+        body = re.sub(r"\r?\n(?:nginx: [^\n]*\n)*\Z", "", body)
+        found.setdefault(header[1], body)
+    return found

@@ -1,0 +1,94 @@
+"""Patterns of paths, as glob(3) reads them, walked one component after the other.
+
+Python's `glob` follows links in circles: ten links to their own folder and six asterisks make a
+million paths. Here a folder is looked into once for each component, whatever the path to it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+
+from nginx_stream_lint.util.lazily import regex
+
+_MAX_PATH = 4096  # characters: no system opens a longer one
+_WILD = regex(r"[*?\[]")
+_ESCAPED = regex(r"\\(.)", re.DOTALL)
+
+# The names in a folder, each with whether it is a folder itself; nothing where it cannot be listed.
+Entries = Callable[[str], Iterator[tuple[str, bool]]]
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path has wildcards."""
+    return _WILD.search(path) is not None
+
+
+def literal_folder(pattern: str) -> str:
+    """The folder in which the first wildcard of a pattern is looked for."""
+    found = _WILD.search(pattern)
+    return os.path.dirname(pattern if found is None else pattern[: found.start()])
+
+
+def matching(
+    pattern: str,
+    entries: Entries,
+    is_there: Callable[[str], bool],
+    key: Callable[[str], str],
+    deep: bool = False,
+) -> list[str]:
+    """The paths that a pattern matches, in order; with `deep`, `**` is any number of folders.
+
+    `key` gives the real path of a path; `entries` lists the folder at a real path, `is_there` tells
+    whether the name at the end of one is there. A backslash takes a wildcard its meaning, `[^a]` is
+    `[!a]`.
+    """
+    head, *parts = re.split(r"[/\\]" if os.sep == "\\" else "/", _plain(pattern))
+    start = "" if head and not head.endswith(":") else f"{head}/"
+    parts = [part for part in ([head] if not start else []) + parts if part]
+    found: set[str] = set()
+    seen: set[tuple[str, int]] = set()
+    # Paths as they are given and as they really are, with the number of the part that comes next.
+    # From a long path to the real one is a long way, so it goes on from the last one.
+    work = [(start, key(start or os.curdir), 0)]
+    while work:
+        folder, real, at = work.pop()
+        if at == len(parts):
+            found.add(folder)
+            continue
+        name, is_last = parts[at], at == len(parts) - 1
+        if not is_pattern(name):
+            path, real = os.path.join(folder, name), os.path.join(real, name)
+            if not is_last:  # what is behind it tells whether it is there
+                work.append((path, key(real), at + 1))
+            elif is_there(real):
+                found.add(path)
+            continue
+        if (real, at) in seen:
+            continue
+        seen.add((real, at))
+        any_depth = deep and name == "**"
+        if any_depth and not is_last:
+            work.append((folder, real, at + 1))
+        for entry, is_folder in entries(real):
+            path, inside = os.path.join(folder, entry), os.path.join(real, entry)
+            if any_depth:
+                if is_folder and not entry.startswith("."):
+                    work.append((path, inside, at))
+                elif is_last:
+                    found.add(path)
+            elif fnmatchcase(entry, name) and (name.startswith(".") or not entry.startswith(".")):
+                if is_last:
+                    found.add(path)
+                elif len(path) < _MAX_PATH:
+                    work.append((path, key(inside), at + 1))
+    return sorted(found)
+
+
+def _plain(pattern: str) -> str:
+    """The pattern as `fnmatch` knows it."""
+    if os.sep != "\\":
+        pattern = _ESCAPED.sub(lambda one: f"[{one[1]}]" if one[1] in "*?[" else one[1], pattern)
+    return pattern.replace("[^", "[!")

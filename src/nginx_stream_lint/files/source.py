@@ -1,0 +1,159 @@
+"""A file's text exactly as it is on disk, with offsets to lines and columns and back."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import cached_property
+from itertools import accumulate
+
+from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.problems import Problem, Unreadable
+from nginx_stream_lint.util.sinks import MARKS, printable
+
+# To find the start of each line pays for whoever asks for more places than this.
+_FEW = 20
+_BLOCK = 1024  # characters whose bytes are counted at once
+
+# nginx reads bytes. Decoding this way loses none: what is not UTF-8 is written back as it was.
+ENCODING = "utf-8"
+ERRORS = "surrogateescape"
+
+# A character of the source that nginx does not get to see, such as an escape of the outer language.
+FILLER = "\ufdd2"
+# A file that has one of these itself: its bytes are kept as those are that are not UTF-8.
+_OWN = {ord(mark): mark.encode().decode("ascii", ERRORS) for mark in (*MARKS, FILLER)}
+_INDENTED = regex(r"\{[^\n]*\n([ \t]+)\S")
+_OWN_START = b"\xef\xb7"
+
+
+@dataclass(eq=False)
+class Source:
+    """The text of one file.
+
+    `name` is the path as it is shown to people, `text` the decoded content with its line ends
+    untouched. Offsets are in characters from the start of `text`. `on_disk` is false for what came
+    some other way: standard input, a dump of another machine's files. `key` tells the file from all
+    others of its workspace, whatever the path to it; see `Workspace.key`. `is_yaml` tells that its
+    nginx text stands in YAML.
+    """
+
+    name: str
+    text: str
+    on_disk: bool = True
+    key: str = ""
+    is_yaml: bool = False
+
+    _asked = 0  # how many places somebody asked for
+    _last = (0, 1)  # the offset of the last one, and its line
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        # Only LF ends a line for nginx; a lone CR is white space.
+        lengths = map(len, self.text.split("\n"))
+        return list(accumulate(map((1).__add__, lengths), initial=0))[:-1]
+
+    @cached_property
+    def indentation(self) -> str:
+        """What the text puts before the lines of a block; four blanks where nothing shows it."""
+        match = _INDENTED.search(self.text)
+        return match[1] if match else "    "
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column (both from 1, the column in characters) of the offset."""
+        self._asked += 1
+        if self._asked < _FEW:
+            at, line = self._last
+            line += self.text.count("\n", at, offset) - self.text.count("\n", offset, at)
+            self._last = offset, line
+            return line, offset - self.text.rfind("\n", 0, offset)
+        line = bisect_right(self._line_starts, offset)
+        return line, offset - self._line_starts[line - 1] + 1
+
+    def offset(self, line: int, column: int) -> int:
+        """The offset of a line and column (both from 1), or the nearest that there is."""
+        starts = self._line_starts
+        return min(starts[min(line, len(starts)) - 1] + column - 1, len(self.text))
+
+    def line_text(self, line: int) -> str:
+        """The text of a line (from 1) without its line end."""
+        start, end = self.line_span(line)
+        return self.text[start:end].rstrip("\r")
+
+    @property
+    def lines(self) -> int:
+        """How many lines there are."""
+        return len(self._line_starts)
+
+    def line_span(self, line: int) -> tuple[int, int]:
+        """The offsets at which a line (from 1) begins and ends, without its LF."""
+        starts = self._line_starts
+        return starts[line - 1], starts[line] - 1 if line < len(starts) else len(self.text)
+
+    def blanks_before(self, offset: int) -> tuple[int, bool]:
+        """Where the white space right before an offset begins, and whether its line does there."""
+        start = self.line_span(self.position(offset)[0])[0]
+        at = offset
+        while at > start and self.text[at - 1].isspace():
+            at -= 1
+        return at, at == start
+
+    def blanks_behind(self, offset: int) -> tuple[int, bool]:
+        """Where the white space right behind an offset ends, and whether its line does there.
+
+        The line's end is none of it.
+        """
+        end = self.line_span(self.position(offset)[0])[1]
+        at = offset
+        while at < end and self.text[at].isspace():
+            at += 1
+        return at, at == end
+
+    def bytes_before(self, offset: int) -> int:
+        """How many bytes of UTF-8 the text before an offset takes."""
+        if self.text.isascii():
+            return offset
+        at = offset // _BLOCK
+        return self._block_bytes[at] + _bytes(self.text[at * _BLOCK : offset])
+
+    @cached_property
+    def _block_bytes(self) -> list[int]:
+        blocks = range(0, len(self.text), _BLOCK)
+        sizes = (_bytes(self.text[at : at + _BLOCK]) for at in blocks)
+        return list(accumulate(sizes, initial=0))
+
+    def problem(self, offset: int, message: str, advice: str) -> Problem:
+        """A problem at an offset of this file."""
+        line, column = self.position(offset)
+        return Problem(self.name, line, column, printable(message), advice)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(ENCODING, ERRORS))
+
+
+def decode(name: str, data: bytes) -> Source:
+    """The source for a file's bytes.
+
+    Raises `Unreadable` where nginx would read something else than a person sees: a byte order mark,
+    UTF-16, or NUL bytes.
+    """
+
+    def refuse(offset: int, message: str, advice: str) -> Unreadable:
+        line = data.count(b"\n", 0, offset) + 1
+        before = data[data.rfind(b"\n", 0, offset) + 1 : offset]
+        column = len(before.decode(ENCODING, ERRORS)) + 1
+        return Unreadable(Problem(name, line, column, message, advice))
+
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise refuse(0, "is UTF-16, which nginx cannot read", "save the file as UTF-8")
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise refuse(
+            0,
+            "starts with a byte order mark, to nginx a part of the first directive's name",
+            "save the file as UTF-8 without BOM",
+        )
+    nul = data.find(b"\0")
+    if nul >= 0:
+        raise refuse(nul, "has a NUL byte: binary or UTF-16", "save the file as UTF-8 text")
+    text = data.decode(ENCODING, ERRORS)
+    return Source(name, text.translate(_OWN) if _OWN_START in data else text)

@@ -1,0 +1,39 @@
+"""What a workspace needs to know of the place where its files are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, Protocol
+
+Kind = Literal["file", "folder", "other"]
+
+
+class IsFolder(OSError):
+    """The path leads to a folder."""
+
+
+class NotRegular(OSError):
+    """The path leads to a device, a FIFO or a socket, which may never end."""
+
+
+class Storage(Protocol):
+    """A place where files are. Real paths are absolute and have no links in them.
+
+    `on_disk` tells that they are files of this machine; `nothing` is the path of the empty device.
+    """
+
+    @property
+    def on_disk(self) -> bool: ...
+    @property
+    def separator(self) -> str: ...
+    @property
+    def nothing(self) -> str: ...
+    def here(self) -> str: ...
+    def shown(self, path: str) -> str: ...
+    def real(self, path: str) -> str: ...
+    def is_link(self, path: str) -> bool: ...
+    def exists(self, path: str) -> bool: ...
+    def kind(self, real: str) -> Kind | None: ...
+    def is_program(self, real: str) -> bool: ...
+    def read(self, real: str, limit: int) -> bytes: ...
+    def entries(self, folder: str) -> Iterator[tuple[str, bool]]: ...

@@ -1,0 +1,420 @@
+"""The files of a run, and what may be read of them.
+
+Everything that `lint` and `explain` read comes from here: configurations and what they include,
+settings, baselines, rules, templates' values. So there is one place that keeps a run inside the
+repository (`Workspace.source` of what leads out raises) and within its budget.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from nginx_stream_lint.files.disk import Disk
+from nginx_stream_lint.files.globbing import literal_folder, matching
+from nginx_stream_lint.files.listing import listed
+from nginx_stream_lint.files.memory import Memory
+from nginx_stream_lint.files.source import ENCODING, ERRORS, Source, decode
+from nginx_stream_lint.files.storage import IsFolder, NotRegular
+from nginx_stream_lint.util.budget import Budget, Limits
+from nginx_stream_lint.util.git import Steps
+from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.problems import Absent, LeadsOut, NotAFile, Problem, Unreadable
+
+if TYPE_CHECKING:
+    from nginx_stream_lint.files.storage import Storage
+
+# Where nginx itself looks for its main file.
+HOST_FOLDERS = (
+    "/etc/nginx",
+    "/usr/local/nginx/conf",
+    "/usr/local/etc/nginx",
+    "/usr/local/openresty/nginx/conf",
+)
+
+# Folders that only hold parts of a configuration, whose main file is one folder up.
+_OF_PARTS = regex(
+    r"(?:conf|http|stream|server|site|mod|location|main|default)s?\.d|sites?-\w+|conf|confs|"
+    r"snippets|templates|servers?|includes?|locations|modules-\w+|proxy-confs|vhosts?|upstreams?"
+)
+
+_MAX_FOLDERS = 100  # of a path that is looked at folder by folder
+
+_LEADS_OUT = (
+    "leads out of the repository, and is not read",
+    "name the file itself on the command line, or copy it into the repository",
+)
+
+
+class Workspace:
+    """The files of a run: of a folder on disk, or texts in memory.
+
+    >>> workspace = Workspace.in_memory({"nginx.conf": "events {}", "conf.d/a.conf": "# empty"})
+    >>> workspace.source("nginx.conf").text
+    'events {}'
+    >>> workspace.matching("conf.d/*.conf")
+    ['conf.d/a.conf']
+
+    On disk, only what lies below a root is read: below the git root of each path that was named,
+    or where there is none below the folder. In host mode (`host`) every file of the machine is, as
+    nginx would. What leads out raises `LeadsOut` and is otherwise as if it were not there.
+
+    A workspace reads each file once; make a new one when files have changed. All methods that read
+    raise `Unreadable` for what cannot be, and where the budget is used up.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        roots: tuple[str, ...],
+        paths: tuple[str, ...] = (),
+        *,
+        named: frozenset[str] = frozenset(),
+        limits: Limits | None = None,
+        host: bool = False,
+    ) -> None:
+        self.paths = paths
+        self.roots = roots
+        self.host = host
+        self.budget = Budget(limits or Limits(), paths[0] if paths else ".")
+        self.is_dump = False
+        self.notes: dict[str, str] = {}  # what people should know of a folder, by its path
+        self._storage = storage
+        self._named = named
+        self._prefix = ""  # of keys, which tells the files of a dump from all others
+        self._texts: dict[str, bytes] = {}  # by key, in place of what is stored
+        self._given: dict[str, str] = {}  # keys of what is no file, by name
+        self._sources: dict[str, Source] = {}
+        self._keys: dict[str, str] = {}
+        self._listings: dict[str, list[str]] = {}
+
+    @classmethod
+    def on_disk(
+        cls,
+        *paths: str,
+        also: tuple[str, ...] = (),
+        limits: Limits | None = None,
+        host: bool | None = None,
+    ) -> Workspace:
+        """The files around the paths that a person names.
+
+        `also` are files and folders that are read, too, but nothing around them. `host` None: as
+        nginx reads them if all paths lie where nginx looks for its main file.
+        """
+        storage = Disk()
+        if host is None:
+            real = [storage.real(path) for path in paths]
+            host = bool(real) and all(
+                any(_is_below(one, at) for at in HOST_FOLDERS) for one in real
+            )
+        roots = tuple(dict.fromkeys(_root_of(path, storage) for path in paths))
+        named = set[str]()
+        for path in also:
+            # A link in the repository is the repository's, whoever names it.
+            real_path = storage.real(path)
+            if _is_below(real_path, _root_of(path, storage)):
+                named.add(real_path)
+        return cls(storage, roots, paths, named=frozenset(named), limits=limits, host=host)
+
+    @classmethod
+    def in_memory(cls, files: Mapping[str, str], limits: Limits | None = None) -> Workspace:
+        """Texts by path. Nothing is read from disk.
+
+        >>> Workspace.in_memory({"/etc/nginx/nginx.conf": ""}).is_folder("/etc/nginx")
+        True
+        """
+        return cls(Memory(files), ("/",), tuple(files), limits=limits)
+
+    @classmethod
+    def from_dump(cls, text: str, limits: Limits | None = None) -> Workspace:
+        """The files of an `nginx -T` dump. Raises ValueError for any other text.
+
+        >>> text = "# configuration file /etc/nginx/nginx.conf:\\nevents {}"
+        >>> Workspace.from_dump(text).paths
+        ('/etc/nginx/nginx.conf',)
+        """
+        from nginx_stream_lint.files.dump import split_dump
+
+        files = split_dump(text)
+        if files is None:
+            raise ValueError("this is no dump of nginx -T")
+        made = cls(Memory(files), ("/",), (next(iter(files)),), limits=limits)
+        made.is_dump = True
+        return made
+
+    def overlaid(self, texts: Mapping[str, str]) -> Workspace:
+        """The same files, but some with other texts: unsaved ones, or fixes to be tried.
+
+        Paths may be keys (see `key`). What was read stays read, and counts on.
+
+        >>> before = Workspace.in_memory({"a.conf": "a", "b.conf": "b"})
+        >>> after = before.overlaid({"a.conf": "new"})
+        >>> [after.source(path).text for path in ("a.conf", "b.conf")]
+        ['new', 'b']
+        """
+        made = self._like(self._storage, self.roots, self.paths)
+        new = {self.key(path): _encoded(path, text) for path, text in texts.items()}
+        made._texts = self._texts | new
+        made._sources = {key: one for key, one in self._sources.items() if key not in new}
+        made.budget = self.budget.renewed()
+        return made
+
+    def with_text(self, name: str, data: bytes) -> Workspace:
+        """The same files and a text that is no file, such as standard input, under a name."""
+        made = self._like(self._storage, self.roots, self.paths)
+        made._given = self._given | {name: f"\0{name}"}
+        made._texts = self._texts | {f"\0{name}": data}
+        return made
+
+    def of_dump(self, source: Source, files: Mapping[str, str]) -> Workspace:
+        """The files of a dump that is one of our files; `overlaid` texts are for them, too."""
+        made = self._like(Memory(files), ("/",), tuple(files))
+        made._prefix = f"{source.key}\0"
+        made._keys, made._given, made._sources = {}, {}, {}
+        made._listings = {}
+        made.is_dump = True
+        return made
+
+    def _like(self, storage: Storage, roots: tuple[str, ...], paths: tuple[str, ...]) -> Workspace:
+        made = Workspace(storage, roots, paths, named=self._named, host=self.host)
+        made.budget, made.is_dump, made._prefix = self.budget, self.is_dump, self._prefix
+        made.notes = self.notes
+        made._texts, made._given = self._texts, self._given
+        made._sources, made._keys, made._listings = self._sources, self._keys, self._listings
+        return made
+
+    def key(self, path: str) -> str:
+        """What tells one file from another, whatever the path to it."""
+        if "\0" in path:  # it is a key
+            rest = path.removeprefix(self._prefix)
+            return path if "\0" in rest else self._prefix + self._storage.real(rest)
+        key = self._keys.get(path)
+        if key is None:
+            key = self._given.get(path) or self._prefix + self._real(path)
+            self._keys[path] = key
+        return key
+
+    def _real(self, path: str) -> str:
+        folder, name = os.path.split(path)
+        is_deep = path.count(os.sep) > _MAX_FOLDERS  # this calls itself for each
+        if (
+            is_deep
+            or not folder
+            or name in ("", os.curdir, os.pardir)
+            or self._storage.is_link(path)
+        ):
+            return self._storage.real(path)
+        # Of a thousand files in a folder the way there is looked at once.
+        parent = self.key(folder).removeprefix(self._prefix)
+        return parent.rstrip(self._storage.separator) + self._storage.separator + name
+
+    def source(self, path: str) -> Source:
+        """A file's text, always the same `Source` for the same file."""
+        key = self.key(path)
+        found = self._sources.get(key)
+        if found is None:
+            found = decode(path, self.read(path))
+            found.key = key
+            found.on_disk = self._storage.on_disk and not key.startswith("\0")
+            self._sources[key] = found
+        return found
+
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        """A file's bytes. `limit` is how many there may be, where that is less than usual."""
+        key = self.key(path)
+        limit = self.budget.limits.file_bytes if limit is None else limit
+        data = self._texts.get(key)
+        if data is None:
+            data = self._stored(path, key.removeprefix(self._prefix), limit)
+        if len(data) > limit:
+            size = f"{limit // 1024**2} MB" if limit >= 1024**2 else f"{limit // 1024} KB"
+            message, advice = f"is larger than {size}", "split the file; nothing in it was checked"
+            raise Unreadable(Problem(path, 1, 1, message, advice))
+        return data
+
+    def _stored(self, path: str, real: str, limit: int) -> bytes:
+        """What is stored at a real path, no more than one byte over the limit."""
+
+        def refuse(message: str, advice: str, kind: type[NotAFile] = NotAFile) -> NotAFile:
+            return kind(Problem(path, 1, 1, message, advice))
+
+        if real == self._storage.nothing:
+            return b""  # as good as an empty file to nginx, and used as one
+        if not self._may_read(real):
+            raise refuse(*_LEADS_OUT, LeadsOut)
+        left = self.budget.left("run_bytes")
+        try:
+            data = self._storage.read(real, min(limit, left))
+        except FileNotFoundError:
+            if self.is_dump:
+                raise refuse("is not in the dump", "dump again with nginx -T", Absent) from None
+            raise refuse("no such file", "check the path", Absent) from None
+        except IsFolder:
+            raise refuse("is a folder", "name the configuration file in it") from None
+        except NotRegular:
+            raise refuse("is not a regular file", "name a configuration file") from None
+        except PermissionError:
+            raise refuse("permission denied", "make the file readable") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise refuse(f"cannot be read ({reason})", "check the path") from None
+        self.budget.spend("files", 1, path)
+        self.budget.spend("run_bytes", min(len(data), limit), path)
+        return data
+
+    def leads_out(self, path: str) -> bool:
+        """Whether a path leads to what this run may not read."""
+        key = self.key(path)
+        return key not in self._texts and not self._may_read(key.removeprefix(self._prefix))
+
+    def _may_read(self, real: str) -> bool:
+        return (
+            self.host
+            or any(_is_below(real, root) for root in self.roots)
+            or any(_is_below(real, one) for one in self._named)
+        )
+
+    def is_file(self, path: str) -> bool:
+        """Whether a regular file is there."""
+        return self.key(path) in self._texts or self._kind(path) == "file"
+
+    def is_folder(self, path: str) -> bool:
+        """Whether a folder is there. In a dump each is: nginx found what is in it."""
+        return self.is_dump or self._kind(path) == "folder"
+
+    def is_program(self, path: str) -> bool:
+        """Whether something is there that may be executed, or looked into."""
+        real = self.key(path).removeprefix(self._prefix)
+        return self._kind(path) is not None and self._storage.is_program(real)
+
+    def is_link(self, path: str) -> bool:
+        """Whether a path ends in a symbolic link."""
+        return self._storage.is_link(path)
+
+    def exists(self, path: str) -> bool:
+        """Whether anything is there."""
+        return self.key(path) in self._texts or self._kind(path) is not None
+
+    def is_gone(self, path: str) -> bool:
+        """Whether nothing is there, as far as this run can tell."""
+        return not self.leads_out(path) and not self.exists(path)
+
+    def _kind(self, path: str) -> str | None:
+        key = self.key(path)
+        if self.leads_out(path) or key.startswith("\0"):
+            return None
+        return self._storage.kind(key.removeprefix(self._prefix))
+
+    def entries(self, folder: str) -> Iterator[tuple[str, bool]]:
+        """The names in a folder, each with whether it is a folder; none if there is no such folder.
+
+        A link is no folder here, wherever it leads.
+        """
+        if self.leads_out(folder):
+            return
+        try:
+            for entry in self._storage.entries(self.key(folder).removeprefix(self._prefix)):
+                self.budget.spend("entries", 1)
+                yield entry
+        except OSError:
+            return
+
+    def matching(self, pattern: str, deep: bool = False) -> list[str]:
+        """The paths that a pattern matches, as glob(3) gives them, in order.
+
+        With `deep`, `**` is any number of folders. Folders that lead out are not looked into; a
+        file that does is given, for `source` to refuse. Raises `LeadsOut` where all of it does.
+        """
+        if self.leads_out(literal_folder(pattern) or os.curdir):
+            raise LeadsOut(Problem(pattern, 1, 1, *_LEADS_OUT))
+        return matching(pattern, self.entries, self._is_there, self.key, deep)
+
+    def _is_there(self, path: str) -> bool:
+        folder = os.path.dirname(path) or os.curdir
+        return not self.leads_out(folder) and self._storage.exists(path)
+
+    def files_below(self, folder: str) -> list[str]:
+        """The paths of the files below a folder that git does not ignore, in order.
+
+        They are as people would write them here. Where there are more than the run may look
+        through, these are some, and the budget has a problem.
+        """
+        key = self.key(folder)
+        if key not in self._listings:
+            found: list[str] = []
+            git_root = self.git_root(folder)
+            steps = Steps(self.budget.limits.ignore_steps, self.budget.limits.ignore_patterns)
+            with suppress(Unreadable):
+                found.extend(listed(self, folder, git_root, steps))
+            if steps.exceeded:
+                self.notes[folder] = (
+                    "the .gitignore files have too many patterns to try all; ignored files are read"
+                )
+            self._listings[key] = sorted(
+                self._storage.shown(os.path.normpath(path)) for path in found
+            )
+        return self._listings[key]
+
+    def is_below(self, path: str, folder: str) -> bool:
+        """Whether a path leads to a folder, or to something in it, links followed."""
+        return _is_below(self.key(path), self.key(folder))
+
+    def git_root(self, folder: str) -> str | None:
+        """The nearest folder with an entry `.git`, from a folder upwards; None if there is none."""
+        return _git_root(self.key(folder).removeprefix(self._prefix), self._storage)
+
+    def shown(self, path: str) -> str:
+        """An absolute path as people would write it here."""
+        return self._storage.shown(path)
+
+    def root_of(self, path: str) -> str:
+        """The innermost root that a file lies below; its folder where there is none."""
+        real = self.key(path).removeprefix(self._prefix)
+        found = [root for root in self.roots if _is_below(real, root)]
+        return max(found, key=len) if found else os.path.dirname(real)
+
+
+def _encoded(path: str, text: str) -> bytes:
+    try:
+        return text.encode(ENCODING, ERRORS)
+    except UnicodeEncodeError as error:
+        message = f"has a character that no file can have: {text[error.start]!a}"
+        raise Unreadable(Problem(path, 1, 1, message, "remove it")) from None
+
+
+def _is_below(real: str, folder: str) -> bool:
+    """Whether a real path is a folder's, or below it."""
+    inside = folder if folder.endswith(("/", os.sep)) else folder + os.sep
+    return real == folder or real.startswith(inside)
+
+
+def _root_of(path: str, storage: Storage) -> str:
+    """The real path of the folder that a named path belongs to.
+
+    That is the git root: the nearest folder above with an entry `.git`, whatever that is. Where
+    there is none it is the named folder, or that of the named file; for a folder that by its name
+    holds only parts of a configuration it is the one that the parts belong to.
+    """
+    path = os.path.join(storage.here(), path)
+    folder = os.path.normpath(path)
+    is_file = storage.kind(storage.real(path)) != "folder"
+    if is_file:
+        folder = os.path.dirname(folder)
+    git_root = _git_root(folder, storage)
+    if git_root is not None:
+        return storage.real(git_root)
+    while is_file and _OF_PARTS.fullmatch(os.path.basename(folder)):
+        folder = os.path.dirname(folder)
+    return storage.real(folder)
+
+
+def _git_root(folder: str, storage: Storage) -> str | None:
+    """The nearest folder with an entry `.git`, from `folder` upwards; None if there is none."""
+    before = ""
+    while folder != before:
+        if storage.exists(os.path.join(folder, ".git")):
+            return folder
+        folder, before = os.path.dirname(folder), folder
+    return None

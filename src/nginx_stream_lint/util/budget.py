@@ -1,0 +1,144 @@
+"""The limits of a run, and how much of them is used up.
+
+Everything in a repository may be hostile: a small file can ask for endless work. So each run has
+one budget. Where it is used up, the run says so once, and goes on without what it cannot afford.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NoReturn
+
+from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.problems import Problem, Unreadable
+
+_MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a run may read and do. docs/limits.md has the same numbers, with reasons."""
+
+    file_bytes: int = 64 * _MB
+    run_bytes: int = 512 * _MB
+    files: int = 50_000
+    entries: int = 200_000
+    ignore_patterns: int = 10_000
+    ignore_steps: int = 5_000_000
+    directives: int = 1_000_000
+    repeats: int = 400_000
+    include_depth: int = 64
+    settings_bytes: int = _MB
+    settings_values: int = 1_000
+    toml_depth: int = 100
+    toml_parts: int = 50_000
+    yaml_depth: int = 200
+    yaml_nodes: int = 400_000
+    regex_steps: int = 500_000
+
+
+# What is counted over a whole run, in words: what there is too much of, and what to do.
+_OVER = {
+    "run_bytes": (
+        "the files of this run have more than {limit:,} bytes",
+        "check a smaller folder, or fewer files; the other files were not checked",
+    ),
+    "files": (
+        "this run opens more than {limit:,} files",
+        "check a smaller folder, or fewer files; the other files were not checked",
+    ),
+    "entries": (
+        "there are more than {limit:,} files and folders to look through",
+        "check a smaller folder, or include fewer; the other files were not found",
+    ),
+    "directives": (
+        "there are more than {limit:,} directives",
+        "check parts of the configuration by themselves; the rest was not checked",
+    ),
+    "repeats": (
+        "there are more than {limit:,} directives of files that are read again and again",
+        "include the same files less often; the rest was not checked",
+    ),
+    "yaml_nodes": (
+        "the YAML of this run has more than {limit:,} values",
+        "check fewer or smaller YAML files; the rest was not checked",
+    ),
+    "regex_steps": (
+        "the regular expressions take more than {limit:,} steps to match",
+        'avoid repetitions inside repetitions, such as "(a+)+"; which location they choose is'
+        " unknown",
+    ),
+}
+# What is used up by reading; the rest by working on what was read.
+_READING = ("run_bytes", "files", "entries")
+
+
+class Budget:
+    """What is left of the limits. `problems` says which are used up, once for each.
+
+    `place` is the file to name where none is known.
+    """
+
+    def __init__(
+        self, limits: Limits, place: str = ".", reading: dict[str, int] | None = None
+    ) -> None:
+        self.limits = limits
+        self.place = place
+        self.problems: list[Problem] = []
+        self._reading = dict.fromkeys(_READING, 0) if reading is None else reading
+        self._working = {name: 0 for name in _OVER if name not in _READING}
+
+    def renewed(self) -> Budget:
+        """A budget for another look at the same files: only what is read counts on."""
+        return Budget(self.limits, self.place, self._reading)
+
+    def left(self, name: str) -> int:
+        """How much of a limit is left; never less than nothing."""
+        spent = self._reading if name in self._reading else self._working
+        limit: int = getattr(self.limits, name)
+        return max(0, limit - spent[name])
+
+    def spend(
+        self, name: str, amount: int, path: str | None = None, line: int = 1, column: int = 1
+    ) -> None:
+        """Count what something costs. Raises `Unreadable` where there is not so much left.
+
+        The problem names the place where the limit was first reached.
+        """
+        if amount > self.left(name):
+            self.exceed(name, path, line, column)
+        (self._reading if name in self._reading else self._working)[name] += amount
+
+    def exceed(
+        self, name: str, path: str | None = None, line: int = 1, column: int = 1
+    ) -> NoReturn:
+        """Use up all that is left of a limit. Raises `Unreadable`, always of the first place."""
+        spent = self._reading if name in self._reading else self._working
+        spent[name] = getattr(self.limits, name)
+        message, advice = _OVER[name]
+        message = message.format(limit=spent[name])
+        known = next((one for one in self.problems if one.message == message), None)
+        if known is None:
+            known = Problem(path or self.place, line, column, message, advice)
+            self.problems.append(known)
+        raise Unreadable(known)
+
+
+_in_force: ContextVar[Budget | None] = ContextVar("budget", default=None)
+
+
+@contextmanager
+def spending(budget: Budget) -> Iterator[None]:
+    """Let what reads YAML and matches regular expressions in here count on a budget."""
+    token = _in_force.set(budget)
+    try:
+        yield
+    finally:
+        _in_force.reset(token)
+
+
+def in_force() -> Budget:
+    """The budget of the run that this is a part of; a whole one outside of any run."""
+    return _in_force.get() or Budget(Limits())

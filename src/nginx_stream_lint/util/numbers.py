@@ -1,0 +1,15 @@
+"""Numbers in text that a stranger wrote."""
+
+from __future__ import annotations
+
+# Python refuses to read a few thousand digits, and Unicode has digits that nginx does not know.
+_MOST_DIGITS = 18
+_MOST: int = 10**_MOST_DIGITS
+
+
+def whole_number(text: str) -> int | None:
+    """The number that ASCII digits stand for, at most 10**18; None for any other text."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    text = text.lstrip("0")
+    return int(text or "0") if len(text) <= _MOST_DIGITS else _MOST

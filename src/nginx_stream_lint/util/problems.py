@@ -1,0 +1,73 @@
+"""What could not be read, said so that a person can act on it."""
+
+from __future__ import annotations
+
+import os
+
+from nginx_stream_lint.util.lazily import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A place that could not be read. Any problem means exit status 2.
+
+    `line` and `column` count from 1, columns in characters. `message` is what nginx would say, or
+    what stopped us before nginx's rules were asked; `advice` is what to do about it.
+    """
+
+    file: str
+    line: int
+    column: int
+    message: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}; {self.advice}"
+
+
+REPORT_IT = "please report this with the file, if you can share it"
+# With this in the environment an error of ours is not caught, so that its traceback shows.
+DEBUG = "NGINX_STREAM_LINT_DEBUG"
+
+
+def unexpected(file: str, error: Exception) -> Problem:
+    """A file on which this program itself failed.
+
+    Raises the error again where someone debugs it, and for a package that is not installed.
+    """
+    if os.environ.get(DEBUG) or isinstance(error, ModuleNotFoundError):
+        raise error
+    return Problem(file, 1, 1, f"nginx-stream-lint failed on it: {blamed(error)}", REPORT_IT)
+
+
+def blamed(error: BaseException) -> str:
+    """The kind of an error, and the last place in this program that it came through."""
+    package = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+    place = ""
+    traceback = error.__traceback__
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if file.startswith(package):
+            place = f" in {file.removeprefix(package)}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return f"{type(error).__name__}{place}"
+
+
+class Unreadable(Exception):
+    """A file that cannot be read any further; carries the `Problem` to report."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class NotAFile(Unreadable):
+    """The system gives no text for this path: missing, forbidden, a folder, a device."""
+
+
+class Absent(NotAFile):
+    """There is no such file."""
+
+
+class LeadsOut(Absent):
+    """The path leads to a file that this run may not read. Whether it is there is not told."""

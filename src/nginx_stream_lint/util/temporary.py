@@ -1,0 +1,15 @@
+"""How our temporary files are called, so that nobody takes them for configurations."""
+
+from __future__ import annotations
+
+import re
+
+from nginx_stream_lint.util.lazily import regex
+
+# A leading dot, so that no wildcard of an include matches it.
+_TEMPORARY = regex(r"\.nginx-stream-lint-.*-[0-9a-f]{16}\.tmp", re.DOTALL)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file's name is that of one of our temporary files."""
+    return name.startswith(".nginx") and _TEMPORARY.fullmatch(name) is not None
