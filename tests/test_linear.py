@@ -20,9 +20,9 @@ from nginx_stream_lint.cli import cli
 from nginx_stream_lint.cli.lint import lint_command
 from tests.hostile_shapes import SHAPES, Shape, write
 
-SIZE = 4_000  # bytes
+SIZE = 8_000  # bytes
 # Twice as much, a little for logarithms and for what is not of one size.
-GROWTH = 2.9
+GROWTH = 2.5
 
 
 def _calls(shape: Shape, size: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:

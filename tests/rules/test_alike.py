@@ -10,13 +10,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nginx_stream_lint.analysis.lint import Options, judge_places, read, survey, with_fixes
+from nginx_stream_lint.analysis.lint import (
+    Options,
+    Result,
+    judge_places,
+    lint,
+    read,
+    survey,
+    with_fixes,
+)
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.alike import Alike
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
+from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import KINDS, Kind, Stream
 
@@ -282,3 +290,31 @@ def test_two_that_differ_in_one_thing(name: str, options: Options) -> None:
     servers = "\n".join(f"server {{ {body} }}" for body in PAIRS[name])
     found = _served(f"events {{}}\nhttp {{ {UPSTREAMS[0]}\n{servers} }}", shipped)
     assert findings(found, shipped) == _one_by_one(found, shipped)
+
+
+def test_configurations_of_one_run_are_judged_as_if_each_were_alone() -> None:
+    """They share what was judged, though each has a root of its own."""
+    texts = {
+        f"{rule.name}/{number}/nginx.conf": f"events {{ {more} }}\nhttp {{\n{text}\n}}\n"
+        for rule in shipped_rules()
+        for number, (text, more) in enumerate(
+            (text, more)
+            for example in rule.examples
+            for text in (example.bad, example.good)
+            if text is not None
+            for more in ("", "worker_connections 64;")
+        )
+    }
+
+    def told(result: Result) -> list[tuple[object, ...]]:
+        return sorted(
+            (one.place.source.name, one.place.start, one.rule, one.severity, one.message)
+            for one in result.findings
+        )
+
+    together = told(lint(Workspace.in_memory(texts)))
+    alone = [
+        one for name, text in texts.items() for one in told(lint(Workspace.in_memory({name: text})))
+    ]
+    assert len(alone) > len(texts) / 2
+    assert together == sorted(alone)

@@ -26,7 +26,7 @@ from nginx_stream_lint.config import (
 )
 from nginx_stream_lint.config.repository import Repository
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.fixes.apply import confined, sparing
+from nginx_stream_lint.fixes.apply import confined, seen, sparing
 from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
@@ -186,6 +186,7 @@ def lint(
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
     result = Result(inputs=paths)
     judged: dict[_Said, Judged] = {}
+    memories: Memories = {}
     findings: dict[_Said, Finding] = {}
     fates: dict[Declaration, list[list[Answer]]] = {}
     whole: set[str] = set()  # keys of the files of configurations that are read as a whole
@@ -195,7 +196,7 @@ def lint(
             result.add_notes(configuration.notes)
             try:
                 detected = detect(configuration, options, workspace)
-                found = judge_all(detected, options, confirm)
+                found = judge_all(detected, options, confirm, memories)
                 remarked = remark(detected, options)
             except Exception as error:
                 problem = unexpected(configuration.path, error)
@@ -295,9 +296,17 @@ def _asked_for(configuration: Configuration) -> list[File]:
     return [file for file in configuration.files if about is None or file.source.key in about]
 
 
-def judge_all(detected: Detected, options: Options, confirm: Confirm | None = None) -> list[Judged]:
-    """What the rules say of a configuration, as far as it is about the files asked for."""
-    judged = judge_places(detected.served, options)
+def judge_all(
+    detected: Detected,
+    options: Options,
+    confirm: Confirm | None = None,
+    memories: Memories | None = None,
+) -> list[Judged]:
+    """What the rules say of a configuration, as far as it is about the files asked for.
+
+    `memories` are those of the other configurations of a run, which must be there as long.
+    """
+    judged = judge_places(detected.served, options, memories)
     findings = [one.finding for one in judged]
     if confirm is not None:
         findings = confirm(detected, findings)
@@ -401,10 +410,8 @@ def with_fixes(
     text.
     """
     made_from = {_said(one.finding): one for one in judged}
-    by_source: dict[int, list[File]] = {}
-    for file in files:
-        by_source.setdefault(id(file.source), []).append(file)
-    partly = {key for key, own in by_source.items() if any(file.reading.pieces for file in own)}
+    mapped = {id(file.source) for file in files if file.reading.pieces}
+    regions = seen(file for file in files if id(file.source) in mapped)
     found: list[Finding] = []
     problems: list[Problem] = []
     for finding in findings:
@@ -413,11 +420,7 @@ def with_fixes(
             fix = fix if one is None else plan(one)
         except Exception as error:
             problems.append(unexpected(finding.place.source.name, error))
-        if fix is not None:
-            keys = {id(edit.source) for edit in fix.edits}
-            if not keys.isdisjoint(partly):
-                own = [file for key in keys for file in by_source.get(key, ())]
-                fix = confined(fix, own)
+        fix = confined(fix, regions) if fix is not None and regions else fix
         if fix is not None and finding.spared:
             fix = sparing(fix, finding.spared)
         found.append(finding if fix is finding.fix else finding.with_fix(fix))
@@ -493,7 +496,7 @@ def judge_places(
     """What the rules say of some of the places that hand requests on.
 
     The version and the timeout are those of the file that a place is written in. `memories` are for
-    those who ask about the same configuration again and again.
+    those who ask about one configuration again and again, or about several.
     """
     memories = {} if memories is None else memories
     policy = options.policy

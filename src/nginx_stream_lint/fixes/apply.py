@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
@@ -107,22 +109,34 @@ def edited(text: str, edits: Iterable[Edit], start: int = 0) -> str:
     return "".join((*parts, text[at:]))
 
 
-def confined(fix: Fix, files: Iterable[File]) -> Fix:
-    """A fix whose edits stay within the text that nginx sees; by hand where one would not.
+# By the identity of a source: where the regions that nginx sees of it begin, in order, and how far
+# the longest of those that begin there or before reaches.
+Seen = Mapping[int, tuple[list[int], list[int]]]
 
-    `files` are those of the sources that it edits. In YAML, Markdown and templates that text is
-    only a part of the file.
+
+def seen(files: Iterable[File]) -> Seen:
+    """What nginx sees of the sources of some files.
+
+    In YAML, Markdown and templates that is only a part; a source may have thousands of them.
     """
     regions: dict[int, list[tuple[int, int]]] = {}
     for file in files:
         regions.setdefault(id(file.source), []).append(file.reading.region)
-    if all(
-        any(start <= edit.start and edit.end <= end for start, end in regions[id(edit.source)])
-        for edit in fix.edits
-        if id(edit.source) in regions
-    ):
-        return fix
-    return replace(fix, applicability="manual", edits=())
+    return {
+        source: ([start for start, _ in own], list(accumulate((end for _, end in own), max)))
+        for source, own in ((source, sorted(own)) for source, own in regions.items())
+    }
+
+
+def confined(fix: Fix, regions: Seen) -> Fix:
+    """A fix whose edits stay within the text that nginx sees; by hand where one would not."""
+    for edit in fix.edits:
+        if id(edit.source) in regions:
+            starts, ends = regions[id(edit.source)]
+            at = bisect_right(starts, edit.start) - 1
+            if at < 0 or edit.end > ends[at]:
+                return replace(fix, applicability="manual", edits=())
+    return fix
 
 
 def with_complete_fixes(

@@ -75,19 +75,25 @@ class Alike:
             known = self._streams[id(streams)] = streams, tuple(map(behaviour, streams))
         beside = self._beside(served) if self._asks_beside else ()
         author = handler.directive.file.reading.author
+        by = None if author is None else (author.name, author.by_class, author.assumed)
         contents = self._contents(served.level)
-        return handler.family, served.clients, known[1], contents, beside, id(author)
+        return handler.family, served.clients, known[1], contents, beside, by
 
     def _contents(self, level: Level) -> Hashable:
         """What is the same for all levels with the same rows, in and around them."""
         parent = level.parent
         if parent is None:
-            return level  # other blocks of the root, such as `events`, count as well
+            events = level.first("events")  # the only block that counts beside those around
+            return 0 if events is None else self._own(events), *self._own(level)
         around = self._levels.get(parent)
         if around is None:
             contents = self._contents(parent)
             around = self._numbers.setdefault(contents, len(self._numbers))
             self._levels[parent] = around
+        return around, *self._own(level)
+
+    def _own(self, level: Level) -> tuple[Hashable, ...]:
+        """What is the same for all levels with the same rows."""
         asked = self._asked
         written = level.rows
         found = [
@@ -109,8 +115,8 @@ class Alike:
             ]
         rows = frozenset(found)
         if level.unknowns:
-            return around, level.kind, level.directive is None, rows, *map(id, level.unknowns)
-        return around, level.kind, level.directive is None, rows
+            return level.kind, level.directive is None, rows, *map(id, level.unknowns)
+        return level.kind, level.directive is None, rows
 
     def _beside(self, served: Served) -> tuple[Hashable, ...]:
         """What was asked for beside rows."""
