@@ -174,8 +174,10 @@ def test_an_unreadable_file(tmp_path: Path) -> None:
 def test_a_folder_without_configurations(tmp_path: Path) -> None:
     (tmp_path / "sub" / "deeper.conf").mkdir(parents=True)
     write(tmp_path, GOOD, "sub/readme.txt")
-    refuses(tmp_path, "sub", place="sub:1:1", says="folder")
-    refuses(tmp_path, ".", place=".:1:1", says="folder")
+    for name in ("sub", "."):
+        done = run(tmp_path, name)
+        assert done.returncode == 0, done
+        assert done.stderr == f"{name}:1:1: note: there is no nginx configuration in this folder\n"
 
 
 def test_what_never_ends(tmp_path: Path) -> None:
@@ -187,7 +189,9 @@ def test_what_never_ends(tmp_path: Path) -> None:
     refuses(tmp_path, "zero.conf", place="zero.conf:1:1", says="leads out of the repository")
     for name in ("fifo", "/dev/zero", "zero.conf"):
         write(tmp_path, f"events {{}}\nhttp {{ include {name}; }}")
-        says = "not a regular file" if name == "fifo" else "leads out of the repository"
+        says = {"fifo": "not a regular file", "/dev/zero": "is not in this repository"}.get(
+            name, "leads out of the repository"
+        )
         refuses(tmp_path, "nginx.conf", place="nginx.conf:2:8", says=says)
     write(tmp_path, "events {}\nhttp { include *.conf; }", "main")
     (tmp_path / "nginx.conf").unlink()
@@ -386,12 +390,14 @@ def test_settings_that_are_no_text(tmp_path: Path) -> None:
     assert re.match(r"\S*\.nginx-stream-lint\.yaml:\d+:\d+: ", done.stderr)
 
 
-@pytest.mark.parametrize("args", [["a.conf", "b.conf", "c.conf"], ["."], ["b.conf", "d", "c.conf"]])
+@pytest.mark.parametrize(
+    "args", [["a.conf", "b.nginx.conf", "c.conf"], ["."], ["b.nginx.conf", "d", "c.conf"]]
+)
 @pytest.mark.parametrize("bad", ["\0", "http {", "events {} gzip perhaps;"])
 def test_one_bad_file_does_not_hide_the_findings_of_the_others(
     bad: str, args: list[str], tmp_path: Path
 ) -> None:
-    write(tmp_path, bad, "b.conf")
+    write(tmp_path, bad, "b.nginx.conf")
     good = {"a.conf", "c.conf"} - ({"a.conf"} if "d" in args else set())
     for name in good:
         write(tmp_path, GOOD, name)
@@ -400,9 +406,9 @@ def test_one_bad_file_does_not_hide_the_findings_of_the_others(
     report = json.loads(done.stdout)
     found = {finding["file"] for finding in report["findings"] if finding["rule"] == FINDING}
     assert found == good
-    unread = {"b.conf", "d"} if "d" in args else {"b.conf"}
+    unread = {"b.nginx.conf", "d"} if "d" in args else {"b.nginx.conf"}
     assert {error["file"] for error in report["errors"]} == unread
-    assert "b.conf:" in done.stderr
+    assert "b.nginx.conf:" in done.stderr
 
 
 def test_a_bad_include_does_not_hide_the_findings_beside_it(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ def _copy(folder: Path) -> Path:
     chain, key = write_certificate(copy / "certs", "app.example.com")
     chain.rename(copy / "certs" / "app.example.com.crt")
     key.rename(copy / "certs" / "app.example.com.key")
-    return copy / "nginx.conf"
+    main = copy / "nginx.conf"
+    main.write_text(main.read_text().replace("/etc/nginx/", f"{copy}/"))
+    return main
 
 
 def _lint(main: Path, *options: str) -> subprocess.CompletedProcess[str]:

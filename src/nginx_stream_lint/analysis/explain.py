@@ -195,6 +195,8 @@ class Explainer:
     @cached_property
     def _problems(self) -> list[Problem]:
         with spending(self.budget):
+            if self._configuration.guessed:  # nobody says that it is nginx's
+                return self._declared_wrong()
             return [*self._configuration.problems, *refusals(self.root), *self._declared_wrong()]
 
     def _survey(self, asked: Mapping[Level, Asked]) -> list[Served]:

@@ -22,6 +22,7 @@ from nginx_stream_lint.config import (
     Regions,
     Source,
     configurations,
+    said_once,
 )
 from nginx_stream_lint.config.repository import Repository
 from nginx_stream_lint.files.workspace import Workspace
@@ -81,7 +82,8 @@ class Result:
 
     `problems` are what could not be read, `notes` what had to be guessed while reading; `served` is
     everything that hands requests on; `suppressed` are findings that somebody does not want to see;
-    `files` is all that was read; `stale` are entries of the baseline that nothing is left of.
+    `files` is all that was read; `stale` are entries of the baseline that nothing is left of;
+    `details` are notes for people who ask for more.
     """
 
     inputs: list[str] = field(default_factory=list)
@@ -92,6 +94,12 @@ class Result:
     suppressed: list[Suppressed] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     stale: list[Entry] = field(default_factory=list)
+    details: list[Note] = field(default_factory=list)
+
+    def add_notes(self, notes: Iterable[Note]) -> None:
+        """Add what was guessed while reading, and what is for people who ask for more."""
+        for note in notes:
+            (self.details if note.detail else self.notes).append(note)
 
     @property
     def locations(self) -> int:
@@ -164,7 +172,7 @@ def lint(
     files: list[File] = []
     with spending(workspace.budget):
         for configuration in read(workspace, paths, options.around):
-            result.notes += configuration.notes
+            result.add_notes(configuration.notes)
             try:
                 detected = detect(configuration, options, workspace)
                 found = judge_all(detected, options, confirm)
@@ -173,7 +181,10 @@ def lint(
                 problem = unexpected(configuration.path, error)
                 result.problems += [*configuration.problems, problem]
                 continue
-            result.problems += detected.problems
+            if configuration.guessed:
+                result.details += map(_as_note, detected.problems)
+            else:
+                result.problems += detected.problems
             result.served += detected.served
             result.files += _asked_for(configuration)
             files += configuration.files
@@ -196,8 +207,13 @@ def lint(
         result.findings, failed = with_fixes(kept, judged.values(), files)
     result.problems += [*failed, *workspace.budget.problems]
     result.problems = list(dict.fromkeys(result.problems))
-    result.notes = list(dict.fromkeys(result.notes))
+    result.notes, result.details = said_once(result.notes), said_once(result.details)
     return result
+
+
+def _as_note(problem: Problem) -> Note:
+    """What is wrong with a file that is only guessed to be nginx's."""
+    return Note(problem.file, problem.line, problem.column, f"{problem.message}; {problem.advice}")
 
 
 def read(workspace: Workspace, paths: Sequence[str], around: Around) -> list[Configuration]:
@@ -306,7 +322,7 @@ def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: 
     if any(workspace.is_below(settings, folder) for folder in folders):
         return True
     repository = Repository(workspace, workspace.root_of(settings))
-    known = repository.mains() or repository.candidates(documents=False)
+    known = repository.mains() or [path for path, _ in repository.candidates(documents=False)]
     return {workspace.key(path) for path in known} <= whole
 
 

@@ -5,7 +5,7 @@
 
 from nginx_stream_lint.config.files import Files
 from nginx_stream_lint.config.inputs import STDIN, Around, configurations
-from nginx_stream_lint.config.reading import Configuration, Note, read
+from nginx_stream_lint.config.reading import Configuration, Note, read, said_once
 from nginx_stream_lint.config.source import Regions, has_hole
 from nginx_stream_lint.config.tree import Directive, File, is_complete, statements
 from nginx_stream_lint.files.source import Source
@@ -26,5 +26,6 @@ __all__ = [
     "has_hole",
     "is_complete",
     "read",
+    "said_once",
     "statements",
 ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from nginx_stream_lint.util.lazily import regex
+
 _STANDARD: dict[str, frozenset[str]] = {
     "mime.types": frozenset({"types"}),
     "fastcgi_params": frozenset({"fastcgi_param"}),
@@ -35,6 +37,13 @@ _STANDARD: dict[str, frozenset[str]] = {
 }
 
 
+# Folders of modules' own files, which only load the modules.
+_OF_MODULES = regex(r"(?:.*[/\\])?(?:modules-enabled|modules(?:\.d)?)[/\\][^/\\]*")
+
+
 def standard(name: str) -> frozenset[str] | None:
     """The directives that a well-known file can contain; None for any other file."""
-    return _STANDARD.get(re.split(r"[/\\]", name)[-1])
+    if name == "/dev/null":
+        return frozenset()  # the same on every machine
+    known = _STANDARD.get(re.split(r"[/\\]", name)[-1])
+    return frozenset({"load_module"}) if known is None and _OF_MODULES.fullmatch(name) else known

@@ -10,7 +10,7 @@ from itertools import accumulate, islice
 
 import yaml
 
-from nginx_stream_lint.config.repository import looks_like_nginx
+from nginx_stream_lint.config.recognise import all_nginx, looks_like_nginx, names_nginx
 from nginx_stream_lint.config.source import Piece, Reading
 from nginx_stream_lint.config.templates import readings_within
 from nginx_stream_lint.files.source import FILLER, Source
@@ -62,7 +62,9 @@ def in_yaml(outer: Reading) -> tuple[list[Block], YamlMistake | None]:
             if _SNIPPET.fullmatch(name) or not looks_like_nginx(node.value):
                 continue
             inner = _conditional(outer, _reading(outer.source, outer.text, node, is_compose))
-            found += [Block(name, reading) for reading in readings_within(inner)]
+            within = readings_within(inner)
+            if names_nginx(name) or all_nginx(within):
+                found += [Block(name, reading) for reading in within]
     return found, mistake
 
 

@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from nginx_stream_lint.config.files import Files
-from nginx_stream_lint.config.reading import Configuration, Note, read_all, read_from
-from nginx_stream_lint.config.repository import has_http, is_markdown, is_yaml
+from nginx_stream_lint.config.files import Files, Mount
+from nginx_stream_lint.config.fragments import is_main
+from nginx_stream_lint.config.reading import Configuration, Note, read_all, read_from, said_once
+from nginx_stream_lint.config.recognise import has_http, plain_name
+from nginx_stream_lint.config.repository import is_markdown, is_yaml
 from nginx_stream_lint.config.source import Reading, Regions
 from nginx_stream_lint.config.templates import yaml_reading
+from nginx_stream_lint.config.templates.signs import may_be_template
+from nginx_stream_lint.config.tree import Directive
 from nginx_stream_lint.files.dump import split_dump
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
@@ -40,7 +44,8 @@ class Around:
     file elsewhere includes in its `http` block, all of them. Both are paths as the shell takes
     them. `absent` are patterns of include arguments that are meant to be missing here. `values` are
     those of a template's variables; `markdown` lets documents be read. What the patterns match must
-    lie in the folder `within`, where one is given, with all links followed.
+    lie in the folder `within`, where one is given, with all links followed. `mounts` say where
+    parts of the repository will lie on the machine that runs nginx.
     """
 
     mains: tuple[str, ...] = ()
@@ -49,6 +54,7 @@ class Around:
     values: Mapping[str, str] = field(default_factory=dict)
     markdown: bool = False
     within: str | None = None
+    mounts: tuple[Mount, ...] = ()
 
 
 def configurations(
@@ -62,7 +68,7 @@ def configurations(
     `manifests` gives what controllers make of YAML.
     """
     around = around or Around()
-    files = Files(workspace, around.values, around.absent)
+    files = Files(workspace, around.values, around.absent, mounts=around.mounts)
     gathering = _Gathering(around, files, manifests)
     return gathering.read(list(dict.fromkeys(paths)))
 
@@ -73,24 +79,31 @@ class _Gathering:
         self.files = files
         self.manifests = manifests
         self.found: list[Configuration] = []
+        self.named: set[str] = set()  # keys of the files that people name
+        self.guessed: set[str] = set()  # keys of those that only their text says are nginx's
 
     def read(self, paths: list[str]) -> list[Configuration]:
         mains: list[str] = []
         fragments: list[str] = []
         named: set[str] = set()
+        folders: list[str] = []
         for path in paths:
             if self.files.workspace.is_folder(path) and not self.files.workspace.is_file(path):
                 inside = self._inside(path)
+                folders.append(path)
             else:
                 inside = [path]
                 named.add(path)
+                self.named.add(self.files.key(path))
             for one in inside:
                 try:
                     self._sort(one, mains, fragments)
                 except Exception as error:
                     problem = unexpected(one, error)
                     self.found.append(Configuration(one, problems=[problem]))
-        mains = self._unique([*self._existing(self.around.mains), *mains])
+        roots = self._existing(self.around.mains)
+        self.named.update(map(self.files.key, roots))
+        mains = self._unique([*roots, *mains])
         fragments = [one for one in self._unique(fragments) if one not in set(mains)]
         asked = frozenset(self.files.key(path) for path in (*mains, *fragments))
         for path in mains:
@@ -113,6 +126,10 @@ class _Gathering:
         self.found += [
             one for one in alone if self.files.key(one.path) not in inner or not one.context
         ]
+        for configuration in self.found:
+            self._judge_reading(configuration)
+        for folder in folders:
+            self._note_rejected(folder)
         self.found += [
             Configuration(folder, notes=[Note(folder, 1, 1, message)])
             for folder, message in self.files.workspace.notes.items()
@@ -138,10 +155,70 @@ class _Gathering:
 
     def _inside(self, folder: str) -> list[str]:
         """The files in a folder that are worth reading."""
-        inside = self.files.repository(folder).candidates(self.around.markdown)
-        if not inside:
-            self._refuse(folder, "no nginx configuration in this folder", "name the files")
-        return inside
+        found = self.files.repository(folder).candidates(self.around.markdown)
+        self.guessed.update(self.files.key(path) for path, verdict in found if verdict == "guessed")
+        if not found:
+            message = "there is no nginx configuration in this folder"
+            self.found.append(Configuration(folder, notes=[Note(folder, 1, 1, message)]))
+        return [path for path, _ in found]
+
+    def _judge_reading(self, one: Configuration) -> None:
+        """Decide which problems of a configuration are the user's, and find what is missing."""
+        key = self.files.key(one.path)
+        if key in self.named or self.files.workspace.is_dump:
+            if key not in self.guessed and one.root is not None:
+                self._leads_nowhere(one)
+            return
+        one.guessed = key in self.guessed
+        # nginx reads what is made of a template. Where we cannot tell what that is, nobody can say
+        # whether nginx would refuse it.
+        unclear = {
+            file.source.name
+            for file in one.files
+            if file.reading.problems and file.templated and file.reading.author is None
+        }
+        if one.root is None and one.problems and self._is_template(one.path):
+            unclear.add(one.path)
+        if not unclear:
+            return
+        for problem in one.problems:
+            if problem.file in unclear:
+                message = f"this template cannot be read: {problem.message}; {problem.advice}"
+                place = problem.file, problem.line, problem.column
+                one.notes.append(Note(*place, message, f"template {problem.file}"))
+        one.problems = [problem for problem in one.problems if problem.file not in unclear]
+        one.notes = said_once(one.notes)
+
+    def _is_template(self, path: str) -> bool:
+        """Whether something is made of a file before anybody reads it as what it is."""
+        if plain_name(path) != os.path.basename(path):
+            return True
+        return is_yaml(path) and may_be_template(self.files.repository_of(path).text(path))
+
+    def _leads_nowhere(self, one: Configuration) -> None:
+        """Refuse a main file without a location whose includes are not there."""
+        assert one.root is not None
+        if not one.missing or one.problems or not is_main(one.root.directives):
+            return
+        if not any(_has_location(file.directives) for file in one.files):
+            directive = one.missing[0]
+            problem = directive.source.problem(
+                directive.start,
+                f'there is no location to check: include "{directive.args[0]}" is not here',
+                "say where its folder is with --mount PATH=FOLDER, or use --host where nginx runs"
+                " on this machine",
+            )
+            one.problems.append(problem)
+
+    def _note_rejected(self, folder: str) -> None:
+        """Say which files look like nginx's and were left alone."""
+        read = self._included()
+        for path in self.files.repository(folder).rejected():
+            if self.files.key(path) in read:
+                continue
+            message = "this looks like nginx configuration, but not all of it does; not checked"
+            note = Note(path, 1, 1, message, f"rejected {path}", detail=True)
+            self.found.append(Configuration(path, notes=[note]))
 
     def _sort(self, path: str, mains: list[str], fragments: list[str]) -> None:
         """Read a file that stands for itself, and put the others where they belong."""
@@ -202,7 +279,8 @@ class _Gathering:
         servers = self._unique(self._existing(self.around.servers))
         if not servers or not asked & {self.files.key(path) for path in servers}:
             return
-        includes = "".join(f'include "{os.path.abspath(path)}";\n' for path in servers)
+        # Relative ones are meant as they are, where absolute ones are those of another machine.
+        includes = "".join(f'include "{os.path.relpath(path)}";\n' for path in servers)
         source = Source("(servers of the settings)", f"http {{\n{includes}}}\n")
         configuration = read_from(Reading(source, source.text), source.name, self.files)
         configuration.about = asked
@@ -236,11 +314,25 @@ class _Gathering:
         }
 
     def _unique(self, paths: Iterable[str]) -> list[str]:
-        return list({self.files.key(path): path for path in reversed(list(paths))}.values())[::-1]
+        found: dict[str, str] = {}
+        for path in paths:
+            found.setdefault(self.files.key(path), path)
+        return list(found.values())
 
     def _refuse(self, path: str, message: str, advice: str) -> None:
         problem = Problem(path, 1, 1, message, advice)
         self.found.append(Configuration(path, problems=[problem]))
+
+
+def _has_location(directives: Iterable[Directive]) -> bool:
+    """Whether there is a location, or a server that hands requests on."""
+    work = list(directives)
+    while work:
+        one = work.pop()
+        if one.name == "location" or one.name.endswith("_pass"):
+            return True
+        work += one.block or ()
+    return False
 
 
 def _looks_like_yaml(text: str) -> bool:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from nginx_stream_lint.config.absent import standard
 from nginx_stream_lint.config.files import Files
+from nginx_stream_lint.config.fragments import is_main, level, other_level
+from nginx_stream_lint.config.recognise import plain_name
 from nginx_stream_lint.config.source import Reading, has_hole
 from nginx_stream_lint.config.tree import (
     Context,
     Directive,
     File,
     enter,
-    fits,
     has_commands,
     misuse,
     parse,
@@ -31,6 +34,9 @@ from nginx_stream_lint.util.problems import (
 )
 from nginx_stream_lint.util.sinks import printable
 
+if TYPE_CHECKING:
+    from nginx_stream_lint.config.inputs import Around
+
 # Directives of more words than this count for several.
 _USUAL_WORDS = 4
 _BLOCK = 10  # rows that cost as much as a block: mostly it is a location that is judged
@@ -45,32 +51,28 @@ _NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 # Blocks of rows, where nginx takes any first word but no further block.
 _DATA_BLOCKS = frozenset({"charset_map", "geo", "map", "split_clients", "types"})
 
-# A file given by name may be any of these; the first that fits is what it is taken for.
-_LEVELS: tuple[Context, ...] = (
-    (),
-    ("http",),
-    ("http", "server"),
-    ("http", "location"),
-    ("stream",),
-    ("stream", "server"),
-    ("http", "upstream"),
-    ("http", "location", "if"),
-)
-# Where statements of a file belong that fit its other ones badly.
-_ELSEWHERE: tuple[Context, ...] = (("http",), ("http", "server"), ("http", "location"))
-
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something about the reading that people should know; `line` and `column` count from 1."""
+    """Something about the reading that people should know; `line` and `column` count from 1.
+
+    Of notes about the same `subject` one is enough. A `detail` is for people who ask for more.
+    """
 
     file: str
     line: int
     column: int
     message: str
+    subject: str = ""
+    detail: bool = False
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: note: {self.message}"
+
+
+def said_once(notes: Iterable[Note]) -> list[Note]:
+    """The notes, of those about one subject the first."""
+    return list({one.subject or str(one): one for one in reversed(list(notes))}.values())[::-1]
 
 
 @dataclass(eq=False)
@@ -83,6 +85,8 @@ class Configuration:
     use. Whatever could not be read is in `problems`; `notes` are what had to be guessed. `about`
     are the keys of the files that somebody asked for, None if that is all. `top` is the folder that
     it belongs to, as an absolute path: names of folders from there up say nothing about the files.
+    `missing` are includes that lead nowhere and may set anything. `guessed` tells that only its
+    text says that it is nginx's.
     """
 
     path: str
@@ -94,14 +98,23 @@ class Configuration:
     notes: list[Note] = field(default_factory=list)
     about: frozenset[str] | None = None
     top: str = ""
+    missing: list[Directive] = field(default_factory=list)
+    guessed: bool = False
 
 
-def read(path: str, workspace: Workspace | None = None) -> Configuration:
+def read(
+    path: str, workspace: Workspace | None = None, around: Around | None = None
+) -> Configuration:
     """Read the configuration whose main file is `path`; of a template, its first reading.
 
-    See `read_all`. The workspace is that of the file on disk if no other is given.
+    See `read_all`. The workspace is that of the file on disk if no other is given; of what people
+    say `around` it, only what is about its includes counts.
     """
-    return read_all(path, Files(workspace or Workspace.on_disk(path)))[0]
+    workspace = workspace or Workspace.on_disk(path)
+    if around is None:
+        return read_all(path, Files(workspace))[0]
+    files = Files(workspace, around.values, around.absent, mounts=around.mounts)
+    return read_all(path, files)[0]
 
 
 def read_all(path: str, files: Files) -> list[Configuration]:
@@ -136,16 +149,28 @@ def read_from(reading: Reading, path: str, files: Files) -> Configuration:
     configuration.root = root
     configuration.problems += root.problems
     configuration.files.append(root)
-    configuration.context = _level(root)
     reader.files[files.key(path)] = [root]
+    try:
+        configuration.context = level(reader.outline(root))
+    except Unreadable as stop:
+        return Configuration(path, problems=[*configuration.problems, stop.problem])
     at_home = _sorted_out(configuration, root)
     try:
         reader.follow(root, configuration.context, (root,), at_home)
-        for context, directives in configuration.elsewhere.items():
-            reader.follow(root, context, (root,), directives)
+        # What is included on the way may add more.
+        followed: dict[Context, int] = {}
+        while rest := [
+            (context, directives[followed.get(context, 0) :])
+            for context, directives in configuration.elsewhere.items()
+            if len(directives) > followed.get(context, 0)
+        ]:
+            for context, directives in rest:
+                followed[context] = followed.get(context, 0) + len(directives)
+                reader.follow(directives[0].file, context, (root,), directives)
     except Unreadable as stop:
         return Configuration(path, problems=[*configuration.problems, stop.problem])
     configuration.problems = list(dict.fromkeys(configuration.problems))
+    configuration.notes = said_once(configuration.notes)
     _mark_shared(configuration.files)
     return configuration
 
@@ -156,18 +181,15 @@ def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
     nginx refuses a main file that has any. In a fragment of documentation they are usual.
     """
     context = configuration.context
-    names = {directive.name for directive in root.directives}
-    is_main = not context and bool(names & {"http", "events", "stream"})
+    is_whole = not context and is_main(root.directives)
     at_home: list[Directive] = []
     for directive in root.directives:
-        other = None
-        if not _fits(directive, context):
-            other = next((one for one in _ELSEWHERE if _fits(directive, one)), None)
+        other = other_level(directive, context)
         if other is None:
             at_home.append(directive)
             continue
         configuration.elsewhere.setdefault(other, []).append(directive)
-        if is_main:
+        if is_whole:
             directive.unknown = "it is a mistake"
             configuration.problems.append(
                 directive.source.problem(
@@ -188,6 +210,7 @@ class _Reader:
         self.provider = files
         self.files: dict[str, list[File]] = {}
         self._absent: dict[str, Absent] = {}
+        self._led: dict[Directive, list[File]] = {}  # where includes lead
         self._followed: set[tuple[int, Context]] = set()
         self._budget = files.workspace.budget
         # What a file costs, with what it includes once for each use.
@@ -207,6 +230,21 @@ class _Reader:
         self._costs[file] = cost
         return file
 
+    def outline(self, root: File) -> list[Directive]:
+        """The directives of a file, with its includes replaced by what they lead to."""
+        found: list[Directive] = []
+        seen = {root}
+        work = list(reversed(root.directives))
+        while work:
+            directive = work.pop()
+            if directive.name == "include" and len(directive.args) == 1:
+                files = [one for one in self._included(directive) if one not in seen]
+                seen.update(files)
+                work += [one for file in reversed(files) for one in reversed(file.directives)]
+            else:
+                found.append(directive)
+        return found
+
     def follow(
         self,
         file: File,
@@ -219,7 +257,7 @@ class _Reader:
         `directives` are the ones to look at, if that is not all of the file.
         """
         key = (id(file), context)
-        if key in self._followed:
+        if directives is None and key in self._followed:
             return
         self._followed.add(key)
         work = [(file.directives if directives is None else directives, context)]
@@ -320,45 +358,98 @@ class _Reader:
             self._budget.spend("repeats", cost, *place)
 
     def _included(self, directive: Directive) -> list[File]:
-        """The files that an include leads to; what is not here is looked for near by."""
+        """The files that an include leads to."""
+        if directive not in self._led:
+            self._led[directive] = self._looked_for(directive)
+        return self._led[directive]
+
+    def _looked_for(self, directive: Directive) -> list[File]:
         name = directive.args[0]
         if has_hole(name):
             directive.unknown = "its name is a placeholder"
             return []
-        path = os.path.join(self.prefix, name)
-        wild = is_pattern(path)
-        key = self.provider.key(path)
         try:
-            paths = self.provider.matching(path) if wild else [path]
+            mounted = self.provider.mounted(name)
+            if mounted is None and self.provider.is_elsewhere(name):
+                return self._meant(directive) or self._missing(directive)
+            path = os.path.join(self.prefix, name) if mounted is None else mounted
+            paths = self.provider.here(path)
         except LeadsOut as stop:
-            paths, self._absent[key] = [], stop
+            return self._missing(directive, stop, is_refused=True)
         except Unreadable as stop:
             self.configuration.problems.append(stop.problem)
             directive.unknown = "it was not looked for"
             return []
         found = [file for one in paths for file in self._parsed(one, directive)]
-        if wild:
+        if is_pattern(path):
             for one in paths:
                 absent = self._absent.get(self.provider.key(one))
                 if isinstance(absent, LeadsOut):
                     self._refuse_absent(directive, one, absent)
-            if paths or self.provider.is_folder(os.path.dirname(path)):
-                return found
-        elif key not in self._absent:
+            return found if paths else self._missing(directive)
+        absent = self._absent.get(self.provider.key(paths[0]))
+        if absent is None:
             return found
-        near = self.provider.instead(name, directive.source.name)
-        near = [one for one in near if self.provider.key(one) != key]
-        found = [file for one in near for file in self._parsed(one, directive)]
-        if found:
+        if mounted is not None:
+            return self._missing(directive, absent, is_refused=isinstance(absent, LeadsOut))
+        is_refused = self._is_at_home or self.provider.reads_as_nginx
+        if is_refused:
+            return self._missing(directive, absent, is_refused=True)
+        return self._meant(directive) or self._missing(
+            directive, absent, is_refused=isinstance(absent, LeadsOut)
+        )
+
+    @property
+    def _is_at_home(self) -> bool:
+        """Whether relative paths start from where the main file lies here.
+
+        A fragment's do not, and a template's main file is made somewhere else.
+        """
+        root = self.configuration.root
+        assert root is not None
+        name = os.path.basename(self.configuration.path)
+        return is_main(root.directives) and not root.templated and plain_name(name) == name
+
+    def _meant(self, directive: Directive) -> list[File]:
+        """The files of the repository that an include most likely means, by the end of its path."""
+        name = directive.args[0]
+        near = directive.source.name
+        meant = self.provider.meant(name, near, self.configuration.path)
+        if standard(name) is not None and not meant.same:
+            return []  # it is nginx's own rather than one of the same name elsewhere
+        found = [file for one in meant.paths for file in self._parsed(one, directive)]
+        if found and not meant.same:
             names = ", ".join(dict.fromkeys(file.source.name for file in found))
-            self._note(directive, f'include "{name}" is not here; {names} is taken for it')
-            return found
-        directive.unknown = "it is not here"
+            self._note(directive, f'include "{name}" not found; using {names} instead', names)
+        return found
+
+    def _missing(
+        self, directive: Directive, stop: Absent | None = None, *, is_refused: bool = False
+    ) -> list[File]:
+        """Say that an include leads nowhere; `stop` is why. nginx refuses some, others it may find
+        where it runs.
+        """
+        name = directive.args[0]
+        if self.provider.may_be_absent(name):
+            return []
         directive.may_set = standard(name)
-        known = directive.may_set is not None or self.provider.may_be_absent(name)
-        known = known or directive.is_conditional  # a template may leave it out
-        if key in self._absent and not known and not (wild and os.path.isabs(name)):
-            self._refuse_absent(directive, name, self._absent[key])
+        if is_pattern(name) and stop is None:
+            if directive.may_set is None and not self.provider.reads_as_nginx:
+                self.configuration.missing.append(directive)
+                self._note(directive, f'no file matches include "{name}", so it adds nothing')
+            return []
+        directive.unknown = "it is not here"
+        if directive.may_set is not None or directive.is_conditional:
+            return []  # a template may leave it out
+        self.configuration.missing.append(directive)
+        if is_refused and stop is not None:
+            self._refuse_absent(directive, name, stop)
+        else:
+            self._note(
+                directive,
+                f'include "{name}" is not in this repository, so what it sets is unknown; copy it,'
+                " say where its folder is with --mount, or list it under absent_includes",
+            )
         return []
 
     def _parsed(self, path: str, directive: Directive) -> list[File]:
@@ -373,11 +464,20 @@ class _Reader:
         try:
             for reading in self.provider.readings(path):
                 file = self.parse(reading)
-                parsed.append(file)
                 self.configuration.files.append(file)
                 self.configuration.problems += file.problems
+                if reading.is_definition:  # it does not stand where it is included
+                    file.uses = 1
+                    own = self.configuration.elsewhere.setdefault(level(file.directives), [])
+                    own += file.directives
+                else:
+                    parsed.append(file)
         except Absent as stop:
-            self._absent[key] = stop
+            twin = self.provider.twin(path)
+            if twin is None:
+                self._absent[key] = stop
+            else:
+                parsed = self._parsed(twin, directive)
         except NotAFile as stop:
             self._refuse(directive, stop.problem)
         except Unreadable as stop:
@@ -404,10 +504,11 @@ class _Reader:
             " .nginx-stream-lint.yaml",
         )
 
-    def _note(self, directive: Directive, message: str) -> None:
-        self.configuration.notes.append(
-            Note(directive.source.name, directive.line, directive.column, printable(message))
-        )
+    def _note(self, directive: Directive, message: str, subject: str = "") -> None:
+        """Say something about what an include names, once, whatever the number of its lines."""
+        place = directive.source.name, directive.line, directive.column
+        subject = f"include {directive.args[0]} {subject}"
+        self.configuration.notes.append(Note(*place, printable(message), subject))
 
     def _problem(self, directive: Directive, message: str, advice: str) -> None:
         problem = directive.source.problem(directive.start, message, advice)
@@ -436,34 +537,3 @@ def _mark_shared(files: list[File]) -> None:
                 work += directive.included
                 if directive.block is not None:
                     blocks.append(directive.block)
-
-
-def _level(root: File) -> Context:
-    """The level that a file stands for: the outermost one at which most of it could stand."""
-    names = {directive.name for directive in root.directives}
-    if names & {"http", "events", "stream"}:
-        return ()
-    return min(_LEVELS, key=lambda level: _misfits(root.directives, level))
-
-
-def _fits(directive: Directive, context: Context) -> bool:
-    """Whether a directive may stand in a context, by its name."""
-    if directive.name == "server" and (directive.block is None) != (context[-1:] == ("upstream",)):
-        return False  # one with a block is a virtual server, one without an upstream's
-    return fits(directive.name, context)
-
-
-def _misfits(block: list[Directive], context: Context) -> int:
-    """How many directives nginx would not have in this context, those in inner blocks included."""
-    count = 0
-    work = [(block, context)]
-    while work:
-        block, context = work.pop()
-        if not has_commands(context):
-            continue
-        for directive in block:
-            if not _fits(directive, context):
-                count += 1
-            elif directive.block is not None:
-                work.append((directive.block, enter(directive, context)))
-    return count

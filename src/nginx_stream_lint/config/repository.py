@@ -9,48 +9,44 @@ from __future__ import annotations
 
 import os
 import re
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import NamedTuple
 
-from nginx_stream_lint.config.tree import is_known
+from nginx_stream_lint.config.recognise import (
+    MAX_NAMED,
+    Verdict,
+    has_http,
+    is_called_configuration,
+    is_called_nginx,
+    is_sample,
+    longest,
+    looks_like_nginx,
+    may_be_nginx,
+    plain_name,
+    plausible,
+    recognise,
+)
+from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import ENCODING, ERRORS
-from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.files.workspace import HOST_FOLDERS, Workspace
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Unreadable
 
-_MAX_SNIFFED = 2 * 1024 * 1024
-_ENOUGH_STATEMENTS = 20
+# Where nginx's main file lies on the machine that runs it, for most.
+_NGINX_FOLDERS = tuple(tuple(folder.strip("/").split("/")) for folder in HOST_FOLDERS)
+_AVAILABLE, _ENABLED = "sites-available", "sites-enabled"
 
-# What a template or a sample has behind the name that it will get.
-_SUFFIX = regex(
-    r"(?:\.(?:template|sample|example|dist|default|tmpl|tpl|gotmpl|gtpl|j2|jinja2?|erb|in|orig))+$"
-)
+# One of several files, of which a script takes one: `app.conf.prod`.
+_VARIANT = regex(r"(\.conf)\.[\w-]+$")
 
 _YAML = (".yaml", ".yml", ".json")
 _MARKDOWN = (".md", ".mdx", ".markdown", ".rst")
-# Files of other programs that look alike, or that nobody means.
-_NEVER = regex(
-    r".*\.(?:py|sh|js|ts|go|c|h|lua|css|html?|xml|sql|lock|toml|ini|txt|log|csv|md5|patch|diff|"
-    r"png|jpe?g|gif|ico|webp|svg|woff2?|ttf|eot|pdf|zip|gz|bz2|xz|jar|mp[34]|so|map)"
-)
-_STATEMENT = regex(r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t][^\n#;{]*)?[;{]", re.MULTILINE)
-_HTTP = regex(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
 _IN_YAML = regex(
     r"nginx\.(?:ingress\.kubernetes\.io|org|com)/|kind: *(?:Ingress|VirtualServer)\b|"
     r"^[ ]+(?:server|http|upstream [^\n{]*|location [^\n{]*)[ ]*\{",
     re.MULTILINE,
 )
-
-
-def plain_name(name: str) -> str:
-    """A file's base name without what templates and samples add to it."""
-    return _SUFFIX.sub("", re.split(r"[/\\]", name)[-1])
-
-
-def has_http(text: str) -> bool:
-    """Whether a text looks like a main file: one with `http {}`."""
-    return "http" in text and _HTTP.search(text) is not None
 
 
 def is_yaml(path: str) -> bool:
@@ -66,9 +62,21 @@ def is_markdown(path: str) -> bool:
 class _Look(NamedTuple):
     """What a first look at a file says."""
 
-    is_text: bool
+    is_blank: bool
     is_main: bool
-    is_candidate: bool
+    is_plausible: bool
+    is_alike: bool  # most of its first statements are nginx's
+    verdict: Verdict
+
+
+class Found(NamedTuple):
+    """The files of the repository that an include most likely means.
+
+    `same`: they lie where the include says, as far as their path in the repository goes.
+    """
+
+    paths: list[str]
+    same: bool
 
 
 class Repository:
@@ -86,117 +94,216 @@ class Repository:
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
+        """The files by the name that nginx will see: without what templates and samples add."""
         found: dict[str, list[str]] = {}
         for path in self.files:
-            found.setdefault(plain_name(path), []).append(path)
+            for name in {plain_name(path), _VARIANT.sub(r"\1", os.path.basename(path))}:
+                found.setdefault(name, []).append(path)
         return found
 
-    def nearest(self, pattern: str, near: str) -> list[str]:
-        """The files that an include most likely means: by base name, nearest to the file `near`.
+    def nearest(self, argument: str, near: str, main: str) -> Found:
+        """The files that an include's argument most likely means, in the file `near`.
 
-        `pattern` is the include's argument. A pattern with wildcards also needs its folder's name:
-        the files of the one folder that fits best are given.
+        Those with the longest common end of their path and the argument, then the nearest. A
+        pattern with wildcards needs the name of a folder, too. `main` is the main file.
         """
-        parts = [part for part in re.split(r"[/\\]", pattern) if part not in ("", ".", "..")]
+        parts = [part for part in re.split(r"[/\\]", argument) if part not in ("", ".", "..")]
         if not parts:
-            return []
-        wanted = _SUFFIX.sub("", parts[-1])
-        wild = re.search(r"[*?\[]", wanted) is not None
-        if wild and (len(parts) < 2 or re.search(r"[*?\[]", parts[-2])):
-            return []
-        names = [name for name in self._by_name if fnmatch(name, wanted)] if wild else [wanted]
+            return Found([], same=False)
+        wild = is_pattern(argument)
+        names = (
+            [name for name in self._by_name if fnmatchcase(name, parts[-1])]
+            if is_pattern(parts[-1])
+            else [plain_name(parts[-1])]
+        )
         key = self._workspace.key
-        here = key(os.path.dirname(near) or os.curdir)
+        never = {key(near), key(main)}
+        here = self._folders(near)
         best: tuple[int, int, str] | None = None
-        folders: dict[str, list[str]] = {}
+        found: dict[tuple[int, int, str], dict[str, list[str]]] = {}
         for name in names:
             for path in self._by_name.get(name, ()):
-                if key(path) == key(near) or not self._look(path).is_text:
+                folders = self._folders(path)
+                alike = _common_end(folders, parts[:-1])
+                base = folders[: len(folders) - alike]
+                if wild and all(map(is_pattern, parts[len(parts) - 1 - alike : -1])):
                     continue
-                folder = key(os.path.dirname(path) or os.curdir)
-                alike = _common_end(folder.split(os.sep), parts[:-1])
-                if wild and not alike:
+                rank = (-alike, _distance(here, folders if not wild else base), "/".join(base))
+                if (best is not None and rank > best) or key(path) in never:
                     continue
-                rank = (-alike, _distance(here, folder), folder)
-                folders.setdefault(folder, []).append(path)
-                if best is None or rank < best:
-                    best = rank
+                if not self._may_be_meant(path, alike):
+                    continue
+                place = os.path.join(os.path.dirname(path), name)
+                found.setdefault(rank, {}).setdefault(place, []).append(path)
+                best = rank
         if best is None:
-            return []
-        found = sorted(folders[best[2]])
-        return found if wild else found[:1]
+            return Found([], same=False)
+        paths = _without_samples(found[best])
+        paths = paths if wild else paths[:1]
+        places = {tuple(self._folders(path)) for path in paths}
+        same = not any(map(_is_doubtful, paths)) and all(
+            _lies_as(place, parts[:-1], tuple(self._folders(main))) for place in places
+        )
+        return Found(paths, same)
 
-    def candidates(self, documents: bool) -> list[str]:
-        """The files worth reading, by name and content; `documents` counts Markdown in."""
+    def templates_of(self, path: str) -> list[str]:
+        """The templates from which the files at a path or pattern are made, beside it."""
+        folder, name = os.path.split(path)
+        inside = (
+            os.path.join(folder, entry)
+            for entry, is_folder in self._workspace.entries(folder or os.curdir)
+            if not is_folder
+        )
+        found = {
+            os.path.join(folder, plain): one
+            for one in sorted(inside)
+            if (plain := plain_name(one)) != os.path.basename(one)
+            and fnmatchcase(plain, name)
+            and not is_sample(one)
+        }
+        return list(found.values())
+
+    def candidates(self, documents: bool) -> list[tuple[str, Verdict]]:
+        """The files worth reading, with what says so; `documents` counts Markdown in.
+
+        Of a site that is available and enabled, the enabled one stands for both.
+        """
+        found: list[tuple[str, Verdict]] = []
+        for path in self.files:
+            if is_yaml(path) or is_markdown(path):
+                if is_yaml(path) or documents:
+                    found += [(path, "named")] if _has_nginx_within(path, self.text(path)) else []
+            elif may_be_nginx(self._name(path)):
+                look = self._look(path)
+                if look.verdict != "not" and not look.is_blank:
+                    found.append((path, look.verdict))
+        paths = {path for path, _ in found}
+        return [(path, verdict) for path, verdict in found if not self._is_twin(path, paths)]
+
+    def rejected(self) -> list[str]:
+        """The files that look like nginx's at first, but do not read as nginx."""
         return [
             path
-            for path in self.files
-            if (is_yaml(path) or (is_markdown(path) and documents) or _may_be_nginx(path))
-            and self._look(path).is_candidate
+            for path, look in self._looks.items()
+            if look.verdict == "not" and look.is_alike and is_called_configuration(path)
         ]
 
     def mains(self) -> list[str]:
         """The files that look like main files."""
-        return [path for path in self.files if _may_be_nginx(path) and self._look(path).is_main]
+        return [
+            path
+            for path in self.files
+            if not (is_yaml(path) or is_markdown(path))
+            and may_be_nginx(self._name(path))
+            and self._look(path).is_main
+        ]
+
+    def _is_twin(self, path: str, paths: set[str]) -> bool:
+        folder, name = os.path.split(path)
+        if not folder.endswith(_AVAILABLE):
+            return False
+        enabled = os.path.join(folder.removesuffix(_AVAILABLE) + _ENABLED, name)
+        key = self._workspace.key
+        is_copy = enabled in paths and key(enabled) != key(path)
+        return is_copy and self.text(enabled) == self.text(path)
+
+    def _may_be_meant(self, path: str, alike: int) -> bool:
+        """Whether an include may mean a file whose path has so many of its folders."""
+        return self._look(path).is_plausible if alike == 0 else bool(self._workspace.is_file(path))
+
+    def _name(self, path: str) -> str:
+        """A path from the repository's root: what lies above is no evidence."""
+        return "/".join([*self._folders(path), os.path.basename(path)])
+
+    def _folders(self, path: str) -> list[str]:
+        """The folders of a file, from the repository's root."""
+        folder = self._workspace.key(os.path.dirname(path) or os.curdir)
+        root = self._workspace.root_of(folder)
+        return [part for part in re.split(r"[/\\]", folder.removeprefix(root)) if part]
+
+    def text(self, path: str, most: int = MAX_NAMED) -> str:
+        """A file's text; empty for what is no text or has more bytes."""
+        try:
+            data = self._workspace.read(path, most)
+        except Unreadable:
+            data = b""
+        return "" if b"\0" in data else data.decode(ENCODING, ERRORS)
+
+    def _is_empty(self, path: str) -> bool:
+        try:
+            return not self._workspace.read(path, 1)
+        except Unreadable:
+            return False
 
     def _look(self, path: str) -> _Look:
-        """What a first look at a file says; nothing of what is no text or too large."""
         if path not in self._looks:
-            try:
-                data = self._workspace.read(path, _MAX_SNIFFED)
-            except Unreadable:
-                data = b""
-            text = "" if b"\0" in data else data.decode(ENCODING, ERRORS)
-            is_main = _may_be_nginx(path) and has_http(text) and looks_like_nginx(text)
-            self._looks[path] = _Look(bool(text), is_main, _is_candidate(path, text))
+            name = self._name(path)
+            text = self.text(path, longest(name))
+            if not text and is_called_nginx(name) and not self._is_empty(path):
+                # What is no text, or too long, is a problem if its name says that it is nginx's.
+                self._looks[path] = _Look(False, False, True, False, "named")
+                return self._looks[path]
+            is_plausible = plausible(name, text)
+            is_alike = is_plausible and looks_like_nginx(text)
+            is_main = is_alike and has_http(text)
+            is_blank = not text.strip()
+            self._looks[path] = _Look(
+                is_blank, is_main, is_plausible, is_alike, recognise(name, text)
+            )
         return self._looks[path]
 
 
-def _is_candidate(path: str, text: str) -> bool:
-    """Whether a file is worth reading, by its name and content."""
+def _has_nginx_within(path: str, text: str) -> bool:
+    """Whether a document or YAML file has nginx's text in it, at a first look."""
     if is_markdown(path):
         return "nginx" in text and "```" in text
-    if is_yaml(path):
-        return _IN_YAML.search(text) is not None
-    if path.endswith(".conf"):
-        # By its name it is; other programs' files have none of nginx's statements.
-        return not text.strip() or _known_statements(text)[0] > 0
-    return looks_like_nginx(text)
+    return _IN_YAML.search(text) is not None
 
 
-def looks_like_nginx(text: str) -> bool:
-    """Whether most of the first statements of a text are nginx's."""
-    known, others = _known_statements(text)
-    return known > others
+def _without_samples(places: dict[str, list[str]]) -> list[str]:
+    """The files of some places: of each the most definite one, samples only if all are."""
+
+    def doubt(path: str) -> tuple[bool, bool, str]:
+        name = os.path.basename(path)
+        return _is_doubtful(path), plain_name(name) != name, path
+
+    chosen = [min(paths, key=doubt) for paths in places.values()]
+    return sorted([path for path in chosen if not _is_doubtful(path)] or chosen)
 
 
-def _known_statements(text: str) -> tuple[int, int]:
-    """How many of the first statements, each on a line, are nginx's, and how many are not."""
-    known = others = 0
-    for match in _STATEMENT.finditer(text):
-        if is_known(match[1]):
-            known += 1
-        else:
-            others += 1
-        if known + others >= _ENOUGH_STATEMENTS:
-            break
-    return known, others
+def _is_doubtful(path: str) -> bool:
+    """Whether a file is an example, or one of several of which a script takes one."""
+    name = os.path.basename(path)
+    return is_sample(name) or _VARIANT.search(plain_name(name)) is not None
 
 
 def _common_end(folder: list[str], wanted: list[str]) -> int:
+    """How many folders two paths have in common at their ends; `wanted` may have wildcards."""
     count = 0
     for have, want in zip(reversed(folder), reversed(wanted), strict=False):
-        if have != want:
+        if not fnmatchcase(have, want):
             break
         count += 1
     return count
 
 
-def _distance(here: str, there: str) -> int:
+def _lies_as(place: tuple[str, ...], wanted: list[str], main: tuple[str, ...]) -> bool:
+    """Whether a folder lies where an include says: as far as its path in the repository goes, or
+    seen from the main file's folder, which will be nginx's own.
+    """
+    alike = _common_end(list(place), wanted)
+    if alike in (len(place), len(wanted)):
+        return True
+    rest = place[len(main) :] if place[: len(main)] == main else None
+    own = next((one for one in _NGINX_FOLDERS if tuple(wanted[: len(one)]) == one), None)
+    if rest is None or own is None:
+        return bool(rest) and alike >= len(rest or ())
+    return list(rest) == wanted[len(own) :]
+
+
+def _distance(here: list[str], there: list[str]) -> int:
     """How many steps it is from one folder to another."""
-    common = os.path.commonpath((here, there))
-    return here.count(os.sep) + there.count(os.sep) - 2 * common.count(os.sep)
-
-
-def _may_be_nginx(path: str) -> bool:
-    return not (is_yaml(path) or is_markdown(path) or _NEVER.fullmatch(path))
+    common = 0
+    while here[: common + 1] == there[: common + 1] and common < min(len(here), len(there)):
+        common += 1
+    return len(here) + len(there) - 2 * common

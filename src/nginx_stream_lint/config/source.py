@@ -85,7 +85,8 @@ class Reading:
     condition, or several times. `problems` are what could not be read on the way to this text.
     `read_only` tells that nginx text cannot simply be put into the source, as in a YAML string with
     escapes.
-    `author` is who made the text, where the source is not nginx's.
+    `author` is who made the text, where the source is not nginx's. `is_definition` tells that it is
+    defined here, to stand somewhere else.
     """
 
     source: Source
@@ -95,6 +96,7 @@ class Reading:
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
     author: Author | None = None
+    is_definition: bool = False
     # Made when first needed, and not copied: the starts of the pieces, and see `condition`.
     _starts: list[int] = field(init=False)
     _changes: list[tuple[int, int]] = field(init=False)

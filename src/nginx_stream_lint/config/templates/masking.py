@@ -161,7 +161,10 @@ class _Template:
         made = self._document(main, (0, len(text)), is_optional=bool(definitions))
         for start, end in definitions:
             alone = blank(text[:start]) + text[start:end] + blank(text[end:])
-            made += self._document(alone, (start, end), is_optional=True)
+            made += [
+                replace(one, is_definition=True)
+                for one in self._document(alone, (start, end), is_optional=True)
+            ]
         if not made:
             problem = self.original.problem(
                 definitions[0][0] if definitions else 0,

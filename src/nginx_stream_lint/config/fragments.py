@@ -1,0 +1,68 @@
+"""Which level a file stands for: a whole nginx.conf, or what others include in a block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from nginx_stream_lint.config.tree import Context, Directive, enter, fits, has_commands
+
+# A file given by name may be any of these; the first that fits is what it is taken for.
+_LEVELS: tuple[Context, ...] = (
+    (),
+    ("http",),
+    ("http", "server"),
+    ("http", "location"),
+    ("stream",),
+    ("stream", "server"),
+    ("http", "upstream"),
+    ("http", "location", "if"),
+)
+# Where statements of a file belong that fit its other ones badly.
+_ELSEWHERE: tuple[Context, ...] = (("http",), ("http", "server"), ("http", "location"))
+
+_MAIN_BLOCKS = frozenset({"http", "events", "stream", "mail"})
+
+
+def is_main(directives: Iterable[Directive]) -> bool:
+    """Whether these are the directives of a whole nginx.conf."""
+    return any(one.block is not None and one.name in _MAIN_BLOCKS for one in directives)
+
+
+def level(directives: Sequence[Directive]) -> Context:
+    """The level that directives stand at: the outermost one at which most of them could stand.
+
+    `directives` are those of a file, with its includes replaced by what they lead to.
+    """
+    if is_main(directives):
+        return ()
+    return min(_LEVELS, key=lambda one: _misfits(directives, one))
+
+
+def other_level(directive: Directive, context: Context) -> Context | None:
+    """The level of a directive that may not stand in a context; None where it may, or nowhere."""
+    if _fits(directive, context):
+        return None
+    return next((one for one in _ELSEWHERE if _fits(directive, one)), None)
+
+
+def _fits(directive: Directive, context: Context) -> bool:
+    """Whether a directive may stand in a context, by its name."""
+    if directive.name == "server" and (directive.block is None) != (context[-1:] == ("upstream",)):
+        return False  # one with a block is a virtual server, one without an upstream's
+    return fits(directive.name, context)
+
+
+def _misfits(block: Sequence[Directive], context: Context) -> int:
+    """How many directives nginx would not have in this context, those in inner blocks included."""
+    count = 0
+    work = [(block, context)]
+    while work:
+        block, context = work.pop()
+        if not has_commands(context):
+            continue
+        for directive in block:
+            if not _fits(directive, context):
+                count += 1
+            elif directive.block is not None:
+                work.append((directive.block, enter(directive, context)))
+    return count

@@ -1,0 +1,295 @@
+"""Which files of a folder are nginx's: a pure function of a file's path and text.
+
+A name is trusted if it says nginx: `nginx.conf`, `app.nginx`, files with a suitable extension below
+a folder called nginx. Programs' sources, scripts and well-known other files are never nginx's. Any
+other file is, if all of it reads as nginx without a mistake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+from nginx_stream_lint.config.fragments import level, other_level
+from nginx_stream_lint.config.source import Reading, has_hole
+from nginx_stream_lint.config.templates import readings
+from nginx_stream_lint.config.tree import (
+    Context,
+    Directive,
+    enter,
+    fits,
+    has_commands,
+    is_known,
+    misuse,
+    parse,
+)
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.problems import Unreadable
+
+# `named`: its name says so; `guessed`: only its text does; `not`: it is no file of nginx's.
+Verdict = Literal["named", "guessed", "not"]
+
+_ENOUGH_STATEMENTS = 20
+_BEGIN = 64 * 1024  # characters of a text that a first look takes in
+MAX_NAMED = 2 * 1024 * 1024  # bytes
+_MAX_GUESSED = 256 * 1024  # characters; nothing longer is guessed to be nginx's
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# What a template or a sample has behind the name that it will get.
+_SUFFIX = regex(
+    r"(?:\.(?:template|sample|example|dist|default|tmpl|tpl|gotmpl|gtpl|ctmpl|tftpl|j2|jinja2?|erb|"
+    r"epp|hbs|handlebars|mustache|liquid|ejs|in|orig))+$",
+    re.IGNORECASE,
+)
+_SAMPLE = regex(r"\.(?:sample|example|dist|default|orig)$", re.IGNORECASE)
+
+# Extensions of programs' sources, data, documents, and of other programs' files.
+_OTHER_EXTENSIONS = _words(
+    """
+    1 2 3 4 5 6 7 8 9 backup bkp disabled dpkg-dist dpkg-old rpmnew rpmsave save ada adoc ahk
+    asc asm asp aspx astro avi avif awk bak bash bat bats bazel bin bmp bz2 bzl c cc cer cert
+    cfg cjs clj cljc cljs cmake cmd coffee containerfile cpp crt cs csh cshtml csproj css csv
+    cts cu cue d dart db deb desktop diff dll dockerfile dockerignore dtd ebuild edn el eml
+    eot ex exe exs f90 fish fs fsx gemspec gif gitattributes gitignore gn gni go gql gradle
+    graphql groovy gyp gz h haml hcl heex hh hpp hrl hs htaccess htm html hujson ico ics iml ini inl
+    ino ipynb jar java jl jpeg jpg js json json5 jsonl jsonnet jsp jsx key kt kts ld less lisp
+    lock log lua m m4 mak make map md md5 mdx mjs mk ml mli mm mo mod mount mov mp3 mp4 mts
+    nim nix nomad npmrc nu o odt ogg old org orig otf out patch path pdf pem php php3 phtml pl
+    plist plx pm po pod pot pp prisma proto ps1 psd psm1 pub pug pwn py pyi pyx qml r rake rar
+    rb rc rego res resx rkt rpm rs rst ru s sass sbt scala scm scss sed service sh sha256 sld
+    slim sln snap so socket sol spec sql sqlite st sty styl sum sv svelte svg swift swp tar
+    tcl tex textile tf tfvars thrift tif tiff timer toml ts tsv tsx ttf twig txt v vb vcl vhd
+    vim vue war wasm wat wav webm webp woff woff2 xaml xcf xhtml xlsx xml xpm xs xsd xsl xz y
+    yaml yml zig zip zsh zst
+    """
+)
+# Extensions of sources that are domains as well, such as that of `sites-enabled/example.rs`.
+_DOMAINS = _words(
+    """
+    cc cs im ml mk mo nu pl ps py rs sh so st tf
+    """
+)
+# Well-known files of others, by their name without what templates add.
+_OTHER_NAMES = regex(
+    r"(?:docker|container|jenkins|make|gnumake|rake|gem|vagrant|proc|brew|pip|just|earth|tilt|caddy|"
+    r"guard|cap|pod|fast|app|dev)file(?:[._-].*)?|"
+    r"(?:license|licence|copying|notice|readme|changelog|authors|contributors)(?:[._-].*)?|"
+    r"codeowners|maintainers|version|todo|configure|gradlew|mvnw|crontab|build|workspace|"
+    r"run|finish|type|up|down"
+)
+# Folders that say what the files in them are: the innermost counts. Below one of another program
+# only the text tells.
+_NGINX_FOLDER = regex(r"(?:[\w.-]*[._-])?(?:nginx|openresty|tengine)(?:[._-][\w.-]*)?")
+_SITES_FOLDER = regex(r"sites[-_](?:available|enabled)")
+_OTHER_FOLDER = regex(
+    r"(?:apache2?|httpd|php|supervisor|fail2ban|logrotate|haproxy|dovecot|postfix|redis|mysql|mariadb|"
+    r"postgres|varnish|caddy|traefik|lighttpd|squid|fontconfig|fonts|systemd|tmpfiles|sysctl|cron|"
+    r"services\.d|cont-(?:init|finish)\.d|s6-rc\.d|init\.d|bind|dnsmasq|rsyslog|filebeat|fluent|"
+    r"logstash|collectd|telegraf|monit|munin|zabbix|prosody)(?:d|[._\d-][\w.-]*)?"
+)
+# Files of nginx's own, which others include.
+_STANDARD_NAMES = _words(
+    """
+    mime.types fastcgi_params uwsgi_params scgi_params proxy_params koi-utf koi-win win-utf
+    """
+)
+_EXTENSIONS = _words(
+    """
+    conf nginx nginxconf vhost vhosts inc include snippet location types
+    """
+)
+
+# The first line of other programs' files that has anything: a section in brackets, markup.
+_OTHER_LINE = regex(r"\[[^\[\]%{}\n]+\]\s*(?:[#;].*)?|<[A-Za-z!?/].*|---\s*")
+_FIRST_LINE = regex(r"^[ \t]*([^\s#;][^\n]*)", re.MULTILINE)
+_ASSIGNMENT = regex(r"^[ \t]*[\w.-]+[ \t]*=", re.MULTILINE)
+_STATEMENT = regex(r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t][^\n#;{]*)?[;{]", re.MULTILINE)
+_HTTP = regex(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
+# What rows of `map`, `geo` and `types` begin with.
+_ROWS = frozenset({"default", "hostnames", "volatile", "ranges", "proxy"})
+_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
+# Names of directives that have a meaning in no other language.
+_TELLING = _words(
+    """
+    location upstream map listen http gzip expires resolver alias rewrite
+    """
+)
+
+
+def plain_name(name: str) -> str:
+    """A file's base name without what templates and samples add to it."""
+    return _SUFFIX.sub("", re.split(r"[/\\]", name)[-1])
+
+
+def is_sample(name: str) -> bool:
+    """Whether a file's name says that it is an example: nothing reads it under this name."""
+    return _SAMPLE.search(name) is not None
+
+
+def has_http(text: str) -> bool:
+    """Whether a text looks like a main file: one with `http {}`."""
+    return "http" in text and _HTTP.search(text) is not None
+
+
+def looks_like_nginx(text: str) -> bool:
+    """Whether most of the first statements of a text are nginx's."""
+    known, others = _known_statements(text)
+    return known > others
+
+
+def is_called_configuration(path: str) -> bool:
+    """Whether a file is called like configuration, of nginx or of another program."""
+    return ".conf" in path or plain_name(path).rpartition(".")[2] in _EXTENSIONS
+
+
+def may_be_nginx(path: str) -> bool:
+    """Whether a file may be nginx's, by its path alone; its text is worth reading then."""
+    return _by_path(path) is not False
+
+
+def is_called_nginx(path: str) -> bool:
+    """Whether a path alone says that a file is nginx's."""
+    return _by_path(path) is True
+
+
+def longest(path: str) -> int:
+    """How many bytes a file may have to be nginx's, by its path."""
+    return MAX_NAMED if _by_path(path) else _MAX_GUESSED
+
+
+def recognise(path: str, text: str) -> Verdict:
+    """Say whether a file is nginx's.
+
+    `path` starts at the repository's root: the names of folders above are no evidence.
+    """
+    by_path = _by_path(path)
+    if by_path is False or text.startswith("#!") or _is_other(text):
+        return "not"
+    if by_path and _is_plausible(path, text):
+        return "named"
+    return "guessed" if _reads_as_nginx(path, text) else "not"
+
+
+def names_nginx(key: str) -> bool:
+    """Whether the name of a text in another file, such as a ConfigMap's key, says it is nginx's."""
+    plain = plain_name(key).casefold()
+    return "nginx" in plain or ".conf" in plain
+
+
+def plausible(path: str, text: str) -> bool:
+    """Whether a file may hold what an include that names it wants."""
+    return (
+        may_be_nginx(path)
+        and not text.startswith("#!")
+        and not _is_other(text)
+        and _is_plausible(path, text)
+    )
+
+
+def _by_path(path: str) -> bool | None:
+    """Whether a path says that a file is nginx's (True), another's (False), or nothing."""
+    *folders, name = re.split(r"[/\\]", path.casefold())
+    plain = plain_name(name)
+    parts = plain.split(".")
+    extension = parts[-1] if len(parts) > 1 else ""
+    says_nginx = "nginx" in plain
+    is_conf = "conf" in parts[1:]
+    is_site = any(map(_SITES_FOLDER.fullmatch, folders))
+    is_domain = is_site and extension in _DOMAINS
+    if (extension in _OTHER_EXTENSIONS and not is_domain) or name.endswith(("~", ".orig")):
+        return False
+    if _OTHER_NAMES.fullmatch(plain) or (name.startswith(".") and not says_nginx):
+        return False
+    # Extensions of templates are nobody's: `nginx.tmpl` is as good as `nginx.conf.tmpl`.
+    is_suitable = is_conf or extension in _EXTENSIONS or (plain != name and not extension)
+    is_named = (
+        is_site or plain in _STANDARD_NAMES or (says_nginx and (is_suitable or plain != name))
+    )
+    for folder in reversed(folders):
+        if _OTHER_FOLDER.fullmatch(folder):
+            return None
+        if _NGINX_FOLDER.fullmatch(folder):
+            is_named = is_named or is_suitable
+            break
+    return True if is_named else None
+
+
+def _is_other(text: str) -> bool:
+    """Whether a text has what no configuration of nginx's has."""
+    begin = text[:_BEGIN]
+    if ";" not in begin and _ASSIGNMENT.search(begin):
+        return True
+    first = _FIRST_LINE.search(begin)
+    return first is not None and _OTHER_LINE.fullmatch(first[1].rstrip()) is not None
+
+
+def _is_plausible(path: str, text: str) -> bool:
+    """Whether a file may be what its name says: `logrotate-nginx.conf` is not."""
+    if plain_name(path).casefold() == "nginx.conf":
+        return True
+    return _FIRST_LINE.search(text) is None or _known_statements(text)[0] > 0
+
+
+def _known_statements(text: str) -> tuple[int, int]:
+    """How many of the first statements, each on a line, are nginx's, and how many are not."""
+    known = others = 0
+    for match in _STATEMENT.finditer(text, 0, _BEGIN):
+        if is_known(match[1]):
+            known += 1
+        elif match[1] not in _ROWS:
+            others += 1
+        if known + others >= _ENOUGH_STATEMENTS:
+            break
+    return known, others
+
+
+def _reads_as_nginx(path: str, text: str) -> bool:
+    """Whether all of a text reads as nginx, and most of its directives are known."""
+    if len(text) > _MAX_GUESSED or not looks_like_nginx(text):
+        return False
+    try:
+        return all_nginx(readings(Source(path, text)))
+    except Unreadable:
+        return False
+
+
+def all_nginx(readings: Iterable[Reading]) -> bool:
+    """Whether all of some texts reads as nginx without a mistake, and most directives are known."""
+    try:
+        files = [parse(one) for one in readings]
+    except Unreadable:
+        return False
+    if any(file.problems for file in files):
+        return False
+    known = others = 0
+    is_telling = False
+    for file in files:
+        context = level(file.directives)
+        work: list[tuple[list[Directive], Context]] = []
+        for directive in file.directives:
+            work.append(([directive], other_level(directive, context) or context))
+        while work:
+            block, context = work.pop()
+            if not has_commands(context):
+                continue
+            for directive in block:
+                if has_hole(directive.name):
+                    pass  # nobody knows what it stands for
+                elif not is_known(directive.name):
+                    others += 1
+                    if not _NAME.fullmatch(directive.name):
+                        return False
+                elif not fits(directive.name, context) or misuse(directive, context) is not None:
+                    return False
+                else:
+                    known += 1
+                    is_telling = is_telling or "_" in directive.name or directive.name in _TELLING
+                if directive.block is not None:
+                    work.append((directive.block, enter(directive, context)))
+    return is_telling and known > others
