@@ -44,7 +44,7 @@ def test_without_settings_everything_is_a_default(tmp_path: Path) -> None:
 def test_each_value_has_its_line(name: str, tmp_path: Path) -> None:
     settings = examples()
     own_rule(tmp_path / "lint" / "rules")
-    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy" / "nginx").mkdir(parents=True)
     (tmp_path / "deploy" / ".env").write_text("A=b\n", encoding="utf-8")
     make = as_toml if name.endswith(".toml") else as_yaml
     written = make(settings)

@@ -55,6 +55,9 @@ def choose(workspace: Workspace, first: str, flags: Mapping[str, Any]) -> Choice
 
 
 def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) -> Choices:
+    for _, here in settings.mounts:
+        if not workspace.exists(here):
+            settings.refuse("mounts", f'there is no "{here}"')
     rules, policy, names = _rules(workspace, settings, flags)
     version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
     overrides = (
@@ -82,6 +85,7 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
                 _values(workspace, settings, flags.get("env_file")),
                 settings.markdown if markdown is None else markdown,
                 within=None if settings.file is None else str(settings.file.parent),
+                mounts=(*flags.get("mounts", ()), *settings.mounts),
             ),
             policy=policy,
             all_rules=names,
@@ -215,6 +219,7 @@ def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
         "min_read_timeout": None if timeout is None else f"{timeout:g}s",
         "env_file": flags.get("env_file") and str(flags["env_file"]),
         "markdown": flags.get("markdown"),
+        "mounts": tuple(f"{path}={here}" for path, here in flags.get("mounts", ())),
         "rules": flags.get("rules_folder") and (str(flags["rules_folder"]),),
         "select": _words(flags.get("select")),
         "ignore": _words(flags.get("ignore")),

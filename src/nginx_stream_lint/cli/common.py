@@ -98,6 +98,36 @@ host_option = click.option(
     " repository are read, unless the main file is in /etc/nginx or another default location.",
 )
 
+
+def mounts_option(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Callback of `--mount`."""
+    if not values:
+        return ()
+    from nginx_stream_lint.settings.types import mount
+
+    found: list[tuple[str, str]] = []
+    for value in values:
+        path, _equals, here = value.partition("=")
+        try:
+            found.append(mount(path, here))
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+        if not os.path.exists(here):
+            raise click.BadParameter(f'there is no "{here}" here')
+    return tuple(found)
+
+
+mount_option = click.option(
+    "--mount",
+    "mounts",
+    multiple=True,
+    metavar="PATH=FOLDER",
+    callback=mounts_option,
+    help="Look for the absolute path of an include in this file or folder; repeatable.",
+)
+
 # Options that name files to read.
 _READ = (
     "config_file",
@@ -112,6 +142,7 @@ _READ = (
 def workspace_of(paths: Sequence[str], flags: Mapping[str, Any]) -> Workspace:
     """The files of a command: around the paths it is given, and those that its options name."""
     also = tuple(str(flags[name]) for name in _READ if flags.get(name) is not None)
+    also += tuple(here for _, here in flags.get("mounts", ()))
     inputs = [STDIN if path == "-" else path for path in paths]
     workspace = Workspace.on_disk(*inputs, also=also, host=flags.get("host") or None)
     if "-" not in paths:

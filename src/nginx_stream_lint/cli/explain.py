@@ -16,6 +16,7 @@ from nginx_stream_lint.cli.common import (
     format_option,
     host_option,
     isolated_option,
+    mount_option,
     output_option,
     say,
     timeout_option,
@@ -69,6 +70,7 @@ from nginx_stream_lint.nginx.versions import Version
     "--markdown/--no-markdown", default=None, help="CONF is a document: read its nginx blocks."
 )
 @host_option
+@mount_option
 @color_option
 def explain_command(
     conf: str,
@@ -84,6 +86,7 @@ def explain_command(
     env_file: Path | None,
     markdown: bool | None,
     host: bool,
+    mounts: tuple[tuple[str, str], ...],
     color: bool | None,
 ) -> None:
     """Say where URLs land in a configuration, and whether a stream gets through.
@@ -103,6 +106,7 @@ def explain_command(
         "markdown": markdown,
         "documents": files,
         "host": host,
+        "mounts": mounts,
     }
     workspace = workspace_of([conf], flags)
     options = choose(workspace, conf, flags).options

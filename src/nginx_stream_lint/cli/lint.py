@@ -19,6 +19,7 @@ from nginx_stream_lint.cli.common import (
     PathOption,
     host_option,
     isolated_option,
+    mount_option,
     nginx_binary,
     say,
     streams_option,
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
     help="Read the nginx blocks of Markdown files, too, or not.  [default: no]",
 )
 @host_option
+@mount_option
 @click.option("--all-streams", is_flag=True, help="Check every location that proxies as a stream.")
 @click.option(
     "--nginx-version",
@@ -139,6 +141,12 @@ if TYPE_CHECKING:
     metavar="TIME",
     callback=timeout_option,
     help="The silence a stream should survive; 300s where not given.",
+)
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Say also which files look like nginx's and were not checked.",
 )
 @click.option(
     "--color/--no-color",
@@ -189,7 +197,8 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
             options.policy,
         )
         failures += write_all(run, choices.targets, flags["color"])
-    for said in (*report.notes, *report.problems, *failures):
+    details = report.details if flags["verbose"] else []
+    for said in (*details, *report.notes, *report.problems, *failures):
         say(str(said))
     if report.problems or failures:
         sys.exit(EXIT_UNUSABLE)

@@ -19,6 +19,7 @@ from nginx_stream_lint.cli.common import (
     host_option,
     isolated_option,
     missing_package,
+    mount_option,
     nginx_binary,
     output_option,
     run_to_end,
@@ -26,7 +27,7 @@ from nginx_stream_lint.cli.common import (
     workspace_of,
     write,
 )
-from nginx_stream_lint.config import Configuration, read
+from nginx_stream_lint.config import Around, Configuration, read
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.levels import build
@@ -103,6 +104,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
     help="The settings file; else it is looked for upwards from CONF.",
 )
 @host_option
+@mount_option
 @isolated_option
 @color_option
 def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
@@ -112,10 +114,11 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     sends one token after the other, and touches none of your files. URLs are paths, for the default
     server, or whole; without any, all that is thought to stream is measured.
     """
-    files = {key: flags[key] for key in ("config_file", "isolated", "host")}
+    files = {key: flags[key] for key in ("config_file", "isolated", "host", "mounts")}
     workspace = workspace_of([conf], files)
-    streams = choose(workspace, conf, files).options.streams
-    configuration = _readable(workspace, conf)
+    options = choose(workspace, conf, files).options
+    streams = options.streams
+    configuration = _readable(workspace, conf, options.around)
     plot: Path | None = flags["plot"]
     if plot is not None and not os.access(plot.absolute().parent, os.W_OK):
         unusable(f"{plot}:1:1: cannot be written (there is no such folder to write into)")
@@ -137,11 +140,11 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _readable(workspace: Workspace, conf: str) -> Configuration:
+def _readable(workspace: Workspace, conf: str, around: Around) -> Configuration:
     """The configuration, if it can be run at all."""
     from nginx_stream_lint.probe.copy import hindrance
 
-    configuration = read(conf, workspace)
+    configuration = read(conf, workspace, around)
     problem = hindrance(configuration)
     if problem is not None:
         unusable(str(problem))

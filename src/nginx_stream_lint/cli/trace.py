@@ -19,8 +19,10 @@ from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     color_option,
     format_option,
+    host_option,
     isolated_option,
     missing_package,
+    mount_option,
     nginx_binary,
     output_option,
     run_to_end,
@@ -132,6 +134,8 @@ _PLOTS = (".svg", ".html")
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw what arrives when into this file.",
 )
+@host_option
+@mount_option
 @format_option
 @output_option
 @isolated_option
@@ -153,7 +157,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     from nginx_stream_lint.trace.request import BadRequest
 
     try:
-        configs = _configs(flags["configs"], len(urls) or 3)
+        configs = _configs(flags["configs"], len(urls) or 3, flags)
         if flags["demo"]:
             told = _demo(flags)
         else:
@@ -266,7 +270,7 @@ def _progress(layers: list[Layer], flags: dict[str, Any]) -> Iterator[OnProgress
 _Configs = dict[int | None, tuple[Workspace, Configuration]]
 
 
-def _configs(texts: tuple[str, ...], layers: int) -> _Configs:
+def _configs(texts: tuple[str, ...], layers: int, flags: dict[str, Any]) -> _Configs:
     """The configurations by layer; None for the one that will be named."""
     found: _Configs = {}
     for text in texts:
@@ -275,8 +279,10 @@ def _configs(texts: tuple[str, ...], layers: int) -> _Configs:
         path = path if layer is not None else text
         if layer is not None and not 1 <= layer <= layers:
             unusable(f"--config: there is no layer {layer}")
-        workspace = workspace_of([path], {})
-        configuration = read(path, workspace)
+        files = {key: flags[key] for key in ("host", "mounts")}
+        workspace = workspace_of([path], files)
+        given = files | {"config_file": None, "isolated": flags["isolated"]}
+        configuration = read(path, workspace, choose(workspace, path, given).options.around)
         if configuration.root is None or configuration.context:
             for problem in configuration.problems:
                 say(str(problem))

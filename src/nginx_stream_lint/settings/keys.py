@@ -25,6 +25,7 @@ from nginx_stream_lint.settings.types import (
     Key,
     Made,
     Many,
+    Mounts,
     Record,
     RuleName,
     Text,
@@ -251,9 +252,19 @@ KEYS = (
         unset="none",
     ),
     Key(
+        "mounts",
+        Mounts(),
+        "Where files and folders of this repository lie on the machine that runs nginx: an absolute"
+        " path in an `include` is looked for there. `--mount PATH=FOLDER` adds to them.",
+        {"/etc/nginx": "deploy/nginx"},
+        unset="absolute paths are looked for by the end of their path",
+        option="--mount",
+        adds=True,
+    ),
+    Key(
         "absent_includes",
         Many(Text("a pattern of include arguments")),
-        "Includes that are not in this repository on purpose.",
+        "Includes that are not in this repository and set nothing of interest.",
         ["/etc/nginx/ssl/*"],
         unset="none",
     ),

@@ -50,6 +50,7 @@ class Settings:
     min_read_timeout_s: float = MIN_READ_TIMEOUT_S
     roots: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
+    mounts: tuple[tuple[str, str], ...] = ()
     absent_includes: tuple[str, ...] = ()
     env_file: Path | None = None
     markdown: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -102,9 +103,13 @@ def as_toml(settings: dict[str, Any]) -> str:
     return "\n".join([f"[tool.{TABLE}]", *lines]) + "\n"
 
 
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+
+
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
-        pairs = ", ".join(f"{key} = {_toml(one)}" for key, one in value.items())
+        pairs = ", ".join(f"{_toml_key(key)} = {_toml(one)}" for key, one in value.items())
         return f"{{ {pairs} }}"
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"

@@ -256,6 +256,45 @@ class ByRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Mounts:
+    """Where parts of the repository will lie: a mapping from paths, or `PATH=FOLDER` in a list."""
+
+    words: str = "a mapping from absolute paths to files or folders here"
+
+    def read(self, node: Node, here: Here) -> tuple[tuple[str, str], ...]:
+        found: list[tuple[str, str]] = []
+        for one in node.list_items() if node.kind == "list" else [node]:
+            if one.kind == "mapping":
+                pairs = [(key, key.text, _word(value, "a folder")) for key, value in one.pairs()]
+            else:
+                path, equals, folder = _word(one, self.words).partition("=")
+                pairs = [(one, path, folder if equals else "")]
+            for place, path, folder in pairs:
+                try:
+                    found.append(mount(path, str(inside(folder, here)) if folder else ""))
+                except ValueError as error:
+                    place.fail(str(error))
+        return tuple(found)
+
+    def schema(self, _: Sequence[str]) -> dict[str, Any]:
+        folder = {"type": "string", "minLength": 1}
+        mapping = {
+            "type": "object",
+            "propertyNames": {"pattern": "^/"},
+            "additionalProperties": folder,
+        }
+        one = {"anyOf": [mapping, {"type": "string", "pattern": "^/[^=]*=."}]}
+        return {"anyOf": [*one["anyOf"], {"type": "array", "items": one}]}
+
+
+def mount(path: str, here: str) -> tuple[str, str]:
+    """A path of the machine that runs nginx, and the file or folder here. Raises ValueError."""
+    if not path.startswith("/") or not here:
+        raise ValueError(f"{shortened(path)} needs the form PATH=FOLDER, with an absolute path")
+    return path, here
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """One key of a mapping, and all that there is to say about it.
 
