@@ -102,13 +102,12 @@ class Result:
     files: list[File] = field(default_factory=list)
     stale: list[Entry] = field(default_factory=list)
     details: list[Note] = field(default_factory=list)
+    unchecked: list[Unchecked] = field(default_factory=list)
 
     def add_notes(self, notes: Iterable[Note]) -> None:
         """Add what was guessed while reading, and what is for people who ask for more."""
         for note in notes:
             (self.details if note.detail else self.notes).append(note)
-
-    unchecked: list[Unchecked] = field(default_factory=list)
 
     @property
     def assumed_fragments(self) -> list[str]:
