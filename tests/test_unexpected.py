@@ -54,7 +54,7 @@ def use(folder: Path, text: bytes, name: str = "a.conf") -> None:
         explanations = [explainer.explain(url, parse_url(url)) for url in URLS]
         explanations = [one for one in explanations if one.route.server is not None]
         explain_json(explanations)
-        explain_text(explainer, explanations, [])
+        explain_text(explainer, explanations, [explainer.findings(each) for each in explanations])
         assert isinstance(explainer.problems, list)
     fix_soundly(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
 

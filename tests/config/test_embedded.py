@@ -11,6 +11,7 @@ from nginx_stream_lint.config import Around, Configuration, Directive, configura
 from nginx_stream_lint.config.source import has_hole, without_marks
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import fix_all
+from nginx_stream_lint.nginx.versions import NEW
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
 LOCATION = "location /v1/chat/completions {\n    proxy_pass http://app;\n}\n"
@@ -26,7 +27,7 @@ def read(tmp_path: Path, text: str, name: str) -> list[Configuration]:
 def mended(tmp_path: Path, text: str, name: str) -> str:
     path = tmp_path / name
     path.write_bytes(text.encode())
-    options = Options(rules=RULES, around=Around(markdown=True))
+    options = Options(rules=RULES, nginx_version=NEW, around=Around(markdown=True))
     workspace = Workspace.on_disk(str(path))
     changed = fix_all(
         lambda texts: lint(workspace.overlaid(texts), options=options).findings, unsafe=False

@@ -26,7 +26,7 @@ def _found(folder: Path, text: str) -> tuple[list[Finding], list[str]]:
 
 def test_edits_elsewhere_change_nothing(tmp_path: Path) -> None:
     _, before = _found(tmp_path, TEXT)
-    assert len(set(before)) == len(before) == 3
+    assert len(set(before)) == len(before) == 2
     for changed in (
         f"# a comment\n\n\n{TEXT}",
         TEXT.replace("listen 80;", "listen 80;\n    server_name a.example.com;\n    root /srv;"),
@@ -46,8 +46,8 @@ def test_other_content_is_another_finding(tmp_path: Path) -> None:
 def test_what_is_alike_is_counted(tmp_path: Path) -> None:
     _, before = _found(tmp_path, TEXT)
     findings, twice = _found(tmp_path, TEXT + TEXT.replace("80", "81"))
-    assert len(findings) == 6
-    assert len(set(twice)) == 6
+    assert len(findings) == 4
+    assert len(set(twice)) == 4
     assert set(before) < set(twice)
     # Findings come in any order, and are told apart by their places.
     again = fingerprints(findings[::-1], str(tmp_path))

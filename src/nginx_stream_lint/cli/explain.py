@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
-from nginx_stream_lint.analysis.explain import Explainer, Explanation, NoServer, explainer_of
+from nginx_stream_lint.analysis.explain import NoServer, explainer_of
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
@@ -41,14 +41,14 @@ class _Findings(NamedTuple):
     problems: list[Problem]
 
 
-def _each_once(explainer: Explainer, explanations: list[Explanation]) -> list[Finding]:
-    """The findings of all places where URLs land."""
-    found: dict[tuple[str, str, int], Finding] = {}
-    for one in explanations:
-        for finding in explainer.findings(one):
-            place = finding.location.place
-            found.setdefault((finding.rule, place.source.name, place.start), finding)
-    return list(found.values())
+def _each_once(found: Iterable[list[Finding]]) -> list[Finding]:
+    """The findings of several places; two URLs may land in the same one."""
+    return list({_key(finding): finding for here in found for finding in here}.values())
+
+
+def _key(finding: Finding) -> tuple[str, str, int]:
+    place = finding.location.place
+    return finding.rule, place.source.name, place.start
 
 
 @click.command("explain")
@@ -150,17 +150,19 @@ def explain_command(
     if format_ == "json":
         text = explain_json(explanations)
     else:
+        found = [explainer.findings(one) for one in explanations]
 
         def again(changed: Mapping[str, str]) -> _Findings:
-            other = explainer
-            if changed:
-                files_now = workspace.overlaid(changed)
-                other = explainer_of(files_now, main, options, documents, streams)
+            if not changed:
+                return _Findings(_each_once(found), explainer.problems)
+            files_now = workspace.overlaid(changed)
+            other = explainer_of(files_now, main, options, documents, streams)
             there = [other.explain(url, request) for url, request in requests]
-            return _Findings(_each_once(other, there), other.problems)
+            return _Findings(_each_once(map(other.findings, there)), other.problems)
 
-        complete = with_complete_fixes(_each_once(explainer, explanations), again)
-        text = explain_text(explainer, explanations, complete)
+        complete = {_key(one): one for one in with_complete_fixes(_each_once(found), again)}
+        told = [[complete[_key(one)] for one in here] for here in found]
+        text = explain_text(explainer, explanations, told)
     write(text, output, color)
     for said in (*explainer.notes, *explainer.problems):
         say(str(said))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -101,24 +101,20 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
 
 
 def explain_text(
-    explainer: Explainer, explanations: Sequence[Explanation], findings: Sequence[Finding]
+    explainer: Explainer,
+    explanations: Sequence[Explanation],
+    findings: Sequence[Sequence[Finding]],
 ) -> str:
     """The way taken, what is in force with its origin, the verdicts, findings and fix.
 
-    `findings` are those of all places, with their fixes as --fix would write them.
+    `findings` are those of each place where a URL lands, with their fixes as --fix would write
+    them.
     """
-    fixes = {_key(one): one for one in findings}
-    return "\n".join(line for one in explanations for line in [*_lines(explainer, one, fixes), ""])
+    pairs = zip(explanations, findings, strict=True)
+    return "\n".join(line for one, own in pairs for line in [*_lines(explainer, one, own), ""])
 
 
-def _key(finding: Finding) -> tuple[str, str, int]:
-    place = finding.location.place
-    return finding.rule, place.source.name, place.start
-
-
-def _lines(
-    explainer: Explainer, one: Explanation, fixes: Mapping[tuple[str, str, int], Finding]
-) -> Iterator[str]:
+def _lines(explainer: Explainer, one: Explanation, findings: Sequence[Finding]) -> Iterator[str]:
     route = one.route
     stream = explainer.stream(one)
     yield click.style(printable(one.url), bold=True)
@@ -142,7 +138,6 @@ def _lines(
     yield from _settings(one)
     yield ""
     yield from _verdicts(one.deliveries, handler.family)
-    findings = [fixes.get(_key(finding), finding) for finding in explainer.findings(one)]
     for finding in findings:
         yield ""
         yield f"  {finding.severity} {finding.rule}: {printable(finding.message)}"

@@ -193,7 +193,10 @@ def _refutable_by(rule: Rule, facts: Facts) -> Directive | None:
     if not facts.served.handler.target:
         return facts.served.handler.directive
     doubts: list[Directive | None] = []
-    for step in rule.fix.steps if rule.fix is not None else ():
+    steps = rule.fix.steps if rule.fix is not None else ()
+    cause = (rule.at or rule.blames or "").partition(" ")[0]
+    # Where the fix sets what the rule is about, the rest of it does not decide.
+    for step in [one for one in steps if one.directive == cause] or steps:
         name = facts.resolve(step.directive)
         if step.action not in ("set", "reset", "set_row") or name not in table():
             continue
