@@ -473,6 +473,17 @@ def test_only_modules_that_the_copy_needs_are_loaded(
     assert [one.removeprefix("ngx_") for one in loaded] == modules
 
 
+def test_refusals_without_end_are_given_up(
+    tmp_path: Path, binary: NginxBinary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # nginx names one of these zones at a time, and each time reads the whole copy.
+    rows = "".join(f"location /{n} {{ proxy_cache z{n}; return 200; }}" for n in range(150))
+    text = f"http {{ server {{ listen 80; {rows} }} }}"
+    monkeypatch.setattr("nginx_stream_lint.probe.settle._MOST_SECONDS", 0.05)
+    with pytest.raises(NginxError, match="refuses too much"):
+        settled(tmp_path, text, binary)
+
+
 @pytest.mark.parametrize(
     ("text", "where", "what"),
     [
