@@ -460,7 +460,7 @@ def _nested(size: int) -> Files:
 @_shape("nginx.conf", name="nested-findings")
 def _nested_findings(size: int) -> Files:
     """Locations in one another, each with a finding of its own."""
-    deep = 60
+    deep = 20
     one = "".join(f"location /{'a/' * at}events {{ {_STREAM}\n" for at in range(deep)) + "}" * deep
     servers = max(1, size // len(one))
     return {
@@ -553,10 +553,10 @@ def _folder_others(size: int) -> Files:
 
 @_shape(".", name="folder-overrides")
 def _folder_overrides(size: int) -> Files:
-    """As many overrides in the settings as there are files."""
-    number = max(1, size // 3000)
+    """A hundred overrides in the settings and more and more files."""
+    number = max(1, size // 400)
     rows = "".join(
-        f"  - paths: ['d{at}/**']\n    min_read_timeout: {at + 60}s\n" for at in range(number)
+        f"  - paths: ['d{at}/**']\n    min_read_timeout: {at + 60}s\n" for at in range(100)
     )
     return {
         ".nginx-stream-lint.yaml": f"overrides:\n{rows}",
@@ -564,6 +564,15 @@ def _folder_overrides(size: int) -> Files:
             f"d{at}/nginx.conf": _in_server(_LOCATION.replace("{0}", str(at)))
             for at in range(number)
         },
+    }
+
+
+@_shape("nginx.conf", name="overrides-and-locations")
+def _overrides_and_locations(size: int) -> Files:
+    rows = _filled(size // 2, lambda at: f"  - paths: ['d{at}/**']\n    min_read_timeout: 60s\n")
+    return {
+        **_main(size // 2, _LOCATION + "\n"),
+        ".nginx-stream-lint.yaml": f"overrides:\n{rows}",
     }
 
 

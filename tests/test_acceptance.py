@@ -72,7 +72,7 @@ def test_a_bare_location_is_one_error(tmp_path: Path) -> None:
     found = findings(put(tmp_path, BARE.replace("LISTEN", PLAIN)), status=1)
     assert severities(found) == {
         "response-buffering": "error",
-        "short-read-timeout": "warning",
+        "short-read-timeout": "error",
         "old-upstream-http": "warning",
     }
     assert "plain HTTP/1.1" in found[0]["message"]
@@ -80,7 +80,7 @@ def test_a_bare_location_is_one_error(tmp_path: Path) -> None:
 
 def test_with_the_new_defaults_it_is_a_warning(tmp_path: Path) -> None:
     path = put(tmp_path, BARE.replace("LISTEN", PLAIN))
-    found = findings(path, "--nginx-version", "1.29.7", status=0)
+    found = findings(path, "--nginx-version", "1.29.7", status=1)
     assert severities(found)["response-buffering"] == "warning"
     assert "old-upstream-http" not in severities(found)
 
@@ -96,7 +96,7 @@ def test_with_tls_it_is_an_error_for_http_1_clients(tmp_path: Path) -> None:
 
 def test_one_switch_at_http_level_is_enough(tmp_path: Path) -> None:
     text = BARE.replace("http {", "http {\n    proxy_buffering off;")
-    found = findings(put(tmp_path, text.replace("LISTEN", PLAIN)), "--all-streams", status=0)
+    found = findings(put(tmp_path, text.replace("LISTEN", PLAIN)), "--all-streams", status=1)
     assert set(severities(found)) == {"short-read-timeout", "old-upstream-http"}
 
 

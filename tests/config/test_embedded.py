@@ -129,7 +129,7 @@ def test_a_template_of_yaml(tmp_path: Path) -> None:
     assert not one.problems
     timeout, extra, location = directives(one)
     assert [one.line for one in (timeout, extra, location)] == [8, 10, 11]
-    assert [len(one.conditional) for one in (timeout, extra, location)] == [1, 0, 0]
+    assert [one.is_conditional for one in (timeout, extra, location)] == [True, False, False]
     assert without_marks(timeout.args[0]) == "{{ .Values.t }}s"
     assert extra.unknown
     assert mended(tmp_path, text, "a.yaml") == text.replace(
@@ -148,7 +148,7 @@ def test_branches_in_yaml_that_open_the_same_block(tmp_path: Path) -> None:
     assert [len(directives(one)[0].args) for one in (first, second)] == [2, 1]
     for one in (first, second):
         location, gzip = directives(one)
-        assert location.conditional
+        assert location.is_conditional
         assert location.block is not None
         assert [inner.name for inner in location.block] == ["proxy_pass"]
         assert all(has_hole(arg) for arg in gzip.args)

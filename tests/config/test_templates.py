@@ -268,13 +268,13 @@ def test_all_branches_are_read(text: str, regions: list[str]) -> None:
     assert [text[start:end] for start, end in reading.conditional] == regions
     file = parse(reading)
     assert file.problems == []
-    assert all(one.conditional for one in file.directives)
+    assert all(one.is_conditional for one in file.directives)
 
 
 def test_what_is_outside_of_conditions_is_unconditional() -> None:
     (reading,) = read("a 1;\n{% if x %}\nb 1;\n{% endif %}\nc 1;\n")
     directives = parse(reading).directives
-    assert [bool(one.conditional) for one in directives] == [False, True, False]
+    assert [one.is_conditional for one in directives] == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -579,7 +579,7 @@ def test_conditions_are_placed_in_the_source() -> None:
     reading = with_values(text, A="long value")
     (region,) = reading.conditional
     assert text[slice(*region)] == "\nc ${A};\n"
-    assert [bool(one.conditional) for one in parse(reading).directives] == [False, True]
+    assert [one.is_conditional for one in parse(reading).directives] == [False, True]
 
 
 def test_problems_are_placed_in_the_source() -> None:

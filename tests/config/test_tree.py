@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import crossplane.analyzer
 import pytest
 
 from nginx_stream_lint.config import tree
+from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.config.tree import Directive, File, enter, fits, has_commands, misuse, parse
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.files.source import Source
@@ -177,3 +179,15 @@ def test_misuse_speaks_like_nginx() -> None:
     assert said("gzip on {}", "http") == 'directive "gzip" is not terminated by ";"'
     assert said("server;", "http") == 'directive "server" has no opening "{"'
     assert said("nobody_knows_this a b c;", "http") is None
+
+
+def test_the_condition_around_an_offset_is_the_innermost() -> None:
+    reading = Reading(
+        Source("a.conf", "x" * 60), "x" * 60, conditional=((10, 40), (10, 20), (25, 30))
+    )
+    expected = {9: None, 10: (10, 20), 19: (10, 20), 20: (10, 40), 25: (25, 30), 39: (10, 40)}
+    assert {at: reading.condition(at) for at in expected} == expected
+    assert reading.condition(40) is None
+    # Another reading of the same text has conditions of its own.
+    other = replace(reading, conditional=((30, 50),))
+    assert [other.condition(at) for at in (15, 30, 50)] == [None, (30, 50), None]

@@ -6,6 +6,7 @@ test_rules.py asks whether it is as the rules say, record.py writes down what wa
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,11 +121,12 @@ def _streams(one: Served, run: Runnable, binary: NginxBinary, method: str | None
 
 @dataclass
 class Lab:
-    """A running example: its first stream's location, and the upstream."""
+    """A running example: its first stream's location, the upstream, and a path to ask for."""
 
     run: Runnable
     upstream: Upstream
     nginx: Nginx
+    path: str = ""
     names: int = 0
 
     @property
@@ -228,6 +230,25 @@ async def no_handshake(lab: Lab) -> Shown:
     return Shown(arrivals.status != 101, f"status {arrivals.status}")
 
 
+async def not_passed_on(lab: Lab) -> Shown:
+    """Whether a request does not reach the app."""
+    lab.names += 1
+    asked = Drip(tokens=2).named(f"lab-{id(lab)}-{lab.names}")
+    headers = [("X-Drip", asked.encode())]
+    arrivals = await fetch(lab.run.ports["*:80"], lab.path, "h1", headers=headers, timeout=12)
+    reached = bool(lab.upstream.find(asked.id))
+    verb = "reaches" if reached else "does not reach"
+    return Shown(not reached, f"GET {lab.path} {verb} the app; status {arrivals.status}")
+
+
+def path_meant(root: Level) -> str:
+    """A path that the first location which passes requests on is for."""
+    match = next(match_of(one) for one in root.walk() if one.own_handler is not None)
+    path = match.pattern.lstrip("^").replace("[^/]+", "x").replace("\\", "")
+    assert not match.is_regex or re.search(match.pattern, path)
+    return path
+
+
 EFFECTS: dict[str, Callable[[Lab], Awaitable[Shown]]] = {
     "silence": cut_by_silence,
     "requests-twice": asked_twice,
@@ -235,6 +256,7 @@ EFFECTS: dict[str, Callable[[Lab], Awaitable[Shown]]] = {
     "reload": cut_by_reload,
     "auth-body": waits_for_body,
     "handshake": no_handshake,
+    "passed-on": not_passed_on,
 }
 # A default of 60 s takes as long to show; test_default_timeout does.
 UNSCALED = {
@@ -248,15 +270,19 @@ SHOWN = [named for named in EXAMPLES if named.evidence in EFFECTS and named.name
 async def effect(named: Named, binary: NginxBinary, folder: Path) -> dict[str, Shown]:
     """What shows, for each text of an example."""
     shown: dict[str, Shown] = {}
+    path = ""
     async with Upstream() as upstream:
-        for kind, text in texts(named).items():
+        # The path of the fixed text is what the bad one is asked for.
+        for kind, text in reversed(texts(named).items()):
             inside = folder / kind
             inside.mkdir()
             write_certificate(inside)
             run = runnable(text, inside, upstream.ports)
             async with Nginx(binary, run.text, inside) as nginx:
-                shown[kind] = await EFFECTS[named.evidence](Lab(run, upstream, nginx))
-    return shown
+                if named.evidence == "passed-on":
+                    path = path or path_meant(run.root)
+                shown[kind] = await EFFECTS[named.evidence](Lab(run, upstream, nginx, path))
+    return dict(reversed(shown.items()))
 
 
 # What the app and the client see

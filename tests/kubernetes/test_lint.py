@@ -299,7 +299,7 @@ def test_a_virtual_server_gets_fields(tmp_path: Path) -> None:
     path = written(tmp_path, text)
     assert said(checked(path)) == {
         ("error", "response-buffering"),
-        ("warning", "short-read-timeout"),
+        ("error", "short-read-timeout"),
     }
     after = fixed(path)
     assert after == text.replace(
@@ -311,7 +311,7 @@ def test_a_virtual_server_gets_fields(tmp_path: Path) -> None:
 def test_only_the_class_assigns_it(tmp_path: Path) -> None:
     path = written(tmp_path, ingress({}))
     report = checked(path)
-    assert said(report) == {("warning", "controller-default"), ("warning", "short-read-timeout")}
+    assert said(report) == {("warning", "controller-default"), ("error", "short-read-timeout")}
     assert "short-read-timeout" not in {
         one.rule for one in checked(written(tmp_path, fixed(path))).findings
     }
@@ -358,7 +358,7 @@ def test_the_lines_that_change_are_shown(tmp_path: Path) -> None:
 def test_fastcgi_has_no_annotation_for_buffering(tmp_path: Path) -> None:
     path = written(tmp_path, ingress({NGINX + "backend-protocol": "FCGI"}))
     report = checked(path)
-    assert said(report) == {("error", "response-buffering"), ("warning", "short-read-timeout")}
+    assert said(report) == {("error", "response-buffering"), ("error", "short-read-timeout")}
     assert {one.fix.applicability for one in report.findings if one.fix} == {"unsafe"}
     after = fixed(path, unsafe=True)
     assert "    nginx.ingress.kubernetes.io/configuration-snippet: |\n" in after
@@ -369,7 +369,7 @@ def test_fastcgi_has_no_annotation_for_buffering(tmp_path: Path) -> None:
 def test_grpc_reads_the_same_timeout(tmp_path: Path) -> None:
     path = written(tmp_path, ingress({NGINX + "backend-protocol": "GRPC"}))
     report = checked(path)
-    assert said(report) == {("warning", "short-read-timeout")}
+    assert said(report) == {("error", "short-read-timeout")}
     after = fixed(path)
     assert f'{NGINX}proxy-read-timeout: "3600"' in after
     assert checked(written(tmp_path, after)).findings == []

@@ -235,8 +235,8 @@ def test_colour(
     [
         ([], 1),
         (["--exit-zero"], 0),
-        (["--ignore", "response-buffering"], 0),
-        (["--ignore", "response-buffering", "--fail-on", "warning"], 1),
+        (["--ignore", "response-buffering,short-read-timeout"], 0),
+        (["--ignore", "response-buffering,short-read-timeout", "--fail-on", "warning"], 1),
         (["--select", "nagle-delay", "--fail-on", "note"], 0),
         (["--select", "nonsense"], 2),
     ],

@@ -237,6 +237,6 @@ def test_junit_fails_what_fails_the_run(tmp_path: Path) -> None:
     )
     run = run_of(path)
     milder = Run(run.report, RULES, None, 0.1, run.base, "warning")
-    assert render("junit", run).count("<failure") == run.report.count("error") == 1
+    assert render("junit", run).count("<failure") == run.report.count("error") == 2
     assert render("junit", milder).count("<failure") == len(run.report.findings) > 1
     assert 'name="location /quiet" />' in render("junit", run)

@@ -112,6 +112,7 @@ def test_every_severity_of_a_rule_is_reached_by_some_configuration(
 
 # What no example shows, because it needs a second finding or a mere variation.
 MORE = {
+    "short-read-timeout": ["server { location /events { proxy_pass http://127.0.0.1:8000; } }"],
     "wrong-buffering-family": [
         "server { location /events { # nginx-stream-lint: stream sse x_accel_buffering=yes\n"
         "fastcgi_pass 127.0.0.1:9000; fastcgi_keep_conn on; proxy_buffering off; } }"
@@ -175,11 +176,11 @@ server {
 """
 
 
-def test_a_bare_location_has_one_error_and_two_warnings(tmp_path: Path) -> None:
+def test_a_bare_location_has_two_errors_and_a_warning(tmp_path: Path) -> None:
     report = _lint(_written(tmp_path, BARE))
     assert {(one.severity, one.rule) for one in report.findings} == {
         ("error", "response-buffering"),
-        ("warning", "short-read-timeout"),
+        ("error", "short-read-timeout"),
         ("warning", "old-upstream-http"),
     }
 
@@ -188,15 +189,15 @@ def test_a_bare_location_is_milder_from_1_29_7_on(tmp_path: Path) -> None:
     report = _lint(_written(tmp_path, BARE), NEW)
     assert {(one.severity, one.rule) for one in report.findings} == {
         ("warning", "response-buffering"),
-        ("warning", "short-read-timeout"),
+        ("error", "short-read-timeout"),
     }
 
 
 def test_with_tls_http1_clients_stall_on_every_version(tmp_path: Path) -> None:
     tls = "listen 443 ssl;\n    ssl_certificate cert.pem;\n    ssl_certificate_key key.pem;"
     report = _lint(_written(tmp_path, BARE.replace("listen 80;", tls)), NEW)
-    (error,) = (one for one in report.findings if one.severity == "error")
-    assert error.rule == "response-buffering"
+    error = next(one for one in report.findings if one.rule == "response-buffering")
+    assert error.severity == "error"
     assert "HTTP/1.1-over-TLS clients" in error.message
 
 

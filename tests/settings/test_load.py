@@ -27,7 +27,7 @@ def plain(settings: Settings) -> dict[str, Any]:
         for name in Settings.__dataclass_fields__
         if name not in ("file", "written", "rules_named", "streams", "overrides")
     }
-    found["streams"] = [(one.path, one.stream.heartbeat_s) for one in settings.streams]
+    found["streams"] = [(one.text, one.stream.heartbeat_s) for one in settings.streams]
     found["overrides"] = [
         (dict(one.severity), one.nginx_version, one.min_read_timeout_s)
         for one in settings.overrides
@@ -48,6 +48,7 @@ def test_both_kinds_of_files_say_the_same(tmp_path: Path) -> None:
     assert settings["roots"] == (str(tmp_path / "deploy/nginx.conf"),)
     assert settings["streams"] == [
         ("/v1/chat/completions", None),
+        ("https://api.example.com/v1/chat/completions", None),
         ("/progress", 15),
         ("/events", None),
     ]
@@ -58,7 +59,7 @@ def test_both_kinds_of_files_say_the_same(tmp_path: Path) -> None:
     assert not legacy.covers(str(tmp_path / "x.conf"))
     assert not legacy.covers(str(tmp_path.parent / "legacy" / "x.conf"))
     assert edge.covers(str(tmp_path / "edge" / "x.conf"))
-    assert loaded.streams[2].where is edge.covers
+    assert loaded.streams[3].where is edge.covers
 
 
 def test_every_example_of_the_page_can_be_loaded(tmp_path: Path) -> None:

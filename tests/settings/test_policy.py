@@ -154,7 +154,7 @@ overrides:
 """
 EXPECTED = {
     ("response-buffering", "nginx.conf", "error"),
-    ("short-read-timeout", "nginx.conf", "warning"),
+    ("short-read-timeout", "nginx.conf", "error"),
     ("old-upstream-http", "nginx.conf", "warning"),
     ("short-read-timeout", "conf.d/legacy.conf", "note"),
     ("old-upstream-http", "conf.d/legacy.conf", "error"),
@@ -286,7 +286,7 @@ def test_findings_stay_in_the_order_of_the_files_named(folder: Path) -> None:
     assert [file for file, _ in rows] == ["conf.d/legacy.conf"] * 3 + ["nginx.conf"] * 3 + [
         "b.conf"
     ] * 3
-    assert [severity for _, severity in rows] == ["error", "warning", "note"] * 3
+    assert [severity for _, severity in rows] == ["error", "error", "note"] * 3
 
 
 def test_the_last_override_wins_and_may_take_back() -> None:

@@ -16,6 +16,7 @@ def found(folder: Path, text: str, name: str = "app.conf") -> dict[str, Served]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text if "server {" in text else f"server {{\n{text}\n}}\n")
     configuration = read(str(path))
+    configuration.top = str(folder)
     assert configuration.problems == []
     result, problems = served(configuration, build(configuration), OLD)
     assert problems == []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from tests.command import run
 from tests.streams.looking import found, likely
 
 from nginx_stream_lint.config import read
@@ -72,6 +74,34 @@ def test_the_file_s_name_or_folder(name: str, tmp_path: Path) -> None:
 )
 def test_other_names_of_files(name: str, tmp_path: Path) -> None:
     assert likely(tmp_path, server(API, PAGES), name) == {}
+
+
+@pytest.mark.parametrize("in_git", [True, False])
+@pytest.mark.parametrize("relative", [True, False])
+def test_names_of_folders_above_say_nothing(
+    in_git: bool, relative: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same tree says the same wherever it lies."""
+    reports: list[str] = []
+    for above in ("x/ollama-stream-sse", "y"):
+        top = tmp_path / above
+        for name in ("nginx.conf", "llm/conf.d/default.conf"):
+            (top / name).parent.mkdir(parents=True, exist_ok=True)
+            (top / name).write_text(server(API, PAGES))
+        if in_git:
+            (top / ".git").mkdir()
+        monkeypatch.chdir(top if relative else "/usr")
+        done = run("--format", "json", "." if relative else top)
+        assert done.returncode == 1  # llm/ is part of the tree
+        report = json.loads(done.stdout)
+        assert {
+            one["file"].rpartition("conf.d")[1]
+            for one in report["findings"]
+            if one["stream"]["confidence"] != "possible"
+        } == {"conf.d"}
+        report["summary"].pop("seconds")
+        reports.append(json.dumps(report).replace(str(top), "TOP"))
+    assert reports[0] == reports[1]
 
 
 def test_an_included_file_is_about_its_own_locations(tmp_path: Path) -> None:
@@ -147,16 +177,20 @@ def test_an_app_that_another_location_names(tmp_path: Path) -> None:
     assert likely(tmp_path, server(completions, at("/", "x:1"))) == {"/v1/chat/completions": "sse"}
 
 
-def test_buffering_off_for_the_server(tmp_path: Path) -> None:
+def test_buffering_off_around_a_location(tmp_path: Path) -> None:
     def text(more: str) -> str:
-        locations = f"location /x {{ {more} proxy_pass http://a; }} location /health"
-        return f"proxy_buffering off; {locations} {{ proxy_pass http://a; }}"
+        inner = f"location /x/y {{ {more} proxy_pass http://a; }} location /x/health"
+        return f"location /x {{ proxy_buffering off; {inner} {{ proxy_pass http://a; }} }}"
 
-    assert likely(tmp_path, text("")) == {"/x": "chunked"}
+    assert likely(tmp_path, text("")) == {"/x/y": "chunked"}
     assert likely(tmp_path, text("proxy_buffering on;")) == {}
     assert likely(tmp_path, text("").replace("proxy_pass", "uwsgi_pass")) == {}
-    everywhere = "http { proxy_buffering off; server { location /x { proxy_pass http://a; } } }"
-    assert likely(tmp_path, everywhere) == {}
+
+
+def test_buffering_off_for_a_server_or_more_says_nothing(tmp_path: Path) -> None:
+    places = "location /x { proxy_pass http://a; } location /api/ { proxy_pass http://a; }"
+    assert likely(tmp_path, f"proxy_buffering off; {places}") == {}
+    assert likely(tmp_path, f"http {{ proxy_buffering off; server {{ {places} }} }}") == {}
 
 
 def test_headers_for_the_server(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING
 
+from nginx_stream_lint.analysis.remarks import about_blocks, about_comments, about_declarations
 from nginx_stream_lint.config import (
     Around,
     Configuration,
@@ -22,6 +23,7 @@ from nginx_stream_lint.config import (
     Source,
     configurations,
 )
+from nginx_stream_lint.config.repository import Repository
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.fixes.apply import confined
 from nginx_stream_lint.fixes.plan import plan
@@ -35,6 +37,7 @@ from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.find import Asked, Served, served
+from nginx_stream_lint.streams.unproxied import Answer, answers
 from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.lazily import dataclass
@@ -117,12 +120,16 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """One configuration, the places in it that hand requests on, and what is wrong with it."""
+    """One configuration, the places in it that hand requests on, and what is wrong with it.
+
+    `answers` is what nginx does with the declared streams; see `streams.unproxied.answers`.
+    """
 
     configuration: Configuration
     root: Level
     served: list[Served]
     problems: list[Problem]
+    answers: dict[Declaration, list[Answer]]
 
 
 # Gives the findings of a configuration with what was measured; see `analysis/confirm.py`.
@@ -151,6 +158,9 @@ def lint(
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
     result = Result(inputs=paths)
     judged: dict[_Said, Judged] = {}
+    findings: dict[_Said, Finding] = {}
+    fates: dict[Declaration, list[list[Answer]]] = {}
+    whole: set[str] = set()  # keys of the files of configurations that are read as a whole
     files: list[File] = []
     with spending(workspace.budget):
         for configuration in read(workspace, paths, options.around):
@@ -158,6 +168,7 @@ def lint(
             try:
                 detected = detect(configuration, options, workspace)
                 found = judge_all(detected, options, confirm)
+                remarked = remark(detected, options)
             except Exception as error:
                 problem = unexpected(configuration.path, error)
                 result.problems += [*configuration.problems, problem]
@@ -166,10 +177,19 @@ def lint(
             result.served += detected.served
             result.files += _asked_for(configuration)
             files += configuration.files
+            for declared, told in detected.answers.items():
+                fates.setdefault(declared, []).append(told)
+            if configuration.about is None:
+                whole.update(file.source.key for file in configuration.files)
+            here = [one.finding for one in found]
+            # Two main files may include the same snippet, and the rules say the same of it.
+            for finding in sorted([*here, *remarked], key=in_order) if remarked else here:
+                findings.setdefault(_said(finding), finding)
             for one in found:
-                # Two main files may include the same snippet, and the rules say the same of it.
                 judged.setdefault(_said(one.finding), one)
-        kept = suppress([one.finding for one in judged.values()], files, result, options)
+        unproxied = _unproxied(fates, paths, whole, workspace)
+        every = [*findings.values(), *about_declarations(unproxied, options.rules)]
+        kept = suppress(every, files, result, options)
         kept = options.policy.applied(kept)
         if options.baseline is not None:
             kept = _without_known(kept, result, options, workspace)
@@ -201,10 +221,12 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     """Find the places of a configuration that hand requests on, and what streams there."""
     root = build(configuration)
     about = configuration.about
+    version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
+    declared = answers(root, version, options.streams)
     if about is None:
         found, mistakes = survey(configuration, root, options)
         problems = [*configuration.problems, *refusals(root), *mistakes]
-        return Detected(configuration, root, found, problems)
+        return Detected(configuration, root, found, problems, declared)
     # Of a whole configuration only a few files were asked for.
     wanted = {id(file) for file in _asked_for(configuration)}
 
@@ -226,7 +248,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     found = [one for one in found if is_asked_for(one.level)]
     problems = [*configuration.problems, *refusals(root), *mistakes]
     problems = [one for one in problems if workspace.key(one.file) in about]
-    return Detected(configuration, root, found, problems)
+    return Detected(configuration, root, found, problems, declared)
 
 
 def _asked_for(configuration: Configuration) -> list[File]:
@@ -247,6 +269,45 @@ def judge_all(detected: Detected, options: Options, confirm: Confirm | None = No
         for one, finding in zip(judged, findings, strict=True)
         if _is_about(finding, about)
     ]
+
+
+def remark(detected: Detected, options: Options) -> list[Finding]:
+    """What the rules say of blocks and comments that no stream is behind."""
+    found = [
+        *about_blocks(detected.root, options.rules),
+        *about_comments(detected.configuration, detected.root, options.rules, detected.served),
+    ]
+    about = detected.configuration.about
+    return [finding for finding in found if _is_about(finding, about)]
+
+
+def _unproxied(
+    fates: Mapping[Declaration, Sequence[Sequence[Answer]]],
+    paths: Sequence[str],
+    whole: set[str],
+    workspace: Workspace,
+) -> dict[Declaration, list[Answer]]:
+    """The declared streams that no configuration passes on, and what nginx does with them."""
+    return {
+        declared: [answer for answers in found for answer in answers]
+        for declared, found in fates.items()
+        if all(found)
+        and (declared.place is None or _reads_all(declared.place.file, paths, whole, workspace))
+    }
+
+
+def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: Workspace) -> bool:
+    """Whether a run over `paths` reads all that a settings file is for.
+
+    It does where a folder around that is named, or where the files that it reads as a `whole` are
+    all main files of its repository.
+    """
+    folders = (path for path in paths if workspace.is_folder(path))
+    if any(workspace.is_below(settings, folder) for folder in folders):
+        return True
+    repository = Repository(workspace, workspace.root_of(settings))
+    known = repository.mains() or repository.candidates(documents=False)
+    return {workspace.key(path) for path in known} <= whole
 
 
 # What tells a finding from the others of a run: rule, file, place and message.
@@ -373,12 +434,19 @@ def judge_places(
     those who ask about the same configuration again and again.
     """
     memories = {} if memories is None else memories
+    policy = options.policy
+
+    @cache
+    def settings(file: str) -> tuple[Version | None, float]:
+        return (
+            policy.nginx_version(file, options.nginx_version),
+            policy.min_read_timeout_s(file, options.min_read_timeout_s),
+        )
+
     alike: dict[tuple[Version | None, float], list[Served]] = {}
     for one in found:
         file = (one.level.directive or one.handler.directive).source.name
-        version = options.policy.nginx_version(file, options.nginx_version)
-        timeout = options.policy.min_read_timeout_s(file, options.min_read_timeout_s)
-        alike.setdefault((version, timeout), []).append(one)
+        alike.setdefault(settings(file), []).append(one)
     found_here = [
         one
         for key, places in alike.items()

@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="PATH",
     callback=streams_option,
-    help="A path that streams; repeatable.",
+    help="A path, or a URL of one server, that streams; repeatable.",
 )
 @click.option(
     "--env-file",

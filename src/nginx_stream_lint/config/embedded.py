@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import accumulate, islice
 
 import yaml
 
@@ -24,11 +26,11 @@ _ESCAPE = regex(
     re.DOTALL,
 )
 
-_FENCE = regex(
-    r"^(?P<indent>[ \t>]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w.+-]*)[^\n`]*\n"
-    r"(?P<body>.*?)^(?P=indent)(?P=fence)[`~]*[ \t]*\r?$",
-    re.MULTILINE | re.DOTALL,
+_OPENING = regex(
+    r"^(?P<indent>[ \t>]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w.+-]*)[^\n`]*\n",
+    re.MULTILINE,
 )
+_CLOSING = regex(r"^(?P<indent>[ \t>]*)(?P<fence>`{3,}|~{3,})[`~]*[ \t]*\r?$", re.MULTILINE)
 _CODE_BLOCK = regex(
     r"^(?P<indent>[ \t]*)\.\. (?:code-block|code|sourcecode):: *(?P<language>\w*)[^\n]*\n"
     r"(?P<body>(?:(?P=indent)[ \t]+[^\n]*\n|[ \t]*\r?\n)+)",
@@ -67,7 +69,8 @@ def in_yaml(outer: Reading) -> tuple[list[Block], YamlMistake | None]:
 def _conditional(outer: Reading, inner: Reading) -> Reading:
     """A block with the conditions that are in it; one around it all says nothing of its parts."""
     start, end = inner.pieces[0].source_start, inner.pieces[-1].source_end
-    regions = tuple(one for one in outer.conditional if start <= one[0] < end)
+    first, last = (bisect_left(outer.conditional, (at, 0)) for at in (start, end))
+    regions = outer.conditional[first:last]
     return replace(inner, conditional=regions)
 
 
@@ -75,13 +78,35 @@ def in_markdown(source: Source) -> list[Block]:
     """The fenced blocks of a document that are nginx configuration."""
     found: list[Block] = []
     text = source.text
-    for pattern in (_FENCE, _CODE_BLOCK):
-        for match in pattern.finditer(text):
-            language, body = match["language"].lower(), match["body"]
-            if language in _LANGUAGES or (language in _OTHERS and looks_like_nginx(body)):
-                body_reading = _stretch(source, text, *match.span("body"))
-                found += [Block("", reading) for reading in readings_within(body_reading)]
+    code = ((match["language"], *match.span("body")) for match in _CODE_BLOCK.finditer(text))
+    for language, start, end in (*_fenced(text), *code):
+        name = language.lower()
+        if name in _LANGUAGES or (name in _OTHERS and looks_like_nginx(text[start:end])):
+            body_reading = _stretch(source, text, start, end)
+            found += [Block("", reading) for reading in readings_within(body_reading)]
     return sorted(found, key=lambda block: block.reading.pieces[0].source_start)
+
+
+def _fenced(text: str) -> Iterator[tuple[str, int, int]]:
+    """The language of each fenced block, and where its body begins and ends."""
+    closing: dict[tuple[str, str], list[tuple[int, int, int]]] = {}  # start, length, end
+    for match in _CLOSING.finditer(text):
+        key = match["indent"], match["fence"][0]
+        closing.setdefault(key, []).append((match.start(), len(match["fence"]), match.end()))
+    # The longest fence from each one on: where none is long enough, nobody has to look.
+    longest = {
+        key: list(accumulate((length for _, length, _ in reversed(fences)), max))[::-1]
+        for key, fences in closing.items()
+    }
+    done = 0
+    for match in _OPENING.finditer(text):
+        key, length = (match["indent"], match["fence"][0]), len(match["fence"])
+        fences = closing.get(key, [])
+        at = bisect_left(fences, (match.end(), 0, 0))
+        if match.start() < done or at == len(fences) or longest[key][at] < length:
+            continue
+        start, _, done = next(one for one in islice(fences, at, None) if one[1] >= length)
+        yield match["language"], match.end(), start
 
 
 def _keys(document: yaml.Node) -> set[str]:

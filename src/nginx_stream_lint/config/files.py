@@ -49,6 +49,10 @@ class Files:
             return f"block {plain_name(path)}"
         return self.workspace.key(path)
 
+    def top(self, path: str) -> str:
+        """The folder a file belongs to: its repository, else the named folder, else its own."""
+        return self.workspace.root_of(path)
+
     def source(self, path: str) -> Source:
         """A file's text. Raises as `Workspace.source` does."""
         return self.workspace.source(path)

@@ -206,6 +206,7 @@ class _Gathering:
         source = Source("(servers of the settings)", f"http {{\n{includes}}}\n")
         configuration = read_from(Reading(source, source.text), source.name, self.files)
         configuration.about = asked
+        configuration.top = self.files.top(servers[0])
         self.found.append(configuration)
 
     def _mains_of(self, wanted: set[str], known: set[str], asked: frozenset[str]) -> None:

@@ -81,7 +81,8 @@ class Configuration:
     `("http", "server")` … a fragment that other files include. `elsewhere` are statements of it
     that fit another level, by that level. `files` are the files read, in the order of their first
     use. Whatever could not be read is in `problems`; `notes` are what had to be guessed. `about`
-    are the keys of the files that somebody asked for, None if that is all.
+    are the keys of the files that somebody asked for, None if that is all. `top` is the folder that
+    it belongs to, as an absolute path: names of folders from there up say nothing about the files.
     """
 
     path: str
@@ -92,6 +93,7 @@ class Configuration:
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     about: frozenset[str] | None = None
+    top: str = ""
 
 
 def read(path: str, workspace: Workspace | None = None) -> Configuration:
@@ -118,7 +120,7 @@ def read_all(path: str, files: Files) -> list[Configuration]:
 
 def read_from(reading: Reading, path: str, files: Files) -> Configuration:
     """Read the configuration whose main text is given and stands at `path`."""
-    configuration = Configuration(path)
+    configuration = Configuration(path, top=files.top(path))
     reader = _Reader(configuration, os.path.dirname(path), files)
     try:
         root = reader.parse(reading)
@@ -354,7 +356,7 @@ class _Reader:
         directive.unknown = "it is not here"
         directive.may_set = standard(name)
         known = directive.may_set is not None or self.provider.may_be_absent(name)
-        known = known or bool(directive.conditional)  # a template may leave it out
+        known = known or directive.is_conditional  # a template may leave it out
         if key in self._absent and not known and not (wild and os.path.isabs(name)):
             self._refuse_absent(directive, name, self._absent[key])
         return []

@@ -95,7 +95,13 @@ class Reading:
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
     author: Author | None = None
-    _starts: list[int] = field(default_factory=list)  # those of the pieces
+    # Made when first needed, and not copied: the starts of the pieces, and see `condition`.
+    _starts: list[int] = field(init=False)
+    _changes: list[tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._starts = []
+        self._changes = []
 
     @property
     def region(self) -> tuple[int, int]:
@@ -119,6 +125,23 @@ class Reading:
             stop -= last.end - end
         size = len(self.source.text)  # what is put in behind it takes no room
         return min(begin, size), min(max(begin, stop), size)
+
+    def condition(self, offset: int) -> tuple[int, int] | None:
+        """The innermost region of `conditional` that an offset of the source is in."""
+        if not self.conditional:
+            return None
+        if not self._changes:
+            # From each offset on, the place of the innermost region; -1 for none.
+            around: list[int] = []
+            for at, (start, _) in enumerate((*self.conditional, (len(self.source.text) + 1, 0))):
+                while around and self.conditional[around[-1]][1] <= start:
+                    end = self.conditional[around.pop()][1]
+                    self._changes.append((end, around[-1] if around else -1))
+                around.append(at)
+                self._changes.append((start, at))
+        at = bisect_right(self._changes, (offset, len(self.conditional))) - 1
+        found = self._changes[at][1] if at >= 0 else -1
+        return self.conditional[found] if 0 <= found < len(self.conditional) else None
 
     def one_place(self, offset: int) -> tuple[int, int, tuple[int, int]]:
         """The stretch of the text around an offset that comes from one place without extent."""

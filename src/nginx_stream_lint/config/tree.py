@@ -12,7 +12,6 @@ import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import field
-from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -23,6 +22,7 @@ from nginx_stream_lint.config.tokens import Statements, Word, words_at
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import Problem
+from nginx_stream_lint.util.remembering import remembered
 
 # Whoever walks a tree recurses once per block; this is far from Python's limit and from anything
 # sensible.
@@ -137,10 +137,9 @@ class Directive:
         return self.file.reading.author is None or self.start < self.end
 
     @property
-    def conditional(self) -> tuple[tuple[int, int], ...]:
-        """The regions around it of a template's conditions and loops, the outermost first."""
-        regions = self.file.reading.conditional
-        return tuple(one for one in regions if one[0] <= self.start < one[1]) if regions else ()
+    def is_conditional(self) -> bool:
+        """Whether it is in one of a template's conditions or loops."""
+        return self.file.reading.condition(self.start) is not None
 
     @property
     def line(self) -> int:
@@ -288,7 +287,7 @@ def misuse(directive: Directive, context: Context) -> str | None:
     return None
 
 
-@cache
+@remembered
 def least_arguments(name: str) -> int:
     """The fewest arguments that nginx takes with a directive, in whatever context.
 

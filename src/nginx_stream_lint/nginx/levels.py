@@ -387,10 +387,14 @@ def _is_unknown(directive: Directive, level: Level) -> bool:
     """Whether a template leaves open what a directive says, or whether it is there at all."""
     if any(has_hole(arg) for arg in directive.args):
         return True
-    if not directive.file.reading.conditional:
+    # The block around may stand under the same condition, in the same file.
+    region = directive.file.reading.condition(directive.start)
+    if region is None:
         return False
-    around = set(level.directive.conditional) if level.directive is not None else set()
-    return any(region not in around for region in directive.conditional)
+    opening = level.directive
+    if opening is None or opening.file is not directive.file:
+        return True
+    return not region[0] <= opening.start < region[1]
 
 
 def _fill(level: Level, block: list[Directive]) -> None:

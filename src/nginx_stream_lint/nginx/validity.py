@@ -198,7 +198,7 @@ def _locations(level: Level, say: _Say) -> None:
         if not match.is_regex and match.modifier != "@":
             # `=` and prefix locations of one name live side by side, and so do named ones.
             key = (match.modifier == "=", match.pattern)
-            if child.directive.conditional:
+            if child.directive.is_conditional:
                 continue
             if key in names:
                 say(child.directive, f'duplicate location "{match.pattern}"')

@@ -29,7 +29,7 @@ def github(run: Run) -> str:
     ]
     # GitHub shows ten of each kind for a step, the first ones.
     for finding in sorted(report.findings, key=lambda one: SEVERITIES.index(one.severity)):
-        place = finding.place
+        place = run.place(finding)
         end_line, end_column = place.source.position(place.end)
         # Columns are for one line only.
         end = {"endColumn": end_column} if end_line == place.line else {}
@@ -90,7 +90,7 @@ def _summary(run: Run) -> Iterator[str]:
 
 def _row(finding: Finding, run: Run) -> str:
     place = finding.place
-    where = f"{run.path(place.source)}:{place.line}"
+    where = f"{run.path(place.source)}:{place.line}" if place.is_in_file else "--stream"
     fix = "" if finding.fix is None else _code(" ".join(finding.fix.snippet.split("\n")))
     cells = (
         finding.severity,

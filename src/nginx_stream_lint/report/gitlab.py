@@ -26,7 +26,7 @@ def gitlab(run: Run) -> str:
 
 
 def _issue(finding: Finding, fingerprint: str, run: Run) -> dict[str, Any]:
-    place = finding.place
+    place = run.place(finding)
     return {
         "description": finding.message,
         "check_name": finding.rule,

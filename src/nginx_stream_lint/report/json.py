@@ -50,21 +50,27 @@ def _finding(finding: Finding) -> dict[str, Any]:
     place = finding.place
     end_line, end_column = place.source.position(place.end)
     location = finding.location
-    return {
-        "rule": finding.rule,
-        "severity": finding.severity,
-        "message": finding.message,
+    # What only the command line names stands in no file.
+    where: dict[str, Any] = {
         "file": place.source.name,
         "line": place.line,
         "column": place.column,
         "end_line": end_line,
         "end_column": end_column,
+    }
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "message": finding.message,
+        **(where if place.is_in_file else dict.fromkeys(where)),
         "location": {
             "label": location.label,
             "file": location.place.source.name,
             "line": location.place.line,
             "servers": list(location.servers),
-        },
+        }
+        if location.is_block
+        else None,
         "stream": described(finding.stream),
         "related": [
             {

@@ -26,7 +26,7 @@ def rdjson(run: Run) -> str:
 
 
 def _diagnostic(finding: Finding, run: Run) -> dict[str, Any]:
-    place = finding.place
+    place = run.place(finding)
     found: dict[str, Any] = {
         "message": finding.message,
         "location": {

@@ -10,7 +10,7 @@ from dataclasses import field
 from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.rules.finding import Edit, Severity
+from nginx_stream_lint.rules.finding import Edit, Finding, Place, Severity
 from nginx_stream_lint.rules.fingerprint import portable
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
@@ -35,6 +35,12 @@ class Run:
     base: str
     fail_on: Severity = "error"
     policy: Policy = field(default_factory=Policy)
+
+    def place(self, finding: Finding) -> Place:
+        """Where programs that know only files show a finding: at the first file, if in none."""
+        if finding.place.is_in_file or not self.report.files:
+            return finding.place
+        return Place(self.report.files[0].source, 0, 0)
 
     def path(self, source: Source | str) -> str:
         """A file's name for other programs: from `base`, or as it is if it lies elsewhere."""

@@ -94,7 +94,7 @@ def _result(finding: Finding, index: int | None, fingerprint: str, run: Run) -> 
         "message": {"text": finding.message},
         "locations": [
             {
-                "physicalLocation": _physical(finding.place, run),
+                "physicalLocation": _physical(run.place(finding), run),
                 "logicalLocations": [{"name": finding.location.label, "kind": "resource"}],
             }
         ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S, Result
 from nginx_stream_lint.nginx.delivery import Hold, Verdict
 from nginx_stream_lint.nginx.listeners import Client
@@ -66,13 +68,13 @@ def ways(report: Result, version: Version | None, policy: Policy | None = None) 
 
     `policy` knows the versions of some files.
     """
-    policy = policy or Policy()
+    version_of = cache((policy or Policy()).nginx_version)
     found: dict[tuple[str, int], Way] = {}
     for served in report.served:
         directive = served.level.directive or served.handler.directive
         if served.is_stream and served.shadowed_by is None:
             name = directive.source.name
-            way = _way(served, policy.nginx_version(name, version))
+            way = _way(served, version_of(name, version))
             found.setdefault((name, directive.start), way)
     return list(found.values())
 

@@ -44,8 +44,13 @@ PLACE = "the place itself"
 HEADERS = ": headers"
 BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE})
 
-# Facts about comments that ignore findings, for rules about nothing else.
-OF_COMMENTS = frozenset({"ignore_mistake", "ignored_rules"})
+# Facts that have no stream behind them, by what they are about: a rule asks for those of one group
+# and for no others, or for none of them.
+REMARKS = {
+    "comments": frozenset({"ignore_mistake", "ignored_rules"}),
+    "blocks": frozenset({"never_matches", "meant"}),
+    "declarations": frozenset({"declared", "nginx_answers"}),
+}
 
 # Headers to the upstream that somebody sets for a reason and misses when they are dropped.
 _MISSED = regex(r"(?i)connection|upgrade|host|x-forwarded-.*")
@@ -423,6 +428,30 @@ class Facts:
         """The rules in such a comment that this is about."""
         return []
 
+    # Blocks that no request ends in; see nginx/unmatchable.py
+
+    @fact
+    def never_matches(self) -> str | None:
+        """The path of a location that no request can end in; none for a stream."""
+        return None
+
+    @fact
+    def meant(self) -> list[str]:
+        """How such a location was probably meant, the likeliest first."""
+        return []
+
+    # Declared streams that nginx passes to no app; see streams/unproxied.py
+
+    @fact
+    def declared(self) -> str | None:
+        """A declared path or URL that nginx passes to no app; none for a stream."""
+        return None
+
+    @fact
+    def nginx_answers(self) -> str | None:
+        """What nginx does with it instead, in words: it returns 404."""
+        return None
+
     # X-Accel-Buffering, and buffering of other families
 
     @fact
@@ -487,6 +516,11 @@ class Facts:
         if limit is not None and heartbeat is not None and heartbeat < limit:
             return None
         return limit
+
+    @fact
+    def known_silence_s(self) -> float | None:
+        """A silence in seconds that the app is known to keep, with a source in the catalogue."""
+        return self.stream.silence_s
 
     @fact
     def min_read_timeout_s(self) -> float:

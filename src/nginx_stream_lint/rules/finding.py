@@ -12,6 +12,8 @@ Severity = Literal["error", "warning", "note"]
 # From the worst down.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 Applicability = Literal["safe", "unsafe", "manual"]
+# The name of the source that stands for what only the command line says.
+COMMAND_LINE = "(command line)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,11 @@ class Place:
     source: Source
     start: int
     end: int
+
+    @property
+    def is_in_file(self) -> bool:
+        """Whether it is a place in a file, not on the command line."""
+        return self.source.name != COMMAND_LINE
 
     @property
     def line(self) -> int:
@@ -68,13 +75,15 @@ class LocationInfo:
     """The location a finding is about: how it is written, where, and in which servers.
 
     `place` is its head; its block ends before the offset `block_end` of the same file. `servers`
-    are the first `MOST_SERVERS` of their names.
+    are the first `MOST_SERVERS` of their names. `is_block` is false for what is no block of a
+    configuration: a stream that settings or options declare.
     """
 
     label: str
     place: Place
     block_end: int
     servers: tuple[str, ...]
+    is_block: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def judge(
             rows = served.server.rows.get("server_name", ())
             every = (arg for row in rows for arg in row.args)
             names = servers[served.server] = tuple(islice(every, MOST_SERVERS))
-        location = _location(level, names)
+        location = location_info(level, names)
         for verdict in said:
             if served.streams[verdict.stream].confidence != "possible":
                 judged.append(Judged(_finding(verdict, served, location), verdict, served))
@@ -136,7 +136,7 @@ def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Findin
     related: list[Related] = []
     shadow = served.shadowed_by
     if shadow is not None and shadow.directive is not None:
-        related.append(Related(_place(shadow.directive), f"{shadow.label} handles the stream"))
+        related.append(Related(place_of(shadow.directive), f"{shadow.label} handles the stream"))
     for pointer in verdict.pointers:
         setting = _setting(pointer, served.level, verdict.version)
         if setting is None or not (pointer.is_blamed or setting[0].is_written):
@@ -145,9 +145,9 @@ def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Findin
         # What several places include is nobody's own: each location that uses it has a finding.
         if pointer.is_blamed or (is_here and not directive.file.shared):
             related.append(Related(place, f"{location.label} handles the stream"))
-            place = _place(directive)
+            place = place_of(directive)
         else:
-            related.append(Related(_place(directive), f"{pointer.name} comes from here"))
+            related.append(Related(place_of(directive), f"{pointer.name} comes from here"))
     return Finding(
         rule=verdict.rule.name,
         severity=verdict.severity,
@@ -186,17 +186,19 @@ def _setting(
     return None
 
 
-def _location(level: Level, servers: tuple[str, ...]) -> LocationInfo:
+def location_info(level: Level, servers: tuple[str, ...]) -> LocationInfo:
+    """A level as findings name it, in servers with these names."""
     directive = level.directive
     if directive is None:
         # A fragment's own level is not there to see; its handler is.
         assert level.own_handler is not None
         directive = level.own_handler.directive
     block_end = directive.end if directive.block is None else directive.block_end + 1
-    return LocationInfo(level.label, _place(directive), block_end, servers)
+    return LocationInfo(level.label, place_of(directive), block_end, servers)
 
 
-def _place(directive: Directive) -> Place:
+def place_of(directive: Directive) -> Place:
+    """The head of a directive."""
     end = directive.head_end
     if not directive.is_written:
         # A controller's own doing: the line that says what it works on.

@@ -26,6 +26,7 @@ EVIDENCE = {
     "abandoned": "the app goes on after the client has left",
     "reload": "a reload cuts the stream",
     "auth-body": "a POST hangs in its auth subrequest",
+    "passed-on": "the request does not reach the app, and does when fixed",
     "accepted": "nginx takes both; the effect is not to be seen on one machine",
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
+from functools import cache
 from itertools import groupby
 from typing import Literal
 
@@ -70,8 +71,9 @@ class Policy:
         place has several.
         """
         found: list[Finding] = []
+        worth_of = cache(self.worth)  # many findings, few files
         for finding in findings:
-            worth = self.worth(finding.rule, finding.place.source.name)
+            worth = worth_of(finding.rule, finding.place.source.name)
             if worth is None:
                 found.append(finding)
             elif worth != "off":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.conditions import Condition, subjects_of
-from nginx_stream_lint.rules.facts import OF_COMMENTS
+from nginx_stream_lint.rules.facts import REMARKS
 from nginx_stream_lint.rules.finding import Applicability, Severity
 from nginx_stream_lint.streams.stream import Kind
 from nginx_stream_lint.util.lazily import dataclass
@@ -84,6 +84,7 @@ class Rule:
     examples: tuple[Example, ...]
 
     @property
-    def is_about_comments(self) -> bool:
-        """Whether it judges comments that ignore findings, and no streams."""
-        return bool(subjects_of(self.when) & OF_COMMENTS)
+    def about(self) -> str:
+        """The group of `facts.REMARKS` that it is about; empty where it is about streams."""
+        asked = subjects_of(self.when)
+        return next((group for group, facts in REMARKS.items() if asked & facts), "")

@@ -27,7 +27,7 @@ from nginx_stream_lint.rules.conditions import (
     number,
     subjects_of,
 )
-from nginx_stream_lint.rules.facts import FACTS, OF_COMMENTS, PLACEHOLDERS
+from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, REMARKS
 from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
 from nginx_stream_lint.rules.patterns import mistake as pattern_mistake
 from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, RuleMistake, Step
@@ -226,23 +226,24 @@ class _Reader:
             references=tuple(self.reference(item) for item in self.sequence(raw.get("references"))),
             examples=tuple(self.example(item) for item in self.sequence(raw["examples"])),
         )
-        if rule.is_about_comments and self.check_texts:
-            self.only_comments(raw, rule)
+        if rule.about and self.check_texts:
+            self.only_about(rule.about, raw, rule)
         return rule
 
-    def only_comments(self, raw: Mapping[str, yaml.Node], rule: Rule) -> None:
-        """Refuse a rule about comments that asks for streams: where it speaks there are none."""
+    def only_about(self, group: str, raw: Mapping[str, yaml.Node], rule: Rule) -> None:
+        """Refuse a rule about comments, say, that asks for streams: where it speaks are none."""
         from nginx_stream_lint.rules.templates import names
 
         asked = {
             "when": subjects_of(rule.when),
             "severity": frozenset().union(*(subjects_of(one) for _, one in rule.severity)),
             "message": names(rule.message),
+            "fix": names(rule.fix.title) | names(rule.fix.snippet) if rule.fix else frozenset(),
         }
         for key, found in asked.items():
-            if found - OF_COMMENTS:
-                known = " and ".join(sorted(OF_COMMENTS))
-                raise self.fail(raw[key], f"a rule about comments can only ask for {known}")
+            if found - REMARKS[group]:
+                known = " and ".join(sorted(REMARKS[group]))
+                raise self.fail(raw[key], f"a rule about {group} can only ask for {known}")
 
     def rule_name(self, node: yaml.Node) -> str:
         name = self.text(node)

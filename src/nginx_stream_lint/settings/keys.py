@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
@@ -13,6 +14,7 @@ from nginx_stream_lint.nginx.versions import parse_version
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.rules.finding import SEVERITIES
 from nginx_stream_lint.rules.policy import WORTHS
+from nginx_stream_lint.settings.node import Node
 from nginx_stream_lint.settings.types import (
     ByRule,
     Choice,
@@ -30,7 +32,13 @@ from nginx_stream_lint.settings.types import (
     pattern_inside,
     shortened,
 )
-from nginx_stream_lint.streams.declarations import Declaration, declaration, nearest
+from nginx_stream_lint.streams.declarations import (
+    Declaration,
+    Written,
+    declaration,
+    declared_request,
+    nearest,
+)
 from nginx_stream_lint.streams.stream import KINDS
 from nginx_stream_lint.util.git import Patterns, Steps, as_bytes
 
@@ -50,8 +58,7 @@ def timeout_s(text: str) -> float:
 
 
 def _path(text: str) -> str:
-    if not text.startswith("/"):
-        raise ValueError("a stream is a path that starts with /")
+    declared_request(text)
     return text
 
 
@@ -108,16 +115,32 @@ def _stream(entry: object, here: Here) -> Declaration:
     return declaration(entry, f"{here.file.name} says so")
 
 
+class _Declared(Made):
+    """A declaration that knows where it stands."""
+
+    def read(self, node: Node, here: Here) -> Declaration:
+        found: Declaration = super().read(node, here)
+        return replace(found, place=Written(str(here.file), here.text, node.line, node.column))
+
+
 TIME = Text("a time like `300s`", timeout_s, r"^([0-9]{1,18}(ms|[yMwdhms])? *)+$", number=True)
 VERSION = Text(
     "a version like `1.29.7`", parse_version, r"^(nginx/)?[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?$"
 )
 _PATTERN = Text("a pattern of paths", _pattern)
 
-_STREAM_PATH = Text("a path that starts with `/`", _path, "^/")
+_STREAM_PATH = Text(
+    "a path that starts with `/`, or a URL", _path, "^(/|[hH][tT][tT][pP][sS]?://[^/?])"
+)
 STREAM_KEYS = (
-    Key("path", _STREAM_PATH, "The path.", "/v1/chat"),
-    Key("kind", Choice(KINDS), "The kind of stream.", "chunked", default="sse"),
+    Key("path", _STREAM_PATH, "The path or URL.", "/v1/chat"),
+    Key(
+        "kind",
+        Choice(KINDS),
+        "The kind of stream.",
+        "chunked",
+        unset="what the catalogue, the path or the directives say, else `sse`",
+    ),
     Key("framing", Choice(FRAMINGS), "How the app ends its answer.", "close", unset="unknown"),
     Key(
         "x_accel_buffering",
@@ -132,7 +155,7 @@ STREAM_KEYS = (
 )
 
 STREAMS = Many(
-    Made(
+    _Declared(
         Either(_STREAM_PATH, Record("a stream", STREAM_KEYS, required=("path",))),
         _stream,
     )
@@ -175,9 +198,14 @@ MIN_READ_TIMEOUT = Key(
 STREAMS_KEY = Key(
     "streams",
     STREAMS,
-    "Paths that stream, alone or with what is known about their app. A path belongs to the location"
-    " that nginx would choose for it, in each server. `--stream` adds to them.",
-    ["/v1/chat/completions", {"path": "/progress", "framing": "close", "heartbeat": "15s"}],
+    "Paths or URLs that stream, alone or with what is known about their app. A path belongs to the"
+    " location that nginx chooses for it in each server, a URL to that of its own server. One that"
+    " nginx passes to no app is an error. `--stream` adds to them.",
+    [
+        "/v1/chat/completions",
+        "https://api.example.com/v1/chat/completions",
+        {"path": "/progress", "framing": "close", "heartbeat": "15s"},
+    ],
     unset="none",
     option="--stream",
     adds=True,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S
@@ -184,7 +184,7 @@ def load(path: Path, workspace: Workspace | None = None) -> Settings:
         node = _placed(path, yaml_node, _text(workspace, path))
     if node is None:
         return Settings(file=path)
-    here = Here(path, workspace)
+    here = Here(path, workspace, _text(workspace, path))
     values = _placed(path, SETTINGS.read, node, here)
     for key in ("roots", "servers"):
         values[key] = tuple(map(str, values.get(key, ())))
@@ -210,4 +210,4 @@ def _override(values: dict[str, Any]) -> Override:
 
 def _streams(values: dict[str, Any]) -> Iterable[Declaration]:
     """The streams of an override, each for its files only."""
-    return (Declaration(one.path, one.stream, values["paths"]) for one in values.get("streams", ()))
+    return (replace(one, where=values["paths"]) for one in values.get("streams", ()))

@@ -22,13 +22,15 @@ _SHOWN = 60  # characters of a wrong value that a message repeats
 
 @dataclass(slots=True)
 class Here:
-    """The file that is read; `rules` collects the names of rules in it, which are checked later.
+    """The file that is read, with its text.
 
-    `listed` is how many values its lists have: each pattern is tried on each file.
+    `rules` collects the names of rules in it, which are checked later. `listed` is how many values
+    its lists have: each pattern is tried on each file.
     """
 
     file: Path
     workspace: Workspace
+    text: str
     rules: list[tuple[str, Node]] = field(default_factory=list)
     listed: int = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -36,12 +37,14 @@ class Around:
 
     They speak for the locations that have no purpose of their own: those of an API as such (`/api`,
     `/v1`), or where there is none the one that takes everything, or what that falls back to.
-    `tops` are the comments at the top of files, kept for other servers.
+    `folder` is what the configuration belongs to: names of folders from there up say nothing.
+    `openings` are the comments at the top of files, kept for other servers.
     """
 
     server: Level
     general: frozenset[Level]
-    tops: dict[File, list[str]]
+    folder: str
+    openings: dict[File, list[str]]
     _clues: dict[File | None, _Clues] = field(default_factory=dict)
 
     def clues(self, place: Place) -> tuple[Clue, ...]:
@@ -68,9 +71,9 @@ class Around:
         texts = self._texts(file)
         comments = [*above(self.server), *opening(self.server)]
         for one in self._files(file):
-            if one not in self.tops:
-                self.tops[one] = list(_telling(at_the_top(one)))
-            comments += self.tops[one]
+            if one not in self.openings:
+                self.openings[one] = list(_telling(at_the_top(one)))
+            comments += self.openings[one]
         written = [(comment, 'a comment above says "{word}"') for comment in comments]
         clues = tuple(hear("around", (*texts, *written)))
         of_api = tuple(hear("around_api", texts))
@@ -86,7 +89,11 @@ class Around:
         logs = [one.args[0] for name in _LOGS for one in rows.get(name, ()) if one.args]
         return [
             *((name, f'its server is called "{arg}"') for arg, name in names.items()),
-            *(text for one in self._files(file) for text in _names(one.source.name)),
+            *(
+                text
+                for one in self._files(file)
+                for text in _names(one.source.key or one.source.name, self.folder)
+            ),
             *((name, f'its log is called "{name}"') for name in map(posixpath.basename, logs)),
         ]
 
@@ -109,8 +116,10 @@ def _file(level: Level) -> File | None:
     return level.directive.file if level.directive is not None else None
 
 
-def around(server: Level, places: Iterable[Place], tops: dict[File, list[str]]) -> Around:
-    """The surroundings of a server's places."""
+def around(
+    server: Level, places: Iterable[Place], folder: str, openings: dict[File, list[str]]
+) -> Around:
+    """The surroundings of a server's places; the rest is as in `Around`."""
     everything: list[Level] = []
     named: list[Level] = []
     general: list[Level] = []
@@ -121,16 +130,19 @@ def around(server: Level, places: Iterable[Place], tops: dict[File, list[str]]) 
             everything.append(place.level)
         elif place.match.modifier == "@":
             named.append(place.level)
-    return Around(server, frozenset(general or everything or named), tops)
+    return Around(server, frozenset(general or everything or named), folder, openings)
 
 
 @latest_remembered(256)
-def _names(file: str) -> tuple[tuple[str, str], ...]:
+def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
     """A file's name, or its folder's where that says nothing (`nginx.conf`), and how to say it.
 
-    Folders where configuration is kept for anything say nothing either.
+    Folders where configuration is kept for anything say nothing either, nor do `top` and those
+    above it.
     """
-    parts = [one for one in file.replace("\\", "/").split("/") if one not in ("", ".")] or [""]
+    parts = re.split(r"[/\\\0]", file.removeprefix(os.path.join(top, "")))
+    if not file.startswith(os.path.join(top, "")):
+        parts = parts[-1:]
     found = [(parts[-1], f'its file is called "{parts[-1]}"')]
     if all(map(_usual, re.findall(r"[a-z]+", parts[-1].lower()))):
         folder = next((one for one in parts[-2::-1] if not _usual(one.lower())), None)

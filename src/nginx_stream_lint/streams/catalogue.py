@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -37,16 +38,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class App:
-    """An app by the names, ports and addresses its upstreams usually have.
+    """An app by the names that its upstreams usually have.
 
-    An address is `host:port`, with `*` for any host. `shared` tells that many apps serve its
-    endpoints: one of them says nothing of the others.
+    `shared` tells that many apps serve its endpoints: one of them says nothing of the others.
     """
 
     name: str
     names: frozenset[str]
-    ports: frozenset[int]
-    addresses: frozenset[str]
     endpoints: tuple[Endpoint, ...]
     shared: bool
 
@@ -68,7 +66,7 @@ def read() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
     from nginx_stream_lint.util.yamlfile import load_text
 
     texts: list[Any] = [load_text(data_text(path)) for path in FILES]
-    return tuple(map(_app, texts[0])), {
+    return tuple(_with_shared(list(map(_app, texts[0])))), {
         where: tuple(Word(row["words"], row.get("kind"), row.get("points", 0)) for row in rows)
         for where, rows in texts[1].items()
     }
@@ -99,44 +97,6 @@ def by_word(word: str) -> App | None:
     """The first app of the catalogue with this name for its upstreams."""
     rank = _names()[1].get(word.replace("_", "-"))
     return None if rank is None else apps()[rank]
-
-
-def of_address(host: str, port: int) -> App | None:
-    """The app whose upstreams usually have this address.
-
-    A port says so by itself only where the host's name says nothing.
-    """
-    by_address, by_port, ports = _addresses()
-    if port not in ports:
-        return None
-    for address in (f"{host}:{port}", f"*:{port}"):
-        if address in by_address:
-            return by_address[address]
-    app = by_port.get(port)
-    return app if app is not None and _nameless(host) else None
-
-
-@cache
-def _addresses() -> tuple[dict[str, App], dict[int, App], set[int]]:
-    """The first app of each address, the first of each port, and all ports."""
-    by_address: dict[str, App] = {}
-    by_port: dict[int, App] = {}
-    for app in apps():
-        for address in app.addresses:
-            by_address.setdefault(address, app)
-        for port in app.ports:
-            by_port.setdefault(port, app)
-    ports = {int(address.rpartition(":")[2]) for address in by_address}
-    return by_address, by_port, ports | by_port.keys()
-
-
-def _nameless(host: str) -> bool:
-    return all(map(_says_nothing, filter(None, re.split(r"[^a-z0-9]+", host))))
-
-
-@latest_remembered(4096)
-def _says_nothing(label: str) -> bool:
-    return label.isdigit() or any(word.pattern.fullmatch(label) for word in words()["hosts"])
 
 
 @cache
@@ -205,22 +165,44 @@ def _app(raw: dict[str, Any]) -> App:
     return App(
         name,
         frozenset(re.sub(r"[^a-z0-9]+", "-", word.lower()) for word in raw.get("names", ())),
-        frozenset(raw.get("ports", ())),
-        frozenset(raw.get("addresses", ())),
         tuple(_endpoint(name, entry) for entry in raw["endpoints"]),
         raw.get("shared", False),
     )
 
 
+def _with_shared(found: Sequence[App]) -> Iterator[App]:
+    """The apps, with what shared endpoints say of silences for those that serve the same paths."""
+    shared: dict[tuple[str, Kind], Stream] = {}
+    for app in found:
+        for one in app.endpoints if app.shared else ():
+            shared.setdefault((one.path, one.stream.kind), one.stream)
+    for app in found:
+        endpoints = [
+            replace(one, stream=_quiet_as(one.stream, shared.get((one.path, one.stream.kind))))
+            for one in app.endpoints
+        ]
+        yield replace(app, endpoints=tuple(endpoints))
+
+
+def _quiet_as(stream: Stream, shared: Stream | None) -> Stream:
+    if shared is None or stream.heartbeat_s is not None or stream.silence_s is not None:
+        return stream
+    return replace(stream, heartbeat_s=shared.heartbeat_s, silence_s=shared.silence_s)
+
+
+def _seconds(raw: dict[str, Any], key: str) -> float | None:
+    return None if key not in raw else seconds(str(raw[key]))
+
+
 def _endpoint(app: str, raw: dict[str, Any]) -> Endpoint:
-    heartbeat = raw.get("heartbeat")
     stream = Stream(
         kind=raw["kind"],
         confidence="likely",
         because=f"{raw['path']} is a streaming endpoint of {app}",
         framing=raw.get("framing"),
         x_accel_buffering=raw.get("x_accel_buffering"),
-        heartbeat_s=None if heartbeat is None else seconds(str(heartbeat)),
+        heartbeat_s=_seconds(raw, "heartbeat"),
+        silence_s=_seconds(raw, "silence"),
         method=raw.get("method"),
     )
     return Endpoint(app, raw["path"], raw["distinctive"], stream)

@@ -11,6 +11,7 @@ from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.streams.catalogue import words
 
 _NEAR = 80  # characters
+_OURS = "nginx-stream-lint:"  # what such a comment says is for us, and no word about the app
 # Each is about all locations of a file, and both may be thousands.
 _MOST_NOTES = 100
 
@@ -58,7 +59,8 @@ class Comments:
 def _told(file: File) -> list[int] | None:
     """How many comments before each one may say something; None where no comment does."""
     parts = {part for word in words()["comment"] for part in word.parts}
-    texts = _texts(file.source.text, file.comments)
+    text = file.source.text
+    texts = [text[start:end] for start, end in file.comments]
     together = "\0".join(texts)  # no source has that in it
     lower = together.lower()
     # Where case is ignored, a few other letters are ASCII ones.
@@ -91,7 +93,7 @@ def _inside(level: Level, text: str, comments: Sequence[tuple[int, int]]) -> lis
 
 
 def _texts(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
-    return [text[start:end] for start, end in spans]
+    return [one for start, end in spans if _OURS not in (one := text[start:end])]
 
 
 def above(level: Level) -> list[str]:
@@ -122,7 +124,7 @@ def _above(text: str, comments: Sequence[tuple[int, int]], at: int, top: int) ->
             and text[text.rfind("\n", 0, start) + 1 : start].strip()
         ):
             break
-        found.append(text[start:end])
+        found += _texts(text, ((start, end),))
         top = start
     return found
 
@@ -138,7 +140,7 @@ def opening(level: Level) -> Iterator[str]:
         start, end = comments[at]
         if start > first:
             break
-        yield directive.source.text[start:end]
+        yield from _texts(directive.source.text, ((start, end),))
 
 
 def at_the_top(file: File) -> Iterator[str]:
@@ -147,4 +149,4 @@ def at_the_top(file: File) -> Iterator[str]:
     for start, end in file.comments:
         if first is not None and start > first:
             break
-        yield file.source.text[start:end]
+        yield from _texts(file.source.text, ((start, end),))

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
+from nginx_stream_lint.nginx.request import BadUrl, Request, parse_url
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import KINDS, Stream
 from nginx_stream_lint.util.lazily import dataclass, regex
@@ -25,16 +26,35 @@ _KEYS = ("path", "kind", "framing", "x_accel_buffering", "heartbeat", "accepts",
 
 
 @dataclass(frozen=True, slots=True)
-class Declaration:
-    """A path that streams, and what its app does.
+class Written:
+    """A place in a settings file with this text; `line` and `column` count from 1."""
 
-    `where` is true of the names of the files it is for, where it is for some only: it holds in
-    their servers, and for their locations in the servers of others.
+    file: str
+    text: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A path or URL that streams, and what its app does.
+
+    `text` is as the user wrote it, `request` what a client sends; without a host it is for every
+    server. `place` is where settings declare it; None where the command line does. `where` is true
+    of the names of the files it is for, where it is for some only: it holds in their servers, and
+    for their locations in the servers of others.
     """
 
-    path: str
+    text: str
+    request: Request
     stream: Stream
+    place: Written | None = None
     where: Callable[[str], bool] | None = None
+
+    @property
+    def path(self) -> str:
+        """The path without a query."""
+        return self.request.target.partition("?")[0]
 
 
 class Misdeclared(ValueError):
@@ -52,19 +72,30 @@ def nearest(word: str, words: Sequence[str]) -> str:
 
 
 def declaration(entry: object, because: str) -> Declaration:
-    """A `streams:` entry of the settings: a path, or a mapping with `path` and what is known.
+    """A `streams:` entry of the settings: a path, a URL, or a mapping with `path` and more.
 
     Raises Misdeclared.
     """
     if isinstance(entry, str):
         entry = {"path": entry}
     if not isinstance(entry, Mapping):
-        raise Misdeclared("a stream is a path, or a mapping with a path")
-    path = entry.get("path")
-    if not isinstance(path, str) or not path.startswith("/"):
-        raise Misdeclared("a stream needs a path that starts with /")
+        raise Misdeclared("a stream is a path or a URL, or a mapping with a path")
+    text = entry.get("path")
+    if not isinstance(text, str):
+        raise Misdeclared("a stream needs a path")
     properties = {str(key): value for key, value in entry.items() if key != "path"}
-    return Declaration(path, _stream(properties, because))
+    stream = _stream(properties, because)
+    return Declaration(text, declared_request(text, stream.method or "GET"), stream)
+
+
+def declared_request(text: str, method: str = "GET") -> Request:
+    """The request for a declared path or URL. Raises Misdeclared."""
+    if not text.startswith("/") and "://" not in text:
+        raise Misdeclared("a stream needs a path that starts with / or a URL")
+    try:
+        return parse_url(text, method)
+    except BadUrl as mistake:
+        raise Misdeclared(str(mistake)) from None
 
 
 @latest_remembered(256)
@@ -87,7 +118,7 @@ def from_comment(comment: str) -> Stream | None:
 
 
 def _stream(properties: Mapping[str, object], because: str) -> Stream:
-    stream = Stream("sse", "declared", because)
+    stream = Stream("sse", "declared", because, kind_is_open="kind" not in properties)
     for key, value in properties.items():
         if key == "accepts":
             values = value if isinstance(value, list) else [value]
@@ -117,3 +148,27 @@ def _choose(key: str, value: object, words: tuple[_Word, ...]) -> _Word:
         if word == value:
             return word
     raise Misdeclared(f'{key} "{value}" is unknown{nearest(str(value), words)}')
+
+
+def settled(stream: Stream, found: Sequence[Stream]) -> tuple[Stream, ...]:
+    """A declared stream with the kind, and the facts, of what was `found` out about its place.
+
+    What the user said of it stays. Without a find it is an event stream.
+    """
+    if not stream.kind_is_open:
+        return (stream,)
+    return tuple(
+        replace(
+            one,
+            kind=stream.kind if one.kind_is_open else one.kind,
+            kind_is_open=False,
+            confidence=stream.confidence,
+            because=stream.because,
+            framing=stream.framing or one.framing,
+            x_accel_buffering=stream.x_accel_buffering or one.x_accel_buffering,
+            heartbeat_s=one.heartbeat_s if stream.heartbeat_s is None else stream.heartbeat_s,
+            clients=stream.clients or one.clients,
+            method=stream.method or one.method,
+        )
+        for one in found
+    ) or (replace(stream, kind_is_open=False),)

@@ -11,7 +11,7 @@ from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.catalogue import App, Endpoint, by_word, words
-from nginx_stream_lint.streams.naming import EVERYTHING, candidates, is_general
+from nginx_stream_lint.streams.naming import EVERYTHING, candidates, is_general, named_by
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.streams.upstreams import Behind, Upstreams
 from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
@@ -89,13 +89,17 @@ def _path(modifier: str, pattern: str) -> Path:
 @dataclass(slots=True, eq=False)
 class Place:
     """A level that hands requests on, with its pattern, what that says, what is behind it, and
-    what is written about it."""
+    what is written about it.
+
+    `off_is_usual` tells that most places of its server switch buffering off, each for itself.
+    """
 
     level: Level
     match: Match
     path: Path
     behind: Behind
     comments: Sequence[str]
+    off_is_usual: bool = False
 
     @property
     def takes_all(self) -> bool:
@@ -116,6 +120,13 @@ def place_of(level: Level, handler: Handler, upstreams: Upstreams) -> Place:
     path = _path(match.modifier, reduced_pattern(match.pattern))
     behind = upstreams.behind(level, handler)
     return Place(level, match, path, behind, upstreams.comments.of(level))
+
+
+def switches_off(place: Place) -> bool:
+    """Whether a place switches the buffering of its handler off itself."""
+    handler = place.level.own_handler
+    rows = place.level.rows.get(f"{handler.family}_buffering", ()) if handler is not None else ()
+    return any(row.args[:1] == ("off",) for row in rows)
 
 
 def streams_of(
@@ -139,6 +150,22 @@ def streams_of(
     return _streams(tuple(endpoints), clues)
 
 
+@latest_remembered(256)
+def streams_at(path: str) -> tuple[Stream, ...]:
+    """What a request's path says by itself: catalogued endpoints, else the kind its words tell."""
+    match = Match("=", path)
+    endpoints = named_by(match, candidates(match))
+    if endpoints:
+        return tuple(map(_known, endpoints))
+    said = _path("=", path)
+    clues = [clue for clue in (*said.clues, *said.talk) if clue.kind is not None]
+    if said.at_once or not clues:
+        return ()
+    # A path that says "ws" is one of WebSockets, whatever else is in it.
+    best = max(clues, key=lambda clue: (clue.points, clue.kind == "websocket"))
+    return (Stream(best.kind or "sse", "likely", best.because),)
+
+
 @cache
 def _known(endpoint: Endpoint) -> Stream:
     return replace(endpoint.stream, confidence="known")
@@ -158,9 +185,10 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
         if known or _points(group) < _ENOUGH:
             continue
         group.sort(key=lambda clue: -clue.points)
-        kind: Kind = next((clue.kind for clue in group if clue.kind is not None), "chunked")
+        kind = next((clue.kind for clue in group if clue.kind is not None), None)
         reasons = list(dict.fromkeys(clue.because for clue in group))
-        found.append(Stream(kind, "likely", " and ".join(reasons[:2])))
+        because = " and ".join(reasons[:2])
+        found.append(Stream(kind or "chunked", "likely", because, kind_is_open=kind is None))
     return tuple(found)
 
 
@@ -315,6 +343,7 @@ def _directive_clues(place: Place) -> tuple[Clue, ...]:
         _held_around(location),
         tuple(included),
         place.behind.keepalive,
+        1 if place.off_is_usual else 2,
     )
 
 
@@ -332,7 +361,10 @@ def _rows(level: Level, names: frozenset[str]) -> _Rows:
 
 
 def _held_around(location: Level) -> str:
-    """In words, that the buffering of a location's handler is off for what is around it."""
+    """In words, that the buffering of a location's handler is off in the location around it.
+
+    What a whole server or more switches off, it does for other reasons as often.
+    """
     handler = location.own_handler or location.handler
     if handler is None:
         return ""
@@ -340,19 +372,24 @@ def _held_around(location: Level) -> str:
     level: Level | None = location
     while level is not None and name not in level.rows:
         level = level.parent
-    if level is None or level is location or level.kind not in ("location", "server"):
+    if level is None or level is location or level.kind != "location":
         return ""
     is_off = level.rows[name][0].args[:1] == ("off",)
-    return f"{name} off is set for its {level.kind}" if is_off else ""
+    return f"{name} off is set for the location around it" if is_off else ""
 
 
 @latest_remembered(4096)
 def _said_by_directives(
-    own: _Rows, outer: _Rows, held_around: str, included: tuple[str, ...], keepalive: bool
+    own: _Rows,
+    outer: _Rows,
+    held_around: str,
+    included: tuple[str, ...],
+    keepalive: bool,
+    off_points: int,
 ) -> tuple[Clue, ...]:
     """What rows say: those of a location, and those of its server that are for it, too.
 
-    The rest is as in `_directive_clues`.
+    `off_points` is what `*_buffering off` is worth. The rest is as in `_directive_clues`.
     """
 
     def rows(name: str) -> list[tuple[str, ...]]:
@@ -363,7 +400,7 @@ def _said_by_directives(
     for name in _SWITCHES:
         for one, args, written in own:
             if one == name and written and args[:1] == ("off",):
-                found.append(_clue(2, None, f"{name} off is set there", ""))
+                found.append(_clue(off_points, None, f"{name} off is set there", ""))
     if held_around:
         found.append(_clue(2, None, held_around, ""))
     for name in _TIMEOUTS:

@@ -3,31 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
+from typing import TypeVar
 
-from nginx_stream_lint.config import Configuration, File, Problem
+from nginx_stream_lint.config import Configuration, File, Problem, Source
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.listeners import CLIENTS, Client, clients
 from nginx_stream_lint.nginx.routing import find as route
 from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.unmatchable import unmatchable
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.around import around
-from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, from_comment
-from nginx_stream_lint.streams.evidence import Clue, Place, place_of, streams_of
-from nginx_stream_lint.streams.landing import Router, landing
+from nginx_stream_lint.streams.declarations import (
+    COMMENT,
+    Declaration,
+    Misdeclared,
+    from_comment,
+    settled,
+)
+from nginx_stream_lint.streams.evidence import (
+    Clue,
+    Place,
+    place_of,
+    streams_at,
+    streams_of,
+    switches_off,
+)
+from nginx_stream_lint.streams.landing import Router, declared_by_url, landing
 from nginx_stream_lint.streams.landing import declared as declared_in
+from nginx_stream_lint.streams.naming import begins
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 from nginx_stream_lint.util.lazily import dataclass
 
+_T = TypeVar("_T")
+
 _NAMELESS = ("if-in-location", "limit_except")
 _ASIDE = ("auth_request", "mirror")
+_HABIT = 5  # as many places are not all streams
 
 NOBODY_SAYS = Stream("chunked", "possible", "it proxies; nothing says whether it streams")
 WRITTEN_FOR_ONE = Stream("sse", "likely", "its path names a stream's endpoint")
 _NOBODY_SAYS = (NOBODY_SAYS,)
 _WRITTEN_FOR_ONE = (WRITTEN_FOR_ONE,)
-EVERYTHING = Stream("sse", "declared", "--all-streams says so")
+EVERYTHING = Stream("sse", "declared", "--all-streams says so", kind_is_open=True)
 
 
 @dataclass(slots=True, eq=False)
@@ -77,9 +97,8 @@ def served(
     found: list[Served] = []
     http = root.first("http")
     if http is not None:
-        upstreams = upstreams_of(http)
-        tops: dict[File, list[str]] = {}
-        alike: dict[tuple[Stream, ...], tuple[Stream, ...]] = {}
+        look = _Look(configuration.top, version, upstreams_of(http), commented, all_streams)
+        by_url = declared_by_url(root, version, declarations)
         for server, its_clients in clients(http, version).items():
             if only is not None and not only(server):
                 continue
@@ -88,63 +107,117 @@ def served(
             here = None if asked is None else asked.get(server)
             if asked is not None and here is None:
                 continue
-            router = Router(server, version)
             users = declarations if here is None else (*declarations, *here.declarations)
-            declared = declared_in(server, router, users)
-            evidence: _Evidence | None = None
-            for level in server.walk() if here is None else here.places:
-                handler = level.own_handler or level.handler
-                if handler is None or not _handles(level):
-                    continue
-                said: tuple[Stream, ...] = ()
-                if commented or declared:
-                    said = _said(level, declared, commented)
-                    said = alike.setdefault(said, said)
-                if said:
-                    found.append(Served(level, handler, server, its_clients, said))
-                    continue
-                # It takes as long as all the rest: only where somebody has to be convinced.
-                if evidence is None:
-                    evidence = _Evidence(server, router, upstreams, tops)
-                if level in evidence.unseen:
-                    continue
-                shadowed_by = None
-                if all_streams:
-                    said = (EVERYTHING,)
-                else:
-                    named = level
-                    if level.kind != "location":
-                        named = level.nearest("location") or level
-                    said = evidence.streams(named, handler)
-                    shadowed_by = evidence.lands.shadowed.get(named)
-                    if shadowed_by is not None and not said:
-                        said = _WRITTEN_FOR_ONE
-                found.append(
-                    Served(level, handler, server, its_clients, said or _NOBODY_SAYS, shadowed_by)
-                )
+            places = server.walk() if here is None else here.places
+            found += look.into(server, its_clients, users, by_url.get(server, {}), places)
     stream = root.first("stream")
     if stream is not None:
         for server in stream.children:
             if server.own_handler is not None:
-                said = tuple(commented.get(server, ())) or (
-                    (EVERYTHING,) if all_streams else _NOBODY_SAYS
-                )
+                users_say = commented.get(server, [EVERYTHING if all_streams else NOBODY_SAYS])
+                said = tuple(one for stream in users_say for one in settled(stream, ()))
                 found.append(Served(server, server.own_handler, server, CLIENTS, said))
     return found, problems
 
 
+@dataclass(slots=True)
+class _Look:
+    """What is alike for all servers of a configuration while their streams are looked for."""
+
+    folder: str
+    version: Version
+    upstreams: Upstreams
+    commented: dict[Level, list[Stream]]
+    all_streams: bool
+    openings: dict[File, list[str]] = field(default_factory=dict)
+    _alike: dict[tuple[Stream, ...], tuple[Stream, ...]] = field(default_factory=dict)
+
+    def into(
+        self,
+        server: Level,
+        its_clients: tuple[Client, ...],
+        declarations: Sequence[Declaration],
+        by_url: Mapping[Level, Sequence[Declaration]],
+        places: Iterable[Level],
+    ) -> Iterator[Served]:
+        """What streams in places of a server; `by_url` is what URLs declare for it."""
+        router = Router(server, self.version)
+        declared = declared_in(server, router, declarations)
+        for place, ones in by_url.items():
+            declared.setdefault(place, []).extend(ones)
+        evidence: _Evidence | None = None
+        dead = unmatchable(server)
+        for level in places:
+            handler = level.own_handler or level.handler
+            if handler is None or not _handles(level):
+                continue
+            if dead and not dead.keys().isdisjoint(level.outward()):
+                continue
+            said = _said(level, declared, self.commented)
+            if any(stream.kind_is_open for stream, _ in said) or not said:
+                # It takes as long as all the rest: only where users leave something open.
+                if evidence is None:
+                    evidence = _Evidence(server, router, self, dead)
+                if not said and level in evidence.unseen:
+                    continue
+            streams, shadowed_by = self._streams(level, handler, said, evidence)
+            yield Served(level, handler, server, its_clients, streams, shadowed_by)
+
+    def _streams(
+        self,
+        level: Level,
+        handler: Handler,
+        said: Sequence[tuple[Stream, str | None]],
+        evidence: _Evidence | None,
+    ) -> tuple[tuple[Stream, ...], Level | None]:
+        """The streams of a level of which users say something, and what shadows it.
+
+        `evidence` is there wherever what they say leaves something open.
+        """
+        shadowed_by = None
+        if evidence is None:
+            found = tuple(stream for stream, _ in said)
+        else:
+            named = level if level.kind == "location" else level.nearest("location") or level
+            if said:
+                found = tuple(
+                    one
+                    for stream, path in said
+                    for one in settled(stream, evidence.known(named, handler, path))
+                )
+            elif self.all_streams:
+                found = settled(EVERYTHING, evidence.streams(named, handler))
+            else:
+                shadowed_by = evidence.lands.shadowed.get(named)
+                found = evidence.streams(named, handler)
+                if not found:
+                    found = _NOBODY_SAYS if shadowed_by is None else _WRITTEN_FOR_ONE
+                return found, shadowed_by
+        found = tuple(dict.fromkeys(found))
+        return self._alike.setdefault(found, found), shadowed_by
+
+
 def _said(
-    level: Level, declared: dict[Level, list[Stream]], commented: dict[Level, list[Stream]]
-) -> tuple[Stream, ...]:
-    """What users say of a level, or of the location that a nameless block is in."""
-    said = (*declared.get(level, ()), *commented.get(level, ()))
-    if not said and level.kind in _NAMELESS and level.parent is not None:
-        said = (*declared.get(level.parent, ()), *commented.get(level.parent, ()))
-    return said
+    level: Level, declared: dict[Level, list[Declaration]], commented: dict[Level, list[Stream]]
+) -> list[tuple[Stream, str | None]]:
+    """What users say of a level, or of the location that a nameless block is in.
+
+    Beside it is the path that they declare, if they do not say it in a comment.
+    """
+    if not declared and not commented:
+        return []
+    for one in (level, level.parent if level.kind in _NAMELESS else None):
+        said: list[tuple[Stream, str | None]] = []
+        if one is not None:
+            said += [(each.stream, each.path) for each in declared.get(one, ())]
+            said += [(stream, None) for stream in commented.get(one, ())]
+        if said:
+            return said
+    return []
 
 
 class _Evidence:
-    """What speaks for streams in one server.
+    """What speaks for streams in one server, where `dead` are locations that no request ends in.
 
     `unseen` are locations that only answer `auth_request` or `mirror`: no client sees what they
     answer.
@@ -154,18 +227,21 @@ class _Evidence:
         self,
         server: Level,
         router: Router,
-        upstreams: Upstreams,
-        tops: dict[File, list[str]],
+        look: _Look,
+        dead: Mapping[Level, object],
     ) -> None:
         levels = list(server.walk())
-        self._upstreams = upstreams
+        if dead:
+            levels = [one for one in levels if dead.keys().isdisjoint(one.outward())]
+        self._upstreams = upstreams = look.upstreams
         self._places = {
             level: place_of(level, level.own_handler, upstreams)
             for level in levels
             if level.own_handler is not None
         }
+        self._mark_usual()
         self.unseen = _unseen(server, levels)
-        self._around = around(server, self._places.values(), tops)
+        self._around = around(server, self._places.values(), look.folder, look.openings)
         self.lands = landing(router, levels, self._places, upstreams, self._around)
         self._homes = {
             self._places[location].behind.host: location
@@ -181,6 +257,13 @@ class _Evidence:
             if found and any(map(_answers, found)):
                 self._settled.add(place.behind.host)
 
+    def _mark_usual(self) -> None:
+        """Mark the places of a server that does for most of them what it might do for itself."""
+        off = [place for place in self._places.values() if switches_off(place)]
+        if len(off) >= _HABIT and 2 * len(off) > len(self._places):
+            for place in off:
+                place.off_is_usual = True
+
     def streams(self, location: Level, handler: Handler) -> tuple[Stream, ...]:
         """The streams of a location with this handler in it; empty if nothing speaks for any."""
         place = self._places.get(location)
@@ -193,6 +276,16 @@ class _Evidence:
             return found
         clues = self._around.clues(place)
         return self._judge(place, clues) if clues else found
+
+    def known(self, location: Level, handler: Handler, path: str | None) -> tuple[Stream, ...]:
+        """What is known of a declared path in a location, or of the location where it is None."""
+        if path is not None:
+            endpoints = self.lands.endpoints.get(location, ())
+            here = tuple(one.stream for one in endpoints if begins(one.path, path))
+            found = here or streams_at(path)
+            if found:
+                return found
+        return self.streams(location, handler)
 
     def _judge(self, place: Place, clues: Sequence[Clue] = ()) -> tuple[Stream, ...]:
         location = place.level
@@ -270,6 +363,24 @@ def _commented(
     return found, problems
 
 
+def commented_at(
+    configuration: Configuration, root: Level
+) -> dict[tuple[Source, int, int], list[Level]]:
+    """The places of the comments that declare streams, and the levels that each stands in."""
+    found: dict[tuple[Source, int, int], list[Level]] = {}
+    for file in configuration.files:
+        if "nginx-stream-lint:" not in file.source.text:
+            continue
+        places = [
+            (start, (file.source, start, end))
+            for start, end in file.comments
+            if COMMENT.match(file.source.text[start:end]) is not None
+        ]
+        for place, level in _inside(root, file.source.name, places):
+            found.setdefault(place, []).append(level)
+    return found
+
+
 def _proxying(level: Level) -> Iterator[Level]:
     """The level itself if it proxies, else all inside it that do."""
     if level.handler is not None:
@@ -281,8 +392,8 @@ def _proxying(level: Level) -> Iterator[Level]:
 
 
 def _inside(
-    root: Level, name: str, declared: Sequence[tuple[int, Stream]]
-) -> Iterator[tuple[Stream, Level]]:
+    root: Level, name: str, declared: Sequence[tuple[int, _T]]
+) -> Iterator[tuple[_T, Level]]:
     """What is declared at offsets of a file, in their order, with the innermost level around it.
 
     There are several where the file is included often.
@@ -303,11 +414,11 @@ def _inside(
             into.append(level)
     blocks.sort(key=lambda block: block[0], reverse=True)
     around: list[tuple[int, int, Level]] = []
-    for offset, stream in declared:
+    for offset, what in declared:
         while blocks and blocks[-1][0] <= offset:
             around.append(blocks.pop())
         around = [block for block in around if block[1] >= offset]
         outer = {level.parent for _, _, level in around}
         for level in (*into, *(level for _, _, level in around)):
             if level not in outer:
-                yield stream, level
+                yield what, level

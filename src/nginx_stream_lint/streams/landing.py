@@ -8,7 +8,7 @@ from dataclasses import field, replace
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.route import route_in
+from nginx_stream_lint.nginx.route import route, route_in
 from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.around import Around
@@ -70,13 +70,31 @@ class Router:
 
 def declared(
     server: Level, router: Router, declarations: Sequence[Declaration]
-) -> dict[Level, list[Stream]]:
-    """The users' own streams, where they end in a server."""
-    found: dict[Level, list[Stream]] = {}
-    for declaration in declarations:
-        place = router.place(declaration.path, declaration.stream.method or "GET")
-        if place is not None and _is_for(declaration, server, place):
-            found.setdefault(place, []).append(declaration.stream)
+) -> dict[Level, list[Declaration]]:
+    """The declarations of paths, where they end in a server."""
+    found: dict[Level, list[Declaration]] = {}
+    for one in declarations:
+        if one.request.host is None:
+            place = router.place(one.request.target, one.request.method)
+            if place is not None and is_for(one, server, place):
+                found.setdefault(place, []).append(one)
+    return found
+
+
+def declared_by_url(
+    root: Level, version: Version, declarations: Iterable[Declaration]
+) -> dict[Level, dict[Level, list[Declaration]]]:
+    """The declarations of URLs, by server, where they end."""
+    found: dict[Level, dict[Level, list[Declaration]]] = {}
+    for one in declarations:
+        if one.request.host is None:
+            continue
+        end = route(root, one.request, version)
+        server, location = end.server, end.location
+        if server is None or location is None or end.handler is None:
+            continue
+        if is_for(one, server, location):
+            found.setdefault(server, {}).setdefault(location, []).append(one)
     return found
 
 
@@ -118,7 +136,7 @@ def landing(
     return found
 
 
-def _is_for(declaration: Declaration, *levels: Level) -> bool:
+def is_for(declaration: Declaration, *levels: Level) -> bool:
     """Whether a declaration is for one of some levels, by the files they are written in."""
     where = declaration.where
     return where is None or any(

@@ -58,7 +58,7 @@ def of_app(match: Match, app: App) -> tuple[Endpoint, ...]:
 def names(match: Match, endpoint: Endpoint) -> bool:
     """Whether a location's path has in it what only this app's endpoints have."""
     if not match.is_regex:
-        return _leads(endpoint.distinctive, match.pattern)
+        return begins(endpoint.distinctive, match.pattern)
     if not endpoint.distinctive.startswith("/"):
         return False
     # It says so where it would not take the path with any of the app's own segments changed.
@@ -96,10 +96,10 @@ def _covers(match: Match, endpoint: Endpoint) -> bool:
         return expression(endpoint.path).fullmatch(match.pattern) is not None
     # A prefix of the endpoint's path (a bare / is everybody's), or that path and more.
     prefix = len(match.pattern.strip("/")) > 0 and path.startswith(match.pattern)
-    return prefix or _leads(endpoint.path, match.pattern)
+    return prefix or begins(endpoint.path, match.pattern)
 
 
-def _leads(pattern: str, path: str) -> bool:
+def begins(pattern: str, path: str) -> bool:
     """Whether a path begins with a catalogue pattern, ending at the end of a segment."""
     found = expression(pattern).match(path)
     return found is not None and path[found.end() : found.end() + 1] in ("", "/")

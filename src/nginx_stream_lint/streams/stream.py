@@ -28,8 +28,10 @@ class Stream:
     """A stream that a location serves.
 
     `because` says in words why it is thought to be one. The rest is what its app is known to do;
-    None where nobody knows. `heartbeat_s` is the longest silence in seconds, `clients` the only
-    clients it has, `method` the request method if there is only one.
+    None where nobody knows. `heartbeat_s` is the longest silence in seconds where the app or its
+    client ends every one, `silence_s` one that is known to happen. `clients` are the only clients
+    it has, `method` the request method if there is only one. `kind_is_open` tells that
+    nothing says which kind it is: of one that a user declares, what else is known decides.
     """
 
     kind: Kind
@@ -38,5 +40,7 @@ class Stream:
     framing: Framing | None = None
     x_accel_buffering: AccelBuffering | None = None
     heartbeat_s: float | None = None
+    silence_s: float | None = None
     clients: tuple[Client, ...] | None = None
     method: str | None = None
+    kind_is_open: bool = False

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import field
 
 from nginx_stream_lint.nginx.levels import Handler, Level, kept
-from nginx_stream_lint.streams.catalogue import App, named_in, of_address
+from nginx_stream_lint.streams.catalogue import App, named_in
 from nginx_stream_lint.streams.comments import Comments
 from nginx_stream_lint.streams.vocabulary import reduced
 from nginx_stream_lint.util.lazily import dataclass, regex
 
-_PORT = regex(r"\d{2,5}(?!\d)")
 _SCHEME = regex(r"^\w+://")
 _ADDRESS = regex(r"(?:https?://)?[0-9.:/]*")
 _VARIABLE = regex(r"\$\{?(\w+)\}?")
@@ -26,9 +25,9 @@ class Behind:
 
     `hosts` are the target and the servers behind its name, `comments` what is written about the
     upstream block, and `keepalive` tells whether that keeps connections. `app` is the catalogued
-    one that one of the hosts is named after, or whose port it has; `names` are the hosts that are
-    more than an address. `host` and `path` are those of
-    the target, with the port; its path takes the place of the location's, empty without one.
+    one that one of the hosts is named after; `names` are the hosts that are more than an address.
+    `host` and `path` are those of the target, with the port; its path takes the place of the
+    location's, empty without one.
     """
 
     hosts: tuple[str, ...]
@@ -44,7 +43,7 @@ class Behind:
         _, slash, rest = _without_scheme(self.hosts[0]).partition("/")
         self.path = slash + rest
         self.names = [host for host in self.hosts if _ADDRESS.fullmatch(host) is None]
-        self.app = _app(self.hosts, self.names)
+        self.app = next(filter(None, (named_in(reduced(host)) for host in self.names)), None)
 
 
 @dataclass(slots=True)
@@ -135,18 +134,3 @@ def _constants(level: Level) -> dict[str, str]:
         if len(row.args) == 2 and "$" not in row.args[1]:
             found.setdefault(*row.args)
     return found
-
-
-def _app(hosts: Sequence[str], names: Sequence[str]) -> App | None:
-    for host in names:
-        app = named_in(reduced(host))
-        if app is not None:
-            return app
-    for host in hosts:
-        name, _, port = _authority(host).lower().partition(":")
-        digits = _PORT.match(port)
-        if digits is not None:
-            app = of_address(name, int(digits[0]))
-            if app is not None:
-                return app
-    return None

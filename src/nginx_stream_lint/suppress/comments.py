@@ -14,20 +14,19 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import field, replace
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nginx_stream_lint.config import Directive, File, Source
 from nginx_stream_lint.config.templates import template_comments, yaml_reading
 from nginx_stream_lint.rules.finding import (
     Edit,
     Finding,
-    Fix,
     LocationInfo,
     Place,
     Suppressed,
 )
+from nginx_stream_lint.rules.remarks import Remark, remarks
 from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.rules.wording import render
 from nginx_stream_lint.util.lazily import dataclass, regex
 
 _SIGN = "nginx-stream-lint:"
@@ -325,17 +324,6 @@ def _indented_end(text: str, line: int, line_end: int) -> int:
     return end
 
 
-class _About:
-    """What rules about comments can ask: `facts.ignore_mistake` and `facts.ignored_rules`."""
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self._values = values
-
-    def value(self, subject: str) -> Any:
-        """The value of a subject; nothing for those that are about streams."""
-        return self._values.get(subject)
-
-
 def _said(
     ignores: Sequence[Ignore], rules: Sequence[Rule], known: Collection[str]
 ) -> Iterator[Finding]:
@@ -343,16 +331,9 @@ def _said(
     applied = {rule.name for rule in rules}
 
     @cache
-    def opinions(mistake: str, names: tuple[str, ...]) -> list[tuple[Rule, str]]:
-        """The rules that such a mistake is for, and what they say."""
-        subjects = _About({"ignore_mistake": mistake, "ignored_rules": list(names)})
-        return [
-            (rule, render(rule.message, subjects, lambda name: name))
-            for rule in rules
-            if rule.is_about_comments
-            and rule.when is not None
-            and rule.when.holds(subjects) is True
-        ]
+    def opinions(mistake: str, names: tuple[str, ...]) -> list[Remark]:
+        """What rules say of such a mistake."""
+        return list(remarks(rules, {"ignore_mistake": mistake, "ignored_rules": list(names)}))
 
     for ignore in ignores:
         unknown = tuple(name for name in ignore.rules if name not in known)
@@ -365,21 +346,19 @@ def _said(
         if unused or (not ignore.rules and not ignore.hits):
             mistakes.append(("unused", unused))
         for mistake, names in mistakes:
-            for rule, message in opinions(mistake, names):
-                yield _finding(ignore, rule, message, mistake == "unused", names)
+            for remark in opinions(mistake, names):
+                yield _finding(ignore, remark, mistake == "unused", names)
 
 
-def _finding(
-    ignore: Ignore, rule: Rule, message: str, unused: bool, names: tuple[str, ...]
-) -> Finding:
+def _finding(ignore: Ignore, remark: Remark, unused: bool, names: tuple[str, ...]) -> Finding:
     """A finding about a comment; where it is `unused`, with the edit that takes `names` out."""
-    fix = Fix(rule.fix.title, "manual", rule.fix.snippet) if rule.fix is not None else None
+    fix = remark.fix
     if fix is not None and unused and ignore.comment.is_removable:
         fix = replace(fix, applicability="safe", edits=(_removal(ignore, names),))
     return Finding(
-        rule=rule.name,
-        severity=rule.severity[0][0],
-        message=message,
+        rule=remark.rule.name,
+        severity=remark.rule.severity[0][0],
+        message=remark.message,
         place=ignore.place,
         location=LocationInfo("comment", ignore.place, ignore.place.end, ()),
         stream=None,

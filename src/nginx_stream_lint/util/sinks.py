@@ -16,9 +16,10 @@ from nginx_stream_lint.util.lazily import regex
 MARKS = "\ufdd0\ufdd1"
 
 # The colours and the bold type of our own reports.
-_STYLE = r"\x1b\[(?:[01]|22|[39][0-7])m"
+_BEHIND_ESCAPE = r"\[(?:[01]|22|[39][0-7])m"
+_STYLE = rf"\x1b{_BEHIND_ESCAPE}"
 _STYLES = rf"(?:{_STYLE})*"
-_ODD = regex(rf"(?!{_STYLE})[^\n\t -~]")
+_ODD = regex(rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})")
 _NEVER_SHOWN = regex(r"[^\n -~]")
 # GitHub's runner looks for `::` where a line begins, and GitHub's and Azure's for `##[` and
 # `##vso[` anywhere. Colours may be taken out behind us.

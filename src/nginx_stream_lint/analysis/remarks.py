@@ -1,0 +1,103 @@
+"""Findings about what is no stream: blocks that never match, declarations that lead nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from nginx_stream_lint.config import Configuration, Source
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.unmatchable import unmatchable
+from nginx_stream_lint.rules.finding import COMMAND_LINE, Finding, LocationInfo, Place, Related
+from nginx_stream_lint.rules.judge import location_info, place_of
+from nginx_stream_lint.rules.remarks import remarks
+from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.streams.declarations import Declaration
+from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.unproxied import Answer, unproxied_comments
+
+
+def about_blocks(root: Level, rules: Sequence[Rule]) -> Iterator[Finding]:
+    """Findings about locations that would pass requests on and get none."""
+    http = root.first("http")
+    for server in () if http is None else http.children:
+        if server.kind != "server":
+            continue
+        for level, meant in unmatchable(server).items():
+            directive = level.directive
+            if directive is None or directive.file.reading.author is not None:
+                continue
+            if not any(one.handler for one in level.walk()):
+                continue
+            rows = server.rows.get("server_name", ())
+            location = location_info(level, tuple(arg for row in rows for arg in row.args))
+            values = {"never_matches": match_of(level).pattern, "meant": list(meant)}
+            yield from _findings(rules, values, location.place, location)
+
+
+def about_comments(
+    configuration: Configuration,
+    root: Level,
+    rules: Sequence[Rule],
+    served: Iterable[Served],
+) -> Iterator[Finding]:
+    """Findings about comments that declare streams where nothing is passed on."""
+    levels = [one.level for one in served]
+    for one in unproxied_comments(configuration, root, levels):
+        place = Place(one.source, one.start, one.end)
+        location = LocationInfo("comment", place, one.end, ())
+        values = {"declared": "this stream", "nginx_answers": one.answer.words}
+        yield from _findings(rules, values, place, location, _related((one.answer,)))
+
+
+def about_declarations(
+    found: Mapping[Declaration, Sequence[Answer]], rules: Sequence[Rule]
+) -> Iterator[Finding]:
+    """Findings about declared paths and URLs that nginx passes to no app, by what it does."""
+    for one, answers in found.items():
+        place = _place(one)
+        location = LocationInfo(f"stream {one.text}", place, place.end, (), is_block=False)
+        first = next((answer for answer in answers if answer.block is not None), answers[0])
+        values = {"declared": one.text, "nginx_answers": first.words}
+        yield from _findings(rules, values, place, location, _related(answers))
+
+
+def _place(declaration: Declaration) -> Place:
+    """Where a declaration is written: to the end of its line, or all of an option."""
+    written = declaration.place
+    if written is None:
+        text = f"--stream {declaration.text}"
+        return Place(Source(COMMAND_LINE, text, on_disk=False), 0, len(text))
+    source = Source(written.file, written.text)
+    start = source.offset(written.line, written.column)
+    end = written.text.find("\n", start)
+    return Place(source, start, len(written.text) if end < 0 else end)
+
+
+def _related(answers: Iterable[Answer]) -> tuple[Related, ...]:
+    related = {
+        Related(place_of(answer.block), answer.words): None
+        for answer in answers
+        if answer.block is not None
+    }
+    return tuple(related)
+
+
+def _findings(
+    rules: Sequence[Rule],
+    values: Mapping[str, object],
+    place: Place,
+    location: LocationInfo,
+    related: tuple[Related, ...] = (),
+) -> Iterator[Finding]:
+    for remark in remarks(rules, values):
+        yield Finding(
+            rule=remark.rule.name,
+            severity=remark.rule.severity[0][0],
+            message=remark.message,
+            place=place,
+            location=location,
+            stream=None,
+            related=related,
+            fix=remark.fix,
+        )

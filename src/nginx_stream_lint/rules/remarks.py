@@ -1,0 +1,51 @@
+"""What rules say of something that is no stream: a comment, a block, a declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from nginx_stream_lint.rules.facts import REMARKS
+from nginx_stream_lint.rules.finding import Fix
+from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.rules.wording import render
+from nginx_stream_lint.util.lazily import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a rule says; `fix` is to be done by hand."""
+
+    rule: Rule
+    message: str
+    fix: Fix | None
+
+
+class _Subjects:
+    """What such rules can ask: a few facts that have no stream behind them."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def value(self, subject: str) -> Any:
+        """The value of a subject; nothing for those that are about streams."""
+        return self._values.get(subject)
+
+
+def remarks(rules: Sequence[Rule], values: Mapping[str, Any]) -> Iterator[Remark]:
+    """What rules say of the facts `values`, which are all of one group of `facts.REMARKS`."""
+    subjects = _Subjects(values)
+
+    def rendered(text: str) -> str:
+        return render(text, subjects, lambda name: name)
+
+    for rule in rules:
+        group = REMARKS.get(rule.about)
+        if group is None or not values.keys() <= group:
+            continue
+        if rule.when is not None and rule.when.holds(subjects) is True:
+            plan = rule.fix
+            fix = None
+            if plan is not None:
+                fix = Fix(rendered(plan.title), "manual", rendered(plan.snippet))
+            yield Remark(rule, rendered(rule.message), fix)
