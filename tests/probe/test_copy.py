@@ -338,6 +338,7 @@ def test_a_site_may_include_what_lies_beside_its_nginx_conf(tmp_path: Path) -> N
         "proxy_params": "proxy_buffering off;",
         "sites/app.conf": f"server {{ location / {{ include {own}/proxy_params; }} }}",
     }
+    (own / ".git").mkdir(parents=True)  # the repository's root: nothing above is read
     copy = copied(tmp_path, files, main="sites/app.conf")
     assert tree_of(str(own / "sites" / "app.conf")) == str(own)
     assert "proxy_buffering off;" in text_of(copy)
