@@ -338,6 +338,7 @@ def test_a_site_may_include_what_lies_beside_its_nginx_conf(tmp_path: Path) -> N
         "proxy_params": "proxy_buffering off;",
         "sites/app.conf": f"server {{ location / {{ include {own}/proxy_params; }} }}",
     }
+    (own / ".git").mkdir(parents=True)  # the repository's root: nothing above is read
     copy = copied(tmp_path, files, main="sites/app.conf")
     assert tree_of(str(own / "sites" / "app.conf")) == str(own)
     assert "proxy_buffering off;" in text_of(copy)
@@ -471,6 +472,17 @@ def test_only_modules_that_the_copy_needs_are_loaded(
     text, _ = settled(tmp_path, f"http {{ server {{ {row} }} }}", binary)
     loaded = re.findall(r"load_module [^;]*?/(?:ngx_)?(\w+)_module.so;", text)
     assert [one.removeprefix("ngx_") for one in loaded] == modules
+
+
+def test_refusals_without_end_are_given_up(
+    tmp_path: Path, binary: NginxBinary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # nginx names one of these zones at a time, and each time reads the whole copy.
+    rows = "".join(f"location /{n} {{ proxy_cache z{n}; return 200; }}" for n in range(150))
+    text = f"http {{ server {{ listen 80; {rows} }} }}"
+    monkeypatch.setattr("nginx_stream_lint.probe.settle._MOST_SECONDS", 0.05)
+    with pytest.raises(NginxError, match="refuses too much"):
+        settled(tmp_path, text, binary)
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,14 @@ class _Connection:
         self._send(self._head(OK))
         await self._for_ever(*[self._data(b"")] * 500)
 
+    async def do_empty_between(self) -> None:
+        event = self._data(b"data: x\n\n")
+        for frame in (self._head(OK), event, self._data(b""), event, self._data(b""), event):
+            self._send(frame)
+            await self._writer.drain()
+            await asyncio.sleep(0.1)  # so that each is read by itself
+        self._send(self._data(b"", "END_STREAM"))
+
     async def do_informed(self) -> None:
         while not self._writer.is_closing():
             self._send(*[self._head([(":status", "103"), ("link", "</a>")]) for _ in range(50)])

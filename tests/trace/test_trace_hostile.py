@@ -78,7 +78,8 @@ HTTP2 = {
     "pings_in_answer": (None, IN_TIME),
     "continuations": (2, UNREADABLE),
     "empty_continuations": (2, UNREADABLE),
-    "empty_data": (2, NOTHING_WRONG),
+    "empty_data": (2, IN_TIME),
+    "empty_between": (None, NOTHING_WRONG),
     "informed": (2, UNREADABLE),
     "header_bomb": (2, UNREADABLE),
     "header_count": (2, f"{IN_TIME}|{UNREADABLE}"),
@@ -147,6 +148,12 @@ def test_http1(server: Any, path: str) -> None:
 @pytest.mark.parametrize("path", HTTP2)
 def test_http2(http2: int, path: str) -> None:
     ends_well(f"https://127.0.0.1:{http2}/{path}", *HTTP2[path], "-k", "--client", "h2")
+
+
+def test_an_answer_goes_on_after_a_frame_without_data(http2: int) -> None:
+    url = f"https://127.0.0.1:{http2}/empty_between"
+    found = ends_well(url, *HTTP2["empty_between"], "-k", "--client", "h2")
+    assert (found["events"], found["ended"]) == (3, "complete")
 
 
 def test_a_handshake_that_never_ends_is_within_the_time(server: Any) -> None:

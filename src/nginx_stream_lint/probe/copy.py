@@ -73,6 +73,8 @@ _UPWARDS = re.compile(r"(?:^|/)\.\.(?:/|$)")
 _ONLY_TABLES = re.compile(
     r"(?:^|/)(?:mime\.types|(?:fastcgi|scgi|uwsgi)_params|fastcgi\.conf|modules-enabled/[^/]*)$"
 )
+# How problems begin that tell of a file that is not there, or not ours to read.
+_NOT_INCLUDED = ('included file "', 'include "')
 _MISUSED = re.compile(r'"(\w+)" directive')
 _HANDLERS = frozenset({"return", "rewrite", "try_files"})
 _FAMILIES_WITH_FILES = ("proxy", "fastcgi", "scgi", "uwsgi")
@@ -550,7 +552,7 @@ def hindrance(configuration: Configuration) -> Problem | None:
         return configuration.problems[0]
     tree = tree_of(configuration.path)
     for problem in configuration.problems:
-        missing = problem.message.startswith('included file "')
+        missing = problem.message.startswith(_NOT_INCLUDED)
         name = _MISUSED.search(problem.message)
         if _is_below(problem.file, tree) and not missing and (name is None or may_run(name[1])):
             return problem

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from .verify import Bounds, Forbidden, verify
 from .words import UnwritableWord, quoted
 
 _MOST_ROUNDS = 200
+_MOST_SECONDS = 60.0  # for all rounds: some are slow
 
 _AT = re.compile(r"\[emerg\] (?P<what>.*) in nginx\.conf:(?P<line>\d+)\s*$", re.MULTILINE)
 _UNPLACED = re.compile(r"\[emerg\] (?P<what>.*)$", re.MULTILINE)
@@ -63,7 +65,12 @@ async def settle(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, Wa
             the author's file.
     """
     modules = {line.removeprefix("load_module ").rstrip(";") for line in binary.load_modules}
+    over = time.monotonic() + _MOST_SECONDS
     for _ in range(_MOST_ROUNDS):
+        if time.monotonic() > over:
+            raise NginxError(
+                f"{binary} does not take the copy within {_MOST_SECONDS:g} s: it refuses too much"
+            )
         await asyncio.sleep(0)  # whoever wants to stop this may
         needed = sorted(filter(lambda path: _is_needed(path, copy), modules), key=_order)
         text, owners = _written(copy, needed)

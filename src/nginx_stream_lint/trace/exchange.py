@@ -232,6 +232,7 @@ async def _converse(layer: Layer, client: str, ask: Ask, reading: Reading) -> No
             protocol = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2", 30: "3"}
             headers = {name.lower(): value for name, value in answer.headers.items()}
             reading.head(answer.status_code, headers, protocol.get(answer.http_version or 0, ""))
+            _read_past_nothing(answer.raw)
             if not reading.is_answer:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(_beginning(answer.raw, reading), _ERROR_BODY_S)
@@ -243,6 +244,22 @@ async def _converse(layer: Layer, client: str, ask: Ask, reading: Reading) -> No
     except Exception as error:
         # Each protocol's library has errors of its own, and some of Python's get through them.
         _note_error(reading, error, layer)
+
+
+def _read_past_nothing(raw: Any) -> None:
+    """Let an answer of urllib3-future go on after a DATA frame without data.
+
+    It takes a read of nothing for the end. What it reads from knows better: it is `closed` then.
+    """
+    inner = raw._fp
+    read = inner.read
+
+    async def read_on(size: int | None = None) -> bytes:
+        while not (data := await read(size)) and not inner.closed:
+            await asyncio.sleep(0)  # a flood of them must not keep the time limit waiting
+        return bytes(data)
+
+    inner.read = read_on
 
 
 def _note_error(reading: Reading, error: Exception, layer: Layer) -> None:
