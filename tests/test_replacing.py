@@ -263,6 +263,64 @@ def test_what_a_link_leads_to_is_replaced(tmp_path: Path) -> None:
     assert target.read_bytes() == NEW
 
 
+REPORTS = (
+    ("--output", "LINK"),
+    ("--format", "sarif=LINK"),
+    ("--write-baseline", "LINK"),
+    ("explain", "--output", "LINK"),
+)
+
+
+@pytest.mark.parametrize("words", REPORTS)
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("link", ["link", "folder/outside.txt"])
+def test_no_report_is_written_through_a_link_that_leads_out(
+    words: tuple[str, ...], is_there: bool, link: str, tmp_path: Path
+) -> None:
+    outside = tmp_path / "away" / "outside.txt"
+    put(tmp_path, "away/other.txt")
+    if is_there:
+        outside.write_bytes(OLD)
+    tree = tmp_path / "tree"
+    (tree / ".git").mkdir(parents=True)
+    put(tree, "nginx.conf", CONF.encode())
+    (tree / "link").symlink_to("../away/outside.txt")
+    (tree / "folder").symlink_to("../away")
+    command = [word.replace("LINK", link) for word in words]
+    command += ["nginx.conf", "/v1/chat/completions"] if "explain" in words else ["nginx.conf"]
+    done = run(*command, cwd=tree)
+    assert done.returncode == 2, done.stderr
+    assert "leads out of" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert outside.exists() == is_there
+    assert not is_there or outside.read_bytes() == OLD
+    assert (tree / "link").is_symlink()
+
+
+def test_a_report_may_go_to_a_link_within_and_to_what_is_open(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    put(tmp_path, "nginx.conf", CONF.encode())
+    put(tmp_path, "reports/real.json")
+    (tmp_path / "link.json").symlink_to("reports/real.json")
+    assert run("--format", "json=link.json", "nginx.conf", cwd=tmp_path).returncode == 1
+    assert json.loads((tmp_path / "reports/real.json").read_text())["findings"]
+    done = run("--output", "/dev/stderr", "nginx.conf", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "response-buffering" in done.stderr
+
+
+def test_no_report_replaces_what_was_checked(tmp_path: Path) -> None:
+    put(tmp_path, "nginx.conf", b"events {}\nhttp { include app.conf; }\n")
+    put(tmp_path, "app.conf", b"server { location /events { proxy_pass http://a:1; } }\n")
+    (tmp_path / "link").symlink_to("app.conf")
+    for name in ("app.conf", "./nginx.conf", "link"):
+        done = run("--output", name, "nginx.conf", cwd=tmp_path)
+        assert done.returncode == 2
+        assert "is one of the files that were checked" in done.stderr
+    assert (tmp_path / "app.conf").read_bytes().startswith(b"server {")
+    assert (tmp_path / "nginx.conf").read_bytes().startswith(b"events {}")
+
+
 def test_a_file_of_several_names_is_refused(tmp_path: Path) -> None:
     path = put(tmp_path, "a.conf")
     os.link(path, tmp_path / "b.conf")

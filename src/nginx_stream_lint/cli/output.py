@@ -83,7 +83,12 @@ def targets_with(targets: Sequence[Target], output: str | None) -> tuple[Target,
 def write_all(run: Run, targets: Sequence[Target], color: bool | None) -> list[str]:
     """Write a run in every format asked for. Returns what could not be written, in words."""
     tried: list[str | None] = []
+    checked = {file.source.key for file in run.report.files}
     for target in targets:
+        if target.file is not None and os.path.realpath(target.file) in checked:
+            said = "is one of the files that were checked, and is not replaced; name another file"
+            tried.append(f"{target.file}:1:1: {said}")
+            continue
         tried.append(_write(run, target, color))
         if target.format == "github":
             tried.append(_append_summary(run))

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from nginx_stream_lint.util.exchange import exchange
+from nginx_stream_lint.util.git import is_below, repository_root
 from nginx_stream_lint.util.temporary import is_temporary
 
 try:
@@ -29,6 +30,8 @@ _MAX_NAME = 255 - len(".nginx-stream-lint--.tmp") - 16
 _CHUNK = 1024 * 1024
 # These follow from the others, or from the text.
 _OWN_ATTRIBUTES = frozenset({"security.ima", "security.evm"})
+# Links to what the caller has opened.
+_DESCRIPTORS = ("/dev/", "/proc/")
 # Where nothing can be locked: a run that takes longer has ended.
 _OLD_S = 24 * 60 * 60
 
@@ -43,9 +46,11 @@ class Refused(OSError):
 def replace_file(path: str, data: bytes) -> None:
     """Give a file new content, or make a new one; see `Replacement`.
 
-    What is no regular file (a pipe, /dev/stdout) is written to as it is. Raises OSError; then a
+    What is no regular file (a pipe, /dev/stdout) is written to as it is. A link in a repository is
+    the repository's, whoever names it: one that leads out is refused. Raises OSError; then a
     regular file is as it was.
     """
+    _must_stay_inside(path)
     try:
         old = os.stat(path)
     except FileNotFoundError:
@@ -57,6 +62,17 @@ def replace_file(path: str, data: bytes) -> None:
     remove_stale(os.path.dirname(os.path.realpath(path)))
     with Replacement(path, data) as new:
         new.commit()
+
+
+def _must_stay_inside(path: str) -> None:
+    """Refuse a path that a link leads out of its repository, or where there is none its folder."""
+    path = os.path.abspath(path)
+    if path.startswith(_DESCRIPTORS):
+        return
+    folder = os.path.dirname(path)
+    top = repository_root(folder) or folder
+    if not is_below(path, top):
+        raise Refused(f"it is a link that leads out of {top}")
 
 
 class Replacement:
