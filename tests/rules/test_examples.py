@@ -208,7 +208,7 @@ def test_a_bare_location_has_two_errors(tmp_path: Path) -> None:
         ("error", "response-buffering"),
         ("error", "short-read-timeout"),
     }
-    (buffering,) = (one for one in report.findings if one.severity == "error")
+    (buffering,) = (one for one in report.findings if one.rule == "response-buffering")
     assert "HTTP/1.0" in buffering.message
     assert buffering.fix is not None
     assert buffering.fix.snippet == "proxy_http_version 1.1;\nproxy_buffering off;"

@@ -20,7 +20,7 @@ COMMENT = regex(r"#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)", re.DOTALL)
 
 _Word = TypeVar("_Word", bound=str)
 
-_FEW = 25  # words that one can read through
+_FEW = 40  # of rules there are some thirty
 
 _KEYS = ("path", "kind", "framing", "x_accel_buffering", "heartbeat", "accepts", "method")
 
