@@ -63,6 +63,7 @@ class Stream:
     method: str
     recorded: bool
     expected: str
+    accept_encoding: str = "identity"
 
     def job(self, upstream: Upstream, expected: str | None) -> Job:
         body = b"hello" if self.method == "POST" else b""
@@ -72,6 +73,7 @@ class Stream:
             uri(self.location),
             self.client,
             self.drip,
+            "gzip, br" if self.accept_encoding == "gzip" else "identity",
             method=self.method,
             body=body,
             expected=expected,
@@ -111,6 +113,7 @@ def _streams(one: Served, run: Runnable, binary: NginxBinary, method: str | None
             method or stream.method or "GET",
             delivery.verdict == "replays",
             delivery.verdict,
+            delivery.scenario.accept_encoding,
         )
         for delivery in facts.usual
     ]
