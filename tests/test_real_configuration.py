@@ -121,7 +121,7 @@ def test_fixes_leave_placeholders_alone(tmp_path: Path) -> None:
     path.write_bytes(text.encode())
     done = run("--fix", "--select", "response-buffering", path)
     assert done.returncode == 0, done.stdout + done.stderr
-    line = "\t\tproxy_buffering off;\n"
+    line = "\t\tproxy_http_version 1.1;\n\t\tproxy_buffering off;\n"
     at = text.index("\t\tproxy_read_timeout")
     assert path.read_bytes().decode() == text[:at] + line + text[at:]
 
