@@ -257,7 +257,7 @@ def _ignores(files: list[File]) -> Iterator[Ignore]:
         if match is None:
             continue
         reason = _COMMENT_END.sub("", match["reason"]).strip()
-        rules = tuple(word.strip() for word in (match["rules"] or "").split(",") if word.strip())
+        rules = tuple(filter(None, map(str.strip, (match["rules"] or "").split(","))))
         start = match.start()
         line_start = text.rfind("\n", 0, start) + 1
         opening = _BEFORE.search(text, line_start, start)
@@ -400,8 +400,9 @@ def _said(
         return list(remarks(rules, {"ignore_mistake": mistake, "ignored_rules": list(names)}))
 
     for ignore in ignores:
-        unknown = tuple(name for name in ignore.rules if name not in names_known)
-        unused = tuple(name for name in ignore.rules if name in applied and name not in ignore.hits)
+        unknown = tuple([name for name in ignore.rules if name not in names_known])
+        hits = ignore.hits
+        unused = tuple([name for name in ignore.rules if name in applied and name not in hits])
         mistakes: list[tuple[str, tuple[str, ...]]] = []
         if not ignore.reason:
             mistakes.append(("no-reason", ()))

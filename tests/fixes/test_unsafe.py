@@ -1,0 +1,137 @@
+"""Fixes that change how other paths behave: unsafe, they say so, and name the narrower way."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.command import run
+
+from nginx_stream_lint.analysis.lint import Options, lint
+from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.nginx.versions import OLD
+from nginx_stream_lint.rules.finding import Finding, Fix
+
+INGRESS = """apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: llm
+  annotations:
+    nginx.org/client-max-body-size: 8m
+spec:
+  ingressClassName: nginx
+  rules:
+    - host: llm.example.com
+      http:
+        paths:
+          - path: /v1/chat/completions
+            pathType: Prefix
+            backend: {service: {name: vllm, port: {number: 8000}}}
+"""
+OTHER = """          - path: /shop
+            pathType: Prefix
+            backend: {service: {name: shop, port: {number: 80}}}
+"""
+
+
+def _findings(text: str, name: str = "nginx.conf", *, version: bool = True) -> list[Finding]:
+    options = Options(nginx_version=OLD if version else None)
+    return lint(Workspace.in_memory({name: text}), [name], options).findings
+
+
+def _fix(text: str, rule: str, name: str = "nginx.conf") -> Fix:
+    (finding,) = (one for one in _findings(text, name) if one.rule == rule)
+    assert finding.fix is not None
+    return finding.fix
+
+
+def test_an_annotation_is_for_all_paths_of_its_ingress() -> None:
+    assert _fix(INGRESS, "response-buffering", "a.yaml").applicability == "safe"
+    fix = _fix(INGRESS + OTHER, "response-buffering", "a.yaml")
+    assert fix.applicability == "unsafe"
+    assert "this also changes /shop" in fix.title
+    assert "/v1/chat/completions" not in fix.title
+
+
+@pytest.mark.parametrize(
+    ("location", "applicability"),
+    [
+        ("location /", "unsafe"),
+        ("location ~ ^/", "unsafe"),
+        ("location /v1/chat/completions", "safe"),
+        ("location /v1/", "safe"),
+    ],
+)
+def test_buffering_off_for_everything(location: str, applicability: str) -> None:
+    text = (
+        "events {} http { upstream vllm { server 127.0.0.1:8000; } server { listen 80;"
+        f" {location} {{ proxy_pass http://vllm; }} }} }}"
+    )
+    fix = _fix(text, "response-buffering")
+    assert fix.applicability == applicability
+    if applicability == "unsafe":
+        assert f"every path of {location}" in fix.title
+        assert "/v1/chat/completions" in fix.title
+
+
+def test_a_stream_that_is_all_of_the_location_is_no_reason() -> None:
+    text = (
+        "events {} http { server { listen 80; location / {\n# nginx-stream-lint: stream\n"
+        "proxy_pass http://127.0.0.1:8000; } } }"
+    )
+    assert _fix(text, "response-buffering").applicability == "safe"
+
+
+def test_a_directive_of_the_whole_server() -> None:
+    text = (
+        "events {} http { proxy_set_header X-Forwarded-Proto $scheme; server { listen 80;\n"
+        "proxy_set_header Host $host;\n"
+        "location /v1/chat/completions { proxy_pass http://127.0.0.1:8000; } } }"
+    )
+    fix = _fix(text, "lost-inherited-headers")
+    assert fix.applicability == "unsafe"
+    assert "this changes the whole server block" in fix.title
+
+
+def test_both_locations_of_a_prefix_are_the_controllers() -> None:
+    for path in ("/v1/chat/completions", "/api/generate", "/api/events", "/mcp"):
+        text = INGRESS.replace("/v1/chat/completions", path)
+        assert "shadowed-location" not in {one.rule for one in _findings(text, "a.yaml")}
+
+
+def test_defaults_of_a_controller_are_called_defaults(tmp_path: pytest.TempPathFactory) -> None:
+    path = f"{tmp_path}/a.yaml"
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(INGRESS)
+    url = "http://llm.example.com/v1/chat/completions"
+    assert "[default of NGINX Ingress Controller]" in run("explain", path, url).stdout
+    done = run("explain", path, url, "--format", "json")
+    settings = json.loads(done.stdout)[0]["settings"]
+    assert settings["proxy_read_timeout"]["origin"] == {
+        "kind": "default",
+        "file": None,
+        "line": None,
+    }
+    assert settings["client_max_body_size"]["origin"]["kind"] != "default"
+
+
+def test_set_here_is_not_said_of_an_include() -> None:
+    files = {
+        "nginx.conf": "events {} http { server { listen 80; location /sse {"
+        " include p.conf; proxy_pass http://127.0.0.1:8000; } } }",
+        "p.conf": "proxy_buffering on;\n",
+    }
+    found = lint(Workspace.in_memory(files), ["nginx.conf"], Options()).findings
+    (finding,) = (one for one in found if one.rule == "response-buffering")
+    assert "set in p.conf:1" in finding.message
+    assert "set here" not in finding.message
+
+
+def test_the_value_asked_for_is_the_value_written() -> None:
+    text = "location /sse { proxy_pass http://a; proxy_http_version 1.1; proxy_buffering off; }"
+    for minimum in (300.0, 600.0):
+        options = Options(min_read_timeout_s=minimum)
+        (finding,) = lint(Workspace.in_memory({"a.conf": text}), ["a.conf"], options).findings
+        assert f"Raise it to at least {minimum:g}s" in finding.message
+        assert finding.fix is not None
+        assert finding.fix.snippet == f"proxy_read_timeout {minimum:g}s;"
