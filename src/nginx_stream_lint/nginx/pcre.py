@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NoReturn
 
 from nginx_stream_lint.util.backtracking import MAX_WAYS, compiled, ends, parsed, ways
@@ -18,6 +18,8 @@ from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
+# nginx reads no longer word, so it has no longer pattern.
+_MAX_PATTERN = 4096  # bytes
 _EVERY = frozenset(range(256))
 _DIGITS = frozenset(b"0123456789")
 _LOWER = frozenset(range(ord("a"), ord("z") + 1))
@@ -115,7 +117,10 @@ class Pattern:
 
     @cached_property
     def _read(self) -> tuple[re.Pattern[str], _Reader] | None:
-        reader = _Reader(_bytes(self._text))
+        text = _bytes(self._text)
+        if len(text) > _MAX_PATTERN:
+            return None
+        reader = _Reader(text)
         try:
             return compiled(reader.everything(self._ignore_case), re.ASCII), reader
         except (_UnreadableError, re.error, RecursionError, OverflowError):
@@ -451,6 +456,7 @@ class _Reader:
         return self._character()
 
 
+@lru_cache(64)  # there are few categories, and the same ones in every run
 def _property(name: str) -> frozenset[int]:
     """The bytes of a Unicode category, taken as Latin-1 like PCRE does; none for a script."""
     from unicodedata import category

@@ -20,6 +20,7 @@ from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.numbers import whole_number
 
 _NAMES = frozenset(("rewrite", "return", "set", "break", "if"))
+_SHOWN = 300  # characters of a URI in a step: there may be thousands of steps
 _ABSOLUTE = ("http://", "https://", "$scheme")
 REDIRECTS = (301, 302, 303, 307, 308)
 # Before, the escapes of a rewrite's arguments spread to what came after, past the end of buffers.
@@ -42,6 +43,10 @@ class Outcome:
     changed: bool = False
     steps: list[tuple[str, Directive]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+
+
+def _shortened(uri: str) -> str:
+    return uri if len(uri) <= _SHOWN else f"{uri[:_SHOWN]}…"
 
 
 class _Stop(Exception):
@@ -200,7 +205,7 @@ class _Run:
         elif not keep_args:
             state.args = ""
         self.outcome.changed = flag != "break"
-        self.outcome.steps.append((f"rewrite to {state.uri}", directive))
+        self.outcome.steps.append((f"rewrite to {_shortened(state.uri)}", directive))
         if not state.uri:
             self.outcome.status = 500
             raise _Stop

@@ -25,6 +25,9 @@ from nginx_stream_lint.util.remembering import remembered
 _VARIABLE = regex(r"\$(?:([1-9])|\{(\w+)\}|(\w+))", re.ASCII)
 _GROUP_NAME = regex(r"\(\?(?:P?<|')(\w+)[>']", re.ASCII)
 _MAX_MAPS = 50  # maps of maps of maps: deeper is a circle
+# A few lines can double a value again and again, or look into maps without an end.
+_MAX_VALUE = 16 * 1024  # characters: twice what a request line may have by default
+_MAX_LOOKUPS = 10_000  # in maps, for one request
 
 # Headers that clients send without being told to: nobody knows them.
 _SENT_ANYWAY = ("user_agent", "accept", "accept_encoding", "accept_language", "connection")
@@ -54,6 +57,7 @@ class State:
     quoted: bool = field(init=False)
     _maps: dict[str, str | None] = field(default_factory=dict)
     _depth: int = 0
+    _lookups: int = 0
 
     def __post_init__(self) -> None:
         self.method = self.request.method
@@ -66,7 +70,7 @@ class State:
         self.variables |= match.named
 
     def expand(self, text: str, escape: bool = False) -> str | None:
-        """A text with its variables filled in; None if one of them is unknown.
+        """A text with its variables filled in; None if one of them is unknown, or it is too long.
 
         With `escape`, captures by number get the escapes that arguments need.
         """
@@ -92,6 +96,7 @@ class State:
 
     def _filled(self, text: str, escape: bool) -> str | None:
         parts: list[str] = []
+        left = max(_MAX_VALUE, len(text))
         for literal, name in _pieces(text):
             parts.append(literal)
             if not name:
@@ -101,6 +106,9 @@ class State:
                 return None
             escaped = escape and self.quoted and whole_number(name) is not None
             parts.append(escape_arguments(value) if escaped else value)
+            left -= len(parts[-1])
+            if left < 0:
+                return None
         return "".join(parts)
 
     def value(self, name: str) -> str | None:
@@ -131,9 +139,10 @@ class State:
         """What a `map` makes of its source: once for a request, unless it is volatile."""
         if name in self._maps:
             return self._maps[name]
-        if self._depth == _MAX_MAPS:
+        if self._depth == _MAX_MAPS or self._lookups == _MAX_LOOKUPS:
             return None
         self._depth += 1
+        self._lookups += 1
         value = self._looked_up(table)
         self._depth -= 1
         if not table.volatile:
