@@ -29,6 +29,7 @@ FEW = {
     "text: str",
 }  # fmt: skip
 FOR_EVER = {
+    "nginx/pcre.py": {"_property"},
     "report/excerpt.py": {"_codes"},
     "report/explain.py": {"_always"},
     "analysis/explain.py": {"_names"},

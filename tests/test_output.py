@@ -151,7 +151,7 @@ def test_github_gets_a_table(main: Path) -> None:
         f"GITHUB_STEP_SUMMARY=summary.md {COMMAND} nginx.conf --format github", main.parent
     )
     assert done.returncode == 1
-    assert done.stdout.count("::error ") == 1
+    assert done.stdout.count("::error ") == 2
     text = summary.read_text()
     assert text.startswith("# before\n## nginx-stream-lint\n")
     assert "| error | `response-buffering` |" in text

@@ -179,7 +179,7 @@ def lint(
     >>> text = "location /v1/chat/completions { proxy_pass http://127.0.0.1:8000; }"
     >>> result = lint(Workspace.in_memory({"nginx.conf": text}), ["nginx.conf"])
     >>> [finding.rule for finding in result.findings if finding.severity == "error"]
-    ['response-buffering']
+    ['response-buffering', 'short-read-timeout']
     """
     options = options or Options()
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))

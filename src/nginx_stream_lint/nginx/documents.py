@@ -16,8 +16,11 @@ class Documents:
     def has(self, path: str, kind: str) -> bool:
         """Whether a path is there as a file (f), a folder (d), either (e) or a program (x).
 
-        What leads out of the workspace is not there.
+        What leads out of the workspace is not there. Behind a slash there is only a folder, as for
+        the system.
         """
+        if path.endswith("/") and not self.workspace.is_folder(path):
+            return False
         if kind == "f":
             return self.workspace.is_file(path)
         if kind == "d":
