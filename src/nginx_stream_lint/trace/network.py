@@ -71,7 +71,8 @@ async def fetch(
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-        await process.wait()
+        # Reads what is left: asyncio does not see the end of a process while its output waits.
+        await process.communicate()
     return recording
 
 
