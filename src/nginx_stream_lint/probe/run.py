@@ -30,6 +30,7 @@ _STARTS_APART = 0.005
 _TIMES_ALONE = 2  # what is unclear is measured so often again
 _STARTS = 3  # somebody else may take a port between looking and binding
 _SECONDS_TO_CONNECT = 5.0
+_SECONDS_TO_DIE = 0.3
 _BEGINNING = 20  # tokens that fit into every buffer
 _LATE = 0.65  # of the time they take
 _ACCEPT = {"identity": "identity", "gzip": "gzip, br"}
@@ -198,7 +199,8 @@ class _Run:
                     self._must_run()
                     again = self._second(job) if at in alone else job.run()
                     results[at] = await again
-        self._must_run()
+        if any(result and result.arrivals.ended in ("cut", "refused") for result in results):
+            self._must_run()
         return [
             self._outcome(request, scenario, result)
             for (request, scenario), result in zip(pairs, results, strict=True)
@@ -206,7 +208,7 @@ class _Run:
         ]
 
     def _must_run(self) -> None:
-        # A supervisor needs a moment to notice; what nobody listens on, the kernel refuses at once.
+        # A supervisor needs a moment to notice that nginx is gone; its connections tell at once.
         ports = [one.port for one in self.copy.sockets.values()]
         if not self.nginx.is_running or not all(map(_accepts, ports[:1])):
             said = self.nginx.error_log.strip().splitlines()[-3:]
@@ -315,11 +317,22 @@ class _Run:
 
 
 def _accepts(port: int) -> bool:
-    """Whether something listens on a port of loopback."""
+    """Whether something listens on a port of loopback, and goes on to do so.
+
+    While a killed nginx is taken apart, the kernel still accepts connections, and resets them.
+    """
     try:
-        socket.create_connection(("127.0.0.1", port), _SECONDS_TO_CONNECT).close()
+        connection = socket.create_connection(("127.0.0.1", port), _SECONDS_TO_CONNECT)
     except OSError:
         return False
+    with connection:
+        connection.settimeout(_SECONDS_TO_DIE)
+        try:
+            connection.recv(1)
+        except ConnectionError:
+            return False
+        except TimeoutError:
+            pass
     return True
 
 
