@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from tests.command import run
@@ -135,3 +136,49 @@ def test_the_value_asked_for_is_the_value_written() -> None:
         assert f"Raise it to at least {minimum:g}s" in finding.message
         assert finding.fix is not None
         assert finding.fix.snippet == f"proxy_read_timeout {minimum:g}s;"
+
+
+ABSENT = (
+    "events {} http { server { listen 80; location /v1/chat/completions {\n"
+    "proxy_pass http://127.0.0.1:8000;\ninclude mine.conf;\n} } }"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "applicability"),
+    [
+        (ABSENT, "unsafe"),
+        # It may only be set twice where both stand in one block.
+        (
+            ABSENT.replace("listen 80;", "include mine.conf;").replace(
+                "\ninclude mine.conf;\n} ", "} "
+            ),
+            "safe",
+        ),
+        # What comes with nginx sets none of it.
+        (ABSENT.replace("mine.conf", "mime.types"), "safe"),
+        # nginx takes what is written, so the include does not set it.
+        (ABSENT.replace("include", "proxy_http_version 1.1; proxy_buffering on;\ninclude"), "safe"),
+    ],
+)
+def test_an_absent_include_may_set_the_same(text: str, applicability: str) -> None:
+    fix = _fix(text, "response-buffering")
+    assert fix.applicability == applicability
+    assert ("mine.conf (nginx.conf:3) may set the same" in fix.title) is (applicability == "unsafe")
+
+
+def test_a_template_may_set_the_same() -> None:
+    text = ABSENT.replace("include mine.conf;", "${MORE}")
+    fix = _fix(text, "response-buffering", "nginx.conf.template")
+    assert fix.applicability == "unsafe"
+    assert "the template (nginx.conf.template:3) may set the same" in fix.title
+
+
+def test_a_fix_that_may_break_a_file_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    text = ABSENT.replace("mine.conf", "/srv/absent/mine.conf")
+    path.write_text(text)
+    assert run("--fix", str(path)).returncode == 0
+    assert path.read_text() == text
+    assert run("--fix", "--unsafe-fixes", str(path)).returncode == 0
+    assert path.read_text().count("proxy_buffering off;") == 1

@@ -220,6 +220,12 @@ class _Site:
         if move.step.action == "remove_row":
             return ""
         target = self.target(move)
+        other = self._may_be_there(move, target)
+        if other is not None:
+            return (
+                f"{_unseen(other)} may set the same directives, and nginx refuses a block that"
+                " sets one twice; check it first"
+            )
         if target.kind in ("server", "http") and move.step.scope in ("server", "origin"):
             caution = f"this changes the whole {target.kind} block"
             if "location" not in table()[move.name].contexts:
@@ -237,6 +243,13 @@ class _Site:
             f"this changes every path of {label};"
             f" to change the stream only, give it a location of its own: {named}"
         )
+
+    def _may_be_there(self, move: Move, target: Level) -> Directive | None:
+        """What may already set, in the block itself, the one value that a step is to add."""
+        if move.step.action not in ("set", "reset") or target.rows.get(move.name):
+            return None
+        doubt = target.effective(move.name, self.version).unknown_by
+        return doubt if doubt is not None and doubt in target.unknowns else None
 
     def target(self, move: Move) -> Level:
         """The level to change: the nearest of the step's scope where the directive may stand."""
@@ -268,6 +281,14 @@ class _Site:
             for row in level.rows[name]
             if row.args and row.args[0] in self.remedy.dropped
         ]
+
+
+def _unseen(directive: Directive) -> str:
+    """What stands where nobody can see what it sets: an absent include, or a template's."""
+    place = f"{directive.source.name}:{directive.line}"
+    if directive.name == "include" and directive.args:
+        return f"{directive.args[0]} ({place})"
+    return f"the template ({place})"
 
 
 def _set(name: str, value: str, level: Level) -> Edit:
