@@ -147,3 +147,12 @@ def test_compiled_templates_say_what_jinja_says(
     monkeypatch.setattr(templates_compiled, "TEMPLATES", {})
     assert said() == python
     wording._template.cache_clear()
+
+
+def test_a_file_without_comments_is_read_with_an_edited_catalogue(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from tests.streams.looking import likely
+
+    monkeypatch.setattr(catalogue, "_tables", lambda: (*catalogue.read(), None))
+    assert likely(tmp_path, "location /sse { proxy_pass http://a; }") == {"/sse": "sse"}

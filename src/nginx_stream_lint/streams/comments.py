@@ -58,6 +58,8 @@ class Comments:
 
 def _told(file: File) -> list[int] | None:
     """How many comments before each one may say something; None where no comment does."""
+    if not file.comments:
+        return None
     parts = {part for word in words()["comment"] for part in word.parts}
     text = file.source.text
     texts = [text[start:end] for start, end in file.comments]
