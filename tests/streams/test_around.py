@@ -199,3 +199,33 @@ def test_headers_for_the_server(tmp_path: Path) -> None:
     assert likely(tmp_path, f"{upgrade} {places}") == {"/": "websocket"}
     dropped = "location / { proxy_set_header Host $host; proxy_pass http://a; }"
     assert likely(tmp_path, f"{upgrade} {dropped}") == {}
+
+
+def test_an_app_by_its_name_explains_a_nameless_stream(tmp_path: Path) -> None:
+    upgrade = "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
+
+    def heartbeat(name: str, path: str = "/", target: str = "http://10.0.0.1:3000") -> float | None:
+        text = f"server_name {name}; location {path} {{ {upgrade} proxy_pass {target}; }}"
+        (one,) = found(tmp_path, text).values()
+        assert {stream.kind for stream in one.streams} == {"websocket"}
+        return one.streams[0].heartbeat_s
+
+    # By the server's name, and by a path of the app's name that becomes nobody knows what.
+    assert heartbeat("grafana.example.com") == 25
+    assert heartbeat("example.com", "/nicegui/", "http://app:8080/") == 4
+    # Nobody knows whose it is, or not of all of its streams when it is silent.
+    assert heartbeat("example.com") is None
+    assert heartbeat("portainer.example.com") is None
+
+
+def test_a_fix_does_not_make_less_known_of_a_stream(tmp_path: Path) -> None:
+    def stream(more: str) -> tuple[str, float | None]:
+        console = "location /console/api { proxy_pass http://a; }"
+        api = f"location /api {{ {more} proxy_pass http://a; }}"
+        streams = found(tmp_path, f"{console} {api}")["/api"].streams
+        return streams[0].because, streams[0].heartbeat_s
+
+    before = stream("")
+    assert before[1] is not None
+    # What the fix writes speaks for some stream, but the app's own is known already.
+    assert stream("proxy_buffering off; proxy_read_timeout 300s;") == before

@@ -40,14 +40,16 @@ _Rows = tuple[tuple[str, tuple[str, ...], bool], ...]
 class Clue:
     """One thing that speaks for a stream: `points`, the `kind` it speaks for, and why.
 
-    `word` is the telling word, if it is one: the same word in two places is one clue. Equal clues
-    are mostly one object, so that what is made of them is made once.
+    `word` is the telling word, if it is one: the same word in two places is one clue.
+    `heartbeat_s` is that of an app's streams, in seconds, where the clue is the app's name. Equal
+    clues are mostly one object, so that what is made of them is made once.
     """
 
     points: int
     kind: Kind | None
     because: str
     word: str = ""
+    heartbeat_s: float | None = None
 
 
 _clue = latest_remembered(4096)(Clue)
@@ -188,7 +190,16 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
         kind = next((clue.kind for clue in group if clue.kind is not None), None)
         reasons = list(dict.fromkeys(clue.because for clue in group))
         because = " and ".join(reasons[:2])
-        found.append(Stream(kind or "chunked", "likely", because, kind_is_open=kind is None))
+        heartbeats = [clue.heartbeat_s for clue in group if clue.heartbeat_s and clue.kind == kind]
+        found.append(
+            Stream(
+                kind or "chunked",
+                "likely",
+                because,
+                heartbeat_s=max(heartbeats, default=None),
+                kind_is_open=kind is None,
+            )
+        )
     return tuple(found)
 
 
@@ -293,7 +304,8 @@ def _upstream_clues(
                 kind = next(kind for kind in _STRONGEST if kind in kinds)
                 # That an app speaks WebSocket somewhere says little of this place alone.
                 points = 1 if kind == "websocket" else 2
-                found = (_clue(points, kind, because.format(app.name), ""),)
+                said = because.format(app.name)
+                found = (_clue(points, kind, said, "", _heartbeat(app, kind)),)
         if elsewhere or (behind.app is not None and not kinds):
             return found
     return found + _behind_clues(behind) if behind.names or behind.comments else found
@@ -307,6 +319,13 @@ def _behind_clues(behind: Behind) -> tuple[Clue, ...]:
         *hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.names]),
         *hear("comment", [(one, saying) for one in behind.comments]),
     )
+
+
+def _heartbeat(app: App, kind: Kind) -> float | None:
+    """The silence in seconds that all streams of a kind of an app end; None if one does not."""
+    times = [one.stream.heartbeat_s for one in app.endpoints if one.stream.kind == kind]
+    known = [time for time in times if time is not None]
+    return max(known) if known and len(known) == len(times) else None
 
 
 def _kinds_here(

@@ -299,6 +299,14 @@ class _Evidence:
         hinted = self.lands.hinted.get(location)
         if hinted is None:
             return found
+        # An app by its name explains what else has no name: it is the app's stream, of which more
+        # is known.
+        kinds = {stream.kind for stream in hinted}
+        found = tuple(
+            one
+            for one in found
+            if one.path is not None or not (one.kind in kinds or _is_open(one, hinted))
+        )
         told = set(map(_answers, found))
         return (*found, *(stream for stream in hinted if _answers(stream) not in told))
 
@@ -306,6 +314,11 @@ class _Evidence:
 def _answers(stream: Stream) -> bool:
     """Whether a stream is an answer to a request, as all but WebSockets are."""
     return stream.kind != "websocket"
+
+
+def _is_open(stream: Stream, others: Iterable[Stream]) -> bool:
+    """Whether nothing says which kind a stream is, and others are answers to requests, too."""
+    return stream.kind_is_open and any(map(_answers, others))
 
 
 def _handles(level: Level) -> bool:
