@@ -229,3 +229,21 @@ def test_a_fix_does_not_make_less_known_of_a_stream(tmp_path: Path) -> None:
     assert before[1] is not None
     # What the fix writes speaks for some stream, but the app's own is known already.
     assert stream("proxy_buffering off; proxy_read_timeout 300s;") == before
+
+
+@pytest.mark.parametrize(("places", "streams"), [(5, {"/ws"}), (4, {"/ws", "/shop", "/a0"})])
+def test_upgrade_in_what_most_places_include(
+    places: int, streams: set[str], tmp_path: Path
+) -> None:
+    (tmp_path / "proxy.conf").write_text(
+        "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
+        " proxy_read_timeout 600s;"
+    )
+    paths = ["/ws", "/shop", *(f"/a{number}" for number in range(places - 2))]
+    text = "".join(
+        f"location {one} {{ proxy_pass http://a; include proxy.conf; }}" for one in paths
+    )
+    assert set(likely(tmp_path, text)) >= streams
+    # It is no reason to take them all for streams, nor for streams of another kind.
+    if places == 5:
+        assert likely(tmp_path, text) == {"/ws": "websocket"}

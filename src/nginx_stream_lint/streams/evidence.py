@@ -32,8 +32,12 @@ _TIMEOUTS = tuple(f"{family}_read_timeout" for family in (*_BUFFERING, "grpc"))
 _FOR_ALL = frozenset((*_TIMEOUTS, *_HEADERS))
 _TELLING = _FOR_ALL.union(_SWITCHES, _OFF, ("limit_req",))
 
-# Names of directives with their arguments, and whether somebody wrote them.
-_Rows = tuple[tuple[str, tuple[str, ...], bool], ...]
+# As many places that include a file do it out of habit: not all of them are what it is good for.
+_HABIT = 5
+
+# Names of directives with their arguments, whether somebody wrote them, and whether that was in a
+# file that is included out of habit.
+_Rows = tuple[tuple[str, tuple[str, ...], bool, bool], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,7 +183,7 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
     found = list(map(_known, endpoints))
     websocket = [clue for clue in clues if clue.kind == "websocket"]
     others = [clue for clue in clues if clue.kind != "websocket"]
-    if _points(websocket) >= _ENOUGH:
+    if websocket:
         # Long timeouts and the like beside Upgrade are for the sockets.
         others = [clue for clue in others if clue.kind is not None or clue.points >= _ENOUGH]
     for group, is_websocket in ((others, False), (websocket, True)):
@@ -371,7 +375,12 @@ def _rows(level: Level, names: frozenset[str]) -> _Rows:
         return ()
     return tuple(
         [
-            (name, row.args, row.file.reading.author is None or row.is_written)
+            (
+                name,
+                row.args,
+                row.file.reading.author is None or row.is_written,
+                row.file.uses >= _HABIT,
+            )
             for name, rows in level.rows.items()
             if name in names
             for row in rows
@@ -412,12 +421,14 @@ def _said_by_directives(
     """
 
     def rows(name: str) -> list[tuple[str, ...]]:
-        found = [args for one, args, written in own if one == name and written]
-        return found or [args for one, args, _ in outer if one == name]
+        found = [args for one, args, written, _ in own if one == name and written]
+        return found or [args for one, args, *_ in outer if one == name]
+
+    habits = {(name, args) for name, args, _, is_habit in (*own, *outer) if is_habit}
 
     found: list[Clue] = []
     for name in _SWITCHES:
-        for one, args, written in own:
+        for one, args, written, _ in own:
             if one == name and written and args[:1] == ("off",):
                 found.append(_clue(off_points, None, f"{name} off is set there", ""))
     if held_around:
@@ -430,14 +441,16 @@ def _said_by_directives(
                 points = 2 if name.startswith("grpc") else 1
                 found.append(_clue(points, None, f"{name} {args[0]} is set", ""))
     for name in _HEADERS:
-        found += _header_clues(name, rows(name), keepalive)
+        set_here = rows(name)
+        habitual = [(name, args) in habits for args in set_here]
+        found += _header_clues(name, set_here, habitual, keepalive)
     for name in _OFF:
         # Recipes for server-sent events switch chunks off, and little else does.
         kind: Kind | None = "sse" if name == "chunked_transfer_encoding" else None
-        for one, args, _ in own:
+        for one, args, *_ in own:
             if one == name and args[:1] == ("off",):
                 found.append(_clue(1, kind, f"{name} off is set", ""))
-    limits = [arg for name, args, _ in own if name == "limit_req" for arg in args]
+    limits = [arg for name, args, *_ in own if name == "limit_req" for arg in args]
     zones = [arg for arg in limits if arg.startswith("zone=") and not answers_at_once(arg)]
     found += hear(
         "upstream",
@@ -449,16 +462,22 @@ def _said_by_directives(
     return tuple(found)
 
 
-def _header_clues(name: str, rows: Sequence[tuple[str, ...]], keepalive: bool) -> Iterator[Clue]:
-    """What rows of `add_header`, `proxy_set_header` or `proxy_pass_header` say."""
+def _header_clues(
+    name: str, rows: Sequence[tuple[str, ...]], habitual: Sequence[bool], keepalive: bool
+) -> Iterator[Clue]:
+    """What rows of `add_header`, `proxy_set_header` or `proxy_pass_header` say.
+
+    `habitual` tells for each row whether many places have it from one file.
+    """
     lower = [[arg.lower() for arg in row] for row in rows]
     connects = any(args[0] == "connection" and args[1:] != [""] for args in lower if args)
-    for args, row in zip(lower, rows, strict=True):
+    for args, row, is_habit in zip(lower, rows, habitual, strict=True):
         if "x-accel-buffering" in args:
             yield _clue(2, None, "it sets X-Accel-Buffering", "")
         if args[:1] == ["upgrade"] and name == "proxy_set_header":
             # Without Connection beside it, it is a leftover as often as a mistake.
-            yield _clue(2 if connects else 1, "websocket", "it passes on Upgrade", "")
+            points = 2 if connects and not is_habit else 1
+            yield _clue(points, "websocket", "it passes on Upgrade", "")
         # An empty Connection is for the upstream's kept connections, where there are any.
         if args[:2] == ["connection", ""] and not keepalive:
             yield _clue(1, None, f"it sets {row[0]}", "")
