@@ -137,6 +137,10 @@ MORE = {
         "server { listen 80; location /v1/chat/completions { proxy_pass http://127.0.0.1:8000;"
         " proxy_http_version 1.1; } }"
     ],
+    "old-upstream-http": [
+        "server { location /message-bus/ { proxy_pass http://127.0.0.1:3000;"
+        " proxy_http_version 1.0; } }"
+    ],
     "reload-cut": [INGRESS],
     "wrong-buffering-family": [
         "server { location /events { # nginx-stream-lint: stream sse x_accel_buffering=yes\n"
