@@ -244,3 +244,54 @@ def test_reasons_are_plain(tmp_path: Path) -> None:
     for text, because in texts.items():
         (one,) = found(tmp_path, text).values()
         assert one.streams[0].because == because
+
+
+OFF = "proxy_buffering off;"
+SSE = 'proxy_set_header Last-Event-ID "";'
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "more", "kinds"),
+    [
+        # Buffering is switched off for WebSockets, too, and what they are used for is no response.
+        ("/ws", "http://a", OFF, {"websocket"}),
+        ("/live/api/ws", "http://go2rtc:1984", "", {"websocket"}),
+        ("= /socket.io/", "http://a", OFF, {"websocket"}),
+        ("/etherpad/", "http://a/", OFF, {"websocket"}),
+        # But what speaks of responses in words is one.
+        ("/ws", "http://a", SSE, {"sse", "websocket"}),
+        ("~ ^/(sse|ws)/", "http://a", OFF, {"sse", "websocket"}),
+        # The catalogue has no endpoint of n8n there, and it answers all the same.
+        ("/webhook", "http://n8n:5678", OFF, {"chunked"}),
+    ],
+)
+def test_a_location_for_websockets(
+    path: str, target: str, more: str, kinds: set[str], tmp_path: Path
+) -> None:
+    upgrade = (
+        ""
+        if "n8n" in target
+        else ("proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;")
+    )
+    (place,) = found(tmp_path, at(path, target, upgrade + more)).values()
+    assert {stream.kind for stream in place.streams} == kinds
+
+
+def test_an_exact_path_is_an_endpoint_of_its_app(tmp_path: Path) -> None:
+    (place,) = found(tmp_path, at("= /socket.io/")).values()
+    assert place.streams[0].confidence == "known"
+    assert place.streams[0].heartbeat_s == 25
+
+
+@pytest.mark.parametrize(
+    ("pages", "is_pages"), [("${ONYX_WEB_SERVER_HOST}", True), ("${ONYX_HOST}", False)]
+)
+def test_pages_of_an_app_whose_streams_end_elsewhere(
+    pages: str, is_pages: bool, tmp_path: Path
+) -> None:
+    text = at("/", f"http://{pages}:3000")
+    api = at("/api", "http://api_server:8080")
+    name = "app.conf.template"
+    assert ("/" in likely(tmp_path, f"{api} {text}", name)) is not is_pages
+    # Alone it serves all that there is.
+    assert "/" in likely(tmp_path, text, name)

@@ -269,20 +269,40 @@ def _clues(place: Place, endpoints: tuple[Endpoint, ...], at_home: bool) -> tupl
     path, behind = place.path, place.behind
     if path.at_once:
         return ()
-    found = _directive_clues(place)
+    directives = _directive_clues(place)
     if path.is_file:
-        return found
-    found += path.clues
-    if path.talk and not _serves_pages(behind):
-        found += path.talk
+        return directives
+    names = path.clues
+    if path.talk and not serves_pages(behind):
+        names += path.talk
+    comments: tuple[Clue, ...] = ()
     if place.comments:
         saying = 'a comment says "{word}"'
-        found += tuple(hear("comment", [(one, saying) for one in place.comments]))
-    return found + _upstream_clues(place, endpoints, at_home)
+        comments = tuple(hear("comment", [(one, saying) for one in place.comments]))
+    upstream = _upstream_clues(place, endpoints, at_home)
+    if _is_for_sockets(place, endpoints):
+        # Buffering is switched off for WebSockets, too, and other names say what they are used for.
+        directives = tuple(clue for clue in directives if clue.kind is not None)
+        names = tuple(clue for clue in names if clue.kind == "websocket")
+        upstream = tuple(clue for clue in upstream if clue.kind == "websocket")
+    return directives + names + comments + upstream
+
+
+def _is_for_sockets(place: Place, endpoints: tuple[Endpoint, ...]) -> bool:
+    """Whether a location is there for WebSockets: by its path, or its app that has nothing else.
+
+    An app by its upstream's name alone may answer there what the catalogue does not know.
+    """
+    names = {clue.kind for clue in place.path.clues if clue.points >= _ENOUGH}
+    if names:
+        return names == {"websocket"}
+    app = place.path.app
+    named = endpoints or (() if app is None else app.endpoints)
+    return bool(named) and all(one.stream.kind == "websocket" for one in named)
 
 
 @latest_remembered(4096)
-def _serves_pages(behind: Behind) -> bool:
+def serves_pages(behind: Behind) -> bool:
     """Whether a host is called after pages."""
     return any(word.pattern.search(host) for word in words()["pages"] for host in behind.names)
 

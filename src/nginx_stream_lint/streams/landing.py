@@ -14,7 +14,7 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.around import Around
 from nginx_stream_lint.streams.catalogue import App, Endpoint, by_name, example
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.evidence import Place
+from nginx_stream_lint.streams.evidence import Place, serves_pages
 from nginx_stream_lint.streams.naming import candidates, named_by, names, of_app, takes_all
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams
@@ -61,9 +61,9 @@ class Router:
             self._places[key] = found.location if found.handler is not None else None
         return self._places[key]
 
-    def endpoint(self, endpoint: Endpoint) -> Level | None:
-        """Where a catalogued endpoint ends, with or without a slash."""
-        path = example(endpoint.path)
+    def endpoint(self, endpoint: Endpoint, path: str = "") -> Level | None:
+        """Where a catalogued endpoint ends, with or without a slash; `path` is one of its paths."""
+        path = path or example(endpoint.path)
         method = endpoint.stream.method or "GET"
         return self.place(path, method) or self.place(f"{path}/", method)
 
@@ -121,7 +121,7 @@ def landing(
         among = candidates(match) if known is None else known.path.endpoints
         by_path = named_by(match, among) if among else ()
         if by_path or app is not None:
-            _land(found, router, location, match, app, by_path)
+            _land(found, router, location, match, app, by_path, known, places)
             for endpoint in by_path:
                 of = by_name(endpoint.app)
                 if not of.shared:
@@ -151,10 +151,14 @@ def _land(
     match: Match,
     app: App | None,
     named: Sequence[Endpoint],
+    known: Place | None,
+    places: Mapping[Level, Place],
 ) -> None:
     """Take in the endpoints that a location is for, by its upstream's app or as named by its path,
-    where they end."""
+    where they end. `known` is the location's own place among `places`."""
     endpoints: Sequence[Endpoint] = of_app(match, app) if app is not None else ()
+    if endpoints and known is not None and _is_for_pages(known, endpoints, router, places):
+        return
     by_path = any(names(match, endpoint) for endpoint in endpoints)
     if not endpoints:
         # An app's own endpoints are better known than those of others with the same path.
@@ -162,7 +166,7 @@ def _land(
     elsewhere: Level | None = None
     here = False
     for endpoint in endpoints:
-        place = router.endpoint(endpoint)
+        place = router.endpoint(endpoint, match.pattern if match.modifier == "=" else "")
         if place is None:
             continue
         if location in place.outward():
@@ -177,6 +181,20 @@ def _land(
                 into.append(endpoint)
     if elsewhere is not None and not here and by_path and not _of_one_entry(location, elsewhere):
         found.shadowed[location] = elsewhere
+
+
+def _is_for_pages(
+    place: Place, endpoints: Sequence[Endpoint], router: Router, places: Mapping[Level, Place]
+) -> bool:
+    """Whether a location is for an app's pages, since others are for its streams.
+
+    It takes everything else, its upstream is called after pages, and some stream ends on another.
+    """
+    if not place.takes_all or not serves_pages(place.behind):
+        return False
+    ends = {level.nearest("location") for one in endpoints if (level := router.endpoint(one))}
+    others = (places[level] for level in ends if level is not None and level in places)
+    return any(other.behind.host != place.behind.host for other in others)
 
 
 def _of_one_entry(location: Level, place: Level) -> bool:
@@ -202,6 +220,8 @@ def _follow(hint: _Hint, app: App, found: Landing, router: Router, upstreams: Up
             continue
         if takes_all(location):
             # What is not for the app comes here, too.
+            if apart and serves_pages(upstreams.behind(location, location.own_handler)):
+                continue
             if hint.location is None:
                 here = not (app.shared and apart)
             else:
