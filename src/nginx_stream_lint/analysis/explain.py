@@ -137,6 +137,7 @@ class Explainer:
         self.budget = budget or Budget(Limits())
         self.root = build(configuration)
         version = options.policy.nginx_version(configuration.path, options.nginx_version)
+        self._known_version = version
         self.version: Version = version or OLD
         self._configuration = configuration
         self._options = options
@@ -197,7 +198,8 @@ class Explainer:
         with spending(self.budget):
             if self._configuration.guessed:  # nobody says that it is nginx's
                 return self._declared_wrong()
-            return [*self._configuration.problems, *refusals(self.root), *self._declared_wrong()]
+            wrong = refusals(self.root, self._known_version)
+            return [*self._configuration.problems, *wrong, *self._declared_wrong()]
 
     def _survey(self, asked: Mapping[Level, Asked]) -> list[Served]:
         found, self._mistakes = survey(self._configuration, self.root, self._options, asked=asked)
