@@ -2,7 +2,7 @@
 
 from nginx_stream_lint.nginx.directives import Entry
 
-CHECKSUM = 1757189233
+CHECKSUM = 1596440033
 TABLE: dict[str, Entry] = {
     'proxy_pass': Entry(name='proxy_pass', contexts=frozenset(['if-in-location', 'limit_except', 'location', 'stream-server']), merge='handler', value='string', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
     'fastcgi_pass': Entry(name='fastcgi_pass', contexts=frozenset(['if-in-location', 'location']), merge='handler', value='string', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
@@ -246,7 +246,9 @@ TABLE: dict[str, Entry] = {
     'mirror': Entry(name='mirror', contexts=frozenset(['http', 'location', 'server']), merge='rows', value='row', joins=False, defaults=(((0, 0, 0), ('off',)),), stream_default=None),
     'mirror_request_body': Entry(name='mirror_request_body', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='flag', joins=False, defaults=(((0, 0, 0), ('on',)),), stream_default=None),
     'limit_conn': Entry(name='limit_conn', contexts=frozenset(['http', 'location', 'server', 'stream', 'stream-server']), merge='rows', value='row', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
+    'limit_conn_dry_run': Entry(name='limit_conn_dry_run', contexts=frozenset(['http', 'location', 'server', 'stream', 'stream-server']), merge='nearest', value='flag', joins=False, defaults=(((0, 0, 0), ('off',)),), stream_default=None),
     'limit_req': Entry(name='limit_req', contexts=frozenset(['http', 'location', 'server']), merge='rows', value='row', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
+    'limit_req_dry_run': Entry(name='limit_req_dry_run', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='flag', joins=False, defaults=(((0, 0, 0), ('off',)),), stream_default=None),
     'ssl': Entry(name='ssl', contexts=frozenset(['http', 'server']), merge='nearest', value='flag', joins=False, defaults=(((0, 0, 0), ('off',)),), stream_default=None, until=(1, 25, 1)),
     'ssl_buffer_size': Entry(name='ssl_buffer_size', contexts=frozenset(['http', 'server']), merge='nearest', value='size', joins=False, defaults=(((0, 0, 0), ('16k',)),), stream_default=None),
     'ssl_certificate': Entry(name='ssl_certificate', contexts=frozenset(['http', 'server', 'stream', 'stream-server']), merge='rows', value='row', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
