@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import statistics
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from nginx_stream_lint.probe import (
     fetch,
     write_certificate,
 )
+from nginx_stream_lint.probe.measure import judge
 from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.streams.find import Served, served
 from tests.conformance.client_streams import OpenRequests
@@ -118,7 +120,7 @@ def _streams(one: Served, run: Runnable, binary: NginxBinary, method: str | None
             drip,
             method or stream.method or "GET",
             delivery.verdict == "replays",
-            delivery.verdict,
+            facts.whole_path.deliver(delivery.scenario).verdict,
             delivery.scenario.accept_encoding,
         )
         for delivery in facts.usual
@@ -265,6 +267,17 @@ async def cut_while_client_is_silent(lab: Lab) -> Shown:
     return Shown(False, f"survives {silence:.2f} s in which the client sends nothing")
 
 
+async def events_end_late(lab: Lab) -> Shown:
+    """Whether the end of each event comes with the next one."""
+    drip = drip_of(lab, tokens=10)
+    arrivals, (seen, *_) = await lab.ask(drip)
+    late = judge(drip, arrivals, seen).verdict == "stalls"
+    lag = statistics.median(
+        at - sent for (_, at), sent in zip(arrivals.times, seen.emitted, strict=True)
+    )
+    return Shown(late, f"events, 50 ms apart, are complete after {max(lag, 0) * 1000:.0f} ms")
+
+
 async def collected(lab: Lab) -> Shown:
     """Whether the app sees nothing of a request before the client has ended it."""
     async with OpenRequests.to(lab) as requests:
@@ -307,6 +320,7 @@ EFFECTS: dict[str, Callable[[Lab], Awaitable[Shown]]] = {
     "client-silence": cut_while_client_is_silent,
     "collected-request": collected,
     "many-streams": refused_when_many,
+    "late-events": events_end_late,
 }
 # A default of 60 s takes as long to show; test_default_timeout does.
 UNSCALED = {

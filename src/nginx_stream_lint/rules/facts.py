@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -248,6 +249,16 @@ class Facts:
 
     @cached_property
     def path(self) -> Path:
+        """The delivery path of the stream's answers, without what `sub_filter` keeps of events."""
+        return replace(self.whole_path, sub_filter=False)
+
+    @fact
+    def event_ends_wait(self) -> bool:
+        """Whether the end of each event waits for the next one (`sub_filter`)."""
+        return bool(self.usual) and self.whole_path.sub_filter
+
+    @cached_property
+    def whole_path(self) -> Path:
         """The delivery path of the stream's answers."""
         return path(
             self.effective,

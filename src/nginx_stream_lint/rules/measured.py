@@ -30,6 +30,7 @@ EVIDENCE = {
     "client-silence": "a client that sends nothing for a while is cut, and is not when fixed",
     "collected-request": "the app sees a request only when the client has ended it",
     "many-streams": "some of five streams on one HTTP/2 connection are refused",
+    "late-events": "the end of each event comes with the next event, and at once when fixed",
     "accepted": "nginx takes both; the effect is not to be seen on one machine",
 }
 
