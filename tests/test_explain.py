@@ -210,3 +210,19 @@ def test_a_fragment_is_explained_as_what_it_is(tmp_path: Path) -> None:
     [one] = json.loads(done.stdout)
     assert one["location"]["line"] == 1
     assert one["deliveries"][0]["verdict"] == "stalls"
+
+
+def test_sub_filter_that_keeps_event_ends(tmp_path: Path) -> None:
+    """It holds without buffering, too, and the text says what for."""
+    path = tmp_path / "nginx.conf"
+    rows = "proxy_buffering off; sub_filter '\\nevent: x' y; sub_filter_types text/event-stream;"
+    path.write_text(
+        f"server {{ listen 80; location / {{ proxy_pass http://127.0.0.1:1; {rows} }} }}"
+    )
+    (one,) = explained(path, "/")
+    assert {each["held_by"] for each in one["deliveries"] if each["framing"] == "chunked"} >= {
+        "sub-filter"
+    }
+    done = run("explain", path, "/")
+    assert "sub_filter keeps the end of each event" in done.stdout
+    assert "late-event-ends" in done.stdout

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import statistics
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +26,20 @@ from nginx_stream_lint.probe import (
     fetch,
     write_certificate,
 )
+from nginx_stream_lint.probe.measure import judge
 from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.streams.find import Served, served
+from tests.conformance.client_streams import OpenRequests
 from tests.conformance.examples import SCALE, Named, Runnable, all_examples, runnable, uri
 from tests.waiting import leave, until
 
 EXAMPLES = all_examples()
-TYPES = {"sse": "text/event-stream", "chunked": "application/x-ndjson", "long-poll": "text/plain"}
+TYPES = {
+    "sse": "text/event-stream",
+    "chunked": "application/x-ndjson",
+    "long-poll": "text/plain",
+    "grpc": "application/grpc",
+}
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ def _streams(one: Served, run: Runnable, binary: NginxBinary, method: str | None
             drip,
             method or stream.method or "GET",
             delivery.verdict == "replays",
-            delivery.verdict,
+            facts.whole_path.deliver(delivery.scenario).verdict,
             delivery.scenario.accept_encoding,
         )
         for delivery in facts.usual
@@ -244,6 +252,55 @@ async def not_passed_on(lab: Lab) -> Shown:
     return Shown(not reached, f"GET {lab.path} {verb} the app; status {arrivals.status}")
 
 
+async def cut_while_client_is_silent(lab: Lab) -> Shown:
+    """Whether a silence (45 scaled seconds) of a client that has not ended its request cuts it."""
+    silence = 45 * SCALE
+    async with OpenRequests.to(lab) as requests:
+        one = await requests.begin(b"hello")
+        await requests.wait(silence)
+        if one.ended:
+            quiet = one.ended - one.began
+            return Shown(True, f"cut after the client has sent nothing for {quiet:.2f} s")
+        await requests.end(one)
+        await until(lambda: bool(one.ended))
+    assert one.status == 200
+    return Shown(False, f"survives {silence:.2f} s in which the client sends nothing")
+
+
+async def events_end_late(lab: Lab) -> Shown:
+    """Whether the end of each event comes with the next one."""
+    drip = drip_of(lab, tokens=10)
+    arrivals, (seen, *_) = await lab.ask(drip)
+    late = judge(drip, arrivals, seen).verdict == "stalls"
+    lag = statistics.median(
+        at - sent for (_, at), sent in zip(arrivals.times, seen.emitted, strict=True)
+    )
+    return Shown(late, f"events, 50 ms apart, are complete after {max(lag, 0) * 1000:.0f} ms")
+
+
+async def collected(lab: Lab) -> Shown:
+    """Whether the app sees nothing of a request before the client has ended it."""
+    async with OpenRequests.to(lab) as requests:
+        one = await requests.begin(b"hello")
+        for _ in range(30):
+            await requests.wait(0.1)
+            if lab.upstream.find(one.name):
+                return Shown(False, "the app gets the request while the client still sends it")
+        await requests.end(one)
+        await until(lambda: bool(lab.upstream.find(one.name)))
+    return Shown(True, "the app gets nothing until the client has ended its request")
+
+
+async def refused_when_many(lab: Lab) -> Shown:
+    """Whether some of five streams on one HTTP/2 connection are refused."""
+    async with OpenRequests.to(lab) as requests:
+        streams = [await requests.begin() for _ in range(5)]
+        await until(lambda: all(one.ended for one in streams))
+    statuses = [one.status for one in streams]
+    said = ", ".join(map(str, statuses))
+    return Shown(statuses != [200] * 5, f"five streams on one connection: {said}")
+
+
 def path_meant(root: Level) -> str:
     """A path that the first location which passes requests on is for."""
     match = next(match_of(one) for one in root.walk() if one.own_handler is not None)
@@ -260,6 +317,10 @@ EFFECTS: dict[str, Callable[[Lab], Awaitable[Shown]]] = {
     "auth-body": waits_for_body,
     "handshake": no_handshake,
     "passed-on": not_passed_on,
+    "client-silence": cut_while_client_is_silent,
+    "collected-request": collected,
+    "many-streams": refused_when_many,
+    "late-events": events_end_late,
 }
 # A default of 60 s takes as long to show; test_default_timeout does.
 UNSCALED = {

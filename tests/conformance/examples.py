@@ -23,7 +23,7 @@ from nginx_stream_lint.rules.shipped import builtin_folder
 
 # What takes 60 s in an example takes 3 s when it is run.
 SCALE = 1 / 20
-_TIMES = re.compile(r"\w+_read_timeout|proxy_timeout|worker_shutdown_timeout")
+_TIMES = re.compile(r"\w+_read_timeout|client_body_timeout|proxy_timeout|worker_shutdown_timeout")
 # Examples for a version use this directive or the defaults of 1.29.7; both are new.
 _HTTP2_DIRECTIVE = (1, 25, 1)
 _SPEAKS = {"proxy": "http", "grpc": "h2c", "fastcgi": "fastcgi", "uwsgi": "uwsgi", "scgi": "scgi"}

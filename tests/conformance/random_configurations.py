@@ -79,8 +79,9 @@ class Generator:
                 ("text/event-stream", "application/json", "text/css text/event-stream", "*")
             )
             rows.append(f"gzip_types {types};")
+        rows += self.filters(weight)
         if not in_location and self.chance(weight * 0.7):
-            rows.append(f"ssl_buffer_size {pick(('4k', '16k'))};")
+            rows.append(f"ssl_buffer_size {pick(('64', '200', '4k', '16k'))};")
         if self.chance(weight * 0.5):
             rows.append(f"postpone_output {pick(('0', '1460', '4000'))};")
         if self.chance(weight * 0.5):
@@ -107,6 +108,27 @@ class Generator:
             if self.chance(weight * 0.15):
                 rows.append(harmless)
         self.random.shuffle(rows)
+        return rows
+
+    def filters(self, weight: float) -> list[str]:
+        """What decides whether a filter takes an answer, beside its type."""
+        pick = self.random.choice
+        everybody = '"^(Mozilla|OpenAI|python|node|Go-http|curl)"'
+        rows: list[str] = []
+        if self.chance(weight * 0.5):
+            rows.append(f"gzip_disable {pick(('.', everybody, 'msie6', 'MSIE'))};")
+        if self.chance(weight * 0.5):
+            rows.append(f"gzip_min_length {pick(('0', '100', '10k'))};")
+        if self.chance(weight * 0.3):
+            rows.append(f"gzip_http_version {pick(('1.0', '1.1'))};")
+        if self.binary.has("brotli") and self.chance(weight * 0.3):
+            rows.append(f"brotli_min_length {pick(('0', '100', '10k'))};")
+        if self.binary.has("http_sub"):
+            if self.chance(weight * 0.5):
+                text = pick(("\\nevent", "\\n\\nevent", "never", "data: x"))
+                rows.append(f'sub_filter "{text}" "x";')
+            if self.chance(weight * 0.7):
+                rows.append(f"sub_filter_types {pick(('text/css', 'text/event-stream'))};")
         return rows
 
     def handler(self, family: str) -> list[str]:

@@ -15,7 +15,10 @@ from pathlib import Path
 from nginx_stream_lint.analysis.explain import Explainer, Explanation
 from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.config import read
+from nginx_stream_lint.nginx.delivery import ANSWER_BYTES, TOKEN_BYTES
+from nginx_stream_lint.nginx.filters import USER_AGENTS
 from nginx_stream_lint.nginx.request import parse_url
+from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.probe import (
     Drip,
     Job,
@@ -36,11 +39,15 @@ SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Told:
-    """What `explain` says of a case: the mark of the block, and the verdict."""
+    """What `explain` says of a case: the mark of the block, and the verdict.
+
+    `small_tls` tells that a token fills the TLS write buffer.
+    """
 
     mark: str
     verdict: str
     family: str
+    small_tls: bool
 
 
 def told(one: Explanation, case: Case) -> Told:
@@ -53,21 +60,34 @@ def told(one: Explanation, case: Case) -> Told:
     family = handler.family
     if family == "proxy" and one.settings["proxy_http_version"].text == "2":
         family = "http2"
-    return Told(marks[0], delivery.verdict, family)
+    small_tls = (size(one.settings["ssl_buffer_size"].text) or 0) < TOKEN_BYTES
+    return Told(marks[0], delivery.verdict, family, small_tls)
 
 
-def job(case: Case, upstream: Upstream, family: str, expected: str | None) -> Job:
-    """The request that a case asks for; `family` is the one that explain says will answer."""
+def job(case: Case, upstream: Upstream, says: Told, expected: str | None) -> Job:
+    """The request that a case asks for, and the handler that explain says will answer."""
     scenario = case.scenario
     accel = scenario.x_accel_buffering
     drip = Drip(
         framing=scenario.framing,
         x_accel_buffering="" if accel == "absent" else accel,
         # gzip_types of the generator know text/event-stream; gRPC needs its own type.
-        type="application/grpc" if family == "grpc" else "text/event-stream",
+        type="application/grpc" if says.family == "grpc" else "text/event-stream",
+        # Eight tokens of the size that verdicts are about are less than every larger buffer.
+        tokens=8 if says.small_tls else 20,
+        bytes=TOKEN_BYTES if says.small_tls else 40,
     )
     encoding = "gzip, br" if scenario.accept_encoding == "gzip" else "identity"
-    return Job(upstream, case.port, case.uri, scenario.client, drip, encoding, expected=expected)
+    return Job(
+        upstream,
+        case.port,
+        case.uri,
+        scenario.client,
+        drip,
+        encoding,
+        headers=(("User-Agent", USER_AGENTS[0]),),
+        expected=expected,
+    )
 
 
 def disagrees(case: Case, says: Told, result: Measurement) -> str | None:
@@ -103,11 +123,15 @@ async def compare(binary: NginxBinary, folder: Path, seed: int) -> tuple[int, li
         pairs = list(zip(cases, says, strict=True))
         async with Nginx(binary, made.text, folder):
             # What is recorded is recorded by a first request; the second one is measured.
-            await measure_many([job(c, upstream, s.family, None) for c, s in pairs], at_once=60)
-            jobs = [job(c, upstream, s.family, s.verdict) for c, s in pairs]
+            await measure_many([job(c, upstream, s, None) for c, s in pairs], at_once=60)
+            jobs = [job(c, upstream, s, s.verdict) for c, s in pairs]
             results = await measure_many(jobs, at_once=40)
     wrong = [disagrees(c, s, result) for (c, s), result in zip(pairs, results, strict=True)]
     return len(cases), [text for text in wrong if text is not None]
+
+
+def test_the_probe_sends_as_much_as_verdicts_assume() -> None:
+    assert Drip().tokens * Drip().bytes == ANSWER_BYTES
 
 
 def test_explain_agrees_with_nginx(binary: NginxBinary, tmp_path: Path) -> None:

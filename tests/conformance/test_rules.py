@@ -123,7 +123,11 @@ def test_delivery(age: str, binary: NginxBinary, tmp_path: Path) -> None:
 # The other evidence: each shows the effect with `bad`, and its absence with `fixed`
 
 
-@pytest.mark.parametrize("evidence", sorted(EFFECTS))
+@pytest.mark.parametrize(
+    ("evidence", "age"),
+    sorted({(named.evidence, age) for named in SHOWN for age in named.ages}),
+    indirect=["age"],
+)
 def test_effect(evidence: str, age: str, binary: NginxBinary, tmp_path: Path) -> None:
     async def all_of_them() -> dict[str, dict[str, Shown]]:
         chosen = [named for named in SHOWN if named.evidence == evidence and age in named.ages]
@@ -135,7 +139,6 @@ def test_effect(evidence: str, age: str, binary: NginxBinary, tmp_path: Path) ->
         return {named.name: result for named, result in zip(chosen, results, strict=True)}
 
     found = asyncio.run(asyncio.wait_for(all_of_them(), SECONDS))
-    assert found
     for name, shown in found.items():
         assert all(one.bad == (kind == "bad") for kind, one in shown.items()), (name, shown)
 
@@ -221,3 +224,7 @@ def test_default_timeout(binaries: dict[str, NginxBinary], tmp_path: Path) -> No
 
     for silences in asyncio.run(asyncio.wait_for(all_of_them(), 120)):
         assert all(59 < silence < 63 for silence in silences.values()), silences
+
+
+def test_every_effect_is_shown() -> None:
+    assert {named.evidence for named in SHOWN} == set(EFFECTS)

@@ -13,7 +13,7 @@ from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.settings import FILE_NAME
 from tests.command import run
 
-CONF = "events {}\nhttp { server { location /v1/chat { proxy_pass http://$up; } } }\n"
+CONF = "events {}\nhttp { server { location /v1/chat { proxy_pass http://$host; } } }\n"
 SECRET = "TOKEN=7f3-secret\n"
 
 

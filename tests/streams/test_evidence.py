@@ -149,7 +149,7 @@ def test_the_name_of_a_limit(tmp_path: Path) -> None:
 
 def test_long_grpc_calls_are_streams(tmp_path: Path) -> None:
     text = "location /x { grpc_pass grpc://a; grpc_read_timeout %s; }"
-    assert likely(tmp_path, text % "10m") == {"/x": "chunked"}
+    assert likely(tmp_path, text % "10m") == {"/x": "grpc"}
     assert likely(tmp_path, text % "60s") == {}
 
 

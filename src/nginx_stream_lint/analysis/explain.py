@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 
 from nginx_stream_lint.analysis.lint import (
@@ -29,6 +30,7 @@ from nginx_stream_lint.nginx.documents import Documents
 from nginx_stream_lint.nginx.levels import Effective, Level, build
 from nginx_stream_lint.nginx.listeners import Client, clients
 from nginx_stream_lint.nginx.request import Request, parse_url
+from nginx_stream_lint.nginx.request_body import client_silence_s
 from nginx_stream_lint.nginx.route import Route, route
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.values import seconds
@@ -48,8 +50,8 @@ class Explanation:
     """What is to say about one URL.
 
     `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
-    there in seconds, and `deliveries` every scenario for the clients that the server lets in (empty
-    where nobody passes the request on).
+    there in seconds (of the app, and of a client that still sends), and `deliveries` every scenario
+    for the clients that the server lets in (empty where nobody passes the request on).
     """
 
     url: str
@@ -91,7 +93,7 @@ def explain(
     """
     requests = [(url, parse_url(url, method.upper())) for url in urls]
     explainer = explainer_of(workspace, conf, options or Options(), documents)
-    return [explainer.explain(url, request) for url, request in requests]
+    return explainer.explain_all(requests)
 
 
 def explainer_of(
@@ -137,6 +139,7 @@ class Explainer:
         self.budget = budget or Budget(Limits())
         self.root = build(configuration)
         version = options.policy.nginx_version(configuration.path, options.nginx_version)
+        self._known_version = version
         self.version: Version = version or OLD
         self._configuration = configuration
         self._options = options
@@ -197,7 +200,8 @@ class Explainer:
         with spending(self.budget):
             if self._configuration.guessed:  # nobody says that it is nginx's
                 return self._declared_wrong()
-            return [*self._configuration.problems, *refusals(self.root), *self._declared_wrong()]
+            wrong = refusals(self.root, self._known_version)
+            return [*self._configuration.problems, *wrong, *self._declared_wrong()]
 
     def _survey(self, asked: Mapping[Level, Asked]) -> list[Served]:
         found, self._mistakes = survey(self._configuration, self.root, self._options, asked=asked)
@@ -207,6 +211,25 @@ class Explainer:
         if self._mistakes is None:
             self._survey({})
         return self._mistakes or []
+
+    def explain_all(self, requests: Iterable[tuple[str, Request]]) -> list[Explanation]:
+        """What is to say about several URLs, in their order.
+
+        Where the client goes on sending, the longest silence is also that of its body.
+        """
+        found = [self.explain(url, request) for url, request in requests]
+        return [self._with_client_silence(one) for one in found]
+
+    def _with_client_silence(self, one: Explanation) -> Explanation:
+        level = one.route.location
+        stream = self.stream(one) if level is not None else None
+        if level is None or one.read_timeout_s is None or stream is None:
+            return one
+        if not stream.client_streams:
+            return one
+        client = client_silence_s(lambda name: level.effective(name, self.version))
+        limits = (one.read_timeout_s, client)
+        return replace(one, read_timeout_s=min(limit for limit in limits if limit is not None))
 
     def stream(self, one: Explanation) -> Stream | None:
         """What the place where a URL lands is thought to serve."""

@@ -259,11 +259,11 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     """Find the places of a configuration that hand requests on, and what streams there."""
     root = build(configuration)
     about = configuration.about
-    version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
-    declared = answers(root, version, options.streams)
+    known = options.policy.nginx_version(configuration.path, options.nginx_version)
+    declared = answers(root, known or OLD, options.streams)
     if about is None:
         found, mistakes = survey(configuration, root, options)
-        problems = [*configuration.problems, *refusals(root), *mistakes]
+        problems = [*configuration.problems, *refusals(root, known), *mistakes]
         return Detected(configuration, root, found, problems, declared)
     # Of a whole configuration only a few files were asked for.
     wanted = {id(file) for file in _asked_for(configuration)}
@@ -284,7 +284,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
 
     found, mistakes = survey(configuration, root, options, has_asked_for)
     found = [one for one in found if is_asked_for(one.level)]
-    problems = [*configuration.problems, *refusals(root), *mistakes]
+    problems = [*configuration.problems, *refusals(root, known), *mistakes]
     problems = [one for one in problems if workspace.key(one.file) in about]
     return Detected(configuration, root, found, problems, declared)
 

@@ -141,7 +141,7 @@ def explain_command(
         for problem in stop.problems:
             say(str(problem))
         sys.exit(EXIT_UNUSABLE)
-    explanations = [explainer.explain(url, request) for url, request in requests]
+    explanations = explainer.explain_all(requests)
     for one in explanations:
         if one.route.server is None:
             unusable(f'{conf}:1:1: no server listens for "{one.url}"; check scheme and port')

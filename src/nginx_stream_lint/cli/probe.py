@@ -163,7 +163,7 @@ def _requests(
 
     conf = configuration.path
     root = build(configuration)
-    wrong = refusals(root)
+    wrong = refusals(root, binary.version)
     if wrong:
         unusable(str(wrong[0]))
     http, stream = root.first("http"), root.first("stream")

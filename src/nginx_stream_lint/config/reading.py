@@ -434,6 +434,8 @@ class _Reader:
             return []
         directive.may_set = standard(name)
         if is_pattern(name) and stop is None:
+            if self.provider.reads_as_nginx:
+                directive.may_set = frozenset()  # nginx finds nothing either
             if directive.may_set is None and not self.provider.reads_as_nginx:
                 self.configuration.missing.append(directive)
                 self._note(directive, f'no file matches include "{name}", so it adds nothing')

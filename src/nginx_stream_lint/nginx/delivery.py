@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.nginx.filters import gzip_is_disabled, withholds_event_ends
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.values import seconds, size
@@ -20,7 +21,9 @@ Framing = Literal["chunked", "close", "length"]
 AccelBuffering = Literal["absent", "no", "yes"]
 AcceptEncoding = Literal["identity", "gzip"]
 Verdict = Literal["streams", "stalls", "replays"]
-Hold = Literal["upstream-buffer", "gzip", "brotli", "body-filter", "tls-buffer", "cache"]
+Hold = Literal[
+    "upstream-buffer", "sub-filter", "gzip", "brotli", "body-filter", "tls-buffer", "cache"
+]
 
 FRAMINGS: tuple[Framing, ...] = ("chunked", "close", "length")
 _EVERY = frozenset(FRAMINGS)
@@ -32,6 +35,8 @@ USUAL_ENCODINGS = ACCEPT_ENCODINGS
 # The stream that waiting times are given for: an OpenAI-style chunk, and a quick model.
 TOKEN_BYTES = 230
 TOKENS_PER_SECOND = 30
+# The whole answer, where only its length decides; the probe's has as much.
+ANSWER_BYTES = 800
 # What a chunk of that size gains on its way to an HTTP/1.1 client: "e6" CR LF before, CR LF behind.
 _CHUNK_OVERHEAD = 6
 
@@ -77,7 +82,9 @@ class Path:
     """Everything in a configuration that decides how a response of one kind is delivered.
 
     Sizes are in bytes. `piecewise` are the upstream framings whose pieces a buffered response lets
-    through; `cache` tells whether a second request is answered from a recording.
+    through; `cache` tells whether a second request is answered from a recording. `sub_filter` tells
+    whether the end of each event waits for the next one, `replaces` whether that filter takes part
+    at all: an answer then has no length any more.
     """
 
     family: str
@@ -91,6 +98,10 @@ class Path:
     postpone_output: int
     ssl_buffer_size: int
     cache: Literal["no", "yes", "unknown"]
+    gzip_min_length: int = 0
+    brotli_min_length: int = 0
+    sub_filter: bool = False
+    replaces: bool = False
 
     def is_buffered(self, x_accel_buffering: AccelBuffering) -> bool:
         """Whether the response is buffered, given the upstream's X-Accel-Buffering header."""
@@ -102,22 +113,29 @@ class Path:
 
     def holds(self, scenario: Scenario) -> list[Hold]:
         """Everything that holds the response in a scenario, in the order it is passed."""
+        late: list[Hold] = ["sub-filter"] if self.sub_filter else []
         if not self.is_buffered(scenario.x_accel_buffering):
-            return []
+            return late
         found: list[Hold] = []
         if scenario.framing not in self.piecewise:
             found.append("upstream-buffer")
+        found += late
         if scenario.accept_encoding == "gzip":
             # The client of this scenario takes every compression; nginx prefers brotli.
-            if self.brotli:
+            if self.brotli and self._is_long_enough(scenario, self.brotli_min_length):
                 found.append("brotli")
-            elif self.gzip:
+            elif self.gzip and self._is_long_enough(scenario, self.gzip_min_length):
                 found.append("gzip")
-        if self.body_filter and self.postpone_output:
+        # A piece that fills the buffer goes on at once.
+        if self.body_filter and self.postpone_output > TOKEN_BYTES:
             found.append("body-filter")
-        if scenario.client == "h1-tls":
+        if scenario.client == "h1-tls" and self.ssl_buffer_size > TOKEN_BYTES + _CHUNK_OVERHEAD:
             found.append("tls-buffer")
         return found
+
+    def _is_long_enough(self, scenario: Scenario, least: int) -> bool:
+        """Whether an answer is compressed; one without a length always is."""
+        return scenario.framing != "length" or self.replaces or least <= ANSWER_BYTES
 
     def held_bytes(self, hold: Hold) -> int | None:
         """How many bytes a hold collects before it lets go; None: the whole answer."""
@@ -127,6 +145,8 @@ class Path:
             return self.ssl_buffer_size
         if hold == "body-filter":
             return self.postpone_output
+        if hold == "sub-filter":
+            return TOKEN_BYTES
         return None
 
     def deliver(self, scenario: Scenario) -> Delivery:
@@ -169,12 +189,20 @@ def path(
         accel_ignored=any(arg.lower() == "x-accel-buffering" for row in ignored for arg in row),
         piecewise=_piecewise(settings, family),
         buffer_size=size(settings(f"{family}_buffer_size").text) or 4096,
-        gzip=_compresses(settings, "gzip", content_types),
+        gzip=_compresses(settings, "gzip", content_types)
+        and not gzip_is_disabled(settings("gzip_disable").rows),
         brotli=_compresses(settings, "brotli", content_types),
         body_filter=any(settings(name).rows for name in _BODY_FILTERS),
         postpone_output=size(settings("postpone_output").text) or 0,
         ssl_buffer_size=size(settings("ssl_buffer_size").text) or 16384,
         cache="no" if grpc else _cache(settings, family, method),
+        gzip_min_length=size(settings("gzip_min_length").text) or 0,
+        brotli_min_length=size(settings("brotli_min_length").text) or 0,
+        sub_filter=not grpc
+        and withholds_event_ends(
+            settings("sub_filter"), settings("sub_filter_types"), content_types
+        ),
+        replaces=_replaces(settings, content_types),
     )
 
 
@@ -201,6 +229,14 @@ def _compresses(settings: Settings, name: str, content_types: tuple[str, ...]) -
         return False
     types = {arg.lower() for row in settings(f"{name}_types").rows for arg in row}
     return "*" in types or any(kind in types or kind == "text/html" for kind in content_types)
+
+
+def _replaces(settings: Settings, content_types: tuple[str, ...]) -> bool:
+    """Whether `sub_filter` looks through answers of one of the content types."""
+    types = {arg.lower() for row in settings("sub_filter_types").rows for arg in row}
+    return bool(settings("sub_filter").rows) and (
+        "*" in types or not types.isdisjoint(content_types)
+    )
 
 
 def _cache(settings: Settings, family: str, method: str) -> Literal["no", "yes", "unknown"]:

@@ -20,7 +20,9 @@ class Entry:
     """One directive: `contexts` it may stand in, how values `merge`, the type of its `value`.
 
     `defaults` are (since, arguments) pairs, oldest first; arguments are None where unset means
-    nothing. `stream_default` holds in `stream {}` where that differs.
+    nothing. `stream_default` holds in `stream {}` where that differs. `since` and `until` are the
+    versions that brought the directive and that no longer have it, None where all do;
+    `context_since` are contexts that came later.
     """
 
     name: str
@@ -30,6 +32,9 @@ class Entry:
     joins: bool
     defaults: tuple[tuple[Version, tuple[str, ...] | None], ...]
     stream_default: tuple[str, ...] | None
+    since: Version | None = None
+    until: Version | None = None
+    context_since: tuple[tuple[str, Version], ...] = ()
 
     def default(self, version: Version, in_stream: bool) -> tuple[str, ...] | None:
         """The arguments nginx uses where nothing is written; None if that is nothing."""
@@ -66,12 +71,15 @@ def _entry(name: str, raw: dict[str, object]) -> Entry:
     def args(value: object) -> tuple[str, ...] | None:
         return None if value is None else tuple(str(value).split())
 
+    def version(value: object) -> Version | None:
+        return None if value is None else parse_version(str(value))
+
     default = raw["default"]
+    newer: Mapping[str, object] = raw.get("context_since", {})  # type: ignore[assignment]
     rows = default if isinstance(default, list) else [{"args": default}]
     return Entry(
         name=name,
-        contexts=frozenset(raw["contexts"])  # type: ignore[call-overload]
-        | frozenset(raw.get("context_since", ())),  # type: ignore[call-overload]
+        contexts=frozenset(raw["contexts"]) | frozenset(newer),  # type: ignore[call-overload]
         merge=str(raw["merge"]),
         value=str(raw["value"]),
         joins="repeat" in raw,
@@ -79,4 +87,7 @@ def _entry(name: str, raw: dict[str, object]) -> Entry:
             (parse_version(str(row.get("since", "0.0"))), args(row["args"])) for row in rows
         ),
         stream_default=args(raw.get("stream_default")),
+        since=version(raw.get("since")),
+        until=version(raw.get("until")),
+        context_since=tuple((name, parse_version(str(text))) for name, text in newer.items()),
     )

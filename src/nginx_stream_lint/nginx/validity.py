@@ -11,9 +11,14 @@ import re
 from collections.abc import Callable
 
 from nginx_stream_lint.config import Directive, Problem, has_hole
+from nginx_stream_lint.nginx.buffers import MismatchedBuffers
+from nginx_stream_lint.nginx.by_version import is_of_another_family, unavailable
 from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.nginx.duplicate_listen import duplicate_listens
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.undefined import undefined
+from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import regex
 
 _ADVICE = "nginx refuses this configuration"
@@ -47,8 +52,11 @@ _MAX_REFUSALS = 100
 _Say = Callable[[Directive, str], None]
 
 
-def refusals(root: Level) -> list[Problem]:
-    """Everything nginx would refuse at any level, in the order of the file."""
+def refusals(root: Level, version: Version | None = None) -> list[Problem]:
+    """Everything nginx would refuse at any level, in the order of the file.
+
+    What only some versions refuse is in it where the version is known.
+    """
     found: list[Problem] = []
     seen: set[int] = set()  # a file included twice is wrong once
 
@@ -58,6 +66,8 @@ def refusals(root: Level) -> list[Problem]:
             found.append(directive.source.problem(directive.start, message, _ADVICE))
 
     entries = table()
+    lacking = unavailable(version)
+    mismatched = MismatchedBuffers()
     right: set[tuple[str, str]] = set()  # values that were looked at
     for level in root.walk():
         if len(found) >= _MAX_REFUSALS:
@@ -65,6 +75,8 @@ def refusals(root: Level) -> list[Problem]:
         for name, rows in level.rows.items():
             entry = entries.get(name)
             if entry is None:
+                if "_" in name and is_of_another_family(name):
+                    say(rows[0], f'unknown directive "{name}"')
                 continue
             if len(rows) > 1 and (
                 name in _ONCE or (entry.merge in ("nearest", "handler") and not entry.joins)
@@ -89,6 +101,10 @@ def refusals(root: Level) -> list[Problem]:
             _locations(level, say)
         _condition(level, say)
         _target(level, say)
+        lacking.say_which(level, say)
+        mismatched.look_at(level, say)
+    duplicate_listens(root, say)
+    undefined(root, say)
     return found[:_MAX_REFUSALS]
 
 

@@ -19,6 +19,7 @@ class Arrivals:
         headers: of the answer, names in lower case; a repeated header's values are joined.
         trailers: of an HTTP/2 answer.
         times: (token number, when it arrived).
+        lacked: of each of these tokens, how many bytes of its end came last.
         bytes_read: length of the body, before Content-Encoding is undone.
         started: when the request was about to be sent.
         head_at: when the answer's headers arrived; 0 when they did not.
@@ -31,6 +32,7 @@ class Arrivals:
     headers: dict[str, str] = field(default_factory=dict)
     trailers: dict[str, str] = field(default_factory=dict)
     times: list[tuple[int, float]] = field(default_factory=list)
+    lacked: list[int] = field(default_factory=list)
     bytes_read: int = 0
     started: float = 0.0
     head_at: float = 0.0

@@ -50,7 +50,7 @@ async def fetch(
     request = Request(port, path, client, host, method, everything, body, websocket)
     arrivals = Arrivals(started=time.monotonic())
     tokens = Tokens()
-    arrivals.times = tokens.times
+    arrivals.times, arrivals.lacked = tokens.times, tokens.lacked
     try:
         await asyncio.wait_for(_converse(request, arrivals, tokens), timeout)
     except (TimeoutError, asyncio.TimeoutError):

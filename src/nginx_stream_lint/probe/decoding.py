@@ -134,10 +134,12 @@ class Tokens:
     Attributes:
         times: (token number, monotonic seconds), in the order of arrival.
         bytes_read: length of the body so far, before Content-Encoding is undone.
+        lacked: of each of these tokens, how many bytes of its end came last.
     """
 
     def __init__(self) -> None:
         self.times: list[tuple[int, float]] = []
+        self.lacked: list[int] = []
         self.bytes_read = 0
         self._decoded = 0
         self._decode = decompressor("")
@@ -162,10 +164,12 @@ class Tokens:
             self._take(part, now)
 
     def _take(self, text: bytes, now: float) -> None:
+        before = len(self._held)
         self._held += text
         end = 0
         for token in TOKEN.finditer(self._held):
             self.times.append((int(token[1]), now))
+            self.lacked.append(token.end() - max(before, token.start()))
             end = token.end()
         if len(self.times) > _MOST_TOKENS:
             raise ValueError("more tokens than the upstream sends")

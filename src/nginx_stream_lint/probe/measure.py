@@ -18,6 +18,7 @@ STREAMS, STALLS, REPLAYS, CUT = "streams", "stalls", "replays", "cut"
 NO_STREAM, UNCLEAR = "no-stream", "unclear"
 
 _EARLY, _LATE = 0.35, 0.65  # of the answer's duration
+_END_BYTES = 3  # "\n\n", and the brace before it
 _SAME_BURST = 0.4  # of the interval
 _GRACE = 5.0  # seconds a client waits for an answer after it should be complete
 _STARTS_APART = 0.005  # seconds between the starts of streams measured together
@@ -31,9 +32,9 @@ class Measurement:
 
     Attributes:
         verdict: `streams` (the first token came before 35 % of the answer's duration), `stalls`
-            (after 65 %), `replays` (tokens came that the upstream was not asked for), `cut` (fewer
-            tokens than there should be, or an unfinished answer), `no-stream` (an error status, or
-            no tokens), `unclear`.
+            (after 65 %, or the end of each token came with the next one), `replays` (tokens came
+            that the upstream was not asked for), `cut` (fewer tokens than there should be, or an
+            unfinished answer), `no-stream` (an error status, or no tokens), `unclear`.
         status: status of the answer, 0 when none came.
         first_delay: seconds from the first token's emission to its arrival; None when there were
             none or the upstream emitted none.
@@ -161,10 +162,23 @@ def _verdict(drip: Drip, arrivals: Arrivals, seen: Seen | None) -> str:
     duration = seen.emitted[-1] - seen.emitted[0]
     if duration <= 0:
         return UNCLEAR
+    if _ends_wait(arrivals, seen):
+        return STALLS
     part = (arrivals.times[0][1] - seen.emitted[0]) / duration
     if part < _EARLY:
         return STREAMS
     return STALLS if part > _LATE else UNCLEAR
+
+
+def _ends_wait(arrivals: Arrivals, seen: Seen) -> bool:
+    """Whether each event came at once but for its end, which came with the next one."""
+    emitted = dict(enumerate(seen.emitted[1:], 1))  # when the next one was
+    waiting = [
+        emitted[number] <= at and lacked <= _END_BYTES
+        for (number, at), lacked in zip(arrivals.times, arrivals.lacked, strict=False)
+        if number in emitted
+    ]
+    return len(waiting) > 1 and all(waiting)
 
 
 def bursts_of(times: Sequence[tuple[int, float]], interval: float) -> list[int]:

@@ -250,6 +250,8 @@ def _verdict(one: Delivery, family: str) -> str:
         return word
     if one.verdict == "replays":
         return f"{word} from a recording"
+    if one.held_by == "sub-filter":
+        return f"{word}: sub_filter keeps the end of each event until the next one comes"
     holder = HOLDS[str(one.held_by)].format(family=family)
     if one.held_bytes is None:
         return f"{word}: {holder} holds the whole response until it ends"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -25,7 +26,13 @@ from nginx_stream_lint.nginx.delivery import (
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level, kept
 from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.nginx.request_body import (
+    app_ends_client_silence,
+    client_silence_s,
+    collected_by,
+)
 from nginx_stream_lint.nginx.routing import find, match_of
+from nginx_stream_lint.nginx.stream_limits import StreamLimit, stream_limit
 from nginx_stream_lint.nginx.values import seconds, size
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
@@ -68,6 +75,8 @@ _SCHEME = regex(r"^\w+://")
 _TELLING = frozenset(
     {"cache-control", "connection", "content-length", "upgrade", "x-accel-buffering"}
 )
+# The connections that a browser has to a server over HTTP/1.1: fewer streams are few.
+_SIX = 6
 # One address of an upstream, not a name that may stand for several.
 _ADDRESS = regex(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
 
@@ -240,6 +249,16 @@ class Facts:
 
     @cached_property
     def path(self) -> Path:
+        """The delivery path of the stream's answers, without what `sub_filter` keeps of events."""
+        return replace(self.whole_path, sub_filter=False)
+
+    @fact
+    def event_ends_wait(self) -> bool:
+        """Whether the end of each event waits for the next one (`sub_filter`)."""
+        return bool(self.usual) and self.whole_path.sub_filter
+
+    @cached_property
+    def whole_path(self) -> Path:
         """The delivery path of the stream's answers."""
         return path(
             self.effective,
@@ -326,7 +345,7 @@ class Facts:
 
     @fact
     def kind(self) -> str:
-        """The kind of stream: sse, chunked, websocket or long-poll."""
+        """The kind of stream: sse, chunked, websocket, long-poll or grpc."""
         return self.stream.kind
 
     @fact
@@ -524,13 +543,52 @@ class Facts:
         return seconds(self.effective(self.value("read_timeout")).text)
 
     @fact
+    def client_streams(self) -> bool:
+        """Whether the client goes on sending while the stream lasts."""
+        return self.stream.client_streams and self.is_http
+
+    @fact
+    def client_timeout_s(self) -> float | None:
+        """The longest silence of a client that still sends, in seconds; none for any other."""
+        return client_silence_s(self.effective) if self.value("client_streams") else None
+
+    @fact
+    def client_timeout_is_short(self) -> bool:
+        """Whether that is less than a stream should survive."""
+        limit = self.value("client_timeout_s")
+        return limit is not None and limit < self.minimum_s
+
+    @cached_property
+    def _cuts(self) -> dict[str, float]:
+        """The silence in seconds that cuts the stream, by the directive that says so.
+
+        Without those that heartbeats of the app prevent.
+        """
+        limits = {self.value("read_timeout"): self.value("read_timeout_s")}
+        restarted = set(limits)
+        if self.value("client_streams"):
+            limits["client_body_timeout"] = self.value("client_timeout_s")
+            if app_ends_client_silence(self.effective, self.served.handler.family):
+                restarted.add("client_body_timeout")
+        heartbeat = self.stream.heartbeat_s
+        return {
+            name: limit
+            for name, limit in limits.items()
+            if limit is not None
+            and not (name in restarted and heartbeat is not None and heartbeat < limit)
+        }
+
+    @fact
     def cut_after_s(self) -> float | None:
         """The silence in seconds that cuts the stream; None if heartbeats come more often."""
-        limit: float | None = self.value("read_timeout_s")
-        heartbeat = self.stream.heartbeat_s
-        if limit is not None and heartbeat is not None and heartbeat < limit:
-            return None
-        return limit
+        return min(self._cuts.values(), default=None)
+
+    @names_directive
+    def cut_by(self) -> str:
+        """The directive that cuts it: the read timeout, or `client_body_timeout`."""
+        return min(
+            self._cuts, key=lambda name: self._cuts[name], default=self.value("read_timeout")
+        )
 
     @fact
     def known_silence_s(self) -> float | None:
@@ -543,6 +601,17 @@ class Facts:
         return self.minimum_s
 
     # The request to the upstream
+
+    @names_directive
+    def request_collected_by(self) -> str | None:
+        """The directive that collects the whole request while the client still sends it."""
+        if not self.value("client_streams"):
+            return None
+        rows = self.effective("mirror").rows
+        is_mirrored = self.effective("mirror_request_body").text != "off" and any(
+            row[:1] not in ((), ("off",)) for row in rows
+        )
+        return collected_by(self.effective, self.served.handler.family, is_mirrored)
 
     @fact
     def http_version(self) -> str | Unknown | None:
@@ -744,6 +813,33 @@ class Facts:
     def http2_is_directive(self) -> bool:
         """Whether this nginx has `http2` as a directive (1.25.1), not only as a listen word."""
         return self._is_since((1, 25, 1))
+
+    @cached_property
+    def _limit(self) -> StreamLimit | None:
+        """The `limit_conn` or `limit_req` that allows the fewest streams."""
+        self.asked |= {"limit_conn_zone", "limit_req_zone"}
+        return stream_limit(self.served.level, self.effective)
+
+    @names_directive
+    def scarce(self) -> str:
+        """What runs out first: limit_conn or limit_req of less than six, or worker_connections."""
+        limit = self._limit
+        return "worker_connections" if limit is None or limit.streams >= _SIX else limit.directive
+
+    @fact
+    def limited_streams(self) -> int | None:
+        """How many streams it lets a client have at a time, or begin at once."""
+        return None if self._limit is None else self._limit.streams
+
+    @fact
+    def limited_key(self) -> str:
+        """What it counts by, such as $binary_remote_addr; empty where that is not there to see."""
+        return "" if self._limit is None else self._limit.key
+
+    @fact
+    def more_streams(self) -> str:
+        """The arguments of that directive with room for 100 streams."""
+        return "" if self._limit is None else self._limit.raised(100)
 
     @fact
     def streams_per_worker(self) -> int | None:

@@ -11,6 +11,7 @@ from nginx_stream_lint.rules.conditions import Unknown
 CLIENTS = {"h1": "plain HTTP/1.1", "h1-tls": "HTTP/1.1-over-TLS", "h2": "HTTP/2"}
 HOLDS = {
     "upstream-buffer": "the {family} buffer",
+    "sub-filter": "sub_filter",
     "gzip": "gzip",
     "brotli": "brotli",
     "body-filter": "the Lua or njs body filter",

@@ -27,6 +27,10 @@ EVIDENCE = {
     "reload": "a reload cuts the stream",
     "auth-body": "a POST hangs in its auth subrequest",
     "passed-on": "the request does not reach the app, and does when fixed",
+    "client-silence": "a client that sends nothing for a while is cut, and is not when fixed",
+    "collected-request": "the app sees a request only when the client has ended it",
+    "many-streams": "some of five streams on one HTTP/2 connection are refused",
+    "late-events": "the end of each event comes with the next event, and at once when fixed",
     "accepted": "nginx takes both; the effect is not to be seen on one machine",
 }
 

@@ -153,6 +153,13 @@ STREAM_KEYS = (
     Key("heartbeat", TIME, "The app is never silent for longer.", "15s", unset="unknown"),
     Key("accepts", Many(Choice(CLIENTS)), "The only clients it has.", ["h2"], unset="all"),
     Key("method", Text("a request method"), "The only request method.", "POST", unset="all"),
+    Key(
+        "client_streams",
+        Flag(),
+        "The client goes on sending while the stream lasts, as in gRPC client streaming.",
+        True,
+        default=False,
+    ),
 )
 
 STREAMS = Many(

@@ -22,7 +22,16 @@ _Word = TypeVar("_Word", bound=str)
 
 _FEW = 40  # of rules there are some thirty
 
-_KEYS = ("path", "kind", "framing", "x_accel_buffering", "heartbeat", "accepts", "method")
+_KEYS = (
+    "path",
+    "kind",
+    "framing",
+    "x_accel_buffering",
+    "heartbeat",
+    "accepts",
+    "method",
+    "client_streams",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,8 @@ def from_comment(comment: str) -> Stream | None:
         key, equals, value = word.partition("=")
         if equals:
             properties[key] = value.split(",") if key == "accepts" else value
+        elif word == "client_streams":
+            properties[word] = True
         else:
             properties["kind"] = word
     return _stream(properties, "a comment in the location says so")
@@ -132,6 +143,8 @@ def _stream(properties: Mapping[str, object], because: str) -> Stream:
             stream = replace(stream, heartbeat_s=time)
         elif key == "method":
             stream = replace(stream, method=str(value).upper())
+        elif key == "client_streams":
+            stream = replace(stream, client_streams=_truth(key, value))
         elif key == "kind":
             stream = replace(stream, kind=_choose(key, value, KINDS))
         elif key == "framing":
@@ -141,6 +154,14 @@ def _stream(properties: Mapping[str, object], because: str) -> Stream:
         else:
             raise Misdeclared(f'unknown key "{key}" of a stream{nearest(key, _KEYS)}')
     return stream
+
+
+def _truth(key: str, value: object) -> bool:
+    words = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
+    found = words.get(str(value).lower())
+    if found is None:
+        raise Misdeclared(f'{key} "{value}" is neither true nor false')
+    return found
 
 
 def _choose(key: str, value: object, words: tuple[_Word, ...]) -> _Word:
@@ -169,6 +190,7 @@ def settled(stream: Stream, found: Sequence[Stream]) -> tuple[Stream, ...]:
             heartbeat_s=one.heartbeat_s if stream.heartbeat_s is None else stream.heartbeat_s,
             clients=stream.clients or one.clients,
             method=stream.method or one.method,
+            client_streams=stream.client_streams or one.client_streams,
         )
         for one in found
     ) or (replace(stream, kind_is_open=False),)

@@ -22,7 +22,7 @@ _ENOUGH = 2
 _LONG_S = 300.0
 _CHOICE = regex(r"\(([^()]*\|[^()]*)\)")
 # The kinds that an app's name is told with, the first it has.
-_STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "long-poll", "websocket")
+_STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "grpc", "long-poll", "websocket")
 _BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")
 _SWITCHES = tuple(f"{family}_buffering" for family in _BUFFERING)
 _HEADERS = ("add_header", "proxy_set_header", "proxy_pass_header")

@@ -183,18 +183,31 @@ class _Look:
                 found = tuple(
                     one
                     for stream, path in said
-                    for one in settled(stream, evidence.known(named, handler, path))
+                    for one in _settled(stream, evidence.known(named, handler, path), handler)
                 )
             elif self.all_streams:
-                found = settled(EVERYTHING, evidence.streams(named, handler))
+                found = _settled(EVERYTHING, evidence.streams(named, handler), handler)
             else:
                 shadowed_by = evidence.lands.shadowed.get(named)
-                found = evidence.streams(named, handler)
+                found = _over(handler, evidence.streams(named, handler))
                 if not found:
                     found = _NOBODY_SAYS if shadowed_by is None else _WRITTEN_FOR_ONE
                 return found, shadowed_by
         found = tuple(dict.fromkeys(found))
         return self._alike.setdefault(found, found), shadowed_by
+
+
+def _settled(stream: Stream, known: tuple[Stream, ...], handler: Handler) -> tuple[Stream, ...]:
+    """A declared stream with the kind, and the facts, of what is known of its place."""
+    found = settled(stream, known)
+    return _over(handler, found) if stream.kind_is_open else found
+
+
+def _over(handler: Handler, streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
+    """Streams as the kind that their handler can pass on: over gRPC there is no other."""
+    if handler.family != "grpc":
+        return streams
+    return tuple(replace(one, kind="grpc", kind_is_open=False) for one in streams)
 
 
 def _said(

@@ -8,8 +8,8 @@ from nginx_stream_lint.nginx.delivery import AccelBuffering, Framing
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.util.lazily import dataclass
 
-Kind = Literal["sse", "chunked", "websocket", "long-poll"]
-KINDS: tuple[Kind, ...] = ("sse", "chunked", "websocket", "long-poll")
+Kind = Literal["sse", "chunked", "websocket", "long-poll", "grpc"]
+KINDS: tuple[Kind, ...] = ("sse", "chunked", "websocket", "long-poll", "grpc")
 # From the weakest up.
 Confidence = Literal["possible", "likely", "known", "declared"]
 CONFIDENCES: tuple[Confidence, ...] = ("possible", "likely", "known", "declared")
@@ -20,6 +20,7 @@ CONTENT_TYPES: dict[Kind, tuple[str, ...]] = {
     "chunked": ("application/x-ndjson", "application/octet-stream", "text/plain"),
     "websocket": (),
     "long-poll": (),
+    "grpc": ("application/grpc", "application/grpc-web", "application/grpc-web+proto"),
 }
 
 
@@ -32,7 +33,8 @@ class Stream:
     client ends every one, `silence_s` one that is known to happen. `clients` are the only clients
     it has, `method` the request method if there is only one, `path` its path where that is known:
     the location may take others, too. `kind_is_open` tells that nothing says which kind it is: of
-    one that a user declares, what else is known decides.
+    one that a user declares, what else is known decides. `client_streams` tells that the client
+    goes on sending while the stream lasts: gRPC client streaming, bidirectional streams.
     """
 
     kind: Kind
@@ -46,3 +48,4 @@ class Stream:
     method: str | None = None
     kind_is_open: bool = False
     path: str | None = None
+    client_streams: bool = False

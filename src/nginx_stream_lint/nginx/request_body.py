@@ -1,0 +1,45 @@
+"""How nginx hands a request's body on while the client still sends it.
+
+Measured on 1.22 and 1.31 with clients that keep their request open (HTTP/1.1 in chunks, HTTP/2).
+Such a request has no length, so what nginx does with lengths is left out.
+"""
+
+from __future__ import annotations
+
+from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.nginx.delivery import Settings
+from nginx_stream_lint.nginx.values import seconds
+
+
+def collected_by(settings: Settings, family: str, is_mirrored: bool) -> str | None:
+    """The directive that makes nginx collect the whole request before the app gets a byte.
+
+    None where nginx hands on each piece. A uwsgi or scgi app always gets a request as a whole, for
+    those protocols need its length. `is_mirrored` tells that a copy of it goes to another location,
+    with its body.
+    """
+    if is_mirrored:
+        return "mirror"
+    if family == "grpc":
+        return None
+    if settings(f"{family}_request_buffering").text.lower() == "on":
+        return f"{family}_request_buffering"
+    if family in ("uwsgi", "scgi"):
+        return f"{family}_pass"
+    if family == "proxy":
+        if settings("proxy_set_body").rows:
+            return "proxy_set_body"
+        version = settings("proxy_http_version").text
+        if version == "1.0" and not has_hole(version):
+            return "proxy_http_version"
+    return None
+
+
+def client_silence_s(settings: Settings) -> float | None:
+    """How long, in seconds, a client may send nothing before it has ended its request."""
+    return seconds(settings("client_body_timeout").text)
+
+
+def app_ends_client_silence(settings: Settings, family: str) -> bool:
+    """Whether what the app sends restarts `client_body_timeout`, as over HTTP/2 to the app."""
+    return family == "grpc" or (family == "proxy" and settings("proxy_http_version").text == "2")

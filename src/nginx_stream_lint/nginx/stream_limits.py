@@ -1,0 +1,77 @@
+"""How many streams `limit_conn` and `limit_req` let one client have.
+
+nginx counts the streams of an HTTP/2 connection one by one. A key that may be empty counts nothing.
+"""
+
+from __future__ import annotations
+
+from nginx_stream_lint.nginx.delivery import Settings
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.numbers import whole_number
+
+# Keys that no request leaves empty.
+_ALWAYS_THERE = regex(
+    r"(?:\$\{?(?:binary_remote_addr|remote_addr|realip_remote_addr|proxy_add_x_forwarded_for"
+    r"|server_name|server_port|server_addr|host|uri|request_uri)\}?)+"
+)
+_NAMES = ("limit_conn", "limit_req")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimit:
+    """The row of a `directive` that allows the fewest streams: `streams` for each value of `key`.
+
+    `limit_conn` counts those that are open at a time, `limit_req` those that begin at once. `key`
+    is empty where it is not there to see. `row` are the row's arguments.
+    """
+
+    directive: str
+    streams: int
+    key: str
+    row: tuple[str, ...]
+
+    def raised(self, streams: int) -> str:
+        """The row's arguments with room for more streams."""
+        if self.directive == "limit_conn":
+            return f"{self.row[0]} {streams}"
+        others = [arg for arg in self.row if not arg.startswith(("burst=", "zone="))]
+        zone = next(arg for arg in self.row if arg.startswith("zone="))
+        return " ".join((zone, f"burst={streams}", *others))
+
+
+def stream_limit(level: Level, settings: Settings) -> StreamLimit | None:
+    """The limit in force at a level that allows the fewest streams; None without any."""
+    found = [
+        limit
+        for name in _NAMES
+        if settings(f"{name}_dry_run").text.lower() != "on"
+        for row in settings(name).rows
+        if (limit := _limit(level, name, row)) is not None
+    ]
+    return min(found, key=lambda one: one.streams, default=None)
+
+
+def _limit(level: Level, name: str, row: tuple[str, ...]) -> StreamLimit | None:
+    if name == "limit_conn":
+        zone, number = row[0], whole_number(row[-1])
+    else:
+        words = dict(arg.partition("=")[::2] for arg in row)
+        zone = words.get("zone", "")
+        burst = whole_number(words.get("burst", "0"))
+        number = None if burst is None else burst + 1
+    if number is None or not zone:
+        return None
+    key = _key(level, f"{name}_zone", zone)
+    if key is not None and not _ALWAYS_THERE.fullmatch(key):
+        return None
+    return StreamLimit(name, number, key or "", row)
+
+
+def _key(level: Level, definer: str, zone: str) -> str | None:
+    """What a zone counts by; None where that is not there to see."""
+    around = level.nearest("http", "stream")
+    for row in around.rows.get(definer, ()) if around is not None else ():
+        if any(arg.partition("=")[2].partition(":")[0] == zone for arg in row.args[1:]):
+            return row.args[0]
+    return None
