@@ -555,3 +555,30 @@ def test_what_hangs_on_the_client_is_unknown() -> None:
     assert found.unknown == [
         "whether if ($remote_addr = 1.2.3.4) holds, in nginx.conf:1; it is taken not to"
     ]
+
+
+DOUBLING = "".join(f"set $x{at} $x{at - 1}$x{at - 1}; " for at in range(1, 60))
+MAPS = "".join(f"map $m{at} $m{at + 1} {{ volatile; default $m{at}$m{at}; }} " for at in range(60))
+
+
+@pytest.mark.parametrize(
+    "rewriting",
+    [
+        f"set $x0 aa; {DOUBLING} rewrite ^ /$x59;",
+        "rewrite ^(.*)$ /$1$1$1;" * 100,
+        "set $args a; " + "set $args $args$args; " * 100 + "rewrite ^ /b?$args;",
+        "rewrite ^(.*)$ /$1?a=$args$args;" * 100,
+        "rewrite ^ /$m49$m48;",
+    ],
+)
+def test_values_that_grow_without_an_end_are_unknown(rewriting: str) -> None:
+    server = f"server {{ {rewriting} location / {{ proxy_pass http://a; }} }}"
+    found = way(MAPS + server, "/" + "a" * 40)
+    assert found.unknown
+    assert all(len(str(one)) < 100_000 for one in found.unknown)
+
+
+def test_a_step_shows_the_beginning_of_a_long_path() -> None:
+    server = f"server {{ rewrite ^ /{'a' * 3000}; location / {{ proxy_pass http://a; }} }}"
+    found = way(server, "/")
+    assert [len(step.why) < 400 for step in found.via] == [True]
