@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from itertools import product
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from nginx_stream_lint.nginx.pcre import Pattern, Undecided, compile_pattern, prefix
 from nginx_stream_lint.util import backtracking
 from nginx_stream_lint.util.backtracking import MAX_WAYS, ends, parsed, ways
+from nginx_stream_lint.util.budget import Budget, Limits, spending
 
 ATOMS = ["a", "b", "[ab]", "[^a]", "(?s:.)", r"\A", r"\Z", r"\b", "", r"(?=a)", r"(?!b)", "(?<=a)"]
 
@@ -165,3 +167,37 @@ def test_what_matches_begins_like_that(pattern: str) -> None:
         except Undecided:
             return
         assert (with_prefix.search(subject) is None) == (found is None)
+
+
+def test_reading_patterns_is_paid_by_the_run() -> None:
+    budget = Budget(Limits(regex_steps=10_000))
+    texts = [f"{number}" + "[a-z]" * 200 for number in range(1000)]
+    read = 0
+    with spending(budget):
+        for text in texts:
+            pattern = Pattern(text, ignore_case=False)
+            with suppress(Undecided):
+                pattern.search("x")
+            read += "_read" in vars(pattern)
+    assert 5 < read < 30
+    assert [one.message for one in budget.problems] == [
+        "the regular expressions take more than 10,000 steps to match"
+    ]
+
+
+def test_a_search_again_is_paid_again() -> None:
+    budget = Budget(Limits(regex_steps=10_000))
+    pattern = Pattern("(?:a*)*b" * 20, ignore_case=False)
+    with spending(budget):
+        for length in range(1000):
+            with suppress(Undecided):
+                pattern.search("b" * length)
+        with pytest.raises(Undecided):
+            pattern.search("b")
+    assert not budget.left("regex_steps")
+
+
+def test_a_pattern_that_nginx_would_not_read_is_not_read() -> None:
+    assert compile_pattern("a" * 4096).search("a" * 4096) is not None
+    with pytest.raises(Undecided):
+        compile_pattern("a" * 4097).search("a" * 4097)

@@ -13,9 +13,18 @@ from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from typing import Any, NoReturn
 
-from nginx_stream_lint.util.backtracking import MAX_WAYS, compiled, ends, parsed, ways
+from nginx_stream_lint.util.backtracking import (
+    MAX_WAYS,
+    can_search,
+    compiled,
+    ends,
+    parsed,
+    take_counting,
+    ways,
+)
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
+from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
 # nginx reads no longer word, so it has no longer pattern.
@@ -102,11 +111,11 @@ class Pattern:
         start = subject[: len(self._prefix)]
         if start != self._prefix and not (self._ignore_case and start.lower() == self._prefix):
             return None
-        if self._read is None:
+        if not can_search() or self._read is None:
             raise Undecided
-        compiled, reader = self._read
+        compiled, reader, tree = self._read
         data = _bytes(subject)
-        if len(data) > self._any_of_length and not self._ends(compiled.pattern, data):
+        if len(data) > self._any_of_length and not self._ends(tree, data):
             raise Undecided
         found = compiled.search(data)
         if found is None:
@@ -116,26 +125,27 @@ class Pattern:
         return Match(found, reader.groups, names)
 
     @cached_property
-    def _read(self) -> tuple[re.Pattern[str], _Reader] | None:
+    def _read(self) -> tuple[re.Pattern[str], _Reader, Any] | None:
         text = _bytes(self._text)
         if len(text) > _MAX_PATTERN:
             return None
         reader = _Reader(text)
         try:
-            return compiled(reader.everything(self._ignore_case), re.ASCII), reader
-        except (_UnreadableError, re.error, RecursionError, OverflowError):
+            tree = parsed(reader.everything(self._ignore_case), re.ASCII)
+            return compiled(tree), reader, tree
+        except (_UnreadableError, re.error, RecursionError, OverflowError, Unreadable):
             return None
 
-    def _ends(self, text: str, data: str) -> bool:
+    def _ends(self, tree: Any, data: str) -> bool:
         """Whether the search of some bytes ends soon."""
         try:
-            tree: Any = parsed(text, re.ASCII)
-            for length in (1024, 128, len(data)):
+            take_counting(len(self._text))
+            for length in (1024, 128):
                 if length >= len(data) and ways(tree, length) <= MAX_WAYS:
                     self._any_of_length = length
                     return True
             return ends(tree, data)
-        except RecursionError:
+        except (RecursionError, Unreadable):
             return False
 
 

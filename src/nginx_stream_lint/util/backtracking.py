@@ -23,6 +23,9 @@ MAX_WAYS = 20_000_000
 _MAX_STEPS = 50_000
 # A search of so many ways costs a run as much as one of these steps.
 _WAYS_A_STEP = 400
+# To parse and compile so many characters takes as long as one of these steps, or to count the ways.
+_CHARACTERS_A_STEP = 2
+_COUNTED_A_STEP = 4
 # The parser of `re` itself: what it reads is what will run.
 _NEW = sys.version_info >= (3, 11)
 _parser: Any = import_module("re._parser" if _NEW else "sre_parse")
@@ -37,20 +40,35 @@ _STARTS = (_parser.AT_BEGINNING, _parser.AT_BEGINNING_STRING)
 _WORD = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 
 
+def can_search() -> bool:
+    """Whether the run has steps left."""
+    return in_force().left("regex_steps") > 0
+
+
+def take_counting(length: int) -> None:
+    """Take the steps to count the ways through a pattern of so many characters.
+
+    Raises Unreadable where there are not so many left.
+    """
+    in_force().spend("regex_steps", length // _COUNTED_A_STEP)
+
+
 def parsed(pattern: str, flags: int = 0) -> Any:
     """What `re` makes of a pattern: a list of operations with their arguments.
 
-    Raises as `re.compile` does.
+    To parse and compile it costs the run as much as it is long. Raises as `re.compile` does, and
+    Unreadable where there are not so many steps left.
     """
+    in_force().spend("regex_steps", len(pattern) // _CHARACTERS_A_STEP)
     return _parser.parse(pattern, flags)
 
 
-def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
-    """A pattern as `re.compile` gives it, without a place among the 512 that `re` keeps for ever.
+def compiled(tree: Any) -> re.Pattern[str]:
+    """A parsed pattern as `re.compile` gives it, but not one of the 512 that `re` keeps for ever.
 
     Raises as `re.compile` does.
     """
-    found: re.Pattern[str] = _compiler.compile(pattern, flags)
+    found: re.Pattern[str] = _compiler.compile(tree)
     return found
 
 
