@@ -201,6 +201,47 @@ def test_isolated_obeys_nothing_of_the_repository(repository: Path) -> None:
         assert run(*words, "--isolated", cwd=repository).returncode == 0
 
 
+FAVOURS = [
+    "stream sse x_accel_buffering=no heartbeat=1s",
+    "stream sse accepts=h2",
+    "stream sse heartbeat=1s",
+    "stream sse framing=chunked method=GET",
+    "stream websocket",
+    "stream long-poll",
+    "stream websocket x_accel_buffering=no",
+    "stream chunked",
+    "stream",
+]
+
+
+@pytest.mark.parametrize("words", FAVOURS)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/nothing-known"])
+@pytest.mark.parametrize("options", [(), ("--all-streams",)])
+def test_isolated_lets_no_comment_excuse_a_stream(
+    words: str, path: str, options: tuple[str, ...], repository: Path
+) -> None:
+    def found(comment: str, *more: str) -> dict[str, str]:
+        (repository / "nginx.conf").write_text(
+            "events {}\nhttp {\n  gzip on; gzip_types text/event-stream;\n  server {\n"
+            "    listen 443 ssl; ssl_certificate c; ssl_certificate_key k;\n"
+            f"    location {path} {{ {comment}\n"
+            "      proxy_pass http://127.0.0.1:8000; proxy_http_version 1.1; } } }\n",
+            encoding="utf-8",
+        )
+        done = run("nginx.conf", "--format", "json", *options, *more, cwd=repository)
+        report = json.loads(done.stdout)
+        assert not report["errors"]
+        return {one["rule"]: one["severity"] for one in report["findings"]}
+
+    plain = found("")
+    isolated = found(f"# nginx-stream-lint: {words}", "--isolated")
+    for rule, severity in plain.items():
+        ranks = ("error", "warning", "note")
+        assert ranks.index(isolated[rule]) <= ranks.index(severity), rule
+    if words != "stream websocket" and "websocket" not in words and "long-poll" not in words:
+        assert isolated["response-buffering"] == "error"  # the stream itself still counts
+
+
 def test_what_the_command_line_names_holds_in_isolation(repository: Path) -> None:
     (repository / "nginx.conf").write_text(ISOLATED, encoding="utf-8")
     (repository / "mine.yaml").write_text("severity: {response-buffering: note}", encoding="utf-8")

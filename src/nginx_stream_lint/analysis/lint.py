@@ -62,7 +62,8 @@ class Options:
     """What to check for. `nginx_version` None: unknown, the old defaults hold.
 
     `policy` says what findings are worth, and what is otherwise in some files; `baseline` has the
-    findings that are known. `isolated`: comments ignore nothing.
+    findings that are known. `isolated`: comments ignore nothing, and the streams that they declare
+    excuse nothing.
     """
 
     rules: tuple[Rule, ...] = field(default_factory=shipped_rules)
@@ -482,7 +483,16 @@ def survey(
     And declarations gone wrong. `asked` is as in `streams.find.served`.
     """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
-    return served(configuration, root, version, options.streams, options.all_streams, only, asked)
+    return served(
+        configuration,
+        root,
+        version,
+        options.streams,
+        options.all_streams,
+        only,
+        asked,
+        options.isolated,
+    )
 
 
 # What has been judged, by version and timeout.

@@ -171,6 +171,14 @@ def _choose(key: str, value: object, words: tuple[_Word, ...]) -> _Word:
     raise Misdeclared(f'{key} "{value}" is unknown{nearest(str(value), words)}')
 
 
+def without_favours(stream: Stream) -> Stream:
+    """A stream that a stranger's comment declares, without what that says of its app and clients.
+
+    Those may only make a check milder, such as a heartbeat that the app does not send.
+    """
+    return Stream(stream.kind, stream.confidence, stream.because, kind_is_open=stream.kind_is_open)
+
+
 def settled(stream: Stream, found: Sequence[Stream]) -> tuple[Stream, ...]:
     """A declared stream with the kind, and the facts, of what was `found` out about its place.
 

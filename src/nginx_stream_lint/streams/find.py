@@ -21,6 +21,7 @@ from nginx_stream_lint.streams.declarations import (
     Misdeclared,
     from_comment,
     settled,
+    without_favours,
 )
 from nginx_stream_lint.streams.evidence import (
     Clue,
@@ -40,6 +41,7 @@ from nginx_stream_lint.util.lazily import dataclass
 _T = TypeVar("_T")
 
 _NAMELESS = ("if-in-location", "limit_except")
+_MOST_SAID = 50  # streams that comments declare for one place: each is judged by all rules
 _ASIDE = ("auth_request", "mirror")
 _HABIT = 5  # as many places are not all streams
 
@@ -87,17 +89,25 @@ def served(
     all_streams: bool = False,
     only: Callable[[Level], bool] | None = None,
     asked: Mapping[Level, Asked] | None = None,
+    isolated: bool = False,
 ) -> tuple[list[Served], list[Problem]]:
     """Everything that hands requests on, in the order of the file, and comments gone wrong.
 
     `only` tells which servers are wanted, `asked` which places of which servers, with declarations
-    for each server; all where not given.
+    for each server; all where not given. `isolated`: comments add streams, and excuse nothing.
     """
     commented, problems = _commented(configuration, root)
+    if isolated:
+        commented = {
+            level: list(dict.fromkeys(map(without_favours, said)))
+            for level, said in commented.items()
+        }
     found: list[Served] = []
     http = root.first("http")
     if http is not None:
-        look = _Look(configuration.top, version, upstreams_of(http), commented, all_streams)
+        look = _Look(
+            configuration.top, version, upstreams_of(http), commented, all_streams, isolated
+        )
         by_url = declared_by_url(root, version, declarations)
         for server, its_clients in clients(http, version).items():
             if only is not None and not only(server):
@@ -115,6 +125,8 @@ def served(
         for server in stream.children:
             if server.own_handler is not None:
                 users_say = commented.get(server, [EVERYTHING if all_streams else NOBODY_SAYS])
+                if isolated and all_streams:
+                    users_say = [*users_say, EVERYTHING]
                 said = tuple(one for stream in users_say for one in settled(stream, ()))
                 found.append(Served(server, server.own_handler, server, CLIENTS, said))
     return found, problems
@@ -129,6 +141,7 @@ class _Look:
     upstreams: Upstreams
     commented: dict[Level, list[Stream]]
     all_streams: bool
+    isolated: bool
     openings: dict[File, list[str]] = field(default_factory=dict)
     _alike: dict[tuple[Stream, ...], tuple[Stream, ...]] = field(default_factory=dict)
 
@@ -154,7 +167,8 @@ class _Look:
             if dead and not dead.keys().isdisjoint(level.outward()):
                 continue
             said = _said(level, declared, self.commented)
-            if any(stream.kind_is_open for stream, _ in said) or not said:
+            is_open = any(stream.kind_is_open or self._is_doubted(path) for stream, path in said)
+            if is_open or not said:
                 # It takes as long as all the rest: only where users leave something open.
                 if evidence is None:
                     evidence = _Evidence(server, router, self, dead)
@@ -185,6 +199,8 @@ class _Look:
                     for stream, path in said
                     for one in _settled(stream, evidence.known(named, handler, path), handler)
                 )
+                if any(self._is_doubted(path) for _, path in said):
+                    found += self._anyway(evidence.streams(named, handler))
             elif self.all_streams:
                 found = _settled(EVERYTHING, evidence.streams(named, handler), handler)
             else:
@@ -195,6 +211,16 @@ class _Look:
                 return found, shadowed_by
         found = tuple(dict.fromkeys(found))
         return self._alike.setdefault(found, found), shadowed_by
+
+    def _is_doubted(self, path: str | None) -> bool:
+        """Whether what is said, with this path, stands in a comment that is not trusted."""
+        return self.isolated and path is None
+
+    def _anyway(self, found: tuple[Stream, ...]) -> tuple[Stream, ...]:
+        """The streams of a place without the comment in it, as certain as that one."""
+        if self.all_streams:
+            return settled(EVERYTHING, found)
+        return tuple(replace(one, confidence="declared", kind_is_open=False) for one in found)
 
 
 def _settled(stream: Stream, known: tuple[Stream, ...], handler: Handler) -> tuple[Stream, ...]:
@@ -368,8 +394,9 @@ def _commented(
     configuration: Configuration, root: Level
 ) -> tuple[dict[Level, list[Stream]], list[Problem]]:
     """What comments declare, by level; outside a location it is for everything inside."""
-    found: dict[Level, list[Stream]] = {}
+    found: dict[Level, dict[Stream, None]] = {}
     problems: list[Problem] = []
+    crowded: dict[Level, File] = {}
     for file in configuration.files:
         if "nginx-stream-lint:" not in file.source.text:
             continue
@@ -387,8 +414,23 @@ def _commented(
         if declared:
             for stream, level in _inside(root, file.source.name, declared):
                 for inner in _proxying(level):
-                    found.setdefault(inner, []).append(stream)
-    return found, problems
+                    ones = found.setdefault(inner, {})
+                    if len(ones) < _MOST_SAID or stream in ones:
+                        ones[stream] = None
+                    else:
+                        crowded.setdefault(inner, file)
+    problems += [_too_many(level, file) for level, file in crowded.items()]
+    return {level: list(ones) for level, ones in found.items()}, problems
+
+
+def _too_many(level: Level, file: File) -> Problem:
+    directive = level.directive
+    source, start = (file.source, 0) if directive is None else (directive.source, directive.start)
+    return source.problem(
+        start,
+        f"comments declare more than {_MOST_SAID} different streams here",
+        "declare fewer; the others were not checked",
+    )
 
 
 def commented_at(
