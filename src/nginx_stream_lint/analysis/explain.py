@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 
@@ -27,7 +27,7 @@ from nginx_stream_lint.nginx.delivery import (
 from nginx_stream_lint.nginx.delivery import Path as Way
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.documents import Documents
-from nginx_stream_lint.nginx.levels import Effective, Level, build
+from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
 from nginx_stream_lint.nginx.listeners import Client, clients
 from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.request_body import client_silence_s
@@ -55,10 +55,34 @@ class Explanation:
     """
 
     url: str
+    request: Request
     route: Route
     settings: dict[str, Effective]
     read_timeout_s: float | None
     deliveries: list[Delivery]
+
+
+@dataclass(frozen=True, slots=True)
+class Unexplained:
+    """A URL that no server takes, or that is none, and why."""
+
+    url: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question about a place: `target` is a path with its query that is taken to stream there."""
+
+    server: Level
+    level: Level
+    target: str | None
+
+    @property
+    def declared(self) -> list[Declaration]:
+        if self.target is None:
+            return []
+        return [declaration(self.target, "because you asked about it")]
 
 
 class NoServer(Unreadable):
@@ -147,14 +171,16 @@ class Explainer:
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
         self._streams = streams
-        # What was asked about, by server: places, and declarations by path. They are looked into
-        # when somebody wants to know what streams there, all that are new at once.
-        self._asked: dict[Level, tuple[dict[Level, None], dict[str, Declaration]]] = {}
-        self._served: dict[Level, dict[Level, Served]] = {}
+        # The places that were asked about, and what streams there. New ones are looked into when
+        # that is wanted, many at once, but none of them changes what is said of another.
+        self._asked: dict[_Asked, None] = {}
+        self._served: dict[_Asked, Served | None] = {}
         self._deliveries: dict[tuple[Way, tuple[Client, ...]], list[Delivery]] = {}
         self._memories: Memories = {}
         self._mistakes: list[Problem] | None = None
-        self._at: dict[Level, tuple[dict[str, Effective], float | None, list[Delivery]]] = {}
+        self._at: dict[
+            tuple[Level, Handler | None], tuple[dict[str, Effective], float | None, list[Delivery]]
+        ] = {}
 
     @property
     def servers(self) -> Sequence[Level]:
@@ -170,20 +196,12 @@ class Explainer:
         found = route(self.root, request, self.version, self._files)
         level = found.location
         if level is None or found.server is None:
-            return Explanation(url, found, {}, None, [])
-        places, declared = self._asked.setdefault(found.server, ({}, {}))
-        if self._streams and request.target not in declared:
-            declared[request.target] = declaration(request.target, "because you asked about it")
-            self._served.pop(found.server, None)
-        if level not in places:
-            places[level] = None
-            self._served.pop(found.server, None)
-        if level not in self._at:
-            self._at[level] = self._in_force(level, found)
-        settings, timeout, deliveries = self._at[level]
-        if found.handler is None:
-            timeout, deliveries = None, []
-        return Explanation(url, found, settings, timeout, deliveries)
+            return Explanation(url, request, found, {}, None, [])
+        explanation = Explanation(url, request, found, *self._in_force(level, found))
+        asked = self._question(explanation)
+        if asked is not None and asked not in self._served:
+            self._asked[asked] = None
+        return explanation
 
     @property
     def notes(self) -> list[Note]:
@@ -203,7 +221,7 @@ class Explainer:
             wrong = refusals(self.root, self._known_version)
             return [*self._configuration.problems, *wrong, *self._declared_wrong()]
 
-    def _survey(self, asked: Mapping[Level, Asked]) -> list[Served]:
+    def _survey(self, asked: Asked) -> list[Served]:
         found, self._mistakes = survey(self._configuration, self.root, self._options, asked=asked)
         return found
 
@@ -243,24 +261,39 @@ class Explainer:
             found = self._options.policy.applied(each.finding for each in judged)
             return with_fixes(found, judged, self._configuration.files)[0]
 
+    def _question(self, one: Explanation) -> _Asked | None:
+        """The place where a URL lands, and what is taken to stream there; None where no app is."""
+        found = one.route
+        if found.server is None or found.location is None or found.handler is None:
+            return None
+        return _Asked(found.server, found.location, one.request.target if self._streams else None)
+
     def _at_place(self, one: Explanation) -> list[Served]:
-        server, level = one.route.server, one.route.location
-        if server is None or level is None:
+        asked = self._question(one)
+        if asked is None:
             return []
-        if server not in self._served:
-            new = {
-                one: Asked(places, declared.values())
-                for one, (places, declared) in self._asked.items()
-                if one not in self._served
-            }
-            self._served |= {one: {} for one in new}
-            for each in self._survey(new):
-                if each.server in new:
-                    self._served[each.server][each.level] = each
-        served = self._served[server].get(level)
+        if asked not in self._served:
+            places: dict[Level, dict[Level, list[Declaration]]] = {}
+            for each in self._asked:
+                places.setdefault(each.server, {}).setdefault(each.level, []).extend(each.declared)
+            self._served |= dict.fromkeys(self._asked)
+            self._asked = {}
+            for found in self._survey(places):
+                target = None if found.asked is None else found.asked.text
+                self._served[_Asked(found.server, found.level, target)] = found
+        served = self._served[asked]
         return [] if served is None else [served]
 
     def _in_force(
+        self, level: Level, found: Route
+    ) -> tuple[dict[str, Effective], float | None, list[Delivery]]:
+        """What is in force where a request ends, the longest silence, and the scenarios."""
+        key = (level, found.handler)
+        if key not in self._at:
+            self._at[key] = self._look_at(level, found)
+        return self._at[key]
+
+    def _look_at(
         self, level: Level, found: Route
     ) -> tuple[dict[str, Effective], float | None, list[Delivery]]:
         handler = found.handler

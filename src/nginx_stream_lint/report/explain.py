@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from nginx_stream_lint.analysis.explain import Explainer, Explanation
+from nginx_stream_lint.analysis.explain import Explainer, Explanation, Unexplained
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.fixes.show import shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
@@ -34,9 +34,13 @@ _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
 
 
-def explain_json(explanations: Sequence[Explanation]) -> str:
+def explain_json(explanations: Sequence[Explanation | Unexplained]) -> str:
     """A list with one object for each URL."""
-    text = json.dumps([_object(one) for one in explanations], indent=2, ensure_ascii=False)
+    objects = [
+        {"url": one.url, "error": one.why} if isinstance(one, Unexplained) else _object(one)
+        for one in explanations
+    ]
+    text = json.dumps(objects, indent=2, ensure_ascii=False)
     return f"{in_json(text)}\n"
 
 
