@@ -283,6 +283,11 @@ def kept(
     return known
 
 
+def rows_in_force(level: Level, name: str) -> list[Directive]:
+    """The rows of a directive at the nearest level that has any, in the table or not."""
+    return next((one.rows[name] for one in level.outward() if name in one.rows), [])
+
+
 def _unknown_at(
     level: Level, name: str, among: tuple[Directive, ...] | None = None
 ) -> Directive | None:

@@ -15,10 +15,18 @@ from nginx_stream_lint.fixes.show import shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Level
+from nginx_stream_lint.nginx.route import Route
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
+# What another handler than an app does with streams.
+_STREAMING = {
+    "by-itself": "it streams by itself",
+    "depends": "whether it streams depends on its code",
+    "no": "it streams nothing",
+    "unknown": "whether it streams is not known",
+}
 _COLOURS = {"streams": "green", "stalls": "red", "replays": "red"}
 # What a person wants to see even where nobody has set it; the rest is shown where it is set.
 _ALWAYS = (
@@ -57,10 +65,24 @@ def _object(one: Explanation) -> dict[str, Any]:
         "handler": None
         if handler is None
         else {"family": handler.family, "target": handler.target, **_place(handler.directive)},
+        "status": route.status,
+        "redirect": route.redirect,
+        "answered_by": _answered_by(route),
         "settings": {name: _setting(value) for name, value in one.settings.items()},
         "read_timeout_s": one.read_timeout_s,
         "deliveries": [_delivery(delivery) for delivery in one.deliveries],
     }
+
+
+def _answered_by(route: Route) -> dict[str, Any] | None:
+    """What answers in place of an app and of a `return`: a module, or a refused handshake."""
+    if route.other is not None:
+        directive, streaming = route.other.directive, str(route.other.streaming)
+    elif route.rejected_by is not None:
+        directive, streaming = route.rejected_by, "no"
+    else:
+        return None
+    return {"directive": directive.name, **_place(directive), "streaming": streaming}
 
 
 def _level(level: Level | None) -> dict[str, Any]:
@@ -162,12 +184,22 @@ def _at(level: Level | None) -> str:
     return "" if directive is None else f" ({directive.source.name}:{directive.line})"
 
 
+def _where(directive: Directive) -> str:
+    return f"{directive.source.name}:{directive.line}"
+
+
 def _answer(one: Explanation) -> str:
     route = one.route
     if route.redirect is not None:
         return f"by nginx: {route.status} to {route.redirect}"
     if route.status is not None:
         return f"by nginx: {route.status}"
+    if route.rejected_by is not None:
+        return f"by nginx: it rejects the TLS handshake ({_where(route.rejected_by)})"
+    if route.other is not None:
+        other = route.other
+        where = _where(other.directive)
+        return f"by {other.directive.name} ({where}): {_STREAMING[other.streaming]}"
     return "from files, if there is one"
 
 

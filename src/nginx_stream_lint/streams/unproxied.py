@@ -97,6 +97,10 @@ def _answer(end: Route) -> Answer:
         return Answer(f"nginx redirects it to {end.redirect}", block)
     if end.status is not None:
         return Answer(f"nginx returns {end.status}", block)
+    if end.rejected_by is not None:
+        return Answer("nginx rejects the TLS handshake (ssl_reject_handshake)", end.rejected_by)
+    if end.other is not None:
+        return Answer(f"{end.other.directive.name} responds", block)
     return Answer("nginx looks for a file", block)
 
 
