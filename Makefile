@@ -40,6 +40,8 @@ conformance: $(VENV)/.test
 	$(BIN)/python -m tests.conformance.random_routes --nginx new --cases $(or $(ROUTES),100000)
 	$(BIN)/python -m tests.conformance.random_answers --nginx old --cases $(or $(CASES),10000)
 	$(BIN)/python -m tests.conformance.random_answers --nginx new --cases $(or $(CASES),10000)
+	$(BIN)/python -m tests.conformance.random_tiers --nginx old --cases $(or $(CASES),10000)
+	$(BIN)/python -m tests.conformance.random_tiers --nginx new --cases $(or $(CASES),10000)
 
 # Random inputs of every kind against what must hold for any; exit status 2 (of make) where a fault
 # is found, with a reproducer below fuzz/reproducers. TARGETS are names, all by default.

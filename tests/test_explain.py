@@ -79,7 +79,18 @@ def test_json_is_as_promised(conf: Path) -> None:
         "answered_by",
         "settings",
         "read_timeout_s",
+        "tiers",
         "deliveries",
+    ]
+    assert one["tiers"] == [
+        {
+            "name": "location /v1/",
+            "kind": "nginx",
+            "file": str(conf),
+            "line": 15,
+            "verdict": "stalls",
+            "held_by": "upstream-buffer",
+        }
     ]
     assert one["url"] == "https://api.example.com/v1/chat/completions?x=1"
     assert one["server"]["names"] == ["api.example.com", ".example.org"]
@@ -284,3 +295,18 @@ def test_what_no_app_answers(
 def test_what_an_app_answers_has_no_status(conf: Path) -> None:
     (one,) = explained(conf, "https://api.example.com/v1/x")
     assert (one["status"], one["redirect"], one["answered_by"]) == (None, None, None)
+
+
+def test_both_servers_on_the_way_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(
+        """server { listen 80;
+        location / { proxy_pass http://127.0.0.1:81; proxy_buffering off; } }
+        server { listen 127.0.0.1:81;
+        location /v1/ { proxy_pass http://127.0.0.1:9; } }
+        """
+    )
+    said = run("explain", path, "http://127.0.0.1/v1/x").stdout
+    assert f"lands in  location / ({path}:2)" in said
+    assert f"then in   location /v1/ ({path}:4)" in said
+    assert f"stalls: the proxy buffer in location /v1/ ({path}:4) holds 4 KB" in said

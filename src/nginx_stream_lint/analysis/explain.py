@@ -14,6 +14,7 @@ from nginx_stream_lint.analysis.lint import (
     survey,
     with_fixes,
 )
+from nginx_stream_lint.analysis.ways import Passed, Ways, with_tls_of
 from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.delivery import (
@@ -51,7 +52,9 @@ class Explanation:
 
     `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
     there in seconds (of the app, and of a client that still sends), and `deliveries` every scenario
-    for the clients that the server lets in (empty where nobody passes the request on).
+    for the clients that the server lets in (empty where nobody passes the request on). `tiers` are
+    the servers of this configuration that it passes, nearest the app first: the last one is where
+    the URL lands.
     """
 
     url: str
@@ -60,6 +63,7 @@ class Explanation:
     settings: dict[str, Effective]
     read_timeout_s: float | None
     deliveries: list[Delivery]
+    tiers: Sequence[Passed] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,7 @@ class Explainer:
         self._files = files
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
+        self._ways = Ways(http, self.version)
         self._streams = streams
         # The places that were asked about, and what streams there. New ones are looked into when
         # that is wanted, many at once, but none of them changes what is said of another.
@@ -179,7 +184,8 @@ class Explainer:
         self._memories: Memories = {}
         self._mistakes: list[Problem] | None = None
         self._at: dict[
-            tuple[Level, Handler | None], tuple[dict[str, Effective], float | None, list[Delivery]]
+            tuple[Level, Handler | None, Level | None],
+            tuple[dict[str, Effective], float | None, list[Delivery]],
         ] = {}
 
     @property
@@ -197,11 +203,33 @@ class Explainer:
         level = found.location
         if level is None or found.server is None:
             return Explanation(url, request, found, {}, None, [])
-        explanation = Explanation(url, request, found, *self._in_force(level, found))
+        settings, timeout, deliveries = self._in_force(level, found)
+        explanation = Explanation(url, request, found, settings, timeout, deliveries)
+        if found.handler is not None:
+            explanation = self._with_tiers(explanation)
         asked = self._question(explanation)
         if asked is not None and asked not in self._served:
             self._asked[asked] = None
         return explanation
+
+    def _with_tiers(self, one: Explanation) -> Explanation:
+        """The explanation of a request that other servers here may pass on again."""
+        ways, circles = self._ways.of(one.route)
+        one.route.unknown.extend(circles)
+        if ways == [[one.route]]:
+            level, handler = one.route.location, one.route.handler
+            assert level is not None
+            assert handler is not None
+            return replace(one, tiers=[Passed(level, handler, one.deliveries)])
+        scenarios = [each.scenario for each in one.deliveries]
+        deliveries, tiers = self._ways.delivered(ways, scenarios)
+        timeouts = [
+            seconds(each.level.effective(f"{each.handler.family}_read_timeout", self.version).text)
+            for each in tiers
+        ]
+        limits = [limit for limit in (*timeouts, one.read_timeout_s) if limit is not None]
+        timeout = min(limits, default=None)
+        return replace(one, deliveries=deliveries, tiers=tiers, read_timeout_s=timeout)
 
     @property
     def notes(self) -> list[Note]:
@@ -288,7 +316,7 @@ class Explainer:
         self, level: Level, found: Route
     ) -> tuple[dict[str, Effective], float | None, list[Delivery]]:
         """What is in force where a request ends, the longest silence, and the scenarios."""
-        key = (level, found.handler)
+        key = (level, found.handler, found.tls_of)
         if key not in self._at:
             self._at[key] = self._look_at(level, found)
         return self._at[key]
@@ -310,7 +338,7 @@ class Explainer:
         if handler is None or found.server is None:
             return settings, None, []
         # Scenarios do not name a content type: they are about event streams.
-        way = path(in_force, handler.family, CONTENT_TYPES["sse"])
+        way = with_tls_of(found, path(in_force, handler.family, CONTENT_TYPES["sse"]), self.version)
         reach = self._clients.get(found.server, ())
         if (way, reach) not in self._deliveries:
             self._deliveries[way, reach] = [

@@ -22,7 +22,7 @@ AccelBuffering = Literal["absent", "no", "yes"]
 AcceptEncoding = Literal["identity", "gzip"]
 Verdict = Literal["streams", "stalls", "replays"]
 Hold = Literal[
-    "upstream-buffer", "sub-filter", "gzip", "brotli", "body-filter", "tls-buffer", "cache"
+    "upstream-buffer", "sub-filter", "gzip", "brotli", "body-filter", "tls-buffer", "cache", "tier"
 ]
 
 FRAMINGS: tuple[Framing, ...] = ("chunked", "close", "length")
@@ -120,18 +120,25 @@ class Path:
         if scenario.framing not in self.piecewise:
             found.append("upstream-buffer")
         found += late
-        if scenario.accept_encoding == "gzip":
-            # The client of this scenario takes every compression; nginx prefers brotli.
-            if self.brotli and self._is_long_enough(scenario, self.brotli_min_length):
-                found.append("brotli")
-            elif self.gzip and self._is_long_enough(scenario, self.gzip_min_length):
-                found.append("gzip")
+        compression = self.compression(scenario)
+        if compression is not None:
+            found.append(compression)
         # A piece that fills the buffer goes on at once.
         if self.body_filter and self.postpone_output > TOKEN_BYTES:
             found.append("body-filter")
         if scenario.client == "h1-tls" and self.ssl_buffer_size > TOKEN_BYTES + _CHUNK_OVERHEAD:
             found.append("tls-buffer")
         return found
+
+    def compression(self, scenario: Scenario) -> Literal["brotli", "gzip"] | None:
+        """What compresses the response, buffered or not; None: nothing does."""
+        if scenario.accept_encoding == "gzip":
+            # The client of this scenario takes every compression; nginx prefers brotli.
+            if self.brotli and self._is_long_enough(scenario, self.brotli_min_length):
+                return "brotli"
+            if self.gzip and self._is_long_enough(scenario, self.gzip_min_length):
+                return "gzip"
+        return None
 
     def _is_long_enough(self, scenario: Scenario, least: int) -> bool:
         """Whether an answer is compressed; one without a length always is."""

@@ -17,7 +17,7 @@ from nginx_stream_lint.nginx.pass_target import Target, parse_target, refused_wi
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.rewriting import REDIRECTS, Outcome, rewrite
 from nginx_stream_lint.nginx.routing import limits, locate, match_of, named
-from nginx_stream_lint.nginx.servers import Socket, choose, is_address
+from nginx_stream_lint.nginx.servers import Chosen, Socket, choose, choose_on, is_address
 from nginx_stream_lint.nginx.uri import escape_path, is_quoted, normalize
 from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.variables import State
@@ -53,7 +53,9 @@ class Route:
     nobody does, `status` is what nginx answers (None: a file, if there is one), `redirect` is the
     Location that the client gets, and `other` the module that answers. `rejected_by` is what makes
     nginx refuse the TLS handshake. `unknown` says what could not be decided from the configuration;
-    what is told then is the likeliest way.
+    what is told then is the likeliest way. `state` is the request at its end, which knows its
+    variables, and `tls_of` the server whose settings of TLS hold: the one that the client has named
+    in its handshake, or the socket's default.
     """
 
     server: Level | None = None
@@ -65,6 +67,8 @@ class Route:
     uri: str = ""
     args: str = ""
     unknown: list[str] = field(default_factory=list)
+    state: State | None = None
+    tls_of: Level | None = None
     target: Target | None = None
     other: OtherHandler | None = None
     rejected_by: Directive | None = None
@@ -82,8 +86,20 @@ def route(root: Level, request: Request, version: Version, files: Documents | No
     rejecting = rows_in_force(reader, "ssl_reject_handshake") if chosen.socket.tls else []
     if any(row.args == ("on",) for row in rejecting):
         return Route(reader, reader, rejected_by=rejecting[0])
+    return _route_to(chosen, reader, request, version, files)
+
+
+def route_on(socket: Socket, request: Request, version: Version) -> Route:
+    """The way of a request that comes to a socket, from a client that names no host in TLS."""
+    return _route_to(choose_on(socket, request, version), socket.default, request, version, None)
+
+
+def _route_to(
+    chosen: Chosen, reader: Level, request: Request, version: Version, files: Documents | None
+) -> Route:
     walk = _walk(chosen.server, request, version, files, reader)
     walk.socket = chosen.socket
+    walk.found.tls_of = reader
     walk.found.unknown += [f'what "{pattern}" matches' for pattern in chosen.unreadable]
     if chosen.bad_host:
         walk.refusal = walk.refusal or 400
@@ -154,6 +170,7 @@ class _Walk:
     def result(self) -> Route:
         """Where the request has ended."""
         self.found.uri, self.found.args = self.state.uri, self.state.args
+        self.found.state = self.state
         self.found.unknown += self.state.unknown
         if self.found.status not in _REDIRECTIONS:
             self.found.redirect = None

@@ -158,19 +158,22 @@ def choose(http: Level, request: Request, version: Version) -> Chosen | None:
     tls = request.scheme == "https"
     here = _with_port(http, version, port)
     if is_address(host):
-        reached = _reached(shortest(host), here)
+        ends = reached(shortest(host), here)
     elif host == "localhost":
-        reached = [socket for one in _LOOPBACKS for socket in _reached(one, here)]
+        ends = [socket for one in _LOOPBACKS for socket in reached(one, here)]
     else:
         # A name leads to an address that is not known: to one of all, and more likely to IPv4.
         likely = [_with_host(one, here) for one in (host, _EVERY_IPV4, _EVERY_IPV6)]
-        reached = list(dict.fromkeys(socket for one in (*likely, here) for socket in one))
-    candidates = [socket for socket in reached if socket.tls == tls]
+        ends = list(dict.fromkeys(socket for one in (*likely, here) for socket in one))
+    candidates = [socket for socket in ends if socket.tls == tls]
     return _among(candidates, request.host, host, version)
 
 
-def _reached(address: str, here: Sequence[Socket]) -> list[Socket]:
-    """The sockets that a connection to an address reaches, of those with its port."""
+def reached(address: str, here: Sequence[Socket]) -> list[Socket]:
+    """The sockets that a connection to an address reaches, of those with its port.
+
+    An IPv6 address is one in its shortest form, in brackets.
+    """
     exact = _with_host(address, here)
     if exact:
         return exact
@@ -178,6 +181,13 @@ def _reached(address: str, here: Sequence[Socket]) -> list[Socket]:
     if address.startswith("["):
         return every_ipv6
     return _with_host(_EVERY_IPV4, here) or [one for one in every_ipv6 if one.takes_ipv4]
+
+
+def choose_on(socket: Socket, request: Request, version: Version) -> Chosen:
+    """The server for a request that comes to a socket."""
+    chosen = _among([socket], request.host or "", host_of(request) or "", version)
+    assert chosen is not None
+    return chosen
 
 
 def _with_host(host: str, sockets: Sequence[Socket]) -> list[Socket]:

@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from nginx_stream_lint.analysis.explain import Explainer, Explanation, Unexplained
+from nginx_stream_lint.analysis.ways import Passed
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.fixes.show import shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
-from nginx_stream_lint.nginx.levels import Effective, Level
+from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.route import Route
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
@@ -70,6 +71,7 @@ def _object(one: Explanation) -> dict[str, Any]:
         "answered_by": _answered_by(route),
         "settings": {name: _setting(value) for name, value in one.settings.items()},
         "read_timeout_s": one.read_timeout_s,
+        "tiers": [_tier(one, tier) for tier in one.tiers],
         "deliveries": [_delivery(delivery) for delivery in one.deliveries],
     }
 
@@ -110,6 +112,20 @@ def _setting(value: Effective) -> dict[str, Any]:
     return {
         "rows": [list(row) for row in value.rows],
         "origin": {"kind": kind, **_place(first)},
+    }
+
+
+def _tier(one: Explanation, tier: Passed) -> dict[str, Any]:
+    """A tier, with the worst of what it does in the usual scenarios."""
+    pairs = zip(one.deliveries, tier.deliveries, strict=True)
+    usual = [here for whole, here in pairs if _is_usual(whole, any_encoding=True)]
+    worst = next((here for here in usual if here.verdict != "streams"), usual[0] if usual else None)
+    return {
+        "name": tier.level.label,
+        "kind": "nginx",
+        **_place(tier.level.directive),
+        "verdict": None if worst is None else worst.verdict,
+        "held_by": None if worst is None else worst.held_by,
     }
 
 
@@ -158,12 +174,14 @@ def _lines(explainer: Explainer, one: Explanation, findings: Sequence[Finding]) 
     if handler is None:
         yield _line("answered", _answer(one))
         return
-    where = f"{handler.directive.source.name}:{handler.directive.line}"
-    yield _line("passed to", f"{handler.family}_pass {handler.target} ({where})")
+    yield _line("passed to", _passed(handler))
+    for tier in one.tiers[-2::-1]:
+        yield _line("then in", f"{tier.level.label}{_at(tier.level)}")
+        yield _line("passed to", _passed(tier.handler))
     yield ""
     yield from _settings(one)
     yield ""
-    yield from _verdicts(one.deliveries, handler.family)
+    yield from _verdicts(one, handler.family)
     for finding in findings:
         yield ""
         yield f"  {finding.severity} {finding.rule}: {printable(finding.message)}"
@@ -172,6 +190,10 @@ def _lines(explainer: Explainer, one: Explanation, findings: Sequence[Finding]) 
         yield f"  suggested fix (apply with {shown.options}):"
         yield from (f"    unsafe: {printable(said)}" for said in shown.cautions)
         yield from (f"    {shown_line(line)}" for line in shown.text.split("\n"))
+
+
+def _passed(handler: Handler) -> str:
+    return f"{handler.family}_pass {handler.target} ({_where(handler.directive)})"
 
 
 def _line(head: str, text: str) -> str:
@@ -240,25 +262,42 @@ def _origin(value: Effective, number: int) -> str:
     return f"{here}, {directive.source.name}:{directive.line}"
 
 
-def _verdicts(deliveries: Sequence[Delivery], family: str) -> Iterator[str]:
+def _verdicts(explanation: Explanation, family: str) -> Iterator[str]:
     """One line for each client, and what changes its verdict."""
+    deliveries = explanation.deliveries
+
+    def said(one: Delivery) -> str:
+        holder = _holding(explanation, one)
+        if holder is None:
+            return _verdict(one, family)
+        tier, held = holder
+        of = f" in {tier.level.label}{_at(tier.level)}"
+        return _verdict(held, tier.handler.family, of)
+
     clients = list(dict.fromkeys(one.scenario.client for one in deliveries))
     for client in clients:
         own = [one for one in deliveries if one.scenario.client == client]
         usual = next(one for one in own if _is_usual(one))
-        yield f"  {CLIENTS[client]}: {_verdict(usual, family)}"
+        yield f"  {CLIENTS[client]}: {said(usual)}"
         for words, scenarios in _changes(own).items():
             others = [one for one in scenarios if one.verdict != usual.verdict]
             if others:
-                yield f"    {words}: {_verdict(others[0], family)}"
+                yield f"    {words}: {said(others[0])}"
 
 
-def _is_usual(one: Delivery) -> bool:
+def _holding(explanation: Explanation, one: Delivery) -> tuple[Passed, Delivery] | None:
+    """The tier nearest the app that holds a stream, with what it does; None for the last one."""
+    if one.held_by != "tier":
+        return None
+    at = next(n for n, each in enumerate(explanation.deliveries) if each is one)
+    passed = ((tier, tier.deliveries[at]) for tier in explanation.tiers)
+    return next((pair for pair in passed if pair[1].verdict != "streams"), None)
+
+
+def _is_usual(one: Delivery, any_encoding: bool = False) -> bool:
     scenario = one.scenario
-    return (scenario.framing, scenario.x_accel_buffering, scenario.accept_encoding) == (
-        "chunked",
-        "absent",
-        "identity",
+    return (scenario.framing, scenario.x_accel_buffering) == ("chunked", "absent") and (
+        any_encoding or scenario.accept_encoding == "identity"
     )
 
 
@@ -280,15 +319,15 @@ def _changes(own: Sequence[Delivery]) -> dict[str, list[Delivery]]:
     return found
 
 
-def _verdict(one: Delivery, family: str) -> str:
+def _verdict(one: Delivery, family: str, of: str = "") -> str:
     word = click.style(one.verdict, fg=_COLOURS[one.verdict])
     if one.verdict == "streams":
         return word
     if one.verdict == "replays":
         return f"{word} from a recording"
     if one.held_by == "sub-filter":
-        return f"{word}: sub_filter keeps the end of each event until the next one comes"
-    holder = HOLDS[str(one.held_by)].format(family=family)
+        return f"{word}: sub_filter{of} keeps the end of each event until the next one comes"
+    holder = HOLDS[str(one.held_by)].format(family=family) + of
     if one.held_bytes is None:
         return f"{word}: {holder} holds the whole response until it ends"
     wait = duration(one.first_text_s)

@@ -1,0 +1,144 @@
+"""The ways through several servers of one configuration, and what becomes of a stream on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nginx_stream_lint.nginx.delivery import Delivery, Path, Scenario, path
+from nginx_stream_lint.nginx.levels import Effective, Handler, Level
+from nginx_stream_lint.nginx.own_server import own_routes
+from nginx_stream_lint.nginx.route import Route
+from nginx_stream_lint.nginx.tiers import Tier, deliver, tier
+from nginx_stream_lint.nginx.values import size
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.streams.stream import CONTENT_TYPES
+from nginx_stream_lint.util.lazily import dataclass
+
+# More servers in a row, or ways through them, are cut off.
+_MOST_TIERS = 10
+_MOST_WAYS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A place that a stream passes, and what happens there in each scenario of the client."""
+
+    level: Level
+    handler: Handler
+    deliveries: Sequence[Delivery]
+
+
+class Ways:
+    """The ways through the servers of an `http` level."""
+
+    def __init__(self, http: Level | None, version: Version) -> None:
+        self._http = http
+        self._version = version
+        self._tiers: dict[tuple[Level, Handler, str, Level | None], Tier] = {}
+
+    def of(self, found: Route) -> tuple[list[list[Route]], list[str]]:
+        """The ways that go on from a place, and what is to say of circles.
+
+        Each way begins with the place, and ends where the request leaves the configuration.
+        """
+        ways: list[list[Route]] = []
+        circles: list[str] = []
+        work = [[found]]
+        while work and len(ways) < _MOST_WAYS:
+            way = work.pop()
+            further = [] if self._http is None else own_routes(self._http, way[-1], self._version)
+            passing = [one for one in further if one.handler is not None]
+            again = [one for one in passing if _is_in(one, way)]
+            for one in again:
+                circles.append(f"what responds: the request comes back to {_named(one)}")
+            onward = [one for one in passing if one not in again]
+            if not onward or len(way) == _MOST_TIERS:
+                ways.append(way)
+            else:
+                work += [[*way, one] for one in reversed(onward)]
+        return ways, list(dict.fromkeys(circles))
+
+    def delivered(
+        self, ways: Sequence[Sequence[Route]], scenarios: Sequence[Scenario]
+    ) -> tuple[list[Delivery], list[Passed]]:
+        """What happens in each scenario, on the worst of the ways, and the places of that way."""
+        found = [self._on(way, scenarios) for way in ways]
+        return max(found, key=lambda one: sum(each.verdict != "streams" for each in one[0]))
+
+    def _on(
+        self, way: Sequence[Route], scenarios: Sequence[Scenario]
+    ) -> tuple[list[Delivery], list[Passed]]:
+        outward = way[::-1]
+        tiers = [self._tier(one) for one in outward]
+        rows = [deliver(tiers, scenario) for scenario in scenarios]
+        places = [
+            Passed(_place(one), _handler(one), [row[at] for row in rows])
+            for at, one in enumerate(outward)
+        ]
+        pairs = zip(scenarios, rows, strict=True)
+        return [_together(scenario, row) for scenario, row in pairs], places
+
+    def _tier(self, found: Route) -> Tier:
+        level, handler = _place(found), _handler(found)
+        scheme = "" if found.target is None else found.target.scheme
+        key = (level, handler, scheme, found.tls_of)
+        if key not in self._tiers:
+
+            def settings(name: str) -> Effective:
+                return level.effective(name, self._version)
+
+            way = with_tls_of(
+                found, path(settings, handler.family, CONTENT_TYPES["sse"]), self._version
+            )
+            self._tiers[key] = tier(settings, way, scheme)
+        return self._tiers[key]
+
+
+def with_tls_of(found: Route, way: Path, version: Version) -> Path:
+    """A delivery path with the TLS buffer of the connection that a request comes on."""
+    server = found.tls_of
+    if server is None or server is found.server:
+        return way
+    buffer = size(server.effective("ssl_buffer_size", version).text)
+    return way if buffer is None else replace(way, ssl_buffer_size=buffer)
+
+
+def _together(scenario: Scenario, row: Sequence[Delivery]) -> Delivery:
+    """What comes of what each tier does, the last one being the client's."""
+    last = row[-1]
+    holding = [one for one in row if one.verdict != "streams"]
+    if not holding:
+        return replace(last, scenario=scenario)
+    sizes = [one.held_bytes for one in holding]
+    waits = [one.first_text_s for one in holding]
+    return Delivery(
+        scenario,
+        "replays" if any(one.verdict == "replays" for one in holding) else "stalls",
+        last.held_by if holding[0] is last else "tier",
+        None if None in sizes else max(size for size in sizes if size is not None),
+        None if None in waits else max(wait for wait in waits if wait is not None),
+    )
+
+
+def _is_in(one: Route, way: Sequence[Route]) -> bool:
+    return any(
+        (each.location, each.uri, each.args) == (one.location, one.uri, one.args) for each in way
+    )
+
+
+def _place(found: Route) -> Level:
+    assert found.location is not None
+    return found.location
+
+
+def _handler(found: Route) -> Handler:
+    assert found.handler is not None
+    return found.handler
+
+
+def _named(found: Route) -> str:
+    level = _place(found)
+    directive = level.directive
+    where = "" if directive is None else f" ({directive.source.name}:{directive.line})"
+    return f"{level.label}{where}"
