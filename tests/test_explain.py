@@ -310,3 +310,5 @@ def test_both_servers_on_the_way_are_named(tmp_path: Path) -> None:
     assert f"lands in  location / ({path}:2)" in said
     assert f"then in   location /v1/ ({path}:4)" in said
     assert f"stalls: the proxy buffer in location /v1/ ({path}:4) holds 4 KB" in said
+    assert f"error response-buffering at {path}:4: proxy_buffering is on" in said
+    assert "location /v1/ { proxy_pass http://127.0.0.1:9; proxy_http_version 1.1;" in said

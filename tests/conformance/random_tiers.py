@@ -104,7 +104,7 @@ class Generator:
             (0.35, "gzip", ("on",)),
             (0.2, "gzip_http_version", ("1.0", "1.1")),
             (0.1, "gzip_min_length", ("10k", "0")),
-            (0.2, "proxy_set_header Accept-Encoding", ('""', "gzip", "identity")),
+            (0.2, "proxy_set_header Accept-Encoding", ('""', "gzip", "br", '"gzip, br"')),
         )
         for weight, name, values in choices:
             if self.chance(weight):
@@ -146,18 +146,10 @@ class Generator:
             port = self.upstream["http" if family == "proxy" else family]
             scheme = "http://" if family == "proxy" else ""
             rows += [f"{family}_pass {scheme}127.0.0.1:{port};", *self.version(0.6)]
-            if self.binary.has("http_sub") and self.chance(0.07) and not self.filters(rows):
-                # What the app sends comes whole; what another tier sends need not.
-                rows.append(f'sub_filter "{chr(92)}nevent" x; sub_filter_types text/event-stream;')
             if family == "fastcgi" and self.chance(0.5):
                 rows.append("fastcgi_keep_conn on;")
         self.random.shuffle(rows)
         made.blocks.setdefault(place, []).append(f"location {path} {{ {' '.join(rows)} }}")
-
-    @staticmethod
-    def filters(rows: Sequence[str]) -> bool:
-        """Whether something in a location looks for texts already."""
-        return any(row.startswith("sub_filter") for row in rows)
 
     def version(self, weight: float, inner: bool = False) -> list[str]:
         """How nginx asks the next one."""

@@ -14,7 +14,7 @@ from nginx_stream_lint.analysis.lint import (
     survey,
     with_fixes,
 )
-from nginx_stream_lint.analysis.ways import Passed, Ways, with_tls_of
+from nginx_stream_lint.analysis.ways import Passed, Ways, passed, with_tls_of
 from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.delivery import (
@@ -207,9 +207,8 @@ class Explainer:
         explanation = Explanation(url, request, found, settings, timeout, deliveries)
         if found.handler is not None:
             explanation = self._with_tiers(explanation)
-        asked = self._question(explanation)
-        if asked is not None and asked not in self._served:
-            self._asked[asked] = None
+        new = (asked for asked in self._questions(explanation) if asked not in self._served)
+        self._asked |= dict.fromkeys(new)
         return explanation
 
     def _with_tiers(self, one: Explanation) -> Explanation:
@@ -217,10 +216,7 @@ class Explainer:
         ways, circles = self._ways.of(one.route)
         one.route.unknown.extend(circles)
         if ways == [[one.route]]:
-            level, handler = one.route.location, one.route.handler
-            assert level is not None
-            assert handler is not None
-            return replace(one, tiers=[Passed(level, handler, one.deliveries)])
+            return replace(one, tiers=[passed(one.route, one.deliveries)])
         scenarios = [each.scenario for each in one.deliveries]
         deliveries, tiers = self._ways.delivered(ways, scenarios)
         timeouts = [
@@ -280,26 +276,32 @@ class Explainer:
     def stream(self, one: Explanation) -> Stream | None:
         """What the place where a URL lands is thought to serve."""
         with spending(self.budget):
-            return next((each.streams[0] for each in self._at_place(one)), None)
+            served = [self._answered(asked) for asked in self._questions(one)[:1]]
+            return next((each.streams[0] for each in served if each is not None), None)
 
     def findings(self, one: Explanation) -> list[Finding]:
-        """What the rules say of the place where a URL lands."""
+        """What the rules say of the place where a URL lands, and of those that it passes then."""
         with spending(self.budget):
-            judged = judge_places(self._at_place(one), self._options, self._memories)
+            served = [self._answered(asked) for asked in self._questions(one)]
+            places = [each for each in served if each is not None]
+            judged = judge_places(places, self._options, self._memories)
             found = self._options.policy.applied(each.finding for each in judged)
             return with_fixes(found, judged, self._configuration.files)[0]
 
-    def _question(self, one: Explanation) -> _Asked | None:
-        """The place where a URL lands, and what is taken to stream there; None where no app is."""
+    def _questions(self, one: Explanation) -> list[_Asked]:
+        """The places that a URL passes, the client's first, and what is taken to stream there."""
         found = one.route
         if found.server is None or found.location is None or found.handler is None:
-            return None
-        return _Asked(found.server, found.location, one.request.target if self._streams else None)
-
-    def _at_place(self, one: Explanation) -> list[Served]:
-        asked = self._question(one)
-        if asked is None:
             return []
+        passed = [(found.server, found.location, one.request.target)]
+        passed += [(tier.server, tier.level, tier.uri) for tier in one.tiers[-2::-1]]
+        return [
+            _Asked(server, level, target if self._streams else None)
+            for server, level, target in passed
+        ]
+
+    def _answered(self, asked: _Asked) -> Served | None:
+        """What streams in a place; all that was asked about by then is looked into at once."""
         if asked not in self._served:
             places: dict[Level, dict[Level, list[Declaration]]] = {}
             for each in self._asked:
@@ -309,8 +311,7 @@ class Explainer:
             for found in self._survey(places):
                 target = None if found.asked is None else found.asked.text
                 self._served[_Asked(found.server, found.level, target)] = found
-        served = self._served[asked]
-        return [] if served is None else [served]
+        return self._served[asked]
 
     def _in_force(
         self, level: Level, found: Route

@@ -24,9 +24,17 @@ _MOST_WAYS = 20
 class Passed:
     """A place that a stream passes, and what happens there in each scenario of the client."""
 
+    server: Level
     level: Level
     handler: Handler
+    uri: str
     deliveries: Sequence[Delivery]
+
+
+def passed(found: Route, deliveries: Sequence[Delivery]) -> Passed:
+    """The place where a request is passed on, and what happens there."""
+    assert found.server is not None
+    return Passed(found.server, _place(found), _handler(found), found.uri, deliveries)
 
 
 class Ways:
@@ -72,10 +80,7 @@ class Ways:
         outward = way[::-1]
         tiers = [self._tier(one) for one in outward]
         rows = [deliver(tiers, scenario) for scenario in scenarios]
-        places = [
-            Passed(_place(one), _handler(one), [row[at] for row in rows])
-            for at, one in enumerate(outward)
-        ]
+        places = [passed(one, [row[at] for row in rows]) for at, one in enumerate(outward)]
         pairs = zip(scenarios, rows, strict=True)
         return [_together(scenario, row) for scenario, row in pairs], places
 

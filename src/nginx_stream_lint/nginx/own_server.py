@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Handler, Level, kept
 from nginx_stream_lint.nginx.listeners import shortest
 from nginx_stream_lint.nginx.names import lower
 from nginx_stream_lint.nginx.pass_target import Target, parse_target
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import Route, route_on
 from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.servers import Socket, reached, sockets
+from nginx_stream_lint.nginx.servers import Socket, reached, sockets, with_port
 from nginx_stream_lint.nginx.uri import escape_path
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
@@ -46,19 +46,20 @@ def own_routes(http: Level, found: Route, version: Version) -> list[Route]:
     return routes
 
 
+def may_be_own(http: Level, handler: Handler, version: Version) -> bool:
+    """Whether a handler may pass to a server of this configuration; quick, and seldom wrong."""
+    if handler.family not in ("proxy", "grpc"):
+        return False
+    if "$" in handler.target:
+        return True
+    target = parse_target(handler.family, handler.target)
+    peers = [] if target is None else _peers(http, target)
+    return any(_sockets(http, peer, version) for peer in peers)
+
+
 def _peers(http: Level, target: Target) -> Iterator[Target]:
     """The servers of an upstream, or the target itself."""
-    block = next(
-        (
-            one
-            for one in http.children
-            if one.kind == "upstream"
-            and one.directive is not None
-            and one.directive.args
-            and lower(one.directive.args[0]) == lower(target.host)
-        ),
-        None,
-    )
+    block = _upstreams(http).get(lower(target.host))
     if block is None or target.has_port:
         yield target
         return
@@ -70,14 +71,23 @@ def _peers(http: Level, target: Target) -> Iterator[Target]:
                 yield Target(target.scheme, peer.host, port, peer.has_port)
 
 
+@kept
+def _upstreams(http: Level) -> dict[str, Level]:
+    """The upstreams by name."""
+    return {
+        lower(one.directive.args[0]): one
+        for one in http.children
+        if one.kind == "upstream" and one.directive is not None and one.directive.args
+    }
+
+
 def _sockets(http: Level, peer: Target, version: Version) -> list[Socket]:
     """The sockets of this configuration that a connection to a peer reaches."""
     tls = peer.scheme in ("https", "grpcs")
-    every = sockets(http, version)
     if peer.host.startswith("unix:"):
-        found = [socket for socket in every if socket.address == peer.host]
+        found = [socket for socket in sockets(http, version) if socket.address == peer.host]
     else:
-        here = [socket for socket in every if socket.has_port(peer.port)]
+        here = with_port(http, version, peer.port)
         names = _LOOPBACKS if lower(peer.host) == "localhost" else (shortest(peer.host),)
         found = []
         for name in names:

@@ -52,10 +52,11 @@ class Route:
     or the server itself. `handler` passes it on to `target` (None where that is not known); where
     nobody does, `status` is what nginx answers (None: a file, if there is one), `redirect` is the
     Location that the client gets, and `other` the module that answers. `rejected_by` is what makes
-    nginx refuse the TLS handshake. `unknown` says what could not be decided from the configuration;
-    what is told then is the likeliest way. `state` is the request at its end, which knows its
-    variables, and `tls_of` the server whose settings of TLS hold: the one that the client has named
-    in its handshake, or the socket's default.
+    nginx refuse the TLS handshake, `lost` is where a handler has nothing to connect to, since its
+    variables are empty or need a resolver. `unknown` says what could not be decided from the
+    configuration; what is told then is the likeliest way. `state` is the request at its end, which
+    knows its variables, and `tls_of` the server whose settings of TLS hold: the one that the client
+    has named in its handshake, or the socket's default.
     """
 
     server: Level | None = None
@@ -72,6 +73,7 @@ class Route:
     target: Target | None = None
     other: OtherHandler | None = None
     rejected_by: Directive | None = None
+    lost: Level | None = None
 
 
 def route(root: Level, request: Request, version: Version, files: Documents | None = None) -> Route:
@@ -297,9 +299,13 @@ class _Walk:
             self.found.target = parse_target(handler.family, text)
         if text is not None and "$" in handler.target:
             resolver = level.effective("resolver", self.version)
-            known = bool(resolver.rows) or resolver.unknown_by is not None
-            status = refused_with(self.found.target, level.nearest("http"), known)
+            http = level.nearest("http")
+            # Around a fragment there may be one.
+            unseen = resolver.unknown_by is not None or (http is not None and not http.directive)
+            known = bool(resolver.rows) or unseen
+            status = refused_with(self.found.target, http, known)
             if status is not None:
+                self.found.lost = level
                 why = "is no target" if self.found.target is None else "needs a resolver"
                 name = handler.directive.name
                 self.found.via.append(Step(f'{name}: "{text}" {why}', handler.directive))

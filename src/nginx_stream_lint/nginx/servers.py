@@ -110,7 +110,7 @@ def sockets(http: Level, version: Version) -> Sequence[Socket]:
     return tuple(found.values())
 
 
-def _with_port(http: Level, version: Version, port: int) -> list[Socket]:
+def with_port(http: Level, version: Version, port: int) -> list[Socket]:
     """The sockets that have a port, in the order of the file."""
     by_port, ranges = _by_port(http, version)
     every = sockets(http, version)
@@ -156,7 +156,7 @@ def choose(http: Level, request: Request, version: Version) -> Chosen | None:
     assert host is not None
     port = request.port or (443 if request.scheme == "https" else 80)
     tls = request.scheme == "https"
-    here = _with_port(http, version, port)
+    here = with_port(http, version, port)
     if is_address(host):
         ends = reached(shortest(host), here)
     elif host == "localhost":

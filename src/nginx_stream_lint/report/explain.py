@@ -12,7 +12,7 @@ import click
 from nginx_stream_lint.analysis.explain import Explainer, Explanation, Unexplained
 from nginx_stream_lint.analysis.ways import Passed
 from nginx_stream_lint.config import Directive
-from nginx_stream_lint.fixes.show import shown_fixes
+from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
@@ -182,14 +182,28 @@ def _lines(explainer: Explainer, one: Explanation, findings: Sequence[Finding]) 
     yield from _settings(one)
     yield ""
     yield from _verdicts(one, handler.family)
+    blocks = (tier.level.directive for tier in one.tiers[:-1])
+    inner = {(block.source.name, block.start) for block in blocks if block is not None}
     for finding in findings:
         yield ""
-        yield f"  {finding.severity} {finding.rule}: {printable(finding.message)}"
-    for shown in shown_fixes(findings[0].location, findings) if findings else ():
+        place = finding.location.place
+        elsewhere = (place.source.name, place.start) in inner
+        where = f" at {printable(place.source.name)}:{place.line}" if elsewhere else ""
+        yield f"  {finding.severity} {finding.rule}{where}: {printable(finding.message)}"
+    for shown in _fixes(findings):
         yield ""
         yield f"  suggested fix (apply with {shown.options}):"
         yield from (f"    unsafe: {printable(said)}" for said in shown.cautions)
         yield from (f"    {shown_line(line)}" for line in shown.text.split("\n"))
+
+
+def _fixes(findings: Sequence[Finding]) -> Iterator[ShownFix]:
+    """The fixes of each location."""
+    by_place: dict[int, list[Finding]] = {}
+    for finding in findings:
+        by_place.setdefault(finding.location.place.start, []).append(finding)
+    for here in by_place.values():
+        yield from shown_fixes(here[0].location, here)
 
 
 def _passed(handler: Handler) -> str:

@@ -34,6 +34,7 @@ from nginx_stream_lint.streams.evidence import (
 from nginx_stream_lint.streams.landing import Router, declared_by_url, landing
 from nginx_stream_lint.streams.landing import declared as declared_in
 from nginx_stream_lint.streams.naming import begins
+from nginx_stream_lint.streams.passed_on import pass_on
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 from nginx_stream_lint.util.lazily import dataclass
@@ -117,6 +118,7 @@ def served(
                 continue
             questions = dict.fromkeys(server.walk(), ()) if here is None else here
             found += look.into(server, its_clients, declarations, by_url.get(server, {}), questions)
+        pass_on(http, found, version, spread=asked is None)
     stream = root.first("stream")
     if stream is not None:
         for server in stream.children:
