@@ -10,7 +10,7 @@ from typing import Literal
 
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.directives import FAMILIES
-from nginx_stream_lint.nginx.levels import Level, kept, rows_in_force
+from nginx_stream_lint.nginx.levels import Level, rows_in_force
 from nginx_stream_lint.util.lazily import dataclass, regex
 
 # `by-itself`: the module sends each message at once, whatever the location sets. `depends`: on the
@@ -64,7 +64,6 @@ def other_handler(level: Level, uri: str, method: str) -> OtherHandler | None:
     return None
 
 
-@kept
 def _own(level: Level) -> OtherHandler | None:
     """The handler of a block itself; None, too, where one of the families comes after it."""
     last: Directive | None = None

@@ -49,10 +49,11 @@ class Route:
     """Where a request ends.
 
     `location` is the level that finally handles it: a location, an `if` or `limit_except` in one,
-    or the server itself. `handler` passes it on to `target` (None where that is not known); where
-    nobody does, `status` is what nginx answers (None: a file, if there is one), `redirect` is the
-    Location that the client gets, and `other` the module that answers. `rejected_by` is what makes
-    nginx refuse the TLS handshake, `lost` is where a handler has nothing to connect to, since its
+    or the server itself. `handler` passes it on to `filled`, its target with the variables filled
+    in (None where they are not known). Where nobody does, `status` is what nginx answers (None: a
+    file, if there is one), `redirect` is the Location that the client gets, and `other` the module
+    that answers. `rejected_by` is what makes nginx refuse the TLS handshake. `lost` is where a
+    handler has nothing to connect to, since its
     variables are empty or need a resolver. `unknown` says what could not be decided from the
     configuration; what is told then is the likeliest way. `state` is the request at its end, which
     knows its variables, and `tls_of` the server whose settings of TLS hold: the one that the client
@@ -70,10 +71,17 @@ class Route:
     unknown: list[str] = field(default_factory=list)
     state: State | None = None
     tls_of: Level | None = None
-    target: Target | None = None
+    filled: str | None = None
     other: OtherHandler | None = None
     rejected_by: Directive | None = None
     lost: Level | None = None
+
+    @property
+    def target(self) -> Target | None:
+        """What the request is passed to; None where that is not known."""
+        if self.handler is None or not self.filled:
+            return None
+        return parse_target(self.handler.family, self.filled)
 
 
 def route(root: Level, request: Request, version: Version, files: Documents | None = None) -> Route:
@@ -275,9 +283,10 @@ class _Walk:
         rows = level.rows.get("try_files")
         if rows and self._try_files(rows[0], level):
             return
-        blocks = [location, *entered]
-        setters = [one for one in blocks if one.own_handler or other_handler(one, "", "")]
-        setter = setters[-1] if setters else location
+        setter = location
+        for block in entered:
+            if block.own_handler is not None or other_handler(block, "", "") is not None:
+                setter = block
         other = other_handler(setter, self.state.uri, self.state.method)
         handler = setter.handler
         if other is not None:
@@ -294,25 +303,29 @@ class _Walk:
 
     def _pass(self, level: Level, handler: Handler) -> None:
         """Pass the request on, if there is something to connect to."""
-        text = self.state.expand(handler.target)
-        if text is not None and handler.target:
-            self.found.target = parse_target(handler.family, text)
-        if text is not None and "$" in handler.target:
-            resolver = level.effective("resolver", self.version)
-            http = level.nearest("http")
-            # Around a fragment there may be one.
-            unseen = resolver.unknown_by is not None or (http is not None and not http.directive)
-            known = bool(resolver.rows) or unseen
-            status = refused_with(self.found.target, http, known)
+        self.found.filled = handler.target
+        if "$" in handler.target:
+            self.found.filled = text = self.state.expand(handler.target)
+            status = None if text is None else self._unreachable(level, handler, text)
             if status is not None:
                 self.found.lost = level
-                why = "is no target" if self.found.target is None else "needs a resolver"
-                name = handler.directive.name
-                self.found.via.append(Step(f'{name}: "{text}" {why}', handler.directive))
-                self.found.target = None
                 self._error(level, status)
                 return
         self._end(level, handler=handler)
+
+    def _unreachable(self, level: Level, handler: Handler, text: str) -> int | None:
+        """The status where a target made of variables leads nowhere."""
+        target = parse_target(handler.family, text)
+        http = level.nearest("http")
+        resolver = level.effective("resolver", self.version)
+        # Around a fragment there may be one.
+        unseen = resolver.unknown_by is not None or (http is not None and not http.directive)
+        status = refused_with(target, http, bool(resolver.rows) or unseen)
+        if status is not None:
+            why = "is no target" if target is None else "needs a resolver"
+            step = f'{handler.directive.name}: "{text}" {why}'
+            self.found.via.append(Step(step, handler.directive))
+        return status
 
     def _refused(self, level: Level) -> int | None:
         """The status for those who may not come in; None for the others."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.own_server import may_be_own, own_routes
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import Route, route_in
@@ -28,12 +28,20 @@ def pass_on(http: Level, served: Sequence[Served], version: Version, spread: boo
     `served` is changed.
     """
     by_place = {(one.server, one.level): one for one in served if spread}
-    work = [one for one in served if one.is_stream]
+    own: dict[tuple[str, str], bool] = {}
+
+    def is_own(handler: Handler) -> bool:
+        key = (handler.family, handler.target)
+        if key not in own:
+            own[key] = may_be_own(http, handler, version)
+        return own[key]
+
+    work = [one for one in served if is_own(one.handler) and one.is_stream]
     for _ in range(_MOST_TIERS):
         work = [
             inner
             for one in work
-            if may_be_own(http, one.handler, version)
+            if is_own(one.handler)
             for inner in _passed(http, one, version, by_place.get)
         ]
 
