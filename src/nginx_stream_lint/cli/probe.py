@@ -15,6 +15,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     PathOption,
     color_option,
+    columns,
     format_option,
     host_option,
     isolated_option,
@@ -223,8 +224,11 @@ def _measure(
         progress.end()
     if flags["plot"] is not None:
         write(probe_svg(result), str(flags["plot"]), color=False)
-    make = probe_json if flags["format_"] == "json" else probe_text
-    write(make(result, left), flags["output"], flags["color"])
+    if flags["format_"] == "json":
+        text = probe_json(result, left)
+    else:
+        text = probe_text(result, left, columns(flags["output"]))
+    write(text, flags["output"], flags["color"])
     if any(one.verdict != "streams" for one in result.outcomes):
         sys.exit(EXIT_FINDINGS)
 

@@ -67,7 +67,7 @@ class Delivery:
     `held_by` is the first hold, `held_bytes` how much is collected before anything reaches the
     client, in the largest of all holds (None: the whole answer, or nothing is held), `first_text_s`
     how long the first text waits for a stream of 230-byte tokens at 30 a second (None: until the
-    end of the answer; 0.0 when it streams).
+    end of the answer; 0.0 when it streams), and `slowest` the hold that makes it wait so long.
     """
 
     scenario: Scenario
@@ -75,6 +75,7 @@ class Delivery:
     held_by: Hold | None = None
     held_bytes: int | None = None
     first_text_s: float | None = 0.0
+    slowest: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +160,14 @@ class Path:
         sizes = [self.held_bytes(hold) for hold in holds]
         known = [size for size in sizes if size is not None]
         if len(known) < len(sizes):
-            return Delivery(scenario, "stalls", holds[0], None, None)
+            return Delivery(scenario, "stalls", holds[0], None, None, holds[sizes.index(None)])
         # What one hold lets go the next collects: the largest sets the pace.
         held = max(known)
         token = TOKEN_BYTES + (
             _CHUNK_OVERHEAD if sizes[-1] == held and "tls-buffer" in holds else 0
         )
         wait = round(held / (token * TOKENS_PER_SECOND), 1)
-        return Delivery(scenario, "stalls", holds[0], held, wait)
+        return Delivery(scenario, "stalls", holds[0], held, wait, holds[sizes.index(held)])
 
 
 # Gives what is in force for a directive.
