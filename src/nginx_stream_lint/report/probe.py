@@ -157,7 +157,7 @@ def _change_lines(changes: Sequence[Change], width: int) -> Iterator[str]:
             more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
             where = f"{rows[0].file}:{rows[0].line}{more}"
             text = rows[0].text if len(rows) == 1 else name
-            yield from wrapped(printable(f"{where}: {text}: {done}, {why}"), width, "  ", "    ")
+            yield printable(f"  {where}: {text}: {done}, {why}")  # one line, for grep
     others = len(changes) - len(mattering)
     if others:
         yield from wrapped(
@@ -174,11 +174,11 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
     urls = _by_request(outcomes)
     good = sum(all(one.verdict == "streams" for one in url) for url in urls)
     total = len(urls)
+    if total == 1:
+        return "the stream gets through" if good else "the stream does not get through"
     if good == total:
-        return (
-            f"all {total} measured streams get through" if total > 1 else "the stream gets through"
-        )
-    return f"{good} of {counted(total, 'measured stream')} {'gets' if good == 1 else 'get'} through"
+        return f"all {total} measured streams get through"
+    return f"{good} of {total} measured streams {'gets' if good == 1 else 'get'} through"
 
 
 # JSON
