@@ -261,7 +261,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
-    declared = answers(root, known or OLD, options.streams)
+    declared = answers(root, known or OLD, options.streams, configuration.missing)
     if about is None:
         found, mistakes = survey(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]

@@ -64,7 +64,7 @@ BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE})
 REMARKS = {
     "comments": frozenset({"ignore_mistake", "ignored_rules"}),
     "blocks": frozenset({"never_matches", "meant"}),
-    "declarations": frozenset({"declared", "nginx_answers"}),
+    "declarations": frozenset({"declared", "nginx_answers", "absent_include"}),
 }
 
 # Headers to the upstream that somebody sets for a reason and misses when they are dropped.
@@ -484,6 +484,11 @@ class Facts:
     @fact
     def nginx_answers(self) -> str | None:
         """What nginx does with it instead, in words: it returns 404."""
+        return None
+
+    @fact
+    def absent_include(self) -> str | None:
+        """An include that leads nowhere here and may pass it on; none for a stream."""
         return None
 
     # X-Accel-Buffering, and buffering of other families
