@@ -54,6 +54,60 @@ def test_an_annotation_is_for_all_paths_of_its_ingress() -> None:
     assert "/v1/chat/completions" not in fix.title
 
 
+VIRTUAL = """apiVersion: k8s.nginx.org/v1
+kind: VirtualServer
+metadata: {name: llm}
+spec:
+  host: llm.example.com
+  upstreams:
+    - name: vllm
+      service: vllm
+      port: 8000
+    - name: web
+      service: web
+      port: 80
+  routes:
+    - path: /v1/chat/completions
+      action: {pass: vllm}
+"""
+
+
+@pytest.mark.parametrize(
+    ("route", "also"),
+    [
+        ("", None),
+        ("    - {path: /shop, action: {pass: web}}\n", None),
+        ("    - {path: /shop, action: {redirect: {url: 'http://a/'}}}\n", None),
+        ("    - {path: /shop, action: {pass: vllm}}\n", "/shop"),
+        ("    - {path: /shop, action: {proxy: {upstream: vllm}}}\n", "/shop"),
+        (
+            "    - {path: /shop, splits: [{weight: 1, action: {pass: web}},"
+            " {weight: 99, action: {pass: vllm}}]}\n",
+            "/shop",
+        ),
+        (
+            "    - {path: ~ ^/s, matches: [{conditions: [{header: a, value: b}],"
+            " action: {pass: vllm}}], action: {pass: web}}\n",
+            "~ ^/s",
+        ),
+    ],
+)
+def test_a_field_is_for_all_routes_of_its_upstream(route: str, also: str | None) -> None:
+    fix = _fix(VIRTUAL + route, "response-buffering", "a.yaml")
+    assert fix.applicability == ("safe" if also is None else "unsafe")
+    if also is not None:
+        assert f"this also changes {also}, " in fix.title
+        assert "give it an upstream of its own" in fix.title
+    # The way that is shown leads out of it.
+    own = (
+        (VIRTUAL + route)
+        .replace("{pass: vllm}", "{pass: own}", 1)
+        .replace("  routes:", "    - name: own\n      service: vllm\n      port: 8000\n  routes:")
+    )
+    of_chat = [one.fix for one in _findings(own, "a.yaml") if "chat" in one.location.label]
+    assert {fix.applicability for fix in of_chat if fix is not None} == {"safe"}
+
+
 @pytest.mark.parametrize(
     ("location", "applicability"),
     [

@@ -71,6 +71,10 @@ class Author(Protocol):
     def others(self, offset: int) -> list[str]:
         """The paths that settings for the location at an offset would change as well."""
 
+    @property
+    def apart(self) -> str:
+        """What to do with a path so that its settings are for no others."""
+
     def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
         """How to give directives values at a location that begins at an offset of the source.
 

@@ -124,7 +124,7 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
         others = author.others(level.directive.start)
         if others:
             applicabilities.append("unsafe")
-            title = f"; {_also_changes(others)}"
+            title = f"; {_also_changes(others, author.apart)}"
         if changes is None:
             applicabilities.append("manual")
         for change in changes or ():
@@ -140,13 +140,13 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
 _MOST_PATHS = 4
 
 
-def _also_changes(paths: Sequence[str]) -> str:
-    """What a setting for all paths of an Ingress means, and how to avoid that."""
+def _also_changes(paths: Sequence[str], apart: str) -> str:
+    """What a setting for several paths means, and how to avoid that."""
     more = len(paths) - _MOST_PATHS
     named = ", ".join(paths[:_MOST_PATHS]) + (f" and {more} more" if more > 0 else "")
     return (
         f"this also changes {named}, which the same resource configures;"
-        " to change this path only, move it to a resource of its own"
+        f" to change this path only, {apart}"
     )
 
 

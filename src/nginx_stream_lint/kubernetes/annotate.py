@@ -9,7 +9,7 @@ from dataclasses import field
 from nginx_stream_lint.config.source import Change, has_hole
 from nginx_stream_lint.kubernetes.controllers import Controller
 from nginx_stream_lint.kubernetes.manifest import Entry, Mapping, Word
-from nginx_stream_lint.kubernetes.nginx_org import upstreams_of
+from nginx_stream_lint.kubernetes.nginx_org import sharing_upstream, upstreams_of
 from nginx_stream_lint.kubernetes.resources import Ingress, Path, Settings, VirtualServer
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.remembering import latest_remembered
@@ -68,9 +68,18 @@ class Annotator:
         snippet = self.controller.prefixes[0] + self.controller.snippets["location"]
         return f"{snippet}: |\n  {name} {value};"
 
+    @property
+    def apart(self) -> str:
+        """What to do with a path so that its settings are for no others."""
+        if isinstance(self.resource, VirtualServer):
+            return "give it an upstream of its own"
+        return "move it to a resource of its own"
+
     def others(self, offset: int) -> list[str]:
-        """The paths of an Ingress that annotations are for, but the one at an offset."""
+        """The paths that share annotations or an upstream with the one at an offset."""
         resource = self.resource
+        if isinstance(resource, VirtualServer):
+            return sharing_upstream(resource, offset)
         if not isinstance(resource, Ingress):
             return []
         entries = [path for host in resource.hosts for path in host.paths]
