@@ -33,8 +33,8 @@ OWN_TESTS = ("tests/test_docs.py", "tests/test_locks.py", "tests/report/test_for
 NAMED = {
     "pyproject.toml": r'^version = "([^"]+)"$',
     "CHANGELOG.md": r"\A(?s:.*?)^## \[([^]]+)\]",
-    "README.md": r"^Version (\S+) is not released yet|^    rev: v(\S+)$",
-    "docs/integration.md": r"^    (?:rev|ref): v(\S+)$",
+    "README.md": r"^Version (\S+) is not released yet|^    rev: v(\S+)",
+    "docs/integration.md": r"^    (?:rev|ref): v(\S+)",
     "man/nginx-stream-lint.1": r'^\.TH .*"nginx-stream-lint (\S+)"',
     "templates/gitlab.yml": r"nginx-stream-lint==([0-9.]+)",
 }
@@ -103,7 +103,10 @@ def build(root: Path, folder: Path) -> Built:
 def unpacked(sdist: Path, folder: Path) -> Path:
     """Unpack an sdist into a new folder; gives the folder with its pyproject.toml."""
     with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
+        # The first releases of Python 3.10 and 3.11 have no filters.
+        if hasattr(tarfile, "data_filter"):
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(folder)
     return folder / sdist.name.removesuffix(".tar.gz")
 
 
