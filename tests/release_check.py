@@ -32,7 +32,7 @@ OWN_TESTS = ("tests/test_docs.py", "tests/test_locks.py", "tests/report/test_for
 # Texts that name the version, and the words around it.
 NAMED = {
     "pyproject.toml": r'^version = "([^"]+)"$',
-    "CHANGELOG.md": r"\A(?s:.*?)^## \[([^]]+)\]",
+    "CHANGELOG.md": r"\A(?s:.*?)^## \[(\d[^]]*)\]",
     "README.md": r"^Version (\S+) is not released yet|^    rev: v(\S+)",
     "docs/integration.md": r"^    (?:rev|ref): v(\S+)",
     "man/nginx-stream-lint.1": r'^\.TH .*"nginx-stream-lint (\S+)"',
@@ -303,6 +303,8 @@ def left_to_the_owner(built: Built, root: Path) -> Iterator[str]:
             f"README.md has {len(links)} links to files of the repository, which lead nowhere on"
             " PyPI until they have the repository's address"
         )
+    if "## [Unreleased]" in _text(root, "CHANGELOG.md"):
+        yield f"CHANGELOG.md: move what is under [Unreleased] to {__version__}"
     if f"## [{__version__}] - unreleased" in _text(root, "CHANGELOG.md"):
         yield f'CHANGELOG.md: replace "unreleased" behind {__version__} by the date'
     if f"Version {__version__} is not released yet" in _text(root, "README.md"):
