@@ -20,6 +20,8 @@ from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
+# Of schema/explain.schema.json; CONTRIBUTING.md says when it grows.
+SCHEMA_VERSION = 1
 _COLOURS = {"streams": "green", "stalls": "red", "replays": "red"}
 # What a person wants to see even where nobody has set it; the rest is shown where it is set.
 _ALWAYS = (
@@ -47,6 +49,7 @@ def _object(one: Explanation) -> dict[str, Any]:
     via = [{"why": step.why, **_place(step.directive)} for step in route.via]
     via += [{"why": f"unknown: {reason}", "file": None, "line": None} for reason in route.unknown]
     return {
+        "schema_version": SCHEMA_VERSION,
         "url": one.url,
         "server": _level(route.server) | {"names": _names(route.server)},
         "location": None if route.location is None else _level(route.location),
