@@ -114,7 +114,12 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
                 edits.append(_remove_row(rows[0], target))
             else:
                 edits.append(_replace_args(rows[0], value))
-        elif target is level and (action in ("set", "reset") or (action == "set_row" and not rows)):
+        elif (
+            target is level
+            and action in ("set", "reset", "set_row")
+            # What the controller writes itself would stand there twice.
+            and (not rows or (action != "set_row" and author.has_setting(name, value)))
+        ):
             settings[name] = value
         elif action != "remove_row" and not move.step.optional:
             applicabilities.append("manual")

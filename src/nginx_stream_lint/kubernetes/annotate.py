@@ -90,6 +90,12 @@ class Annotator:
         mine = None if own is None else _path_of(own)
         return [path for path in dict.fromkeys(paths) if path != mine]
 
+    def has_setting(self, name: str, value: str) -> bool:
+        """Whether a directive's value has an annotation or a field; a snippet writes the others."""
+        if isinstance(self.resource, VirtualServer):
+            return self._field(name, value) is not None
+        return self._annotation(name, value) is not None
+
     def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
         """How to give directives their values at the location that begins at an offset.
 
@@ -255,15 +261,19 @@ class Annotator:
     def _behind(self, mapping: Mapping) -> tuple[int, str] | None:
         """Where a new line of a block mapping goes, and how far in.
 
-        Behind the last entry; in a template in front of the first, since the last may stand under
-        a condition.
+        Behind the last entry that is no mapping, since a mapping may get lines at its own end; in
+        front of the first where there is none, and in a template, since entries may stand under a
+        condition.
         """
         text = self._text
-        first, last = mapping.own[0], mapping.own[-1]
+        first = mapping.own[0]
         indent = _indent(text, first.span.start)
         if indent is None:
             return None
-        if text == self.resource.document.source.text:
+        last = next(
+            (one for one in reversed(mapping.own) if not isinstance(one.value, Mapping)), None
+        )
+        if last is not None and text == self.resource.document.source.text:
             return _end_of_line(text, last.span.end), indent
         above = text.rfind("\n", 0, first.span.start)
         while above > 0:

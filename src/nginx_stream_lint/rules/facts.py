@@ -349,6 +349,11 @@ class Facts:
         return self.stream.kind
 
     @fact
+    def is_endless(self) -> bool:
+        """Whether the stream has no end of its own, such as a camera's pictures."""
+        return self.stream.is_endless
+
+    @fact
     def method(self) -> str | None:
         """The request method of the stream, where it has only one."""
         return self.stream.method

@@ -67,8 +67,7 @@ def read() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
 
     texts: list[Any] = [load_text(data_text(path)) for path in FILES]
     return tuple(_with_shared(list(map(_app, texts[0])))), {
-        where: tuple(Word(row["words"], row.get("kind"), row.get("points", 0)) for row in rows)
-        for where, rows in texts[1].items()
+        where: tuple(_word(row) for row in rows) for where, rows in texts[1].items()
     }
 
 
@@ -190,6 +189,16 @@ def _quiet_as(stream: Stream, shared: Stream | None) -> Stream:
     return replace(stream, heartbeat_s=shared.heartbeat_s, silence_s=shared.silence_s)
 
 
+def _word(raw: dict[str, Any]) -> Word:
+    return Word(
+        raw["words"],
+        raw.get("kind"),
+        raw.get("points", 0),
+        heartbeat_s=_seconds(raw, "heartbeat"),
+        is_endless=raw.get("endless", False),
+    )
+
+
 def _seconds(raw: dict[str, Any], key: str) -> float | None:
     return None if key not in raw else seconds(str(raw[key]))
 
@@ -227,12 +236,15 @@ class Word:
     """Something that speaks for a stream: `points` of evidence for one of `kinds` of streams.
 
     `words` are regular expressions for whole words, with `|` between them; `parts` see `Finder`.
+    The rest is what such a stream is known to do, as `Stream` has it.
     """
 
     words: str
     kind: Kind | None
     points: int
     parts: tuple[str, ...] = ("",)
+    heartbeat_s: float | None = None
+    is_endless: bool = False
 
     @property
     def pattern(self) -> Finder:

@@ -20,6 +20,8 @@ from nginx_stream_lint.util.remembering import latest_remembered
 
 _ENOUGH = 2
 _LONG_S = 300.0
+# What cuts WebSockets between the pings of nearly all apps is set where there are none.
+_BRIEF_S = 15.0
 _CHOICE = regex(r"\(([^()]*\|[^()]*)\)")
 # The kinds that an app's name is told with, the first it has.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "grpc", "long-poll", "websocket")
@@ -45,8 +47,9 @@ class Clue:
     """One thing that speaks for a stream: `points`, the `kind` it speaks for, and why.
 
     `word` is the telling word, if it is one: the same word in two places is one clue.
-    `heartbeat_s` is that of an app's streams, in seconds, where the clue is the app's name. Equal
-    clues are mostly one object, so that what is made of them is made once.
+    `heartbeat_s` and `is_endless` are what is known of the streams of the app that it names, or of
+    all that are called by this word. Equal clues are mostly one object, so that what is made of
+    them is made once.
     """
 
     points: int
@@ -54,6 +57,7 @@ class Clue:
     because: str
     word: str = ""
     heartbeat_s: float | None = None
+    is_endless: bool = False
 
 
 _clue = latest_remembered(4096)(Clue)
@@ -76,6 +80,11 @@ class Path:
     app: App | None
     endpoints: Sequence[Endpoint]
 
+    @property
+    def says_websocket(self) -> bool:
+        """Whether it says that it is one of WebSockets."""
+        return any(one.kind == "websocket" and one.points >= _ENOUGH for one in self.clues)
+
 
 @latest_remembered(4096)
 def _path(modifier: str, pattern: str) -> Path:
@@ -97,7 +106,9 @@ class Place:
     """A level that hands requests on, with its pattern, what that says, what is behind it, and
     what is written about it.
 
-    `off_is_usual` tells that most places of its server switch buffering off, each for itself.
+    `off_is_usual` tells that most places of its server switch buffering off, each for itself, and
+    `sockets_elsewhere` that a narrower one is for WebSockets: what takes the rest passes on Upgrade
+    out of habit.
     """
 
     level: Level
@@ -106,11 +117,17 @@ class Place:
     behind: Behind
     comments: Sequence[str]
     off_is_usual: bool = False
+    sockets_elsewhere: bool = False
 
     @property
     def takes_all(self) -> bool:
         """Whether it takes whatever no other location takes."""
         return self.match.pattern in EVERYTHING
+
+    @property
+    def takes_the_rest(self) -> bool:
+        """Whether it takes what no other location does, itself or for a fallback."""
+        return self.takes_all or self.match.modifier == "@"
 
     @property
     def is_general(self) -> bool:
@@ -201,6 +218,7 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
                 "likely",
                 because,
                 heartbeat_s=max(heartbeats, default=None),
+                is_endless=any(clue.is_endless and clue.kind == kind for clue in group),
                 kind_is_open=kind is None,
             )
         )
@@ -229,14 +247,25 @@ def hear(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
             if clue.word not in seen:
                 seen.add(clue.word)
                 because = saying.replace("{text}", text).replace("{word}", clue.because)
-                yield _clue(clue.points, clue.kind, because, clue.word)
+                yield _clue(
+                    clue.points, clue.kind, because, clue.word, clue.heartbeat_s, clue.is_endless
+                )
 
 
 @latest_remembered(4096)
 def _heard(where: str, text: str) -> tuple[Clue, ...]:
     found = ((word, word.pattern.search(text)) for word in words()[where])
     return tuple(
-        Clue(word.points, word.kind, match[0], match[0].lower()) for word, match in found if match
+        Clue(
+            word.points,
+            word.kind,
+            match[0],
+            match[0].lower(),
+            word.heartbeat_s,
+            word.is_endless,
+        )
+        for word, match in found
+        if match
     )
 
 
@@ -386,7 +415,8 @@ def _directive_clues(place: Place) -> tuple[Clue, ...]:
         _held_around(location),
         tuple(included),
         place.behind.keepalive,
-        1 if place.off_is_usual else 2,
+        place.off_is_usual,
+        place.sockets_elsewhere,
     )
 
 
@@ -433,11 +463,12 @@ def _said_by_directives(
     held_around: str,
     included: tuple[str, ...],
     keepalive: bool,
-    off_points: int,
+    off_is_usual: bool,
+    sockets_elsewhere: bool,
 ) -> tuple[Clue, ...]:
     """What rows say: those of a location, and those of its server that are for it, too.
 
-    `off_points` is what `*_buffering off` is worth. The rest is as in `_directive_clues`.
+    The rest is as in `Place`, and in `_directive_clues`.
     """
 
     def rows(name: str) -> list[tuple[str, ...]]:
@@ -447,26 +478,32 @@ def _said_by_directives(
     habits = {(name, args) for name, args, _, is_habit in (*own, *outer) if is_habit}
 
     found: list[Clue] = []
-    for name in _SWITCHES:
+    for name in () if off_is_usual else _SWITCHES:
         for one, args, written, _ in own:
             if one == name and written and args[:1] == ("off",):
-                found.append(_clue(off_points, None, f"{name} off is set there", ""))
+                found.append(_clue(2, None, f"{name} off is set there", ""))
     if held_around:
         found.append(_clue(2, None, held_around, ""))
+    is_habit = sockets_elsewhere
     for name in _TIMEOUTS:
         for args in rows(name):
             time = seconds(args[0]) if args else None
-            if time is not None and time >= _LONG_S:
+            if time is None:
+                continue
+            is_habit = is_habit or time < _BRIEF_S
+            if time >= _LONG_S:
                 # An ordinary call has an end that the client sets.
                 points = 2 if name.startswith("grpc") else 1
                 found.append(_clue(points, None, f"{name} {args[0]} is set", ""))
     for name in _HEADERS:
         set_here = rows(name)
-        habitual = [(name, args) in habits for args in set_here]
+        habitual = [is_habit or (name, args) in habits for args in set_here]
         found += _header_clues(name, set_here, habitual, keepalive)
     for name in _OFF:
         # Recipes for server-sent events switch chunks off, and little else does.
         kind: Kind | None = "sse" if name == "chunked_transfer_encoding" else None
+        if off_is_usual and kind is None:
+            continue
         for one, args, *_ in own:
             if one == name and args[:1] == ("off",):
                 found.append(_clue(1, kind, f"{name} off is set", ""))
@@ -487,7 +524,8 @@ def _header_clues(
 ) -> Iterator[Clue]:
     """What rows of `add_header`, `proxy_set_header` or `proxy_pass_header` say.
 
-    `habitual` tells for each row whether many places have it from one file.
+    `habitual` tells for each row whether it is there out of habit, such as from a file that many
+    places include.
     """
     lower = [[arg.lower() for arg in row] for row in rows]
     connects = any(args[0] == "connection" and args[1:] != [""] for args in lower if args)
