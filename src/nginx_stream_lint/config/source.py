@@ -68,8 +68,11 @@ class Author(Protocol):
     def line(self, name: str, value: str) -> str:
         """A directive as people write it in the source."""
 
-    def others(self, offset: int) -> list[str]:
-        """The paths that settings for the location at an offset would change as well."""
+    def others(self, offset: int, most: int) -> tuple[list[str], int]:
+        """The paths that settings for the location at an offset would change as well.
+
+        As many as `most` of them, and how many there are.
+        """
 
     def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
         """How to give directives values at a location that begins at an offset of the source.
