@@ -37,9 +37,7 @@ class Text:
     characters raises TooLong.
     """
 
-    def __init__(
-        self, nowhere: int, stand_in: str | None = None, most: int | None = None
-    ) -> None:
+    def __init__(self, nowhere: int, stand_in: str | None = None, most: int | None = None) -> None:
         self.pieces: list[Piece] = []
         self.stand_in = stand_in
         self._nowhere = Span(nowhere, nowhere)
@@ -99,8 +97,8 @@ class Text:
     def _copy(self, text: str, pieces: list[Piece]) -> None:
         start = self._length
         if pieces and self.pieces and pieces[0][2:] == self.pieces[-1][2:] == self._nowhere:
-            at, end, *span = pieces[0]
-            self.pieces[-1] = Piece(self.pieces[-1].start, end + start, *span)
+            before = self.pieces.pop()
+            self.pieces.append(before._replace(end=pieces[0].end + start))
             pieces = pieces[1:]
         self.pieces += [Piece(at + start, end + start, *span) for at, end, *span in pieces]
         self._add(text)
