@@ -71,8 +71,11 @@ class Author(Protocol):
     def has_setting(self, name: str, value: str) -> bool:
         """Whether it has a setting of its own for a directive; nginx text in it says the others."""
 
-    def others(self, offset: int) -> list[str]:
-        """The paths that settings for the location at an offset would change as well."""
+    def others(self, offset: int, most: int) -> tuple[list[str], int]:
+        """The paths that settings for the location at an offset would change as well.
+
+        As many as `most` of them, and how many there are.
+        """
 
     @property
     def apart(self) -> str:

@@ -126,10 +126,10 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
     if settings and level is not None and level.directive is not None:
         source = level.directive.source
         changes = author.changes(list(settings.items()), level.directive.start)
-        others = author.others(level.directive.start)
+        others, number = author.others(level.directive.start, _MOST_PATHS)
         if others:
             applicabilities.append("unsafe")
-            title = f"; {_also_changes(others, author.apart)}"
+            title = f"; {_also_changes(others, number, author.apart)}"
         if changes is None:
             applicabilities.append("manual")
         for change in changes or ():
@@ -145,10 +145,10 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
 _MOST_PATHS = 4
 
 
-def _also_changes(paths: Sequence[str], apart: str) -> str:
+def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
     """What a setting for several paths means, and how to avoid that."""
-    more = len(paths) - _MOST_PATHS
-    named = ", ".join(paths[:_MOST_PATHS]) + (f" and {more} more" if more > 0 else "")
+    more = number - len(paths)
+    named = ", ".join(paths) + (f" and {more} more" if more > 0 else "")
     return (
         f"this also changes {named}, which the same resource configures;"
         f" to change this path only, {apart}"
