@@ -157,6 +157,9 @@ def with_complete_fixes(
     if not kinds & {"safe", "unsafe"}:
         return list(findings)
     done = fix_soundly(lint, unsafe="unsafe" in kinds)
+    safe: dict[int, list[Edit]] = {}  # by where they begin
+    for edit in dict.fromkeys(edit for own in done.safe_edits.values() for edit in own):
+        safe.setdefault(edit.start, []).append(edit)
 
     def complete(number: int, finding: Finding) -> Finding:
         fix = finding.fix
@@ -166,23 +169,25 @@ def with_complete_fixes(
         edits = (done.safe_edits if is_safe else done.edits).get(number, ())
         if not edits:
             return finding.with_fix(replace(fix, applicability="manual", edits=()))
-        title = fix.title if is_safe else f"{fix.title}{_safe_part(edits, done.safe_edits)}"
+        title = fix.title if is_safe else f"{fix.title}{_safe_part(edits, safe)}"
         return finding.with_fix(replace(fix, title=title, edits=edits, snippet=snippet(edits)))
 
     return [complete(number, finding) for number, finding in enumerate(findings)]
 
 
 def _safe_part(edits: Sequence[Edit], safe: Mapping[int, Sequence[Edit]]) -> str:
-    """What of an unsafe fix the safe ones write as well, in words; empty for nothing."""
-    every = dict.fromkeys(edit for own in safe.values() for edit in own)
-    within = [one for one in every if any(has_within(edit, one) for edit in edits)]
+    """What of an unsafe fix the safe ones write as well, in words; empty for nothing.
+
+    `safe` are their edits, by where they begin.
+    """
+    within = [one for edit in edits for one in safe.get(edit.start, ()) if has_within(edit, one)]
     parts = [line.rstrip(";") for line in snippet(within).splitlines()]
     return f"{ALSO_WRITTEN}{listed(parts)}" if parts else ""
 
 
 def has_within(edit: Edit, other: Edit) -> bool:
     """Whether an edit does what another does in the same place, and perhaps more."""
-    if (edit.source, edit.start, edit.end) != (other.source, other.start, other.end):
+    if edit.source is not other.source or (edit.start, edit.end) != (other.start, other.end):
         return False
     return set(other.text.splitlines()) <= set(edit.text.splitlines())
 
