@@ -62,7 +62,7 @@ def _refuse_mistyped(word: str) -> None:
         return
     import difflib
 
-    for command in difflib.get_close_matches(word, COMMANDS, 1):
+    for command in difflib.get_close_matches(word.lower(), COMMANDS, 1):
         raise click.UsageError(f'no command or file is named "{word}"; did you mean {command}?')
 
 

@@ -205,7 +205,9 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         say_stale(report, baseline)
     if not flags["do_diff"] and not flags["write_baseline"]:
         if any(target.format in WITH_FIXES for target in choices.targets):
-            _complete_fixes(report, workspace, inputs, options)
+            from nginx_stream_lint.analysis.complete import complete_fixes
+
+            complete_fixes(report, workspace, options)
         run = Run(
             report,
             options.rules,
@@ -264,18 +266,6 @@ def _fix(
     _write_fixes(inputs, changed, rounds[0])
     # The last round mended nothing more: it has read what is written now.
     return mended, rounds[-1], refused
-
-
-def _complete_fixes(
-    report: Result, workspace: Workspace, inputs: list[str], options: Options
-) -> None:
-    """Give a report's findings the fixes that --fix would write."""
-    from nginx_stream_lint.fixes.apply import with_complete_fixes
-
-    def checked(changed: Mapping[str, str]) -> Result:
-        return lint(workspace.overlaid(changed), inputs, options) if changed else report
-
-    report.findings = with_complete_fixes(report.findings, checked)
 
 
 def _write_fixes(

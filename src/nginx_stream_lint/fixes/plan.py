@@ -12,6 +12,7 @@ from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts import auth_target, holder
+from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
 from nginx_stream_lint.rules.judge import Judged
 from nginx_stream_lint.rules.verdict import Move, Remedy
@@ -54,6 +55,7 @@ def plan(judged: Judged) -> Fix | None:
         return Fix(f"{remedy.title}{fix.title}", fix.applicability, said, fix.edits)
     edits: dict[Edit, None] = {}
     lines: list[str] = []
+    safe: list[str] = []
     cautions: dict[str, None] = {}
     applicabilities = [rule.fix.applicability]
     for move in remedy.moves:
@@ -70,11 +72,15 @@ def plan(judged: Judged) -> Fix | None:
         if caution:
             cautions[caution] = None
             applicabilities.append("unsafe")
+        elif max(rule.fix.applicability, move.step.applicability, key=_SAFETY.index) == "safe":
+            safe += at.lines(move)
     snippet = remedy.snippet or "\n".join(dict.fromkeys(line for line in lines if line))
     applicability = max(applicabilities, key=_SAFETY.index)
     if applicability == "manual" or not edits:
         return Fix(remedy.title, "manual", snippet or _lines_of_all(at))
-    title = "; ".join((remedy.title, *cautions))
+    parts = [line.rstrip(";") for line in safe] if applicability == "unsafe" else []
+    more = [f"safe without the rest: {listed(parts)}"] if parts else []
+    title = "; ".join((remedy.title, *cautions, *more))
     return Fix(title, applicability, snippet, tuple(edits))
 
 
