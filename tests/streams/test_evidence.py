@@ -348,3 +348,57 @@ def test_what_most_places_switch_off_tells_them_not_apart(tmp_path: Path) -> Non
     places = [f"location /api/{name} {{ {off} }}" for name in ("a", "b", "c", "d", "agents")]
     assert likely(tmp_path, "\n".join(places)) == {}
     assert set(likely(tmp_path, "\n".join(places[-2:]))) == {"/api/d", "/api/agents"}
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "API (SSE endpoints handled separately above)",
+        "everything else, the streaming endpoints aside",
+        "no SSE here",
+        "non-streaming requests",
+        "all other routes, except the WebSockets",
+    ],
+)
+def test_comments_about_others_streams(comment: str, tmp_path: Path) -> None:
+    text = "# {}\nlocation /shop {{ proxy_pass http://127.0.0.1:8000; }}"
+    assert likely(tmp_path, text.format(comment)) == {}
+    assert likely(tmp_path, text.format("no buffering for SSE")) == {"/shop": "sse"}
+
+
+def test_upgrade_to_an_app_without_websockets_is_a_habit(tmp_path: Path) -> None:
+    text = "location / { proxy_pass http://%s; " + SOCKETS + " }"
+    assert likely(tmp_path, text % "clickhouse:8123") == {}
+    assert likely(tmp_path, text % "127.0.0.1:9091/transmission/") == {}
+    assert likely(tmp_path, text % "127.0.0.1:9091") == {"/": "websocket"}
+
+
+def test_buffering_off_both_ways_is_for_large_files_as_well(tmp_path: Path) -> None:
+    both = "proxy_buffering off; proxy_request_buffering off;"
+    assert likely(tmp_path, at("/x", more=both)) == {}
+    assert likely(tmp_path, at("/x", more=f"{both} proxy_set_header Last-Event-ID x;")) != {}
+    assert likely(tmp_path, at("/x", more="proxy_buffering off;")) == {"/x": "chunked"}
+
+
+def heartbeat(folder: Path, text: str) -> float | None:
+    """The heartbeat of the only stream of the first location."""
+    (stream,) = next(iter(found(folder, text).values())).streams
+    assert stream.confidence != "possible"
+    return stream.heartbeat_s
+
+
+def test_heartbeats_of_what_is_behind(tmp_path: Path) -> None:
+    below = f"location /connection {{ proxy_pass http://127.0.0.1:8000; {SOCKETS} }}"
+    assert heartbeat(tmp_path, below) == 25.0  # Centrifugo's /connection/websocket
+    assert heartbeat(tmp_path, below.replace("/connection", "/shop")) is None
+    beside = (
+        f"location / {{ # WebSockets\n proxy_pass http://jellyfin:8096; {SOCKETS} }}"
+        f"location /socket {{ proxy_pass http://jellyfin:8096; {SOCKETS} }}"
+    )
+    assert heartbeat(tmp_path, beside) == 57.0
+    assert heartbeat(tmp_path, beside.replace("jellyfin", "other")) is None
+    media = at("/", target="http://airsonic:4040", more="proxy_buffering off;")
+    assert heartbeat(tmp_path, media) == 10.0
+    assert heartbeat(tmp_path, media.replace("airsonic", "other")) is None
+    named = "set $plex 10.0.0.1;" + at("/", "http://$plex:32400", "proxy_buffering off;")
+    assert heartbeat(tmp_path, named) == 10.0

@@ -140,6 +140,20 @@ def _by_leading_segments() -> tuple[set[str], dict[str, list[int]]]:
     return firsts, found
 
 
+@latest_remembered(4096)
+def sockets_below(path: str) -> Sequence[Endpoint]:
+    """The endpoints for WebSockets below a path, by what is their own; only those of one app."""
+    below = f"{path.rstrip('/')}/"
+    found = [
+        one
+        for one in every_endpoint()
+        if one.stream.kind == "websocket"
+        and one.path.startswith(below)
+        and one.distinctive.startswith(below)
+    ]
+    return found if len({one.app for one in found}) == 1 else ()
+
+
 def by_words(pattern: str) -> Sequence[Endpoint]:
     """The endpoints whose distinctive part ends with a word of a regular expression."""
     table = _by_last_word()

@@ -10,7 +10,8 @@ from functools import cache
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.values import seconds
-from nginx_stream_lint.streams.catalogue import App, Endpoint, by_word, words
+from nginx_stream_lint.streams.catalogue import App, Endpoint, by_word, sockets_below, words
+from nginx_stream_lint.streams.comments import is_of_others
 from nginx_stream_lint.streams.naming import EVERYTHING, candidates, is_general, named_by
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.streams.upstreams import Behind, Upstreams
@@ -32,10 +33,12 @@ _OFF = ("chunked_transfer_encoding", "gzip", "proxy_cache")
 _TIMEOUTS = tuple(f"{family}_read_timeout" for family in (*_BUFFERING, "grpc"))
 # The directives that say something where they are set, and those that do so around it, too.
 _FOR_ALL = frozenset((*_TIMEOUTS, *_HEADERS))
-_TELLING = _FOR_ALL.union(_SWITCHES, _OFF, ("limit_req",))
+_LARGE = tuple(f"{family}_request_buffering" for family in _BUFFERING)
+_TELLING = _FOR_ALL.union(_SWITCHES, _OFF, _LARGE, ("limit_req",))
 
 # As many places that include a file do it out of habit: not all of them are what it is good for.
 _HABIT = 5
+_DEEP = 3  # segments; no folder of the catalogue's endpoints has more
 
 # Names of directives with their arguments, whether somebody wrote them, and whether that was in a
 # file that is included out of habit.
@@ -61,6 +64,9 @@ class Clue:
 
 
 _clue = latest_remembered(4096)(Clue)
+
+# Files are sent as fast as the player takes them: what stops is the player.
+_OF_MEDIA = Clue(0, "chunked", "", heartbeat_s=10.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,7 +215,7 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
             continue
         group.sort(key=lambda clue: -clue.points)
         kind = next((clue.kind for clue in group if clue.kind is not None), None)
-        reasons = list(dict.fromkeys(clue.because for clue in group))
+        reasons = list(dict.fromkeys(clue.because for clue in group if clue.because))
         because = " and ".join(reasons[:2])
         heartbeats = [clue.heartbeat_s for clue in group if clue.heartbeat_s and clue.kind == kind]
         found.append(
@@ -307,14 +313,38 @@ def _clues(place: Place, endpoints: tuple[Endpoint, ...], at_home: bool) -> tupl
     comments: tuple[Clue, ...] = ()
     if place.comments:
         saying = 'a comment says "{word}"'
-        comments = tuple(hear("comment", [(one, saying) for one in place.comments]))
+        own = [(one, saying) for one in place.comments if not is_of_others(one)]
+        comments = tuple(hear("comment", own))
     upstream = _upstream_clues(place, endpoints, at_home)
     if _is_for_sockets(place, endpoints):
         # Buffering is switched off for WebSockets, too, and other names say what they are used for.
         directives = tuple(clue for clue in directives if clue.kind is not None)
         names = tuple(clue for clue in names if clue.kind == "websocket")
         upstream = tuple(clue for clue in upstream if clue.kind == "websocket")
-    return directives + names + comments + upstream
+    found = directives + names + comments + upstream + _below(place, directives)
+    return found + _quiet_never(place) if found else ()
+
+
+def _quiet_never(place: Place) -> tuple[Clue, ...]:
+    """What is known of silences in all that is behind a location, whatever speaks for a stream."""
+    app = place.behind.app
+    heartbeat = None if app is None else _heartbeat(app, "websocket")
+    found = (_clue(0, "websocket", "", "", heartbeat),) if heartbeat is not None else ()
+    return (*found, _OF_MEDIA) if _serves_media(place) else found
+
+
+def _below(place: Place, directives: Iterable[Clue]) -> tuple[Clue, ...]:
+    """A clue where one app's WebSockets are below a location that passes on Upgrade."""
+    if place.is_general or place.match.is_regex or place.match.pattern.count("/") > _DEEP:
+        return ()
+    if all(clue.kind != "websocket" for clue in directives) or place.takes_the_rest:
+        return ()
+    found = sockets_below(place.match.pattern)
+    times = [one.stream.heartbeat_s for one in found]
+    if not found or None in times:
+        return ()
+    heartbeat = max(time for time in times if time is not None)
+    return (_clue(1, "websocket", f"{found[0].path} of {found[0].app} is below", "", heartbeat),)
 
 
 def _is_for_sockets(place: Place, endpoints: tuple[Endpoint, ...]) -> bool:
@@ -328,6 +358,28 @@ def _is_for_sockets(place: Place, endpoints: tuple[Endpoint, ...]) -> bool:
     app = place.path.app
     named = endpoints or (() if app is None else app.endpoints)
     return bool(named) and all(one.stream.kind == "websocket" for one in named)
+
+
+def _has_no_sockets(place: Place) -> bool:
+    """Whether what is behind a location is called after an app that serves no WebSockets."""
+    return _is_called("no_sockets", place)
+
+
+def _serves_media(place: Place) -> bool:
+    """Whether what is behind a location is called after an app that plays music or films."""
+    return _is_called("media", place)
+
+
+def _is_called(where: str, place: Place) -> bool:
+    handler = place.level.own_handler
+    written = () if handler is None else (handler.target,)
+    names = (*place.behind.names, *written, place.behind.path, place.match.pattern)
+    return _is_any_called(where, names)
+
+
+@latest_remembered(4096)
+def _is_any_called(where: str, names: tuple[str, ...]) -> bool:
+    return any(word.pattern.search(name) for word in words()[where] for name in names)
 
 
 @latest_remembered(4096)
@@ -416,7 +468,7 @@ def _directive_clues(place: Place) -> tuple[Clue, ...]:
         tuple(included),
         place.behind.keepalive,
         place.off_is_usual,
-        place.sockets_elsewhere,
+        place.sockets_elsewhere or _has_no_sockets(place),
     )
 
 
@@ -464,11 +516,12 @@ def _said_by_directives(
     included: tuple[str, ...],
     keepalive: bool,
     off_is_usual: bool,
-    sockets_elsewhere: bool,
+    upgrade_is_usual: bool,
 ) -> tuple[Clue, ...]:
     """What rows say: those of a location, and those of its server that are for it, too.
 
-    The rest is as in `Place`, and in `_directive_clues`.
+    `upgrade_is_usual` tells that Upgrade is passed on out of habit. The rest is as in `Place`, and
+    in `_directive_clues`.
     """
 
     def rows(name: str) -> list[tuple[str, ...]]:
@@ -478,13 +531,15 @@ def _said_by_directives(
     habits = {(name, args) for name, args, _, is_habit in (*own, *outer) if is_habit}
 
     found: list[Clue] = []
+    # Both ways it is switched off for large files, too, as a registry or an object store has them.
+    is_both = any(name in _LARGE and args[:1] == ("off",) for name, args, *_ in own)
     for name in () if off_is_usual else _SWITCHES:
         for one, args, written, _ in own:
             if one == name and written and args[:1] == ("off",):
-                found.append(_clue(2, None, f"{name} off is set there", ""))
+                found.append(_clue(1 if is_both else 2, None, f"{name} off is set there", ""))
     if held_around:
         found.append(_clue(2, None, held_around, ""))
-    is_habit = sockets_elsewhere
+    is_habit = upgrade_is_usual
     for name in _TIMEOUTS:
         for args in rows(name):
             time = seconds(args[0]) if args else None
