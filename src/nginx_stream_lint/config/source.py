@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import field
 from typing import NamedTuple, Protocol
 
@@ -74,10 +74,13 @@ class Author(Protocol):
         As many as `most` of them, and how many there are.
         """
 
-    def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
+    def changes(
+        self, settings: Sequence[tuple[str, str]], offset: int, made: Collection[str] = ()
+    ) -> list[Change] | None:
         """How to give directives values at a location that begins at an offset of the source.
 
-        None where nobody can say: then it is for people to do.
+        `made` are those of them that the location has already. None where nobody can say: then it
+        is for people to do.
         """
 
 

@@ -120,7 +120,8 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
             applicabilities.append("manual")
     if settings and level is not None and level.directive is not None:
         source = level.directive.source
-        changes = author.changes(list(settings.items()), level.directive.start)
+        made = settings.keys() & level.rows.keys()
+        changes = author.changes(list(settings.items()), level.directive.start, made)
         others, number = author.others(level.directive.start, _MOST_PATHS)
         if others:
             applicabilities.append("unsafe")
@@ -270,6 +271,8 @@ class _Site:
         for level in start.outward():
             if level.kind in contexts:
                 return level
+            if level.rows.get(move.name):
+                raise _Manual  # it stands where nginx refuses it, in front of what could be set
         raise _Manual
 
     def _outer_rows(self, name: str) -> list[Directive]:

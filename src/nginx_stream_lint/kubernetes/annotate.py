@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import field
 from itertools import islice
 from operator import itemgetter
@@ -91,10 +91,13 @@ class Annotator:
         named = islice((path for path in self._paths if path != mine), most)
         return list(named), len(self._paths) - (mine in self._paths)
 
-    def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
+    def changes(
+        self, settings: Sequence[tuple[str, str]], offset: int, made: Collection[str] = ()
+    ) -> list[Change] | None:
         """How to give directives their values at the location that begins at an offset.
 
-        None where it cannot be done by machine: placeholders, flow mappings, anchors.
+        None where it cannot be done by machine: placeholders, flow mappings, anchors, and what is
+        among the `made` directives without an annotation of its own: a snippet would set it twice.
         """
         resource = self.resource
         if isinstance(resource, VirtualServer):
@@ -110,6 +113,8 @@ class Annotator:
         for name, value in settings:
             pair = self._annotation(name, value)
             if pair is None:
+                if name in made:
+                    return None
                 snippets.append(f"{name} {value};")
                 continue
             entry = self._entry(pair[0])
