@@ -435,6 +435,14 @@ def test_the_command(tmp_path: Path) -> None:
     assert 'nginx.org/proxy-buffering: "False"' in after
 
 
+def test_a_snippet_does_not_set_again_what_the_controller_sets(tmp_path: Path) -> None:
+    text = ingress({NGINX + "mirror-target": "https://other", NGINX + "proxy-read-timeout": "3600"})
+    report = checked(written(tmp_path, text))
+    [finding] = [one for one in report.findings if one.rule == "repeated-generation"]
+    assert finding.fix is not None
+    assert (finding.fix.applicability, finding.fix.edits) == ("manual", ())
+
+
 def many_paths(number: int, snippet: str) -> str:
     paths = [(f"/v{at}/chat/completions", "Prefix") for at in range(number)]
     return ingress({NGINX + "configuration-snippet": snippet}, paths)

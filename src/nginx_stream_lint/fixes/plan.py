@@ -281,6 +281,8 @@ class _Site:
         for level in start.outward():
             if level.kind in contexts:
                 return level
+            if level.rows.get(move.name):
+                raise _Manual  # it stands where nginx refuses it, in front of what could be set
         raise _Manual
 
     def _outer_rows(self, name: str) -> list[Directive]:
