@@ -40,6 +40,9 @@ ANSWER_BYTES = 800
 # What a chunk of that size gains on its way to an HTTP/1.1 client: "e6" CR LF before, CR LF behind.
 _CHUNK_OVERHEAD = 6
 
+# What comes is passed on at once, whatever is set.
+_UNBUFFERED = ("grpc", "tunnel")
+
 # A variable that a client decides on.
 _SENT = regex(r"\$(cookie|arg|http)_\w+")
 _BODY_FILTERS = (
@@ -106,7 +109,7 @@ class Path:
 
     def is_buffered(self, x_accel_buffering: AccelBuffering) -> bool:
         """Whether the response is buffered, given the upstream's X-Accel-Buffering header."""
-        if self.family == "grpc":
+        if self.family in _UNBUFFERED:
             return False
         if x_accel_buffering != "absent" and not self.accel_ignored:
             return x_accel_buffering == "yes"
@@ -182,11 +185,11 @@ def path(
     `content_types` are the types the answer may have; a filter that takes one of them counts.
     `method` is the request's, which decides whether the answer is recorded.
     """
-    grpc = family == "grpc"
-    ignored = () if grpc else settings(f"{family}_ignore_headers").rows
+    unbuffered = family in _UNBUFFERED
+    ignored = () if unbuffered else settings(f"{family}_ignore_headers").rows
     return Path(
         family=family,
-        buffering=not grpc and settings(f"{family}_buffering").text.lower() == "on",
+        buffering=not unbuffered and settings(f"{family}_buffering").text.lower() == "on",
         accel_ignored=any(arg.lower() == "x-accel-buffering" for row in ignored for arg in row),
         piecewise=_piecewise(settings, family),
         buffer_size=size(settings(f"{family}_buffer_size").text) or 4096,
@@ -196,10 +199,10 @@ def path(
         body_filter=any(settings(name).rows for name in _BODY_FILTERS),
         postpone_output=size(settings("postpone_output").text) or 0,
         ssl_buffer_size=size(settings("ssl_buffer_size").text) or 16384,
-        cache="no" if grpc else _cache(settings, family, method),
+        cache="no" if unbuffered else _cache(settings, family, method),
         gzip_min_length=size(settings("gzip_min_length").text) or 0,
         brotli_min_length=size(settings("brotli_min_length").text) or 0,
-        sub_filter=not grpc
+        sub_filter=not unbuffered
         and withholds_event_ends(
             settings("sub_filter"), settings("sub_filter_types"), content_types
         ),
@@ -209,7 +212,7 @@ def path(
 
 def _piecewise(settings: Settings, family: str) -> frozenset[Framing]:
     """The framings whose pieces nginx recognizes: it must see where the next piece ends."""
-    if family == "grpc":
+    if family in _UNBUFFERED:
         return _EVERY
     if family == "proxy":
         http_version = settings("proxy_http_version").text

@@ -334,7 +334,7 @@ class Facts:
 
     @names_directive
     def family(self) -> str:
-        """The handler's family: proxy, fastcgi, uwsgi, scgi or grpc."""
+        """The handler's family: proxy, fastcgi, uwsgi, scgi, grpc or tunnel."""
         return self.served.handler.family
 
     @fact
@@ -775,8 +775,11 @@ class Facts:
 
     @fact
     def throttle(self) -> int | Unknown | None:
-        """The lowest rate limit in force while buffered, in bytes a second; None without one."""
-        if not self.value("buffered"):
+        """The lowest rate limit in force, in bytes a second; None without one.
+
+        Those of http {} count while the answer is buffered.
+        """
+        if self.is_http and not self.value("buffered"):
             return None
         texts = [self.effective(name).text for name in self._rate_limits]
         if any("$" in text for text in texts):
@@ -785,13 +788,15 @@ class Facts:
 
     @names_directive
     def throttled_by(self) -> str | None:
-        """The directive with the lowest rate limit: `limit_rate` or `<family>_limit_rate`."""
+        """The directive with the lowest rate limit: `limit_rate`, `proxy_download_rate` …"""
         rates = {name: size(self.effective(name).text) or 0 for name in self._rate_limits}
         limits = {name: rate for name, rate in rates.items() if rate}
         return min(limits, key=lambda name: limits[name], default=None)
 
     @property
     def _rate_limits(self) -> list[str]:
+        if not self.is_http:
+            return ["proxy_download_rate"]
         names = ("limit_rate", f"{self.served.handler.family}_limit_rate")
         return [name for name in names if name in table()]
 
