@@ -2,7 +2,7 @@
 
 from nginx_stream_lint.nginx.directives import Entry
 
-CHECKSUM = 1596440033
+CHECKSUM = 314400874
 TABLE: dict[str, Entry] = {
     'proxy_pass': Entry(name='proxy_pass', contexts=frozenset(['if-in-location', 'limit_except', 'location', 'stream-server']), merge='handler', value='string', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
     'fastcgi_pass': Entry(name='fastcgi_pass', contexts=frozenset(['if-in-location', 'location']), merge='handler', value='string', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
@@ -195,6 +195,7 @@ TABLE: dict[str, Entry] = {
     'sub_filter': Entry(name='sub_filter', contexts=frozenset(['http', 'location', 'server']), merge='rows', value='row', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
     'sub_filter_types': Entry(name='sub_filter_types', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='strings', joins=True, defaults=(((0, 0, 0), ('text/html',)),), stream_default=None),
     'ssi': Entry(name='ssi', contexts=frozenset(['http', 'if-in-location', 'location', 'server']), merge='nearest', value='flag', joins=False, defaults=(((0, 0, 0), ('off',)),), stream_default=None),
+    'ssi_types': Entry(name='ssi_types', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='strings', joins=True, defaults=(((0, 0, 0), ('text/html',)),), stream_default=None),
     'add_before_body': Entry(name='add_before_body', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='string', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
     'add_after_body': Entry(name='add_after_body', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='string', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
     'slice': Entry(name='slice', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='size', joins=False, defaults=(((0, 0, 0), ('0',)),), stream_default=None),
@@ -213,6 +214,7 @@ TABLE: dict[str, Entry] = {
     'tcp_nodelay': Entry(name='tcp_nodelay', contexts=frozenset(['http', 'location', 'server', 'stream', 'stream-server']), merge='nearest', value='flag', joins=False, defaults=(((0, 0, 0), ('on',)),), stream_default=None),
     'tcp_nopush': Entry(name='tcp_nopush', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='flag', joins=False, defaults=(((0, 0, 0), ('off',)),), stream_default=None),
     'postpone_output': Entry(name='postpone_output', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='size', joins=False, defaults=(((0, 0, 0), ('1460',)),), stream_default=None),
+    'sendfile': Entry(name='sendfile', contexts=frozenset(['http', 'if-in-location', 'location', 'server']), merge='nearest', value='flag', joins=False, defaults=(((0, 0, 0), ('off',)),), stream_default=None),
     'output_buffers': Entry(name='output_buffers', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='strings', joins=False, defaults=(((0, 0, 0), ('2', '32k')),), stream_default=None),
     'aio': Entry(name='aio', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='string', joins=False, defaults=(((0, 0, 0), ('off',)),), stream_default=None),
     'limit_rate': Entry(name='limit_rate', contexts=frozenset(['http', 'if-in-location', 'location', 'server']), merge='nearest', value='size', joins=False, defaults=(((0, 0, 0), ('0',)),), stream_default=None),

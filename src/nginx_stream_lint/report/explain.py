@@ -19,7 +19,7 @@ from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
-_COLOURS = {"streams": "green", "stalls": "red", "replays": "red"}
+_COLOURS = {"streams": "green", "stalls": "red", "replays": "red", "unknown": "yellow"}
 # What a person wants to see even where nobody has set it; the rest is shown where it is set.
 _ALWAYS = (
     "_buffering",
@@ -95,6 +95,7 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "x_accel_buffering": scenario.x_accel_buffering,
         "accept_encoding": scenario.accept_encoding,
         "verdict": delivery.verdict,
+        "repeat": delivery.repeat,
         "held_by": delivery.held_by,
         "held_bytes": delivery.held_bytes,
     }
@@ -212,7 +213,7 @@ def _verdicts(deliveries: Sequence[Delivery], family: str) -> Iterator[str]:
         usual = next(one for one in own if _is_usual(one))
         yield f"  {CLIENTS[client]}: {_verdict(usual, family)}"
         for words, scenarios in _changes(own).items():
-            others = [one for one in scenarios if one.verdict != usual.verdict]
+            others = [one for one in scenarios if _outcome(one) != _outcome(usual)]
             if others:
                 yield f"    {words}: {_verdict(others[0], family)}"
 
@@ -244,12 +245,33 @@ def _changes(own: Sequence[Delivery]) -> dict[str, list[Delivery]]:
     return found
 
 
+def _outcome(one: Delivery) -> tuple[str, ...]:
+    return one.verdict, one.repeat, str(one.is_replayed)
+
+
 def _verdict(one: Delivery, family: str) -> str:
-    word = click.style(one.verdict, fg=_COLOURS[one.verdict])
+    """What the first request gets, and later ones where they get something else."""
+    return f"{_first(one, family)}{_later(one)}"
+
+
+def _later(one: Delivery) -> str:
+    if one.repeat == "replays":
+        return f"; the second request {_word('replays')} a recording"
+    if one.is_replayed:
+        return f"; a later request {_word('replays')} a recording"
+    if one.repeat == "unknown":
+        return "; whether the second request replays a recording is unknown"
+    return "" if one.repeat == one.verdict else f"; the second request {_word(one.repeat)}"
+
+
+def _word(verdict: str) -> str:
+    return click.style(verdict, fg=_COLOURS[verdict])
+
+
+def _first(one: Delivery, family: str) -> str:
+    word = _word(one.verdict)
     if one.verdict == "streams":
         return word
-    if one.verdict == "replays":
-        return f"{word} from a recording"
     if one.held_by == "sub-filter":
         return f"{word}: sub_filter keeps the end of each event until the next one comes"
     holder = HOLDS[str(one.held_by)].format(family=family)
