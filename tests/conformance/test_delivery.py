@@ -147,6 +147,7 @@ def job(case: Case, upstream: Upstream, says: Told, number: int) -> Job:
         # Eight tokens of the size that verdicts are about are less than every larger buffer.
         tokens=8 if says.small_tls else 20,
         bytes=TOKEN_BYTES if says.small_tls else 40,
+        interval=0.1 if says.small_tls else 0.05,
         headers=(("Cache-Control", "max-age=600"),) if allows else (),
     )
     encoding = "gzip, br" if scenario.accept_encoding == "gzip" else "identity"

@@ -57,6 +57,7 @@ CASES: list[tuple[str, str, str]] = [
     (f"{CACHE} proxy_cache_key $uri$remote_addr$http_user_agent;", "/", "stalls replays"),
     (f"{CACHE} proxy_cache_min_uses 2;", "/", "streams stalls"),
     (f"{CACHE} proxy_cache_min_uses 3;", "/", "streams streams"),
+    (f"{CACHE} proxy_cache_min_uses 2; proxy_cache_key $request_id;", "/", "streams streams"),
     (
         "proxy_cache proxy; proxy_cache_valid 200 0; proxy_cache_valid any 1h;",
         "/",

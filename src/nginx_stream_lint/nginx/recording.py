@@ -91,10 +91,16 @@ class _Cache:
             return NOTHING
         bypassed = self._any("cache_bypass")
         uses = whole_number(self._settings(f"{self._family}_cache_min_uses").text)
-        found = _all(allows, _not(bypassed), _not(self._key_varies()))
+        varies = self._key_varies()
+        found = _all(allows, _not(bypassed), _not(varies))
+        first = _all(allows, _is_counted(1, uses, bypassed))
+        second = _all(allows, _is_counted(2, uses, bypassed))
+        if varies != "no" and first != second:
+            # Where each has a key of its own, each is the first of its kind.
+            second = first if varies == "yes" else "unknown"
         return Recording(
-            first=_all(allows, _is_counted(1, uses, bypassed)),
-            second=_all(allows, _is_counted(2, uses, bypassed)),
+            first=first,
+            second=second,
             repeat=_all(found, _is_counted(1, uses, "no")),
             later=found,
         )
