@@ -119,8 +119,8 @@ def _streams(one: Served, run: Runnable, binary: NginxBinary, method: str | None
             run.port(one.server, delivery.scenario.client),
             drip,
             method or stream.method or "GET",
-            delivery.verdict == "replays",
-            facts.whole_path.deliver(delivery.scenario).verdict,
+            delivery.is_replayed,
+            facts.whole_path.deliver(delivery.scenario).worst,
             delivery.scenario.accept_encoding,
         )
         for delivery in facts.usual
