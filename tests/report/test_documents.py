@@ -108,13 +108,14 @@ WORDS: dict[tuple[str, str], dict[str, Any]] = {
     ("lint", "finding"): {"severity": finding.SEVERITIES},
     ("lint", "stream"): {"kind": stream.KINDS, "confidence": stream.CONFIDENCES},
     ("lint", "fix"): {"applicability": get_args(finding.Applicability)},
-    ("lint", "unchecked"): {"verdict": get_args(delivery.Verdict)},
+    ("lint", "unchecked"): {"verdict": get_args(delivery.Worst)},
     ("explain", "delivery"): SCENARIO
     | {
         "verdict": get_args(delivery.Verdict),
+        "repeat": get_args(delivery.Repeat),
         "held_by": (*get_args(delivery.Hold), None),
     },
-    ("probe", "result"): SCENARIO | {"verdict": VERDICTS},
+    ("probe", "result"): SCENARIO | {"client": listeners.TCP_CLIENTS, "verdict": VERDICTS},
     ("trace", "client"): {"verdict": VERDICTS, "cause": (*CAUSES, None)},
     ("trace", "finding"): {"severity": finding.SEVERITIES},
 }
