@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.command import run
+from tests.report.schemas import check_document
 
 MAIN = """events {}
 http {
@@ -63,12 +64,14 @@ def explained(conf: Path, *arguments: str) -> list[dict[str, Any]]:
     done = run("explain", conf, *arguments, "--format", "json")
     assert done.stderr == ""
     found: list[dict[str, Any]] = json.loads(done.stdout)
+    check_document("explain", found)
     return found
 
 
 def test_json_is_as_promised(conf: Path) -> None:
     (one,) = explained(conf, "https://api.example.com/v1/chat/completions?x=1")
     assert list(one) == [
+        "schema_version",
         "url",
         "server",
         "location",
@@ -116,6 +119,7 @@ def test_json_is_as_promised(conf: Path) -> None:
         "x_accel_buffering",
         "accept_encoding",
         "verdict",
+        "repeat",
         "held_by",
         "held_bytes",
     }
@@ -306,9 +310,9 @@ def test_both_servers_on_the_way_are_named(tmp_path: Path) -> None:
         location /v1/ { proxy_pass http://127.0.0.1:9; } }
         """
     )
-    said = run("explain", path, "http://127.0.0.1/v1/x").stdout
-    assert f"lands in  location / ({path}:2)" in said
-    assert f"then in   location /v1/ ({path}:4)" in said
+    said = " ".join(run("explain", path, "http://127.0.0.1/v1/x").stdout.split())
+    assert f"lands in location / ({path}:2)" in said
+    assert f"then in location /v1/ ({path}:4)" in said
     assert f"stalls: the proxy buffer in location /v1/ ({path}:4) holds 4 KB" in said
     assert f"error response-buffering at {path}:4: proxy_buffering is on" in said
     assert "location /v1/ { proxy_pass http://127.0.0.1:9; proxy_http_version 1.1;" in said

@@ -14,7 +14,7 @@ from nginx_stream_lint.analysis.lint import (
     survey,
     with_fixes,
 )
-from nginx_stream_lint.analysis.ways import Passed, Ways, passed, with_tls_of
+from nginx_stream_lint.analysis.ways import Passed, Ways, delivery_path, passed
 from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.delivery import (
@@ -23,13 +23,12 @@ from nginx_stream_lint.nginx.delivery import (
     FRAMINGS,
     Delivery,
     Scenario,
-    path,
 )
 from nginx_stream_lint.nginx.delivery import Path as Way
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.documents import Documents
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
-from nginx_stream_lint.nginx.listeners import Client, clients
+from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s
 from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.request_body import client_silence_s
 from nginx_stream_lint.nginx.route import Route, route
@@ -39,7 +38,7 @@ from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.find import Asked, Served
-from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
+from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import Unreadable
@@ -51,10 +50,10 @@ class Explanation:
     """What is to say about one URL.
 
     `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
-    there in seconds (of the app, and of a client that still sends), and `deliveries` every scenario
-    for the clients that the server lets in (empty where nobody passes the request on). `tiers` are
-    the servers of this configuration that it passes, nearest the app first: the last one is where
-    the URL lands.
+    there in seconds (of the app, of a client that still sends, and on HTTP/3 connections), and
+    `deliveries` every scenario for the clients that the server lets in (empty where nobody passes
+    the request on). `tiers` are the servers of this configuration that it passes, nearest the app
+    first: the last one is where the URL lands.
     """
 
     url: str
@@ -183,10 +182,7 @@ class Explainer:
         self._deliveries: dict[tuple[Way, tuple[Client, ...]], list[Delivery]] = {}
         self._memories: Memories = {}
         self._mistakes: list[Problem] | None = None
-        self._at: dict[
-            tuple[Level, Handler | None, Level | None],
-            tuple[dict[str, Effective], float | None, list[Delivery]],
-        ] = {}
+        self._settings: dict[tuple[Level, Handler | None], dict[str, Effective]] = {}
 
     @property
     def servers(self) -> Sequence[Level]:
@@ -203,10 +199,11 @@ class Explainer:
         level = found.location
         if level is None or found.server is None:
             return Explanation(url, request, found, {}, None, [])
-        settings, timeout, deliveries = self._in_force(level, found)
-        explanation = Explanation(url, request, found, settings, timeout, deliveries)
+        explanation = Explanation(url, request, found, self._in_force(level, found), None, [])
         if found.handler is not None:
-            explanation = self._with_tiers(explanation)
+            explanation = self._with_tiers(
+                self._delivered(explanation, found, level, found.handler)
+            )
         new = (asked for asked in self._questions(explanation) if asked not in self._served)
         self._asked |= dict.fromkeys(new)
         return explanation
@@ -313,33 +310,29 @@ class Explainer:
                 self._served[_Asked(found.server, found.level, target)] = found
         return self._served[asked]
 
-    def _in_force(
-        self, level: Level, found: Route
-    ) -> tuple[dict[str, Effective], float | None, list[Delivery]]:
-        """What is in force where a request ends, the longest silence, and the scenarios."""
-        key = (level, found.handler, found.tls_of)
-        if key not in self._at:
-            self._at[key] = self._look_at(level, found)
-        return self._at[key]
+    def _in_force(self, level: Level, found: Route) -> dict[str, Effective]:
+        """What is in force where a request ends."""
+        key = (level, found.handler)
+        if key not in self._settings:
+            family = found.handler.family if found.handler is not None else None
+            # What nobody sets is the same default everywhere.
+            settings = dict(_defaults(family, self.version))
+            somewhere = {name for outer in level.outward() for name in outer.rows}
+            for name in settings.keys() if level.uncertain else settings.keys() & somewhere:
+                settings[name] = level.effective(name, self.version)
+            self._settings[key] = settings
+        return self._settings[key]
 
-    def _look_at(
-        self, level: Level, found: Route
-    ) -> tuple[dict[str, Effective], float | None, list[Delivery]]:
-        handler = found.handler
-        family = handler.family if handler is not None else None
-        # What nobody sets is the same default everywhere.
-        settings = dict(_defaults(family, self.version))
-        somewhere = {name for outer in level.outward() for name in outer.rows}
-        for name in settings.keys() if level.uncertain else settings.keys() & somewhere:
-            settings[name] = level.effective(name, self.version)
+    def _delivered(
+        self, one: Explanation, found: Route, level: Level, handler: Handler
+    ) -> Explanation:
+        """The explanation with the longest silence, and what happens in every scenario."""
+        assert found.server is not None
 
         def in_force(name: str) -> Effective:
-            return settings.get(name) or level.effective(name, self.version)
+            return one.settings.get(name) or level.effective(name, self.version)
 
-        if handler is None or found.server is None:
-            return settings, None, []
-        # Scenarios do not name a content type: they are about event streams.
-        way = with_tls_of(found, path(in_force, handler.family, CONTENT_TYPES["sse"]), self.version)
+        way = delivery_path(found, in_force, self.version)
         reach = self._clients.get(found.server, ())
         if (way, reach) not in self._deliveries:
             self._deliveries[way, reach] = [
@@ -349,9 +342,12 @@ class Explainer:
                 for accel in ACCEL_BUFFERINGS
                 for encoding in ACCEPT_ENCODINGS
             ]
-        deliveries = self._deliveries[way, reach]
-        timeout = seconds(in_force(f"{handler.family}_read_timeout").text)
-        return settings, timeout, deliveries
+        limits = (
+            seconds(in_force(f"{handler.family}_read_timeout").text),
+            idle_timeout_s(found.server, self.version),
+        )
+        timeout = min((limit for limit in limits if limit is not None), default=None)
+        return replace(one, read_timeout_s=timeout, deliveries=self._deliveries[way, reach])
 
 
 @remembered

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nginx_stream_lint.nginx.delivery import Delivery, Path, Scenario, path
+from nginx_stream_lint.nginx.delivery import Delivery, Path, Repeat, Scenario, Settings, path
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
+from nginx_stream_lint.nginx.listeners import plain_clients
 from nginx_stream_lint.nginx.own_server import own_routes
+from nginx_stream_lint.nginx.recording import recording
 from nginx_stream_lint.nginx.route import Route
 from nginx_stream_lint.nginx.tiers import Tier, deliver, tier
 from nginx_stream_lint.nginx.values import size
@@ -43,7 +46,6 @@ class Ways:
     def __init__(self, http: Level | None, version: Version) -> None:
         self._http = http
         self._version = version
-        self._tiers: dict[tuple[Level, Handler, str, Level | None], Tier] = {}
 
     def of(self, found: Route) -> tuple[list[list[Route]], list[str]]:
         """The ways that go on from a place, and what is to say of circles.
@@ -72,7 +74,7 @@ class Ways:
     ) -> tuple[list[Delivery], list[Passed]]:
         """What happens in each scenario, on the worst of the ways, and the places of that way."""
         found = [self._on(way, scenarios) for way in ways]
-        return max(found, key=lambda one: sum(each.verdict != "streams" for each in one[0]))
+        return max(found, key=lambda one: sum(each.worst != "streams" for each in one[0]))
 
     def _on(
         self, way: Sequence[Route], scenarios: Sequence[Scenario]
@@ -85,26 +87,28 @@ class Ways:
         return [_together(scenario, row) for scenario, row in pairs], places
 
     def _tier(self, found: Route) -> Tier:
-        level, handler = _place(found), _handler(found)
+        level = _place(found)
         scheme = "" if found.target is None else found.target.scheme
-        key = (level, handler, scheme, found.tls_of)
-        if key not in self._tiers:
 
-            def settings(name: str) -> Effective:
-                return level.effective(name, self._version)
+        def settings(name: str) -> Effective:
+            return level.effective(name, self._version)
 
-            way = with_tls_of(
-                found, path(settings, handler.family, CONTENT_TYPES["sse"]), self._version
-            )
-            self._tiers[key] = tier(settings, way, scheme)
-        return self._tiers[key]
+        return tier(settings, delivery_path(found, settings, self._version), scheme)
 
 
-def with_tls_of(found: Route, way: Path, version: Version) -> Path:
-    """A delivery path with the TLS buffer of the connection that a request comes on."""
+def delivery_path(found: Route, settings: Settings, version: Version) -> Path:
+    """The delivery path of event streams where a request ends and `settings` are in force."""
+    handler, state = _handler(found), found.state
+    assert state is not None
+    assert found.server is not None
+    recorded = recording(settings, handler.family, state.method, lambda: state)
+    plain = plain_clients(found.server, version)
+    # Scenarios do not name a content type.
+    way = path(settings, handler.family, CONTENT_TYPES["sse"], recorded, plain)
     server = found.tls_of
     if server is None or server is found.server:
         return way
+    # The TLS buffer is that of the connection.
     buffer = size(server.effective("ssl_buffer_size", version).text)
     return way if buffer is None else replace(way, ssl_buffer_size=buffer)
 
@@ -112,18 +116,26 @@ def with_tls_of(found: Route, way: Path, version: Version) -> Path:
 def _together(scenario: Scenario, row: Sequence[Delivery]) -> Delivery:
     """What comes of what each tier does, the last one being the client's."""
     last = row[-1]
-    holding = [one for one in row if one.verdict != "streams"]
+    repeats = {one.repeat for one in row}
+    worst: tuple[Repeat, ...] = ("replays", "unknown", "stalls", "streams")
+    repeat = next(each for each in worst if each in repeats)
+    is_replayed = any(one.is_replayed for one in row)
+    holding = [one for one in row if one.verdict == "stalls"]
     if not holding:
-        return replace(last, scenario=scenario)
-    sizes = [one.held_bytes for one in holding]
-    waits = [one.first_text_s for one in holding]
-    return Delivery(
-        scenario,
-        "replays" if any(one.verdict == "replays" for one in holding) else "stalls",
-        last.held_by if holding[0] is last else "tier",
-        None if None in sizes else max(size for size in sizes if size is not None),
-        None if None in waits else max(wait for wait in waits if wait is not None),
+        return replace(last, scenario=scenario, repeat=repeat, is_replayed=is_replayed)
+    slowest = max(holding, key=_wait)
+    return replace(
+        slowest,
+        scenario=scenario,
+        held_by=holding[0].held_by if holding[0] is last else "tier",
+        slowest=slowest.slowest if slowest is last else "tier",
+        repeat=repeat,
+        is_replayed=is_replayed,
     )
+
+
+def _wait(one: Delivery) -> float:
+    return math.inf if one.first_text_s is None else one.first_text_s
 
 
 def _is_in(one: Route, way: Sequence[Route]) -> bool:

@@ -15,6 +15,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     PathOption,
     color_option,
+    columns,
     format_option,
     host_option,
     isolated_option,
@@ -166,7 +167,7 @@ def explain_command(
 
         complete = {_key(one): one for one in with_complete_fixes(_each_once(found), again)}
         told = [[one.with_fix(complete[_key(one)].fix) for one in here] for here in found]
-        text = explain_text(explainer, explanations, told)
+        text = explain_text(explainer, explanations, told, columns(output))
     if text:
         write(text, output, color)
     problems = [*(one.why for one in unexplained.values()), *map(str, explainer.problems)]

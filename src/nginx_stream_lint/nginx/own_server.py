@@ -95,7 +95,8 @@ def _sockets(http: Level, peer: Target, version: Version) -> list[Socket]:
             # Another machine's address is its own; only where nginx listens on it, it is this one.
             mine = name.startswith("127.") or name == "[::1]"
             found += [socket for socket in at if mine or socket.host == name]
-    return [socket for socket in dict.fromkeys(found) if socket.tls == tls]
+    tcp = (socket for socket in dict.fromkeys(found) if not socket.quic)
+    return [socket for socket in tcp if socket.tls == tls]
 
 
 def _request(

@@ -51,11 +51,12 @@ class Tier:
 
     `client` is what it is for the tier behind it, and `asks_old` tells that it asks in HTTP/1.0.
     `accepts` are the compressions that it asks for; None: those that it is asked for itself.
-    `compresses_old` tells whether gzip is for HTTP/1.0, too.
+    `over_tls` tells that it asks over TLS, `compresses_old` whether gzip is for HTTP/1.0, too.
     """
 
     path: Path
     client: Client
+    over_tls: bool
     asks_old: bool
     accepts: frozenset[str] | None
     sent: Sent
@@ -77,6 +78,7 @@ def tier(settings: Settings, path: Path, scheme: str) -> Tier:
     return Tier(
         path=path,
         client=client,
+        over_tls=scheme in ("https", "grpcs"),
         asks_old=version == "1.0",
         accepts=accepts,
         sent=sent(settings, family),
@@ -90,7 +92,7 @@ def sent(settings: Settings, family: str) -> Sent:
     for row in settings("add_header").rows:
         if len(row) > 1 and row[0].lower() == _ACCEL:
             adds = _accel(row[1]) or adds
-    passed = settings(f"{family}_pass_header").rows
+    passed = () if family == "tunnel" else settings(f"{family}_pass_header").rows
     return Sent(
         chunks=settings("chunked_transfer_encoding").text.lower() != "off",
         passes_accel=any(arg.lower() == _ACCEL for row in passed for arg in row),
@@ -120,6 +122,9 @@ def deliver(tiers: Sequence[Tier], scenario: Scenario) -> list[Delivery]:
             # No pattern is found in what is compressed.
             sub_filter=one.path.sub_filter and not is_compressed,
         )
+        if following is not None:
+            plain = frozenset[Client]() if following.over_tls else frozenset((client,))
+            path = replace(path, plain=plain)
         asked = Scenario(client, framing, accel, "gzip" if accepted[at] else "identity")
         found.append(path.deliver(asked))
         compresses = path.compression(asked) is not None
