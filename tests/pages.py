@@ -16,6 +16,7 @@ from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.settings.page import settings_page
 from nginx_stream_lint.settings.schema import schema
 from tests.conformance.folklore import ADVICES, Advice, recorded
+from tests.json_page import json_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SCHEMA = DOCS.parent / "schema" / "settings.schema.json"
@@ -43,6 +44,7 @@ def pages() -> dict[str, str]:
     )
     found["folklore.md"] = markdown(_folklore())
     found["settings.md"] = markdown(settings_page())
+    found["json.md"] = markdown(json_page())
     return found
 
 

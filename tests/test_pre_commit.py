@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.checkout import ROOT, project_files
 from tests.command import run
 
-ROOT = Path(__file__).resolve().parents[1]
 HOOKS = {
     hook["id"]: hook
     for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
@@ -106,12 +106,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     }
     shop = Workshop(folder, environment)
     hooks = folder / "hooks"
-    # `safe.directory` lets this pass where the checkout belongs to somebody else, as in containers.
-    listed = ("git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z")
-    for name in shop.done(*listed, cwd=ROOT).split("\0"):
-        if name and (ROOT / name).is_file():
-            (hooks / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, hooks / name)
+    for name in project_files():
+        (hooks / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, hooks / name)
     shop.done("git", "init", "--quiet", cwd=hooks)
     shop.done("git", "add", "--all", cwd=hooks)
     shop.done("git", "commit", "--quiet", "--message", "all", cwd=hooks)

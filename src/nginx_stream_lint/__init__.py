@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nginx_stream_lint.rules.finding import Finding, Fix
     from nginx_stream_lint.util.budget import Limits
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Explanation",

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
+from tests.report.schemas import check_document
 
 from nginx_stream_lint.cli import cli
 from nginx_stream_lint.config import read
@@ -59,6 +60,7 @@ class Command:
         code, out, err = self.run(*arguments, "--format", "json")
         assert (code, err) == (status, ""), (code, out, err)
         document: dict[str, Any] = json.loads(out)
+        check_document("probe", document)
         return document
 
     def processes(self) -> list[str]:

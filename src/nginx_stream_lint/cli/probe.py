@@ -33,7 +33,7 @@ from nginx_stream_lint.config import STDIN, Around, Configuration
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.listeners import CLIENTS
+from nginx_stream_lint.nginx.listeners import TCP_CLIENTS
 from nginx_stream_lint.nginx.request import BadUrl
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.streams.find import Served
@@ -58,7 +58,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 @click.option(
     "--client",
     "clients",
-    type=click.Choice(CLIENTS),
+    type=click.Choice(TCP_CLIENTS),
     multiple=True,
     help="Only this kind of client; repeatable. All that the server lets in where not given.",
 )

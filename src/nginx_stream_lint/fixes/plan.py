@@ -120,17 +120,22 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
                 edits.append(_remove_row(rows[0], target))
             else:
                 edits.append(_replace_args(rows[0], value))
-        elif target is level and (action in ("set", "reset") or (action == "set_row" and not rows)):
+        elif (
+            target is level
+            and action in ("set", "reset", "set_row")
+            # What the controller writes itself would stand there twice.
+            and (not rows or (action != "set_row" and author.has_setting(name, value)))
+        ):
             settings[name] = value
         elif action != "remove_row" and not move.step.optional:
             applicabilities.append("manual")
     if settings and level is not None and level.directive is not None:
         source = level.directive.source
         changes = author.changes(list(settings.items()), level.directive.start)
-        others = author.others(level.directive.start)
+        others, number = author.others(level.directive.start, _MOST_PATHS)
         if others:
             applicabilities.append("unsafe")
-            title = f"; {_also_changes(others, author.apart)}"
+            title = f"; {_also_changes(others, number, author.apart)}"
         if changes is None:
             applicabilities.append("manual")
         for change in changes or ():
@@ -146,10 +151,10 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
 _MOST_PATHS = 4
 
 
-def _also_changes(paths: Sequence[str], apart: str) -> str:
+def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
     """What a setting for several paths means, and how to avoid that."""
-    more = len(paths) - _MOST_PATHS
-    named = ", ".join(paths[:_MOST_PATHS]) + (f" and {more} more" if more > 0 else "")
+    more = number - len(paths)
+    named = ", ".join(paths) + (f" and {more} more" if more > 0 else "")
     return (
         f"this also changes {named}, which the same resource configures;"
         f" to change this path only, {apart}"
@@ -276,6 +281,8 @@ class _Site:
         for level in start.outward():
             if level.kind in contexts:
                 return level
+            if level.rows.get(move.name):
+                raise _Manual  # it stands where nginx refuses it, in front of what could be set
         raise _Manual
 
     def _outer_rows(self, name: str) -> list[Directive]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -18,9 +19,13 @@ from nginx_stream_lint.nginx.levels import Effective, Level
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
-_COLOURS = {"streams": "green", "stalls": "red", "replays": "red"}
+# Of schema/explain.schema.json; CONTRIBUTING.md says when it grows.
+SCHEMA_VERSION = 1
+_COLOURS = {"streams": "green", "stalls": "red", "replays": "red", "unknown": "yellow"}
+_VERDICT = regex(rf"\b(?:{'|'.join(_COLOURS)})\b")
 # What a person wants to see even where nobody has set it; the rest is shown where it is set.
 _ALWAYS = (
     "_buffering",
@@ -47,6 +52,7 @@ def _object(one: Explanation) -> dict[str, Any]:
     via = [{"why": step.why, **_place(step.directive)} for step in route.via]
     via += [{"why": f"unknown: {reason}", "file": None, "line": None} for reason in route.unknown]
     return {
+        "schema_version": SCHEMA_VERSION,
         "url": one.url,
         "server": _level(route.server) | {"names": _names(route.server)},
         "location": None if route.location is None else _level(route.location),
@@ -96,6 +102,7 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "x_accel_buffering": scenario.x_accel_buffering,
         "accept_encoding": scenario.accept_encoding,
         "verdict": delivery.verdict,
+        "repeat": delivery.repeat,
         "held_by": delivery.held_by,
         "held_bytes": delivery.held_bytes,
     }
@@ -227,14 +234,9 @@ def _verdicts(deliveries: Sequence[Delivery], family: str, width: int) -> Iterat
         usual = next(one for one in own if _is_usual(one))
         yield from _verdict(CLIENTS[client], usual, family, width, "  ")
         for words, scenarios in _changes(own).items():
-            others = [one for one in scenarios if _result(one) != _result(usual)]
+            others = [one for one in scenarios if _outcome(one) != _outcome(usual)]
             if others:
                 yield from _verdict(words, others[0], family, width, "    ")
-
-
-def _result(one: Delivery) -> tuple[str, float | None]:
-    """What a client sees of a delivery."""
-    return one.verdict, one.first_text_s
 
 
 def _is_usual(one: Delivery) -> bool:
@@ -264,18 +266,35 @@ def _changes(own: Sequence[Delivery]) -> dict[str, list[Delivery]]:
     return found
 
 
+def _outcome(one: Delivery) -> tuple[str, str, bool, float | None]:
+    """What clients see of a delivery."""
+    return one.verdict, one.repeat, one.is_replayed, one.first_text_s
+
+
 def _verdict(head: str, one: Delivery, family: str, width: int, indent: str) -> list[str]:
-    """A verdict with its colour, and what holds the stream."""
-    lines = wrapped(f"{head}: {one.verdict}{_held(one, family)}", width, indent, f"{indent}  ")
-    word = click.style(one.verdict, fg=_COLOURS[one.verdict])
-    return "\n".join(lines).replace(one.verdict, word, 1).split("\n")
+    """What the first request gets, what holds it, and later ones where they get something else."""
+    said = f"{one.verdict}{_held(one, family)}{_later(one)}"
+    lines = wrapped(f"{head}: {said}", width, indent, f"{indent}  ")
+    return _VERDICT.sub(_coloured, "\n".join(lines)).split("\n")
+
+
+def _coloured(verdict: re.Match[str]) -> str:
+    return click.style(verdict[0], fg=_COLOURS[verdict[0]])
+
+
+def _later(one: Delivery) -> str:
+    if one.repeat == "replays":
+        return "; the second request replays a recording"
+    if one.is_replayed:
+        return "; a later request replays a recording"
+    if one.repeat == "unknown":
+        return "; whether the second request replays a recording is unknown"
+    return "" if one.repeat == one.verdict else f"; the second request {one.repeat}"
 
 
 def _held(one: Delivery, family: str) -> str:
     if one.verdict == "streams":
         return ""
-    if one.verdict == "replays":
-        return " from a recording"
     if one.held_by == "sub-filter":
         return ": sub_filter keeps the end of each event until the next one comes"
     holder = HOLDS[str(one.slowest)].format(family=family)

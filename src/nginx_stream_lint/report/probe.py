@@ -19,6 +19,8 @@ _COLOURS = {"streams": "green", "unclear": "yellow"}
 _BAR = 60  # columns of a timeline
 _MOST_LINES = 12  # of what differs from the configuration
 _MOST_BURSTS = 8
+# Of schema/probe.schema.json; CONTRIBUTING.md says when it grows.
+SCHEMA_VERSION = 1
 _MEANINGS = {
     "streams": "the tokens come as they are sent",
     "stalls": "the tokens are held back and come in heaps",
@@ -188,6 +190,7 @@ def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
     """One document: the nginx, an object for each URL and scenario, and what was changed."""
     binary = result.binary
     document = {
+        "schema_version": SCHEMA_VERSION,
         "nginx": {"version": ".".join(map(str, binary.version)), "path": str(binary.path)},
         "results": [_object(one) for one in result.outcomes],
         "not_measured": list(left),

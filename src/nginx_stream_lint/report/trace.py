@@ -20,6 +20,8 @@ from nginx_stream_lint.util.sinks import in_json, printable
 
 Hide = Callable[[str], str]
 
+# Of schema/trace.schema.json; CONTRIBUTING.md says when it grows.
+SCHEMA_VERSION = 1
 _COLOURS = {"streams": "green", "unclear": "yellow", "no-stream": "yellow"}
 _BAR = 70  # columns of a timeline
 _INDENT = 12  # columns
@@ -144,6 +146,7 @@ def trace_json(told: Diagnosis, blame: Blame | None = None) -> str:
     """One document: the layers with what each client got, and the verdict."""
     named = told.named
     document = {
+        "schema_version": SCHEMA_VERSION,
         "layers": [
             {
                 "number": layer.number,
