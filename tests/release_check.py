@@ -27,8 +27,14 @@ from tests.checkout import ROOT, project_files
 
 PACKAGE = "nginx_stream_lint"
 DEMO = "fixtures/demo/nginx.conf"
-# Tests that need neither nginx nor the network, for the unpacked sdist.
-OWN_TESTS = ("tests/test_docs.py", "tests/test_locks.py", "tests/report/test_formats.py")
+# Quick tests that need neither nginx nor the network, for the unpacked sdist.
+OWN_TESTS = (
+    "tests/test_docs.py",
+    "tests/test_locks.py",
+    "tests/config/test_tree.py",
+    "tests/rules/test_language.py",
+    "tests/streams/test_find.py",
+)
 # Texts that name the version, and the words around it.
 NAMED = {
     "pyproject.toml": r'^version = "([^"]+)"$',

@@ -165,8 +165,9 @@ def _explained(workspace: Workspace, name: str, urls: tuple[str, ...]) -> int:
 def test_explanations_of_all_examples_are_valid() -> None:
     count = 0
     for name, text, _ in EXAMPLES:
-        count += _explained(Workspace.in_memory({name: text}), name, PATHS)
-    assert count > 400
+        if "-fixed." not in name:  # much like the bad ones
+            count += _explained(Workspace.in_memory({name: text}), name, PATHS)
+    assert count > 300
 
 
 def test_explanations_of_all_kinds_of_routes_are_valid() -> None:
