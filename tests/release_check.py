@@ -35,12 +35,11 @@ OWN_TESTS = (
     "tests/rules/test_language.py",
     "tests/streams/test_find.py",
 )
-# Texts that name the version, and the words around it.
+# Texts that name the version, and the words around it; README.md only until it is released.
 NAMED = {
     "pyproject.toml": r'^version = "([^"]+)"$',
     "CHANGELOG.md": r"\A(?s:.*?)^## \[(\d[^]]*)\]",
-    "README.md": r"^Version (\S+) is not released yet|^    rev: v(\S+)",
-    "docs/integration.md": r"^    (?:rev|ref): v(\S+)",
+    "README.md": r"^Version (\S+) is not released yet",
     "man/nginx-stream-lint.1": r'^\.TH .*"nginx-stream-lint (\S+)"',
     "templates/gitlab.yml": r"nginx-stream-lint==([0-9.]+)",
 }
@@ -123,8 +122,8 @@ def version_faults(root: Path) -> Iterator[str]:
     """Texts that name another version than the package."""
     for name, pattern in NAMED.items():
         text = (root / name).read_text(encoding="utf-8")
-        found = [next(filter(None, one.groups())) for one in re.finditer(pattern, text, re.M)]
-        if not found:
+        found = re.findall(pattern, text, re.MULTILINE)
+        if not found and name != "README.md":
             yield f"{name}: names no version where one is expected ({pattern})"
         wrong = [one for one in found if one != __version__]
         yield from (f"{name}: names version {one}, not {__version__}" for one in wrong)
