@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import jsonschema
 import pytest
@@ -108,7 +108,7 @@ WORDS: dict[tuple[str, str], dict[str, Any]] = {
     ("lint", "finding"): {"severity": finding.SEVERITIES},
     ("lint", "stream"): {"kind": stream.KINDS, "confidence": stream.CONFIDENCES},
     ("lint", "fix"): {"applicability": get_args(finding.Applicability)},
-    ("lint", "unchecked"): {"verdict": get_args(delivery.Verdict)},
+    ("lint", "unchecked"): {"verdict": get_args(get_type_hints(finding.Unchecked)["verdict"])},
     ("explain", "delivery"): SCENARIO
     | {
         "verdict": get_args(delivery.Verdict),
