@@ -50,7 +50,8 @@ def pages() -> dict[str, str]:
 
 def settings_schema() -> str:
     """The text of the published JSON schema."""
-    names = sorted(rule.name for rule in load_rules(builtin_folder()))
+    rules = load_rules(builtin_folder())
+    names = sorted({name for rule in rules for name in (rule.name, *rule.renamed_from)})
     return json.dumps(schema(names), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -105,6 +105,7 @@ def test_json_is_as_promised(conf: Path) -> None:
         "x_accel_buffering",
         "accept_encoding",
         "verdict",
+        "repeat",
         "held_by",
         "held_bytes",
     }

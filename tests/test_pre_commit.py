@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from tests.checkout import ROOT, project_files
+from tests.command import run
 
 HOOKS = {
     hook["id"]: hook
@@ -160,6 +162,31 @@ def test_other_files_are_not_looked_at(workshop: Workshop) -> None:
     assert "no files to check" in passed.stdout
 
 
+def test_a_chart_is_checked_where_it_holds_nginx_text(tmp_path: Path) -> None:
+    """The hook gives all of a chart to the command, which leaves alone what is no nginx."""
+    chart = {
+        "helm/values.yaml": "image:\n  tag: 1\n",
+        "helm/templates/service.yaml": "{{- if .Values.x }}\nname: x\n{{- end }}\n",
+        # Only with its values is this YAML.
+        "helm/templates/web-env.yaml": "env:\n{{- with .Values.env }}\n  a: b\n{{- end }}\n  - c\n",
+        "helm/templates/web.yaml": f"data:\n  a.conf: |\n{textwrap.indent(FIXABLE, '    ')}",
+    }
+    for name, text in chart.items():
+        assert _is_taken("nginx-stream-lint", name)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    done = run(*chart, "--format", "concise", cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.returncode == 1
+    assert {line.partition(":")[0] for line in done.stdout.splitlines()} == {
+        "helm/templates/web.yaml"
+    }
+    # What may be nginx's and cannot be read is still a problem.
+    broken = chart["helm/templates/web.yaml"] + "{{- if .Values.x }}\n- d\n{{- end }}\n"
+    (tmp_path / "broken.yaml").write_text(broken, encoding="utf-8")
+    assert run("broken.yaml", cwd=tmp_path).returncode == 2
+
+
 def test_the_fixing_hook_rewrites_the_file(workshop: Workshop) -> None:
     folder = workshop.repository("fixed", "nginx-stream-lint-fix")
     config = folder / "nginx.conf"
@@ -215,6 +242,9 @@ def test_a_whole_configuration_is_checked_where_the_user_asks_for_it(workshop: W
         "nginx/sites-enabled/app.j2",
         "k8s/ingress.yaml",
         "charts/app/templates/nginx-configmap.yml",
+        "helm/app/values.yaml",
+        "values-production.yml",
+        "helm/app/templates/proxy/configmap.yaml",
     ],
 )
 def test_names_that_are_nginx(path: str, hook: str) -> None:
@@ -234,6 +264,8 @@ def test_names_that_are_nginx(path: str, hook: str) -> None:
         "sites-available/README.md",
         "templates/mail.html.j2",
         "k8s/deployment.yaml",
+        "src/templates/page.html",
+        "helm/app/Chart.yaml",
         "sites-available/notes.txt",
         "nginx/Dockerfile",
         "src/nginx.py",

@@ -112,9 +112,10 @@ WORDS: dict[tuple[str, str], dict[str, Any]] = {
     ("explain", "delivery"): SCENARIO
     | {
         "verdict": get_args(delivery.Verdict),
+        "repeat": get_args(delivery.Repeat),
         "held_by": (*get_args(delivery.Hold), None),
     },
-    ("probe", "result"): SCENARIO | {"verdict": VERDICTS},
+    ("probe", "result"): SCENARIO | {"client": listeners.TCP_CLIENTS, "verdict": VERDICTS},
     ("trace", "client"): {"verdict": VERDICTS, "cause": (*CAUSES, None)},
     ("trace", "finding"): {"severity": finding.SEVERITIES},
 }
