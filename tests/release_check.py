@@ -88,9 +88,13 @@ def run(*command: str | Path, cwd: Path, status: int = 0, **environment: str) ->
 
 
 def _environment() -> dict[str, str]:
-    """The environment without what leads Python or git to this checkout."""
-    left_out = ("PYTHON", "GIT_", "VIRTUAL_ENV", "PRE_COMMIT", "NGINX_STREAM_LINT")
-    return {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
+    """The environment without what leads to this checkout, or changes what commands print."""
+    left_out = (
+        *("PYTHON", "GIT_", "VIRTUAL_ENV", "PRE_COMMIT", "NGINX_STREAM_LINT"),
+        *("COLUMNS", "FORCE_COLOR"),
+    )
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
+    return kept | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 # Building
@@ -235,9 +239,8 @@ def try_out(kind: str, file: Path, project: Path, folder: Path) -> None:
     run(python, "-I", "-c", f"from {PACKAGE} import Workspace, lint, explain", cwd=folder)
     run(command, "rules", "response-buffering", cwd=folder)
     demo = run(command, DEMO, cwd=project, status=1)
-    shown = re.search(
-        r"<!-- demo -->\n```console\n[^\n]*\n(.*?)```", _text(project, "README.md"), re.S
-    )
+    readme = _text(project, "README.md")
+    shown = re.search(r"<!-- demo -->\n```console\n[^\n]*\n(.*?)```", readme, re.DOTALL)
     if shown is None or _timeless(demo).strip() != _timeless(shown[1]).strip():
         raise Failed(f"{kind}: the demo does not print what the README shows:\n{demo}")
 
@@ -274,7 +277,7 @@ def as_hook_repository(project: Path) -> dict[str, object]:
     tag = f"v{__version__}"
     git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.com")
     run(*git, "init", "--quiet", cwd=project)
-    run(*git, "add", "--all", "--force", cwd=project)
+    run(*git, "add", "--all", cwd=project)
     run(*git, "commit", "--quiet", "--message", tag, cwd=project)
     run(*git, "tag", "--no-sign", tag, cwd=project)
     return {"repo": str(project), "rev": tag, "hooks": [{"id": "nginx-stream-lint"}]}
