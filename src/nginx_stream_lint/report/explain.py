@@ -22,8 +22,6 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
-# Of schema/explain.schema.json; CONTRIBUTING.md says when it grows.
-SCHEMA_VERSION = 1
 _COLOURS = {"streams": "green", "stalls": "red", "replays": "red", "unknown": "yellow"}
 _VERDICT = regex(rf"\b(?:{'|'.join(_COLOURS)})\b")
 # What a person wants to see even where nobody has set it; the rest is shown where it is set.
@@ -36,6 +34,8 @@ _ALWAYS = (
     "_ignore_headers",
     "_cache",
 )
+# Of schema/explain.schema.json; CONTRIBUTING.md says when it grows.
+SCHEMA_VERSION = 1
 _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
 
