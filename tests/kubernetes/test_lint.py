@@ -294,6 +294,36 @@ def test_what_has_no_annotation_goes_into_the_snippet(tmp_path: Path) -> None:
         assert checked(written(tmp_path, after)).findings == []
 
 
+def test_a_snippet_does_not_repeat_what_the_controller_writes(tmp_path: Path) -> None:
+    mirrored = {NGINX + "mirror-target": "http://copy", NGINX + "proxy-buffering": "off"}
+    report = checked(written(tmp_path, ingress(mirrored, [("/v1/chat/completions", "Exact")])))
+    repeated = next(one for one in report.findings if one.rule == "repeated-generation")
+    assert repeated.fix is not None
+    assert repeated.fix.applicability == "manual"
+
+
+def test_new_annotations_keep_clear_of_a_mapping_with_its_own(tmp_path: Path) -> None:
+    """The annotations of one Ingress end where those of the values around it would begin."""
+    text = f"""\
+ingress:
+  className: nginx
+  host: a.example
+  path: /v1/chat/completions
+  other:
+    # nginx-stream-lint: stream=sse
+    {NGINX}proxy-buffering: "off"
+"""
+    timeout = f'{NGINX}proxy-read-timeout: "300"'
+    lines = text.splitlines()
+    assert fixed(written(tmp_path, text), unsafe=True).splitlines() == [
+        *lines[:4],
+        "  annotations:",
+        f"    {timeout}",
+        *lines[4:],
+        f"    {timeout}",
+    ]
+
+
 def test_a_virtual_server_gets_fields(tmp_path: Path) -> None:
     text = (
         "apiVersion: k8s.nginx.org/v1\nkind: VirtualServer\nmetadata:\n  name: llm\nspec:\n"

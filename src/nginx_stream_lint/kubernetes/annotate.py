@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import field
 from itertools import islice
 from operator import itemgetter
@@ -12,7 +12,7 @@ from operator import itemgetter
 from nginx_stream_lint.config.source import Change, has_hole
 from nginx_stream_lint.kubernetes.controllers import Controller
 from nginx_stream_lint.kubernetes.manifest import Entry, Mapping, Word
-from nginx_stream_lint.kubernetes.nginx_org import upstreams_of
+from nginx_stream_lint.kubernetes.nginx_org import sharing_upstream, upstreams_of
 from nginx_stream_lint.kubernetes.resources import Ingress, Path, Settings, VirtualServer
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.remembering import latest_remembered
@@ -74,9 +74,22 @@ class Annotator:
         snippet = self.controller.prefixes[0] + self.controller.snippets["location"]
         return f"{snippet}: |\n  {name} {value};"
 
+    @property
+    def apart(self) -> str:
+        """What to do with a path so that its settings are for no others."""
+        if isinstance(self.resource, VirtualServer):
+            return "give it an upstream of its own"
+        return "move it to a resource of its own"
+
     def others(self, offset: int, most: int) -> tuple[list[str], int]:
-        """The paths of an Ingress that annotations are for, but the one at an offset."""
+        """The paths that share annotations or an upstream with the one at an offset.
+
+        As many as `most` of them, and how many there are.
+        """
         resource = self.resource
+        if isinstance(resource, VirtualServer):
+            found = sharing_upstream(resource, offset)
+            return found[:most], len(found)
         if not isinstance(resource, Ingress):
             return [], 0
         if not self._paths:
@@ -91,13 +104,16 @@ class Annotator:
         named = islice((path for path in self._paths if path != mine), most)
         return list(named), len(self._paths) - (mine in self._paths)
 
-    def changes(
-        self, settings: Sequence[tuple[str, str]], offset: int, made: Collection[str] = ()
-    ) -> list[Change] | None:
+    def has_setting(self, name: str, value: str) -> bool:
+        """Whether a directive's value has an annotation or a field; a snippet writes the others."""
+        if isinstance(self.resource, VirtualServer):
+            return self._field(name, value) is not None
+        return self._annotation(name, value) is not None
+
+    def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
         """How to give directives their values at the location that begins at an offset.
 
-        None where it cannot be done by machine: placeholders, flow mappings, anchors, and what is
-        among the `made` directives without an annotation of its own: a snippet would set it twice.
+        None where it cannot be done by machine: placeholders, flow mappings, anchors.
         """
         resource = self.resource
         if isinstance(resource, VirtualServer):
@@ -113,8 +129,6 @@ class Annotator:
         for name, value in settings:
             pair = self._annotation(name, value)
             if pair is None:
-                if name in made:
-                    return None
                 snippets.append(f"{name} {value};")
                 continue
             entry = self._entry(pair[0])
@@ -261,15 +275,19 @@ class Annotator:
     def _behind(self, mapping: Mapping) -> tuple[int, str] | None:
         """Where a new line of a block mapping goes, and how far in.
 
-        Behind the last entry; in a template in front of the first, since the last may stand under
-        a condition.
+        Behind the last entry that is no mapping, since a mapping may get lines at its own end; in
+        front of the first where there is none, and in a template, since entries may stand under a
+        condition.
         """
         text = self._text
-        first, last = mapping.own[0], mapping.own[-1]
+        first = mapping.own[0]
         indent = _indent(text, first.span.start)
         if indent is None:
             return None
-        if text == self.resource.document.source.text:
+        last = next(
+            (one for one in reversed(mapping.own) if not isinstance(one.value, Mapping)), None
+        )
+        if last is not None and text == self.resource.document.source.text:
             return _end_of_line(text, last.span.end), indent
         above = text.rfind("\n", 0, first.span.start)
         while above > 0:

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.listeners import plain_clients
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.facts import (
     AUTH_TARGET,
@@ -15,6 +16,7 @@ from nginx_stream_lint.rules.facts import (
     MIRRORS,
     PLACE,
     PREFIX,
+    SOCKETS,
     TARGET,
     UPSTREAM,
     auth_target,
@@ -124,6 +126,8 @@ class Alike:
         found: list[Hashable] = []
         if PLACE in asked:
             found.append(served)
+        if SOCKETS in asked:
+            found.append(plain_clients(served.server, self._version))
         if TARGET in asked:
             found.append(served.handler.target)
         if PREFIX in asked:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 
 from nginx_stream_lint.config import Directive
-from nginx_stream_lint.nginx.delivery import Verdict as DeliveryVerdict
+from nginx_stream_lint.nginx.delivery import Worst as DeliveryVerdict
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.alike import Alike
@@ -128,7 +128,7 @@ class UncheckedMemory:
         key = self._alike.key(served)
         if key not in self._known:
             facts = Facts(served, served.streams[0], self._version, 0)
-            verdicts = {one.verdict for one in facts.usual}
+            verdicts = {one.worst for one in facts.usual}
             if self._alike.learn(facts.asked):
                 self._known.clear()
                 key = self._alike.key(served)

@@ -34,6 +34,8 @@ _ORIGIN = regex(r"\borigin\s*\(")
 _SAID_ORIGIN = regex(r"""(?:\{\{-?|\belse)\s*origin\(\s*["'][^"']*["']\s*\)\s*-?\}\}""")
 
 _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+# Characters of a path in a message.
+_LONGEST_PATH = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +239,14 @@ def _doubted(served: Served, name: str, version: Version) -> str:
     if name != UPSTREAM:
         directive = holder(served.level, name).effective(name, version).unknown_by
     assert directive is not None
-    place = f"{directive.source.name}:{directive.line}"
     because = "Reported as a warning because"
     if directive is served.handler.directive:
         return f"{because} the upstream is unknown"
     if directive.name == "include":
-        return f"{because} the contents of {directive.args[0]} ({place}) are unknown"
+        return f"{because} the contents of {_end_of(directive.args[0])} are unknown"
+    home = _home(served.level)
+    is_here = home is not None and directive.source is home.source
+    place = f"line {directive.line}" if is_here else _place(directive)
     if directive.unknown:
         return f"{because} the template decides what is set at {place}"
     return f"{because} the template decides the value of {directive.name} ({place})"
@@ -361,7 +365,23 @@ def origin(level: Level, name: str, version: Version) -> str:
         return f"default of {author.name}{assumed}"
     if effective.origin == "explicit" and directive.file is _home(level):
         return "set here"
-    return f"set in {directive.source.name}:{directive.line}"
+    return f"set in {_place(directive)}"
+
+
+def _place(directive: Directive) -> str:
+    """Where a directive stands, as a message says it."""
+    return f"{_end_of(directive.source.name)}:{directive.line}"
+
+
+def _end_of(path: str) -> str:
+    """A path, or of a long one as many of its last parts as a message has room for."""
+    if len(path) <= _LONGEST_PATH:
+        return path
+    parts = path.split("/")
+    end = parts.pop()
+    while parts and len(end) + len(parts[-1]) < _LONGEST_PATH:
+        end = f"{parts.pop()}/{end}"
+    return f".../{end}" if parts else end
 
 
 def _home(level: Level) -> File | None:

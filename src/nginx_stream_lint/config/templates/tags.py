@@ -23,7 +23,7 @@ Kind = Literal["value", "control", "if", "define", "group", "else", "end"]
 
 
 class Tag(NamedTuple):
-    """One tag, from its first to behind its last character."""
+    """One tag, from its first to behind its last character; of several statements, one of them."""
 
     start: int
     end: int
@@ -92,8 +92,10 @@ _JINJA_ELSEWHERE = {"macro"}
 # Prints nothing but comments, or nothing at all.
 _PRINTS_NOTHING = regex(r"\bansible_managed\b|\|\s*comment\b|^(?:fail|assert\w*)\s")
 _GO = regex(r"(if|range|with|define|block|else|end|break|continue)\b|\$\w+(?:\s*,\s*\$\w+)?\s*:?=")
-_RUBY_OPEN = regex(r"(?:if|unless|case|while|until|for|begin)\b")
+_RUBY_OPEN = regex(r"(?:if|unless|case|while|until|for|begin|def|class|module)\b")
 _RUBY_BLOCK = regex(r"(?:\bdo|\{)(?:\s*\|[^|]*\|)?$")
+_RUBY_VALUE = regex(r"=\s*(?:if|unless|case|begin)\b")  # `x = if y`, on a line of its own
+_RUBY_REMARK = regex(r"\s#\s.*")
 _RUBY_ELSE = regex(r"(?:\}\s*)?(?:else|elsif|when|in|rescue|ensure)\b")
 _RUBY_END = regex(r"(?:end\b|\})")
 
@@ -189,8 +191,8 @@ class _Finder:
             if tag is None:
                 at += 1
                 continue
-            found.append(tag)
             at = tag.end
+            found += _ruby_statements(tag, self.text) if match[0] == "<%" else (tag,)
             if tag.kind == "control" and re.match(r"\{%[-+]?\s*raw\b", self.text[tag.start : at]):
                 literal = re.compile(r"\{%[-+]?\s*endraw\b").search(self.text, at)
                 at = literal.start() if literal else len(self.text)
@@ -345,6 +347,27 @@ def _ruby_kind(content: str) -> Kind:
     ):
         return "if"
     return "control"
+
+
+def _ruby_statements(tag: Tag, text: str) -> list[Tag]:
+    """The statements of a tag, one a line, as tags without a gap; those that do nothing join."""
+    written = text[tag.start : tag.end]
+    if tag.kind == "value" or is_comment(text, tag) or "\n" not in written.strip("<%- \t\r\n>"):
+        return [tag]
+    found: list[Tag] = []
+    start = at = tag.start
+    for line in written.splitlines(keepends=True):
+        at += len(line)
+        code = line.strip().removeprefix("<%").removesuffix("%>").strip("- \t")
+        code = _RUBY_REMARK.sub("", code)
+        kind = "if" if _RUBY_VALUE.search(code) else _ruby_kind(code) if code else "control"
+        if kind != "control":
+            found.append(Tag(start, at, kind))
+            start = at
+    if not found:
+        return [tag]
+    found[-1] = found[-1]._replace(end=tag.end)
+    return found
 
 
 def _paired(tags: list[Tag], unclosed: list[int]) -> Tags:
