@@ -281,10 +281,14 @@ def answers_at_once(pattern: str) -> bool:
     The last word decides: `/sse/health` does, `/health/sse` does not. Of alternatives all must:
     `^/(api|openapi.json)` does not.
     """
-    for choice in _CHOICE.findall(pattern):
-        if any(_last("never", one) < 0 for one in choice.split("|")):
-            pattern = pattern.replace(choice, "")
+    pattern = _CHOICE.sub(lambda choice: f"({_if_all_at_once(choice[1])})", pattern)
     return _last("never", pattern) > _last("path", pattern)
+
+
+@latest_remembered(4096)
+def _if_all_at_once(choice: str) -> str:
+    """A choice of which each alternative is answered at once; else nothing."""
+    return "" if any(_last("never", one) < 0 for one in choice.split("|")) else choice
 
 
 def _last(where: str, pattern: str) -> int:
