@@ -10,7 +10,7 @@ from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.numbers import whole_number
 
-# What makes a key that no request leaves empty, and what makes one that each request has for itself.
+# What makes a key that no request leaves empty, and one that each request has for itself.
 _ALWAYS_THERE = regex(
     r"\$\{?(?:binary_remote_addr|remote_addr|realip_remote_addr|proxy_add_x_forwarded_for"
     r"|server_name|server_port|server_addr|server_protocol|protocol|scheme|host|http_host"
