@@ -884,7 +884,10 @@ class Facts:
     def _limit(self) -> StreamLimit | None:
         """The `limit_conn` or `limit_req` that allows the fewest streams."""
         self.asked |= {"limit_conn_zone", "limit_req_zone"}
-        return stream_limit(self.served.level, self.effective)
+        limit = stream_limit(self.served.level, self.effective)
+        if self.effective("limit_conn").rows or self.effective("limit_req").rows:
+            self.asked.add("server_name")  # a server without one leaves that key empty
+        return limit
 
     @names_directive
     def scarce(self) -> str:
