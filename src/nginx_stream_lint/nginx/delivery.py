@@ -44,6 +44,9 @@ ANSWER_BYTES = 800
 # What a chunk of that size gains on its way to an HTTP/1.1 client: "e6" CR LF before, CR LF behind.
 _CHUNK_OVERHEAD = 6
 
+# What comes is passed on at once, whatever is set.
+_UNBUFFERED = ("grpc", "tunnel")
+
 # How long the kernel keeps what does not fill a packet, with tcp_nopush.
 _CORKED_S = 0.2
 _BODY_FILTERS = (
@@ -72,7 +75,8 @@ class Delivery:
     a recording. `held_by` is the first hold, `held_bytes` how much is collected before anything
     reaches the client, in the largest of all holds (None: the whole answer, or nothing is held),
     `first_text_s` how long the first text waits for a stream of 230-byte tokens at 30 a second
-    (None: until the end of the answer; 0.0 when it streams).
+    (None: until the end of the answer; 0.0 when it streams), and `slowest` the hold that makes it
+    wait so long.
     """
 
     scenario: Scenario
@@ -80,6 +84,7 @@ class Delivery:
     held_by: Hold | None = None
     held_bytes: int | None = None
     first_text_s: float | None = 0.0
+    slowest: Hold | None = None
     repeat: Repeat = "streams"
     is_replayed: bool = False
 
@@ -122,7 +127,7 @@ class Path:
 
     def is_buffered(self, x_accel_buffering: AccelBuffering) -> bool:
         """Whether the response is buffered, given the upstream's X-Accel-Buffering header."""
-        if self.family == "grpc":
+        if self.family in _UNBUFFERED:
             return False
         if x_accel_buffering != "absent" and not self.accel_ignored:
             return x_accel_buffering == "yes"
@@ -206,7 +211,7 @@ class Path:
         sizes = [self.held_bytes(hold) for hold in holds]
         known = [size for size in sizes if size is not None]
         if len(known) < len(sizes):
-            return Delivery(scenario, "stalls", holds[0], None, None)
+            return Delivery(scenario, "stalls", holds[0], None, None, holds[sizes.index(None)])
         # What one hold lets go the next collects: the largest sets the pace.
         held = max(known)
         in_chunks = sizes[-1] == held and ("tls-buffer" in holds or holds == ["file-buffer"])
@@ -214,7 +219,8 @@ class Path:
         wait = held / (token * TOKENS_PER_SECOND)
         if self.tcp_nopush and "file-buffer" in holds:
             wait += _CORKED_S
-        return Delivery(scenario, "stalls", holds[0], held, round(wait, 1))
+        slowest = holds[sizes.index(held)]
+        return Delivery(scenario, "stalls", holds[0], held, round(wait, 1), slowest)
 
 
 # Gives what is in force for a directive.
@@ -233,12 +239,12 @@ def path(
     `content_types` are the types the answer may have; a filter that takes one of them counts.
     `recorded` tells what nginx records, `plain` which clients come without TLS.
     """
+    unbuffered = family in _UNBUFFERED
     sends_files = recorded is not NOTHING and settings("sendfile").text.lower() == "on"
-    grpc = family == "grpc"
-    ignored = () if grpc else settings(f"{family}_ignore_headers").rows
+    ignored = () if unbuffered else settings(f"{family}_ignore_headers").rows
     return Path(
         family=family,
-        buffering=not grpc and settings(f"{family}_buffering").text.lower() == "on",
+        buffering=not unbuffered and settings(f"{family}_buffering").text.lower() == "on",
         accel_ignored=any(arg.lower() == "x-accel-buffering" for row in ignored for arg in row),
         piecewise=_piecewise(settings, family),
         buffer_size=size(settings(f"{family}_buffer_size").text) or 4096,
@@ -251,7 +257,7 @@ def path(
         recording=recorded,
         gzip_min_length=size(settings("gzip_min_length").text) or 0,
         brotli_min_length=size(settings("brotli_min_length").text) or 0,
-        sub_filter=not grpc
+        sub_filter=not unbuffered
         and withholds_event_ends(
             settings("sub_filter"), settings("sub_filter_types"), content_types
         ),
@@ -264,7 +270,7 @@ def path(
 
 def _piecewise(settings: Settings, family: str) -> frozenset[Framing]:
     """The framings whose pieces nginx recognizes: it must see where the next piece ends."""
-    if family == "grpc":
+    if family in _UNBUFFERED:
         return _EVERY
     if family == "proxy":
         http_version = settings("proxy_http_version").text

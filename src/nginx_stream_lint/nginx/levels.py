@@ -32,6 +32,8 @@ _OPENS = {
     },
     "stream": {"server": "stream-server", "upstream": "stream-upstream"},
 }
+# What tunnel_pass passes to without an argument.
+_WHERE_ASKED = "$host:$request_port"
 # Of these, one that is on at a level switches the other one off there.
 _RIVALS = {
     f"{family}_{one}": f"{family}_{other}"
@@ -447,4 +449,5 @@ def _fill(level: Level, block: list[Directive]) -> None:
             # nginx refuses what is unknown here: a wrong place, or a block where there is none.
             if family is not None and not directive.unknown:
                 # Each sets the location's handler, so the last one written wins.
-                level.own_handler = Handler(family, directive.args[0], directive)
+                target = directive.args[0] if directive.args else _WHERE_ASKED
+                level.own_handler = Handler(family, target, directive)

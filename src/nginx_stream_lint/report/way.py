@@ -112,7 +112,7 @@ def _way(served: Served, version: Version | None) -> Way:
     worst: dict[Client, Delivery] = {}
     for one in facts.usual:
         known = worst.get(one.scenario.client)
-        if known is None or known.worst == "streams":
+        if known is None or _is_worse(one, known):
             worst[one.scenario.client] = one
     arrivals = tuple(
         Arrival(client, one.worst, one.held_bytes, one.first_text_s)
@@ -120,3 +120,12 @@ def _way(served: Served, version: Version | None) -> Way:
     )
     ordered = sorted(stages, key=lambda stage: _ORDER.index(stage.hold))
     return Way(served, stream, tuple(ordered), arrivals)
+
+
+def _is_worse(one: Delivery, other: Delivery) -> bool:
+    """Whether a stream is a stream no more, or its first text comes later."""
+    if "streams" in (one.worst, other.worst) or "replays" in (one.worst, other.worst):
+        return other.worst == "streams" != one.worst
+    if other.first_text_s is None:
+        return False
+    return one.first_text_s is None or one.first_text_s > other.first_text_s

@@ -117,7 +117,7 @@ class Alike:
             ]
         rows = frozenset(found)
         if level.unknowns:
-            return level.kind, level.directive is None, rows, *map(id, level.unknowns)
+            return level.kind, level.directive is None, rows, *_unknowns(level)
         return level.kind, level.directive is None, rows
 
     def _beside(self, served: Served) -> tuple[Hashable, ...]:
@@ -147,6 +147,16 @@ class Alike:
             else:
                 found.append((target.label, target.handler.family, self._contents(target)))
         return tuple(found)
+
+
+def _unknowns(level: Level) -> list[Hashable]:
+    """What each thing that nobody can see here may set, and which of the rows it is."""
+    places: dict[int, int] = {}
+    for name in {one.name for one in level.unknowns}:
+        places.update((id(row), at) for at, row in enumerate(level.rows.get(name, ())))
+    return [
+        (one.name, one.unknown != "", one.may_set, places.get(id(one))) for one in level.unknowns
+    ]
 
 
 def _is_made(directive: Directive) -> bool:

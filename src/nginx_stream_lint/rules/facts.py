@@ -69,7 +69,7 @@ BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE, SOCKE
 REMARKS = {
     "comments": frozenset({"ignore_mistake", "ignored_rules"}),
     "blocks": frozenset({"never_matches", "meant"}),
-    "declarations": frozenset({"declared", "nginx_answers"}),
+    "declarations": frozenset({"declared", "nginx_answers", "absent_include"}),
 }
 
 # Headers to the upstream that somebody sets for a reason and misses when they are dropped.
@@ -363,7 +363,7 @@ class Facts:
 
     @names_directive
     def family(self) -> str:
-        """The handler's family: proxy, fastcgi, uwsgi, scgi or grpc."""
+        """The handler's family: proxy, fastcgi, uwsgi, scgi, grpc or tunnel."""
         return self.served.handler.family
 
     @fact
@@ -376,6 +376,11 @@ class Facts:
     def kind(self) -> str:
         """The kind of stream: sse, chunked, websocket, long-poll or grpc."""
         return self.stream.kind
+
+    @fact
+    def is_endless(self) -> bool:
+        """Whether the stream has no end of its own, such as a camera's pictures."""
+        return self.stream.is_endless
 
     @fact
     def method(self) -> str | None:
@@ -513,6 +518,11 @@ class Facts:
     @fact
     def nginx_answers(self) -> str | None:
         """What nginx does with it instead, in words: it returns 404."""
+        return None
+
+    @fact
+    def absent_include(self) -> str | None:
+        """An include that leads nowhere here and may pass it on; none for a stream."""
         return None
 
     # X-Accel-Buffering, and buffering of other families
@@ -816,8 +826,11 @@ class Facts:
 
     @fact
     def throttle(self) -> int | Unknown | None:
-        """The lowest rate limit in force while buffered, in bytes a second; None without one."""
-        if not self.value("buffered"):
+        """The lowest rate limit in force, in bytes a second; None without one.
+
+        Those of http {} count while the answer is buffered.
+        """
+        if self.is_http and not self.value("buffered"):
             return None
         texts = [self.effective(name).text for name in self._rate_limits]
         if any("$" in text for text in texts):
@@ -826,13 +839,15 @@ class Facts:
 
     @names_directive
     def throttled_by(self) -> str | None:
-        """The directive with the lowest rate limit: `limit_rate` or `<family>_limit_rate`."""
+        """The directive with the lowest rate limit: `limit_rate`, `proxy_download_rate` …"""
         rates = {name: size(self.effective(name).text) or 0 for name in self._rate_limits}
         limits = {name: rate for name, rate in rates.items() if rate}
         return min(limits, key=lambda name: limits[name], default=None)
 
     @property
     def _rate_limits(self) -> list[str]:
+        if not self.is_http:
+            return ["proxy_download_rate"]
         names = ("limit_rate", f"{self.served.handler.family}_limit_rate")
         return [name for name in names if name in table()]
 

@@ -284,6 +284,7 @@ class _Evidence:
         self.unseen = _unseen(server, levels)
         self._around = around(server, self._places.values(), look.folder, look.openings)
         self.lands = landing(router, levels, self._places, upstreams, self._around)
+        self._mark_sockets()
         self._homes = {
             self._places[location].behind.host: location
             for location in self.lands.endpoints
@@ -304,6 +305,20 @@ class _Evidence:
         if len(off) >= _HABIT and 2 * len(off) > len(self._places):
             for place in off:
                 place.off_is_usual = True
+
+    def _mark_sockets(self) -> None:
+        """Mark the places that take the rest where a narrower one is for WebSockets."""
+        rest = [place for place in self._places.values() if place.takes_the_rest]
+        if rest and any(map(self._is_for_sockets, self._places.values())):
+            for place in rest:
+                place.sockets_elsewhere = True
+
+    def _is_for_sockets(self, place: Place) -> bool:
+        """Whether a narrow place is for WebSockets, by its path or as an endpoint that is known."""
+        if place.takes_the_rest:
+            return False
+        endpoints = self.lands.endpoints.get(place.level, ())
+        return place.path.says_websocket or any(one.stream.kind == "websocket" for one in endpoints)
 
     def streams(self, location: Level, handler: Handler) -> tuple[Stream, ...]:
         """The streams of a location with this handler in it; empty if nothing speaks for any."""
