@@ -284,11 +284,11 @@ def _coloured(verdict: re.Match[str]) -> str:
 
 def _later(one: Delivery) -> str:
     if one.repeat == "replays":
-        return "; the second request replays a recording"
+        return "; nginx replays a recording to the second request"
     if one.is_replayed:
-        return "; a later request replays a recording"
+        return "; nginx replays a recording to later requests"
     if one.repeat == "unknown":
-        return "; whether the second request replays a recording is unknown"
+        return "; unknown whether nginx replays a recording to the second request"
     return "" if one.repeat == one.verdict else f"; the second request {one.repeat}"
 
 

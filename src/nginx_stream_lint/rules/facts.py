@@ -60,9 +60,13 @@ MIRRORS = "the targets of mirror"
 VERSION = "the version"
 PLACE = "the place itself"
 SOCKETS = "the listening sockets"
+IDLE = "the idle timeout of HTTP/3"
+CONDITIONS = "what a cache makes of the request"
 # Behind the name of a directive: its rows as `telling` leaves them.
 HEADERS = ": headers"
-BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE, SOCKETS})
+BESIDE = frozenset(
+    {TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE, SOCKETS, IDLE, CONDITIONS}
+)
 
 # Facts that have no stream behind them, by what they are about: a rule asks for those of one group
 # and for no others, or for none of them.
@@ -282,7 +286,7 @@ class Facts:
 
     def _request(self) -> State:
         """A request for the stream, at its end; what is not known of it is unknown."""
-        self.asked.add(PLACE)
+        self.asked.add(CONDITIONS)
         method = self.stream.method or "GET"
         where = self.served.level.nearest("location")
         pattern = None if where is None else match_of(where)
@@ -643,7 +647,7 @@ class Facts:
         """
         if "h3" not in self.usual_clients or not self.is_http:
             return None
-        self.asked.add(PLACE)
+        self.asked.add(IDLE)
         limit = idle_timeout_s(self.served.server, self.version)
         heartbeat = self.stream.heartbeat_s
         if limit is None or (heartbeat is not None and heartbeat < limit):
