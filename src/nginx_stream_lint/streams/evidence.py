@@ -21,8 +21,8 @@ from nginx_stream_lint.util.remembering import latest_remembered
 
 _ENOUGH = 2
 _LONG_S = 300.0
-# What cuts WebSockets between the pings of nearly all apps is set where there are none.
-_BRIEF_S = 15.0
+# Less than nginx's own default is set where nothing is expected to stay open.
+_BRIEF_S = 60.0
 _CHOICE = regex(r"\(([^()]*\|[^()]*)\)")
 # The kinds that an app's name is told with, the first it has.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "grpc", "long-poll", "websocket")
