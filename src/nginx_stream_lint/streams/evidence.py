@@ -461,14 +461,25 @@ def _directive_clues(place: Place) -> tuple[Clue, ...]:
         if server is not None:
             outer = _rows(server, _FOR_ALL)
     included = [one.args[0] for one in location.block if one.name == "include" and one.args]
+    own = _rows(location, _TELLING)
+    is_usual = place.sockets_elsewhere or (_passes_upgrade(own, outer) and _has_no_sockets(place))
     return _said_by_directives(
-        _rows(location, _TELLING),
+        own,
         outer,
         _held_around(location),
         tuple(included),
         place.behind.keepalive,
         place.off_is_usual,
-        place.sockets_elsewhere or _has_no_sockets(place),
+        is_usual,
+    )
+
+
+def _passes_upgrade(*rows: _Rows) -> bool:
+    """Whether rows pass on the client's Upgrade."""
+    return any(
+        name == "proxy_set_header" and [arg.lower() for arg in args[:1]] == ["upgrade"]
+        for some in rows
+        for name, args, *_ in some
     )
 
 
