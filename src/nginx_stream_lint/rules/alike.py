@@ -11,6 +11,7 @@ from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.facts import (
     AUTH_TARGET,
     BESIDE,
+    HANDSHAKE,
     HEADERS,
     MIRRORS,
     PLACE,
@@ -18,6 +19,7 @@ from nginx_stream_lint.rules.facts import (
     TARGET,
     UPSTREAM,
     auth_target,
+    handshakes,
     has_one_peer,
     is_mirrored,
     keeps_alive,
@@ -136,6 +138,8 @@ class Alike:
             found.append(known)
         if MIRRORS in asked:
             found.append(is_mirrored(served, self._version))
+        if HANDSHAKE in asked and any(one.kind == "websocket" for one in served.streams):
+            found.append(handshakes(served, self._version))
         if AUTH_TARGET in asked:
             target = auth_target(served, self._version)
             if target is None or target.handler is None:
