@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import pytest
 
-from nginx_stream_lint import Finding, Workspace, lint
+from nginx_stream_lint import Finding, Workspace, explain, lint
 from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.fixes.apply import fix_all
+from nginx_stream_lint.report.way import ways
 
 UPGRADE = "proxy_set_header Upgrade $http_upgrade;"
 VARIABLE = "proxy_set_header Connection $connection_upgrade;"
@@ -205,3 +206,53 @@ def test_no_map_is_written_into_a_location_alone() -> None:
     assert finding.fix is not None
     assert finding.fix.applicability == "manual"
     assert "map $http_upgrade $connection_upgrade {" in finding.fix.snippet
+
+
+LISTEN = "listen 443 ssl http2; ssl_certificate a; ssl_certificate_key b;"
+
+
+@pytest.mark.parametrize(
+    ("url", "place", "verdict"),
+    [
+        ("/socket.io/?EIO=4", "location /socket.io/ { proxy_pass http://a; }", "no-stream"),
+        ("/socket.io/", f"location / {{ proxy_pass http://a; {UPGRADE} }}", "no-stream"),
+        ("/ws", f"location / {{ proxy_pass http://a; {UPGRADE} {VARIABLE} }}", "streams"),
+        (
+            "/ws",
+            "location / { if ($http_upgrade) { return 418; } error_page 418 = @ws;"
+            " proxy_pass http://b; }"
+            f" location @ws {{ proxy_pass http://a; {UPGRADE} {VARIABLE} }}",
+            "streams",
+        ),
+        (
+            "/ws",
+            "location / { if ($http_upgrade) { return 403; } proxy_pass http://b; }",
+            "no-stream",
+        ),
+        (
+            "/ws?a=1",
+            f"location / {{ proxy_pass http://a; {UPGRADE} proxy_set_header Connection $by; }}",
+            "streams",
+        ),
+        (
+            "/ws?a=2",
+            f"location / {{ proxy_pass http://a; {UPGRADE} proxy_set_header Connection $by; }}",
+            "no-stream",
+        ),
+    ],
+)
+def test_explain_says_what_becomes_of_a_handshake(url: str, place: str, verdict: str) -> None:
+    text = f"{RIGHT} map $arg_a $by {{ 1 upgrade; }} server {{ {LISTEN} {place} }}"
+    workspace = Workspace.in_memory({"nginx.conf": text})
+    [one] = explain(workspace, "nginx.conf", [url], Options(nginx_version=(1, 31, 3)))
+    # There is no WebSocket over HTTP/2 in nginx.
+    assert {(each.scenario.client, each.verdict) for each in one.deliveries} == {
+        ("h1-tls", verdict)
+    }
+
+
+def test_the_page_shows_no_websocket_over_http2() -> None:
+    place = f"location /ws {{ proxy_pass http://a; {UPGRADE} }}"
+    workspace = Workspace.in_memory({"nginx.conf": f"server {{ {LISTEN} {place} }}"})
+    [way] = ways(lint(workspace, ["nginx.conf"]), (1, 31, 3))
+    assert [(one.client, one.verdict) for one in way.arrivals] == [("h1-tls", "no-stream")]

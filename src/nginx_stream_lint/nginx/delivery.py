@@ -20,7 +20,8 @@ from nginx_stream_lint.util.lazily import dataclass, regex
 Framing = Literal["chunked", "close", "length"]
 AccelBuffering = Literal["absent", "no", "yes"]
 AcceptEncoding = Literal["identity", "gzip"]
-Verdict = Literal["streams", "stalls", "replays"]
+# `no-stream`: a WebSocket handshake fails.
+Verdict = Literal["streams", "stalls", "replays", "no-stream"]
 Hold = Literal[
     "upstream-buffer", "sub-filter", "gzip", "brotli", "body-filter", "tls-buffer", "cache"
 ]

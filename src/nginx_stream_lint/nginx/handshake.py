@@ -16,6 +16,8 @@ from nginx_stream_lint.nginx.variables import State, maps_of
 from nginx_stream_lint.nginx.versions import NEW, Version
 from nginx_stream_lint.util.lazily import dataclass
 
+# The families that go on after a 101. What uwsgi and scgi send with it is for the app to read.
+TUNNELS = ("proxy", "uwsgi", "scgi", "tunnel")
 _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 # What a client sends, in the order in which a report names it.
 _SENT = {

@@ -19,7 +19,7 @@ from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
-_COLOURS = {"streams": "green", "stalls": "red", "replays": "red"}
+_COLOURS = {"streams": "green", "stalls": "red", "replays": "red", "no-stream": "red"}
 # What a person wants to see even where nobody has set it; the rest is shown where it is set.
 _ALWAYS = (
     "_buffering",
@@ -137,7 +137,10 @@ def _lines(explainer: Explainer, one: Explanation, findings: Sequence[Finding]) 
     yield ""
     yield from _settings(one)
     yield ""
-    yield from _verdicts(one.deliveries, handler.family)
+    if explainer.is_websocket(one):
+        yield from _websocket(one.deliveries)
+    else:
+        yield from _verdicts(one.deliveries, handler.family)
     for finding in findings:
         yield ""
         yield f"  {finding.severity} {finding.rule}: {printable(finding.message)}"
@@ -215,6 +218,17 @@ def _verdicts(deliveries: Sequence[Delivery], family: str) -> Iterator[str]:
             others = [one for one in scenarios if one.verdict != usual.verdict]
             if others:
                 yield f"    {words}: {_verdict(others[0], family)}"
+
+
+def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
+    """One line for each client that can open a WebSocket."""
+    verdicts = {one.scenario.client: one.verdict for one in deliveries}
+    for client, verdict in verdicts.items():
+        word = click.style(verdict, fg=_COLOURS[verdict])
+        why = "" if verdict == "streams" else ": the handshake fails"
+        yield f"  WebSocket over {CLIENTS[client]}: {word}{why}"
+    if not verdicts:
+        yield "  WebSocket: nginx has none over HTTP/2, and this server has nothing else"
 
 
 def _is_usual(one: Delivery) -> bool:

@@ -82,6 +82,12 @@ def ways(report: Result, version: Version | None, policy: Policy | None = None) 
 def _way(served: Served, version: Version | None) -> Way:
     stream = served.streams[0]
     facts = Facts(served, stream, version, MIN_READ_TIMEOUT_S)
+    if stream.kind == "websocket":
+        # nginx has none over HTTP/2: a browser opens a connection in HTTP/1.1 for it.
+        fails = facts.value("handshake") == "fails"
+        clients = [one for one in facts.usual_clients if one != "h2"] or facts.usual_clients
+        verdict: Verdict = "no-stream" if fails else "streams"
+        return Way(served, stream, (), tuple(Arrival(client, verdict) for client in clients))
     if not facts.usual:
         # A tunnel, or an answer in one piece: there is nothing to hold.
         arrivals = tuple(Arrival(client, "streams") for client in facts.usual_clients)
