@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from nginx_stream_lint.nginx.delivery import Delivery, Verdict
 from nginx_stream_lint.nginx.documents import Documents
-from nginx_stream_lint.nginx.handshake import TUNNELS, asked, received
+from nginx_stream_lint.nginx.handshake import CONNECTION, TUNNELS, asked, received
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import route
@@ -26,7 +26,7 @@ def deliveries_of_websocket(
     nginx has no WebSockets over HTTP/2: browsers open a connection in HTTP/1.1 for one. Nothing
     holds what goes through the tunnel, so that all depends on the handshake.
     """
-    verdict: Verdict = "streams" if _gets_through(root, request, version, files) else "no-stream"
+    verdict: Verdict = "streams" if gets_through(root, request, version, files) else "no-stream"
     return [
         replace(one, verdict=verdict, held_by=None, held_bytes=None, first_text_s=0.0)
         for one in deliveries
@@ -34,9 +34,15 @@ def deliveries_of_websocket(
     ]
 
 
-def _gets_through(root: Level, request: Request, version: Version, files: Documents | None) -> bool:
+def gets_through(
+    root: Level,
+    request: Request,
+    version: Version,
+    files: Documents | None = None,
+    connection: str = CONNECTION,
+) -> bool:
     """Whether a handshake is answered with a 101, by an app that takes HTTP/1.0, too."""
-    way = route(root, asked(request), version, files)
+    way = route(root, asked(request, connection), version, files)
     if way.handler is None or way.location is None or way.state is None:
         return bool(way.unknown)
     if way.handler.family not in TUNNELS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.rewriting import rewrite
+from nginx_stream_lint.nginx.rewriting import Outcome, rewrite
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.variables import State, maps_of
 from nginx_stream_lint.nginx.versions import NEW, Version
@@ -26,7 +26,8 @@ _SENT = {
     "Sec-WebSocket-Key": _KEY,
     "Sec-WebSocket-Version": "13",
 }
-# The Connection of Firefox.
+CONNECTION = _SENT["Connection"]
+# That of Firefox.
 LONG_CONNECTION = "keep-alive, Upgrade"
 # Without these headers of the answer a client ends the connection; nginx makes Connection itself.
 _NEEDED = ("Upgrade", "Sec-WebSocket-Accept")
@@ -44,6 +45,12 @@ class Handshake:
     method: str | None
     headers: tuple[tuple[str, str | None], ...]
     hidden: tuple[str, ...]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the configuration decides all that counts."""
+        values = (self.http_version, self.method, *(value for _, value in self.headers))
+        return None not in values
 
     @property
     def wrong_headers(self) -> list[str]:
@@ -67,7 +74,7 @@ class Handshake:
         return bool(self.wrong_headers or self.hidden) or not (can_upgrade and self.is_get)
 
 
-def asked(request: Request, connection: str = _SENT["Connection"]) -> Request:
+def asked(request: Request, connection: str = CONNECTION) -> Request:
     """A request as the handshake of a client that sends this Connection header."""
     headers: dict[str, str | None] = {_variable(name): value for name, value in _SENT.items()}
     headers |= {"connection": connection, "origin": None}
@@ -82,27 +89,28 @@ def handshake_at(
     version: Version,
     path: str | None = None,
     scheme: str = "http",
-    connection: str = _SENT["Connection"],
+    connection: str = CONNECTION,
 ) -> Handshake | None:
     """What becomes of handshakes that come to a place which passes requests on.
 
-    `path` is that of the URL; without it, nothing that depends on the URL is known, unless the
-    place has one path only. None where handshakes are not passed on from there, or where that
-    cannot be told.
+    `path` is that of the URL, for what rewrites it; without it the location's own is taken. What
+    variables say of the URL is unknown: a query may come with it. None where handshakes are not
+    passed on from there, or where that cannot be told.
     """
     location = level.nearest("location") or server
-    match = match_of(location)
-    if path is None and match.modifier == "=":
-        path = match.pattern
-    target = path or (match.pattern if match.pattern.startswith("/") else "/")
+    pattern = match_of(location).pattern
+    target = path or (pattern if pattern.startswith("/") else "/")
     request = asked(Request(scheme, None, None, target), connection)
     uri, _, args = target.partition("?")
-    state = State(request, server, uri, args, url_is_known=path is not None)
-    if rewrite(server, state, version).status is not None:
+    state = State(request, server, uri, args, url_is_known=False)
+    outcome = rewrite(server, state, version)
+    if outcome.status is not None:
         return None
+    _doubt(server, outcome, state)
     place = level
     if location is not server:
         outcome = rewrite(location, state, version)
+        _doubt(location, outcome, state)
         if outcome.status is not None or outcome.changed:
             return None
         if outcome.unknown and any(one.own_handler is not None for one in _conditional(location)):
@@ -171,8 +179,16 @@ def connection_variable(server: Level) -> str | None:
     return None
 
 
-def _conditional(location: Level) -> list[Level]:
-    return [one for one in location.children if one.kind == "if-in-location"]
+def _doubt(level: Level, outcome: Outcome, state: State) -> None:
+    """Forget what `set` may have assigned in blocks of which nobody knows whether they hold."""
+    if outcome.unknown:
+        for block in _conditional(level):
+            for row in block.rows.get("set", ()):
+                state.variables[row.args[0].lstrip("$").lower()] = None
+
+
+def _conditional(level: Level) -> list[Level]:
+    return [one for one in level.children if one.kind.startswith("if")]
 
 
 def _variable(header: str) -> str:

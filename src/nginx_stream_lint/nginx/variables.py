@@ -42,7 +42,7 @@ class State:
     """A request on its way: what rewriting changes, and what patterns have captured.
 
     `files` are those behind every `root`, None where they are unknown. `unknown`
-    collects what could not be decided on the way. Without `url_is_known`, the URL only stands for
+    collects what could not be decided on the way. Without `url_is_known` the URL only stands for
     others that lead to the same place: the variables that depend on it are unknown.
     """
 
