@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from nginx_stream_lint.nginx.delivery import Delivery, Verdict
 from nginx_stream_lint.nginx.documents import Documents
@@ -28,7 +27,7 @@ def deliveries_of_websocket(
     """
     verdict: Verdict = "streams" if gets_through(root, request, version, files) else "no-stream"
     return [
-        replace(one, verdict=verdict, held_by=None, held_bytes=None, first_text_s=0.0)
+        Delivery(one.scenario, verdict, repeat=verdict)
         for one in deliveries
         if one.scenario.client in ("h1", "h1-tls")
     ]

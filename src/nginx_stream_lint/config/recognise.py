@@ -109,7 +109,10 @@ _EXTENSIONS = _words(
 _OTHER_LINE = regex(r"\[[^\[\]%{}\n]+\]\s*(?:[#;].*)?|<[A-Za-z!?/].*|---\s*")
 _FIRST_LINE = regex(r"^[ \t]*([^\s#;][^\n]*)", re.MULTILINE)
 _ASSIGNMENT = regex(r"^[ \t]*[\w.-]+[ \t]*=", re.MULTILINE)
-_STATEMENT = regex(r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t][^\n#;{]*)?[;{]", re.MULTILINE)
+# A placeholder in braces opens no block.
+_STATEMENT = regex(
+    r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t](?:[^\n#;{]|\{\{[^\n{}]*\}\})*)?(?:;|\{(?!\{))", re.MULTILINE
+)
 _HTTP = regex(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
 # What rows of `map`, `geo` and `types` begin with.
 _ROWS = frozenset({"default", "hostnames", "volatile", "ranges", "proxy"})

@@ -49,8 +49,8 @@ class Route:
     `location` is the level that finally handles it: a location, an `if` or `limit_except` in one,
     or the server itself. `handler` passes it on; where nobody does, `status` is what nginx answers
     (None: a file, if there is one). `unknown` says what could not be decided from the
-    configuration; what is told then is the likeliest way. `state` is what is known of the request
-    at its end.
+    configuration; what is told then is the likeliest way. `state` is the request at its end, which
+    knows its variables.
     """
 
     server: Level | None = None
