@@ -1066,6 +1066,7 @@ class Handshakes:
 def handshakes(served: Served, version: Version) -> Handshakes:
     """What becomes of WebSocket handshakes at a place, for the usual clients."""
     path = next((one.path for one in served.streams if one.kind == "websocket"), None)
+    path = path.partition("*")[0] if path is not None else None
     scheme = "http" if "h1" in served.clients else "https"
     variable = connection_variable(served.server)
 

@@ -87,9 +87,7 @@ def judge(
             continue
         names = servers.get(served.server)
         if names is None:
-            rows = served.server.rows.get("server_name", ())
-            every = (arg for row in rows for arg in row.args)
-            names = servers[served.server] = tuple(islice(every, MOST_SERVERS))
+            names = servers[served.server] = server_names(served.server)
         location = location_info(level, names)
         judged += (Judged(_finding(one, served, location), one, served) for one in said)
     return _merged(judged)
@@ -192,6 +190,12 @@ def _setting(
         if not pointer.word or pointer.word in {arg.lower() for arg in directive.args}:
             return directive, effective.origin == "explicit"
     return None
+
+
+def server_names(server: Level) -> tuple[str, ...]:
+    """The first names of a server, as many as a finding lists."""
+    rows = server.rows.get("server_name", ())
+    return tuple(islice((arg for row in rows for arg in row.args), MOST_SERVERS))
 
 
 def location_info(level: Level, servers: tuple[str, ...]) -> LocationInfo:
