@@ -195,6 +195,14 @@ def streams_at(path: str) -> tuple[Stream, ...]:
     return (Stream(best.kind or "sse", "likely", best.because),)
 
 
+def stream_of_url(streams: Sequence[Stream], target: str) -> Stream | None:
+    """The stream that a URL means, of those where it lands: a WebSocket if its path says so."""
+    said = streams_at(target.partition("?")[0])
+    if said and said[0].kind == "websocket":
+        return next((one for one in streams if one.kind == "websocket"), said[0])
+    return streams[0] if streams else None
+
+
 @cache
 def _known(endpoint: Endpoint) -> Stream:
     return replace(endpoint.stream, confidence="known", path=endpoint.path)
