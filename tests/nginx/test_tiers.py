@@ -145,3 +145,15 @@ def test_tls_between_tiers_has_the_buffer_of_the_default_server() -> None:
     assert verdict(explained(text, "http://127.0.0.1/v1")) == {"streams"}
     held = explained(text.replace("ssl_buffer_size 64;", ""), "http://127.0.0.1/v1")
     assert held["tiers"][0]["held_by"] == "tls-buffer"
+
+
+UPGRADES = """proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection upgrade; proxy_read_timeout 1h;"""
+
+
+@pytest.mark.parametrize(("rows", "said"), [(UPGRADES, "streams"), ("", "no-stream")])
+def test_a_websocket_has_to_get_through_both(rows: str, said: str) -> None:
+    outer = f"server {{ listen 80; location / {{ {UPGRADES} proxy_pass http://127.0.0.1:81; }} }}"
+    one = explained(f"{INNER % rows}\n{outer}", "http://127.0.0.1/socket.io/")
+    assert verdict(one) == {said}
+    assert [tier["verdict"] for tier in one["tiers"]] == [said, said]

@@ -15,6 +15,7 @@ from nginx_stream_lint.analysis.lint import (
     with_fixes,
 )
 from nginx_stream_lint.analysis.ways import Passed, Ways, delivery_path, passed
+from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
 from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.delivery import (
@@ -37,6 +38,7 @@ from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
+from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.find import Asked, Served
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.util.budget import Budget, Limits, spending
@@ -51,9 +53,10 @@ class Explanation:
 
     `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
     there in seconds (of the app, of a client that still sends, and on HTTP/3 connections), and
-    `deliveries` every scenario for the clients that the server lets in (empty where nobody passes
-    the request on). `tiers` are the servers of this configuration that it passes, nearest the app
-    first: the last one is where the URL lands.
+    `deliveries` every scenario for the clients that the server lets in: none where nobody passes
+    the request on, and only HTTP/1.1 for a WebSocket, which nginx has over nothing else. `tiers`
+    are the servers of this configuration that it passes, nearest the app first: the last one is
+    where the URL lands.
     """
 
     url: str
@@ -254,10 +257,29 @@ class Explainer:
     def explain_all(self, requests: Iterable[tuple[str, Request]]) -> list[Explanation]:
         """What is to say about several URLs, in their order.
 
-        Where the client goes on sending, the longest silence is also that of its body.
+        Where the client goes on sending, the longest silence is also that of its body. A WebSocket
+        has the deliveries of its handshake.
         """
         found = [self.explain(url, request) for url, request in requests]
-        return [self._with_client_silence(one) for one in found]
+        return [self._as_websocket(self._with_client_silence(one)) for one in found]
+
+    def _as_websocket(self, one: Explanation) -> Explanation:
+        if not one.deliveries or not self.is_websocket(one):
+            return one
+        with spending(self.budget):
+            deliveries = deliveries_of_websocket(
+                one.deliveries, self.root, one.request, self.version, self._files
+            )
+        tiers = [replace(tier, deliveries=deliveries) for tier in one.tiers]
+        return replace(one, deliveries=deliveries, tiers=tiers)
+
+    def is_websocket(self, one: Explanation) -> bool:
+        """Whether a URL is thought to be that of a WebSocket."""
+        with spending(self.budget):
+            served = [self._answered(asked) for asked in self._questions(one)[:1]]
+        streams = next((each.streams for each in served if each is not None), ())
+        stream = stream_of_url(streams, one.request.target)
+        return stream is not None and stream.kind == "websocket"
 
     def _with_client_silence(self, one: Explanation) -> Explanation:
         level = one.route.location

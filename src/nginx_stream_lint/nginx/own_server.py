@@ -122,7 +122,9 @@ def _request(
         host = sent
     scheme = "https" if socket.tls else "http"
     path = _path(found, target)
-    return Request(scheme, host, peer.port or socket.first_port, path, state.method)
+    port_there = peer.port or socket.first_port
+    headers = state.request.headers
+    return Request(scheme, host, port_there, path, state.method, headers)
 
 
 def _path(found: Route, target: Target) -> str:

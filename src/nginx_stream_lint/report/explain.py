@@ -24,8 +24,6 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
-# Of schema/explain.schema.json; CONTRIBUTING.md says when it grows.
-SCHEMA_VERSION = 1
 # What another handler than an app does with streams.
 _STREAMING = {
     "by-itself": "it streams by itself",
@@ -33,7 +31,13 @@ _STREAMING = {
     "no": "it streams nothing",
     "unknown": "whether it streams is not known",
 }
-_COLOURS = {"streams": "green", "stalls": "red", "replays": "red", "unknown": "yellow"}
+_COLOURS = {
+    "streams": "green",
+    "stalls": "red",
+    "replays": "red",
+    "no-stream": "red",
+    "unknown": "yellow",
+}
 _VERDICT = regex(rf"\b(?:{'|'.join(_COLOURS)})\b")
 # What a person wants to see even where nobody has set it; the rest is shown where it is set.
 _ALWAYS = (
@@ -45,6 +49,8 @@ _ALWAYS = (
     "_ignore_headers",
     "_cache",
 )
+# Of schema/explain.schema.json; CONTRIBUTING.md says when it grows.
+SCHEMA_VERSION = 1
 _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
 
@@ -198,7 +204,10 @@ def _lines(
     yield ""
     yield from _settings(one, width)
     yield ""
-    yield from _verdicts(one, handler.family, width)
+    if explainer.is_websocket(one):
+        yield from _websocket(one.deliveries)
+    else:
+        yield from _verdicts(one, handler.family, width)
     blocks = (tier.level.directive for tier in one.tiers[:-1])
     inner = {(block.source.name, block.start) for block in blocks if block is not None}
     for finding in findings:
@@ -320,6 +329,17 @@ def _verdicts(explanation: Explanation, family: str, width: int) -> Iterator[str
                 yield from said(words, others[0], "    ")
 
 
+def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
+    """One line for each client that can open a WebSocket."""
+    verdicts = {one.scenario.client: one.verdict for one in deliveries}
+    for client, verdict in verdicts.items():
+        word = click.style(verdict, fg=_COLOURS[verdict])
+        why = "" if verdict == "streams" else ": the handshake fails"
+        yield f"  WebSocket over {CLIENTS[client]}: {word}{why}"
+    if not verdicts:
+        yield "  WebSocket: nginx has none over HTTP/2, and this server has nothing else"
+
+
 def _holding(explanation: Explanation, one: Delivery) -> tuple[Passed, Delivery] | None:
     """The tier that holds a stream, with what it does there; None where it is the last one."""
     if one.held_by != "tier" and one.slowest != "tier":
@@ -365,11 +385,11 @@ def _coloured(verdict: re.Match[str]) -> str:
 
 def _later(one: Delivery) -> str:
     if one.repeat == "replays":
-        return "; the second request replays a recording"
+        return "; nginx replays a recording to the second request"
     if one.is_replayed:
-        return "; a later request replays a recording"
+        return "; nginx replays a recording to later requests"
     if one.repeat == "unknown":
-        return "; whether the second request replays a recording is unknown"
+        return "; unknown whether nginx replays a recording to the second request"
     return "" if one.repeat == one.verdict else f"; the second request {one.repeat}"
 
 
