@@ -322,7 +322,7 @@ class _Walk:
         unseen = resolver.unknown_by is not None or (http is not None and not http.directive)
         status = refused_with(target, http, bool(resolver.rows) or unseen)
         if status is not None:
-            why = "is no target" if target is None else "needs a resolver"
+            why = "is not a valid target" if target is None else "needs a resolver; none is set"
             step = f'{handler.directive.name}: "{text}" {why}'
             self.found.via.append(Step(step, handler.directive))
         return status
