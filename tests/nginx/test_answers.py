@@ -127,6 +127,7 @@ def test_auth_request(asked: str, status: int | None) -> None:
     assert found.status == status
     assert (found.handler is None) == (status is not None)
     assert any("auth_request" in step.why for step in found.via) == (status is not None)
+    assert any("auth_request /auth" in one for one in found.unknown) == ("if (" in asked)
 
 
 def test_auth_request_that_an_error_page_answers() -> None:

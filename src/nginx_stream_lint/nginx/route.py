@@ -356,7 +356,10 @@ class _Walk:
         inner.start()
         self.state.after(state)
         status = inner.found.status
-        if inner.found.unknown or state.unknown or status is None or 200 <= status < 300:
+        if inner.found.unknown:
+            self.found.unknown.append(f"whether auth_request {row.args[0]} lets the client in")
+            return None
+        if status is None or 200 <= status < 300:
             return None
         self.found.via.append(Step(f"auth_request {row.args[0]}: {status}", row))
         return status if status in (401, 403, *_CLOSING) else 500
