@@ -119,8 +119,8 @@ def _streams(one: Served, run: Runnable, binary: NginxBinary, method: str | None
             run.port(one.server, delivery.scenario.client),
             drip,
             method or stream.method or "GET",
-            delivery.verdict == "replays",
-            facts.whole_path.deliver(delivery.scenario).verdict,
+            delivery.is_replayed,
+            facts.whole_path.deliver(delivery.scenario).worst,
             delivery.scenario.accept_encoding,
         )
         for delivery in facts.usual
@@ -278,6 +278,15 @@ async def events_end_late(lab: Lab) -> Shown:
     return Shown(late, f"events, 50 ms apart, are complete after {max(lag, 0) * 1000:.0f} ms")
 
 
+async def slowed_down(lab: Lab) -> Shown:
+    """Whether the last of twenty 230-byte tokens, 50 ms apart, comes more than a second late."""
+    arrivals, (seen, *_) = await lab.ask(drip_of(lab, tokens=20, bytes=230), timeout=30)
+    late = arrivals.times[-1][1] - seen.emitted[-1]
+    return Shown(
+        late > 1, f"the last of 20 tokens comes {max(late, 0):.1f} s after the app sent it"
+    )
+
+
 async def collected(lab: Lab) -> Shown:
     """Whether the app sees nothing of a request before the client has ended it."""
     async with OpenRequests.to(lab) as requests:
@@ -321,6 +330,7 @@ EFFECTS: dict[str, Callable[[Lab], Awaitable[Shown]]] = {
     "collected-request": collected,
     "many-streams": refused_when_many,
     "late-events": events_end_late,
+    "slowed-down": slowed_down,
 }
 # A default of 60 s takes as long to show; test_default_timeout does.
 UNSCALED = {

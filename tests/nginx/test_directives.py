@@ -76,6 +76,8 @@ SAMPLES = {
     "body_filter_by_lua": "'local x = 1'",
     "body_filter_by_lua_block": "{ local x = 1 }",
     "body_filter_by_lua_file": "x.lua",
+    "client_body_early_read": "1",
+    "early_hints": "1",
     "error_page": "502 /error",
     "gzip_disable": "msie6",
     "internal": "",

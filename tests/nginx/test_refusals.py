@@ -57,6 +57,12 @@ VARIABLES_REFUSED = [
     "fastcgi_param A $nope;",
     "grpc_set_header A $nope;",
     "limit_except GET { proxy_pass http://$nope; }",
+    "access_log /dev/null combined if=$nope;",
+    "proxy_redirect http://a/ /$nope/;",
+    "proxy_cookie_path /a /$nope;",
+    "proxy_store /$nope;",
+    "charset $nope;",
+    "secure_link a; secure_link_md5 $nope;",
     "location ~ ^/(?<ab>.)$ { } return 200 $abc;",
 ]
 VARIABLES_TAKEN = [
@@ -78,6 +84,10 @@ VARIABLES_TAKEN = [
 HTTP_REFUSED = [
     "proxy_set_header A $nope; server { listen unix:s; }",
     "map $nope $a { default b; }",
+    "map $http_upgrade a { default upgrade; } server { listen unix:s; return 200 $a; }",
+    "geo a { default 1; }",
+    "split_clients $host a { * b; }",
+    "server { listen unix:s; set a b; }",
     "map $host $a { default $nope; }",
     "log_format a '$nope';",
     "limit_req_zone $nope zone=a:1m rate=1r/s;",
@@ -207,15 +217,31 @@ LACKS = [
         START + "http { include /etc/somewhere/else.conf; server { ROW } }",
         START + "http { include conf.d/*.conf; server { ROW } }",
         START + "http { include known/*.conf; server { ROW } }",
+        START + "http { include /etc/nginx/more/*.conf; server { ROW } }",
         START + "http { server { include snippets/fastcgi-php.conf; ROW } }",
         START + "http { {{ more }}\n server { ROW } }",
     ],
 )
 def test_what_is_not_there_may_define_it(text: str, row: str) -> None:
-    files = {"nginx.conf": text.replace("ROW", row), "known/a.conf": "include /nowhere/b.conf;"}
+    files = {
+        "nginx.conf": text.replace("ROW", row),
+        "known/a.conf": "include /nowhere/b.conf;",
+        "more/a.conf": "",
+    }
     workspace = Workspace.in_memory(files)
     [configuration] = read_all(workspace, ["nginx.conf"], Around())
     assert refusals(build(configuration), NEW) == []
+
+
+@pytest.mark.parametrize("row", LACKS)
+@pytest.mark.parametrize(("folder", "mounts"), [("", ()), ("/etc/nginx/", (("/etc/nginx", "."),))])
+def test_what_is_beside_is_all_there_is(
+    folder: str, mounts: tuple[tuple[str, str], ...], row: str
+) -> None:
+    text = f"{START}http {{ include {folder}more/*.conf; server {{ {row} }} }}"
+    workspace = Workspace.in_memory({"nginx.conf": text, "more/a.conf": ""})
+    [configuration] = read_all(workspace, ["nginx.conf"], Around(mounts=mounts))
+    assert len(refusals(build(configuration), NEW)) == 1
 
 
 @pytest.mark.parametrize("row", LACKS)

@@ -195,7 +195,7 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         ("name: my-rule", "name: other", "1:7", 'the file of rule "other" must have its name'),
         ("kinds: [sse]", "kinds: [see]", "3:9", 'unknown word "see"; did you mean "sse"?'),
         ("kinds: [sse]", "kinds: sse", "3:8", "a list is wanted here"),
-        ("kinds: [sse]", "levels: [server]", "3:10", 'unknown word "server"'),
+        ("kinds: [sse]", "levels: [http]", "3:10", 'unknown word "http"'),
         ("when: {<f", "when: {x: z, <f", "4:7", "a condition has one key"),
         ("{greater_than: 1h}", "1h", "4:31", "a mapping is wanted here"),
         ("{greater_than: 1h}", "{}", "4:31", "one operator, of: is, is_not"),

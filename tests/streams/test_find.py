@@ -156,7 +156,7 @@ def test_a_comment_outside_locations_is_for_all_inside(tmp_path: Path) -> None:
         ("# nginx-stream-lint: stream framing=chunk", 'did you mean "chunked"'),
         ("# nginx-stream-lint: stream heartbeat=often", "not a time"),
         ("# nginx-stream-lint: stream hartbeat=15s", 'did you mean "heartbeat"'),
-        ("# nginx-stream-lint: stream accepts=h3", "accepts"),
+        ("# nginx-stream-lint: stream accepts=h4", "accepts"),
     ],
 )
 def test_comments_that_are_wrong(comment: str, message: str) -> None:

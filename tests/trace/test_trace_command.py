@@ -26,6 +26,7 @@ from nginx_stream_lint.cli import cli
 from nginx_stream_lint.cli.trace import trace_command
 from nginx_stream_lint.probe import free_ports
 from tests.command import run
+from tests.report.schemas import check_document
 from tests.trace.misbehaving import TOKENS, misbehaving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +44,7 @@ def trace(*arguments: str, status: int) -> dict[str, Any]:
     done = CliRunner().invoke(cli, ["trace", *arguments, "--format", "json"])
     assert (done.exit_code, done.stderr) == (status, ""), (done.stdout, done.stderr)
     document: dict[str, Any] = json.loads(done.stdout)
+    check_document("trace", document)
     return document
 
 
@@ -311,30 +313,6 @@ def test_the_demo_names_its_first_nginx(demo: tuple[str, str]) -> None:
     assert "In nginx that is proxy_buffering on (rule response-buffering)" in demo[0].replace(
         "\n", " "
     )
-
-
-def undocumented(document: dict[str, Any]) -> set[str]:
-    """The keys of a document that docs/architecture.md does not name."""
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    section = text[text.index("\n## JSON of a trace\n") :]
-    keys: set[str] = set()
-    work: list[Any] = [document]
-    while work:
-        value = work.pop()
-        if isinstance(value, dict):
-            # Headers are named as they come.
-            keys |= set(value)
-            work += [inner for key, inner in value.items() if key != "headers"]
-        elif isinstance(value, list):
-            work += value
-    return keys - set(re.findall(r"`([a-z0-9_]+)`", section))
-
-
-def test_the_keys_of_the_document_are_documented(server: Any) -> None:
-    document = trace(url(server, "stream"), url(server, "lies"), status=1)
-    assert document["verdict"]["remedies"]
-    assert document["layers"][0]["clients"][0]["bursts"]
-    assert undocumented(document) == set()
 
 
 def test_every_option_is_explained_and_exists() -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client
 from nginx_stream_lint.nginx.request import Request as Asked
 from nginx_stream_lint.nginx.route import route_in
 from nginx_stream_lint.nginx.routing import match_of
@@ -123,7 +123,7 @@ def _request(one: Served) -> Request:
             continue
         is_tls = "ssl" in row.args[1:]
         for client in one.clients:
-            if is_tls == (client != "h1"):
+            if client in TCP_CLIENTS and is_tls == (client != "h1"):
                 sockets.setdefault(client, row.args[0])
     if not sockets:
         sockets["h1"] = "80"
@@ -139,5 +139,6 @@ def _request(one: Served) -> Request:
         scenarios=tuple(
             Scenario(client, stream.framing or "chunked", stream.x_accel_buffering or "absent")
             for client in one.clients
+            if client in TCP_CLIENTS
         ),
     )

@@ -170,17 +170,9 @@ def lint(
     options: Options | None = None,
     confirm: Confirm | None = None,
 ) -> Result:
-    """Check all configurations that paths (files and folders) lead to.
+    """Check all configurations once: each fix is for its own finding; see `analysis.complete.lint`.
 
-    Without `paths`, those that the workspace was made of; without `options`, with the shipped rules
-    and nothing that anybody says about these files: settings are the command's. `confirm` has the
-    last word on the findings of a configuration.
-
-    >>> from nginx_stream_lint import Workspace, lint
-    >>> text = "location /v1/chat/completions { proxy_pass http://127.0.0.1:8000; }"
-    >>> result = lint(Workspace.in_memory({"nginx.conf": text}), ["nginx.conf"])
-    >>> [finding.rule for finding in result.findings if finding.severity == "error"]
-    ['response-buffering', 'short-read-timeout']
+    `confirm` has the last word on the findings of a configuration.
     """
     options = options or Options()
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
@@ -261,7 +253,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
-    declared = answers(root, known or OLD, options.streams)
+    declared = answers(root, known or OLD, options.streams, configuration.missing)
     if about is None:
         found, mistakes = survey(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]

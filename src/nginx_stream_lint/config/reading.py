@@ -371,6 +371,7 @@ class _Reader:
         try:
             mounted = self.provider.mounted(name)
             if mounted is None and self.provider.is_elsewhere(name):
+                directive.may_match_more = is_pattern(name)
                 return self._meant(directive) or self._missing(directive)
             path = os.path.join(self.prefix, name) if mounted is None else mounted
             paths = self.provider.here(path)

@@ -58,7 +58,8 @@ class Directive:
     `included` holds the files an `include` leads to, in nginx's order. `unknown` tells why nobody
     knows what the directive does: an include that is not here, a placeholder in its place, a
     mistake; empty for all others. `may_set` are the directives that such an include can contain,
-    None for any.
+    None for any. `may_match_more` tells of an include's pattern that where nginx runs it may match
+    files that are not here.
     """
 
     __slots__ = (
@@ -69,6 +70,7 @@ class Directive:
         "end",
         "file",
         "included",
+        "may_match_more",
         "may_set",
         "name",
         "start",
@@ -87,6 +89,7 @@ class Directive:
         self.included: tuple[File, ...] = ()
         self.unknown = ""
         self.may_set: frozenset[str] | None = None
+        self.may_match_more = False
 
     def __repr__(self) -> str:
         return f"<{self.name} {' '.join(self.args)} at {self.file.source.name}:{self.line}>"

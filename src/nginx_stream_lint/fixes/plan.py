@@ -12,6 +12,7 @@ from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts import auth_target, holder
+from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
 from nginx_stream_lint.rules.judge import Judged
 from nginx_stream_lint.rules.verdict import Move, Remedy
@@ -54,6 +55,7 @@ def plan(judged: Judged) -> Fix | None:
         return Fix(f"{remedy.title}{fix.title}", fix.applicability, said, fix.edits)
     edits: dict[Edit, None] = {}
     lines: list[str] = []
+    safe: list[str] = []
     cautions: dict[str, None] = {}
     applicabilities = [rule.fix.applicability]
     for move in remedy.moves:
@@ -70,11 +72,15 @@ def plan(judged: Judged) -> Fix | None:
         if caution:
             cautions[caution] = None
             applicabilities.append("unsafe")
+        elif max(rule.fix.applicability, move.step.applicability, key=_SAFETY.index) == "safe":
+            safe += at.lines(move)
     snippet = remedy.snippet or "\n".join(dict.fromkeys(line for line in lines if line))
     applicability = max(applicabilities, key=_SAFETY.index)
     if applicability == "manual" or not edits:
         return Fix(remedy.title, "manual", snippet or _lines_of_all(at))
-    title = "; ".join((remedy.title, *cautions))
+    parts = [line.rstrip(";") for line in safe] if applicability == "unsafe" else []
+    more = [f"safe without the rest: {listed(parts)}"] if parts else []
+    title = "; ".join((remedy.title, *cautions, *more))
     return Fix(title, applicability, snippet, tuple(edits))
 
 
@@ -126,10 +132,10 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
     if settings and level is not None and level.directive is not None:
         source = level.directive.source
         changes = author.changes(list(settings.items()), level.directive.start)
-        others = author.others(level.directive.start)
+        others, number = author.others(level.directive.start, _MOST_PATHS)
         if others:
             applicabilities.append("unsafe")
-            title = f"; {_also_changes(others)}"
+            title = f"; {_also_changes(others, number, author.apart)}"
         if changes is None:
             applicabilities.append("manual")
         for change in changes or ():
@@ -145,13 +151,13 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
 _MOST_PATHS = 4
 
 
-def _also_changes(paths: Sequence[str]) -> str:
-    """What a setting for all paths of an Ingress means, and how to avoid that."""
-    more = len(paths) - _MOST_PATHS
-    named = ", ".join(paths[:_MOST_PATHS]) + (f" and {more} more" if more > 0 else "")
+def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
+    """What a setting for several paths means, and how to avoid that."""
+    more = number - len(paths)
+    named = ", ".join(paths) + (f" and {more} more" if more > 0 else "")
     return (
         f"this also changes {named}, which the same resource configures;"
-        " to change this path only, move it to a resource of its own"
+        f" to change this path only, {apart}"
     )
 
 
@@ -275,6 +281,8 @@ class _Site:
         for level in start.outward():
             if level.kind in contexts:
                 return level
+            if level.rows.get(move.name):
+                raise _Manual  # it stands where nginx refuses it, in front of what could be set
         raise _Manual
 
     def _outer_rows(self, name: str) -> list[Directive]:

@@ -12,7 +12,7 @@ from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.lazily import dataclass
 
 FILE = os.path.join(os.path.dirname(__file__), "directives.yaml")
-FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi", "grpc")
+FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi", "grpc", "tunnel")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ def collected_by(settings: Settings, family: str, is_mirrored: bool) -> str | No
     """
     if is_mirrored:
         return "mirror"
-    if family == "grpc":
+    if family in ("grpc", "tunnel"):
         return None
     if settings(f"{family}_request_buffering").text.lower() == "on":
         return f"{family}_request_buffering"

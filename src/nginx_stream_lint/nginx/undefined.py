@@ -53,13 +53,15 @@ _GROUP_NAME = regex(r"\(\?(?:P?<|')(\w+)[>']")
 
 # The arguments in which nginx looks for variables: from, and up to but not with; None: the last.
 _EVALUATED: dict[str, tuple[int, int | None]] = {
-    "access_log": (0, 1),
+    "access_log": (0, None),
     "add_header": (1, 2),
     "add_trailer": (1, 2),
     "alias": (0, 1),
     "auth_basic": (0, 1),
+    "auth_basic_user_file": (0, 1),
     "auth_request_set": (1, 2),
     "error_page": (1, None),
+    "charset": (0, 1),
     "expires": (0, None),
     "hash": (0, 1),
     "limit_conn_zone": (0, 1),
@@ -77,6 +79,8 @@ _EVALUATED: dict[str, tuple[int, int | None]] = {
     "root": (0, 1),
     "set": (1, 2),
     "split_clients": (0, 1),
+    "secure_link": (0, 1),
+    "secure_link_md5": (0, 1),
     "sub_filter": (1, 2),
     "try_files": (0, None),
 } | {
@@ -86,10 +90,17 @@ _EVALUATED: dict[str, tuple[int, int | None]] = {
         "cache": (0, 1),
         "cache_bypass": (0, None),
         "cache_key": (0, 1),
+        "cookie_domain": (1, 2),
+        "cookie_path": (1, 2),
+        "limit_rate": (0, 1),
         "no_cache": (0, None),
         "param": (1, 2),
         "pass": (0, 1),
+        "redirect": (1, 2),
         "set_header": (1, 2),
+        "ssl_certificate": (0, 1),
+        "ssl_certificate_key": (0, 1),
+        "store": (0, 1),
     }.items()
 }
 # nginx looks into these only where they are in force, and at the level of `http` nothing is.
@@ -116,6 +127,8 @@ def undefined(root: Level, say: Say) -> None:
     found: list[tuple[Directive, str]] = []
     for scope in root.children:
         if scope.kind in ("http", "stream"):
+            for directive, name in _misnamed(scope):
+                say(directive, f'invalid variable name "{name}"')
             found += _unknown_zones(scope)
             found += _unknown_variables(root, scope)
     if found and is_whole(root):
@@ -210,12 +223,25 @@ def _is_overridden(scope: Level, name: str) -> bool:
     return all(name in child.rows for child in scope.children if child.kind == "server")
 
 
-def _made_by(level: Level) -> Iterator[str]:
-    """The variables, in lower case, that `map`, `set` and the like make at a level."""
+def _makers(level: Level) -> Iterator[tuple[Directive, str]]:
+    """`map`, `set` and the like at a level, each with the word that names its variable."""
     for name in level.rows.keys() & _DEFINES.keys():
         for row in level.rows[name]:
             if row.args:
-                yield row.args[min(_DEFINES[name], len(row.args) - 1)].lstrip("$").lower()
+                yield row, row.args[min(_DEFINES[name], len(row.args) - 1)]
+
+
+def _made_by(level: Level) -> Iterator[str]:
+    """The variables, in lower case, that `map`, `set` and the like make at a level."""
+    return (word.lstrip("$").lower() for _, word in _makers(level))
+
+
+def _misnamed(scope: Level) -> Iterator[tuple[Directive, str]]:
+    """What makes a variable whose name does not begin with `$`, with that name."""
+    for level in scope.walk():
+        for row, word in _makers(level):
+            if not word.startswith("$") and not has_hole(word):
+                yield row, word
 
 
 def _defined(scope: Level) -> Iterator[str]:

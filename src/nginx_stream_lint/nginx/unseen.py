@@ -42,7 +42,7 @@ def _leads_nowhere(block: Iterable[Directive]) -> bool:
         for directive in work.pop():
             if directive.name != "include":
                 continue
-            if not directive.included and _may_define(directive):
+            if (not directive.included or directive.may_match_more) and _may_define(directive):
                 return True
             work += (file.directives for file in directive.included)
     return False

@@ -29,6 +29,31 @@ _MAX_MAPS = 50  # maps of maps of maps: deeper is a circle
 _MAX_VALUE = 16 * 1024  # characters: twice what a request line may have by default
 _MAX_LOOKUPS = 10_000  # in maps, for one request
 
+# Another value for each request, and with time.
+_EACH_TIME = frozenset(
+    ("connection", "connection_time", "msec", "remote_port", "request_id", "request_time")
+)
+_BY_TIME = frozenset(("date_gmt", "date_local", "time_iso8601", "time_local"))
+# No request leaves these empty, whatever they are.
+_NEVER_EMPTY = _EACH_TIME | {
+    "binary_remote_addr",
+    "connection_requests",
+    "hostname",
+    "http_accept",
+    "http_user_agent",
+    "nginx_version",
+    "pid",
+    "remote_addr",
+    "request",
+    "request_length",
+    "server_addr",
+    "server_protocol",
+    "time_iso8601",
+    "time_local",
+}
+# What the path is.
+_PATHS = ("document_uri", "request", "request_filename", "request_uri", "uri")
+
 # Headers that clients send without being told to: nobody knows them.
 _SENT_ANYWAY = ("user_agent", "accept", "accept_encoding", "accept_language", "connection")
 
@@ -55,6 +80,10 @@ class State:
     host: str | None = field(init=False)
     # Captures get escapes in arguments if the target of the request had any.
     quoted: bool = field(init=False)
+    # Of variables by name: whether an equal request gives another value, and whether one that is
+    # unknown is set for certain.
+    _varying: dict[str, bool | None] = field(default_factory=dict)
+    _certain: dict[str, bool] = field(default_factory=dict)
     _maps: dict[str, str | None] = field(default_factory=dict)
     _depth: int = 0
     _lookups: int = 0
@@ -135,6 +164,56 @@ class State:
         # Assigned somewhere, and not on the way here?
         return "" if name in declared.assigned else None
 
+    def assign(self, name: str, text: str, value: str | None) -> None:
+        """Give a variable the value of a text; None: unknown."""
+        self._varying[name] = self.varies(text) if value is None else False
+        self._certain[name] = value is None and self.is_set(text) is True
+        self.variables[name] = value
+
+    def is_set(self, text: str) -> bool | None:
+        """Whether a text is neither empty nor `0`; None if unknown."""
+        value = self.expand(text)
+        if value is not None:
+            return value not in ("", "0")
+        # Something more than a lone 0 stands in it, or something that is never empty.
+        certain = without_variables(text) not in ("", "0") or any(
+            self._certain.get(name, name in _NEVER_EMPTY) for name in variables_in(text)
+        )
+        return True if certain else None
+
+    def varies(self, text: str) -> bool | None:
+        """Whether a text is another one when the same request is sent again; None if unknown."""
+        found = {self._varies(name) for name in variables_in(text)}
+        return True if True in found else None if None in found else False
+
+    def _varies(self, name: str) -> bool | None:
+        if name in self._varying:
+            return self._varying[name]
+        if name in _EACH_TIME:
+            return True
+        if name in _BY_TIME:
+            return None
+        http = self.server.nearest("http")
+        table = None if http is None else _declared(http).maps.get(name)
+        if table is None or name in self.variables:
+            return False
+        self._varying[name] = None  # in a circle
+        if self._depth < _MAX_MAPS:
+            self._depth += 1
+            self._varying[name] = self._map_varies(table)
+            self._depth -= 1
+        return self._varying[name]
+
+    def _map_varies(self, table: _Map) -> bool | None:
+        if self.expand(table.source) is not None:
+            text = self._found_in(table)
+            return None if text is None else self.varies(text)
+        values = table.values
+        found = {self.varies(text) for text in values}
+        if len(found) > 1 or (len(values) > 1 and self.varies(table.source) is not False):
+            return None
+        return found.pop()
+
     def _mapped(self, name: str, table: _Map) -> str | None:
         """What a `map` makes of its source: once for a request, unless it is volatile."""
         if name in self._maps:
@@ -150,6 +229,11 @@ class State:
         return value
 
     def _looked_up(self, table: _Map) -> str | None:
+        found = self._found_in(table)
+        return None if found is None else self.expand(found)
+
+    def _found_in(self, table: _Map) -> str | None:
+        """The text that stands in a `map` for its source; None if that is unknown."""
         key = self.expand(table.source)
         if key is None:
             return None
@@ -164,7 +248,28 @@ class State:
                     self.matched(match)
                     found = value
                     break
-        return self.expand(table.default if found is None else found)
+        return table.default if found is None else found
+
+
+def variables_in(text: str) -> list[str]:
+    """The names of the variables in a text, in small letters."""
+    return [name.lower() for _, name in _pieces(text) if name]
+
+
+def without_variables(text: str) -> str:
+    """A text without its variables."""
+    return "".join(literal for literal, _ in _pieces(text))
+
+
+def unknown_request(server: Level, method: str, path: str | None) -> State:
+    """A plain request to a server, of which the path at most is known: what is assigned is not."""
+    state = State(Request("http", None, None, path or "/", method), server, path or "/", "")
+    http = server.nearest("http")
+    for name in () if http is None else _declared(http).assigned:
+        state.variables[name] = state._varying[name] = None
+    for name in _PATHS if path is None else ():
+        state.variables[name], state._varying[name] = None, False
+    return state
 
 
 @remembered
@@ -188,10 +293,18 @@ class _Map:
         self.volatile = False
         self.names: Names[str] = Names()
         self.patterns: list[tuple[Pattern, str]] = []
+        self._texts: list[str] = []
         for one in statements(row.block or []):
             self._add(one.name, one.args)
 
+    @property
+    def values(self) -> list[str]:
+        """All that it may give."""
+        return list(dict.fromkeys((self.default, *self._texts)))
+
     def _add(self, name: str, args: tuple[str, ...]) -> None:
+        if args and name != "default":
+            self._texts.append(args[0])
         if not args:
             self.hostnames |= name == "hostnames"
             self.volatile |= name == "volatile"

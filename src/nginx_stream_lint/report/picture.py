@@ -22,9 +22,15 @@ _STAGES = {
     "brotli": "brotli",
     "gzip": "gzip",
     "body-filter": "Lua or njs filter",
+    "file-buffer": "write buffer (sendfile)",
     "tls-buffer": "TLS write buffer",
 }
-_CLIENTS = {"h1": ("HTTP/1.1", "plain"), "h1-tls": ("HTTP/1.1", "over TLS"), "h2": ("HTTP/2", "")}
+_CLIENTS = {
+    "h1": ("HTTP/1.1", "plain"),
+    "h1-tls": ("HTTP/1.1", "over TLS"),
+    "h2": ("HTTP/2", ""),
+    "h3": ("HTTP/3", ""),
+}
 
 
 def picture(way: Way) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.listeners import plain_clients
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.facts import (
     AUTH_TARGET,
@@ -15,6 +16,7 @@ from nginx_stream_lint.rules.facts import (
     MIRRORS,
     PLACE,
     PREFIX,
+    SOCKETS,
     TARGET,
     UPSTREAM,
     auth_target,
@@ -115,7 +117,7 @@ class Alike:
             ]
         rows = frozenset(found)
         if level.unknowns:
-            return level.kind, level.directive is None, rows, *map(id, level.unknowns)
+            return level.kind, level.directive is None, rows, *_unknowns(level)
         return level.kind, level.directive is None, rows
 
     def _beside(self, served: Served) -> tuple[Hashable, ...]:
@@ -124,6 +126,8 @@ class Alike:
         found: list[Hashable] = []
         if PLACE in asked:
             found.append(served)
+        if SOCKETS in asked:
+            found.append(plain_clients(served.server, self._version))
         if TARGET in asked:
             found.append(served.handler.target)
         if PREFIX in asked:
@@ -143,6 +147,16 @@ class Alike:
             else:
                 found.append((target.label, target.handler.family, self._contents(target)))
         return tuple(found)
+
+
+def _unknowns(level: Level) -> list[Hashable]:
+    """What each thing that nobody can see here may set, and which of the rows it is."""
+    places: dict[int, int] = {}
+    for name in {one.name for one in level.unknowns}:
+        places.update((id(row), at) for at, row in enumerate(level.rows.get(name, ())))
+    return [
+        (one.name, one.unknown != "", one.may_set, places.get(id(one))) for one in level.unknowns
+    ]
 
 
 def _is_made(directive: Directive) -> bool:

@@ -25,15 +25,19 @@ from nginx_stream_lint.nginx.delivery import (
 )
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level, kept
-from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.nginx.listeners import PLAIN, Client, idle_timeout_s, plain_clients
+from nginx_stream_lint.nginx.recording import NOTHING, recording
+from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_body import (
     app_ends_client_silence,
     client_silence_s,
     collected_by,
 )
+from nginx_stream_lint.nginx.route import route_in
 from nginx_stream_lint.nginx.routing import find, match_of
 from nginx_stream_lint.nginx.stream_limits import StreamLimit, stream_limit
 from nginx_stream_lint.nginx.values import seconds, size
+from nginx_stream_lint.nginx.variables import State, unknown_request
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
 from nginx_stream_lint.streams.find import Served
@@ -55,16 +59,17 @@ AUTH_TARGET = "the target of auth_request"
 MIRRORS = "the targets of mirror"
 VERSION = "the version"
 PLACE = "the place itself"
+SOCKETS = "the listening sockets"
 # Behind the name of a directive: its rows as `telling` leaves them.
 HEADERS = ": headers"
-BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE})
+BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE, SOCKETS})
 
 # Facts that have no stream behind them, by what they are about: a rule asks for those of one group
 # and for no others, or for none of them.
 REMARKS = {
     "comments": frozenset({"ignore_mistake", "ignored_rules"}),
     "blocks": frozenset({"never_matches", "meant"}),
-    "declarations": frozenset({"declared", "nginx_answers"}),
+    "declarations": frozenset({"declared", "nginx_answers", "absent_include"}),
 }
 
 # Headers to the upstream that somebody sets for a reason and misses when they are dropped.
@@ -260,12 +265,36 @@ class Facts:
     @cached_property
     def whole_path(self) -> Path:
         """The delivery path of the stream's answers."""
+        recorded = recording(
+            self.effective, self.served.handler.family, self.stream.method or "GET", self._request
+        )
+        plain = PLAIN
+        if recorded is not NOTHING and "h2" in self.served.clients:
+            self.asked.add(SOCKETS)
+            plain = plain_clients(self.served.server, self.version)
         return path(
             self.effective,
             self.served.handler.family,
             CONTENT_TYPES[self.stream.kind],
-            self.stream.method or "GET",
+            recorded,
+            plain,
         )
+
+    def _request(self) -> State:
+        """A request for the stream, at its end; what is not known of it is unknown."""
+        self.asked.add(PLACE)
+        method = self.stream.method or "GET"
+        where = self.served.level.nearest("location")
+        pattern = None if where is None else match_of(where)
+        path = self.stream.path
+        if path is None and pattern is not None and pattern.modifier in ("", "=", "^~"):
+            path = pattern.pattern
+        if path is not None and path.startswith("/"):
+            asked = Request("http", None, None, path, method)
+            found = route_in(self.served.server, asked, self.version)
+            if found.location is self.served.level and found.state is not None:
+                return found.state
+        return unknown_request(self.served.server, method, None)
 
     @property
     def is_http(self) -> bool:
@@ -304,7 +333,7 @@ class Facts:
         return [
             one.scenario.client
             for one in self.usual
-            if one.verdict == verdict and one.scenario.accept_encoding == accepted
+            if one.worst == verdict and one.scenario.accept_encoding == accepted
         ]
 
     @cached_property
@@ -317,7 +346,7 @@ class Facts:
 
         def try_out(name: str, scenario: Scenario) -> None:
             delivery = self.path.deliver(scenario)
-            if delivery.verdict != "streams":
+            if delivery.worst != "streams":
                 found[name] = delivery
 
         def changed(**what: Any) -> Scenario:
@@ -334,7 +363,7 @@ class Facts:
 
     @names_directive
     def family(self) -> str:
-        """The handler's family: proxy, fastcgi, uwsgi, scgi or grpc."""
+        """The handler's family: proxy, fastcgi, uwsgi, scgi, grpc or tunnel."""
         return self.served.handler.family
 
     @fact
@@ -384,7 +413,7 @@ class Facts:
 
     @fact
     def clients(self) -> list[str]:
-        """The clients that reach the stream: h1, h1-tls, h2."""
+        """The clients that reach the stream: h1, h1-tls, h2, h3."""
         return list(self.usual_clients)
 
     @fact
@@ -403,7 +432,7 @@ class Facts:
     @fact
     def stalled_clients(self) -> list[str]:
         """The clients for which the stream stalls in a usual scenario."""
-        stalled = [one.scenario.client for one in self.usual if one.verdict == "stalls"]
+        stalled = [one.scenario.client for one in self.usual if one.worst == "stalls"]
         return list(dict.fromkeys(stalled))
 
     @fact
@@ -427,7 +456,7 @@ class Facts:
     @fact
     def held_bytes(self) -> int | None:
         """How many bytes the worst usual hold collects; None: the whole answer, or nothing."""
-        held = [one.held_bytes for one in self.usual if one.verdict == "stalls"]
+        held = [one.held_bytes for one in self.usual if one.worst == "stalls"]
         return None if None in held else max((one for one in held if one is not None), default=None)
 
     @fact
@@ -439,7 +468,7 @@ class Facts:
     @fact
     def cached(self) -> str:
         """Whether a cache answers later requests: no, yes, unknown (only while buffered)."""
-        return self.path.cache if self.value("buffered") else "no"
+        return self.path.recording.later if self.value("buffered") else "no"
 
     @fact
     def stored(self) -> bool:
@@ -489,6 +518,11 @@ class Facts:
     @fact
     def nginx_answers(self) -> str | None:
         """What nginx does with it instead, in words: it returns 404."""
+        return None
+
+    @fact
+    def absent_include(self) -> str | None:
+        """An include that leads nowhere here and may pass it on; none for a stream."""
         return None
 
     # X-Accel-Buffering, and buffering of other families
@@ -594,6 +628,28 @@ class Facts:
         return min(
             self._cuts, key=lambda name: self._cuts[name], default=self.value("read_timeout")
         )
+
+    @fact
+    def cuts_soon(self) -> bool:
+        """Whether nginx cuts the stream of any client after less than it should survive."""
+        limit = self.value("cut_after_s")
+        return limit is not None and limit < self.minimum_s
+
+    @fact
+    def http3_cut_after_s(self) -> float | None:
+        """The silence in seconds that cuts HTTP/3 clients without PINGs; none where it is no less.
+
+        That is the server's `keepalive_timeout`; none, too, if heartbeats come more often.
+        """
+        if "h3" not in self.usual_clients or not self.is_http:
+            return None
+        self.asked.add(PLACE)
+        limit = idle_timeout_s(self.served.server, self.version)
+        heartbeat = self.stream.heartbeat_s
+        if limit is None or (heartbeat is not None and heartbeat < limit):
+            return None
+        other = self.value("cut_after_s")
+        return limit if other is None or limit < other else None
 
     @fact
     def known_silence_s(self) -> float | None:
@@ -770,8 +826,11 @@ class Facts:
 
     @fact
     def throttle(self) -> int | Unknown | None:
-        """The lowest rate limit in force while buffered, in bytes a second; None without one."""
-        if not self.value("buffered"):
+        """The lowest rate limit in force, in bytes a second; None without one.
+
+        Those of http {} count while the answer is buffered.
+        """
+        if self.is_http and not self.value("buffered"):
             return None
         texts = [self.effective(name).text for name in self._rate_limits]
         if any("$" in text for text in texts):
@@ -780,13 +839,15 @@ class Facts:
 
     @names_directive
     def throttled_by(self) -> str | None:
-        """The directive with the lowest rate limit: `limit_rate` or `<family>_limit_rate`."""
+        """The directive with the lowest rate limit: `limit_rate`, `proxy_download_rate` …"""
         rates = {name: size(self.effective(name).text) or 0 for name in self._rate_limits}
         limits = {name: rate for name, rate in rates.items() if rate}
         return min(limits, key=lambda name: limits[name], default=None)
 
     @property
     def _rate_limits(self) -> list[str]:
+        if not self.is_http:
+            return ["proxy_download_rate"]
         names = ("limit_rate", f"{self.served.handler.family}_limit_rate")
         return [name for name in names if name in table()]
 

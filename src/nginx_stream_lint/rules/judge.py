@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 
 from nginx_stream_lint.config import Directive
-from nginx_stream_lint.nginx.delivery import Verdict as DeliveryVerdict
+from nginx_stream_lint.nginx.delivery import Worst as DeliveryVerdict
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.alike import Alike
@@ -23,7 +23,7 @@ from nginx_stream_lint.rules.finding import (
     in_order,
 )
 from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.rules.verdict import Pointer, Verdict, origin, verdicts
+from nginx_stream_lint.rules.verdict import Pointer, Verdict, said_at, verdicts
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.util.lazily import dataclass
 
@@ -128,7 +128,7 @@ class UncheckedMemory:
         key = self._alike.key(served)
         if key not in self._known:
             facts = Facts(served, served.streams[0], self._version, 0)
-            verdicts = {one.verdict for one in facts.usual}
+            verdicts = {one.worst for one in facts.usual}
             if self._alike.learn(facts.asked):
                 self._known.clear()
                 key = self._alike.key(served)
@@ -157,7 +157,7 @@ def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Findin
     return Finding(
         rule=verdict.rule.name,
         severity=verdict.severity,
-        message=_message(verdict, served.level),
+        message=_message(verdict, served),
         place=place,
         location=location,
         stream=served.streams[verdict.stream],
@@ -168,13 +168,13 @@ def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Findin
     )
 
 
-def _message(verdict: Verdict, level: Level) -> str:
+def _message(verdict: Verdict, served: Served) -> str:
     """A message, with the words that say where values come from."""
     if len(verdict.message) == 1:
         return verdict.message[0]
     pieces = list(verdict.message)
     for at in range(1, len(pieces), 2):
-        pieces[at] = " ".join(origin(level, pieces[at], verdict.version).split())
+        pieces[at] = said_at(served, pieces[at], verdict.version)
     return "".join(pieces)
 
 

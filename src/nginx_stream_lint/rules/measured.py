@@ -31,6 +31,7 @@ EVIDENCE = {
     "collected-request": "the app sees a request only when the client has ended it",
     "many-streams": "some of five streams on one HTTP/2 connection are refused",
     "late-events": "the end of each event comes with the next event, and at once when fixed",
+    "slowed-down": "the stream arrives later and later, and does not when fixed",
     "accepted": "nginx takes both; the effect is not to be seen on one machine",
 }
 

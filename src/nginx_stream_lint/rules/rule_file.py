@@ -38,7 +38,7 @@ from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose, construct, place, refuse_bombs
 
-_LEVELS = ("location", "if-in-location", "limit_except", "stream-server")
+_LEVELS = ("location", "if-in-location", "limit_except", "stream-server", "server")
 _SCOPES = ("location", "server", "origin", "auth_request")
 _AMBIGUOUS = {"on", "off", "yes", "no", "y", "n"}
 # What values resolve to without a tag.

@@ -9,7 +9,7 @@ from typing import TypeVar
 from nginx_stream_lint.config import Configuration, File, Problem, Source
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level, always_answers
-from nginx_stream_lint.nginx.listeners import CLIENTS, Client, clients
+from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
 from nginx_stream_lint.nginx.routing import find as route
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.unmatchable import unmatchable
@@ -128,7 +128,7 @@ def served(
                 if isolated and all_streams:
                     users_say = [*users_say, EVERYTHING]
                 said = tuple(one for stream in users_say for one in settled(stream, ()))
-                found.append(Served(server, server.own_handler, server, CLIENTS, said))
+                found.append(Served(server, server.own_handler, server, TCP_CLIENTS, said))
     return found, problems
 
 

@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple
 
 from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.config.templates.painting import Span, inside
-from nginx_stream_lint.config.tokens import lua_end
+from nginx_stream_lint.config.tokens import Statements, lua_end
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.problems import Unreadable
 
 # `value` prints something, `control` nothing; `if` opens what may be left out or repeated, `define`
 # what stands elsewhere, `group` what stands here; `else` and `end` belong to the last opened.
@@ -64,12 +65,16 @@ _BRACES = regex(
     re.ASCII | re.VERBOSE,
 )
 _JINJA = regex(r"\{%[-+]?\s*[a-z]+\b")
+_JINJA_FILE = regex(r"\.(?:j2|jinja2?)\b[^/\\]*$", re.IGNORECASE)
 _JINJA_COMMENT = regex(r"\{#(?=[- ])[^\n]*#\}")
 _ERB = regex(r"<%(?!%)")
 _SQUARE = regex(r"\[\[-?\s[^\[\]\n]*\s-?\]\]|\[\[\.[A-Za-z][\w.]*\]\]")
 _TERRAFORM = regex(r"%\{~?\s*(?:if|for|else|endif|endfor)\b")
 
 _OPENINGS = ("{{", "{%", "<%", "[[", "%{")
+
+# Blocks of nginx within one another; what has more is not asked about.
+_DEEPEST = 64
 
 _COMMENT = regex(r"(?:^|\s)#")
 _NEARBY = 500  # no line that people write is longer before its comment
@@ -101,7 +106,11 @@ def find(reading: Reading, literal: list[Span]) -> Tags:
     Those within Lua code are tags only if there are others outside.
     """
     text = reading.text
-    languages = _languages(text, lua_regions(reading))
+    is_jinja = _JINJA_FILE.search(reading.source.name) is not None
+    languages = _languages(text, lua_regions(reading), is_jinja)
+    # `server {# a comment #}`: a brace and a comment for nginx, a comment for Jinja.
+    if languages == ["{#"] and not is_jinja and is_nginx(reading):
+        languages = []
     if not languages:
         return Tags([], [], [], [])
     finder = _Finder(text, "{%" in languages)
@@ -112,13 +121,25 @@ def find(reading: Reading, literal: list[Span]) -> Tags:
     )
 
 
+def is_nginx(reading: Reading) -> bool:
+    """Whether nginx's tokenizer accepts a text: what looks like a broken template is none."""
+    found = Statements(reading, _DEEPEST)
+    try:
+        return all(not found.problems for _ in found) and not found.problems
+    except Unreadable:
+        return False
+
+
 def is_comment(text: str, tag: Tag) -> bool:
     """Whether a tag is a comment of its language."""
     return _TAG_COMMENT.match(text, tag.start) is not None
 
 
-def _languages(text: str, lua: list[Span]) -> list[str]:
-    """The openings of tags that the text has outside Lua and comments."""
+def _languages(text: str, lua: list[Span], is_jinja: bool) -> list[str]:
+    """The openings of tags that the text has outside Lua and comments.
+
+    `is_jinja` tells that the name of the file is Jinja's.
+    """
 
     def occurs(pattern: re.Pattern[str]) -> bool:
         return any(
@@ -131,7 +152,7 @@ def _languages(text: str, lua: list[Span]) -> list[str]:
         found.append("{{")
     if "{%" in text and "%}" in text and occurs(_JINJA):
         found += ["{%", "{#"]
-    elif "{#" in text and occurs(_JINJA_COMMENT):
+    elif "{#" in text and "#}" in text and (is_jinja or occurs(_JINJA_COMMENT)):
         found.append("{#")
     if "<%" in text and "%>" in text and occurs(_ERB):
         found.append("<%")
