@@ -19,7 +19,8 @@ from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import route
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.probe import Drip, Nginx, NginxBinary, Upstream, find_nginx, free_ports
+from nginx_stream_lint.probe import Drip, Nginx, NginxBinary, Upstream, free_ports
+from tests.conformance.choosing import add_nginx_option, chosen
 from tests.conformance.random_handshakes import Case, Generator
 
 HEAD = """GET {uri} HTTP/1.1
@@ -113,14 +114,15 @@ def test_random_handshakes(binary: NginxBinary, tmp_path: Path) -> None:
 
 
 def main() -> None:
-    """Run many random configurations on every nginx that is here."""
+    """Run many random configurations on each nginx."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", type=int, default=1000, help="for each nginx")
     parser.add_argument("--seed", type=int, default=0, help="of the first configuration")
     parser.add_argument("--app", help="the URL of another WebSocket server than ours")
+    add_nginx_option(parser)
     options = parser.parse_args()
     failed = False
-    for binary in find_nginx():
+    for binary in chosen(options.nginx):
         total: Counter[str] = Counter()
         for number in range(-(-options.cases // (SERVERS * LOCATIONS))):
             with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +132,7 @@ def main() -> None:
             failed = failed or bool(wrong)
             for one in wrong:
                 print(one, flush=True)
-        print(f"nginx {binary}: {dict(total)}", flush=True)
+        print(f"{binary}: {dict(total)}", flush=True)
     raise SystemExit(failed)
 
 
