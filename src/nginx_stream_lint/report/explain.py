@@ -22,8 +22,6 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
-# Of schema/explain.schema.json; CONTRIBUTING.md says when it grows.
-SCHEMA_VERSION = 1
 _COLOURS = {
     "streams": "green",
     "stalls": "red",
@@ -42,6 +40,8 @@ _ALWAYS = (
     "_ignore_headers",
     "_cache",
 )
+# Of schema/explain.schema.json; CONTRIBUTING.md says when it grows.
+SCHEMA_VERSION = 1
 _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
 
@@ -304,11 +304,11 @@ def _coloured(verdict: re.Match[str]) -> str:
 
 def _later(one: Delivery) -> str:
     if one.repeat == "replays":
-        return "; the second request replays a recording"
+        return "; nginx replays a recording to the second request"
     if one.is_replayed:
-        return "; a later request replays a recording"
+        return "; nginx replays a recording to later requests"
     if one.repeat == "unknown":
-        return "; whether the second request replays a recording is unknown"
+        return "; unknown whether nginx replays a recording to the second request"
     return "" if one.repeat == one.verdict else f"; the second request {one.repeat}"
 
 

@@ -7,13 +7,16 @@ from collections.abc import Hashable
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.listeners import plain_clients
+from nginx_stream_lint.nginx.listeners import idle_timeout_s, plain_clients
+from nginx_stream_lint.nginx.recording import depends_on_the_request
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.facts import (
     AUTH_TARGET,
     BESIDE,
+    CONDITIONS,
     HANDSHAKE,
     HEADERS,
+    IDLE,
     MIRRORS,
     PLACE,
     PREFIX,
@@ -130,6 +133,14 @@ class Alike:
             found.append(served)
         if SOCKETS in asked:
             found.append(plain_clients(served.server, self._version))
+        if IDLE in asked:
+            found.append(idle_timeout_s(served.server, self._version))
+        if CONDITIONS in asked:
+            level, family = served.level, served.handler.family
+            depends = depends_on_the_request(
+                lambda name: level.effective(name, self._version), family
+            )
+            found.append(served if depends else None)
         if TARGET in asked:
             found.append(served.handler.target)
         if PREFIX in asked:

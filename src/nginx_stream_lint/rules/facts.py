@@ -69,9 +69,13 @@ HANDSHAKE = "the handshake"
 VERSION = "the version"
 PLACE = "the place itself"
 SOCKETS = "the listening sockets"
+IDLE = "the idle timeout of HTTP/3"
+CONDITIONS = "what a cache makes of the request"
 # Behind the name of a directive: its rows as `telling` leaves them.
 HEADERS = ": headers"
-BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, HANDSHAKE, PLACE, SOCKETS})
+BESIDE = frozenset(
+    {TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, HANDSHAKE, PLACE, SOCKETS, IDLE, CONDITIONS}
+)
 
 # Facts that have no stream behind them, by what they are about: a rule asks for those of one group
 # and for no others, or for none of them.
@@ -295,7 +299,7 @@ class Facts:
 
     def _request(self) -> State:
         """A request for the stream, at its end; what is not known of it is unknown."""
-        self.asked.add(PLACE)
+        self.asked.add(CONDITIONS)
         method = self.stream.method or "GET"
         where = self.served.level.nearest("location")
         pattern = None if where is None else match_of(where)
@@ -656,7 +660,7 @@ class Facts:
         """
         if "h3" not in self.usual_clients or not self.is_http:
             return None
-        self.asked.add(PLACE)
+        self.asked.add(IDLE)
         limit = idle_timeout_s(self.served.server, self.version)
         heartbeat = self.stream.heartbeat_s
         if limit is None or (heartbeat is not None and heartbeat < limit):
@@ -948,7 +952,10 @@ class Facts:
     def _limit(self) -> StreamLimit | None:
         """The `limit_conn` or `limit_req` that allows the fewest streams."""
         self.asked |= {"limit_conn_zone", "limit_req_zone"}
-        return stream_limit(self.served.level, self.effective)
+        limit = stream_limit(self.served.level, self.effective)
+        if self.effective("limit_conn").rows or self.effective("limit_req").rows:
+            self.asked.add("server_name")  # a server without one leaves that key empty
+        return limit
 
     @names_directive
     def scarce(self) -> str:

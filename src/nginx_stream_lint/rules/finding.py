@@ -143,7 +143,7 @@ class Unchecked:
     """
 
     location: LocationInfo
-    verdict: Literal["streams", "stalls", "replays", "no-stream"]
+    verdict: Literal["streams", "stalls", "replays"]
     stream: Stream
 
     @property

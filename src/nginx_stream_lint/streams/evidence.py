@@ -21,8 +21,8 @@ from nginx_stream_lint.util.remembering import latest_remembered
 
 _ENOUGH = 2
 _LONG_S = 300.0
-# What cuts WebSockets between the pings of nearly all apps is set where there are none.
-_BRIEF_S = 15.0
+# Less than nginx's own default is set where nothing is expected to stay open.
+_BRIEF_S = 60.0
 _CHOICE = regex(r"\(([^()]*\|[^()]*)\)")
 # The kinds that an app's name is told with, the first it has.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "grpc", "long-poll", "websocket")
@@ -289,10 +289,14 @@ def answers_at_once(pattern: str) -> bool:
     The last word decides: `/sse/health` does, `/health/sse` does not. Of alternatives all must:
     `^/(api|openapi.json)` does not.
     """
-    for choice in _CHOICE.findall(pattern):
-        if any(_last("never", one) < 0 for one in choice.split("|")):
-            pattern = pattern.replace(choice, "")
+    pattern = _CHOICE.sub(lambda choice: f"({_if_all_at_once(choice[1])})", pattern)
     return _last("never", pattern) > _last("path", pattern)
+
+
+@latest_remembered(4096)
+def _if_all_at_once(choice: str) -> str:
+    """A choice of which each alternative is answered at once; else nothing."""
+    return "" if any(_last("never", one) < 0 for one in choice.split("|")) else choice
 
 
 def _last(where: str, pattern: str) -> int:
@@ -469,14 +473,25 @@ def _directive_clues(place: Place) -> tuple[Clue, ...]:
         if server is not None:
             outer = _rows(server, _FOR_ALL)
     included = [one.args[0] for one in location.block if one.name == "include" and one.args]
+    own = _rows(location, _TELLING)
+    is_usual = place.sockets_elsewhere or (_passes_upgrade(own, outer) and _has_no_sockets(place))
     return _said_by_directives(
-        _rows(location, _TELLING),
+        own,
         outer,
         _held_around(location),
         tuple(included),
         place.behind.keepalive,
         place.off_is_usual,
-        place.sockets_elsewhere or _has_no_sockets(place),
+        is_usual,
+    )
+
+
+def _passes_upgrade(*rows: _Rows) -> bool:
+    """Whether rows pass on the client's Upgrade."""
+    return any(
+        name == "proxy_set_header" and [arg.lower() for arg in args[:1]] == ["upgrade"]
+        for some in rows
+        for name, args, *_ in some
     )
 
 
