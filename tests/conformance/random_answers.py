@@ -27,7 +27,8 @@ from nginx_stream_lint.nginx.documents import Documents
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.nginx.route import Route, route
-from nginx_stream_lint.probe import Nginx, NginxBinary, find_nginx, free_ports, write_certificate
+from nginx_stream_lint.probe import Nginx, NginxBinary, free_ports, write_certificate
+from tests.conformance.choosing import add_nginx_option, chosen
 
 PORTS = 8  # shared by the sockets, and one behind
 BLOCKS = 16  # of locations, in each server
@@ -523,19 +524,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nginx", choices=("old", "new"), default="new")
+    add_nginx_option(parser)
     options = parser.parse_args()
-    every = find_nginx()
-    binary = every[0] if options.nginx == "old" else every[-1]
-    outcome = asyncio.run(run(binary, options.cases, options.seed))
-    for text in outcome.wrong[:20]:
-        print(text)
-    for counts in (outcome.asked, outcome.answers):
-        for name, count in sorted(counts.items()):
-            print(f"    {count:6} {name}")
-    asked, unknown = outcome.asked.total(), len(outcome.unknown)
-    print(f"{binary}: {asked} requests, {len(outcome.wrong)} disagreements, {unknown} unknown")
-    sys.exit(1 if outcome.wrong else 0)
+    wrong = 0
+    for binary in chosen(options.nginx):
+        outcome = asyncio.run(run(binary, options.cases, options.seed))
+        wrong += len(outcome.wrong)
+        for text in outcome.wrong[:20]:
+            print(text)
+        for counts in (outcome.asked, outcome.answers):
+            for name, count in sorted(counts.items()):
+                print(f"    {count:6} {name}")
+        asked, unknown = outcome.asked.total(), len(outcome.unknown)
+        print(f"{binary}: {asked} requests, {len(outcome.wrong)} disagreements, {unknown} unknown")
+    sys.exit(1 if wrong else 0)
 
 
 if __name__ == "__main__":

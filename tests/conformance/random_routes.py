@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nginx_stream_lint.probe import NginxBinary, find_nginx, free_ports
+from nginx_stream_lint.probe import NginxBinary, free_ports
+from tests.conformance.choosing import add_nginx_option, chosen
 from tests.conformance.route_words import (
     ARGUMENTS,
     CODES,
@@ -662,12 +663,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nginx", choices=("old", "new"), default="new")
+    add_nginx_option(parser)
     options = parser.parse_args()
-    every = find_nginx()
-    binary = every[0] if options.nginx == "old" else every[-1]
-    with tempfile.TemporaryDirectory() as folder:
-        wrong = asyncio.run(run(binary, options.cases, options.seed, Path(folder)))
+    wrong = 0
+    for binary in chosen(options.nginx):
+        with tempfile.TemporaryDirectory() as folder:
+            wrong += asyncio.run(run(binary, options.cases, options.seed, Path(folder)))
     sys.exit(1 if wrong else 0)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,11 +32,11 @@ from nginx_stream_lint.probe import (
     Nginx,
     NginxBinary,
     Upstream,
-    find_nginx,
     free_ports,
     measure_many,
     write_certificate,
 )
+from tests.conformance.choosing import add_nginx_option, chosen
 
 PORTS = 6
 CASES = 60  # of a configuration
@@ -320,16 +321,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nginx", choices=("old", "new"), default="new")
+    add_nginx_option(parser)
     options = parser.parse_args()
-    every = find_nginx()
-    binary = every[0] if options.nginx == "old" else every[-1]
-    outcome = asyncio.run(run(binary, options.cases, options.seed))
-    for text in outcome.wrong[:20]:
-        print(text)
-    for name, count in sorted(outcome.classes.items()):
-        print(f"    {count:6} {name}")
-    print(f"{binary}: {outcome.cases} cases, {len(outcome.wrong)} disagreements")
+    wrong = 0
+    for binary in chosen(options.nginx):
+        outcome = asyncio.run(run(binary, options.cases, options.seed))
+        wrong += len(outcome.wrong)
+        for text in outcome.wrong[:20]:
+            print(text)
+        for name, count in sorted(outcome.classes.items()):
+            print(f"    {count:6} {name}")
+        print(f"{binary}: {outcome.cases} cases, {len(outcome.wrong)} disagreements")
+    sys.exit(1 if wrong else 0)
 
 
 if __name__ == "__main__":

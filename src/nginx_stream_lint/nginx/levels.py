@@ -456,3 +456,19 @@ def _fill(level: Level, block: list[Directive]) -> None:
                 # Each sets the location's handler, so the last one written wins.
                 target = directive.args[0] if directive.args else _WHERE_ASKED
                 level.own_handler = Handler(family, target, directive)
+
+
+def always_answers(level: Level) -> bool:
+    """Whether a level answers requests itself, in whatever branches a template has inside it."""
+    return any(stands_always(row, level) for row in level.rows.get("return", ()))
+
+
+def stands_always(row: Directive, level: Level) -> bool:
+    """Whether a directive of a level is in no branch that the level as a whole is not in."""
+    where = row.file.reading.condition(row.start)
+    if where is None:
+        return True
+    block = level.directive
+    if block is None or block.file is not row.file:
+        return False
+    return block.file.reading.condition(block.start) == where

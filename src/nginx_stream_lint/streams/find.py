@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from nginx_stream_lint.config import Configuration, File, Problem, Source
 from nginx_stream_lint.nginx.directives import table
-from nginx_stream_lint.nginx.levels import Handler, Level
+from nginx_stream_lint.nginx.levels import Handler, Level, always_answers
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
 from nginx_stream_lint.nginx.routing import find as route
 from nginx_stream_lint.nginx.routing import match_of
@@ -111,7 +111,7 @@ def served(
         for server, its_clients in clients(http, version).items():
             if only is not None and not only(server):
                 continue
-            if server.rows.get("return"):
+            if always_answers(server):
                 continue  # every request is answered before a location is looked for
             here = None if asked is None else asked.get(server)
             if asked is not None and here is None:
@@ -381,7 +381,7 @@ def _is_open(stream: Stream, others: Iterable[Stream]) -> bool:
 
 def _handles(level: Level) -> bool:
     """Whether requests end at this level, and differently from the level around it."""
-    if level.rows.get("return"):
+    if always_answers(level):
         return False
     if level.kind == "location":
         return True
