@@ -11,7 +11,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := --require-hashes --requirement requirements/build.txt --requirement
 EDITABLE := --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test test-pyodide bench conformance fuzz trace-conformance evidence docs format lock clean
+.PHONY: demo test test-pyodide release-check bench conformance fuzz trace-conformance evidence docs \
+	format lock clean
 
 # Exit status 1 says that there are findings: here there should be.
 demo: $(VENV)/.demo
@@ -27,6 +28,11 @@ test: $(VENV)/.test
 test-pyodide: $(VENV)/.test
 	$(BIN)/python -m pytest tests/pyodide
 
+# Builds what a tag would publish, checks it, installs it, runs the demo and the hook from it, and says
+# what would be published.
+release-check: $(VENV)/.test
+	$(BIN)/python -m tests.release_check
+
 # Our commands beside others on the same generated files; QUICK=1 for two rounds. Exit status 2 (of
 # make) where a goal is missed.
 bench: $(VENV)/.test
@@ -36,6 +42,7 @@ bench: $(VENV)/.test
 # Thousands of random configurations and requests against every nginx that is here.
 conformance: $(VENV)/.test
 	$(BIN)/python -m tests.conformance.test_delivery --cases $(or $(CASES),10000)
+	$(BIN)/python -m tests.conformance.test_handshakes --cases $(or $(HANDSHAKES),10000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx old --cases $(or $(ROUTES),100000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx new --cases $(or $(ROUTES),100000)
 

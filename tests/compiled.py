@@ -96,7 +96,7 @@ def _parts(tree: Any) -> set[str]:
 
 
 # Lists that are asked about single labels and names, not about texts.
-_OTHERS = ("usual",)
+_OTHERS = ("usual", "no_sockets", "media", "beside")
 
 
 def vocabulary(

@@ -16,6 +16,7 @@ from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.settings.page import settings_page
 from nginx_stream_lint.settings.schema import schema
 from tests.conformance.folklore import ADVICES, Advice, recorded
+from tests.json_page import json_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SCHEMA = DOCS.parent / "schema" / "settings.schema.json"
@@ -43,12 +44,14 @@ def pages() -> dict[str, str]:
     )
     found["folklore.md"] = markdown(_folklore())
     found["settings.md"] = markdown(settings_page())
+    found["json.md"] = markdown(json_page())
     return found
 
 
 def settings_schema() -> str:
     """The text of the published JSON schema."""
-    names = sorted(rule.name for rule in load_rules(builtin_folder()))
+    rules = load_rules(builtin_folder())
+    names = sorted({name for rule in rules for name in (rule.name, *rule.renamed_from)})
     return json.dumps(schema(names), indent=2, ensure_ascii=False) + "\n"
 
 

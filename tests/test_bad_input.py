@@ -344,7 +344,7 @@ SETTINGS = [
     ("streams:\n  - {path: /a, knd: sse}", "2:16", 'unknown key "knd".*"kind"'),
     ("streams:\n  - {path: /a, kind: ssee}", "2:22", '"ssee".*"sse"'),
     ("streams:\n  - {path: /a, framing: chunky}", "2:25", '"chunky".*"chunked"'),
-    ("streams:\n  - {path: /a, accepts: [h3]}", "2:26", '"h3".*h2'),
+    ("streams:\n  - {path: /a, accepts: [h4]}", "2:26", '"h4".*h3'),
     ("streams:\n  - {path: /a, heartbeat: often}", "2:27", '"often" is not a time'),
     ("[1, 2]", "1:1", "a mapping; keys: streams"),
     ("streams: [/a", "2:1", ""),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.command import run
+from tests.report.schemas import check_document
 
 MAIN = """events {}
 http {
@@ -63,12 +64,14 @@ def explained(conf: Path, *arguments: str) -> list[dict[str, Any]]:
     done = run("explain", conf, *arguments, "--format", "json")
     assert done.stderr == ""
     found: list[dict[str, Any]] = json.loads(done.stdout)
+    check_document("explain", found)
     return found
 
 
 def test_json_is_as_promised(conf: Path) -> None:
     (one,) = explained(conf, "https://api.example.com/v1/chat/completions?x=1")
     assert list(one) == [
+        "schema_version",
         "url",
         "server",
         "location",
@@ -102,6 +105,7 @@ def test_json_is_as_promised(conf: Path) -> None:
         "x_accel_buffering",
         "accept_encoding",
         "verdict",
+        "repeat",
         "held_by",
         "held_bytes",
     }

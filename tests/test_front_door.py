@@ -15,13 +15,15 @@ import pytest
 import nginx_stream_lint
 from nginx_stream_lint import Limits, Options, Workspace, explain, lint
 from nginx_stream_lint.analysis.explain import NoServer
+from nginx_stream_lint.fixes.apply import edited
 from nginx_stream_lint.rules.finding import Finding
+from tests.command import run
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MODULES = (
     "nginx_stream_lint",
     "nginx_stream_lint.analysis.explain",
-    "nginx_stream_lint.analysis.lint",
+    "nginx_stream_lint.analysis.complete",
     "nginx_stream_lint.files.workspace",
 )
 STREAM = "location /v1/chat/completions {{ proxy_pass http://127.0.0.1:8000; {} }}\n"
@@ -92,6 +94,40 @@ def test_an_ignored_finding_is_never_planned(monkeypatch: pytest.MonkeyPatch) ->
     assert "response-buffering" not in planned
     assert [one.finding.fix for one in left.suppressed] == [None]
     assert {one.rule for one in left.findings} == set(planned)
+
+
+KEPT_ALIVE = """events {}
+http {
+    upstream app {
+        server 127.0.0.1:8000;
+        keepalive 8;
+    }
+    proxy_set_header X-Forwarded-For $remote_addr;
+    server {
+        listen 80;
+        location /v1/chat/completions {
+            proxy_pass http://app;
+        }
+    }
+}
+"""
+
+
+def test_fixes_are_what_is_written(tmp_path: Path) -> None:
+    """One fix brings up the next: HTTP/1.1 needs a Connection row, which drops inherited ones."""
+    path = tmp_path / "nginx.conf"
+    path.write_text(KEPT_ALIVE)
+    found = lint(Workspace.on_disk(str(path))).findings
+    fixes = [one.fix for one in found if one.fix is not None]
+    edits = {edit: None for fix in fixes if fix.applicability == "safe" for edit in fix.edits}
+    # Reports that show a fix as text have the same.
+    told = run("--format", "junit", path).stdout
+    assert all(fix.snippet in told for fix in fixes)
+    assert run("--fix", path).returncode == 0
+    written = path.read_text()
+    assert edited(KEPT_ALIVE, edits) == written
+    assert 'proxy_set_header Connection "";' in written
+    assert written.count("X-Forwarded-For") == 2
 
 
 def test_options() -> None:

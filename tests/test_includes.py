@@ -115,6 +115,16 @@ class TestWhereItLeads:
         plant({"conf.d/a.conf": SITE, "conf.d/a.conf.sample": SITE, "conf.d/b.conf.example": SITE})
         assert checked("nginx.conf")["findings"] == ["conf.d/a.conf"]
 
+    def test_a_script_drops_the_extension(self) -> None:
+        stream = "location /events { include proxy_params; proxy_pass http://127.0.0.1:8000; }"
+        plant({"nginx/app.conf": f"server {{ {stream} }}\n"})
+        assert checked("nginx/app.conf")["findings"] == ["nginx/app.conf"]
+        params = "proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 1h;\n"
+        plant({"nginx/proxy_params.conf": params})
+        assert checked("nginx/app.conf")["findings"] == []
+        plant({"nginx/proxy_params": "proxy_set_header Host $host;\n"})
+        assert checked("nginx/app.conf")["findings"] == ["nginx/app.conf"]
+
     def test_one_of_several_is_said(self) -> None:
         plant({"nginx.conf": MAIN.format("/etc/nginx/app.conf")})
         plant({"app.conf.prod": SITE, "app.conf.dev": SITE})

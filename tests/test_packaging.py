@@ -1,9 +1,11 @@
-"""What is built from this project, installed elsewhere: rules and tables are there, it works."""
+"""What is built from this project, installed elsewhere: rules and tables are there, it works.
+
+`make release-check` tries out more, with whatever PyPI has; here all that is installed is locked.
+"""
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tarfile
 import venv
@@ -13,84 +15,90 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint import __version__
+from tests import release_check
+from tests.checkout import ROOT
+from tests.release_check import Built, run
 
-ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ROOT / "requirements"
-PACKAGE = ROOT / "src" / "nginx_stream_lint"
 RULES = {path.name for path in (ROOT / "rules").glob("*.yaml")}
-TABLES = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.yaml")}
-
-
-def _run(*command: str | Path, cwd: Path, status: int = 0) -> str:
-    result = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert result.returncode == status, f"{command}\n{result.stdout}\n{result.stderr}"
-    return result.stdout
-
-
-def _environment(folder: Path) -> Path:
-    """A fresh virtual environment without anything in it; gives its Python."""
-    venv.create(folder, symlinks=True)
-    return folder / "bin" / "python"
 
 
 def _install(python: Path, *what: str | Path) -> None:
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
-    _run(*pip, *what, cwd=python.parent)
+    run(*pip, *what, cwd=python.parent)
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The sdist of this project, and the wheel that is built from the sdist alone."""
-    folder = tmp_path_factory.mktemp("build")
-    python = _environment(folder / "env")
-    _install(python, "--require-hashes", "--requirement", LOCKS / "build.txt")
-    build = (python, "-m", "hatchling", "build", "--directory", folder / "dist", "--target")
-    _run(*build, "sdist", cwd=ROOT)
-    (sdist,) = (folder / "dist").glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
-    _run(*build, "wheel", cwd=folder / sdist.name.removesuffix(".tar.gz"))
-    (wheel,) = (folder / "dist").glob("*.whl")
-    return sdist, wheel
+    return release_check.build(ROOT, tmp_path_factory.mktemp("build"))
 
 
-def test_sdist_has_what_a_build_and_a_reader_need(built: tuple[Path, Path]) -> None:
-    sdist, _ = built
-    with tarfile.open(sdist) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
-    assert RULES
-    assert {f"rules/{name}" for name in RULES} <= names
-    assert {f"src/nginx_stream_lint/{name}" for name in TABLES} <= names
-    assert {"LICENSE", "README.md", "CHANGELOG.md", "fixtures/demo/nginx.conf"} <= names
+def test_the_release_has_all_files_and_no_others(built: Built) -> None:
+    assert list(release_check.sdist_faults(built.sdist, ROOT)) == []
+    assert list(release_check.wheel_faults(built.wheel, ROOT)) == []
 
 
-def test_wheel_has_rules_tables_and_types(built: tuple[Path, Path]) -> None:
-    _, wheel = built
-    with zipfile.ZipFile(wheel) as archive:
-        names = set(archive.namelist())
-    assert {f"nginx_stream_lint/rules/{name}" for name in RULES} <= names
-    assert {f"nginx_stream_lint/{name}" for name in TABLES} <= names
-    assert {"nginx_stream_lint/py.typed", "nginx_stream_lint/schema/settings.schema.json"} <= names
+def test_metadata_and_versions_are_right(built: Built) -> None:
+    assert list(release_check.metadata_faults(built.wheel, ROOT)) == []
+    assert list(release_check.version_faults(ROOT)) == []
 
 
-def test_installed_command_works_elsewhere(built: tuple[Path, Path], tmp_path: Path) -> None:
-    _, wheel = built
-    python = _environment(tmp_path / "env")
+def test_what_would_be_published_is_said(built: Built) -> None:
+    said = "\n".join(release_check.published(built, ROOT))
+    assert f"A tag v{__version__} publishes" in said
+    assert built.wheel.name in said
+    assert built.sdist.name in said
+    assert "crossplane" in said
+    assert "brotli" not in said, "that belongs to the extras"
+
+
+def test_faults_are_found(built: Built, tmp_path: Path) -> None:
+    """A check that takes everything would prove nothing."""
+    wheel = tmp_path / built.wheel.name
+    with zipfile.ZipFile(built.wheel) as old, zipfile.ZipFile(wheel, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name.endswith("METADATA"):
+                data = data.replace(b"License-Expression: MIT", b"License-Expression: None of that")
+            if name.endswith("request-buffering.yaml"):
+                data += b"# changed\n"
+            if not name.endswith(("py.typed", "recorded-stream.yaml")):
+                new.writestr(name, data)
+        new.writestr("tests/__init__.py", "")
+    faults = "\n".join(release_check.wheel_faults(wheel, ROOT))
+    assert "lacks nginx_stream_lint/py.typed" in faults
+    assert "lacks nginx_stream_lint/rules/recorded-stream.yaml" in faults
+    assert "should not have tests/__init__.py" in faults
+    assert "nginx_stream_lint/rules/request-buffering.yaml is not the project's" in faults
+    assert "license" in "".join(release_check.metadata_faults(wheel, ROOT)).lower()
+
+    sdist = tmp_path / built.sdist.name
+    with tarfile.open(sdist, "w:gz") as archive:
+        archive.add(ROOT / "README.md", f"{sdist.name.removesuffix('.tar.gz')}/README.md")
+    faults = "\n".join(release_check.sdist_faults(sdist, ROOT))
+    assert "lacks rules/recorded-stream.yaml" in faults
+    assert "lacks PKG-INFO" in faults
+
+    for name in release_check.NAMED:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        text = (ROOT / name).read_text(encoding="utf-8").replace(__version__, "9.9.9")
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = list(release_check.version_faults(tmp_path))
+    assert {one.partition(": names version 9.9.9")[0] for one in found} == set(release_check.NAMED)
+
+
+def test_installed_command_works_elsewhere(built: Built, tmp_path: Path) -> None:
+    venv.create(tmp_path / "env", symlinks=True)
+    python = tmp_path / "env" / "bin" / "python"
     _install(python, "--require-hashes", "--requirement", LOCKS / "run.txt")
-    _install(python, "--no-deps", "--no-index", wheel)
-    _run(sys.executable, "-m", "pip", "--python", python, "check", cwd=tmp_path)
+    _install(python, "--no-deps", "--no-index", built.wheel)
+    run(sys.executable, "-m", "pip", "--python", python, "check", cwd=tmp_path)
     command = python.parent / "nginx-stream-lint"
     demo = ROOT / "fixtures" / "demo" / "nginx.conf"
 
     where = "from nginx_stream_lint.rules.shipped import builtin_folder as f; print(f())"
-    folder = Path(_run(python, "-I", "-c", where, cwd=tmp_path).strip())
+    folder = Path(run(python, "-I", "-c", where, cwd=tmp_path).strip())
     assert folder.is_relative_to(tmp_path)
     assert {path.name for path in folder.glob("*.yaml")} == RULES
 
@@ -103,9 +111,9 @@ def test_installed_command_works_elsewhere(built: tuple[Path, Path], tmp_path: P
         "from nginx_stream_lint.streams.catalogue_compiled import APPS\n"
         "print(table() is TABLE, shipped_rules() is RULES, apps() is APPS)"
     )
-    assert _run(python, "-I", "-c", compiled, cwd=tmp_path).split() == ["True"] * 3
+    assert run(python, "-I", "-c", compiled, cwd=tmp_path).split() == ["True"] * 3
 
-    report = json.loads(_run(command, demo, "--format", "json", cwd=tmp_path, status=1))
+    report = json.loads(run(command, demo, "--format", "json", cwd=tmp_path, status=1))
     assert report["summary"]["error"] > 0
     assert report["errors"] == []
-    assert __version__ in _run(command, "--version", cwd=tmp_path)
+    assert __version__ in run(command, "--version", cwd=tmp_path)

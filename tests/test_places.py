@@ -215,6 +215,28 @@ def test_the_inputs_of_the_action(repository: Path) -> None:
     assert check(repository, paths=paths, isolated="true")[1]["exit-status"] == "1"
 
 
+def test_the_action_maps_folders_to_those_of_nginx(tmp_path: Path) -> None:
+    """Each line of `mounts` is one option, with blanks and all."""
+    main = tmp_path / "nginx.conf"
+    main.write_text(
+        "events {}\nhttp {\n    include /srv/sites/*.conf;\n    include /srv/more/*.conf;\n}\n"
+    )
+    for folder in ("web sites", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "app.conf").write_text(CONF)
+    done, outputs = check(tmp_path, paths="nginx.conf")
+    assert outputs["exit-status"] == "2"
+    mounts = "/srv/sites=web sites\n\n/srv/more=b\n"
+    done, outputs = check(tmp_path, paths="nginx.conf", mounts=mounts)
+    assert outputs["exit-status"] == "1", done.stderr
+    for folder in ("web sites", "b"):
+        assert f"::error file={folder}/app.conf,line=1," in done.stdout
+    # What is no folder here is told.
+    done, outputs = check(tmp_path, paths="nginx.conf", mounts="/srv/sites=nowhere")
+    assert outputs["exit-status"] == "2"
+    assert 'there is no "nowhere" here' in done.stderr
+
+
 def test_the_action_takes_inputs_for_what_they_are(repository: Path) -> None:
     done, outputs = check(repository, paths="$(touch stolen); `touch stolen`\n--fix")
     assert outputs["exit-status"] == "2"
@@ -272,6 +294,35 @@ def test_the_gitlab_job(repository: Path) -> None:
     CHECKS["junit"]((repository / reports["junit"]).read_text())
     (page,) = job["artifacts"]["paths"]
     CHECKS["html"]((repository / page).read_text())
+
+
+def test_the_gitlab_job_says_what_to_install() -> None:
+    """Nothing is released yet, so no name of a package would do."""
+    job = GITLAB["nginx-stream-lint"]
+    guard, *_ = job["script"]
+
+    def start(package: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", guard],
+            env=os.environ | job["variables"] | {"NGINX_STREAM_LINT_PACKAGE": package},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    missing = start(job["variables"]["NGINX_STREAM_LINT_PACKAGE"])
+    assert missing.returncode != 0
+    assert "NGINX_STREAM_LINT_PACKAGE: set it to what pip installs" in missing.stderr
+    assert start(str(ROOT)).returncode == 0
+    shown = re.search(
+        r"NGINX_STREAM_LINT_PACKAGE: (\S+)", (ROOT / "docs/integration.md").read_text("utf-8")
+    )
+    assert shown is not None
+    assert shown[1].startswith("git+https://")
+    for path in ("README.md", "docs/integration.md", "docs/index.md"):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert not re.search(r"pipx? install (?!'?\.)|uvx (?!--from \.)|rev: v|ref: v", text), path
 
 
 # The container

@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.checkout import ROOT, project_files
+from tests.command import run
+
 HOOKS = {
     hook["id"]: hook
     for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
@@ -103,12 +106,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     }
     shop = Workshop(folder, environment)
     hooks = folder / "hooks"
-    # `safe.directory` lets this pass where the checkout belongs to somebody else, as in containers.
-    listed = ("git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z")
-    for name in shop.done(*listed, cwd=ROOT).split("\0"):
-        if name and (ROOT / name).is_file():
-            (hooks / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, hooks / name)
+    for name in project_files():
+        (hooks / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, hooks / name)
     shop.done("git", "init", "--quiet", cwd=hooks)
     shop.done("git", "add", "--all", cwd=hooks)
     shop.done("git", "commit", "--quiet", "--message", "all", cwd=hooks)
@@ -160,6 +160,31 @@ def test_other_files_are_not_looked_at(workshop: Workshop) -> None:
     passed = workshop.commit(folder)
     assert passed.returncode == 0, passed.stdout
     assert "no files to check" in passed.stdout
+
+
+def test_a_chart_is_checked_where_it_holds_nginx_text(tmp_path: Path) -> None:
+    """The hook gives all of a chart to the command, which leaves alone what is no nginx."""
+    chart = {
+        "helm/values.yaml": "image:\n  tag: 1\n",
+        "helm/templates/service.yaml": "{{- if .Values.x }}\nname: x\n{{- end }}\n",
+        # Only with its values is this YAML.
+        "helm/templates/web-env.yaml": "env:\n{{- with .Values.env }}\n  a: b\n{{- end }}\n  - c\n",
+        "helm/templates/web.yaml": f"data:\n  a.conf: |\n{textwrap.indent(FIXABLE, '    ')}",
+    }
+    for name, text in chart.items():
+        assert _is_taken("nginx-stream-lint", name)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    done = run(*chart, "--format", "concise", cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.returncode == 1
+    assert {line.partition(":")[0] for line in done.stdout.splitlines()} == {
+        "helm/templates/web.yaml"
+    }
+    # What may be nginx's and cannot be read is still a problem.
+    broken = chart["helm/templates/web.yaml"] + "{{- if .Values.x }}\n- d\n{{- end }}\n"
+    (tmp_path / "broken.yaml").write_text(broken, encoding="utf-8")
+    assert run("broken.yaml", cwd=tmp_path).returncode == 2
 
 
 def test_the_fixing_hook_rewrites_the_file(workshop: Workshop) -> None:
@@ -217,6 +242,9 @@ def test_a_whole_configuration_is_checked_where_the_user_asks_for_it(workshop: W
         "nginx/sites-enabled/app.j2",
         "k8s/ingress.yaml",
         "charts/app/templates/nginx-configmap.yml",
+        "helm/app/values.yaml",
+        "values-production.yml",
+        "helm/app/templates/proxy/configmap.yaml",
     ],
 )
 def test_names_that_are_nginx(path: str, hook: str) -> None:
@@ -236,6 +264,8 @@ def test_names_that_are_nginx(path: str, hook: str) -> None:
         "sites-available/README.md",
         "templates/mail.html.j2",
         "k8s/deployment.yaml",
+        "src/templates/page.html",
+        "helm/app/Chart.yaml",
         "sites-available/notes.txt",
         "nginx/Dockerfile",
         "src/nginx.py",

@@ -29,6 +29,7 @@ from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.util.numbers import whole_number
 from tests.command import run
+from tests.report.schemas import check_document
 
 RULES = shipped_rules()
 DIGITS = "9" * 5000
@@ -46,14 +47,16 @@ def use(folder: Path, text: bytes, name: str = "a.conf") -> None:
     report = lint(workspace, options=options)
     outcome = Run(report, RULES, None, 0.1, str(folder))
     for format_ in FORMATS:
-        render(format_, outcome)
+        said = render(format_, outcome)
+        if format_ == "json":
+            check_document("lint", json.loads(said))
     for configuration in read(workspace, [str(path)], options.around):
         if configuration.root is None:
             continue
         explainer = Explainer(configuration, options, Documents(workspace, str(folder)), True)
         explanations = [explainer.explain(url, parse_url(url)) for url in URLS]
         explanations = [one for one in explanations if one.route.server is not None]
-        explain_json(explanations)
+        check_document("explain", json.loads(explain_json(explanations)))
         explain_text(explainer, explanations, [explainer.findings(each) for each in explanations])
         assert isinstance(explainer.problems, list)
     fix_soundly(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)

@@ -18,13 +18,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nginx_stream_lint.analysis.complete import lint
     from nginx_stream_lint.analysis.explain import Explanation, explain
-    from nginx_stream_lint.analysis.lint import Options, Result, lint
+    from nginx_stream_lint.analysis.lint import Options, Result
     from nginx_stream_lint.files.workspace import Workspace
     from nginx_stream_lint.rules.finding import Finding, Fix
     from nginx_stream_lint.util.budget import Limits
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Explanation",
@@ -48,7 +49,7 @@ _FROM = {
     "Result": "analysis.lint",
     "Workspace": "files.workspace",
     "explain": "analysis.explain",
-    "lint": "analysis.lint",
+    "lint": "analysis.complete",
 }
 
 

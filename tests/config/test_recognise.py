@@ -30,6 +30,7 @@ NAMED = {
     "nginx.ingress.tmpl": SITE,
     "nginx.conf.golang": MAIN,
     "nginx.conf.erb": MAIN.replace("80", "<%= port %>"),
+    "nginx_port.mustache": "listen {{port}} {{more}};\n",
     "nginx.conf.sample": MAIN,
     "docker/nginx-mime.types": "types { text/html html; }\n",
     "nginx/default.conf": SITE,
@@ -129,6 +130,7 @@ NOT = {
     "nginx/openssl.conf": "[req]\nprompt = no\n",
     "nginx/telegraf.conf": "# nginx\n[[inputs.nginx]]\nurls = []\n",
     "env.nginx.template": "NGINX_PORT=80\n",
+    "info_nginx.mustache": "user      {{user}}\nkeepalive_timeout   {{timeout}}\n",
     "nginx.service": "[Unit]\nDescription=nginx\n",
     "vcl.conf": 'vcl 4.0;\nbackend default { .host = "x"; }\n',
     "syslog-ng.conf": "source s { system(); };\nlog { source(s); };\n",
@@ -142,6 +144,16 @@ NOT = {
     "comment": EMPTY,
     "prose": "One server; two locations; and a proxy_pass.\n",
 }
+
+
+def test_directives_of_other_modules_do_not_count_against_it() -> None:
+    block = "location ~ [.]php$ {{\n    fastcgi_pass php;\n{}}}\n"
+    theirs = (
+        "    srcache_fetch GET /fetch $key;\n    more_set_headers a;\n    set_escape_uri $a $b;\n"
+    )
+    assert recognise("redis.mustache", block.format(theirs)) == "guessed"
+    unknown = "    fetch GET /fetch $key;\n    headers a;\n    escape $a $b;\n"
+    assert recognise("redis.mustache", block.format(unknown)) == "not"
 
 
 @pytest.mark.parametrize("path", NAMED)

@@ -253,6 +253,18 @@ CONDITIONS = [
         ["b 1;", "b 2;", "b 3;"],
     ),
     ("<% a.map(b => { %>c 1;<% }); d.map(e => { %>c 2;<% }) %>", ["c 1;", "c 2;"]),
+    # several statements in one tag
+    (
+        "<% a.each do |k|\nif k # b\n-%>b 1;<% else\nc.each do %>b 2;<%\nend\nend\nend %>",
+        [
+            "if k # b\n-%>b 1;<% else\nc.each do %>b 2;<%\nend\nend\n",
+            "b 1;",
+            "c.each do %>b 2;<%\nend\n",
+            "b 2;",
+        ],
+    ),
+    ("<%\n x = if a\n 1\n end\n def y\n end\n-%>\n<% if x\n-%>b 1;<% end %>", ["b 1;"]),
+    ("<%#\n if a\n%><% if b %>b 1;<% end %>", ["b 1;"]),
     ("{% case a %}{% when b %}c 1;{% else %}c 2;{% endcase %}", ["c 1;", "c 2;"]),
     (
         "{% if a %}b 1;{% if c %}d 1;{% endif %}{% endif %}",
@@ -475,6 +487,14 @@ YAML = [
         "kind: a\nlabels:\n    _:\nb: c\n",
     ),
     ("kind: a\nb:\n  - c\n  {{- toYaml .d | nindent 2 }}\n", "kind: a\nb:\n  - c\n  - _\n"),
+    (
+        "kind: a\nb:\n  - c:\n      - d\n    e:\n      f: g\n    {{- toYaml .h | nindent 2 }}\n",
+        "kind: a\nb:\n  - c:\n      - d\n    e:\n      f: g\n  - _\n",
+    ),
+    (
+        "kind: a\nb:\n  - c: d\n    e: f\n    {{- toYaml .g | nindent 4 }}\nh: i\n",
+        "kind: a\nb:\n  - c: d\n    e: f\n    _:\nh: i\n",
+    ),
     (
         "data:\n  a.conf: |\n    {{ .Values.extra }}\n    server {\n"
         "      {{- .Values.more | nindent 6 }}\n    }\n  b: c\n",

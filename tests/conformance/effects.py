@@ -119,8 +119,8 @@ def _streams(one: Served, run: Runnable, binary: NginxBinary, method: str | None
             run.port(one.server, delivery.scenario.client),
             drip,
             method or stream.method or "GET",
-            delivery.verdict == "replays",
-            facts.whole_path.deliver(delivery.scenario).verdict,
+            delivery.is_replayed,
+            facts.whole_path.deliver(delivery.scenario).worst,
             delivery.scenario.accept_encoding,
         )
         for delivery in facts.usual
@@ -238,7 +238,8 @@ async def waits_for_body(lab: Lab) -> Shown:
 async def no_handshake(lab: Lab) -> Shown:
     """Whether a WebSocket handshake fails."""
     arrivals, _ = await lab.ask(Drip(tokens=3, websocket=True), websocket=True)
-    return Shown(arrivals.status != 101, f"status {arrivals.status}")
+    wrong = f"; {arrivals.error}" if arrivals.error else ""
+    return Shown(arrivals.status != 101 or bool(wrong), f"status {arrivals.status}{wrong}")
 
 
 async def not_passed_on(lab: Lab) -> Shown:

@@ -32,6 +32,8 @@ from tests.conformance.record import said
 FILE = Path(__file__).with_name("folklore.json")
 CHUNKED = Drip()
 CLOSING = Drip(framing="close")
+# Events as long as those of most model servers.
+LONG = Drip(tokens=40, bytes=230)
 # Three tokens, then silent for three seconds.
 SILENT = Drip(tokens=6, silence_after=(3, 3.0))
 
@@ -185,8 +187,10 @@ ADVICES = (
         "tcp_nopush and tcp_nodelay",
         "tcp_nopush off; tcp_nodelay on;",
         "The kernel stops collecting small packets.",
-        "`tcp_nopush` works together with `sendfile`, which no proxied answer uses, and"
-        " `tcp_nodelay` is on by default. Neither touches what nginx itself holds.",
+        "`tcp_nopush` works together with `sendfile`. nginx uses that for a proxied response only"
+        " while it records it (a cache, `proxy_store`) and sends it without TLS: then the text waits"
+        " for `postpone_output` bytes, and with `tcp_nopush on` for up to 0.2 s more in the kernel."
+        " `tcp_nodelay` is on by default. Buffering off records nothing, so nothing of this is left.",
         (
             Case("HTTP/1.0 to the app", f"{PLAIN} tcp_nopush on;", "tcp_nopush off;"),
             Case(
@@ -194,6 +198,22 @@ ADVICES = (
             ),
             Case("tcp_nopush on where it streams", CHUNKS, "sendfile on; tcp_nopush on;"),
             Case("HTTP/1.0 to the app, tcp_nodelay", PLAIN, "tcp_nodelay on;"),
+            Case(
+                "a recorded response, sendfile on",
+                f"{CHUNKS} proxy_store on;",
+                "sendfile on;",
+            ),
+            Case(
+                "the same with longer events, tcp_nopush on",
+                f"{CHUNKS} proxy_store on; sendfile on;",
+                "tcp_nopush on;",
+                drip=LONG,
+            ),
+            Case(
+                "the same, buffering off",
+                f"{CHUNKS} proxy_store on; sendfile on; tcp_nopush on;",
+                "proxy_buffering off;",
+            ),
         ),
     ),
     Advice(

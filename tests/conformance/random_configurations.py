@@ -7,31 +7,95 @@ that inheritance is tried along with the delivery itself.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nginx_stream_lint.nginx.delivery import Scenario
 from nginx_stream_lint.probe import NginxBinary
 
-CLIENTS = ("h1", "h1-tls", "h2")
+CLIENTS = ("h1", "h1", "h1-tls", "h2")
 FRAMINGS = ("chunked", "chunked", "close", "length")
 ACCELS = ("absent", "absent", "absent", "no", "yes")
 ENCODINGS = ("identity", "identity", "gzip")
 
 
+FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi")
+VALIDS: tuple[tuple[str, ...], ...] = (
+    ("1h",),
+    ("1h",),
+    ("any 1h",),
+    ("200 302 1h",),
+    ("404 1h",),
+    ("200 0", "any 1h"),
+    ("404 0", "any 1h"),
+    ("any 1h", "200 0"),
+    ("any 0", "1h"),
+    ("404 1m", "200 0", "1h"),
+    (),
+    (),
+    (),
+)
+CONDITIONS = (
+    "$arg_fresh",
+    "$arg_fresh $cookie_session",
+    "$s{number}",
+    "$s{number} 0",
+    "$fresh",
+    '"" $http_pragma',
+    "0",
+    "1",
+    "1",
+    "$http_user_agent",
+    "$request_id",
+    "$arg_nothing$arg_fresh",
+    "$upstream_http_content_type",
+    "$upstream_http_content_type",
+)
+# Each has the number of the URL in it, so that no two cases share a recording.
+KEYS = (
+    "$request_uri",
+    "$uri$arg_n",
+    "$request_uri$request_id",
+    "$request_uri$connection",
+    "$request_uri$s{number}",
+    "$uri$each",
+    "$scheme$host$request_uri$remote_addr$http_user_agent",
+)
+
+
 @dataclass(frozen=True)
 class Case:
-    """A URI of a generated configuration, the ports of its server, and how it is asked for."""
+    """A URI of a generated configuration, the ports of its server, and how it is asked for.
+
+    `tls` is None where the server has no TLS. With `allows`, the app's headers allow recording
+    where nothing else decides.
+    """
 
     uri: str
     plain: int
-    tls: int
+    tls: int | None
     scenario: Scenario
     family: str  # of the location that the case is about; another one may get the request
+    method: str = "GET"
+    allows: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the request comes without TLS."""
+        return self.tls is None or self.scenario.client == "h1"
 
     @property
     def port(self) -> int:
-        return self.plain if self.scenario.client == "h1" else self.tls
+        return self.plain if self.is_plain or self.tls is None else self.tls
+
+    def url(self, number: int) -> str:
+        """A URL of its own for each number: none of them has been recorded for another."""
+        scheme = "http" if self.is_plain else "https"
+        return f"{scheme}://127.0.0.1:{self.port}{self.path(number)}"
+
+    def path(self, number: int) -> str:
+        """What is asked for under that URL."""
+        return f"{self.uri}{'&' if '?' in self.uri else '?'}n={number}"
 
 
 @dataclass
@@ -53,6 +117,8 @@ class Generator:
         self.random = random.Random(seed)
         self.ports = ports
         self.new = binary.version >= (1, 29, 4)
+        # Lua takes the marks away by which sub_filter knows where pieces end; not both at once.
+        self.lua = binary.has("lua") and self.chance(0.5)
 
     def chance(self, probability: float) -> bool:
         """Throw a weighted coin."""
@@ -85,10 +151,14 @@ class Generator:
         if self.chance(weight * 0.5):
             rows.append(f"postpone_output {pick(('0', '1460', '4000'))};")
         if self.chance(weight * 0.5):
-            rows.append(f"proxy_cache {pick(('c', 'off'))};")
+            rows.append(f"sendfile {pick(('on', 'on', 'off'))};")
+        if self.chance(weight * 0.3):
+            rows.append(f"ssi {pick(('on', 'off'))};")
+        if self.chance(weight * 0.3):
+            rows.append("ssi_types text/event-stream;")
         if self.chance(weight * 0.5):
-            rows.append(f"proxy_cache_valid {pick(('1h', '200 1h', '404 1h', 'any 1h'))};")
-        if self.binary.has("lua") and self.chance(weight * 0.4):
+            rows += self.recorder(pick(FAMILIES))
+        if self.lua and self.chance(weight * 0.4):
             rows.append("body_filter_by_lua_block { ngx.arg[1] = ngx.arg[1] }")
         if self.binary.has("brotli"):
             if self.chance(weight * 0.5):
@@ -123,12 +193,49 @@ class Generator:
             rows.append(f"gzip_http_version {pick(('1.0', '1.1'))};")
         if self.binary.has("brotli") and self.chance(weight * 0.3):
             rows.append(f"brotli_min_length {pick(('0', '100', '10k'))};")
-        if self.binary.has("http_sub"):
+        if self.binary.has("http_sub") and not self.lua:
             if self.chance(weight * 0.5):
                 text = pick(("\\nevent", "\\n\\nevent", "never", "data: x"))
                 rows.append(f'sub_filter "{text}" "x";')
             if self.chance(weight * 0.7):
                 rows.append(f"sub_filter_types {pick(('text/css', 'text/event-stream'))};")
+        return rows
+
+    def recorder(self, family: str) -> list[str]:
+        """What records responses of a family, or does not, and which ones."""
+        cache = f"{family}_cache {family};"
+        ways: tuple[tuple[str, ...], ...] = (
+            *[(cache,)] * 4,
+            (cache, f"{family}_store off;"),
+            (f"{family}_store on;",),
+            (f"{family}_store on;", f"{family}_cache off;"),
+            (f"{family}_cache off;",),
+            (f"{family}_store off;",),
+            (f"{family}_cache $zone_{family};",),
+        )
+        rows = list(self.random.choice(ways))
+        for valid in self.random.choice(VALIDS):
+            rows.append(f"{family}_cache_valid {valid};")
+        return rows
+
+    def which_are_recorded(self, family: str, number: int) -> list[str]:
+        """Conditions, the key, the count and the methods of a cache."""
+        pick = self.random.choice
+        rows: list[str] = []
+        conditions = [one.format(number=number) for one in CONDITIONS]
+        for name in ("no_cache", "cache_bypass"):
+            if self.chance(0.4):
+                rows.append(f"{family}_{name} {pick(conditions)};")
+        if self.chance(0.4):
+            rows.append(f"{family}_cache_key {pick(KEYS).format(number=number)};")
+        if self.chance(0.3):
+            rows.append(f"{family}_cache_min_uses {pick('0123')};")
+        if self.chance(0.3):
+            rows.append(f"{family}_cache_methods {pick(('POST', 'GET', 'GET HEAD POST'))};")
+        if self.chance(0.2):
+            rows.append(f"{family}_ignore_headers Cache-Control Expires X-Accel-Expires;")
+        if any(f"$s{number}" in row for row in rows):
+            rows.append(f"set $s{number} {pick(('$arg_fresh', '$request_id', '0', '1'))};")
         return rows
 
     def handler(self, family: str) -> list[str]:
@@ -149,12 +256,19 @@ class Generator:
         families = ["proxy"] * 6 + ["fastcgi"] * 2 + ["uwsgi", "scgi", "grpc"]
         return self.random.choice([*families, "http2"] if self.new else families)
 
-    def scenario(self, family: str) -> Scenario:
+    def with_arguments(self, uri: str) -> str:
+        """A URI with the arguments that conditions and zones may look at."""
+        for argument in ("fresh=1", self.random.choice(("fresh=0", "zone=off", "zone=any"))):
+            if self.chance(0.4):
+                uri += f"{'&' if '?' in uri else '?'}{argument}"
+        return uri
+
+    def scenario(self, family: str, clients: Sequence[str] = CLIENTS) -> Scenario:
         """How a location is asked for, and how its upstream answers."""
         pick = self.random.choice
         framing = "chunked" if family == "grpc" else pick(FRAMINGS)
         return Scenario(
-            client=pick(CLIENTS),  # type: ignore[arg-type]
+            client=pick(clients),  # type: ignore[arg-type]
             framing=framing,  # type: ignore[arg-type]
             x_accel_buffering=pick(ACCELS),  # type: ignore[arg-type]
             accept_encoding=pick(ENCODINGS),  # type: ignore[arg-type]
@@ -164,22 +278,38 @@ class Generator:
         """A configuration with a server for each (plain, TLS) pair of ports, and its cases."""
         made = Generated()
         lines = ["events { worker_connections 2048; }", "http {"]
-        lines.append("proxy_cache_path cache keys_zone=c:1m;")
+        for name in FAMILIES:
+            lines.append(f"{name}_cache_path cache-{name} keys_zone={name}:1m;")
+            lines.append(f"{name}_cache_key $request_uri;" if name != "proxy" else "")
+            lines.append(f"map $arg_zone $zone_{name} {{ any {name}; off off; }}")
         lines.append("map $arg_way $way { default straight; left round; }")
+        lines.append("map $arg_fresh $fresh { default 0; 1 1; }")
+        lines.append("map $arg_fresh $each { default $arg_n; 1 $arg_n$request_id; }")
         lines += self.settings(0.12, in_location=False)
         http2_directive = self.binary.version >= (1, 25, 1)
-        for plain, tls in servers:
-            lines += ["server {", f"listen 127.0.0.1:{plain};"]
-            lines.append(f"listen 127.0.0.1:{tls} ssl{'' if http2_directive else ' http2'};")
+        parameter = "" if http2_directive else " http2"
+        for at, (plain, tls) in enumerate(servers):
+            # The last server has HTTP/2 without TLS: before 1.25.1, nothing else.
+            is_clear = at == len(servers) - 1
+            lines += ["server {", f"listen 127.0.0.1:{plain}{parameter if is_clear else ''};"]
+            if not is_clear:
+                lines.append(f"listen 127.0.0.1:{tls} ssl{parameter};")
+                lines.append("ssl_certificate certificate.pem; ssl_certificate_key key.pem;")
             if http2_directive:
                 lines.append("http2 on;")
-            lines.append("ssl_certificate certificate.pem; ssl_certificate_key key.pem;")
             lines += self.settings(0.15, in_location=False)
             for _ in range(locations):
                 made.number += 1
                 family = self.family()
-                uri = self.location(made, family, lines)
-                made.cases.append(Case(uri, plain, tls, self.scenario(family), family))
+                uri = self.with_arguments(self.location(made, family, lines))
+                clients = CLIENTS
+                if is_clear:
+                    clients = ("h2", "h1", "h2", "h1") if http2_directive else ("h2",) * 4
+                scenario = self.scenario(family, clients)
+                method = self.random.choice(("GET", "GET", "GET", "POST"))
+                allows = self.chance(0.5)
+                port = None if is_clear else tls
+                made.cases.append(Case(uri, plain, port, scenario, family, method, allows))
             lines.append("}")
         lines.append("}")
         made.text = "\n".join(lines) + "\n"
@@ -190,6 +320,24 @@ class Generator:
         own = self.settings(weight)
         if family == "http2":
             own = [row for row in own if not row.startswith("proxy_http_version")]
+        recorded = {"http2": "proxy", "grpc": ""}.get(family, family)
+        if recorded and self.chance(0.7):
+            more = self.recorder(recorded) if self.chance(0.9) else []
+            more += self.which_are_recorded(recorded, made.marks)
+            # What streams unless it is recorded.
+            if self.chance(0.6):
+                more.append("sendfile on;")
+            if self.chance(0.4):
+                more.append(f"{recorded}_buffering on;")
+            if self.chance(0.6) and family in ("proxy", "fastcgi"):
+                pieces = {"proxy": "proxy_http_version 1.1;", "fastcgi": "fastcgi_keep_conn on;"}
+                more.append(pieces[family])
+            names = {row.split()[0] for row in more}
+            own = [row for row in own if row.split()[0] not in names] + more
+            if not names.isdisjoint((f"{recorded}_cache", f"{recorded}_store")):
+                # Of the two, what this level says is said above.
+                more_rows = set(more)
+                own = [row for row in own if row in more_rows or not _records(row, recorded)]
         rows = [*own, *self.handler(family), self.mark(made)]
         self.random.shuffle(rows)
         if self.chance(0.15):
@@ -250,3 +398,7 @@ class Generator:
             lines.append(f"location {uri}in {{ {block} }}")
             uri += self.random.choice(("?way=left", "?way=right", ""))
         return uri
+
+
+def _records(row: str, family: str) -> bool:
+    return row.startswith((f"{family}_cache ", f"{family}_store "))

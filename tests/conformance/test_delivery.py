@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import tempfile
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from nginx_stream_lint.analysis.explain import Explainer, Explanation
 from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.config import read
-from nginx_stream_lint.nginx.delivery import ANSWER_BYTES, TOKEN_BYTES
+from nginx_stream_lint.nginx.delivery import ANSWER_BYTES, TOKEN_BYTES, Delivery
 from nginx_stream_lint.nginx.filters import USER_AGENTS
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.nginx.values import size
@@ -28,26 +32,29 @@ from nginx_stream_lint.probe import (
     Upstream,
     find_nginx,
     free_ports,
-    measure_many,
     write_certificate,
 )
 from tests.conformance.random_configurations import Case, Generator
 
 SERVERS, LOCATIONS = 4, 45
 SECONDS = 600.0
+AT_ONCE = 40
 
 
 @dataclass(frozen=True)
 class Told:
-    """What `explain` says of a case: the mark of the block, and the verdict.
+    """What `explain` says of a case: the mark of the block, and the verdicts.
 
-    `small_tls` tells that a token fills the TLS write buffer.
+    `small_tls` tells that a token fills the TLS write buffer. `classes` name what the case is about
+    and few are.
     """
 
     mark: str
     verdict: str
+    repeat: str
     family: str
     small_tls: bool
+    classes: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 def told(one: Explanation, case: Case) -> Told:
@@ -61,12 +68,76 @@ def told(one: Explanation, case: Case) -> Told:
     if family == "proxy" and one.settings["proxy_http_version"].text == "2":
         family = "http2"
     small_tls = (size(one.settings["ssl_buffer_size"].text) or 0) < TOKEN_BYTES
-    return Told(marks[0], delivery.verdict, family, small_tls)
+    classes = frozenset(classes_of(one, delivery, case))
+    return Told(marks[0], delivery.verdict, delivery.repeat, family, small_tls, classes)
 
 
-def job(case: Case, upstream: Upstream, says: Told, expected: str | None) -> Job:
+def classes_of(one: Explanation, delivery: Delivery, case: Case) -> Iterator[str]:
+    """What a case is about, in words."""
+    assert one.route.handler is not None
+    family = one.route.handler.family
+
+    def text(name: str) -> str:
+        value = one.settings.get(f"{family}_{name}")
+        return "" if value is None else " ".join(" ".join(row) for row in value.rows)
+
+    yield delivery.held_by or "streams"
+    yield f"then {delivery.repeat}"
+    if delivery.held_by == "file-buffer" and case.tls is None and case.scenario.client == "h2":
+        yield "file-buffer for HTTP/2 without TLS"
+    if text("store") not in ("", "off"):
+        yield f"{family}_store"
+    if text("cache") in ("", "off"):
+        return
+    yield f"{family}_cache"
+    rows = location_rows(one)
+    if f"{family}_store" in rows:
+        yield "store off beside a cache"
+    valid = one.settings[f"{family}_cache_valid"].rows
+    if len(valid) > 1:
+        yield "cache_valid of several rows"
+    if delivery.repeat == "unknown":
+        yield f"the app {'allows' if case.allows else 'does not allow'} it"
+    for name in ("no_cache", "cache_bypass", "cache"):
+        for kind, sign in CONDITION_KINDS.items():
+            if re.search(sign, text(name)):
+                yield f"{name} by {kind}"
+    for kind, sign in KEY_KINDS.items():
+        if re.search(sign, text("cache_key")):
+            yield f"a key with {kind}"
+    if text("cache_min_uses") != "1":
+        yield f"min_uses {text('cache_min_uses')}"
+    if case.method == "POST":
+        yield f"POST {'is' if 'POST' in text('cache_methods') else 'is not'} cached"
+
+
+CONDITION_KINDS = {
+    "argument": r"\$arg_",
+    "variable": r"\$zone_",
+    "set": r"\$s\d",
+    "map": r"\$fresh",
+    "header": r"\$http_",
+    "response": r"\$upstream_",
+    "constant": r"^1$",
+}
+KEY_KINDS = {
+    "$request_id": r"\$request_id",
+    "$connection": r"\$connection",
+    "set": r"\$s\d",
+    "map": r"\$each",
+}
+
+
+def location_rows(one: Explanation) -> set[str]:
+    """The names of the directives of the block where a URL lands."""
+    assert one.route.location is not None
+    return set(one.route.location.rows)
+
+
+def job(case: Case, upstream: Upstream, says: Told, number: int) -> Job:
     """The request that a case asks for, and the handler that explain says will answer."""
     scenario = case.scenario
+    allows = case.allows and says.repeat == "unknown"
     accel = scenario.x_accel_buffering
     drip = Drip(
         framing=scenario.framing,
@@ -76,30 +147,83 @@ def job(case: Case, upstream: Upstream, says: Told, expected: str | None) -> Job
         # Eight tokens of the size that verdicts are about are less than every larger buffer.
         tokens=8 if says.small_tls else 20,
         bytes=TOKEN_BYTES if says.small_tls else 40,
+        interval=0.1 if says.small_tls else 0.05,
+        headers=(("Cache-Control", "max-age=600"),) if allows else (),
     )
     encoding = "gzip, br" if scenario.accept_encoding == "gzip" else "identity"
     return Job(
         upstream,
         case.port,
-        case.uri,
-        scenario.client,
+        case.path(number),
+        "h2c" if case.tls is None and scenario.client == "h2" else scenario.client,
         drip,
         encoding,
         headers=(("User-Agent", USER_AGENTS[0]),),
-        expected=expected,
+        method=case.method,
     )
 
 
-def disagrees(case: Case, says: Told, result: Measurement) -> str | None:
-    """How nginx does otherwise than explain says; None if it does not."""
-    mark = result.arrivals.headers.get("x-where", "none")
-    if (mark, result.verdict) == (says.mark, says.verdict):
-        return None
-    return f"{case}: explain {says}, nginx {mark} {result.verdict}"
+@dataclass
+class Seen:
+    """Whether nginx did once what explain says, with the first request and with the second."""
+
+    first: bool = False
+    second: bool = False
+    last: str = ""
+
+    def take(self, case: Case, says: Told, first: Measurement, second: Measurement) -> None:
+        """Compare two measurements."""
+        mark = first.arrivals.headers.get("x-where", "none")
+        verdicts, repeats = {says.verdict}, {says.repeat}
+        if says.repeat == "unknown":
+            # Then the app decides: what it allows is recorded, and may be sent from a file.
+            repeats = {"replays", "stalls"} if case.allows else verdicts
+            verdicts = {says.verdict, "stalls"} if case.allows else verdicts
+        self.first |= mark == says.mark and first.verdict in verdicts
+        self.second |= mark == says.mark and second.verdict in repeats
+        self.last = f"{case}: explain {says}, nginx {mark} {first.verdict}, then {second.verdict}"
+
+    @property
+    def disagrees(self) -> bool:
+        return not (self.first and self.second)
 
 
-async def compare(binary: NginxBinary, folder: Path, seed: int) -> tuple[int, list[str]]:
-    """How many cases were measured, and those in which nginx does otherwise."""
+class Comparison:
+    """Cases asked for twice each, under URLs of their own."""
+
+    def __init__(self, upstream: Upstream, pairs: Sequence[tuple[Case, Told]]) -> None:
+        self._upstream = upstream
+        self._pairs = pairs
+        self._seen = [Seen() for _ in pairs]
+        self._numbers = count(1)
+
+    async def _measure(self, at: int) -> None:
+        case, says = self._pairs[at]
+        asked = job(case, self._upstream, says, next(self._numbers))
+        first = await asked.run()
+        self._seen[at].take(case, says, first, await asked.run())
+
+    async def disagreements(self) -> list[str]:
+        """What disagrees beside others is measured twice more, alone."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def together(at: int) -> None:
+            async with gate:
+                await asyncio.sleep(at % AT_ONCE * 0.01)
+                await self._measure(at)
+
+        await asyncio.gather(*(together(at) for at in range(len(self._pairs))))
+        for at, seen in enumerate(self._seen):
+            for _ in range(2):
+                if seen.disagrees:
+                    await self._measure(at)
+        return [seen.last for seen in self._seen if seen.disagrees]
+
+
+async def compare(
+    binary: NginxBinary, folder: Path, seed: int
+) -> tuple[int, list[str], Counter[str]]:
+    """How many cases were measured, those in which nginx does otherwise, and what they were."""
     ports = free_ports(2 * SERVERS)
     servers = list(zip(ports[::2], ports[1::2], strict=True))
     write_certificate(folder)
@@ -114,20 +238,14 @@ async def compare(binary: NginxBinary, folder: Path, seed: int) -> tuple[int, li
         assert explainer.problems == [], explainer.problems[:3]
 
         def ask(case: Case) -> Told:
-            scheme = "http" if case.scenario.client == "h1" else "https"
-            url = f"{scheme}://127.0.0.1:{case.port}{case.uri}"
-            return told(explainer.explain(url, parse_url(url)), case)
+            url = case.url(0)
+            return told(explainer.explain(url, parse_url(url, case.method)), case)
 
-        cases = made.cases
-        says = [ask(case) for case in cases]
-        pairs = list(zip(cases, says, strict=True))
+        pairs = [(case, ask(case)) for case in made.cases]
         async with Nginx(binary, made.text, folder):
-            # What is recorded is recorded by a first request; the second one is measured.
-            await measure_many([job(c, upstream, s, None) for c, s in pairs], at_once=60)
-            jobs = [job(c, upstream, s, s.verdict) for c, s in pairs]
-            results = await measure_many(jobs, at_once=40)
-    wrong = [disagrees(c, s, result) for (c, s), result in zip(pairs, results, strict=True)]
-    return len(cases), [text for text in wrong if text is not None]
+            wrong = await Comparison(upstream, pairs).disagreements()
+    drawn = Counter(name for _, says in pairs for name in says.classes)
+    return len(pairs), wrong, drawn
 
 
 def test_the_probe_sends_as_much_as_verdicts_assume() -> None:
@@ -136,7 +254,8 @@ def test_the_probe_sends_as_much_as_verdicts_assume() -> None:
 
 def test_explain_agrees_with_nginx(binary: NginxBinary, tmp_path: Path) -> None:
     """180 random locations a version, each measured in one scenario."""
-    cases, wrong = asyncio.run(asyncio.wait_for(compare(binary, tmp_path, seed=1), SECONDS))
+    compared = asyncio.wait_for(compare(binary, tmp_path, seed=1), SECONDS)
+    cases, wrong, _ = asyncio.run(compared)
     assert cases == SERVERS * LOCATIONS
     assert wrong == []
 
@@ -149,14 +268,18 @@ def main() -> None:
     options = parser.parse_args()
     for binary in find_nginx():
         done, wrong, seed = 0, 0, options.seed
+        drawn: Counter[str] = Counter()
         while done < options.cases:
             with tempfile.TemporaryDirectory() as folder:
                 Path(folder).chmod(0o755)
-                cases, found = asyncio.run(compare(binary, Path(folder), seed))
+                cases, found, classes = asyncio.run(compare(binary, Path(folder), seed))
+            drawn += classes
             done, wrong, seed = done + cases, wrong + len(found), seed + 1
             for text in found:
                 print(f"seed {seed - 1}: {text}", flush=True)
         print(f"{binary}: {done} cases, {wrong} disagreements", flush=True)
+        for name, number in sorted(drawn.items()):
+            print(f"{number:6} {name}", flush=True)
 
 
 if __name__ == "__main__":

@@ -312,6 +312,19 @@ def test_an_overlapping_fix_is_left_out_whole() -> None:
     assert compatible([first, second]) == list(first.edits)
 
 
+def test_what_stands_in_a_wrong_place_is_not_fixed_from_outside() -> None:
+    """nginx refuses it there, and it hides what would be set around it."""
+    text = (
+        "events {}\nhttp { server { location /events { proxy_pass http://app;"
+        " proxy_read_timeout 1h; proxy_http_version 1.1; proxy_buffering off;"
+        " if ($a = b) { set $c d; proxy_buffering on; } } } }\n"
+    )
+    report = lint(Workspace.in_memory({"nginx.conf": text}), options=Options(RULES))
+    [finding] = [one for one in report.findings if one.rule == "response-buffering"]
+    assert finding.fix is not None
+    assert (finding.fix.applicability, finding.fix.edits) == ("manual", ())
+
+
 def test_fixes_that_undo_one_another_are_a_bug(tmp_path: Path) -> None:
     path = put(tmp_path, whole(LOCATION))
     finding = report(path, Options(ONLY_BUFFERING, NEW)).findings[0]

@@ -54,6 +54,60 @@ def test_an_annotation_is_for_all_paths_of_its_ingress() -> None:
     assert "/v1/chat/completions" not in fix.title
 
 
+VIRTUAL = """apiVersion: k8s.nginx.org/v1
+kind: VirtualServer
+metadata: {name: llm}
+spec:
+  host: llm.example.com
+  upstreams:
+    - name: vllm
+      service: vllm
+      port: 8000
+    - name: web
+      service: web
+      port: 80
+  routes:
+    - path: /v1/chat/completions
+      action: {pass: vllm}
+"""
+
+
+@pytest.mark.parametrize(
+    ("route", "also"),
+    [
+        ("", None),
+        ("    - {path: /shop, action: {pass: web}}\n", None),
+        ("    - {path: /shop, action: {redirect: {url: 'http://a/'}}}\n", None),
+        ("    - {path: /shop, action: {pass: vllm}}\n", "/shop"),
+        ("    - {path: /shop, action: {proxy: {upstream: vllm}}}\n", "/shop"),
+        (
+            "    - {path: /shop, splits: [{weight: 1, action: {pass: web}},"
+            " {weight: 99, action: {pass: vllm}}]}\n",
+            "/shop",
+        ),
+        (
+            "    - {path: ~ ^/s, matches: [{conditions: [{header: a, value: b}],"
+            " action: {pass: vllm}}], action: {pass: web}}\n",
+            "~ ^/s",
+        ),
+    ],
+)
+def test_a_field_is_for_all_routes_of_its_upstream(route: str, also: str | None) -> None:
+    fix = _fix(VIRTUAL + route, "response-buffering", "a.yaml")
+    assert fix.applicability == ("safe" if also is None else "unsafe")
+    if also is not None:
+        assert f"this also changes {also}, " in fix.title
+        assert "give it an upstream of its own" in fix.title
+    # The way that is shown leads out of it.
+    own = (
+        (VIRTUAL + route)
+        .replace("{pass: vllm}", "{pass: own}", 1)
+        .replace("  routes:", "    - name: own\n      service: vllm\n      port: 8000\n  routes:")
+    )
+    of_chat = [one.fix for one in _findings(own, "a.yaml") if "chat" in one.location.label]
+    assert {fix.applicability for fix in of_chat if fix is not None} == {"safe"}
+
+
 @pytest.mark.parametrize(
     ("location", "applicability"),
     [
@@ -182,3 +236,91 @@ def test_a_fix_that_may_break_a_file_is_not_written(tmp_path: Path) -> None:
     assert path.read_text() == text
     assert run("--fix", "--unsafe-fixes", str(path)).returncode == 0
     assert path.read_text().count("proxy_buffering off;") == 1
+
+
+EVERYTHING = """events {}
+http {
+    upstream vllm {
+        server 127.0.0.1:8000;
+        keepalive 8;
+    }
+    server {
+        listen 443 ssl;
+        location / {
+            proxy_pass http://vllm;
+            MORE
+        }
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "safe"),
+    [
+        ("", 'proxy_http_version 1.1 and proxy_set_header Connection ""'),
+        ("proxy_http_version 1.1;", 'proxy_set_header Connection ""'),
+        ('proxy_http_version 1.1; proxy_set_header Connection "";', None),
+        ("proxy_buffering on;", 'proxy_http_version 1.1 and proxy_set_header Connection ""'),
+    ],
+)
+def test_an_unsafe_fix_says_what_of_it_is_safe(more: str, safe: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(EVERYTHING.replace("MORE", more))
+    document = json.loads(run("--format", "json", path).stdout)
+    fixes = {one["rule"]: one["fix"] for one in document["findings"]}
+    title = fixes["response-buffering"]["title"]
+    assert fixes["response-buffering"]["applicability"] == "unsafe"
+    assert fixes["short-read-timeout"]["applicability"] == "safe"
+    if safe is None:
+        assert "safe without the rest" not in title
+    else:
+        assert f"; safe without the rest: {safe}" in title
+    if more == "proxy_http_version 1.1;":
+        # What other fixes write in the same place is in its edits.
+        assert '--fix alone writes proxy_set_header Connection ""' in title
+    assert "safe without" not in fixes["short-read-timeout"]["title"]
+
+
+@pytest.mark.parametrize("more", ["", "proxy_buffering on;", "proxy_http_version 1.1;", "gzip on;"])
+def test_safe_and_unsafe_fixes_of_one_place_make_the_files(more: str, tmp_path: Path) -> None:
+    """The edits of the safe fixes are --fix, those of all fixes --fix --unsafe-fixes."""
+    path = tmp_path / "nginx.conf"
+    text = EVERYTHING.replace("MORE", more)
+    path.write_text(text)
+    document = json.loads(run("--format", "json", path).stdout)
+    shown = run(path).stdout
+    fixes = [one["fix"] for one in document["findings"] if one["fix"]["edits"]]
+
+    def with_edits(*kinds: str) -> str:
+        edits = {
+            (edit["start"], edit["end"], edit["text"]): None
+            for fix in fixes
+            if fix["applicability"] in kinds
+            for edit in fix["edits"]
+        }
+        for start, end, new in list(edits):
+            lines = set(new.splitlines())
+            if any(lines < set(more.splitlines()) for *at, more in edits if at == [start, end]):
+                del edits[start, end, new]  # part of an unsafe one
+        after, at = "", 0
+        for start, end, new in sorted(edits, key=lambda one: one[:2]):
+            after += text[at:start] + new
+            at = end
+        return after + text[at:]
+
+    def written(*options: str) -> str:
+        path.write_text(text)
+        run("--fix", *options, path)
+        return path.read_text()
+
+    assert {fix["applicability"] for fix in fixes} == {"safe", "unsafe"}
+    assert with_edits("safe") == written()
+    everything = written("--unsafe-fixes")
+    assert with_edits("safe", "unsafe") == everything
+    # The text for people has the same lines in the same order.
+    suggested = shown[shown.index("(apply with --fix --unsafe-fixes)") :]
+    suggested = suggested[suggested.index("location / {") : suggested.index("\n\n")]
+    kept = [line[6:].strip() for line in suggested.splitlines() if not line.startswith("    -")]
+    block = everything[everything.index("location / {") :]
+    assert kept[1:] == [line.strip() for line in block.splitlines() if line.strip()][1 : len(kept)]

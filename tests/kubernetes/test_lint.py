@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from nginx_stream_lint.analysis.lint import Options, Result, detect, judge_places, lint, with_fixes
-from nginx_stream_lint.config import Source
-from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.config import File, Source
+from nginx_stream_lint.config.source import HOLE, Piece, Reading
+from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import compatible, edited, fix_all
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.kubernetes import configurations, translated
+from nginx_stream_lint.kubernetes.controllers import ingress_nginx
+from nginx_stream_lint.kubernetes.text import Text
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
+from nginx_stream_lint.util.budget import Limits
 from tests.command import findings, run
-from tests.kubernetes.manifests import ingress
+from tests.kubernetes.manifests import every_annotation, ingress, value_of
 
 # What hangs on the controller's processes, and not on an Ingress.
 ELSEWHERE = {"reload-cut", "browser-connection-limit"}
 RULES = tuple(rule for rule in load_rules(builtin_folder()) if rule.name not in ELSEWHERE)
 NGINX = "nginx.ingress.kubernetes.io/"
+PATHS = [("/a/events", "Prefix"), ("/b", "Exact"), ("/c", "ImplementationSpecific")]
 
 
 def written(folder: Path, text: str) -> Path:
@@ -289,6 +294,36 @@ def test_what_has_no_annotation_goes_into_the_snippet(tmp_path: Path) -> None:
         assert checked(written(tmp_path, after)).findings == []
 
 
+def test_a_snippet_does_not_repeat_what_the_controller_writes(tmp_path: Path) -> None:
+    mirrored = {NGINX + "mirror-target": "http://copy", NGINX + "proxy-buffering": "off"}
+    report = checked(written(tmp_path, ingress(mirrored, [("/v1/chat/completions", "Exact")])))
+    repeated = next(one for one in report.findings if one.rule == "repeated-generation")
+    assert repeated.fix is not None
+    assert repeated.fix.applicability == "manual"
+
+
+def test_new_annotations_keep_clear_of_a_mapping_with_its_own(tmp_path: Path) -> None:
+    """The annotations of one Ingress end where those of the values around it would begin."""
+    text = f"""\
+ingress:
+  className: nginx
+  host: a.example
+  path: /v1/chat/completions
+  other:
+    # nginx-stream-lint: stream=sse
+    {NGINX}proxy-buffering: "off"
+"""
+    timeout = f'{NGINX}proxy-read-timeout: "300"'
+    lines = text.splitlines()
+    assert fixed(written(tmp_path, text), unsafe=True).splitlines() == [
+        *lines[:4],
+        "  annotations:",
+        f"    {timeout}",
+        *lines[4:],
+        f"    {timeout}",
+    ]
+
+
 def test_a_virtual_server_gets_fields(tmp_path: Path) -> None:
     text = (
         "apiVersion: k8s.nginx.org/v1\nkind: VirtualServer\nmetadata:\n  name: llm\nspec:\n"
@@ -398,3 +433,78 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     after = path.read_text(encoding="utf-8")
     assert 'nginx.org/proxy-buffering: "False"' in after
+
+
+def test_a_snippet_does_not_set_again_what_the_controller_sets(tmp_path: Path) -> None:
+    text = ingress({NGINX + "mirror-target": "https://other", NGINX + "proxy-read-timeout": "3600"})
+    report = checked(written(tmp_path, text))
+    [finding] = [one for one in report.findings if one.rule == "repeated-generation"]
+    assert finding.fix is not None
+    assert (finding.fix.applicability, finding.fix.edits) == ("manual", ())
+
+
+def many_paths(number: int, snippet: str) -> str:
+    paths = [(f"/v{at}/chat/completions", "Prefix") for at in range(number)]
+    return ingress({NGINX + "configuration-snippet": snippet}, paths)
+
+
+def test_a_snippet_is_read_once_however_many_locations_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+
+    def parsed(reading: Reading) -> File:
+        read.append(reading.text)
+        return parse(reading)
+
+    monkeypatch.setattr("nginx_stream_lint.kubernetes.making.parse", parsed)
+    for snippet, problems in (("add_header A b;", 0), ("add_header A", 1)):
+        read.clear()
+        text = many_paths(20, snippet)
+        ([translation], _) = translated(Source("a.yaml", text), text)
+        assert len(translation.reading.problems) == problems
+        assert translation.reading.text.count(snippet) == (0 if problems else 40)
+        assert [one.strip() for one in read] == [snippet]
+
+
+def test_what_controllers_make_has_a_limit() -> None:
+    small, large = many_paths(1, "add_header A b;"), many_paths(50, f"add_header A {'b' * 2000};")
+    limits = Limits(made=100_000)
+
+    def problems(*texts: str) -> tuple[Result, list[tuple[str, int, str]]]:
+        workspace = Workspace.in_memory({"a.yaml": "---\n".join(texts)}, limits=limits)
+        report = lint(workspace, options=Options(rules=RULES))
+        said = [(one.file, one.line, one.message) for one in report.problems]
+        return report, said
+
+    assert problems(small, small)[1] == []
+    report, said = problems(small, large, small)
+    message = "an ingress controller makes more than 100,000 characters of this run's YAML"
+    assert said == [("a.yaml", small.count("\n") + 2, message)]
+    assert report.findings, "what was made before is checked"
+    many = [small] * 100
+    assert [one for _, _, one in problems(*many)[1]] == [message]
+
+
+@pytest.mark.parametrize("annotation", every_annotation(ingress_nginx()))
+def test_what_locations_have_in_common_is_made_once(
+    annotation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is what making it each time gives, with the same places."""
+    annotations = {NGINX + annotation: value_of(ingress_nginx(), annotation)}
+    text = ingress(annotations | {NGINX + "proxy-buffer-size": "8k"}, PATHS)
+
+    def made() -> list[tuple[str, Sequence[Piece], list[tuple[int, int]]]]:
+        return [
+            (
+                one.reading.text,
+                one.reading.pieces,
+                [one.reading.source_span(at, at + 1) for at in range(len(one.reading.text))],
+            )
+            for one in translated(Source("a.yaml", text), text)[0]
+        ]
+
+    copied = made()
+    monkeypatch.setattr(Text, "once", lambda *given: given[-1]())
+    assert copied == made()
+    assert len(copied) == 1

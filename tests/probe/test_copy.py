@@ -76,7 +76,7 @@ def blocks(copy: Copy, name: str) -> list[Node]:
 
 # Of the directives that matter to a stream: why the copy goes without.
 LEFT_OUT = {
-    "access": ("limit_conn", "limit_req", "satisfy"),
+    "access": ("limit_conn", "limit_conn_dry_run", "limit_req", "limit_req_dry_run", "satisfy"),
     "code or modules": ("more_clear_headers", "more_set_headers"),
     "files and the system": ("aio", "ssi"),
     "names": ("resolver", "resolver_timeout"),

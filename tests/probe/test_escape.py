@@ -130,9 +130,17 @@ async def run(main: Path, binary: NginxBinary, paths: Sequence[str], port: int) 
     return ran
 
 
+def _target(link: Path) -> str:
+    """Where a link leads; nowhere if it is gone since it was listed."""
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:
+        return ""
+
+
 def listening(pid: int) -> set[str]:
     """The addresses that a process listens on, in the form of /proc/net/tcp; Linux only."""
-    own = {os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()}
+    own = {_target(one) for one in Path(f"/proc/{pid}/fd").iterdir()}
     rows = [
         line.split()
         for name in ("tcp", "tcp6", "unix")

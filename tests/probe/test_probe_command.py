@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
+from tests.report.schemas import check_document
 
 from nginx_stream_lint.cli import cli
 from nginx_stream_lint.config import read
@@ -22,7 +23,7 @@ from nginx_stream_lint.nginx.delivery import Scenario, path
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.probe import NginxBinary
 from nginx_stream_lint.probe.copied import Change
-from nginx_stream_lint.probe.run import ProbeResult
+from nginx_stream_lint.probe.run import Outcome, ProbeResult, Request
 from nginx_stream_lint.report.probe import probe_svg, probe_text
 
 DEMO = Path(__file__).resolve().parents[2] / "fixtures" / "demo"
@@ -59,6 +60,7 @@ class Command:
         code, out, err = self.run(*arguments, "--format", "json")
         assert (code, err) == (status, ""), (code, out, err)
         document: dict[str, Any] = json.loads(out)
+        check_document("probe", document)
         return document
 
     def processes(self) -> list[str]:
@@ -479,6 +481,26 @@ def test_a_report_of_nothing_is_still_one(binary: NginxBinary) -> None:
     result = ProbeResult(binary, [], [change])
     assert "x<&>.conf:1: env A: left out, <why>" in probe_text(result, ["<somewhere>"])
     ElementTree.fromstring(probe_svg(result))
+
+
+def test_what_gets_through_is_counted_by_url(binary: NginxBinary) -> None:
+    """A URL that was measured in several scenarios is one stream; it streams if it does in all."""
+
+    def measured(name: str, *verdicts: str) -> list[Outcome]:
+        request = Request(name, {})
+        return [
+            Outcome(request, Scenario(), one, 200, None, None, 0.0, (), (), (), 1.0, "", None)
+            for one in verdicts
+        ]
+
+    good, half = measured("/a", "streams", "streams"), measured("/b", "streams", "stalls")
+    for outcomes, said in (
+        (good, "the stream gets through"),
+        (half, "the stream does not get through"),
+        ([*good, *half], "1 of 2 measured streams gets through"),
+        ([*good, *measured("/c", "streams")], "all 2 measured streams get through"),
+    ):
+        assert probe_text(ProbeResult(binary, outcomes, [])).splitlines()[-1] == said
 
 
 def test_urls_are_found_for_what_is_thought_to_stream(command: Command, tmp_path: Path) -> None:

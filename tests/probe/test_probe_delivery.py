@@ -243,8 +243,9 @@ def test_a_stream_comes_token_by_token_and_at_once(measured: Results) -> None:
 def test_a_stalled_answer_comes_in_one_burst_at_its_end(measured: Results) -> None:
     result = measured["http-1.0", "h1"]
     assert result.bursts == [20]
-    assert result.first_delay is not None
-    assert result.first_delay > 0.9
+    assert result.seen is not None
+    # By the app's clock: nothing came before its last token was out.
+    assert result.arrivals.times[0][1] >= result.seen.emitted[-1]
     assert result.arrivals.bytes_read == 800
 
 

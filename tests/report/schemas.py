@@ -26,15 +26,28 @@ from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 
-SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMAS = ROOT / "tests" / "schemas"
+# Those of our own JSON, which the package publishes.
+PUBLISHED = ROOT / "schema"
 RULES = load_rules(builtin_folder())
+# The examples of all rules: a file's name, its text, nginx's version.
+EXAMPLES = [
+    (f"{rule.name}-{number}-{kind}.{suffix}", text, example.nginx_version)
+    for rule in RULES
+    for number, example in enumerate(rule.examples, 1)
+    for kind in ("bad", "fixed", "good")
+    if (text := getattr(example, kind)) is not None
+    for suffix in ["yaml" if text.startswith("apiVersion:") else "conf"]
+]
 
 COMMAND = re.compile(r"::(error|warning|notice) ([^:]*(?:%3A[^:]*)*)::([^\n]*)")
 
 
 @cache
 def _validator(name: str) -> Any:
-    schema = json.loads((SCHEMAS / name).read_text(encoding="utf-8"))
+    folder = PUBLISHED if name.endswith(".schema.json") else SCHEMAS
+    schema = json.loads((folder / name).read_text(encoding="utf-8"))
     if name == "rdformat.json":
         schema = schema["oneOf"][2]  # the whole result; the others are parts of it
     kind = jsonschema.validators.validator_for(schema, jsonschema.Draft7Validator)
@@ -47,6 +60,11 @@ def _json(name: str) -> Callable[[str], None]:
         _validator(name).validate(json.loads(text))
 
     return check
+
+
+def check_document(command: str, document: object) -> None:
+    """JSON of one of our commands, or a baseline, against its published schema."""
+    _validator(f"{command}.schema.json").validate(document)
 
 
 @cache
@@ -106,7 +124,7 @@ def _html(text: str) -> None:
 CHECKS: dict[str, Callable[[str], object]] = {
     "text": str,  # these two are for people
     "concise": str,
-    "json": json.loads,
+    "json": _json("lint.schema.json"),
     "sarif": _json("sarif-2.1.0-rtm.5.json"),
     "github": _github,
     "gitlab": _json("gitlab-code-quality.json"),

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
-from nginx_stream_lint.report.text import _wrapped
+from nginx_stream_lint.report.wrapping import wrapped
 from nginx_stream_lint.rules.finding import Place
 
 # Too short to be cut on the screen.
 LINES = st.text(st.sampled_from("ab;{}\t "), max_size=20)
-WORDS = st.lists(st.sampled_from(["a", "bc-d", "é", " ", " ", "  ", "x" * 47, "y" * 48, "z" * 120]))
+WORDS = st.lists(
+    st.sampled_from(["\n", "\t", "a", "bc-d", "é", " ", " ", "  ", "x" * 47, "y" * 48, "z" * 120])
+)
 
 
 @given(LINES, st.data())
@@ -31,18 +33,18 @@ def test_an_ordinary_line_is_shown_as_any_other_would_be(line: str, data: st.Dat
     assert plain[1:] == other[1:]
 
 
-@given(WORDS)
-def test_messages_are_wrapped_as_textwrap_does(words: list[str]) -> None:
+@given(WORDS, st.sampled_from([40, 100]), st.sampled_from(["", "  ", "    "]))
+def test_messages_are_wrapped_as_textwrap_does(words: list[str], width: int, first: str) -> None:
     message = "".join(words)
     expected = textwrap.wrap(
         message,
-        100,
-        initial_indent="    ",
+        width,
+        initial_indent=first,
         subsequent_indent="    ",
         break_long_words=False,
         break_on_hyphens=False,
     )
-    assert _wrapped(message) == expected
+    assert wrapped(message, width, first, "    ") == expected
 
 
 @given(

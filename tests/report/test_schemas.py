@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
-from tests.report.schemas import CHECKS, RULES, check_all, commands, run_of
+from tests.report.schemas import CHECKS, EXAMPLES, RULES, check_all, commands, run_of
 
 from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config import Problem, Source
@@ -25,13 +25,6 @@ from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.util.sinks import printable
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
-EXAMPLES = [
-    (f"{rule.name}-{number}-{kind}", text, example.nginx_version)
-    for rule in RULES
-    for number, example in enumerate(rule.examples, 1)
-    for kind in ("bad", "fixed", "good")
-    if (text := getattr(example, kind)) is not None
-]
 REFUSALS = (AssertionError, ValueError, jsonschema.ValidationError, etree.DocumentInvalid)
 # Names, comments and values with what formats have to escape, and bytes that are no UTF-8.
 AWKWARD = (
@@ -54,7 +47,7 @@ def test_schemas_refuse_what_is_wrong() -> None:
         "junit": "<testsuites><testsuite/></testsuites>",
         "github": "::error file=a,line=0,col=1::x",
         "html": "<html><title>x</title><script>1</script></html>",
-        "json": "{",
+        "json": "{}",
     }
     assert set(wrong) == set(FORMATS) - {"text", "concise"}
     for name, text in wrong.items():
@@ -72,7 +65,7 @@ def test_fixtures(main: Path) -> None:
 def test_examples(tmp_path: Path) -> None:
     assert len(EXAMPLES) > 100
     for name, text, version in EXAMPLES:
-        path = tmp_path / f"{name}.conf"
+        path = tmp_path / name
         path.write_text(text, encoding="utf-8")
         run = run_of(path, nginx_version=version)
         # What SARIF says of the rules is the same for all, and checked with the fixtures.

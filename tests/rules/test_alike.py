@@ -47,6 +47,12 @@ EVERYWHERE = [
     "proxy_cache zone;",
     "proxy_cache_valid 200 10m;",
     "proxy_no_cache 1;",
+    "proxy_no_cache $arg_fresh;",
+    "proxy_no_cache $no;",
+    "proxy_cache_key $uri$no;",
+    "set $no $request_id;",
+    "sendfile on;",
+    "keepalive_timeout 20s;",
     "proxy_store on;",
     "proxy_ignore_headers X-Accel-Buffering;",
     "proxy_ignore_client_abort on;",
@@ -88,6 +94,12 @@ EVERYWHERE = [
     "include missing.conf;",
     "include ${SNIPPETS}/*.conf;",
     "{% if slow %}proxy_read_timeout 20s;{% endif %}",
+    "{% if slow %}proxy_buffering off;{% else %}proxy_buffering on;{% endif %}",
+    "{% if headers %}add_header X-Accel-Buffering no;{% endif %}",
+    "proxy_buffering {{ buffering }};",
+    "proxy_read_timeout {{ patience }};",
+    "include {{ snippet }};",
+    "{{ more }}",
 ]
 # These matter where something else has a part in it.
 EVERYWHERE += 3 * [
@@ -100,7 +112,10 @@ SERVER = [
     "listen 80;",
     "listen 443 ssl;",
     "listen 443 ssl http2;",
+    "listen 443 quic;",
+    "listen 80 http2;",
     "http2 on;",
+    "keepalive_timeout 30s;",
     "server_name one.example.com;",
     "server_name two.example.com;",
 ]
@@ -113,6 +128,8 @@ PASSES = [
     "fastcgi_pass 10.0.0.1:9000;",
     "uwsgi_pass one;",
     "grpc_pass grpc://10.0.0.1:50051;",
+    "proxy_pass http://{{ app }};",
+    "{% if tls %}proxy_pass https://one;{% else %}proxy_pass http://one;{% endif %}",
     "include missing.conf;",
     "",
 ]
@@ -245,7 +262,18 @@ def test_places_that_are_alike_get_what_each_of_them_would_get(
     assert findings(found, options) == _one_by_one(found, options)
 
 
-def test_what_is_alike_is_judged_once(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        "proxy_pass http://10.0.0.{0};",
+        "proxy_pass http://{{{{ app{0} }}}};",
+        "proxy_pass http://one; {{% if buffers{0} %}} proxy_buffering on; {{% endif %}}",
+        "proxy_pass http://one; include missing{0}.conf;",
+    ],
+)
+def test_what_is_alike_is_judged_once(
+    more: str, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where nobody asks for what only a place has."""
     from nginx_stream_lint.rules import judge, verdict
 
@@ -259,7 +287,7 @@ def test_what_is_alike_is_judged_once(options: Options, monkeypatch: pytest.Monk
     monkeypatch.setattr(judge, "verdicts", counted)
     server = (
         "server {{ listen {0}; server_name s{0}; proxy_read_timeout 60s;"
-        " location /v1/x{0}/chat/completions {{ proxy_pass http://10.0.0.{0}; root /{0}; }} }}"
+        f" location /v1/x{{0}}/chat/completions {{{{ {more} root /{{0}}; }}}} }}}}"
     )
     servers = "\n".join(server.format(number) for number in range(1, 100))
     found = _served(f"events {{}}\nhttp {{ {servers} }}", shipped)

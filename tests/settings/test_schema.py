@@ -41,6 +41,41 @@ def test_it_is_a_schema_with_words_for_every_key() -> None:
     assert set(PUBLISHED["properties"]["severity"]["properties"]) == set(RULES)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "severity: {response-buffering: off}",
+        "severity: {response-buffering: warning}\nselect: [response-buffering]",
+        "streams: [{path: /a, x_accel_buffering: no}, {path: /b, x_accel_buffering: yes}]",
+        "overrides: [{paths: a, severity: {response-buffering: off}}]",
+        "rules: own\nignore: [our-rule]\nseverity: {our-rule: off}",
+    ],
+)
+def test_editors_take_what_is_right(text: str, tmp_path: Path) -> None:
+    """Also those that read YAML 1.1, where `off`, `no` and `yes` without quotes are no words."""
+    import yaml
+
+    assert accepted(text, tmp_path, "our-rule")
+    VALIDATOR.validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ignore: [respons-buffering]",
+        "select: respons-buffering",
+        "severity: {respons-buffering: off}",
+        "severity: {response-buffering: on}",
+        "overrides: [{paths: a, severity: {respons-buffering: off}}]",
+    ],
+)
+def test_editors_know_the_rules(text: str, tmp_path: Path) -> None:
+    import yaml
+
+    assert not accepted(text, tmp_path)
+    assert not VALIDATOR.is_valid(yaml.safe_load(text))
+
+
 def test_every_example_is_valid() -> None:
     VALIDATOR.validate(examples())
     for keys in (KEYS, OVERRIDE_KEYS, STREAM_KEYS):
@@ -58,11 +93,11 @@ def test_every_key_has_a_field_and_a_default_that_is_true() -> None:
     assert Settings().fail_on == "error"
 
 
-def accepted(text: str, folder: Path) -> bool:
+def accepted(text: str, folder: Path, *own: str) -> bool:
     path = folder / "settings.yaml"
     path.write_text(text, encoding="utf-8")
     try:
-        load(path).check_rules(RULES)
+        load(path).check_rules([*RULES, *own])
     except SettingsMistake:
         return False
     return True

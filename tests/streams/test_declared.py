@@ -71,6 +71,28 @@ def test_a_comment_without_a_kind_keeps_it_too(tmp_path: Path) -> None:
     assert kinds(tmp_path, text.format("sse")) == {"/ws": ["sse"]}
 
 
+def test_comments_declare_so_many_different_streams_for_one_place(tmp_path: Path) -> None:
+    def comments(number: int) -> str:
+        comment = "# nginx-stream-lint: stream sse heartbeat={0}s\n"
+        said = (comment.format(at) * 2 for at in range(1, number + 1))
+        return f"location /a {{\n{''.join(said)}proxy_pass http://a; }}"
+
+    limit = 50
+    path = tmp_path / "nginx.conf"
+    for number in (limit, limit + 1, 10 * limit):
+        path.write_text(f"events {{}}\nhttp {{\nserver {{ {comments(number)} }}\n}}\n")
+        configuration = read(str(path))
+        [one], problems = served(configuration, build(configuration), OLD)
+        assert len(one.streams) == limit
+        assert [(problem.line, problem.column) for problem in problems] == (
+            [(3, 10)] if number > limit else []
+        )
+        assert all(f"more than {limit} different streams" in one.message for one in problems)
+    assert run("nginx.conf", cwd=tmp_path).returncode == 2
+    limits = Path(__file__).parents[2] / "docs" / "limits.md"
+    assert f"Comments may declare {limit} different streams" in limits.read_text(encoding="utf-8")
+
+
 def test_what_the_catalogue_knows_stays_and_the_user_wins(tmp_path: Path) -> None:
     text = "server { location /socket.io/ { proxy_pass http://a; } }"
     [one] = declared(tmp_path, text, "/socket.io/")["/socket.io/"]

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from tests.streams.looking import found, likely
 
+from nginx_stream_lint.analysis.lint import lint
+from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.streams import catalogue
+
 
 def at(path: str, target: str = "http://backend:8000", more: str = "") -> str:
     return f"location {path} {{ {more} proxy_pass {target}; }}\n"
@@ -295,3 +299,129 @@ def test_pages_of_an_app_whose_streams_end_elsewhere(
     assert ("/" in likely(tmp_path, f"{api} {text}", name)) is not is_pages
     # Alone it serves all that there is.
     assert "/" in likely(tmp_path, text, name)
+
+
+SOCKETS = (
+    "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;"
+    " proxy_set_header Connection upgrade;"
+)
+
+
+def test_upgrade_in_what_takes_the_rest_is_a_habit_beside_a_path_for_it(tmp_path: Path) -> None:
+    rest = (
+        f"location / {{ proxy_pass http://127.0.0.1:8000; {SOCKETS} }}"
+        f"location @app {{ proxy_pass http://127.0.0.1:8001; {SOCKETS} }}"
+    )
+    assert set(likely(tmp_path, rest)) == {"/", "@app"}
+    narrow = f"location /ws {{ proxy_pass http://127.0.0.1:8002; {SOCKETS} }}"
+    assert likely(tmp_path, rest + narrow) == {"/ws": "websocket"}
+    known = f"location /notifications/hub {{ proxy_pass http://127.0.0.1:8002; {SOCKETS} }}"
+    assert likely(tmp_path, rest + known) == {"/notifications/hub": "websocket"}
+    elsewhere = f"location /shop {{ proxy_pass http://127.0.0.1:8002; {SOCKETS} }}"
+    assert set(likely(tmp_path, rest + elsewhere)) == {"/", "@app", "/shop"}
+    said = f"location / {{ # for the WebSockets\n proxy_pass http://127.0.0.1:8000; {SOCKETS} }}"
+    assert set(likely(tmp_path, said + narrow)) == {"/", "/ws"}
+
+
+def test_upgrade_beside_a_timeout_below_the_default_is_a_habit(tmp_path: Path) -> None:
+    text = "location /portal/ { proxy_pass http://127.0.0.1:8000; proxy_read_timeout %s; %s }"
+    assert likely(tmp_path, text % ("30s", SOCKETS)) == {}
+    assert likely(tmp_path, text % ("60s", SOCKETS)) == {"/portal/": "websocket"}
+    assert likely(tmp_path, text.replace("/portal/", "/ws") % ("30s", SOCKETS)) == {
+        "/ws": "websocket"
+    }
+
+
+def test_a_camera_is_never_silent_and_has_no_end(tmp_path: Path) -> None:
+    text = "location /webcam/ { proxy_pass http://127.0.0.1:8080/; proxy_buffering off; }"
+    (camera,) = found(tmp_path, text)["/webcam/"].streams
+    assert (camera.kind, camera.heartbeat_s, camera.is_endless) == ("chunked", 10.0, True)
+    report = lint(Workspace.on_disk(str(tmp_path / "app.conf")))
+    assert report.findings == []
+    text = text.replace("proxy_buffering off;", "")
+    found(tmp_path, text)
+    report = lint(Workspace.on_disk(str(tmp_path / "app.conf")))
+    assert [one.rule for one in report.findings] == ["response-buffering"]
+
+
+def test_what_most_places_switch_off_tells_them_not_apart(tmp_path: Path) -> None:
+    off = "proxy_pass http://127.0.0.1:8000; proxy_buffering off; proxy_cache off;"
+    places = [f"location /api/{name} {{ {off} }}" for name in ("a", "b", "c", "d", "agents")]
+    assert likely(tmp_path, "\n".join(places)) == {}
+    assert set(likely(tmp_path, "\n".join(places[-2:]))) == {"/api/d", "/api/agents"}
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "API (SSE endpoints handled separately above)",
+        "everything else, the streaming endpoints aside",
+        "no SSE here",
+        "non-streaming requests",
+        "all other routes, except the WebSockets",
+    ],
+)
+def test_comments_about_others_streams(comment: str, tmp_path: Path) -> None:
+    text = "# {}\nlocation /shop {{ proxy_pass http://127.0.0.1:8000; }}"
+    assert likely(tmp_path, text.format(comment)) == {}
+    assert likely(tmp_path, text.format("no buffering for SSE")) == {"/shop": "sse"}
+
+
+def test_upgrade_to_an_app_without_websockets_is_a_habit(tmp_path: Path) -> None:
+    text = "location / { proxy_pass http://%s; " + SOCKETS + " }"
+    assert likely(tmp_path, text % "clickhouse:8123") == {}
+    assert likely(tmp_path, text % "127.0.0.1:9091/transmission/") == {}
+    assert likely(tmp_path, text % "127.0.0.1:9091") == {"/": "websocket"}
+
+
+def test_buffering_off_both_ways_is_for_large_files_as_well(tmp_path: Path) -> None:
+    both = "proxy_buffering off; proxy_request_buffering off;"
+    assert likely(tmp_path, at("/x", more=both)) == {}
+    assert likely(tmp_path, at("/x", more=f"{both} proxy_set_header Last-Event-ID x;")) != {}
+    assert likely(tmp_path, at("/x", more="proxy_buffering off;")) == {"/x": "chunked"}
+
+
+def heartbeat(folder: Path, text: str) -> float | None:
+    """The heartbeat of the only stream of the first location."""
+    (stream,) = next(iter(found(folder, text).values())).streams
+    assert stream.confidence != "possible"
+    return stream.heartbeat_s
+
+
+def test_heartbeats_of_what_is_behind(tmp_path: Path) -> None:
+    below = f"location /connection {{ proxy_pass http://127.0.0.1:8000; {SOCKETS} }}"
+    assert heartbeat(tmp_path, below) == 25.0  # Centrifugo's /connection/websocket
+    assert heartbeat(tmp_path, below.replace("/connection", "/shop")) is None
+    beside = (
+        f"location / {{ # WebSockets\n proxy_pass http://jellyfin:8096; {SOCKETS} }}"
+        f"location /socket {{ proxy_pass http://jellyfin:8096; {SOCKETS} }}"
+    )
+    assert heartbeat(tmp_path, beside) == 57.0
+    assert heartbeat(tmp_path, beside.replace("jellyfin", "other")) is None
+    media = at("/", target="http://airsonic:4040", more="proxy_buffering off;")
+    assert heartbeat(tmp_path, media) == 10.0
+    assert heartbeat(tmp_path, media.replace("airsonic", "other")) is None
+    named = "set $plex 10.0.0.1;" + at("/", "http://$plex:32400", "proxy_buffering off;")
+    assert heartbeat(tmp_path, named) == 10.0
+
+
+def test_a_long_path_is_not_looked_up_at_each_of_its_slashes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    firsts, table, longest = catalogue._by_leading_segments()
+    asked: list[str] = []
+
+    class Counted(dict[str, list[int]]):
+        def get(self, key: str, default: object = None) -> object:  # type: ignore[override]
+            asked.append(key)
+            return super().get(key, default)
+
+    monkeypatch.setattr(
+        catalogue, "_by_leading_segments", lambda: (firsts, Counted(table), longest)
+    )
+    path = "/v1/chat/completions"
+    known = catalogue.by_leading_segments(path)
+    assert known
+    few = len(asked)
+    assert catalogue.by_leading_segments(path + "/more" * 10_000) == known
+    assert len(asked) - few < few + longest

@@ -156,7 +156,7 @@ def test_a_comment_outside_locations_is_for_all_inside(tmp_path: Path) -> None:
         ("# nginx-stream-lint: stream framing=chunk", 'did you mean "chunked"'),
         ("# nginx-stream-lint: stream heartbeat=often", "not a time"),
         ("# nginx-stream-lint: stream hartbeat=15s", 'did you mean "heartbeat"'),
-        ("# nginx-stream-lint: stream accepts=h3", "accepts"),
+        ("# nginx-stream-lint: stream accepts=h4", "accepts"),
     ],
 )
 def test_comments_that_are_wrong(comment: str, message: str) -> None:
@@ -182,7 +182,7 @@ def test_the_catalogue_is_whole() -> None:
         assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in app.names), app.name
     assert set(words()) == {
         *("path", "talk", "comment", "upstream", "around", "around_api"),
-        *("pages", "general", "usual", "never", "files"),
+        *("pages", "general", "usual", "never", "files", "no_sockets", "media", "beside"),
     }
 
 

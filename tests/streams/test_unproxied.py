@@ -118,6 +118,9 @@ def test_what_nobody_can_see_may_pass_it_on(tmp_path: Path) -> None:
     path = tmp_path / "site.conf.template"
     path.write_text("server { location ${API_PATH} { proxy_pass http://a; } }\n")
     assert unproxied(path, "--stream", "/api/chat") == []
+    mixed = "server { location / { return 404; } include /etc/nginx/a.conf; include ${REST}; }\n"
+    path.write_text(mixed)
+    assert unproxied(path, "--stream", "/api/chat") == []
 
 
 def test_comments_in_what_passes_nothing_on(tmp_path: Path) -> None:
@@ -158,3 +161,60 @@ def test_it_is_fixed_by_hand(tmp_path: Path) -> None:
     run("--stream", "/typo", "--fix", "--select", "unproxied-stream", path)
     assert path.read_text() == before
     assert findings(path, "--stream", "/typo", status=1)[-1]["fix"]["applicability"] == "manual"
+
+
+@pytest.mark.parametrize(
+    ("include", "severity"),
+    [
+        ("http { include /etc/nginx/conf.d/*.conf; server { SERVER } }", "warning"),
+        ("http { server { SERVER include /etc/nginx/locations/*.conf; } }", "warning"),
+        ("http { server { SERVER include /etc/nginx/locations.conf; } }", "warning"),
+        ("include /etc/nginx/http.d/*.conf; http { server { SERVER } }", "warning"),
+        ("http { server { SERVER } server { include /etc/nginx/other/*.conf; } }", "warning"),
+        ("http { server { SERVER location /b { include /etc/nginx/b/*.conf; } } }", "error"),
+        ("http { server { SERVER include /etc/nginx/mime.types; } }", "error"),
+        ("http { server { SERVER } }", "error"),
+    ],
+)
+def test_an_absent_include_may_hold_the_location(
+    include: str, severity: str, tmp_path: Path
+) -> None:
+    """The repository has not all that nginx will read: then it is no error, but not silent."""
+    (tmp_path / ".git").mkdir()
+    server = "listen 80; server_name a.example.com; location / { return 404; }"
+    path = tmp_path / "nginx.conf"
+    path.write_text(f"events {{}}\n{include.replace('SERVER', server)}\n")
+    done = run("--format", "json", "--select", "unproxied-stream", "--stream", "/api", path)
+    [one] = json.loads(done.stdout)["findings"]
+    assert one["severity"] == severity
+    assert ("--mount" in one["message"]) == (severity == "warning")
+    assert done.returncode == (1 if severity == "error" else 0)
+    # What is named is where it lies, or is meant to be missing.
+    (tmp_path / ".nginx-stream-lint.yaml").write_text("absent_includes: ['/etc/nginx/*']\n")
+    assert unproxied(path, "--stream", "/api")[0]["severity"] == "error"
+
+
+def test_a_named_server_is_not_that_of_an_absent_file(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    path = tmp_path / "nginx.conf"
+    path.write_text(
+        "events {}\nhttp { include /etc/nginx/conf.d/*.conf;\n"
+        "server { listen 80; server_name a.example.com; location / { return 404; } } }\n"
+    )
+    [one] = unproxied(path, "--stream", "http://a.example.com/api")
+    assert one["severity"] == "error"
+    done = run("--format", "json", "--stream", "http://b.example.com/api", path)
+    assert [one["severity"] for one in json.loads(done.stdout)["findings"]] == ["warning"]
+
+
+def test_a_comment_where_an_absent_file_may_pass_on(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    inside = "location /a {{\n# nginx-stream-lint: stream\n{}\n}}"
+    for text, severity in (
+        ("return 404;", "error"),
+        ("include /etc/nginx/proxy/*.conf;", "warning"),
+        ("include /etc/nginx/proxy.conf;", "warning"),
+    ):
+        path = put(tmp_path, inside.format(text))
+        done = run("--format", "json", "--select", "unproxied-stream", path)
+        assert [one["severity"] for one in json.loads(done.stdout)["findings"]] == [severity]

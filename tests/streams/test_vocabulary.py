@@ -13,6 +13,7 @@ from nginx_stream_lint.streams.catalogue import Word, apps, by_word, named_in, w
 from nginx_stream_lint.streams.evidence import answers_at_once
 from nginx_stream_lint.streams.naming import is_general
 from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
+from nginx_stream_lint.util.sinks import MARKS
 
 LISTS = ("path", "talk", "comment", "upstream", "around", "around_api", "pages", "never", "files")
 ROWS = [(where, row) for where in (*LISTS, "general") for row in words()[where]]
@@ -22,9 +23,11 @@ NAMES = sorted(name for app in apps() for name in app.names)
 # Telling words in their spellings, whole and in part, and what stands between and around them.
 told = st.sampled_from(SPELLED).map(lambda text: re.sub("[~#]", "my", text.strip() or "x"))
 named = st.sampled_from(NAMES)
-whole = st.one_of(told, named, told.map(str.upper), st.sampled_from(("svc", "users", "zz", "ſse")))
+idle = st.sampled_from(("svc", "users", "zz", "ſse", "ı"))
+whole = st.one_of(told, named, told.map(str.upper), idle)
 part = st.tuples(whole, st.integers(0, 9)).map(lambda pair: pair[0][pair[1] :])
-piece = st.one_of(whole, part, st.text("abvz019", max_size=3), st.sampled_from("-_/. :7$^()|?*"))
+mark = st.sampled_from([*"-_/. :7$^()|?*", *"éßΣ京…", *MARKS, "\udce9"])
+piece = st.one_of(whole, part, st.text("abvz019", max_size=3), mark)
 text = st.lists(piece, max_size=8).map("".join)
 
 
@@ -72,6 +75,9 @@ def test_idle_words_are_alike() -> None:
     assert reduced("# team 3, service 17") == reduced("# crew 14, helpdesk 2")
     assert reduced("/app3/chat/completions") != reduced("/app3/orders")
     assert reduced("/chat17") == reduced("/chat3")
+    start, end = MARKS[0], MARKS[1]  # around a placeholder
+    assert reduced(f"/{start}a.b1{end}/x") == reduced(f"/{start}c.d2{end}/y")
+    assert reduced(f"/{start}chat{end}") != reduced(f"/{start}c{end}")
 
 
 @pytest.mark.parametrize("row", [row for _, row in ROWS], ids=lambda row: row.words)

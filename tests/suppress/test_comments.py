@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nginx_stream_lint.analysis.lint import Options, Result, lint
@@ -211,6 +211,7 @@ NO_COMMENTS = [
     ("a.conf", f"location / {{ return 200 '\n{NOTHING}\n'; }}\n"),
     ("a.conf", f"location / {{ set $a b{NOTHING.replace(' ', '')}; }}\n"),
     ("a.conf", f"location / {{ {LUA % (NOTHING, NOTHING, NOTHING)} }}\n"),
+    ("a.conf", f"location / {{ return 200 ''{NOTHING}\n; }}\n"),
     ("a.conf", 'location / { return 200 "{# nginx-stream-lint: ignore[nagle-delay] x #}"; }\n'),
     (
         "a.conf.j2",
@@ -262,7 +263,42 @@ AROUND = ("\n", "\n  ", "\n    ", ": ", "- ", "|", ">", "[", "]", "&a ")
 TAGS = ("{{/* ", " */}}", "{# ", " #}", "<%# ", " %>")
 
 
+# By the name of a file: a text, and what a fix leaves of it. What nginx takes for a brace and a
+# comment is no comment of Jinja, and what else people wrote in a comment of a template is theirs.
+JINJA_OR_NGINX = [
+    ("a.conf", f"server {{{NOTHING} #}}\n}}\n", "server {\n}\n"),
+    ("a.conf", f"server {{{NOTHING}\n}} # {{#  #}}\n", "server {\n} # {#  #}\n"),
+    ("a.conf", f"server {{{NOTHING}\na.conf{{#  #}}", None),
+    ("a.conf.template", f"server {{{NOTHING} #}}\n}}\n", "server {\n}\n"),
+    ("a.conf", f"set $a \\\n  {NOTHING}\nb;\n", "set $a \\\n  \nb;\n"),
+    ("a.conf", f"server {{\n{{{NOTHING} #}}\n}}\n", "server {\n}\n"),
+    ("a.conf.j2", f"server {{\n{{{NOTHING} #}}\n}}\n", "server {\n}\n"),
+    ("a.conf.j2", f"server {{\n{{{NOTHING}\n#}}\n}}\n", "server {\n}\n"),
+    ("a.conf.j2", f"server {{\n{{{NOTHING}\nlocation / {{ }} #}}\n}}\n", None),
+    ("a.conf.erb", f"server {{\n<%{NOTHING}\nevents below %>\n}}\n", None),
+    (
+        "a.tmpl",
+        "server {\n{{/* nginx-stream-lint: ignore[nagle-delay] because\n*/}}\n}\n",
+        "server {\n}\n",
+    ),
+    ("a.tmpl", "server {\n{{/* nginx-stream-lint: ignore[nagle-delay] x\nmore */}}\n}\n", None),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "after"), JINJA_OR_NGINX)
+def test_a_comment_is_whose_reader_took_it_for_one(
+    name: str, text: str, after: str | None, tmp_path: Path
+) -> None:
+    report = run(tmp_path, text, name, "nagle-delay")
+    [unused] = [one for one in report.findings if one.rule == "unused-ignore"]
+    edits = () if unused.fix is None else unused.fix.edits
+    for edit in edits:
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    assert (text if edits else None) == after
+
+
 @settings(max_examples=150, deadline=None)
+@example("a.conf", ["server {", f"{NOTHING}\n", "a.conf", "{# ", " #}"])
 @given(
     name=st.sampled_from(["a.conf", "a.yaml", "a.md", "a.conf.j2", "a.tmpl", "a.conf.erb"]),
     words=st.lists(st.sampled_from((*WORDS, *AROUND, *TAGS, f"{NOTHING}\n")), max_size=25),

@@ -17,6 +17,7 @@ from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.request import Ask, Layer
 from nginx_stream_lint.trace.verdict import DELAY, RATE_LIMIT, READ_TIMEOUT
 from tests.command import run
+from tests.report.schemas import check_document
 from tests.trace.chains import (
     PROGRAMS,
     Case,
@@ -31,7 +32,6 @@ from tests.trace.chains import (
     running_nginx,
     traced,
 )
-from tests.trace.test_trace_command import undocumented
 
 # One of each cause, and each product once.
 SLICE = (
@@ -226,4 +226,4 @@ def test_the_finding_that_explains_it_is_shown(tmp_path: Path) -> None:
         rules = [one["rule"] for one in configuration["findings"]]
         assert rules[0] == "response-buffering"
         assert configuration["findings"][0]["line"] == 5
-        assert undocumented(document) == set()
+        check_document("trace", document)

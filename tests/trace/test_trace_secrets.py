@@ -27,6 +27,7 @@ from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.request import Ask, Layer, Limits, parse_layers
 from nginx_stream_lint.trace.run import Result
 from nginx_stream_lint.trace.verdict import Measured
+from tests.report.schemas import check_document
 from tests.trace.disguises import DISGUISES, canonical, shown_parts
 from tests.trace.misbehaving import ECHOED, misbehaving
 
@@ -66,6 +67,7 @@ def reports(status: int, headers: dict[str, str], body: str, error: Exception | 
         reading.finish()
         found.append(Measured(layer.number, "h1", (recording,)))
     told = diagnose(Result(tuple(layers), tuple(found)))
+    check_document("trace", json.loads(trace_json(told)))
     fields = [repr(one.recordings[0]) for one in found]
     texts = (trace_text(told), trace_json(told), trace_svg(told), trace_html(told), *fields)
     return "\n".join(texts)

@@ -14,6 +14,7 @@ from nginx_stream_lint.analysis.lint import (
     survey,
     with_fixes,
 )
+from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
 from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.delivery import (
@@ -27,16 +28,19 @@ from nginx_stream_lint.nginx.delivery import (
 from nginx_stream_lint.nginx.delivery import Path as Way
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.documents import Documents
-from nginx_stream_lint.nginx.levels import Effective, Level, build
-from nginx_stream_lint.nginx.listeners import Client, clients
+from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
+from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s, plain_clients
+from nginx_stream_lint.nginx.recording import recording
 from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.request_body import client_silence_s
 from nginx_stream_lint.nginx.route import Route, route
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
+from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.find import Asked, Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 from nginx_stream_lint.util.budget import Budget, Limits, spending
@@ -50,8 +54,9 @@ class Explanation:
     """What is to say about one URL.
 
     `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
-    there in seconds (of the app, and of a client that still sends), and `deliveries` every scenario
-    for the clients that the server lets in (empty where nobody passes the request on).
+    there in seconds (of the app, of a client that still sends, and on HTTP/3 connections), and
+    `deliveries` every scenario for the clients that the server lets in: none where nobody passes
+    the request on, and only HTTP/1.1 for a WebSocket, which nginx has over nothing else.
     """
 
     url: str
@@ -154,7 +159,7 @@ class Explainer:
         self._deliveries: dict[tuple[Way, tuple[Client, ...]], list[Delivery]] = {}
         self._memories: Memories = {}
         self._mistakes: list[Problem] | None = None
-        self._at: dict[Level, tuple[dict[str, Effective], float | None, list[Delivery]]] = {}
+        self._settings: dict[Level, dict[str, Effective]] = {}
 
     @property
     def servers(self) -> Sequence[Level]:
@@ -178,11 +183,12 @@ class Explainer:
         if level not in places:
             places[level] = None
             self._served.pop(found.server, None)
-        if level not in self._at:
-            self._at[level] = self._in_force(level, found)
-        settings, timeout, deliveries = self._at[level]
+        if level not in self._settings:
+            self._settings[level] = self._in_force(level, found)
+        settings = self._settings[level]
         if found.handler is None:
-            timeout, deliveries = None, []
+            return Explanation(url, found, settings, None, [])
+        timeout, deliveries = self._delivered(level, found.handler, found.server, found.state)
         return Explanation(url, found, settings, timeout, deliveries)
 
     @property
@@ -215,10 +221,29 @@ class Explainer:
     def explain_all(self, requests: Iterable[tuple[str, Request]]) -> list[Explanation]:
         """What is to say about several URLs, in their order.
 
-        Where the client goes on sending, the longest silence is also that of its body.
+        Where the client goes on sending, the longest silence is also that of its body. A WebSocket
+        has the deliveries of its handshake.
         """
-        found = [self.explain(url, request) for url, request in requests]
-        return [self._with_client_silence(one) for one in found]
+        found = [(self.explain(url, request), request) for url, request in requests]
+        return [
+            self._as_websocket(self._with_client_silence(one), request) for one, request in found
+        ]
+
+    def _as_websocket(self, one: Explanation, request: Request) -> Explanation:
+        if not one.deliveries or not self.is_websocket(one):
+            return one
+        with spending(self.budget):
+            deliveries = deliveries_of_websocket(
+                one.deliveries, self.root, request, self.version, self._files
+            )
+        return replace(one, deliveries=deliveries)
+
+    def is_websocket(self, one: Explanation) -> bool:
+        """Whether a URL is thought to be that of a WebSocket."""
+        with spending(self.budget):
+            streams = next((each.streams for each in self._at_place(one)), ())
+        stream = stream_of_url(streams, one.route.state.request.target if one.route.state else "")
+        return stream is not None and stream.kind == "websocket"
 
     def _with_client_silence(self, one: Explanation) -> Explanation:
         level = one.route.location
@@ -260,25 +285,30 @@ class Explainer:
         served = self._served[server].get(level)
         return [] if served is None else [served]
 
-    def _in_force(
-        self, level: Level, found: Route
-    ) -> tuple[dict[str, Effective], float | None, list[Delivery]]:
-        handler = found.handler
-        family = handler.family if handler is not None else None
+    def _in_force(self, level: Level, found: Route) -> dict[str, Effective]:
+        family = found.handler.family if found.handler is not None else None
         # What nobody sets is the same default everywhere.
         settings = dict(_defaults(family, self.version))
         somewhere = {name for outer in level.outward() for name in outer.rows}
         for name in settings.keys() if level.uncertain else settings.keys() & somewhere:
             settings[name] = level.effective(name, self.version)
+        return settings
+
+    def _delivered(
+        self, level: Level, handler: Handler, server: Level, state: State | None
+    ) -> tuple[float | None, list[Delivery]]:
+        """The longest silence in seconds, and what happens in every scenario."""
+        settings = self._settings[level]
 
         def in_force(name: str) -> Effective:
             return settings.get(name) or level.effective(name, self.version)
 
-        if handler is None or found.server is None:
-            return settings, None, []
+        assert state is not None
+        recorded = recording(in_force, handler.family, state.method, lambda: state)
+        plain = plain_clients(server, self.version)
         # Scenarios do not name a content type: they are about event streams.
-        way = path(in_force, handler.family, CONTENT_TYPES["sse"])
-        reach = self._clients.get(found.server, ())
+        way = path(in_force, handler.family, CONTENT_TYPES["sse"], recorded, plain)
+        reach = self._clients.get(server, ())
         if (way, reach) not in self._deliveries:
             self._deliveries[way, reach] = [
                 way.deliver(Scenario(client, framing, accel, encoding))
@@ -287,9 +317,12 @@ class Explainer:
                 for accel in ACCEL_BUFFERINGS
                 for encoding in ACCEPT_ENCODINGS
             ]
-        deliveries = self._deliveries[way, reach]
-        timeout = seconds(in_force(f"{handler.family}_read_timeout").text)
-        return settings, timeout, deliveries
+        limits = (
+            seconds(in_force(f"{handler.family}_read_timeout").text),
+            idle_timeout_s(server, self.version),
+        )
+        timeout = min((limit for limit in limits if limit is not None), default=None)
+        return timeout, self._deliveries[way, reach]
 
 
 @remembered

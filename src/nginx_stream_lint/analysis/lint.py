@@ -160,7 +160,8 @@ class Detected:
     answers: dict[Declaration, list[Answer]]
 
 
-# Gives the findings of a configuration with what was measured; see `analysis/confirm.py`.
+# Gives the findings of a configuration with what was measured, in their order; behind them, those
+# that only the measurement gave. See `analysis/confirm.py`.
 Confirm = Callable[[Detected, list[Finding]], list[Finding]]
 
 
@@ -170,17 +171,9 @@ def lint(
     options: Options | None = None,
     confirm: Confirm | None = None,
 ) -> Result:
-    """Check all configurations that paths (files and folders) lead to.
+    """Check all configurations once: each fix is for its own finding; see `analysis.complete.lint`.
 
-    Without `paths`, those that the workspace was made of; without `options`, with the shipped rules
-    and nothing that anybody says about these files: settings are the command's. `confirm` has the
-    last word on the findings of a configuration.
-
-    >>> from nginx_stream_lint import Workspace, lint
-    >>> text = "location /v1/chat/completions { proxy_pass http://127.0.0.1:8000; }"
-    >>> result = lint(Workspace.in_memory({"nginx.conf": text}), ["nginx.conf"])
-    >>> [finding.rule for finding in result.findings if finding.severity == "error"]
-    ['response-buffering', 'short-read-timeout']
+    `confirm` has the last word on the findings of a configuration.
     """
     options = options or Options()
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
@@ -196,8 +189,8 @@ def lint(
             result.add_notes(configuration.notes)
             try:
                 detected = detect(configuration, options, workspace)
-                found = judge_all(detected, options, confirm, memories)
-                remarked = remark(detected, options)
+                found, measured = judge_all(detected, options, confirm, memories)
+                remarked = [*remark(detected, options), *measured]
             except Exception as error:
                 problem = unexpected(configuration.path, error)
                 result.problems += [*configuration.problems, problem]
@@ -261,7 +254,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
-    declared = answers(root, known or OLD, options.streams)
+    declared = answers(root, known or OLD, options.streams, configuration.missing)
     if about is None:
         found, mistakes = survey(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
@@ -301,21 +294,23 @@ def judge_all(
     options: Options,
     confirm: Confirm | None = None,
     memories: Memories | None = None,
-) -> list[Judged]:
+) -> tuple[list[Judged], list[Finding]]:
     """What the rules say of a configuration, as far as it is about the files asked for.
 
-    `memories` are those of the other configurations of a run, which must be there as long.
+    The second list is what `confirm` adds. `memories` are those of the other configurations of a
+    run, which must be there as long.
     """
     judged = judge_places(detected.served, options, memories)
     findings = [one.finding for one in judged]
     if confirm is not None:
         findings = confirm(detected, findings)
     about = detected.configuration.about
-    return [
+    kept = [
         one if finding is one.finding else Judged(finding, one.verdict, one.served)
-        for one, finding in zip(judged, findings, strict=True)
+        for one, finding in zip(judged, findings, strict=False)
         if _is_about(finding, about)
     ]
+    return kept, [one for one in findings[len(judged) :] if _is_about(one, about)]
 
 
 def remark(detected: Detected, options: Options) -> list[Finding]:

@@ -14,14 +14,15 @@ from nginx_stream_lint.nginx.delivery import (
     Scenario,
 )
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.listeners import CLIENTS, Client, address
+from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, address
 from nginx_stream_lint.nginx.request import Request as Routed
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.nginx.route import route, route_in
 from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.servers import Socket, choose, sockets
+from nginx_stream_lint.nginx.servers import Socket, choose, tcp_sockets
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.probe.run import Request
+from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 from nginx_stream_lint.util.lazily import dataclass
@@ -54,7 +55,7 @@ class Wanted:
         )
         return tuple(
             Scenario(client, framing, accel, self.accept_encoding)
-            for client in self.clients or CLIENTS
+            for client in self.clients or TCP_CLIENTS
             for framing in framings
             for accel in accels
         )
@@ -91,7 +92,7 @@ def _ask_url(
     if routed.host is None:
         # A path alone: for every client that the server lets in.
         server = chosen.server
-        mine = [one for one in sockets(http, version) if server in one.servers]
+        mine = [one for one in tcp_sockets(http, version) if server in one.servers]
         host = _host(server, mine) or _NOBODY
     else:
         mine, host = _sockets_for(http, routed, chosen.server, version), routed.host
@@ -99,7 +100,8 @@ def _ask_url(
         if routed.port not in (None, usual):
             host = f"{host}:{routed.port}"
     level = route(root, routed, version).location
-    stream = next((one.streams[0] for one in served if one.level is level), None)
+    streams = next((one.streams for one in served if one.level is level), ())
+    stream = stream_of_url(streams, routed.target)
     if method is None and stream is not None and stream.method is not None:
         routed = Routed(routed.scheme, routed.host, routed.port, routed.target, stream.method)
     request = _request(url, chosen.server, mine, version, level, stream, wanted)
@@ -117,7 +119,7 @@ def _sockets_for(http: Level, routed: Routed, server: Level, version: Version) -
     port = routed.port or (443 if routed.scheme == "https" else 80)
     mine = [
         one
-        for one in sockets(http, version)
+        for one in tcp_sockets(http, version)
         if server in one.servers and one.has_port(port) and one.tls == (routed.scheme == "https")
     ]
     order = {routed.host: 0, "*": 1, "0.0.0.0": 1, "[::]": 1}
@@ -155,7 +157,7 @@ def ask_streams(
     http = root.first("http")
     found: list[Request] = []
     left: list[Served] = []
-    every = sockets(http, version) if http is not None else []
+    every = tcp_sockets(http, version) if http is not None else []
     for one in served:
         stream = one.streams[0]
         if stream.confidence == "possible":
@@ -206,7 +208,7 @@ def _request(
     kinds = CONTENT_TYPES[stream.kind] if stream is not None else ()
     return Request(
         name,
-        {client: addresses[client] for client in CLIENTS if client in addresses},
+        {client: addresses[client] for client in TCP_CLIENTS if client in addresses},
         content_type=_content_type(level, kinds or CONTENT_TYPES["sse"], version),
         websocket=is_websocket,
         scenarios=wanted.scenarios(stream),
@@ -234,7 +236,7 @@ def clients_at(socket: Socket, server: Level, version: Version) -> tuple[Client,
         found.add("h1-tls")
     elif not http2 or version >= _HTTP2_DIRECTIVE:
         found.add("h1")
-    return tuple(client for client in CLIENTS if client in found)
+    return tuple(client for client in TCP_CLIENTS if client in found)
 
 
 def _content_type(level: Level | None, kinds: Sequence[str], version: Version) -> str:

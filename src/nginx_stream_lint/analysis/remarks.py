@@ -46,7 +46,7 @@ def about_comments(
     for one in unproxied_comments(configuration, root, levels):
         place = Place(one.source, one.start, one.end)
         location = LocationInfo("comment", place, one.end, ())
-        values = {"declared": "this stream", "nginx_answers": one.answer.words}
+        values = _values("this stream", [one.answer])
         yield from _findings(rules, values, place, location, _related((one.answer,)))
 
 
@@ -57,9 +57,19 @@ def about_declarations(
     for one, answers in found.items():
         place = _place(one)
         location = LocationInfo(f"stream {one.text}", place, place.end, (), is_block=False)
-        first = next((answer for answer in answers if answer.block is not None), answers[0])
-        values = {"declared": one.text, "nginx_answers": first.words}
+        values = _values(one.text, answers)
         yield from _findings(rules, values, place, location, _related(answers))
+
+
+def _values(declared: str, answers: Sequence[Answer]) -> dict[str, str | None]:
+    """The facts about a declared stream."""
+    first = next((answer for answer in answers if answer.block is not None), answers[0])
+    absent = next((answer.unless for answer in answers if answer.unless is not None), None)
+    return {
+        "declared": declared,
+        "nginx_answers": first.words,
+        "absent_include": None if absent is None else absent.args[0],
+    }
 
 
 def _place(declaration: Declaration) -> Place:
@@ -93,7 +103,7 @@ def _findings(
     for remark in remarks(rules, values):
         yield Finding(
             rule=remark.rule.name,
-            severity=remark.rule.severity[0][0],
+            severity=remark.severity,
             message=remark.message,
             place=place,
             location=location,

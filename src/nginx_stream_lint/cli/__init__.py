@@ -41,6 +41,7 @@ class _LintByDefault(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "-h", "--version"}
         if args and args[0] not in COMMANDS and args[0] not in own:
+            _refuse_mistyped(args[0])
             args = ["lint", *args]
         return super().parse_args(ctx, args)
 
@@ -53,6 +54,16 @@ class _LintByDefault(click.Group):
         own = {item.value for item in found}
         more = lint_command.shell_complete(lint, incomplete)
         return found + [item for item in more if item.value not in own]
+
+
+def _refuse_mistyped(word: str) -> None:
+    """Refuse a first word that is no file, but nearly a command."""
+    if not word.isalpha() or os.path.lexists(word):
+        return
+    import difflib
+
+    for command in difflib.get_close_matches(word.lower(), COMMANDS, 1):
+        raise click.UsageError(f'no command or file is named "{word}"; did you mean {command}?')
 
 
 @click.group(

@@ -15,6 +15,7 @@ from nginx_stream_lint.config.source import without_marks
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.nginx.versions import Version, parse_version
+from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
 from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration
@@ -23,11 +24,16 @@ from nginx_stream_lint.util.sinks import has_commands, printable, terminal, with
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from click.shell_completion import CompletionItem
+
     from nginx_stream_lint.probe import NginxBinary
 
 EXIT_FINDINGS = 1
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
+
+# Columns of text. Longer lines are hard to read, and in shorter ones nothing fits.
+_NARROWEST, _WIDEST = 40, 120
 
 _T = TypeVar("_T")
 
@@ -159,6 +165,29 @@ def known_rules(workspace: Workspace | None = None, *folders: Path) -> tuple[Rul
     return load_rules(builtin_folder(), *own.values(), workspace=workspace)
 
 
+def complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a shell may complete where one rule is named."""
+    from click.shell_completion import CompletionItem
+
+    return [
+        CompletionItem(rule.name, help=rule.title)
+        for rule in known_rules()
+        if rule.name.startswith(incomplete)
+    ]
+
+
+def complete_rules(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """What a shell may complete where rules are named by comma: the last one."""
+    before, comma, last = incomplete.rpartition(",")
+    named = before.split(",")
+    items = [one for one in complete_rule(ctx, param, last) if one.value not in named]
+    for item in items:
+        item.value = f"{before}{comma}{item.value}"
+    return items
+
+
 def write(text: str, output: str | None, color: bool | None) -> None:
     """Write a report; see `try_write`. Ends with status 2 where that is not possible."""
     failure = try_write(text, output, color)
@@ -218,6 +247,19 @@ def write_patch(text: str) -> None:
     except OSError as error:
         _discard(sys.stdout)
         unusable(f"standard output cannot be written ({error.strerror})")
+
+
+def columns(output: str | None = None) -> int:
+    """How wide a report's lines are: on a terminal as it or COLUMNS says, elsewhere fixed."""
+    if output not in (None, "-"):
+        return WIDTH
+    try:
+        number = os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return WIDTH
+    said = os.environ.get("COLUMNS", "")
+    number = int(said) if said.isdecimal() and len(said) < 5 else number
+    return min(max(number, _NARROWEST), _WIDEST) if number else WIDTH
 
 
 def _discard(stream: TextIO) -> None:

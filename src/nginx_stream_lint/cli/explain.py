@@ -15,6 +15,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     PathOption,
     color_option,
+    columns,
     format_option,
     host_option,
     isolated_option,
@@ -162,7 +163,7 @@ def explain_command(
 
         complete = {_key(one): one for one in with_complete_fixes(_each_once(found), again)}
         told = [[complete[_key(one)] for one in here] for here in found]
-        text = explain_text(explainer, explanations, told)
+        text = explain_text(explainer, explanations, told, columns(output))
     write(text, output, color)
     for said in (*explainer.notes, *explainer.problems):
         say(str(said))

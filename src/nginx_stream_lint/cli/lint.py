@@ -17,6 +17,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
     PathOption,
+    complete_rules,
     host_option,
     isolated_option,
     mount_option,
@@ -109,8 +110,18 @@ if TYPE_CHECKING:
     callback=version_option,
     help="nginx version in production.  [default: assume older than 1.29.7]",
 )
-@click.option("--select", metavar="RULES", help="Comma-separated rules to run.")
-@click.option("--ignore", metavar="RULES", help="Comma-separated rules not to run.")
+@click.option(
+    "--select",
+    metavar="RULES",
+    shell_complete=complete_rules,
+    help="Comma-separated rules to run.",
+)
+@click.option(
+    "--ignore",
+    metavar="RULES",
+    shell_complete=complete_rules,
+    help="Comma-separated rules not to run.",
+)
 @click.option(
     "--rules",
     "rules_folder",
@@ -148,8 +159,10 @@ if TYPE_CHECKING:
     "-v",
     "--verbose",
     is_flag=True,
-    help="Say also which files look like nginx's and were not checked.",
+    help="Also say why each rule reports what it does, and which files look like nginx's and were"
+    " not checked.",
 )
+@click.option("-q", "--quiet", is_flag=True, help="Print only findings and problems.")
 @click.option(
     "--color/--no-color",
     default=None,
@@ -160,6 +173,8 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     started = time.monotonic()
     if not paths and not flags["show_settings"]:
         raise click.UsageError("name a configuration file, a folder, or - for standard input")
+    if flags["verbose"] and flags["quiet"]:
+        raise click.UsageError("--verbose and --quiet contradict each other: leave one out")
     workspace = workspace_of(paths or ["."], flags)
     choices = choose(workspace, paths[0] if paths else ".", flags)
     if flags["show_settings"]:
@@ -190,7 +205,9 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         say_stale(report, baseline)
     if not flags["do_diff"] and not flags["write_baseline"]:
         if any(target.format in WITH_FIXES for target in choices.targets):
-            _complete_fixes(report, workspace, inputs, options)
+            from nginx_stream_lint.analysis.complete import complete_fixes
+
+            complete_fixes(report, workspace, options)
         run = Run(
             report,
             options.rules,
@@ -199,10 +216,13 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
             os.getcwd(),
             choices.fail_on,
             options.policy,
+            verbose=flags["verbose"],
+            quiet=flags["quiet"],
         )
         failures += write_all(run, choices.targets, flags["color"])
     details = report.details if flags["verbose"] else []
-    for said in (*details, *report.notes, *report.problems, *failures):
+    notes = [] if flags["quiet"] else report.notes
+    for said in (*details, *notes, *report.problems, *failures):
         say(str(said))
     if report.problems or failures:
         sys.exit(EXIT_UNUSABLE)
@@ -246,18 +266,6 @@ def _fix(
     _write_fixes(inputs, changed, rounds[0])
     # The last round mended nothing more: it has read what is written now.
     return mended, rounds[-1], refused
-
-
-def _complete_fixes(
-    report: Result, workspace: Workspace, inputs: list[str], options: Options
-) -> None:
-    """Give a report's findings the fixes that --fix would write."""
-    from nginx_stream_lint.fixes.apply import with_complete_fixes
-
-    def checked(changed: Mapping[str, str]) -> Result:
-        return lint(workspace.overlaid(changed), inputs, options) if changed else report
-
-    report.findings = with_complete_fixes(report.findings, checked)
 
 
 def _write_fixes(
@@ -319,8 +327,8 @@ def _must_stream(
             directive = level.directive
             if directive is None or (directive.source, directive.start) in blamed:
                 continue
-            if found.stalls:
+            if found.stalls or found.handshake:
                 unusable(
-                    f"{directive.source.name}:{directive.line}:1: measured with the fix, it stalls"
-                    " all the same; nothing is written, please report this"
+                    f"{directive.source.name}:{directive.line}:1: measured with the fix, it does"
+                    " not get through all the same; nothing is written, please report this"
                 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from nginx_stream_lint.cli.common import try_write
+from nginx_stream_lint.cli.common import columns, try_write
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.streams.declarations import nearest
@@ -49,9 +50,7 @@ def targets_of(values: Sequence[str]) -> tuple[Target, ...]:
     for value in values:
         name, _equals, file = value.partition("=")
         if name not in FORMATS:
-            raise ValueError(
-                f'unknown format "{name}"{nearest(name, FORMATS)}; one of {", ".join(FORMATS)}'
-            )
+            raise ValueError(f'unknown format "{name}"{nearest(name, FORMATS)}')
         targets.append(Target(name, None if file in _STDOUT else file))
     for place in {target.file for target in targets}:
         same = [target.format for target in targets if target.file == place]
@@ -99,7 +98,7 @@ def _write(run: Run, target: Target, color: bool | None) -> str | None:
     """Write a run to one target. Returns what went wrong, None if nothing did."""
     are_commands = target.format == "github"
     try:
-        text = render(target.format, run)
+        text = render(target.format, replace(run, width=columns(target.file)))
     except Exception as error:
         return str(unexpected(f"--format {target.format}", error))
     if not target.guarded or target.file is None:

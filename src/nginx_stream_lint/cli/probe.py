@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nginx_stream_lint.analysis.lint import Detected, Options, detect, read
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     PathOption,
     color_option,
+    columns,
     format_option,
     host_option,
     isolated_option,
@@ -27,15 +29,15 @@ from nginx_stream_lint.cli.common import (
     workspace_of,
     write,
 )
-from nginx_stream_lint.config import Around, Configuration, read
+from nginx_stream_lint.config import STDIN, Around, Configuration
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
-from nginx_stream_lint.nginx.levels import build
-from nginx_stream_lint.nginx.listeners import CLIENTS
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.listeners import TCP_CLIENTS
 from nginx_stream_lint.nginx.request import BadUrl
 from nginx_stream_lint.nginx.validity import refusals
-from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.find import Served, served
+from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.util.budget import spending
 
 if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
@@ -56,7 +58,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 @click.option(
     "--client",
     "clients",
-    type=click.Choice(CLIENTS),
+    type=click.Choice(TCP_CLIENTS),
     multiple=True,
     help="Only this kind of client; repeatable. All that the server lets in where not given.",
 )
@@ -103,6 +105,14 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
     type=PathOption(exists=True, dir_okay=False),
     help="The settings file; else it is looked for upwards from CONF.",
 )
+@click.option(
+    "--env-file",
+    type=PathOption(exists=True, dir_okay=False),
+    help="NAME=VALUE lines: what ${NAME} in templates becomes; unknown where not given.",
+)
+@click.option(
+    "--markdown/--no-markdown", default=None, help="CONF is a document: read its nginx blocks."
+)
 @host_option
 @mount_option
 @isolated_option
@@ -111,14 +121,15 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     """Run a copy of a configuration on a real nginx, and measure what streams.
 
     The copy runs in a sandbox: it listens on loopback, passes every request to an app of ours that
-    sends one token after the other, and touches none of your files. URLs are paths, for the default
-    server, or whole; without any, all that is thought to stream is measured.
+    sends one token after the other, and touches none of your files. CONF is what explain takes;
+    of several configurations the first one with a server is measured. URLs are paths, for the
+    default server, or whole; without any, all that is thought to stream is measured.
     """
-    files = {key: flags[key] for key in ("config_file", "isolated", "host", "mounts")}
+    names = ("config_file", "isolated", "host", "mounts", "env_file", "markdown")
+    files = {key: flags[key] for key in names}
     workspace = workspace_of([conf], files)
     options = choose(workspace, conf, files).options
-    streams = options.streams
-    configuration = _readable(workspace, conf, options.around)
+    found = _readable(workspace, STDIN if conf == "-" else conf, options.around)
     plot: Path | None = flags["plot"]
     if plot is not None and not os.access(plot.absolute().parent, os.W_OK):
         unusable(f"{plot}:1:1: cannot be written (there is no such folder to write into)")
@@ -126,8 +137,10 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
 
     try:
         binary = nginx_binary(flags["nginx_path"])
-        requests, left = _requests(configuration, urls, binary, streams, flags)
-        _measure(configuration, requests, left, binary, flags)
+        options = replace(options, nginx_version=binary.version)
+        detected = _chosen(found, options, workspace, bool(urls))
+        requests, left = _requests(detected, urls, binary, flags)
+        _measure(detected.configuration, requests, left, binary, flags)
     except NginxError as error:
         unusable(f"could not measure: {_one_line(str(error))}")
     except ModuleNotFoundError as error:
@@ -140,36 +153,56 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _readable(workspace: Workspace, conf: str, around: Around) -> Configuration:
-    """The configuration, if it can be run at all."""
+def _readable(workspace: Workspace, conf: str, around: Around) -> list[Configuration]:
+    """The configurations that can be run at all; ends with status 2 where there is none."""
     from nginx_stream_lint.probe.copy import hindrance
 
-    configuration = read(conf, workspace, around)
-    problem = hindrance(configuration)
-    if problem is not None:
-        unusable(str(problem))
-    return configuration
+    with spending(workspace.budget):
+        found = read(workspace, [conf], around)
+    hindered = [(one, hindrance(one)) for one in found if one.root is not None or one.problems]
+    problems = [problem for _, problem in hindered if problem is not None]
+    free = [one for one, problem in hindered if problem is None]
+    if not free:
+        notes = [note for one in found for note in one.notes]
+        unusable(str(next(iter([*problems, *notes]), f"{conf}:1:1: there is no server in it")))
+    return free
+
+
+def _chosen(
+    found: list[Configuration], options: Options, workspace: Workspace, has_urls: bool
+) -> Detected:
+    """The first configuration with a server; without URLs, the first one with streams if any."""
+    with spending(workspace.budget):
+        detected = [detect(one, options, workspace) for one in found]
+    able = [one for one in detected if _has_server(one.root)] or detected
+    if has_urls:
+        return able[0]
+    return next((one for one in able if any(each.is_stream for each in one.served)), able[0])
+
+
+def _has_server(root: Level) -> bool:
+    http = root.first("http")
+    return (http is not None and bool(http.children)) or root.first("stream") is not None
 
 
 def _requests(
-    configuration: Configuration,
-    urls: tuple[str, ...],
-    binary: NginxBinary,
-    streams: Sequence[Declaration],
-    flags: dict[str, Any],
+    detected: Detected, urls: tuple[str, ...], binary: NginxBinary, flags: dict[str, Any]
 ) -> tuple[list[Request], list[str]]:
     """What to ask for, and what nothing can be asked of."""
     from nginx_stream_lint.analysis.probe_requests import Unaskable, Wanted, ask_streams, ask_urls
 
-    conf = configuration.path
-    root = build(configuration)
+    conf, root, found = detected.configuration.path, detected.root, detected.served
     wrong = refusals(root, binary.version)
+    if detected.configuration.about is not None:
+        # This is a main file around what was named, whose own problems are all that count.
+        wrong = [one for one in wrong if one in detected.problems]
     if wrong:
         unusable(str(wrong[0]))
-    http, stream = root.first("http"), root.first("stream")
-    if (http is None or not http.children) and stream is None:
+    if not _has_server(root):
         unusable(f"{conf}:1:1: there is no server to ask; name a configuration with an http block")
-    found, mistakes = served(configuration, root, binary.version, streams)
+    # What was read with problems can be measured in part; a wrong declaration is for people.
+    known = {*detected.configuration.problems}
+    mistakes = [one for one in detected.problems if one not in known]
     if mistakes:
         unusable(str(mistakes[0]))
     wanted = Wanted(
@@ -223,8 +256,11 @@ def _measure(
         progress.end()
     if flags["plot"] is not None:
         write(probe_svg(result), str(flags["plot"]), color=False)
-    make = probe_json if flags["format_"] == "json" else probe_text
-    write(make(result, left), flags["output"], flags["color"])
+    if flags["format_"] == "json":
+        text = probe_json(result, left)
+    else:
+        text = probe_text(result, left, columns(flags["output"]))
+    write(text, flags["output"], flags["color"])
     if any(one.verdict != "streams" for one in result.outcomes):
         sys.exit(EXIT_FINDINGS)
 

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem
 
 from nginx_stream_lint.analysis.rule_examples import cases, failures
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     PathOption,
     color_option,
+    columns,
+    complete_rule,
     known_rules,
     unusable,
     write,
@@ -31,17 +32,8 @@ _EXAMPLE_S = 1.0
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
-def _complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    rules = known_rules()
-    return [
-        CompletionItem(rule.name, help=rule.title)
-        for rule in rules
-        if rule.name.startswith(incomplete)
-    ]
-
-
 @click.command("rules")
-@click.argument("name", metavar="[RULE]", required=False, shell_complete=_complete_rule)
+@click.argument("name", metavar="[RULE]", required=False, shell_complete=complete_rule)
 @click.option(
     "--rules",
     "rules_folder",
@@ -91,8 +83,11 @@ def rules_command(
         unusable(f'unknown rule "{name}"{nearest(name, sorted(rules))}')
     from nginx_stream_lint.report.rule import rule_page, rule_terminal
 
-    show = rule_page if format_ == "markdown" else rule_terminal
-    write(show(rules[name], measured()), None, color)
+    if format_ == "markdown":
+        text = rule_page(rules[name], measured())
+    else:
+        text = rule_terminal(rules[name], measured(), columns())
+    write(text, None, color)
 
 
 def _test(path: Path, color: bool | None) -> None:

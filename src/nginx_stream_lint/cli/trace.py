@@ -18,6 +18,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
     color_option,
+    columns,
     format_option,
     host_option,
     isolated_option,
@@ -337,5 +338,8 @@ def _report(told: Diagnosis, blame: Blame | None, flags: dict[str, Any]) -> None
 
         make = trace_svg if plot.suffix.lower() == ".svg" else trace_html
         write(make(told), str(plot), color=False)
-    make_text = trace_json if flags["format_"] == "json" else trace_text
-    write(make_text(told, blame), flags["output"], flags["color"])
+    if flags["format_"] == "json":
+        text = trace_json(told, blame)
+    else:
+        text = trace_text(told, blame, columns(flags["output"]))
+    write(text, flags["output"], flags["color"])

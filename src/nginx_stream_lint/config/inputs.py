@@ -15,7 +15,7 @@ from nginx_stream_lint.config.files import Files, Mount
 from nginx_stream_lint.config.fragments import is_main
 from nginx_stream_lint.config.reading import Configuration, Note, read_all, read_from, said_once
 from nginx_stream_lint.config.recognise import has_http, plain_name
-from nginx_stream_lint.config.repository import is_markdown, is_yaml
+from nginx_stream_lint.config.repository import has_nginx_within, is_markdown, is_yaml
 from nginx_stream_lint.config.source import Reading, Regions
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.config.templates.signs import may_be_template
@@ -256,6 +256,13 @@ class _Gathering:
                 made = self.manifests(source, reading.text, reading.conditional, self.files)
         except Unreadable as stop:
             self.found.append(Configuration(path, problems=[stop.problem]))
+            return
+        holds_nginx = bool(blocks) or has_nginx_within(path, source.text)
+        if mistake is not None and not holds_nginx and may_be_template(source.text):
+            # What is made of it may be YAML, and does not concern us.
+            message = "this template has nothing of nginx that can be read; not checked"
+            note = Note(path, 1, 1, message, f"template {path}", detail=True)
+            self.found.append(Configuration(path, notes=[note]))
             return
         self.found += made
         problems = list(reading.problems) if blocks or made else []

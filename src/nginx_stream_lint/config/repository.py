@@ -147,7 +147,10 @@ class Repository:
         return Found(paths, same)
 
     def templates_of(self, path: str) -> list[str]:
-        """The templates from which the files at a path or pattern are made, beside it."""
+        """The templates from which the files at a path or pattern are made, beside it.
+
+        Scripts drop the `.conf` of some, such as that of `proxy_params.conf`.
+        """
         folder, name = os.path.split(path)
         inside = (
             os.path.join(folder, entry)
@@ -161,7 +164,13 @@ class Repository:
             and fnmatchcase(plain, name)
             and not is_sample(one)
         }
+        longer = f"{path}.conf"
+        if not found and "." not in name and not is_pattern(path) and self._may_be_read(longer):
+            return [longer]
         return list(found.values())
+
+    def _may_be_read(self, path: str) -> bool:
+        return self._workspace.is_file(path) and self._look(path).is_plausible
 
     def candidates(self, documents: bool) -> list[tuple[str, Verdict]]:
         """The files worth reading, with what says so; `documents` counts Markdown in.
@@ -172,7 +181,7 @@ class Repository:
         for path in self.files:
             if is_yaml(path) or is_markdown(path):
                 if is_yaml(path) or documents:
-                    found += [(path, "named")] if _has_nginx_within(path, self.text(path)) else []
+                    found += [(path, "named")] if has_nginx_within(path, self.text(path)) else []
             elif may_be_nginx(self._name(path)):
                 look = self._look(path)
                 if look.verdict != "not" and not look.is_blank:
@@ -253,7 +262,7 @@ class Repository:
         return self._looks[path]
 
 
-def _has_nginx_within(path: str, text: str) -> bool:
+def has_nginx_within(path: str, text: str) -> bool:
     """Whether a document or YAML file has nginx's text in it, at a first look."""
     if is_markdown(path):
         return "nginx" in text and "```" in text

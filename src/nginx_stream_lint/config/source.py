@@ -68,8 +68,18 @@ class Author(Protocol):
     def line(self, name: str, value: str) -> str:
         """A directive as people write it in the source."""
 
-    def others(self, offset: int) -> list[str]:
-        """The paths that settings for the location at an offset would change as well."""
+    def has_setting(self, name: str, value: str) -> bool:
+        """Whether it has a setting of its own for a directive; nginx text in it says the others."""
+
+    def others(self, offset: int, most: int) -> tuple[list[str], int]:
+        """The paths that settings for the location at an offset would change as well.
+
+        As many as `most` of them, and how many there are.
+        """
+
+    @property
+    def apart(self) -> str:
+        """What to do with a path so that its settings are for no others."""
 
     def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
         """How to give directives values at a location that begins at an offset of the source.

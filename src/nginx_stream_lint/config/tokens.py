@@ -214,7 +214,8 @@ class Statements:
             if kind == 2:
                 return self._end_of_statement(words, match.start(2))
             if kind == 5:
-                self._comment(*match.span(5))
+                if not words or words[-1].end < match.start(5):  # no mistake behind a quote
+                    self._comment(*match.span(5))
             elif kind == 6:
                 # How much this swallows, nobody knows: an unknown statement stands for it.
                 at = match.start(6)

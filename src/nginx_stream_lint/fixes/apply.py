@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from nginx_stream_lint.config import File, Problem, Source
 from nginx_stream_lint.fixes.order import rank_of_line
+from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import REPORT_IT
@@ -139,6 +140,10 @@ def confined(fix: Fix, regions: Seen) -> Fix:
     return fix
 
 
+# What the title of an unsafe fix says of the lines that the safe fixes write as well.
+ALSO_WRITTEN = "; --fix alone writes "
+
+
 def with_complete_fixes(
     findings: Sequence[Finding], lint: Callable[[Mapping[str, str]], Linted]
 ) -> list[Finding]:
@@ -152,17 +157,39 @@ def with_complete_fixes(
     if not kinds & {"safe", "unsafe"}:
         return list(findings)
     done = fix_soundly(lint, unsafe="unsafe" in kinds)
+    safe: dict[int, list[Edit]] = {}  # by where they begin
+    for edit in dict.fromkeys(edit for own in done.safe_edits.values() for edit in own):
+        safe.setdefault(edit.start, []).append(edit)
 
     def complete(number: int, finding: Finding) -> Finding:
         fix = finding.fix
         if fix is None or not fix.edits:
             return finding
-        edits = (done.safe_edits if fix.applicability == "safe" else done.edits).get(number, ())
+        is_safe = fix.applicability == "safe"
+        edits = (done.safe_edits if is_safe else done.edits).get(number, ())
         if not edits:
             return finding.with_fix(replace(fix, applicability="manual", edits=()))
-        return finding.with_fix(replace(fix, edits=edits, snippet=snippet(edits)))
+        title = fix.title if is_safe else f"{fix.title}{_safe_part(edits, safe)}"
+        return finding.with_fix(replace(fix, title=title, edits=edits, snippet=snippet(edits)))
 
     return [complete(number, finding) for number, finding in enumerate(findings)]
+
+
+def _safe_part(edits: Sequence[Edit], safe: Mapping[int, Sequence[Edit]]) -> str:
+    """What of an unsafe fix the safe ones write as well, in words; empty for nothing.
+
+    `safe` are their edits, by where they begin.
+    """
+    within = [one for edit in edits for one in safe.get(edit.start, ()) if has_within(edit, one)]
+    parts = [line.rstrip(";") for line in snippet(within).splitlines()]
+    return f"{ALSO_WRITTEN}{listed(parts)}" if parts else ""
+
+
+def has_within(edit: Edit, other: Edit) -> bool:
+    """Whether an edit does what another does in the same place, and perhaps more."""
+    if edit.source is not other.source or (edit.start, edit.end) != (other.start, other.end):
+        return False
+    return set(other.text.splitlines()) <= set(edit.text.splitlines())
 
 
 def sparing(fix: Fix, names: Collection[str]) -> Fix:

@@ -12,6 +12,7 @@ from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts import auth_target, holder
+from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
 from nginx_stream_lint.rules.judge import Judged
 from nginx_stream_lint.rules.verdict import Move, Remedy
@@ -54,6 +55,7 @@ def plan(judged: Judged) -> Fix | None:
         return Fix(f"{remedy.title}{fix.title}", fix.applicability, said, fix.edits)
     edits: dict[Edit, None] = {}
     lines: list[str] = []
+    safe: list[str] = []
     cautions: dict[str, None] = {}
     applicabilities = [rule.fix.applicability]
     for move in remedy.moves:
@@ -70,11 +72,15 @@ def plan(judged: Judged) -> Fix | None:
         if caution:
             cautions[caution] = None
             applicabilities.append("unsafe")
+        elif max(rule.fix.applicability, move.step.applicability, key=_SAFETY.index) == "safe":
+            safe += at.lines(move)
     snippet = remedy.snippet or "\n".join(dict.fromkeys(line for line in lines if line))
     applicability = max(applicabilities, key=_SAFETY.index)
     if applicability == "manual" or not edits:
         return Fix(remedy.title, "manual", snippet or _lines_of_all(at))
-    title = "; ".join((remedy.title, *cautions))
+    parts = [line.rstrip(";") for line in safe] if applicability == "unsafe" else []
+    more = [f"safe without the rest: {listed(parts)}"] if parts else []
+    title = "; ".join((remedy.title, *cautions, *more))
     return Fix(title, applicability, snippet, tuple(edits))
 
 
@@ -114,17 +120,22 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
                 edits.append(_remove_row(rows[0], target))
             else:
                 edits.append(_replace_args(rows[0], value))
-        elif target is level and (action in ("set", "reset") or (action == "set_row" and not rows)):
+        elif (
+            target is level
+            and action in ("set", "reset", "set_row")
+            # What the controller writes itself would stand there twice.
+            and (not rows or (action != "set_row" and author.has_setting(name, value)))
+        ):
             settings[name] = value
         elif action != "remove_row" and not move.step.optional:
             applicabilities.append("manual")
     if settings and level is not None and level.directive is not None:
         source = level.directive.source
         changes = author.changes(list(settings.items()), level.directive.start)
-        others = author.others(level.directive.start)
+        others, number = author.others(level.directive.start, _MOST_PATHS)
         if others:
             applicabilities.append("unsafe")
-            title = f"; {_also_changes(others)}"
+            title = f"; {_also_changes(others, number, author.apart)}"
         if changes is None:
             applicabilities.append("manual")
         for change in changes or ():
@@ -140,13 +151,13 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
 _MOST_PATHS = 4
 
 
-def _also_changes(paths: Sequence[str]) -> str:
-    """What a setting for all paths of an Ingress means, and how to avoid that."""
-    more = len(paths) - _MOST_PATHS
-    named = ", ".join(paths[:_MOST_PATHS]) + (f" and {more} more" if more > 0 else "")
+def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
+    """What a setting for several paths means, and how to avoid that."""
+    more = number - len(paths)
+    named = ", ".join(paths) + (f" and {more} more" if more > 0 else "")
     return (
         f"this also changes {named}, which the same resource configures;"
-        " to change this path only, move it to a resource of its own"
+        f" to change this path only, {apart}"
     )
 
 
@@ -183,6 +194,8 @@ class _Site:
             return [_written(row) for row in self._outer_rows(move.name)]
         if move.step.action == "remove_row":
             return [f"# remove: {move.name} {move.value}"]
+        if move.step.action == "add_map":
+            return _map_lines(move.value, "    ")
         if move.step.action == "reset" and self._inherits(move, self.target(move)):
             return [f"# remove: {move.name}"]
         return [f"{move.name} {move.value};"]
@@ -190,6 +203,8 @@ class _Site:
     def edits(self, move: Move) -> list[Edit]:
         """The edits of a step."""
         action, name, value = move.step.action, move.name, move.value
+        if action == "add_map":
+            return [_insert_map(value, self.served.server)]
         level = self.target(move)
         if not value and action != "restore_rows":
             raise _Manual  # the template says nothing here
@@ -219,6 +234,8 @@ class _Site:
         """What else a step changes, and how to avoid that; empty if it is about this stream."""
         if move.step.action == "remove_row":
             return ""
+        if move.step.action == "add_map":
+            return "this adds a map to the http block"
         target = self.target(move)
         other = self._may_be_there(move, target)
         if other is not None:
@@ -254,6 +271,8 @@ class _Site:
     def target(self, move: Move) -> Level:
         """The level to change: the nearest of the step's scope where the directive may stand."""
         served, scope = self.served, move.step.scope
+        if move.step.action == "add_map":
+            raise _Manual
         if scope == "origin":
             level = holder(served.level, move.name)
             effective = level.effective(move.name, self.version)
@@ -270,6 +289,8 @@ class _Site:
         for level in start.outward():
             if level.kind in contexts:
                 return level
+            if level.rows.get(move.name):
+                raise _Manual  # it stands where nginx refuses it, in front of what could be set
         raise _Manual
 
     def _outer_rows(self, name: str) -> list[Directive]:
@@ -388,6 +409,43 @@ def _check_own(directive: Directive) -> None:
     broken = file.reading.read_only or file.mistakes
     if file.shared or broken or not _is_text(directive):
         raise _Manual
+
+
+def _map_lines(value: str, indent: str) -> list[str]:
+    """A `map` with this source, variable, and pairs of a key and what it becomes."""
+    source, variable, *words = value.split()
+    pairs = list(zip(words[::2], words[1::2], strict=True))
+    width = max(len(key) for key, _ in pairs)
+    rows = [f"{indent}{key:{width}} {made};" for key, made in pairs]
+    return [f"map {source} {variable} {{", *rows, "}"]
+
+
+def _insert_map(value: str, server: Level) -> Edit:
+    """A new `map` before the first server of a server's file, and before the comments on that."""
+    http = server.parent
+    opening = server.directive
+    if http is None or opening is None:
+        raise _Manual
+    servers = [one.directive for one in http.children if one.kind == "server"]
+    first = min(
+        (one for one in servers if one is not None and one.file is opening.file),
+        key=lambda one: one.start,
+    )
+    _check_own(first)
+    source = first.source
+    start, is_first = source.blanks_before(first.start)
+    lines = _map_lines(value, source.indentation)
+    if not is_first:
+        return Edit(source, first.start, first.start, f"{' '.join(map(str.strip, lines))} ")
+    indent = source.text[start : first.start]
+    while start:
+        above = source.line_span(source.position(start - 1)[0])[0]
+        if not source.text[above:start].lstrip().startswith("#"):
+            break
+        start = above
+    newline = "\r\n" if "\r\n" in source.text[: first.end + 2] else "\n"
+    text = newline.join([*(f"{indent}{line}" for line in lines), "", ""])
+    return Edit(source, start, start, text)
 
 
 def _insert(line: str, level: Level, after: Directive | None) -> Edit:

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.fixes.apply import compatible, edited
+from nginx_stream_lint.fixes.apply import ALSO_WRITTEN, compatible, edited, has_within
 from nginx_stream_lint.rules.finding import Edit, Finding, LocationInfo
 from nginx_stream_lint.util.remembering import latest_remembered
 
@@ -40,7 +40,7 @@ def shown_fixes(location: LocationInfo, findings: Sequence[Finding]) -> list[Sho
     unsafe = [_caution(one) for one in others]
     # Where the order matters, an unsafe fix has the safe ones in it.
     has = [edit for one in others if one.fix is not None for edit in one.fix.edits]
-    fixable = [*(one for one in safe if not _is_within(one, has)), *others]
+    fixable = [one for one in fixable if one in others or not _is_within(one, has)]
     found: list[ShownFix] = []
     if safe:
         found.append(ShownFix("--fix", mended(location, safe), ()))
@@ -51,22 +51,16 @@ def shown_fixes(location: LocationInfo, findings: Sequence[Finding]) -> list[Sho
 
 
 def _caution(finding: Finding) -> str:
-    """What else the fix of a finding changes."""
+    """What else the fix of a finding changes. What of it is safe is shown as a fix of its own."""
     assert finding.fix is not None
-    title, _, caution = finding.fix.title.partition("; ")
+    title, _, caution = finding.fix.title.partition(ALSO_WRITTEN)[0].partition("; ")
     return caution or title
 
 
 def _is_within(finding: Finding, edits: Sequence[Edit]) -> bool:
     """Whether all that the fix of a finding writes is part of some edits."""
     own = () if finding.fix is None else finding.fix.edits
-    return all(
-        any(
-            edit.source is one.source and edit.start == one.start and one.text in edit.text
-            for edit in edits
-        )
-        for one in own
-    )
+    return all(any(has_within(edit, one) for edit in edits) for one in own)
 
 
 def mended(location: LocationInfo, findings: Iterable[Finding]) -> str:

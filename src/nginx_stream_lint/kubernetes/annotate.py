@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import field
+from itertools import islice
+from operator import itemgetter
 
 from nginx_stream_lint.config.source import Change, has_hole
 from nginx_stream_lint.kubernetes.controllers import Controller
 from nginx_stream_lint.kubernetes.manifest import Entry, Mapping, Word
-from nginx_stream_lint.kubernetes.nginx_org import upstreams_of
+from nginx_stream_lint.kubernetes.nginx_org import sharing_upstream, upstreams_of
 from nginx_stream_lint.kubernetes.resources import Ingress, Path, Settings, VirtualServer
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.remembering import latest_remembered
@@ -28,6 +31,9 @@ class Annotator:
     by_class: bool
     assumed: bool
     _upstreams: dict[int, Mapping] = field(default_factory=dict)  # see `upstreams_of`
+    # The paths of an Ingress, each once; and where each of them is written: start, end, path.
+    _paths: dict[str, None] = field(default_factory=dict)
+    _spans: list[tuple[int, int, str]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -68,18 +74,41 @@ class Annotator:
         snippet = self.controller.prefixes[0] + self.controller.snippets["location"]
         return f"{snippet}: |\n  {name} {value};"
 
-    def others(self, offset: int) -> list[str]:
-        """The paths of an Ingress that annotations are for, but the one at an offset."""
+    @property
+    def apart(self) -> str:
+        """What to do with a path so that its settings are for no others."""
+        if isinstance(self.resource, VirtualServer):
+            return "give it an upstream of its own"
+        return "move it to a resource of its own"
+
+    def others(self, offset: int, most: int) -> tuple[list[str], int]:
+        """The paths that share annotations or an upstream with the one at an offset.
+
+        As many as `most` of them, and how many there are.
+        """
         resource = self.resource
+        if isinstance(resource, VirtualServer):
+            found = sharing_upstream(resource, offset)
+            return found[:most], len(found)
         if not isinstance(resource, Ingress):
-            return []
-        entries = [path for host in resource.hosts for path in host.paths]
-        own = next((one for one in entries if one.span.start <= offset < one.span.end), None)
-        paths = [_path_of(one) for one in entries]
-        if resource.default is not None:
-            paths.append("the default backend")
-        mine = None if own is None else _path_of(own)
-        return [path for path in dict.fromkeys(paths) if path != mine]
+            return [], 0
+        if not self._paths:
+            entries = [path for host in resource.hosts for path in host.paths]
+            self._paths.update(dict.fromkeys(map(_path_of, entries)))
+            if resource.default is not None:
+                self._paths["the default backend"] = None
+            self._spans.extend(sorted((*one.span, _path_of(one)) for one in entries))
+        at = bisect_right(self._spans, offset, key=itemgetter(0)) - 1
+        own = self._spans[at] if at >= 0 else (0, 0, "")
+        mine = own[2] if offset < own[1] else None
+        named = islice((path for path in self._paths if path != mine), most)
+        return list(named), len(self._paths) - (mine in self._paths)
+
+    def has_setting(self, name: str, value: str) -> bool:
+        """Whether a directive's value has an annotation or a field; a snippet writes the others."""
+        if isinstance(self.resource, VirtualServer):
+            return self._field(name, value) is not None
+        return self._annotation(name, value) is not None
 
     def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
         """How to give directives their values at the location that begins at an offset.
@@ -246,15 +275,19 @@ class Annotator:
     def _behind(self, mapping: Mapping) -> tuple[int, str] | None:
         """Where a new line of a block mapping goes, and how far in.
 
-        Behind the last entry; in a template in front of the first, since the last may stand under
-        a condition.
+        Behind the last entry that is no mapping, since a mapping may get lines at its own end; in
+        front of the first where there is none, and in a template, since entries may stand under a
+        condition.
         """
         text = self._text
-        first, last = mapping.own[0], mapping.own[-1]
+        first = mapping.own[0]
         indent = _indent(text, first.span.start)
         if indent is None:
             return None
-        if text == self.resource.document.source.text:
+        last = next(
+            (one for one in reversed(mapping.own) if not isinstance(one.value, Mapping)), None
+        )
+        if last is not None and text == self.resource.document.source.text:
             return _end_of_line(text, last.span.end), indent
         above = text.rfind("\n", 0, first.span.start)
         while above > 0:

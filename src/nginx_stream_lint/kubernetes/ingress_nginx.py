@@ -22,7 +22,7 @@ from nginx_stream_lint.kubernetes.making import (
 )
 from nginx_stream_lint.kubernetes.manifest import Entry, Span, Word
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path
-from nginx_stream_lint.kubernetes.text import Arg, Part, in_quotes, quoted
+from nginx_stream_lint.kubernetes.text import Arg, Part, Stretch, in_quotes, quoted
 from nginx_stream_lint.util.numbers import whole_number
 
 _HTTP = """
@@ -128,6 +128,7 @@ class IngressNginx(Maker):
     def _ingress(self) -> None:
         ingress = self.ingress
         self._auth_written: set[str] = set()
+        self._alike: dict[str, Stretch] = {}
         hosts = ingress.hosts or (Host(None, (), self.head),)
         every = [path for host in hosts for path in self.paths(host)]
         self.names = self.upstream_names(every)
@@ -257,6 +258,14 @@ class IngressNginx(Maker):
                 text.line("deny", "all", at=self.annotations[name].span)
         self._cors()
         self._auth(auth, header)
+        text.once(self._alike, header, lambda: self._settings(header))
+        self._pass(path, header)
+        self._proxy_redirect()
+        text.close(path.span)
+
+    def _settings(self, header: str) -> None:
+        """What all locations of an Ingress have in common."""
+        text = self.text
         self._limits()
         host = self.entry("upstream-vhost")
         if host is not None:
@@ -272,7 +281,7 @@ class IngressNginx(Maker):
         for row in _HEADERS.strip().splitlines():
             text.line(header, *row.split())
         self.rows("location")
-        if family == "grpc":
+        if header.startswith("grpc"):
             for name in ("connect", "send", "read"):
                 self._row_named(f"proxy_{name}_timeout", f"grpc_{name}_timeout")
         self._buffers()
@@ -284,9 +293,6 @@ class IngressNginx(Maker):
         if index is not None:
             text.line("fastcgi_index", quoted(word_of(index)), at=index.span)
         self._redirect()
-        self._pass(path, header)
-        self._proxy_redirect()
-        text.close(path.span)
 
     def _variables(self, path: Path) -> None:
         """The variables that snippets may use."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nginx_stream_lint.config.source import HOLE, Reading, has_hole, without_marks
 from nginx_stream_lint.config.tree import parse
@@ -12,6 +12,7 @@ from nginx_stream_lint.kubernetes.controllers import Controller, Setting, is_tru
 from nginx_stream_lint.kubernetes.manifest import Entry, Span, Word
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, Resource, Settings
 from nginx_stream_lint.kubernetes.text import Arg, Text, quoted
+from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
@@ -36,7 +37,9 @@ class Maker:
         self.document = resource.document
         self.data = settings.data.entries if settings is not None else {}
         self.runs = runs
-        self.text = Text(resource.place, _PLACEHOLDER if runs else None)
+        most = in_force().left("made")
+        self.text = Text(resource.place, _PLACEHOLDER if runs else None, most)
+        self._mistakes: dict[int, tuple[Problem, ...]] = {}  # in snippets, by their places
         self.problems: list[Problem] = []
         self.annotations: dict[str, Entry] = {}
         self.unknown: Span | None = None
@@ -184,16 +187,21 @@ class Maker:
         lines = word.lines or ((word.text, word.span),)
         if self.runs:
             lines = tuple((re.sub(f"{HOLE}+", "1", text), span) for text, span in lines)
+        mistakes = self._mistakes.get(word.start)
+        if mistakes is None:  # it is put into every location
+            mistakes = self._mistakes[word.start] = self._mistakes_in(lines)
+            self.problems += mistakes
+        if not mistakes:
+            self.text.lines(lines)
+
+    def _mistakes_in(self, lines: Iterable[tuple[str, Span]]) -> tuple[Problem, ...]:
         alone = Text(self.resource.place)
         alone.lines(lines)
         reading = Reading(self.document.source, alone.text, tuple(alone.pieces))
         try:
-            problems = parse(reading).problems
+            return tuple(parse(reading).problems)
         except Unreadable as stop:
-            problems = [stop.problem]
-        self.problems += problems
-        if not problems:
-            self.text.lines(lines)
+            return (stop.problem,)
 
     # Names
 

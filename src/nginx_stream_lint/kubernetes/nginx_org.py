@@ -7,6 +7,7 @@ release 5.6.0.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from collections.abc import Mapping as MappingOf
 
 from nginx_stream_lint.config.source import has_hole
@@ -559,16 +560,58 @@ def _virtual_path(path: Word) -> list[Arg]:
 
 def upstreams_of(resource: VirtualServer) -> dict[int, Mapping]:
     """The upstreams that the routes pass to, by the offsets at which the routes begin."""
-    spec = resource.spec
-    by_name: dict[str, Mapping] = {}
-    for node in spec.items("upstreams"):
-        own = node.word("name") if isinstance(node, Mapping) else None
-        if own is not None and isinstance(node, Mapping):
-            by_name.setdefault(own.text, node)
+    by_name = _upstreams(resource)
     found: dict[int, Mapping] = {}
-    for route in (*spec.items("routes"), *spec.items("subroutes")):
-        if isinstance(route, Mapping):
-            _, name = _action(route)
-            if name is not None and name.text in by_name:
-                found.setdefault(route.span.start, by_name[name.text])
+    for route in _routes(resource):
+        _, name = _action(route)
+        if name is not None and name.text in by_name:
+            found.setdefault(route.span.start, by_name[name.text])
     return found
+
+
+def sharing_upstream(resource: VirtualServer, offset: int) -> list[str]:
+    """The paths of other routes that pass to the upstream of the one at an offset, each once.
+
+    A route may share its requests out (`splits`), or look at them first (`matches`).
+    """
+    upstream = upstreams_of(resource).get(offset)
+    by_name = _upstreams(resource)
+    found: dict[str, None] = {}
+    for route in _routes(resource):
+        path = route.word("path")
+        if upstream is None or route.span.start == offset or path is None:
+            continue
+        if any(by_name.get(name) is upstream for name in _passed_to(route)):
+            found[path.text] = None
+    return list(found)
+
+
+def _routes(resource: VirtualServer) -> Iterator[Mapping]:
+    for route in (*resource.spec.items("routes"), *resource.spec.items("subroutes")):
+        if isinstance(route, Mapping):
+            yield route
+
+
+def _upstreams(resource: VirtualServer) -> dict[str, Mapping]:
+    """The upstreams by name; of several the first."""
+    found: dict[str, Mapping] = {}
+    for node in resource.spec.items("upstreams"):
+        name = node.word("name") if isinstance(node, Mapping) else None
+        if name is not None and isinstance(node, Mapping):
+            found.setdefault(name.text, node)
+    return found
+
+
+def _passed_to(route: Mapping) -> Iterator[str]:
+    """The names of all upstreams that a route may pass to."""
+    holders = [route]
+    for key in ("splits", "matches"):
+        for one in route.items(key):
+            if isinstance(one, Mapping):
+                holders.append(one)
+                holders += [each for each in one.items("splits") if isinstance(each, Mapping)]
+    for holder in holders:
+        action = holder.mapping("action")
+        name = None if action is None else action.word("pass") or action.word("proxy", "upstream")
+        if name is not None:
+            yield name.text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from nginx_stream_lint.config.source import HOLE, Piece
@@ -13,6 +13,8 @@ from nginx_stream_lint.util.lazily import regex
 # A part of an argument: plain text, text with a place, or a word of the source.
 Part: TypeAlias = str | tuple[str, Span] | Word
 Arg: TypeAlias = Part | list[Part]
+# A part of a text, with its pieces by offsets into it.
+Stretch: TypeAlias = tuple[str, list[Piece]]
 
 # Words that end where they seem to end; a # would begin a comment.
 _WORD = (
@@ -23,20 +25,29 @@ _WORDS = regex(rf"\s*(?:{_WORD}\s+)*(?:{_WORD})?\s*", re.DOTALL)
 _NEEDS_QUOTES = regex(r"""[\s;{}"'#]|\A\Z""")
 
 
+class TooLong(Exception):
+    """A text has grown longer than it may."""
+
+
 class Text:
     """nginx text that grows line by line.
 
     What nobody wrote has a place without extent, `nowhere`. With `stand_in` placeholders are
-    replaced by it, so that a real nginx can read the text.
+    replaced by it, so that a real nginx can read the text. What makes it longer than `most`
+    characters raises TooLong.
     """
 
-    def __init__(self, nowhere: int, stand_in: str | None = None) -> None:
+    def __init__(self, nowhere: int, stand_in: str | None = None, most: int | None = None) -> None:
         self.pieces: list[Piece] = []
         self.stand_in = stand_in
         self._nowhere = Span(nowhere, nowhere)
         self._parts: list[str] = []
         self._length = 0
+        self._most = most
         self._depth = 0
+
+    def __len__(self) -> int:
+        return self._length
 
     @property
     def text(self) -> str:
@@ -67,6 +78,30 @@ class Text:
         self._add("    " * self._depth)
         self._put("}", None if at is None else Span(max(at.start, at.end - 1), at.end))
         self._add("\n")
+
+    def once(self, stretches: dict[str, Stretch], key: str, write: Callable[[], None]) -> None:
+        """What `write` adds, or a copy of what it added under the same key before."""
+        known = stretches.get(key)
+        if known is not None:
+            self._copy(*known)
+            return
+        first, number, start = len(self._parts), len(self.pieces), self._length
+        write()
+        if number and self.pieces[number - 1].end > start:
+            number -= 1  # a piece that nobody wrote, and that began before
+        pieces = [
+            Piece(max(at - start, 0), end - start, *span) for at, end, *span in self.pieces[number:]
+        ]
+        stretches[key] = "".join(self._parts[first:]), pieces
+
+    def _copy(self, text: str, pieces: list[Piece]) -> None:
+        start = self._length
+        if pieces and self.pieces and pieces[0][2:] == self.pieces[-1][2:] == self._nowhere:
+            before = self.pieces.pop()
+            self.pieces.append(before._replace(end=pieces[0].end + start))
+            pieces = pieces[1:]
+        self.pieces += [Piece(at + start, end + start, *span) for at, end, *span in pieces]
+        self._add(text)
 
     def lines(self, texts: Iterable[tuple[str, Span]]) -> None:
         """nginx text as it stands in the source, line by line."""
@@ -123,6 +158,8 @@ class Text:
     def _add(self, text: str) -> None:
         self._parts.append(text)
         self._length += len(text)
+        if self._most is not None and self._length > self._most:
+            raise TooLong
 
 
 def _whole(part: Part) -> list[Part]:

@@ -22,8 +22,10 @@ from nginx_stream_lint.kubernetes.resources import (
     classes,
     resources,
 )
+from nginx_stream_lint.kubernetes.text import TooLong
+from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.lazily import dataclass, regex
-from nginx_stream_lint.util.problems import Problem
+from nginx_stream_lint.util.problems import Problem, Unreadable
 
 # What a YAML text says that is about one of the controllers.
 _CONCERNS = regex(
@@ -77,11 +79,14 @@ def translated(
         for controller in (ingress_nginx(), nginx_org())
         if isinstance(one, Settings) and _is_for(one, controller)
     }
-    translations = [
-        _translation(one, controller, how, settings.get(controller.name), conditional)
-        for one in every
-        for controller, how in _controllers(one, class_controllers)
-    ]
+    translations: list[Translation] = []
+    try:
+        for one in every:
+            for controller, how in _controllers(one, class_controllers):
+                given = settings.get(controller.name)
+                translations.append(_translation(one, controller, how, given, conditional))
+    except Unreadable as stop:
+        problems.append(stop.problem)  # all that the run may make is made
     return translations, problems
 
 
@@ -115,7 +120,14 @@ def _made(
 ) -> Maker:
     kind = IngressNginx if controller is ingress_nginx() else NginxOrg
     maker: Maker = kind(controller, resource, settings, runs)
-    maker.make()
+    source = resource.document.source
+    place = source.name, *source.position(resource.span.start)
+    budget = in_force()
+    try:
+        maker.make()
+    except TooLong:
+        budget.exceed("made", *place)
+    budget.spend("made", len(maker.text), *place)
     return maker
 
 

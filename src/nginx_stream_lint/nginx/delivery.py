@@ -8,21 +8,26 @@ buffered is flushed through everything.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.nginx.filters import gzip_is_disabled, withholds_event_ends
 from nginx_stream_lint.nginx.levels import Effective
-from nginx_stream_lint.nginx.listeners import Client
-from nginx_stream_lint.nginx.values import seconds, size
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.nginx.listeners import PLAIN, Client
+from nginx_stream_lint.nginx.recording import NOTHING, Recording
+from nginx_stream_lint.nginx.values import size
+from nginx_stream_lint.util.lazily import dataclass
 
 Framing = Literal["chunked", "close", "length"]
 AccelBuffering = Literal["absent", "no", "yes"]
 AcceptEncoding = Literal["identity", "gzip"]
-Verdict = Literal["streams", "stalls", "replays"]
+# `no-stream`: a WebSocket handshake fails.
+Verdict = Literal["streams", "stalls", "no-stream"]
+Repeat = Literal["streams", "stalls", "replays", "unknown", "no-stream"]
+Worst = Literal["streams", "stalls", "replays", "no-stream"]
 Hold = Literal[
-    "upstream-buffer", "sub-filter", "gzip", "brotli", "body-filter", "tls-buffer", "cache"
+    "upstream-buffer", "sub-filter", "gzip", "brotli", "body-filter", "file-buffer", "tls-buffer"
 ]
 
 FRAMINGS: tuple[Framing, ...] = ("chunked", "close", "length")
@@ -43,8 +48,8 @@ _CHUNK_OVERHEAD = 6
 # What comes is passed on at once, whatever is set.
 _UNBUFFERED = ("grpc", "tunnel")
 
-# A variable that a client decides on.
-_SENT = regex(r"\$(cookie|arg|http)_\w+")
+# How long the kernel keeps what does not fill a packet, with tcp_nopush.
+_CORKED_S = 0.2
 _BODY_FILTERS = (
     "body_filter_by_lua",
     "body_filter_by_lua_block",
@@ -65,12 +70,14 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What happens in a scenario.
+    """What happens in a scenario to the first request for something.
 
-    `held_by` is the first hold, `held_bytes` how much is collected before anything reaches the
-    client, in the largest of all holds (None: the whole answer, or nothing is held), `first_text_s`
-    how long the first text waits for a stream of 230-byte tokens at 30 a second (None: until the
-    end of the answer; 0.0 when it streams).
+    `repeat` is what happens to the second one, `is_replayed` whether any later one is answered from
+    a recording. `held_by` is the first hold, `held_bytes` how much is collected before anything
+    reaches the client, in the largest of all holds (None: the whole answer, or nothing is held),
+    `first_text_s` how long the first text waits for a stream of 230-byte tokens at 30 a second
+    (None: until the end of the answer; 0.0 when it streams), and `slowest` the hold that makes it
+    wait so long.
     """
 
     scenario: Scenario
@@ -78,6 +85,14 @@ class Delivery:
     held_by: Hold | None = None
     held_bytes: int | None = None
     first_text_s: float | None = 0.0
+    slowest: Hold | None = None
+    repeat: Repeat = "streams"
+    is_replayed: bool = False
+
+    @property
+    def worst(self) -> Worst:
+        """The worst that happens to one of several requests."""
+        return "replays" if self.is_replayed else self.verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +100,11 @@ class Path:
     """Everything in a configuration that decides how a response of one kind is delivered.
 
     Sizes are in bytes. `piecewise` are the upstream framings whose pieces a buffered response lets
-    through; `cache` tells whether a second request is answered from a recording. `sub_filter` tells
+    through; `recording` tells what of a buffered response is recorded. `sub_filter` tells
     whether the end of each event waits for the next one, `replaces` whether that filter takes part
-    at all: an answer then has no length any more.
+    at all: an answer then has no length any more. With `sendfile`, what is recorded is sent from
+    its file, unless a filter needs to read it; `tcp_nopush` then lets the kernel wait, too. `plain`
+    are the clients without TLS.
     """
 
     family: str
@@ -100,11 +117,14 @@ class Path:
     body_filter: bool
     postpone_output: int
     ssl_buffer_size: int
-    cache: Literal["no", "yes", "unknown"]
+    recording: Recording = NOTHING
     gzip_min_length: int = 0
     brotli_min_length: int = 0
     sub_filter: bool = False
     replaces: bool = False
+    sendfile: bool = False
+    tcp_nopush: bool = False
+    plain: frozenset[Client] = PLAIN
 
     def is_buffered(self, x_accel_buffering: AccelBuffering) -> bool:
         """Whether the response is buffered, given the upstream's X-Accel-Buffering header."""
@@ -115,7 +135,10 @@ class Path:
         return self.buffering
 
     def holds(self, scenario: Scenario) -> list[Hold]:
-        """Everything that holds the response in a scenario, in the order it is passed."""
+        """Everything that holds the first response in a scenario, in the order it is passed."""
+        return self._holds(scenario, self.recording.first == "yes")
+
+    def _holds(self, scenario: Scenario, is_recorded: bool) -> list[Hold]:
         late: list[Hold] = ["sub-filter"] if self.sub_filter else []
         if not self.is_buffered(scenario.x_accel_buffering):
             return late
@@ -132,9 +155,22 @@ class Path:
         # A piece that fills the buffer goes on at once.
         if self.body_filter and self.postpone_output > TOKEN_BYTES:
             found.append("body-filter")
+        if is_recorded and self._sends_files(scenario, found):
+            found.append("file-buffer")
         if scenario.client == "h1-tls" and self.ssl_buffer_size > TOKEN_BYTES + _CHUNK_OVERHEAD:
             found.append("tls-buffer")
         return found
+
+    def _sends_files(self, scenario: Scenario, holds: list[Hold]) -> bool:
+        """Whether nginx sends what it records from the file, and collects it before."""
+        is_read = self.replaces or self.body_filter or "gzip" in holds or "brotli" in holds
+        piece = TOKEN_BYTES + (_CHUNK_OVERHEAD if scenario.client == "h1" else 0)
+        return (
+            self.sendfile
+            and not is_read
+            and scenario.client in self.plain
+            and self.postpone_output > piece
+        )
 
     def _is_long_enough(self, scenario: Scenario, least: int) -> bool:
         """Whether an answer is compressed; one without a length always is."""
@@ -146,30 +182,46 @@ class Path:
             return self.buffer_size
         if hold == "tls-buffer":
             return self.ssl_buffer_size
-        if hold == "body-filter":
+        if hold in ("body-filter", "file-buffer"):
             return self.postpone_output
         if hold == "sub-filter":
             return TOKEN_BYTES
         return None
 
     def deliver(self, scenario: Scenario) -> Delivery:
-        """What nginx does in a scenario; where a recording exists, to the second request."""
-        if self.cache == "yes" and self.is_buffered(scenario.x_accel_buffering):
-            return Delivery(scenario, "replays", "cache", None, None)
-        holds = self.holds(scenario)
+        """What nginx does in a scenario."""
+        recording = self.recording if self.is_buffered(scenario.x_accel_buffering) else NOTHING
+        first = self._live(scenario, recording.first == "yes")
+        if recording is NOTHING:
+            return first if first.verdict == "streams" else replace(first, repeat="stalls")
+        repeat: Repeat = "unknown"
+        if recording.repeat == "yes":
+            repeat = "replays"
+        elif recording.repeat == "no":
+            # Whether it is recorded may be unknown, and change nothing.
+            live = {"yes": (True,), "no": (False,), "unknown": (True, False)}[recording.second]
+            verdicts = {self._live(scenario, is_recorded).verdict for is_recorded in live}
+            repeat = verdicts.pop() if len(verdicts) == 1 else "unknown"
+        return replace(first, repeat=repeat, is_replayed=recording.later == "yes")
+
+    def _live(self, scenario: Scenario, is_recorded: bool) -> Delivery:
+        """What happens to a response that comes from the app."""
+        holds = self._holds(scenario, is_recorded)
         if not holds:
             return Delivery(scenario, "streams")
         sizes = [self.held_bytes(hold) for hold in holds]
         known = [size for size in sizes if size is not None]
         if len(known) < len(sizes):
-            return Delivery(scenario, "stalls", holds[0], None, None)
+            return Delivery(scenario, "stalls", holds[0], None, None, holds[sizes.index(None)])
         # What one hold lets go the next collects: the largest sets the pace.
         held = max(known)
-        token = TOKEN_BYTES + (
-            _CHUNK_OVERHEAD if sizes[-1] == held and "tls-buffer" in holds else 0
-        )
-        wait = round(held / (token * TOKENS_PER_SECOND), 1)
-        return Delivery(scenario, "stalls", holds[0], held, wait)
+        in_chunks = sizes[-1] == held and ("tls-buffer" in holds or holds == ["file-buffer"])
+        token = TOKEN_BYTES + (_CHUNK_OVERHEAD if in_chunks and scenario.client != "h2" else 0)
+        wait = held / (token * TOKENS_PER_SECOND)
+        if self.tcp_nopush and "file-buffer" in holds:
+            wait += _CORKED_S
+        slowest = holds[sizes.index(held)]
+        return Delivery(scenario, "stalls", holds[0], held, round(wait, 1), slowest)
 
 
 # Gives what is in force for a directive.
@@ -177,14 +229,19 @@ Settings = Callable[[str], Effective]
 
 
 def path(
-    settings: Settings, family: str, content_types: tuple[str, ...], method: str = "GET"
+    settings: Settings,
+    family: str,
+    content_types: tuple[str, ...],
+    recorded: Recording = NOTHING,
+    plain: frozenset[Client] = PLAIN,
 ) -> Path:
     """The delivery path of responses that a handler of this family gives where `settings` hold.
 
     `content_types` are the types the answer may have; a filter that takes one of them counts.
-    `method` is the request's, which decides whether the answer is recorded.
+    `recorded` tells what nginx records, `plain` which clients come without TLS.
     """
     unbuffered = family in _UNBUFFERED
+    sends_files = recorded is not NOTHING and settings("sendfile").text.lower() == "on"
     ignored = () if unbuffered else settings(f"{family}_ignore_headers").rows
     return Path(
         family=family,
@@ -198,7 +255,7 @@ def path(
         body_filter=any(settings(name).rows for name in _BODY_FILTERS),
         postpone_output=size(settings("postpone_output").text) or 0,
         ssl_buffer_size=size(settings("ssl_buffer_size").text) or 16384,
-        cache="no" if unbuffered else _cache(settings, family, method),
+        recording=recorded,
         gzip_min_length=size(settings("gzip_min_length").text) or 0,
         brotli_min_length=size(settings("brotli_min_length").text) or 0,
         sub_filter=not unbuffered
@@ -206,6 +263,9 @@ def path(
             settings("sub_filter"), settings("sub_filter_types"), content_types
         ),
         replaces=_replaces(settings, content_types),
+        sendfile=sends_files and not _includes(settings, content_types),
+        tcp_nopush=sends_files and settings("tcp_nopush").text.lower() == "on",
+        plain=plain,
     )
 
 
@@ -236,34 +296,16 @@ def _compresses(settings: Settings, name: str, content_types: tuple[str, ...]) -
 
 def _replaces(settings: Settings, content_types: tuple[str, ...]) -> bool:
     """Whether `sub_filter` looks through answers of one of the content types."""
-    types = {arg.lower() for row in settings("sub_filter_types").rows for arg in row}
-    return bool(settings("sub_filter").rows) and (
-        "*" in types or not types.isdisjoint(content_types)
+    return bool(settings("sub_filter").rows) and _is_about(
+        settings("sub_filter_types"), content_types
     )
 
 
-def _cache(settings: Settings, family: str, method: str) -> Literal["no", "yes", "unknown"]:
-    """Whether answers are recorded and served again."""
-    cache = settings(f"{family}_cache")
-    if not cache.rows or cache.text == "off":
-        return "no"
-    store = settings(f"{family}_store")
-    if store.rows and not store.is_default and store.depth < cache.depth:
-        return "no"  # set nearer, and the two exclude each other
-    methods = settings(f"{family}_cache_methods").rows
-    if method not in {"GET", "HEAD", *(arg.upper() for row in methods for arg in row)}:
-        return "no"
-    unless = settings(f"{family}_no_cache").rows
-    # A plain request has no cookies, arguments or headers: their variables are empty.
-    conditions = [arg for row in unless for arg in row if not _SENT.fullmatch(arg)]
-    if any("$" not in arg and arg not in ("", "0") for arg in conditions):
-        return "no"
-    if "$" in cache.text or has_hole(cache.text) or any("$" in arg for arg in conditions):
-        return "unknown"
-    valid = settings(f"{family}_cache_valid").rows
-    for row in valid:
-        codes, time = row[:-1], seconds(row[-1])
-        if (not codes or "200" in codes or "any" in codes) and time:
-            return "yes"
-    # Then the upstream's own headers decide, and a stream's seldom allow it.
-    return "unknown"
+def _includes(settings: Settings, content_types: tuple[str, ...]) -> bool:
+    """Whether `ssi` looks through answers of one of the content types."""
+    return settings("ssi").text.lower() == "on" and _is_about(settings("ssi_types"), content_types)
+
+
+def _is_about(types: Effective, content_types: tuple[str, ...]) -> bool:
+    names = {arg.lower() for row in types.rows for arg in row}
+    return "*" in names or not names.isdisjoint(content_types)

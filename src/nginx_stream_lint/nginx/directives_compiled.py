@@ -2,7 +2,7 @@
 
 from nginx_stream_lint.nginx.directives import Entry
 
-CHECKSUM = 1350616669
+CHECKSUM = 170956878
 TABLE: dict[str, Entry] = {
     'proxy_pass': Entry(name='proxy_pass', contexts=frozenset(['if-in-location', 'limit_except', 'location', 'stream-server']), merge='handler', value='string', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
     'fastcgi_pass': Entry(name='fastcgi_pass', contexts=frozenset(['if-in-location', 'location']), merge='handler', value='string', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
@@ -218,6 +218,7 @@ TABLE: dict[str, Entry] = {
     'sub_filter': Entry(name='sub_filter', contexts=frozenset(['http', 'location', 'server']), merge='rows', value='row', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
     'sub_filter_types': Entry(name='sub_filter_types', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='strings', joins=True, defaults=(((0, 0, 0), ('text/html',)),), stream_default=None),
     'ssi': Entry(name='ssi', contexts=frozenset(['http', 'if-in-location', 'location', 'server']), merge='nearest', value='flag', joins=False, defaults=(((0, 0, 0), ('off',)),), stream_default=None),
+    'ssi_types': Entry(name='ssi_types', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='strings', joins=True, defaults=(((0, 0, 0), ('text/html',)),), stream_default=None),
     'add_before_body': Entry(name='add_before_body', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='string', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
     'add_after_body': Entry(name='add_after_body', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='string', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
     'slice': Entry(name='slice', contexts=frozenset(['http', 'location', 'server']), merge='nearest', value='size', joins=False, defaults=(((0, 0, 0), ('0',)),), stream_default=None),

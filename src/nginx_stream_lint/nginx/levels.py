@@ -34,6 +34,12 @@ _OPENS = {
 }
 # What tunnel_pass passes to without an argument.
 _WHERE_ASKED = "$host:$request_port"
+# Of these, one that is on at a level switches the other one off there.
+_RIVALS = {
+    f"{family}_{one}": f"{family}_{other}"
+    for family in FAMILIES
+    for one, other in (("cache", "store"), ("store", "cache"))
+}
 # What answers a request, or says that something else does.
 _ANSWERS = frozenset(
     {
@@ -223,7 +229,8 @@ class Level:
             rows = self.rows.get(name)
             return _found(name, rows, 0, entry.joins) if rows else None
         owner = self._owner(name)
-        if owner is None:
+        rival = _RIVALS.get(name)
+        if owner is None or (rival is not None and self._switched_off(owner, rival)):
             return None
         if name in ("add_header", "add_trailer"):
             return self._inheritable_list(name, version)
@@ -244,6 +251,15 @@ class Level:
         if name not in parent._owners:
             parent._owners[name] = parent._owner(name)
         return parent._owners[name]
+
+    def _switched_off(self, owner: Level, rival: str) -> bool:
+        """Whether a directive is off here since a nearer level than its owner has its rival on."""
+        for level in self.outward():
+            if level is owner:
+                break
+            if any(row.args[:1] != ("off",) for row in level.rows.get(rival, ())):
+                return True
+        return False
 
     def _inheritable_list(self, name: str, version: Version) -> Effective | None:
         """`add_header` and `add_trailer`, whose inheritance is itself a setting (1.29.3)."""

@@ -1,19 +1,23 @@
-"""Which clients a server lets in: plain HTTP/1.1, HTTP/1.1 over TLS, HTTP/2.
+"""Which clients a server lets in: plain HTTP/1.1, HTTP/1.1 over TLS, HTTP/2, HTTP/3.
 
 `ssl` and `http2` belong to the listening socket, so what one server says of an address holds for
-every server there. HTTP/3 is left out: nobody has measured it.
+every server there. A socket for QUIC is another one than the TCP socket of its address.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.levels import Level, kept
+from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import regex
 
-Client = Literal["h1", "h1-tls", "h2"]
-CLIENTS: tuple[Client, ...] = ("h1", "h1-tls", "h2")
+Client = Literal["h1", "h1-tls", "h2", "h3"]
+CLIENTS: tuple[Client, ...] = ("h1", "h1-tls", "h2", "h3")
+TCP_CLIENTS = CLIENTS[:3]
+# The clients that come without TLS, where HTTP/2 is spoken over TLS.
+PLAIN: frozenset[Client] = frozenset({"h1"})
 
 # From 1.25.1 `http2` is a directive of its own, and a plain listener with HTTP/2 also takes
 # HTTP/1.1 clients; before, it takes nothing else.
@@ -72,20 +76,65 @@ def clients(http: Level, version: Version) -> dict[Level, tuple[Client, ...]]:
     A server without `listen` listens on plain port 80; so does the one assumed around a fragment,
     of which nothing is known.
     """
-    servers = {level: _listens(level) for level in http.children if level.kind == "server"}
-    options: dict[str, set[str]] = {}
-    defaults: dict[str, Level] = {}
-    for server, listens in servers.items():
-        for where, said in listens:
-            options.setdefault(where, set()).update(said)
-            defaults.setdefault(where, server)
-            if "default_server" in said or "default" in said:
-                defaults[where] = server
-    reach: dict[Level, tuple[Client, ...]] = {}
-    for server, listens in servers.items():
-        found = _clients(server, listens or [("*:80", [])], options, defaults, version)
-        reach[server] = tuple(client for client in CLIENTS if client in found)
+    return {
+        server: tuple(client for client in CLIENTS if client in found)
+        for server, found in _reach(http, version).items()
+    }
+
+
+def plain_clients(server: Level, version: Version) -> frozenset[Client]:
+    """The clients that reach a server without TLS; HTTP/2 only if none comes over TLS."""
+    http = server.nearest("http")
+    found = {} if http is None else _reach(http, version).get(server, {})
+    return PLAIN | {client for client, over_tls in found.items() if not over_tls}
+
+
+def idle_timeout_s(server: Level, version: Version) -> float | None:
+    """The silence in seconds after which nginx closes HTTP/3 connections.
+
+    It is the `keepalive_timeout` of the server that nginx takes before it knows the name. None
+    without HTTP/3, and where that is 0: nobody has measured it.
+    """
+    http = server.nearest("http")
+    if http is None or "h3" not in _reach(http, version).get(server, {}):
+        return None
+    defaults = _sockets(http)[1]
+    limits = [
+        seconds(defaults[where, True].effective("keepalive_timeout", version).rows[0][0])
+        for where, said in _listens(server)
+        if "quic" in said
+    ]
+    return min((limit for limit in limits if limit), default=None)
+
+
+@kept
+def _reach(http: Level, version: Version) -> dict[Level, dict[Client, bool]]:
+    """The clients of each server, each with whether it may come over TLS."""
+    options, defaults = _sockets(http)
+    reach: dict[Level, dict[Client, bool]] = {}
+    for server in http.children:
+        if server.kind == "server":
+            listens = _listens(server) or [("*:80", [])]
+            reach[server] = _clients(server, listens, options, defaults, version)
     return reach
+
+
+_Sockets = tuple[dict[tuple[str, bool], set[str]], dict[tuple[str, bool], Level]]
+
+
+@kept
+def _sockets(http: Level) -> _Sockets:
+    """What is said of each socket, and its default server, by address and whether it is QUIC's."""
+    options: dict[tuple[str, bool], set[str]] = {}
+    defaults: dict[tuple[str, bool], Level] = {}
+    for server in http.children:
+        for where, said in _listens(server) if server.kind == "server" else ():
+            socket = where, "quic" in said
+            options.setdefault(socket, set()).update(said)
+            defaults.setdefault(socket, server)
+            if "default_server" in said or "default" in said:
+                defaults[socket] = server
+    return options, defaults
 
 
 def _listens(server: Level) -> list[tuple[str, list[str]]]:
@@ -97,23 +146,25 @@ def _listens(server: Level) -> list[tuple[str, list[str]]]:
 def _clients(
     server: Level,
     listens: list[tuple[str, list[str]]],
-    options: dict[str, set[str]],
-    defaults: dict[str, Level],
+    options: dict[tuple[str, bool], set[str]],
+    defaults: dict[tuple[str, bool], Level],
     version: Version,
-) -> set[Client]:
+) -> dict[Client, bool]:
     all_tls = version < _HTTP2_DIRECTIVE and server.effective("ssl", version).text == "on"
-    found: set[Client] = set()
+    found: dict[Client, bool] = {}
     for where, said in listens:
         if "quic" in said:
+            if server.effective("http3", version).text == "on":
+                found["h3"] = True
             continue
-        socket = options.get(where, set())
+        socket = options.get((where, False), set())
         tls = "ssl" in socket or all_tls
         # Over TLS the server that the client names decides, in clear text the socket's default.
-        decides = server if tls else defaults.get(where, server)
+        decides = server if tls else defaults.get((where, False), server)
         if "http2" in socket or decides.effective("http2", version).text == "on":
-            found.add("h2")
+            found["h2"] = found.get("h2", False) or tls
         if tls:
-            found.add("h1-tls")
+            found["h1-tls"] = True
         elif "http2" not in socket or version >= _HTTP2_DIRECTIVE:
-            found.add("h1")
+            found["h1"] = False
     return found

@@ -111,7 +111,7 @@ class _Run:
         value = self._value(text)
         name = name.lstrip("$").lower()
         if name != "args":
-            self.state.variables[name] = value
+            self.state.assign(name, text, value)
         elif value is None:
             self.outcome.unknown.append(f'what "{text}" stands for')
         else:

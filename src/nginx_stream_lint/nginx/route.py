@@ -49,7 +49,8 @@ class Route:
     `location` is the level that finally handles it: a location, an `if` or `limit_except` in one,
     or the server itself. `handler` passes it on; where nobody does, `status` is what nginx answers
     (None: a file, if there is one). `unknown` says what could not be decided from the
-    configuration; what is told then is the likeliest way.
+    configuration; what is told then is the likeliest way. `state` is the request at its end, which
+    knows its variables.
     """
 
     server: Level | None = None
@@ -61,6 +62,7 @@ class Route:
     uri: str = ""
     args: str = ""
     unknown: list[str] = field(default_factory=list)
+    state: State | None = None
 
 
 def route(root: Level, request: Request, version: Version, files: Documents | None = None) -> Route:
@@ -139,6 +141,7 @@ class _Walk:
     def result(self) -> Route:
         """Where the request has ended."""
         self.found.uri, self.found.args = self.state.uri, self.state.args
+        self.found.state = self.state
         self.found.unknown += self.state.unknown
         if self.found.status not in _REDIRECTIONS:
             self.found.redirect = None

@@ -30,10 +30,14 @@ _STRICT_HOST = regex(r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-
 
 @dataclass(slots=True)
 class Socket:
-    """A listening socket: its `address`, whether it speaks TLS, and its servers in file order."""
+    """A listening socket: its `address`, whether it speaks TLS, and its servers in file order.
+
+    One that speaks `quic` is another one than the TCP socket of that address.
+    """
 
     address: str
     tls: bool = False
+    quic: bool = False
     servers: list[Level] = field(default_factory=list)
     marked: Level | None = None
     names: Names[Level] = field(default_factory=Names)
@@ -80,25 +84,28 @@ class Chosen:
 
 @kept
 def sockets(http: Level, version: Version) -> Sequence[Socket]:
-    """The listening sockets of an `http` level, in the order of the file."""
-    found: dict[str, Socket] = {}
+    """The listening sockets of an `http` level, in the order of the file; those for QUIC last."""
+    found: dict[tuple[str, bool], Socket] = {}
     for server in http.children:
         if server.kind != "server":
             continue
         all_tls = server.effective("ssl", version).text == "on" and version < (1, 25, 1)
         listens = [row.args for row in server.rows.get("listen", []) if row.args] or [("80",)]
         for args in listens:
-            if "quic" in args[1:]:
-                continue
-            where = address(args[0])
-            socket = found.setdefault(where, Socket(where))
+            where, quic = address(args[0]), "quic" in args[1:]
+            socket = found.setdefault((where, quic), Socket(where, quic, quic))
             socket.tls |= "ssl" in args[1:] or all_tls
             if "default_server" in args[1:] or "default" in args[1:]:
                 socket.marked = server
             if not socket.servers or socket.servers[-1] is not server:
                 socket.servers.append(server)
                 _add_names(socket, server)
-    return tuple(found.values())
+    return tuple(sorted(found.values(), key=lambda socket: socket.quic))
+
+
+def tcp_sockets(http: Level, version: Version) -> list[Socket]:
+    """The listening sockets of an `http` level but those for QUIC."""
+    return [socket for socket in sockets(http, version) if not socket.quic]
 
 
 def _with_port(http: Level, version: Version, port: int) -> list[Socket]:

@@ -1,7 +1,7 @@
 """nginx variables, as far as a URL and the configuration decide them.
 
-A request for routing has no headers but Host: the variables of other headers are empty. What hangs
-on the client's address, on time or on modules is unknown (None).
+A request for routing has no headers but Host and those it is given: the variables of other headers
+are empty. What hangs on the client's address, on time or on modules is unknown (None).
 """
 
 from __future__ import annotations
@@ -29,8 +29,37 @@ _MAX_MAPS = 50  # maps of maps of maps: deeper is a circle
 _MAX_VALUE = 16 * 1024  # characters: twice what a request line may have by default
 _MAX_LOOKUPS = 10_000  # in maps, for one request
 
+# Another value for each request, and with time.
+_EACH_TIME = frozenset(
+    ("connection", "connection_time", "msec", "remote_port", "request_id", "request_time")
+)
+_BY_TIME = frozenset(("date_gmt", "date_local", "time_iso8601", "time_local"))
+# No request leaves these empty, whatever they are.
+_NEVER_EMPTY = _EACH_TIME | {
+    "binary_remote_addr",
+    "connection_requests",
+    "hostname",
+    "http_accept",
+    "http_user_agent",
+    "nginx_version",
+    "pid",
+    "remote_addr",
+    "request",
+    "request_length",
+    "server_addr",
+    "server_protocol",
+    "time_iso8601",
+    "time_local",
+}
+# What the path is.
+_PATHS = ("document_uri", "request", "request_filename", "request_uri", "uri")
+
 # Headers that clients send without being told to: nobody knows them.
 _SENT_ANYWAY = ("user_agent", "accept", "accept_encoding", "accept_language", "connection")
+# What depends on the path or the query of a URL.
+_OF_URL = frozenset(
+    {"uri", "document_uri", "args", "query_string", "is_args", "request_uri", "request_filename"}
+)
 
 
 @dataclass(slots=True)
@@ -38,7 +67,8 @@ class State:
     """A request on its way: what rewriting changes, and what patterns have captured.
 
     `files` are those behind every `root`, None where they are unknown. `unknown`
-    collects what could not be decided on the way.
+    collects what could not be decided on the way. Without `url_is_known` the URL only stands for
+    others that lead to the same place: the variables that depend on it are unknown.
     """
 
     request: Request
@@ -46,6 +76,7 @@ class State:
     uri: str
     args: str
     files: Documents | None = None
+    url_is_known: bool = True
     variables: dict[str, str | None] = field(default_factory=dict)
     captures: tuple[str, ...] = ()
     internal: bool = False
@@ -55,6 +86,10 @@ class State:
     host: str | None = field(init=False)
     # Captures get escapes in arguments if the target of the request had any.
     quoted: bool = field(init=False)
+    # Of variables by name: whether an equal request gives another value, and whether one that is
+    # unknown is set for certain.
+    _varying: dict[str, bool | None] = field(default_factory=dict)
+    _certain: dict[str, bool] = field(default_factory=dict)
     _maps: dict[str, str | None] = field(default_factory=dict)
     _depth: int = 0
     _lookups: int = 0
@@ -119,6 +154,8 @@ class State:
         name = name.lower()
         if name in self.variables:
             return self.variables[name]
+        if not self.url_is_known and (name in _OF_URL or name.startswith("arg_")):
+            return None
         built_in = _BUILT_IN.get(name)
         if built_in is not None:
             return built_in(self)
@@ -131,9 +168,65 @@ class State:
         if name.startswith("cookie_"):
             return ""
         if name.startswith("http_"):
-            return None if name[5:] in _SENT_ANYWAY else ""
+            return self._header(name[5:])
         # Assigned somewhere, and not on the way here?
         return "" if name in declared.assigned else None
+
+    def _header(self, name: str) -> str | None:
+        for known, value in self.request.headers:
+            if known == name:
+                return value
+        return None if name in _SENT_ANYWAY else ""
+
+    def assign(self, name: str, text: str, value: str | None) -> None:
+        """Give a variable the value of a text; None: unknown."""
+        self._varying[name] = self.varies(text) if value is None else False
+        self._certain[name] = value is None and self.is_set(text) is True
+        self.variables[name] = value
+
+    def is_set(self, text: str) -> bool | None:
+        """Whether a text is neither empty nor `0`; None if unknown."""
+        value = self.expand(text)
+        if value is not None:
+            return value not in ("", "0")
+        # Something more than a lone 0 stands in it, or something that is never empty.
+        certain = without_variables(text) not in ("", "0") or any(
+            self._certain.get(name, name in _NEVER_EMPTY) for name in variables_in(text)
+        )
+        return True if certain else None
+
+    def varies(self, text: str) -> bool | None:
+        """Whether a text is another one when the same request is sent again; None if unknown."""
+        found = {self._varies(name) for name in variables_in(text)}
+        return True if True in found else None if None in found else False
+
+    def _varies(self, name: str) -> bool | None:
+        if name in self._varying:
+            return self._varying[name]
+        if name in _EACH_TIME:
+            return True
+        if name in _BY_TIME:
+            return None
+        http = self.server.nearest("http")
+        table = None if http is None else _declared(http).maps.get(name)
+        if table is None or name in self.variables:
+            return False
+        self._varying[name] = None  # in a circle
+        if self._depth < _MAX_MAPS:
+            self._depth += 1
+            self._varying[name] = self._map_varies(table)
+            self._depth -= 1
+        return self._varying[name]
+
+    def _map_varies(self, table: _Map) -> bool | None:
+        if self.expand(table.source) is not None:
+            text = self._found_in(table)
+            return None if text is None else self.varies(text)
+        values = table.values
+        found = {self.varies(text) for text in values}
+        if len(found) > 1 or (len(values) > 1 and self.varies(table.source) is not False):
+            return None
+        return found.pop()
 
     def _mapped(self, name: str, table: _Map) -> str | None:
         """What a `map` makes of its source: once for a request, unless it is volatile."""
@@ -150,6 +243,11 @@ class State:
         return value
 
     def _looked_up(self, table: _Map) -> str | None:
+        found = self._found_in(table)
+        return None if found is None else self.expand(found)
+
+    def _found_in(self, table: _Map) -> str | None:
+        """The text that stands in a `map` for its source; None if that is unknown."""
         key = self.expand(table.source)
         if key is None:
             return None
@@ -164,7 +262,28 @@ class State:
                     self.matched(match)
                     found = value
                     break
-        return self.expand(table.default if found is None else found)
+        return table.default if found is None else found
+
+
+def variables_in(text: str) -> list[str]:
+    """The names of the variables in a text, in small letters."""
+    return [name.lower() for _, name in _pieces(text) if name]
+
+
+def without_variables(text: str) -> str:
+    """A text without its variables."""
+    return "".join(literal for literal, _ in _pieces(text))
+
+
+def unknown_request(server: Level, method: str, path: str | None) -> State:
+    """A plain request to a server, of which the path at most is known: what is assigned is not."""
+    state = State(Request("http", None, None, path or "/", method), server, path or "/", "")
+    http = server.nearest("http")
+    for name in () if http is None else _declared(http).assigned:
+        state.variables[name] = state._varying[name] = None
+    for name in _PATHS if path is None else ():
+        state.variables[name], state._varying[name] = None, False
+    return state
 
 
 @remembered
@@ -188,10 +307,18 @@ class _Map:
         self.volatile = False
         self.names: Names[str] = Names()
         self.patterns: list[tuple[Pattern, str]] = []
+        self._texts: list[str] = []
         for one in statements(row.block or []):
             self._add(one.name, one.args)
 
+    @property
+    def values(self) -> list[str]:
+        """All that it may give."""
+        return list(dict.fromkeys((self.default, *self._texts)))
+
     def _add(self, name: str, args: tuple[str, ...]) -> None:
+        if args and name != "default":
+            self._texts.append(args[0])
         if not args:
             self.hostnames |= name == "hostnames"
             self.volatile |= name == "volatile"
@@ -216,6 +343,11 @@ class _Declared:
 
 
 _NOTHING = _Declared({}, frozenset())
+
+
+def maps_of(http: Level, source: str) -> list[str]:
+    """The variables that a `map` makes of this source alone, such as `$http_upgrade`."""
+    return [name for name, table in _declared(http).maps.items() if table.source == source]
 
 
 @kept

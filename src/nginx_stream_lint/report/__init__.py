@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 # What `--format` takes. The module and its function have the format's name.
 FORMATS = ("text", "concise", "json", "sarif", "github", "gitlab", "junit", "rdjson", "html")
 # Those that show fixes.
-WITH_FIXES = frozenset({"text", "json", "sarif", "rdjson", "html"})
+WITH_FIXES = frozenset({"text", "json", "sarif", "github", "junit", "rdjson", "html"})
 
 
 def render(name: str, run: Run) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
+from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.util.lazily import dataclass
-
-_WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,50 +72,39 @@ def _markdown(block: Block) -> str:
     )
 
 
-def terminal(blocks: Iterable[Block]) -> str:
-    """Blocks for a terminal, with ANSI colours."""
-    return "\n".join("\n".join(_terminal(block)) + "\n" for block in blocks)
+def terminal(blocks: Iterable[Block], width: int = WIDTH) -> str:
+    """Blocks for a terminal of `width` columns, with ANSI colours."""
+    return "\n".join("\n".join(_terminal(block, width)) + "\n" for block in blocks)
 
 
-def _terminal(block: Block) -> Iterator[str]:
+def _terminal(block: Block, width: int) -> Iterator[str]:
     if isinstance(block, Heading):
         yield click.style(_plain(block.text), bold=True)
     elif isinstance(block, Paragraph):
-        yield from _wrapped(block.text)
+        yield from wrapped(_plain(block.text), width)
     elif isinstance(block, Code):
         yield from (f"    {line}".rstrip() for line in block.text.rstrip().splitlines())
     elif isinstance(block, Items):
         for item in block.items:
-            yield from _wrapped(item, "- ", "  ")
+            yield from wrapped(_plain(item), width, "- ", "  ")
     else:
-        yield from _columns([block.head, *block.rows])
+        yield from _columns([block.head, *block.rows], width)
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _columns(rows: Sequence[Sequence[str]], room: int) -> Iterator[str]:
     """A table as columns where it fits, else a paragraph for each row."""
     cells = [[_plain(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    if sum(widths) + 2 * len(widths) <= _WIDTH:
+    if sum(widths) + 2 * len(widths) <= room:
         for row in cells:
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             yield f"  {line}".rstrip()
         return
     head, *others = cells
     for row in others:
-        yield from _wrapped(row[0], "- ", "  ")
+        yield from wrapped(row[0], room, "- ", "  ")
         for name, cell in zip(head[1:], row[1:], strict=True):
-            yield from _wrapped(f"{name}: {cell}", "    ", "      ")
-
-
-def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
-    return textwrap.wrap(
-        _plain(text),
-        _WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+            yield from wrapped(f"{name}: {cell}", room, "    ", "      ")
 
 
 def _plain(text: str) -> str:

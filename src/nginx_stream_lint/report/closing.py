@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nginx_stream_lint.analysis.lint import Result
+from nginx_stream_lint.report.words import counted
 
 # As many places are named; the others are counted.
 _MOST_PLACES = 4
@@ -38,8 +39,7 @@ def _unchecked(report: Result) -> str:
     ]
     more = len(stalling) - len(named)
     places = ", ".join(named) + (f" and {more} more" if more else "")
-    locations = "location" if number == 1 else "locations"
     return (
-        f"{len(stalling)} of {number} unchecked {locations} would buffer: {places};"
+        f"{len(stalling)} of {counted(number, 'unchecked location')} would buffer: {places};"
         " declare a stream with --stream, or check all with --all-streams"
     )

@@ -9,17 +9,20 @@ from typing import NamedTuple
 import click
 
 from nginx_stream_lint.config import Source
+from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.finding import Place
 from nginx_stream_lint.util.remembering import latest_remembered
 from nginx_stream_lint.util.sinks import printable
 
 _TAB = 4
-_WIDTH = 84  # of a line of source; longer ones are cut around what is underlined
+# Columns around a line of source: its number, the bar, and what says that it is cut.
+_MARGIN = 12
+_NARROWEST = 20
 _ELLIPSIS = "..."
 # Of a line longer than this only a part around what is underlined is looked at, or a line with a
 # thousand places would be read a thousand times.
 _LONG = 1_000
-_BEFORE, _BEHIND = 20, 2 * _WIDTH
+_BEFORE, _BEHIND = 20, 2 * WIDTH
 
 
 class Mark(NamedTuple):
@@ -35,11 +38,13 @@ class Mark(NamedTuple):
 _Placed = tuple[Mark, int, int]
 
 
-def excerpt(marks: Sequence[Mark], home: Source) -> list[str]:
+def excerpt(marks: Sequence[Mark], home: Source, columns: int = WIDTH) -> list[str]:
     """The lines of some places, file by file and in their order, with ANSI colours.
 
-    Files other than `home` are named above their lines.
+    Files other than `home` are named above their lines. Lines of source that do not fit into the
+    `columns` are cut around what is underlined.
     """
+    room = max(columns - _MARGIN, _NARROWEST)
     placed = [(mark, *mark.place.source.position(mark.place.start)) for mark in marks]
     width = len(str(max([line for _, line, _ in placed])))
     by_file: dict[str, list[_Placed]] = {}
@@ -49,28 +54,28 @@ def excerpt(marks: Sequence[Mark], home: Source) -> list[str]:
     for name, inside in by_file.items():
         if name != home.name:
             lines.append(f"{' ' * width} {_dim('-->')} {printable(name)}")
-        lines += _file(inside, width)
+        lines += _file(inside, width, room)
     return lines
 
 
-def _file(marks: list[_Placed], width: int) -> list[str]:
+def _file(marks: list[_Placed], width: int, room: int) -> list[str]:
     if len(marks) == 1:
         line = marks[0][1]
-        text, marks, shift = _part(line, marks)
-        return _line(line, text, marks, shift or 0, width)
+        text, marks, shift = _part(line, marks, room)
+        return _line(line, text, marks, shift or 0, width, room)
     by_line: dict[int, list[_Placed]] = {}
     for one in sorted(marks, key=lambda one: one[0].place.start):
         by_line.setdefault(one[1], []).append(one)
-    parts = {line: _part(line, own) for line, own in by_line.items()}
+    parts = {line: _part(line, own, room) for line, own in by_line.items()}
     shift = min([one for _, _, one in parts.values() if one is not None], default=0)
     return [
         shown
         for line, (text, own, indentation) in parts.items()
-        for shown in _line(line, text, own, 0 if indentation is None else shift, width)
+        for shown in _line(line, text, own, 0 if indentation is None else shift, width, room)
     ]
 
 
-def _part(line: int, marks: list[_Placed]) -> tuple[str, list[_Placed], int | None]:
+def _part(line: int, marks: list[_Placed], room: int) -> tuple[str, list[_Placed], int | None]:
     """What to show of a line, with the marks where they stand in that, and how far it is indented.
 
     The last is None for a part from the middle of a long line.
@@ -80,7 +85,7 @@ def _part(line: int, marks: list[_Placed]) -> tuple[str, list[_Placed], int | No
     begin = 0
     if end - start > _LONG:
         first = marks[0][2] - 1
-        if first + marks[0][0].place.end - marks[0][0].place.start > _WIDTH:
+        if first + marks[0][0].place.end - marks[0][0].place.start > room:
             begin = max(0, first - _BEFORE)
         end = min(end, start + first + _BEHIND)
     text = source.text[start + begin : end].rstrip("\r")
@@ -89,18 +94,21 @@ def _part(line: int, marks: list[_Placed]) -> tuple[str, list[_Placed], int | No
     return text, [(mark, line, column - begin) for mark, line, column in marks], None
 
 
-def _line(line: int, text: str, marks: Sequence[_Placed], shift: int, width: int) -> list[str]:
+def _line(
+    line: int, text: str, marks: Sequence[_Placed], shift: int, width: int, room: int
+) -> list[str]:
     """A line by its number, without `shift` columns, and below it what is marked there."""
-    shown, spans = _fitted(text, marks, shift)
+    shown, spans = _fitted(text, marks, shift, room)
     lines = [f"{line:>{width}} {_BAR} {shown}"]
     for (mark, _, _), (start, end) in zip(marks, spans, strict=True):
         drawn = ("^" if mark.main else "-") * max(1, end - start)
         words = printable(mark.words)
         before = f"{' ' * width} {_BAR} {' ' * start}"
-        if words and end + len(words) < _WIDTH:
+        if words and end + len(words) < room:
             drawn, words = f"{drawn} {words}", ""
         lines.append(before + styled(drawn, mark.colour, mark.main))
         if words:
+            before = f"{' ' * width} {_BAR} {' ' * max(0, min(start, room - len(words)))}"
             lines.append(before + styled(words, mark.colour))
     return lines
 
@@ -115,7 +123,9 @@ def _indentation(text: str) -> int:
     return len(expanded) - len(expanded.lstrip())
 
 
-def _fitted(text: str, marks: Sequence[_Placed], shift: int) -> tuple[str, list[tuple[int, int]]]:
+def _fitted(
+    text: str, marks: Sequence[_Placed], shift: int, room: int
+) -> tuple[str, list[tuple[int, int]]]:
     """A line as it is shown, and the columns on the screen of what is marked in it."""
     length = len(text.rstrip())
     spans: list[tuple[int, int]] = []
@@ -136,14 +146,14 @@ def _fitted(text: str, marks: Sequence[_Placed], shift: int) -> tuple[str, list[
             spans = [(columns[start], columns[end]) for start, end in spans]
     on_screen = [(start - shift, end - shift) for start, end in spans]
     shown = shown[shift:].rstrip()
-    if len(shown) <= _WIDTH:
+    if len(shown) <= room:
         return shown, on_screen
     # Begin a little before the first stretch where the line's start would not show all of it.
-    first = 0 if max(end for _, end in on_screen) <= _WIDTH else max(0, on_screen[0][0] - 8)
-    cut = shown[first : first + _WIDTH]
+    first = 0 if max(end for _, end in on_screen) <= room else max(0, on_screen[0][0] - 8)
+    cut = shown[first : first + room]
     lead = _ELLIPSIS if first else ""
-    tail = _ELLIPSIS if first + _WIDTH < len(shown) else ""
-    limit = len(lead) + _WIDTH
+    tail = _ELLIPSIS if first + room < len(shown) else ""
+    limit = len(lead) + room
     moved = [
         (min(start - first + len(lead), limit), min(end - first + len(lead), limit))
         for start, end in on_screen

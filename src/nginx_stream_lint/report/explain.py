@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -15,11 +16,20 @@ from nginx_stream_lint.fixes.show import shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Level
+from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
-_COLOURS = {"streams": "green", "stalls": "red", "replays": "red"}
+_COLOURS = {
+    "streams": "green",
+    "stalls": "red",
+    "replays": "red",
+    "no-stream": "red",
+    "unknown": "yellow",
+}
+_VERDICT = regex(rf"\b(?:{'|'.join(_COLOURS)})\b")
 # What a person wants to see even where nobody has set it; the rest is shown where it is set.
 _ALWAYS = (
     "_buffering",
@@ -30,6 +40,8 @@ _ALWAYS = (
     "_ignore_headers",
     "_cache",
 )
+# Of schema/explain.schema.json; CONTRIBUTING.md says when it grows.
+SCHEMA_VERSION = 1
 _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
 
@@ -46,6 +58,7 @@ def _object(one: Explanation) -> dict[str, Any]:
     via = [{"why": step.why, **_place(step.directive)} for step in route.via]
     via += [{"why": f"unknown: {reason}", "file": None, "line": None} for reason in route.unknown]
     return {
+        "schema_version": SCHEMA_VERSION,
         "url": one.url,
         "server": _level(route.server) | {"names": _names(route.server)},
         "location": None if route.location is None else _level(route.location),
@@ -95,6 +108,7 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "x_accel_buffering": scenario.x_accel_buffering,
         "accept_encoding": scenario.accept_encoding,
         "verdict": delivery.verdict,
+        "repeat": delivery.repeat,
         "held_by": delivery.held_by,
         "held_bytes": delivery.held_bytes,
     }
@@ -104,53 +118,65 @@ def explain_text(
     explainer: Explainer,
     explanations: Sequence[Explanation],
     findings: Sequence[Sequence[Finding]],
+    width: int = WIDTH,
 ) -> str:
     """The way taken, what is in force with its origin, the verdicts, findings and fix.
 
     `findings` are those of each place where a URL lands, with their fixes as --fix would write
-    them.
+    them. Lines have `width` columns, except for what cannot be broken.
     """
     pairs = zip(explanations, findings, strict=True)
-    return "\n".join(line for one, own in pairs for line in [*_lines(explainer, one, own), ""])
+    return "\n".join(
+        line for one, own in pairs for line in [*_lines(explainer, one, own, width), ""]
+    )
 
 
-def _lines(explainer: Explainer, one: Explanation, findings: Sequence[Finding]) -> Iterator[str]:
+def _lines(
+    explainer: Explainer, one: Explanation, findings: Sequence[Finding], width: int
+) -> Iterator[str]:
     route = one.route
     stream = explainer.stream(one)
     yield click.style(printable(one.url), bold=True)
-    yield _line("server", f"{' '.join(_names(route.server)) or '(no name)'}{_at(route.server)}")
+    names = " ".join(_names(route.server)) or "(no name)"
+    yield from _line("server", f"{names}{_at(route.server)}", width)
     for step in route.via:
         name, line = step.directive.source.name, step.directive.line
-        yield _line("by way of", f"{step.why} ({name}:{line})")
+        yield from _line("by way of", f"{step.why} ({name}:{line})", width)
     for reason in route.unknown:
-        yield _line("unknown", reason)
+        yield from _line("unknown", reason, width)
     if route.location is not None:
-        yield _line("lands in", f"{route.location.label}{_at(route.location)}")
+        yield from _line("lands in", f"{route.location.label}{_at(route.location)}", width)
     if stream is not None and stream.confidence != "possible":
-        yield _line("streams", f"{stream.confidence} ({stream.kind}): {stream.because}")
+        said = f"{stream.confidence} ({stream.kind}): {stream.because}"
+        yield from _line("streams", said, width)
     handler = route.handler
     if handler is None:
-        yield _line("answered", _answer(one))
+        yield from _line("answered", _answer(one), width)
         return
     where = f"{handler.directive.source.name}:{handler.directive.line}"
-    yield _line("passed to", f"{handler.family}_pass {handler.target} ({where})")
+    yield from _line("passed to", f"{handler.family}_pass {handler.target} ({where})", width)
     yield ""
-    yield from _settings(one)
+    yield from _settings(one, width)
     yield ""
-    yield from _verdicts(one.deliveries, handler.family)
+    if explainer.is_websocket(one):
+        yield from _websocket(one.deliveries)
+    else:
+        yield from _verdicts(one.deliveries, handler.family, width)
     for finding in findings:
         yield ""
-        yield f"  {finding.severity} {finding.rule}: {printable(finding.message)}"
+        said = f"{finding.severity} {finding.rule}: {printable(finding.message)}"
+        yield from wrapped(said, width, "  ", "    ")
     for shown in shown_fixes(findings[0].location, findings) if findings else ():
         yield ""
         yield f"  suggested fix (apply with {shown.options}):"
-        yield from (f"    unsafe: {printable(said)}" for said in shown.cautions)
+        for said in shown.cautions:
+            yield from wrapped(f"unsafe: {printable(said)}", width, "    ", "    ")
         yield from (f"    {shown_line(line)}" for line in shown.text.split("\n"))
 
 
-def _line(head: str, text: str) -> str:
-    """What is to say under a heading, in one line."""
-    return f"  {head:<9} {printable(text)}"
+def _line(head: str, text: str, width: int) -> list[str]:
+    """What is to say beside a heading."""
+    return wrapped(printable(text), width, f"  {head:<9} ", " " * 12)
 
 
 def _at(level: Level | None) -> str:
@@ -167,7 +193,7 @@ def _answer(one: Explanation) -> str:
     return "from files, if there is one"
 
 
-def _settings(one: Explanation) -> Iterator[str]:
+def _settings(one: Explanation, columns: int) -> Iterator[str]:
     family = "" if one.route.handler is None else one.route.handler.family
     always = _always(family)
     shown = {
@@ -179,8 +205,13 @@ def _settings(one: Explanation) -> Iterator[str]:
     for name, value in shown.items():
         rows = [" ".join(arg or '""' for arg in row) for row in value.rows] or ["(not set)"]
         for number, row in enumerate(rows):
-            said = printable(f"{row}  [{_origin(value, number)}]")
-            yield f"  {name if not number else '':{width}}  {said}"
+            line = f"  {name if not number else '':{width}}  {printable(row)}"
+            origin = printable(f"  [{_origin(value, number)}]")
+            if len(line) + len(origin) <= columns:
+                yield line + origin
+            else:
+                yield line
+                yield f"  {'':{width}}{origin}"
 
 
 @cache
@@ -204,17 +235,28 @@ def _origin(value: Effective, number: int) -> str:
     return f"{here}, {directive.source.name}:{directive.line}"
 
 
-def _verdicts(deliveries: Sequence[Delivery], family: str) -> Iterator[str]:
+def _verdicts(deliveries: Sequence[Delivery], family: str, width: int) -> Iterator[str]:
     """One line for each client, and what changes its verdict."""
     clients = list(dict.fromkeys(one.scenario.client for one in deliveries))
     for client in clients:
         own = [one for one in deliveries if one.scenario.client == client]
         usual = next(one for one in own if _is_usual(one))
-        yield f"  {CLIENTS[client]}: {_verdict(usual, family)}"
+        yield from _verdict(CLIENTS[client], usual, family, width, "  ")
         for words, scenarios in _changes(own).items():
-            others = [one for one in scenarios if one.verdict != usual.verdict]
+            others = [one for one in scenarios if _outcome(one) != _outcome(usual)]
             if others:
-                yield f"    {words}: {_verdict(others[0], family)}"
+                yield from _verdict(words, others[0], family, width, "    ")
+
+
+def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
+    """One line for each client that can open a WebSocket."""
+    verdicts = {one.scenario.client: one.verdict for one in deliveries}
+    for client, verdict in verdicts.items():
+        word = click.style(verdict, fg=_COLOURS[verdict])
+        why = "" if verdict == "streams" else ": the handshake fails"
+        yield f"  WebSocket over {CLIENTS[client]}: {word}{why}"
+    if not verdicts:
+        yield "  WebSocket: nginx has none over HTTP/2, and this server has nothing else"
 
 
 def _is_usual(one: Delivery) -> bool:
@@ -244,19 +286,40 @@ def _changes(own: Sequence[Delivery]) -> dict[str, list[Delivery]]:
     return found
 
 
-def _verdict(one: Delivery, family: str) -> str:
-    word = click.style(one.verdict, fg=_COLOURS[one.verdict])
+def _outcome(one: Delivery) -> tuple[str, str, bool, float | None]:
+    """What clients see of a delivery."""
+    return one.verdict, one.repeat, one.is_replayed, one.first_text_s
+
+
+def _verdict(head: str, one: Delivery, family: str, width: int, indent: str) -> list[str]:
+    """What the first request gets, what holds it, and later ones where they get something else."""
+    said = f"{one.verdict}{_held(one, family)}{_later(one)}"
+    lines = wrapped(f"{head}: {said}", width, indent, f"{indent}  ")
+    return _VERDICT.sub(_coloured, "\n".join(lines)).split("\n")
+
+
+def _coloured(verdict: re.Match[str]) -> str:
+    return click.style(verdict[0], fg=_COLOURS[verdict[0]])
+
+
+def _later(one: Delivery) -> str:
+    if one.repeat == "replays":
+        return "; nginx replays a recording to the second request"
+    if one.is_replayed:
+        return "; nginx replays a recording to later requests"
+    if one.repeat == "unknown":
+        return "; unknown whether nginx replays a recording to the second request"
+    return "" if one.repeat == one.verdict else f"; the second request {one.repeat}"
+
+
+def _held(one: Delivery, family: str) -> str:
     if one.verdict == "streams":
-        return word
-    if one.verdict == "replays":
-        return f"{word} from a recording"
+        return ""
     if one.held_by == "sub-filter":
-        return f"{word}: sub_filter keeps the end of each event until the next one comes"
-    holder = HOLDS[str(one.held_by)].format(family=family)
+        return ": sub_filter keeps the end of each event until the next one comes"
+    holder = HOLDS[str(one.slowest)].format(family=family)
     if one.held_bytes is None:
-        return f"{word}: {holder} holds the whole response until it ends"
+        return f": {holder} holds the whole response until it ends"
     wait = duration(one.first_text_s)
-    return (
-        f"{word}: {holder} holds {amount(one.held_bytes)},"
-        f" so the first text arrives after about {wait}"
-    )
+    held = amount(one.held_bytes)
+    return f": {holder} holds {held}, so the first text arrives after about {wait}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nginx_stream_lint.report.run import Run
+from nginx_stream_lint.report.words import counted
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding
 from nginx_stream_lint.util.sinks import printable, workflow_data, workflow_property
 
@@ -62,13 +63,10 @@ def _summary(run: Run) -> Iterator[str]:
     report = run.report
     yield "## nginx-stream-lint"
     yield ""
-    counts = ", ".join(
-        f"{report.count(word)} {word}{'' if report.count(word) == 1 else 's'}"
-        for word in SEVERITIES
-    )
+    counts = ", ".join(counted(report.count(word), word) for word in SEVERITIES)
     suppressed = f" {len(report.suppressed)} suppressed." if report.suppressed else ""
-    streams = f"{report.locations} proxied locations, {report.streams} likely streams."
-    yield f"{counts} in {streams}{suppressed}"
+    locations = counted(report.locations, "proxied location")
+    yield f"{counts} in {locations}, {counted(report.streams, 'likely stream')}.{suppressed}"
     yield ""
     if report.problems:
         yield "| could not be read | why |"

@@ -22,6 +22,8 @@ from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.sinks import shown_line
 
+_MOST_NAMES = 3  # of inputs in the title
+
 
 @dataclass(slots=True)
 class _Card:
@@ -84,9 +86,12 @@ def html(run: Run) -> str:
     cards = _cards(run)
     streams = [card for card in cards if card.way is not None]
     version = run.nginx_version
+    names = [_name(path, run) for path in report.inputs]
+    more = f"{len(names) - _MOST_NAMES} more"
     text = template.render(
         tool_version=__version__,
-        inputs=listed([run.path(path) for path in report.inputs]),
+        title=listed(names if len(names) <= _MOST_NAMES else [*names[:_MOST_NAMES], more]),
+        inputs=listed(names),
         nginx_version=None if version is None else ".".join(map(str, version)),
         counts=[(word, report.count(word)) for word in SEVERITIES],
         suppressed=len(report.suppressed),
@@ -98,6 +103,14 @@ def html(run: Run) -> str:
         others=[card for card in cards if card.way is None],
     )
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _name(path: str, run: Run) -> str:
+    """What an input is called: `.` and `..` by the name of the folder."""
+    shown = run.path(path)
+    if os.path.basename(shown) in ("", os.curdir, os.pardir):
+        return os.path.basename(os.path.normpath(os.path.join(run.base, path))) or os.sep
+    return shown
 
 
 def _cards(run: Run) -> list[_Card]:

@@ -1,4 +1,4 @@
-"""The report for programs: one JSON document, its keys as docs/architecture.md lists them."""
+"""The report for programs: one JSON document, as schema/lint.schema.json describes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nginx_stream_lint.report.run import Run, described
 from nginx_stream_lint.rules.finding import Finding, Fix
 from nginx_stream_lint.util.sinks import in_json
 
-# Of the document's keys and what they mean.
+# Of schema/lint.schema.json; CONTRIBUTING.md says when it grows.
 SCHEMA_VERSION = 1
 
 

@@ -11,13 +11,16 @@ import click
 from nginx_stream_lint.probe.copied import Change, Place
 from nginx_stream_lint.probe.run import Outcome, ProbeResult
 from nginx_stream_lint.report.drawing import STYLE, label, ticks
-from nginx_stream_lint.report.words import CLIENTS, clipped, rounded
+from nginx_stream_lint.report.words import CLIENTS, clipped, counted, rounded
+from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.util.sinks import in_json, printable
 
 _COLOURS = {"streams": "green", "unclear": "yellow"}
 _BAR = 60  # columns of a timeline
 _MOST_LINES = 12  # of what differs from the configuration
 _MOST_BURSTS = 8
+# Of schema/probe.schema.json; CONTRIBUTING.md says when it grows.
+SCHEMA_VERSION = 1
 _MEANINGS = {
     "streams": "the tokens come as they are sent",
     "stalls": "the tokens are held back and come in heaps",
@@ -31,13 +34,17 @@ _MEANINGS = {
 # Text
 
 
-def probe_text(result: ProbeResult, left: Sequence[str] = ()) -> str:
-    """The report with ANSI colours. `left` are places that nothing could be asked of."""
+def probe_text(result: ProbeResult, left: Sequence[str] = (), width: int = WIDTH) -> str:
+    """The report with ANSI colours in lines of `width` columns.
+
+    `left` are places that nothing could be asked of.
+    """
     lines = [f"measured on {result.binary} ({result.binary.path})", ""]
     for outcomes in _by_request(result.outcomes):
-        lines += _request_lines(outcomes)
-    lines += [f"not measured: {printable(one)}" for one in left]
-    lines += _change_lines(result.changes)
+        lines += _request_lines(outcomes, width)
+    for one in left:
+        lines += wrapped(f"not measured: {printable(one)}", width, "", "  ")
+    lines += _change_lines(result.changes, width)
     lines.append(_summary(result.outcomes))
     return "\n".join(lines) + "\n"
 
@@ -49,7 +56,7 @@ def _by_request(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
     return list(groups.values())
 
 
-def _request_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def _request_lines(outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
     request = outcomes[0].request
     yield click.style(printable(request.name), bold=True)
     places = {one.place for one in outcomes}
@@ -58,7 +65,7 @@ def _request_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
     for one in outcomes:
         if len(places) > 1:
             yield f"  {_where(one)}"
-        yield from _outcome_lines(one)
+        yield from _outcome_lines(one, width)
     yield ""
 
 
@@ -69,15 +76,18 @@ def _where(one: Outcome) -> str:
     return printable(f"{place.file}:{place.line}: {place.label}")
 
 
-def _outcome_lines(one: Outcome) -> Iterator[str]:
+def _outcome_lines(one: Outcome, width: int) -> Iterator[str]:
     verdict = click.style(f"{one.verdict:<9}", fg=_COLOURS.get(one.verdict, "red"), bold=True)
-    yield f"  {verdict} {_scenario(one)}: {printable(_said(one))}"
+    said = f"{_scenario(one)}: {printable(_said(one))}"
+    first, *rest = wrapped(said, width, " " * 12, " " * 12)
+    yield f"  {verdict} {first.strip()}"
+    yield from rest
     if one.emissions or one.arrivals:
-        end = _end(one)
-        yield f"    app sent    {_bar(one.emissions, end)}"
-        yield f"    client got  {_bar(one.arrivals, end)}"
+        end, bar = _end(one), min(_BAR, width - 16)
+        yield f"    app sent    {_bar(one.emissions, end, bar)}"
+        yield f"    client got  {_bar(one.arrivals, end, bar)}"
         scale = f"{end:.1f} s"
-        yield f"                0 s{scale:>{_BAR - 3}}"
+        yield f"                0 s{scale:>{bar - 3}}"
 
 
 def _scenario(one: Outcome) -> str:
@@ -126,15 +136,15 @@ def _end(one: Outcome) -> float:
     return max([*one.emissions, *one.arrivals, 0.1])
 
 
-def _bar(times: Sequence[float], end: float) -> str:
+def _bar(times: Sequence[float], end: float, columns: int) -> str:
     """How many tokens in each part of the time: `.` none, `|` one, 2 to 9, `#` more."""
-    counts = [0] * _BAR
+    counts = [0] * columns
     for time in times:
-        counts[min(int(time / end * _BAR), _BAR - 1)] += 1
+        counts[min(int(time / end * columns), columns - 1)] += 1
     return "".join("." if n == 0 else "|" if n == 1 else str(n) if n < 10 else "#" for n in counts)
 
 
-def _change_lines(changes: Sequence[Change]) -> Iterator[str]:
+def _change_lines(changes: Sequence[Change], width: int) -> Iterator[str]:
     mattering = [one for one in changes if one.matters]
     if mattering:
         yield "what the measured copy does otherwise, and may matter:"
@@ -149,24 +159,27 @@ def _change_lines(changes: Sequence[Change]) -> Iterator[str]:
             more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
             where = f"{rows[0].file}:{rows[0].line}{more}"
             text = rows[0].text if len(rows) == 1 else name
-            yield printable(f"  {where}: {text}: {done}, {why}")
+            yield printable(f"  {where}: {text}: {done}, {why}")  # one line, for grep
     others = len(changes) - len(mattering)
     if others:
-        yield (
-            f"{others} more {'lines' if others > 1 else 'line'} left out or replaced (logs, files,"
-            " certificates, addresses): nothing that decides; --format json lists them"
+        yield from wrapped(
+            f"{counted(others, 'more line')} left out or replaced (logs, files,"
+            " certificates, addresses): nothing that decides; --format json lists them",
+            width,
         )
     if changes:
         yield ""
 
 
 def _summary(outcomes: Sequence[Outcome]) -> str:
-    good = sum(one.verdict == "streams" for one in outcomes)
-    total = len(outcomes)
+    """How many URLs stream in every scenario that was measured."""
+    urls = _by_request(outcomes)
+    good = sum(all(one.verdict == "streams" for one in url) for url in urls)
+    total = len(urls)
+    if total == 1:
+        return "the stream gets through" if good else "the stream does not get through"
     if good == total:
-        return (
-            f"all {total} measured streams get through" if total > 1 else "the stream gets through"
-        )
+        return f"all {total} measured streams get through"
     return f"{good} of {total} measured streams {'gets' if good == 1 else 'get'} through"
 
 
@@ -177,6 +190,7 @@ def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
     """One document: the nginx, an object for each URL and scenario, and what was changed."""
     binary = result.binary
     document = {
+        "schema_version": SCHEMA_VERSION,
         "nginx": {"version": ".".join(map(str, binary.version)), "path": str(binary.path)},
         "results": [_object(one) for one in result.outcomes],
         "not_measured": list(left),

@@ -15,6 +15,7 @@ from nginx_stream_lint.report.blocks import (
     markdown,
     terminal,
 )
+from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.measured import EVIDENCE, Measurements
 from nginx_stream_lint.rules.rule import Example, Rule
@@ -45,9 +46,9 @@ def rule_page(rule: Rule, measured: Measurements) -> str:
     return markdown(_full(rule, measured))
 
 
-def rule_terminal(rule: Rule, measured: Measurements) -> str:
-    """The page of a rule for a terminal, with ANSI colours."""
-    return terminal(_full(rule, measured))
+def rule_terminal(rule: Rule, measured: Measurements, width: int = WIDTH) -> str:
+    """The page of a rule for a terminal of `width` columns, with ANSI colours."""
+    return terminal(_full(rule, measured), width)
 
 
 def reference(text: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import field
 from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.finding import Edit, Finding, Place, Severity
 from nginx_stream_lint.rules.fingerprint import portable
 from nginx_stream_lint.rules.policy import Policy
@@ -25,7 +26,9 @@ class Run:
 
     `rules` are those that were applied, `nginx_version` is None where nobody said, `seconds` is how
     long it took, `base` the folder that names in machine-readable formats start from, `fail_on` the
-    mildest severity that fails, `policy` what made the findings worth what they are.
+    mildest severity that fails, `policy` what made the findings worth what they are. Text for
+    people has lines of `width` columns; `verbose` adds why each rule says what it says, `quiet`
+    leaves out all but the findings.
     """
 
     report: Result
@@ -35,6 +38,9 @@ class Run:
     base: str
     fail_on: Severity = "error"
     policy: Policy = field(default_factory=Policy)
+    width: int = WIDTH
+    verbose: bool = False
+    quiet: bool = False
 
     def place(self, finding: Finding) -> Place:
         """Where programs that know only files show a finding: at the first file, if in none."""

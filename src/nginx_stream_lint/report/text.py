@@ -7,25 +7,30 @@ from nginx_stream_lint.fixes.show import shown_fixes
 from nginx_stream_lint.report.closing import closing
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
+from nginx_stream_lint.report.words import counted
+from nginx_stream_lint.report.wrapping import wrapped
 from nginx_stream_lint.rules.finding import MOST_SERVERS, Finding, Place
-from nginx_stream_lint.util.remembering import latest_remembered
 from nginx_stream_lint.util.sinks import printable, shown_line
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 _SEVERITIES = {word: styled(word, colour, bold=True) for word, colour in _COLOURS.items()}
 _CHANGES = {"+": "green", "-": "red"}
-_WIDTH = 100
 _INDENT = "    "
 
 
 def text(run: Run) -> str:
     """The findings with ANSI colours (`click.echo` strips them where they do not belong)."""
     report = run.report
-    ending = [line for said in closing(report) for line in _wrapped(said, "")]
-    return "\n".join([*_locations(report), *ending, _summary(report, run.seconds)]) + "\n"
+    lines = _locations(report, run.width)
+    if run.verbose:
+        lines += _whys(run)
+    if not run.quiet:
+        lines += [line for said in closing(report) for line in wrapped(printable(said), run.width)]
+        lines += wrapped(_summary(report, run.seconds), run.width)
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _locations(report: Result) -> list[str]:
+def _locations(report: Result, width: int) -> list[str]:
     groups: dict[tuple[str, int], list[Finding]] = {}
     for finding in report.findings:
         place = finding.location.place
@@ -41,16 +46,16 @@ def _locations(report: Result) -> list[str]:
             head += f"  ({printable(', '.join(location.servers))}{more})"
         lines.append(head)
         if thought:
-            lines.append(f"  {printable(thought)}")
+            lines += wrapped(printable(thought), width, "  ", _INDENT)
         shown: list[tuple[Place, ...]] = []
         for finding in findings:
-            lines += _finding(finding, shown)
-        lines += _fix(findings)
+            lines += _finding(finding, shown, width)
+        lines += _fix(findings, width)
         lines.append("")
     return lines
 
 
-def _finding(finding: Finding, shown: list[tuple[Place, ...]]) -> list[str]:
+def _finding(finding: Finding, shown: list[tuple[Place, ...]], width: int) -> list[str]:
     """A finding with its lines of source; `shown` are those that need no repeating."""
     place, home = finding.place, finding.location.place.source
     colour = _COLOURS[finding.severity]
@@ -64,71 +69,53 @@ def _finding(finding: Finding, shown: list[tuple[Place, ...]]) -> list[str]:
         shown.append(places)
         marks = [Mark(one.place, words=one.message) for one in finding.related]
         marks.append(Mark(place, True, colour=colour))
-        lines += [_INDENT + line for line in excerpt(marks, home)]
-    lines += _wrapped(finding.message)
+        lines += [_INDENT + line for line in excerpt(marks, home, width - len(_INDENT))]
+    lines += wrapped(printable(finding.message), width, _INDENT, _INDENT)
     return lines
 
 
-def _fix(findings: list[Finding]) -> list[str]:
+def _fix(findings: list[Finding], width: int) -> list[str]:
     lines: list[str] = []
     for shown in shown_fixes(findings[0].location, findings):
         lines.append(f"  suggested fix (apply with {shown.options}):")
-        lines += [line for said in shown.cautions for line in _wrapped(f"unsafe: {said}")]
+        for said in shown.cautions:
+            lines += wrapped(f"unsafe: {printable(said)}", width, _INDENT, _INDENT)
         for line in shown.text.split("\n"):
             written = f"{_INDENT}{shown_line(line)}".rstrip()
             colour = _CHANGES.get(line[:1])
             lines.append(written if colour is None else styled(written, colour))
     for finding in findings:
         if finding.fix is not None and not finding.fix.edits:
-            lines.append(f"  manual fix for {finding.rule}: {printable(finding.fix.title)}")
+            said = f"manual fix for {finding.rule}: {printable(finding.fix.title)}"
+            lines += wrapped(said, width, "  ", _INDENT)
             lines += [_INDENT + shown_line(line) for line in finding.fix.snippet.split("\n")]
     return lines
 
 
-@latest_remembered(1024)
-def _wrapped(message: str, indent: str = _INDENT) -> list[str]:
-    """The lines of a message, which many findings share, broken at blanks as `textwrap` does it."""
-    message = printable(message)
-    if "  " in f" {message} ":
-        import textwrap
-
-        return textwrap.wrap(
-            message,
-            _WIDTH,
-            initial_indent=indent,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    # One blank between words: the last one that fits ends a line.
-    room = _WIDTH - len(indent)
+def _whys(run: Run) -> list[str]:
+    """Why the rules with findings say so, once for each."""
+    found = {finding.rule for finding in run.report.findings}
     lines: list[str] = []
-    while len(message) > room:
-        blank = message.rfind(" ", 0, room + 1)
-        if blank < 0:
-            blank = message.find(" ")
-        if blank < 0:
-            break
-        lines.append(indent + message[:blank])
-        message = message[blank + 1 :]
-    lines.append(indent + message)
+    for rule in run.rules:
+        if rule.name in found and rule.why:
+            lines.append(styled(f"why {rule.name}", bold=True))
+            why = " ".join(rule.why.split())
+            lines += [*wrapped(printable(why), run.width, "  ", "  "), ""]
     return lines
 
 
 def _summary(report: Result, seconds: float) -> str:
     counts = [
-        f"{number} {word}{'' if number == 1 else 's'}"
+        counted(number, word)
         for word in ("error", "warning", "note")
         if (number := report.count(word))
     ]
-    number = report.locations
-    locations = f"{number} proxied location{'' if number == 1 else 's'}"
+    locations = counted(report.locations, "proxied location")
     found = f"{', '.join(counts) or 'no findings'} in"
     if report.problems:
         # What could not be read has not been found innocent.
-        number = len(report.problems)
-        unread = f"{number} {'place' if number == 1 else 'places'} could not be read"
+        unread = f"{counted(len(report.problems), 'place')} could not be read"
         found = f"{', '.join(counts)}; {unread} in" if counts else f"{unread}; checked"
     suppressed = f"; {len(report.suppressed)} suppressed" if report.suppressed else ""
-    streams = f"{report.streams} likely stream{'' if report.streams == 1 else 's'}"
+    streams = counted(report.streams, "likely stream")
     return f"{found} {locations} ({streams}){suppressed} ({seconds:.2f} s)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 from nginx_stream_lint.analysis.trace_findings import Blame
 from nginx_stream_lint.report.trace_words import said, verdict
 from nginx_stream_lint.report.words import CLIENTS, clipped, rounded
+from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
@@ -20,8 +20,9 @@ from nginx_stream_lint.util.sinks import in_json, printable
 
 Hide = Callable[[str], str]
 
+# Of schema/trace.schema.json; CONTRIBUTING.md says when it grows.
+SCHEMA_VERSION = 1
 _COLOURS = {"streams": "green", "unclear": "yellow", "no-stream": "yellow"}
-_WIDTH = 100
 _BAR = 70  # columns of a timeline
 _INDENT = 12  # columns
 _HEADERS_SHOWN = 400  # characters
@@ -31,8 +32,11 @@ _MOST_REMEDIES = 4
 # Text
 
 
-def trace_text(told: Diagnosis, blame: Blame | None = None) -> str:
-    """The report with ANSI colours; `blame` is what the layer's configuration says."""
+def trace_text(told: Diagnosis, blame: Blame | None = None, width: int = WIDTH) -> str:
+    """The report with ANSI colours in lines of `width` columns.
+
+    `blame` is what the layer's configuration says.
+    """
     lines: list[str] = []
     for layer in told.result.layers:
         product = told.products[layer.number]
@@ -42,52 +46,57 @@ def trace_text(told: Diagnosis, blame: Blame | None = None) -> str:
         judgements = [one for one in told.judgements if one.layer == layer.number]
         end = max((_end(one) for one in told.judgements), default=0.0)
         for one in judgements:
-            lines += _judgement(one, end)
-        lines += _headers(told, layer.number, judgements)
+            lines += _judgement(one, end, width)
+        lines += _headers(told, layer.number, judgements, width)
         lines.append("")
     for sentence in verdict(told):
         colour = "red" if told.named else "green" if told.streams else "yellow"
-        lines += [click.style(line, fg=colour, bold=True) for line in _wrapped(sentence, "")]
-    lines += _remedies(told)
+        sentences = _wrapped(sentence, "", width)
+        lines += [click.style(line, fg=colour, bold=True) for line in sentences]
+    lines += _remedies(told, width)
     if blame is not None:
-        lines += _blame(blame, told.hide)
+        lines += _blame(blame, told.hide, width)
     return "\n".join(lines) + "\n"
 
 
-def _judgement(one: Judgement, end: float) -> Iterator[str]:
+def _judgement(one: Judgement, end: float, width: int) -> Iterator[str]:
     word = click.style(f"{one.verdict:<9}", fg=_COLOURS.get(one.verdict, "red"), bold=True)
     inherited = f" (as from layer {one.inherited} on)" if one.inherited is not None else ""
-    first, *rest = _wrapped(f"{CLIENTS[one.client]}: {said(one)}{inherited}", " " * _INDENT)
+    words = f"{CLIENTS[one.client]}: {said(one)}{inherited}"
+    first, *rest = _wrapped(words, " " * _INDENT, width)
     yield f"  {word} {first.strip()}"
     yield from rest
     if one.figures.events and end:
-        yield f"{' ' * _INDENT}{_bar(one, end)}"
+        yield f"{' ' * _INDENT}{_bar(one, end, min(_BAR, width - _INDENT))}"
 
 
 def _end(one: Judgement) -> float:
     return max([piece.at for piece in one.recording.pieces], default=0.0)
 
 
-def _bar(one: Judgement, end: float) -> str:
+def _bar(one: Judgement, end: float, columns: int) -> str:
     """How many events in each part of the time: `.` none, `|` one, 2 to 9, `#` more."""
-    counts = [0] * _BAR
+    counts = [0] * columns
     for piece in one.recording.pieces:
-        counts[min(int(piece.at / end * _BAR), _BAR - 1)] += piece.events
+        counts[min(int(piece.at / end * columns), columns - 1)] += piece.events
     return "".join("." if n == 0 else "|" if n == 1 else str(n) if n < 10 else "#" for n in counts)
 
 
-def _headers(told: Diagnosis, number: int, judgements: list[Judgement]) -> Iterator[str]:
+def _headers(
+    told: Diagnosis, number: int, judgements: list[Judgement], width: int
+) -> Iterator[str]:
     answered = [one.recording for one in judgements if one.recording.head_at is not None]
     if answered:
         headers = answered[0].headers
         shown = "; ".join(f"{name}: {headers[name]}" for name in READ if headers.get(name))
-        yield from _wrapped(clipped(printable(shown) or "no telling headers", _HEADERS_SHOWN), "  ")
+        words = clipped(printable(shown) or "no telling headers", _HEADERS_SHOWN)
+        yield from _wrapped(words, "  ", width)
     for note in told.notes:
         if note.layer == number:
-            yield from _wrapped(f"- {note.text}", "  ")
+            yield from _wrapped(f"- {note.text}", "  ", width)
 
 
-def _remedies(told: Diagnosis) -> Iterator[str]:
+def _remedies(told: Diagnosis, width: int) -> Iterator[str]:
     if not told.remedies:
         return
     known = told.products[told.named.layer] if told.named is not None else None
@@ -97,14 +106,14 @@ def _remedies(told: Diagnosis) -> Iterator[str]:
         yield "What to do there:"
     for product, remedy in told.remedies[:_MOST_REMEDIES]:
         name = f"{product.title}: " if known is None else ""
-        yield from _wrapped(f"{name}{remedy.do}", "  ")
+        yield from _wrapped(f"{name}{remedy.do}", "  ", width)
         yield f"    {remedy.source}"
     left = len(told.remedies) - _MOST_REMEDIES
     if left > 0:
         yield f"  and {left} more: --format json lists them"
 
 
-def _blame(blame: Blame, hide: Hide) -> Iterator[str]:
+def _blame(blame: Blame, hide: Hide, width: int) -> Iterator[str]:
     yield ""
     if not blame.place:
         yield "In the configuration no server takes this URL."
@@ -115,6 +124,7 @@ def _blame(blame: Blame, hide: Hide) -> Iterator[str]:
             "Nothing is found there that explains it: what runs may not be what is written, or"
             " another layer stands between.",
             "  ",
+            width,
         )
     elif not blame.explains:
         yield "  No finding there explains it; what is found there:"
@@ -122,18 +132,11 @@ def _blame(blame: Blame, hide: Hide) -> Iterator[str]:
         place = finding.place
         where = f"{place.source.name}:{place.line}:{place.column}"
         yield f"  {finding.severity} {finding.rule} at {where}"
-        yield from _wrapped(hide(finding.message), "    ")
+        yield from _wrapped(hide(finding.message), "    ", width)
 
 
-def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  " if text.startswith("- ") else indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
+    return wrapped(text, width, indent, f"{indent}  " if text.startswith("- ") else indent)
 
 
 # JSON
@@ -143,6 +146,7 @@ def trace_json(told: Diagnosis, blame: Blame | None = None) -> str:
     """One document: the layers with what each client got, and the verdict."""
     named = told.named
     document = {
+        "schema_version": SCHEMA_VERSION,
         "layers": [
             {
                 "number": layer.number,

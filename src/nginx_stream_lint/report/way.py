@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal
 
 from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S, Result
-from nginx_stream_lint.nginx.delivery import Delivery, Hold, Verdict
+from nginx_stream_lint.nginx.delivery import Delivery, Hold, Worst
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts import Facts
@@ -14,13 +15,17 @@ from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.util.lazily import dataclass
 
+# What a stream stops at: a hold, or a cache, which replays.
+Stop = Hold | Literal["cache"]
+
 # In the order in which an answer passes them.
-_ORDER: tuple[Hold, ...] = (
+_ORDER: tuple[Stop, ...] = (
     "cache",
     "upstream-buffer",
     "brotli",
     "gzip",
     "body-filter",
+    "file-buffer",
     "tls-buffer",
 )
 
@@ -33,7 +38,7 @@ class Stage:
     it holds for.
     """
 
-    hold: Hold
+    hold: Stop
     held_bytes: int | None
     clients: frozenset[Client]
     only_if: str = ""
@@ -44,7 +49,7 @@ class Arrival:
     """How the stream reaches a kind of client; see `delivery.Delivery` for the numbers."""
 
     client: Client
-    verdict: Verdict
+    verdict: Worst
     held_bytes: int | None = None
     first_text_s: float | None = 0.0
 
@@ -82,19 +87,26 @@ def ways(report: Result, version: Version | None, policy: Policy | None = None) 
 def _way(served: Served, version: Version | None) -> Way:
     stream = served.streams[0]
     facts = Facts(served, stream, version, MIN_READ_TIMEOUT_S)
+    if stream.kind == "websocket":
+        # nginx has none over HTTP/2: a browser opens a connection in HTTP/1.1 for it.
+        fails = facts.value("handshake") == "fails"
+        clients = [one for one in facts.usual_clients if one in ("h1", "h1-tls")]
+        verdict: Worst = "no-stream" if fails else "streams"
+        arrivals = tuple(Arrival(one, verdict) for one in clients or facts.usual_clients)
+        return Way(served, stream, (), arrivals)
     if not facts.usual:
         # A tunnel, or an answer in one piece: there is nothing to hold.
         arrivals = tuple(Arrival(client, "streams") for client in facts.usual_clients)
         return Way(served, stream, (), arrivals)
-    held: dict[Hold, set[Client]] = {}
+    held: dict[Stop, set[Client]] = {}
     always = [one for one in facts.usual if one.scenario.accept_encoding == "identity"]
     for one in always:
-        if one.verdict == "replays":
+        if one.is_replayed:
             held.setdefault("cache", set()).add(one.scenario.client)
         for hold in facts.path.holds(one.scenario):
             held.setdefault(hold, set()).add(one.scenario.client)
     stages = [
-        Stage(hold, facts.path.held_bytes(hold), frozenset(clients))
+        Stage(hold, None if hold == "cache" else facts.path.held_bytes(hold), frozenset(clients))
         for hold, clients in held.items()
     ]
     compression = [hold for hold in facts.value("holds") if hold in ("gzip", "brotli")]
@@ -107,11 +119,20 @@ def _way(served: Served, version: Version | None) -> Way:
     worst: dict[Client, Delivery] = {}
     for one in facts.usual:
         known = worst.get(one.scenario.client)
-        if known is None or known.verdict == "streams":
+        if known is None or _is_worse(one, known):
             worst[one.scenario.client] = one
     arrivals = tuple(
-        Arrival(client, one.verdict, one.held_bytes, one.first_text_s)
+        Arrival(client, one.worst, one.held_bytes, one.first_text_s)
         for client, one in worst.items()
     )
     ordered = sorted(stages, key=lambda stage: _ORDER.index(stage.hold))
     return Way(served, stream, tuple(ordered), arrivals)
+
+
+def _is_worse(one: Delivery, other: Delivery) -> bool:
+    """Whether a stream is a stream no more, or its first text comes later."""
+    if "streams" in (one.worst, other.worst) or "replays" in (one.worst, other.worst):
+        return other.worst == "streams" != one.worst
+    if other.first_text_s is None:
+        return False
+    return one.first_text_s is None or one.first_text_s > other.first_text_s

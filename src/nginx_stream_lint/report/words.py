@@ -18,3 +18,8 @@ def rounded(number: float | None) -> float | None:
 def clipped(text: str, most: int) -> str:
     """A text of at most so many characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def counted(number: int, word: str) -> str:
+    """A number of things: `1 stream`, `2 streams`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -7,17 +7,24 @@ from collections.abc import Hashable
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.listeners import idle_timeout_s, plain_clients
+from nginx_stream_lint.nginx.recording import depends_on_the_request
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.facts import (
     AUTH_TARGET,
     BESIDE,
+    CONDITIONS,
+    HANDSHAKE,
     HEADERS,
+    IDLE,
     MIRRORS,
     PLACE,
     PREFIX,
+    SOCKETS,
     TARGET,
     UPSTREAM,
     auth_target,
+    handshakes,
     has_one_peer,
     is_mirrored,
     keeps_alive,
@@ -115,7 +122,7 @@ class Alike:
             ]
         rows = frozenset(found)
         if level.unknowns:
-            return level.kind, level.directive is None, rows, *map(id, level.unknowns)
+            return level.kind, level.directive is None, rows, *_unknowns(level)
         return level.kind, level.directive is None, rows
 
     def _beside(self, served: Served) -> tuple[Hashable, ...]:
@@ -124,6 +131,16 @@ class Alike:
         found: list[Hashable] = []
         if PLACE in asked:
             found.append(served)
+        if SOCKETS in asked:
+            found.append(plain_clients(served.server, self._version))
+        if IDLE in asked:
+            found.append(idle_timeout_s(served.server, self._version))
+        if CONDITIONS in asked:
+            level, family = served.level, served.handler.family
+            depends = depends_on_the_request(
+                lambda name: level.effective(name, self._version), family
+            )
+            found.append(served if depends else None)
         if TARGET in asked:
             found.append(served.handler.target)
         if PREFIX in asked:
@@ -136,6 +153,8 @@ class Alike:
             found.append(known)
         if MIRRORS in asked:
             found.append(is_mirrored(served, self._version))
+        if HANDSHAKE in asked and any(one.kind == "websocket" for one in served.streams):
+            found.append(handshakes(served, self._version))
         if AUTH_TARGET in asked:
             target = auth_target(served, self._version)
             if target is None or target.handler is None:
@@ -143,6 +162,16 @@ class Alike:
             else:
                 found.append((target.label, target.handler.family, self._contents(target)))
         return tuple(found)
+
+
+def _unknowns(level: Level) -> list[Hashable]:
+    """What each thing that nobody can see here may set, and which of the rows it is."""
+    places: dict[int, int] = {}
+    for name in {one.name for one in level.unknowns}:
+        places.update((id(row), at) for at, row in enumerate(level.rows.get(name, ())))
+    return [
+        (one.name, one.unknown != "", one.may_set, places.get(id(one))) for one in level.unknowns
+    ]
 
 
 def _is_made(directive: Directive) -> bool:

@@ -24,21 +24,33 @@ from nginx_stream_lint.nginx.delivery import (
     path,
 )
 from nginx_stream_lint.nginx.directives import FAMILIES, table
+from nginx_stream_lint.nginx.handshake import (
+    LONG_CONNECTION,
+    Handshake,
+    connection_variable,
+    handshake_at,
+)
 from nginx_stream_lint.nginx.levels import Effective, Level, kept
-from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.nginx.listeners import PLAIN, Client, idle_timeout_s, plain_clients
+from nginx_stream_lint.nginx.recording import NOTHING, recording
+from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_body import (
     app_ends_client_silence,
     client_silence_s,
     collected_by,
 )
+from nginx_stream_lint.nginx.route import route_in
 from nginx_stream_lint.nginx.routing import find, match_of
 from nginx_stream_lint.nginx.stream_limits import StreamLimit, stream_limit
+from nginx_stream_lint.nginx.undefined import defines
 from nginx_stream_lint.nginx.values import seconds, size
+from nginx_stream_lint.nginx.variables import State, unknown_request
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
+from nginx_stream_lint.streams.evidence import streams_at
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
-from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.numbers import whole_number
 
 _NOT_YET = object()
@@ -53,18 +65,24 @@ PREFIX = "the location's path"
 UPSTREAM = "the upstream"
 AUTH_TARGET = "the target of auth_request"
 MIRRORS = "the targets of mirror"
+HANDSHAKE = "the handshake"
 VERSION = "the version"
 PLACE = "the place itself"
+SOCKETS = "the listening sockets"
+IDLE = "the idle timeout of HTTP/3"
+CONDITIONS = "what a cache makes of the request"
 # Behind the name of a directive: its rows as `telling` leaves them.
 HEADERS = ": headers"
-BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE})
+BESIDE = frozenset(
+    {TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, HANDSHAKE, PLACE, SOCKETS, IDLE, CONDITIONS}
+)
 
 # Facts that have no stream behind them, by what they are about: a rule asks for those of one group
 # and for no others, or for none of them.
 REMARKS = {
     "comments": frozenset({"ignore_mistake", "ignored_rules"}),
     "blocks": frozenset({"never_matches", "meant"}),
-    "declarations": frozenset({"declared", "nginx_answers"}),
+    "declarations": frozenset({"declared", "nginx_answers", "absent_include"}),
 }
 
 # Headers to the upstream that somebody sets for a reason and misses when they are dropped.
@@ -77,6 +95,10 @@ _TELLING = frozenset(
 )
 # The connections that a browser has to a server over HTTP/1.1: fewer streams are few.
 _SIX = 6
+# Protocols that also poll, at the same path.
+_TRANSPORTS = regex(r"(?i)socket\\?\.?io|sockjs|signalr|blazor|\bhubs?\b")
+# Names for the variable that Connection gets, the usual one first.
+_NAMES = ("connection_upgrade", "websocket_connection", "websocket_connection_2")
 # One address of an upstream, not a name that may stand for several.
 _ADDRESS = regex(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
 
@@ -260,12 +282,36 @@ class Facts:
     @cached_property
     def whole_path(self) -> Path:
         """The delivery path of the stream's answers."""
+        recorded = recording(
+            self.effective, self.served.handler.family, self.stream.method or "GET", self._request
+        )
+        plain = PLAIN
+        if recorded is not NOTHING and "h2" in self.served.clients:
+            self.asked.add(SOCKETS)
+            plain = plain_clients(self.served.server, self.version)
         return path(
             self.effective,
             self.served.handler.family,
             CONTENT_TYPES[self.stream.kind],
-            self.stream.method or "GET",
+            recorded,
+            plain,
         )
+
+    def _request(self) -> State:
+        """A request for the stream, at its end; what is not known of it is unknown."""
+        self.asked.add(CONDITIONS)
+        method = self.stream.method or "GET"
+        where = self.served.level.nearest("location")
+        pattern = None if where is None else match_of(where)
+        path = self.stream.path
+        if path is None and pattern is not None and pattern.modifier in ("", "=", "^~"):
+            path = pattern.pattern
+        if path is not None and path.startswith("/"):
+            asked = Request("http", None, None, path, method)
+            found = route_in(self.served.server, asked, self.version)
+            if found.location is self.served.level and found.state is not None:
+                return found.state
+        return unknown_request(self.served.server, method, None)
 
     @property
     def is_http(self) -> bool:
@@ -304,7 +350,7 @@ class Facts:
         return [
             one.scenario.client
             for one in self.usual
-            if one.verdict == verdict and one.scenario.accept_encoding == accepted
+            if one.worst == verdict and one.scenario.accept_encoding == accepted
         ]
 
     @cached_property
@@ -317,7 +363,7 @@ class Facts:
 
         def try_out(name: str, scenario: Scenario) -> None:
             delivery = self.path.deliver(scenario)
-            if delivery.verdict != "streams":
+            if delivery.worst != "streams":
                 found[name] = delivery
 
         def changed(**what: Any) -> Scenario:
@@ -347,6 +393,11 @@ class Facts:
     def kind(self) -> str:
         """The kind of stream: sse, chunked, websocket, long-poll or grpc."""
         return self.stream.kind
+
+    @fact
+    def is_endless(self) -> bool:
+        """Whether the stream has no end of its own, such as a camera's pictures."""
+        return self.stream.is_endless
 
     @fact
     def method(self) -> str | None:
@@ -379,7 +430,7 @@ class Facts:
 
     @fact
     def clients(self) -> list[str]:
-        """The clients that reach the stream: h1, h1-tls, h2."""
+        """The clients that reach the stream: h1, h1-tls, h2, h3."""
         return list(self.usual_clients)
 
     @fact
@@ -398,7 +449,7 @@ class Facts:
     @fact
     def stalled_clients(self) -> list[str]:
         """The clients for which the stream stalls in a usual scenario."""
-        stalled = [one.scenario.client for one in self.usual if one.verdict == "stalls"]
+        stalled = [one.scenario.client for one in self.usual if one.worst == "stalls"]
         return list(dict.fromkeys(stalled))
 
     @fact
@@ -422,7 +473,7 @@ class Facts:
     @fact
     def held_bytes(self) -> int | None:
         """How many bytes the worst usual hold collects; None: the whole answer, or nothing."""
-        held = [one.held_bytes for one in self.usual if one.verdict == "stalls"]
+        held = [one.held_bytes for one in self.usual if one.worst == "stalls"]
         return None if None in held else max((one for one in held if one is not None), default=None)
 
     @fact
@@ -434,7 +485,7 @@ class Facts:
     @fact
     def cached(self) -> str:
         """Whether a cache answers later requests: no, yes, unknown (only while buffered)."""
-        return self.path.cache if self.value("buffered") else "no"
+        return self.path.recording.later if self.value("buffered") else "no"
 
     @fact
     def stored(self) -> bool:
@@ -484,6 +535,11 @@ class Facts:
     @fact
     def nginx_answers(self) -> str | None:
         """What nginx does with it instead, in words: it returns 404."""
+        return None
+
+    @fact
+    def absent_include(self) -> str | None:
+        """An include that leads nowhere here and may pass it on; none for a stream."""
         return None
 
     # X-Accel-Buffering, and buffering of other families
@@ -591,6 +647,28 @@ class Facts:
         )
 
     @fact
+    def cuts_soon(self) -> bool:
+        """Whether nginx cuts the stream of any client after less than it should survive."""
+        limit = self.value("cut_after_s")
+        return limit is not None and limit < self.minimum_s
+
+    @fact
+    def http3_cut_after_s(self) -> float | None:
+        """The silence in seconds that cuts HTTP/3 clients without PINGs; none where it is no less.
+
+        That is the server's `keepalive_timeout`; none, too, if heartbeats come more often.
+        """
+        if "h3" not in self.usual_clients or not self.is_http:
+            return None
+        self.asked.add(IDLE)
+        limit = idle_timeout_s(self.served.server, self.version)
+        heartbeat = self.stream.heartbeat_s
+        if limit is None or (heartbeat is not None and heartbeat < limit):
+            return None
+        other = self.value("cut_after_s")
+        return limit if other is None or limit < other else None
+
+    @fact
     def known_silence_s(self) -> float | None:
         """A silence in seconds that the app is known to keep, with a source in the catalogue."""
         return self.stream.silence_s
@@ -664,20 +742,71 @@ class Facts:
         """The Upgrade header row in force, as written."""
         return self._sent_header("upgrade") if self._proxies_http else None
 
+    @cached_property
+    def _handshakes(self) -> Handshakes:
+        """What becomes of WebSocket handshakes here."""
+        self.asked |= {HANDSHAKE, VERSION}
+        return handshakes(self.served, self.version)
+
+    @fact
+    def handshake(self) -> str | None:
+        """What becomes of WebSocket handshakes: none (nothing bad), or one of three.
+
+        `fails`; `depends-on-app` where nginx uses HTTP/1.0, which some apps refuse;
+        `depends-on-client` where it fails if Connection says more than Upgrade, as Firefox's does.
+        """
+        return self._handshakes.verdict
+
     @fact
     def handshake_lacks(self) -> list[str]:
-        """What a WebSocket handshake needs and is not sent: HTTP/1.1, Upgrade, Connection."""
-        if not self._proxies_http:
+        """What is missing or wrong in handshakes: HTTP/1.1, GET, and the names of headers."""
+        shown = self._handshakes.shown
+        if shown is None or self.value("handshake") is None:
             return []
-        connection = self.value("connection_row") or ""
-        has = {
-            "HTTP/1.1": self.value("http_version") in ("1.1", UNKNOWN),
-            "Upgrade": bool(self.value("upgrade_header")),
-            "Connection": "$" in connection
-            or "upgrade" in connection.lower()
-            or has_hole(connection),
-        }
-        return [name for name, there in has.items() if not there]
+        old = ["HTTP/1.1"] if shown.http_version not in ("1.1", None) else []
+        return [*old, *([] if shown.is_get else ["GET"]), *shown.wrong_headers]
+
+    @fact
+    def handshake_gets(self) -> list[str]:
+        """What the app gets instead, in words: HTTP/1.0, no Upgrade header, Connection: close."""
+        shown = self._handshakes.shown
+        sent = {} if shown is None else dict(shown.headers)
+        words: list[str] = []
+        for name in self.value("handshake_lacks"):
+            if name == "HTTP/1.1" and shown is not None:
+                words.append(f"HTTP/{shown.http_version}")
+            elif name == "GET" and shown is not None:
+                words.append(f"method {shown.method}")
+            else:
+                words.append(f"{name}: {sent[name]}" if sent[name] else f"no {name} header")
+        return words
+
+    @fact
+    def handshake_hidden(self) -> list[str]:
+        """The headers of the app's 101 that the client needs and `proxy_hide_header` removes."""
+        shown = self._handshakes.shown
+        return [] if shown is None else list(shown.hidden)
+
+    @fact
+    def hidden_here(self) -> bool:
+        """Whether the rows of `proxy_hide_header` in force stand in the location itself."""
+        return self.effective("proxy_hide_header").origin == "explicit"
+
+    @fact
+    def connection_value(self) -> str:
+        """What Connection should say here: a variable, or "upgrade" where all are handshakes."""
+        if self._handshakes.variable is not None:
+            return f"${self._handshakes.variable}"
+        added = self.value("added_variable")
+        return f"${added}" if added is not None else '"upgrade"'
+
+    @fact
+    def added_variable(self) -> str | None:
+        """The variable that a new map should make for Connection; none where none is needed."""
+        if self._handshakes.variable is not None:
+            return None
+        self.asked.add(PREFIX)
+        return None if only_websockets(self.served) else new_variable(self.served)
 
     @fact
     def upstream_keepalive(self) -> bool:
@@ -926,6 +1055,61 @@ def is_mirrored(served: Served, version: Version) -> bool:
     rows = served.level.effective("mirror", version).rows
     uris = [row[0] for row in rows if row and row[0] != "off"]
     return any(_handing_on(served.server, uri) is not None for uri in uris)
+
+
+@dataclass(frozen=True, slots=True)
+class Handshakes:
+    """What becomes of WebSocket handshakes at a place.
+
+    `shown` is the one that `verdict` is about; see `Facts.handshake`. `variable` is one that is
+    right for Connection there, without its `$`.
+    """
+
+    verdict: str | None
+    shown: Handshake | None
+    variable: str | None
+
+
+def handshakes(served: Served, version: Version) -> Handshakes:
+    """What becomes of WebSocket handshakes at a place, for the usual clients."""
+    path = next((one.path for one in served.streams if one.kind == "websocket"), None)
+    path = path.partition("*")[0] if path is not None else None
+    scheme = "http" if "h1" in served.clients else "https"
+    variable = connection_variable(served.server)
+
+    def of(*connection: str) -> Handshake | None:
+        return handshake_at(served.level, served.server, version, path, scheme, *connection)
+
+    usual, other = of(), of(LONG_CONNECTION)
+    if usual is not None and usual.fails:
+        return Handshakes("fails", usual, variable)
+    if other is not None and other.fails:
+        return Handshakes("depends-on-client", other, variable)
+    is_old = usual is not None and usual.is_old
+    return Handshakes("depends-on-app" if is_old else None, usual, variable)
+
+
+def only_websockets(served: Served) -> bool:
+    """Whether a location is for WebSockets alone, by its path.
+
+    Not if they are one transport of several there, as with Socket.IO, SockJS and SignalR.
+    """
+    pattern = prefix_of(served)
+    kinds = {one.kind for one in (*served.streams, *streams_at(pattern))}
+    if kinds != {"websocket"} or _TRANSPORTS.search(pattern):
+        return False
+    return bool(streams_at(pattern)) or pattern in {one.path for one in served.streams}
+
+
+@kept
+def _free_name(http: Level) -> str | None:
+    return next((name for name in _NAMES if not defines(http, name)), None)
+
+
+def new_variable(served: Served) -> str | None:
+    """A name for a new variable at a place, without its `$`."""
+    http = served.level.nearest("http")
+    return _NAMES[0] if http is None else _free_name(http)
 
 
 def auth_target(served: Served, version: Version) -> Level | None:

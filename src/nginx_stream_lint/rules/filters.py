@@ -8,13 +8,20 @@ from typing import Any
 
 from nginx_stream_lint.rules.conditions import Unknown
 
-CLIENTS = {"h1": "plain HTTP/1.1", "h1-tls": "HTTP/1.1-over-TLS", "h2": "HTTP/2"}
+CLIENTS = {
+    "h1": "plain HTTP/1.1",
+    "h1-tls": "HTTP/1.1-over-TLS",
+    "h2": "HTTP/2",
+    "h3": "HTTP/3",
+}
+_EVERY = frozenset({"h1", "h1-tls", "h2"})
 HOLDS = {
     "upstream-buffer": "the {family} buffer",
     "sub-filter": "sub_filter",
     "gzip": "gzip",
     "brotli": "brotli",
     "body-filter": "the Lua or njs body filter",
+    "file-buffer": "the write buffer of recorded responses (sendfile)",
     "tls-buffer": "the TLS write buffer",
 }
 # Holds that keep the whole response, for clients that accept compression.
@@ -35,7 +42,7 @@ def listed(words: Sequence[str], last: str = "and") -> str:
 
 def of_clients(clients: Sequence[str]) -> str:
     """`plain HTTP/1.1 and HTTP/2 clients`."""
-    if set(clients) == set(CLIENTS):
+    if set(clients) >= _EVERY:
         return "every client"
     return f"{listed([CLIENTS.get(client, client) for client in clients])} clients"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nginx_stream_lint.rules.facts import REMARKS
-from nginx_stream_lint.rules.finding import Fix
+from nginx_stream_lint.rules.finding import Fix, Severity
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.wording import render
 from nginx_stream_lint.util.lazily import dataclass
@@ -17,6 +17,7 @@ class Remark:
     """What a rule says; `fix` is to be done by hand."""
 
     rule: Rule
+    severity: Severity
     message: str
     fix: Fix | None
 
@@ -48,4 +49,8 @@ def remarks(rules: Sequence[Rule], values: Mapping[str, Any]) -> Iterator[Remark
             fix = None
             if plan is not None:
                 fix = Fix(rendered(plan.title), "manual", rendered(plan.snippet))
-            yield Remark(rule, rendered(rule.message), fix)
+            severity = next(
+                (word for word, only in rule.severity if only is None or only.holds(subjects)), None
+            )
+            if severity is not None:
+                yield Remark(rule, severity, rendered(rule.message), fix)

@@ -13,7 +13,7 @@ from nginx_stream_lint.config import Directive, File
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.rules.facts import PLACE, VERSION, Facts, holder
+from nginx_stream_lint.rules.facts import PLACE, UPSTREAM, VERSION, Facts, holder
 from nginx_stream_lint.rules.finding import SEVERITIES, Severity
 from nginx_stream_lint.rules.rule import Rule, Step
 from nginx_stream_lint.rules.wording import render
@@ -27,11 +27,15 @@ behaviour = attrgetter(*(name for name in Stream.__slots__ if name not in ("beca
 # Around the name of a directive in a message, for the words that say where its value comes from.
 # No text that was decoded has half of a surrogate pair.
 _MARK = "\ud83d"
+# Before the name of a directive that somebody may set where nobody can see it.
+_DOUBT = "? "
 # A template may say an origin, or compare it.
 _ORIGIN = regex(r"\borigin\s*\(")
 _SAID_ORIGIN = regex(r"""(?:\{\{-?|\belse)\s*origin\(\s*["'][^"']*["']\s*\)\s*-?\}\}""")
 
 _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+# Characters of a path in a message.
+_LONGEST_PATH = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ class Verdict:
     """What a rule says of the stream with the index `stream`, and for `version`.
 
     `severity` is what doubt leaves of it. `message` is in pieces: every second one is the name of a
-    directive, for the words that say where its value comes from. `remedy` is None where there is
+    directive, for the words that say where its value comes from, or, after a mark, for those that
+    say what may set it unseen: `said_at` gives them. `remedy` is None where there is
     none. `assumes_old_nginx`: with newer nginx it would say another thing, and the version
     is unknown. `assumes_defaults`: it rests on a default where outer blocks are not there.
     """
@@ -116,7 +121,7 @@ def verdicts(
         streams = strongest.get(rule.kinds)
         if streams is None:
             streams = strongest[rule.kinds] = _strongest(served.streams, rule.kinds)
-        worst: tuple[Severity, int, Directive | None] | None = None
+        worst: tuple[Severity, int, str | None] | None = None
         for stream in streams:
             facts = facts_of.get(stream)
             if facts is None:
@@ -124,7 +129,7 @@ def verdicts(
             severity = _severity(rule, facts)
             if severity is None:
                 continue
-            doubt = None if is_certain and served.handler.target else _refutable_by(rule, facts)
+            doubt = None if is_certain and served.handler.target else _refutable_in(rule, facts)
             rank = _RANKS[_doubtful(severity, doubt)]
             if worst is None or rank < _RANKS[_doubtful(worst[0], worst[2])]:
                 worst = severity, stream, doubt
@@ -188,11 +193,14 @@ def _severity(rule: Rule, facts: Facts) -> Severity | None:
     return None
 
 
-def _refutable_by(rule: Rule, facts: Facts) -> Directive | None:
-    """What nobody can see here and may already do all that the rule's fix would do."""
+def _refutable_in(rule: Rule, facts: Facts) -> str | None:
+    """The directive that may already have all that the rule's fix would give it, unseen.
+
+    `UPSTREAM` where nobody can see who answers; None where all can be seen.
+    """
     if not facts.served.handler.target:
-        return facts.served.handler.directive
-    doubts: list[Directive | None] = []
+        return UPSTREAM
+    doubts: list[str | None] = []
     steps = rule.fix.steps if rule.fix is not None else ()
     cause = (rule.at or rule.blames or "").partition(" ")[0]
     # Where the fix sets what the rule is about, the rest of it does not decide.
@@ -205,39 +213,53 @@ def _refutable_by(rule: Rule, facts: Facts) -> Directive | None:
         effective = facts.effective(name)
         wanted = render(step.args, facts, lambda other: other).replace('"', "")
         if wanted not in (" ".join(row) for row in effective.rows):
-            doubts.append(effective.unknown_by)
+            doubts.append(None if effective.unknown_by is None else name)
     if not doubts:
         setting = facts.resolve((rule.at or rule.blames or "").partition(" ")[0])
-        return facts.effective(setting).unknown_by if setting in table() else None
+        is_seen = setting not in table() or facts.effective(setting).unknown_by is None
+        return None if is_seen else setting
     return doubts[0] if all(doubts) else None
 
 
-def _doubtful(severity: Severity, doubt: Directive | None) -> Severity:
+def _doubtful(severity: Severity, doubt: str | None) -> Severity:
     """What is left of a severity where something nobody can see may refute it."""
     return "warning" if severity == "error" and doubt is not None else severity
 
 
-def _doubted(directive: Directive, facts: Facts) -> str:
-    """Why an error is a warning only: a sentence, without its full stop."""
-    place = f"{directive.source.name}:{directive.line}"
+def said_at(served: Served, mark: str, version: Version) -> str:
+    """What stands at a place for a mark in a verdict's message; see `Verdict.message`."""
+    if mark.startswith(_DOUBT):
+        return _doubted(served, mark[len(_DOUBT) :], version)
+    return " ".join(origin(served.level, mark, version).split())
+
+
+def _doubted(served: Served, name: str, version: Version) -> str:
+    """Why an error is a warning only, with what may set a directive unseen."""
+    directive: Directive | None = served.handler.directive
+    if name != UPSTREAM:
+        directive = holder(served.level, name).effective(name, version).unknown_by
+    assert directive is not None
     because = "Reported as a warning because"
-    if directive is facts.served.handler.directive:
+    if directive is served.handler.directive:
         return f"{because} the upstream is unknown"
     if directive.name == "include":
-        return f"{because} the contents of {directive.args[0]} ({place}) are unknown"
+        return f"{because} the contents of {_end_of(directive.args[0])} are unknown"
+    home = _home(served.level)
+    is_here = home is not None and directive.source is home.source
+    place = f"line {directive.line}" if is_here else _place(directive)
     if directive.unknown:
         return f"{because} the template decides what is set at {place}"
     return f"{because} the template decides the value of {directive.name} ({place})"
 
 
 def _verdict(
-    rule: Rule, facts: Facts, stream: int, severity: Severity, doubt: Directive | None
+    rule: Rule, facts: Facts, stream: int, severity: Severity, doubt: str | None
 ) -> Verdict:
     message = _said(rule, facts)
     old = _rests_on_old_default(rule, facts, message)
     if doubt is not None and severity == "error":
         # A message has two sentences: what is wrong, and why it may not be.
-        message = f"{message.partition('. ')[0]}. {_doubted(doubt, facts)}"
+        message = f"{message.partition('. ')[0]}. {_MARK}{_DOUBT}{doubt}{_MARK}"
     return Verdict(
         rule=rule,
         stream=stream,
@@ -313,7 +335,8 @@ def _remedy(rule: Rule, facts: Facts) -> Remedy | None:
     moves: list[Move] = []
     for step in rule.fix.steps:
         name = facts.resolve(step.directive)
-        if name in table() and (step.when is None or step.when.holds(facts) is True):
+        known = name in table() or step.action == "add_map"
+        if known and (step.when is None or step.when.holds(facts) is True):
             value = _plainly(step.args, facts)
             words = value.split(maxsplit=1)
             moves.append(Move(step, name, value, words[0].strip('"').lower() if words else ""))
@@ -343,7 +366,23 @@ def origin(level: Level, name: str, version: Version) -> str:
         return f"default of {author.name}{assumed}"
     if effective.origin == "explicit" and directive.file is _home(level):
         return "set here"
-    return f"set in {directive.source.name}:{directive.line}"
+    return f"set in {_place(directive)}"
+
+
+def _place(directive: Directive) -> str:
+    """Where a directive stands, as a message says it."""
+    return f"{_end_of(directive.source.name)}:{directive.line}"
+
+
+def _end_of(path: str) -> str:
+    """A path, or of a long one as many of its last parts as a message has room for."""
+    if len(path) <= _LONGEST_PATH:
+        return path
+    parts = path.split("/")
+    end = parts.pop()
+    while parts and len(end) + len(parts[-1]) < _LONGEST_PATH:
+        end = f"{parts.pop()}/{end}"
+    return f".../{end}" if parts else end
 
 
 def _home(level: Level) -> File | None:

@@ -84,7 +84,7 @@ def _affected(facts: Facts) -> str:
 def _held(facts: Facts) -> str:
     """How much is held, and how long the first text takes: `the proxy buffer holds 4 KB, so …`."""
     words = {name: text.format(family=facts.value("family")) for name, text in HOLDS.items()}
-    stalled = [one for one in facts.usual if one.verdict == "stalls"]
+    stalled = [one for one in facts.usual if one.worst == "stalls"]
     plain = [one for one in stalled if one.scenario.accept_encoding == "identity"]
     compressing = [name for name in facts.value("holds") if name in COMPRESSION]
     parts: list[str] = []

@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nginx_stream_lint.settings.keys import SETTINGS
+from nginx_stream_lint.settings.keys import KEYS, SETTINGS
+from nginx_stream_lint.settings.types import All
 
 
 def schema(rules: Sequence[str]) -> dict[str, Any]:
-    """The JSON schema (draft 7, which editors know best), with the names of known rules."""
-    return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "Settings of nginx-stream-lint",
-        "description": "A .nginx-stream-lint.yaml, or [tool.nginx-stream-lint] in pyproject.toml.",
-    } | SETTINGS.schema(rules)
+    """The JSON schema (draft 7, which editors know best).
+
+    `rules` are the names of the shipped rules, old ones included. Others are mistakes where the
+    settings name no folder with rules of one's own.
+    """
+    strict = {key.name: key.type.schema(All(rules)) for key in KEYS}
+    lax = {key.name: key.type.schema(rules) for key in KEYS}
+    return (
+        {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "title": "Settings of nginx-stream-lint",
+            "description": "A .nginx-stream-lint.yaml, or [tool.nginx-stream-lint] in"
+            " pyproject.toml.",
+        }
+        | SETTINGS.schema(rules)
+        | {
+            "if": {"not": {"required": ["rules"]}},
+            "then": {"properties": {name: one for name, one in strict.items() if one != lax[name]}},
+        }
+    )

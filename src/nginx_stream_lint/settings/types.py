@@ -17,6 +17,8 @@ from nginx_stream_lint.settings.node import Misplaced, Node
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.util.lazily import dataclass
 
+_YAML_1_1 = {"on": True, "yes": True, "off": False, "no": False}
+
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
 
@@ -58,6 +60,10 @@ def pattern_inside(text: str, here: Here) -> Path:
         raise ValueError(f"{shortened(text)} has .. behind a wildcard; write the path without it")
     inside("/".join(parts[:fixed]) or (os.sep if text.startswith("/") else "."), here)
     return here.file.parent / text
+
+
+class All(tuple[str, ...]):
+    """The names of all rules that there are, where there are none of one's own."""
 
 
 class Type(Protocol):
@@ -169,7 +175,9 @@ class Choice:
         return node.text
 
     def schema(self, _: Sequence[str]) -> dict[str, Any]:
-        return {"enum": list(self.choices)}
+        # Many editors read YAML 1.1, where these words are truth values unless they are quoted.
+        flags = {_YAML_1_1[word] for word in self.choices if word in _YAML_1_1}
+        return {"enum": [*self.choices, *sorted(flags)]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +207,10 @@ class RuleName:
         return name
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:
-        # Rules of one's own have names that no schema of ours knows.
-        return {"anyOf": [{"enum": list(rules)}, {"type": "string", "minLength": 1}]}
+        known = {"enum": list(rules)}
+        if isinstance(rules, All):
+            return known
+        return {"anyOf": [known, {"type": "string", "minLength": 1}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +261,7 @@ class ByRule:
         return {
             "type": "object",
             "properties": dict.fromkeys(rules, value),
-            "additionalProperties": value,
+            "additionalProperties": False if isinstance(rules, All) else value,
         }
 
 

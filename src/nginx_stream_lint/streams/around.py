@@ -15,11 +15,12 @@ from nginx_stream_lint.streams.catalogue import App, named_in, words
 from nginx_stream_lint.streams.comments import above, at_the_top, opening
 from nginx_stream_lint.streams.evidence import Clue, Place, hear
 from nginx_stream_lint.streams.vocabulary import reduced
-from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
 # So many names of a server are looked at, for each file that its locations are in.
 _MOST_NAMES = 100
+_WORD = regex(r"[a-z]+")
 _LOGS = ("access_log", "error_log")
 
 
@@ -63,7 +64,7 @@ class Around:
         # And not in comments, which name apps for many reasons.
         for text, saying in self._texts(file):
             app = named_in(reduced(text))
-            if app is not None:
+            if app is not None and not _is_of_another(text, app):
                 found.setdefault(app, saying)
         return found
 
@@ -133,6 +134,19 @@ def around(
     return Around(server, frozenset(general or everything or named), folder, openings)
 
 
+def _is_of_another(text: str, app: App) -> bool:
+    """Whether a name is that of something beside an app, as `gitlab-registry` is."""
+    for label in text.lower().split("."):
+        words = _WORD.findall(label)
+        for name in app.names:
+            parts = name.split("-")
+            for at in range(len(words) - len(parts) + 1):
+                if words[at : at + len(parts)] == parts:
+                    rest = words[at + len(parts) :]
+                    return any(map(_is_beside, rest))
+    return False
+
+
 @latest_remembered(256)
 def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
     """A file's name, or its folder's where that says nothing (`nginx.conf`), and how to say it.
@@ -149,6 +163,12 @@ def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
         if folder is not None:
             found.append((folder, f'its file is in "{folder}"'))
     return tuple(found)
+
+
+@remembered
+def _is_beside(name: str) -> bool:
+    """Whether this stands beside an app and is named after it."""
+    return any(word.pattern.fullmatch(name) for word in words()["beside"])
 
 
 @remembered

@@ -67,8 +67,7 @@ def read() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
 
     texts: list[Any] = [load_text(data_text(path)) for path in FILES]
     return tuple(_with_shared(list(map(_app, texts[0])))), {
-        where: tuple(Word(row["words"], row.get("kind"), row.get("points", 0)) for row in rows)
-        for where, rows in texts[1].items()
+        where: tuple(_word(row) for row in rows) for where, rows in texts[1].items()
     }
 
 
@@ -113,12 +112,12 @@ def _names() -> tuple[Finder, dict[str, int]]:
 
 def by_leading_segments(path: str) -> Sequence[Endpoint]:
     """The endpoints whose distinctive part a path may begin with."""
-    firsts, table = _by_leading_segments()
+    firsts, table, longest = _by_leading_segments()
     at = path.find("/", 1)
     if (path if at < 0 else path[:at]) not in firsts:
         return ()
     ranks: list[int] = []
-    while at > 0:
+    while 0 < at <= longest:
         ranks += table.get(path[:at], ())
         at = path.find("/", at + 1)
     ranks += table.get(path, ())
@@ -126,9 +125,9 @@ def by_leading_segments(path: str) -> Sequence[Endpoint]:
 
 
 @cache
-def _by_leading_segments() -> tuple[set[str], dict[str, list[int]]]:
+def _by_leading_segments() -> tuple[set[str], dict[str, list[int]], int]:
     """The first segments of distinctive parts, and the places of the endpoints in the catalogue by
-    all their segments before the first `*`.
+    all their segments before the first `*`, with the length of the longest of these.
     """
     firsts: set[str] = set()
     found: dict[str, list[int]] = {}
@@ -138,7 +137,21 @@ def _by_leading_segments() -> tuple[set[str], dict[str, list[int]]]:
         at = leading.find("/", 1)
         firsts.add(leading if at < 0 else leading[:at])
         found.setdefault(leading, []).append(rank)
-    return firsts, found
+    return firsts, found, max(map(len, found))
+
+
+@latest_remembered(4096)
+def sockets_below(path: str) -> Sequence[Endpoint]:
+    """The endpoints for WebSockets below a path, by what is their own; only those of one app."""
+    below = f"{path.rstrip('/')}/"
+    found = [
+        one
+        for one in every_endpoint()
+        if one.stream.kind == "websocket"
+        and one.path.startswith(below)
+        and one.distinctive.startswith(below)
+    ]
+    return found if len({one.app for one in found}) == 1 else ()
 
 
 def by_words(pattern: str) -> Sequence[Endpoint]:
@@ -190,6 +203,16 @@ def _quiet_as(stream: Stream, shared: Stream | None) -> Stream:
     return replace(stream, heartbeat_s=shared.heartbeat_s, silence_s=shared.silence_s)
 
 
+def _word(raw: dict[str, Any]) -> Word:
+    return Word(
+        raw["words"],
+        raw.get("kind"),
+        raw.get("points", 0),
+        heartbeat_s=_seconds(raw, "heartbeat"),
+        is_endless=raw.get("endless", False),
+    )
+
+
 def _seconds(raw: dict[str, Any], key: str) -> float | None:
     return None if key not in raw else seconds(str(raw[key]))
 
@@ -227,12 +250,15 @@ class Word:
     """Something that speaks for a stream: `points` of evidence for one of `kinds` of streams.
 
     `words` are regular expressions for whole words, with `|` between them; `parts` see `Finder`.
+    The rest is what such a stream is known to do, as `Stream` has it.
     """
 
     words: str
     kind: Kind | None
     points: int
     parts: tuple[str, ...] = ("",)
+    heartbeat_s: float | None = None
+    is_endless: bool = False
 
     @property
     def pattern(self) -> Finder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -9,8 +10,18 @@ from itertools import accumulate
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.streams.catalogue import words
+from nginx_stream_lint.util.lazily import regex
 
 _NEAR = 80  # characters
+# What says that it is about other locations, or that there is no stream.
+_OF_OTHERS = regex(
+    r"\b(?:separately|elsewhere|everything else|all others?|the rest|remaining"
+    r"|other (?:requests|paths|endpoints|routes|locations)"
+    r"|(?:no|non|not|without|except(?: for)?|other than|excluding)[ -](?:the |any )?"
+    r"(?:sse|web-?sockets?|stream(?:s|ed|ing)?|event[ -]?streams?|server[ -]sent|long[ -]?poll\w*))"
+    r"\b",
+    re.IGNORECASE,
+)
 _OURS = "nginx-stream-lint:"  # what such a comment says is for us, and no word about the app
 # Each is about all locations of a file, and both may be thousands.
 _MOST_NOTES = 100
@@ -96,6 +107,11 @@ def _inside(level: Level, text: str, comments: Sequence[tuple[int, int]]) -> lis
 
 def _texts(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
     return [one for start, end in spans if _OURS not in (one := text[start:end])]
+
+
+def is_of_others(comment: str) -> bool:
+    """Whether a comment speaks of other locations' streams, or of what is left over."""
+    return _OF_OTHERS.search(comment) is not None
 
 
 def above(level: Level) -> list[str]:

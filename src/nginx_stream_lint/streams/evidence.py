@@ -10,7 +10,8 @@ from functools import cache
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.values import seconds
-from nginx_stream_lint.streams.catalogue import App, Endpoint, by_word, words
+from nginx_stream_lint.streams.catalogue import App, Endpoint, by_word, sockets_below, words
+from nginx_stream_lint.streams.comments import is_of_others
 from nginx_stream_lint.streams.naming import EVERYTHING, candidates, is_general, named_by
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.streams.upstreams import Behind, Upstreams
@@ -20,6 +21,8 @@ from nginx_stream_lint.util.remembering import latest_remembered
 
 _ENOUGH = 2
 _LONG_S = 300.0
+# Less than nginx's own default is set where nothing is expected to stay open.
+_BRIEF_S = 60.0
 _CHOICE = regex(r"\(([^()]*\|[^()]*)\)")
 # The kinds that an app's name is told with, the first it has.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "grpc", "long-poll", "websocket")
@@ -30,10 +33,12 @@ _OFF = ("chunked_transfer_encoding", "gzip", "proxy_cache")
 _TIMEOUTS = tuple(f"{family}_read_timeout" for family in (*_BUFFERING, "grpc"))
 # The directives that say something where they are set, and those that do so around it, too.
 _FOR_ALL = frozenset((*_TIMEOUTS, *_HEADERS))
-_TELLING = _FOR_ALL.union(_SWITCHES, _OFF, ("limit_req",))
+_LARGE = tuple(f"{family}_request_buffering" for family in _BUFFERING)
+_TELLING = _FOR_ALL.union(_SWITCHES, _OFF, _LARGE, ("limit_req",))
 
 # As many places that include a file do it out of habit: not all of them are what it is good for.
 _HABIT = 5
+_DEEP = 3  # segments; no folder of the catalogue's endpoints has more
 
 # Names of directives with their arguments, whether somebody wrote them, and whether that was in a
 # file that is included out of habit.
@@ -45,8 +50,9 @@ class Clue:
     """One thing that speaks for a stream: `points`, the `kind` it speaks for, and why.
 
     `word` is the telling word, if it is one: the same word in two places is one clue.
-    `heartbeat_s` is that of an app's streams, in seconds, where the clue is the app's name. Equal
-    clues are mostly one object, so that what is made of them is made once.
+    `heartbeat_s` and `is_endless` are what is known of the streams of the app that it names, or of
+    all that are called by this word. Equal clues are mostly one object, so that what is made of
+    them is made once.
     """
 
     points: int
@@ -54,9 +60,13 @@ class Clue:
     because: str
     word: str = ""
     heartbeat_s: float | None = None
+    is_endless: bool = False
 
 
 _clue = latest_remembered(4096)(Clue)
+
+# Files are sent as fast as the player takes them: what stops is the player.
+_OF_MEDIA = Clue(0, "chunked", "", heartbeat_s=10.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +85,11 @@ class Path:
     talk: tuple[Clue, ...]
     app: App | None
     endpoints: Sequence[Endpoint]
+
+    @property
+    def says_websocket(self) -> bool:
+        """Whether it says that it is one of WebSockets."""
+        return any(one.kind == "websocket" and one.points >= _ENOUGH for one in self.clues)
 
 
 @latest_remembered(4096)
@@ -97,7 +112,9 @@ class Place:
     """A level that hands requests on, with its pattern, what that says, what is behind it, and
     what is written about it.
 
-    `off_is_usual` tells that most places of its server switch buffering off, each for itself.
+    `off_is_usual` tells that most places of its server switch buffering off, each for itself, and
+    `sockets_elsewhere` that a narrower one is for WebSockets: what takes the rest passes on Upgrade
+    out of habit.
     """
 
     level: Level
@@ -106,11 +123,17 @@ class Place:
     behind: Behind
     comments: Sequence[str]
     off_is_usual: bool = False
+    sockets_elsewhere: bool = False
 
     @property
     def takes_all(self) -> bool:
         """Whether it takes whatever no other location takes."""
         return self.match.pattern in EVERYTHING
+
+    @property
+    def takes_the_rest(self) -> bool:
+        """Whether it takes what no other location does, itself or for a fallback."""
+        return self.takes_all or self.match.modifier == "@"
 
     @property
     def is_general(self) -> bool:
@@ -172,6 +195,14 @@ def streams_at(path: str) -> tuple[Stream, ...]:
     return (Stream(best.kind or "sse", "likely", best.because),)
 
 
+def stream_of_url(streams: Sequence[Stream], target: str) -> Stream | None:
+    """The stream that a URL means, of those where it lands: a WebSocket if its path says so."""
+    said = streams_at(target.partition("?")[0])
+    if said and said[0].kind == "websocket":
+        return next((one for one in streams if one.kind == "websocket"), said[0])
+    return streams[0] if streams else None
+
+
 @cache
 def _known(endpoint: Endpoint) -> Stream:
     return replace(endpoint.stream, confidence="known", path=endpoint.path)
@@ -192,7 +223,7 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
             continue
         group.sort(key=lambda clue: -clue.points)
         kind = next((clue.kind for clue in group if clue.kind is not None), None)
-        reasons = list(dict.fromkeys(clue.because for clue in group))
+        reasons = list(dict.fromkeys(clue.because for clue in group if clue.because))
         because = " and ".join(reasons[:2])
         heartbeats = [clue.heartbeat_s for clue in group if clue.heartbeat_s and clue.kind == kind]
         found.append(
@@ -201,6 +232,7 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
                 "likely",
                 because,
                 heartbeat_s=max(heartbeats, default=None),
+                is_endless=any(clue.is_endless and clue.kind == kind for clue in group),
                 kind_is_open=kind is None,
             )
         )
@@ -229,14 +261,25 @@ def hear(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
             if clue.word not in seen:
                 seen.add(clue.word)
                 because = saying.replace("{text}", text).replace("{word}", clue.because)
-                yield _clue(clue.points, clue.kind, because, clue.word)
+                yield _clue(
+                    clue.points, clue.kind, because, clue.word, clue.heartbeat_s, clue.is_endless
+                )
 
 
 @latest_remembered(4096)
 def _heard(where: str, text: str) -> tuple[Clue, ...]:
     found = ((word, word.pattern.search(text)) for word in words()[where])
     return tuple(
-        Clue(word.points, word.kind, match[0], match[0].lower()) for word, match in found if match
+        Clue(
+            word.points,
+            word.kind,
+            match[0],
+            match[0].lower(),
+            word.heartbeat_s,
+            word.is_endless,
+        )
+        for word, match in found
+        if match
     )
 
 
@@ -246,10 +289,14 @@ def answers_at_once(pattern: str) -> bool:
     The last word decides: `/sse/health` does, `/health/sse` does not. Of alternatives all must:
     `^/(api|openapi.json)` does not.
     """
-    for choice in _CHOICE.findall(pattern):
-        if any(_last("never", one) < 0 for one in choice.split("|")):
-            pattern = pattern.replace(choice, "")
+    pattern = _CHOICE.sub(lambda choice: f"({_if_all_at_once(choice[1])})", pattern)
     return _last("never", pattern) > _last("path", pattern)
+
+
+@latest_remembered(4096)
+def _if_all_at_once(choice: str) -> str:
+    """A choice of which each alternative is answered at once; else nothing."""
+    return "" if any(_last("never", one) < 0 for one in choice.split("|")) else choice
 
 
 def _last(where: str, pattern: str) -> int:
@@ -278,14 +325,38 @@ def _clues(place: Place, endpoints: tuple[Endpoint, ...], at_home: bool) -> tupl
     comments: tuple[Clue, ...] = ()
     if place.comments:
         saying = 'a comment says "{word}"'
-        comments = tuple(hear("comment", [(one, saying) for one in place.comments]))
+        own = [(one, saying) for one in place.comments if not is_of_others(one)]
+        comments = tuple(hear("comment", own))
     upstream = _upstream_clues(place, endpoints, at_home)
     if _is_for_sockets(place, endpoints):
         # Buffering is switched off for WebSockets, too, and other names say what they are used for.
         directives = tuple(clue for clue in directives if clue.kind is not None)
         names = tuple(clue for clue in names if clue.kind == "websocket")
         upstream = tuple(clue for clue in upstream if clue.kind == "websocket")
-    return directives + names + comments + upstream
+    found = directives + names + comments + upstream + _below(place, directives)
+    return found + _quiet_never(place) if found else ()
+
+
+def _quiet_never(place: Place) -> tuple[Clue, ...]:
+    """What is known of silences in all that is behind a location, whatever speaks for a stream."""
+    app = place.behind.app
+    heartbeat = None if app is None else _heartbeat(app, "websocket")
+    found = (_clue(0, "websocket", "", "", heartbeat),) if heartbeat is not None else ()
+    return (*found, _OF_MEDIA) if _serves_media(place) else found
+
+
+def _below(place: Place, directives: Iterable[Clue]) -> tuple[Clue, ...]:
+    """A clue where one app's WebSockets are below a location that passes on Upgrade."""
+    if place.is_general or place.match.is_regex or place.match.pattern.count("/") > _DEEP:
+        return ()
+    if all(clue.kind != "websocket" for clue in directives) or place.takes_the_rest:
+        return ()
+    found = sockets_below(place.match.pattern)
+    times = [one.stream.heartbeat_s for one in found]
+    if not found or None in times:
+        return ()
+    heartbeat = max(time for time in times if time is not None)
+    return (_clue(1, "websocket", f"{found[0].path} of {found[0].app} is below", "", heartbeat),)
 
 
 def _is_for_sockets(place: Place, endpoints: tuple[Endpoint, ...]) -> bool:
@@ -299,6 +370,28 @@ def _is_for_sockets(place: Place, endpoints: tuple[Endpoint, ...]) -> bool:
     app = place.path.app
     named = endpoints or (() if app is None else app.endpoints)
     return bool(named) and all(one.stream.kind == "websocket" for one in named)
+
+
+def _has_no_sockets(place: Place) -> bool:
+    """Whether what is behind a location is called after an app that serves no WebSockets."""
+    return _is_called("no_sockets", place)
+
+
+def _serves_media(place: Place) -> bool:
+    """Whether what is behind a location is called after an app that plays music or films."""
+    return _is_called("media", place)
+
+
+def _is_called(where: str, place: Place) -> bool:
+    handler = place.level.own_handler
+    written = () if handler is None else (handler.target,)
+    names = (*place.behind.names, *written, place.behind.path, place.match.pattern)
+    return _is_any_called(where, names)
+
+
+@latest_remembered(4096)
+def _is_any_called(where: str, names: tuple[str, ...]) -> bool:
+    return any(word.pattern.search(name) for word in words()[where] for name in names)
 
 
 @latest_remembered(4096)
@@ -380,13 +473,25 @@ def _directive_clues(place: Place) -> tuple[Clue, ...]:
         if server is not None:
             outer = _rows(server, _FOR_ALL)
     included = [one.args[0] for one in location.block if one.name == "include" and one.args]
+    own = _rows(location, _TELLING)
+    is_usual = place.sockets_elsewhere or (_passes_upgrade(own, outer) and _has_no_sockets(place))
     return _said_by_directives(
-        _rows(location, _TELLING),
+        own,
         outer,
         _held_around(location),
         tuple(included),
         place.behind.keepalive,
-        1 if place.off_is_usual else 2,
+        place.off_is_usual,
+        is_usual,
+    )
+
+
+def _passes_upgrade(*rows: _Rows) -> bool:
+    """Whether rows pass on the client's Upgrade."""
+    return any(
+        name == "proxy_set_header" and [arg.lower() for arg in args[:1]] == ["upgrade"]
+        for some in rows
+        for name, args, *_ in some
     )
 
 
@@ -433,11 +538,13 @@ def _said_by_directives(
     held_around: str,
     included: tuple[str, ...],
     keepalive: bool,
-    off_points: int,
+    off_is_usual: bool,
+    upgrade_is_usual: bool,
 ) -> tuple[Clue, ...]:
     """What rows say: those of a location, and those of its server that are for it, too.
 
-    `off_points` is what `*_buffering off` is worth. The rest is as in `_directive_clues`.
+    `upgrade_is_usual` tells that Upgrade is passed on out of habit. The rest is as in `Place`, and
+    in `_directive_clues`.
     """
 
     def rows(name: str) -> list[tuple[str, ...]]:
@@ -447,26 +554,34 @@ def _said_by_directives(
     habits = {(name, args) for name, args, _, is_habit in (*own, *outer) if is_habit}
 
     found: list[Clue] = []
-    for name in _SWITCHES:
+    # Both ways it is switched off for large files, too, as a registry or an object store has them.
+    is_both = any(name in _LARGE and args[:1] == ("off",) for name, args, *_ in own)
+    for name in () if off_is_usual else _SWITCHES:
         for one, args, written, _ in own:
             if one == name and written and args[:1] == ("off",):
-                found.append(_clue(off_points, None, f"{name} off is set there", ""))
+                found.append(_clue(1 if is_both else 2, None, f"{name} off is set there", ""))
     if held_around:
         found.append(_clue(2, None, held_around, ""))
+    is_habit = upgrade_is_usual
     for name in _TIMEOUTS:
         for args in rows(name):
             time = seconds(args[0]) if args else None
-            if time is not None and time >= _LONG_S:
+            if time is None:
+                continue
+            is_habit = is_habit or time < _BRIEF_S
+            if time >= _LONG_S:
                 # An ordinary call has an end that the client sets.
                 points = 2 if name.startswith("grpc") else 1
                 found.append(_clue(points, None, f"{name} {args[0]} is set", ""))
     for name in _HEADERS:
         set_here = rows(name)
-        habitual = [(name, args) in habits for args in set_here]
+        habitual = [is_habit or (name, args) in habits for args in set_here]
         found += _header_clues(name, set_here, habitual, keepalive)
     for name in _OFF:
         # Recipes for server-sent events switch chunks off, and little else does.
         kind: Kind | None = "sse" if name == "chunked_transfer_encoding" else None
+        if off_is_usual and kind is None:
+            continue
         for one, args, *_ in own:
             if one == name and args[:1] == ("off",):
                 found.append(_clue(1, kind, f"{name} off is set", ""))
@@ -487,7 +602,8 @@ def _header_clues(
 ) -> Iterator[Clue]:
     """What rows of `add_header`, `proxy_set_header` or `proxy_pass_header` say.
 
-    `habitual` tells for each row whether many places have it from one file.
+    `habitual` tells for each row whether it is there out of habit, such as from a file that many
+    places include.
     """
     lower = [[arg.lower() for arg in row] for row in rows]
     connects = any(args[0] == "connection" and args[1:] != [""] for args in lower if args)

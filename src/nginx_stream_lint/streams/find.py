@@ -9,7 +9,7 @@ from typing import TypeVar
 from nginx_stream_lint.config import Configuration, File, Problem, Source
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level
-from nginx_stream_lint.nginx.listeners import CLIENTS, Client, clients
+from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
 from nginx_stream_lint.nginx.routing import find as route
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.unmatchable import unmatchable
@@ -128,7 +128,7 @@ def served(
                 if isolated and all_streams:
                     users_say = [*users_say, EVERYTHING]
                 said = tuple(one for stream in users_say for one in settled(stream, ()))
-                found.append(Served(server, server.own_handler, server, CLIENTS, said))
+                found.append(Served(server, server.own_handler, server, TCP_CLIENTS, said))
     return found, problems
 
 
@@ -284,6 +284,7 @@ class _Evidence:
         self.unseen = _unseen(server, levels)
         self._around = around(server, self._places.values(), look.folder, look.openings)
         self.lands = landing(router, levels, self._places, upstreams, self._around)
+        self._mark_sockets()
         self._homes = {
             self._places[location].behind.host: location
             for location in self.lands.endpoints
@@ -304,6 +305,20 @@ class _Evidence:
         if len(off) >= _HABIT and 2 * len(off) > len(self._places):
             for place in off:
                 place.off_is_usual = True
+
+    def _mark_sockets(self) -> None:
+        """Mark the places that take the rest where a narrower one is for WebSockets."""
+        rest = [place for place in self._places.values() if place.takes_the_rest]
+        if rest and any(map(self._is_for_sockets, self._places.values())):
+            for place in rest:
+                place.sockets_elsewhere = True
+
+    def _is_for_sockets(self, place: Place) -> bool:
+        """Whether a narrow place is for WebSockets, by its path or as an endpoint that is known."""
+        if place.takes_the_rest:
+            return False
+        endpoints = self.lands.endpoints.get(place.level, ())
+        return place.path.says_websocket or any(one.stream.kind == "websocket" for one in endpoints)
 
     def streams(self, location: Level, handler: Handler) -> tuple[Stream, ...]:
         """The streams of a location with this handler in it; empty if nothing speaks for any."""

@@ -35,6 +35,7 @@ class Stream:
     the location may take others, too. `kind_is_open` tells that nothing says which kind it is: of
     one that a user declares, what else is known decides. `client_streams` tells that the client
     goes on sending while the stream lasts: gRPC client streaming, bidirectional streams.
+    `is_endless` tells that it has no end of its own, as a camera's has not.
     """
 
     kind: Kind
@@ -49,3 +50,4 @@ class Stream:
     kind_is_open: bool = False
     path: str | None = None
     client_streams: bool = False
+    is_endless: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nginx_stream_lint.config import Configuration, Directive, Source, has_hole
 from nginx_stream_lint.nginx.levels import Level
@@ -22,13 +22,19 @@ _OTHERS = regex(
 )
 NO_SERVER = "no server takes it"
 
+Absent = Mapping[Level, Sequence[Directive]]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What nginx does with a declared stream instead, in words, and the block that does it."""
+    """What nginx does with a declared stream instead, in words, and the block that does it.
+
+    `unless` is an include that leads nowhere here: what it stands for may pass the stream on.
+    """
 
     words: str
     block: Directive | None = None
+    unless: Directive | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +48,64 @@ class Unproxied:
 
 
 def answers(
-    root: Level, version: Version, declarations: Iterable[Declaration]
+    root: Level,
+    version: Version,
+    declarations: Iterable[Declaration],
+    missing: Sequence[Directive] = (),
 ) -> dict[Declaration, list[Answer]]:
     """What nginx does with declared paths and URLs, by server; empty where one passes it on.
 
     It is empty, too, where nobody can see what nginx does. A declaration that is for none of these
-    servers is left out.
+    servers is left out. `missing` are includes that lead nowhere here (`Configuration.missing`).
     """
     http = root.first("http")
-    if http is None:
+    declared = list(declarations)
+    if http is None or not declared:
         return {}
     servers = list(clients(http, version))
+    absent = _absent_in(root, missing)
     found: dict[Declaration, list[Answer]] = {}
-    for one in declarations:
+    for one in declared:
         if one.request.host is not None:
             ends = [route(root, one.request, version)]
         else:
             ends = [route_in(server, one.request, version) for server in servers]
         mine = [end for end in ends if _is_about(one, end)]
-        if http.uncertain or any(map(_may_pass, mine)):
+        if _is_unclear(http, absent) or any(_may_pass(end, absent) for end in mine):
             found[one] = []
         elif mine:
-            found[one] = [_answer(end) for end in mine]
+            found[one] = [_answer(end, _unless(one, end, root, http, absent)) for end in mine]
     return found
+
+
+def _absent_in(root: Level, missing: Sequence[Directive]) -> Absent:
+    """The absent includes of each level that has some."""
+    if not missing:
+        return {}
+    absent = set(map(id, missing))
+    found: dict[Level, list[Directive]] = {}
+    for level in root.walk():
+        work = [level.block]
+        while work:
+            for directive in work.pop():
+                if id(directive) in absent:
+                    found.setdefault(level, []).append(directive)
+                work += (file.directives for file in directive.included)
+    return found
+
+
+def _unless(
+    one: Declaration, end: Route, root: Level, http: Level, absent: Absent
+) -> Directive | None:
+    """What includes the location that may pass a stream on, or its server, and leads nowhere."""
+    if not absent:
+        return None
+    inner = end.location or end.server
+    around = [] if inner is None else [level for level in inner.outward() if level is not http]
+    rows = () if end.server is None else end.server.rows.get("server_name", ())
+    if one.request.host is None or all(one.request.host not in row.args for row in rows):
+        around += [http, root]  # another server may be meant
+    return next((absent[level][0] for level in around if level in absent), None)
 
 
 def _is_about(one: Declaration, end: Route) -> bool:
@@ -72,7 +113,19 @@ def _is_about(one: Declaration, end: Route) -> bool:
     return is_for(one, *levels) if levels else one.where is None
 
 
-def _may_pass(end: Route) -> bool:
+def _is_unclear(level: Level, absent: Absent) -> bool:
+    """Whether more than absent includes keeps us from seeing what handles a request at a level.
+
+    What comes with nginx, such as mime.types, handles none.
+    """
+    return level.uncertain and any(
+        unknown.may_set is None and all(unknown is not each for each in absent.get(one, ()))
+        for one in level.outward()
+        for unknown in one.unknowns
+    )
+
+
+def _may_pass(end: Route, absent: Absent) -> bool:
     """Whether nginx passes a request on, or nobody can see that it does not."""
     level = end.location or end.server
     if end.handler is not None or end.unknown:
@@ -80,7 +133,7 @@ def _may_pass(end: Route) -> bool:
     if level is None or end.server is None:
         return False
     hidden = any(has_hole(match_of(one).pattern) for one in end.server.walk() if one is not level)
-    return level.uncertain or hidden or answers_otherwise(level)
+    return _is_unclear(level, absent) or hidden or answers_otherwise(level)
 
 
 def answers_otherwise(level: Level) -> bool:
@@ -88,16 +141,16 @@ def answers_otherwise(level: Level) -> bool:
     return any(_OTHERS.fullmatch(name) for outer in level.outward() for name in outer.rows)
 
 
-def _answer(end: Route) -> Answer:
+def _answer(end: Route, unless: Directive | None) -> Answer:
     level = end.location
     block = level.directive if level is not None and level.kind == "location" else None
     if end.server is None:
-        return Answer(NO_SERVER)
+        return Answer(NO_SERVER, None, unless)
     if end.redirect is not None:
-        return Answer(f"nginx redirects it to {end.redirect}", block)
+        return Answer(f"nginx redirects it to {end.redirect}", block, unless)
     if end.status is not None:
-        return Answer(f"nginx returns {end.status}", block)
-    return Answer("nginx looks for a file", block)
+        return Answer(f"nginx returns {end.status}", block, unless)
+    return Answer("nginx looks for a file", block, unless)
 
 
 def unproxied_comments(
@@ -108,12 +161,16 @@ def unproxied_comments(
     `served` are the levels that do. A comment outside of locations is for all that do there.
     """
     passing = {outer for level in served for outer in level.outward()}
-    for (source, start, end), levels in commented_at(configuration, root).items():
+    commented = commented_at(configuration, root)
+    absent = _absent_in(root, configuration.missing if commented else ())
+    for (source, start, end), levels in commented.items():
         inside = [level for level in levels if level.kind == "location"]
         if len(inside) < len(levels) or not inside or any(level in passing for level in inside):
             continue
-        if any(level.uncertain or answers_otherwise(level) for level in inside):
+        if any(_is_unclear(level, absent) or answers_otherwise(level) for level in inside):
             continue
         status = next((row.args[0] for row in inside[0].rows.get("return", ()) if row.args), None)
         words = "nginx passes nothing on here" if status is None else f"nginx returns {status}"
-        yield Unproxied(source, start, end, Answer(words, inside[0].directive))
+        parts = (part for level in inside for part in level.walk())
+        unless = next((absent[part][0] for part in parts if part in absent), None)
+        yield Unproxied(source, start, end, Answer(words, inside[0].directive, unless))

@@ -18,6 +18,8 @@ _ANY_WORD = "zz"
 _ANY_NUMBER = "0"
 
 _TOKEN = regex(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
+# Where case is ignored, these are i, s and k; nothing else is ASCII then, such as marks of holes.
+_LIKE_ASCII = regex("[\u0130\u0131\u017f\u212a]")
 _DIGITS = "0123456789"
 _LETTERS = regex(r"[a-z]+")
 
@@ -27,8 +29,8 @@ def reduced(text: str) -> str:
     which names the same apps and begins like the same endpoints.
     """
     tokens = _tokens()
-    if tokens is None or not text.isascii():
-        return text  # where case is ignored, a few other letters are ASCII ones
+    if tokens is None or (not text.isascii() and _LIKE_ASCII.search(text) is not None):
+        return text
     return "".join(map(tokens.__getitem__, _TOKEN.findall(text)))
 
 
@@ -79,7 +81,7 @@ class _Tokens(dict[str, str]):
 
     def _tells(self, token: str) -> bool:
         """Whether a text may say something with this in it."""
-        if not token.isalnum():
+        if not (token.isascii() and token.isalnum()):
             return True
         lower = token.lower()
         runs = (lower,) if lower.isalpha() else _LETTERS.findall(lower)

@@ -16,7 +16,8 @@ from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.sinks import in_json, printable
 
 _TOOL = "nginx-stream-lint"
-_VERSION = 1
+# Of schema/baseline.schema.json; CONTRIBUTING.md says when it grows.
+SCHEMA_VERSION = 1
 _REASON = "in the baseline"
 _SHOWN = 40  # characters of a version that is none
 
@@ -58,11 +59,13 @@ def load(workspace: Workspace, path: str) -> Baseline:
         document = json.loads(workspace.read(path).decode("utf-8"))
         if not isinstance(document, dict) or document.get("tool") != _TOOL:
             raise BaselineMistake(f"{path}:1:1: is no baseline of {_TOOL}; {advice}")
-        if document.get("version") != _VERSION:
-            version = printable(repr(document.get("version")), _SHOWN)
+        # Before 0.2.0 the key was `version`.
+        found = document.get("schema_version", document.get("version"))
+        if found != SCHEMA_VERSION:
+            version = printable(repr(found), _SHOWN)
             raise BaselineMistake(
                 f"{path}:1:1: is a baseline of version {version}, this"
-                f" {_TOOL} knows {_VERSION}; update {_TOOL}, or {advice}"
+                f" {_TOOL} knows {SCHEMA_VERSION}; update {_TOOL}, or {advice}"
             )
         entries = tuple(
             Entry(*(str(one[key]) for key in ("fingerprint", "rule", "file", "location")))
@@ -149,8 +152,8 @@ def written(
         for one, name in zip(findings, names, strict=False)
     ]
     document = {
+        "schema_version": SCHEMA_VERSION,
         "tool": _TOOL,
-        "version": _VERSION,
         "findings": [
             {
                 "fingerprint": one.fingerprint,

@@ -36,6 +36,7 @@ _COMMENT = regex(
     r"[ \t]*(?:\[(?P<rules>[^\]\n]*)\])?(?P<reason>[^\n]*)"
 )
 _COMMENT_END = regex(r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$")
+_ONLY_END = regex(r"\s*(?:(?:\*/\s*)?-?(?:#\}|%>|\}\}))?\Z")
 # What a template's comment has before that.
 _BEFORE = regex(r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$")
 _ONLY_CONTROL = regex(r"[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$", re.MULTILINE)
@@ -216,9 +217,12 @@ def _comments(files: list[File]) -> list[_Comment]:
         for start, end in file.comments:
             found[start] = _Comment(start, end, is_text)
     if any(file.templated for file in files):
+        seen = sorted(found)
         for start, end in template_comments(source):
             if any(_is_in_word(file, start) for file in files):
                 continue
+            if bisect_left(seen, start) < bisect_left(seen, end):
+                continue  # nginx sees a comment in it: the file was not read as such a template
             inside = [file for file in files if _sees(file, start, end)]
             is_text = has_statements and any(one.reading.author is None for one in inside)
             is_text = is_text and not any(one.reading.read_only for one in inside)
@@ -267,6 +271,8 @@ def _ignores(files: list[File]) -> Iterator[Ignore]:
         if begin != comment.start:  # other words stand before it
             is_removable = comment.is_removable and text[comment.start] == "#"
             taken = _Comment(begin, comment.end, is_removable)
+        elif not _ONLY_END.match(text, match.end(), comment.end):  # or below it
+            taken = comment._replace(is_removable=False)
         if match["what"] == "ignore-file":
             region = (0, len(text) + 1)
         else:
@@ -443,6 +449,8 @@ def _removal(ignore: Ignore, names: Sequence[str]) -> Edit:
     line_end = text.find("\n", end)
     line_end = len(text) if line_end < 0 else line_end + 1
     before, after = text[line_start:start], text[end:line_end]
+    if text.startswith("\\", line_start - 2) and line_start > 1:  # the line end is in a word
+        return Edit(source, start, end, "")
     if not before.strip() and not after.strip():
         return Edit(source, line_start, line_end, "")
     if not after.strip():

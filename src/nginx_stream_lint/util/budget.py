@@ -36,6 +36,7 @@ class Limits:
     toml_parts: int = 50_000
     yaml_depth: int = 200
     yaml_nodes: int = 400_000
+    made: int = 16 * _MB
     regex_steps: int = 500_000
 
 
@@ -64,6 +65,10 @@ _OVER = {
     "yaml_nodes": (
         "the YAML of this run has more than {limit:,} values",
         "check fewer or smaller YAML files; the rest was not checked",
+    ),
+    "made": (
+        "an ingress controller makes more than {limit:,} characters of this run's YAML",
+        "check fewer resources at once; the rest was not checked",
     ),
     "regex_steps": (
         "the regular expressions take more than {limit:,} steps to match",

@@ -6,7 +6,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from nginx_stream_lint.config import tokens
 from nginx_stream_lint.config.source import HOLE, Reading
 from nginx_stream_lint.config.templates import placeholders as shapes
 from nginx_stream_lint.config.templates import statements, tags, yaml_lines
@@ -22,7 +21,7 @@ from nginx_stream_lint.config.templates.signs import has_markers, may_be_templat
 from nginx_stream_lint.config.templates.statements import Statements
 from nginx_stream_lint.config.templates.tags import Block
 from nginx_stream_lint.files.source import FILLER, Source
-from nginx_stream_lint.util.problems import Problem, Unreadable
+from nginx_stream_lint.util.problems import Problem
 
 # A file has no more definitions and branches than this that are worth a reading of their own.
 _MAX_READINGS = 32
@@ -35,7 +34,7 @@ def readings_of(source: Source, is_template: bool, values: Mapping[str, str]) ->
     text, pieces = shapes.substituted(source.text, values)
     template = _Template(Reading(source, text, pieces), is_template=is_template)
     plain = Reading(source, source.text)
-    if template.problems and _is_nginx(plain):
+    if template.problems and tags.is_nginx(plain):
         return [plain]
     return template.readings()
 
@@ -46,7 +45,7 @@ def readings_within(reading: Reading) -> list[Reading]:
     if not blocks and not may_be_template(reading.text):
         return [reading]
     template = _Template(reading, blocks=blocks)
-    if template.problems and _is_nginx(reading):
+    if template.problems and tags.is_nginx(reading):
         return [reading]
     return template.readings()
 
@@ -69,15 +68,6 @@ def yaml_reading(source: Source) -> Reading:
     if not may_be_template(source.text):
         return Reading(source, source.text)
     return _Template(Reading(source, source.text), is_yaml=True).yaml()
-
-
-def _is_nginx(reading: Reading) -> bool:
-    """Whether nginx's tokenizer accepts a text: what looks like a broken template is none."""
-    found = tokens.Statements(reading, _MAX_DEPTH)
-    try:
-        return all(not found.problems for _ in found) and not found.problems
-    except Unreadable:
-        return False
 
 
 class _Template:

@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple
 
 from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.config.templates.painting import Span, inside
-from nginx_stream_lint.config.tokens import lua_end
+from nginx_stream_lint.config.tokens import Statements, lua_end
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.problems import Unreadable
 
 # `value` prints something, `control` nothing; `if` opens what may be left out or repeated, `define`
 # what stands elsewhere, `group` what stands here; `else` and `end` belong to the last opened.
@@ -22,7 +23,7 @@ Kind = Literal["value", "control", "if", "define", "group", "else", "end"]
 
 
 class Tag(NamedTuple):
-    """One tag, from its first to behind its last character."""
+    """One tag, from its first to behind its last character; of several statements, one of them."""
 
     start: int
     end: int
@@ -64,12 +65,16 @@ _BRACES = regex(
     re.ASCII | re.VERBOSE,
 )
 _JINJA = regex(r"\{%[-+]?\s*[a-z]+\b")
+_JINJA_FILE = regex(r"\.(?:j2|jinja2?)\b[^/\\]*$", re.IGNORECASE)
 _JINJA_COMMENT = regex(r"\{#(?=[- ])[^\n]*#\}")
 _ERB = regex(r"<%(?!%)")
 _SQUARE = regex(r"\[\[-?\s[^\[\]\n]*\s-?\]\]|\[\[\.[A-Za-z][\w.]*\]\]")
 _TERRAFORM = regex(r"%\{~?\s*(?:if|for|else|endif|endfor)\b")
 
 _OPENINGS = ("{{", "{%", "<%", "[[", "%{")
+
+# Blocks of nginx within one another; what has more is not asked about.
+_DEEPEST = 64
 
 _COMMENT = regex(r"(?:^|\s)#")
 _NEARBY = 500  # no line that people write is longer before its comment
@@ -87,8 +92,10 @@ _JINJA_ELSEWHERE = {"macro"}
 # Prints nothing but comments, or nothing at all.
 _PRINTS_NOTHING = regex(r"\bansible_managed\b|\|\s*comment\b|^(?:fail|assert\w*)\s")
 _GO = regex(r"(if|range|with|define|block|else|end|break|continue)\b|\$\w+(?:\s*,\s*\$\w+)?\s*:?=")
-_RUBY_OPEN = regex(r"(?:if|unless|case|while|until|for|begin)\b")
+_RUBY_OPEN = regex(r"(?:if|unless|case|while|until|for|begin|def|class|module)\b")
 _RUBY_BLOCK = regex(r"(?:\bdo|\{)(?:\s*\|[^|]*\|)?$")
+_RUBY_VALUE = regex(r"=\s*(?:if|unless|case|begin)\b")  # `x = if y`, on a line of its own
+_RUBY_REMARK = regex(r"\s#\s.*")
 _RUBY_ELSE = regex(r"(?:\}\s*)?(?:else|elsif|when|in|rescue|ensure)\b")
 _RUBY_END = regex(r"(?:end\b|\})")
 
@@ -99,7 +106,11 @@ def find(reading: Reading, literal: list[Span]) -> Tags:
     Those within Lua code are tags only if there are others outside.
     """
     text = reading.text
-    languages = _languages(text, lua_regions(reading))
+    is_jinja = _JINJA_FILE.search(reading.source.name) is not None
+    languages = _languages(text, lua_regions(reading), is_jinja)
+    # `server {# a comment #}`: a brace and a comment for nginx, a comment for Jinja.
+    if languages == ["{#"] and not is_jinja and is_nginx(reading):
+        languages = []
     if not languages:
         return Tags([], [], [], [])
     finder = _Finder(text, "{%" in languages)
@@ -110,13 +121,25 @@ def find(reading: Reading, literal: list[Span]) -> Tags:
     )
 
 
+def is_nginx(reading: Reading) -> bool:
+    """Whether nginx's tokenizer accepts a text: what looks like a broken template is none."""
+    found = Statements(reading, _DEEPEST)
+    try:
+        return all(not found.problems for _ in found) and not found.problems
+    except Unreadable:
+        return False
+
+
 def is_comment(text: str, tag: Tag) -> bool:
     """Whether a tag is a comment of its language."""
     return _TAG_COMMENT.match(text, tag.start) is not None
 
 
-def _languages(text: str, lua: list[Span]) -> list[str]:
-    """The openings of tags that the text has outside Lua and comments."""
+def _languages(text: str, lua: list[Span], is_jinja: bool) -> list[str]:
+    """The openings of tags that the text has outside Lua and comments.
+
+    `is_jinja` tells that the name of the file is Jinja's.
+    """
 
     def occurs(pattern: re.Pattern[str]) -> bool:
         return any(
@@ -129,7 +152,7 @@ def _languages(text: str, lua: list[Span]) -> list[str]:
         found.append("{{")
     if "{%" in text and "%}" in text and occurs(_JINJA):
         found += ["{%", "{#"]
-    elif "{#" in text and occurs(_JINJA_COMMENT):
+    elif "{#" in text and "#}" in text and (is_jinja or occurs(_JINJA_COMMENT)):
         found.append("{#")
     if "<%" in text and "%>" in text and occurs(_ERB):
         found.append("<%")
@@ -168,8 +191,8 @@ class _Finder:
             if tag is None:
                 at += 1
                 continue
-            found.append(tag)
             at = tag.end
+            found += _ruby_statements(tag, self.text) if match[0] == "<%" else (tag,)
             if tag.kind == "control" and re.match(r"\{%[-+]?\s*raw\b", self.text[tag.start : at]):
                 literal = re.compile(r"\{%[-+]?\s*endraw\b").search(self.text, at)
                 at = literal.start() if literal else len(self.text)
@@ -324,6 +347,27 @@ def _ruby_kind(content: str) -> Kind:
     ):
         return "if"
     return "control"
+
+
+def _ruby_statements(tag: Tag, text: str) -> list[Tag]:
+    """The statements of a tag, one a line, as tags without a gap; those that do nothing join."""
+    written = text[tag.start : tag.end]
+    if tag.kind == "value" or is_comment(text, tag) or "\n" not in written.strip("<%- \t\r\n>"):
+        return [tag]
+    found: list[Tag] = []
+    start = at = tag.start
+    for line in written.splitlines(keepends=True):
+        at += len(line)
+        code = line.strip().removeprefix("<%").removesuffix("%>").strip("- \t")
+        code = _RUBY_REMARK.sub("", code)
+        kind = "if" if _RUBY_VALUE.search(code) else _ruby_kind(code) if code else "control"
+        if kind != "control":
+            found.append(Tag(start, at, kind))
+            start = at
+    if not found:
+        return [tag]
+    found[-1] = found[-1]._replace(end=tag.end)
+    return found
 
 
 def _paired(tags: list[Tag], unclosed: list[int]) -> Tags:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from nginx_stream_lint.config.source import HOLE
 from nginx_stream_lint.config.templates.painting import painted
 from nginx_stream_lint.config.templates.tags import Block
@@ -46,6 +48,9 @@ class _Lines:
         # Indentation of the key whose text this is, and of the text itself; -1 where there is none.
         self.key = self.text = -1
         self.entry = ""  # the last line that is no placeholder
+        # It and the lines around it, one for each indentation: which, and whether it has a dash.
+        self.indents: list[int] = []
+        self.dashes: list[bool] = []
         self.shorter: dict[int, int] = {}  # lengths of keys that are there, to ones worth a try
 
     def add(self, line: str) -> None:
@@ -69,6 +74,14 @@ class _Lines:
         elif _STARTS_TEXT.fullmatch(line):
             self.key = indent
         self.entry = line
+        outer = bisect_left(self.indents, indent)
+        self.indents[outer:] = [indent]
+        self.dashes[outer:] = [line.lstrip().startswith("-")]
+
+    def _is_in_sequence(self, indent: int) -> bool:
+        """Whether a line of so much indentation follows an item of a sequence."""
+        at = bisect_left(self.indents, indent)
+        return at < len(self.indents) and self.indents[at] == indent and self.dashes[at]
 
     def _begin_text(self, indent: int) -> None:
         """Lines that are blank now must not be indented more than the first line of a text is."""
@@ -95,7 +108,7 @@ class _Lines:
             return f"{HOLE * size};" if size > 0 else ""
         if not self.entry:
             return ""  # whole documents, or nothing
-        if self.entry.lstrip().startswith("-") and _indent(self.entry) == indent:
+        if self._is_in_sequence(indent):
             size = end - indent - 2
             return f"- {HOLE * size}" if size > 0 else ""
         longest = size = end - indent - 1
