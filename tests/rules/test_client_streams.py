@@ -129,6 +129,12 @@ def test_raising_the_clients_limit_is_unsafe() -> None:
             "proxy_set_body",
             False,
         ),
+        (
+            "proxy_pass http://a; proxy_http_version 1.1; proxy_request_buffering off;"
+            " proxy_pass_request_body off;",
+            "proxy_pass_request_body drops the body",
+            True,
+        ),
         ("fastcgi_pass a:1;", "fastcgi_request_buffering", True),
         ("uwsgi_pass a:1; uwsgi_request_buffering off;", "uwsgi needs the length", False),
         ("scgi_pass a:1;", "scgi needs the length", False),
@@ -142,6 +148,7 @@ def test_what_collects_a_request(rows: str, by: str, is_written: bool) -> None:
     assert finding.severity == "error"
     assert by in finding.message
     assert bool(finding.fix and finding.fix.edits) == is_written
+    assert finding.fix is None or finding.fix.snippet
     assert found(text.replace(" client_streams", ""), "request-buffering") is None
 
 

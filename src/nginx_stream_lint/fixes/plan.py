@@ -44,7 +44,7 @@ def plan(judged: Judged) -> Fix | None:
     """
     verdict, served = judged.verdict, judged.served
     rule, remedy = verdict.rule, verdict.remedy
-    if rule.fix is None or remedy is None:
+    if rule.fix is None or remedy is None or not (remedy.moves or remedy.snippet):
         return None
     at = _Site(served, verdict.version, remedy)
     author = served.handler.directive.file.reading.author

@@ -22,10 +22,12 @@ def collected_by(settings: Settings, family: str, is_mirrored: bool) -> str | No
         return "mirror"
     if family in ("grpc", "tunnel"):
         return None
-    if settings(f"{family}_request_buffering").text.lower() == "on":
-        return f"{family}_request_buffering"
     if family in ("uwsgi", "scgi"):
         return f"{family}_pass"
+    if settings(f"{family}_request_buffering").text.lower() == "on":
+        return f"{family}_request_buffering"
+    if settings(f"{family}_pass_request_body").text.lower() == "off":
+        return f"{family}_pass_request_body"
     if family == "proxy":
         if settings("proxy_set_body").rows:
             return "proxy_set_body"
