@@ -243,7 +243,7 @@ def _check_words(directive: Directive, file: File) -> None:
         return
     for (start, end), word in zip(spans, words, strict=True):
         written = text[start:end]
-        if reading.pieces and ("\n" in written or _unseen(written)):
+        if reading.pieces and (re.search("[\n\r\x85]", written) or _unseen(written)):
             continue
         if not reading.pieces:  # what a shell escapes: the backslash is not nginx's
             pairs = zip(written, reading.text[start:end], strict=True)

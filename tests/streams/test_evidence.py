@@ -9,6 +9,7 @@ from tests.streams.looking import found, likely
 
 from nginx_stream_lint.analysis.lint import lint
 from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.streams import catalogue
 
 
 def at(path: str, target: str = "http://backend:8000", more: str = "") -> str:
@@ -322,11 +323,11 @@ def test_upgrade_in_what_takes_the_rest_is_a_habit_beside_a_path_for_it(tmp_path
     assert set(likely(tmp_path, said + narrow)) == {"/", "/ws"}
 
 
-def test_upgrade_beside_a_timeout_that_no_websocket_survives_is_a_habit(tmp_path: Path) -> None:
+def test_upgrade_beside_a_timeout_below_the_default_is_a_habit(tmp_path: Path) -> None:
     text = "location /portal/ { proxy_pass http://127.0.0.1:8000; proxy_read_timeout %s; %s }"
-    assert likely(tmp_path, text % ("5s", SOCKETS)) == {}
-    assert likely(tmp_path, text % ("30s", SOCKETS)) == {"/portal/": "websocket"}
-    assert likely(tmp_path, text.replace("/portal/", "/ws") % ("5s", SOCKETS)) == {
+    assert likely(tmp_path, text % ("30s", SOCKETS)) == {}
+    assert likely(tmp_path, text % ("60s", SOCKETS)) == {"/portal/": "websocket"}
+    assert likely(tmp_path, text.replace("/portal/", "/ws") % ("30s", SOCKETS)) == {
         "/ws": "websocket"
     }
 
@@ -402,3 +403,25 @@ def test_heartbeats_of_what_is_behind(tmp_path: Path) -> None:
     assert heartbeat(tmp_path, media.replace("airsonic", "other")) is None
     named = "set $plex 10.0.0.1;" + at("/", "http://$plex:32400", "proxy_buffering off;")
     assert heartbeat(tmp_path, named) == 10.0
+
+
+def test_a_long_path_is_not_looked_up_at_each_of_its_slashes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    firsts, table, longest = catalogue._by_leading_segments()
+    asked: list[str] = []
+
+    class Counted(dict[str, list[int]]):
+        def get(self, key: str, default: object = None) -> object:  # type: ignore[override]
+            asked.append(key)
+            return super().get(key, default)
+
+    monkeypatch.setattr(
+        catalogue, "_by_leading_segments", lambda: (firsts, Counted(table), longest)
+    )
+    path = "/v1/chat/completions"
+    known = catalogue.by_leading_segments(path)
+    assert known
+    few = len(asked)
+    assert catalogue.by_leading_segments(path + "/more" * 10_000) == known
+    assert len(asked) - few < few + longest

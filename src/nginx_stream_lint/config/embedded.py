@@ -21,6 +21,9 @@ from nginx_stream_lint.util.yamlfile import YamlMistake, compose_all
 # Keys of ingress controllers, whose snippets mean nothing without the rest (`kubernetes/`).
 _SNIPPET = regex(r".*-snippets?|.*nginx\.(?:ingress\.kubernetes\.io|org|com)/.*")
 
+# The ends of lines in YAML, and those of them that it gives to a program as another one.
+_BREAK = regex(r"\r\n|[\n\r\x85\u2028\u2029]")
+_ODD_BREAK = regex(r"\r(?!\n)|\x85")
 _ESCAPE = regex(
     r"\\(?:\r?\n[ \t]*|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)|(?:[ \t]*\r?\n[ \t]*)+",
     re.DOTALL,
@@ -137,8 +140,10 @@ def _strings(document: yaml.Node) -> Iterator[tuple[str, yaml.ScalarNode]]:
 def _reading(source: Source, text: str, node: yaml.ScalarNode, is_compose: bool) -> Reading:
     start, end = node.start_mark.index, node.end_mark.index
     if node.style in ("|", ">"):
-        body = text.find("\n", start) + 1
+        head = _BREAK.search(text, start)
+        body = end if head is None else head.end()
         reading = _stretch(source, text, body, max(body, end), is_compose)
+        reading = replace(reading, text=_ODD_BREAK.sub("\n", reading.text))
         # YAML folds lines into one: a comment would go on to the end of that.
         return replace(reading, read_only=True) if node.style == ">" else reading
     return _escaped(source, text, start, end, node)

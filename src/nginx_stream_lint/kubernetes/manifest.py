@@ -14,19 +14,20 @@ from nginx_stream_lint.config.source import HOLE
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.problems import Problem
-from nginx_stream_lint.util.yamlfile import YamlMistake, compose
+from nginx_stream_lint.util.yamlfile import FORBIDDEN, YamlMistake, compose
 
 # Manifests nest ten deep. PyYAML calls itself once per level.
 _MAX_DEPTH = 100
 # YAML 1.1's booleans, which `yamlfile` leaves as words and Kubernetes does not.
 _BOOLEAN = regex(r"(?i)y|n|yes|no|on|off|true|false")
-_DOCUMENT = regex(r"^---(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
+_DOCUMENT = regex(r"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
+# Nothing but directives, such as %YAML: they are about the document behind the next `---`.
+_DIRECTIVES = regex(r"(?:[ \t]*(?:#[^\n]*)?\n)*(?:%[^\n]*\n(?:[ \t]*(?:#[^\n]*)?\n)*)+")
 _COMMENT = regex(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
 # Statements that a template puts in: a line with nothing else on it.
 _ONLY_HOLES = regex(rf"^([ \t]*){HOLE}({HOLE}[{HOLE} \t]*)(?=\r?$)", re.MULTILINE)
 _AS_COMMENT = r"\1#\2"
 # What PyYAML takes; the rest is not in a manifest that anybody could apply.
-_NO_CHARACTER = regex("[^\t\r\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Span(NamedTuple):
@@ -135,6 +136,8 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
     starts = [0]
     ends: list[int] = []
     for mark in _DOCUMENT.finditer(text):
+        if mark[0][0] == "-" and _DIRECTIVES.fullmatch(text, starts[-1], mark.start()):
+            continue
         ends.append(mark.start())
         starts.append(mark.end())
     ends.append(len(text))
@@ -183,7 +186,7 @@ def _check(part: str) -> None:
         line = part.count("\n", 0, offset) + 1
         return YamlMistake(message, line, offset - part.rfind("\n", 0, offset))
 
-    odd = _NO_CHARACTER.search(part)
+    odd = FORBIDDEN.search(part)
     if odd is not None:
         raise refuse(odd.start(), "a character that YAML does not allow")
     depth = 0

@@ -1,7 +1,7 @@
 """nginx variables, as far as a URL and the configuration decide them.
 
-A request for routing has no headers but Host: the variables of other headers are empty. What hangs
-on the client's address, on time or on modules is unknown (None).
+A request for routing has no headers but Host and those it is given: the variables of other headers
+are empty. What hangs on the client's address, on time or on modules is unknown (None).
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ _PATHS = ("document_uri", "request", "request_filename", "request_uri", "uri")
 
 # Headers that clients send without being told to: nobody knows them.
 _SENT_ANYWAY = ("user_agent", "accept", "accept_encoding", "accept_language", "connection")
+# What depends on the path or the query of a URL.
+_OF_URL = frozenset(
+    {"uri", "document_uri", "args", "query_string", "is_args", "request_uri", "request_filename"}
+)
 
 
 @dataclass(slots=True)
@@ -63,7 +67,8 @@ class State:
     """A request on its way: what rewriting changes, and what patterns have captured.
 
     `files` are those behind every `root`, None where they are unknown. `unknown`
-    collects what could not be decided on the way.
+    collects what could not be decided on the way. Without `url_is_known` the URL only stands for
+    others that lead to the same place: the variables that depend on it are unknown.
     """
 
     request: Request
@@ -71,6 +76,7 @@ class State:
     uri: str
     args: str
     files: Documents | None = None
+    url_is_known: bool = True
     variables: dict[str, str | None] = field(default_factory=dict)
     captures: tuple[str, ...] = ()
     internal: bool = False
@@ -80,6 +86,10 @@ class State:
     host: str | None = field(init=False)
     # Captures get escapes in arguments if the target of the request had any.
     quoted: bool = field(init=False)
+    # What nothing says: the headers and cookies of a client that has to show who it is.
+    headers_known: bool = True
+    # `$request_method`: that of the client, also where nginx itself asks another location.
+    client_method: str | None = None
     # Of variables by name: whether an equal request gives another value, and whether one that is
     # unknown is set for certain.
     _varying: dict[str, bool | None] = field(default_factory=dict)
@@ -92,6 +102,22 @@ class State:
         self.method = self.request.method
         self.host = host_of(self.request)
         self.quoted = is_quoted(self.request.target)
+
+    def subrequest(self, uri: str) -> State:
+        """The state of a request that nginx makes of this one: its variables are the same."""
+        inner = State(
+            self.request, self.server, uri, "", self.files, self.url_is_known, self.variables
+        )
+        inner.method, inner.client_method = "GET", self.method
+        inner.internal, inner.headers_known = True, False
+        inner.host = self.host
+        inner._maps, inner._lookups = dict(self._maps), self._lookups
+        return inner
+
+    def after(self, inner: State) -> None:
+        """Keep what a subrequest has found out."""
+        self._lookups = inner._lookups
+        self._maps |= {name: value for name, value in inner._maps.items() if value is not None}
 
     def matched(self, match: Match) -> None:
         """Take over what a pattern captured."""
@@ -148,6 +174,8 @@ class State:
         name = name.lower()
         if name in self.variables:
             return self.variables[name]
+        if not self.url_is_known and (name in _OF_URL or name.startswith("arg_")):
+            return None
         built_in = _BUILT_IN.get(name)
         if built_in is not None:
             return built_in(self)
@@ -158,11 +186,17 @@ class State:
         if name.startswith("arg_"):
             return _argument(self.args, name[4:])
         if name.startswith("cookie_"):
-            return ""
+            return "" if self.headers_known else None
         if name.startswith("http_"):
-            return None if name[5:] in _SENT_ANYWAY else ""
+            return self._header(name[5:])
         # Assigned somewhere, and not on the way here?
         return "" if name in declared.assigned else None
+
+    def _header(self, name: str) -> str | None:
+        for known, value in self.request.headers:
+            if known == name:
+                return value
+        return "" if self.headers_known and name not in _SENT_ANYWAY else None
 
     def assign(self, name: str, text: str, value: str | None) -> None:
         """Give a variable the value of a text; None: unknown."""
@@ -331,6 +365,11 @@ class _Declared:
 _NOTHING = _Declared({}, frozenset())
 
 
+def maps_of(http: Level, source: str) -> list[str]:
+    """The variables that a `map` makes of this source alone, such as `$http_upgrade`."""
+    return [name for name, table in _declared(http).maps.items() if table.source == source]
+
+
 @kept
 def _declared(http: Level) -> _Declared:
     assigned: set[str] = set()
@@ -401,7 +440,7 @@ _BUILT_IN: dict[str, Callable[[State], str | None]] = {
     "query_string": lambda state: state.args,
     "is_args": lambda state: "?" if state.args else "",
     "request_uri": lambda state: state.request.target,
-    "request_method": lambda state: state.method,
+    "request_method": lambda state: state.client_method or state.method,
     "scheme": lambda state: state.request.scheme,
     "https": lambda state: "on" if state.request.scheme == "https" else "",
     "host": _host,
@@ -412,5 +451,5 @@ _BUILT_IN: dict[str, Callable[[State], str | None]] = {
     "request_filename": _request_filename,
     "content_length": lambda _: "",
     "content_type": lambda _: "",
-    "remote_user": lambda _: "",
+    "remote_user": lambda state: "" if state.headers_known else None,
 }

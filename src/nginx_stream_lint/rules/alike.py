@@ -14,6 +14,7 @@ from nginx_stream_lint.rules.facts import (
     AUTH_TARGET,
     BESIDE,
     CONDITIONS,
+    HANDSHAKE,
     HEADERS,
     IDLE,
     MIRRORS,
@@ -23,6 +24,7 @@ from nginx_stream_lint.rules.facts import (
     TARGET,
     UPSTREAM,
     auth_target,
+    handshakes,
     has_one_peer,
     is_mirrored,
     keeps_alive,
@@ -151,6 +153,8 @@ class Alike:
             found.append(known)
         if MIRRORS in asked:
             found.append(is_mirrored(served, self._version))
+        if HANDSHAKE in asked and any(one.kind == "websocket" for one in served.streams):
+            found.append(handshakes(served, self._version))
         if AUTH_TARGET in asked:
             target = auth_target(served, self._version)
             if target is None or target.handler is None:

@@ -112,12 +112,12 @@ def _names() -> tuple[Finder, dict[str, int]]:
 
 def by_leading_segments(path: str) -> Sequence[Endpoint]:
     """The endpoints whose distinctive part a path may begin with."""
-    firsts, table = _by_leading_segments()
+    firsts, table, longest = _by_leading_segments()
     at = path.find("/", 1)
     if (path if at < 0 else path[:at]) not in firsts:
         return ()
     ranks: list[int] = []
-    while at > 0:
+    while 0 < at <= longest:
         ranks += table.get(path[:at], ())
         at = path.find("/", at + 1)
     ranks += table.get(path, ())
@@ -125,9 +125,9 @@ def by_leading_segments(path: str) -> Sequence[Endpoint]:
 
 
 @cache
-def _by_leading_segments() -> tuple[set[str], dict[str, list[int]]]:
+def _by_leading_segments() -> tuple[set[str], dict[str, list[int]], int]:
     """The first segments of distinctive parts, and the places of the endpoints in the catalogue by
-    all their segments before the first `*`.
+    all their segments before the first `*`, with the length of the longest of these.
     """
     firsts: set[str] = set()
     found: dict[str, list[int]] = {}
@@ -137,7 +137,7 @@ def _by_leading_segments() -> tuple[set[str], dict[str, list[int]]]:
         at = leading.find("/", 1)
         firsts.add(leading if at < 0 else leading[:at])
         found.setdefault(leading, []).append(rank)
-    return firsts, found
+    return firsts, found, max(map(len, found))
 
 
 @latest_remembered(4096)

@@ -21,8 +21,8 @@ from nginx_stream_lint.util.remembering import latest_remembered
 
 _ENOUGH = 2
 _LONG_S = 300.0
-# What cuts WebSockets between the pings of nearly all apps is set where there are none.
-_BRIEF_S = 15.0
+# Less than nginx's own default is set where nothing is expected to stay open.
+_BRIEF_S = 60.0
 _CHOICE = regex(r"\(([^()]*\|[^()]*)\)")
 # The kinds that an app's name is told with, the first it has.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "grpc", "long-poll", "websocket")
@@ -74,13 +74,15 @@ class Path:
     """What a location's pattern says by itself.
 
     `at_once` tells that it is asked once and answered at once, `is_file` that it is a file's,
-    `is_general` that it is an API as such. `talk` are the clues where no pages are behind it,
-    `app` is the one whose name it has in it, and `endpoints` are those that it may name.
+    `is_general` that it is an API as such. `called` are the lists that find a name in it, `talk`
+    the clues where no pages are behind it, `app` is the one whose name it has in it, and
+    `endpoints` are those that it may name.
     """
 
     at_once: bool
     is_file: bool
     is_general: bool
+    called: frozenset[str]
     clues: tuple[Clue, ...]
     talk: tuple[Clue, ...]
     app: App | None
@@ -98,8 +100,9 @@ def _path(modifier: str, pattern: str) -> Path:
     segments = re.findall(r"[a-z0-9_-]+", pattern.lower())
     return Path(
         answers_at_once(pattern),
-        any(word.pattern.search(pattern) for word in words()["files"]),
+        _has_word("files", pattern),
         is_general(pattern),
+        frozenset(where for where in ("no_sockets", "media") if _has_word(where, pattern)),
         tuple(hear("path", [(pattern, saying)])),
         tuple(hear("talk", [(pattern, saying)])),
         next((app for app in map(by_word, segments) if app is not None), None),
@@ -195,6 +198,14 @@ def streams_at(path: str) -> tuple[Stream, ...]:
     return (Stream(best.kind or "sse", "likely", best.because),)
 
 
+def stream_of_url(streams: Sequence[Stream], target: str) -> Stream | None:
+    """The stream that a URL means, of those where it lands: a WebSocket if its path says so."""
+    said = streams_at(target.partition("?")[0])
+    if said and said[0].kind == "websocket":
+        return next((one for one in streams if one.kind == "websocket"), said[0])
+    return streams[0] if streams else None
+
+
 @cache
 def _known(endpoint: Endpoint) -> Stream:
     return replace(endpoint.stream, confidence="known", path=endpoint.path)
@@ -281,10 +292,14 @@ def answers_at_once(pattern: str) -> bool:
     The last word decides: `/sse/health` does, `/health/sse` does not. Of alternatives all must:
     `^/(api|openapi.json)` does not.
     """
-    for choice in _CHOICE.findall(pattern):
-        if any(_last("never", one) < 0 for one in choice.split("|")):
-            pattern = pattern.replace(choice, "")
+    pattern = _CHOICE.sub(lambda choice: f"({_if_all_at_once(choice[1])})", pattern)
     return _last("never", pattern) > _last("path", pattern)
+
+
+@latest_remembered(4096)
+def _if_all_at_once(choice: str) -> str:
+    """A choice of which each alternative is answered at once; else nothing."""
+    return "" if any(_last("never", one) < 0 for one in choice.split("|")) else choice
 
 
 def _last(where: str, pattern: str) -> int:
@@ -373,13 +388,18 @@ def _serves_media(place: Place) -> bool:
 def _is_called(where: str, place: Place) -> bool:
     handler = place.level.own_handler
     written = () if handler is None else (handler.target,)
-    names = (*place.behind.names, *written, place.behind.path, place.match.pattern)
-    return _is_any_called(where, names)
+    names = (*place.behind.names, *written, place.behind.path)
+    return where in place.path.called or _is_any_called(where, names)
 
 
 @latest_remembered(4096)
 def _is_any_called(where: str, names: tuple[str, ...]) -> bool:
-    return any(word.pattern.search(name) for word in words()[where] for name in names)
+    return any(_has_word(where, reduced(name)) for name in names)
+
+
+@latest_remembered(4096)
+def _has_word(where: str, text: str) -> bool:
+    return any(word.pattern.search(text) for word in words()[where])
 
 
 @latest_remembered(4096)
@@ -461,14 +481,25 @@ def _directive_clues(place: Place) -> tuple[Clue, ...]:
         if server is not None:
             outer = _rows(server, _FOR_ALL)
     included = [one.args[0] for one in location.block if one.name == "include" and one.args]
+    own = _rows(location, _TELLING)
+    is_usual = place.sockets_elsewhere or (_passes_upgrade(own, outer) and _has_no_sockets(place))
     return _said_by_directives(
-        _rows(location, _TELLING),
+        own,
         outer,
         _held_around(location),
         tuple(included),
         place.behind.keepalive,
         place.off_is_usual,
-        place.sockets_elsewhere or _has_no_sockets(place),
+        is_usual,
+    )
+
+
+def _passes_upgrade(*rows: _Rows) -> bool:
+    """Whether rows pass on the client's Upgrade."""
+    return any(
+        name == "proxy_set_header" and [arg.lower() for arg in args[:1]] == ["upgrade"]
+        for some in rows
+        for name, args, *_ in some
     )
 
 

@@ -52,7 +52,7 @@ def load_text(text: str) -> Any:
     try:
         return loader.get_single_data()
     except yaml.YAMLError as error:
-        raise _mistake(error) from None
+        raise _mistake(error, text) from None
     finally:
         loader.dispose()
 
@@ -66,11 +66,11 @@ def compose(text: str) -> yaml.Node | None:
         _bounded(text)
         loader = _Loader(_characters(text))
     except yaml.YAMLError as error:
-        raise _mistake(error) from None
+        raise _mistake(error, text) from None
     try:
         node: yaml.Node | None = loader.get_single_node()
     except yaml.YAMLError as error:
-        raise _mistake(error) from None
+        raise _mistake(error, text) from None
     finally:
         loader.dispose()
     return node
@@ -83,14 +83,14 @@ def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
         _bounded(text)
         loader = _Loader(_characters(text))
     except yaml.YAMLError as error:
-        return nodes, _mistake(error)
+        return nodes, _mistake(error, text)
     except YamlMistake as mistake:
         return nodes, mistake
     try:
         while loader.check_node():
             nodes.append(loader.get_node())
     except yaml.YAMLError as error:
-        return nodes, _mistake(error)
+        return nodes, _mistake(error, text)
     finally:
         loader.dispose()
     return nodes, None
@@ -121,6 +121,8 @@ def _comments_between(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 _NO_CHARACTER = regex("[\ud800-\udfff]")
+# What no YAML text may have in it.
+FORBIDDEN = regex("[^\t\r\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _characters(text: str) -> str:
@@ -259,9 +261,13 @@ def place(node: Any) -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 
-def _mistake(error: yaml.YAMLError) -> YamlMistake:
+def _mistake(error: yaml.YAMLError, text: str = "") -> YamlMistake:
+    """What is wrong, in our form; `text` is all of it."""
     mark = getattr(error, "problem_mark", None)
     message = getattr(error, "problem", None) or str(error).splitlines()[0]
     if mark is None:
-        return YamlMistake(message, 1, 1)
+        # The reader of characters has no mark.
+        odd = FORBIDDEN.search(_characters(text))
+        at = 0 if odd is None else odd.start()
+        return YamlMistake(message, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
     return YamlMistake(message, mark.line + 1, mark.column + 1)
