@@ -15,6 +15,7 @@ from nginx_stream_lint.probe import NginxBinary
 
 CLIENTS = ("h1", "h1", "h1-tls", "h2")
 FRAMINGS = ("chunked", "chunked", "close", "length")
+MOSTLY_CHUNKED = ("chunked",) * 5 + FRAMINGS
 ACCELS = ("absent", "absent", "absent", "no", "yes")
 ENCODINGS = ("identity", "identity", "gzip")
 
@@ -40,6 +41,7 @@ CONDITIONS = (
     "$arg_fresh $cookie_session",
     "$s{number}",
     "$s{number} 0",
+    "$fresh",
     "$fresh",
     '"" $http_pragma',
     "0",
@@ -263,10 +265,12 @@ class Generator:
                 uri += f"{'&' if '?' in uri else '?'}{argument}"
         return uri
 
-    def scenario(self, family: str, clients: Sequence[str] = CLIENTS) -> Scenario:
+    def scenario(
+        self, family: str, clients: Sequence[str] = CLIENTS, framings: Sequence[str] = FRAMINGS
+    ) -> Scenario:
         """How a location is asked for, and how its upstream answers."""
         pick = self.random.choice
-        framing = "chunked" if family == "grpc" else pick(FRAMINGS)
+        framing = "chunked" if family == "grpc" else pick(framings)
         return Scenario(
             client=pick(clients),  # type: ignore[arg-type]
             framing=framing,  # type: ignore[arg-type]
@@ -305,7 +309,7 @@ class Generator:
                 clients = CLIENTS
                 if is_clear:
                     clients = ("h2", "h1", "h2", "h1") if http2_directive else ("h2",) * 4
-                scenario = self.scenario(family, clients)
+                scenario = self.scenario(family, clients, MOSTLY_CHUNKED if is_clear else FRAMINGS)
                 method = self.random.choice(("GET", "GET", "GET", "POST"))
                 allows = self.chance(0.5)
                 port = None if is_clear else tls
@@ -325,11 +329,11 @@ class Generator:
             more = self.recorder(recorded) if self.chance(0.9) else []
             more += self.which_are_recorded(recorded, made.marks)
             # What streams unless it is recorded.
-            if self.chance(0.6):
+            if self.chance(0.8):
                 more.append("sendfile on;")
-            if self.chance(0.4):
+            if self.chance(0.6):
                 more.append(f"{recorded}_buffering on;")
-            if self.chance(0.6) and family in ("proxy", "fastcgi"):
+            if self.chance(0.8) and family in ("proxy", "fastcgi"):
                 pieces = {"proxy": "proxy_http_version 1.1;", "fastcgi": "fastcgi_keep_conn on;"}
                 more.append(pieces[family])
             names = {row.split()[0] for row in more}
