@@ -42,6 +42,7 @@ bench: $(VENV)/.test
 # Thousands of random configurations and requests against every nginx that is here.
 conformance: $(VENV)/.test
 	$(BIN)/python -m tests.conformance.test_delivery --cases $(or $(CASES),10000)
+	$(BIN)/python -m tests.conformance.test_handshakes --cases $(or $(HANDSHAKES),10000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx old --cases $(or $(ROUTES),100000)
 	$(BIN)/python -m tests.conformance.random_routes --nginx new --cases $(or $(ROUTES),100000)
 

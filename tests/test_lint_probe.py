@@ -68,3 +68,52 @@ def test_a_copy_that_does_not_run_is_a_clear_sentence(conf: Path, tmp_path: Path
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert str(conf) in done.stderr
+
+
+SOCKETS = """events {}
+http {
+    map $http_upgrade $right { default upgrade; "" close; }
+    server {
+        listen 80;
+        proxy_http_version 1.1;
+        proxy_read_timeout 1h;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $right;
+        location /ws/good { proxy_pass http://127.0.0.1:8000; }
+        location /ws/bad {
+            proxy_pass http://127.0.0.1:8000;
+            proxy_set_header Upgrade $http_upgrade;
+        }
+        location /ws/unknown {
+            proxy_pass http://127.0.0.1:8000;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $request_id;
+        }
+        location /ws/old { proxy_pass http://127.0.0.1:8000; proxy_http_version 1.0; }
+    }
+}
+"""
+
+
+def test_handshakes_are_measured_also_where_nothing_is_said(
+    conf: Path, binary: NginxBinary
+) -> None:
+    conf.write_text(SOCKETS)
+    said = findings(conf)
+    assert [one["location"]["label"] for one in said] == ["location /ws/bad", "location /ws/old"]
+    version = ".".join(map(str, binary.version))
+    measured = {
+        one["location"]["label"]: (one["severity"], one["message"])
+        for one in findings(conf, "--probe", "--nginx", binary.path)
+    }
+    assert list(measured) == ["location /ws/bad", "location /ws/unknown", "location /ws/old"]
+    severity, message = measured["location /ws/bad"]
+    assert severity == "error"
+    assert message.endswith(f"Confirmed on nginx {version}: a handshake gets status 400")
+    assert measured["location /ws/unknown"] == (
+        "error",
+        f"WebSocket handshakes fail here: on nginx {version} one gets status 400",
+    )
+    severity, message = measured["location /ws/old"]
+    assert severity == "warning"
+    assert message.endswith("a handshake gets through to an app that takes it")

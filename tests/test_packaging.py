@@ -61,6 +61,8 @@ def test_faults_are_found(built: Built, tmp_path: Path) -> None:
             data = old.read(name)
             if name.endswith("METADATA"):
                 data = data.replace(b"License-Expression: MIT", b"License-Expression: None of that")
+            if name.endswith("request-buffering.yaml"):
+                data += b"# changed\n"
             if not name.endswith(("py.typed", "recorded-stream.yaml")):
                 new.writestr(name, data)
         new.writestr("tests/__init__.py", "")
@@ -68,6 +70,7 @@ def test_faults_are_found(built: Built, tmp_path: Path) -> None:
     assert "lacks nginx_stream_lint/py.typed" in faults
     assert "lacks nginx_stream_lint/rules/recorded-stream.yaml" in faults
     assert "should not have tests/__init__.py" in faults
+    assert "nginx_stream_lint/rules/request-buffering.yaml is not the project's" in faults
     assert "license" in "".join(release_check.metadata_faults(wheel, ROOT)).lower()
 
     sdist = tmp_path / built.sdist.name

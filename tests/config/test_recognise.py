@@ -146,6 +146,16 @@ NOT = {
 }
 
 
+def test_directives_of_other_modules_do_not_count_against_it() -> None:
+    block = "location ~ [.]php$ {{\n    fastcgi_pass php;\n{}}}\n"
+    theirs = (
+        "    srcache_fetch GET /fetch $key;\n    more_set_headers a;\n    set_escape_uri $a $b;\n"
+    )
+    assert recognise("redis.mustache", block.format(theirs)) == "guessed"
+    unknown = "    fetch GET /fetch $key;\n    headers a;\n    escape $a $b;\n"
+    assert recognise("redis.mustache", block.format(unknown)) == "not"
+
+
 @pytest.mark.parametrize("path", NAMED)
 def test_named(path: str) -> None:
     assert recognise(path, NAMED[path]) == "named"

@@ -238,7 +238,8 @@ async def waits_for_body(lab: Lab) -> Shown:
 async def no_handshake(lab: Lab) -> Shown:
     """Whether a WebSocket handshake fails."""
     arrivals, _ = await lab.ask(Drip(tokens=3, websocket=True), websocket=True)
-    return Shown(arrivals.status != 101, f"status {arrivals.status}")
+    wrong = f"; {arrivals.error}" if arrivals.error else ""
+    return Shown(arrivals.status != 101 or bool(wrong), f"status {arrivals.status}{wrong}")
 
 
 async def not_passed_on(lab: Lab) -> Shown:

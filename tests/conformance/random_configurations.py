@@ -32,6 +32,8 @@ VALIDS: tuple[tuple[str, ...], ...] = (
     ("any 0", "1h"),
     ("404 1m", "200 0", "1h"),
     (),
+    (),
+    (),
 )
 CONDITIONS = (
     "$arg_fresh",
@@ -42,9 +44,11 @@ CONDITIONS = (
     '"" $http_pragma',
     "0",
     "1",
+    "1",
     "$http_user_agent",
     "$request_id",
     "$arg_nothing$arg_fresh",
+    "$upstream_http_content_type",
     "$upstream_http_content_type",
 )
 # Each has the number of the URL in it, so that no two cases share a recording.
@@ -201,8 +205,7 @@ class Generator:
         """What records responses of a family, or does not, and which ones."""
         cache = f"{family}_cache {family};"
         ways: tuple[tuple[str, ...], ...] = (
-            (cache,),
-            (cache,),
+            *[(cache,)] * 4,
             (cache, f"{family}_store off;"),
             (f"{family}_store on;",),
             (f"{family}_store on;", f"{family}_cache off;"),
@@ -221,7 +224,7 @@ class Generator:
         rows: list[str] = []
         conditions = [one.format(number=number) for one in CONDITIONS]
         for name in ("no_cache", "cache_bypass"):
-            if self.chance(0.25):
+            if self.chance(0.4):
                 rows.append(f"{family}_{name} {pick(conditions)};")
         if self.chance(0.4):
             rows.append(f"{family}_cache_key {pick(KEYS).format(number=number)};")
@@ -318,8 +321,8 @@ class Generator:
         if family == "http2":
             own = [row for row in own if not row.startswith("proxy_http_version")]
         recorded = {"http2": "proxy", "grpc": ""}.get(family, family)
-        if recorded and self.chance(0.6):
-            more = self.recorder(recorded) if self.chance(0.8) else []
+        if recorded and self.chance(0.7):
+            more = self.recorder(recorded) if self.chance(0.9) else []
             more += self.which_are_recorded(recorded, made.marks)
             # What streams unless it is recorded.
             if self.chance(0.6):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -253,3 +255,26 @@ def test_what_the_rules_say_of_it(rows: str, rule: str | None) -> None:
     result = lint(Workspace.in_memory({"nginx.conf": text}), ["nginx.conf"])
     errors = [one.rule for one in result.findings if one.severity == "error"]
     assert errors == ([] if rule is None else [rule])
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (f"{CACHE} sendfile off;", "streams; nginx replays a recording to the second request"),
+        (
+            f"{CACHE} proxy_cache_min_uses 2;",
+            "streams; nginx replays a recording to later requests",
+        ),
+        (ZONE, "streams; unknown whether nginx replays a recording to the second request"),
+        ("proxy_store on;", "the write buffer of recorded responses (sendfile) holds 1460 bytes"),
+        (f"{CACHE} proxy_no_cache 1;", "HTTP/1.1: streams"),
+    ],
+)
+def test_what_explain_says(rows: str, words: str, tmp_path: Path) -> None:
+    """The text for people, as one line."""
+    (tmp_path / "nginx.conf").write_text(configuration(rows, HANDLER.format(port=1), 80))
+    command = [sys.executable, "-m", "nginx_stream_lint", "explain", "nginx.conf", "/"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=True
+    )
+    assert words in " ".join(done.stdout.split())

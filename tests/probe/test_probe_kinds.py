@@ -91,6 +91,26 @@ def test_the_configuration_with_streams_is_measured(tmp_path: Path, binary: Ngin
     assert measured["location"]["file"].endswith("b.conf")
 
 
+@OLD
+def test_a_site_is_measured_as_its_main_file_includes_it(
+    tmp_path: Path, binary: NginxBinary
+) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "nginx.conf").write_text(
+        "events {}\nhttp { proxy_http_version 1.1; proxy_buffering off; include conf.d/*.conf; }\n"
+    )
+    (tmp_path / "conf.d" / "a.conf").write_text(SERVER.format(HELD))
+    # This nginx does not know that directive, but nobody asked about the file.
+    (tmp_path / "conf.d" / "b.conf").write_text("server { listen 81; http2 on; }\n")
+    path = tmp_path / "conf.d" / "a.conf"
+    done = run("probe", path, *QUICK, "--nginx", binary.path, "--format", "json")
+    assert done.stderr == ""
+    [measured] = json.loads(done.stdout)["results"]
+    assert measured["verdict"] == "streams"
+    assert run("probe", tmp_path / "conf.d" / "b.conf", "--nginx", binary.path).returncode == 2
+
+
 def test_what_has_no_nginx_in_it(tmp_path: Path) -> None:
     for name, text in (("values.yaml", "a: b\n"), ("a.md", "# A\n")):
         (tmp_path / name).write_text(text)

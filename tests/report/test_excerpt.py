@@ -15,7 +15,9 @@ from nginx_stream_lint.rules.finding import Place
 
 # Too short to be cut on the screen.
 LINES = st.text(st.sampled_from("ab;{}\t "), max_size=20)
-WORDS = st.lists(st.sampled_from(["a", "bc-d", "é", " ", " ", "  ", "x" * 47, "y" * 48, "z" * 120]))
+WORDS = st.lists(
+    st.sampled_from(["\n", "\t", "a", "bc-d", "é", " ", " ", "  ", "x" * 47, "y" * 48, "z" * 120])
+)
 
 
 @given(LINES, st.data())

@@ -195,12 +195,12 @@ ZONE = "limit_conn_zone $binary_remote_addr zone=z:1m; limit_req_zone $host zone
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ("limit_conn z 5;", "each $binary_remote_addr have 5 streams at a time"),
-        ("limit_conn z 1;", "have one stream at a time"),
-        ("limit_conn z 100; limit_conn other 2;", "a client have 2 streams"),
-        ("limit_req zone=r;", "each $host begin one stream at once"),
-        ("limit_req zone=r burst=4 nodelay;", "begin 5 streams at once"),
-        ("limit_conn z 5; limit_req zone=r burst=1;", "begin 2 streams"),
+        ("limit_conn z 5;", "allows 5 streams at a time for each client address"),
+        ("limit_conn z 1;", "one stream at a time"),
+        ("limit_conn z 100; limit_conn other 2;", "2 streams at a time for a client"),
+        ("limit_req zone=r;", "one stream to begin at once for each value of $host"),
+        ("limit_req zone=r burst=4 nodelay;", "5 streams to begin at once"),
+        ("limit_conn z 5; limit_req zone=r burst=1;", "2 streams to begin at once"),
     ],
 )
 def test_limits_that_few_streams_reach(rows: str, words: str) -> None:
@@ -220,7 +220,25 @@ def test_limits_that_few_streams_reach(rows: str, words: str) -> None:
         ("limit_conn z 1; limit_conn_dry_run on;", ZONE),
         ("limit_req zone=r; limit_req_dry_run on;", ZONE),
         ("limit_conn z 1;", "limit_conn_zone $http_authorization zone=z:1m;"),
+        ("limit_conn z 1;", "limit_conn_zone $server_name zone=z:1m;"),
+        ("limit_req zone=r;", "limit_req_zone $remote_addr$request_id zone=r:1m rate=1r/s;"),
     ],
 )
 def test_limits_that_are_no_trouble(rows: str, zones: str) -> None:
     assert limited(rows, zones) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("$remote_addr", "for each client address."),
+        ("$http_authorization$binary_remote_addr", "for each value of $http_authorization$binary"),
+        ("$http_x:$uri", "for each value of $http_x:$uri"),
+        ("all", "for all clients together"),
+        ("$server_name", "for each value of $server_name"),
+    ],
+)
+def test_keys_that_no_request_leaves_empty(key: str, words: str) -> None:
+    finding = limited("server_name a; limit_conn z 1;", f"limit_conn_zone {key} zone=z:1m;")
+    assert finding is not None
+    assert words in finding.message

@@ -132,7 +132,12 @@ spec:
 
 # What no example shows, because it needs a second finding or a mere variation.
 MORE = {
-    "short-read-timeout": ["server { location /events { proxy_pass http://127.0.0.1:8000; } }"],
+    "short-read-timeout": [
+        "server { location /events { proxy_pass http://127.0.0.1:8000; } }",
+        # HTTP/3, which no nginx here has.
+        "server { listen 443 quic; location /events { proxy_pass http://127.0.0.1:8000;"
+        " proxy_read_timeout 1h; } }",
+    ],
     "response-buffering": [
         "server { listen 80; location /v1/chat/completions { proxy_pass http://127.0.0.1:8000;"
         " proxy_http_version 1.1; } }"
@@ -140,6 +145,10 @@ MORE = {
     "old-upstream-http": [
         "server { location /message-bus/ { proxy_pass http://127.0.0.1:3000;"
         " proxy_http_version 1.0; } }"
+    ],
+    "recorded-stream": [
+        "server { listen 80; location /v1/chat/completions { proxy_pass http://127.0.0.1:8000;"
+        " proxy_http_version 1.1; proxy_store on; } }"
     ],
     "reload-cut": [INGRESS],
     "wrong-buffering-family": [

@@ -253,6 +253,7 @@ def test_what_stands_beside_an_app_is_not_the_app(tmp_path: Path) -> None:
     text = "location / { proxy_pass http://127.0.0.1:8000; }"
     assert likely(tmp_path, text, "gitlab.conf.erb") == {"/": "websocket"}
     assert likely(tmp_path, text, "nginx-gitlab-prod.conf") == {"/": "websocket"}
+    assert likely(tmp_path, text, "gitlab-edge-configmap.conf") == {"/": "websocket"}
     assert likely(tmp_path, text, "nginx-gitlab-registry.conf") == {}
     assert likely(tmp_path, f"server_name gitlab-pages.example.com; {text}") == {}
     assert likely(tmp_path, f"server_name gitlab.example.com; {text}") == {"/": "websocket"}

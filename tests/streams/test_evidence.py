@@ -323,11 +323,11 @@ def test_upgrade_in_what_takes_the_rest_is_a_habit_beside_a_path_for_it(tmp_path
     assert set(likely(tmp_path, said + narrow)) == {"/", "/ws"}
 
 
-def test_upgrade_beside_a_timeout_that_no_websocket_survives_is_a_habit(tmp_path: Path) -> None:
+def test_upgrade_beside_a_timeout_below_the_default_is_a_habit(tmp_path: Path) -> None:
     text = "location /portal/ { proxy_pass http://127.0.0.1:8000; proxy_read_timeout %s; %s }"
-    assert likely(tmp_path, text % ("5s", SOCKETS)) == {}
-    assert likely(tmp_path, text % ("30s", SOCKETS)) == {"/portal/": "websocket"}
-    assert likely(tmp_path, text.replace("/portal/", "/ws") % ("5s", SOCKETS)) == {
+    assert likely(tmp_path, text % ("30s", SOCKETS)) == {}
+    assert likely(tmp_path, text % ("60s", SOCKETS)) == {"/portal/": "websocket"}
+    assert likely(tmp_path, text.replace("/portal/", "/ws") % ("30s", SOCKETS)) == {
         "/ws": "websocket"
     }
 

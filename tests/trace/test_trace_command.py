@@ -75,7 +75,7 @@ BAD = {
 
 def test_each_bad_layer_has_its_line_and_the_others_are_measured(server: Any) -> None:
     bad = [url(server, path) for path in BAD]
-    document = trace(url(server, "stream"), *bad, url(server, "stream"), status=2)
+    document = trace(url(server, "stream"), *bad, url(server, "stream"), status=1)
     first, *found, last = clients(document)
     assert (first["verdict"], first["events"]) == ("streams", TOKENS + 1)
     assert (last["verdict"], last["events"]) == ("streams", TOKENS + 1)
@@ -84,6 +84,17 @@ def test_each_bad_layer_has_its_line_and_the_others_are_measured(server: Any) ->
         assert re.search(words, client["said"]), client["said"]
         assert client["said"].isprintable()
     assert document["verdict"]["streams"] is False
+
+
+@pytest.mark.parametrize("path", ["echo401", "missing", "page", "junk"])
+def test_a_later_layer_that_refuses_is_status_1(server: Any, path: str) -> None:
+    # What does not even answer in HTTP is no refusal: nothing could be measured there.
+    status = 2 if path == "junk" else 1
+    document = trace(url(server, "stream"), url(server, path), status=status)
+    assert document["verdict"]["layer"] == (2 if status == 1 else None)
+    # Alone, nothing says whether the layer or the request is wrong.
+    document = trace(url(server, path), status=2)
+    assert document["verdict"]["layer"] is None
 
 
 def test_no_connection_no_name_no_tls(server: Any) -> None:
@@ -347,7 +358,7 @@ def test_on_a_terminal_events_are_shown_as_they_arrive(server: Any) -> None:
             shown += data
     os.close(main)
     out, _ = process.communicate(timeout=120)
-    assert process.returncode == 2
+    assert process.returncode == 1
     # The table was drawn again and again, with more events each time.
     drawn = click.unstyle(shown.decode())
     counts = {int(count) for count in re.findall(r"200 +(\d+) ", drawn)}
@@ -411,7 +422,7 @@ def test_the_page_fits_a_real_browser(demo: tuple[str, str], width: int, tmp_pat
 
 def test_svg_and_page_are_well_formed(server: Any, tmp_path: Path) -> None:
     file = tmp_path / "x.svg"
-    trace(url(server, "stream"), url(server, "page"), "--plot", str(file), status=2)
+    trace(url(server, "stream"), url(server, "page"), "--plot", str(file), status=1)
     root = ElementTree.fromstring(file.read_text("utf-8"))
     bars = [one for one in root.iter() if "bar" in (one.get("class") or "").split()]
     assert len(bars) >= TOKENS

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario
+from nginx_stream_lint.nginx.handshake import asked
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client
 from nginx_stream_lint.nginx.request import Request as Asked
@@ -15,52 +16,71 @@ from nginx_stream_lint.nginx.route import route_in
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.probe import NginxBinary
-from nginx_stream_lint.probe.run import Request, probe
+from nginx_stream_lint.probe.run import Outcome, Request, probe
 from nginx_stream_lint.rules.filters import of_clients
 from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.rules.judge import location_info, server_names
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.find import Served
-from nginx_stream_lint.streams.stream import CONTENT_TYPES
+from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 from nginx_stream_lint.util.lazily import dataclass
 
 _ABOUT_DELIVERY = ("delivery", "recording")
+_HANDSHAKES = "websocket-upgrade"
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured for a location: for whom it streams, and for whom it does not."""
+    """What was measured for a location: for whom it streams, and for whom it does not.
+
+    `handshake` is what a WebSocket handshake gets, in words: empty where none was sent, or where it
+    gets through (`accepted`).
+    """
 
     streams: tuple[Client, ...]
     stalls: tuple[Client, ...]
+    accepted: bool = False
+    handshake: str = ""
 
 
 def measure_served(
     configuration: Configuration, found: Sequence[Served], version: Version, binary: NginxBinary
 ) -> dict[Level, Measured]:
-    """What a real nginx does at each place that a plain request can be sent to.
+    """What a real nginx does at each place that a plain request or a handshake can be sent to.
 
     Raises `probe.NginxError` where the configuration's copy does not run.
     """
     requests = {one.level: _request(one) for one in found if _can_be_asked(one, version)}
+    handshakes = {one.level: _handshake(one) for one in found if _can_get_handshakes(one, version)}
     root = configuration.root
-    if not requests or root is None or root.reading.author is not None:
+    if not (requests or handshakes) or root is None or root.reading.author is not None:
         return {}  # what a controller would make of a file is not there to be run
-    result = asyncio.run(probe(configuration, list(requests.values()), (), binary))
-    measured: dict[Level, Measured] = {}
-    for level, request in requests.items():
-        verdicts = {
-            outcome.scenario.client: outcome.verdict
+    every = [*requests.values(), *handshakes.values()]
+    result = asyncio.run(probe(configuration, every, (), binary))
+
+    def outcomes(level: Level, request: Request | None) -> dict[Client, Outcome]:
+        return {
+            outcome.scenario.client: outcome
             for outcome in result.outcomes
             if outcome.request is request
             and outcome.place is not None
             and outcome.place.directive is level.directive
         }
+
+    measured: dict[Level, Measured] = {}
+    for level in dict.fromkeys([*requests, *handshakes]):
+        verdicts = {
+            client: one.verdict for client, one in outcomes(level, requests.get(level)).items()
+        }
+        answers = list(outcomes(level, handshakes.get(level)).values())
+        refused = next((_answer(one) for one in answers if one.verdict == "no-stream"), "")
         good = tuple(client for client, verdict in verdicts.items() if verdict == "streams")
         bad = tuple(
             client for client, verdict in verdicts.items() if verdict in ("stalls", "replays")
         )
-        if good or bad:
-            measured[level] = Measured(good, bad)
+        if good or bad or answers:
+            accepted = not refused and any(one.verdict == "streams" for one in answers)
+            measured[level] = Measured(good, bad, accepted, refused)
     return measured
 
 
@@ -71,7 +91,10 @@ def confirmed(
     measured: dict[Level, Measured],
     binary: NginxBinary,
 ) -> list[Finding]:
-    """The findings with what was measured said; one that was refuted is a note."""
+    """The findings with what was measured said; one that was refuted is a note.
+
+    Behind them, those about handshakes that fail though no rule says so.
+    """
     about = {rule.name for rule in rules if rule.evidence in _ABOUT_DELIVERY}
     version = ".".join(map(str, binary.version))
     result: list[Finding] = []
@@ -84,7 +107,11 @@ def confirmed(
             and one.level.directive.source is finding.location.place.source
             and one.level.directive.start == finding.location.place.start
         ]
-        if finding.rule not in about or not seen:
+        if finding.rule == _HANDSHAKES:
+            result.append(_about_handshake(finding, seen, version))
+            continue
+        held_or_not = [one for one in seen if one.streams or one.stalls]
+        if finding.rule not in about or not held_or_not:
             result.append(finding)
             continue
         stalls = tuple(dict.fromkeys(client for one in seen for client in one.stalls))
@@ -101,6 +128,54 @@ def confirmed(
         else:
             said = f". On nginx {version} it streams today for {of_clients(streams)}"
             result.append(replace(finding, message=finding.message + said))
+    if any(rule.name == _HANDSHAKES for rule in rules):
+        result += _unreported(findings, found, measured, version)
+    return result
+
+
+def _answer(one: Outcome) -> str:
+    """What a handshake that fails gets, in words."""
+    status = f"status {one.status}" if one.status else "no response"
+    return f"{status} ({one.error})" if one.error else status
+
+
+def _about_handshake(finding: Finding, seen: Sequence[Measured], version: str) -> Finding:
+    """A finding about handshakes with what one got."""
+    refused = next((one.handshake for one in seen if one.handshake), "")
+    if refused:
+        said = f". Confirmed on nginx {version}: a handshake gets {refused}"
+        return replace(finding, message=finding.message + said)
+    if not any(one.accepted for one in seen):
+        return finding
+    if finding.severity != "error":
+        said = f". On nginx {version} a handshake gets through to an app that takes it"
+        return replace(finding, message=finding.message + said)
+    said = f". Refuted on nginx {version}: a handshake gets through"
+    message = finding.message + said
+    return replace(finding, severity="note", at_most="note", message=message)
+
+
+def _unreported(
+    findings: Sequence[Finding],
+    found: Sequence[Served],
+    measured: dict[Level, Measured],
+    version: str,
+) -> list[Finding]:
+    """Findings about handshakes that fail on a real nginx, and that no rule has found."""
+    known = {
+        (one.location.place.source, one.location.place.start)
+        for one in findings
+        if one.rule == _HANDSHAKES
+    }
+    result: list[Finding] = []
+    for one in found:
+        refused = measured[one.level].handshake if one.level in measured else ""
+        info = location_info(one.level, server_names(one.server))
+        if refused and (info.place.source, info.place.start) not in known:
+            known.add((info.place.source, info.place.start))
+            message = f"WebSocket handshakes fail here: on nginx {version} one gets {refused}"
+            stream = next(each for each in one.streams if each.kind == "websocket")
+            result.append(Finding(_HANDSHAKES, "error", message, info.place, info, stream))
     return result
 
 
@@ -110,8 +185,40 @@ def _can_be_asked(one: Served, version: Version) -> bool:
         return False
     if not CONTENT_TYPES[one.streams[0].kind]:
         return False
-    asked = Asked("http", None, None, match_of(one.level).pattern, one.streams[0].method or "GET")
-    return route_in(one.server, asked, version).location is one.level
+    plain = Asked("http", None, None, match_of(one.level).pattern, one.streams[0].method or "GET")
+    return route_in(one.server, plain, version).location is one.level
+
+
+def _can_get_handshakes(one: Served, version: Version) -> bool:
+    """Whether a WebSocket handshake that nothing diverts ends in the location."""
+    if one.level.kind != "location" or match_of(one.level).is_regex or not one.is_stream:
+        return False
+    stream = next((each for each in one.streams if each.kind == "websocket"), None)
+    if stream is None or not {"h1", "h1-tls"} & {*one.clients}:
+        return False
+    request = asked(Asked("http", None, None, _path(one, stream)))
+    return route_in(one.server, request, version).location is one.level
+
+
+def _path(one: Served, stream: Stream) -> str:
+    """The path of a WebSocket: that of the stream as far as it is known, else the location's."""
+    return (stream.path or match_of(one.level).pattern).partition("*")[0]
+
+
+def _handshake(one: Served) -> Request:
+    """A WebSocket handshake to a location."""
+    stream = next(each for each in one.streams if each.kind == "websocket")
+    plain = _request(one)
+    sockets = {client: at for client, at in plain.sockets.items() if client in ("h1", "h1-tls")}
+    return replace(
+        plain,
+        sockets=sockets,
+        path=_path(one, stream),
+        method="GET",
+        content_type="text/event-stream",
+        websocket=True,
+        scenarios=tuple(Scenario(client) for client in one.clients if client in sockets),
+    )
 
 
 def _request(one: Served) -> Request:
@@ -135,7 +242,9 @@ def _request(one: Served) -> Request:
         host=plain[0].lstrip(".") if plain else "localhost",
         path=match_of(one.level).pattern,
         method=stream.method or "GET",
-        content_type="application/grpc" if grpc else CONTENT_TYPES[stream.kind][0],
+        content_type="application/grpc"
+        if grpc
+        else next(iter(CONTENT_TYPES[stream.kind]), "text/event-stream"),
         scenarios=tuple(
             Scenario(client, stream.framing or "chunked", stream.x_accel_buffering or "absent")
             for client in one.clients

@@ -14,6 +14,7 @@ from nginx_stream_lint.analysis.lint import (
     survey,
     with_fixes,
 )
+from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
 from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.delivery import (
@@ -39,6 +40,7 @@ from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
+from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.find import Asked, Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 from nginx_stream_lint.util.budget import Budget, Limits, spending
@@ -53,8 +55,8 @@ class Explanation:
 
     `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
     there in seconds (of the app, of a client that still sends, and on HTTP/3 connections), and
-    `deliveries` every scenario for the clients that the server lets in (empty where nobody passes
-    the request on).
+    `deliveries` every scenario for the clients that the server lets in: none where nobody passes
+    the request on, and only HTTP/1.1 for a WebSocket, which nginx has over nothing else.
     """
 
     url: str
@@ -219,10 +221,29 @@ class Explainer:
     def explain_all(self, requests: Iterable[tuple[str, Request]]) -> list[Explanation]:
         """What is to say about several URLs, in their order.
 
-        Where the client goes on sending, the longest silence is also that of its body.
+        Where the client goes on sending, the longest silence is also that of its body. A WebSocket
+        has the deliveries of its handshake.
         """
-        found = [self.explain(url, request) for url, request in requests]
-        return [self._with_client_silence(one) for one in found]
+        found = [(self.explain(url, request), request) for url, request in requests]
+        return [
+            self._as_websocket(self._with_client_silence(one), request) for one, request in found
+        ]
+
+    def _as_websocket(self, one: Explanation, request: Request) -> Explanation:
+        if not one.deliveries or not self.is_websocket(one):
+            return one
+        with spending(self.budget):
+            deliveries = deliveries_of_websocket(
+                one.deliveries, self.root, request, self.version, self._files
+            )
+        return replace(one, deliveries=deliveries)
+
+    def is_websocket(self, one: Explanation) -> bool:
+        """Whether a URL is thought to be that of a WebSocket."""
+        with spending(self.budget):
+            streams = next((each.streams for each in self._at_place(one)), ())
+        stream = stream_of_url(streams, one.route.state.request.target if one.route.state else "")
+        return stream is not None and stream.kind == "websocket"
 
     def _with_client_silence(self, one: Explanation) -> Explanation:
         level = one.route.location

@@ -22,6 +22,7 @@ from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.servers import Socket, choose, tcp_sockets
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.probe.run import Request
+from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 from nginx_stream_lint.util.lazily import dataclass
@@ -99,7 +100,8 @@ def _ask_url(
         if routed.port not in (None, usual):
             host = f"{host}:{routed.port}"
     level = route(root, routed, version).location
-    stream = next((one.streams[0] for one in served if one.level is level), None)
+    streams = next((one.streams for one in served if one.level is level), ())
+    stream = stream_of_url(streams, routed.target)
     if method is None and stream is not None and stream.method is not None:
         routed = Routed(routed.scheme, routed.host, routed.port, routed.target, stream.method)
     request = _request(url, chosen.server, mine, version, level, stream, wanted)

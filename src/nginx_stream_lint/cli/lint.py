@@ -327,8 +327,8 @@ def _must_stream(
             directive = level.directive
             if directive is None or (directive.source, directive.start) in blamed:
                 continue
-            if found.stalls:
+            if found.stalls or found.handshake:
                 unusable(
-                    f"{directive.source.name}:{directive.line}:1: measured with the fix, it stalls"
-                    " all the same; nothing is written, please report this"
+                    f"{directive.source.name}:{directive.line}:1: measured with the fix, it does"
+                    " not get through all the same; nothing is written, please report this"
                 )

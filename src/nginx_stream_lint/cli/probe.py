@@ -193,6 +193,9 @@ def _requests(
 
     conf, root, found = detected.configuration.path, detected.root, detected.served
     wrong = refusals(root, binary.version)
+    if detected.configuration.about is not None:
+        # This is a main file around what was named, whose own problems are all that count.
+        wrong = [one for one in wrong if one in detected.problems]
     if wrong:
         unusable(str(wrong[0]))
     if not _has_server(root):

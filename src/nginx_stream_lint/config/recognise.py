@@ -116,6 +116,12 @@ _STATEMENT = regex(
 _HTTP = regex(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
 # What rows of `map`, `geo` and `types` begin with.
 _ROWS = frozenset({"default", "hostnames", "volatile", "ranges", "proxy"})
+# Directives of modules that others build in: they speak neither for nginx nor against it.
+_MODULES = regex(
+    r"(?:more_(?:set|clear)|srcache|redis2?|memc|echo|set_(?:un)?escape|set_misc|push_stream|upload|"
+    r"subs_filter|headers_more|pagespeed|passenger|modsecurity|vhost_traffic_status|vod|rtmp)"
+    r"(?:_\w+)?"
+)
 _NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 # Names of directives that have a meaning in no other language.
 _TELLING = _words(
@@ -245,7 +251,7 @@ def _known_statements(text: str) -> tuple[int, int]:
     for match in _STATEMENT.finditer(text, 0, _BEGIN):
         if is_known(match[1]):
             known += 1
-        elif match[1] not in _ROWS:
+        elif match[1] not in _ROWS and _MODULES.fullmatch(match[1]) is None:
             others += 1
         if known + others >= _ENOUGH_STATEMENTS:
             break
@@ -285,7 +291,7 @@ def all_nginx(readings: Iterable[Reading]) -> bool:
                 if has_hole(directive.name):
                     pass  # nobody knows what it stands for
                 elif not is_known(directive.name):
-                    others += 1
+                    others += _MODULES.fullmatch(directive.name) is None
                     if not _NAME.fullmatch(directive.name):
                         return False
                 elif not fits(directive.name, context) or misuse(directive, context) is not None:

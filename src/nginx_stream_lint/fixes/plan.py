@@ -194,6 +194,8 @@ class _Site:
             return [_written(row) for row in self._outer_rows(move.name)]
         if move.step.action == "remove_row":
             return [f"# remove: {move.name} {move.value}"]
+        if move.step.action == "add_map":
+            return _map_lines(move.value, "    ")
         if move.step.action == "reset" and self._inherits(move, self.target(move)):
             return [f"# remove: {move.name}"]
         return [f"{move.name} {move.value};"]
@@ -201,6 +203,8 @@ class _Site:
     def edits(self, move: Move) -> list[Edit]:
         """The edits of a step."""
         action, name, value = move.step.action, move.name, move.value
+        if action == "add_map":
+            return [_insert_map(value, self.served.server)]
         level = self.target(move)
         if not value and action != "restore_rows":
             raise _Manual  # the template says nothing here
@@ -230,6 +234,8 @@ class _Site:
         """What else a step changes, and how to avoid that; empty if it is about this stream."""
         if move.step.action == "remove_row":
             return ""
+        if move.step.action == "add_map":
+            return "this adds a map to the http block"
         target = self.target(move)
         other = self._may_be_there(move, target)
         if other is not None:
@@ -265,6 +271,8 @@ class _Site:
     def target(self, move: Move) -> Level:
         """The level to change: the nearest of the step's scope where the directive may stand."""
         served, scope = self.served, move.step.scope
+        if move.step.action == "add_map":
+            raise _Manual
         if scope == "origin":
             level = holder(served.level, move.name)
             effective = level.effective(move.name, self.version)
@@ -401,6 +409,43 @@ def _check_own(directive: Directive) -> None:
     broken = file.reading.read_only or file.mistakes
     if file.shared or broken or not _is_text(directive):
         raise _Manual
+
+
+def _map_lines(value: str, indent: str) -> list[str]:
+    """A `map` with this source, variable, and pairs of a key and what it becomes."""
+    source, variable, *words = value.split()
+    pairs = list(zip(words[::2], words[1::2], strict=True))
+    width = max(len(key) for key, _ in pairs)
+    rows = [f"{indent}{key:{width}} {made};" for key, made in pairs]
+    return [f"map {source} {variable} {{", *rows, "}"]
+
+
+def _insert_map(value: str, server: Level) -> Edit:
+    """A new `map` before the first server of a server's file, and before the comments on that."""
+    http = server.parent
+    opening = server.directive
+    if http is None or opening is None:
+        raise _Manual
+    servers = [one.directive for one in http.children if one.kind == "server"]
+    first = min(
+        (one for one in servers if one is not None and one.file is opening.file),
+        key=lambda one: one.start,
+    )
+    _check_own(first)
+    source = first.source
+    start, is_first = source.blanks_before(first.start)
+    lines = _map_lines(value, source.indentation)
+    if not is_first:
+        return Edit(source, first.start, first.start, f"{' '.join(map(str.strip, lines))} ")
+    indent = source.text[start : first.start]
+    while start:
+        above = source.line_span(source.position(start - 1)[0])[0]
+        if not source.text[above:start].lstrip().startswith("#"):
+            break
+        start = above
+    newline = "\r\n" if "\r\n" in source.text[: first.end + 2] else "\n"
+    text = newline.join([*(f"{indent}{line}" for line in lines), "", ""])
+    return Edit(source, start, start, text)
 
 
 def _insert(line: str, level: Level, after: Directive | None) -> Edit:

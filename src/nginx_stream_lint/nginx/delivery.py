@@ -22,9 +22,10 @@ from nginx_stream_lint.util.lazily import dataclass
 Framing = Literal["chunked", "close", "length"]
 AccelBuffering = Literal["absent", "no", "yes"]
 AcceptEncoding = Literal["identity", "gzip"]
-Verdict = Literal["streams", "stalls"]
-Repeat = Literal["streams", "stalls", "replays", "unknown"]
-Worst = Literal["streams", "stalls", "replays"]
+# `no-stream`: a WebSocket handshake fails.
+Verdict = Literal["streams", "stalls", "no-stream"]
+Repeat = Literal["streams", "stalls", "replays", "unknown", "no-stream"]
+Worst = Literal["streams", "stalls", "replays", "no-stream"]
 Hold = Literal[
     "upstream-buffer", "sub-filter", "gzip", "brotli", "body-filter", "file-buffer", "tls-buffer"
 ]

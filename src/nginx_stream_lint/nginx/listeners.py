@@ -90,9 +90,10 @@ def plain_clients(server: Level, version: Version) -> frozenset[Client]:
 
 
 def idle_timeout_s(server: Level, version: Version) -> float | None:
-    """The silence in seconds after which nginx closes HTTP/3 connections; None without HTTP/3.
+    """The silence in seconds after which nginx closes HTTP/3 connections.
 
-    It is the `keepalive_timeout` of the server that nginx takes before it knows the name.
+    It is the `keepalive_timeout` of the server that nginx takes before it knows the name. None
+    without HTTP/3, and where that is 0: nobody has measured it.
     """
     http = server.nearest("http")
     if http is None or "h3" not in _reach(http, version).get(server, {}):
@@ -103,7 +104,7 @@ def idle_timeout_s(server: Level, version: Version) -> float | None:
         for where, said in _listens(server)
         if "quic" in said
     ]
-    return min((limit for limit in limits if limit is not None), default=None)
+    return min((limit for limit in limits if limit), default=None)
 
 
 @kept

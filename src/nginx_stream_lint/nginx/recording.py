@@ -17,6 +17,7 @@ from nginx_stream_lint.nginx.variables import State, variables_in, without_varia
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.numbers import whole_number
 
+_FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi")
 Truth = Literal["no", "yes", "unknown"]
 
 # Variables that are never empty when the app's response has begun, and empty before.
@@ -63,7 +64,7 @@ Asked = Callable[[], State]
 
 def recording(settings: Settings, family: str, method: str, asked: Asked) -> Recording:
     """What nginx records of responses with status 200 that a handler of this family passes on."""
-    if family not in ("proxy", "fastcgi", "uwsgi", "scgi"):
+    if family not in _FAMILIES:
         return NOTHING
     if settings(f"{family}_store").text not in ("", "off"):
         return _STORED
@@ -71,6 +72,17 @@ def recording(settings: Settings, family: str, method: str, asked: Asked) -> Rec
     if cache in ("", "off"):
         return NOTHING
     return _Cache(settings, family, asked).recording(cache, method)
+
+
+def depends_on_the_request(settings: Settings, family: str) -> bool:
+    """Whether `recording` asks for the request."""
+    if family not in _FAMILIES or settings(f"{family}_cache").text in ("", "off"):
+        return False
+    key = settings(f"{family}_cache_key")
+    names = ("cache", "no_cache", "cache_bypass")
+    rows = [row for name in names for row in settings(f"{family}_{name}").rows]
+    rows += () if key.is_default else key.rows
+    return any(variables_in(arg) for row in rows for arg in row)
 
 
 class _Cache:

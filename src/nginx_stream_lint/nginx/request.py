@@ -10,10 +10,12 @@ from nginx_stream_lint.util.numbers import whole_number
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request for routing: no body, and no headers but Host.
+    """A request for routing: no body, and of the headers only Host and those in `headers`.
 
     `target` is the path with its query as it stands in the request line. `host` is written as the
     client has it; None where only a path is known. `port` is None where the scheme's own is meant.
+    `headers` are named as in nginx's variables (`sec_websocket_key`); a value is None where clients
+    differ.
     """
 
     scheme: str
@@ -21,6 +23,7 @@ class Request:
     port: int | None
     target: str
     method: str = "GET"
+    headers: tuple[tuple[str, str | None], ...] = ()
 
 
 class BadUrl(ValueError):

@@ -1,6 +1,6 @@
 """How many streams `limit_conn` and `limit_req` let one client have.
 
-nginx counts the streams of an HTTP/2 connection one by one. A key that may be empty counts nothing.
+nginx counts the streams of an HTTP/2 connection one by one. A key that is empty counts nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.numbers import whole_number
 
-# Keys that no request leaves empty.
+# What makes a key that no request leaves empty, and one that each request has for itself.
 _ALWAYS_THERE = regex(
-    r"(?:\$\{?(?:binary_remote_addr|remote_addr|realip_remote_addr|proxy_add_x_forwarded_for"
-    r"|server_name|server_port|server_addr|host|uri|request_uri)\}?)+"
+    r"\$\{?(?:binary_remote_addr|remote_addr|realip_remote_addr|proxy_add_x_forwarded_for"
+    r"|server_name|server_port|server_addr|server_protocol|protocol|scheme|host|http_host"
+    r"|request_method|uri|request_uri|request)\b"
 )
+_ONE_EACH = regex(r"\$\{?(?:request_id|connection_requests|msec|request_time)\b")
+_VARIABLE = regex(r"\$(?:\w+|\{\w+\})")
+_SERVER_NAME = regex(r"\$(?:server_name\b|\{server_name\})")
 _NAMES = ("limit_conn", "limit_req")
 
 
@@ -63,9 +67,19 @@ def _limit(level: Level, name: str, row: tuple[str, ...]) -> StreamLimit | None:
     if number is None or not zone:
         return None
     key = _key(level, f"{name}_zone", zone)
-    if key is not None and not _ALWAYS_THERE.fullmatch(key):
+    if key is not None and not _counts(key, level):
         return None
     return StreamLimit(name, number, key or "", row)
+
+
+def _counts(key: str, level: Level) -> bool:
+    """Whether the requests of a client, as far as is there to see, have one and the same key."""
+    server = level.nearest("server")
+    if server is not None and not server.rows.get("server_name"):
+        key = _SERVER_NAME.sub("", key)  # it is empty there
+    if _ONE_EACH.search(key):
+        return False
+    return _VARIABLE.sub("", key) != "" or _ALWAYS_THERE.search(key) is not None
 
 
 def _key(level: Level, definer: str, zone: str) -> str | None:

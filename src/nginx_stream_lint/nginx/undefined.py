@@ -260,6 +260,11 @@ def _defined(scope: Level) -> Iterator[str]:
                     yield from _captured(one.name for one in statements(row.block or []))
 
 
+def defines(scope: Level, name: str) -> bool:
+    """Whether something in the configuration may make a variable."""
+    return name in set(_defined(scope))
+
+
 def _captured(texts: Iterator[str] | tuple[str, ...]) -> Iterator[str]:
     """The names that regular expressions give to what they capture."""
     for text in texts:

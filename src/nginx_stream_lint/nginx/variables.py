@@ -1,7 +1,7 @@
 """nginx variables, as far as a URL and the configuration decide them.
 
-A request for routing has no headers but Host: the variables of other headers are empty. What hangs
-on the client's address, on time or on modules is unknown (None).
+A request for routing has no headers but Host and those it is given: the variables of other headers
+are empty. What hangs on the client's address, on time or on modules is unknown (None).
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ _PATHS = ("document_uri", "request", "request_filename", "request_uri", "uri")
 
 # Headers that clients send without being told to: nobody knows them.
 _SENT_ANYWAY = ("user_agent", "accept", "accept_encoding", "accept_language", "connection")
+# What depends on the path or the query of a URL.
+_OF_URL = frozenset(
+    {"uri", "document_uri", "args", "query_string", "is_args", "request_uri", "request_filename"}
+)
 
 
 @dataclass(slots=True)
@@ -63,7 +67,8 @@ class State:
     """A request on its way: what rewriting changes, and what patterns have captured.
 
     `files` are those behind every `root`, None where they are unknown. `unknown`
-    collects what could not be decided on the way.
+    collects what could not be decided on the way. Without `url_is_known` the URL only stands for
+    others that lead to the same place: the variables that depend on it are unknown.
     """
 
     request: Request
@@ -71,6 +76,7 @@ class State:
     uri: str
     args: str
     files: Documents | None = None
+    url_is_known: bool = True
     variables: dict[str, str | None] = field(default_factory=dict)
     captures: tuple[str, ...] = ()
     internal: bool = False
@@ -148,6 +154,8 @@ class State:
         name = name.lower()
         if name in self.variables:
             return self.variables[name]
+        if not self.url_is_known and (name in _OF_URL or name.startswith("arg_")):
+            return None
         built_in = _BUILT_IN.get(name)
         if built_in is not None:
             return built_in(self)
@@ -160,9 +168,15 @@ class State:
         if name.startswith("cookie_"):
             return ""
         if name.startswith("http_"):
-            return None if name[5:] in _SENT_ANYWAY else ""
+            return self._header(name[5:])
         # Assigned somewhere, and not on the way here?
         return "" if name in declared.assigned else None
+
+    def _header(self, name: str) -> str | None:
+        for known, value in self.request.headers:
+            if known == name:
+                return value
+        return None if name in _SENT_ANYWAY else ""
 
     def assign(self, name: str, text: str, value: str | None) -> None:
         """Give a variable the value of a text; None: unknown."""
@@ -329,6 +343,11 @@ class _Declared:
 
 
 _NOTHING = _Declared({}, frozenset())
+
+
+def maps_of(http: Level, source: str) -> list[str]:
+    """The variables that a `map` makes of this source alone, such as `$http_upgrade`."""
+    return [name for name, table in _declared(http).maps.items() if table.source == source]
 
 
 @kept

@@ -10,6 +10,18 @@ import zlib
 from .arrivals import Arrivals, Headers, Request, joined
 from .decoding import Chunks, Tokens
 
+_HANDSHAKE = (
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+)
+# What the answer to it has to have: RFC 6455, section 4.1.
+_ACCEPTED = {
+    "Upgrade": "websocket",
+    "Connection": "upgrade",
+    "Sec-WebSocket-Accept": "s3pplmbitxaq9kygzzhzrbk+xoo=",
+}
 CLIENTS = ("h1", "h1-tls", "h2", "h2c")
 
 
@@ -38,7 +50,8 @@ async def fetch(
         body: sent with a Content-Length when not empty.
         accept_encoding: value of Accept-Encoding; empty: not sent.
         timeout: seconds for everything; afterwards the connection is dropped.
-        websocket: True: send a WebSocket handshake (h1 and h1-tls).
+        websocket: True: send a WebSocket handshake (h1 and h1-tls), and read nothing behind a 101
+            that does not complete it.
 
     Raises:
         ValueError: `client` is not one of CLIENTS.
@@ -121,6 +134,15 @@ async def _converse_h1(
     await writer.drain()
     while arrivals.status < 200 and arrivals.status != 101:
         _note_h1_head(arrivals, await reader.readuntil(b"\r\n\r\n"))
+    if request.websocket and arrivals.status == 101:
+        wrong = [
+            name
+            for name, value in _ACCEPTED.items()
+            if arrivals.headers.get(name.lower(), "").lower() != value
+        ]
+        if wrong:
+            arrivals.error = f"the 101 lacks {' and '.join(wrong)}"
+            return
     tokens.encoded_as(arrivals.headers.get("content-encoding", ""))
     chunks = Chunks() if "chunked" in arrivals.headers.get("transfer-encoding", "") else None
     length = arrivals.headers.get("content-length")
@@ -142,12 +164,7 @@ def _h1_head(request: Request) -> bytes:
     if request.body:
         lines.append(f"Content-Length: {len(request.body)}")
     if request.websocket:
-        lines += [
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        ]
+        lines += [f"{name}: {value}" for name, value in _HANDSHAKE]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 

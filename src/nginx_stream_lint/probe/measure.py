@@ -137,16 +137,19 @@ async def measure(
     # The last of equals: what auth_request asks comes before the answer itself.
     found = reversed(upstream.find(asked.id))
     seen = max(found, key=lambda one: len(one.emitted), default=None)
-    return judge(asked, arrivals, seen)
+    return judge(asked, arrivals, seen, websocket)
 
 
-def judge(drip: Drip, arrivals: Arrivals, seen: Seen | None) -> Measurement:
-    """Join one request's arrivals with its emissions."""
+def judge(
+    drip: Drip, arrivals: Arrivals, seen: Seen | None, websocket: bool = False
+) -> Measurement:
+    """Join one request's arrivals with its emissions; an answer to a handshake has to be a 101."""
     delay = None
     if arrivals.times and seen and seen.emitted:
         delay = arrivals.times[0][1] - seen.emitted[0]
     bursts = bursts_of(arrivals.times, drip.interval)
-    verdict = _verdict(drip, arrivals, seen)
+    refused = websocket and arrivals.status != 101
+    verdict = NO_STREAM if refused else _verdict(drip, arrivals, seen)
     return Measurement(verdict, arrivals.status, delay, bursts, arrivals, seen)
 
 

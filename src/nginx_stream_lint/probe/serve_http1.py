@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import re
 
 from .drip import Drip
 from .dripping import Log, Seen, drip_asked_for, emit, pause_before_headers, skip
 
 _WEBSOCKET_KEY_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+_WEBSOCKET_KEY = re.compile("[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 _REASONS = {101: "Switching Protocols", 200: "OK", 400: "Bad Request", 426: "Upgrade Required"}
 
 
@@ -30,7 +32,9 @@ async def serve_http1(
         if _wants_websocket(seen):
             await _answer_websocket(reader, writer, seen, drip)
             return
-        if drip.websocket:
+        if "websocket" in seen.headers.get("upgrade", "").lower():
+            drip = Drip(id=drip.id, status=400, tokens=0)  # a handshake, and a wrong one
+        elif drip.websocket:
             drip = Drip(id=drip.id, status=426, tokens=0)
         if not await _answer(reader, writer, seen, drip):
             return
@@ -72,8 +76,14 @@ async def _read_body(reader: asyncio.StreamReader, seen: Seen) -> None:
 
 
 def _wants_websocket(seen: Seen) -> bool:
-    upgrade = seen.headers.get("upgrade", "").lower()
-    return upgrade == "websocket" and "upgrade" in _connection_options(seen)
+    """Whether a request is a handshake as RFC 6455 has it, in HTTP/1.1 or HTTP/1.0."""
+    return (
+        seen.method == "GET"
+        and seen.headers.get("upgrade", "").lower() == "websocket"
+        and "upgrade" in _connection_options(seen)
+        and seen.headers.get("sec-websocket-version") == "13"
+        and _WEBSOCKET_KEY.fullmatch(seen.headers.get("sec-websocket-key", "")) is not None
+    )
 
 
 def _connection_options(seen: Seen) -> set[str]:

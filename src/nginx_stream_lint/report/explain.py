@@ -22,9 +22,13 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
-# Of schema/explain.schema.json; CONTRIBUTING.md says when it grows.
-SCHEMA_VERSION = 1
-_COLOURS = {"streams": "green", "stalls": "red", "replays": "red", "unknown": "yellow"}
+_COLOURS = {
+    "streams": "green",
+    "stalls": "red",
+    "replays": "red",
+    "no-stream": "red",
+    "unknown": "yellow",
+}
 _VERDICT = regex(rf"\b(?:{'|'.join(_COLOURS)})\b")
 # What a person wants to see even where nobody has set it; the rest is shown where it is set.
 _ALWAYS = (
@@ -36,6 +40,8 @@ _ALWAYS = (
     "_ignore_headers",
     "_cache",
 )
+# Of schema/explain.schema.json; CONTRIBUTING.md says when it grows.
+SCHEMA_VERSION = 1
 _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
 
@@ -152,7 +158,10 @@ def _lines(
     yield ""
     yield from _settings(one, width)
     yield ""
-    yield from _verdicts(one.deliveries, handler.family, width)
+    if explainer.is_websocket(one):
+        yield from _websocket(one.deliveries)
+    else:
+        yield from _verdicts(one.deliveries, handler.family, width)
     for finding in findings:
         yield ""
         said = f"{finding.severity} {finding.rule}: {printable(finding.message)}"
@@ -239,6 +248,17 @@ def _verdicts(deliveries: Sequence[Delivery], family: str, width: int) -> Iterat
                 yield from _verdict(words, others[0], family, width, "    ")
 
 
+def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
+    """One line for each client that can open a WebSocket."""
+    verdicts = {one.scenario.client: one.verdict for one in deliveries}
+    for client, verdict in verdicts.items():
+        word = click.style(verdict, fg=_COLOURS[verdict])
+        why = "" if verdict == "streams" else ": the handshake fails"
+        yield f"  WebSocket over {CLIENTS[client]}: {word}{why}"
+    if not verdicts:
+        yield "  WebSocket: nginx has none over HTTP/2, and this server has nothing else"
+
+
 def _is_usual(one: Delivery) -> bool:
     scenario = one.scenario
     return (scenario.framing, scenario.x_accel_buffering, scenario.accept_encoding) == (
@@ -284,11 +304,11 @@ def _coloured(verdict: re.Match[str]) -> str:
 
 def _later(one: Delivery) -> str:
     if one.repeat == "replays":
-        return "; the second request replays a recording"
+        return "; nginx replays a recording to the second request"
     if one.is_replayed:
-        return "; a later request replays a recording"
+        return "; nginx replays a recording to later requests"
     if one.repeat == "unknown":
-        return "; whether the second request replays a recording is unknown"
+        return "; unknown whether nginx replays a recording to the second request"
     return "" if one.repeat == one.verdict else f"; the second request {one.repeat}"
 
 

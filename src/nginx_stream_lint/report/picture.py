@@ -73,6 +73,8 @@ def outcome(arrival: Arrival) -> str:
         return "streams"
     if arrival.verdict == "replays":
         return "gets a recording"
+    if arrival.verdict == "no-stream":
+        return "is refused: the handshake fails"
     if arrival.held_bytes is None:
         return "stalls until the answer ends"
     bursts, wait = amount(arrival.held_bytes), duration(arrival.first_text_s)
@@ -144,7 +146,7 @@ def _lane(arrival: Arrival, way: Way, x: float, inside: float, clients_top: floa
 
 def _client_lines(arrival: Arrival) -> list[tuple[str, str]]:
     lines = [(words, "text") for words in _client(arrival.client)]
-    verdict = {"streams": "streams", "stalls": "stalls", "replays": "replayed"}[arrival.verdict]
+    verdict = {"replays": "replayed", "no-stream": "refused"}.get(arrival.verdict, arrival.verdict)
     lines.append((verdict, "good" if arrival.verdict == "streams" else "bad"))
     if arrival.verdict == "stalls":
         if arrival.held_bytes is None:

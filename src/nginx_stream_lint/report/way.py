@@ -87,6 +87,13 @@ def ways(report: Result, version: Version | None, policy: Policy | None = None) 
 def _way(served: Served, version: Version | None) -> Way:
     stream = served.streams[0]
     facts = Facts(served, stream, version, MIN_READ_TIMEOUT_S)
+    if stream.kind == "websocket":
+        # nginx has none over HTTP/2: a browser opens a connection in HTTP/1.1 for it.
+        fails = facts.value("handshake") == "fails"
+        clients = [one for one in facts.usual_clients if one in ("h1", "h1-tls")]
+        verdict: Worst = "no-stream" if fails else "streams"
+        arrivals = tuple(Arrival(one, verdict) for one in clients or facts.usual_clients)
+        return Way(served, stream, (), arrivals)
     if not facts.usual:
         # A tunnel, or an answer in one piece: there is nothing to hold.
         arrivals = tuple(Arrival(client, "streams") for client in facts.usual_clients)

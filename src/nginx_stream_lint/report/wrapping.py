@@ -15,7 +15,7 @@ def wrapped(text: str, width: int = WIDTH, first: str = "", rest: str = "") -> l
     `first` is what the first line begins with, `rest` what the others do. Many findings share a
     message, so the latest results are kept.
     """
-    if "  " in f" {text} ":
+    if "  " in f" {text} " or not text.isprintable():
         import textwrap
 
         return textwrap.wrap(
@@ -26,7 +26,7 @@ def wrapped(text: str, width: int = WIDTH, first: str = "", rest: str = "") -> l
             break_long_words=False,
             break_on_hyphens=False,
         )
-    # One blank between words: the last one that fits ends a line.
+    # One blank between words, no other space: the last one that fits ends a line.
     lines: list[str] = []
     indent = first
     while len(text) > (room := width - len(indent)):

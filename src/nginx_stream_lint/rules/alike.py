@@ -7,12 +7,16 @@ from collections.abc import Hashable
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.listeners import plain_clients
+from nginx_stream_lint.nginx.listeners import idle_timeout_s, plain_clients
+from nginx_stream_lint.nginx.recording import depends_on_the_request
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.facts import (
     AUTH_TARGET,
     BESIDE,
+    CONDITIONS,
+    HANDSHAKE,
     HEADERS,
+    IDLE,
     MIRRORS,
     PLACE,
     PREFIX,
@@ -20,6 +24,7 @@ from nginx_stream_lint.rules.facts import (
     TARGET,
     UPSTREAM,
     auth_target,
+    handshakes,
     has_one_peer,
     is_mirrored,
     keeps_alive,
@@ -128,6 +133,14 @@ class Alike:
             found.append(served)
         if SOCKETS in asked:
             found.append(plain_clients(served.server, self._version))
+        if IDLE in asked:
+            found.append(idle_timeout_s(served.server, self._version))
+        if CONDITIONS in asked:
+            level, family = served.level, served.handler.family
+            depends = depends_on_the_request(
+                lambda name: level.effective(name, self._version), family
+            )
+            found.append(served if depends else None)
         if TARGET in asked:
             found.append(served.handler.target)
         if PREFIX in asked:
@@ -140,6 +153,8 @@ class Alike:
             found.append(known)
         if MIRRORS in asked:
             found.append(is_mirrored(served, self._version))
+        if HANDSHAKE in asked and any(one.kind == "websocket" for one in served.streams):
+            found.append(handshakes(served, self._version))
         if AUTH_TARGET in asked:
             target = auth_target(served, self._version)
             if target is None or target.handler is None:

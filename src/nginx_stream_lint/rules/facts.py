@@ -24,6 +24,12 @@ from nginx_stream_lint.nginx.delivery import (
     path,
 )
 from nginx_stream_lint.nginx.directives import FAMILIES, table
+from nginx_stream_lint.nginx.handshake import (
+    LONG_CONNECTION,
+    Handshake,
+    connection_variable,
+    handshake_at,
+)
 from nginx_stream_lint.nginx.levels import Effective, Level, kept
 from nginx_stream_lint.nginx.listeners import PLAIN, Client, idle_timeout_s, plain_clients
 from nginx_stream_lint.nginx.recording import NOTHING, recording
@@ -36,13 +42,15 @@ from nginx_stream_lint.nginx.request_body import (
 from nginx_stream_lint.nginx.route import route_in
 from nginx_stream_lint.nginx.routing import find, match_of
 from nginx_stream_lint.nginx.stream_limits import StreamLimit, stream_limit
+from nginx_stream_lint.nginx.undefined import defines
 from nginx_stream_lint.nginx.values import seconds, size
 from nginx_stream_lint.nginx.variables import State, unknown_request
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
+from nginx_stream_lint.streams.evidence import streams_at
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
-from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.numbers import whole_number
 
 _NOT_YET = object()
@@ -57,12 +65,17 @@ PREFIX = "the location's path"
 UPSTREAM = "the upstream"
 AUTH_TARGET = "the target of auth_request"
 MIRRORS = "the targets of mirror"
+HANDSHAKE = "the handshake"
 VERSION = "the version"
 PLACE = "the place itself"
 SOCKETS = "the listening sockets"
+IDLE = "the idle timeout of HTTP/3"
+CONDITIONS = "what a cache makes of the request"
 # Behind the name of a directive: its rows as `telling` leaves them.
 HEADERS = ": headers"
-BESIDE = frozenset({TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, PLACE, SOCKETS})
+BESIDE = frozenset(
+    {TARGET, PREFIX, UPSTREAM, AUTH_TARGET, MIRRORS, HANDSHAKE, PLACE, SOCKETS, IDLE, CONDITIONS}
+)
 
 # Facts that have no stream behind them, by what they are about: a rule asks for those of one group
 # and for no others, or for none of them.
@@ -82,6 +95,10 @@ _TELLING = frozenset(
 )
 # The connections that a browser has to a server over HTTP/1.1: fewer streams are few.
 _SIX = 6
+# Protocols that also poll, at the same path.
+_TRANSPORTS = regex(r"(?i)socket\\?\.?io|sockjs|signalr|blazor|\bhubs?\b")
+# Names for the variable that Connection gets, the usual one first.
+_NAMES = ("connection_upgrade", "websocket_connection", "websocket_connection_2")
 # One address of an upstream, not a name that may stand for several.
 _ADDRESS = regex(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
 
@@ -282,7 +299,7 @@ class Facts:
 
     def _request(self) -> State:
         """A request for the stream, at its end; what is not known of it is unknown."""
-        self.asked.add(PLACE)
+        self.asked.add(CONDITIONS)
         method = self.stream.method or "GET"
         where = self.served.level.nearest("location")
         pattern = None if where is None else match_of(where)
@@ -643,7 +660,7 @@ class Facts:
         """
         if "h3" not in self.usual_clients or not self.is_http:
             return None
-        self.asked.add(PLACE)
+        self.asked.add(IDLE)
         limit = idle_timeout_s(self.served.server, self.version)
         heartbeat = self.stream.heartbeat_s
         if limit is None or (heartbeat is not None and heartbeat < limit):
@@ -725,20 +742,71 @@ class Facts:
         """The Upgrade header row in force, as written."""
         return self._sent_header("upgrade") if self._proxies_http else None
 
+    @cached_property
+    def _handshakes(self) -> Handshakes:
+        """What becomes of WebSocket handshakes here."""
+        self.asked |= {HANDSHAKE, VERSION}
+        return handshakes(self.served, self.version)
+
+    @fact
+    def handshake(self) -> str | None:
+        """What becomes of WebSocket handshakes: none (nothing bad), or one of three.
+
+        `fails`; `depends-on-app` where nginx uses HTTP/1.0, which some apps refuse;
+        `depends-on-client` where it fails if Connection says more than Upgrade, as Firefox's does.
+        """
+        return self._handshakes.verdict
+
     @fact
     def handshake_lacks(self) -> list[str]:
-        """What a WebSocket handshake needs and is not sent: HTTP/1.1, Upgrade, Connection."""
-        if not self._proxies_http:
+        """What is missing or wrong in handshakes: HTTP/1.1, GET, and the names of headers."""
+        shown = self._handshakes.shown
+        if shown is None or self.value("handshake") is None:
             return []
-        connection = self.value("connection_row") or ""
-        has = {
-            "HTTP/1.1": self.value("http_version") in ("1.1", UNKNOWN),
-            "Upgrade": bool(self.value("upgrade_header")),
-            "Connection": "$" in connection
-            or "upgrade" in connection.lower()
-            or has_hole(connection),
-        }
-        return [name for name, there in has.items() if not there]
+        old = ["HTTP/1.1"] if shown.http_version not in ("1.1", None) else []
+        return [*old, *([] if shown.is_get else ["GET"]), *shown.wrong_headers]
+
+    @fact
+    def handshake_gets(self) -> list[str]:
+        """What the app gets instead, in words: HTTP/1.0, no Upgrade header, Connection: close."""
+        shown = self._handshakes.shown
+        sent = {} if shown is None else dict(shown.headers)
+        words: list[str] = []
+        for name in self.value("handshake_lacks"):
+            if name == "HTTP/1.1" and shown is not None:
+                words.append(f"HTTP/{shown.http_version}")
+            elif name == "GET" and shown is not None:
+                words.append(f"method {shown.method}")
+            else:
+                words.append(f"{name}: {sent[name]}" if sent[name] else f"no {name} header")
+        return words
+
+    @fact
+    def handshake_hidden(self) -> list[str]:
+        """The headers of the app's 101 that the client needs and `proxy_hide_header` removes."""
+        shown = self._handshakes.shown
+        return [] if shown is None else list(shown.hidden)
+
+    @fact
+    def hidden_here(self) -> bool:
+        """Whether the rows of `proxy_hide_header` in force stand in the location itself."""
+        return self.effective("proxy_hide_header").origin == "explicit"
+
+    @fact
+    def connection_value(self) -> str:
+        """What Connection should say here: a variable, or "upgrade" where all are handshakes."""
+        if self._handshakes.variable is not None:
+            return f"${self._handshakes.variable}"
+        added = self.value("added_variable")
+        return f"${added}" if added is not None else '"upgrade"'
+
+    @fact
+    def added_variable(self) -> str | None:
+        """The variable that a new map should make for Connection; none where none is needed."""
+        if self._handshakes.variable is not None:
+            return None
+        self.asked.add(PREFIX)
+        return None if only_websockets(self.served) else new_variable(self.served)
 
     @fact
     def upstream_keepalive(self) -> bool:
@@ -884,7 +952,10 @@ class Facts:
     def _limit(self) -> StreamLimit | None:
         """The `limit_conn` or `limit_req` that allows the fewest streams."""
         self.asked |= {"limit_conn_zone", "limit_req_zone"}
-        return stream_limit(self.served.level, self.effective)
+        limit = stream_limit(self.served.level, self.effective)
+        if self.effective("limit_conn").rows or self.effective("limit_req").rows:
+            self.asked.add("server_name")  # a server without one leaves that key empty
+        return limit
 
     @names_directive
     def scarce(self) -> str:
@@ -984,6 +1055,61 @@ def is_mirrored(served: Served, version: Version) -> bool:
     rows = served.level.effective("mirror", version).rows
     uris = [row[0] for row in rows if row and row[0] != "off"]
     return any(_handing_on(served.server, uri) is not None for uri in uris)
+
+
+@dataclass(frozen=True, slots=True)
+class Handshakes:
+    """What becomes of WebSocket handshakes at a place.
+
+    `shown` is the one that `verdict` is about; see `Facts.handshake`. `variable` is one that is
+    right for Connection there, without its `$`.
+    """
+
+    verdict: str | None
+    shown: Handshake | None
+    variable: str | None
+
+
+def handshakes(served: Served, version: Version) -> Handshakes:
+    """What becomes of WebSocket handshakes at a place, for the usual clients."""
+    path = next((one.path for one in served.streams if one.kind == "websocket"), None)
+    path = path.partition("*")[0] if path is not None else None
+    scheme = "http" if "h1" in served.clients else "https"
+    variable = connection_variable(served.server)
+
+    def of(*connection: str) -> Handshake | None:
+        return handshake_at(served.level, served.server, version, path, scheme, *connection)
+
+    usual, other = of(), of(LONG_CONNECTION)
+    if usual is not None and usual.fails:
+        return Handshakes("fails", usual, variable)
+    if other is not None and other.fails:
+        return Handshakes("depends-on-client", other, variable)
+    is_old = usual is not None and usual.is_old
+    return Handshakes("depends-on-app" if is_old else None, usual, variable)
+
+
+def only_websockets(served: Served) -> bool:
+    """Whether a location is for WebSockets alone, by its path.
+
+    Not if they are one transport of several there, as with Socket.IO, SockJS and SignalR.
+    """
+    pattern = prefix_of(served)
+    kinds = {one.kind for one in (*served.streams, *streams_at(pattern))}
+    if kinds != {"websocket"} or _TRANSPORTS.search(pattern):
+        return False
+    return bool(streams_at(pattern)) or pattern in {one.path for one in served.streams}
+
+
+@kept
+def _free_name(http: Level) -> str | None:
+    return next((name for name in _NAMES if not defines(http, name)), None)
+
+
+def new_variable(served: Served) -> str | None:
+    """A name for a new variable at a place, without its `$`."""
+    http = served.level.nearest("http")
+    return _NAMES[0] if http is None else _free_name(http)
 
 
 def auth_target(served: Served, version: Version) -> Level | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Literal
 
 from nginx_stream_lint.config import Directive
-from nginx_stream_lint.nginx.delivery import Worst as DeliveryVerdict
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.alike import Alike
@@ -27,7 +27,8 @@ from nginx_stream_lint.rules.verdict import Pointer, Verdict, said_at, verdicts
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.util.lazily import dataclass
 
-_FROM_WORST: tuple[DeliveryVerdict, ...] = ("replays", "stalls")
+_Fate = Literal["streams", "stalls", "replays"]
+_FROM_WORST: tuple[_Fate, ...] = ("replays", "stalls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,7 @@ def judge(
             continue
         names = servers.get(served.server)
         if names is None:
-            rows = served.server.rows.get("server_name", ())
-            every = (arg for row in rows for arg in row.args)
-            names = servers[served.server] = tuple(islice(every, MOST_SERVERS))
+            names = servers[served.server] = server_names(served.server)
         location = location_info(level, names)
         judged += (Judged(_finding(one, served, location), one, served) for one in said)
     return _merged(judged)
@@ -121,9 +120,9 @@ class UncheckedMemory:
     def __init__(self, version: Version | None) -> None:
         self._version = version
         self._alike = Alike(version)
-        self._known: dict[Hashable, DeliveryVerdict] = {}
+        self._known: dict[Hashable, _Fate] = {}
 
-    def verdict(self, served: Served) -> DeliveryVerdict:
+    def verdict(self, served: Served) -> _Fate:
         """What would happen for the worst of the usual clients."""
         key = self._alike.key(served)
         if key not in self._known:
@@ -192,6 +191,12 @@ def _setting(
         if not pointer.word or pointer.word in {arg.lower() for arg in directive.args}:
             return directive, effective.origin == "explicit"
     return None
+
+
+def server_names(server: Level) -> tuple[str, ...]:
+    """The first names of a server, as many as a finding lists."""
+    rows = server.rows.get("server_name", ())
+    return tuple(islice((arg for row in rows for arg in row.args), MOST_SERVERS))
 
 
 def location_info(level: Level, servers: tuple[str, ...]) -> LocationInfo:

@@ -20,11 +20,12 @@ class Step:
 
     `action` is `set` (a directive to a value), `reset` (the same; but a directive that is set here
     is removed if it inherits the value without), `set_row` (the row of a list directive that begins
-    with the same argument), `remove_row` (where that is safe; else the row stays) or
-    `restore_rows`. `directive` may contain `<family>` and the like; `args` are templates of nginx
-    text; `scope` says where: `location`, `server`, `origin` (the place where the value is set now)
-    or `auth_request` (the location that is asked). A step may be less safe than its fix; one that
-    is `optional` is left out where it cannot be done.
+    with the same argument), `remove_row` (where that is safe; else the row stays), `restore_rows`
+    or `add_map` (a map before the server; `args` are its source, its variable, and pairs).
+    `directive` may contain `<family>` and the like; `args` are templates of nginx text; `scope`
+    says where: `location`, `server`, `origin` (the place where the value is set now) or
+    `auth_request` (the location that is asked). A step may be less safe than its fix; one that is
+    `optional` is left out where it cannot be done.
     """
 
     action: str

@@ -288,18 +288,22 @@ class _Reader:
         )
 
     def step(self, node: yaml.Node) -> Step:
-        actions = ("set", "reset", "set_row", "remove_row", "restore_rows")
+        actions = ("set", "reset", "set_row", "remove_row", "restore_rows", "add_map")
         raw = self.mapping(node, (), (*actions, "to", "scope", "when", "applicability", "optional"))
         named = [action for action in actions if action in raw]
         if len(named) != 1:
             raise self.fail(node, f"a step does one of: {', '.join(actions)}")
         if ("to" in raw) != (named[0] != "restore_rows"):
             raise self.fail(node, "restore_rows has no `to`, and every other step has one")
-        directive = self.directive(raw[named[0]])
+        args = self.arguments(raw["to"]) if "to" in raw else ""
+        if named[0] == "add_map":
+            directive, args = "map", f"{self.arguments(raw['add_map'])} {args}"
+        else:
+            directive = self.directive(raw[named[0]])
         return Step(
             action=named[0],
             directive=directive,
-            args=self.arguments(raw["to"]) if "to" in raw else "",
+            args=args,
             scope=self.choice(raw["scope"], _SCOPES) if "scope" in raw else "location",
             when=self.condition(raw["when"]) if "when" in raw else None,
             applicability=self.choice(raw["applicability"], get_args(Applicability))

@@ -335,7 +335,8 @@ def _remedy(rule: Rule, facts: Facts) -> Remedy | None:
     moves: list[Move] = []
     for step in rule.fix.steps:
         name = facts.resolve(step.directive)
-        if name in table() and (step.when is None or step.when.holds(facts) is True):
+        known = name in table() or step.action == "add_map"
+        if known and (step.when is None or step.when.holds(facts) is True):
             value = _plainly(step.args, facts)
             words = value.split(maxsplit=1)
             moves.append(Move(step, name, value, words[0].strip('"').lower() if words else ""))

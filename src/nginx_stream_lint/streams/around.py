@@ -143,7 +143,7 @@ def _is_of_another(text: str, app: App) -> bool:
             for at in range(len(words) - len(parts) + 1):
                 if words[at : at + len(parts)] == parts:
                     rest = words[at + len(parts) :]
-                    return bool(rest) and not _usual(rest[-1])
+                    return any(map(_is_beside, rest))
     return False
 
 
@@ -163,6 +163,12 @@ def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
         if folder is not None:
             found.append((folder, f'its file is in "{folder}"'))
     return tuple(found)
+
+
+@remembered
+def _is_beside(name: str) -> bool:
+    """Whether this stands beside an app and is named after it."""
+    return any(word.pattern.fullmatch(name) for word in words()["beside"])
 
 
 @remembered

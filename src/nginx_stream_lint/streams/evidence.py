@@ -21,8 +21,8 @@ from nginx_stream_lint.util.remembering import latest_remembered
 
 _ENOUGH = 2
 _LONG_S = 300.0
-# What cuts WebSockets between the pings of nearly all apps is set where there are none.
-_BRIEF_S = 15.0
+# Less than nginx's own default is set where nothing is expected to stay open.
+_BRIEF_S = 60.0
 _CHOICE = regex(r"\(([^()]*\|[^()]*)\)")
 # The kinds that an app's name is told with, the first it has.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "grpc", "long-poll", "websocket")
@@ -196,6 +196,14 @@ def streams_at(path: str) -> tuple[Stream, ...]:
     # A path that says "ws" is one of WebSockets, whatever else is in it.
     best = max(clues, key=lambda clue: (clue.points, clue.kind == "websocket"))
     return (Stream(best.kind or "sse", "likely", best.because),)
+
+
+def stream_of_url(streams: Sequence[Stream], target: str) -> Stream | None:
+    """The stream that a URL means, of those where it lands: a WebSocket if its path says so."""
+    said = streams_at(target.partition("?")[0])
+    if said and said[0].kind == "websocket":
+        return next((one for one in streams if one.kind == "websocket"), said[0])
+    return streams[0] if streams else None
 
 
 @cache
@@ -473,14 +481,25 @@ def _directive_clues(place: Place) -> tuple[Clue, ...]:
         if server is not None:
             outer = _rows(server, _FOR_ALL)
     included = [one.args[0] for one in location.block if one.name == "include" and one.args]
+    own = _rows(location, _TELLING)
+    is_usual = place.sockets_elsewhere or (_passes_upgrade(own, outer) and _has_no_sockets(place))
     return _said_by_directives(
-        _rows(location, _TELLING),
+        own,
         outer,
         _held_around(location),
         tuple(included),
         place.behind.keepalive,
         place.off_is_usual,
-        place.sockets_elsewhere or _has_no_sockets(place),
+        is_usual,
+    )
+
+
+def _passes_upgrade(*rows: _Rows) -> bool:
+    """Whether rows pass on the client's Upgrade."""
+    return any(
+        name == "proxy_set_header" and [arg.lower() for arg in args[:1]] == ["upgrade"]
+        for some in rows
+        for name, args, *_ in some
     )
 
 

@@ -59,12 +59,13 @@ def answers(
     servers is left out. `missing` are includes that lead nowhere here (`Configuration.missing`).
     """
     http = root.first("http")
-    if http is None:
+    declared = list(declarations)
+    if http is None or not declared:
         return {}
     servers = list(clients(http, version))
     absent = _absent_in(root, missing)
     found: dict[Declaration, list[Answer]] = {}
-    for one in declarations:
+    for one in declared:
         if one.request.host is not None:
             ends = [route(root, one.request, version)]
         else:
@@ -160,8 +161,9 @@ def unproxied_comments(
     `served` are the levels that do. A comment outside of locations is for all that do there.
     """
     passing = {outer for level in served for outer in level.outward()}
-    absent = _absent_in(root, configuration.missing)
-    for (source, start, end), levels in commented_at(configuration, root).items():
+    commented = commented_at(configuration, root)
+    absent = _absent_in(root, configuration.missing if commented else ())
+    for (source, start, end), levels in commented.items():
         inside = [level for level in levels if level.kind == "location"]
         if len(inside) < len(levels) or not inside or any(level in passing for level in inside):
             continue

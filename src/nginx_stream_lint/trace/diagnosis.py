@@ -51,9 +51,8 @@ class Diagnosis:
 
     @property
     def is_faulty(self) -> bool:
-        """Whether a layer is to blame; one that wants another request is not."""
-        named = self.named
-        return named is not None and (named.verdict != NO_STREAM or named.recording.status >= 500)
+        """Whether a layer stops or refuses what the layer before it lets through."""
+        return self.named is not None
 
     @property
     def unclear(self) -> bool:

@@ -1,0 +1,50 @@
+"""Deliveries of a WebSocket: they begin with a handshake, which has to reach the app."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nginx_stream_lint.nginx.delivery import Delivery, Verdict
+from nginx_stream_lint.nginx.documents import Documents
+from nginx_stream_lint.nginx.handshake import CONNECTION, TUNNELS, asked, received
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.request import Request
+from nginx_stream_lint.nginx.route import route
+from nginx_stream_lint.nginx.versions import Version
+
+
+def deliveries_of_websocket(
+    deliveries: Sequence[Delivery],
+    root: Level,
+    request: Request,
+    version: Version,
+    files: Documents | None,
+) -> list[Delivery]:
+    """The deliveries of a URL as those of a WebSocket at that URL.
+
+    nginx has no WebSockets over HTTP/2: browsers open a connection in HTTP/1.1 for one. Nothing
+    holds what goes through the tunnel, so that all depends on the handshake.
+    """
+    verdict: Verdict = "streams" if gets_through(root, request, version, files) else "no-stream"
+    return [
+        Delivery(one.scenario, verdict, repeat=verdict)
+        for one in deliveries
+        if one.scenario.client in ("h1", "h1-tls")
+    ]
+
+
+def gets_through(
+    root: Level,
+    request: Request,
+    version: Version,
+    files: Documents | None = None,
+    connection: str = CONNECTION,
+) -> bool:
+    """Whether a handshake is answered with a 101, by an app that takes HTTP/1.0, too."""
+    way = route(root, asked(request, connection), version, files)
+    if way.handler is None or way.location is None or way.state is None:
+        return bool(way.unknown)
+    if way.handler.family not in TUNNELS:
+        return False
+    found = received(way.location, way.state, version)
+    return found is None or not found.fails

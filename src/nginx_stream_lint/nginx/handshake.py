@@ -1,0 +1,227 @@
+"""A WebSocket handshake on its way through a location: what the app gets, and what comes back.
+
+Measured on nginx 1.22 and 1.31; tests/conformance/test_handshakes.py does it again. nginx tunnels
+what follows a 101, whatever it has asked the app in. It sends no Upgrade of its own accord, so the
+app gets what the rows of `proxy_set_header` in force give for this client.
+"""
+
+from __future__ import annotations
+
+from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.nginx.levels import Handler, Level
+from nginx_stream_lint.nginx.request import Request
+from nginx_stream_lint.nginx.rewriting import Outcome, rewrite
+from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.variables import State, maps_of
+from nginx_stream_lint.nginx.versions import NEW, Version
+from nginx_stream_lint.util.lazily import dataclass
+
+# The families that go on after a 101. What uwsgi and scgi send with it is for the app to read.
+TUNNELS = ("proxy", "uwsgi", "scgi", "tunnel")
+_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+# What a client sends, in the order in which a report names it.
+_SENT = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": _KEY,
+    "Sec-WebSocket-Version": "13",
+}
+CONNECTION = _SENT["Connection"]
+# That of Firefox.
+LONG_CONNECTION = "keep-alive, Upgrade"
+# Without these headers of the answer a client ends the connection; nginx makes Connection itself.
+_NEEDED = ("Upgrade", "Sec-WebSocket-Accept")
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What the app gets of a handshake, and which headers of its answer the client does not get.
+
+    `headers` are those that a handshake needs, empty where none is sent. Values are None where the
+    configuration does not decide them.
+    """
+
+    http_version: str | None
+    method: str | None
+    headers: tuple[tuple[str, str | None], ...]
+    hidden: tuple[str, ...]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the configuration decides all that counts."""
+        values = (self.http_version, self.method, *(value for _, value in self.headers))
+        return None not in values
+
+    @property
+    def wrong_headers(self) -> list[str]:
+        """The headers of which the app does not get what a handshake needs."""
+        return [name for name, value in self.headers if not _is_right(name, value)]
+
+    @property
+    def is_get(self) -> bool:
+        """Whether the app is asked with GET, as handshakes have to be."""
+        return self.method in ("GET", None)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the app is asked in HTTP/1.0: some take that, others refuse it."""
+        return self.http_version == "1.0"
+
+    @property
+    def fails(self) -> bool:
+        """Whether it fails with every app."""
+        can_upgrade = self.http_version in ("1.0", "1.1", None)
+        return bool(self.wrong_headers or self.hidden) or not (can_upgrade and self.is_get)
+
+
+def asked(request: Request, connection: str = CONNECTION) -> Request:
+    """A request as the handshake of a client that sends this Connection header."""
+    headers: dict[str, str | None] = {_variable(name): value for name, value in _SENT.items()}
+    headers |= {"connection": connection, "origin": None}
+    return Request(
+        request.scheme, request.host, request.port, request.target, "GET", tuple(headers.items())
+    )
+
+
+def handshake_at(
+    level: Level,
+    server: Level,
+    version: Version,
+    path: str | None = None,
+    scheme: str = "http",
+    connection: str = CONNECTION,
+) -> Handshake | None:
+    """What becomes of handshakes that come to a place which passes requests on.
+
+    `path` is that of the URL, for what rewrites it; without it the location's own is taken. What
+    variables say of the URL is unknown: a query may come with it. None where handshakes are not
+    passed on from there, or where that cannot be told.
+    """
+    location = level.nearest("location") or server
+    pattern = match_of(location).pattern
+    target = path or (pattern if pattern.startswith("/") else "/")
+    request = asked(Request(scheme, None, None, target), connection)
+    uri, _, args = target.partition("?")
+    state = State(request, server, uri, args, url_is_known=False)
+    outcome = rewrite(server, state, version)
+    if outcome.status is not None:
+        return None
+    _doubt(server, outcome, state)
+    place = level
+    if location is not server:
+        outcome = rewrite(location, state, version)
+        _doubt(location, outcome, state)
+        if outcome.status is not None or outcome.changed:
+            return None
+        if outcome.unknown and any(one.own_handler is not None for one in _conditional(location)):
+            return None  # another block may get it
+        if outcome.entered and level.kind in ("location", "if-in-location"):
+            place = outcome.entered[-1]
+        if place is not level and (place.own_handler is not None or level is not location):
+            return None  # that block gets it
+        if level.kind == "if-in-location" and not outcome.entered and not outcome.unknown:
+            return None
+    return received(place, state, version)
+
+
+def received(level: Level, state: State, version: Version) -> Handshake | None:
+    """What becomes of a handshake that is in this state at the level that passes it on.
+
+    None where the handler is not `proxy_pass`.
+    """
+    handler: Handler | None = level.handler
+    if handler is None or handler.family != "proxy":
+        return None
+    rows: dict[str, list[str]] = {}
+    for row in level.effective("proxy_set_header", version).rows:
+        if len(row) == 2:
+            rows.setdefault(row[0].lower(), []).append(row[1])
+    passes = level.effective("proxy_pass_request_headers", version).text != "off"
+    headers: list[tuple[str, str | None]] = []
+    for name in _SENT:
+        if name.lower() in rows:
+            value = _joined(rows[name.lower()], state)
+        elif name == "Connection":
+            value = "" if version >= NEW else "close"
+        else:
+            value = _value(f"${{http_{_variable(name)}}}", state) if passes else ""
+            if name == "Upgrade":
+                value = ""
+        headers.append((name, value))
+    http_version = level.effective("proxy_http_version", version).text
+    method = level.effective("proxy_method", version).text
+    return Handshake(
+        None if has_hole(http_version) else http_version,
+        _value(method, state) if method else "GET",
+        tuple(headers),
+        _hidden(level, version),
+    )
+
+
+def connection_variable(server: Level) -> str | None:
+    """A variable that is right for Connection here, of those that a map makes of `$http_upgrade`.
+
+    It says upgrade for a handshake, and does not for other requests.
+    """
+    http = server.nearest("http")
+    names = [] if http is None else maps_of(http, "$http_upgrade")
+    # The usual name first.
+    for name in sorted(names, key=lambda one: one != "connection_upgrade"):
+        plain = Request("http", None, None, "/")
+        upgraded = State(asked(plain), server, "/", "").value(name)
+        usual = State(plain, server, "/", "").value(name)
+        if _is_right("Connection", upgraded or "") and not _is_right("Connection", usual):
+            rewritten = {
+                row.args[0] for level in server.outward() for row in level.rows.get("set", [])
+            }
+            if f"${name}" not in rewritten:
+                return name
+    return None
+
+
+def _doubt(level: Level, outcome: Outcome, state: State) -> None:
+    """Forget what `set` may have assigned in blocks of which nobody knows whether they hold."""
+    if outcome.unknown:
+        for block in _conditional(level):
+            for row in block.rows.get("set", ()):
+                state.variables[row.args[0].lstrip("$").lower()] = None
+
+
+def _conditional(level: Level) -> list[Level]:
+    return [one for one in level.children if one.kind.startswith("if")]
+
+
+def _variable(header: str) -> str:
+    """The name of a header in variables, behind `http_`."""
+    return header.lower().replace("-", "_")
+
+
+def _value(text: str, state: State) -> str | None:
+    return None if has_hole(text) else state.expand(text)
+
+
+def _joined(texts: list[str], state: State) -> str | None:
+    """The value of a header with several rows: nginx sends all that are not empty."""
+    values = [_value(text, state) for text in texts]
+    known = [value for value in values if value]
+    return None if None in values else ", ".join(known)
+
+
+def _is_right(name: str, value: str | None) -> bool:
+    """Whether a header is as a handshake needs it; one that is unknown is taken to be."""
+    if value is None:
+        return True
+    if name == "Connection":
+        return "upgrade" in {word.strip().lower() for word in value.split(",")}
+    wanted = _SENT[name]
+    return value.lower() == wanted if name == "Upgrade" else value == wanted
+
+
+def _hidden(level: Level, version: Version) -> tuple[str, ...]:
+    """The headers that a client needs and `proxy_hide_header` keeps from it."""
+
+    def named(directive: str) -> set[str]:
+        return {arg.lower() for row in level.effective(directive, version).rows for arg in row}
+
+    hidden = named("proxy_hide_header") - named("proxy_pass_header")
+    return tuple(name for name in _NEEDED if name.lower() in hidden)
