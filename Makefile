@@ -39,12 +39,15 @@ bench: $(VENV)/.test
 	$(BYTECODE)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
-# Thousands of random configurations and requests against every nginx that is here.
+# Thousands of random configurations and requests against every nginx that is here, or against the
+# one that NGINX=/path/to/nginx names. Exit status 2 (of make) where one disagrees.
+WITH := $(if $(NGINX),--nginx $(NGINX))
 conformance: $(VENV)/.test
-	$(BIN)/python -m tests.conformance.test_delivery --cases $(or $(CASES),10000)
-	$(BIN)/python -m tests.conformance.test_handshakes --cases $(or $(HANDSHAKES),10000)
-	$(BIN)/python -m tests.conformance.random_routes --nginx old --cases $(or $(ROUTES),100000)
-	$(BIN)/python -m tests.conformance.random_routes --nginx new --cases $(or $(ROUTES),100000)
+	$(BIN)/python -m tests.conformance.test_delivery $(WITH) --cases $(or $(CASES),10000)
+	$(BIN)/python -m tests.conformance.test_handshakes $(WITH) --cases $(or $(HANDSHAKES),10000)
+	$(BIN)/python -m tests.conformance.random_routes $(WITH) --cases $(or $(ROUTES),100000)
+	$(BIN)/python -m tests.conformance.random_answers $(WITH) --cases $(or $(CASES),10000)
+	$(BIN)/python -m tests.conformance.random_tiers $(WITH) --cases $(or $(CASES),10000)
 
 # Random inputs of every kind against what must hold for any; exit status 2 (of make) where a fault
 # is found, with a reproducer below fuzz/reproducers. TARGETS are names, all by default.

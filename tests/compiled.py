@@ -96,7 +96,7 @@ def _parts(tree: Any) -> set[str]:
 
 
 # Lists that are asked about single labels, not about texts.
-_OTHERS = ("usual", "beside")
+_OTHERS = ("usual",)
 
 
 def vocabulary(

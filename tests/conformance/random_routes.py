@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nginx_stream_lint.probe import NginxBinary, find_nginx, free_ports
+from nginx_stream_lint.probe import NginxBinary, free_ports
+from tests.conformance.choosing import add_nginx_option, chosen
 from tests.conformance.route_words import (
     ARGUMENTS,
     CODES,
@@ -296,6 +297,15 @@ class Generator:
             override = ""
         return Node(f"error_page {' '.join(map(str, codes))}{override} {self.argument(where)}")
 
+    def sent_as(self, weight: float) -> list[Node]:
+        """What decides how a Location is sent."""
+        names = ("absolute_redirect", "server_name_in_redirect", "port_in_redirect")
+        return [
+            Node(f"{name} {self.random.choice(('on', 'off'))}")
+            for name in names
+            if self.chance(weight)
+        ]
+
     def try_files(self) -> Node:
         """A `try_files` of files that are not there."""
         pick = self.random.choice
@@ -359,6 +369,7 @@ class Generator:
             rows.append(self.error_page())
         if self.chance(0.06):
             rows.append(Node(f"recursive_error_pages {self.random.choice(('on', 'off'))}"))
+        rows += self.sent_as(0.05)
         if self.chance(0.05):
             rows.append(Node("internal"))
         if self.chance(0.04):
@@ -568,9 +579,9 @@ class Generator:
         """A whole configuration, and the requests to make."""
         http = [
             Node("keepalive_requests 1000000", kept=True),
-            Node("absolute_redirect off", kept=True),
             Node(f"root {ROOT}", kept=True),
         ]
+        http += self.sent_as(0.5)
         http += [self.map(name) for name in MAPS]
         if self.chance(0.2):
             self.server = Server(0, ("p",), SEGMENTS)
@@ -652,12 +663,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nginx", choices=("old", "new"), default="new")
+    add_nginx_option(parser)
     options = parser.parse_args()
-    every = find_nginx()
-    binary = every[0] if options.nginx == "old" else every[-1]
-    with tempfile.TemporaryDirectory() as folder:
-        wrong = asyncio.run(run(binary, options.cases, options.seed, Path(folder)))
+    wrong = 0
+    for binary in chosen(options.nginx):
+        with tempfile.TemporaryDirectory() as folder:
+            wrong += asyncio.run(run(binary, options.cases, options.seed, Path(folder)))
     sys.exit(1 if wrong else 0)
 
 

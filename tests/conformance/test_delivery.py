@@ -30,10 +30,10 @@ from nginx_stream_lint.probe import (
     Nginx,
     NginxBinary,
     Upstream,
-    find_nginx,
     free_ports,
     write_certificate,
 )
+from tests.conformance.choosing import add_nginx_option, chosen
 from tests.conformance.random_configurations import Case, Generator
 
 SERVERS, LOCATIONS = 4, 45
@@ -265,8 +265,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1000)
+    add_nginx_option(parser)
     options = parser.parse_args()
-    for binary in find_nginx():
+    disagreements = 0
+    for binary in chosen(options.nginx):
         done, wrong, seed = 0, 0, options.seed
         drawn: Counter[str] = Counter()
         while done < options.cases:
@@ -278,8 +280,10 @@ def main() -> None:
             for text in found:
                 print(f"seed {seed - 1}: {text}", flush=True)
         print(f"{binary}: {done} cases, {wrong} disagreements", flush=True)
+        disagreements += wrong
         for name, number in sorted(drawn.items()):
             print(f"{number:6} {name}", flush=True)
+    raise SystemExit(disagreements > 0)
 
 
 if __name__ == "__main__":

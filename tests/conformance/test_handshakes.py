@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import route
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.probe import Drip, Nginx, NginxBinary, Upstream, find_nginx, free_ports
+from nginx_stream_lint.probe import Drip, Nginx, NginxBinary, Upstream, free_ports
+from tests.conformance.choosing import add_nginx_option, chosen
 from tests.conformance.random_handshakes import Case, Generator
 
 HEAD = """GET {uri} HTTP/1.1
@@ -112,15 +114,70 @@ def test_random_handshakes(binary: NginxBinary, tmp_path: Path) -> None:
     assert counts["nothing said without a URL"] < SERVERS * LOCATIONS / 4
 
 
+TIMEOUT, BEATS, PAUSE = 1.5, 12, 0.25
+
+
+async def lasts(port: int, beats: int) -> tuple[float, bool]:
+    """How long a WebSocket lasts to whose app the client sends so often, and the longest pause.
+
+    Gives the seconds from the last byte sent until nginx closes it, and whether no pause before was
+    as long as the timeout (a busy machine's).
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = HEAD.format(uri="/ws", connection="Upgrade", drip="").replace("\n", "\r\n")
+    writer.write(head.encode())
+    await reader.readuntil(b"\r\n\r\n")
+    last, regular = time.monotonic(), True
+    for _ in range(beats):
+        await asyncio.sleep(PAUSE)
+        writer.write(b"\x8a\x80\0\0\0\0")  # a pong without a text
+        await writer.drain()
+        regular = regular and time.monotonic() - last < TIMEOUT / 2
+        last = time.monotonic()
+    await reader.read()
+    writer.transport.abort()
+    return time.monotonic() - last, regular
+
+
+def test_the_timeout_counts_while_neither_side_sends(binary: NginxBinary, tmp_path: Path) -> None:
+    async def measured() -> list[tuple[float, bool]]:
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n")
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        app = server.sockets[0].getsockname()[1]
+        (port,) = free_ports(1)
+        text = (
+            f"events {{}} http {{ server {{ listen 127.0.0.1:{port}; location / {{"
+            f" proxy_pass http://127.0.0.1:{app}; proxy_http_version 1.1;"
+            " proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
+            f" proxy_read_timeout {TIMEOUT * 1000:.0f}ms; }} }} }}"
+        )
+        async with server, Nginx(binary, text, tmp_path):
+            return await asyncio.gather(lasts(port, 0), *(lasts(port, BEATS) for _ in range(3)))
+
+    unheard, *heard = asyncio.run(asyncio.wait_for(measured(), SECONDS))
+    assert unheard[0] > TIMEOUT * 0.9
+    # The client has sent for longer than the timeout, and only then it began to count.
+    assert BEATS * PAUSE > 1.5 * TIMEOUT
+    undisturbed = [seconds for seconds, regular in heard if regular]
+    assert all(seconds > TIMEOUT * 0.9 for seconds in undisturbed)
+    assert undisturbed
+
+
 def main() -> None:
-    """Run many random configurations on every nginx that is here."""
+    """Run many random configurations on each nginx."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", type=int, default=1000, help="for each nginx")
     parser.add_argument("--seed", type=int, default=0, help="of the first configuration")
     parser.add_argument("--app", help="the URL of another WebSocket server than ours")
+    add_nginx_option(parser)
     options = parser.parse_args()
     failed = False
-    for binary in find_nginx():
+    for binary in chosen(options.nginx):
         total: Counter[str] = Counter()
         for number in range(-(-options.cases // (SERVERS * LOCATIONS))):
             with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +187,7 @@ def main() -> None:
             failed = failed or bool(wrong)
             for one in wrong:
                 print(one, flush=True)
-        print(f"nginx {binary}: {dict(total)}", flush=True)
+        print(f"{binary}: {dict(total)}", flush=True)
     raise SystemExit(failed)
 
 

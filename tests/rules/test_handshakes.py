@@ -208,6 +208,16 @@ def test_no_map_is_written_into_a_location_alone() -> None:
     assert "map $http_upgrade $connection_upgrade {" in finding.fix.snippet
 
 
+def test_the_timeout_of_a_websocket_counts_while_neither_side_sends() -> None:
+    rows = f"{UPGRADE} {VARIABLE} proxy_read_timeout 30s;"
+    text = site(rows, RIGHT).replace("proxy_read_timeout 1h;", "")
+    findings = lint(Workspace.in_memory({"nginx.conf": text}), ["nginx.conf"]).findings
+    said = next(one.message for one in findings if one.rule == "short-read-timeout")
+    assert said.startswith(
+        "nginx closes the WebSocket after 30 s in which neither side sends (proxy_read_timeout,"
+    )
+
+
 LISTEN = "listen 443 ssl http2; ssl_certificate a; ssl_certificate_key b;"
 
 
