@@ -46,6 +46,8 @@ conformance: $(VENV)/.test
 	$(BIN)/python -m tests.conformance.test_delivery $(WITH) --cases $(or $(CASES),10000)
 	$(BIN)/python -m tests.conformance.test_handshakes $(WITH) --cases $(or $(HANDSHAKES),10000)
 	$(BIN)/python -m tests.conformance.random_routes $(WITH) --cases $(or $(ROUTES),100000)
+	$(BIN)/python -m tests.conformance.random_answers $(WITH) --cases $(or $(CASES),10000)
+	$(BIN)/python -m tests.conformance.random_tiers $(WITH) --cases $(or $(CASES),10000)
 
 # Random inputs of every kind against what must hold for any; exit status 2 (of make) where a fault
 # is found, with a reproducer below fuzz/reproducers. TARGETS are names, all by default.

@@ -95,8 +95,8 @@ def _parts(tree: Any) -> set[str]:
     return max(choices, key=lambda one: min(map(len, one)))
 
 
-# Lists that are asked about single labels and names, not about texts.
-_OTHERS = ("usual", "no_sockets", "media", "beside")
+# Lists that are asked about single labels, not about texts.
+_OTHERS = ("usual",)
 
 
 def vocabulary(

@@ -11,9 +11,14 @@ import os
 import shutil
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from nginx_stream_lint.nginx.versions import NEW
 from nginx_stream_lint.probe import NginxBinary, find_nginx
+
+# On a busy machine an example may take any time, and so may drawing it.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 # What nobody expected fails a test, and is not a problem of one file among others.
 os.environ["NGINX_STREAM_LINT_DEBUG"] = "1"

@@ -77,9 +77,23 @@ def test_json_is_as_promised(conf: Path) -> None:
         "location",
         "via",
         "handler",
+        "status",
+        "redirect",
+        "answered_by",
         "settings",
         "read_timeout_s",
+        "tiers",
         "deliveries",
+    ]
+    assert one["tiers"] == [
+        {
+            "name": "location /v1/",
+            "kind": "nginx",
+            "file": str(conf),
+            "line": 15,
+            "verdict": "stalls",
+            "held_by": "upstream-buffer",
+        }
     ]
     assert one["url"] == "https://api.example.com/v1/chat/completions?x=1"
     assert one["server"]["names"] == ["api.example.com", ".example.org"]
@@ -230,3 +244,75 @@ def test_sub_filter_that_keeps_event_ends(tmp_path: Path) -> None:
     done = run("explain", path, "/")
     assert "sub_filter keeps the end of each event" in done.stdout
     assert "late-event-ends" in done.stdout
+
+
+ANSWERED = """events {}
+http {
+    server {
+        listen 80;
+        server_name a.example;
+        location /moved/ { proxy_pass http://127.0.0.1:1; }
+        location /auth/ { auth_request /check; proxy_pass http://127.0.0.1:1; }
+        location = /check { return 403; }
+        location /set/ { set $app app; proxy_pass http://$app:8000; }
+        location /feed/ { nchan_subscriber; }
+        location /lua/ { content_by_lua_block { ngx.say("x") } }
+    }
+    server {
+        listen 443 ssl;
+        ssl_reject_handshake on;
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "redirect", "answered_by", "words"),
+    [
+        ("/moved", 301, "http://a.example/moved/", None, "301 to http://a.example/moved/"),
+        ("/auth/x", 403, None, None, "by nginx: 403"),
+        ("/set/x", 502, None, None, "needs a resolver"),
+        ("/feed/x", None, None, ("nchan_subscriber", 10, "by-itself"), "streams by itself"),
+        ("/lua/x", None, None, ("content_by_lua_block", 11, "depends"), "depends on its code"),
+        ("https://b.example/", None, None, ("ssl_reject_handshake", 15, "no"), "rejects the TLS"),
+    ],
+)
+def test_what_no_app_answers(
+    url: str,
+    status: int | None,
+    redirect: str | None,
+    answered_by: tuple[str, int, str] | None,
+    words: str,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(ANSWERED)
+    (one,) = explained(path, url)
+    assert (one["status"], one["redirect"]) == (status, redirect)
+    assert (one["handler"], one["deliveries"], one["read_timeout_s"]) == (None, [], None)
+    by = one["answered_by"]
+    assert (by and (by["directive"], by["line"], by["streaming"])) == answered_by
+    assert by is None or by["file"] == str(path)
+    assert words in run("explain", path, url).stdout
+
+
+def test_what_an_app_answers_has_no_status(conf: Path) -> None:
+    (one,) = explained(conf, "https://api.example.com/v1/x")
+    assert (one["status"], one["redirect"], one["answered_by"]) == (None, None, None)
+
+
+def test_both_servers_on_the_way_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(
+        """server { listen 80;
+        location / { proxy_pass http://127.0.0.1:81; proxy_buffering off; } }
+        server { listen 127.0.0.1:81;
+        location /v1/ { proxy_pass http://127.0.0.1:9; } }
+        """
+    )
+    said = " ".join(run("explain", path, "http://127.0.0.1/v1/x").stdout.split())
+    assert f"lands in location / ({path}:2)" in said
+    assert f"then in location /v1/ ({path}:4)" in said
+    assert f"stalls: the proxy buffer in location /v1/ ({path}:4) holds 4 KB" in said
+    assert f"error response-buffering at {path}:4: proxy_buffering is on" in said
+    assert "location /v1/ { proxy_pass http://127.0.0.1:9; proxy_http_version 1.1;" in said

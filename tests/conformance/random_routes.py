@@ -297,6 +297,15 @@ class Generator:
             override = ""
         return Node(f"error_page {' '.join(map(str, codes))}{override} {self.argument(where)}")
 
+    def sent_as(self, weight: float) -> list[Node]:
+        """What decides how a Location is sent."""
+        names = ("absolute_redirect", "server_name_in_redirect", "port_in_redirect")
+        return [
+            Node(f"{name} {self.random.choice(('on', 'off'))}")
+            for name in names
+            if self.chance(weight)
+        ]
+
     def try_files(self) -> Node:
         """A `try_files` of files that are not there."""
         pick = self.random.choice
@@ -360,6 +369,7 @@ class Generator:
             rows.append(self.error_page())
         if self.chance(0.06):
             rows.append(Node(f"recursive_error_pages {self.random.choice(('on', 'off'))}"))
+        rows += self.sent_as(0.05)
         if self.chance(0.05):
             rows.append(Node("internal"))
         if self.chance(0.04):
@@ -569,9 +579,9 @@ class Generator:
         """A whole configuration, and the requests to make."""
         http = [
             Node("keepalive_requests 1000000", kept=True),
-            Node("absolute_redirect off", kept=True),
             Node(f"root {ROOT}", kept=True),
         ]
+        http += self.sent_as(0.5)
         http += [self.map(name) for name in MAPS]
         if self.chance(0.2):
             self.server = Server(0, ("p",), SEGMENTS)

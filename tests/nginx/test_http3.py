@@ -146,3 +146,16 @@ def test_what_the_rules_say(listen: str, rows: str, stream: str, severities: lis
         [one] = [one for one in found if one.rule == "short-read-timeout"]
         assert "75 s of silence (keepalive_timeout" in one.message
         assert "PING" in one.message
+
+
+def test_one_server_gives_one_finding() -> None:
+    """What many locations have from one `listen` is said once, and there."""
+    rows = "proxy_buffering off; proxy_read_timeout 1h;"
+    locations = " ".join(
+        f"location /{name} {{ # nginx-stream-lint: stream sse\n {PASS} {rows} }}" for name in "abc"
+    )
+    found = linted(f"server {{ listen 443 ssl; http2 on; listen 443 quic; {TLS} {locations} }}")
+    [one] = [one for one in found.findings if one.rule == "short-read-timeout"]
+    text = one.place.source.text[one.place.start : one.place.end]
+    assert text.startswith("listen 443 quic")
+    assert len(one.related) == 3

@@ -20,9 +20,14 @@ NO_FILES = Path("/nothing-is-here")
 
 
 def levels(text: str) -> Level:
-    """The levels of what is written in http{}; a port is there if no server is."""
+    """The levels of what is written in http{}; a port is there if no server is.
+
+    Redirects are paths where they are written so, except where the text says `absolute_redirect`.
+    """
     if "server {" not in text:
         text = f"server {{ listen 80; {text} }}"
+    if "absolute_redirect" not in text:
+        text = f"absolute_redirect off; {text}"
     text = f"events {{}} http {{ {text} }}"
     configuration = read("nginx.conf", Workspace.in_memory({"nginx.conf": text}))
     assert configuration.problems == []
@@ -221,7 +226,8 @@ def test_limit_except_has_no_rewriting_of_its_own() -> None:
         ("deny 10.0.0.1; deny all;", 403),
         ("allow 10.0.0.1; deny all;", None),
         ("deny 10.0.0.1; allow all;", None),
-        ("satisfy any; deny all;", None),
+        ("satisfy any; deny all;", 403),
+        ("satisfy any; deny all; auth_basic x; auth_basic_user_file f;", None),
     ],
 )
 def test_denied_to_all(rules: str, status: int | None) -> None:

@@ -237,3 +237,28 @@ def test_comments_of_an_included_file_are_for_each_place(tmp_path: Path) -> None
     kinds = [(one.level.label, [stream.kind for stream in one.streams]) for one in result]
     assert kinds == [("location /a", ["sse"]), ("location /b", ["sse", "chunked"])] * 2
     assert result[0].streams is result[2].streams
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server { location /events { {{ if .a }} proxy_pass http://app; {{ else }} return 502;"
+        " {{ end }} } }",
+        "server { {{ if .a }} return 301 https://$host$request_uri; {{ else }}"
+        " location /events { proxy_pass http://app; } {{ end }} }",
+        "{{ range .a }} server { location /v1/chat/completions { {{ if .b }} return 502; {{ end }}"
+        " proxy_pass http://app; } } {{ end }}",
+    ],
+)
+def test_a_template_that_answers_in_one_branch_hands_on_in_another(
+    text: str, tmp_path: Path
+) -> None:
+    (one,) = found(tmp_path, text, "app.conf.tmpl").values()
+    assert one.streams[0].confidence in ("likely", "known")
+
+
+def test_what_answers_in_every_branch_hands_nothing_on(tmp_path: Path) -> None:
+    text = (
+        "{{ if .a }} server { location /events { return 502; proxy_pass http://app; } } {{ end }}"
+    )
+    assert found(tmp_path, text, "app.conf.tmpl") == {}

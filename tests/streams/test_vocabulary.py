@@ -15,7 +15,7 @@ from nginx_stream_lint.streams.naming import is_general
 from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
 from nginx_stream_lint.util.sinks import MARKS
 
-LISTS = ("path", "talk", "comment", "upstream", "around", "around_api", "pages", "never", "files")
+LISTS = tuple(where for where in words() if where not in ("general", "usual"))
 ROWS = [(where, row) for where in (*LISTS, "general") for row in words()[where]]
 SPELLED = sorted({one for _, row in ROWS for one in spellings(row.words)})
 NAMES = sorted(name for app in apps() for name in app.names)

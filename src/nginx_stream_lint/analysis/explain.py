@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 
@@ -14,6 +14,7 @@ from nginx_stream_lint.analysis.lint import (
     survey,
     with_fixes,
 )
+from nginx_stream_lint.analysis.ways import Passed, Ways, delivery_path, passed
 from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
 from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.files.workspace import Workspace
@@ -23,26 +24,23 @@ from nginx_stream_lint.nginx.delivery import (
     FRAMINGS,
     Delivery,
     Scenario,
-    path,
 )
 from nginx_stream_lint.nginx.delivery import Path as Way
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.documents import Documents
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
-from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s, plain_clients
-from nginx_stream_lint.nginx.recording import recording
+from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s
 from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.request_body import client_silence_s
 from nginx_stream_lint.nginx.route import Route, route
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.values import seconds
-from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.find import Asked, Served
-from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
+from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import Unreadable
@@ -56,14 +54,41 @@ class Explanation:
     `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
     there in seconds (of the app, of a client that still sends, and on HTTP/3 connections), and
     `deliveries` every scenario for the clients that the server lets in: none where nobody passes
-    the request on, and only HTTP/1.1 for a WebSocket, which nginx has over nothing else.
+    the request on, and only HTTP/1.1 for a WebSocket, which nginx has over nothing else. `tiers`
+    are the servers of this configuration that it passes, nearest the app first: the last one is
+    where the URL lands.
     """
 
     url: str
+    request: Request
     route: Route
     settings: dict[str, Effective]
     read_timeout_s: float | None
     deliveries: list[Delivery]
+    tiers: Sequence[Passed] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unexplained:
+    """A URL that no server takes, or that is none, and why."""
+
+    url: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question about a place: `target` is a path with its query that is taken to stream there."""
+
+    server: Level
+    level: Level
+    target: str | None
+
+    @property
+    def declared(self) -> list[Declaration]:
+        if self.target is None:
+            return []
+        return [declaration(self.target, "because you asked about it")]
 
 
 class NoServer(Unreadable):
@@ -151,15 +176,16 @@ class Explainer:
         self._files = files
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
+        self._ways = Ways(http, self.version)
         self._streams = streams
-        # What was asked about, by server: places, and declarations by path. They are looked into
-        # when somebody wants to know what streams there, all that are new at once.
-        self._asked: dict[Level, tuple[dict[Level, None], dict[str, Declaration]]] = {}
-        self._served: dict[Level, dict[Level, Served]] = {}
+        # The places that were asked about, and what streams there. New ones are looked into when
+        # that is wanted, many at once, but none of them changes what is said of another.
+        self._asked: dict[_Asked, None] = {}
+        self._served: dict[_Asked, Served | None] = {}
         self._deliveries: dict[tuple[Way, tuple[Client, ...]], list[Delivery]] = {}
         self._memories: Memories = {}
         self._mistakes: list[Problem] | None = None
-        self._settings: dict[Level, dict[str, Effective]] = {}
+        self._settings: dict[tuple[Level, Handler | None], dict[str, Effective]] = {}
 
     @property
     def servers(self) -> Sequence[Level]:
@@ -175,21 +201,31 @@ class Explainer:
         found = route(self.root, request, self.version, self._files)
         level = found.location
         if level is None or found.server is None:
-            return Explanation(url, found, {}, None, [])
-        places, declared = self._asked.setdefault(found.server, ({}, {}))
-        if self._streams and request.target not in declared:
-            declared[request.target] = declaration(request.target, "because you asked about it")
-            self._served.pop(found.server, None)
-        if level not in places:
-            places[level] = None
-            self._served.pop(found.server, None)
-        if level not in self._settings:
-            self._settings[level] = self._in_force(level, found)
-        settings = self._settings[level]
-        if found.handler is None:
-            return Explanation(url, found, settings, None, [])
-        timeout, deliveries = self._delivered(level, found.handler, found.server, found.state)
-        return Explanation(url, found, settings, timeout, deliveries)
+            return Explanation(url, request, found, {}, None, [])
+        explanation = Explanation(url, request, found, self._in_force(level, found), None, [])
+        if found.handler is not None:
+            explanation = self._with_tiers(
+                self._delivered(explanation, found, level, found.handler)
+            )
+        new = (asked for asked in self._questions(explanation) if asked not in self._served)
+        self._asked |= dict.fromkeys(new)
+        return explanation
+
+    def _with_tiers(self, one: Explanation) -> Explanation:
+        """The explanation of a request that other servers here may pass on again."""
+        ways, circles = self._ways.of(one.route)
+        one.route.unknown.extend(circles)
+        if ways == [[one.route]]:
+            return replace(one, tiers=[passed(one.route, one.deliveries)])
+        scenarios = [each.scenario for each in one.deliveries]
+        deliveries, tiers = self._ways.delivered(ways, scenarios)
+        timeouts = [
+            seconds(each.level.effective(f"{each.handler.family}_read_timeout", self.version).text)
+            for each in tiers
+        ]
+        limits = [limit for limit in (*timeouts, one.read_timeout_s) if limit is not None]
+        timeout = min(limits, default=None)
+        return replace(one, deliveries=deliveries, tiers=tiers, read_timeout_s=timeout)
 
     @property
     def notes(self) -> list[Note]:
@@ -209,7 +245,7 @@ class Explainer:
             wrong = refusals(self.root, self._known_version)
             return [*self._configuration.problems, *wrong, *self._declared_wrong()]
 
-    def _survey(self, asked: Mapping[Level, Asked]) -> list[Served]:
+    def _survey(self, asked: Asked) -> list[Served]:
         found, self._mistakes = survey(self._configuration, self.root, self._options, asked=asked)
         return found
 
@@ -224,25 +260,25 @@ class Explainer:
         Where the client goes on sending, the longest silence is also that of its body. A WebSocket
         has the deliveries of its handshake.
         """
-        found = [(self.explain(url, request), request) for url, request in requests]
-        return [
-            self._as_websocket(self._with_client_silence(one), request) for one, request in found
-        ]
+        found = [self.explain(url, request) for url, request in requests]
+        return [self._as_websocket(self._with_client_silence(one)) for one in found]
 
-    def _as_websocket(self, one: Explanation, request: Request) -> Explanation:
+    def _as_websocket(self, one: Explanation) -> Explanation:
         if not one.deliveries or not self.is_websocket(one):
             return one
         with spending(self.budget):
             deliveries = deliveries_of_websocket(
-                one.deliveries, self.root, request, self.version, self._files
+                one.deliveries, self.root, one.request, self.version, self._files
             )
-        return replace(one, deliveries=deliveries)
+        tiers = [replace(tier, deliveries=deliveries) for tier in one.tiers]
+        return replace(one, deliveries=deliveries, tiers=tiers)
 
     def is_websocket(self, one: Explanation) -> bool:
         """Whether a URL is thought to be that of a WebSocket."""
         with spending(self.budget):
-            streams = next((each.streams for each in self._at_place(one)), ())
-        stream = stream_of_url(streams, one.route.state.request.target if one.route.state else "")
+            served = [self._answered(asked) for asked in self._questions(one)[:1]]
+        streams = next((each.streams for each in served if each is not None), ())
+        stream = stream_of_url(streams, one.request.target)
         return stream is not None and stream.kind == "websocket"
 
     def _with_client_silence(self, one: Explanation) -> Explanation:
@@ -259,56 +295,67 @@ class Explainer:
     def stream(self, one: Explanation) -> Stream | None:
         """What the place where a URL lands is thought to serve."""
         with spending(self.budget):
-            return next((each.streams[0] for each in self._at_place(one)), None)
+            served = [self._answered(asked) for asked in self._questions(one)[:1]]
+            return next((each.streams[0] for each in served if each is not None), None)
 
     def findings(self, one: Explanation) -> list[Finding]:
-        """What the rules say of the place where a URL lands."""
+        """What the rules say of the place where a URL lands, and of those that it passes then."""
         with spending(self.budget):
-            judged = judge_places(self._at_place(one), self._options, self._memories)
+            served = [self._answered(asked) for asked in self._questions(one)]
+            places = [each for each in served if each is not None]
+            judged = judge_places(places, self._options, self._memories)
             found = self._options.policy.applied(each.finding for each in judged)
             return with_fixes(found, judged, self._configuration.files)[0]
 
-    def _at_place(self, one: Explanation) -> list[Served]:
-        server, level = one.route.server, one.route.location
-        if server is None or level is None:
+    def _questions(self, one: Explanation) -> list[_Asked]:
+        """The places that a URL passes, the client's first, and what is taken to stream there."""
+        found = one.route
+        if found.server is None or found.location is None or found.handler is None:
             return []
-        if server not in self._served:
-            new = {
-                one: Asked(places, declared.values())
-                for one, (places, declared) in self._asked.items()
-                if one not in self._served
-            }
-            self._served |= {one: {} for one in new}
-            for each in self._survey(new):
-                if each.server in new:
-                    self._served[each.server][each.level] = each
-        served = self._served[server].get(level)
-        return [] if served is None else [served]
+        passed = [(found.server, found.location, one.request.target)]
+        passed += [(tier.server, tier.level, tier.uri) for tier in one.tiers[-2::-1]]
+        return [
+            _Asked(server, level, target if self._streams else None)
+            for server, level, target in passed
+        ]
+
+    def _answered(self, asked: _Asked) -> Served | None:
+        """What streams in a place; all that was asked about by then is looked into at once."""
+        if asked not in self._served:
+            places: dict[Level, dict[Level, list[Declaration]]] = {}
+            for each in self._asked:
+                places.setdefault(each.server, {}).setdefault(each.level, []).extend(each.declared)
+            self._served |= dict.fromkeys(self._asked)
+            self._asked = {}
+            for found in self._survey(places):
+                target = None if found.asked is None else found.asked.text
+                self._served[_Asked(found.server, found.level, target)] = found
+        return self._served[asked]
 
     def _in_force(self, level: Level, found: Route) -> dict[str, Effective]:
-        family = found.handler.family if found.handler is not None else None
-        # What nobody sets is the same default everywhere.
-        settings = dict(_defaults(family, self.version))
-        somewhere = {name for outer in level.outward() for name in outer.rows}
-        for name in settings.keys() if level.uncertain else settings.keys() & somewhere:
-            settings[name] = level.effective(name, self.version)
-        return settings
+        """What is in force where a request ends."""
+        key = (level, found.handler)
+        if key not in self._settings:
+            family = found.handler.family if found.handler is not None else None
+            # What nobody sets is the same default everywhere.
+            settings = dict(_defaults(family, self.version))
+            somewhere = {name for outer in level.outward() for name in outer.rows}
+            for name in settings.keys() if level.uncertain else settings.keys() & somewhere:
+                settings[name] = level.effective(name, self.version)
+            self._settings[key] = settings
+        return self._settings[key]
 
     def _delivered(
-        self, level: Level, handler: Handler, server: Level, state: State | None
-    ) -> tuple[float | None, list[Delivery]]:
-        """The longest silence in seconds, and what happens in every scenario."""
-        settings = self._settings[level]
+        self, one: Explanation, found: Route, level: Level, handler: Handler
+    ) -> Explanation:
+        """The explanation with the longest silence, and what happens in every scenario."""
+        assert found.server is not None
 
         def in_force(name: str) -> Effective:
-            return settings.get(name) or level.effective(name, self.version)
+            return one.settings.get(name) or level.effective(name, self.version)
 
-        assert state is not None
-        recorded = recording(in_force, handler.family, state.method, lambda: state)
-        plain = plain_clients(server, self.version)
-        # Scenarios do not name a content type: they are about event streams.
-        way = path(in_force, handler.family, CONTENT_TYPES["sse"], recorded, plain)
-        reach = self._clients.get(server, ())
+        way = delivery_path(found, in_force, self.version)
+        reach = self._clients.get(found.server, ())
         if (way, reach) not in self._deliveries:
             self._deliveries[way, reach] = [
                 way.deliver(Scenario(client, framing, accel, encoding))
@@ -319,10 +366,10 @@ class Explainer:
             ]
         limits = (
             seconds(in_force(f"{handler.family}_read_timeout").text),
-            idle_timeout_s(server, self.version),
+            idle_timeout_s(found.server, self.version),
         )
         timeout = min((limit for limit in limits if limit is not None), default=None)
-        return timeout, self._deliveries[way, reach]
+        return replace(one, read_timeout_s=timeout, deliveries=self._deliveries[way, reach])
 
 
 @remembered

@@ -471,7 +471,7 @@ def survey(
     root: Level,
     options: Options,
     only: Callable[[Level], bool] | None = None,
-    asked: Mapping[Level, Asked] | None = None,
+    asked: Asked | None = None,
 ) -> tuple[list[Served], list[Problem]]:
     """What hands requests on and what streams there, in all servers or those that `only` holds for.
 

@@ -8,9 +8,12 @@ from nginx_stream_lint.nginx.delivery import Delivery, Verdict
 from nginx_stream_lint.nginx.documents import Documents
 from nginx_stream_lint.nginx.handshake import CONNECTION, TUNNELS, asked, received
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.own_server import own_routes
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.route import route
+from nginx_stream_lint.nginx.route import Route, route
 from nginx_stream_lint.nginx.versions import Version
+
+_MOST_TIERS = 10
 
 
 def deliveries_of_websocket(
@@ -42,9 +45,17 @@ def gets_through(
 ) -> bool:
     """Whether a handshake is answered with a 101, by an app that takes HTTP/1.0, too."""
     way = route(root, asked(request, connection), version, files)
+    return _gets_through(root.first("http"), way, version, _MOST_TIERS)
+
+
+def _gets_through(http: Level | None, way: Route, version: Version, tiers: int) -> bool:
+    """Whether a handshake that ends in a place gets through it, and through those behind it."""
     if way.handler is None or way.location is None or way.state is None:
         return bool(way.unknown)
     if way.handler.family not in TUNNELS:
         return False
     found = received(way.location, way.state, version)
-    return found is None or not found.fails
+    if found is not None and found.fails:
+        return False
+    behind = own_routes(http, way, version) if http is not None and tiers > 1 else ()
+    return all(_gets_through(http, one, version, tiers - 1) for one in behind)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from nginx_stream_lint.analysis.explain import NoServer, explainer_of
+from nginx_stream_lint.analysis.explain import NoServer, Unexplained, explainer_of
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
@@ -23,14 +23,13 @@ from nginx_stream_lint.cli.common import (
     output_option,
     say,
     timeout_option,
-    unusable,
     version_option,
     workspace_of,
     write,
 )
 from nginx_stream_lint.config import STDIN, Problem
 from nginx_stream_lint.fixes.apply import with_complete_fixes
-from nginx_stream_lint.nginx.request import BadUrl, parse_url
+from nginx_stream_lint.nginx.request import BadUrl, Request, parse_url
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Finding
 
@@ -115,10 +114,13 @@ def explain_command(
 
     A URL is a path, for the default server, or whole: https://api.example.com/v1/chat.
     """
-    try:
-        requests = [(url, parse_url(url, method.upper())) for url in urls]
-    except BadUrl as mistake:
-        unusable(str(mistake))
+    requests: dict[str, Request] = {}
+    unexplained: dict[str, Unexplained] = {}
+    for url in urls:
+        try:
+            requests[url] = parse_url(url, method.upper())
+        except BadUrl as mistake:
+            unexplained[url] = Unexplained(url, str(mistake))
     flags = {
         "config_file": config_file,
         "isolated": isolated,
@@ -142,15 +144,17 @@ def explain_command(
         for problem in stop.problems:
             say(str(problem))
         sys.exit(EXIT_UNUSABLE)
-    explanations = explainer.explain_all(requests)
-    for one in explanations:
+    explained = {one.url: one for one in explainer.explain_all(requests.items())}
+    for url, one in explained.items():
         if one.route.server is None:
-            unusable(f'{conf}:1:1: no server listens for "{one.url}"; check scheme and port')
+            why = f'{conf}:1:1: no server listens for "{url}"; check scheme and port'
+            unexplained[url] = Unexplained(url, why)
     from nginx_stream_lint.report.explain import explain_json, explain_text
 
     if format_ == "json":
-        text = explain_json(explanations)
+        text = explain_json([unexplained.get(url) or explained[url] for url in urls])
     else:
+        explanations = [explained[url] for url in urls if url not in unexplained]
         found = [explainer.findings(one) for one in explanations]
 
         def again(changed: Mapping[str, str]) -> _Findings:
@@ -158,14 +162,16 @@ def explain_command(
                 return _Findings(_each_once(found), explainer.problems)
             files_now = workspace.overlaid(changed)
             other = explainer_of(files_now, main, options, documents, streams)
-            there = [other.explain(url, request) for url, request in requests]
+            there = [other.explain(one.url, one.request) for one in explanations]
             return _Findings(_each_once(map(other.findings, there)), other.problems)
 
         complete = {_key(one): one for one in with_complete_fixes(_each_once(found), again)}
-        told = [[complete[_key(one)] for one in here] for here in found]
+        told = [[one.with_fix(complete[_key(one)].fix) for one in here] for here in found]
         text = explain_text(explainer, explanations, told, columns(output))
-    write(text, output, color)
-    for said in (*explainer.notes, *explainer.problems):
-        say(str(said))
+    if text:
+        write(text, output, color)
+    problems = [*(one.why for one in unexplained.values()), *map(str, explainer.problems)]
+    for said in (*map(str, explainer.notes), *problems):
+        say(said)
     # In any case from here: to return would be to take the whole configuration apart first.
-    sys.exit(EXIT_UNUSABLE if explainer.problems else 0)
+    sys.exit(EXIT_UNUSABLE if problems else 0)

@@ -27,7 +27,14 @@ Verdict = Literal["streams", "stalls", "no-stream"]
 Repeat = Literal["streams", "stalls", "replays", "unknown", "no-stream"]
 Worst = Literal["streams", "stalls", "replays", "no-stream"]
 Hold = Literal[
-    "upstream-buffer", "sub-filter", "gzip", "brotli", "body-filter", "file-buffer", "tls-buffer"
+    "upstream-buffer",
+    "sub-filter",
+    "gzip",
+    "brotli",
+    "body-filter",
+    "file-buffer",
+    "tls-buffer",
+    "tier",
 ]
 
 FRAMINGS: tuple[Framing, ...] = ("chunked", "close", "length")
@@ -146,12 +153,9 @@ class Path:
         if scenario.framing not in self.piecewise:
             found.append("upstream-buffer")
         found += late
-        if scenario.accept_encoding == "gzip":
-            # The client of this scenario takes every compression; nginx prefers brotli.
-            if self.brotli and self._is_long_enough(scenario, self.brotli_min_length):
-                found.append("brotli")
-            elif self.gzip and self._is_long_enough(scenario, self.gzip_min_length):
-                found.append("gzip")
+        compression = self.compression(scenario)
+        if compression is not None:
+            found.append(compression)
         # A piece that fills the buffer goes on at once.
         if self.body_filter and self.postpone_output > TOKEN_BYTES:
             found.append("body-filter")
@@ -160,6 +164,16 @@ class Path:
         if scenario.client == "h1-tls" and self.ssl_buffer_size > TOKEN_BYTES + _CHUNK_OVERHEAD:
             found.append("tls-buffer")
         return found
+
+    def compression(self, scenario: Scenario) -> Literal["brotli", "gzip"] | None:
+        """What compresses the response, buffered or not; None: nothing does."""
+        if scenario.accept_encoding == "gzip":
+            # The client of this scenario takes every compression; nginx prefers brotli.
+            if self.brotli and self._is_long_enough(scenario, self.brotli_min_length):
+                return "brotli"
+            if self.gzip and self._is_long_enough(scenario, self.gzip_min_length):
+                return "gzip"
+        return None
 
     def _sends_files(self, scenario: Scenario, holds: list[Hold]) -> bool:
         """Whether nginx sends what it records from the file, and collects it before."""

@@ -301,6 +301,11 @@ def kept(
     return known
 
 
+def rows_in_force(level: Level, name: str) -> list[Directive]:
+    """The rows of a directive at the nearest level that has any, in the table or not."""
+    return next((one.rows[name] for one in level.outward() if name in one.rows), [])
+
+
 def _unknown_at(
     level: Level, name: str, among: tuple[Directive, ...] | None = None
 ) -> Directive | None:
@@ -451,3 +456,19 @@ def _fill(level: Level, block: list[Directive]) -> None:
                 # Each sets the location's handler, so the last one written wins.
                 target = directive.args[0] if directive.args else _WHERE_ASKED
                 level.own_handler = Handler(family, target, directive)
+
+
+def always_answers(level: Level) -> bool:
+    """Whether a level answers requests itself, in whatever branches a template has inside it."""
+    return any(stands_always(row, level) for row in level.rows.get("return", ()))
+
+
+def stands_always(row: Directive, level: Level) -> bool:
+    """Whether a directive of a level is in no branch that the level as a whole is not in."""
+    where = row.file.reading.condition(row.start)
+    if where is None:
+        return True
+    block = level.directive
+    if block is None or block.file is not row.file:
+        return False
+    return block.file.reading.condition(block.start) == where

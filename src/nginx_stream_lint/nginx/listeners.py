@@ -43,7 +43,7 @@ def address(argument: str) -> str:
         argument += ":80"
     host, _, port = argument.rpartition(":")
     if host.startswith("["):
-        host = _shortest(host)
+        host = shortest(host)
     elif host.lower() == "localhost":
         host = "127.0.0.1"
     return f"{host}:{port}"
@@ -60,7 +60,7 @@ def addresses(argument: str) -> list[str]:
     return [f"{name[: span.start()]}:{port}" for port in range(first, last + 1)]
 
 
-def _shortest(host: str) -> str:
+def shortest(host: str) -> str:
     """An IPv6 address as people write it; what is none stays."""
     from ipaddress import IPv6Address
 

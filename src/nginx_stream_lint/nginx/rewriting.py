@@ -11,7 +11,7 @@ from dataclasses import field
 from typing import NoReturn
 
 from nginx_stream_lint.config import Directive, is_complete, statements
-from nginx_stream_lint.nginx.levels import Level, kept
+from nginx_stream_lint.nginx.levels import Level, kept, stands_always
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.uri import unescape_redirect
 from nginx_stream_lint.nginx.variables import State
@@ -62,6 +62,12 @@ def rewrite(level: Level, state: State, version: Version) -> Outcome:
     return run.outcome
 
 
+def _is_one_branch(directive: Directive, level: Level) -> bool:
+    """Whether a template answers in one branch, and hands requests on in another."""
+    hands_on = level.own_handler is not None or bool(level.children)
+    return hands_on and not stands_always(directive, level)
+
+
 @kept
 def _program(level: Level) -> list[tuple[Directive, Level | None]]:
     """The rewrite directives of a level in their order, and the level that an `if` opens."""
@@ -71,7 +77,9 @@ def _program(level: Level) -> list[tuple[Directive, Level | None]]:
     return [
         (directive, conditional.get(directive))
         for directive in statements(level.block)
-        if directive.name in _NAMES and is_complete(directive)
+        if directive.name in _NAMES
+        and is_complete(directive)
+        and not (directive.name == "return" and _is_one_branch(directive, level))
     ]
 
 

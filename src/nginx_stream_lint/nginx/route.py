@@ -11,11 +11,13 @@ from itertools import takewhile
 
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.documents import Documents
-from nginx_stream_lint.nginx.levels import Handler, Level
+from nginx_stream_lint.nginx.levels import Handler, Level, rows_in_force
+from nginx_stream_lint.nginx.other_handlers import OtherHandler, other_handler
+from nginx_stream_lint.nginx.pass_target import Target, parse_target, refused_with
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.rewriting import REDIRECTS, Outcome, rewrite
 from nginx_stream_lint.nginx.routing import limits, locate, match_of, named
-from nginx_stream_lint.nginx.servers import choose, is_address
+from nginx_stream_lint.nginx.servers import Chosen, Socket, choose, choose_on, is_address
 from nginx_stream_lint.nginx.uri import escape_path, is_quoted, normalize
 from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.variables import State
@@ -47,10 +49,15 @@ class Route:
     """Where a request ends.
 
     `location` is the level that finally handles it: a location, an `if` or `limit_except` in one,
-    or the server itself. `handler` passes it on; where nobody does, `status` is what nginx answers
-    (None: a file, if there is one). `unknown` says what could not be decided from the
+    or the server itself. `handler` passes it on to `filled`, its target with the variables filled
+    in (None where they are not known). Where nobody does, `status` is what nginx answers (None: a
+    file, if there is one), `redirect` is the Location that the client gets, and `other` the module
+    that answers. `rejected_by` is what makes nginx refuse the TLS handshake. `lost` is where a
+    handler has nothing to connect to, since its
+    variables are empty or need a resolver. `unknown` says what could not be decided from the
     configuration; what is told then is the likeliest way. `state` is the request at its end, which
-    knows its variables.
+    knows its variables, and `tls_of` the server whose settings of TLS hold: the one that the client
+    has named in its handshake, or the socket's default.
     """
 
     server: Level | None = None
@@ -63,6 +70,18 @@ class Route:
     args: str = ""
     unknown: list[str] = field(default_factory=list)
     state: State | None = None
+    tls_of: Level | None = None
+    filled: str | None = None
+    other: OtherHandler | None = None
+    rejected_by: Directive | None = None
+    lost: Level | None = None
+
+    @property
+    def target(self) -> Target | None:
+        """What the request is passed to; None where that is not known."""
+        if self.handler is None or not self.filled:
+            return None
+        return parse_target(self.handler.family, self.filled)
 
 
 def route(root: Level, request: Request, version: Version, files: Documents | None = None) -> Route:
@@ -74,7 +93,23 @@ def route(root: Level, request: Request, version: Version, files: Documents | No
     # Who reads the request line: with TLS the name is known by then.
     named = chosen.socket.tls and not is_address(request.host or "")
     reader = chosen.server if named else chosen.socket.default
+    rejecting = rows_in_force(reader, "ssl_reject_handshake") if chosen.socket.tls else []
+    if any(row.args == ("on",) for row in rejecting):
+        return Route(reader, reader, rejected_by=rejecting[0])
+    return _route_to(chosen, reader, request, version, files)
+
+
+def route_on(socket: Socket, request: Request, version: Version) -> Route:
+    """The way of a request that comes to a socket, from a client that names no host in TLS."""
+    return _route_to(choose_on(socket, request, version), socket.default, request, version, None)
+
+
+def _route_to(
+    chosen: Chosen, reader: Level, request: Request, version: Version, files: Documents | None
+) -> Route:
     walk = _walk(chosen.server, request, version, files, reader)
+    walk.socket = chosen.socket
+    walk.found.tls_of = reader
     walk.found.unknown += [f'what "{pattern}" matches' for pattern in chosen.unreadable]
     if chosen.bad_host:
         walk.refusal = walk.refusal or 400
@@ -130,6 +165,10 @@ class _Walk:
         self.error_status = 0
         # What nginx answers before the first phase.
         self.refusal: int | None = None
+        # Where it came in; None where nobody says so.
+        self.socket: Socket | None = None
+        # Of `auth_request`: no access is asked for.
+        self.is_subrequest = False
 
     def start(self) -> None:
         """The first phase."""
@@ -145,7 +184,34 @@ class _Walk:
         self.found.unknown += self.state.unknown
         if self.found.status not in _REDIRECTIONS:
             self.found.redirect = None
+        elif self.found.redirect is not None and self.socket is not None:
+            self.found.redirect = self._sent(self.found.redirect, self.socket)
         return self.found
+
+    def _sent(self, redirect: str, socket: Socket) -> str:
+        """A Location as nginx sends it: a path gets scheme, host and port."""
+        level = self.found.location or self.state.server
+        if not redirect.startswith("/") or _flag(level, "absolute_redirect", "on") == "off":
+            return redirect
+        if _flag(level, "server_name_in_redirect", "off") == "on":
+            host = self.state.value("server_name")
+        elif self.state.host == "":
+            host = local_address(self.state.request)
+        else:
+            host = self.state.host if self.state.host is not None else self.state.value("host")
+        if host is None:
+            if self.state.request.host is not None:
+                self.found.unknown.append("the address that nginx names in the redirect")
+            return redirect
+        port = self.state.request.port or socket.first_port
+        if self.state.request.host is not None and self.state.request.port is None:
+            port = 443 if socket.tls else 80
+        usual = port == (443 if socket.tls else 80)
+        if usual or _flag(level, "port_in_redirect", "on") == "off":
+            authority = host
+        else:
+            authority = f"{host}:{port}"
+        return f"{'https' if socket.tls else 'http'}://{authority}{redirect}"
 
     def _from_server(self) -> None:
         """The server's rewrite directives, then the location."""
@@ -210,24 +276,90 @@ class _Walk:
     def _content(self, location: Level, entered: list[Level]) -> None:
         """Access, try_files, then the handler; without one, a file."""
         level = entered[-1] if entered else location
-        if _denies_all(level):
-            self._error(level, 403)
+        refused = None if self.is_subrequest else self._refused(level)
+        if refused is not None:
+            self._error(level, refused)
             return
         rows = level.rows.get("try_files")
         if rows and self._try_files(rows[0], level):
             return
-        setter = next((one for one in reversed(entered) if one.own_handler), location)
+        setter = location
+        for block in entered:
+            if block.own_handler is not None or other_handler(block, "", "") is not None:
+                setter = block
+        other = other_handler(setter, self.state.uri, self.state.method)
         handler = setter.handler
-        if handler is not None:
+        if other is not None:
+            self.found.other = other
+            self._end(level)
+        elif handler is not None:
             # The module stays the one of the last block that had one, its target is this block's.
             if level.handler is None or level.handler.family != handler.family:
                 self._error(level, 500)
             else:
-                self._end(level, handler=level.handler)
-        elif _answers_otherwise(level):
-            self._end(level)
+                self._pass(level, level.handler)
         else:
             self._file(level)
+
+    def _pass(self, level: Level, handler: Handler) -> None:
+        """Pass the request on, if there is something to connect to."""
+        self.found.filled = handler.target
+        if "$" in handler.target:
+            self.found.filled = text = self.state.expand(handler.target)
+            status = None if text is None else self._unreachable(level, handler, text)
+            if status is not None:
+                self.found.lost = level
+                self._error(level, status)
+                return
+        self._end(level, handler=handler)
+
+    def _unreachable(self, level: Level, handler: Handler, text: str) -> int | None:
+        """The status where a target made of variables leads nowhere."""
+        target = parse_target(handler.family, text)
+        http = level.nearest("http")
+        resolver = level.effective("resolver", self.version)
+        # Around a fragment there may be one.
+        unseen = resolver.unknown_by is not None or (http is not None and not http.directive)
+        status = refused_with(target, http, bool(resolver.rows) or unseen)
+        if status is not None:
+            why = "is no target" if target is None else "needs a resolver"
+            step = f'{handler.directive.name}: "{text}" {why}'
+            self.found.via.append(Step(step, handler.directive))
+        return status
+
+    def _refused(self, level: Level) -> int | None:
+        """The status for those who may not come in; None for the others."""
+        denied = _denies_all(level)
+        satisfy = rows_in_force(level, "satisfy")
+        if not any(row.args == ("any",) for row in satisfy):
+            return 403 if denied else self._asked(level)
+        password = rows_in_force(level, "auth_basic")
+        users = rows_in_force(level, "auth_basic_user_file")
+        if users and any(row.args != ("off",) for row in password):
+            return None  # a password may do
+        if not denied and rows_in_force(level, "allow"):
+            return None
+        asks = any(row.args != ("off",) for row in rows_in_force(level, "auth_request"))
+        return self._asked(level) if asks else 403 if denied else None
+
+    def _asked(self, level: Level) -> int | None:
+        """What comes of asking another location with `auth_request`; None where it lets in.
+
+        What an app answers there, or what hangs on what the client sends with it, is taken to.
+        """
+        row = next(iter(rows_in_force(level, "auth_request")), None)
+        if row is None or row.args == ("off",) or not row.args:
+            return None
+        state = self.state.subrequest(row.args[0])
+        inner = _Walk(Route(state.server), state, self.version)
+        inner.is_subrequest = True
+        inner.start()
+        self.state.after(state)
+        status = inner.found.status
+        if inner.found.unknown or state.unknown or status is None or 200 <= status < 300:
+            return None
+        self.found.via.append(Step(f"auth_request {row.args[0]}: {status}", row))
+        return status if status in (401, 403, *_CLOSING) else 500
 
     def _file(self, level: Level) -> None:
         """Answer with a file, which is taken to be missing where files are unknown."""
@@ -403,13 +535,19 @@ class _Walk:
         self.found.status = status
 
 
+def _flag(level: Level, name: str, default: str) -> str:
+    rows = rows_in_force(level, name)
+    return rows[0].args[0].lower() if rows and rows[0].args else default
+
+
+def local_address(request: Request) -> str | None:
+    """The address that a request comes to, without brackets; None where it is not known."""
+    host = request.host or ""
+    return host.strip("[]") if is_address(host) else None
+
+
 def _denies_all(level: Level) -> bool:
     """Whether nobody gets in; what lets some clients in is taken to let this one in."""
-    satisfy = next(
-        (one.rows["satisfy"][0] for one in level.outward() if "satisfy" in one.rows), None
-    )
-    if satisfy is not None and satisfy.args == ("any",):
-        return False  # a password may do
     for one in level.outward():
         if "deny" in one.rows:
             if "allow" not in one.rows:
@@ -420,13 +558,3 @@ def _denies_all(level: Level) -> bool:
         if "allow" in one.rows:
             return False
     return False
-
-
-def _answers_otherwise(level: Level) -> bool:
-    """Whether a module that is no proxy answers here."""
-    return any(
-        name in level.rows
-        for name in ("content_by_lua_block", "content_by_lua", "content_by_lua_file", "js_content",
-                     "stub_status", "empty_gif", "memcached_pass", "echo", "perl", "tunnel_pass",
-                     "dav_methods", "autoindex")
-    )  # fmt: skip

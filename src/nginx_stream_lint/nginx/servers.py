@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import field
 
 from nginx_stream_lint.nginx.levels import Level, kept
-from nginx_stream_lint.nginx.listeners import address
+from nginx_stream_lint.nginx.listeners import address, shortest
 from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
@@ -20,23 +20,25 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import dataclass, regex
 from nginx_stream_lint.util.numbers import whole_number
 
-_EVERYWHERE = ("*", "[::]")
-_LOOPBACK = ("127.0.0.1", "localhost")
+_EVERY_IPV4, _EVERY_IPV6 = "*", "[::]"
+_LOOPBACKS = ("127.0.0.1", "[::1]")
 # From 1.29.4 a host may have only what RFC 3986 allows.
 _STRICT_HOSTS: Version = (1, 29, 4)
 _BAD_HOST = regex(r"\.\.|[\x00-\x20/\x7f]|^\.?$")
 _STRICT_HOST = regex(r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Socket:
     """A listening socket: its `address`, whether it speaks TLS, and its servers in file order.
 
+    `takes_ipv4` tells whether one for all IPv6 addresses takes IPv4, too (`ipv6only=off`).
     One that speaks `quic` is another one than the TCP socket of that address.
     """
 
     address: str
     tls: bool = False
+    takes_ipv4: bool = False
     quic: bool = False
     servers: list[Level] = field(default_factory=list)
     marked: Level | None = None
@@ -46,6 +48,10 @@ class Socket:
     @property
     def host(self) -> str:
         return self.address.rpartition(":")[0]
+
+    @property
+    def first_port(self) -> int | None:
+        return whole_number(self.address.rpartition(":")[2].partition("-")[0])
 
     @property
     def default(self) -> Level:
@@ -93,8 +99,9 @@ def sockets(http: Level, version: Version) -> Sequence[Socket]:
         listens = [row.args for row in server.rows.get("listen", []) if row.args] or [("80",)]
         for args in listens:
             where, quic = address(args[0]), "quic" in args[1:]
-            socket = found.setdefault((where, quic), Socket(where, quic, quic))
+            socket = found.setdefault((where, quic), Socket(where, tls=quic, quic=quic))
             socket.tls |= "ssl" in args[1:] or all_tls
+            socket.takes_ipv4 |= "ipv6only=off" in args[1:]
             if "default_server" in args[1:] or "default" in args[1:]:
                 socket.marked = server
             if not socket.servers or socket.servers[-1] is not server:
@@ -108,7 +115,7 @@ def tcp_sockets(http: Level, version: Version) -> list[Socket]:
     return [socket for socket in sockets(http, version) if not socket.quic]
 
 
-def _with_port(http: Level, version: Version, port: int) -> list[Socket]:
+def with_port(http: Level, version: Version, port: int) -> list[Socket]:
     """The sockets that have a port, in the order of the file."""
     by_port, ranges = _by_port(http, version)
     every = sockets(http, version)
@@ -154,17 +161,51 @@ def choose(http: Level, request: Request, version: Version) -> Chosen | None:
     assert host is not None
     port = request.port or (443 if request.scheme == "https" else 80)
     tls = request.scheme == "https"
-    matching = [socket for socket in _with_port(http, version, port) if socket.tls == tls]
-    here = _LOOPBACK if host in _LOOPBACK else (host,)
-    exact = [socket for socket in matching if socket.host in here]
-    wild = [socket for socket in matching if socket.host in _EVERYWHERE]
+    here = with_port(http, version, port)
     if is_address(host):
-        candidates = exact or wild
+        ends = reached(shortest(host), here)
+    elif host == "localhost":
+        ends = [socket for one in _LOOPBACKS for socket in reached(one, here)]
     else:
-        candidates = exact or wild + [socket for socket in matching if socket not in wild]
+        # A name leads to an address that is not known: to one of all, and more likely to IPv4.
+        likely = [_with_host(one, here) for one in (host, _EVERY_IPV4, _EVERY_IPV6)]
+        ends = list(dict.fromkeys(socket for one in (*likely, here) for socket in one))
+    candidates = [socket for socket in ends if socket.tls == tls]
+    return _among(candidates, request.host, host, version)
+
+
+def reached(address: str, here: Sequence[Socket]) -> list[Socket]:
+    """The sockets that a connection to an address reaches, of those with its port.
+
+    An IPv6 address is one in its shortest form, in brackets.
+    """
+    exact = _with_host(address, here)
+    if exact:
+        return exact
+    every_ipv6 = _with_host(_EVERY_IPV6, here)
+    if address.startswith("["):
+        return every_ipv6
+    return _with_host(_EVERY_IPV4, here) or [one for one in every_ipv6 if one.takes_ipv4]
+
+
+def choose_on(socket: Socket, request: Request, version: Version) -> Chosen:
+    """The server for a request that comes to a socket."""
+    chosen = _among([socket], request.host or "", host_of(request) or "", version)
+    assert chosen is not None
+    return chosen
+
+
+def _with_host(host: str, sockets: Sequence[Socket]) -> list[Socket]:
+    return [socket for socket in sockets if socket.host == host]
+
+
+def _among(
+    candidates: Sequence[Socket], written: str, host: str, version: Version
+) -> Chosen | None:
+    """The server for a host, of those on some sockets; `written` is the host as it was sent."""
     if not candidates:
         return None
-    if not valid_host(request.host, version):
+    if not valid_host(written, version):
         return Chosen(candidates[0].default, candidates[0], bad_host=True)
     for socket in candidates:
         named = _by_name(socket, host)

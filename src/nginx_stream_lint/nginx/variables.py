@@ -86,6 +86,10 @@ class State:
     host: str | None = field(init=False)
     # Captures get escapes in arguments if the target of the request had any.
     quoted: bool = field(init=False)
+    # What nothing says: the headers and cookies of a client that has to show who it is.
+    headers_known: bool = True
+    # `$request_method`: that of the client, also where nginx itself asks another location.
+    client_method: str | None = None
     # Of variables by name: whether an equal request gives another value, and whether one that is
     # unknown is set for certain.
     _varying: dict[str, bool | None] = field(default_factory=dict)
@@ -98,6 +102,22 @@ class State:
         self.method = self.request.method
         self.host = host_of(self.request)
         self.quoted = is_quoted(self.request.target)
+
+    def subrequest(self, uri: str) -> State:
+        """The state of a request that nginx makes of this one: its variables are the same."""
+        inner = State(
+            self.request, self.server, uri, "", self.files, self.url_is_known, self.variables
+        )
+        inner.method, inner.client_method = "GET", self.method
+        inner.internal, inner.headers_known = True, False
+        inner.host = self.host
+        inner._maps, inner._lookups = dict(self._maps), self._lookups
+        return inner
+
+    def after(self, inner: State) -> None:
+        """Keep what a subrequest has found out."""
+        self._lookups = inner._lookups
+        self._maps |= {name: value for name, value in inner._maps.items() if value is not None}
 
     def matched(self, match: Match) -> None:
         """Take over what a pattern captured."""
@@ -166,7 +186,7 @@ class State:
         if name.startswith("arg_"):
             return _argument(self.args, name[4:])
         if name.startswith("cookie_"):
-            return ""
+            return "" if self.headers_known else None
         if name.startswith("http_"):
             return self._header(name[5:])
         # Assigned somewhere, and not on the way here?
@@ -176,7 +196,7 @@ class State:
         for known, value in self.request.headers:
             if known == name:
                 return value
-        return None if name in _SENT_ANYWAY else ""
+        return "" if self.headers_known and name not in _SENT_ANYWAY else None
 
     def assign(self, name: str, text: str, value: str | None) -> None:
         """Give a variable the value of a text; None: unknown."""
@@ -420,7 +440,7 @@ _BUILT_IN: dict[str, Callable[[State], str | None]] = {
     "query_string": lambda state: state.args,
     "is_args": lambda state: "?" if state.args else "",
     "request_uri": lambda state: state.request.target,
-    "request_method": lambda state: state.method,
+    "request_method": lambda state: state.client_method or state.method,
     "scheme": lambda state: state.request.scheme,
     "https": lambda state: "on" if state.request.scheme == "https" else "",
     "host": _host,
@@ -431,5 +451,5 @@ _BUILT_IN: dict[str, Callable[[State], str | None]] = {
     "request_filename": _request_filename,
     "content_length": lambda _: "",
     "content_type": lambda _: "",
-    "remote_user": lambda _: "",
+    "remote_user": lambda state: "" if state.headers_known else None,
 }

@@ -10,18 +10,27 @@ from typing import Any
 
 import click
 
-from nginx_stream_lint.analysis.explain import Explainer, Explanation
+from nginx_stream_lint.analysis.explain import Explainer, Explanation, Unexplained
+from nginx_stream_lint.analysis.ways import Passed
 from nginx_stream_lint.config import Directive
-from nginx_stream_lint.fixes.show import shown_fixes
+from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
-from nginx_stream_lint.nginx.levels import Effective, Level
+from nginx_stream_lint.nginx.levels import Effective, Handler, Level
+from nginx_stream_lint.nginx.route import Route
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
+# What another handler than an app does with streams.
+_STREAMING = {
+    "by-itself": "it streams by itself",
+    "depends": "whether it streams depends on its code",
+    "no": "it streams nothing",
+    "unknown": "whether it streams is not known",
+}
 _COLOURS = {
     "streams": "green",
     "stalls": "red",
@@ -46,9 +55,15 @@ _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
 
 
-def explain_json(explanations: Sequence[Explanation]) -> str:
+def explain_json(explanations: Sequence[Explanation | Unexplained]) -> str:
     """A list with one object for each URL."""
-    text = json.dumps([_object(one) for one in explanations], indent=2, ensure_ascii=False)
+    objects = [
+        {"schema_version": SCHEMA_VERSION, "url": one.url, "error": one.why}
+        if isinstance(one, Unexplained)
+        else _object(one)
+        for one in explanations
+    ]
+    text = json.dumps(objects, indent=2, ensure_ascii=False)
     return f"{in_json(text)}\n"
 
 
@@ -66,10 +81,25 @@ def _object(one: Explanation) -> dict[str, Any]:
         "handler": None
         if handler is None
         else {"family": handler.family, "target": handler.target, **_place(handler.directive)},
+        "status": route.status,
+        "redirect": route.redirect,
+        "answered_by": _answered_by(route),
         "settings": {name: _setting(value) for name, value in one.settings.items()},
         "read_timeout_s": one.read_timeout_s,
+        "tiers": [_tier(one, tier) for tier in one.tiers],
         "deliveries": [_delivery(delivery) for delivery in one.deliveries],
     }
+
+
+def _answered_by(route: Route) -> dict[str, Any] | None:
+    """What answers in place of an app and of a `return`: a module, or a refused handshake."""
+    if route.other is not None:
+        directive, streaming = route.other.directive, str(route.other.streaming)
+    elif route.rejected_by is not None:
+        directive, streaming = route.rejected_by, "no"
+    else:
+        return None
+    return {"directive": directive.name, **_place(directive), "streaming": streaming}
 
 
 def _level(level: Level | None) -> dict[str, Any]:
@@ -97,6 +127,20 @@ def _setting(value: Effective) -> dict[str, Any]:
     return {
         "rows": [list(row) for row in value.rows],
         "origin": {"kind": kind, **_place(first)},
+    }
+
+
+def _tier(one: Explanation, tier: Passed) -> dict[str, Any]:
+    """A tier, with the worst of what it does in the usual scenarios."""
+    pairs = zip(one.deliveries, tier.deliveries, strict=True)
+    usual = [here for whole, here in pairs if _is_usual(whole, any_encoding=True)]
+    worst = next((here for here in usual if here.verdict != "streams"), usual[0] if usual else None)
+    return {
+        "name": tier.level.label,
+        "kind": "nginx",
+        **_place(tier.level.directive),
+        "verdict": None if worst is None else worst.verdict,
+        "held_by": None if worst is None else worst.held_by,
     }
 
 
@@ -153,25 +197,45 @@ def _lines(
     if handler is None:
         yield from _line("answered", _answer(one), width)
         return
-    where = f"{handler.directive.source.name}:{handler.directive.line}"
-    yield from _line("passed to", f"{handler.family}_pass {handler.target} ({where})", width)
+    yield from _line("passed to", _passed(handler), width)
+    for tier in one.tiers[-2::-1]:
+        yield from _line("then in", f"{tier.level.label}{_at(tier.level)}", width)
+        yield from _line("passed to", _passed(tier.handler), width)
     yield ""
     yield from _settings(one, width)
     yield ""
     if explainer.is_websocket(one):
         yield from _websocket(one.deliveries)
     else:
-        yield from _verdicts(one.deliveries, handler.family, width)
+        yield from _verdicts(one, handler.family, width)
+    blocks = (tier.level.directive for tier in one.tiers[:-1])
+    inner = {(block.source.name, block.start) for block in blocks if block is not None}
     for finding in findings:
         yield ""
-        said = f"{finding.severity} {finding.rule}: {printable(finding.message)}"
+        place = finding.location.place
+        elsewhere = (place.source.name, place.start) in inner
+        where = f" at {printable(place.source.name)}:{place.line}" if elsewhere else ""
+        said = f"{finding.severity} {finding.rule}{where}: {printable(finding.message)}"
         yield from wrapped(said, width, "  ", "    ")
-    for shown in shown_fixes(findings[0].location, findings) if findings else ():
+    for shown in _fixes(findings):
         yield ""
         yield f"  suggested fix (apply with {shown.options}):"
         for said in shown.cautions:
             yield from wrapped(f"unsafe: {printable(said)}", width, "    ", "    ")
         yield from (f"    {shown_line(line)}" for line in shown.text.split("\n"))
+
+
+def _fixes(findings: Sequence[Finding]) -> Iterator[ShownFix]:
+    """The fixes of each location."""
+    by_place: dict[int, list[Finding]] = {}
+    for finding in findings:
+        by_place.setdefault(finding.location.place.start, []).append(finding)
+    for here in by_place.values():
+        yield from shown_fixes(here[0].location, here)
+
+
+def _passed(handler: Handler) -> str:
+    return f"{handler.family}_pass {handler.target} ({_where(handler.directive)})"
 
 
 def _line(head: str, text: str, width: int) -> list[str]:
@@ -184,12 +248,22 @@ def _at(level: Level | None) -> str:
     return "" if directive is None else f" ({directive.source.name}:{directive.line})"
 
 
+def _where(directive: Directive) -> str:
+    return f"{directive.source.name}:{directive.line}"
+
+
 def _answer(one: Explanation) -> str:
     route = one.route
     if route.redirect is not None:
         return f"by nginx: {route.status} to {route.redirect}"
     if route.status is not None:
         return f"by nginx: {route.status}"
+    if route.rejected_by is not None:
+        return f"by nginx: it rejects the TLS handshake ({_where(route.rejected_by)})"
+    if route.other is not None:
+        other = route.other
+        where = _where(other.directive)
+        return f"by {other.directive.name} ({where}): {_STREAMING[other.streaming]}"
     return "from files, if there is one"
 
 
@@ -235,17 +309,24 @@ def _origin(value: Effective, number: int) -> str:
     return f"{here}, {directive.source.name}:{directive.line}"
 
 
-def _verdicts(deliveries: Sequence[Delivery], family: str, width: int) -> Iterator[str]:
+def _verdicts(explanation: Explanation, family: str, width: int) -> Iterator[str]:
     """One line for each client, and what changes its verdict."""
+    deliveries = explanation.deliveries
+
+    def said(head: str, one: Delivery, indent: str) -> list[str]:
+        words = f"{head}: {one.verdict}{_held(explanation, one, family)}{_later(one)}"
+        lines = wrapped(words, width, indent, f"{indent}  ")
+        return _VERDICT.sub(_coloured, "\n".join(lines)).split("\n")
+
     clients = list(dict.fromkeys(one.scenario.client for one in deliveries))
     for client in clients:
         own = [one for one in deliveries if one.scenario.client == client]
         usual = next(one for one in own if _is_usual(one))
-        yield from _verdict(CLIENTS[client], usual, family, width, "  ")
+        yield from said(CLIENTS[client], usual, "  ")
         for words, scenarios in _changes(own).items():
             others = [one for one in scenarios if _outcome(one) != _outcome(usual)]
             if others:
-                yield from _verdict(words, others[0], family, width, "    ")
+                yield from said(words, others[0], "    ")
 
 
 def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
@@ -259,12 +340,19 @@ def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
         yield "  WebSocket: nginx has none over HTTP/2, and this server has nothing else"
 
 
-def _is_usual(one: Delivery) -> bool:
+def _holding(explanation: Explanation, one: Delivery) -> tuple[Passed, Delivery] | None:
+    """The tier that holds a stream, with what it does there; None where it is the last one."""
+    if one.held_by != "tier" and one.slowest != "tier":
+        return None
+    at = next(n for n, each in enumerate(explanation.deliveries) if each is one)
+    passed = ((tier, tier.deliveries[at]) for tier in explanation.tiers)
+    return next((pair for pair in passed if pair[1].verdict != "streams"), None)
+
+
+def _is_usual(one: Delivery, any_encoding: bool = False) -> bool:
     scenario = one.scenario
-    return (scenario.framing, scenario.x_accel_buffering, scenario.accept_encoding) == (
-        "chunked",
-        "absent",
-        "identity",
+    return (scenario.framing, scenario.x_accel_buffering) == ("chunked", "absent") and (
+        any_encoding or scenario.accept_encoding == "identity"
     )
 
 
@@ -291,13 +379,6 @@ def _outcome(one: Delivery) -> tuple[str, str, bool, float | None]:
     return one.verdict, one.repeat, one.is_replayed, one.first_text_s
 
 
-def _verdict(head: str, one: Delivery, family: str, width: int, indent: str) -> list[str]:
-    """What the first request gets, what holds it, and later ones where they get something else."""
-    said = f"{one.verdict}{_held(one, family)}{_later(one)}"
-    lines = wrapped(f"{head}: {said}", width, indent, f"{indent}  ")
-    return _VERDICT.sub(_coloured, "\n".join(lines)).split("\n")
-
-
 def _coloured(verdict: re.Match[str]) -> str:
     return click.style(verdict[0], fg=_COLOURS[verdict[0]])
 
@@ -312,12 +393,18 @@ def _later(one: Delivery) -> str:
     return "" if one.repeat == one.verdict else f"; the second request {one.repeat}"
 
 
-def _held(one: Delivery, family: str) -> str:
+def _held(explanation: Explanation, one: Delivery, family: str) -> str:
+    """What holds a stream, and for how long."""
+    of = ""
+    holding = _holding(explanation, one)
+    if holding is not None:
+        tier, one = holding
+        family, of = tier.handler.family, f" in {tier.level.label}{_at(tier.level)}"
     if one.verdict == "streams":
         return ""
     if one.held_by == "sub-filter":
-        return ": sub_filter keeps the end of each event until the next one comes"
-    holder = HOLDS[str(one.slowest)].format(family=family)
+        return f": sub_filter{of} keeps the end of each event until the next one comes"
+    holder = HOLDS[str(one.slowest)].format(family=family) + of
     if one.held_bytes is None:
         return f": {holder} holds the whole response until it ends"
     wait = duration(one.first_text_s)

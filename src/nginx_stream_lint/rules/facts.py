@@ -646,11 +646,11 @@ class Facts:
             self._cuts, key=lambda name: self._cuts[name], default=self.value("read_timeout")
         )
 
-    @fact
-    def cuts_soon(self) -> bool:
-        """Whether nginx cuts the stream of any client after less than it should survive."""
+    @names_directive
+    def cut_soon_by(self) -> str | None:
+        """The same, if that is sooner than a stream should survive."""
         limit = self.value("cut_after_s")
-        return limit is not None and limit < self.minimum_s
+        return self.value("cut_by") if limit is not None and limit < self.minimum_s else None
 
     @fact
     def http3_cut_after_s(self) -> float | None:
@@ -667,6 +667,13 @@ class Facts:
             return None
         other = self.value("cut_after_s")
         return limit if other is None or limit < other else None
+
+    @names_directive
+    def http3_cut_by(self) -> str | None:
+        """What lets in HTTP/3 clients that are cut sooner than a stream should survive: listen."""
+        limit = self.value("http3_cut_after_s")
+        is_sooner = limit is not None and limit < self.minimum_s
+        return "listen" if is_sooner and self.value("cut_soon_by") is None else None
 
     @fact
     def known_silence_s(self) -> float | None:

@@ -74,13 +74,15 @@ class Path:
     """What a location's pattern says by itself.
 
     `at_once` tells that it is asked once and answered at once, `is_file` that it is a file's,
-    `is_general` that it is an API as such. `talk` are the clues where no pages are behind it,
-    `app` is the one whose name it has in it, and `endpoints` are those that it may name.
+    `is_general` that it is an API as such. `called` are the lists that find a name in it, `talk`
+    the clues where no pages are behind it, `app` is the one whose name it has in it, and
+    `endpoints` are those that it may name.
     """
 
     at_once: bool
     is_file: bool
     is_general: bool
+    called: frozenset[str]
     clues: tuple[Clue, ...]
     talk: tuple[Clue, ...]
     app: App | None
@@ -98,8 +100,9 @@ def _path(modifier: str, pattern: str) -> Path:
     segments = re.findall(r"[a-z0-9_-]+", pattern.lower())
     return Path(
         answers_at_once(pattern),
-        any(word.pattern.search(pattern) for word in words()["files"]),
+        _has_word("files", pattern),
         is_general(pattern),
+        frozenset(where for where in ("no_sockets", "media") if _has_word(where, pattern)),
         tuple(hear("path", [(pattern, saying)])),
         tuple(hear("talk", [(pattern, saying)])),
         next((app for app in map(by_word, segments) if app is not None), None),
@@ -385,13 +388,18 @@ def _serves_media(place: Place) -> bool:
 def _is_called(where: str, place: Place) -> bool:
     handler = place.level.own_handler
     written = () if handler is None else (handler.target,)
-    names = (*place.behind.names, *written, place.behind.path, place.match.pattern)
-    return _is_any_called(where, names)
+    names = (*place.behind.names, *written, place.behind.path)
+    return where in place.path.called or _is_any_called(where, names)
 
 
 @latest_remembered(4096)
 def _is_any_called(where: str, names: tuple[str, ...]) -> bool:
-    return any(word.pattern.search(name) for word in words()[where] for name in names)
+    return any(_has_word(where, reduced(name)) for name in names)
+
+
+@latest_remembered(4096)
+def _has_word(where: str, text: str) -> bool:
+    return any(word.pattern.search(text) for word in words()[where])
 
 
 @latest_remembered(4096)

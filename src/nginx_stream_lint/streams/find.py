@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import TypeVar
 
 from nginx_stream_lint.config import Configuration, File, Problem, Source
 from nginx_stream_lint.nginx.directives import table
-from nginx_stream_lint.nginx.levels import Handler, Level
+from nginx_stream_lint.nginx.levels import Handler, Level, always_answers
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
 from nginx_stream_lint.nginx.routing import find as route
 from nginx_stream_lint.nginx.routing import match_of
@@ -34,6 +34,7 @@ from nginx_stream_lint.streams.evidence import (
 from nginx_stream_lint.streams.landing import Router, declared_by_url, landing
 from nginx_stream_lint.streams.landing import declared as declared_in
 from nginx_stream_lint.streams.naming import begins
+from nginx_stream_lint.streams.passed_on import pass_on
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 from nginx_stream_lint.util.lazily import dataclass
@@ -57,7 +58,7 @@ class Served:
     """A level that finally handles requests, with its `clients` and `streams`, strongest first.
 
     `shadowed_by` is where the streams really end that a location was written for; None where it
-    gets them itself.
+    gets them itself. `asked` is the question that this answers, where there was one.
     """
 
     level: Level
@@ -66,6 +67,7 @@ class Served:
     clients: tuple[Client, ...]
     streams: tuple[Stream, ...]
     shadowed_by: Level | None = None
+    asked: Declaration | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -73,12 +75,9 @@ class Served:
         return any(stream.confidence != "possible" for stream in self.streams)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The places of one server that somebody wants to know about, and what is declared for it."""
-
-    places: Collection[Level]
-    declarations: Collection[Declaration]
+# The places of each server that somebody wants to know about, with what is declared for each. Each
+# declaration is a question of its own, with a `Served` of its own as its answer.
+Asked = Mapping[Level, Mapping[Level, Sequence[Declaration]]]
 
 
 def served(
@@ -88,13 +87,13 @@ def served(
     declarations: Sequence[Declaration] = (),
     all_streams: bool = False,
     only: Callable[[Level], bool] | None = None,
-    asked: Mapping[Level, Asked] | None = None,
+    asked: Asked | None = None,
     isolated: bool = False,
 ) -> tuple[list[Served], list[Problem]]:
     """Everything that hands requests on, in the order of the file, and comments gone wrong.
 
     `only` tells which servers are wanted, `asked` which places of which servers, with declarations
-    for each server; all where not given. `isolated`: comments add streams, and excuse nothing.
+    for each place; all where not given. `isolated`: comments add streams, and excuse nothing.
     """
     commented, problems = _commented(configuration, root)
     if isolated:
@@ -112,14 +111,14 @@ def served(
         for server, its_clients in clients(http, version).items():
             if only is not None and not only(server):
                 continue
-            if server.rows.get("return"):
+            if always_answers(server):
                 continue  # every request is answered before a location is looked for
             here = None if asked is None else asked.get(server)
             if asked is not None and here is None:
                 continue
-            users = declarations if here is None else (*declarations, *here.declarations)
-            places = server.walk() if here is None else here.places
-            found += look.into(server, its_clients, users, by_url.get(server, {}), places)
+            questions = dict.fromkeys(server.walk(), ()) if here is None else here
+            found += look.into(server, its_clients, declarations, by_url.get(server, {}), questions)
+        pass_on(http, found, version, spread=asked is None)
     stream = root.first("stream")
     if stream is not None:
         for server in stream.children:
@@ -151,7 +150,7 @@ class _Look:
         its_clients: tuple[Client, ...],
         declarations: Sequence[Declaration],
         by_url: Mapping[Level, Sequence[Declaration]],
-        places: Iterable[Level],
+        questions: Mapping[Level, Sequence[Declaration]],
     ) -> Iterator[Served]:
         """What streams in places of a server; `by_url` is what URLs declare for it."""
         router = Router(server, self.version)
@@ -160,13 +159,18 @@ class _Look:
             declared.setdefault(place, []).extend(ones)
         evidence: _Evidence | None = None
         dead = unmatchable(server)
-        for level in places:
+        asked: Declaration | None
+        for level, asked in (
+            (place, one) for place, ones in questions.items() for one in ones or (None,)
+        ):
             handler = level.own_handler or level.handler
             if handler is None or not _handles(level):
                 continue
             if dead and not dead.keys().isdisjoint(level.outward()):
                 continue
             said = _said(level, declared, self.commented)
+            if asked is not None:
+                said = [*said, (replace(asked.stream, path=asked.path), asked.path)]
             is_open = any(stream.kind_is_open or self._is_doubted(path) for stream, path in said)
             if is_open or not said:
                 # It takes as long as all the rest: only where users leave something open.
@@ -175,7 +179,7 @@ class _Look:
                 if not said and level in evidence.unseen:
                     continue
             streams, shadowed_by = self._streams(level, handler, said, evidence)
-            yield Served(level, handler, server, its_clients, streams, shadowed_by)
+            yield Served(level, handler, server, its_clients, streams, shadowed_by, asked)
 
     def _streams(
         self,
@@ -377,7 +381,7 @@ def _is_open(stream: Stream, others: Iterable[Stream]) -> bool:
 
 def _handles(level: Level) -> bool:
     """Whether requests end at this level, and differently from the level around it."""
-    if level.rows.get("return"):
+    if always_answers(level):
         return False
     if level.kind == "location":
         return True

@@ -53,12 +53,13 @@ class Router:
         self._places: dict[tuple[str, str], Level | None] = {}
 
     def place(self, path: str, method: str) -> Level | None:
-        """Where a path ends, if something passes it on there."""
+        """Where a path ends, if something passes it on there, or is meant to."""
         key = (path, method)
         if key not in self._places:
             request = Request("http", None, None, path, method)
             found = route_in(self._server, request, self._version)
-            self._places[key] = found.location if found.handler is not None else None
+            # What cannot be connected to is meant to be, and judged like others.
+            self._places[key] = found.lost or (found.location if found.handler else None)
         return self._places[key]
 
     def endpoint(self, endpoint: Endpoint, path: str = "") -> Level | None:

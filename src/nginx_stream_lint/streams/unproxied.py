@@ -150,6 +150,11 @@ def _answer(end: Route, unless: Directive | None) -> Answer:
         return Answer(f"nginx redirects it to {end.redirect}", block, unless)
     if end.status is not None:
         return Answer(f"nginx returns {end.status}", block, unless)
+    if end.rejected_by is not None:
+        rejecting = "nginx rejects the TLS handshake (ssl_reject_handshake)"
+        return Answer(rejecting, end.rejected_by, unless)
+    if end.other is not None:
+        return Answer(f"{end.other.directive.name} responds", block, unless)
     return Answer("nginx looks for a file", block, unless)
 
 

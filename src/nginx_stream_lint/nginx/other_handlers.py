@@ -1,0 +1,93 @@
+"""Modules that answer requests themselves, by their directives, and what is known of streaming.
+
+Not the families that pass requests on: those are in `directives.FAMILIES`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+from nginx_stream_lint.config import Directive, statements
+from nginx_stream_lint.nginx.directives import FAMILIES
+from nginx_stream_lint.nginx.levels import Level, rows_in_force
+from nginx_stream_lint.util.lazily import dataclass, regex
+
+# `by-itself`: the module sends each message at once, whatever the location sets. `depends`: on the
+# code that it runs, or on a setting of its own. `no`: nginx has the whole response at once.
+Streaming = Literal["by-itself", "depends", "no", "unknown"]
+
+_STREAMING: tuple[tuple[str, Streaming], ...] = (
+    (r"nchan_(?:subscriber|pubsub)(?:_location)?|push_subscriber", "by-itself"),
+    (r"push_stream_(?:subscriber|websocket)|tunnel_pass", "by-itself"),
+    (r"content_by_lua(?:_block|_file)?|js_content|perl|echo\w*", "depends"),
+    (r"passenger_enabled|wasm_call|proxy_wasm", "depends"),
+    (r"nchan_(?:publisher(?:_location)?|group_location|stub_status)|push_publisher", "no"),
+    (r"push_stream_(?:publisher|channels_statistics)", "no"),
+    (r"stub_status|empty_gif|autoindex|dav_methods|random_index|api|status|upstream_conf", "no"),
+    (r"memcached_pass|redis_pass|flv|mp4|hls|f4f|rtmp_stat|rtmp_control", "no"),
+    (r"vhost_traffic_status_display|check_status|image_filter_status", "no"),
+    (r"\w+_pass", "unknown"),
+)
+_WORDS = [(regex(words), streaming) for words, streaming in _STREAMING]
+# Settings with names like handlers, and the families.
+_SETTINGS = regex(rf"echo_(?:after|before|read|abort)\w*|(?:{'|'.join(FAMILIES)})_\w*")
+# Whether they answer hangs on their argument, and they are inherited where nothing else answers.
+_INHERITED = ("passenger_enabled", "autoindex", "dav_methods")
+_FLAGS = ("passenger_enabled", "autoindex", "random_index", "api")
+
+
+@dataclass(frozen=True, slots=True)
+class OtherHandler:
+    """A module that answers, by the directive that says so."""
+
+    directive: Directive
+    streaming: Streaming
+
+
+def other_handler(level: Level, uri: str, method: str) -> OtherHandler | None:
+    """The module that answers a request that ends at a level; None where none does.
+
+    Each handler of a block takes the place of the ones before it, those of the families included.
+    """
+    own = _own(level)
+    if own is not None or level.own_handler is not None:
+        return own
+    for name in _INHERITED:
+        for row in rows_in_force(level, name)[-1:]:
+            if name == "dav_methods":
+                answers = method in {arg.upper() for arg in row.args}
+            else:
+                answers = row.args == ("on",) and (name != "autoindex" or uri.endswith("/"))
+            if answers:
+                return OtherHandler(row, _streaming(name) or "unknown")
+    return None
+
+
+def _own(level: Level) -> OtherHandler | None:
+    """The handler of a block itself; None, too, where one of the families comes after it."""
+    last: Directive | None = None
+    for name, rows in level.rows.items():
+        if name in _INHERITED or _streaming(name) is None:
+            continue
+        for row in rows:
+            is_on = name not in _FLAGS or row.args == ("on",)
+            if is_on and (last is None or _comes_after(level, row, last)):
+                last = row
+    family = level.own_handler
+    if last is None or (family is not None and _comes_after(level, family.directive, last)):
+        return None
+    return OtherHandler(last, _streaming(last.name) or "unknown")
+
+
+def _comes_after(level: Level, one: Directive, other: Directive) -> bool:
+    rows = [row for row in statements(level.block) if row is one or row is other]
+    return bool(rows) and rows[-1] is one
+
+
+@cache
+def _streaming(name: str) -> Streaming | None:
+    """What is known of a directive's module; None where it answers nothing."""
+    if _SETTINGS.fullmatch(name):
+        return None
+    return next((streaming for words, streaming in _WORDS if words.fullmatch(name)), None)
