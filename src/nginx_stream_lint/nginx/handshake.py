@@ -8,7 +8,7 @@ app gets what the rows of `proxy_set_header` in force give for this client.
 from __future__ import annotations
 
 from nginx_stream_lint.config import has_hole
-from nginx_stream_lint.nginx.levels import Handler, Level
+from nginx_stream_lint.nginx.levels import Handler, Level, kept
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.rewriting import Outcome, rewrite
 from nginx_stream_lint.nginx.routing import match_of
@@ -158,6 +158,7 @@ def received(level: Level, state: State, version: Version) -> Handshake | None:
     )
 
 
+@kept
 def connection_variable(server: Level) -> str | None:
     """A variable that is right for Connection here, of those that a map makes of `$http_upgrade`.
 
