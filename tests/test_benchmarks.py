@@ -57,7 +57,7 @@ def test_urls_land_in_their_locations(tmp_path: Path) -> None:
     assert len(set(asked)) == 20
     done = run("explain", main, *asked)
     assert (done.returncode, done.stderr) == (0, "")
-    landed = re.findall(r"^  lands in  location (\S+) ", done.stdout, re.MULTILINE)
+    landed = re.findall(r"^  lands in  location (\S+)\s", done.stdout, re.MULTILINE)
     assert landed == [re.sub(r"^http://[^/]+", "", url) for url in asked]
 
 
