@@ -78,3 +78,15 @@ def test_messages_about_everything_at_once_are_short(more: str) -> None:
     found = lint(Workspace.in_memory(texts), [main], Options(nginx_version=OLD)).findings
     assert len({one.rule for one in found}) > 6
     check(found)
+
+
+def test_of_several_rows_the_one_that_counts_is_named() -> None:
+    rows = "proxy_set_header Host $host;\nproxy_set_header Connection upgrade;\n"
+    text = (
+        "server { include proxy.conf; location /events { # nginx-stream-lint: stream sse\n"
+        "proxy_pass http://a.example:8000; } }"
+    )
+    workspace = Workspace.in_memory({"site.conf": text, "proxy.conf": rows})
+    found = lint(workspace, ["site.conf"]).findings
+    (message,) = (one.message for one in found if one.rule == "upstream-connection-header")
+    assert "(set in proxy.conf:2)" in message

@@ -173,7 +173,7 @@ def _message(verdict: Verdict, served: Served) -> str:
         return verdict.message[0]
     pieces = list(verdict.message)
     for at in range(1, len(pieces), 2):
-        pieces[at] = said_at(served, pieces[at], verdict.version)
+        pieces[at] = said_at(served, pieces[at], verdict)
     return "".join(pieces)
 
 

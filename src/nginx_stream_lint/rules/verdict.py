@@ -226,11 +226,13 @@ def _doubtful(severity: Severity, doubt: str | None) -> Severity:
     return "warning" if severity == "error" and doubt is not None else severity
 
 
-def said_at(served: Served, mark: str, version: Version) -> str:
+def said_at(served: Served, mark: str, verdict: Verdict) -> str:
     """What stands at a place for a mark in a verdict's message; see `Verdict.message`."""
     if mark.startswith(_DOUBT):
-        return _doubted(served, mark[len(_DOUBT) :], version)
-    return " ".join(origin(served.level, mark, version).split())
+        return _doubted(served, mark[len(_DOUBT) :], verdict.version)
+    # Of several rows, the one that the finding is about.
+    word = next((one.word for one in verdict.pointers if one.name == mark), "")
+    return " ".join(origin(served.level, mark, verdict.version, word).split())
 
 
 def _doubted(served: Served, name: str, version: Version) -> str:
@@ -354,12 +356,16 @@ def _plainly(text: str, facts: Facts) -> str:
     return render(text, facts, lambda name: name)
 
 
-def origin(level: Level, name: str, version: Version) -> str:
-    """Where the value of a directive in force at a level comes from, in words."""
+def origin(level: Level, name: str, version: Version, word: str = "") -> str:
+    """Where the value of a directive in force at a level comes from, in words.
+
+    Of several rows, it is that of the first one with the word among its arguments, if there is one.
+    """
     effective = holder(level, name).effective(name, version)
     if not effective.directives:
         return "default"
-    directive = effective.directives[0]
+    rows = effective.directives
+    directive = next((one for one in rows if word and word in map(str.lower, one.args)), rows[0])
     author = directive.file.reading.author
     if author is not None and not directive.is_written:
         assumed = ", the assumed controller" if author.assumed else ""
