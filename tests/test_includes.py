@@ -125,6 +125,16 @@ class TestWhereItLeads:
         plant({"nginx/proxy_params": "proxy_set_header Host $host;\n"})
         assert checked("nginx/app.conf")["findings"] == ["nginx/app.conf"]
 
+    def test_a_guess_that_does_not_fit_is_none(self) -> None:
+        """A file of servers for an include in a location: it is read for itself."""
+        stream = "location /events { include /opt/x/chat.conf; proxy_pass http://127.0.0.1:8000; }"
+        plant({"a/site.conf": f"server {{ {stream} }}\n", "b/chat.conf": SITE})
+        said = checked(".")
+        assert said["findings"] == ["a/site.conf", "b/chat.conf"]
+        assert said["problems"] == []
+        [note] = said["notes"]
+        assert note.startswith('include "/opt/x/chat.conf" is not in this repository')
+
     def test_one_of_several_is_said(self) -> None:
         plant({"nginx.conf": MAIN.format("/etc/nginx/app.conf")})
         plant({"app.conf.prod": SITE, "app.conf.dev": SITE})

@@ -17,6 +17,7 @@ from nginx_stream_lint.config.tree import (
     Directive,
     File,
     enter,
+    fits,
     has_commands,
     misuse,
     parse,
@@ -169,6 +170,8 @@ def read_from(reading: Reading, path: str, files: Files) -> Configuration:
                 reader.follow(directives[0].file, context, (root,), directives)
     except Unreadable as stop:
         return Configuration(path, problems=[*configuration.problems, stop.problem])
+    # A file that was only tried is nobody's: it is still to be read for itself.
+    configuration.files = [file for file in configuration.files if file.uses]
     configuration.problems = list(dict.fromkeys(configuration.problems))
     configuration.notes = said_once(configuration.notes)
     _mark_shared(configuration.files)
@@ -217,6 +220,7 @@ class _Reader:
         self._costs: dict[File, int] = {}
         # How directives are used that nginx takes, by context.
         self._accepted = files.accepted
+        self._guessed: set[Directive] = set()
 
     def parse(self, reading: Reading) -> File:
         """The tree of one file. Raises `Unreadable` where the run has too many directives."""
@@ -325,7 +329,7 @@ class _Reader:
     def _include(self, directive: Directive, context: Context, trail: tuple[File, ...]) -> None:
         first_time = not directive.included
         if first_time:
-            directive.included = tuple(self._included(directive))
+            directive.included = tuple(self._fitting(directive, context))
         for file in directive.included:
             if file in trail:
                 names = " -> ".join(step.source.name for step in (*trail, file))
@@ -356,6 +360,23 @@ class _Reader:
         if file.uses > 1:
             place = directive.source.name, directive.line, directive.column
             self._budget.spend("repeats", cost, *place)
+
+    def _fitting(self, directive: Directive, context: Context) -> list[File]:
+        """The files that an include leads to in a context.
+
+        A guess that does not fit is none: it would be no mistake of whoever wrote the include.
+        """
+        found = self._included(directive)
+        if directive not in self._guessed:
+            return found
+        if has_commands(context) and not all(
+            fits(one.name, context) for file in found for one in file.directives
+        ):
+            return self._missing(directive)
+        name = directive.args[0]
+        names = ", ".join(dict.fromkeys(file.source.name for file in found))
+        self._note(directive, f'include "{name}" not found; using {names} instead', names)
+        return found
 
     def _included(self, directive: Directive) -> list[File]:
         """The files that an include leads to."""
@@ -420,8 +441,7 @@ class _Reader:
             return []  # it is nginx's own rather than one of the same name elsewhere
         found = [file for one in meant.paths for file in self._parsed(one, directive)]
         if found and not meant.same:
-            names = ", ".join(dict.fromkeys(file.source.name for file in found))
-            self._note(directive, f'include "{name}" not found; using {names} instead', names)
+            self._guessed.add(directive)
         return found
 
     def _missing(
