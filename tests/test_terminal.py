@@ -20,6 +20,7 @@ events {}
 http {
     server {
         listen 80;
+        resolver 127.0.0.1;
         location /v1/chat/completions {
             gzip on;
             gzip_types text/event-stream;

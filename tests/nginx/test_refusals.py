@@ -66,6 +66,7 @@ VARIABLES_REFUSED = [
     "location ~ ^/(?<ab>.)$ { } return 200 $abc;",
 ]
 VARIABLES_TAKEN = [
+    "return 999 a; location / { return 0; }",
     "return 200 $HOST$1$remote_addr$request_id;",
     "return 200 $arg_$http_a$cookie_b$sent_http_c$upstream_http_d$upstream_cookie_e;",
     "return 200 $sent_trailer_f$upstream_trailer_g;",
@@ -93,6 +94,8 @@ HTTP_REFUSED = [
     "limit_req_zone $nope zone=a:1m rate=1r/s;",
     "proxy_set_header A b; server { proxy_set_header A $nope; listen unix:s;"
     " location / { proxy_set_header B c; } }",
+    "server { listen unix:s; return 1000; }",
+    "server { listen unix:s; location / { return 1000000000000000000000 a; } }",
     "proxy_cache nope;",
     "proxy_cache nope; server { listen unix:s; proxy_cache off; }",
     "proxy_cache_path c keys_zone=z:1m; server { listen unix:s; proxy_cache zz; }",

@@ -78,12 +78,14 @@ def blocks(copy: Copy, name: str) -> list[Node]:
 LEFT_OUT = {
     "access": ("limit_conn", "limit_conn_dry_run", "limit_req", "limit_req_dry_run", "satisfy"),
     "code or modules": ("more_clear_headers", "more_set_headers"),
-    "files and the system": ("aio", "ssi"),
+    "files and the system": ("aio", "ssi", "ssi_types"),
+    "forward proxies": tuple(name for name in table() if name.startswith("tunnel_")),
     "names": ("resolver", "resolver_timeout"),
     "processes": ("worker_connections", "worker_processes", "worker_shutdown_timeout"),
     "TLS": ("ssl_protocols",),
     "only TCP": ("http3",),
-    "the stream module": ("pass", "proxy_timeout"),
+    "the body of a request": ("client_body_early_read",),
+    "the stream module": ("pass", "proxy_download_rate", "proxy_timeout", "proxy_upload_rate"),
 }
 # Kept in a way of its own, or where it stands only.
 OTHERWISE = {
@@ -91,7 +93,10 @@ OTHERWISE = {
     "js_body_filter", "listen", "root", "server", "ssl", "ssl_certificate", "ssl_certificate_key",
     "types", "keepalive", "zone",
 }  # fmt: skip
-ENDINGS = ("_pass", "_store", "_cache_min_uses", "_pass_request_headers", "_socket_keepalive")
+ENDINGS = (
+    "_pass", "_store", "_cache_min_uses", "_pass_request_headers", "_socket_keepalive",
+    "_socket_rcvbuf", "_socket_sndbuf",
+)  # fmt: skip
 
 
 def test_every_directive_that_matters_to_a_stream_is_kept_or_left_out_on_purpose() -> None:

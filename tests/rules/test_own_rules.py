@@ -386,7 +386,7 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "no value": (RULE.replace("\n      to: 1h", ""), "12:7", "every other step has one"),
     "latin-1": (RULE.replace("We say", "Wé say").encode("latin-1"), "14:7", "this is not UTF-8"),
     "UTF-16": (RULE.encode("utf-16"), "1:1", "this is not UTF-8"),
-    "NUL": (RULE.replace("We", "W\0e"), "1:1", ""),
+    "NUL": (RULE.replace("We", "W\0e"), "14:7", "control characters are not allowed"),
     "empty": ("", "1:1", "a mapping is wanted here"),
     "large": (RULE + "#" * 300_000, "1:1", "is larger than 256 KB"),
     "name": (RULE.replace("name: s", "name: ../s"), "1:7", "does not look like"),

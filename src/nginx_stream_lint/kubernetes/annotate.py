@@ -12,7 +12,11 @@ from operator import itemgetter
 from nginx_stream_lint.config.source import Change, has_hole
 from nginx_stream_lint.kubernetes.controllers import Controller
 from nginx_stream_lint.kubernetes.manifest import Entry, Mapping, Word
-from nginx_stream_lint.kubernetes.nginx_org import sharing_upstream, upstreams_of
+from nginx_stream_lint.kubernetes.nginx_org import (
+    paths_by_upstream,
+    paths_of_routes,
+    upstreams_of,
+)
 from nginx_stream_lint.kubernetes.resources import Ingress, Path, Settings, VirtualServer
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.remembering import latest_remembered
@@ -31,6 +35,8 @@ class Annotator:
     by_class: bool
     assumed: bool
     _upstreams: dict[int, Mapping] = field(default_factory=dict)  # see `upstreams_of`
+    _sharing: dict[int, dict[str, None]] = field(default_factory=dict)  # see `paths_by_upstream`
+    _routes: dict[int, str] = field(default_factory=dict)  # see `paths_of_routes`
     # The paths of an Ingress, each once; and where each of them is written: start, end, path.
     _paths: dict[str, None] = field(default_factory=dict)
     _spans: list[tuple[int, int, str]] = field(default_factory=list)
@@ -88,8 +94,7 @@ class Annotator:
         """
         resource = self.resource
         if isinstance(resource, VirtualServer):
-            found = sharing_upstream(resource, offset)
-            return found[:most], len(found)
+            return self._sharing_upstream(resource, offset, most)
         if not isinstance(resource, Ingress):
             return [], 0
         if not self._paths:
@@ -104,6 +109,24 @@ class Annotator:
         named = islice((path for path in self._paths if path != mine), most)
         return list(named), len(self._paths) - (mine in self._paths)
 
+    def _sharing_upstream(
+        self, resource: VirtualServer, offset: int, most: int
+    ) -> tuple[list[str], int]:
+        upstream = self._upstream(resource, offset)
+        if not self._routes:
+            self._routes.update(paths_of_routes(resource))
+            self._sharing.update(paths_by_upstream(resource))
+        paths = {} if upstream is None else self._sharing.get(upstream.span.start, {})
+        mine = self._routes.get(offset)
+        named = islice((path for path in paths if path != mine), most)
+        return list(named), len(paths) - (mine in paths)
+
+    def _upstream(self, resource: VirtualServer, offset: int) -> Mapping | None:
+        """The upstream of the route that begins at an offset."""
+        if not self._upstreams:
+            self._upstreams.update(upstreams_of(resource))
+        return self._upstreams.get(offset)
+
     def has_setting(self, name: str, value: str) -> bool:
         """Whether a directive's value has an annotation or a field; a snippet writes the others."""
         if isinstance(self.resource, VirtualServer):
@@ -117,9 +140,7 @@ class Annotator:
         """
         resource = self.resource
         if isinstance(resource, VirtualServer):
-            if not self._upstreams:
-                self._upstreams.update(upstreams_of(resource))
-            upstream = self._upstreams.get(offset)
+            upstream = self._upstream(resource, offset)
             return self._fields(upstream, settings) if upstream is not None else None
         if not isinstance(resource, Ingress) or resource.unknown is not None:
             return None

@@ -569,21 +569,26 @@ def upstreams_of(resource: VirtualServer) -> dict[int, Mapping]:
     return found
 
 
-def sharing_upstream(resource: VirtualServer, offset: int) -> list[str]:
-    """The paths of other routes that pass to the upstream of the one at an offset, each once.
+def paths_by_upstream(resource: VirtualServer) -> dict[int, dict[str, None]]:
+    """The paths of the routes that may pass to each upstream, by the offset of its start.
 
     A route may share its requests out (`splits`), or look at them first (`matches`).
     """
-    upstream = upstreams_of(resource).get(offset)
     by_name = _upstreams(resource)
-    found: dict[str, None] = {}
+    found: dict[int, dict[str, None]] = {}
     for route in _routes(resource):
         path = route.word("path")
-        if upstream is None or route.span.start == offset or path is None:
-            continue
-        if any(by_name.get(name) is upstream for name in _passed_to(route)):
-            found[path.text] = None
-    return list(found)
+        for name in _passed_to(route) if path is not None else ():
+            upstream = by_name.get(name)
+            if upstream is not None and path is not None:
+                found.setdefault(upstream.span.start, {})[path.text] = None
+    return found
+
+
+def paths_of_routes(resource: VirtualServer) -> dict[int, str]:
+    """The paths of the routes, by the offsets at which the routes begin."""
+    paths = ((route.span.start, route.word("path")) for route in _routes(resource))
+    return {start: path.text for start, path in paths if path is not None}
 
 
 def _routes(resource: VirtualServer) -> Iterator[Mapping]:

@@ -2,7 +2,7 @@
 
 from nginx_stream_lint.nginx.directives import Entry
 
-CHECKSUM = 170956878
+CHECKSUM = 3289643561
 TABLE: dict[str, Entry] = {
     'proxy_pass': Entry(name='proxy_pass', contexts=frozenset(['if-in-location', 'limit_except', 'location', 'stream-server']), merge='handler', value='string', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),
     'fastcgi_pass': Entry(name='fastcgi_pass', contexts=frozenset(['if-in-location', 'location']), merge='handler', value='string', joins=False, defaults=(((0, 0, 0), None),), stream_default=None),

@@ -5,13 +5,13 @@ Not the families that pass requests on: those are in `directives.FAMILIES`.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Literal
 
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.directives import FAMILIES
 from nginx_stream_lint.nginx.levels import Level, rows_in_force
 from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.remembering import remembered
 
 # `by-itself`: the module sends each message at once, whatever the location sets. `depends`: on the
 # code that it runs, or on a setting of its own. `no`: nginx has the whole response at once.
@@ -85,7 +85,7 @@ def _comes_after(level: Level, one: Directive, other: Directive) -> bool:
     return bool(rows) and rows[-1] is one
 
 
-@cache
+@remembered
 def _streaming(name: str) -> Streaming | None:
     """What is known of a directive's module; None where it answers nothing."""
     if _SETTINGS.fullmatch(name):

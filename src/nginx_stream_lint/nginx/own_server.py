@@ -18,8 +18,10 @@ from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.servers import Socket, reached, sockets, with_port
 from nginx_stream_lint.nginx.uri import escape_path
 from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 
+_PATH_VARIABLE = regex(r"\$\{?(?:request_uri|uri)\b")
 _LOOPBACKS = ("127.0.0.1", "[::1]")
 _MOST_PEERS = 20  # of an upstream
 
@@ -47,12 +49,18 @@ def own_routes(http: Level, found: Route, version: Version) -> list[Route]:
 
 
 def may_be_own(http: Level, handler: Handler, version: Version) -> bool:
-    """Whether a handler may pass to a server of this configuration; quick, and seldom wrong."""
+    """Whether a handler may pass to a server of this configuration; quick, and seldom wrong.
+
+    Not where a variable says the host: to find that out takes the whole way of a request.
+    """
     if handler.family not in ("proxy", "grpc"):
         return False
-    if "$" in handler.target:
-        return True
-    target = parse_target(handler.family, handler.target)
+    written, variable, _ = handler.target.partition("$")
+    authority, slash, _ = written.partition("://")[2].partition("/")
+    is_path = _PATH_VARIABLE.match(handler.target, len(written)) is not None
+    if variable and not (authority and (slash or is_path)):
+        return False
+    target = parse_target(handler.family, written)
     peers = [] if target is None else _peers(http, target)
     return any(_sockets(http, peer, version) for peer in peers)
 

@@ -100,6 +100,8 @@ class Pattern:
         self._prefix = prefix(text).lower() if ignore_case else prefix(text)
         # Subjects of so many characters cannot take long, whatever is in them.
         self._any_of_length = -1
+        # Subjects on which it was given up; not tried again, and so many only.
+        self._endless: set[str] = set()
 
     @property
     def captures(self) -> bool:
@@ -115,8 +117,13 @@ class Pattern:
             raise Undecided
         compiled, reader, tree = self._read
         data = _bytes(subject)
-        if len(data) > self._any_of_length and not self._ends(tree, data):
-            raise Undecided
+        if len(data) > self._any_of_length:
+            if data in self._endless:
+                raise Undecided
+            if not self._ends(tree, data):
+                if len(self._endless) < _MOST_ENDLESS:
+                    self._endless.add(data)
+                raise Undecided
         found = compiled.search(data)
         if found is None:
             return None
@@ -147,6 +154,9 @@ class Pattern:
             return ends(tree, data)
         except (RecursionError, Unreadable):
             return False
+
+
+_MOST_ENDLESS = 64
 
 
 @remembered

@@ -19,6 +19,7 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.numbers import whole_number
 
+MOST_STATUS = 999
 _NAMES = frozenset(("rewrite", "return", "set", "break", "if"))
 _SHOWN = 300  # characters of a URI in a step: there may be thousands of steps
 _ABSOLUTE = ("http://", "https://", "$scheme")
@@ -237,6 +238,8 @@ class _Run:
         first, *rest = directive.args
         outcome = self.outcome
         status = whole_number(first)
+        if status is not None and status > MOST_STATUS:
+            status = None  # nginx refuses it
         outcome.status = 302 if status is None else status
         text = rest[0] if rest else (first if status is None else "")
         if text or outcome.status < 400:

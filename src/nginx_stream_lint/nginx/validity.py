@@ -16,10 +16,12 @@ from nginx_stream_lint.nginx.by_version import is_of_another_family, unavailable
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.duplicate_listen import duplicate_listens
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.rewriting import MOST_STATUS
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.undefined import undefined
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.lazily import regex
+from nginx_stream_lint.util.numbers import whole_number
 
 _ADVICE = "nginx refuses this configuration"
 
@@ -101,6 +103,7 @@ def refusals(root: Level, version: Version | None = None) -> list[Problem]:
             _locations(level, say)
         _condition(level, say)
         _target(level, say)
+        _status(level, say)
         lacking.say_which(level, say)
         mismatched.look_at(level, say)
     duplicate_listens(root, say)
@@ -125,6 +128,12 @@ def _blocks(level: Level, say: _Say) -> None:
         for directive in twice:
             if directive is not None:
                 say(directive, f'"{kind}" directive is duplicate')
+
+
+def _status(level: Level, say: _Say) -> None:
+    for row in level.rows.get("return", ()):
+        if row.args and (whole_number(row.args[0]) or 0) > MOST_STATUS:
+            say(row, f'invalid return code "{row.args[0]}"')
 
 
 def _target(level: Level, say: _Say) -> None:
