@@ -15,7 +15,7 @@ from nginx_stream_lint.nginx.levels import Handler, Level, rows_in_force
 from nginx_stream_lint.nginx.other_handlers import OtherHandler, other_handler
 from nginx_stream_lint.nginx.pass_target import Target, parse_target, refused_with
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.rewriting import REDIRECTS, Outcome, rewrite
+from nginx_stream_lint.nginx.rewriting import MOST_STATUS, REDIRECTS, Outcome, rewrite
 from nginx_stream_lint.nginx.routing import limits, locate, match_of, named
 from nginx_stream_lint.nginx.servers import Chosen, Socket, choose, choose_on, is_address
 from nginx_stream_lint.nginx.uri import escape_path, is_quoted, normalize
@@ -182,6 +182,9 @@ class _Walk:
         self.found.uri, self.found.args = self.state.uri, self.state.args
         self.found.state = self.state
         self.found.unknown += self.state.unknown
+        if (self.found.status or 0) > MOST_STATUS:
+            self.found.status = None
+            self.found.unknown.append("the status, which has more than three digits")
         if self.found.status not in _REDIRECTIONS:
             self.found.redirect = None
         elif self.found.redirect is not None and self.socket is not None:
