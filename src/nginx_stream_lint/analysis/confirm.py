@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario
@@ -23,14 +25,12 @@ from nginx_stream_lint.rules.judge import location_info, server_names
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
-from nginx_stream_lint.util.lazily import dataclass
 
 _ABOUT_DELIVERY = ("delivery", "recording")
 _HANDSHAKES = "websocket-upgrade"
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """What was measured for a location: for whom it streams, and for whom it does not.
 
     `handshake` is what a WebSocket handshake gets, in words: empty where none was sent, or where it

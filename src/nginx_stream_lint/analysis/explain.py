@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import cache, cached_property
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.lint import (
     Memories,
@@ -42,13 +44,11 @@ from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.find import Asked, Served
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.util.budget import Budget, Limits, spending
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import remembered
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """What is to say about one URL.
 
     `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
@@ -68,16 +68,14 @@ class Explanation:
     tiers: Sequence[Passed] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Unexplained:
+class Unexplained(Struct, frozen=True):
     """A URL that no server takes, or that is none, and why."""
 
     url: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     """A question about a place: `target` is a path with its query that is taken to stream there."""
 
     server: Level

@@ -7,9 +7,10 @@ the baseline, `with_fixes`. Fixes are planned for what is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.analysis.remarks import about_blocks, about_comments, about_declarations
 from nginx_stream_lint.config import (
@@ -47,7 +48,6 @@ from nginx_stream_lint.streams.find import Asked, Served, served
 from nginx_stream_lint.streams.unproxied import Answer, answers
 from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
 
@@ -57,8 +57,7 @@ if TYPE_CHECKING:
 MIN_READ_TIMEOUT_S = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What to check for. `nginx_version` None: unknown, the old defaults hold.
 
     `policy` says what findings are worth, and what is otherwise in some files; `baseline` has the
@@ -83,8 +82,7 @@ class Options:
         return self.all_rules or tuple(rule.name for rule in self.rules)
 
 
-@dataclass(slots=True)
-class Result:
+class Result(Struct):
     """What was found, and in what.
 
     `problems` are what could not be read, `notes` what had to be guessed while reading; `served` is
@@ -146,8 +144,7 @@ class Result:
         return any(SEVERITIES.index(finding.severity) <= limit for finding in self.findings)
 
 
-@dataclass(frozen=True, slots=True)
-class Detected:
+class Detected(Struct, frozen=True):
     """One configuration, the places in it that hand requests on, and what is wrong with it.
 
     `answers` is what nginx does with the declared streams; see `streams.unproxied.answers`.

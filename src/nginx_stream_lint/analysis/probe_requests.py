@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.delivery import (
     AccelBuffering,
@@ -25,7 +27,6 @@ from nginx_stream_lint.probe.run import Request
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
-from nginx_stream_lint.util.lazily import dataclass
 
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)
 # Locations of one server whose paths are tried for one that nobody can name.
@@ -38,8 +39,7 @@ class Unaskable(ValueError):
     """A URL that no server takes; the message says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """The scenarios a person wants; empty where what is known of the stream decides."""
 
     clients: tuple[Client, ...] = ()

@@ -9,19 +9,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from msgspec import Struct
+
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import fix_soundly
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.rule import Example, Rule
-from nginx_stream_lint.util.lazily import dataclass
 
 # What an example that names no version must be true of. None: nobody said which.
 VERSIONS: tuple[Version | None, ...] = (None, OLD, (1, 26, 2), NEW)
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """An example with the rule it belongs to; `number` counts the rule's examples from 1."""
 
     rule: Rule

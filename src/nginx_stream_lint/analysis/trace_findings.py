@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.explain import Explainer
 from nginx_stream_lint.analysis.lint import Options
@@ -12,11 +14,9 @@ from nginx_stream_lint.config import Configuration, Problem
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import declaration
-from nginx_stream_lint.util.lazily import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class Blame:
+class Blame(Struct, frozen=True):
     """Where the traced URL lands in the layer's configuration, and what is found there.
 
     Attributes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.delivery import Delivery, Path, Repeat, Scenario, Settings, path
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
@@ -16,15 +18,13 @@ from nginx_stream_lint.nginx.tiers import Tier, deliver, tier
 from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
-from nginx_stream_lint.util.lazily import dataclass
 
 # More servers in a row, or ways through them, are cut off.
 _MOST_TIERS = 10
 _MOST_WAYS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(Struct, frozen=True):
     """A place that a stream passes, and what happens there in each scenario of the client."""
 
     server: Level

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.cli.common import known_rules, say, unusable
@@ -19,15 +20,13 @@ from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.settings import Settings, SettingsMistake, find, load
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.util.budget import spending
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import Unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
+class Choices(Struct, frozen=True):
     """What options and settings say together. `given` are the options' values by settings' keys."""
 
     settings: Settings

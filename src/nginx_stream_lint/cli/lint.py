@@ -6,10 +6,10 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.lint import Confirm, Detected, Options, Result, lint, read
 from nginx_stream_lint.cli.choices import choose

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.cli.common import columns, try_write
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.streams.declarations import nearest
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import unexpected
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _STDOUT = ("", "-", "/dev/stdout")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A format, and the file it goes to; None is standard output.
 
     One that is `guarded` takes no other place than that of an older report of ours.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.lint import Detected, Options, detect, read
 from nginx_stream_lint.cli.choices import choose

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import accumulate, islice
 
 import yaml
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.config.recognise import all_nginx, looks_like_nginx, names_nginx
 from nginx_stream_lint.config.source import Piece, Reading
 from nginx_stream_lint.config.templates import readings_within
 from nginx_stream_lint.files.source import FILLER, Source
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose_all
 
@@ -43,8 +44,7 @@ _LANGUAGES = ("nginx", "nginxconf", "nginx.conf")
 _OTHERS = ("conf", "config", "text", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """One piece of nginx text in another file; `name` is what that file calls it, if it does."""
 
     name: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.config.files import Files, Mount
 from nginx_stream_lint.config.fragments import is_main
@@ -23,7 +24,6 @@ from nginx_stream_lint.config.tree import Directive
 from nginx_stream_lint.files.dump import split_dump
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import Problem, Unreadable, unexpected
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ STDIN = "<stdin>"
 Manifests = Callable[[Source, str, Regions, Files], list[Configuration]]
 
 
-@dataclass(frozen=True, slots=True)
-class Around:
+class Around(Struct, frozen=True):
     """What people say about their files.
 
     `mains` are patterns of main files, whatever is in them, `servers` patterns of files that a main

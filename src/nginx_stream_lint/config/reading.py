@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.config.absent import standard
 from nginx_stream_lint.config.files import Files
@@ -24,7 +25,7 @@ from nginx_stream_lint.config.tree import (
 )
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import (
     Absent,
     LeadsOut,
@@ -53,8 +54,7 @@ _NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 _DATA_BLOCKS = frozenset({"charset_map", "geo", "map", "split_clients", "types"})
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """Something about the reading that people should know; `line` and `column` count from 1.
 
     Of notes about the same `subject` one is enough. A `detail` is for people who ask for more.
@@ -76,8 +76,7 @@ def said_once(notes: Iterable[Note]) -> list[Note]:
     return list({one.subject or str(one): one for one in reversed(list(notes))}.values())[::-1]
 
 
-@dataclass(eq=False)
-class Configuration:
+class Configuration(Struct, eq=False):
     """A main file and what it includes.
 
     `context` is the level the main file stands for: `()` is a whole nginx.conf, `("http",)`,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import field
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from nginx_stream_lint.files.source import FILLER, Source
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.sinks import MARKS
 
@@ -88,8 +89,7 @@ class Author(Protocol):
         """
 
 
-@dataclass(eq=False, slots=True)
-class Reading:
+class Reading(Struct, eq=False):
     """What nginx gets to see of a source: of a template, of a block in a YAML file, of it all.
 
     Placeholders are runs of `HOLE`, what is not nginx's is blank. `pieces`, in order, tell where
@@ -111,8 +111,8 @@ class Reading:
     author: Author | None = None
     is_definition: bool = False
     # Made when first needed, and not copied: the starts of the pieces, and see `condition`.
-    _starts: list[int] = field(init=False)
-    _changes: list[tuple[int, int]] = field(init=False)
+    _starts: list[int] = []
+    _changes: list[tuple[int, int]] = []
 
     def __post_init__(self) -> None:
         self._starts = []

@@ -11,16 +11,16 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import field
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.config.corrections import corrected
 from nginx_stream_lint.config.source import Reading, has_hole
 from nginx_stream_lint.config.tokens import Statements, Word, words_at
 from nginx_stream_lint.files.source import Source
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.remembering import remembered
 
@@ -153,8 +153,7 @@ class Directive:
         return self.source.position(self.start)[1]
 
 
-@dataclass(eq=False, slots=True)
-class File:
+class File(Struct, eq=False):
     """What was read of a file: its directives, and its comments' (start, end) in the source.
 
     `mistakes` are what nginx's tokenizer would refuse. `uses` counts the includes that lead to it;

@@ -6,7 +6,9 @@ from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate
 
-from nginx_stream_lint.util.lazily import dataclass, regex
+from msgspec import Struct
+
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem, Unreadable
 from nginx_stream_lint.util.sinks import MARKS, printable
 
@@ -26,8 +28,7 @@ _INDENTED = regex(r"\{[^\n]*\n([ \t]+)\S")
 _OWN_START = b"\xef\xb7"
 
 
-@dataclass(eq=False)
-class Source:
+class Source(Struct, eq=False, dict=True):
     """The text of one file.
 
     `name` is the path as it is shown to people, `text` the decoded content with its line ends
@@ -43,8 +44,8 @@ class Source:
     key: str = ""
     is_yaml: bool = False
 
-    _asked = 0  # how many places somebody asked for
-    _last = (0, 1)  # the offset of the last one, and its line
+    _asked: int = 0  # how many places somebody asked for
+    _last: tuple[int, int] = (0, 1)  # the offset of the last one, and its line
 
     @cached_property
     def _line_starts(self) -> list[int]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import accumulate
 from operator import attrgetter
 from typing import NamedTuple, Protocol
+
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import File, Problem, Source
 from nginx_stream_lint.fixes.order import rank_of_line

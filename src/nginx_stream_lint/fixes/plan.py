@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.source import Author
 from nginx_stream_lint.fixes.order import LAST, rank, rank_of_line
@@ -18,7 +20,7 @@ from nginx_stream_lint.rules.judge import Judged
 from nginx_stream_lint.rules.verdict import Move, Remedy
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.naming import EVERYTHING
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 
 _STATEMENT = regex(r"(\w+) (.*);")
 _SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
@@ -180,8 +182,7 @@ def _is_in_snippet(level: Level) -> bool:
     return location is not None and location.directive is not None and _is_text(location.directive)
 
 
-@dataclass(frozen=True, slots=True)
-class _Site:
+class _Site(Struct, frozen=True):
     """A place where a remedy is to be brought about."""
 
     served: Served

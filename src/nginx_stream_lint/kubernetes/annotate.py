@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import field
 from itertools import islice
 from operator import itemgetter
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.config.source import Change, has_hole
 from nginx_stream_lint.kubernetes.controllers import Controller
@@ -18,12 +19,10 @@ from nginx_stream_lint.kubernetes.nginx_org import (
     upstreams_of,
 )
 from nginx_stream_lint.kubernetes.resources import Ingress, Path, Settings, VirtualServer
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.remembering import latest_remembered
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Annotator:
+class Annotator(Struct, frozen=True, eq=False):
     """The `Author` of what a controller makes of a resource; see config/source.py.
 
     `by_class` tells that nothing but the name of its class assigns the resource to the controller;

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from msgspec import Struct
+
 from nginx_stream_lint.config.source import has_hole
 from nginx_stream_lint.util.data import data_text
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.yamlfile import load_text
 
 LEVELS = ("main", "events", "http", "upstream", "server", "location")
@@ -50,8 +52,7 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A directive and what sets it; see the head of ingress-nginx.yaml."""
 
     directive: str
@@ -93,8 +94,7 @@ def is_true(text: str) -> bool:
     return text in _TRUE
 
 
-@dataclass(frozen=True, slots=True)
-class Controller:
+class Controller(Struct, frozen=True):
     """A controller: its name, what its annotations begin with, and its settings by level.
 
     `class_controllers` are the names it has in an IngressClass, `config_maps` matches the usual

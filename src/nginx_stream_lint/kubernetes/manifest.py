@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import field
 from typing import NamedTuple, TypeAlias
 
 import yaml
+from msgspec import Struct, field
 
 from nginx_stream_lint.config.source import HOLE
 from nginx_stream_lint.files.source import Source
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.yamlfile import FORBIDDEN, YamlMistake, compose
 
@@ -37,8 +37,7 @@ class Span(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Word:
+class Word(Struct, frozen=True, eq=False):
     """A scalar: its value, its place without quotes, and how it is written.
 
     `style` is a quote, `|` or `>` for blocks, or empty. `is_exact` tells that value and place
@@ -58,8 +57,7 @@ class Word:
         return Span(self.start, self.end)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class Entry(Struct, frozen=True, eq=False):
     """A key with its value. `is_alias` tells that the value is written elsewhere, as an anchor."""
 
     key: Word
@@ -68,8 +66,7 @@ class Entry:
     is_alias: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Mapping:
+class Mapping(Struct, frozen=True, eq=False):
     """A mapping, merge keys resolved; `own` are the keys written in it, `is_flow` in braces."""
 
     entries: dict[str, Entry]
@@ -102,8 +99,7 @@ class Mapping:
         return node.items if isinstance(node, Sequence) else ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sequence:
+class Sequence(Struct, frozen=True, eq=False):
     """A sequence."""
 
     items: tuple[Node, ...]
@@ -113,8 +109,7 @@ class Sequence:
 Node: TypeAlias = Word | Mapping | Sequence
 
 
-@dataclass(slots=True, eq=False)
-class Document:
+class Document(Struct, eq=False):
     """One document of a YAML file. `text` is that of the file; `holes` are lines of placeholders.
 
     `comments` are those outside of all words.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from nginx_stream_lint.config.source import has_hole
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx, nginx_org
 from nginx_stream_lint.kubernetes.manifest import Document, Entry, Mapping, Node, Span, Word
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 
 _ROUTES = frozenset({"annotations", "className", "ingressClassName", "hosts", "host", "hostname"})
 # Values nest four deep.
@@ -15,8 +17,7 @@ _MAX_DEPTH = 8
 _APIS = regex(r"(?:networking\.k8s\.io|extensions|networking)/.*")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Path:
+class Path(Struct, frozen=True, eq=False):
     """A path of a host: `type` is Prefix, Exact or ImplementationSpecific."""
 
     path: Word | None
@@ -26,8 +27,7 @@ class Path:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Host:
+class Host(Struct, frozen=True, eq=False):
     """A host with its paths; `name` None for any host."""
 
     name: Word | None
@@ -35,8 +35,7 @@ class Host:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ingress:
+class Ingress(Struct, frozen=True, eq=False):
     """An Ingress, or what a Helm chart makes one from.
 
     `place` is the place of its kind. New annotations go into `home`, or else into new
@@ -59,8 +58,7 @@ class Ingress:
     is_manifest: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class VirtualServer:
+class VirtualServer(Struct, frozen=True, eq=False):
     """A VirtualServer or a VirtualServerRoute of k8s.nginx.org; `spec` as it is written."""
 
     document: Document
@@ -70,8 +68,7 @@ class VirtualServer:
     spec: Mapping
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Settings:
+class Settings(Struct, frozen=True, eq=False):
     """The `data` of a ConfigMap, or of a chart's values for one."""
 
     document: Document

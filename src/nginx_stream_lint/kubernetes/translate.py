@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from nginx_stream_lint.config.files import Files
 from nginx_stream_lint.config.reading import Configuration, read_from
 from nginx_stream_lint.config.source import Reading, Regions
@@ -24,7 +26,7 @@ from nginx_stream_lint.kubernetes.resources import (
 )
 from nginx_stream_lint.kubernetes.text import TooLong
 from nginx_stream_lint.util.budget import in_force
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 # What a YAML text says that is about one of the controllers.
@@ -41,8 +43,7 @@ _OTHERS = regex(
 _OF_NGINX_ORG = regex(r"(?i)nginx-?(?:org|plus|inc)|\bnic\b|f5")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Translation:
+class Translation(Struct, frozen=True, eq=False):
     """What a controller makes of a resource: `reading` is the nginx configuration.
 
     `by_class` tells that only the name of its class says which controller; `assumed` that nothing

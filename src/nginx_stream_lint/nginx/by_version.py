@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import Struct
+
 from nginx_stream_lint.config import Directive, has_hole
 from nginx_stream_lint.config.tree import is_known
 from nginx_stream_lint.nginx.directives import FAMILIES, Entry, table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.remembering import remembered
 
 Say = Callable[[Directive, str], None]
@@ -21,8 +22,7 @@ _HTTP2_TO_UPSTREAMS: Version = (1, 29, 4)
 _QUIC: Version = (1, 25, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Unavailable:
+class Unavailable(Struct, frozen=True):
     """What a version of nginx does not have; without a version, what no nginx has.
 
     `names` are the directives that it lacks, and those that it does not take in some contexts.

@@ -8,8 +8,10 @@ buffered is flushed through everything.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.nginx.filters import gzip_is_disabled, withholds_event_ends
@@ -17,7 +19,6 @@ from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.listeners import PLAIN, Client
 from nginx_stream_lint.nginx.recording import NOTHING, Recording
 from nginx_stream_lint.nginx.values import size
-from nginx_stream_lint.util.lazily import dataclass
 
 Framing = Literal["chunked", "close", "length"]
 AccelBuffering = Literal["absent", "no", "yes"]
@@ -65,8 +66,7 @@ _BODY_FILTERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(Struct, frozen=True):
     """One way a stream may be asked for and answered."""
 
     client: Client = "h1"
@@ -75,8 +75,7 @@ class Scenario:
     accept_encoding: AcceptEncoding = "identity"
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """What happens in a scenario to the first request for something.
 
     `repeat` is what happens to the second one, `is_replayed` whether any later one is answered from
@@ -102,8 +101,7 @@ class Delivery:
         return "replays" if self.is_replayed else self.verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """Everything in a configuration that decides how a response of one kind is delivered.
 
     Sizes are in bytes. `piecewise` are the upstream framings whose pieces a buffered response lets

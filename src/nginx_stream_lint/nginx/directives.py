@@ -6,17 +6,17 @@ import os
 from collections.abc import Mapping
 from functools import cache
 
+from msgspec import Struct
+
 from nginx_stream_lint.nginx.versions import Version, parse_version
-from nginx_stream_lint.util.compiled import compiled
 from nginx_stream_lint.util.data import data_text
-from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.util.data import table as data_table
 
 FILE = os.path.join(os.path.dirname(__file__), "directives.yaml")
 FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi", "grpc", "tunnel")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One directive: `contexts` it may stand in, how values `merge`, the type of its `value`.
 
     `defaults` are (since, arguments) pairs, oldest first; arguments are None where unset means
@@ -55,9 +55,7 @@ class Entry:
 @cache
 def table() -> Mapping[str, Entry]:
     """The directives by name."""
-    ready = compiled(f"{__name__}_compiled", [FILE])
-    found: Mapping[str, Entry] = read() if ready is None else ready.TABLE
-    return found
+    return data_table("directives", dict[str, Entry], read)
 
 
 def read() -> dict[str, Entry]:

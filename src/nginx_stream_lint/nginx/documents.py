@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.util.lazily import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class Documents:
+class Documents(Struct, frozen=True):
     """A folder that stands for every `root`."""
 
     workspace: Workspace

@@ -7,6 +7,8 @@ app gets what the rows of `proxy_set_header` in force give for this client.
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.nginx.levels import Handler, Level, kept
 from nginx_stream_lint.nginx.request import Request
@@ -14,7 +16,6 @@ from nginx_stream_lint.nginx.rewriting import Outcome, rewrite
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.variables import State, maps_of
 from nginx_stream_lint.nginx.versions import NEW, Version
-from nginx_stream_lint.util.lazily import dataclass
 
 # The families that go on after a 101. What uwsgi and scgi send with it is for the app to read.
 TUNNELS = ("proxy", "uwsgi", "scgi", "tunnel")
@@ -33,8 +34,7 @@ LONG_CONNECTION = "keep-alive, Upgrade"
 _NEEDED = ("Upgrade", "Sec-WebSocket-Accept")
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
+class Handshake(Struct, frozen=True):
     """What the app gets of a handshake, and which headers of its answer the client does not get.
 
     `headers` are those that a handshake needs, empty where none is sent. Values are None where the

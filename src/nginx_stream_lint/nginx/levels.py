@@ -8,13 +8,14 @@ of its entry in `directives.yaml`.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import replace
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import Configuration, Directive, has_hole, is_complete, statements
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.remembering import remembered
 
 _PASS = {f"{family}_pass": family for family in FAMILIES}
@@ -68,8 +69,7 @@ _CONTEXT_KINDS: dict[tuple[str, ...], tuple[str, ...]] = {
 OriginKind = Literal["explicit", "inherited", "default"]
 
 
-@dataclass(frozen=True, slots=True)
-class Effective:
+class Effective(Struct, frozen=True):
     """What nginx uses at a level.
 
     `rows` are the arguments of each directive in force (one for most, several for lists, none
@@ -96,8 +96,7 @@ class Effective:
         return self.origin == "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Handler:
+class Handler(Struct, frozen=True):
     """Who answers: `family` of the `*_pass` directive and its `target` as written.
 
     `target` is empty where only the family's settings are there to see, and `directive` one of

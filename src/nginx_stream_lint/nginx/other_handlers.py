@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import Struct
+
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.directives import FAMILIES
 from nginx_stream_lint.nginx.levels import Level, rows_in_force
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import remembered
 
 # `by-itself`: the module sends each message at once, whatever the location sets. `depends`: on the
@@ -37,8 +39,7 @@ _INHERITED = ("passenger_enabled", "autoindex", "dav_methods")
 _FLAGS = ("passenger_enabled", "autoindex", "random_index", "api")
 
 
-@dataclass(frozen=True, slots=True)
-class OtherHandler:
+class OtherHandler(Struct, frozen=True):
     """A module that answers, by the directive that says so."""
 
     directive: Directive

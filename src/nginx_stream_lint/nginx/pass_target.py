@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
+from msgspec import Struct
+
 from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.names import lower
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 
 _SCHEMES = {
@@ -22,8 +24,7 @@ _SCHEME = regex(r"[A-Za-z]+://")
 _IPV4 = regex(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What a target says: `scheme` (empty without one), `host`, `port` (0: none said or usual).
 
     `host` is a name, an IPv4 address, an IPv6 address in brackets, or `unix:` with a path; `uri` is

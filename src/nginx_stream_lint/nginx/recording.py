@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from msgspec import Struct
+
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.nginx.variables import State, variables_in, without_variables
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.numbers import whole_number
 
 _FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi")
@@ -38,8 +39,7 @@ _ALLOWING = frozenset(("cache-control", "expires", "x-accel-expires"))
 _USUAL = ("200", "301", "302")
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """What is recorded where the same request is sent again and again, one after the other.
 
     `first` and `second` tell whether nginx writes the response to that request to a file, if the

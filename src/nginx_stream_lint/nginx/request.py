@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.util.lazily import dataclass
+from msgspec import Struct
+
 from nginx_stream_lint.util.numbers import whole_number
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A request for routing: no body, and of the headers only Host and those in `headers`.
 
     `target` is the path with its query as it stands in the request line. `host` is written as the

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import field
 from typing import NoReturn
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.config import Directive, is_complete, statements
 from nginx_stream_lint.nginx.levels import Level, kept, stands_always
@@ -16,7 +17,6 @@ from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.uri import unescape_redirect
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.numbers import whole_number
 
 MOST_STATUS = 999
@@ -28,8 +28,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 _ESCAPES_RESET: Version = (1, 31, 0)
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """What the rewrite directives of a level did.
 
     `entered` are the `if` blocks of a location that held; the last one is where the request is now.

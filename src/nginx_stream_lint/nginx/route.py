@@ -6,8 +6,10 @@ ngx_http_special_response.c for error pages.
 
 from __future__ import annotations
 
-from dataclasses import field, replace
 from itertools import takewhile
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.documents import Documents
@@ -22,7 +24,6 @@ from nginx_stream_lint.nginx.uri import escape_path, is_quoted, normalize
 from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.variables import State
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.numbers import whole_number
 
 # NGX_HTTP_MAX_URI_CHANGES: after as many rewrites and redirects nginx gives up.
@@ -36,16 +37,14 @@ _CLOSING = (408, 444, 499)
 _SENT_AS = {494: 400, 495: 400, 496: 400, 497: 400}
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """An internal redirect on the way, and the directive that made it."""
 
     why: str
     directive: Directive
 
 
-@dataclass(slots=True)
-class Route:
+class Route(Struct):
     """Where a request ends.
 
     `location` is the level that finally handles it: a location, an `if` or `limit_except` in one,

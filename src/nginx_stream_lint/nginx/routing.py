@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.pcre import Match as PatternMatch
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern, prefix
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 
 
 class Match(NamedTuple):
@@ -48,8 +49,7 @@ def match_of(location: Level) -> Match:
     return Match(glued[1], glued[2])
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Struct):
     """Where a URI path belongs.
 
     `level` is None where no location takes it. `redirects` tells that nginx sends the client to the

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import field
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.listeners import address, shortest
@@ -17,7 +18,7 @@ from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 
 _EVERY_IPV4, _EVERY_IPV6 = "*", "[::]"
@@ -28,8 +29,7 @@ _BAD_HOST = regex(r"\.\.|[\x00-\x20/\x7f]|^\.?$")
 _STRICT_HOST = regex(r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]")
 
 
-@dataclass(slots=True, eq=False)
-class Socket:
+class Socket(Struct, eq=False):
     """A listening socket: its `address`, whether it speaks TLS, and its servers in file order.
 
     `takes_ipv4` tells whether one for all IPv6 addresses takes IPv4, too (`ipv6only=off`).
@@ -72,8 +72,7 @@ class Socket:
         return least is not None and most is not None and least <= port <= most
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """A server, the socket it was found on, and what the regular expression of its name captured.
 
     `bad_host` tells that nginx refuses the host, and `unreadable` are expressions that may have

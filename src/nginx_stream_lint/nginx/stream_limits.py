@@ -5,9 +5,11 @@ nginx counts the streams of an HTTP/2 connection one by one. A key that is empty
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from nginx_stream_lint.nginx.delivery import Settings
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 
 # What makes a key that no request leaves empty, and one that each request has for itself.
@@ -22,8 +24,7 @@ _SERVER_NAME = regex(r"\$(?:server_name\b|\{server_name\})")
 _NAMES = ("limit_conn", "limit_req")
 
 
-@dataclass(frozen=True, slots=True)
-class StreamLimit:
+class StreamLimit(Struct, frozen=True):
     """The row of a `directive` that allows the fewest streams: `streams` for each value of `key`.
 
     `limit_conn` counts those that are open at a time, `limit_req` those that begin at once. `key`

@@ -7,8 +7,10 @@ stalls if one of them holds it. tests/conformance/random_tiers.py measures it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.delivery import (
     AccelBuffering,
@@ -19,15 +21,14 @@ from nginx_stream_lint.nginx.delivery import (
     Settings,
 )
 from nginx_stream_lint.nginx.listeners import Client
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 
 _ACCEL = "x-accel-buffering"
 _WORD = regex(r"\w+")
 _COMPRESSIONS = frozenset(("gzip", "br"))
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """What one nginx makes of a response for the next.
 
     `chunks` tells whether it may send chunks, `passes_accel` whether it lets X-Accel-Buffering
@@ -45,8 +46,7 @@ class Sent:
         return got if self.passes_accel else "absent"
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(Struct, frozen=True):
     """One nginx of several: its delivery `path`, how it asks, and what it sends on.
 
     `client` is what it is for the tier behind it, and `asks_old` tells that it asks in HTTP/1.0.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import field
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.documents import Documents
@@ -18,7 +19,7 @@ from nginx_stream_lint.nginx.pcre import Match, Pattern, Undecided, compile_patt
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.servers import host_of
 from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 from nginx_stream_lint.util.remembering import remembered
 
@@ -62,8 +63,7 @@ _OF_URL = frozenset(
 )
 
 
-@dataclass(slots=True)
-class State:
+class State(Struct):
     """A request on its way: what rewriting changes, and what patterns have captured.
 
     `files` are those behind every `root`, None where they are unknown. `unknown`
@@ -81,11 +81,11 @@ class State:
     captures: tuple[str, ...] = ()
     internal: bool = False
     unknown: list[str] = field(default_factory=list)
-    method: str = field(init=False)
+    method: str = ""
     # Empty where the request was refused before its host was known.
-    host: str | None = field(init=False)
+    host: str | None = None
     # Captures get escapes in arguments if the target of the request had any.
-    quoted: bool = field(init=False)
+    quoted: bool = False
     # What nothing says: the headers and cookies of a client that has to show who it is.
     headers_known: bool = True
     # `$request_method`: that of the client, also where nginx itself asks another location.
@@ -354,8 +354,7 @@ class _Map:
             add(name.removeprefix("\\"), args[0])
 
 
-@dataclass(frozen=True, slots=True)
-class _Declared:
+class _Declared(Struct, frozen=True):
     """The variables of an `http` level: its maps, and what `set` or a capture may assign."""
 
     maps: dict[str, _Map]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 Headers = Iterable[tuple[str, str]]
 
 
-@dataclass
-class Arrivals:
+class Arrivals(Struct):
     """What a client got. Times are seconds of `time.monotonic()`.
 
     Attributes:
@@ -40,8 +40,7 @@ class Arrivals:
     error: str = ""
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """What a client is to send; see `fetch`."""
 
     port: int

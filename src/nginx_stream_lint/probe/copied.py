@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.config import Directive
 
@@ -12,8 +13,7 @@ from .words import quoted
 _LONGEST_HEAD = 120  # characters of a directive that are shown
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What the copy does otherwise than the configuration.
 
     `name` is the directive's name, `text` the directive as written, `done` what happened to it:
@@ -29,8 +29,7 @@ class Change:
     matters: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A block that can answer a request.
 
     `kind` is `server`, `location` or `if`; `directive` is None for what is assumed around a
@@ -46,8 +45,7 @@ class Place:
     cached: bool
 
 
-@dataclass(slots=True)
-class Socket:
+class Socket(Struct):
     """Where the copy listens instead of an address of the configuration."""
 
     address: str
@@ -56,8 +54,7 @@ class Socket:
     is_stream: bool = False
 
 
-@dataclass(eq=False, slots=True)
-class Node:
+class Node(Struct, eq=False):
     """One directive of the copy: decoded words, quoted only when they are written.
 
     `origin` is the directive it stands for, None for what the probe adds.
@@ -79,8 +76,7 @@ class Node:
                     work.append(node.children)
 
 
-@dataclass(eq=False)
-class Copy:
+class Copy(Struct, eq=False):
     """A configuration that a real nginx runs without touching anything of its author's.
 
     Attributes:

@@ -6,8 +6,10 @@ import math
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, urlencode
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 HEADER = "x-drip"
 TOKEN = re.compile(rb"data: (\d{4,}) [0-9a-z]*\n\n")
@@ -24,8 +26,7 @@ _Bytes = bytes  # inside the class, `bytes` is the field
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-@dataclass(frozen=True)
-class Drip:
+class Drip(Struct, frozen=True):
     """One answer of the upstream, token by token.
 
     Tokens are numbered from 1. Token n is due `n * interval` seconds after the answer's headers,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from .drip import HEADER, Drip
 
 
-@dataclass
-class Seen:
+class Seen(Struct):
     """One request as the upstream saw it. Times are seconds of `time.monotonic()`.
 
     Attributes:

@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
 
 _WALL = Path(__file__).with_name("wall.py")
 # What nginx gets of the environment: nothing that could be a secret.
@@ -23,8 +24,7 @@ class NginxError(Exception):
     """nginx could not be run, or refused a configuration; the message is what it said."""
 
 
-@dataclass(frozen=True)
-class Wall:
+class Wall(Struct, frozen=True):
     """What a program may reach besides the libraries of the system.
 
     Attributes:

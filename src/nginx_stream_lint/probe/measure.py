@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .arrivals import Arrivals, Headers
 from .client import fetch
@@ -26,8 +27,7 @@ _STARTS_APART = 0.005  # seconds between the starts of streams measured together
 _numbers = itertools.count(1)
 
 
-@dataclass(frozen=True)
-class Measurement:
+class Measurement(Struct, frozen=True):
     """One measured stream.
 
     Attributes:
@@ -52,8 +52,7 @@ class Measurement:
     seen: Seen | None
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Struct, frozen=True):
     """The arguments of one `measure`, and the verdict that is `expected` (None: none is)."""
 
     upstream: Upstream

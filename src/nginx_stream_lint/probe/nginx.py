@@ -13,9 +13,10 @@ import signal
 import socket
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+from msgspec import Struct
 
 from .launch import NginxError, Supervised, Wall, run
 from .sandbox import confine, directives
@@ -38,8 +39,7 @@ _COULD_NOT_START = 126  # what the supervisor returns
 _PORTS = range(20000, 32000)
 
 
-@dataclass(frozen=True)
-class NginxBinary:
+class NginxBinary(Struct, frozen=True):
     """One nginx on this machine.
 
     Attributes:

@@ -7,8 +7,10 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario
@@ -38,8 +40,7 @@ _ACCEPT = {"identity": "identity", "gzip": "gzip, br"}
 OnProgress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What is asked of the copy.
 
     `sockets` says, for each kind of client (`h1`, `h1-tls`, `h2`) that is to ask, at which listen
@@ -58,8 +59,7 @@ class Request:
     scenarios: tuple[Scenario, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """One request in one scenario.
 
     Attributes:
@@ -87,8 +87,7 @@ class Outcome:
     upstream: Mapping[str, str] | None
 
 
-@dataclass(slots=True)
-class ProbeResult:
+class ProbeResult(Struct):
     """Everything that was measured, and how the copy differs from the configuration."""
 
     binary: NginxBinary
@@ -158,8 +157,7 @@ async def _started(
     raise AssertionError("unreachable")
 
 
-@dataclass
-class _Run:
+class _Run(Struct):
     copy: Copy
     nginx: Nginx
     upstream: Upstream

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.tree import parse
@@ -34,8 +35,7 @@ class Forbidden(Exception):
         self.line = line
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """What a copy may name.
 
     Attributes:

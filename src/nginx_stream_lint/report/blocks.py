@@ -6,44 +6,39 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import click
+from msgspec import Struct
 
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
-from nginx_stream_lint.util.lazily import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(Struct, frozen=True):
     """A heading; its level counts from 1."""
 
     text: str
     level: int = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Paragraph:
+class Paragraph(Struct, frozen=True):
     """Text in which only `code` and [links](to) are markup."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """Text as it is, in a language."""
 
     text: str
     language: str = "nginx"
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """Rows of cells under a head; cells are like paragraphs."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(Struct, frozen=True):
     """A list; its items are like paragraphs."""
 
     items: tuple[str, ...]

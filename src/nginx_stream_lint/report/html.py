@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import field
 from itertools import islice
 
 import click
+from msgspec import Struct, field
 
 from nginx_stream_lint import __version__
 from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
@@ -19,14 +19,12 @@ from nginx_stream_lint.report.way import Way, ways
 from nginx_stream_lint.rules.filters import CLIENTS, listed
 from nginx_stream_lint.rules.finding import MOST_SERVERS, SEVERITIES, Finding
 from nginx_stream_lint.util.data import data_text
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.sinks import shown_line
 
 _MOST_NAMES = 3  # of inputs in the title
 
 
-@dataclass(slots=True)
-class _Card:
+class _Card(Struct):
     """A location with its stream and what is found there."""
 
     label: str

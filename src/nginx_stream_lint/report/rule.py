@@ -83,7 +83,7 @@ def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
     yield from _evidence(rule, measured)
     if rule.fix is not None:
         yield Heading("The fix")
-        title = rule.fix.title if "{" not in rule.fix.title else "See the examples"
+        title = rule.fix.title.text if "{" not in rule.fix.title.text else "See the examples"
         yield Paragraph(f"{title}. {_APPLICABILITY[rule.fix.applicability]}")
     for number, example in enumerate(bad, 1):
         yield Heading(f"Example {number}" if len(bad) > 1 else "Example")

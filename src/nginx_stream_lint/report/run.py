@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import field
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config import Source
@@ -16,12 +17,10 @@ from nginx_stream_lint.rules.fingerprint import portable
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.stream import Stream
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.remembering import latest_remembered
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """A finished check.
 
     `rules` are those that were applied, `nginx_version` is None where nobody said, `seconds` is how

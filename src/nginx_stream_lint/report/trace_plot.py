@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterator
 from html import escape
 
+from msgspec import Struct
+
 from nginx_stream_lint.probe.measure import CUT, STREAMS
 from nginx_stream_lint.report.drawing import STYLE, label, ticks
 from nginx_stream_lint.report.trace_words import said, seconds, verdict
@@ -14,7 +16,6 @@ from nginx_stream_lint.report.words import CLIENTS, clipped
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
 from nginx_stream_lint.trace.verdict import Judgement
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.sinks import printable
 
 _CUT = "cut ✕"
@@ -31,8 +32,7 @@ _HOW_TO_READ = (
 )
 
 
-@dataclass(frozen=True)
-class _Bar:
+class _Bar(Struct, frozen=True):
     """What came at once: when (0 to 1 of the time), how much of the most (0 to 1), how many."""
 
     at: float
@@ -40,8 +40,7 @@ class _Bar:
     events: int
 
 
-@dataclass(frozen=True)
-class _Lane:
+class _Lane(Struct, frozen=True):
     """One client of one layer.
 
     Attributes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Literal
 
+from msgspec import Struct
+
 from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S, Result
 from nginx_stream_lint.nginx.delivery import Delivery, Hold, Worst
 from nginx_stream_lint.nginx.listeners import Client
@@ -13,7 +15,6 @@ from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import Stream
-from nginx_stream_lint.util.lazily import dataclass
 
 # What a stream stops at: a hold, or a cache, which replays.
 Stop = Hold | Literal["cache"]
@@ -30,8 +31,7 @@ _ORDER: tuple[Stop, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """Something on the way that holds the stream, at once or if `only_if` comes true.
 
     `held_bytes` is how much it collects before it lets go (None: the whole answer), `clients` whom
@@ -44,8 +44,7 @@ class Stage:
     only_if: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """How the stream reaches a kind of client; see `delivery.Delivery` for the numbers."""
 
     client: Client
@@ -54,8 +53,7 @@ class Arrival:
     first_text_s: float | None = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """The way of the most certain stream of a place that hands requests on."""
 
     served: Served

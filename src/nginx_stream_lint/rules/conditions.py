@@ -11,11 +11,12 @@ is unknown, such as a value with an nginx variable, makes a condition neither tr
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from nginx_stream_lint.nginx.values import seconds, size
 from nginx_stream_lint.rules.patterns import finds
-from nginx_stream_lint.util.lazily import dataclass
 
 Truth = bool | None
 
@@ -49,14 +50,7 @@ class Subjects(Protocol):
         """The value of a subject: text, number, boolean, list of text, None, or UNKNOWN."""
 
 
-class Condition(Protocol):
-    """Something that holds, does not hold, or is unknown."""
-
-    def holds(self, subjects: Subjects) -> Truth: ...
-
-
-@dataclass(frozen=True, slots=True)
-class All:
+class All(Struct, frozen=True, tag=True):
     parts: tuple[Condition, ...]
 
     def holds(self, subjects: Subjects) -> Truth:
@@ -70,8 +64,7 @@ class All:
         return truth
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(Struct, frozen=True, tag=True):
     parts: tuple[Condition, ...]
 
     def holds(self, subjects: Subjects) -> Truth:
@@ -85,8 +78,7 @@ class AnyOf:
         return truth
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Struct, frozen=True, tag=True):
     part: Condition
 
     def holds(self, subjects: Subjects) -> Truth:
@@ -94,8 +86,7 @@ class Not:
         return None if one is None else not one
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class Test(Struct, frozen=True, tag=True):
     """One subject compared with one operand."""
 
     subject: str
@@ -113,6 +104,9 @@ class Test:
             if operand is UNKNOWN:
                 return None
         return OPERATORS[self.operator](value, operand)
+
+
+Condition: TypeAlias = All | AnyOf | Not | Test
 
 
 def subjects_of(condition: Condition | None) -> frozenset[str]:

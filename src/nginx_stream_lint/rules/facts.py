@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.config.source import Author
@@ -50,7 +52,7 @@ from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
 from nginx_stream_lint.streams.evidence import streams_at
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 
 _NOT_YET = object()
@@ -1064,8 +1066,7 @@ def is_mirrored(served: Served, version: Version) -> bool:
     return any(_handing_on(served.server, uri) is not None for uri in uris)
 
 
-@dataclass(frozen=True, slots=True)
-class Handshakes:
+class Handshakes(Struct, frozen=True):
     """What becomes of WebSocket handshakes at a place.
 
     `shown` is the one that `verdict` is about; see `Facts.handshake`. `variable` is one that is

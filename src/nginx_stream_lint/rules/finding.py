@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import Struct
+
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.streams.stream import Stream
-from nginx_stream_lint.util.lazily import dataclass
 
 Severity = Literal["error", "warning", "note"]
 # From the worst down.
@@ -16,8 +17,7 @@ Applicability = Literal["safe", "unsafe", "manual"]
 COMMAND_LINE = "(command line)"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A stretch of a file; offsets in characters, `end` behind the last one."""
 
     source: Source
@@ -38,16 +38,14 @@ class Place:
         return self.source.position(self.start)[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Related:
+class Related(Struct, frozen=True):
     """Another place that belongs to a finding, and what it has to do with it."""
 
     place: Place
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """Replace `[start, end)` of a file by `text`; an insertion where the two are equal."""
 
     source: Source
@@ -56,8 +54,7 @@ class Edit:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(Struct, frozen=True):
     """Edits that belong together, all or none. `manual` ones have no edits, only a `snippet`."""
 
     title: str
@@ -70,8 +67,7 @@ class Fix:
 MOST_SERVERS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class LocationInfo:
+class LocationInfo(Struct, frozen=True):
     """The location a finding is about: how it is written, where, and in which servers.
 
     `place` is its head; its block ends before the offset `block_end` of the same file. `servers`
@@ -86,8 +82,7 @@ class LocationInfo:
     is_block: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What a rule says, about which place and stream, and what to do.
 
     `stream` is None for what is said of a comment. `at_most` is the worst severity that it can be
@@ -134,8 +129,7 @@ class Finding:
         return f"{self.stream.confidence} to stream ({self.stream.kind}): {self.stream.because}"
 
 
-@dataclass(frozen=True, slots=True)
-class Unchecked:
+class Unchecked(Struct, frozen=True):
     """A location that proxies and that nothing suggests to stream: no rule judges it.
 
     `verdict` is what would happen to a stream there, for the worst of the usual clients; `stream`
@@ -152,8 +146,7 @@ class Unchecked:
         return self.location.label.removeprefix("location ")
 
 
-@dataclass(frozen=True, slots=True)
-class Suppressed:
+class Suppressed(Struct, frozen=True):
     """A finding that somebody does not want to see.
 
     `kind` is `inSource` for a comment and `external` for a baseline, as SARIF calls them; `reason`

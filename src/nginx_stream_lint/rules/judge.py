@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.levels import Level
@@ -22,17 +24,17 @@ from nginx_stream_lint.rules.finding import (
     Unchecked,
     in_order,
 )
+from nginx_stream_lint.rules.origins import doubted, origin
 from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.rules.verdict import Pointer, Verdict, said_at, verdicts
+from nginx_stream_lint.rules.templates import Origin
+from nginx_stream_lint.rules.verdict import Doubt, Pointer, Verdict, verdicts
 from nginx_stream_lint.streams.find import Served
-from nginx_stream_lint.util.lazily import dataclass
 
 _Fate = Literal["streams", "stalls", "replays"]
 _FROM_WORST: tuple[_Fate, ...] = ("replays", "stalls")
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A finding with what it was made from, for those who mend it."""
 
     finding: Finding
@@ -169,12 +171,17 @@ def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Findin
 
 def _message(verdict: Verdict, served: Served) -> str:
     """A message, with the words that say where values come from."""
-    if len(verdict.message) == 1:
-        return verdict.message[0]
-    pieces = list(verdict.message)
-    for at in range(1, len(pieces), 2):
-        pieces[at] = said_at(served, pieces[at], verdict)
-    return "".join(pieces)
+    # Of several rows, the one that the finding is about.
+    words = {pointer.name: pointer.word for pointer in verdict.pointers}
+
+    def said(part: str | Origin | Doubt) -> str:
+        if isinstance(part, str):
+            return part
+        if isinstance(part, Doubt):
+            return doubted(served, part.name, verdict.version)
+        return origin(served.level, part.name, verdict.version, words.get(part.name, ""))
+
+    return " ".join("".join(map(said, verdict.message)).split())
 
 
 def _setting(

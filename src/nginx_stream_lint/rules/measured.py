@@ -10,9 +10,10 @@ import os
 from collections.abc import Mapping
 from functools import cache
 
+from msgspec import Struct
+
 from nginx_stream_lint.rules.shipped import builtin_folder
 from nginx_stream_lint.util.data import data_names, data_text
-from nginx_stream_lint.util.lazily import dataclass
 
 # The kinds of evidence that a rule file can name; each is a measurement on a real nginx.
 EVIDENCE = {
@@ -36,8 +37,7 @@ EVIDENCE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """What one text of an example does.
 
     `example` counts the rule's bad examples from 1, `text` is `bad` or `fixed`, `who` asked, and
@@ -50,8 +50,7 @@ class Measured:
     nginx: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Measurements:
+class Measurements(Struct, frozen=True):
     """All that is recorded: by rule, and in words how it was measured."""
 
     how: str

@@ -6,21 +6,21 @@ A rule's opinion comes first; this changes what it is worth here. Formats see on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field, replace
 from functools import cache
 from itertools import groupby
 from typing import Literal
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding, in_order
-from nginx_stream_lint.util.lazily import dataclass
 
 Worth = Literal["error", "warning", "note", "off"]
 WORTHS: tuple[Worth, ...] = ("error", "warning", "note", "off")
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(Struct, frozen=True):
     """What holds for the files whose names `covers` is true of; None where it says nothing."""
 
     covers: Callable[[str], bool]
@@ -29,8 +29,7 @@ class Override:
     min_read_timeout_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """Severities by rule, and overrides, of which the last that covers a file wins."""
 
     severity: Mapping[str, Worth] = field(default_factory=dict)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from nginx_stream_lint.rules.facts import REMARKS
 from nginx_stream_lint.rules.finding import Fix, Severity
-from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.rules.wording import render
-from nginx_stream_lint.util.lazily import dataclass
+from nginx_stream_lint.rules.rule import Rule, Template
+from nginx_stream_lint.rules.templates import plain, render
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(Struct, frozen=True):
     """What a rule says; `fix` is to be done by hand."""
 
     rule: Rule
@@ -37,8 +37,8 @@ def remarks(rules: Sequence[Rule], values: Mapping[str, Any]) -> Iterator[Remark
     """What rules say of the facts `values`, which are all of one group of `facts.REMARKS`."""
     subjects = _Subjects(values)
 
-    def rendered(text: str) -> str:
-        return render(text, subjects, lambda name: name)
+    def rendered(template: Template) -> str:
+        return plain(render(template, subjects))
 
     for rule in rules:
         group = REMARKS.get(rule.about)
@@ -48,7 +48,7 @@ def remarks(rules: Sequence[Rule], values: Mapping[str, Any]) -> Iterator[Remark
             plan = rule.fix
             fix = None
             if plan is not None:
-                fix = Fix(rendered(plan.title), "manual", rendered(plan.snippet))
+                fix = Fix(rendered(plan.title), "manual", "\n".join(map(rendered, plan.snippet)))
             severity = next(
                 (word for word, only in rule.severity if only is None or only.holds(subjects)), None
             )

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.conditions import Condition, subjects_of
 from nginx_stream_lint.rules.facts import REMARKS
 from nginx_stream_lint.rules.finding import Applicability, Severity
 from nginx_stream_lint.streams.stream import Kind
-from nginx_stream_lint.util.lazily import dataclass
 
 
 class RuleMistake(Exception):
     """A rule file that cannot be used; the message starts with `file:line:column`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Template(Struct, frozen=True):
+    """A text with placeholders; `place` is its file, line and column."""
+
+    text: str
+    place: tuple[str, int, int] = ("", 1, 1)
+
+
+NO_TEXT = Template("")
+
+
+class Step(Struct, frozen=True):
     """One step of a fix.
 
     `action` is `set` (a directive to a value), `reset` (the same; but a directive that is set here
@@ -30,25 +40,23 @@ class Step:
 
     action: str
     directive: str
-    args: str = ""
+    args: Template = NO_TEXT
     scope: str = "location"
     when: Condition | None = None
     applicability: Applicability = "safe"
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FixPlan:
-    """How a rule's finding is mended."""
+class FixPlan(Struct, frozen=True):
+    """How a rule's finding is mended; `snippet` has a template for each line."""
 
-    title: str
+    title: Template
     applicability: Applicability
     steps: tuple[Step, ...]
-    snippet: str
+    snippet: tuple[Template, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(Struct, frozen=True):
     """A configuration that shows the rule at work.
 
     `bad` gives exactly this rule and `fixed` is what its fix makes of it; or `good` is silent.
@@ -62,8 +70,7 @@ class Example:
     evidence: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A rule as its file states it; see docs/architecture.md for the keys.
 
     `at` and `blames` name a directive to point at, and after a blank a word that tells the row
@@ -78,7 +85,7 @@ class Rule:
     shadowed: bool
     when: Condition | None
     severity: tuple[tuple[Severity, Condition | None], ...]
-    message: str
+    message: Template
     at: str | None
     blames: str | None
     replaces: tuple[str, ...]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
+from msgspec import Struct
 
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.directives import FAMILIES, table
@@ -30,11 +31,19 @@ from nginx_stream_lint.rules.conditions import (
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, REMARKS
 from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
 from nginx_stream_lint.rules.patterns import mistake as pattern_mistake
-from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, RuleMistake, Step
+from nginx_stream_lint.rules.rule import (
+    NO_TEXT,
+    Example,
+    FixPlan,
+    Rule,
+    RuleMistake,
+    Step,
+    Template,
+)
 from nginx_stream_lint.rules.shipped import builtin_folder
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.streams.stream import KINDS
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose, construct, place, refuse_bombs
 
@@ -54,8 +63,7 @@ _MAX_DEPTH = 40
 _MAX_CONDITIONS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(Struct, frozen=True):
     """A rule with its file, and the places of names in it for what can be said only later."""
 
     rule: Rule
@@ -238,11 +246,12 @@ class _Reader:
         """Refuse a rule about comments, say, that asks for streams: where it speaks are none."""
         from nginx_stream_lint.rules.templates import names
 
+        texts = [] if rule.fix is None else [rule.fix.title, *rule.fix.snippet]
         asked = {
             "when": subjects_of(rule.when),
             "severity": frozenset().union(*(subjects_of(one) for _, one in rule.severity)),
-            "message": names(rule.message),
-            "fix": names(rule.fix.title) | names(rule.fix.snippet) if rule.fix else frozenset(),
+            "message": names(rule.message.text),
+            "fix": frozenset().union(*(names(one.text) for one in texts)),
         }
         for key, found in asked.items():
             if found - REMARKS[group]:
@@ -284,7 +293,7 @@ class _Reader:
             title=self.template(raw["title"]),
             applicability=self.choice(raw["applicability"], get_args(Applicability)),
             steps=tuple(self.step(item) for item in self.sequence(raw.get("steps"))),
-            snippet=self.template(raw["snippet"], by_line=True) if "snippet" in raw else "",
+            snippet=self.lines(raw["snippet"]) if "snippet" in raw else (),
         )
 
     def step(self, node: yaml.Node) -> Step:
@@ -295,9 +304,10 @@ class _Reader:
             raise self.fail(node, f"a step does one of: {', '.join(actions)}")
         if ("to" in raw) != (named[0] != "restore_rows"):
             raise self.fail(node, "restore_rows has no `to`, and every other step has one")
-        args = self.arguments(raw["to"]) if "to" in raw else ""
+        args = self.arguments(raw["to"]) if "to" in raw else NO_TEXT
         if named[0] == "add_map":
-            directive, args = "map", f"{self.arguments(raw['add_map'])} {args}"
+            names = self.arguments(raw["add_map"])
+            directive, args = "map", Template(f"{names.text} {args.text}", names.place)
         else:
             directive = self.directive(raw[named[0]])
         return Step(
@@ -430,27 +440,33 @@ class _Reader:
             raise self.fail(node, "text is wanted here")
         return str(node.value)
 
-    def template(self, node: yaml.Node, by_line: bool = False) -> str:
-        """A text with placeholders; `by_line`: each line is rendered by itself."""
-        text = self.text(node)
+    def template(self, node: yaml.Node) -> Template:
+        """A text with placeholders."""
+        return self.checked(self.text(node), node)
+
+    def lines(self, node: yaml.Node) -> tuple[Template, ...]:
+        """A template for each line of a text."""
+        return tuple(self.checked(text, node) for text in self.text(node).splitlines())
+
+    def checked(self, text: str, node: yaml.Node) -> Template:
+        template = Template(text, (self.name, *place(node)))
         if self.check_texts:
             from nginx_stream_lint.rules.templates import mistake
 
-            for part in text.splitlines() if by_line else [text]:
-                message = mistake(part, _known_directive)
-                if message is not None:
-                    raise self.fail(node, message)
-        return text
+            message = mistake(template, _known_directive)
+            if message is not None:
+                raise self.fail(node, message)
+        return template
 
-    def arguments(self, node: yaml.Node) -> str:
+    def arguments(self, node: yaml.Node) -> Template:
         """A template of a directive's arguments, which does not end the directive."""
-        text = self.template(node)
+        template = self.template(node)
         if self.check_texts:
             from nginx_stream_lint.rules.templates import literal_text
 
-            if re.search(r"[;{}#]", literal_text(text)):
+            if re.search(r"[;{}#]", literal_text(template.text)):
                 raise self.fail(node, "the arguments of one directive have no ; { } or #")
-        return text
+        return template
 
     def choice(self, node: yaml.Node, words: Sequence[Any]) -> Any:
         value = self.text(node)

@@ -7,8 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.util.compiled import compiled
-from nginx_stream_lint.util.data import data_folder, data_names
+from nginx_stream_lint.util.data import data_folder, data_names, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,34 +36,27 @@ def load_rules(
     """All rules of some folders or files, in this order and by name.
 
     `workspace` has the files that are not shipped; without it, these paths are named by a person.
-    The shipped rules, where they come first, are read from their YAML only where that has changed,
-    or with `check_shipped`, which also checks their templates; otherwise their tests do.
+    `check_shipped` also checks the templates of the shipped rules, which otherwise their tests do.
     Raises RuleMistake, also for a name that is there twice and for `replaces` without such a rule.
     """
     shipped: tuple[Rule, ...] = ()
     if paths and paths[0] == builtin_folder() and not check_shipped:
-        shipped = _compiled()
-    others = paths[1:] if shipped else paths
-    if not others:
+        shipped, paths = shipped_rules(), paths[1:]
+    if not paths:
         return shipped
     from nginx_stream_lint.rules.rule_file import read_rules
 
-    return read_rules(others, shipped, check_shipped, workspace)
-
-
-def shipped_rules() -> tuple[Rule, ...]:
-    """The shipped rules, by name."""
-    return _compiled() or load_rules(builtin_folder())
+    return read_rules(paths, shipped, check_shipped, workspace)
 
 
 @cache
-def _compiled() -> tuple[Rule, ...]:
-    """The shipped rules as they were compiled; none where that is not what they are today."""
-    ready = compiled("nginx_stream_lint.rules.rules_compiled", shipped_files())
-    return () if ready is None else ready.RULES
+def shipped_rules() -> tuple[Rule, ...]:
+    """The shipped rules, by name."""
+    return table("rules", tuple[Rule, ...], read)
 
 
-def shipped_files() -> list[str]:
-    """The files of the shipped rules, by name."""
-    folder = _folder()
-    return [os.path.join(folder, name) for name in data_names(folder) if name.endswith(".yaml")]
+def read() -> tuple[Rule, ...]:
+    """The shipped rules, from their YAML."""
+    from nginx_stream_lint.rules.rule_file import read_rules
+
+    return read_rules([builtin_folder()])

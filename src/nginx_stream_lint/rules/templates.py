@@ -1,69 +1,60 @@
-"""The language of a rule's templates: a small part of Jinja, checked before Jinja compiles it.
+"""The texts of rules: a small part of Jinja, checked when a rule is read and rendered by Jinja.
 
 A template is text with facts, `if`, and a few filters. It has no loops, no assignments, no
-attributes and no arithmetic, so it ends, it is no longer than what it names, and it reaches nothing
-but facts. Every expression has kinds of values that it may give, and every use says which it takes:
-what passes here does not fail when it is rendered.
+attributes and no arithmetic, so it ends, it is not much longer than what it names, and it reaches
+nothing but facts. What fails all the same, such as a list that is said without `listed`, is a
+mistake of the rule, with its place.
+
+Jinja is imported where there is something to render: that takes 30 ms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
 
 from nginx_stream_lint.nginx.directives import table
-from nginx_stream_lint.rules.facts import FACTS
+from nginx_stream_lint.rules.conditions import UNKNOWN, Subjects
+from nginx_stream_lint.rules.facts import FACTS, PLACE, Facts
 from nginx_stream_lint.rules.filters import FILTERS
-from nginx_stream_lint.rules.wording import environment
+from nginx_stream_lint.rules.origins import origin
+from nginx_stream_lint.rules.phrases import PHRASES
+from nginx_stream_lint.rules.rule import Template
 from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.util.problems import Problem, Unreadable
 
-Kinds = frozenset[str]
+if TYPE_CHECKING:
+    from jinja2 import nodes
+    from jinja2.nativetypes import NativeEnvironment
 
 _MAX_TEXT = 4000  # characters
+_MAX_RENDERED = 64 * 1024  # characters: a few values of directives, which are short
 _MAX_DEPTH = 20  # Python takes no more than a hundred levels of indentation
 _MAX_NUMBER = 10**15
 
-TEXT = frozenset({"text"})
-NUMBER = frozenset({"number"})
-TRUTH = frozenset({"true or false"})
-LIST = frozenset({"a list"})
-NUMBERS = frozenset({"a list of numbers"})
-NOTHING = frozenset({"nothing"})
-UNKNOWN = frozenset({"unknown"})
-
-# What is in words already.
-_PHRASES = ("delivery_words", "held_words")
-
-# What stands in a text as it is.
-_SAID = TEXT | NUMBER | NOTHING | UNKNOWN
-
-# The kinds of facts, by their annotations.
-_ANNOTATIONS = {
-    "str": TEXT,
-    "int": NUMBER,
-    "float": NUMBER,
-    "bool": TRUTH,
-    "list[str]": LIST,
-    "None": NOTHING,
-    "Unknown": UNKNOWN,
-}
-
-# What a filter takes, its arguments, and what it gives.
-_FILTERS: dict[str, tuple[Kinds, tuple[Kinds, ...], Kinds]] = {
-    "amount": (NUMBER | NOTHING | UNKNOWN, (), TEXT),
-    "changes": (LIST, (), TEXT),
-    "clients": (LIST, (), TEXT),
-    "duration": (NUMBER | NOTHING | UNKNOWN, (), TEXT),
-    "int": (NUMBER, (), NUMBER),
-    "length": (LIST, (), NUMBER),
-    "listed": (LIST, (TEXT,), TEXT),
-    "max": (NUMBERS, (), NUMBER),
-    "sentence": (TEXT, (), TEXT),
-    "without": (LIST, (TEXT,), LIST),
-}
-_MAY_HAVE_NONE = {"listed"}
 _CALLS = ("value", "origin")
-
+_NODES = {
+    "And",
+    "Call",
+    "Compare",
+    "Concat",
+    "CondExpr",
+    "Const",
+    "Filter",
+    "If",
+    "List",
+    "Name",
+    "Not",
+    "Operand",
+    "Or",
+    "Output",
+    "Template",
+    "TemplateData",
+    "Test",
+}
 _HAS = (
     'facts, value("directive"), origin("directive"), delivery_words, held_words, if, ==, !=, <, >,'
     f" in, and, or, not, is none, ~, and the filters {', '.join(FILTERS)}"
@@ -79,7 +70,6 @@ _WORDS = {
     "FilterBlock": "filter",
     "FloorDiv": "//",
     "FromImport": "from",
-    "Getattr": "an attribute",
     "Getitem": "[...]",
     "Mod": "%",
     "Mul": "*",
@@ -89,21 +79,143 @@ _WORDS = {
 }
 
 
+class Origin(Struct, frozen=True):
+    """A part of a text: the words for where the value of a directive comes from.
+
+    They differ from place to place, and a text is rendered once for all places that are alike.
+    """
+
+    name: str
+
+
+Parts = tuple[str | Origin, ...]
+
+
+def render(template: Template, facts: Facts | Subjects) -> Parts:
+    """A template with the facts it names, in parts.
+
+    Besides facts a template may call `value("directive")` (what is in force) and
+    `origin("directive")` (where that comes from), and use the phrases of `phrases.py`.
+    Raises Unreadable with the place of a template that fails.
+    """
+    text = template.text
+    if "{" not in text:
+        return (text,)
+    names, rendered, compares_origins = _compiled(text)
+    values: dict[str, Any] = {name: facts.value(name) for name in names if name in FACTS}
+    values["origin"] = Origin
+    if isinstance(facts, Facts):
+        values |= {name: phrase(facts) for name, phrase in PHRASES.items() if name in names}
+        values["value"] = lambda name: facts.effective(name).text if facts.has(name) else ""
+        origin_of = _words_here if compares_origins else _origin
+        values["origin"] = lambda name: origin_of(facts, name)
+    try:
+        return tuple(_parts(rendered(values)))
+    except Exception as error:  # whatever a template of a stranger brings about
+        message = f"no text can be made of this template: {error}"
+        raise Unreadable(Problem(*template.place, message, "mend the rule")) from None
+
+
+def _origin(facts: Facts, name: str) -> str | Origin:
+    if not facts.has(name):
+        return "nowhere"
+    return Origin(facts.resolve(name)) if facts.is_written(name) else "default"
+
+
+def _words_here(facts: Facts, name: str) -> str:
+    """The words for an origin at this very place, for a template that looks at them."""
+    facts.asked.add(PLACE)
+    return origin(facts.served.level, facts.resolve(name), facts.version)
+
+
+def plain(parts: Parts, words: Callable[[str], str] = str) -> str:
+    """A text of its parts; `words` says where the value of the directive of this name comes from.
+
+    White space is what one blank is, as in the YAML that it comes from.
+    """
+    said = (part if isinstance(part, str) else words(part.name) for part in parts)
+    return " ".join("".join(said).split())
+
+
+def _parts(values: Iterable[object]) -> Iterable[str | Origin]:
+    """What Jinja renders, piece by piece. Raises ValueError for what no text is made of."""
+    left = _MAX_RENDERED
+    for value in values:
+        if isinstance(value, (bool, list, tuple)):
+            raise ValueError(f"{value} is no text; use a filter such as listed, or an if")
+        part = value if isinstance(value, Origin) else str(value)
+        left -= 0 if isinstance(part, Origin) else len(part)
+        if left < 0:
+            raise ValueError(f"it is longer than {_MAX_RENDERED} characters")
+        yield part
+
+
+@cache
+def _environment() -> NativeEnvironment:
+    """Where templates are rendered to values: nothing to reach, undefined names are errors."""
+    from jinja2 import StrictUndefined
+    from jinja2.nativetypes import NativeEnvironment
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Environment(ImmutableSandboxedEnvironment, NativeEnvironment):
+        pass
+
+    env = Environment(undefined=StrictUndefined, keep_trailing_newline=False)
+    env.globals = {}
+    env.filters = dict(FILTERS)
+    env.tests = {"none": env.tests["none"]}
+    return env
+
+
+class _Compiled(NamedTuple):
+    """A template as Jinja has it.
+
+    `names` are those that it uses, `rendered` gives its text value by value, and `compares_origins`
+    tells whether it does anything with an origin but say it.
+    """
+
+    names: Collection[str]
+    rendered: Callable[[dict[str, Any]], Iterable[object]]
+    compares_origins: bool
+
+
+@lru_cache(1024)  # by the rules, not by what is checked
+def _compiled(text: str) -> _Compiled:
+    from jinja2 import nodes
+
+    compiled = _environment().from_string(text)
+    parsed = _environment().parse(text)
+    said = {id(one) for output in parsed.find_all(nodes.Output) for one in _said(output.nodes)}
+    calls = parsed.find_all(nodes.Call)
+    return _Compiled(
+        names(text),
+        lambda values: compiled.root_render_func(compiled.new_context(values)),
+        any(getattr(one.node, "name", "") == "origin" and id(one) not in said for one in calls),
+    )
+
+
+def _said(expressions: Iterable[Any]) -> Iterable[Any]:
+    """The expressions whose values become parts of a text as they are."""
+    for one in expressions:
+        if type(one).__name__ == "CondExpr":
+            yield from _said(filter(None, (one.expr1, one.expr2)))
+        else:
+            yield one
+
+
+# What a template may say
+
+
 class _Refused(Exception):
     """What a template may not say."""
 
 
-def fact_kinds(name: str) -> Kinds:
-    """What values a fact may have."""
-    written = str(FACTS[name].__annotations__["return"])
-    return frozenset().union(*(_ANNOTATIONS[part] for part in written.split(" | ")))
-
-
-def mistake(text: str, is_directive: Callable[[str], bool]) -> str | None:
+def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | None:
     """What is wrong with a template; None if nothing is.
 
     `is_directive` tells the names that `value` and `origin` take.
     """
+    text = template.text
     if len(text) > _MAX_TEXT:
         return f"a template has at most {_MAX_TEXT} characters"
     if "{" not in text:
@@ -111,15 +223,16 @@ def mistake(text: str, is_directive: Callable[[str], bool]) -> str | None:
     from jinja2 import TemplateError
 
     try:
-        _Checker(is_directive).statements(environment().parse(text).body, 0)
+        _check(_environment().parse(text), is_directive, 0)
+        _try_out(text)
     except TemplateError as error:
         return f"no template: {error.message}"
     except RecursionError:
         return f"no template: it nests deeper than {_MAX_DEPTH}"
-    except (ValueError, OverflowError):
-        return "no template: a number that cannot be"
     except _Refused as refused:
         return str(refused)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        return f"no template: {error}"
     return None
 
 
@@ -127,7 +240,7 @@ def names(text: str) -> frozenset[str]:
     """The names that a template uses."""
     from jinja2 import meta
 
-    return frozenset(meta.find_undeclared_variables(environment().parse(text)))
+    return frozenset(meta.find_undeclared_variables(_environment().parse(text)))
 
 
 def literal_text(text: str) -> str:
@@ -136,164 +249,108 @@ def literal_text(text: str) -> str:
         return text
     from jinja2 import nodes
 
-    parsed = environment().parse(text)
+    parsed = _environment().parse(text)
     said = [one.data for one in parsed.find_all(nodes.TemplateData)]
     said += [str(one.value) for one in parsed.find_all(nodes.Const)]
     return " ".join(said)
 
 
-class _Checker:
-    """Walks a template; each method of an expression gives the kinds of values it may have."""
-
-    def __init__(self, is_directive: Callable[[str], bool]) -> None:
-        self.is_directive = is_directive
-
-    def statements(self, body: Sequence[Any], depth: int) -> None:
-        for node in body:
-            kind = type(node).__name__
-            if kind == "Output":
-                for one in node.nodes:
-                    if type(one).__name__ != "TemplateData":
-                        self.takes(one, _SAID, "a text", depth)
-            elif kind == "If":
-                self.kinds(node.test, depth + 1)
-                for branch in (node.body, node.elif_, node.else_):
-                    self.statements(branch, depth + 1)
-            else:
-                raise self.unknown(node)
-
-    def kinds(self, node: Any, depth: int) -> Kinds:
-        """What an expression may be. Raises _Refused."""
-        if depth > _MAX_DEPTH:
-            raise _Refused(f"no template: it nests deeper than {_MAX_DEPTH}")
-        method = getattr(self, f"_{type(node).__name__.lower()}", None)
-        if method is None:
-            raise self.unknown(node)
-        found: Kinds = method(node, depth + 1)
-        return found
-
-    def takes(self, node: Any, wanted: Kinds, what: str, depth: int) -> Kinds:
-        """What an expression may be, where only some of that can be used."""
-        found = self.kinds(node, depth)
-        if found - wanted:
-            wrong = " or ".join(sorted(found - wanted))
-            raise _Refused(f"{what} cannot be made of {_named(node)}: it may be {wrong}")
-        return found
-
-    def unknown(self, node: Any) -> _Refused:
-        kind = type(node).__name__
-        word = _WORDS.get(kind, kind.lower())
-        if kind == "Getattr":
-            word = f".{node.attr}"
-        return _Refused(f'"{word}" is not in the language of templates, which has {_HAS}')
-
-    def _const(self, node: Any, _: int) -> Kinds:
-        value = node.value
-        if isinstance(value, bool):
-            return TRUTH
-        if isinstance(value, (int, float)):
-            if not abs(value) <= _MAX_NUMBER:
-                raise _Refused(f"a number above {_MAX_NUMBER}")
-            return NUMBER
-        return NOTHING if value is None else TEXT
-
-    def _name(self, node: Any, _: int) -> Kinds:
-        if node.name in FACTS:
-            return fact_kinds(node.name)
-        if node.name in _PHRASES:
-            return TEXT
-        known = [*FACTS, *_CALLS, *_PHRASES]
-        if node.name in _CALLS:
-            raise _Refused(f'{node.name} wants a directive: {node.name}("proxy_buffering")')
-        raise _Refused(f'unknown name "{_short(node.name)}" in a template{_near(node.name, known)}')
-
-    def _call(self, node: Any, _: int) -> Kinds:
-        name = getattr(node.node, "name", None)
-        if name not in _CALLS:
-            raise _Refused(f"only {' and '.join(_CALLS)} can be called in a template")
-        words = [getattr(argument, "value", None) for argument in node.args]
-        others = node.kwargs or node.dyn_args or node.dyn_kwargs
-        if len(words) != 1 or not isinstance(words[0], str) or others:
-            raise _Refused(f'{name} wants the name of one directive: {name}("proxy_buffering")')
-        if not self.is_directive(words[0]):
-            known = _near(words[0], sorted(table()))
-            raise _Refused(f'{name}: unknown directive "{_short(words[0])}"{known}')
-        return TEXT
-
-    def _filter(self, node: Any, depth: int) -> Kinds:
-        if node.name not in _FILTERS:
-            raise _Refused(f'unknown filter "{_short(node.name)}"{_near(node.name, _FILTERS)}')
-        if node.node is None:
-            raise _Refused(f'the filter "{node.name}" wants something to its left')
-        taken, wanted, given = _FILTERS[node.name]
-        if node.name in _MAY_HAVE_NONE and not node.args:
-            wanted = ()
-        if node.kwargs or node.dyn_args or node.dyn_kwargs or len(node.args) != len(wanted):
-            raise _Refused(f'the filter "{node.name}" wants {len(wanted) or "no"} arguments')
-        for argument, kinds in zip(node.args, wanted, strict=True):
-            self.takes(argument, kinds, f'"{node.name}"', depth)
-        self.takes(node.node, taken, f'"{node.name}"', depth)
-        return given
-
-    def _list(self, node: Any, depth: int) -> Kinds:
-        if not node.items:
-            raise _Refused("an empty list")
-        for item in node.items:
-            self.takes(item, NUMBER, "a list of numbers", depth)
-        return NUMBERS
-
-    def _test(self, node: Any, depth: int) -> Kinds:
-        if node.name != "none" or node.args:
-            raise _Refused(f'unknown test "{_short(node.name)}"; one of: none')
-        self.kinds(node.node, depth)
-        return TRUTH
-
-    def _compare(self, node: Any, depth: int) -> Kinds:
-        if len(node.ops) != 1:
-            raise _Refused("a comparison is of two values; join several with and")
-        (operand,) = node.ops
-        if operand.op in ("eq", "ne"):
-            self.kinds(node.expr, depth)
-            self.kinds(operand.expr, depth)
-        elif operand.op in ("in", "notin"):
-            self.takes(node.expr, TEXT, '"in"', depth)
-            if self.takes(operand.expr, LIST | TEXT, '"in"', depth) not in (LIST, TEXT):
-                raise _Refused('"in" wants a list, or a text')
-        else:
-            self.takes(node.expr, NUMBER, "an order", depth)
-            self.takes(operand.expr, NUMBER, "an order", depth)
-        return TRUTH
-
-    def _and(self, node: Any, depth: int) -> Kinds:
-        return self.kinds(node.left, depth) | self.kinds(node.right, depth)
-
-    _or = _and
-
-    def _not(self, node: Any, depth: int) -> Kinds:
-        self.kinds(node.node, depth)
-        return TRUTH
-
-    def _condexpr(self, node: Any, depth: int) -> Kinds:
-        self.kinds(node.test, depth)
-        # Without `else` there is no text.
-        other = TEXT if node.expr2 is None else self.kinds(node.expr2, depth)
-        return self.kinds(node.expr1, depth) | other
-
-    def _concat(self, node: Any, depth: int) -> Kinds:
-        for one in node.nodes:
-            self.takes(one, _SAID, "a text", depth)
-        return TEXT
+def _check(node: nodes.Node, is_directive: Callable[[str], bool], depth: int) -> None:
+    """Refuse what is not in the language of templates. Raises _Refused."""
+    kind = type(node).__name__
+    if kind not in _NODES:
+        word = (
+            f".{getattr(node, 'attr', '')}" if kind == "Getattr" else _WORDS.get(kind, kind.lower())
+        )
+        raise _Refused(f'"{word}" is not in the language of templates, which has {_HAS}')
+    if depth > _MAX_DEPTH:
+        raise _Refused(f"no template: it nests deeper than {_MAX_DEPTH}")
+    if kind == "Call":
+        _check_call(node, is_directive)
+        return
+    if kind in _CHECKS:
+        _CHECKS[kind](node)
+    for child in node.iter_child_nodes():
+        _check(child, is_directive, depth + 1)
 
 
-def _named(node: Any) -> str:
-    """How to speak of an expression."""
-    name = getattr(node, "name", None)
-    return f'"{_short(name)}"' if isinstance(name, str) else "this"
+def _check_call(node: Any, is_directive: Callable[[str], bool]) -> None:
+    name = getattr(node.node, "name", None)
+    if name not in _CALLS:
+        raise _Refused(f"only {' and '.join(_CALLS)} can be called in a template")
+    words = [getattr(argument, "value", None) for argument in node.args]
+    others = node.kwargs or node.dyn_args or node.dyn_kwargs
+    if len(words) != 1 or not isinstance(words[0], str) or others:
+        raise _Refused(f'{name} wants the name of one directive: {name}("proxy_buffering")')
+    if not is_directive(words[0]):
+        near = _near(words[0], sorted(table()))
+        raise _Refused(f'{name}: unknown directive "{_short(words[0])}"{near}')
+
+
+def _check_name(node: Any) -> None:
+    if node.name in _CALLS:
+        raise _Refused(f'{node.name} wants a directive: {node.name}("proxy_buffering")')
+    known = [*FACTS, *PHRASES]
+    if node.name not in known:
+        near = _near(node.name, [*known, *_CALLS])
+        raise _Refused(f'unknown name "{_short(node.name)}" in a template{near}')
+
+
+def _check_filter(node: Any) -> None:
+    if node.name not in FILTERS:
+        raise _Refused(f'unknown filter "{_short(node.name)}"{_near(node.name, list(FILTERS))}')
+
+
+def _check_test(node: Any) -> None:
+    if node.name != "none":
+        raise _Refused(f'unknown test "{_short(node.name)}"; one of: none')
+
+
+def _check_const(node: Any) -> None:
+    if isinstance(node.value, (int, float)) and not abs(node.value) <= _MAX_NUMBER:
+        raise _Refused(f"a number above {_MAX_NUMBER}")
+
+
+_CHECKS: dict[str, Callable[[Any], None]] = {
+    "Name": _check_name,
+    "Filter": _check_filter,
+    "Test": _check_test,
+    "Const": _check_const,
+}
 
 
 def _short(word: str) -> str:
     return word if len(word) < 60 else f"{word[:57]}..."
 
 
-def _near(word: str, words: Sequence[str] | dict[str, Any]) -> str:
+def _near(word: str, words: Sequence[str]) -> str:
     return nearest(_short(word), list(words))
+
+
+# One value of each type that facts have, by their annotations.
+_SAMPLES: dict[str, object] = {
+    "str": "text",
+    "int": 1,
+    "float": 1.5,
+    "bool": True,
+    "list[str]": ["text"],
+    "None": None,
+    "Unknown": UNKNOWN,
+}
+
+
+def samples(name: str) -> list[object]:
+    """A value of each type that a fact may have."""
+    written = str(FACTS[name].__annotations__["return"])
+    return [_SAMPLES[part] for part in written.split(" | ")]
+
+
+def _try_out(text: str) -> None:
+    """Render a template once for each type of what it names. Raises whatever that raises."""
+    compiled = _compiled(text)
+    values = {name: samples(name) for name in compiled.names if name in FACTS}
+    said: dict[str, Any] = dict.fromkeys(PHRASES, "text")
+    said |= {"value": str, "origin": str if compiled.compares_origins else Origin}
+    for number in range(max(map(len, values.values()), default=1)):
+        tried = {name: every[number % len(every)] for name, every in values.items()}
+        tuple(_parts(compiled.rendered(said | tried)))

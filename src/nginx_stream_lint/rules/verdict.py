@@ -6,40 +6,37 @@ A verdict names no line of a file: what a place adds of its own is put in by `ju
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from operator import attrgetter
 
-from nginx_stream_lint.config import Directive, File
+from msgspec import Struct
+
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.rules.facts import PLACE, UPSTREAM, VERSION, Facts, holder
+from nginx_stream_lint.rules.facts import UPSTREAM, VERSION, Facts
 from nginx_stream_lint.rules.finding import SEVERITIES, Severity
-from nginx_stream_lint.rules.rule import Rule, Step
-from nginx_stream_lint.rules.wording import render
+from nginx_stream_lint.rules.rule import Rule, Step, Template
+from nginx_stream_lint.rules.templates import Origin, Parts, plain, render
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONFIDENCES, Stream
-from nginx_stream_lint.util.lazily import dataclass, regex
 
 # All that a stream does, apart from where, and why it is thought to be one.
-behaviour = attrgetter(*(name for name in Stream.__slots__ if name not in ("because", "path")))
-
-# Around the name of a directive in a message, for the words that say where its value comes from.
-# No text that was decoded has half of a surrogate pair.
-_MARK = "\ud83d"
-# Before the name of a directive that somebody may set where nobody can see it.
-_DOUBT = "? "
-# A template may say an origin, or compare it.
-_ORIGIN = regex(r"\borigin\s*\(")
-_SAID_ORIGIN = regex(r"""(?:\{\{-?|\belse)\s*origin\(\s*["'][^"']*["']\s*\)\s*-?\}\}""")
+behaviour = attrgetter(*(set(Stream.__struct_fields__) - {"because", "path"}))
 
 _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 # Characters of a path in a message.
-_LONGEST_PATH = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Doubt(Struct, frozen=True):
+    """A part of a message: the sentence on what may set this directive where nobody can see it."""
+
+    name: str
+
+
+Message = tuple[str | Origin | Doubt, ...]
+
+
+class Pointer(Struct, frozen=True):
     """A directive to point at: one with the word among its arguments, where there is a word.
 
     `name` is empty where none is written. `is_blamed`: the finding points at it wherever it is set.
@@ -50,8 +47,7 @@ class Pointer:
     is_blamed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """A step of a fix, with the directive it is about and the arguments it wants.
 
     `key` is the argument that tells which row of a list it is about.
@@ -63,8 +59,7 @@ class Move:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+class Remedy(Struct, frozen=True):
     """A rule's fix in words.
 
     `replaced` are the rows (directive, key) that it sets, `dropped` the headers of outer
@@ -78,22 +73,20 @@ class Remedy:
     dropped: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What a rule says of the stream with the index `stream`, and for `version`.
 
-    `severity` is what doubt leaves of it. `message` is in pieces: every second one is the name of a
-    directive, for the words that say where its value comes from, or, after a mark, for those that
-    say what may set it unseen: `said_at` gives them. `remedy` is None where there is
-    none. `assumes_old_nginx`: with newer nginx it would say another thing, and the version
-    is unknown. `assumes_defaults`: it rests on a default where outer blocks are not there.
+    `severity` is what doubt leaves of it. Some parts of `message` are for words that each place has
+    of its own. `remedy` is None where there is none. `assumes_old_nginx`: with newer nginx it would
+    say another thing, and the version is unknown. `assumes_defaults`: it rests on a default where
+    outer blocks are not there.
     """
 
     rule: Rule
     stream: int
     severity: Severity
     at_most: Severity
-    message: tuple[str, ...]
+    message: Message
     pointers: tuple[Pointer, ...]
     remedy: Remedy | None
     version: Version
@@ -211,7 +204,7 @@ def _refutable_in(rule: Rule, facts: Facts) -> str | None:
         if step.when is not None and step.when.holds(facts) is not True:
             continue
         effective = facts.effective(name)
-        wanted = render(step.args, facts, lambda other: other).replace('"', "")
+        wanted = _plainly(step.args, facts).replace('"', "")
         if wanted not in (" ".join(row) for row in effective.rows):
             doubts.append(None if effective.unknown_by is None else name)
     if not doubts:
@@ -226,48 +219,20 @@ def _doubtful(severity: Severity, doubt: str | None) -> Severity:
     return "warning" if severity == "error" and doubt is not None else severity
 
 
-def said_at(served: Served, mark: str, verdict: Verdict) -> str:
-    """What stands at a place for a mark in a verdict's message; see `Verdict.message`."""
-    if mark.startswith(_DOUBT):
-        return _doubted(served, mark[len(_DOUBT) :], verdict.version)
-    # Of several rows, the one that the finding is about.
-    word = next((one.word for one in verdict.pointers if one.name == mark), "")
-    return " ".join(origin(served.level, mark, verdict.version, word).split())
-
-
-def _doubted(served: Served, name: str, version: Version) -> str:
-    """Why an error is a warning only, with what may set a directive unseen."""
-    directive: Directive | None = served.handler.directive
-    if name != UPSTREAM:
-        directive = holder(served.level, name).effective(name, version).unknown_by
-    assert directive is not None
-    because = "Reported as a warning because"
-    if directive is served.handler.directive:
-        return f"{because} the upstream is unknown"
-    if directive.name == "include":
-        return f"{because} the contents of {_end_of(directive.args[0])} are unknown"
-    home = _home(served.level)
-    is_here = home is not None and directive.source is home.source
-    place = f"line {directive.line}" if is_here else _place(directive)
-    if directive.unknown:
-        return f"{because} the template decides what is set at {place}"
-    return f"{because} the template decides the value of {directive.name} ({place})"
-
-
 def _verdict(
     rule: Rule, facts: Facts, stream: int, severity: Severity, doubt: str | None
 ) -> Verdict:
-    message = _said(rule, facts)
+    message: Message = render(rule.message, facts)
     old = _rests_on_old_default(rule, facts, message)
     if doubt is not None and severity == "error":
         # A message has two sentences: what is wrong, and why it may not be.
-        message = f"{message.partition('. ')[0]}. {_MARK}{_DOUBT}{doubt}{_MARK}"
+        message = (*_first_sentence(render(rule.message, facts)), ". ", Doubt(doubt))
     return Verdict(
         rule=rule,
         stream=stream,
         severity=_doubtful(severity, doubt),
         at_most="warning" if doubt is not None else "error",
-        message=tuple(message.split(_MARK)),
+        message=message,
         pointers=tuple(_pointers(rule, facts)),
         remedy=_remedy(rule, facts),
         version=facts.version,
@@ -276,28 +241,13 @@ def _verdict(
     )
 
 
-def _said(rule: Rule, facts: Facts) -> str:
-    """A rule's message; where it says where a value comes from, marks around the directive."""
-    if _compares_origins(rule.message):
-        facts.asked.add(PLACE)
-        return render(rule.message, facts, lambda name: _origin(facts, name))
-    return render(rule.message, facts, lambda name: _marked(facts, name))
-
-
-@lru_cache(1024)  # by the rules, not by what is checked
-def _compares_origins(message: str) -> bool:
-    """Whether a message may depend on where a value comes from, and not only say it."""
-    return len(_ORIGIN.findall(message)) > len(_SAID_ORIGIN.findall(message))
-
-
-def _origin(facts: Facts, name: str) -> str:
-    name = facts.resolve(name)
-    return origin(facts.served.level, name, facts.version)
-
-
-def _marked(facts: Facts, name: str) -> str:
-    name = facts.resolve(name)
-    return f"{_MARK}{name}{_MARK}" if facts.is_written(name) else "default"
+def _first_sentence(message: Parts) -> Iterable[str | Origin]:
+    """The parts of a message up to its first full stop."""
+    for part in message:
+        before, stop, _ = part.partition(". ") if isinstance(part, str) else (part, "", "")
+        yield before
+        if stop:
+            return
 
 
 def _pointers(rule: Rule, facts: Facts) -> Iterable[Pointer]:
@@ -321,12 +271,12 @@ def _assumed(rule: Rule, facts: Facts) -> bool:
     return facts.effective(name).is_default
 
 
-def _rests_on_old_default(rule: Rule, facts: Facts, message: str) -> bool:
+def _rests_on_old_default(rule: Rule, facts: Facts, message: Message) -> bool:
     """Whether the new defaults would make a finding another one, or none."""
     if facts.version_is_known or VERSION not in facts.asked:
         return False
     return _severity(rule, facts.newer) != _severity(rule, facts) or (
-        _said(rule, facts.newer) != message
+        render(rule.message, facts.newer) != message
     )
 
 
@@ -345,54 +295,12 @@ def _remedy(rule: Rule, facts: Facts) -> Remedy | None:
     restores = any(move.step.action == "restore_rows" for move in moves)
     return Remedy(
         title=_plainly(rule.fix.title, facts),
-        snippet="\n".join(_plainly(line, facts) for line in rule.fix.snippet.splitlines()),
+        snippet="\n".join(_plainly(line, facts) for line in rule.fix.snippet),
         moves=tuple(moves),
         replaced=frozenset((one.name, one.key) for one in moves if one.step.action == "set_row"),
         dropped=frozenset(facts.value("dropped_headers")) if restores else frozenset(),
     )
 
 
-def _plainly(text: str, facts: Facts) -> str:
-    return render(text, facts, lambda name: name)
-
-
-def origin(level: Level, name: str, version: Version, word: str = "") -> str:
-    """Where the value of a directive in force at a level comes from, in words.
-
-    Of several rows, it is that of the first one with the word among its arguments, if there is one.
-    """
-    effective = holder(level, name).effective(name, version)
-    if not effective.directives:
-        return "default"
-    rows = effective.directives
-    directive = next((one for one in rows if word and word in map(str.lower, one.args)), rows[0])
-    author = directive.file.reading.author
-    if author is not None and not directive.is_written:
-        assumed = ", the assumed controller" if author.assumed else ""
-        return f"default of {author.name}{assumed}"
-    if effective.origin == "explicit" and directive.file is _home(level):
-        return "set here"
-    return f"set in {_place(directive)}"
-
-
-def _place(directive: Directive) -> str:
-    """Where a directive stands, as a message says it."""
-    return f"{_end_of(directive.source.name)}:{directive.line}"
-
-
-def _end_of(path: str) -> str:
-    """A path, or of a long one as many of its last parts as a message has room for."""
-    if len(path) <= _LONGEST_PATH:
-        return path
-    parts = path.split("/")
-    end = parts.pop()
-    while parts and len(end) + len(parts[-1]) < _LONGEST_PATH:
-        end = f"{parts.pop()}/{end}"
-    return f".../{end}" if parts else end
-
-
-def _home(level: Level) -> File | None:
-    """The file that a level's block is written in; what its includes set is not set there."""
-    if level.directive is not None:
-        return level.directive.file
-    return None if level.own_handler is None else level.own_handler.directive.file
+def _plainly(template: Template, facts: Facts) -> str:
+    return plain(render(template, facts))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
@@ -116,7 +117,7 @@ def _stream(entry: object, here: Here) -> Declaration:
     return declaration(entry, f"{here.file.name} says so")
 
 
-class _Declared(Made):
+class _Declared(Made, frozen=True):
     """A declaration that knows where it stands."""
 
     def read(self, node: Node, here: Here) -> Declaration:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S
 from nginx_stream_lint.files import Workspace
@@ -16,7 +18,6 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Override, Worth
 from nginx_stream_lint.streams.declarations import Declaration, nearest
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import Unreadable
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ class SettingsMistake(Exception):
     """Settings that cannot be used; the message starts with `file:line:column`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What a repository says about itself; `keys.KEYS` says what each key means.
 
     `roots` and `servers` are patterns of paths, all paths start from the working folder or are

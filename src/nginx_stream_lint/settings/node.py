@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from nginx_stream_lint.util.lazily import dataclass
+from msgspec import Struct
+
 from nginx_stream_lint.util.numbers import whole_number
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ class Misplaced(Exception):
         self.column = column
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A value and where it begins.
 
     `text` is what a scalar says, as it is written where its file type allows. What is inside is

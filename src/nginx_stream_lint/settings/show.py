@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from nginx_stream_lint.settings.keys import KEYS, OVERRIDE_KEYS
 from nginx_stream_lint.settings.load import Settings
 from nginx_stream_lint.settings.node import Misplaced, Node, plain_node, yaml_node
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.sinks import printable
 
 # Words that some readers of YAML take for something else.
@@ -54,8 +56,7 @@ def as_yaml(settings: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
+class _Origin(Struct, frozen=True):
     """Where a value comes from, as a comment: a line of the file, or what else gives it."""
 
     file: str

@@ -8,22 +8,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.settings.node import Misplaced, Node
 from nginx_stream_lint.streams.declarations import nearest
-from nginx_stream_lint.util.lazily import dataclass
 
 _YAML_1_1 = {"on": True, "yes": True, "off": False, "no": False}
 
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
 
-@dataclass(slots=True)
-class Here:
+class Here(Struct):
     """The file that is read, with its text.
 
     `rules` collects the names of rules in it, which are checked later. `listed` is how many values
@@ -110,8 +109,7 @@ def shortened(text: str) -> str:
     return f'"{text}"' if len(text) <= _SHOWN else f'"{text[:_SHOWN]}…"'
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A word that `parse` understands; it raises ValueError where it does not.
 
     `pattern` is a regular expression for all that it understands (and perhaps more). With `number`
@@ -139,8 +137,7 @@ class Text:
         return {"type": "string"} | pattern
 
 
-@dataclass(frozen=True, slots=True)
-class FilePath:
+class FilePath(Struct, frozen=True):
     """A path in the folder of the settings file; `follow` gives it and raises ValueError."""
 
     words: str
@@ -157,8 +154,7 @@ class FilePath:
         return {"type": "string", "minLength": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """One of a few words."""
 
     choices: tuple[str, ...]
@@ -180,8 +176,7 @@ class Choice:
         return {"enum": [*self.choices, *sorted(flags)]}
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """`true` or `false`."""
 
     words: str = "`true` or `false`"
@@ -195,8 +190,7 @@ class Flag:
         return {"type": "boolean"}
 
 
-@dataclass(frozen=True, slots=True)
-class RuleName:
+class RuleName(Struct, frozen=True):
     """The name of a rule. Which ones there are is known when the rules are."""
 
     words: str = "the name of a rule"
@@ -213,8 +207,7 @@ class RuleName:
         return {"anyOf": [known, {"type": "string", "minLength": 1}]}
 
 
-@dataclass(frozen=True, slots=True)
-class Many:
+class Many(Struct, frozen=True):
     """A list of values, or a single one."""
 
     item: Type
@@ -240,8 +233,7 @@ class Many:
         return {"anyOf": [one, {"type": "array", "items": one} | least]}
 
 
-@dataclass(frozen=True, slots=True)
-class ByRule:
+class ByRule(Struct, frozen=True):
     """A mapping from names of rules."""
 
     value: Type
@@ -265,8 +257,7 @@ class ByRule:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Mounts:
+class Mounts(Struct, frozen=True):
     """Where parts of the repository will lie: a mapping from paths, or `PATH=FOLDER` in a list."""
 
     words: str = "a mapping from absolute paths to files or folders here"
@@ -304,8 +295,7 @@ def mount(path: str, here: str) -> tuple[str, str]:
     return path, here
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """One key of a mapping, and all that there is to say about it.
 
     `default` is what holds without it, as one would write it, or None; then `unset` says it in
@@ -331,8 +321,7 @@ class Key:
         return plain | self.type.schema(rules) | default | {"examples": [self.example]}
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """A mapping with known keys. `what` names it in messages.
 
     One that says something has the `required` keys, and with `more` at least one other.
@@ -379,8 +368,7 @@ class Record:
         } | required
 
 
-@dataclass(frozen=True, slots=True)
-class Either:
+class Either(Struct, frozen=True):
     """A word, or a mapping that can say more."""
 
     text: Text
@@ -401,8 +389,7 @@ class Either:
         return {"anyOf": [self.text.schema(rules), self.record.schema(rules)]}
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """A value of another kind, with something made of it; `make` may raise ValueError."""
 
     type: Type

@@ -6,8 +6,9 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import field
 from itertools import islice
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
@@ -15,7 +16,7 @@ from nginx_stream_lint.streams.catalogue import App, named_in, words
 from nginx_stream_lint.streams.comments import above, at_the_top, opening
 from nginx_stream_lint.streams.evidence import Clue, Place, hear
 from nginx_stream_lint.streams.vocabulary import reduced
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
 # So many names of a server are looked at, for each file that its locations are in.
@@ -24,16 +25,14 @@ _WORD = regex(r"[a-z]+")
 _LOGS = ("access_log", "error_log")
 
 
-@dataclass(frozen=True, slots=True)
-class _Clues:
+class _Clues(Struct, frozen=True):
     """What the surroundings of locations say: for an API, and for what takes everything."""
 
     of_api: tuple[Clue, ...]
     of_all: tuple[Clue, ...]
 
 
-@dataclass(slots=True)
-class Around:
+class Around(Struct):
     """The surroundings of a server's locations.
 
     They speak for the locations that have no purpose of their own: those of an API as such (`/api`,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import Kind, Stream
-from nginx_stream_lint.util.compiled import compiled
-from nginx_stream_lint.util.data import data_text
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.data import data_text, table
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import latest_remembered
 
 _FOLDER = os.path.dirname(__file__)
@@ -22,8 +23,7 @@ FILES = (os.path.join(_FOLDER, "catalogue.yaml"), os.path.join(_FOLDER, "evidenc
 _WORD = regex(r"[a-z0-9]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """A path that an app is known to stream on.
 
     `distinctive` is the shortest leading part of `path` that is the app's own and nobody else's.
@@ -36,8 +36,7 @@ class Endpoint:
     stream: Stream
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class App:
+class App(Struct, frozen=True):
     """An app by the names that its upstreams usually have.
 
     `shared` tells that many apps serve its endpoints: one of them says nothing of the others.
@@ -52,23 +51,24 @@ class App:
 @cache
 def apps() -> tuple[App, ...]:
     """All known apps."""
-    return _tables()[0]
+    return catalogue().apps
 
 
 @cache
-def _tables() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]], Vocabulary | None]:
-    ready = compiled(f"{__name__}_compiled", FILES)
-    return (*read(), None) if ready is None else (ready.APPS, ready.WORDS, ready.VOCABULARY)
+def catalogue() -> Catalogue:
+    """The whole catalogue."""
+    return table("catalogue", Catalogue, read)
 
 
-def read() -> tuple[tuple[App, ...], dict[str, tuple[Word, ...]]]:
-    """The apps, and the words by where they are looked for, from the YAML."""
+def read() -> Catalogue:
+    """The catalogue, from the YAML."""
+    from nginx_stream_lint.streams.word_lists import parts, vocabulary
     from nginx_stream_lint.util.yamlfile import load_text
 
-    texts: list[Any] = [load_text(data_text(path)) for path in FILES]
-    return tuple(_with_shared(list(map(_app, texts[0])))), {
-        where: tuple(_word(row) for row in rows) for where, rows in texts[1].items()
-    }
+    known, lists = (load_text(data_text(path)) for path in FILES)
+    apps = tuple(_with_shared(list(map(_app, known))))
+    words = {where: tuple(_word(row, parts) for row in rows) for where, rows in lists.items()}
+    return Catalogue(apps, words, vocabulary(apps, words))
 
 
 @cache
@@ -203,11 +203,12 @@ def _quiet_as(stream: Stream, shared: Stream | None) -> Stream:
     return replace(stream, heartbeat_s=shared.heartbeat_s, silence_s=shared.silence_s)
 
 
-def _word(raw: dict[str, Any]) -> Word:
+def _word(raw: dict[str, Any], parts: Callable[[str], tuple[str, ...]]) -> Word:
     return Word(
         raw["words"],
         raw.get("kind"),
         raw.get("points", 0),
+        parts(raw["words"]),
         heartbeat_s=_seconds(raw, "heartbeat"),
         is_endless=raw.get("endless", False),
     )
@@ -245,8 +246,7 @@ def expression(pattern: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """Something that speaks for a stream: `points` of evidence for one of `kinds` of streams.
 
     `words` are regular expressions for whole words, with `|` between them; `parts` see `Finder`.
@@ -311,11 +311,10 @@ def _in_any_case(words: str, parts: tuple[str, ...]) -> Finder:
 
 def words() -> dict[str, tuple[Word, ...]]:
     """The words by where they are looked for, as `evidence.yaml` has them."""
-    return _tables()[1]
+    return catalogue().words
 
 
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
+class Vocabulary(Struct, frozen=True):
     """The runs of letters that telling words, apps' names and their own paths have, in lower case.
 
     Behind those in `numbered` stands a number. `parts` tell something whatever letters stand around
@@ -328,6 +327,14 @@ class Vocabulary:
     numbered_parts: frozenset[str]
 
 
-def vocabulary() -> Vocabulary | None:
-    """What all lists have in them that texts are searched with; None where nobody has looked."""
-    return _tables()[2]
+class Catalogue(Struct, frozen=True):
+    """The apps, the words by where they are looked for, and what all of these have in them."""
+
+    apps: tuple[App, ...]
+    words: dict[str, tuple[Word, ...]]
+    vocabulary: Vocabulary
+
+
+def vocabulary() -> Vocabulary:
+    """What all lists have in them that texts are searched with."""
+    return catalogue().vocabulary

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.nginx.request import BadUrl, Request, parse_url
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import KINDS, Stream
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import latest_remembered
 
 # `# nginx-stream-lint: stream sse framing=close` inside a location
@@ -34,8 +36,7 @@ _KEYS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """A place in a settings file with this text; `line` and `column` count from 1."""
 
     file: str
@@ -44,8 +45,7 @@ class Written:
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(Struct, frozen=True):
     """A path or URL that streams, and what its app does.
 
     `text` is as the user wrote it, `request` what a client sends; without a host it is for every

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.routing import Match, match_of
@@ -16,7 +18,7 @@ from nginx_stream_lint.streams.naming import EVERYTHING, candidates, is_general,
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.streams.upstreams import Behind, Upstreams
 from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import latest_remembered
 
 _ENOUGH = 2
@@ -45,8 +47,7 @@ _DEEP = 3  # segments; no folder of the catalogue's endpoints has more
 _Rows = tuple[tuple[str, tuple[str, ...], bool, bool], ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Clue:
+class Clue(Struct, frozen=True, eq=False):
     """One thing that speaks for a stream: `points`, the `kind` it speaks for, and why.
 
     `word` is the telling word, if it is one: the same word in two places is one clue.
@@ -69,8 +70,7 @@ _clue = latest_remembered(4096)(Clue)
 _OF_MEDIA = Clue(0, "chunked", "", heartbeat_s=10.0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Path:
+class Path(Struct, frozen=True, eq=False):
     """What a location's pattern says by itself.
 
     `at_once` tells that it is asked once and answered at once, `is_file` that it is a file's,
@@ -110,8 +110,7 @@ def _path(modifier: str, pattern: str) -> Path:
     )
 
 
-@dataclass(slots=True, eq=False)
-class Place:
+class Place(Struct, eq=False):
     """A level that hands requests on, with its pattern, what that says, what is behind it, and
     what is written about it.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
 from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import Configuration, File, Problem, Source
 from nginx_stream_lint.nginx.directives import table
@@ -37,7 +39,6 @@ from nginx_stream_lint.streams.naming import begins
 from nginx_stream_lint.streams.passed_on import pass_on
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
-from nginx_stream_lint.util.lazily import dataclass
 
 _T = TypeVar("_T")
 
@@ -53,8 +54,7 @@ _WRITTEN_FOR_ONE = (WRITTEN_FOR_ONE,)
 EVERYTHING = Stream("sse", "declared", "--all-streams says so", kind_is_open=True)
 
 
-@dataclass(slots=True, eq=False)
-class Served:
+class Served(Struct, eq=False):
     """A level that finally handles requests, with its `clients` and `streams`, strongest first.
 
     `shadowed_by` is where the streams really end that a location was written for; None where it
@@ -131,8 +131,7 @@ def served(
     return found, problems
 
 
-@dataclass(slots=True)
-class _Look:
+class _Look(Struct):
     """What is alike for all servers of a configuration while their streams are looked for."""
 
     folder: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
@@ -18,11 +20,9 @@ from nginx_stream_lint.streams.evidence import Place, serves_pages
 from nginx_stream_lint.streams.naming import candidates, named_by, names, of_app, takes_all
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.upstreams import Upstreams
-from nginx_stream_lint.util.lazily import dataclass
 
 
-@dataclass(slots=True)
-class Landing:
+class Landing(Struct):
     """Where streams end in one server, by level.
 
     `endpoints` come from the catalogue: an endpoint is looked for
@@ -36,8 +36,7 @@ class Landing:
     shadowed: dict[Level, Level] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Hint:
+class _Hint(Struct, frozen=True):
     """Why an app is thought to be in a server: what is around, or another `location`'s path."""
 
     because: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.own_server import may_be_own, own_routes

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import Struct
+
 from nginx_stream_lint.nginx.delivery import AccelBuffering, Framing
 from nginx_stream_lint.nginx.listeners import Client
-from nginx_stream_lint.util.lazily import dataclass
 
 Kind = Literal["sse", "chunked", "websocket", "long-poll", "grpc"]
 KINDS: tuple[Kind, ...] = ("sse", "chunked", "websocket", "long-poll", "grpc")
@@ -24,8 +25,7 @@ CONTENT_TYPES: dict[Kind, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """A stream that a location serves.
 
     `because` says in words why it is thought to be one. The rest is what its app is known to do;

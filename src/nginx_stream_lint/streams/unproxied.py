@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from msgspec import Struct
+
 from nginx_stream_lint.config import Configuration, Directive, Source, has_hole
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import clients
@@ -13,7 +15,7 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.find import commented_at
 from nginx_stream_lint.streams.landing import is_for
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 
 # Directives of modules that answer in a location without passing the request on as we know it.
 _OTHERS = regex(
@@ -25,8 +27,7 @@ NO_SERVER = "no server takes it"
 Absent = Mapping[Level, Sequence[Directive]]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What nginx does with a declared stream instead, in words, and the block that does it.
 
     `unless` is an include that leads nowhere here: what it stands for may pass the stream on.
@@ -37,8 +38,7 @@ class Answer:
     unless: Directive | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unproxied:
+class Unproxied(Struct, frozen=True):
     """A stream that a comment declares where nothing is passed on: the comment's place."""
 
     source: Source

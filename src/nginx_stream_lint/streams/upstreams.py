@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import field
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.nginx.levels import Handler, Level, kept
 from nginx_stream_lint.streams.catalogue import App, named_in
 from nginx_stream_lint.streams.comments import Comments
 from nginx_stream_lint.streams.vocabulary import reduced
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 
 _SCHEME = regex(r"^\w+://")
 _ADDRESS = regex(r"(?:https?://)?[0-9.:/]*")
@@ -19,8 +20,7 @@ _NAME = regex(r"\$\w+")
 _MOST = 100
 
 
-@dataclass(slots=True, eq=False)
-class Behind:
+class Behind(Struct, eq=False):
     """What a location's target leads to.
 
     `hosts` are the target and the servers behind its name, `comments` what is written about the
@@ -33,10 +33,10 @@ class Behind:
     hosts: tuple[str, ...]
     comments: tuple[str, ...] = ()
     keepalive: bool = False
-    host: str = field(init=False)
-    path: str = field(init=False)
-    names: Sequence[str] = field(init=False)
-    app: App | None = field(init=False)
+    host: str = ""
+    path: str = ""
+    names: Sequence[str] = ()
+    app: App | None = None
 
     def __post_init__(self) -> None:
         self.host = _authority(self.hosts[0])
@@ -46,8 +46,7 @@ class Behind:
         self.app = next(filter(None, (named_in(reduced(host)) for host in self.names)), None)
 
 
-@dataclass(slots=True)
-class Upstreams:
+class Upstreams(Struct):
     """The upstreams of an `http` block by name, and the values that its maps give variables.
 
     `comments` are the configuration's.

@@ -28,10 +28,9 @@ def reduced(text: str) -> str:
     """A text in which every list of `evidence.yaml` finds the same words, in the same order, and
     which names the same apps and begins like the same endpoints.
     """
-    tokens = _tokens()
-    if tokens is None or (not text.isascii() and _LIKE_ASCII.search(text) is not None):
+    if not text.isascii() and _LIKE_ASCII.search(text) is not None:
         return text
-    return "".join(map(tokens.__getitem__, _TOKEN.findall(text)))
+    return "".join(map(_tokens().__getitem__, _TOKEN.findall(text)))
 
 
 def reduced_pattern(pattern: str) -> str:
@@ -89,10 +88,7 @@ class _Tokens(dict[str, str]):
 
 
 @cache
-def _tokens() -> _Tokens | None:
-    known = vocabulary()
-    if known is None:
-        return None
-    tokens = _Tokens(known)
+def _tokens() -> _Tokens:
+    tokens = _Tokens(vocabulary())
     forgotten(tokens.forget)
     return tokens

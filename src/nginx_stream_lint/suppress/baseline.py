@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 
+from msgspec import Struct
+
 from nginx_stream_lint.config import File
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.rules.finding import Finding, Suppressed
 from nginx_stream_lint.rules.fingerprint import fingerprints, portable
-from nginx_stream_lint.util.lazily import dataclass
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.sinks import in_json, printable
 
@@ -26,8 +27,7 @@ class BaselineMistake(Exception):
     """A baseline that cannot be used; the message starts with `file:line:column`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A finding as the baseline knows it; the texts are for people."""
 
     fingerprint: str
@@ -36,8 +36,7 @@ class Entry:
     location: str
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+class Baseline(Struct, frozen=True):
     """The findings that are known. `path` is where the file is: names in it start from there."""
 
     path: str

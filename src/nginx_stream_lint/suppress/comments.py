@@ -12,9 +12,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import field, replace
 from functools import cache
 from typing import NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import Directive, File, Source
 from nginx_stream_lint.config.templates import template_comments, yaml_reading
@@ -27,7 +29,7 @@ from nginx_stream_lint.rules.finding import (
 )
 from nginx_stream_lint.rules.remarks import Remark, remarks
 from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 
 _SIGN = "nginx-stream-lint:"
 # nginx's and YAML's comments, and those of template languages.
@@ -54,8 +56,7 @@ class _Comment(NamedTuple):
     is_removable: bool
 
 
-@dataclass(eq=False, slots=True)
-class Ignore:
+class Ignore(Struct, eq=False):
     """One comment. It is for findings that stand in `[start, end)` of its source.
 
     `rules` is empty where the comment names none: then it is for all. `hits` are the rules of the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from nginx_stream_lint.probe.measure import NO_STREAM, UNCLEAR
 
@@ -13,8 +13,7 @@ from .run import Result
 from .verdict import REFUSED, Judgement, culprit, judge
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """A trace with everything that is to be said of it.
 
     Attributes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .recording import Piece, Recording
 
@@ -20,8 +21,7 @@ _MOST = 0.6  # of the bursts
 BUFFER_SIZES = (4096, 8192, 16384, 32768, 65536)
 
 
-@dataclass(frozen=True, slots=True)
-class Burst:
+class Burst(Struct, frozen=True):
     """Pieces that came together.
 
     Attributes:
@@ -39,8 +39,7 @@ class Burst:
     inside: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True):
     """One answer in numbers. Times are seconds after the request was sent.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .known_words import NOT_SHOWN
 from .recording import Recording
@@ -17,8 +18,7 @@ READ = (
 _NOT_STORED = ("no-store", "no-cache", "private")
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """Something about a layer's answer.
 
     Attributes:

@@ -14,8 +14,9 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from .recording import CUT, FAILED, LIMIT, Piece, Recording
 from .request import Ask, Layer

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+from msgspec import Struct
 
 from nginx_stream_lint.util.yamlfile import load_text
 
 _NEAR_S, _NEAR_PART = 2.0, 0.05  # how far from a known timeout a silence may be
 
 
-@dataclass(frozen=True, slots=True)
-class Timeout:
+class Timeout(Struct, frozen=True):
     """A silence in seconds after which a product cuts by default, and the setting's name."""
 
     seconds: float
@@ -23,8 +23,7 @@ class Timeout:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+class Remedy(Struct, frozen=True):
     """What to do about some causes.
 
     Attributes:
@@ -44,8 +43,7 @@ class Remedy:
     rules: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(Struct, frozen=True):
     """One kind of proxy, load balancer or CDN; an `anonymous` one usually does not say its name."""
 
     name: str

@@ -5,15 +5,14 @@ No field has text of the server's: what it says is there in the words of `known_
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 # How a recording may end.
 COMPLETE, CUT, LIMIT = "complete", "cut", "limit"
 FAILED, UNOFFERED = "failed", "unoffered"
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """What one read of the body gave.
 
     Attributes:
@@ -29,8 +28,7 @@ class Piece:
     inside: bool
 
 
-@dataclass(slots=True)
-class Recording:
+class Recording(Struct):
     """One answer. Times are seconds after the request was sent.
 
     Attributes:

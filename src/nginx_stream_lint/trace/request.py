@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Struct
 
 from .secrets import Secrets, shown_url
 
@@ -16,8 +17,7 @@ class BadRequest(ValueError):
     """Something asked for that cannot be sent; the message says what, without secrets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """When to stop.
 
     Attributes:
@@ -31,8 +31,10 @@ class Limits:
     size: int = 10_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+_NO_SECRETS = Secrets()
+
+
+class Ask(Struct, frozen=True):
     """The request that goes through every layer.
 
     Attributes:
@@ -45,15 +47,18 @@ class Ask:
     """
 
     method: str = "GET"
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
     verify: bool = True
     ca_file: str | None = None
     limits: Limits = Limits()
 
+    def __repr__(self) -> str:
+        # Headers and bodies may hold secrets.
+        return f"<{self.method} with {len(self.headers)} headers>"
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+
+class Layer(Struct, frozen=True):
     """One URL, one layer.
 
     Attributes:
@@ -65,10 +70,13 @@ class Layer:
     """
 
     number: int
-    url: str = field(repr=False)
+    url: str
     address: str | None = None
     clients: tuple[str, ...] = ("h1",)
-    secrets: Secrets = field(default=Secrets(), repr=False, compare=False)
+    secrets: Secrets = _NO_SECRETS
+
+    def __repr__(self) -> str:
+        return f"<layer {self.number}: {self.shown}>"
 
     @property
     def parts(self) -> SplitResult:
@@ -96,11 +104,14 @@ class Layer:
         return shown_url(self.url, self.secrets)
 
 
+_GET = Ask()
+
+
 def parse_layers(
     urls: Sequence[str],
     clients: Sequence[str],
     resolve: Sequence[str],
-    ask: Ask = Ask(),
+    ask: Ask = _GET,
 ) -> list[Layer]:
     """Return the layers that `urls` are.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .network import fetch
 from .recording import Recording
@@ -13,8 +14,7 @@ from .verdict import Measured
 OnProgress = Callable[[Layer, str, int, Recording], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """What was asked, of whom, and what came. Several runs of one client are one `Measured`."""
 
     layers: tuple[Layer, ...]

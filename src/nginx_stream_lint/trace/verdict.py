@@ -13,7 +13,9 @@ import itertools
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nginx_stream_lint.probe.measure import CUT, NO_STREAM, REPLAYS, STALLS, STREAMS, UNCLEAR
 
@@ -59,8 +61,7 @@ _SMALL_BUFFERS = frozenset({4096, 8192})
 _TLS_RECORD = 16384
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """What one client got from one layer, a recording for each run."""
 
     layer: int
@@ -68,8 +69,7 @@ class Measured:
     recordings: tuple[Recording, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """What is thought of one layer and client.
 
     Attributes:

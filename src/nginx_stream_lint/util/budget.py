@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NoReturn
 
-from nginx_stream_lint.util.lazily import dataclass
+from msgspec import Struct
+
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 _MB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How much a run may read and do. docs/limits.md has the same numbers, with reasons."""
 
     file_bytes: int = 64 * _MB

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 
-from nginx_stream_lint.util.lazily import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """A place that could not be read. Any problem means exit status 2.
 
     `line` and `column` count from 1, columns in characters. `message` is what nginx would say, or
@@ -31,12 +30,14 @@ DEBUG = "NGINX_STREAM_LINT_DEBUG"
 
 
 def unexpected(file: str, error: Exception) -> Problem:
-    """A file on which this program itself failed.
+    """A file on which this program itself failed, or a rule did; that says what is wrong itself.
 
     Raises the error again where someone debugs it, and for a package that is not installed.
     """
     if os.environ.get(DEBUG) or isinstance(error, ModuleNotFoundError):
         raise error
+    if isinstance(error, Unreadable):
+        return error.problem
     return Problem(file, 1, 1, f"nginx-stream-lint failed on it: {blamed(error)}", REPORT_IT)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nginx_stream_lint.config.source import HOLE, Reading
 from nginx_stream_lint.config.templates import placeholders as shapes

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from dataclasses import field
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.config.source import HOLE, Reading
 from nginx_stream_lint.config.templates.painting import Span
 from nginx_stream_lint.config.tokens import TOKEN, lua_end
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem
 
 _LONGEST = 80  # no marker is longer
@@ -32,8 +33,7 @@ _LITERAL = {"sub_filter", "subs_filter", "return", "rewrite", "if", "echo", "log
 _CAPITALS = regex(r"env$|ssl_|\w+_(?:param|set_header|hide_header|pass_header)$|add_|more_|set$")
 
 
-@dataclass(slots=True)
-class Statements:
+class Statements(Struct):
     """What is known of a text's statements.
 
     `holes` are placeholders that only a statement's words tell, `ends` the offsets of those

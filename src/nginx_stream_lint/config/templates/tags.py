@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import field
 from typing import Literal, NamedTuple
+
+from msgspec import Struct, field
 
 from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.config.templates.painting import Span, inside
 from nginx_stream_lint.config.tokens import Statements, lua_end
-from nginx_stream_lint.util.lazily import dataclass, regex
+from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Unreadable
 
 # `value` prints something, `control` nothing; `if` opens what may be left out or repeated, `define`
@@ -30,8 +31,7 @@ class Tag(NamedTuple):
     kind: Kind
 
 
-@dataclass(slots=True)
-class Block:
+class Block(Struct):
     """A construct with an end: offsets from its first to behind its last tag.
 
     `branches` are the regions between its tags; `depth` is how many blocks are around it.

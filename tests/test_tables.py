@@ -1,0 +1,47 @@
+"""The tables that a wheel has as JSON are what the YAML of the checkout says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hatch_build import write_tables
+
+from nginx_stream_lint.nginx import directives
+from nginx_stream_lint.rules import shipped
+from nginx_stream_lint.streams import catalogue
+from nginx_stream_lint.util import data
+
+TABLES: dict[str, Any] = {
+    "directives": (directives.table, directives.read),
+    "catalogue": (catalogue.catalogue, catalogue.read),
+    "rules": (shipped.shipped_rules, shipped.read),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_of_a_wheel_is_what_the_yaml_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, read = TABLES[name]
+    write_tables(tmp_path)
+    monkeypatch.setattr(data, "_TABLES", str(tmp_path))
+    table.cache_clear()
+    try:
+        built = table()
+        assert built == read()
+        monkeypatch.setattr(data, "_TABLES", str(tmp_path / "none"))
+        table.cache_clear()
+        assert table() == built
+    finally:
+        table.cache_clear()
+
+
+def test_a_table_of_a_wheel_is_read_in_place_of_the_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "directives.json").write_text("{}")
+    monkeypatch.setattr(data, "_TABLES", str(tmp_path))
+    assert data.table("directives", dict, directives.read) == {}
+    assert data.table("rules", tuple, shipped.read) == shipped.read()
