@@ -52,7 +52,9 @@ class Fixed:
         return self.truth
 
 
-YES, NO, MAYBE = Fixed(True), Fixed(False), Fixed(None)
+YES: Any = Fixed(True)
+NO: Any = Fixed(False)
+MAYBE: Any = Fixed(None)
 
 
 @pytest.mark.parametrize(

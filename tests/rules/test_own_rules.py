@@ -17,15 +17,16 @@ from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.analysis.rule_examples import cases
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.directives import table
-from nginx_stream_lint.rules.conditions import UNKNOWN, Unknown
+from nginx_stream_lint.rules.conditions import UNKNOWN
 from nginx_stream_lint.rules.conditions import Test as Comparison
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, Facts
 from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.patterns import MAX_SUBJECT, finds, mistake
+from nginx_stream_lint.rules.rule import Template
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
-from nginx_stream_lint.rules.templates import fact_kinds
 from nginx_stream_lint.rules.templates import mistake as template_mistake
-from nginx_stream_lint.rules.wording import render
+from nginx_stream_lint.rules.templates import plain, render, samples
+from nginx_stream_lint.util.problems import Unreadable
 
 KILL_S = 120.0
 # Of its own time: what else the machine does is not counted.
@@ -309,8 +310,8 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "long template": (_message("x" * 5000), "7:10", "a template has at most 4000 characters"),
     "large number": (_message("{{ 1e999 | duration }}"), "7:10", "a number above"),
     "long number": (_message("{{ " + "9" * 3000 + " | duration }}"), "7:10", "a number above"),
-    "no kind": (_message("{{ family | duration }}"), "7:10", 'made of "family": it may be text'),
-    "a list said": (_message("{{ holds }}"), "7:10", 'made of "holds": it may be a list'),
+    "no kind": (_message("{{ family | duration }}"), "7:10", "no template: "),
+    "a list said": (_message("{{ holds }}"), "7:10", "is no text; use a filter such as listed"),
     "no filter": (_message("{{ holds | listd }}"), "7:10", 'did you mean "listed"?'),
     "no directive": (
         _message('{{ value("proxy_bufering") }}'),
@@ -541,21 +542,13 @@ def _everywhere() -> list[Facts]:
 
 
 EVERYWHERE = _everywhere()
-KINDS: dict[type, str] = {
-    Unknown: "unknown",
-    type(None): "nothing",
-    bool: "true or false",
-    int: "number",
-    float: "number",
-    str: "text",
-    list: "a list",
-}
 
 
 @pytest.mark.parametrize("name", FACTS)
 def test_facts_are_what_their_annotations_say(name: str) -> None:
-    seen = {KINDS[type(facts.value(name))] for facts in EVERYWHERE}
-    assert seen <= fact_kinds(name)
+    seen = {type(facts.value(name)) for facts in EVERYWHERE}
+    said = {type(value) for value in samples(name)}
+    assert seen <= said | ({int} if float in said else set())
 
 
 DIRECTIVES = [*table(), *(f"<{name}>" for name in PLACEHOLDERS), "<family>_cache_lock"]
@@ -564,7 +557,8 @@ DIRECTIVES = [*table(), *(f"<{name}>" for name in PLACEHOLDERS), "<family>_cache
 def test_every_directive_can_be_asked_for_everywhere() -> None:
     for facts in EVERYWHERE:
         for name in DIRECTIVES:
-            render(f"{{{{ value('{name}') }}}} {{{{ origin('{name}') }}}}", facts, str)
+            text = f"{{{{ value('{name}') }}}} {{{{ origin('{name}') }}}}"
+            assert plain(render(Template(text), facts))
 
 
 _NAMES = st.sampled_from([*FACTS, "delivery_words"])
@@ -594,10 +588,18 @@ EXPRESSIONS = st.recursive(_LEAVES, _larger, max_leaves=5)
 
 
 @given(EXPRESSIONS, st.data())
-def test_a_template_that_is_let_pass_can_be_rendered(expression: str, data: st.DataObject) -> None:
-    text = f"{{{{ {expression} }}}}"
-    if template_mistake(text, lambda name: name in DIRECTIVES) is None:
-        render(text, data.draw(st.sampled_from(EVERYWHERE)), str)
+def test_a_template_that_is_let_pass_is_rendered_or_a_mistake_with_its_place(
+    expression: str, data: st.DataObject
+) -> None:
+    template = Template(f"{{{{ {expression} }}}}", ("rules/a.yaml", 7, 10))
+    if template_mistake(template, lambda name: name in DIRECTIVES) is None:
+        try:
+            plain(render(template, data.draw(st.sampled_from(EVERYWHERE))))
+        except Unreadable as stop:
+            said = str(stop)
+        else:
+            return
+        assert said.startswith("rules/a.yaml:7:10: no text can be made of this")
 
 
 def test_every_form_of_template_is_let_pass_somewhere() -> None:
@@ -614,10 +616,10 @@ def test_every_form_of_template_is_let_pass_somewhere() -> None:
         "holds | length > 1 and not buffered or held_bytes is none",
     )
     for expression in passing:
-        text = f"{{% if ({expression}) %}}{{{{ kind }}}}{{% endif %}}"
-        assert template_mistake(text, lambda _: True) is None
+        template = Template(f"{{% if ({expression}) %}}{{{{ kind }}}}{{% endif %}}")
+        assert template_mistake(template, lambda _: True) is None
         for facts in EVERYWHERE:
-            render(text, facts, str)
+            render(template, facts)
 
 
 @given(

@@ -7,12 +7,12 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.compiled import spellings
 
 from nginx_stream_lint.streams.catalogue import Word, apps, by_word, named_in, words
 from nginx_stream_lint.streams.evidence import answers_at_once
 from nginx_stream_lint.streams.naming import is_general
 from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
+from nginx_stream_lint.streams.word_lists import spellings
 from nginx_stream_lint.util.sinks import MARKS
 
 LISTS = tuple(where for where in words() if where not in ("general", "usual"))

@@ -138,16 +138,19 @@ def plain(parts: Parts, words: Callable[[str], str] = str) -> str:
 
 
 def _parts(values: Iterable[object]) -> Iterable[str | Origin]:
-    """What Jinja renders, piece by piece. Raises ValueError for what no text is made of."""
-    left = _MAX_RENDERED
+    """What Jinja renders, texts as long as they get. Raises ValueError for what is no text."""
+    text = ""
     for value in values:
         if isinstance(value, (bool, list, tuple)):
             raise ValueError(f"{value} is no text; use a filter such as listed, or an if")
-        part = value if isinstance(value, Origin) else str(value)
-        left -= 0 if isinstance(part, Origin) else len(part)
-        if left < 0:
+        if isinstance(value, Origin):
+            yield from (text, value)
+            text = ""
+            continue
+        text += str(value)
+        if len(text) > _MAX_RENDERED:
             raise ValueError(f"it is longer than {_MAX_RENDERED} characters")
-        yield part
+    yield text
 
 
 @cache

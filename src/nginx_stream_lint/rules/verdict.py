@@ -5,6 +5,7 @@ A verdict names no line of a file: what a place adds of its own is put in by `ju
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
@@ -244,9 +245,9 @@ def _verdict(
 def _first_sentence(message: Parts) -> Iterable[str | Origin]:
     """The parts of a message up to its first full stop."""
     for part in message:
-        before, stop, _ = part.partition(". ") if isinstance(part, str) else (part, "", "")
-        yield before
-        if stop:
+        stop = re.search(r"\.\s", part) if isinstance(part, str) else None
+        yield part if stop is None or not isinstance(part, str) else part[: stop.start()]
+        if stop is not None:
             return
 
 
