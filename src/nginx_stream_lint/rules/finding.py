@@ -134,6 +134,9 @@ class Finding:
         return f"{self.stream.confidence} to stream ({self.stream.kind}): {self.stream.because}"
 
 
+Fate = Literal["streams", "stalls", "replays"]
+
+
 @dataclass(frozen=True, slots=True)
 class Unchecked:
     """A location that proxies and that nothing suggests to stream: no rule judges it.
@@ -143,7 +146,7 @@ class Unchecked:
     """
 
     location: LocationInfo
-    verdict: Literal["streams", "stalls", "replays"]
+    verdict: Fate
     stream: Stream
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Literal
 
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.levels import Level
@@ -15,6 +14,7 @@ from nginx_stream_lint.rules.facts import Facts, holder
 from nginx_stream_lint.rules.finding import (
     MOST_SERVERS,
     SEVERITIES,
+    Fate,
     Finding,
     LocationInfo,
     Place,
@@ -27,8 +27,7 @@ from nginx_stream_lint.rules.verdict import Pointer, Verdict, said_at, verdicts
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.util.lazily import dataclass
 
-_Fate = Literal["streams", "stalls", "replays"]
-_FROM_WORST: tuple[_Fate, ...] = ("replays", "stalls")
+_FROM_WORST: tuple[Fate, ...] = ("replays", "stalls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +119,9 @@ class UncheckedMemory:
     def __init__(self, version: Version | None) -> None:
         self._version = version
         self._alike = Alike(version)
-        self._known: dict[Hashable, _Fate] = {}
+        self._known: dict[Hashable, Fate] = {}
 
-    def verdict(self, served: Served) -> _Fate:
+    def verdict(self, served: Served) -> Fate:
         """What would happen for the worst of the usual clients."""
         key = self._alike.key(served)
         if key not in self._known:
