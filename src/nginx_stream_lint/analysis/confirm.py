@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario
-from nginx_stream_lint.nginx.handshake import asked
+from nginx_stream_lint.nginx.handshake import HANDSHAKE_CLIENTS, asked
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client
 from nginx_stream_lint.nginx.request import Request as Asked
@@ -170,11 +170,14 @@ def _unreported(
     result: list[Finding] = []
     for one in found:
         refused = measured[one.level].handshake if one.level in measured else ""
+        if not refused:
+            continue
         info = location_info(one.level, server_names(one.server))
-        if refused and (info.place.source, info.place.start) not in known:
+        if (info.place.source, info.place.start) not in known:
             known.add((info.place.source, info.place.start))
             message = f"WebSocket handshakes fail here: on nginx {version} one gets {refused}"
-            stream = next(each for each in one.streams if each.kind == "websocket")
+            stream = _websocket(one)
+            assert stream is not None
             result.append(Finding(_HANDSHAKES, "error", message, info.place, info, stream))
     return result
 
@@ -193,11 +196,16 @@ def _can_get_handshakes(one: Served, version: Version) -> bool:
     """Whether a WebSocket handshake that nothing diverts ends in the location."""
     if one.level.kind != "location" or match_of(one.level).is_regex or not one.is_stream:
         return False
-    stream = next((each for each in one.streams if each.kind == "websocket"), None)
-    if stream is None or not {"h1", "h1-tls"} & {*one.clients}:
+    stream = _websocket(one)
+    if stream is None or not {*HANDSHAKE_CLIENTS} & {*one.clients}:
         return False
     request = asked(Asked("http", None, None, _path(one, stream)))
     return route_in(one.server, request, version).location is one.level
+
+
+def _websocket(one: Served) -> Stream | None:
+    """The first WebSocket of a location."""
+    return next((each for each in one.streams if each.kind == "websocket"), None)
 
 
 def _path(one: Served, stream: Stream) -> str:
@@ -207,9 +215,12 @@ def _path(one: Served, stream: Stream) -> str:
 
 def _handshake(one: Served) -> Request:
     """A WebSocket handshake to a location."""
-    stream = next(each for each in one.streams if each.kind == "websocket")
+    stream = _websocket(one)
+    assert stream is not None
     plain = _request(one)
-    sockets = {client: at for client, at in plain.sockets.items() if client in ("h1", "h1-tls")}
+    sockets: dict[str, str] = {
+        client: at for client, at in plain.sockets.items() if client in HANDSHAKE_CLIENTS
+    }
     return replace(
         plain,
         sockets=sockets,

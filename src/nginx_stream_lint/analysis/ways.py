@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.nginx.delivery import Delivery, Path, Repeat, Scenario, Settings, path
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.listeners import plain_clients
-from nginx_stream_lint.nginx.own_server import own_routes
+from nginx_stream_lint.nginx.own_server import MOST_TIERS, own_routes
 from nginx_stream_lint.nginx.recording import recording
 from nginx_stream_lint.nginx.route import Route
 from nginx_stream_lint.nginx.tiers import Tier, deliver, tier
@@ -19,8 +19,7 @@ from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
 
-# More servers in a row, or ways through them, are cut off.
-_MOST_TIERS = 10
+# More ways are cut off.
 _MOST_WAYS = 20
 
 
@@ -61,9 +60,10 @@ class Ways:
             passing = [one for one in further if one.handler is not None]
             again = [one for one in passing if _is_in(one, way)]
             for one in again:
-                circles.append(f"what responds: the request comes back to {_named(one)}")
+                at = _place(one)
+                circles.append(f"what responds: the request comes back to {at.label}{at.place}")
             onward = [one for one in passing if one not in again]
-            if not onward or len(way) == _MOST_TIERS:
+            if not onward or len(way) == MOST_TIERS:
                 ways.append(way)
             else:
                 work += [[*way, one] for one in reversed(onward)]
@@ -152,10 +152,3 @@ def _place(found: Route) -> Level:
 def _handler(found: Route) -> Handler:
     assert found.handler is not None
     return found.handler
-
-
-def _named(found: Route) -> str:
-    level = _place(found)
-    directive = level.directive
-    where = "" if directive is None else f" ({directive.source.name}:{directive.line})"
-    return f"{level.label}{where}"

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 
 from nginx_stream_lint.nginx.delivery import Delivery, Verdict
 from nginx_stream_lint.nginx.documents import Documents
-from nginx_stream_lint.nginx.handshake import CONNECTION, TUNNELS, asked, received
+from nginx_stream_lint.nginx.handshake import (
+    CONNECTION,
+    HANDSHAKE_CLIENTS,
+    TUNNELS,
+    asked,
+    received,
+)
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.own_server import own_routes
+from nginx_stream_lint.nginx.own_server import MOST_TIERS, own_routes
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import Route, route
 from nginx_stream_lint.nginx.versions import Version
-
-_MOST_TIERS = 10
 
 
 def deliveries_of_websocket(
@@ -32,7 +36,7 @@ def deliveries_of_websocket(
     return [
         Delivery(one.scenario, verdict, repeat=verdict)
         for one in deliveries
-        if one.scenario.client in ("h1", "h1-tls")
+        if one.scenario.client in HANDSHAKE_CLIENTS
     ]
 
 
@@ -45,7 +49,7 @@ def gets_through(
 ) -> bool:
     """Whether a handshake is answered with a 101, by an app that takes HTTP/1.0, too."""
     way = route(root, asked(request, connection), version, files)
-    return _gets_through(root.first("http"), way, version, _MOST_TIERS)
+    return _gets_through(root.first("http"), way, version, MOST_TIERS)
 
 
 def _gets_through(http: Level | None, way: Route, version: Version, tiers: int) -> bool:

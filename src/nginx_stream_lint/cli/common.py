@@ -64,6 +64,14 @@ isolated_option = click.option(
     is_flag=True,
     help="Obey no settings, baselines or ignore comments of the files, only the command line.",
 )
+env_file_option = click.option(
+    "--env-file",
+    type=PathOption(exists=True, dir_okay=False),
+    help="File of NAME=VALUE lines: the values of ${NAME} in templates. All others are unknown.",
+)
+document_option = click.option(
+    "--markdown/--no-markdown", default=None, help="CONF is a document: read its nginx blocks."
+)
 color_option = click.option("--color/--no-color", default=None, help="Colours, or none.")
 
 

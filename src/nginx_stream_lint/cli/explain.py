@@ -16,6 +16,8 @@ from nginx_stream_lint.cli.common import (
     PathOption,
     color_option,
     columns,
+    document_option,
+    env_file_option,
     format_option,
     host_option,
     isolated_option,
@@ -82,14 +84,8 @@ def _key(finding: Finding) -> tuple[str, str, int]:
     callback=timeout_option,
     help="The silence a stream should survive; 300s where not given.",
 )
-@click.option(
-    "--env-file",
-    type=PathOption(exists=True, dir_okay=False),
-    help="NAME=VALUE lines: what ${NAME} in templates becomes; unknown where not given.",
-)
-@click.option(
-    "--markdown/--no-markdown", default=None, help="CONF is a document: read its nginx blocks."
-)
+@env_file_option
+@document_option
 @host_option
 @mount_option
 @color_option

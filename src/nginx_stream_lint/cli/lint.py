@@ -18,6 +18,7 @@ from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
     PathOption,
     complete_rules,
+    env_file_option,
     host_option,
     isolated_option,
     mount_option,
@@ -91,11 +92,7 @@ if TYPE_CHECKING:
     callback=streams_option,
     help="A path, or a URL of one server, that streams; repeatable.",
 )
-@click.option(
-    "--env-file",
-    type=PathOption(exists=True, dir_okay=False),
-    help="NAME=VALUE lines: what ${NAME} in templates becomes; unknown where not given.",
-)
+@env_file_option
 @click.option(
     "--markdown/--no-markdown",
     default=None,

@@ -17,6 +17,8 @@ from nginx_stream_lint.cli.common import (
     PathOption,
     color_option,
     columns,
+    document_option,
+    env_file_option,
     format_option,
     host_option,
     isolated_option,
@@ -105,14 +107,8 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
     type=PathOption(exists=True, dir_okay=False),
     help="The settings file; else it is looked for upwards from CONF.",
 )
-@click.option(
-    "--env-file",
-    type=PathOption(exists=True, dir_okay=False),
-    help="NAME=VALUE lines: what ${NAME} in templates becomes; unknown where not given.",
-)
-@click.option(
-    "--markdown/--no-markdown", default=None, help="CONF is a document: read its nginx blocks."
-)
+@env_file_option
+@document_option
 @host_option
 @mount_option
 @isolated_option

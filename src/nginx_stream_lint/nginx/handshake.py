@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.nginx.levels import Handler, Level, kept
+from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.rewriting import Outcome, rewrite
 from nginx_stream_lint.nginx.routing import match_of
@@ -19,6 +20,8 @@ from nginx_stream_lint.nginx.versions import NEW, Version
 
 # The families that go on after a 101. What uwsgi and scgi send with it is for the app to read.
 TUNNELS = ("proxy", "uwsgi", "scgi", "tunnel")
+# nginx has no WebSockets over HTTP/2 and HTTP/3.
+HANDSHAKE_CLIENTS: tuple[Client, ...] = ("h1", "h1-tls")
 _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 # What a client sends, in the order in which a report names it.
 _SENT = {

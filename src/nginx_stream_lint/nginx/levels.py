@@ -160,6 +160,13 @@ class Level:
         return " ".join((self.directive.name, *self.directive.args))
 
     @property
+    def place(self) -> str:
+        """Where the block stands, as text behind its label: ` (nginx.conf:3)`; empty for none."""
+        if self.directive is None:
+            return ""
+        return f" ({self.directive.source.name}:{self.directive.line})"
+
+    @property
     def handler(self) -> Handler | None:
         """What handles a request that ends here; `if` and `limit_except` take the outer one."""
         level: Level | None = self

@@ -23,6 +23,7 @@ from nginx_stream_lint.util.numbers import whole_number
 
 _PATH_VARIABLE = regex(r"\$\{?(?:request_uri|uri)\b")
 _LOOPBACKS = ("127.0.0.1", "[::1]")
+MOST_TIERS = 10  # servers of one configuration that a request is followed through
 _MOST_PEERS = 20  # of an upstream
 
 

@@ -237,8 +237,6 @@ class _Run:
         first, *rest = directive.args
         outcome = self.outcome
         status = whole_number(first)
-        if status is not None and status > MOST_STATUS:
-            status = None  # nginx refuses it
         outcome.status = 302 if status is None else status
         text = rest[0] if rest else (first if status is None else "")
         if text or outcome.status < 400:

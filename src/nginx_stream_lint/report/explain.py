@@ -182,14 +182,15 @@ def _lines(
     stream = explainer.stream(one)
     yield click.style(printable(one.url), bold=True)
     names = " ".join(_names(route.server)) or "(no name)"
-    yield from _line("server", f"{names}{_at(route.server)}", width)
+    stands = "" if route.server is None else route.server.place
+    yield from _line("server", f"{names}{stands}", width)
     for step in route.via:
         name, line = step.directive.source.name, step.directive.line
         yield from _line("by way of", f"{step.why} ({name}:{line})", width)
     for reason in route.unknown:
         yield from _line("unknown", reason, width)
     if route.location is not None:
-        yield from _line("lands in", f"{route.location.label}{_at(route.location)}", width)
+        yield from _line("lands in", f"{route.location.label}{route.location.place}", width)
     if stream is not None and stream.confidence != "possible":
         said = f"{stream.confidence} ({stream.kind}): {stream.because}"
         yield from _line("streams", said, width)
@@ -199,7 +200,7 @@ def _lines(
         return
     yield from _line("passed to", _passed(handler), width)
     for tier in one.tiers[-2::-1]:
-        yield from _line("then in", f"{tier.level.label}{_at(tier.level)}", width)
+        yield from _line("then in", f"{tier.level.label}{tier.level.place}", width)
         yield from _line("passed to", _passed(tier.handler), width)
     yield ""
     yield from _settings(one, width)
@@ -241,11 +242,6 @@ def _passed(handler: Handler) -> str:
 def _line(head: str, text: str, width: int) -> list[str]:
     """What is to say beside a heading."""
     return wrapped(printable(text), width, f"  {head:<9} ", " " * 12)
-
-
-def _at(level: Level | None) -> str:
-    directive = None if level is None else level.directive
-    return "" if directive is None else f" ({directive.source.name}:{directive.line})"
 
 
 def _where(directive: Directive) -> str:
@@ -399,7 +395,7 @@ def _held(explanation: Explanation, one: Delivery, family: str) -> str:
     holding = _holding(explanation, one)
     if holding is not None:
         tier, one = holding
-        family, of = tier.handler.family, f" in {tier.level.label}{_at(tier.level)}"
+        family, of = tier.handler.family, f" in {tier.level.label}{tier.level.place}"
     if one.verdict == "streams":
         return ""
     if one.held_by == "sub-filter":

@@ -24,7 +24,7 @@ from nginx_stream_lint.streams.stream import KINDS
 _NGINX = "https://nginx.org/en/docs"
 _APPLICABILITY = {
     "safe": "`--fix` writes it.",
-    "unsafe": "`--fix --unsafe-fixes` writes it: it may change something that somebody relies on.",
+    "unsafe": "`--fix --unsafe-fixes` writes it: it may also change other behaviour.",
     "manual": "It is shown and left to you.",
 }
 

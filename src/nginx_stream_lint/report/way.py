@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S, Result
 from nginx_stream_lint.nginx.delivery import Delivery, Hold, Worst
+from nginx_stream_lint.nginx.handshake import HANDSHAKE_CLIENTS
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts import Facts
@@ -88,7 +89,7 @@ def _way(served: Served, version: Version | None) -> Way:
     if stream.kind == "websocket":
         # nginx has none over HTTP/2: a browser opens a connection in HTTP/1.1 for it.
         fails = facts.value("handshake") == "fails"
-        clients = [one for one in facts.usual_clients if one in ("h1", "h1-tls")]
+        clients = [one for one in facts.usual_clients if one in HANDSHAKE_CLIENTS]
         verdict: Worst = "no-stream" if fails else "streams"
         arrivals = tuple(Arrival(one, verdict) for one in clients or facts.usual_clients)
         return Way(served, stream, (), arrivals)

@@ -129,6 +129,9 @@ class Finding(Struct, frozen=True):
         return f"{self.stream.confidence} to stream ({self.stream.kind}): {self.stream.because}"
 
 
+Fate = Literal["streams", "stalls", "replays"]
+
+
 class Unchecked(Struct, frozen=True):
     """A location that proxies and that nothing suggests to stream: no rule judges it.
 
@@ -137,7 +140,7 @@ class Unchecked(Struct, frozen=True):
     """
 
     location: LocationInfo
-    verdict: Literal["streams", "stalls", "replays"]
+    verdict: Fate
     stream: Stream
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import islice
-from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,6 +16,7 @@ from nginx_stream_lint.rules.facts import Facts, holder
 from nginx_stream_lint.rules.finding import (
     MOST_SERVERS,
     SEVERITIES,
+    Fate,
     Finding,
     LocationInfo,
     Place,
@@ -30,8 +30,7 @@ from nginx_stream_lint.rules.templates import Origin
 from nginx_stream_lint.rules.verdict import Doubt, Pointer, Verdict, verdicts
 from nginx_stream_lint.streams.find import Served
 
-_Fate = Literal["streams", "stalls", "replays"]
-_FROM_WORST: tuple[_Fate, ...] = ("replays", "stalls")
+_FROM_WORST: tuple[Fate, ...] = ("replays", "stalls")
 
 
 class Judged(Struct, frozen=True):
@@ -122,9 +121,9 @@ class UncheckedMemory:
     def __init__(self, version: Version | None) -> None:
         self._version = version
         self._alike = Alike(version)
-        self._known: dict[Hashable, _Fate] = {}
+        self._known: dict[Hashable, Fate] = {}
 
-    def verdict(self, served: Served) -> _Fate:
+    def verdict(self, served: Served) -> Fate:
         """What would happen for the worst of the usual clients."""
         key = self._alike.key(served)
         if key not in self._known:

@@ -173,8 +173,8 @@ STREAMS = Many(
 SEVERITY = Key(
     "severity",
     ByRule(Choice(WORTHS)),
-    "What the findings of a rule are worth. `off` is no finding. Locations of which nobody says"
-    " that they stream never give errors, whatever this says.",
+    "What the findings of a rule are worth. `off` is no finding. Locations that nothing"
+    " suggests to stream never give errors, whatever this says.",
     {"browser-connection-limit": "off", "reload-cut": "warning"},
     unset="as the rules say",
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.levels import Handler, Level
-from nginx_stream_lint.nginx.own_server import may_be_own, own_routes
+from nginx_stream_lint.nginx.own_server import MOST_TIERS, may_be_own, own_routes
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import Route, route_in
 from nginx_stream_lint.nginx.routing import match_of
@@ -18,8 +18,6 @@ from nginx_stream_lint.streams.stream import Stream
 
 if TYPE_CHECKING:
     from nginx_stream_lint.streams.find import Served
-
-_MOST_TIERS = 10
 
 
 def pass_on(http: Level, served: Sequence[Served], version: Version, spread: bool) -> None:
@@ -38,7 +36,7 @@ def pass_on(http: Level, served: Sequence[Served], version: Version, spread: boo
         return own[key]
 
     work = [one for one in served if is_own(one.handler) and one.is_stream]
-    for _ in range(_MOST_TIERS):
+    for _ in range(MOST_TIERS):
         work = [
             inner
             for one in work
@@ -65,7 +63,7 @@ def _passed(
             place = find((inner.server, inner.location))
             if place is None or place is one or place.is_stream:
                 continue
-            because = f"{_label(one.level)} passes it on to here: {stream.because}"
+            because = f"{one.level.label}{one.level.place} passes it on to here: {stream.because}"
             place.streams = (replace(stream, because=because, path=inner.uri),)
             news.append(place)
         found.append(changed)
@@ -102,9 +100,3 @@ def _sent_by(inner: Route, stream: Stream, version: Version) -> Stream:
         stream.framing if stream.framing == "length" else "chunked" if made.chunks else "close"
     )
     return replace(stream, framing=framing, x_accel_buffering=accel)
-
-
-def _label(level: Level) -> str:
-    directive = level.directive
-    where = "" if directive is None else f" ({directive.source.name}:{directive.line})"
-    return f"{level.label}{where}"
