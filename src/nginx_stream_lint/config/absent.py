@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.util.lazily import regex
-
 _STANDARD: dict[str, frozenset[str]] = {
     "mime.types": frozenset({"types"}),
     "fastcgi_params": frozenset({"fastcgi_param"}),
@@ -38,7 +36,7 @@ _STANDARD: dict[str, frozenset[str]] = {
 
 
 # Folders of modules' own files, which only load the modules.
-_OF_MODULES = regex(r"(?:.*[/\\])?(?:modules-enabled|modules(?:\.d)?)[/\\][^/\\]*")
+_OF_MODULES = re.compile(r"(?:.*[/\\])?(?:modules-enabled|modules(?:\.d)?)[/\\][^/\\]*")
 
 
 def standard(name: str) -> frozenset[str] | None:

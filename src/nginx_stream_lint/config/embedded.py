@@ -15,27 +15,26 @@ from nginx_stream_lint.config.recognise import all_nginx, looks_like_nginx, name
 from nginx_stream_lint.config.source import Piece, Reading
 from nginx_stream_lint.config.templates import readings_within
 from nginx_stream_lint.files.source import FILLER, Source
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose_all
 
 # Keys of ingress controllers, whose snippets mean nothing without the rest (`kubernetes/`).
-_SNIPPET = regex(r".*-snippets?|.*nginx\.(?:ingress\.kubernetes\.io|org|com)/.*")
+_SNIPPET = re.compile(r".*-snippets?|.*nginx\.(?:ingress\.kubernetes\.io|org|com)/.*")
 
 # The ends of lines in YAML, and those of them that it gives to a program as another one.
-_BREAK = regex(r"\r\n|[\n\r\x85\u2028\u2029]")
-_ODD_BREAK = regex(r"\r(?!\n)|\x85")
-_ESCAPE = regex(
+_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
+_ODD_BREAK = re.compile(r"\r(?!\n)|\x85")
+_ESCAPE = re.compile(
     r"\\(?:\r?\n[ \t]*|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)|(?:[ \t]*\r?\n[ \t]*)+",
     re.DOTALL,
 )
 
-_OPENING = regex(
+_OPENING = re.compile(
     r"^(?P<indent>[ \t>]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w.+-]*)[^\n`]*\n",
     re.MULTILINE,
 )
-_CLOSING = regex(r"^(?P<indent>[ \t>]*)(?P<fence>`{3,}|~{3,})[`~]*[ \t]*\r?$", re.MULTILINE)
-_CODE_BLOCK = regex(
+_CLOSING = re.compile(r"^(?P<indent>[ \t>]*)(?P<fence>`{3,}|~{3,})[`~]*[ \t]*\r?$", re.MULTILINE)
+_CODE_BLOCK = re.compile(
     r"^(?P<indent>[ \t]*)\.\. (?:code-block|code|sourcecode):: *(?P<language>\w*)[^\n]*\n"
     r"(?P<body>(?:(?P=indent)[ \t]+[^\n]*\n|[ \t]*\r?\n)+)",
     re.MULTILINE,

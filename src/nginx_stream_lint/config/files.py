@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -14,10 +15,9 @@ from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.util.lazily import regex
 
 # What stands for a path of the machine that will run nginx: `/etc/nginx/…`, `C:\\nginx\\…`.
-_ABSOLUTE = regex(r"/|\\|[A-Za-z]:[/\\]")
+_ABSOLUTE = re.compile(r"/|\\|[A-Za-z]:[/\\]")
 
 # Where a file or folder of the repository will lie on the machine that runs nginx: that path, and
 # the path here.

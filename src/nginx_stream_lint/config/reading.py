@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,6 @@ from nginx_stream_lint.config.tree import (
 )
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import (
     Absent,
     LeadsOut,
@@ -48,7 +48,7 @@ _PART = 1024 * 1024  # characters whose words are counted at once
 _MAX_PROBLEMS = 100
 
 # Every module of nginx, its own or not, names its directives so.
-_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # Blocks of rows, where nginx takes any first word but no further block.
 _DATA_BLOCKS = frozenset({"charset_map", "geo", "map", "split_clients", "types"})

@@ -25,7 +25,6 @@ from nginx_stream_lint.config.tree import (
     parse,
 )
 from nginx_stream_lint.files.source import Source
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Unreadable
 
 # `named`: its name says so; `guessed`: only its text does; `not`: it is no file of nginx's.
@@ -42,12 +41,12 @@ def _words(text: str) -> frozenset[str]:
 
 
 # What a template or a sample has behind the name that it will get.
-_SUFFIX = regex(
+_SUFFIX = re.compile(
     r"(?:\.(?:template|sample|example|dist|default|tmpl|tpl|gotmpl|gtpl|ctmpl|tftpl|j2|jinja2?|erb|"
     r"epp|hbs|handlebars|mustache|liquid|ejs|in|orig))+$",
     re.IGNORECASE,
 )
-_SAMPLE = regex(r"\.(?:sample|example|dist|default|orig)$", re.IGNORECASE)
+_SAMPLE = re.compile(r"\.(?:sample|example|dist|default|orig)$", re.IGNORECASE)
 
 # Extensions of programs' sources, data, documents, and of other programs' files.
 _OTHER_EXTENSIONS = _words(
@@ -76,7 +75,7 @@ _DOMAINS = _words(
     """
 )
 # Well-known files of others, by their name without what templates add.
-_OTHER_NAMES = regex(
+_OTHER_NAMES = re.compile(
     r"(?:docker|container|jenkins|make|gnumake|rake|gem|vagrant|proc|brew|pip|just|earth|tilt|caddy|"
     r"guard|cap|pod|fast|app|dev)file(?:[._-].*)?|"
     r"(?:license|licence|copying|notice|readme|changelog|authors|contributors)(?:[._-].*)?|"
@@ -85,9 +84,9 @@ _OTHER_NAMES = regex(
 )
 # Folders that say what the files in them are: the innermost counts. Below one of another program
 # only the text tells.
-_NGINX_FOLDER = regex(r"(?:[\w.-]*[._-])?(?:nginx|openresty|tengine)(?:[._-][\w.-]*)?")
-_SITES_FOLDER = regex(r"sites[-_](?:available|enabled)")
-_OTHER_FOLDER = regex(
+_NGINX_FOLDER = re.compile(r"(?:[\w.-]*[._-])?(?:nginx|openresty|tengine)(?:[._-][\w.-]*)?")
+_SITES_FOLDER = re.compile(r"sites[-_](?:available|enabled)")
+_OTHER_FOLDER = re.compile(
     r"(?:apache2?|httpd|php|supervisor|fail2ban|logrotate|haproxy|dovecot|postfix|redis|mysql|mariadb|"
     r"postgres|varnish|caddy|traefik|lighttpd|squid|fontconfig|fonts|systemd|tmpfiles|sysctl|cron|"
     r"services\.d|cont-(?:init|finish)\.d|s6-rc\.d|init\.d|bind|dnsmasq|rsyslog|filebeat|fluent|"
@@ -106,23 +105,23 @@ _EXTENSIONS = _words(
 )
 
 # The first line of other programs' files that has anything: a section in brackets, markup.
-_OTHER_LINE = regex(r"\[[^\[\]%{}\n]+\]\s*(?:[#;].*)?|<[A-Za-z!?/].*|---\s*")
-_FIRST_LINE = regex(r"^[ \t]*([^\s#;][^\n]*)", re.MULTILINE)
-_ASSIGNMENT = regex(r"^[ \t]*[\w.-]+[ \t]*=", re.MULTILINE)
+_OTHER_LINE = re.compile(r"\[[^\[\]%{}\n]+\]\s*(?:[#;].*)?|<[A-Za-z!?/].*|---\s*")
+_FIRST_LINE = re.compile(r"^[ \t]*([^\s#;][^\n]*)", re.MULTILINE)
+_ASSIGNMENT = re.compile(r"^[ \t]*[\w.-]+[ \t]*=", re.MULTILINE)
 # A placeholder in braces opens no block.
-_STATEMENT = regex(
+_STATEMENT = re.compile(
     r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t](?:[^\n#;{]|\{\{[^\n{}]*\}\})*)?(?:;|\{(?!\{))", re.MULTILINE
 )
-_HTTP = regex(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
+_HTTP = re.compile(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
 # What rows of `map`, `geo` and `types` begin with.
 _ROWS = frozenset({"default", "hostnames", "volatile", "ranges", "proxy"})
 # Directives of modules that others build in: they speak neither for nginx nor against it.
-_MODULES = regex(
+_MODULES = re.compile(
     r"(?:more_(?:set|clear)|srcache|redis2?|memc|echo|set_(?:un)?escape|set_misc|push_stream|upload|"
     r"subs_filter|headers_more|pagespeed|passenger|modsecurity|vhost_traffic_status|vod|rtmp)"
     r"(?:_\w+)?"
 )
-_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Names of directives that have a meaning in no other language.
 _TELLING = _words(
     """

@@ -30,7 +30,6 @@ from nginx_stream_lint.config.recognise import (
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.files.workspace import HOST_FOLDERS, Workspace
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Unreadable
 
 # Where nginx's main file lies on the machine that runs it, for most.
@@ -38,11 +37,11 @@ _NGINX_FOLDERS = tuple(tuple(folder.strip("/").split("/")) for folder in HOST_FO
 _AVAILABLE, _ENABLED = "sites-available", "sites-enabled"
 
 # One of several files, of which a script takes one: `app.conf.prod`.
-_VARIANT = regex(r"(\.conf)\.[\w-]+$")
+_VARIANT = re.compile(r"(\.conf)\.[\w-]+$")
 
 _YAML = (".yaml", ".yml", ".json")
 _MARKDOWN = (".md", ".mdx", ".markdown", ".rst")
-_IN_YAML = regex(
+_IN_YAML = re.compile(
     r"nginx\.(?:ingress\.kubernetes\.io|org|com)/|kind: *(?:Ingress|VirtualServer)\b|"
     r"^[ ]+(?:server|http|upstream [^\n{]*|location [^\n{]*)[ ]*\{",
     re.MULTILINE,

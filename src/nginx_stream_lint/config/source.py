@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from nginx_stream_lint.files.source import FILLER, Source
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.sinks import MARKS
 
@@ -18,7 +17,7 @@ from nginx_stream_lint.util.sinks import MARKS
 HOLE = MARKS[0]
 _END_OF_HOLE = MARKS[1]
 
-_HOLES = regex(f"{HOLE}+")
+_HOLES = re.compile(f"{HOLE}+")
 
 
 # Stretches of a source, (start, end) each.

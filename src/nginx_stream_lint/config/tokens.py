@@ -23,7 +23,6 @@ from typing import NamedTuple
 
 from nginx_stream_lint.config.source import HOLE, Reading
 from nginx_stream_lint.files.source import ENCODING, ERRORS, FILLER
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem, Unreadable
 from nginx_stream_lint.util.remembering import forgotten
 from nginx_stream_lint.util.sinks import printable
@@ -33,7 +32,7 @@ _BUFFER = 4096
 # As many characters fit, whatever they are.
 _SHORT = _BUFFER // 4
 
-TOKEN = regex(
+TOKEN = re.compile(
     r"""[ \t\r\n]*(?:
         ((?:[^ \t\r\n;{}\#"'\\$]|\\.|\$\{*)(?:[^ \t\r\n;{\\$]+|\\.|\$\{*)*)   # 1 word
       | ([;{}])                                                                # 2 punctuation
@@ -45,13 +44,13 @@ TOKEN = regex(
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE = regex(r"""\\(["'\\trn])""")
+_ESCAPE = re.compile(r"""\\(["'\\trn])""")
 _DECODED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 
 # A statement of bare and plainly quoted words, and what stands between statements. Braces and
 # comments inside are not plain, nor are backslashes that mean something and what only `str.split`
 # takes for white space.
-_PLAIN = regex(
+_PLAIN = re.compile(
     r"""[ \t\r\n]*(?:
         ([^ \t\r\n;{}"'\\\#\v\f\x1c-\x1f][^;{}"'\\\#\v\f\x1c-\x1f]*                 # 1 words
          (?:(?: \\[^ \t\r\n;{}"'\\\#\v\f\x1c-\x1ftrn]
@@ -70,11 +69,11 @@ forgotten(_known.clear)
 # Each is a line for people to read, and a text may have one in each character.
 _MOST_PROBLEMS = 100
 
-_PLAIN_WORD = regex(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
-_UNSEEN = regex(f"[{HOLE}{FILLER}]")
+_PLAIN_WORD = re.compile(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
+_UNSEEN = re.compile(f"[{HOLE}{FILLER}]")
 
 # What matters inside Lua: comments and strings hide braces, braces nest.
-_LUA = regex(
+_LUA = re.compile(
     r"""--\[(?P<c>=*)\[(?:.*?\](?P=c)\])?
       | --[^\n]*
       | \[(?P<s>=*)\[(?:.*?\](?P=s)\])?

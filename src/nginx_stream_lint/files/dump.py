@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.util.lazily import regex
-
-_HEADER = regex(r"^# configuration file (.+):\r?$", re.MULTILINE)
+_HEADER = re.compile(r"^# configuration file (.+):\r?$", re.MULTILINE)
 # What `nginx -T` says on standard error, where that ends up in the same file.
-_SAID = regex(r"nginx: .*\n?")
+_SAID = re.compile(r"nginx: .*\n?")
 
 
 def split_dump(text: str) -> dict[str, str] | None:

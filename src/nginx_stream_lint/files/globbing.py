@@ -11,11 +11,9 @@ import re
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 
-from nginx_stream_lint.util.lazily import regex
-
 _MAX_PATH = 4096  # characters: no system opens a longer one
-_WILD = regex(r"[*?\[]")
-_ESCAPED = regex(r"\\(.)", re.DOTALL)
+_WILD = re.compile(r"[*?\[]")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 # The names in a folder, each with whether it is a folder itself; nothing where it cannot be listed.
 Entries = Callable[[str], Iterator[tuple[str, bool]]]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate
 
 from msgspec import Struct
 
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem, Unreadable
 from nginx_stream_lint.util.sinks import MARKS, printable
 
@@ -24,7 +24,7 @@ ERRORS = "surrogateescape"
 FILLER = "\ufdd2"
 # A file that has one of these itself: its bytes are kept as those are that are not UTF-8.
 _OWN = {ord(mark): mark.encode().decode("ascii", ERRORS) for mark in (*MARKS, FILLER)}
-_INDENTED = regex(r"\{[^\n]*\n([ \t]+)\S")
+_INDENTED = re.compile(r"\{[^\n]*\n([ \t]+)\S")
 _OWN_START = b"\xef\xb7"
 
 

@@ -8,6 +8,7 @@ repository (`Workspace.source` of what leads out raises) and within its budget.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -20,7 +21,6 @@ from nginx_stream_lint.files.source import ENCODING, ERRORS, Source, decode
 from nginx_stream_lint.files.storage import IsFolder, NotRegular
 from nginx_stream_lint.util.budget import Budget, Limits
 from nginx_stream_lint.util.git import Steps
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Absent, LeadsOut, NotAFile, Problem, Unreadable
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ HOST_FOLDERS = (
 )
 
 # Folders that only hold parts of a configuration, whose main file is one folder up.
-_OF_PARTS = regex(
+_OF_PARTS = re.compile(
     r"(?:conf|http|stream|server|site|mod|location|main|default)s?\.d|sites?-\w+|conf|confs|"
     r"snippets|templates|servers?|includes?|locations|modules-\w+|proxy-confs|vhosts?|upstreams?"
 )

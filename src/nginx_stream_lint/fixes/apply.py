@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -15,7 +16,6 @@ from nginx_stream_lint.config import File, Problem, Source
 from nginx_stream_lint.fixes.order import rank_of_line
 from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Edit, Finding, Fix
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import REPORT_IT
 
 # Each round mends all that do not overlap, and at least one. This many means that fixes undo one
@@ -24,7 +24,7 @@ _MAX_ROUNDS = 50
 
 
 _span = attrgetter("start", "end")
-_NUMBER = regex("[0-9]+")
+_NUMBER = re.compile("[0-9]+")
 
 
 class NotConverging(Exception):
@@ -210,7 +210,7 @@ def _directive_of(edit: Edit) -> str:
     return (text[start : edit.end].split(maxsplit=1) or [""])[0]
 
 
-_ENDS = regex(r"[;{}\n]")
+_ENDS = re.compile(r"[;{}\n]")
 
 
 def snippet(edits: Iterable[Edit]) -> str:

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.files.source import ENCODING, ERRORS
-from nginx_stream_lint.util.lazily import regex
 
 # What git does not write as it is, and what C has letters for.
-_ODD = regex(r"[^ !#-\[\]-~]")
+_ODD = re.compile(r"[^ !#-\[\]-~]")
 _LETTERS = dict(zip('"\\\a\b\t\n\v\f\r', '"\\abtnvfr', strict=True))
 
 _CONTEXT = 3  # unchanged lines shown around a change

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from nginx_stream_lint.util.lazily import regex
+import re
 
 # How requests go to the app, what they have with them, what happens to responses, how long it may
 # take; then everything else.
 _GROUPS = (
-    regex(r"\w+_http_version|\w+_keep_conn"),
-    regex(r"\w+_(?:set|pass)_header|\w+_pass_request_\w+"),
-    regex(r"\w*_?buffering|\w+_buffers?(?:_size)?|\w+_ignore_headers"),
-    regex(r"\w+_timeout"),
+    re.compile(r"\w+_http_version|\w+_keep_conn"),
+    re.compile(r"\w+_(?:set|pass)_header|\w+_pass_request_\w+"),
+    re.compile(r"\w*_?buffering|\w+_buffers?(?:_size)?|\w+_ignore_headers"),
+    re.compile(r"\w+_timeout"),
 )
 LAST = len(_GROUPS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -20,9 +21,8 @@ from nginx_stream_lint.rules.judge import Judged
 from nginx_stream_lint.rules.verdict import Move, Remedy
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.naming import EVERYTHING
-from nginx_stream_lint.util.lazily import regex
 
-_STATEMENT = regex(r"(\w+) (.*);")
+_STATEMENT = re.compile(r"(\w+) (.*);")
 _SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
 
 

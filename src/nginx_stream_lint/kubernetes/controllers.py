@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from nginx_stream_lint.config.source import has_hole
 from nginx_stream_lint.util.data import data_text
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.yamlfile import load_text
 
 LEVELS = ("main", "events", "http", "upstream", "server", "location")
@@ -20,7 +19,7 @@ LEVELS = ("main", "events", "http", "upstream", "server", "location")
 # Go's strconv.ParseBool.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-_NUMBER = regex(r"[0-9]+")
+_NUMBER = re.compile(r"[0-9]+")
 _CONDITION = (
     r"(?:error|timeout|denied|invalid_header|http_(?:403|404|429|500|502|503|504)"
     r"|non_idempotent|updating|off)"

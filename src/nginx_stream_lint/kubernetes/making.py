@@ -13,7 +13,6 @@ from nginx_stream_lint.kubernetes.manifest import Entry, Span, Word
 from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, Resource, Settings
 from nginx_stream_lint.kubernetes.text import Arg, Text, quoted
 from nginx_stream_lint.util.budget import in_force
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 _PLACEHOLDER = "placeholder"
@@ -277,7 +276,7 @@ def address(port: Word | None) -> str:
     return f"127.0.0.1:{number}" if is_number and 0 < int(number) <= _MAX_PORT else "127.0.0.1"
 
 
-_THIRD_PARTY = regex(
+_THIRD_PARTY = re.compile(
     r"more_\w+|\w+_by_lua(?:_\w+)?|lua_\w+|modsecurity\w*|opentelemetry\w*|opentracing\w*|otel_\w+"
     r"|brotli\w*|geoip2?\w*|set_escape_uri|vhost_traffic_\w+|js_\w+|auth_digest\w*|jaeger_\w+"
     r"|zipkin_\w+|datadog_\w+|headers_more\w*|subs_filter\w*|http2_push\w*|auth_jwt\w*|perl\w*"

@@ -12,20 +12,19 @@ from msgspec import Struct, field
 
 from nginx_stream_lint.config.source import HOLE
 from nginx_stream_lint.files.source import Source
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.yamlfile import FORBIDDEN, YamlMistake, compose
 
 # Manifests nest ten deep. PyYAML calls itself once per level.
 _MAX_DEPTH = 100
 # YAML 1.1's booleans, which `yamlfile` leaves as words and Kubernetes does not.
-_BOOLEAN = regex(r"(?i)y|n|yes|no|on|off|true|false")
-_DOCUMENT = regex(r"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
+_BOOLEAN = re.compile(r"(?i)y|n|yes|no|on|off|true|false")
+_DOCUMENT = re.compile(r"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
 # Nothing but directives, such as %YAML: they are about the document behind the next `---`.
-_DIRECTIVES = regex(r"(?:[ \t]*(?:#[^\n]*)?\n)*(?:%[^\n]*\n(?:[ \t]*(?:#[^\n]*)?\n)*)+")
-_COMMENT = regex(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
+_DIRECTIVES = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*(?:%[^\n]*\n(?:[ \t]*(?:#[^\n]*)?\n)*)+")
+_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
 # Statements that a template puts in: a line with nothing else on it.
-_ONLY_HOLES = regex(rf"^([ \t]*){HOLE}({HOLE}[{HOLE} \t]*)(?=\r?$)", re.MULTILINE)
+_ONLY_HOLES = re.compile(rf"^([ \t]*){HOLE}({HOLE}[{HOLE} \t]*)(?=\r?$)", re.MULTILINE)
 _AS_COMMENT = r"\1#\2"
 # What PyYAML takes; the rest is not in a manifest that anybody could apply.
 

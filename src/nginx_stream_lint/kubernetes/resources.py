@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -9,12 +10,11 @@ from msgspec import Struct
 from nginx_stream_lint.config.source import has_hole
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx, nginx_org
 from nginx_stream_lint.kubernetes.manifest import Document, Entry, Mapping, Node, Span, Word
-from nginx_stream_lint.util.lazily import regex
 
 _ROUTES = frozenset({"annotations", "className", "ingressClassName", "hosts", "host", "hostname"})
 # Values nest four deep.
 _MAX_DEPTH = 8
-_APIS = regex(r"(?:networking\.k8s\.io|extensions|networking)/.*")
+_APIS = re.compile(r"(?:networking\.k8s\.io|extensions|networking)/.*")
 
 
 class Path(Struct, frozen=True, eq=False):

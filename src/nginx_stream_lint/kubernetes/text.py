@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 from nginx_stream_lint.config.source import HOLE, Piece
 from nginx_stream_lint.kubernetes.manifest import Span, Word
-from nginx_stream_lint.util.lazily import regex
 
 # A part of an argument: plain text, text with a place, or a word of the source.
 Part: TypeAlias = str | tuple[str, Span] | Word
@@ -21,8 +20,8 @@ _WORD = (
     r"""(?:"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'"""
     r"""|(?:[^\s;{}"'\#\\]|\\.|\$\{)(?:[^\s;{}\\]|\\.|\$\{|(?<=\w)\})*)"""
 )
-_WORDS = regex(rf"\s*(?:{_WORD}\s+)*(?:{_WORD})?\s*", re.DOTALL)
-_NEEDS_QUOTES = regex(r"""[\s;{}"'#]|\A\Z""")
+_WORDS = re.compile(rf"\s*(?:{_WORD}\s+)*(?:{_WORD})?\s*", re.DOTALL)
+_NEEDS_QUOTES = re.compile(r"""[\s;{}"'#]|\A\Z""")
 
 
 class TooLong(Exception):

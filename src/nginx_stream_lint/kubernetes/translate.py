@@ -26,21 +26,20 @@ from nginx_stream_lint.kubernetes.resources import (
 )
 from nginx_stream_lint.kubernetes.text import TooLong
 from nginx_stream_lint.util.budget import in_force
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 # What a YAML text says that is about one of the controllers.
-_CONCERNS = regex(
+_CONCERNS = re.compile(
     r"kind[\"']?\s*:\s*[\"']?(?:Ingress|IngressList|VirtualServer|VirtualServerRoute)\b"
     r"|name[\"']?\s*:\s*[\"']?[\w.-]*nginx[\w.-]*(?=[\s\"',}]|\Z)"
     r"|nginx\.ingress\.kubernetes\.io/|nginx\.(?:org|com)/|[iI]ngress\w*[\"']?:"
 )
 # Classes and annotations of controllers that are no nginx.
-_OTHERS = regex(
+_OTHERS = re.compile(
     r"(?i)traefik|\balb\b|haproxy|kong|\bgce\b|gce-|istio|contour|cilium|apisix|ambassador|emissary"
     r"|application-gateway|tailscale|cloudflare|caddy|higress|voyager|skipper|openshift|envoy|gloo"
 )
-_OF_NGINX_ORG = regex(r"(?i)nginx-?(?:org|plus|inc)|\bnic\b|f5")
+_OF_NGINX_ORG = re.compile(r"(?i)nginx-?(?:org|plus|inc)|\bnic\b|f5")
 
 
 class Translation(Struct, frozen=True, eq=False):

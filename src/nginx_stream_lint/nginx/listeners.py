@@ -6,12 +6,12 @@ every server there. A socket for QUIC is another one than the TCP socket of its 
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.util.lazily import regex
 
 Client = Literal["h1", "h1-tls", "h2", "h3"]
 CLIENTS: tuple[Client, ...] = ("h1", "h1-tls", "h2", "h3")
@@ -24,10 +24,10 @@ PLAIN: frozenset[Client] = frozenset({"h1"})
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)
 
 
-_PORTS = regex(r"\d+(-\d+)?")
-_ANY = regex(r"^0\.0\.0\.0(?=:|$)")
-_WITH_PORT = regex(r"(^|[^:\]]|\]):\d+(-\d+)?$")
-_RANGE = regex(r":(\d+)-(\d+)$")
+_PORTS = re.compile(r"\d+(-\d+)?")
+_ANY = re.compile(r"^0\.0\.0\.0(?=:|$)")
+_WITH_PORT = re.compile(r"(^|[^:\]]|\]):\d+(-\d+)?$")
+_RANGE = re.compile(r":(\d+)-(\d+)$")
 # More ports than that in one `listen` are cut off.
 _MOST_PORTS = 64
 

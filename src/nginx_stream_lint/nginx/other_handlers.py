@@ -5,6 +5,7 @@ Not the families that pass requests on: those are in `directives.FAMILIES`.
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from msgspec import Struct
@@ -12,7 +13,6 @@ from msgspec import Struct
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.directives import FAMILIES
 from nginx_stream_lint.nginx.levels import Level, rows_in_force
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import remembered
 
 # `by-itself`: the module sends each message at once, whatever the location sets. `depends`: on the
@@ -31,9 +31,9 @@ _STREAMING: tuple[tuple[str, Streaming], ...] = (
     (r"vhost_traffic_status_display|check_status|image_filter_status", "no"),
     (r"\w+_pass", "unknown"),
 )
-_WORDS = [(regex(words), streaming) for words, streaming in _STREAMING]
+_WORDS = [(re.compile(words), streaming) for words, streaming in _STREAMING]
 # Settings with names like handlers, and the families.
-_SETTINGS = regex(rf"echo_(?:after|before|read|abort)\w*|(?:{'|'.join(FAMILIES)})_\w*")
+_SETTINGS = re.compile(rf"echo_(?:after|before|read|abort)\w*|(?:{'|'.join(FAMILIES)})_\w*")
 # Whether they answer hangs on their argument, and they are inherited where nothing else answers.
 _INHERITED = ("passenger_enabled", "autoindex", "dav_methods")
 _FLAGS = ("passenger_enabled", "autoindex", "random_index", "api")

@@ -6,6 +6,7 @@ is asked there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from nginx_stream_lint.nginx.levels import Handler, Level, kept
@@ -18,10 +19,9 @@ from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.servers import Socket, reached, sockets, with_port
 from nginx_stream_lint.nginx.uri import escape_path
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 
-_PATH_VARIABLE = regex(r"\$\{?(?:request_uri|uri)\b")
+_PATH_VARIABLE = re.compile(r"\$\{?(?:request_uri|uri)\b")
 _LOOPBACKS = ("127.0.0.1", "[::1]")
 MOST_TIERS = 10  # servers of one configuration that a request is followed through
 _MOST_PEERS = 20  # of an upstream

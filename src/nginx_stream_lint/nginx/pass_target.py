@@ -6,13 +6,13 @@ Source: `ngx_parse_url` in nginx's src/core/ngx_inet.c, the `_eval` functions of
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address
 
 from msgspec import Struct
 
 from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.names import lower
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 
 _SCHEMES = {
@@ -20,8 +20,8 @@ _SCHEMES = {
     "grpc": {"grpc://": 0, "grpcs://": 0},
     "uwsgi": {"uwsgi://": 0, "suwsgi://": 0},
 }
-_SCHEME = regex(r"[A-Za-z]+://")
-_IPV4 = regex(r"\d{1,3}(?:\.\d{1,3}){3}")
+_SCHEME = re.compile(r"[A-Za-z]+://")
+_IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 
 class Target(Struct, frozen=True):

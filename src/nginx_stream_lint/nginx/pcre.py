@@ -22,7 +22,6 @@ from nginx_stream_lint.util.backtracking import (
     take_counting,
     ways,
 )
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import latest_remembered, remembered
@@ -166,10 +165,10 @@ def compile_pattern(pattern: str, ignore_case: bool = False) -> Pattern:
 
 
 # What stands for itself behind a `^`, and what makes it optional.
-_LITERALS = regex(r"\^(?:[A-Za-z0-9/_=:;,@%&~!<>\"' -]|\\[./_-])*")
+_LITERALS = re.compile(r"\^(?:[A-Za-z0-9/_=:;,@%&~!<>\"' -]|\\[./_-])*")
 # Escapes and classes, as far as they are simple; groups without others in them.
-_ATOMS = regex(r"\\[^QE]|\[\^?\]?(?:\\[^QE]|[^]\\[])*\]")
-_GROUP = regex(r"\([^()]*\)")
+_ATOMS = re.compile(r"\\[^QE]|\[\^?\]?(?:\\[^QE]|[^]\\[])*\]")
+_GROUP = re.compile(r"\([^()]*\)")
 
 
 @latest_remembered(4096)
@@ -205,13 +204,15 @@ class _UnreadableError(Exception):
     """The pattern is wrong, or has something that Python has not."""
 
 
-_QUANTIFIER = regex(r"([*+?]|\{\d+(?:,\d*)?\})([?+]?)")
-_NAMED = regex(r"\?(?:P?<(?P<a>\w+)>|'(?P<b>\w+)')", re.ASCII)
-_FLAGS = regex(r"\?(?P<on>[imsx]*)(?:-(?P<off>[imsx]*))?(?P<end>[:)])")
-_REFERENCE = regex(r"\((\?)P=(\w+)\)|\\(?:k(?:<(\w+)>|\{(\w+)\}|'(\w+)')|g(?:\{(-?\d+)\}|(\d+)))")
-_POSIX_CLASS = regex(r"\[:(\^?)(\w+):\]")
-_HEXADECIMAL = regex(r"x(?:\{([0-9A-Fa-f]{1,2})\}|([0-9A-Fa-f]{0,2}))")
-_PROPERTY = regex(r"([pP])(?:\{(\^?)(\w+&?)\}|()([A-Z]))")
+_QUANTIFIER = re.compile(r"([*+?]|\{\d+(?:,\d*)?\})([?+]?)")
+_NAMED = re.compile(r"\?(?:P?<(?P<a>\w+)>|'(?P<b>\w+)')", re.ASCII)
+_FLAGS = re.compile(r"\?(?P<on>[imsx]*)(?:-(?P<off>[imsx]*))?(?P<end>[:)])")
+_REFERENCE = re.compile(
+    r"\((\?)P=(\w+)\)|\\(?:k(?:<(\w+)>|\{(\w+)\}|'(\w+)')|g(?:\{(-?\d+)\}|(\d+)))"
+)
+_POSIX_CLASS = re.compile(r"\[:(\^?)(\w+):\]")
+_HEXADECIMAL = re.compile(r"x(?:\{([0-9A-Fa-f]{1,2})\}|([0-9A-Fa-f]{0,2}))")
+_PROPERTY = re.compile(r"([pP])(?:\{(\^?)(\w+&?)\}|()([A-Z]))")
 _LOOKS = ("?=", "?!", "?<=", "?<!")
 
 

@@ -16,7 +16,6 @@ from msgspec import Struct, field
 from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.pcre import Match as PatternMatch
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern, prefix
-from nginx_stream_lint.util.lazily import regex
 
 
 class Match(NamedTuple):
@@ -30,7 +29,7 @@ class Match(NamedTuple):
         return self.modifier in ("~", "~*")
 
 
-_GLUED = regex(r"(=|\^~|~\*?|@|)(.*)", re.DOTALL)
+_GLUED = re.compile(r"(=|\^~|~\*?|@|)(.*)", re.DOTALL)
 
 
 def match_of(location: Level) -> Match:

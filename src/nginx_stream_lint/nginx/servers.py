@@ -18,15 +18,14 @@ from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 
 _EVERY_IPV4, _EVERY_IPV6 = "*", "[::]"
 _LOOPBACKS = ("127.0.0.1", "[::1]")
 # From 1.29.4 a host may have only what RFC 3986 allows.
 _STRICT_HOSTS: Version = (1, 29, 4)
-_BAD_HOST = regex(r"\.\.|[\x00-\x20/\x7f]|^\.?$")
-_STRICT_HOST = regex(r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]")
+_BAD_HOST = re.compile(r"\.\.|[\x00-\x20/\x7f]|^\.?$")
+_STRICT_HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]")
 
 
 class Socket(Struct, eq=False):

@@ -5,22 +5,23 @@ nginx counts the streams of an HTTP/2 connection one by one. A key that is empty
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
 from nginx_stream_lint.nginx.delivery import Settings
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 
 # What makes a key that no request leaves empty, and one that each request has for itself.
-_ALWAYS_THERE = regex(
+_ALWAYS_THERE = re.compile(
     r"\$\{?(?:binary_remote_addr|remote_addr|realip_remote_addr|proxy_add_x_forwarded_for"
     r"|server_name|server_port|server_addr|server_protocol|protocol|scheme|host|http_host"
     r"|request_method|uri|request_uri|request)\b"
 )
-_ONE_EACH = regex(r"\$\{?(?:request_id|connection_requests|msec|request_time)\b")
-_VARIABLE = regex(r"\$(?:\w+|\{\w+\})")
-_SERVER_NAME = regex(r"\$(?:server_name\b|\{server_name\})")
+_ONE_EACH = re.compile(r"\$\{?(?:request_id|connection_requests|msec|request_time)\b")
+_VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
+_SERVER_NAME = re.compile(r"\$(?:server_name\b|\{server_name\})")
 _NAMES = ("limit_conn", "limit_req")
 
 

@@ -6,6 +6,7 @@ stalls if one of them holds it. tests/conformance/random_tiers.py measures it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -21,10 +22,9 @@ from nginx_stream_lint.nginx.delivery import (
     Settings,
 )
 from nginx_stream_lint.nginx.listeners import Client
-from nginx_stream_lint.util.lazily import regex
 
 _ACCEL = "x-accel-buffering"
-_WORD = regex(r"\w+")
+_WORD = re.compile(r"\w+")
 _COMPRESSIONS = frozenset(("gzip", "br"))
 
 

@@ -6,6 +6,7 @@ may define is let pass.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from nginx_stream_lint.config import Directive, has_hole, statements
@@ -13,7 +14,6 @@ from nginx_stream_lint.config.tree import is_known
 from nginx_stream_lint.nginx.directives import FAMILIES
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.unseen import is_whole
-from nginx_stream_lint.util.lazily import regex
 
 Say = Callable[[Directive, str], None]
 
@@ -40,16 +40,16 @@ upstream_session_time upstream_status uri
 _BUILT_IN = frozenset(_NAMES.split())
 # Beginnings of names: what a request or an answer has, and modules with many variables, nginx's
 # own, of its commercial edition, of its forks, and well-known others.
-_FAMILIES = regex(
+_FAMILIES = re.compile(
     r"(?:arg|cookie|http|sent_http|sent_trailer|upstream_http|upstream_trailer|upstream_cookie"
     r"|proxy_protocol|geoip2?|ssl|jwt|oidc|otel|acme|session|rdp_cookie|upstream_queue|upstream_last"
     r"|mqtt_preread|f4f|api|brotli|zstd|echo|srcache|vts|nchan|push_stream|upload|uploadprogress"
     r"|opentracing|datadog|pagespeed|modsecurity|waf|naxsi|angie|upstream_sticky|upstream_probe"
     r"|metric|p8s|quic)_\w*"
 )
-_VARIABLE = regex(r"\$(?:[1-9]|\{(\w+)\}|(\w+))")
-_WHOLE = regex(r"\$(\w+)")
-_GROUP_NAME = regex(r"\(\?(?:P?<|')(\w+)[>']")
+_VARIABLE = re.compile(r"\$(?:[1-9]|\{(\w+)\}|(\w+))")
+_WHOLE = re.compile(r"\$(\w+)")
+_GROUP_NAME = re.compile(r"\(\?(?:P?<|')(\w+)[>']")
 
 # The arguments in which nginx looks for variables: from, and up to but not with; None: the last.
 _EVALUATED: dict[str, tuple[int, int | None]] = {
@@ -109,8 +109,8 @@ _MERGED = frozenset(f"{family}_{what}" for family in FAMILIES for what in ("para
 # a whole argument of it, as far as we know.
 _DEFINES = {"auth_request_set": 0, "geo": -1, "map": 1, "set": 0, "split_clients": 1}
 # Directives and modules that are not nginx's and make no variables but those that they name.
-_HARMLESS = regex(r"more_\w+|brotli\w*|zstd\w*|lua_\w+|\w+_by_lua\w*|js_\w+")
-_HARMLESS_MODULE = regex(
+_HARMLESS = re.compile(r"more_\w+|brotli\w*|zstd\w*|lua_\w+|\w+_by_lua\w*|js_\w+")
+_HARMLESS_MODULE = re.compile(
     r"(?:.*/)?(?:ndk_http|ngx_mail|ngx_stream|ngx_(?:http|stream)_(?:js|lua|perl|geoip|image_filter"
     r"|xslt_filter|brotli_\w+|zstd_\w+|headers_more_filter))_module\.so"
 )

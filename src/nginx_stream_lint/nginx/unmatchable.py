@@ -8,19 +8,20 @@ sends. Signs that URIs do have, such as the ones in `/c++/` and `/$metadata`, ar
 
 from __future__ import annotations
 
+import re
+
 from nginx_stream_lint.config import has_hole
 from nginx_stream_lint.nginx.levels import Level, kept
 from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.nginx.versions import OLD
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import latest_remembered
 
 # What only regular expressions have: `.*`, `\\.`, `[^/]`, `[0-9]`, `(?:`, `(a|b)`, `/?` at the end.
-_EXPRESSION = regex(r"\.[*+]|\\|\[\^|\[[^\]]*\w-\w[^\]]*\]|\(\?|\||/\?$|\)[?*+$]|[*+]\$")
-_SEGMENT = regex(r"(?<=[^/])/\*(?=/.)")  # `/v1/*/events`; a client may ask for `/*` itself
-_DOTS = regex(r"/\.\.?(?=/)")
-_ODD = regex(r"[\\*?|$^\[(]|//|/\.")
-_WORD = regex(r"[a-z][a-z0-9._/-]*")
+_EXPRESSION = re.compile(r"\.[*+]|\\|\[\^|\[[^\]]*\w-\w[^\]]*\]|\(\?|\||/\?$|\)[?*+$]|[*+]\$")
+_SEGMENT = re.compile(r"(?<=[^/])/\*(?=/.)")  # `/v1/*/events`; a client may ask for `/*` itself
+_DOTS = re.compile(r"/\.\.?(?=/)")
+_ODD = re.compile(r"[\\*?|$^\[(]|//|/\.")
+_WORD = re.compile(r"[a-z][a-z0-9._/-]*")
 
 
 @latest_remembered(4096)

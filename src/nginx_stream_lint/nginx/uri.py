@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.util.lazily import regex
-
 # What is written as %XX: in paths, and in what becomes part of the arguments.
-_IN_PATH = regex(rb'[\x00-\x20"#%<>?\\^`{|}\x7f-\xff]')
-_IN_ARGUMENTS = regex(rb'[\x00-\x20"#%&+;<>?\\^`{|}\x7f-\xff]')
+_IN_PATH = re.compile(rb'[\x00-\x20"#%<>?\\^`{|}\x7f-\xff]')
+_IN_ARGUMENTS = re.compile(rb'[\x00-\x20"#%&+;<>?\\^`{|}\x7f-\xff]')
 
 # Of a broken escape, nginx drops the percent sign and a digit with what follows it.
-_PIECE = regex(
+_PIECE = re.compile(
     rb"%(?P<hex>[0-9A-Fa-f]{2})|%(?P<broken>[0-9A-Fa-f].|[0-9A-Fa-f]?|.)|[^%?]+|\?", re.DOTALL
 )
 # Nothing to decode, no dots or slashes to resolve, no arguments.
-_PLAIN = regex(r"(?:/[\w~-][\w.~-]*)+/?", re.ASCII)
+_PLAIN = re.compile(r"(?:/[\w~-][\w.~-]*)+/?", re.ASCII)
 
 
 def normalize(target: str, merge_slashes: bool = True) -> tuple[str, str] | None:

@@ -20,7 +20,6 @@ from nginx_stream_lint.nginx.rewriting import MOST_STATUS
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.undefined import undefined
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 
 _ADVICE = "nginx refuses this configuration"
@@ -34,17 +33,17 @@ _BLOCKS_ONCE = ("events", "http", "stream")
 # ngx_parse_time, for directives that count milliseconds (all times of the table do): no years, no
 # months. Units go downwards; a number without one, or with a space behind it, is seconds and the
 # last; whatever else is missing counts as 0.
-_TIME = regex(
+_TIME = re.compile(
     r"(?=.*[0-9])(?:[0-9]*w *)?(?:[0-9]*d *)?(?:[0-9]*h *)?(?:[0-9]*m(?!s) *)?"
     r"(?:[0-9]*s *(?:[0-9]*ms *)?|[0-9]*ms *|[0-9]* +)?[0-9]*"
 )
-_SIZE = regex(r"[0-9]+[kKmM]?")
-_OFFSET = regex(r"[0-9]+[kKmMgG]?")
-_NUMBER = regex(r"[0-9]+")
-_URL = regex(r"https?://(.*)", re.DOTALL | re.IGNORECASE)
+_SIZE = re.compile(r"[0-9]+[kKmM]?")
+_OFFSET = re.compile(r"[0-9]+[kKmMgG]?")
+_NUMBER = re.compile(r"[0-9]+")
+_URL = re.compile(r"https?://(.*)", re.DOTALL | re.IGNORECASE)
 # What follows http:// where it has more than a host or a socket.
-_URI = regex(r"unix:[^:]*:.+|(?!unix:)[^/?]*[/?].*", re.DOTALL)
-_OVERFLOW = regex(r"[1-9][0-9]{19}")
+_URI = re.compile(r"unix:[^:]*:.+|(?!unix:)[^/?]*[/?].*", re.DOTALL)
+_OVERFLOW = re.compile(r"[1-9][0-9]{19}")
 _PATTERNS = {"time": _TIME, "size": _SIZE, "offset": _OFFSET, "number": _NUMBER}
 _KINDS = {"flag", *_PATTERNS}
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.util.lazily import regex
-
 _UNITS = {
     "y": 365 * 24 * 3600.0,
     "M": 30 * 24 * 3600.0,
@@ -21,7 +19,7 @@ _UNITS = {
 }
 _ORDER = list(_UNITS)
 # nginx refuses what does not fit 64 bits; 18 digits do.
-_PART = regex(r"([0-9]{0,18})(ms|[yMwdhms])? *")
+_PART = re.compile(r"([0-9]{0,18})(ms|[yMwdhms])? *")
 
 
 def seconds(text: str) -> float | None:

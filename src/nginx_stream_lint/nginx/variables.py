@@ -19,12 +19,11 @@ from nginx_stream_lint.nginx.pcre import Match, Pattern, Undecided, compile_patt
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.servers import host_of
 from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 from nginx_stream_lint.util.remembering import remembered
 
-_VARIABLE = regex(r"\$(?:([1-9])|\{(\w+)\}|(\w+))", re.ASCII)
-_GROUP_NAME = regex(r"\(\?(?:P?<|')(\w+)[>']", re.ASCII)
+_VARIABLE = re.compile(r"\$(?:([1-9])|\{(\w+)\}|(\w+))", re.ASCII)
+_GROUP_NAME = re.compile(r"\(\?(?:P?<|')(\w+)[>']", re.ASCII)
 _MAX_MAPS = 50  # maps of maps of maps: deeper is a circle
 # A few lines can double a value again and again, or look into maps without an end.
 _MAX_VALUE = 16 * 1024  # characters: twice what a request line may have by default

@@ -21,7 +21,6 @@ from nginx_stream_lint.nginx.route import Route
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.sinks import in_json, printable, shown_line
 
 # What another handler than an app does with streams.
@@ -38,7 +37,7 @@ _COLOURS = {
     "no-stream": "red",
     "unknown": "yellow",
 }
-_VERDICT = regex(rf"\b(?:{'|'.join(_COLOURS)})\b")
+_VERDICT = re.compile(rf"\b(?:{'|'.join(_COLOURS)})\b")
 # What a person wants to see even where nobody has set it; the rest is shown where it is set.
 _ALWAYS = (
     "_buffering",

@@ -6,15 +6,15 @@ where they go. GitLab's has no place for either: it is known by its layout.
 
 from __future__ import annotations
 
-from nginx_stream_lint.util.lazily import regex
+import re
 
 # All that is asked of a file: its first bytes, or its last.
 BYTES = 4096
 
 _LAST_LINE = "# a report of nginx-stream-lint: the next one replaces it\n"
-_NAMED = regex(r"""<title>nginx-stream-lint|[\s<"]name(?:": |=)"nginx-stream-lint\"""")
+_NAMED = re.compile(r"""<title>nginx-stream-lint|[\s<"]name(?:": |=)"nginx-stream-lint\"""")
 _STARTS = {"json": "{", "sarif": "{", "rdjson": "{", "junit": "<?xml", "html": "<!doctype html>"}
-_GITLAB = regex(
+_GITLAB = re.compile(
     r'\[\n  \{\n    "description": ".*",\n    "check_name": "[a-z0-9-]+",\n'
     r'    "fingerprint": "[0-9a-f]{64}"'
 )

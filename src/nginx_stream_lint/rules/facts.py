@@ -52,7 +52,6 @@ from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
 from nginx_stream_lint.streams.evidence import streams_at
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.numbers import whole_number
 
 _NOT_YET = object()
@@ -88,9 +87,9 @@ REMARKS = {
 }
 
 # Headers to the upstream that somebody sets for a reason and misses when they are dropped.
-_MISSED = regex(r"(?i)connection|upgrade|host|x-forwarded-.*")
-_PLACEHOLDER = regex(r"<(\w+)>")
-_SCHEME = regex(r"^\w+://")
+_MISSED = re.compile(r"(?i)connection|upgrade|host|x-forwarded-.*")
+_PLACEHOLDER = re.compile(r"<(\w+)>")
+_SCHEME = re.compile(r"^\w+://")
 # The headers whose values facts look at.
 _TELLING = frozenset(
     {"cache-control", "connection", "content-length", "upgrade", "x-accel-buffering"}
@@ -98,11 +97,11 @@ _TELLING = frozenset(
 # The connections that a browser has to a server over HTTP/1.1: fewer streams are few.
 _SIX = 6
 # Protocols that also poll, at the same path.
-_TRANSPORTS = regex(r"(?i)socket\\?\.?io|sockjs|signalr|blazor|\bhubs?\b")
+_TRANSPORTS = re.compile(r"(?i)socket\\?\.?io|sockjs|signalr|blazor|\bhubs?\b")
 # Names for the variable that Connection gets, the usual one first.
 _NAMES = ("connection_upgrade", "websocket_connection", "websocket_connection_2")
 # One address of an upstream, not a name that may stand for several.
-_ADDRESS = regex(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
+_ADDRESS = re.compile(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
 
 
 def fact(function: Callable[[Facts], Any]) -> Callable[[Facts], Any]:

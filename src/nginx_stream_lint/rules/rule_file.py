@@ -43,7 +43,6 @@ from nginx_stream_lint.rules.rule import (
 from nginx_stream_lint.rules.shipped import builtin_folder
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.streams.stream import KINDS
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose, construct, place, refuse_bombs
 
@@ -55,7 +54,7 @@ _TAGS = {
     f"tag:yaml.org,2002:{name}"
     for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "merge", "value")
 }
-_REFERENCE = regex(r"https?://[^\s<>\"'()]+|ngx_\w+_module#\w+")
+_REFERENCE = re.compile(r"https?://[^\s<>\"'()]+|ngx_\w+_module#\w+")
 
 _MAX_BYTES = 256 * 1024
 _MAX_FILES = 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,12 +12,11 @@ from msgspec import Struct
 from nginx_stream_lint.settings.keys import KEYS, OVERRIDE_KEYS
 from nginx_stream_lint.settings.load import Settings
 from nginx_stream_lint.settings.node import Misplaced, Node, plain_node, yaml_node
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.sinks import printable
 
 # Words that some readers of YAML take for something else.
 _AMBIGUOUS = {"on", "off", "yes", "no", "y", "n", "null", "~"}
-_BARE = regex(r"[\w./][\w./*-]*")
+_BARE = re.compile(r"[\w./][\w./*-]*")
 
 
 def in_force(settings: Settings, given: Mapping[str, Any]) -> str:

@@ -10,15 +10,14 @@ from typing import Any
 
 from nginx_stream_lint.settings.node import Kind, Misplaced, Node
 from nginx_stream_lint.util.budget import in_force
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import latest_remembered
 
 # From the names of keys and the numbers of items that lead to a value.
 _Path = tuple[str | int, ...]
 
-_BLANK = regex(r"(?:[ \t\r\n]|#[^\n]*)*")
-_KEY = regex(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
-_STRING = regex(
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
+_STRING = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}(?!")'
     r"|'''.*?'{3,5}(?!')"
     r'|"(?:\\.|[^"\\])*"'
@@ -26,14 +25,14 @@ _STRING = regex(
     re.DOTALL,
 )
 # Strings and comments, which have no shape, and the signs that make it.
-_SHAPE = regex(
+_SHAPE = re.compile(
     r'#[^\n]*|"""(?:\\.|[^\\])*?"{3,5}(?!")'
     r"|'''.*?'{3,5}(?!')"
     r'|"(?:\\.|[^"\\\n])*"'
     r"|'[^'\n]*'|[][{}.=,]",
     re.DOTALL,
 )
-_SCALAR = regex(r"[^,\]}#\r\n]*")
+_SCALAR = re.compile(r"[^,\]}#\r\n]*")
 
 
 def toml_node(text: str) -> Node:

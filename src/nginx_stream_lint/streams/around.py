@@ -16,12 +16,11 @@ from nginx_stream_lint.streams.catalogue import App, named_in, words
 from nginx_stream_lint.streams.comments import above, at_the_top, opening
 from nginx_stream_lint.streams.evidence import Clue, Place, hear
 from nginx_stream_lint.streams.vocabulary import reduced
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
 # So many names of a server are looked at, for each file that its locations are in.
 _MOST_NAMES = 100
-_WORD = regex(r"[a-z]+")
+_WORD = re.compile(r"[a-z]+")
 _LOGS = ("access_log", "error_log")
 
 

@@ -14,13 +14,12 @@ from msgspec.structs import replace
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.util.data import data_text, table
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import latest_remembered
 
 _FOLDER = os.path.dirname(__file__)
 FILES = (os.path.join(_FOLDER, "catalogue.yaml"), os.path.join(_FOLDER, "evidence.yaml"))
 
-_WORD = regex(r"[a-z0-9]+")
+_WORD = re.compile(r"[a-z0-9]+")
 
 
 class Endpoint(Struct, frozen=True):

@@ -10,11 +10,10 @@ from itertools import accumulate
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.streams.catalogue import words
-from nginx_stream_lint.util.lazily import regex
 
 _NEAR = 80  # characters
 # What says that it is about other locations, or that there is no stream.
-_OF_OTHERS = regex(
+_OF_OTHERS = re.compile(
     r"\b(?:separately|elsewhere|everything else|all others?|the rest|remaining"
     r"|other (?:requests|paths|endpoints|routes|locations)"
     r"|(?:no|non|not|without|except(?: for)?|other than|excluding)[ -](?:the |any )?"

@@ -18,14 +18,13 @@ from nginx_stream_lint.streams.naming import EVERYTHING, candidates, is_general,
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.streams.upstreams import Behind, Upstreams
 from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import latest_remembered
 
 _ENOUGH = 2
 _LONG_S = 300.0
 # Less than nginx's own default is set where nothing is expected to stay open.
 _BRIEF_S = 60.0
-_CHOICE = regex(r"\(([^()]*\|[^()]*)\)")
+_CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 # The kinds that an app's name is told with, the first it has.
 _STRONGEST: tuple[Kind, ...] = ("sse", "chunked", "grpc", "long-poll", "websocket")
 _BUFFERING = ("proxy", "fastcgi", "uwsgi", "scgi")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
@@ -15,10 +16,9 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.find import commented_at
 from nginx_stream_lint.streams.landing import is_for
-from nginx_stream_lint.util.lazily import regex
 
 # Directives of modules that answer in a location without passing the request on as we know it.
-_OTHERS = regex(
+_OTHERS = re.compile(
     r"(?:content_by|rewrite_by|access_by)_lua\w*|js_content|perl|memcached_pass|drizzle_pass|"
     r"(?:nchan|push_stream|passenger)_\w+|rtmp_\w+|hls|f4f|mp4|flv|upload_pass|redis2?_pass"
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct, field
@@ -10,12 +11,11 @@ from nginx_stream_lint.nginx.levels import Handler, Level, kept
 from nginx_stream_lint.streams.catalogue import App, named_in
 from nginx_stream_lint.streams.comments import Comments
 from nginx_stream_lint.streams.vocabulary import reduced
-from nginx_stream_lint.util.lazily import regex
 
-_SCHEME = regex(r"^\w+://")
-_ADDRESS = regex(r"(?:https?://)?[0-9.:/]*")
-_VARIABLE = regex(r"\$\{?(\w+)\}?")
-_NAME = regex(r"\$\w+")
+_SCHEME = re.compile(r"^\w+://")
+_ADDRESS = re.compile(r"(?:https?://)?[0-9.:/]*")
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+_NAME = re.compile(r"\$\w+")
 # As many of an upstream's servers, and of a map's values, are looked at for what they are called.
 _MOST = 100
 

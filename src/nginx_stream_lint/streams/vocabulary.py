@@ -10,18 +10,17 @@ import re
 from functools import cache
 
 from nginx_stream_lint.streams.catalogue import Vocabulary, vocabulary
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.remembering import forgotten
 
 # What stands in for all words that are in no list, and for all numbers.
 _ANY_WORD = "zz"
 _ANY_NUMBER = "0"
 
-_TOKEN = regex(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
+_TOKEN = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
 # Where case is ignored, these are i, s and k; nothing else is ASCII then, such as marks of holes.
-_LIKE_ASCII = regex("[\u0130\u0131\u017f\u212a]")
+_LIKE_ASCII = re.compile("[\u0130\u0131\u017f\u212a]")
 _DIGITS = "0123456789"
-_LETTERS = regex(r"[a-z]+")
+_LETTERS = re.compile(r"[a-z]+")
 
 
 def reduced(text: str) -> str:

@@ -29,20 +29,19 @@ from nginx_stream_lint.rules.finding import (
 )
 from nginx_stream_lint.rules.remarks import Remark, remarks
 from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.util.lazily import regex
 
 _SIGN = "nginx-stream-lint:"
 # nginx's and YAML's comments, and those of template languages.
-_COMMENT = regex(
+_COMMENT = re.compile(
     r"(?:\{#-?|/\*|#+)[ \t]*nginx-stream-lint:[ \t]*(?P<what>ignore(?:-file)?)(?![\w-])"
     r"[ \t]*(?:\[(?P<rules>[^\]\n]*)\])?(?P<reason>[^\n]*)"
 )
-_COMMENT_END = regex(r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$")
-_ONLY_END = regex(r"\s*(?:(?:\*/\s*)?-?(?:#\}|%>|\}\}))?\Z")
+_COMMENT_END = re.compile(r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$")
+_ONLY_END = re.compile(r"\s*(?:(?:\*/\s*)?-?(?:#\}|%>|\}\}))?\Z")
 # What a template's comment has before that.
-_BEFORE = regex(r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$")
-_ONLY_CONTROL = regex(r"[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$", re.MULTILINE)
-_ONLY_COMMENT = regex(r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)")
+_BEFORE = re.compile(r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$")
+_ONLY_CONTROL = re.compile(r"[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$", re.MULTILINE)
+_ONLY_COMMENT = re.compile(r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)")
 
 
 class _Comment(NamedTuple):

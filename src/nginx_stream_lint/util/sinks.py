@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.util.lazily import regex
-
 # What stands around a placeholder in a word. These are noncharacters, kept by Unicode for such use
 # inside a program; no file has them. They go where text leaves (`source.without_marks`).
 MARKS = "\ufdd0\ufdd1"
@@ -19,14 +17,14 @@ MARKS = "\ufdd0\ufdd1"
 _BEHIND_ESCAPE = r"\[(?:[01]|22|[39][0-7])m"
 _STYLE = rf"\x1b{_BEHIND_ESCAPE}"
 _STYLES = rf"(?:{_STYLE})*"
-_ODD = regex(rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})")
-_NEVER_SHOWN = regex(r"[^\n -~]")
+_ODD = re.compile(rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})")
+_NEVER_SHOWN = re.compile(r"[^\n -~]")
 # GitHub's runner looks for `::` where a line begins, and GitHub's and Azure's for `##[` and
 # `##vso[` anywhere. Colours may be taken out behind us.
-_COMMAND = regex(rf"^((?:{_STYLE}|[^\x21-\x7e\n])*):(?={_STYLES}:)", re.MULTILINE)
-_OLD_COMMAND = regex(rf"#(?={_STYLES}#{_STYLES}(?:v{_STYLES}s{_STYLES}o{_STYLES})?\[)")
+_COMMAND = re.compile(rf"^((?:{_STYLE}|[^\x21-\x7e\n])*):(?={_STYLES}:)", re.MULTILINE)
+_OLD_COMMAND = re.compile(rf"#(?={_STYLES}#{_STYLES}(?:v{_STYLES}s{_STYLES}o{_STYLES})?\[)")
 _IN_COMMAND = {"%": "%25", "\r": "%0D", "\n": "%0A"}
-_OLD_COMMAND_JSON = regex(r"#(?=#(?:vso)?\[)")
+_OLD_COMMAND_JSON = re.compile(r"#(?=#(?:vso)?\[)")
 
 
 def printable(text: str, limit: int | None = None) -> str:

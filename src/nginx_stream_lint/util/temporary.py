@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.util.lazily import regex
-
 # A leading dot, so that no wildcard of an include matches it.
-_TEMPORARY = regex(r"\.nginx-stream-lint-.*-[0-9a-f]{16}\.tmp", re.DOTALL)
+_TEMPORARY = re.compile(r"\.nginx-stream-lint-.*-[0-9a-f]{16}\.tmp", re.DOTALL)
 
 
 def is_temporary(name: str) -> bool:

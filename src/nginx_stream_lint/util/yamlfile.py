@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from nginx_stream_lint.util.budget import in_force
-from nginx_stream_lint.util.lazily import regex
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_ALIASES = 100  # a handful is a convenience, thousands are an attack
@@ -113,16 +112,16 @@ def comments(text: str) -> list[tuple[int, int]]:
 
 # What may have a # in it that begins no comment.
 _WORDS = (yaml.ScalarToken, yaml.AnchorToken, yaml.AliasToken, yaml.TagToken)
-_COMMENT = regex(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
+_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
 
 
 def _comments_between(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return [match.span() for match in _COMMENT.finditer(text, start, end)]
 
 
-_NO_CHARACTER = regex("[\ud800-\udfff]")
+_NO_CHARACTER = re.compile("[\ud800-\udfff]")
 # What no YAML text may have in it.
-FORBIDDEN = regex("[^\t\r\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+FORBIDDEN = re.compile("[^\t\r\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _characters(text: str) -> str:

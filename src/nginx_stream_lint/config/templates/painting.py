@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from nginx_stream_lint.util.lazily import regex
-
 Span = tuple[int, int]
 
-_NOT_LINE_END = regex(r"[^\r\n]")
+_NOT_LINE_END = re.compile(r"[^\r\n]")
 
 
 def painted(text: str, spans: Iterable[tuple[int, int, str]]) -> str:

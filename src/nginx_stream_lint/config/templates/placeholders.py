@@ -10,15 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from nginx_stream_lint.config.source import Piece
-from nginx_stream_lint.util.lazily import regex
 
 # What gettext's envsubst replaces; and an elision without room for the `;` of an unknown statement.
-_REPLACED = regex(
+_REPLACED = re.compile(
     r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))|^…$|(?<=\{)…(?=\})", re.ASCII | re.MULTILINE
 )
 
 # Every alternative starts with a character of its own: searching is several times faster so.
-_MARKER = regex(
+_MARKER = re.compile(
     r"""\$\$?(?:\{(?P<braced>_*[A-Z][A-Z0-9_]*)(?:[:?+=-][^}\n]{0,200})?\}
              |(?P<bare>_*[A-Z][A-Z0-9_]*)(?![A-Za-z0-9_]))
       | %%[A-Za-z][\w.-]*%%
@@ -30,20 +29,20 @@ _MARKER = regex(
     re.VERBOSE | re.ASCII,
 )
 # The same in a heredoc, where every variable that is not escaped is the shell's.
-_SHELL = regex(
+_SHELL = re.compile(
     r"""(?P<escape>\\(?=[$`\\\n]))
       | \$(?:\{[^}\n]{1,200}\}|[A-Za-z_]\w*|[0-9@*](?![\w)])|\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\))
       | `[^`\n]*`
     """,
     re.VERBOSE | re.ASCII,
 )
-_TERRAFORM = regex(r"\$\{[^}\n]{1,200}\}")
+_TERRAFORM = re.compile(r"\$\{[^}\n]{1,200}\}")
 
 # In nginx a backslash does not keep a variable from being one, so nobody writes it before one.
-_IS_SHELL = regex(r"""(?:^|[\s"'(:/=~,@])\\\$\{?[a-z]\w+""", re.ASCII)
+_IS_SHELL = re.compile(r"""(?:^|[\s"'(:/=~,@])\\\$\{?[a-z]\w+""", re.ASCII)
 
 # Where a configuration defines variables of its own.
-_DEFINED = regex(
+_DEFINED = re.compile(
     r"""(?:^|[;{}])[ \t]*(?:set|[a-z]+_set|set_by_lua\w*|js_var)[ \t]+\$\{?(\w+)
       | (?:^|[;{}])[ \t]*(?:map|geo|split_clients)\b[^;{}]{0,300}\$\{?(\w+)\}?\s{0,80}\{
       | \(\?P?[<'](\w+)[>']

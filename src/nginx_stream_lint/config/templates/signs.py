@@ -5,26 +5,25 @@ from __future__ import annotations
 import re
 from itertools import chain
 
-from nginx_stream_lint.util.lazily import regex
-
-_NAME = regex(
+_NAME = re.compile(
     r"\.(?:(?:template|tmpl|tpl|gtpl|gotmpl|ctmpl|j2|jinja2?|erb|epp|hbs|mustache|tftpl)\b|in$)"
     r"[^/\\]*$",
     re.IGNORECASE,
 )
 
 # What all that follows begins like: most texts have nothing of it, and are searched only once.
-_ANY = regex(
+_ANY = re.compile(
     r"\{[{%#]|<[%A-Za-z]|\[[\[A-Za-z]|%[{%]|\$\{?_*[A-Z]|\\\$[a-z{]|@[A-Z]|__|\.\.\.|…|#\{[A-Za-z]"
 )
 # One of these is in every template.
 _SIGNS = ("{{", "{%", "{#", "<%", "[[ ", "[[-", "[[.", "%{", "%%")
 _PATTERNS = [
-    regex(pattern) for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[a-z0-9]*[A-Z]")
+    re.compile(pattern)
+    for pattern in (r"\$\{?_*[A-Z]", r"\\\$[a-z{]", "@[A-Z]", "__[a-z0-9]*[A-Z]")
 ]
 # These are not rare in comments. Each starts with a character, which is looked for quickly.
 _WORDS = [
-    regex(pattern) for pattern in (r"\.\.\.", "…", "<[A-Za-z]", r"\[[A-Za-z]", r"\#\{[A-Za-z]")
+    re.compile(pattern) for pattern in (r"\.\.\.", "…", "<[A-Za-z]", r"\[[A-Za-z]", r"\#\{[A-Za-z]")
 ]
 
 

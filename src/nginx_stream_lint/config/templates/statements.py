@@ -10,27 +10,28 @@ from msgspec import Struct, field
 from nginx_stream_lint.config.source import HOLE, Reading
 from nginx_stream_lint.config.templates.painting import Span
 from nginx_stream_lint.config.tokens import TOKEN, lua_end
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Problem
 
 _LONGEST = 80  # no marker is longer
 
-_ELISION = regex(r"(?:\.\.\.+|…|\[(?:\.\.\.|…)\]|<(?:\.\.\.|…)>|\((?:\.\.\.|…)\))(?![^\s;{}])")
-_BRACKETS = regex(rf"""\[([A-Za-z][^\[\]{{}};"'$\n\\^|*+?()]{{1,{_LONGEST}}})\]""")
-_ANGLES = regex(rf"""(?<![?k])(?<!\?P)<[A-Za-z][^<>;{{}}"'$\n\\^|*+?()]{{0,{_LONGEST}}}>""")
-_UPPER = regex(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+", re.ASCII)
-_PARTS = regex(r"[ _/.'-]+")
+_ELISION = re.compile(r"(?:\.\.\.+|…|\[(?:\.\.\.|…)\]|<(?:\.\.\.|…)>|\((?:\.\.\.|…)\))(?![^\s;{}])")
+_BRACKETS = re.compile(rf"""\[([A-Za-z][^\[\]{{}};"'$\n\\^|*+?()]{{1,{_LONGEST}}})\]""")
+_ANGLES = re.compile(rf"""(?<![?k])(?<!\?P)<[A-Za-z][^<>;{{}}"'$\n\\^|*+?()]{{0,{_LONGEST}}}>""")
+_UPPER = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+", re.ASCII)
+_PARTS = re.compile(r"[ _/.'-]+")
 
-_REST_OF_LINE = regex(r"[ \t\r]*(?:\#[^\n]*)?(?:\n|\Z|(?=\}))")
-_ENDS_BELOW = regex(r"[ \t\r\n]*(?:\#[^\n]*\n[ \t\r\n]*){0,3}[;{]")
-_GOES_ON = regex(r"[ \t]*[^\s#}]")
-_MORE_HOLES = regex(f"[ \\t]*({HOLE}+)")
-_PROSE = regex(r"[^;{}#\n]*")
+_REST_OF_LINE = re.compile(r"[ \t\r]*(?:\#[^\n]*)?(?:\n|\Z|(?=\}))")
+_ENDS_BELOW = re.compile(r"[ \t\r\n]*(?:\#[^\n]*\n[ \t\r\n]*){0,3}[;{]")
+_GOES_ON = re.compile(r"[ \t]*[^\s#}]")
+_MORE_HOLES = re.compile(f"[ \\t]*({HOLE}+)")
+_PROSE = re.compile(r"[^;{}#\n]*")
 
 # Where text between brackets and angles is meant as it stands.
 _LITERAL = {"sub_filter", "subs_filter", "return", "rewrite", "if", "echo", "log_format"}
 # Where names in capitals are meant as they stand.
-_CAPITALS = regex(r"env$|ssl_|\w+_(?:param|set_header|hide_header|pass_header)$|add_|more_|set$")
+_CAPITALS = re.compile(
+    r"env$|ssl_|\w+_(?:param|set_header|hide_header|pass_header)$|add_|more_|set$"
+)
 
 
 class Statements(Struct):

@@ -15,7 +15,6 @@ from msgspec import Struct, field
 from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.config.templates.painting import Span, inside
 from nginx_stream_lint.config.tokens import Statements, lua_end
-from nginx_stream_lint.util.lazily import regex
 from nginx_stream_lint.util.problems import Unreadable
 
 # `value` prints something, `control` nothing; `if` opens what may be left out or repeated, `define`
@@ -57,47 +56,49 @@ class Tags(NamedTuple):
 
 
 # How a tag of each language starts where nobody would take it for nginx's.
-_BRACES = regex(
+_BRACES = re.compile(
     r"""\{\{[-~+]?\s*
         (?!["'][^"'\n]*["']\s*: | \w+\s*=[^=])     # JSON, Lua
         (?:[\w.$"'`(!>&*@|] | /[*\w] | \#[*>\w(] | \^[}\w] | \{(?=[^{}]+\}\}\}))
     """,
     re.ASCII | re.VERBOSE,
 )
-_JINJA = regex(r"\{%[-+]?\s*[a-z]+\b")
-_JINJA_FILE = regex(r"\.(?:j2|jinja2?)\b[^/\\]*$", re.IGNORECASE)
-_JINJA_COMMENT = regex(r"\{#(?=[- ])[^\n]*#\}")
-_ERB = regex(r"<%(?!%)")
-_SQUARE = regex(r"\[\[-?\s[^\[\]\n]*\s-?\]\]|\[\[\.[A-Za-z][\w.]*\]\]")
-_TERRAFORM = regex(r"%\{~?\s*(?:if|for|else|endif|endfor)\b")
+_JINJA = re.compile(r"\{%[-+]?\s*[a-z]+\b")
+_JINJA_FILE = re.compile(r"\.(?:j2|jinja2?)\b[^/\\]*$", re.IGNORECASE)
+_JINJA_COMMENT = re.compile(r"\{#(?=[- ])[^\n]*#\}")
+_ERB = re.compile(r"<%(?!%)")
+_SQUARE = re.compile(r"\[\[-?\s[^\[\]\n]*\s-?\]\]|\[\[\.[A-Za-z][\w.]*\]\]")
+_TERRAFORM = re.compile(r"%\{~?\s*(?:if|for|else|endif|endfor)\b")
 
 _OPENINGS = ("{{", "{%", "<%", "[[", "%{")
 
 # Blocks of nginx within one another; what has more is not asked about.
 _DEEPEST = 64
 
-_COMMENT = regex(r"(?:^|\s)#")
+_COMMENT = re.compile(r"(?:^|\s)#")
 _NEARBY = 500  # no line that people write is longer before its comment
 
-_TAG_COMMENT = regex(r"\{#|\{\{[-~]?\s*(?:/\*|!)|<%[-_]?\s*#")
+_TAG_COMMENT = re.compile(r"\{#|\{\{[-~]?\s*(?:/\*|!)|<%[-_]?\s*#")
 
-_LUA_BLOCK = regex(r"_by_lua_block\s*\{")
+_LUA_BLOCK = re.compile(r"_by_lua_block\s*\{")
 
 # What Jinja and its relatives (Django, Twig, Liquid, Nunjucks) open, besides what they end by name.
-_JINJA_NAME = regex(r"[-+~]?\s*([a-z_]+)")
-_JINJA_ENDS = regex(r"\{%[-+~]?\s*end([a-z_]+)")
+_JINJA_NAME = re.compile(r"[-+~]?\s*([a-z_]+)")
+_JINJA_ENDS = re.compile(r"\{%[-+~]?\s*end([a-z_]+)")
 _JINJA_IF = {"if", "for", "unless", "case", "ifchanged"}
 _JINJA_ELSE = {"else", "elif", "elsif", "elseif", "when", "empty"}
 _JINJA_ELSEWHERE = {"macro"}
 # Prints nothing but comments, or nothing at all.
-_PRINTS_NOTHING = regex(r"\bansible_managed\b|\|\s*comment\b|^(?:fail|assert\w*)\s")
-_GO = regex(r"(if|range|with|define|block|else|end|break|continue)\b|\$\w+(?:\s*,\s*\$\w+)?\s*:?=")
-_RUBY_OPEN = regex(r"(?:if|unless|case|while|until|for|begin|def|class|module)\b")
-_RUBY_BLOCK = regex(r"(?:\bdo|\{)(?:\s*\|[^|]*\|)?$")
-_RUBY_VALUE = regex(r"=\s*(?:if|unless|case|begin)\b")  # `x = if y`, on a line of its own
-_RUBY_REMARK = regex(r"\s#\s.*")
-_RUBY_ELSE = regex(r"(?:\}\s*)?(?:else|elsif|when|in|rescue|ensure)\b")
-_RUBY_END = regex(r"(?:end\b|\})")
+_PRINTS_NOTHING = re.compile(r"\bansible_managed\b|\|\s*comment\b|^(?:fail|assert\w*)\s")
+_GO = re.compile(
+    r"(if|range|with|define|block|else|end|break|continue)\b|\$\w+(?:\s*,\s*\$\w+)?\s*:?="
+)
+_RUBY_OPEN = re.compile(r"(?:if|unless|case|while|until|for|begin|def|class|module)\b")
+_RUBY_BLOCK = re.compile(r"(?:\bdo|\{)(?:\s*\|[^|]*\|)?$")
+_RUBY_VALUE = re.compile(r"=\s*(?:if|unless|case|begin)\b")  # `x = if y`, on a line of its own
+_RUBY_REMARK = re.compile(r"\s#\s.*")
+_RUBY_ELSE = re.compile(r"(?:\}\s*)?(?:else|elsif|when|in|rescue|ensure)\b")
+_RUBY_END = re.compile(r"(?:end\b|\})")
 
 
 def find(reading: Reading, literal: list[Span]) -> Tags:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 
 from nginx_stream_lint.config.source import HOLE
 from nginx_stream_lint.config.templates.painting import painted
 from nginx_stream_lint.config.templates.tags import Block
-from nginx_stream_lint.util.lazily import regex
 
-_ALONE = regex(f"[ \\t]*({HOLE}[{HOLE} \\t]*?)[ \\t\\r]*(?:\\#.*)?")
+_ALONE = re.compile(f"[ \\t]*({HOLE}[{HOLE} \\t]*?)[ \\t\\r]*(?:\\#.*)?")
 # `key: |` and `- >-` start a block of text.
-_STARTS_TEXT = regex(r"(?:[^#]*:|[ \t]*-)[ \t]+[|>][-+0-9]{0,2}[ \t\r]*(?:#.*)?")
+_STARTS_TEXT = re.compile(r"(?:[^#]*:|[ \t]*-)[ \t]+[|>][-+0-9]{0,2}[ \t\r]*(?:#.*)?")
 _NEARBY = 1000  # no line of YAML that people write is longer
-_INDENTED = regex(r"\bn?indent\s+(\d{1,2})\b")
+_INDENTED = re.compile(r"\bn?indent\s+(\d{1,2})\b")
 
 
 def fitted(original: str, text: str, placeholders: dict[int, int], blocks: list[Block]) -> str:
