@@ -37,7 +37,7 @@ FOR_EVER = {
     "rules/patterns.py": {"_compiled"},
     "rules/verdict.py": {"_compares_origins"},
     "rules/wording.py": {"_template"},
-    "streams/naming.py": {"_others"},
+    "streams/endpoint_names.py": {"_others"},
     "streams/evidence.py": {"_known"},
     "streams/catalogue.py": {"by_name", "example", "expression", "_in_any_case"},
 }

@@ -13,7 +13,7 @@ from nginx_stream_lint.kubernetes import runnable as nginx_text
 from nginx_stream_lint.kubernetes import translated
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.listeners import Client, address
-from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.probe import free_ports
 from nginx_stream_lint.rules.finding import Edit

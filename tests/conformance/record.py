@@ -16,11 +16,11 @@ from pathlib import Path
 
 from nginx_stream_lint.probe import (
     Drip,
+    DrippingUpstream,
     Job,
     Measurement,
     Nginx,
     NginxBinary,
-    Upstream,
     find_nginx,
     measure_many,
     write_certificate,
@@ -30,7 +30,7 @@ from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
-from nginx_stream_lint.streams.find import served
+from nginx_stream_lint.streams.detect import served
 from tests.conformance.effects import (
     EFFECTS,
     EXAMPLES,
@@ -94,7 +94,7 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
     """Streams of `bad` and `fixed`, for each usual client and under what would break `bad`."""
     rows: list[Row] = []
     changes: list[str] = []
-    async with Upstream() as upstream:
+    async with DrippingUpstream() as upstream:
         for kind in ("bad", "fixed"):
             inside = folder / kind
             inside.mkdir()
@@ -146,7 +146,7 @@ async def _default_silence(
         inside = folder / kind
         inside.mkdir()
         write_certificate(inside)
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             run = runnable(texts(named)[kind], inside, upstream.ports)
             async with Nginx(binary, run.text, inside) as nginx:
                 shown = await cut_by_silence(Lab(run, upstream, nginx), 75.0, 90.0)

@@ -18,9 +18,9 @@ from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.handshake import asked, handshake_at
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.route import route
+from nginx_stream_lint.nginx.request_route import route
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.probe import Drip, Nginx, NginxBinary, Upstream, free_ports
+from nginx_stream_lint.probe import Drip, DrippingUpstream, Nginx, NginxBinary, free_ports
 from tests.conformance.choosing import add_nginx_option, chosen
 from tests.conformance.random_handshakes import Case, Generator
 
@@ -77,7 +77,7 @@ async def disagreements(
     binary: NginxBinary, seed: int, folder: Path, app: str | None = None
 ) -> tuple[list[str], Counter[str]]:
     """The cases of one configuration in which nginx does otherwise, and how many of each kind."""
-    async with Upstream() as upstream:
+    async with DrippingUpstream() as upstream:
         ports = free_ports(SERVERS)
         target = app or f"http://127.0.0.1:{upstream.ports['http']}"
         generator = Generator(binary, seed, target)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nginx_stream_lint.analysis.lint import Options, Result, lint
-from nginx_stream_lint.config import Around, Problem, Source
+from nginx_stream_lint.config import InputOptions, Problem, Source
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import (
     NotConverging,
@@ -23,7 +23,7 @@ from nginx_stream_lint.fixes.apply import (
     fix_soundly,
     seen,
 )
-from nginx_stream_lint.fixes.diff import _Alike, _unified
+from nginx_stream_lint.fixes.diff import _ChangedLines, _unified
 from nginx_stream_lint.fixes.show import _dedented
 from nginx_stream_lint.nginx.versions import NEW
 from nginx_stream_lint.probe import NginxBinary, check_file
@@ -281,7 +281,7 @@ LETTERS = st.lists(st.sampled_from([f"{letter}\n" for letter in "abcdefgh"]))
 @given(LETTERS, LETTERS)
 @settings(max_examples=500)
 def test_what_is_alike_is_found_in_any_lines(old: list[str], new: list[str]) -> None:
-    opcodes = _Alike(old, new).get_opcodes()
+    opcodes = _ChangedLines(old, new).get_opcodes()
     assert [line for _, i, j, _, _ in opcodes for line in old[i:j]] == old
     assert [line for _, _, _, k, m in opcodes for line in new[k:m]] == new
     assert all(old[i:j] == new[k:m] for tag, i, j, k, m in opcodes if tag == "equal")
@@ -395,7 +395,7 @@ def test_edits_outside_of_the_text_of_nginx_are_refused(
     name: str, text: str, tmp_path: Path
 ) -> None:
     path = put(tmp_path, text, name)
-    options = Options(ONLY_BUFFERING, NEW, around=Around(markdown=True))
+    options = Options(ONLY_BUFFERING, NEW, around=InputOptions(markdown=True))
     found = lint(Workspace.on_disk(str(path)), options=options)
     source = found.findings[0].place.source
     first, last = text.index("location"), text.rindex("}")

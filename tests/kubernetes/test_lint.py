@@ -11,14 +11,14 @@ import pytest
 
 from nginx_stream_lint.analysis.lint import Options, Result, detect, judge_places, lint, with_fixes
 from nginx_stream_lint.config import File, Source
-from nginx_stream_lint.config.source import HOLE, Piece, Reading
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText, SourceMapping
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import compatible, edited, fix_all
 from nginx_stream_lint.fixes.show import mended
 from nginx_stream_lint.kubernetes import configurations, translated
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx
-from nginx_stream_lint.kubernetes.text import Text
+from nginx_stream_lint.kubernetes.nginx_text import NginxText
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.util.budget import Limits
@@ -228,7 +228,7 @@ def test_a_location_in_a_server_snippet_is_mended_there(tmp_path: Path) -> None:
 
 
 def masked(text: str) -> str:
-    return re.sub(r"\{\{.*?\}\}", lambda action: HOLE * len(action[0]), text)
+    return re.sub(r"\{\{.*?\}\}", lambda action: PLACEHOLDER * len(action[0]), text)
 
 
 def planned(text: str) -> list[Finding]:
@@ -453,11 +453,11 @@ def test_a_snippet_is_read_once_however_many_locations_have_it(
 ) -> None:
     read: list[str] = []
 
-    def parsed(reading: Reading) -> File:
+    def parsed(reading: MappedText) -> File:
         read.append(reading.text)
         return parse(reading)
 
-    monkeypatch.setattr("nginx_stream_lint.kubernetes.making.parse", parsed)
+    monkeypatch.setattr("nginx_stream_lint.kubernetes.conversion.parse", parsed)
     for snippet, problems in (("add_header A b;", 0), ("add_header A", 1)):
         read.clear()
         text = many_paths(20, snippet)
@@ -494,7 +494,7 @@ def test_what_locations_have_in_common_is_made_once(
     annotations = {NGINX + annotation: value_of(ingress_nginx(), annotation)}
     text = ingress(annotations | {NGINX + "proxy-buffer-size": "8k"}, PATHS)
 
-    def made() -> list[tuple[str, Sequence[Piece], list[tuple[int, int]]]]:
+    def made() -> list[tuple[str, Sequence[SourceMapping], list[tuple[int, int]]]]:
         return [
             (
                 one.reading.text,
@@ -505,6 +505,6 @@ def test_what_locations_have_in_common_is_made_once(
         ]
 
     copied = made()
-    monkeypatch.setattr(Text, "once", lambda *given: given[-1]())
+    monkeypatch.setattr(NginxText, "once", lambda *given: given[-1]())
     assert copied == made()
     assert len(copied) == 1

@@ -11,7 +11,7 @@ from nginx_stream_lint.config import read
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.request import parse_url
-from nginx_stream_lint.nginx.route import Route, route
+from nginx_stream_lint.nginx.request_route import Route, route
 
 PASS = "proxy_pass http://127.0.0.1:9;"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import Level, build
-from nginx_stream_lint.nginx.routing import find
+from nginx_stream_lint.nginx.location_match import find
 from nginx_stream_lint.probe import Nginx, NginxBinary, free_ports
 
 WORDS = ("a", "b", "ab", "abc", "v1", "chat", "x.php")

@@ -13,12 +13,12 @@ from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.listeners import addresses
 from nginx_stream_lint.probe import NginxBinary, NginxError, write_certificate
-from nginx_stream_lint.probe.copied import Change, Copy, Node, written
+from nginx_stream_lint.probe.adapt_copy import settle
+from nginx_stream_lint.probe.allowed_directives import HTTP, LEADS_TO_FILES, NOWHERE, reason
 from nginx_stream_lint.probe.copy import copy_of, hindrance, tree_of
+from nginx_stream_lint.probe.copy_model import CopiedDirective, Copy, CopyChange, written
 from nginx_stream_lint.probe.folders import temporary_folder
-from nginx_stream_lint.probe.permitted import HTTP, LEADS_TO_FILES, NOWHERE, reason
-from nginx_stream_lint.probe.settle import settle
-from nginx_stream_lint.probe.targets import Groups, rewritten
+from nginx_stream_lint.probe.pass_targets import Groups, rewritten
 
 PORTS = {"http": 8001, "fastcgi": 8002, "scgi": 8003, "uwsgi": 8004, "h2c": 8005}
 OLD, NEW = (1, 22, 1), (1, 31, 3)
@@ -60,13 +60,13 @@ def settled(folder: Path, text: str, binary: NginxBinary) -> tuple[str, Copy]:
         return asyncio.run(settle(copy, binary, sandbox))[0], copy
 
 
-def about(copy: Copy, name: str) -> Change:
+def about(copy: Copy, name: str) -> CopyChange:
     """The only change of a directive with this name."""
     (found,) = [change for change in copy.changes if change.name == name]
     return found
 
 
-def blocks(copy: Copy, name: str) -> list[Node]:
+def blocks(copy: Copy, name: str) -> list[CopiedDirective]:
     """The blocks of a name, in the order of the file."""
     found = [node for node, _ in copy.root.walk() if node.name == name]
     return sorted(found, key=lambda node: node.origin.start if node.origin else 0)
@@ -485,7 +485,7 @@ def test_refusals_without_end_are_given_up(
     # nginx names one of these zones at a time, and each time reads the whole copy.
     rows = "".join(f"location /{n} {{ proxy_cache z{n}; return 200; }}" for n in range(150))
     text = f"http {{ server {{ listen 80; {rows} }} }}"
-    monkeypatch.setattr("nginx_stream_lint.probe.settle._MOST_SECONDS", 0.05)
+    monkeypatch.setattr("nginx_stream_lint.probe.adapt_copy._MOST_SECONDS", 0.05)
     with pytest.raises(NginxError, match="refuses too much"):
         settled(tmp_path, text, binary)
 

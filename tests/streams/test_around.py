@@ -12,7 +12,7 @@ from tests.streams.looking import found, likely
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import OLD
-from nginx_stream_lint.streams.find import served
+from nginx_stream_lint.streams.detect import served
 
 API = "location /api/ { proxy_pass http://backend:8000; }"
 PAGES = "location / { proxy_pass http://frontend:3000; }"

@@ -11,8 +11,8 @@ from tests.command import findings, run
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import OLD
-from nginx_stream_lint.streams.declarations import Misdeclared, declaration
-from nginx_stream_lint.streams.find import served
+from nginx_stream_lint.streams.declarations import DeclarationMistake, declaration
+from nginx_stream_lint.streams.detect import served
 from nginx_stream_lint.streams.stream import Stream
 
 
@@ -147,7 +147,7 @@ def test_a_path_is_for_every_server(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["x", "ftp://a/x", "http:///x", "http://a:99999/x", "", "a.b/c"])
 def test_what_is_no_path_and_no_url(text: str) -> None:
-    with pytest.raises(Misdeclared):
+    with pytest.raises(DeclarationMistake):
         declaration(text, "x")
 
 

@@ -18,9 +18,9 @@ from nginx_stream_lint.streams.catalogue import (
     example,
     words,
 )
-from nginx_stream_lint.streams.declarations import Misdeclared, declaration, from_comment
-from nginx_stream_lint.streams.find import served
-from nginx_stream_lint.streams.vocabulary import reduced
+from nginx_stream_lint.streams.declarations import DeclarationMistake, declaration, from_comment
+from nginx_stream_lint.streams.detect import served
+from nginx_stream_lint.streams.word_classes import reduced
 
 
 def first(folder: Path, text: str) -> tuple[str, str]:
@@ -160,15 +160,15 @@ def test_a_comment_outside_locations_is_for_all_inside(tmp_path: Path) -> None:
     ],
 )
 def test_comments_that_are_wrong(comment: str, message: str) -> None:
-    with pytest.raises(Misdeclared, match=message):
+    with pytest.raises(DeclarationMistake, match=message):
         from_comment(comment)
 
 
 def test_declarations_need_a_path() -> None:
     assert declaration("/a", "x").stream.confidence == "declared"
-    with pytest.raises(Misdeclared, match="starts with /"):
+    with pytest.raises(DeclarationMistake, match="starts with /"):
         declaration("a", "x")
-    with pytest.raises(Misdeclared, match="path"):
+    with pytest.raises(DeclarationMistake, match="path"):
         declaration({"kind": "sse"}, "x")
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nginx_stream_lint.streams.catalogue import Word, apps, by_word, named_in, words
+from nginx_stream_lint.streams.catalogue import EvidenceWord, apps, by_word, named_in, words
+from nginx_stream_lint.streams.endpoint_names import is_general
 from nginx_stream_lint.streams.evidence import answers_at_once
-from nginx_stream_lint.streams.naming import is_general
-from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
+from nginx_stream_lint.streams.word_classes import reduced, reduced_pattern
 from nginx_stream_lint.streams.word_lists import spellings
 from nginx_stream_lint.util.sinks import MARKS
 
@@ -81,7 +81,7 @@ def test_idle_words_are_alike() -> None:
 
 
 @pytest.mark.parametrize("row", [row for _, row in ROWS], ids=lambda row: row.words)
-def test_what_is_spelled_is_found(row: Word) -> None:
+def test_what_is_spelled_is_found(row: EvidenceWord) -> None:
     for text in spellings(row.words):
         plain = text.replace("~", "my").replace("#", "my7x")
         forms = [plain.replace(" ", one) for one in ("-", " ", "_", "/", ".", "", "$")]

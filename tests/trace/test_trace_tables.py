@@ -18,8 +18,8 @@ from nginx_stream_lint.trace.products import (
 )
 from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.request import parse_layers
-from nginx_stream_lint.trace.run import Result
-from nginx_stream_lint.trace.verdict import CAUSES, Measured
+from nginx_stream_lint.trace.run import TraceResult
+from nginx_stream_lint.trace.verdict import CAUSES, LayerMeasurement
 from tests.trace.recordings import buffered, recording, streamed
 
 WANTED = {
@@ -141,8 +141,8 @@ def test_an_unchunked_answer_is_noted() -> None:
 def said(*layers: Recording) -> str:
     """The verdict on some layers, in words."""
     urls = [f"http://layer-{number}/" for number in range(1, len(layers) + 1)]
-    measured = tuple(Measured(n, one.client, (one,)) for n, one in enumerate(layers, 1))
-    return " ".join(verdict(diagnose(Result(tuple(parse_layers(urls, (), ())), measured))))
+    measured = tuple(LayerMeasurement(n, one.client, (one,)) for n, one in enumerate(layers, 1))
+    return " ".join(verdict(diagnose(TraceResult(tuple(parse_layers(urls, (), ())), measured))))
 
 
 def test_the_verdict_in_words() -> None:

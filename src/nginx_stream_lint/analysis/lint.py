@@ -14,10 +14,10 @@ from msgspec import Struct, field
 
 from nginx_stream_lint.analysis.remarks import about_blocks, about_comments, about_declarations
 from nginx_stream_lint.config import (
-    Around,
     Configuration,
     File,
-    Files,
+    IncludeResolver,
+    InputOptions,
     Note,
     Problem,
     Regions,
@@ -39,20 +39,20 @@ from nginx_stream_lint.rules.finding import (
     Unchecked,
     in_order,
 )
-from nginx_stream_lint.rules.judge import Judged, Memory, judge, unchecked
+from nginx_stream_lint.rules.judge import FindingWithContext, VerdictCache, judge, unchecked
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.find import Asked, Served, served
-from nginx_stream_lint.streams.unproxied import Answer, answers
+from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, served
+from nginx_stream_lint.streams.unproxied import UnproxiedReason, answers
 from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.suppress.baseline import Baseline, Entry
+    from nginx_stream_lint.suppress.baseline import Baseline, BaselineEntry
 
 MIN_READ_TIMEOUT_S = 300.0
 
@@ -70,7 +70,7 @@ class Options(Struct, frozen=True):
     min_read_timeout_s: float = MIN_READ_TIMEOUT_S
     streams: tuple[Declaration, ...] = ()
     all_streams: bool = False
-    around: Around = field(default_factory=Around)
+    around: InputOptions = field(default_factory=InputOptions)
     policy: Policy = field(default_factory=Policy)
     all_rules: tuple[str, ...] = ()
     baseline: Baseline | None = None
@@ -96,10 +96,10 @@ class Result(Struct):
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    served: list[Served] = field(default_factory=list)
+    served: list[ProxiedLocation] = field(default_factory=list)
     suppressed: list[Suppressed] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
-    stale: list[Entry] = field(default_factory=list)
+    stale: list[BaselineEntry] = field(default_factory=list)
     details: list[Note] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
 
@@ -152,9 +152,9 @@ class Detected(Struct, frozen=True):
 
     configuration: Configuration
     root: Level
-    served: list[Served]
+    served: list[ProxiedLocation]
     problems: list[Problem]
-    answers: dict[Declaration, list[Answer]]
+    answers: dict[Declaration, list[UnproxiedReason]]
 
 
 # Gives the findings of a configuration with what was measured, in their order; behind them, those
@@ -175,10 +175,10 @@ def lint(
     options = options or Options()
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
     result = Result(inputs=paths)
-    judged: dict[_Said, Judged] = {}
+    judged: dict[_Said, FindingWithContext] = {}
     memories: Memories = {}
     findings: dict[_Said, Finding] = {}
-    fates: dict[Declaration, list[list[Answer]]] = {}
+    fates: dict[Declaration, list[list[UnproxiedReason]]] = {}
     whole: set[str] = set()  # keys of the files of configurations that are read as a whole
     files: list[File] = []
     with spending(workspace.budget):
@@ -229,7 +229,7 @@ def _as_note(problem: Problem) -> Note:
     return Note(problem.file, problem.line, problem.column, f"{problem.message}; {problem.advice}")
 
 
-def read(workspace: Workspace, paths: Sequence[str], around: Around) -> list[Configuration]:
+def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> list[Configuration]:
     """All configurations that paths lead to, those that a controller would make included.
 
     A run begins here: what was remembered for an earlier one is forgotten.
@@ -239,7 +239,7 @@ def read(workspace: Workspace, paths: Sequence[str], around: Around) -> list[Con
 
 
 def _manifests(
-    source: Source, text: str, conditional: Regions, files: Files
+    source: Source, text: str, conditional: Regions, files: IncludeResolver
 ) -> list[Configuration]:
     from nginx_stream_lint.kubernetes import configurations as translated
 
@@ -253,7 +253,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
     declared = answers(root, known or OLD, options.streams, configuration.missing)
     if about is None:
-        found, mistakes = survey(configuration, root, options)
+        found, mistakes = detect_streams(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
         return Detected(configuration, root, found, problems, declared)
     # Of a whole configuration only a few files were asked for.
@@ -273,7 +273,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     def has_asked_for(server: Level) -> bool:
         return any(map(is_asked_for, server.walk()))
 
-    found, mistakes = survey(configuration, root, options, has_asked_for)
+    found, mistakes = detect_streams(configuration, root, options, has_asked_for)
     found = [one for one in found if is_asked_for(one.level)]
     problems = [*configuration.problems, *refusals(root, known), *mistakes]
     problems = [one for one in problems if workspace.key(one.file) in about]
@@ -291,7 +291,7 @@ def judge_all(
     options: Options,
     confirm: Confirm | None = None,
     memories: Memories | None = None,
-) -> tuple[list[Judged], list[Finding]]:
+) -> tuple[list[FindingWithContext], list[Finding]]:
     """What the rules say of a configuration, as far as it is about the files asked for.
 
     The second list is what `confirm` adds. `memories` are those of the other configurations of a
@@ -303,7 +303,7 @@ def judge_all(
         findings = confirm(detected, findings)
     about = detected.configuration.about
     kept = [
-        one if finding is one.finding else Judged(finding, one.verdict, one.served)
+        one if finding is one.finding else FindingWithContext(finding, one.verdict, one.served)
         for one, finding in zip(judged, findings, strict=False)
         if _is_about(finding, about)
     ]
@@ -321,11 +321,11 @@ def remark(detected: Detected, options: Options) -> list[Finding]:
 
 
 def _unproxied(
-    fates: Mapping[Declaration, Sequence[Sequence[Answer]]],
+    fates: Mapping[Declaration, Sequence[Sequence[UnproxiedReason]]],
     paths: Sequence[str],
     whole: set[str],
     workspace: Workspace,
-) -> dict[Declaration, list[Answer]]:
+) -> dict[Declaration, list[UnproxiedReason]]:
     """The declared streams that no configuration passes on, and what nginx does with them."""
     return {
         declared: [answer for answers in found for answer in answers]
@@ -394,7 +394,7 @@ def _without_known(
 
 
 def with_fixes(
-    findings: Iterable[Finding], judged: Iterable[Judged], files: Sequence[File]
+    findings: Iterable[Finding], judged: Iterable[FindingWithContext], files: Sequence[File]
 ) -> tuple[list[Finding], list[Problem]]:
     """The findings with what mends them; and where planning that failed, which is our fault.
 
@@ -433,7 +433,7 @@ def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
 
 def _unchecked(detected: Detected, options: Options) -> list[Unchecked]:
     """The locations that nothing suggests to stream, by the version of the file they are in."""
-    by_version: dict[Version | None, list[Served]] = {}
+    by_version: dict[Version | None, list[ProxiedLocation]] = {}
     for one in detected.served:
         file = (one.level.directive or one.handler.directive).source.name
         version = options.policy.nginx_version(file, options.nginx_version)
@@ -452,7 +452,7 @@ def _each_once(places: list[Unchecked]) -> list[Unchecked]:
     return [found[key] for key in sorted(found)]
 
 
-def _number(served: list[Served]) -> int:
+def _number(served: list[ProxiedLocation]) -> int:
     """How many locations these are: what a controller makes several of at one place counts once."""
     made = [
         directive
@@ -463,16 +463,16 @@ def _number(served: list[Served]) -> int:
     return len(served) - len(made) + len({(one.source.name, one.start) for one in made})
 
 
-def survey(
+def detect_streams(
     configuration: Configuration,
     root: Level,
     options: Options,
     only: Callable[[Level], bool] | None = None,
     asked: Asked | None = None,
-) -> tuple[list[Served], list[Problem]]:
+) -> tuple[list[ProxiedLocation], list[Problem]]:
     """What hands requests on and what streams there, in all servers or those that `only` holds for.
 
-    And declarations gone wrong. `asked` is as in `streams.find.served`.
+    And declarations gone wrong. `asked` is as in `streams.detect.served`.
     """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
     return served(
@@ -488,12 +488,12 @@ def survey(
 
 
 # What has been judged, by version and timeout.
-Memories = dict[tuple[Version | None, float], Memory]
+Memories = dict[tuple[Version | None, float], VerdictCache]
 
 
 def judge_places(
-    found: Sequence[Served], options: Options, memories: Memories | None = None
-) -> list[Judged]:
+    found: Sequence[ProxiedLocation], options: Options, memories: Memories | None = None
+) -> list[FindingWithContext]:
     """What the rules say of some of the places that hand requests on.
 
     The version and the timeout are those of the file that a place is written in. `memories` are for
@@ -509,13 +509,15 @@ def judge_places(
             policy.min_read_timeout_s(file, options.min_read_timeout_s),
         )
 
-    alike: dict[tuple[Version | None, float], list[Served]] = {}
+    alike: dict[tuple[Version | None, float], list[ProxiedLocation]] = {}
     for one in found:
         file = (one.level.directive or one.handler.directive).source.name
         alike.setdefault(settings(file), []).append(one)
     found_here = [
         one
         for key, places in alike.items()
-        for one in judge(places, options.rules, *key, memories.setdefault(key, Memory(key[0])))
+        for one in judge(
+            places, options.rules, *key, memories.setdefault(key, VerdictCache(key[0]))
+        )
     ]
     return sorted(found_here, key=lambda one: in_order(one.finding))

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nginx_stream_lint.config import Configuration, Source
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.unmatchable import unmatchable
+from nginx_stream_lint.nginx.location_match import match_of
+from nginx_stream_lint.nginx.unreachable_locations import unmatchable
 from nginx_stream_lint.rules.finding import COMMAND_LINE, Finding, LocationInfo, Place, Related
 from nginx_stream_lint.rules.judge import location_info, place_of
 from nginx_stream_lint.rules.remarks import remarks
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.find import Served
-from nginx_stream_lint.streams.unproxied import Answer, unproxied_comments
+from nginx_stream_lint.streams.detect import ProxiedLocation
+from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_comments
 
 
 def about_blocks(root: Level, rules: Sequence[Rule]) -> Iterator[Finding]:
@@ -39,7 +39,7 @@ def about_comments(
     configuration: Configuration,
     root: Level,
     rules: Sequence[Rule],
-    served: Iterable[Served],
+    served: Iterable[ProxiedLocation],
 ) -> Iterator[Finding]:
     """Findings about comments that declare streams where nothing is passed on."""
     levels = [one.level for one in served]
@@ -51,7 +51,7 @@ def about_comments(
 
 
 def about_declarations(
-    found: Mapping[Declaration, Sequence[Answer]], rules: Sequence[Rule]
+    found: Mapping[Declaration, Sequence[UnproxiedReason]], rules: Sequence[Rule]
 ) -> Iterator[Finding]:
     """Findings about declared paths and URLs that nginx passes to no app, by what it does."""
     for one, answers in found.items():
@@ -61,7 +61,7 @@ def about_declarations(
         yield from _findings(rules, values, place, location, _related(answers))
 
 
-def _values(declared: str, answers: Sequence[Answer]) -> dict[str, str | None]:
+def _values(declared: str, answers: Sequence[UnproxiedReason]) -> dict[str, str | None]:
     """The facts about a declared stream."""
     first = next((answer for answer in answers if answer.block is not None), answers[0])
     absent = next((answer.unless for answer in answers if answer.unless is not None), None)
@@ -84,7 +84,7 @@ def _place(declaration: Declaration) -> Place:
     return Place(source, start, len(written.text) if end < 0 else end)
 
 
-def _related(answers: Iterable[Answer]) -> tuple[Related, ...]:
+def _related(answers: Iterable[UnproxiedReason]) -> tuple[Related, ...]:
     related = {
         Related(place_of(answer.block), answer.words): None
         for answer in answers

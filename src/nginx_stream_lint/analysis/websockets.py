@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nginx_stream_lint.nginx.delivery import Delivery, Verdict
-from nginx_stream_lint.nginx.documents import Documents
+from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.handshake import (
     CONNECTION,
     HANDSHAKE_CLIENTS,
@@ -14,9 +14,9 @@ from nginx_stream_lint.nginx.handshake import (
     received,
 )
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.own_server import MOST_TIERS, own_routes
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.route import Route, route
+from nginx_stream_lint.nginx.request_route import Route, route
+from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, own_routes
 from nginx_stream_lint.nginx.versions import Version
 
 
@@ -25,7 +25,7 @@ def deliveries_of_websocket(
     root: Level,
     request: Request,
     version: Version,
-    files: Documents | None,
+    files: DocumentRoot | None,
 ) -> list[Delivery]:
     """The deliveries of a URL as those of a WebSocket at that URL.
 
@@ -44,7 +44,7 @@ def gets_through(
     root: Level,
     request: Request,
     version: Version,
-    files: Documents | None = None,
+    files: DocumentRoot | None = None,
     connection: str = CONNECTION,
 ) -> bool:
     """Whether a handshake is answered with a 101, by an app that takes HTTP/1.0, too."""

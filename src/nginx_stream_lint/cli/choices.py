@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.cli.common import known_rules, say, unusable
 from nginx_stream_lint.cli.output import Target, targets_of, targets_with
-from nginx_stream_lint.config import Around
+from nginx_stream_lint.config import InputOptions
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Policy, Worth
@@ -77,7 +77,7 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
             min_read_timeout_s=settings.min_read_timeout_s if timeout is None else timeout,
             streams=(*settings.streams, *flags.get("streams", ())),
             all_streams=flags.get("all_streams", False),
-            around=Around(
+            around=InputOptions(
                 settings.roots,
                 settings.servers,
                 settings.absent_includes,

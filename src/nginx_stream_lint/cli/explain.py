@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from nginx_stream_lint.analysis.explain import NoServer, Unexplained, explainer_of
+from nginx_stream_lint.analysis.explain import NoServer, UnexplainedUrl, explainer_of
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
@@ -111,12 +111,12 @@ def explain_command(
     A URL is a path, for the default server, or whole: https://api.example.com/v1/chat.
     """
     requests: dict[str, Request] = {}
-    unexplained: dict[str, Unexplained] = {}
+    unexplained: dict[str, UnexplainedUrl] = {}
     for url in urls:
         try:
             requests[url] = parse_url(url, method.upper())
         except BadUrl as mistake:
-            unexplained[url] = Unexplained(url, str(mistake))
+            unexplained[url] = UnexplainedUrl(url, str(mistake))
     flags = {
         "config_file": config_file,
         "isolated": isolated,
@@ -144,7 +144,7 @@ def explain_command(
     for url, one in explained.items():
         if one.route.server is None:
             why = f'{conf}:1:1: no server listens for "{url}"; check scheme and port'
-            unexplained[url] = Unexplained(url, why)
+            unexplained[url] = UnexplainedUrl(url, why)
     from nginx_stream_lint.report.explain import explain_json, explain_text
 
     if format_ == "json":

@@ -31,19 +31,19 @@ from nginx_stream_lint.cli.common import (
     workspace_of,
     write,
 )
-from nginx_stream_lint.config import STDIN, Around, Configuration
+from nginx_stream_lint.config import STDIN, Configuration, InputOptions
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS
 from nginx_stream_lint.nginx.request import BadUrl
 from nginx_stream_lint.nginx.validity import refusals
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.util.budget import spending
 
 if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
-    from nginx_stream_lint.probe.run import Request
+    from nginx_stream_lint.probe.run import ProbeRequest
 
 _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 
@@ -149,7 +149,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _readable(workspace: Workspace, conf: str, around: Around) -> list[Configuration]:
+def _readable(workspace: Workspace, conf: str, around: InputOptions) -> list[Configuration]:
     """The configurations that can be run at all; ends with status 2 where there is none."""
     from nginx_stream_lint.probe.copy import hindrance
 
@@ -183,9 +183,14 @@ def _has_server(root: Level) -> bool:
 
 def _requests(
     detected: Detected, urls: tuple[str, ...], binary: NginxBinary, flags: dict[str, Any]
-) -> tuple[list[Request], list[str]]:
+) -> tuple[list[ProbeRequest], list[str]]:
     """What to ask for, and what nothing can be asked of."""
-    from nginx_stream_lint.analysis.probe_requests import Unaskable, Wanted, ask_streams, ask_urls
+    from nginx_stream_lint.analysis.probe_requests import (
+        NotProbeable,
+        ScenarioChoice,
+        ask_streams,
+        ask_urls,
+    )
 
     conf, root, found = detected.configuration.path, detected.root, detected.served
     wrong = refusals(root, binary.version)
@@ -201,7 +206,7 @@ def _requests(
     mistakes = [one for one in detected.problems if one not in known]
     if mistakes:
         unusable(str(mistakes[0]))
-    wanted = Wanted(
+    wanted = ScenarioChoice(
         flags["clients"],
         flags["framings"],
         flags["accels"],
@@ -210,7 +215,7 @@ def _requests(
     if urls:
         try:
             return ask_urls(root, urls, binary.version, found, wanted, flags["method"]), []
-        except (BadUrl, Unaskable) as mistake:
+        except (BadUrl, NotProbeable) as mistake:
             unusable(f"{conf}:1:1: {mistake}")
     requests, left = ask_streams(root, binary.version, found, wanted)
     if not requests:
@@ -219,7 +224,7 @@ def _requests(
     return requests, [f"{_place(one)}, which no URL was found for" for one in left]
 
 
-def _place(one: Served) -> str:
+def _place(one: ProxiedLocation) -> str:
     directive = one.level.directive
     where = "" if directive is None else f"{directive.source.name}:{directive.line}: "
     return f"{where}{one.level.label}"
@@ -227,7 +232,7 @@ def _place(one: Served) -> str:
 
 def _measure(
     configuration: Configuration,
-    requests: list[Request],
+    requests: list[ProbeRequest],
     left: list[str],
     binary: NginxBinary,
     flags: dict[str, Any],

@@ -17,8 +17,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.config.corrections import corrected
-from nginx_stream_lint.config.source import Reading, has_hole
+from nginx_stream_lint.config.crossplane_corrections import corrected
+from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.config.tokens import Statements, Word, words_at
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Problem
@@ -161,7 +161,7 @@ class File(Struct, eq=False):
     through a file that is shared itself.
     """
 
-    reading: Reading
+    reading: MappedText
     directives: list[Directive] = field(default_factory=list)
     comments: list[tuple[int, int]] = field(default_factory=list)
     mistakes: list[Problem] = field(default_factory=list)
@@ -183,12 +183,12 @@ class File(Struct, eq=False):
         return [*self.reading.problems, *self.mistakes]
 
 
-def parse(source: Source | Reading) -> File:
+def parse(source: Source | MappedText) -> File:
     """The tree of one file, or of what nginx gets to see of it; includes not followed.
 
     What nginx would refuse is in `File.problems`. Raises `Unreadable` for what nests too deep.
     """
-    reading = source if isinstance(source, Reading) else Reading(source, source.text)
+    reading = source if isinstance(source, MappedText) else MappedText(source, source.text)
     found = Statements(reading, MAX_DEPTH)
     file = File(reading, comments=found.comments, mistakes=found.problems)
     block = file.directives
@@ -285,7 +285,7 @@ def misuse(directive: Directive, context: Context) -> str | None:
     except _errors.NgxParserDirectiveContextError as error:
         return str(error.strerror)
     except _errors.NgxParserDirectiveError as error:
-        return None if any(has_hole(arg) for arg in directive.args) else str(error.strerror)
+        return None if any(has_placeholder(arg) for arg in directive.args) else str(error.strerror)
     return None
 
 

@@ -35,7 +35,7 @@ class NotConverging(Exception):
         self.files = files
 
 
-class Linted(Protocol):
+class CheckedFiles(Protocol):
     """What a check of some texts found."""
 
     @property
@@ -44,7 +44,7 @@ class Linted(Protocol):
     def problems(self) -> Sequence[Problem]: ...
 
 
-class Fixed(NamedTuple):
+class FixedFiles(NamedTuple):
     """Sources (before, after) by key; and why the fixes of other files are left out.
 
     `refused` has a sentence with its place for each of them. `edits` are all the edits that lead
@@ -146,7 +146,7 @@ ALSO_WRITTEN = "; --fix alone writes "
 
 
 def with_complete_fixes(
-    findings: Sequence[Finding], lint: Callable[[Mapping[str, str]], Linted]
+    findings: Sequence[Finding], lint: Callable[[Mapping[str, str]], CheckedFiles]
 ) -> list[Finding]:
     """The findings with fixes whose edits together are what `--fix` would write.
 
@@ -236,14 +236,14 @@ def snippet(edits: Iterable[Edit]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fixed:
+def fix_soundly(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool) -> FixedFiles:
     """Fix all files that this breaks nothing in; see `fix_all`.
 
     A file whose fixes do not end, or after whose fixes something cannot be read that could be
     before, keeps its text.
     """
     refused: dict[str, str] = {}
-    rounds: list[Linted] = []
+    rounds: list[CheckedFiles] = []
 
     def findings(texts: Mapping[str, str]) -> Sequence[Finding]:
         rounds.append(lint(texts))
@@ -251,7 +251,7 @@ def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fi
 
     while True:
         rounds.clear()
-        history = History()
+        history = FixHistory()
         try:
             changed = fix_all(findings, unsafe, refused.keys(), history)
         except NotConverging as error:
@@ -261,7 +261,7 @@ def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fi
         before, after = rounds[0].problems, rounds[-1].problems
         new = _new_problems(before, after)
         if not new or not changed:
-            return Fixed(changed, list(refused.values()), history.edits(), history.safe_edits)
+            return FixedFiles(changed, list(refused.values()), history.edits(), history.safe_edits)
         blamed = {problem.file for problem in new}
         broken = {key for key, (before_it, _) in changed.items() if before_it.name in blamed}
         for key in broken or changed:
@@ -290,7 +290,7 @@ def fix_all(
     lint: Callable[[Mapping[str, str]], Sequence[Finding]],
     unsafe: bool,
     without: Collection[str] = (),
-    history: History | None = None,
+    history: FixHistory | None = None,
 ) -> dict[str, tuple[Source, Source]]:
     """Apply all safe fixes, until none is left; then, with `unsafe`, all others as well.
 
@@ -298,7 +298,7 @@ def fix_all(
     Files of the keys `without` are left alone. Returns (before, after) by key; nothing is written.
     `history` is told what is changed, and for which finding. Raises NotConverging.
     """
-    history = History() if history is None else history
+    history = FixHistory() if history is None else history
     allowed = ["safe"]
     files: dict[str, str] = {}
     for _ in range(_MAX_ROUNDS):
@@ -363,7 +363,7 @@ class _Owned(NamedTuple):
     owners: frozenset[int]
 
 
-class History:
+class FixHistory:
     """What rounds of fixes change, told as edits of the texts before the first round.
 
     Each change belongs to findings of the first round, by their index: its own, or those that

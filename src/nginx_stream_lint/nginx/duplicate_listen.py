@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nginx_stream_lint.config import Directive, has_hole
+from nginx_stream_lint.config import Directive, has_placeholder
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import addresses
-from nginx_stream_lint.nginx.unseen import is_whole
+from nginx_stream_lint.nginx.missing_includes import is_whole
 
 Say = Callable[[Directive, str], None]
 
@@ -32,7 +32,7 @@ def _of(server: Level, defaults: set[tuple[str, bool]]) -> list[tuple[Directive,
     found: list[tuple[Directive, str]] = []
     here: set[tuple[str, bool]] = set()
     for row in server.rows.get("listen", ()):
-        if not row.args or any(map(has_hole, row.args)):
+        if not row.args or any(map(has_placeholder, row.args)):
             continue
         is_default = "default_server" in row.args or "default" in row.args[1:]
         sockets = {(address, "quic" in row.args) for address in addresses(row.args[0])}

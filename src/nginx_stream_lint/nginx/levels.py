@@ -13,7 +13,13 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import Configuration, Directive, has_hole, is_complete, statements
+from nginx_stream_lint.config import (
+    Configuration,
+    Directive,
+    has_placeholder,
+    is_complete,
+    statements,
+)
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.remembering import remembered
@@ -414,7 +420,7 @@ def _surroundings(root: Level, context: tuple[str, ...]) -> Level:
 
 def _is_unknown(directive: Directive, level: Level) -> bool:
     """Whether a template leaves open what a directive says, or whether it is there at all."""
-    if any(has_hole(arg) for arg in directive.args):
+    if any(has_placeholder(arg) for arg in directive.args):
         return True
     # The block around may stand under the same condition, in the same file.
     region = directive.file.reading.condition(directive.start)

@@ -6,7 +6,7 @@ Such a request has no length, so what nginx does with lengths is left out.
 
 from __future__ import annotations
 
-from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.delivery import Settings
 from nginx_stream_lint.nginx.values import seconds
 
@@ -32,7 +32,7 @@ def collected_by(settings: Settings, family: str, is_mirrored: bool) -> str | No
         if settings("proxy_set_body").rows:
             return "proxy_set_body"
         version = settings("proxy_http_version").text
-        if version == "1.0" and not has_hole(version):
+        if version == "1.0" and not has_placeholder(version):
             return "proxy_http_version"
     return None
 

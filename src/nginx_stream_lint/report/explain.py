@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from nginx_stream_lint.analysis.explain import Explainer, Explanation, Unexplained
-from nginx_stream_lint.analysis.ways import Passed
+from nginx_stream_lint.analysis.explain import Explainer, Explanation, UnexplainedUrl
+from nginx_stream_lint.analysis.stream_paths import PassedPlace
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
-from nginx_stream_lint.nginx.route import Route
+from nginx_stream_lint.nginx.request_route import Route
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
@@ -54,11 +54,11 @@ _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
 
 
-def explain_json(explanations: Sequence[Explanation | Unexplained]) -> str:
+def explain_json(explanations: Sequence[Explanation | UnexplainedUrl]) -> str:
     """A list with one object for each URL."""
     objects = [
         {"schema_version": SCHEMA_VERSION, "url": one.url, "error": one.why}
-        if isinstance(one, Unexplained)
+        if isinstance(one, UnexplainedUrl)
         else _object(one)
         for one in explanations
     ]
@@ -129,7 +129,7 @@ def _setting(value: Effective) -> dict[str, Any]:
     }
 
 
-def _tier(one: Explanation, tier: Passed) -> dict[str, Any]:
+def _tier(one: Explanation, tier: PassedPlace) -> dict[str, Any]:
     """A tier, with the worst of what it does in the usual scenarios."""
     pairs = zip(one.deliveries, tier.deliveries, strict=True)
     usual = [here for whole, here in pairs if _is_usual(whole, any_encoding=True)]
@@ -335,7 +335,7 @@ def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
         yield "  WebSocket: nginx has none over HTTP/2, and this server has nothing else"
 
 
-def _holding(explanation: Explanation, one: Delivery) -> tuple[Passed, Delivery] | None:
+def _holding(explanation: Explanation, one: Delivery) -> tuple[PassedPlace, Delivery] | None:
     """The tier that holds a stream, with what it does there; None where it is the last one."""
     if one.held_by != "tier" and one.slowest != "tier":
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from nginx_stream_lint.analysis.trace_findings import Blame
+from nginx_stream_lint.analysis.trace_findings import TraceFindings
 from nginx_stream_lint.report.trace_words import said, verdict
 from nginx_stream_lint.report.words import CLIENTS, clipped, rounded
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
@@ -32,7 +32,7 @@ _MOST_REMEDIES = 4
 # Text
 
 
-def trace_text(told: Diagnosis, blame: Blame | None = None, width: int = WIDTH) -> str:
+def trace_text(told: Diagnosis, blame: TraceFindings | None = None, width: int = WIDTH) -> str:
     """The report with ANSI colours in lines of `width` columns.
 
     `blame` is what the layer's configuration says.
@@ -113,7 +113,7 @@ def _remedies(told: Diagnosis, width: int) -> Iterator[str]:
         yield f"  and {left} more: --format json lists them"
 
 
-def _blame(blame: Blame, hide: Hide, width: int) -> Iterator[str]:
+def _blame(blame: TraceFindings, hide: Hide, width: int) -> Iterator[str]:
     yield ""
     if not blame.place:
         yield "In the configuration no server takes this URL."
@@ -142,7 +142,7 @@ def _wrapped(text: str, indent: str, width: int) -> list[str]:
 # JSON
 
 
-def trace_json(told: Diagnosis, blame: Blame | None = None) -> str:
+def trace_json(told: Diagnosis, blame: TraceFindings | None = None) -> str:
     """One document: the layers with what each client got, and the verdict."""
     named = told.named
     document = {
@@ -246,7 +246,7 @@ def _client(one: Judgement) -> dict[str, Any]:
     }
 
 
-def _configuration(blame: Blame, hide: Hide) -> dict[str, Any]:
+def _configuration(blame: TraceFindings, hide: Hide) -> dict[str, Any]:
     return {
         "location": hide(blame.place) or None,
         "explains": blame.explains,

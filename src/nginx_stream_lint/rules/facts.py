@@ -14,14 +14,15 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import has_hole
-from nginx_stream_lint.config.source import Author
+from nginx_stream_lint.config import has_placeholder
+from nginx_stream_lint.config.mapped_text import Author
+from nginx_stream_lint.nginx.caching import NOTHING, recording
 from nginx_stream_lint.nginx.delivery import (
     USUAL_ENCODINGS,
     AcceptEncoding,
     Delivery,
+    DeliveryPath,
     Hold,
-    Path,
     Scenario,
     path,
 )
@@ -34,23 +35,22 @@ from nginx_stream_lint.nginx.handshake import (
 )
 from nginx_stream_lint.nginx.levels import Effective, Level, kept
 from nginx_stream_lint.nginx.listeners import PLAIN, Client, idle_timeout_s, plain_clients
-from nginx_stream_lint.nginx.recording import NOTHING, recording
+from nginx_stream_lint.nginx.location_match import find, match_of
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_body import (
     app_ends_client_silence,
     client_silence_s,
     collected_by,
 )
-from nginx_stream_lint.nginx.route import route_in
-from nginx_stream_lint.nginx.routing import find, match_of
+from nginx_stream_lint.nginx.request_route import route_in
 from nginx_stream_lint.nginx.stream_limits import StreamLimit, stream_limit
-from nginx_stream_lint.nginx.undefined import defines
+from nginx_stream_lint.nginx.undefined_names import defines
 from nginx_stream_lint.nginx.values import seconds, size
-from nginx_stream_lint.nginx.variables import State, unknown_request
+from nginx_stream_lint.nginx.variables import RequestState, unknown_request
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.evidence import streams_at
-from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 from nginx_stream_lint.util.numbers import whole_number
 
@@ -128,7 +128,7 @@ class Facts:
 
     def __init__(
         self,
-        served: Served,
+        served: ProxiedLocation,
         stream: Stream,
         version: Version | None,
         min_read_timeout_s: float,
@@ -197,7 +197,7 @@ class Facts:
 
     def _headers_at(self, level: Level, name: str) -> list[tuple[str, ...]]:
         self.asked.add(name + HEADERS)
-        return [telling(row) for row in level.effective(name, self.version).rows]
+        return [relevant_header(row) for row in level.effective(name, self.version).rows]
 
     def is_written(self, name: str) -> bool:
         """Whether a directive in force is written somewhere."""
@@ -239,7 +239,7 @@ class Facts:
         if entry.value in ("strings", "row"):
             return [arg for row in effective.rows for arg in row]
         text = effective.text
-        if "$" in text or has_hole(text):
+        if "$" in text or has_placeholder(text):
             return UNKNOWN
         if entry.value in ("time", "size"):
             return Quantity(text, seconds if entry.value == "time" else size)
@@ -271,7 +271,7 @@ class Facts:
     # How the stream is delivered
 
     @cached_property
-    def path(self) -> Path:
+    def path(self) -> DeliveryPath:
         """The delivery path of the stream's answers, without what `sub_filter` keeps of events."""
         return replace(self.whole_path, sub_filter=False)
 
@@ -281,7 +281,7 @@ class Facts:
         return bool(self.usual) and self.whole_path.sub_filter
 
     @cached_property
-    def whole_path(self) -> Path:
+    def whole_path(self) -> DeliveryPath:
         """The delivery path of the stream's answers."""
         recorded = recording(
             self.effective, self.served.handler.family, self.stream.method or "GET", self._request
@@ -298,7 +298,7 @@ class Facts:
             plain,
         )
 
-    def _request(self) -> State:
+    def _request(self) -> RequestState:
         """A request for the stream, at its end; what is not known of it is unknown."""
         self.asked.add(CONDITIONS)
         method = self.stream.method or "GET"
@@ -514,7 +514,7 @@ class Facts:
         """The rules in such a comment that this is about."""
         return []
 
-    # Blocks that no request ends in; see nginx/unmatchable.py
+    # Blocks that no request ends in; see nginx/unreachable_locations.py
 
     @fact
     def never_matches(self) -> str | None:
@@ -730,7 +730,7 @@ class Facts:
         sent = self.value("connection_row")
         if sent is None:
             return "" if self._is_since(NEW) else "close"
-        return UNKNOWN if "$" in sent or has_hole(sent) else sent.lower()
+        return UNKNOWN if "$" in sent or has_placeholder(sent) else sent.lower()
 
     @fact
     def closes_upstream_connections(self) -> bool:
@@ -999,7 +999,7 @@ def _by_version(effective: Effective) -> bool:
     return effective.origin == "default" and table()[effective.name].default_changed
 
 
-def telling(header: tuple[str, ...]) -> tuple[str, ...]:
+def relevant_header(header: tuple[str, ...]) -> tuple[str, ...]:
     """A row of a header as far as facts look at it: most values tell them nothing."""
     return header if header and header[0].lower() in _TELLING else header[:1]
 
@@ -1015,7 +1015,7 @@ def holder(level: Level, name: str) -> Level:
     return level.nearest(*entry.contexts) or level
 
 
-def prefix_of(served: Served) -> str:
+def prefix_of(served: ProxiedLocation) -> str:
     """The path of the location that a place is in."""
     return match_of(served.level.nearest("location") or served.level).pattern
 
@@ -1035,20 +1035,20 @@ def _upstreams(http: Level) -> dict[str, Level]:
     return found
 
 
-def _upstream(served: Served) -> Level | None:
+def _upstream(served: ProxiedLocation) -> Level | None:
     """The `upstream` block that the handler names."""
     http = served.level.nearest("http")
     return _upstreams(http).get(_host(served.handler.target)) if http is not None else None
 
 
-def keeps_alive(served: Served) -> bool:
+def keeps_alive(served: ProxiedLocation) -> bool:
     """Whether the block of the upstream asks for kept-alive connections."""
     upstream = _upstream(served)
     rows = upstream.rows.get("keepalive", []) if upstream is not None else []
     return bool(rows) and rows[-1].args[:1] != ("0",)
 
 
-def has_one_peer(served: Served) -> bool:
+def has_one_peer(served: ProxiedLocation) -> bool:
     """Whether there is only one address to send a request to, so that none is tried again."""
     upstream = _upstream(served)
     if upstream is None:
@@ -1058,7 +1058,7 @@ def has_one_peer(served: Served) -> bool:
     return len(hosts) == 1 and _ADDRESS.match(hosts[0]) is not None
 
 
-def is_mirrored(served: Served, version: Version) -> bool:
+def is_mirrored(served: ProxiedLocation, version: Version) -> bool:
     """Whether a `mirror` in force leads to a location that hands requests on."""
     rows = served.level.effective("mirror", version).rows
     uris = [row[0] for row in rows if row and row[0] != "off"]
@@ -1077,7 +1077,7 @@ class Handshakes(Struct, frozen=True):
     variable: str | None
 
 
-def handshakes(served: Served, version: Version) -> Handshakes:
+def handshakes(served: ProxiedLocation, version: Version) -> Handshakes:
     """What becomes of WebSocket handshakes at a place, for the usual clients."""
     path = next((one.path for one in served.streams if one.kind == "websocket"), None)
     path = path.partition("*")[0] if path is not None else None
@@ -1096,7 +1096,7 @@ def handshakes(served: Served, version: Version) -> Handshakes:
     return Handshakes("depends-on-app" if is_old else None, usual, variable)
 
 
-def only_websockets(served: Served) -> bool:
+def only_websockets(served: ProxiedLocation) -> bool:
     """Whether a location is for WebSockets alone, by its path.
 
     Not if they are one transport of several there, as with Socket.IO, SockJS and SignalR.
@@ -1113,13 +1113,13 @@ def _free_name(http: Level) -> str | None:
     return next((name for name in _NAMES if not defines(http, name)), None)
 
 
-def new_variable(served: Served) -> str | None:
+def new_variable(served: ProxiedLocation) -> str | None:
     """A name for a new variable at a place, without its `$`."""
     http = served.level.nearest("http")
     return _NAMES[0] if http is None else _free_name(http)
 
 
-def auth_target(served: Served, version: Version) -> Level | None:
+def auth_target(served: ProxiedLocation, version: Version) -> Level | None:
     """The location of this server that `auth_request` asks, if it hands requests on."""
     uri = served.level.effective("auth_request", version).text
     return None if uri in ("", "off") or "$" in uri else _handing_on(served.server, uri)

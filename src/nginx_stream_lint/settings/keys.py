@@ -36,7 +36,7 @@ from nginx_stream_lint.settings.types import (
 )
 from nginx_stream_lint.streams.declarations import (
     Declaration,
-    Written,
+    SettingsPosition,
     declaration,
     declared_request,
     nearest,
@@ -122,7 +122,9 @@ class _Declared(Made, frozen=True):
 
     def read(self, node: Node, here: Here) -> Declaration:
         found: Declaration = super().read(node, here)
-        return replace(found, place=Written(str(here.file), here.text, node.line, node.column))
+        return replace(
+            found, place=SettingsPosition(str(here.file), here.text, node.line, node.column)
+        )
 
 
 TIME = Text("a time like `300s`", timeout_s, r"^([0-9]{1,18}(ms|[yMwdhms])? *)+$", number=True)

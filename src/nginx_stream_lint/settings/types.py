@@ -61,7 +61,7 @@ def pattern_inside(text: str, here: Here) -> Path:
     return here.file.parent / text
 
 
-class All(tuple[str, ...]):
+class AllRules(tuple[str, ...]):
     """The names of all rules that there are, where there are none of one's own."""
 
 
@@ -202,7 +202,7 @@ class RuleName(Struct, frozen=True):
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:
         known = {"enum": list(rules)}
-        if isinstance(rules, All):
+        if isinstance(rules, AllRules):
             return known
         return {"anyOf": [known, {"type": "string", "minLength": 1}]}
 
@@ -253,7 +253,7 @@ class ByRule(Struct, frozen=True):
         return {
             "type": "object",
             "properties": dict.fromkeys(rules, value),
-            "additionalProperties": False if isinstance(rules, All) else value,
+            "additionalProperties": False if isinstance(rules, AllRules) else value,
         }
 
 

@@ -98,7 +98,7 @@ def by_word(word: str) -> App | None:
 
 
 @cache
-def _names() -> tuple[Finder, dict[str, int]]:
+def _names() -> tuple[RegexFinder, dict[str, int]]:
     """What finds the names of apps, and the place of each name's first app in the catalogue."""
     found: dict[str, int] = {}
     for rank, app in enumerate(apps()):
@@ -106,7 +106,7 @@ def _names() -> tuple[Finder, dict[str, int]]:
             found.setdefault(name, rank)
     longest_first = sorted(found, key=len, reverse=True)
     expression = rf"(?<![a-z0-9])(?:{'|'.join(longest_first)})(?![a-z])"
-    return Finder(expression, 0, found.keys()), found
+    return RegexFinder(expression, 0, found.keys()), found
 
 
 def by_leading_segments(path: str) -> Sequence[Endpoint]:
@@ -202,8 +202,8 @@ def _quiet_as(stream: Stream, shared: Stream | None) -> Stream:
     return replace(stream, heartbeat_s=shared.heartbeat_s, silence_s=shared.silence_s)
 
 
-def _word(raw: dict[str, Any], parts: Callable[[str], tuple[str, ...]]) -> Word:
-    return Word(
+def _word(raw: dict[str, Any], parts: Callable[[str], tuple[str, ...]]) -> EvidenceWord:
+    return EvidenceWord(
         raw["words"],
         raw.get("kind"),
         raw.get("points", 0),
@@ -245,11 +245,11 @@ def expression(pattern: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-class Word(Struct, frozen=True):
+class EvidenceWord(Struct, frozen=True):
     """Something that speaks for a stream: `points` of evidence for one of `kinds` of streams.
 
-    `words` are regular expressions for whole words, with `|` between them; `parts` see `Finder`.
-    The rest is what such a stream is known to do, as `Stream` has it.
+    `words` are regular expressions for whole words, with `|` between them; `parts` see
+    `RegexFinder`. The rest is what such a stream is known to do, as `Stream` has it.
     """
 
     words: str
@@ -260,12 +260,12 @@ class Word(Struct, frozen=True):
     is_endless: bool = False
 
     @property
-    def pattern(self) -> Finder:
+    def pattern(self) -> RegexFinder:
         """What finds it."""
         return _in_any_case(self.words, self.parts)
 
 
-class Finder:
+class RegexFinder:
     """A regular expression of which each match has one of some `parts`, in lower case, in it.
 
     To compile one takes longer than all that a small configuration asks of it, so that waits for a
@@ -304,11 +304,11 @@ class Finder:
 
 
 @cache
-def _in_any_case(words: str, parts: tuple[str, ...]) -> Finder:
-    return Finder(rf"(?<![a-z])(?:{words})(?![a-z])", re.IGNORECASE, parts)
+def _in_any_case(words: str, parts: tuple[str, ...]) -> RegexFinder:
+    return RegexFinder(rf"(?<![a-z])(?:{words})(?![a-z])", re.IGNORECASE, parts)
 
 
-def words() -> dict[str, tuple[Word, ...]]:
+def words() -> dict[str, tuple[EvidenceWord, ...]]:
     """The words by where they are looked for, as `evidence.yaml` has them."""
     return catalogue().words
 
@@ -330,7 +330,7 @@ class Catalogue(Struct, frozen=True):
     """The apps, the words by where they are looked for, and what all of these have in them."""
 
     apps: tuple[App, ...]
-    words: dict[str, tuple[Word, ...]]
+    words: dict[str, tuple[EvidenceWord, ...]]
     vocabulary: Vocabulary
 
 

@@ -27,7 +27,7 @@ class BaselineMistake(Exception):
     """A baseline that cannot be used; the message starts with `file:line:column`."""
 
 
-class Entry(Struct, frozen=True):
+class BaselineEntry(Struct, frozen=True):
     """A finding as the baseline knows it; the texts are for people."""
 
     fingerprint: str
@@ -40,7 +40,7 @@ class Baseline(Struct, frozen=True):
     """The findings that are known. `path` is where the file is: names in it start from there."""
 
     path: str
-    entries: tuple[Entry, ...]
+    entries: tuple[BaselineEntry, ...]
 
     @property
     def base(self) -> str:
@@ -67,7 +67,7 @@ def load(workspace: Workspace, path: str) -> Baseline:
                 f" {_TOOL} knows {SCHEMA_VERSION}; update {_TOOL}, or {advice}"
             )
         entries = tuple(
-            Entry(*(str(one[key]) for key in ("fingerprint", "rule", "file", "location")))
+            BaselineEntry(*(str(one[key]) for key in ("fingerprint", "rule", "file", "location")))
             for one in document["findings"]
         )
     except json.JSONDecodeError as error:
@@ -92,7 +92,7 @@ def without_known(
     baseline: Baseline,
     is_gone: Callable[[str], bool],
     renamed: Collection[str] = (),
-) -> tuple[list[Finding], list[Suppressed], list[Entry]]:
+) -> tuple[list[Finding], list[Suppressed], list[BaselineEntry]]:
     """The findings that are new, all that are suppressed, and the entries nothing is left of.
 
     Of `renamed` rules nobody can say that: they may be found under another name.
@@ -142,7 +142,7 @@ def written(
         one for one in baseline.entries if not _is_checked(one, read, rules, baseline.base, is_gone)
     ]
     entries += [
-        Entry(
+        BaselineEntry(
             name,
             one.rule,
             portable(one.place.source.name, baseline.base, os.getcwd()),
@@ -178,7 +178,7 @@ def _read(files: Sequence[File], base: str) -> set[str]:
 
 
 def _is_checked(
-    entry: Entry,
+    entry: BaselineEntry,
     read: set[str],
     rules: Collection[str],
     base: str,

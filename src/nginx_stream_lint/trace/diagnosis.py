@@ -5,12 +5,18 @@ from __future__ import annotations
 from msgspec import Struct
 
 from nginx_stream_lint.probe.measure import NO_STREAM, UNCLEAR
-
-from .headers import Note, notes
-from .products import Product, Remedy, Timeout, recognised, remedies_for, timeouts_near
-from .request import Layer
-from .run import Result
-from .verdict import REFUSED, Judgement, culprit, judge
+from nginx_stream_lint.trace.headers import HeaderNote, notes
+from nginx_stream_lint.trace.products import (
+    Product,
+    Remedy,
+    Timeout,
+    recognised,
+    remedies_for,
+    timeouts_near,
+)
+from nginx_stream_lint.trace.request import Layer
+from nginx_stream_lint.trace.run import TraceResult
+from nginx_stream_lint.trace.verdict import REFUSED, Judgement, culprit, judge
 
 
 class Diagnosis(Struct, frozen=True):
@@ -25,12 +31,12 @@ class Diagnosis(Struct, frozen=True):
         notes: what the headers say.
     """
 
-    result: Result
+    result: TraceResult
     judgements: tuple[Judgement, ...]
     named: Judgement | None
     products: dict[int, Product | None]
     certain: frozenset[int]
-    notes: tuple[Note, ...]
+    notes: tuple[HeaderNote, ...]
 
     @property
     def measured(self) -> bool:
@@ -83,7 +89,7 @@ class Diagnosis(Struct, frozen=True):
         return list(timeouts_near(named.silence_s, self.products[named.layer]))
 
 
-def diagnose(result: Result) -> Diagnosis:
+def diagnose(result: TraceResult) -> Diagnosis:
     """Judge a trace and find out what there is to say of it."""
     judgements = tuple(judge(result.measured))
     answers = []

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.levels import Handler, Level
-from nginx_stream_lint.nginx.own_server import MOST_TIERS, may_be_own, own_routes
+from nginx_stream_lint.nginx.location_match import match_of
+from nginx_stream_lint.nginx.proxy_tiers import sent
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.route import Route, route_in
-from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.tiers import sent
+from nginx_stream_lint.nginx.request_route import Route, route_in
+from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, may_be_own, own_routes
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import Stream
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.streams.find import Served
+    from nginx_stream_lint.streams.detect import ProxiedLocation
 
 
-def pass_on(http: Level, served: Sequence[Served], version: Version, spread: bool) -> None:
+def pass_on(http: Level, served: Sequence[ProxiedLocation], version: Version, spread: bool) -> None:
     """Give streams to the places that they are passed to, where nothing says that these stream.
 
     What passes them on gets what the other server makes of a response: only that without `spread`.
@@ -47,12 +47,12 @@ def pass_on(http: Level, served: Sequence[Served], version: Version, spread: boo
 
 def _passed(
     http: Level,
-    one: Served,
+    one: ProxiedLocation,
     version: Version,
-    find: Callable[[tuple[Level, Level]], Served | None],
-) -> list[Served]:
+    find: Callable[[tuple[Level, Level]], ProxiedLocation | None],
+) -> list[ProxiedLocation]:
     """The places that the streams of a place are passed to, if they are news there."""
-    news: list[Served] = []
+    news: list[ProxiedLocation] = []
     found: list[Stream] = []
     for stream in one.streams:
         changed = stream
@@ -71,7 +71,9 @@ def _passed(
     return news
 
 
-def _inner_routes(http: Level, one: Served, stream: Stream, version: Version) -> list[Route]:
+def _inner_routes(
+    http: Level, one: ProxiedLocation, stream: Stream, version: Version
+) -> list[Route]:
     """Where a stream goes on to in this configuration."""
     path = stream.path
     if path is None or "*" in path:

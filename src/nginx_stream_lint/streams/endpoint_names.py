@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import cache
 
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.location_match import LocationPattern, match_of
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
-from nginx_stream_lint.nginx.routing import Match, match_of
 from nginx_stream_lint.streams.catalogue import (
     App,
     Endpoint,
@@ -38,24 +38,24 @@ def is_general(pattern: str) -> bool:
     )
 
 
-def candidates(match: Match) -> Sequence[Endpoint]:
+def candidates(match: LocationPattern) -> Sequence[Endpoint]:
     """The catalogued endpoints that a location may name; all that its words do."""
     return by_words(match.pattern) if match.is_regex else by_leading_segments(match.pattern)
 
 
-def named_by(match: Match, among: Sequence[Endpoint]) -> Sequence[Endpoint]:
+def named_by(match: LocationPattern, among: Sequence[Endpoint]) -> Sequence[Endpoint]:
     """Those of its candidates that a location's own path is enough to name."""
     return [one for one in among if _covers(match, one) and names(match, one)]
 
 
-def of_app(match: Match, app: App) -> tuple[Endpoint, ...]:
+def of_app(match: LocationPattern, app: App) -> tuple[Endpoint, ...]:
     """The endpoints of an app that can end in a location."""
     if match.pattern in EVERYTHING:
         return app.endpoints
     return tuple(one for one in app.endpoints if _covers(match, one))
 
 
-def names(match: Match, endpoint: Endpoint) -> bool:
+def names(match: LocationPattern, endpoint: Endpoint) -> bool:
     """Whether a location's path has in it what only this app's endpoints have."""
     if not match.is_regex:
         return begins(endpoint.distinctive, match.pattern)
@@ -81,7 +81,7 @@ def _others(endpoint: Endpoint) -> tuple[str, ...]:
     )
 
 
-def _covers(match: Match, endpoint: Endpoint) -> bool:
+def _covers(match: LocationPattern, endpoint: Endpoint) -> bool:
     """Whether requests for the endpoint can end in a location with this pattern."""
     if match.modifier == "@":
         return False

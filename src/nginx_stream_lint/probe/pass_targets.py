@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config import has_placeholder
 
 # Family of a *_pass directive to the protocol that its upstream speaks.
 SPEAKS = {"proxy": "http", "grpc": "h2c", "fastcgi": "fastcgi", "uwsgi": "uwsgi", "scgi": "scgi"}
@@ -45,7 +45,7 @@ def rewritten(
     """
     scheme = "http://" if family == "proxy" else ""
     upstream = f"127.0.0.1:{ports[protocol]}"
-    if "$" in target or has_hole(target):
+    if "$" in target or has_placeholder(target):
         return scheme + upstream
     found = re.fullmatch(_SCHEMES.get(family, "") + "(.*)", target, re.DOTALL | re.IGNORECASE)
     if found is None:

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct, field
 
-from .drip import HEADER, Drip
+from nginx_stream_lint.probe.drip import HEADER, Drip
 
 
-class Seen(Struct):
+class ReceivedRequest(Struct):
     """One request as the upstream saw it. Times are seconds of `time.monotonic()`.
 
     Attributes:
@@ -46,7 +46,7 @@ class ClientGone(Exception):
     """The peer closed the connection before the answer was complete."""
 
 
-class Died(Exception):
+class DropConnection(Exception):
     """The drip asked for the connection to be dropped here; `how` is `close` or `reset`."""
 
     def __init__(self, how: str) -> None:
@@ -54,7 +54,7 @@ class Died(Exception):
         self.how = how
 
 
-Log = Callable[[Seen], None]
+Log = Callable[[ReceivedRequest], None]
 
 
 def drip_asked_for(headers: Mapping[str, str]) -> Drip:
@@ -91,11 +91,14 @@ async def pause_before_headers(drip: Drip) -> None:
     """
     await asyncio.sleep(drip.silence_before)
     if drip.die_after == 0:
-        raise Died(drip.die)
+        raise DropConnection(drip.die)
 
 
 async def emit(
-    drip: Drip, seen: Seen, send: Callable[[bytes], Awaitable[None]], gone: Callable[[], bool]
+    drip: Drip,
+    seen: ReceivedRequest,
+    send: Callable[[bytes], Awaitable[None]],
+    gone: Callable[[], bool],
 ) -> None:
     """Send the tokens when they are due and note the times in `seen.emitted`.
 
@@ -112,4 +115,4 @@ async def emit(
         seen.emitted.append(time.monotonic())
         await send(drip.token(number))
         if number == drip.die_after:
-            raise Died(drip.die)
+            raise DropConnection(drip.die)

@@ -5,13 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from nginx_stream_lint.config.source import HOLE, Reading, has_hole, without_marks
+from nginx_stream_lint.config.mapped_text import (
+    PLACEHOLDER,
+    MappedText,
+    has_placeholder,
+    without_marks,
+)
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.kubernetes.controllers import Controller, Setting, is_true
-from nginx_stream_lint.kubernetes.manifest import Entry, Span, Word
-from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, Resource, Settings
-from nginx_stream_lint.kubernetes.text import Arg, Text, quoted
+from nginx_stream_lint.kubernetes.manifest import MappingEntry, Scalar, Span
+from nginx_stream_lint.kubernetes.nginx_text import Arg, NginxText, quoted
+from nginx_stream_lint.kubernetes.resources import (
+    ControllerSettings,
+    Host,
+    Ingress,
+    IngressPath,
+    Resource,
+)
 from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
@@ -22,14 +33,18 @@ CERTIFICATE = "/etc/nginx/secrets/tls.pem"
 KEY = "/etc/nginx/secrets/tls.key"
 
 
-class Maker:
+class Converter:
     """Writes what a controller makes of a resource; `problems` are values it cannot read.
 
     With `runs` it writes for a real nginx that is not to know of placeholders.
     """
 
     def __init__(
-        self, controller: Controller, resource: Resource, settings: Settings | None, runs: bool
+        self,
+        controller: Controller,
+        resource: Resource,
+        settings: ControllerSettings | None,
+        runs: bool,
     ) -> None:
         self.controller = controller
         self.resource = resource
@@ -37,10 +52,10 @@ class Maker:
         self.data = settings.data.entries if settings is not None else {}
         self.runs = runs
         most = in_force().left("made")
-        self.text = Text(resource.place, _PLACEHOLDER if runs else None, most)
+        self.text = NginxText(resource.place, _PLACEHOLDER if runs else None, most)
         self._mistakes: dict[int, tuple[Problem, ...]] = {}  # in snippets, by their places
         self.problems: list[Problem] = []
-        self.annotations: dict[str, Entry] = {}
+        self.annotations: dict[str, MappingEntry] = {}
         self.unknown: Span | None = None
         if isinstance(resource, Ingress):
             self.unknown = resource.unknown
@@ -59,16 +74,18 @@ class Maker:
         assert isinstance(self.resource, Ingress)
         return self.resource
 
-    def _is_text(self, entry: Entry, is_manifest: bool) -> bool:
+    def _is_text(self, entry: MappingEntry, is_manifest: bool) -> bool:
         value = entry.value
-        if isinstance(value, Word) and (value.is_string or has_hole(value.text) or not is_manifest):
+        if isinstance(value, Scalar) and (
+            value.is_string or has_placeholder(value.text) or not is_manifest
+        ):
             return True
         self.problem(
             entry.span.start,
             f"the annotation {entry.key.text} is not a string, and Kubernetes refuses it",
             "put its value in quotes",
         )
-        return isinstance(value, Word) and bool(value.text)
+        return isinstance(value, Scalar) and bool(value.text)
 
     def problem(self, offset: int, message: str, advice: str) -> None:
         """Note what cannot be read."""
@@ -76,7 +93,7 @@ class Maker:
 
     # Values
 
-    def entry(self, name: str) -> Entry | None:
+    def entry(self, name: str) -> MappingEntry | None:
         """An annotation, by the name without prefix, if it says something."""
         entry = self.annotations.get(name)
         return entry if entry is not None and word_of(entry).text.strip() else None
@@ -89,11 +106,11 @@ class Maker:
     def is_on(self, name: str, default: bool = False) -> bool:
         """A boolean of the annotations, or else of the ConfigMap."""
         for entry in (self.entry(name), self.data.get(name)):
-            if entry is not None and isinstance(entry.value, Word):
+            if entry is not None and isinstance(entry.value, Scalar):
                 return is_true(entry.value.text)
         return default
 
-    def listed(self, name: str, separator: str = ",") -> Iterator[Word]:
+    def listed(self, name: str, separator: str = ",") -> Iterator[Scalar]:
         """The items of a list in an annotation, each with its place."""
         entry = self.entry(name)
         if entry is not None:
@@ -102,7 +119,7 @@ class Maker:
     # Rows
 
     def rows(
-        self, level: str, fields: Mapping[str, Entry] | None = None, grpc: bool = False
+        self, level: str, fields: Mapping[str, MappingEntry] | None = None, grpc: bool = False
     ) -> None:
         """The directives of a level that the controller's table has.
 
@@ -117,25 +134,27 @@ class Maker:
                 self._row(name, row, entry)
             elif self.unknown is not None and row.annotation and fields is None:
                 if not self.runs:
-                    self.text.line(name, (HOLE, self.unknown), at=self.unknown)
+                    self.text.line(name, (PLACEHOLDER, self.unknown), at=self.unknown)
                 elif row.default is not None:
                     self._default(name, row, None)
             elif row.default is not None:
                 self._default(name, row, None)
 
-    def _given(self, row: Setting, fields: Mapping[str, Entry] | None) -> Entry | None:
+    def _given(
+        self, row: Setting, fields: Mapping[str, MappingEntry] | None
+    ) -> MappingEntry | None:
         if fields is not None:
             entry = fields.get(row.field or "")
         else:
             entry = self.entry(row.annotation) if row.annotation else None
         if entry is None and row.key and not (self.unknown is not None and row.annotation):
             entry = self.data.get(row.key)
-        return entry if entry is not None and isinstance(entry.value, Word) else None
+        return entry if entry is not None and isinstance(entry.value, Scalar) else None
 
-    def _row(self, name: str, row: Setting, entry: Entry) -> None:
+    def _row(self, name: str, row: Setting, entry: MappingEntry) -> None:
         word = word_of(entry)
         text = word.text.strip()
-        if has_hole(text) and self.runs:
+        if has_placeholder(text) and self.runs:
             if row.default is not None:
                 self._default(name, row, None)
             return
@@ -155,15 +174,15 @@ class Maker:
             return
         self.text.line(name, self._argument(row, word), at=entry.span)
 
-    def _argument(self, row: Setting, word: Word) -> Arg:
+    def _argument(self, row: Setting, word: Scalar) -> Arg:
         text = word.text.strip()
-        if row.value == "boolean" and not has_hole(text):
+        if row.value == "boolean" and not has_placeholder(text):
             return ("on" if is_true(text) else "off", word.span)
         if row.value == "word":
             return quoted(word)
         part = word if text == word.text else (text, word.span)
         unit = "s" if row.value == "seconds" else row.unit
-        if has_hole(text):
+        if has_placeholder(text):
             return part  # all of it is unknown
         return [part, (unit, Span(word.end, word.end))] if unit else part
 
@@ -178,14 +197,14 @@ class Maker:
 
     # Snippets
 
-    def snippet(self, entry: Entry | None) -> None:
+    def snippet(self, entry: MappingEntry | None) -> None:
         """nginx text of an annotation or key, as it is; what would break the rest is left out."""
-        if entry is None or not isinstance(entry.value, Word) or not entry.value.text.strip():
+        if entry is None or not isinstance(entry.value, Scalar) or not entry.value.text.strip():
             return
         word = entry.value
         lines = word.lines or ((word.text, word.span),)
         if self.runs:
-            lines = tuple((re.sub(f"{HOLE}+", "1", text), span) for text, span in lines)
+            lines = tuple((re.sub(f"{PLACEHOLDER}+", "1", text), span) for text, span in lines)
         mistakes = self._mistakes.get(word.start)
         if mistakes is None:  # it is put into every location
             mistakes = self._mistakes[word.start] = self._mistakes_in(lines)
@@ -194,9 +213,9 @@ class Maker:
             self.text.lines(lines)
 
     def _mistakes_in(self, lines: Iterable[tuple[str, Span]]) -> tuple[Problem, ...]:
-        alone = Text(self.resource.place)
+        alone = NginxText(self.resource.place)
         alone.lines(lines)
-        reading = Reading(self.document.source, alone.text, tuple(alone.pieces))
+        reading = MappedText(self.document.source, alone.text, tuple(alone.pieces))
         try:
             return tuple(parse(reading).problems)
         except Unreadable as stop:
@@ -221,7 +240,7 @@ class Maker:
             found.setdefault(text, []).append(host)
         return list(found.values())
 
-    def paths(self, host: Host) -> list[Path]:
+    def paths(self, host: Host) -> list[IngressPath]:
         """The paths of a host; without any, all of it goes to the default backend."""
         if host.paths:
             return list(host.paths)
@@ -229,10 +248,10 @@ class Maker:
         default = resource.default if isinstance(resource, Ingress) else None
         span = host.name.span if host.name is not None else host.span
         if default is not None:
-            return [Path(None, "Prefix", default.service, default.port, default.span)]
-        return [Path(None, "Prefix", None, None, span)]
+            return [IngressPath(None, "Prefix", default.service, default.port, default.span)]
+        return [IngressPath(None, "Prefix", None, None, span)]
 
-    def upstream_names(self, paths: list[Path]) -> dict[tuple[str, str], str]:
+    def upstream_names(self, paths: list[IngressPath]) -> dict[tuple[str, str], str]:
         """A name for every service and port: the service's own, with the port where it has two."""
         ports: dict[str, set[str]] = {}
         for path in paths:
@@ -245,19 +264,19 @@ class Maker:
         }
 
 
-def backend_key(path: Path) -> tuple[str, str]:
+def backend_key(path: IngressPath) -> tuple[str, str]:
     """Service and port of a path as text."""
     service = path.service.text if path.service is not None else "backend"
-    return re.sub(r"[^\w.\-" + HOLE + "]", "-", service), path.port.text if path.port else ""
+    return re.sub(r"[^\w.\-" + PLACEHOLDER + "]", "-", service), path.port.text if path.port else ""
 
 
-def word_of(entry: Entry) -> Word:
+def word_of(entry: MappingEntry) -> Scalar:
     """The value of an entry that is known to be a word."""
-    assert isinstance(entry.value, Word)
+    assert isinstance(entry.value, Scalar)
     return entry.value
 
 
-def split(word: Word, separator: str) -> Iterator[Word]:
+def split(word: Scalar, separator: str) -> Iterator[Scalar]:
     """The items of a list in a word, without white space around them."""
     at = 0
     for item in word.text.split(separator):
@@ -265,11 +284,11 @@ def split(word: Word, separator: str) -> Iterator[Word]:
         if text:
             start = word.start + at + item.index(text) if word.is_exact else word.start
             end = start + len(text) if word.is_exact else word.end
-            yield Word(text, start, end, "", word.is_exact, True)
+            yield Scalar(text, start, end, "", word.is_exact, True)
         at += len(item) + len(separator)
 
 
-def address(port: Word | None) -> str:
+def address(port: Scalar | None) -> str:
     """An address that stands for a service; its port tells the app."""
     number = port.text if port is not None else ""
     is_number = re.fullmatch(r"[0-9]{1,5}", number) is not None

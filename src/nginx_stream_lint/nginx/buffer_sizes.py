@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nginx_stream_lint.config import Directive, has_hole
+from nginx_stream_lint.config import Directive, has_placeholder
 from nginx_stream_lint.nginx.levels import Effective, Level
-from nginx_stream_lint.nginx.unseen import hides_something
+from nginx_stream_lint.nginx.missing_includes import hides_something
 from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.util.numbers import whole_number
@@ -83,12 +83,12 @@ def _compare(level: Level, family: str, say: Say) -> None:
 
 
 def _size(effective: Effective) -> int | None:
-    return None if has_hole(effective.text) else size(effective.text)
+    return None if has_placeholder(effective.text) else size(effective.text)
 
 
 def _buffers(effective: Effective) -> tuple[int | None, int | None]:
     """The number of buffers and the size of one."""
     words = effective.rows[0] if effective.rows else ()
-    if len(words) != 2 or any(map(has_hole, words)):
+    if len(words) != 2 or any(map(has_placeholder, words)):
         return None, None
     return whole_number(words[0]), size(words[1])

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nginx_stream_lint.config import Directive
-
-from .copied import Copy, Node, written
-from .copy import WRITABLE
-from .launch import NginxError, Wall
-from .nginx import NginxBinary, check
-from .verify import Bounds, Forbidden, verify
-from .words import UnwritableWord, quoted
+from nginx_stream_lint.probe.copy import WRITABLE
+from nginx_stream_lint.probe.copy_model import CopiedDirective, Copy, written
+from nginx_stream_lint.probe.launch import NginxError, SandboxLimits
+from nginx_stream_lint.probe.nginx import NginxBinary, check
+from nginx_stream_lint.probe.quoting import UnwritableWord, quoted
+from nginx_stream_lint.probe.verify import Bounds, Forbidden, verify
 
 _MOST_ROUNDS = 200
 _MOST_SECONDS = 60.0  # for all rounds: some are slow
@@ -51,7 +50,7 @@ _NEEDED_BY = {
 }
 
 
-async def settle(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, Wall]:
+async def settle(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, SandboxLimits]:
     """The text of a copy that this nginx takes; what it lacks goes on the copy's list.
 
     Args:
@@ -98,7 +97,7 @@ def _order(path: str) -> tuple[bool, str]:
     return "ndk_http" not in path, path  # what Lua needs comes before it
 
 
-def _written(copy: Copy, modules: Iterable[str]) -> tuple[str, dict[int, Node]]:
+def _written(copy: Copy, modules: Iterable[str]) -> tuple[str, dict[int, CopiedDirective]]:
     """The whole text, and the directive on each of its lines."""
     rows = [
         *(["load_module", path] for path in modules),
@@ -117,8 +116,8 @@ def _written(copy: Copy, modules: Iterable[str]) -> tuple[str, dict[int, Node]]:
 
 
 def _verified(
-    copy: Copy, text: str, owners: dict[int, Node], modules: Sequence[str], folder: Path
-) -> Wall:
+    copy: Copy, text: str, owners: dict[int, CopiedDirective], modules: Sequence[str], folder: Path
+) -> SandboxLimits:
     """The wall for a text that may run."""
     listens = [socket.port for socket in copy.sockets.values()]
     bounds = Bounds(frozenset(listens), copy.upstream, frozenset(modules))
@@ -129,7 +128,7 @@ def _verified(
         raise NginxError(f"the sandbox refuses the copy: {error}{where}") from None
     if not _is_same(found[-len(copy.root.children or ()) :], copy.root.children or []):
         raise NginxError("the sandbox refuses the copy: nginx would read something else")
-    return Wall(
+    return SandboxLimits(
         folder,
         folder / WRITABLE,
         tuple(map(Path, modules)),
@@ -138,7 +137,7 @@ def _verified(
     )
 
 
-def _is_same(found: Sequence[Directive], meant: Sequence[Node]) -> bool:
+def _is_same(found: Sequence[Directive], meant: Sequence[CopiedDirective]) -> bool:
     """Whether a text says word for word what it was written from."""
     work = [(found, meant)]
     while work:
@@ -155,7 +154,7 @@ def _is_same(found: Sequence[Directive], meant: Sequence[Node]) -> bool:
     return True
 
 
-def _mended(copy: Copy, said: str, owners: dict[int, Node]) -> bool:
+def _mended(copy: Copy, said: str, owners: dict[int, CopiedDirective]) -> bool:
     variable = re.search(r'\[emerg\] unknown "(\w+)" variable', said)
     if variable:
         return _define(copy, variable[1])
@@ -196,7 +195,9 @@ def _mended(copy: Copy, said: str, owners: dict[int, Node]) -> bool:
     return _remove(copy, rows, f"this nginx says: {what}")
 
 
-def _remove(copy: Copy, rows: list[tuple[Node, list[Node]]], why: str) -> bool:
+def _remove(
+    copy: Copy, rows: list[tuple[CopiedDirective, list[CopiedDirective]]], why: str
+) -> bool:
     for node, siblings in rows:
         if node in siblings:
             siblings.remove(node)
@@ -221,16 +222,16 @@ def _define(copy: Copy, name: str) -> bool:
         if not users:
             continue
         source = "$host" if block is copy.http else "$remote_addr"
-        rows = [Node("default", [""])]
+        rows = [CopiedDirective("default", [""])]
         if any(one.name == "map" and one.args[-1:] == [f"${name}"] for one in block.children):
             return False
-        block.children.insert(0, Node("map", [source, f"${name}"], None, rows))
+        block.children.insert(0, CopiedDirective("map", [source, f"${name}"], None, rows))
         copy.note(users[0], "replaced", f"${name} is unknown to this nginx: it is empty", True)
         done = True
     return done
 
 
-def _translated(said: str, owners: dict[int, Node]) -> str:
+def _translated(said: str, owners: dict[int, CopiedDirective]) -> str:
     """What nginx said first, with the place in the author's file."""
     placed = _AT.search(said)
     if placed is None:
@@ -239,7 +240,7 @@ def _translated(said: str, owners: dict[int, Node]) -> str:
     return placed["what"] + _place(owners.get(int(placed["line"])))
 
 
-def _place(node: Node | None) -> str:
+def _place(node: CopiedDirective | None) -> str:
     """Where the author wrote what a directive stands for."""
     if node is None or node.origin is None:
         return ""

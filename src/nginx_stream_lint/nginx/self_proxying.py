@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from nginx_stream_lint.nginx.hostnames import lower
 from nginx_stream_lint.nginx.levels import Handler, Level, kept
 from nginx_stream_lint.nginx.listeners import shortest
-from nginx_stream_lint.nginx.names import lower
-from nginx_stream_lint.nginx.pass_target import Target, parse_target
+from nginx_stream_lint.nginx.location_match import match_of
+from nginx_stream_lint.nginx.pass_target import PassTarget, parse_target
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.route import Route, route_on
-from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.servers import Socket, reached, sockets, with_port
+from nginx_stream_lint.nginx.request_route import Route, route_on
+from nginx_stream_lint.nginx.servers import ListenSocket, reached, sockets, with_port
 from nginx_stream_lint.nginx.uri import escape_path
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
@@ -66,7 +66,7 @@ def may_be_own(http: Level, handler: Handler, version: Version) -> bool:
     return any(_sockets(http, peer, version) for peer in peers)
 
 
-def _peers(http: Level, target: Target) -> Iterator[Target]:
+def _peers(http: Level, target: PassTarget) -> Iterator[PassTarget]:
     """The servers of an upstream, or the target itself."""
     block = _upstreams(http).get(lower(target.host))
     if block is None or target.has_port:
@@ -77,7 +77,7 @@ def _peers(http: Level, target: Target) -> Iterator[Target]:
             peer = parse_target("fastcgi", row.args[0])  # an address alone
             if peer is not None:
                 port = peer.port or 80
-                yield Target(target.scheme, peer.host, port, peer.has_port)
+                yield PassTarget(target.scheme, peer.host, port, peer.has_port)
 
 
 @kept
@@ -90,7 +90,7 @@ def _upstreams(http: Level) -> dict[str, Level]:
     }
 
 
-def _sockets(http: Level, peer: Target, version: Version) -> list[Socket]:
+def _sockets(http: Level, peer: PassTarget, version: Version) -> list[ListenSocket]:
     """The sockets of this configuration that a connection to a peer reaches."""
     tls = peer.scheme in ("https", "grpcs")
     if peer.host.startswith("unix:"):
@@ -109,7 +109,7 @@ def _sockets(http: Level, peer: Target, version: Version) -> list[Socket]:
 
 
 def _request(
-    found: Route, target: Target, peer: Target, socket: Socket, version: Version
+    found: Route, target: PassTarget, peer: PassTarget, socket: ListenSocket, version: Version
 ) -> Request | None:
     """What is asked for there; None where the host that is sent is not known."""
     handler, level, state = found.handler, found.location, found.state
@@ -136,7 +136,7 @@ def _request(
     return Request(scheme, host, port_there, path, state.method, headers)
 
 
-def _path(found: Route, target: Target) -> str:
+def _path(found: Route, target: PassTarget) -> str:
     """The path and query that nginx asks for."""
     handler, level, state = found.handler, found.location, found.state
     assert handler is not None

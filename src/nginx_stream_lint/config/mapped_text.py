@@ -14,17 +14,17 @@ from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.sinks import MARKS
 
 # A character of a placeholder: nobody knows what will stand there.
-HOLE = MARKS[0]
+PLACEHOLDER = MARKS[0]
 _END_OF_HOLE = MARKS[1]
 
-_HOLES = re.compile(f"{HOLE}+")
+_HOLES = re.compile(f"{PLACEHOLDER}+")
 
 
 # Stretches of a source, (start, end) each.
 Regions = tuple[tuple[int, int], ...]
 
 
-class Piece(NamedTuple):
+class SourceMapping(NamedTuple):
     """A stretch of a reading's text, and the stretch of the source that it stands for.
 
     Offsets are in characters. Where both are of one length they correspond one to one; otherwise
@@ -37,7 +37,7 @@ class Piece(NamedTuple):
     source_end: int
 
 
-class Change(NamedTuple):
+class SourceEdit(NamedTuple):
     """Replace `[start, end)` of a source by `text`; what is not safe needs the user's word."""
 
     start: int
@@ -81,18 +81,18 @@ class Author(Protocol):
     def apart(self) -> str:
         """What to do with a path so that its settings are for no others."""
 
-    def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
+    def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[SourceEdit] | None:
         """How to give directives values at a location that begins at an offset of the source.
 
         None where nobody can say: then it is for people to do.
         """
 
 
-class Reading(Struct, eq=False):
+class MappedText(Struct, eq=False):
     """What nginx gets to see of a source: of a template, of a block in a YAML file, of it all.
 
-    Placeholders are runs of `HOLE`, what is not nginx's is blank. `pieces`, in order, tell where
-    the text comes from; without any, text and source have the same offsets. `conditional` are
+    Placeholders are runs of `PLACEHOLDER`, what is not nginx's is blank. `pieces`, in order, tell
+    where the text comes from; without any, text and source have the same offsets. `conditional` are
     regions of the source, in order of their starts and perhaps nested, that are there under a
     condition, or several times. `problems` are what could not be read on the way to this text.
     `read_only` tells that nginx text cannot simply be put into the source, as in a YAML string with
@@ -103,7 +103,7 @@ class Reading(Struct, eq=False):
 
     source: Source
     text: str
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[SourceMapping, ...] = ()
     conditional: Regions = ()
     problems: tuple[Problem, ...] = ()
     read_only: bool = False
@@ -165,7 +165,7 @@ class Reading(Struct, eq=False):
         at = min(piece.source_start, len(self.source.text))
         return piece.start, piece.end, (at, at)
 
-    def _piece(self, offset: int) -> Piece:
+    def _piece(self, offset: int) -> SourceMapping:
         starts = self._starts
         if not starts:
             starts += [piece[0] for piece in self.pieces]
@@ -180,18 +180,18 @@ class Reading(Struct, eq=False):
 
         def fill(hole: re.Match[str]) -> str:
             begin, stop = self.source_span(start + hole.start(), start + hole.end())
-            return f"{HOLE}{self.source.text[begin:stop]}{_END_OF_HOLE}"
+            return f"{PLACEHOLDER}{self.source.text[begin:stop]}{_END_OF_HOLE}"
 
         return _HOLES.sub(fill, self.text[start:end]).replace(FILLER, "")
 
 
-def has_hole(text: str) -> bool:
+def has_placeholder(text: str) -> bool:
     """Whether a word has a placeholder in it: its value is unknown."""
-    return HOLE in text
+    return PLACEHOLDER in text
 
 
 def without_marks(text: str) -> str:
     """Text for people: placeholders as they are written."""
-    if HOLE not in text:
+    if PLACEHOLDER not in text:
         return text
-    return text.replace(HOLE, "").replace(_END_OF_HOLE, "")
+    return text.replace(PLACEHOLDER, "").replace(_END_OF_HOLE, "")

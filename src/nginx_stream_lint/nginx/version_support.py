@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from nginx_stream_lint.config import Directive, has_hole
+from nginx_stream_lint.config import Directive, has_placeholder
 from nginx_stream_lint.config.tree import is_known
-from nginx_stream_lint.nginx.directives import FAMILIES, Entry, table
+from nginx_stream_lint.nginx.directives import FAMILIES, DirectiveEntry, table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.remembering import remembered
@@ -57,13 +57,13 @@ def unavailable(version: Version | None) -> Unavailable:
     return Unavailable(version, frozenset(names))
 
 
-def _is_lacking(entry: Entry, version: Version) -> bool:
+def _is_lacking(entry: DirectiveEntry, version: Version) -> bool:
     if entry.since is not None and version < entry.since:
         return True
     return entry.until is not None and version >= entry.until
 
 
-def _reason(entry: Entry, level: Level, version: Version) -> str | None:
+def _reason(entry: DirectiveEntry, level: Level, version: Version) -> str | None:
     if _is_lacking(entry, version):
         return f'unknown directive "{entry.name}"'
     for context, since in entry.context_since:
@@ -74,7 +74,7 @@ def _reason(entry: Entry, level: Level, version: Version) -> str | None:
 
 def _http_version(row: Directive, version: Version | None, say: Say) -> None:
     value = row.args[0] if row.args else "1.1"
-    if has_hole(value) or value in ("1.0", "1.1"):
+    if has_placeholder(value) or value in ("1.0", "1.1"):
         return
     if value != "2" or (version is not None and version < _HTTP2_TO_UPSTREAMS):
         say(row, f'invalid value "{value}"')

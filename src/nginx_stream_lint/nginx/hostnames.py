@@ -17,7 +17,7 @@ def lower(text: str) -> str:
     return text.translate(_LOWER)
 
 
-class Names(Generic[Value]):
+class HostnameTable(Generic[Value]):
     """Values by name: exact ones first, then the longest `*.x` or `.x`, then the longest `x.*`.
 
     What is added first keeps its name; case does not count.

@@ -20,7 +20,7 @@ for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"):
     _FLAGS |= getattr(os, _name, 0)
 
 
-class Disk:
+class DiskStorage:
     """The file system of this machine."""
 
     on_disk = True

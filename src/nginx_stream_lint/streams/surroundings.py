@@ -14,8 +14,8 @@ from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.streams.catalogue import App, named_in, words
 from nginx_stream_lint.streams.comments import above, at_the_top, opening
-from nginx_stream_lint.streams.evidence import Clue, Place, hear
-from nginx_stream_lint.streams.vocabulary import reduced
+from nginx_stream_lint.streams.evidence import Clue, StreamCandidate, match_words
+from nginx_stream_lint.streams.word_classes import reduced
 from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
 # So many names of a server are looked at, for each file that its locations are in.
@@ -31,7 +31,7 @@ class _Clues(Struct, frozen=True):
     of_all: tuple[Clue, ...]
 
 
-class Around(Struct):
+class Surroundings(Struct):
     """The surroundings of a server's locations.
 
     They speak for the locations that have no purpose of their own: those of an API as such (`/api`,
@@ -46,7 +46,7 @@ class Around(Struct):
     openings: dict[File, list[str]]
     _clues: dict[File | None, _Clues] = field(default_factory=dict)
 
-    def clues(self, place: Place) -> tuple[Clue, ...]:
+    def clues(self, place: StreamCandidate) -> tuple[Clue, ...]:
         """What speaks for streams in a place, if it is one of those without a purpose."""
         if place.level not in self.general:
             return ()
@@ -74,8 +74,8 @@ class Around(Struct):
                 self.openings[one] = list(_telling(at_the_top(one)))
             comments += self.openings[one]
         written = [(comment, 'a comment above says "{word}"') for comment in comments]
-        clues = tuple(hear("around", (*texts, *written)))
-        of_api = tuple(hear("around_api", texts))
+        clues = tuple(match_words("around", (*texts, *written)))
+        of_api = tuple(match_words("around_api", texts))
         told = {clue.word for clue in of_api}
         return _Clues((*of_api, *(one for one in clues if one.word not in told)), clues)
 
@@ -105,7 +105,7 @@ def _telling(comments: Iterable[str]) -> Iterator[str]:
     """The comments with a telling word that none before has, since each server hears all."""
     seen: set[str] = set()
     for comment in comments:
-        found = {clue.word for clue in hear("around", [(comment, "")])}
+        found = {clue.word for clue in match_words("around", [(comment, "")])}
         if not found <= seen:
             seen |= found
             yield comment
@@ -116,9 +116,9 @@ def _file(level: Level) -> File | None:
 
 
 def around(
-    server: Level, places: Iterable[Place], folder: str, openings: dict[File, list[str]]
-) -> Around:
-    """The surroundings of a server's places; the rest is as in `Around`."""
+    server: Level, places: Iterable[StreamCandidate], folder: str, openings: dict[File, list[str]]
+) -> Surroundings:
+    """The surroundings of a server's places; the rest is as in `Surroundings`."""
     everything: list[Level] = []
     named: list[Level] = []
     general: list[Level] = []
@@ -129,7 +129,7 @@ def around(
             everything.append(place.level)
         elif place.match.modifier == "@":
             named.append(place.level)
-    return Around(server, frozenset(general or everything or named), folder, openings)
+    return Surroundings(server, frozenset(general or everything or named), folder, openings)
 
 
 def _is_of_another(text: str, app: App) -> bool:

@@ -12,10 +12,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.values import seconds
-from nginx_stream_lint.nginx.variables import State, variables_in, without_variables
+from nginx_stream_lint.nginx.variables import RequestState, variables_in, without_variables
 from nginx_stream_lint.util.numbers import whole_number
 
 _FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi")
@@ -39,7 +39,7 @@ _ALLOWING = frozenset(("cache-control", "expires", "x-accel-expires"))
 _USUAL = ("200", "301", "302")
 
 
-class Recording(Struct, frozen=True):
+class ResponseCaching(Struct, frozen=True):
     """What is recorded where the same request is sent again and again, one after the other.
 
     `first` and `second` tell whether nginx writes the response to that request to a file, if the
@@ -53,16 +53,16 @@ class Recording(Struct, frozen=True):
     later: Truth = "no"
 
 
-NOTHING = Recording()
-_STORED = Recording("yes", "yes")
+NOTHING = ResponseCaching()
+_STORED = ResponseCaching("yes", "yes")
 
 # Gives what is in force for a directive.
 Settings = Callable[[str], Effective]
 # Gives the request that decides what variables stand for; called only where some do.
-Asked = Callable[[], State]
+Asked = Callable[[], RequestState]
 
 
-def recording(settings: Settings, family: str, method: str, asked: Asked) -> Recording:
+def recording(settings: Settings, family: str, method: str, asked: Asked) -> ResponseCaching:
     """What nginx records of responses with status 200 that a handler of this family passes on."""
     if family not in _FAMILIES:
         return NOTHING
@@ -93,7 +93,7 @@ class _Cache:
         self._family = family
         self._asked = asked
 
-    def recording(self, zone: str, method: str) -> Recording:
+    def recording(self, zone: str, method: str) -> ResponseCaching:
         """What it records, and which requests get that."""
         methods = (arg.upper() for row in self._rows("cache_methods") for arg in row)
         if method not in {"GET", "HEAD", *methods}:
@@ -110,7 +110,7 @@ class _Cache:
         if varies != "no" and first != second:
             # Where each has a key of its own, each is the first of its kind.
             second = first if varies == "yes" else "unknown"
-        return Recording(
+        return ResponseCaching(
             first=first,
             second=second,
             repeat=_all(found, _is_counted(1, uses, "no")),
@@ -127,7 +127,7 @@ class _Cache:
 
     def _value(self, text: str) -> str | None:
         """A text with its variables filled in; None if it is unknown."""
-        if has_hole(text):
+        if has_placeholder(text):
             return None
         return self._asked().expand(text) if variables_in(text) else text
 
@@ -138,7 +138,7 @@ class _Cache:
         """
         for *codes, time in self._rows("cache_valid"):
             if "200" in (codes or _USUAL) or "any" in codes:
-                return "unknown" if has_hole(time) else _truth(bool(seconds(time)))
+                return "unknown" if has_placeholder(time) else _truth(bool(seconds(time)))
         ignored = {arg.lower() for row in self._rows("ignore_headers") for arg in row}
         return "no" if ignored >= _ALLOWING else "unknown"
 
@@ -151,7 +151,7 @@ class _Cache:
     def _holds(self, text: str, has_response: bool) -> Truth:
         """Whether a condition is neither empty nor `0`."""
         names = variables_in(text)
-        if has_hole(text):
+        if has_placeholder(text):
             return "unknown"
         if has_response and not _IN_RESPONSES.isdisjoint(names):
             return "yes"

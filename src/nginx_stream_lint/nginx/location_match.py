@@ -14,11 +14,11 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from nginx_stream_lint.nginx.levels import Level, kept
-from nginx_stream_lint.nginx.pcre import Match as PatternMatch
+from nginx_stream_lint.nginx.pcre import RegexMatch as PatternMatch
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern, prefix
 
 
-class Match(NamedTuple):
+class LocationPattern(NamedTuple):
     """How a location matches: `modifier` is ``, `=`, `^~`, `~`, `~*` or `@`; `pattern` the rest."""
 
     modifier: str
@@ -32,23 +32,23 @@ class Match(NamedTuple):
 _GLUED = re.compile(r"(=|\^~|~\*?|@|)(.*)", re.DOTALL)
 
 
-def match_of(location: Level) -> Match:
+def match_of(location: Level) -> LocationPattern:
     """The modifier and pattern of a location, also where they are written without a space."""
     directive = location.directive
     if directive is None:
-        return Match("", "/")
+        return LocationPattern("", "/")
     args = directive.args
     if len(args) >= 2:
-        return Match(args[0], args[1])
+        return LocationPattern(args[0], args[1])
     name = args[0] if args else ""
     if name[:1] in ("/", ""):
-        return Match("", name)
+        return LocationPattern("", name)
     glued = _GLUED.match(name)
     assert glued is not None
-    return Match(glued[1], glued[2])
+    return LocationPattern(glued[1], glued[2])
 
 
-class Found(Struct):
+class LocationMatch(Struct):
     """Where a URI path belongs.
 
     `level` is None where no location takes it. `redirects` tells that nginx sends the client to the
@@ -70,9 +70,9 @@ def find(level: Level, uri: str) -> Level | None:
     return locate(level, uri).level
 
 
-def locate(level: Level, uri: str) -> Found:
+def locate(level: Level, uri: str) -> LocationMatch:
     """Where a normalized URI path belongs inside a server or location."""
-    found = Found()
+    found = LocationMatch()
     _locate(level, uri, found)
     return found
 
@@ -97,7 +97,7 @@ class _Table:
         self.named: dict[str, Level] = {}
         self.limits: list[Level] = []
         # Regular expressions in their order, and their places by what they begin with.
-        self.regex: list[tuple[Level, Match]] = []
+        self.regex: list[tuple[Level, LocationPattern]] = []
         self.begun: dict[str, list[int]] = {}
         for location in level.children:
             if location.kind == "limit_except":
@@ -132,7 +132,7 @@ class _Table:
                 return name
         return None
 
-    def expressions(self, uri: str) -> list[tuple[Level, Match]]:
+    def expressions(self, uri: str) -> list[tuple[Level, LocationPattern]]:
         """The regular expressions that a URI may match, in their order."""
         found: list[int] = []
         for length in self.begun_lengths[: bisect_right(self.begun_lengths, len(uri))]:
@@ -145,7 +145,7 @@ def _table(level: Level) -> _Table:
     return _Table(level)
 
 
-def _locate(level: Level, uri: str, found: Found) -> bool:
+def _locate(level: Level, uri: str, found: LocationMatch) -> bool:
     """Fill in `found`; gives whether nginx would stop looking."""
     if not level.children:
         return False

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from nginx_stream_lint.config import Directive, has_hole, statements
+from nginx_stream_lint.config import Directive, has_placeholder, statements
 from nginx_stream_lint.config.tree import is_known
 from nginx_stream_lint.nginx.directives import FAMILIES
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.unseen import is_whole
+from nginx_stream_lint.nginx.missing_includes import is_whole
 
 Say = Callable[[Directive, str], None]
 
@@ -154,7 +154,7 @@ def _zone_used(row: Directive) -> str | None:
         zone = next((arg[5:] for arg in row.args if arg.startswith("zone=")), "")
     else:
         zone = row.args[0] if row.args else ""
-    return None if zone in ("", "off") or "$" in zone or has_hole(zone) else zone
+    return None if zone in ("", "off") or "$" in zone or has_placeholder(zone) else zone
 
 
 def _zones(scope: Level, name: str) -> frozenset[str]:
@@ -240,7 +240,7 @@ def _misnamed(scope: Level) -> Iterator[tuple[Directive, str]]:
     """What makes a variable whose name does not begin with `$`, with that name."""
     for level in scope.walk():
         for row, word in _makers(level):
-            if not word.startswith("$") and not has_hole(word):
+            if not word.startswith("$") and not has_placeholder(word):
                 yield row, word
 
 

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from nginx_stream_lint.nginx.delivery import (
     AccelBuffering,
     Delivery,
+    DeliveryPath,
     Framing,
-    Path,
     Scenario,
     Settings,
 )
@@ -28,7 +28,7 @@ _WORD = re.compile(r"\w+")
 _COMPRESSIONS = frozenset(("gzip", "br"))
 
 
-class Sent(Struct, frozen=True):
+class ForwardedResponse(Struct, frozen=True):
     """What one nginx makes of a response for the next.
 
     `chunks` tells whether it may send chunks, `passes_accel` whether it lets X-Accel-Buffering
@@ -54,16 +54,16 @@ class Tier(Struct, frozen=True):
     `over_tls` tells that it asks over TLS, `compresses_old` whether gzip is for HTTP/1.0, too.
     """
 
-    path: Path
+    path: DeliveryPath
     client: Client
     over_tls: bool
     asks_old: bool
     accepts: frozenset[str] | None
-    sent: Sent
+    sent: ForwardedResponse
     compresses_old: bool
 
 
-def tier(settings: Settings, path: Path, scheme: str) -> Tier:
+def tier(settings: Settings, path: DeliveryPath, scheme: str) -> Tier:
     """A tier with these settings in force; `scheme` is that of its target."""
     family = path.family
     version = settings("proxy_http_version").text if family == "proxy" else "2"
@@ -86,14 +86,14 @@ def tier(settings: Settings, path: Path, scheme: str) -> Tier:
     )
 
 
-def sent(settings: Settings, family: str) -> Sent:
+def sent(settings: Settings, family: str) -> ForwardedResponse:
     """What nginx sends on where these settings are in force."""
     adds: AccelBuffering = "absent"
     for row in settings("add_header").rows:
         if len(row) > 1 and row[0].lower() == _ACCEL:
             adds = _accel(row[1]) or adds
     passed = () if family == "tunnel" else settings(f"{family}_pass_header").rows
-    return Sent(
+    return ForwardedResponse(
         chunks=settings("chunked_transfer_encoding").text.lower() != "off",
         passes_accel=any(arg.lower() == _ACCEL for row in passed for arg in row),
         adds_accel=adds,

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.levels import Level, kept
-from nginx_stream_lint.nginx.routing import Match, match_of
+from nginx_stream_lint.nginx.location_match import LocationPattern, match_of
 from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.util.remembering import latest_remembered
 
@@ -25,13 +25,13 @@ _WORD = re.compile(r"[a-z][a-z0-9._/-]*")
 
 
 @latest_remembered(4096)
-def meant(match: Match, merge_slashes: bool = True) -> tuple[str, ...]:
+def meant(match: LocationPattern, merge_slashes: bool = True) -> tuple[str, ...]:
     """How a location that never matches was meant, as one writes it; empty for all others.
 
     The likeliest comes first.
     """
     modifier, path = match
-    if modifier not in ("", "=", "^~") or not path or has_hole(path):
+    if modifier not in ("", "=", "^~") or not path or has_placeholder(path):
         return ()
     if path[0] != "/":
         return _without_slash(path)

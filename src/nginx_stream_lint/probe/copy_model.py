@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from msgspec import Struct, field
 
 from nginx_stream_lint.config import Directive
-
-from .words import quoted
+from nginx_stream_lint.probe.quoting import quoted
 
 _LONGEST_HEAD = 120  # characters of a directive that are shown
 
 
-class Change(Struct, frozen=True):
+class CopyChange(Struct, frozen=True):
     """What the copy does otherwise than the configuration.
 
     `name` is the directive's name, `text` the directive as written, `done` what happened to it:
@@ -29,7 +28,7 @@ class Change(Struct, frozen=True):
     matters: bool
 
 
-class Place(Struct, frozen=True):
+class CopiedPlace(Struct, frozen=True):
     """A block that can answer a request.
 
     `kind` is `server`, `location` or `if`; `directive` is None for what is assumed around a
@@ -45,7 +44,7 @@ class Place(Struct, frozen=True):
     cached: bool
 
 
-class Socket(Struct):
+class CopiedSocket(Struct):
     """Where the copy listens instead of an address of the configuration."""
 
     address: str
@@ -54,7 +53,7 @@ class Socket(Struct):
     is_stream: bool = False
 
 
-class Node(Struct, eq=False):
+class CopiedDirective(Struct, eq=False):
     """One directive of the copy: decoded words, quoted only when they are written.
 
     `origin` is the directive it stands for, None for what the probe adds.
@@ -63,9 +62,9 @@ class Node(Struct, eq=False):
     name: str
     args: list[str] = field(default_factory=list)
     origin: Directive | None = None
-    children: list[Node] | None = None
+    children: list[CopiedDirective] | None = None
 
-    def walk(self) -> Iterator[tuple[Node, list[Node]]]:
+    def walk(self) -> Iterator[tuple[CopiedDirective, list[CopiedDirective]]]:
         """Everything inside, each with the list it is in."""
         work = [self.children or []]
         while work:
@@ -88,12 +87,12 @@ class Copy(Struct, eq=False):
         upstream: ports of the dripping upstream, where all requests go.
     """
 
-    root: Node
-    http: Node | None = None
-    stream: Node | None = None
-    sockets: dict[str, Socket] = field(default_factory=dict)
-    places: dict[str, Place] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
+    root: CopiedDirective
+    http: CopiedDirective | None = None
+    stream: CopiedDirective | None = None
+    sockets: dict[str, CopiedSocket] = field(default_factory=dict)
+    places: dict[str, CopiedPlace] = field(default_factory=dict)
+    changes: list[CopyChange] = field(default_factory=list)
     upstream: frozenset[int] = frozenset()
 
     @property
@@ -105,7 +104,7 @@ class Copy(Struct, eq=False):
         """Put a change on the list."""
         source = directive.source
         self.changes.append(
-            Change(
+            CopyChange(
                 directive.name,
                 head(directive),
                 source.name,
@@ -123,15 +122,15 @@ def head(directive: Directive) -> str:
     return text if len(text) <= _LONGEST_HEAD else f"{text[: _LONGEST_HEAD - 3]}..."
 
 
-def written(node: Node) -> tuple[str, dict[int, Node]]:
+def written(node: CopiedDirective) -> tuple[str, dict[int, CopiedDirective]]:
     """Return the text of the copy, and the directive on each of its lines (from 1).
 
     Raises UnwritableWord for a word that should not have got into the copy.
     """
     lines: list[str] = []
-    owners: dict[int, Node] = {}
+    owners: dict[int, CopiedDirective] = {}
     # None closes a block.
-    work: list[tuple[Node | None, Node]] = [
+    work: list[tuple[CopiedDirective | None, CopiedDirective]] = [
         (child, child) for child in reversed(node.children or ())
     ]
     while work:

@@ -10,7 +10,7 @@ from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.files.storage import IsFolder, Kind
 
 
-class Memory:
+class MemoryStorage:
     """Texts by path. Relative paths start from `/`; there are no links."""
 
     on_disk = False

@@ -9,20 +9,20 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.location_match import LocationPattern, match_of
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.route import route, route_in
-from nginx_stream_lint.nginx.routing import Match, match_of
+from nginx_stream_lint.nginx.request_route import route, route_in
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.streams.around import Around
 from nginx_stream_lint.streams.catalogue import App, Endpoint, by_name, example
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.evidence import Place, serves_pages
-from nginx_stream_lint.streams.naming import candidates, named_by, names, of_app, takes_all
+from nginx_stream_lint.streams.endpoint_names import candidates, named_by, names, of_app, takes_all
+from nginx_stream_lint.streams.evidence import StreamCandidate, serves_pages
 from nginx_stream_lint.streams.stream import Stream
+from nginx_stream_lint.streams.surroundings import Surroundings
 from nginx_stream_lint.streams.upstreams import Upstreams
 
 
-class Landing(Struct):
+class RoutedEndpoints(Struct):
     """Where streams end in one server, by level.
 
     `endpoints` come from the catalogue: an endpoint is looked for
@@ -36,14 +36,14 @@ class Landing(Struct):
     shadowed: dict[Level, Level] = field(default_factory=dict)
 
 
-class _Hint(Struct, frozen=True):
+class _AppHint(Struct, frozen=True):
     """Why an app is thought to be in a server: what is around, or another `location`'s path."""
 
     because: str
     location: Level | None = None
 
 
-class Router:
+class EndpointRouter:
     """Where paths end in a server, each looked up once."""
 
     def __init__(self, server: Level, version: Version) -> None:
@@ -69,7 +69,7 @@ class Router:
 
 
 def declared(
-    server: Level, router: Router, declarations: Sequence[Declaration]
+    server: Level, router: EndpointRouter, declarations: Sequence[Declaration]
 ) -> dict[Level, list[Declaration]]:
     """The declarations of paths, where they end in a server."""
     found: dict[Level, list[Declaration]] = {}
@@ -99,18 +99,18 @@ def declared_by_url(
 
 
 def landing(
-    router: Router,
+    router: EndpointRouter,
     levels: Iterable[Level],
-    places: Mapping[Level, Place],
+    places: Mapping[Level, StreamCandidate],
     upstreams: Upstreams,
-    surroundings: Around,
-) -> Landing:
+    surroundings: Surroundings,
+) -> RoutedEndpoints:
     """Route every endpoint that something in a server names.
 
     `levels` are all of the server, `places` those of them that hand requests on.
     """
-    found = Landing()
-    hints: dict[App, _Hint] = {}
+    found = RoutedEndpoints()
+    hints: dict[App, _AppHint] = {}
     seen: set[File | None] = set()
     for location in levels:
         if location.kind != "location":
@@ -125,12 +125,14 @@ def landing(
             for endpoint in by_path:
                 of = by_name(endpoint.app)
                 if not of.shared:
-                    hints.setdefault(of, _Hint(f"so does {endpoint.path} in its server", location))
+                    hints.setdefault(
+                        of, _AppHint(f"so does {endpoint.path} in its server", location)
+                    )
         file = location.directive.file if location.directive is not None else None
         if file not in seen:
             seen.add(file)
             for of, because in surroundings.apps(file).items():
-                hints.setdefault(of, _Hint(because))
+                hints.setdefault(of, _AppHint(because))
     for of, hint in hints.items():
         _follow(hint, of, found, router, upstreams)
     return found
@@ -145,14 +147,14 @@ def is_for(declaration: Declaration, *levels: Level) -> bool:
 
 
 def _land(
-    found: Landing,
-    router: Router,
+    found: RoutedEndpoints,
+    router: EndpointRouter,
     location: Level,
-    match: Match,
+    match: LocationPattern,
     app: App | None,
     named: Sequence[Endpoint],
-    known: Place | None,
-    places: Mapping[Level, Place],
+    known: StreamCandidate | None,
+    places: Mapping[Level, StreamCandidate],
 ) -> None:
     """Take in the endpoints that a location is for, by its upstream's app or as named by its path,
     where they end. `known` is the location's own place among `places`."""
@@ -184,7 +186,10 @@ def _land(
 
 
 def _is_for_pages(
-    place: Place, endpoints: Sequence[Endpoint], router: Router, places: Mapping[Level, Place]
+    place: StreamCandidate,
+    endpoints: Sequence[Endpoint],
+    router: EndpointRouter,
+    places: Mapping[Level, StreamCandidate],
 ) -> bool:
     """Whether a location is for an app's pages, since others are for its streams.
 
@@ -205,7 +210,9 @@ def _of_one_entry(location: Level, place: Level) -> bool:
     return (one.source, one.start) == (other.source, other.start)
 
 
-def _follow(hint: _Hint, app: App, found: Landing, router: Router, upstreams: Upstreams) -> None:
+def _follow(
+    hint: _AppHint, app: App, found: RoutedEndpoints, router: EndpointRouter, upstreams: Upstreams
+) -> None:
     """Take in where an app's endpoints end, unless another app is known to be there."""
     ends = {
         endpoint: place.nearest("location")

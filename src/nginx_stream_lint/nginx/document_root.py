@@ -7,7 +7,7 @@ from msgspec import Struct
 from nginx_stream_lint.files import Workspace
 
 
-class Documents(Struct, frozen=True):
+class DocumentRoot(Struct, frozen=True):
     """A folder that stands for every `root`."""
 
     workspace: Workspace

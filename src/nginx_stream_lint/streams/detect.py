@@ -12,32 +12,32 @@ from nginx_stream_lint.config import Configuration, File, Problem, Source
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level, always_answers
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
-from nginx_stream_lint.nginx.routing import find as route
-from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.unmatchable import unmatchable
+from nginx_stream_lint.nginx.location_match import find as route
+from nginx_stream_lint.nginx.location_match import match_of
+from nginx_stream_lint.nginx.unreachable_locations import unmatchable
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.streams.around import around
 from nginx_stream_lint.streams.declarations import (
     COMMENT,
     Declaration,
-    Misdeclared,
+    DeclarationMistake,
     from_comment,
     settled,
     without_favours,
 )
+from nginx_stream_lint.streams.endpoint_names import begins
+from nginx_stream_lint.streams.endpoint_routing import EndpointRouter, declared_by_url, landing
+from nginx_stream_lint.streams.endpoint_routing import declared as declared_in
 from nginx_stream_lint.streams.evidence import (
     Clue,
-    Place,
+    StreamCandidate,
     place_of,
     streams_at,
     streams_of,
     switches_off,
 )
-from nginx_stream_lint.streams.landing import Router, declared_by_url, landing
-from nginx_stream_lint.streams.landing import declared as declared_in
-from nginx_stream_lint.streams.naming import begins
-from nginx_stream_lint.streams.passed_on import pass_on
+from nginx_stream_lint.streams.self_proxying import pass_on
 from nginx_stream_lint.streams.stream import Stream
+from nginx_stream_lint.streams.surroundings import around
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 
 _T = TypeVar("_T")
@@ -54,7 +54,7 @@ _WRITTEN_FOR_ONE = (WRITTEN_FOR_ONE,)
 EVERYTHING = Stream("sse", "declared", "--all-streams says so", kind_is_open=True)
 
 
-class Served(Struct, eq=False):
+class ProxiedLocation(Struct, eq=False):
     """A level that finally handles requests, with its `clients` and `streams`, strongest first.
 
     `shadowed_by` is where the streams really end that a location was written for; None where it
@@ -76,7 +76,7 @@ class Served(Struct, eq=False):
 
 
 # The places of each server that somebody wants to know about, with what is declared for each. Each
-# declaration is a question of its own, with a `Served` of its own as its answer.
+# declaration is a question of its own, with a `ProxiedLocation` of its own as its answer.
 Asked = Mapping[Level, Mapping[Level, Sequence[Declaration]]]
 
 
@@ -89,7 +89,7 @@ def served(
     only: Callable[[Level], bool] | None = None,
     asked: Asked | None = None,
     isolated: bool = False,
-) -> tuple[list[Served], list[Problem]]:
+) -> tuple[list[ProxiedLocation], list[Problem]]:
     """Everything that hands requests on, in the order of the file, and comments gone wrong.
 
     `only` tells which servers are wanted, `asked` which places of which servers, with declarations
@@ -101,10 +101,10 @@ def served(
             level: list(dict.fromkeys(map(without_favours, said)))
             for level, said in commented.items()
         }
-    found: list[Served] = []
+    found: list[ProxiedLocation] = []
     http = root.first("http")
     if http is not None:
-        look = _Look(
+        look = _DetectionContext(
             configuration.top, version, upstreams_of(http), commented, all_streams, isolated
         )
         by_url = declared_by_url(root, version, declarations)
@@ -127,11 +127,11 @@ def served(
                 if isolated and all_streams:
                     users_say = [*users_say, EVERYTHING]
                 said = tuple(one for stream in users_say for one in settled(stream, ()))
-                found.append(Served(server, server.own_handler, server, TCP_CLIENTS, said))
+                found.append(ProxiedLocation(server, server.own_handler, server, TCP_CLIENTS, said))
     return found, problems
 
 
-class _Look(Struct):
+class _DetectionContext(Struct):
     """What is alike for all servers of a configuration while their streams are looked for."""
 
     folder: str
@@ -150,13 +150,13 @@ class _Look(Struct):
         declarations: Sequence[Declaration],
         by_url: Mapping[Level, Sequence[Declaration]],
         questions: Mapping[Level, Sequence[Declaration]],
-    ) -> Iterator[Served]:
+    ) -> Iterator[ProxiedLocation]:
         """What streams in places of a server; `by_url` is what URLs declare for it."""
-        router = Router(server, self.version)
+        router = EndpointRouter(server, self.version)
         declared = declared_in(server, router, declarations)
         for place, ones in by_url.items():
             declared.setdefault(place, []).extend(ones)
-        evidence: _Evidence | None = None
+        evidence: _ServerEvidence | None = None
         dead = unmatchable(server)
         asked: Declaration | None
         for level, asked in (
@@ -174,18 +174,18 @@ class _Look(Struct):
             if is_open or not said:
                 # It takes as long as all the rest: only where users leave something open.
                 if evidence is None:
-                    evidence = _Evidence(server, router, self, dead)
+                    evidence = _ServerEvidence(server, router, self, dead)
                 if not said and level in evidence.unseen:
                     continue
             streams, shadowed_by = self._streams(level, handler, said, evidence)
-            yield Served(level, handler, server, its_clients, streams, shadowed_by, asked)
+            yield ProxiedLocation(level, handler, server, its_clients, streams, shadowed_by, asked)
 
     def _streams(
         self,
         level: Level,
         handler: Handler,
         said: Sequence[tuple[Stream, str | None]],
-        evidence: _Evidence | None,
+        evidence: _ServerEvidence | None,
     ) -> tuple[tuple[Stream, ...], Level | None]:
         """The streams of a level of which users say something, and what shadows it.
 
@@ -260,7 +260,7 @@ def _said(
     return []
 
 
-class _Evidence:
+class _ServerEvidence:
     """What speaks for streams in one server, where `dead` are locations that no request ends in.
 
     `unseen` are locations that only answer `auth_request` or `mirror`: no client sees what they
@@ -270,8 +270,8 @@ class _Evidence:
     def __init__(
         self,
         server: Level,
-        router: Router,
-        look: _Look,
+        router: EndpointRouter,
+        look: _DetectionContext,
         dead: Mapping[Level, object],
     ) -> None:
         levels = list(server.walk())
@@ -316,7 +316,7 @@ class _Evidence:
             for place in rest:
                 place.sockets_elsewhere = True
 
-    def _is_for_sockets(self, place: Place) -> bool:
+    def _is_for_sockets(self, place: StreamCandidate) -> bool:
         """Whether a narrow place is for WebSockets, by its path or as an endpoint that is known."""
         if place.takes_the_rest:
             return False
@@ -346,7 +346,7 @@ class _Evidence:
                 return found
         return self.streams(location, handler)
 
-    def _judge(self, place: Place, clues: Sequence[Clue] = ()) -> tuple[Stream, ...]:
+    def _judge(self, place: StreamCandidate, clues: Sequence[Clue] = ()) -> tuple[Stream, ...]:
         location = place.level
         endpoints = self.lands.endpoints.get(location, ())
         handler = location.own_handler or location.handler
@@ -422,7 +422,7 @@ def _commented(
         for start, end in file.comments:
             try:
                 stream = from_comment(file.source.text[start:end])
-            except Misdeclared as mistake:
+            except DeclarationMistake as mistake:
                 problems.append(
                     file.source.problem(start, str(mistake), "see the README for the words")
                 )

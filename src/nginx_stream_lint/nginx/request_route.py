@@ -12,17 +12,17 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nginx_stream_lint.config import Directive, statements
-from nginx_stream_lint.nginx.documents import Documents
+from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Handler, Level, rows_in_force
+from nginx_stream_lint.nginx.location_match import limits, locate, match_of, named
 from nginx_stream_lint.nginx.other_handlers import OtherHandler, other_handler
-from nginx_stream_lint.nginx.pass_target import Target, parse_target, refused_with
+from nginx_stream_lint.nginx.pass_target import PassTarget, parse_target, refused_with
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.rewriting import MOST_STATUS, REDIRECTS, Outcome, rewrite
-from nginx_stream_lint.nginx.routing import limits, locate, match_of, named
-from nginx_stream_lint.nginx.servers import Chosen, Socket, choose, choose_on, is_address
+from nginx_stream_lint.nginx.rewriting import MOST_STATUS, REDIRECTS, RewriteOutcome, rewrite
+from nginx_stream_lint.nginx.servers import ListenSocket, ServerMatch, choose, choose_on, is_address
 from nginx_stream_lint.nginx.uri import escape_path, is_quoted, normalize
 from nginx_stream_lint.nginx.values import size
-from nginx_stream_lint.nginx.variables import State
+from nginx_stream_lint.nginx.variables import RequestState
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
 
@@ -37,7 +37,7 @@ _CLOSING = (408, 444, 499)
 _SENT_AS = {494: 400, 495: 400, 496: 400, 497: 400}
 
 
-class Step(Struct, frozen=True):
+class RedirectStep(Struct, frozen=True):
     """An internal redirect on the way, and the directive that made it."""
 
     why: str
@@ -62,13 +62,13 @@ class Route(Struct):
     server: Level | None = None
     location: Level | None = None
     handler: Handler | None = None
-    via: list[Step] = field(default_factory=list)
+    via: list[RedirectStep] = field(default_factory=list)
     status: int | None = None
     redirect: str | None = None
     uri: str = ""
     args: str = ""
     unknown: list[str] = field(default_factory=list)
-    state: State | None = None
+    state: RequestState | None = None
     tls_of: Level | None = None
     filled: str | None = None
     other: OtherHandler | None = None
@@ -76,14 +76,16 @@ class Route(Struct):
     lost: Level | None = None
 
     @property
-    def target(self) -> Target | None:
+    def target(self) -> PassTarget | None:
         """What the request is passed to; None where that is not known."""
         if self.handler is None or not self.filled:
             return None
         return parse_target(self.handler.family, self.filled)
 
 
-def route(root: Level, request: Request, version: Version, files: Documents | None = None) -> Route:
+def route(
+    root: Level, request: Request, version: Version, files: DocumentRoot | None = None
+) -> Route:
     """The way of a request. `files` are those behind every `root`; None: unknown."""
     http = root.first("http")
     chosen = choose(http, request, version) if http is not None else None
@@ -98,13 +100,17 @@ def route(root: Level, request: Request, version: Version, files: Documents | No
     return _route_to(chosen, reader, request, version, files)
 
 
-def route_on(socket: Socket, request: Request, version: Version) -> Route:
+def route_on(socket: ListenSocket, request: Request, version: Version) -> Route:
     """The way of a request that comes to a socket, from a client that names no host in TLS."""
     return _route_to(choose_on(socket, request, version), socket.default, request, version, None)
 
 
 def _route_to(
-    chosen: Chosen, reader: Level, request: Request, version: Version, files: Documents | None
+    chosen: ServerMatch,
+    reader: Level,
+    request: Request,
+    version: Version,
+    files: DocumentRoot | None,
 ) -> Route:
     walk = _walk(chosen.server, request, version, files, reader)
     walk.socket = chosen.socket
@@ -127,17 +133,17 @@ def route_in(server: Level, request: Request, version: Version) -> Route:
 
 
 def _walk(
-    server: Level, request: Request, version: Version, files: Documents | None, reader: Level
-) -> _Walk:
+    server: Level, request: Request, version: Version, files: DocumentRoot | None, reader: Level
+) -> _RequestPhases:
     """A request before its first phase; one that cannot be read stays with the reading server."""
     line = f"{request.method} {request.target} HTTP/1.1\r\n".encode("utf-8", "surrogateescape")
     too_long = len(line) > _longest_line(reader)
     merge = reader.effective("merge_slashes", version).text != "off"
     normal = normalize(request.target, merge)
     if normal is not None and not too_long:
-        return _Walk(Route(server), State(request, server, *normal, files), version)
+        return _RequestPhases(Route(server), RequestState(request, server, *normal, files), version)
     unread = replace(request, host="", target="")
-    walk = _Walk(Route(reader), State(unread, reader, "", "", files), version)
+    walk = _RequestPhases(Route(reader), RequestState(unread, reader, "", "", files), version)
     walk.state.quoted = is_quoted(request.target)
     walk.refusal = 414 if too_long else 400
     return walk
@@ -151,10 +157,10 @@ def _longest_line(server: Level) -> int:
     return _LONGEST_LINE
 
 
-class _Walk:
+class _RequestPhases:
     """One request through the phases; each internal redirect starts over."""
 
-    def __init__(self, found: Route, state: State, version: Version) -> None:
+    def __init__(self, found: Route, state: RequestState, version: Version) -> None:
         self.found = found
         self.state = state
         self.version = version
@@ -165,7 +171,7 @@ class _Walk:
         # What nginx answers before the first phase.
         self.refusal: int | None = None
         # Where it came in; None where nobody says so.
-        self.socket: Socket | None = None
+        self.socket: ListenSocket | None = None
         # Of `auth_request`: no access is asked for.
         self.is_subrequest = False
 
@@ -190,7 +196,7 @@ class _Walk:
             self.found.redirect = self._sent(self.found.redirect, self.socket)
         return self.found
 
-    def _sent(self, redirect: str, socket: Socket) -> str:
+    def _sent(self, redirect: str, socket: ListenSocket) -> str:
         """A Location as nginx sends it: a path gets scheme, host and port."""
         level = self.found.location or self.state.server
         if not redirect.startswith("/") or _flag(level, "absolute_redirect", "on") == "off":
@@ -326,7 +332,7 @@ class _Walk:
         if status is not None:
             why = "is not a valid target" if target is None else "needs a resolver; none is set"
             step = f'{handler.directive.name}: "{text}" {why}'
-            self.found.via.append(Step(step, handler.directive))
+            self.found.via.append(RedirectStep(step, handler.directive))
         return status
 
     def _refused(self, level: Level) -> int | None:
@@ -353,7 +359,7 @@ class _Walk:
         if row is None or row.args == ("off",) or not row.args:
             return None
         state = self.state.subrequest(row.args[0])
-        inner = _Walk(Route(state.server), state, self.version)
+        inner = _RequestPhases(Route(state.server), state, self.version)
         inner.is_subrequest = True
         inner.start()
         self.state.after(state)
@@ -363,7 +369,7 @@ class _Walk:
             return None
         if status is None or 200 <= status < 300:
             return None
-        self.found.via.append(Step(f"auth_request {row.args[0]}: {status}", row))
+        self.found.via.append(RedirectStep(f"auth_request {row.args[0]}: {status}", row))
         return status if status in (401, 403, *_CLOSING) else 500
 
     def _file(self, level: Level) -> None:
@@ -404,7 +410,7 @@ class _Walk:
             if file.startswith("/"):
                 if passed_over:
                     self.found.unknown.append(f"whether {self.state.uri} has {passed_over}")
-                self.found.via.append(Step(f"index {file}", rows[0]))
+                self.found.via.append(RedirectStep(f"index {file}", rows[0]))
                 self._redirect(file, level, self.state.args)
                 return True
             if self.state.files is None:
@@ -438,7 +444,7 @@ class _Walk:
             return True
         known = self.state.files is not None
         why = "try_files: no file" if known else "try_files: files are unknown"
-        self.found.via.append(Step(f"{why}, so {target}", directive))
+        self.found.via.append(RedirectStep(f"{why}, so {target}", directive))
         self._leave(target, level)
         return True
 
@@ -514,7 +520,7 @@ class _Walk:
             self.found.unknown.append(f'what "{target}" in error_page stands for')
             self._end(level, status=status)
         elif expanded.startswith(("/", "@")):
-            self.found.via.append(Step(f"{why}error_page {status} to {expanded}", row))
+            self.found.via.append(RedirectStep(f"{why}error_page {status} to {expanded}", row))
             if expanded.startswith("/") and self.state.method != "HEAD":
                 self.state.method = "GET"
             self._leave(expanded, level)
@@ -530,8 +536,8 @@ class _Walk:
         self._error(level, 500)
         return False
 
-    def _note(self, outcome: Outcome) -> None:
-        self.found.via += [Step(why, directive) for why, directive in outcome.steps]
+    def _note(self, outcome: RewriteOutcome) -> None:
+        self.found.via += [RedirectStep(why, directive) for why, directive in outcome.steps]
         self.found.unknown += outcome.unknown
 
     def _end(self, level: Level, handler: Handler | None = None, status: int | None = None) -> None:

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.config.recognise import plain_name
-from nginx_stream_lint.config.repository import Found, Repository
-from nginx_stream_lint.config.source import Reading
+from nginx_stream_lint.config.repository import IncludeCandidates, Repository
 from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import Source
@@ -24,7 +24,7 @@ _ABSOLUTE = re.compile(r"/|\\|[A-Za-z]:[/\\]")
 Mount = tuple[str, str]
 
 
-class Files:
+class IncludeResolver:
     """The files that a configuration may include.
 
     `values` are those of a template's variables, `absent` patterns of include arguments that are
@@ -38,7 +38,7 @@ class Files:
         workspace: Workspace,
         values: Mapping[str, str] | None = None,
         absent: Sequence[str] = (),
-        blocks: Mapping[str, Reading] | None = None,
+        blocks: Mapping[str, MappedText] | None = None,
         mounts: Sequence[Mount] = (),
     ) -> None:
         self.workspace = workspace
@@ -54,9 +54,9 @@ class Files:
         # How directives are used that nginx takes, by the blocks around; see `reading`.
         self.accepted: dict[tuple[str, ...], set[tuple[str, int, bool, bool]]] = {}
 
-    def with_blocks(self, blocks: Mapping[str, Reading]) -> Files:
+    def with_blocks(self, blocks: Mapping[str, MappedText]) -> IncludeResolver:
         """The same files, and blocks that hide those of their names."""
-        made = Files(self.workspace, self._values, self._absent, blocks, self._mounts)
+        made = IncludeResolver(self.workspace, self._values, self._absent, blocks, self._mounts)
         made._repositories, made._parsed = self._repositories, self._parsed
         made.accepted = self.accepted
         return made
@@ -75,7 +75,7 @@ class Files:
         """A file's text. Raises as `Workspace.source` does."""
         return self.workspace.source(path)
 
-    def readings(self, path: str) -> list[Reading]:
+    def readings(self, path: str) -> list[MappedText]:
         """What nginx gets to see of a file: several texts for some templates.
 
         Raises as `Workspace.source` does.
@@ -85,7 +85,7 @@ class Files:
             return [block]
         source = self.source(path)
         if self.workspace.is_dump:
-            return [Reading(source, source.text)]
+            return [MappedText(source, source.text)]
         return readings(source, self._values)
 
     @property
@@ -128,7 +128,7 @@ class Files:
     def _templates_of(self, path: str) -> list[str]:
         return self.repository_of(path).templates_of(path)
 
-    def meant(self, argument: str, near: str, main: str) -> Found:
+    def meant(self, argument: str, near: str, main: str) -> IncludeCandidates:
         """What an include in the file `near` most likely means, by the end of its path.
 
         `main` is the main file.
@@ -138,9 +138,9 @@ class Files:
             here = plain_name(near), plain_name(main)
             inside = [one for one in self._blocks if fnmatchcase(one, name) and one not in here]
             if inside:
-                return Found(inside, same=True)
+                return IncludeCandidates(inside, same=True)
         if self._blocks and plain_name(argument) in self._blocks:
-            return Found([plain_name(argument)], same=True)
+            return IncludeCandidates([plain_name(argument)], same=True)
         return self.repository_of(near).nearest(argument, near, main)
 
     def twin(self, path: str) -> str | None:

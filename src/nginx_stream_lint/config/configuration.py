@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.config.absent import standard
-from nginx_stream_lint.config.files import Files
 from nginx_stream_lint.config.fragments import is_main, level, other_level
+from nginx_stream_lint.config.includes import IncludeResolver
+from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.config.recognise import plain_name
-from nginx_stream_lint.config.source import Reading, has_hole
+from nginx_stream_lint.config.stock_files import standard
 from nginx_stream_lint.config.tree import (
     Context,
     Directive,
@@ -37,7 +37,7 @@ from nginx_stream_lint.util.problems import (
 from nginx_stream_lint.util.sinks import printable
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.config.inputs import Around
+    from nginx_stream_lint.config.inputs import InputOptions
 
 # Directives of more words than this count for several.
 _USUAL_WORDS = 4
@@ -103,7 +103,7 @@ class Configuration(Struct, eq=False):
 
 
 def read(
-    path: str, workspace: Workspace | None = None, around: Around | None = None
+    path: str, workspace: Workspace | None = None, around: InputOptions | None = None
 ) -> Configuration:
     """Read the configuration whose main file is `path`; of a template, its first reading.
 
@@ -112,12 +112,12 @@ def read(
     """
     workspace = workspace or Workspace.on_disk(path)
     if around is None:
-        return read_all(path, Files(workspace))[0]
-    files = Files(workspace, around.values, around.absent, mounts=around.mounts)
+        return read_all(path, IncludeResolver(workspace))[0]
+    files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
     return read_all(path, files)[0]
 
 
-def read_all(path: str, files: Files) -> list[Configuration]:
+def read_all(path: str, files: IncludeResolver) -> list[Configuration]:
     """Read the configurations whose main file is `path`: one, or one for each way to read it.
 
     Includes are resolved as nginx does, relative to the main file's folder. Nothing is raised: what
@@ -131,10 +131,10 @@ def read_all(path: str, files: Files) -> list[Configuration]:
         return [Configuration(path, problems=[unexpected(path, error)])]
 
 
-def read_from(reading: Reading, path: str, files: Files) -> Configuration:
+def read_from(reading: MappedText, path: str, files: IncludeResolver) -> Configuration:
     """Read the configuration whose main text is given and stands at `path`."""
     configuration = Configuration(path, top=files.top(path))
-    reader = _Reader(configuration, os.path.dirname(path), files)
+    reader = _IncludeReader(configuration, os.path.dirname(path), files)
     try:
         root = reader.parse(reading)
     except Unreadable as stop:
@@ -203,10 +203,10 @@ def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
     return at_home
 
 
-class _Reader:
+class _IncludeReader:
     """Follows includes and asks of every directive whether nginx would take it where it stands."""
 
-    def __init__(self, configuration: Configuration, prefix: str, files: Files) -> None:
+    def __init__(self, configuration: Configuration, prefix: str, files: IncludeResolver) -> None:
         self.configuration = configuration
         self.prefix = prefix
         self.provider = files
@@ -221,7 +221,7 @@ class _Reader:
         self._accepted = files.accepted
         self._guessed: set[Directive] = set()
 
-    def parse(self, reading: Reading) -> File:
+    def parse(self, reading: MappedText) -> File:
         """The tree of one file. Raises `Unreadable` where the run has too many directives."""
         size = _size(reading.text, self._budget.limits.directives)
         cost = size + _BLOCK * reading.text.count("{")
@@ -282,7 +282,7 @@ class _Reader:
                         if not self._accepts(directive, context):
                             continue
                         # What a placeholder becomes fits always.
-                        if not directive.file.templated or not any(map(has_hole, args)):
+                        if not directive.file.templated or not any(map(has_placeholder, args)):
                             accepted.add(use)
                 if data and directive.block is not None:
                     self._no_block(directive)
@@ -293,7 +293,7 @@ class _Reader:
                     work.append((directive.block, enter(directive, context)))
 
     def _accepts(self, directive: Directive, context: Context) -> bool:
-        if has_hole(directive.name):
+        if has_placeholder(directive.name):
             directive.unknown = "it stands for other statements"
             return directive.block is not None
         reason = misuse(directive, context)
@@ -385,7 +385,7 @@ class _Reader:
 
     def _looked_for(self, directive: Directive) -> list[File]:
         name = directive.args[0]
-        if has_hole(name):
+        if has_placeholder(name):
             directive.unknown = "its name is a placeholder"
             return []
         try:

@@ -8,13 +8,20 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.nginx.delivery import Delivery, Path, Repeat, Scenario, Settings, path
+from nginx_stream_lint.nginx.caching import recording
+from nginx_stream_lint.nginx.delivery import (
+    Delivery,
+    DeliveryPath,
+    Repeat,
+    Scenario,
+    Settings,
+    path,
+)
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.listeners import plain_clients
-from nginx_stream_lint.nginx.own_server import MOST_TIERS, own_routes
-from nginx_stream_lint.nginx.recording import recording
-from nginx_stream_lint.nginx.route import Route
-from nginx_stream_lint.nginx.tiers import Tier, deliver, tier
+from nginx_stream_lint.nginx.proxy_tiers import Tier, deliver, tier
+from nginx_stream_lint.nginx.request_route import Route
+from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, own_routes
 from nginx_stream_lint.nginx.values import size
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
@@ -23,7 +30,7 @@ from nginx_stream_lint.streams.stream import CONTENT_TYPES
 _MOST_WAYS = 20
 
 
-class Passed(Struct, frozen=True):
+class PassedPlace(Struct, frozen=True):
     """A place that a stream passes, and what happens there in each scenario of the client."""
 
     server: Level
@@ -33,13 +40,13 @@ class Passed(Struct, frozen=True):
     deliveries: Sequence[Delivery]
 
 
-def passed(found: Route, deliveries: Sequence[Delivery]) -> Passed:
+def passed(found: Route, deliveries: Sequence[Delivery]) -> PassedPlace:
     """The place where a request is passed on, and what happens there."""
     assert found.server is not None
-    return Passed(found.server, _place(found), _handler(found), found.uri, deliveries)
+    return PassedPlace(found.server, _place(found), _handler(found), found.uri, deliveries)
 
 
-class Ways:
+class StreamPaths:
     """The ways through the servers of an `http` level."""
 
     def __init__(self, http: Level | None, version: Version) -> None:
@@ -71,14 +78,14 @@ class Ways:
 
     def delivered(
         self, ways: Sequence[Sequence[Route]], scenarios: Sequence[Scenario]
-    ) -> tuple[list[Delivery], list[Passed]]:
+    ) -> tuple[list[Delivery], list[PassedPlace]]:
         """What happens in each scenario, on the worst of the ways, and the places of that way."""
         found = [self._on(way, scenarios) for way in ways]
         return max(found, key=lambda one: sum(each.worst != "streams" for each in one[0]))
 
     def _on(
         self, way: Sequence[Route], scenarios: Sequence[Scenario]
-    ) -> tuple[list[Delivery], list[Passed]]:
+    ) -> tuple[list[Delivery], list[PassedPlace]]:
         outward = way[::-1]
         tiers = [self._tier(one) for one in outward]
         rows = [deliver(tiers, scenario) for scenario in scenarios]
@@ -96,7 +103,7 @@ class Ways:
         return tier(settings, delivery_path(found, settings, self._version), scheme)
 
 
-def delivery_path(found: Route, settings: Settings, version: Version) -> Path:
+def delivery_path(found: Route, settings: Settings, version: Version) -> DeliveryPath:
     """The delivery path of event streams where a request ends and `settings` are in force."""
     handler, state = _handler(found), found.state
     assert state is not None

@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from nginx_stream_lint.config.source import HOLE, Piece
-from nginx_stream_lint.kubernetes.manifest import Span, Word
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER, SourceMapping
+from nginx_stream_lint.kubernetes.manifest import Scalar, Span
 
 # A part of an argument: plain text, text with a place, or a word of the source.
-Part: TypeAlias = str | tuple[str, Span] | Word
+Part: TypeAlias = str | tuple[str, Span] | Scalar
 Arg: TypeAlias = Part | list[Part]
 # A part of a text, with its pieces by offsets into it.
-Stretch: TypeAlias = tuple[str, list[Piece]]
+Stretch: TypeAlias = tuple[str, list[SourceMapping]]
 
 # Words that end where they seem to end; a # would begin a comment.
 _WORD = (
@@ -28,7 +28,7 @@ class TooLong(Exception):
     """A text has grown longer than it may."""
 
 
-class Text:
+class NginxText:
     """nginx text that grows line by line.
 
     What nobody wrote has a place without extent, `nowhere`. With `stand_in` placeholders are
@@ -37,7 +37,7 @@ class Text:
     """
 
     def __init__(self, nowhere: int, stand_in: str | None = None, most: int | None = None) -> None:
-        self.pieces: list[Piece] = []
+        self.pieces: list[SourceMapping] = []
         self.stand_in = stand_in
         self._nowhere = Span(nowhere, nowhere)
         self._parts: list[str] = []
@@ -89,17 +89,18 @@ class Text:
         if number and self.pieces[number - 1].end > start:
             number -= 1  # a piece that nobody wrote, and that began before
         pieces = [
-            Piece(max(at - start, 0), end - start, *span) for at, end, *span in self.pieces[number:]
+            SourceMapping(max(at - start, 0), end - start, *span)
+            for at, end, *span in self.pieces[number:]
         ]
         stretches[key] = "".join(self._parts[first:]), pieces
 
-    def _copy(self, text: str, pieces: list[Piece]) -> None:
+    def _copy(self, text: str, pieces: list[SourceMapping]) -> None:
         start = self._length
         if pieces and self.pieces and pieces[0][2:] == self.pieces[-1][2:] == self._nowhere:
             before = self.pieces.pop()
             self.pieces.append(before._replace(end=pieces[0].end + start))
             pieces = pieces[1:]
-        self.pieces += [Piece(at + start, end + start, *span) for at, end, *span in pieces]
+        self.pieces += [SourceMapping(at + start, end + start, *span) for at, end, *span in pieces]
         self._add(text)
 
     def lines(self, texts: Iterable[tuple[str, Span]]) -> None:
@@ -107,7 +108,7 @@ class Text:
         for text, span in texts:
             self._add("    " * self._depth)
             self._put(text, span)
-            if text.strip(f"{HOLE} \t") == "" and HOLE in text:
+            if text.strip(f"{PLACEHOLDER} \t") == "" and PLACEHOLDER in text:
                 self._add(";")  # whole statements, for all that is known
             self._add("\n")
 
@@ -135,23 +136,23 @@ class Text:
                 if isinstance(part, str):
                     self._put(part, plain or (None if last is None else Span(last, last)))
                     continue
-                text, span = (part.text, part.span) if isinstance(part, Word) else part
+                text, span = (part.text, part.span) if isinstance(part, Scalar) else part
                 self._put(text, span)
                 last = span.end
         return last
 
     def _put(self, text: str, span: Span | None) -> None:
         start, end = span or self._nowhere
-        if self.stand_in is not None and HOLE in text:
+        if self.stand_in is not None and PLACEHOLDER in text:
             stand_in = self.stand_in
             # Placeholders of several lengths are not the same one.
-            text = re.sub(f"{HOLE}+", lambda hole: f"{stand_in}{len(hole[0])}", text)
+            text = re.sub(f"{PLACEHOLDER}+", lambda hole: f"{stand_in}{len(hole[0])}", text)
         if not text:
             return
         at, length = self._length, self._length + len(text)
         if span is None and self.pieces and self.pieces[-1][2:] == self._nowhere:
             at = self.pieces.pop()[0]  # they are many, and all have the same place
-        self.pieces.append(Piece(at, length, start, end))
+        self.pieces.append(SourceMapping(at, length, start, end))
         self._add(text)
 
     def _add(self, text: str) -> None:
@@ -165,18 +166,20 @@ def _whole(part: Part) -> list[Part]:
     """A part that stays within its statement, whatever a stranger wrote there."""
     if isinstance(part, str):
         return [part]
-    text, span = (part.text, part.span) if isinstance(part, Word) else part
+    text, span = (part.text, part.span) if isinstance(part, Scalar) else part
     if _WORDS.fullmatch(text):
         return [part]
-    if HOLE in text:
-        return [(HOLE, span)]  # no controller makes a directive of it that anybody could know
+    if PLACEHOLDER in text:
+        return [
+            (PLACEHOLDER, span)
+        ]  # no controller makes a directive of it that anybody could know
     inside = in_quotes("", part)
     return inside if isinstance(inside, list) else [inside]
 
 
 def quoted(part: Part) -> Arg:
     """A part as one argument of nginx, in quotes where it needs them."""
-    text = part if isinstance(part, str) else part.text if isinstance(part, Word) else part[0]
+    text = part if isinstance(part, str) else part.text if isinstance(part, Scalar) else part[0]
     if not _NEEDS_QUOTES.search(text):
         return part
     return in_quotes("", part)
@@ -186,7 +189,7 @@ def in_quotes(before: str, part: Part, after: str = "") -> Arg:
     """A part in quotes, with text before and after it, as templates write `"^{{ path }}"`."""
     if isinstance(part, str):
         return f'"{before}{escaped(part)}{after}"'
-    text, span = (part.text, part.span) if isinstance(part, Word) else part
+    text, span = (part.text, part.span) if isinstance(part, Scalar) else part
     inner: Part = part if escaped(text) == text else (escaped(text), span)
     start, end = Span(span.start, span.start), Span(span.end, span.end)
     return [(f'"{before}', start), inner, (f'{after}"', end)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from .recording import Piece, Recording
+from nginx_stream_lint.trace.recording import BodyPart, Recording
 
 _SAME_BURST = 0.4  # of the app's pace: pieces closer together came together
 _LONGEST_BURST_GAP = 0.1  # seconds: nobody sees a pause shorter than that
@@ -39,7 +39,7 @@ class Burst(Struct, frozen=True):
     inside: bool
 
 
-class Figures(Struct, frozen=True):
+class ResponseMetrics(Struct, frozen=True):
     """One answer in numbers. Times are seconds after the request was sent.
 
     Attributes:
@@ -85,7 +85,7 @@ class Figures(Struct, frozen=True):
         return self.last_event_s - self.first_event_s
 
 
-def figures(recording: Recording, before: Figures | None = None) -> Figures:
+def metrics(recording: Recording, before: ResponseMetrics | None = None) -> ResponseMetrics:
     """Return the figures of a recording.
 
     Args:
@@ -103,7 +103,7 @@ def figures(recording: Recording, before: Figures | None = None) -> Figures:
     with_events = [burst for burst in bursts if burst.events]
     total = sum(burst.events for burst in with_events)
     inner = with_events[:-1]
-    return Figures(
+    return ResponseMetrics(
         head_s=recording.head_at,
         first_byte_s=pieces[0].at if pieces else None,
         first_event_s=times[0] if times else None,
@@ -137,10 +137,10 @@ def _pace(times: Sequence[float]) -> float:
     return sum(usual) / len(usual)
 
 
-def _bursts(pieces: Sequence[Piece], pace_s: float, unit: float) -> list[Burst]:
+def _bursts(pieces: Sequence[BodyPart], pace_s: float, unit: float) -> list[Burst]:
     """`unit` is how many bytes count as an event; 0: the events that were found."""
     gap = min(max(_SAME_BURST * pace_s, _SHORTEST_BURST_GAP), _LONGEST_BURST_GAP)
-    groups: list[list[Piece]] = []
+    groups: list[list[BodyPart]] = []
     for piece in pieces:
         if groups and piece.at - groups[-1][-1].at <= gap:
             groups[-1].append(piece)
