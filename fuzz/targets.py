@@ -52,7 +52,7 @@ from nginx_stream_lint.rules.rule_file import load_rule
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.suppress import baseline
 from nginx_stream_lint.trace.events import events_for
-from nginx_stream_lint.trace.headers import notes
+from nginx_stream_lint.trace.headers import header_notes
 from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.secrets import shown_url
 
@@ -477,7 +477,7 @@ def headers_never_raise(one: Case, folder: Path) -> None:  # noqa: ARG001
         Recording("h1", status=200, protocol=protocol, headers=headers, kind=kind)
         for protocol, kind in (("1.1", "sse"), ("1.0", "chunks"), ("2", "ndjson"))
     ]
-    notes(list(enumerate(recordings, 1)))
+    header_notes(list(enumerate(recordings, 1)))
     shown_url(f"https://a:b@example.com/{body}")
 
 

@@ -19,7 +19,7 @@ from nginx_stream_lint.analysis.lint import Options, lint, read
 from nginx_stream_lint.config import STDIN, InputOptions
 from nginx_stream_lint.config.tree import least_arguments
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.fixes.apply import fix_soundly
+from nginx_stream_lint.fixes.apply import fix_checked
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.request import parse_url
@@ -59,7 +59,7 @@ def use(folder: Path, text: bytes, name: str = "a.conf") -> None:
         check_document("explain", json.loads(explain_json(explanations)))
         explain_text(explainer, explanations, [explainer.findings(each) for each in explanations])
         assert isinstance(explainer.problems, list)
-    fix_soundly(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
+    fix_checked(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
 
 
 TEXTS = [
@@ -146,7 +146,7 @@ def test_annotations_stay_in_their_statement(value: str, tmp_path: Path) -> None
     text = INGRESS.replace("VALUE", value)
     use(tmp_path, text.encode(), "a.yaml")
     workspace = Workspace.on_disk(str(tmp_path / "a.yaml"))
-    fixed = fix_soundly(lambda texts: lint(workspace.overlaid(texts)), unsafe=True)
+    fixed = fix_checked(lambda texts: lint(workspace.overlaid(texts)), unsafe=True)
     assert fixed.refused == []
 
 

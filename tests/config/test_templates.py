@@ -21,7 +21,7 @@ from nginx_stream_lint.config.mapped_text import (
     without_marks,
 )
 from nginx_stream_lint.config.templates import readings, readings_within, yaml_reading
-from nginx_stream_lint.config.templates.placeholders import substituted
+from nginx_stream_lint.config.templates.placeholders import substitute
 from nginx_stream_lint.config.tokens import Word, words_at
 from nginx_stream_lint.config.tree import File, parse
 from nginx_stream_lint.files.source import FILLER, Source
@@ -642,7 +642,7 @@ def test_values_are_put_in_as_envsubst_does(text: str, values: dict[str, str]) -
         check=True,
         timeout=120,
     )
-    put_in, pieces = substituted(text, values)
+    put_in, pieces = substitute(text, values)
     assert put_in == done.stdout.decode()
     source = Source("a.template", text)
     reading = MappedText(source, put_in, pieces)

@@ -28,7 +28,7 @@ from nginx_stream_lint.probe import (
 )
 from nginx_stream_lint.probe.measure import judge
 from nginx_stream_lint.rules.facts import Facts
-from nginx_stream_lint.streams.detect import ProxiedLocation, served
+from nginx_stream_lint.streams.detect import ProxiedLocation, find_proxied
 from tests.conformance.client_streams import OpenRequests
 from tests.conformance.examples import SCALE, Named, Runnable, all_examples, runnable, uri
 from tests.waiting import leave, until
@@ -90,7 +90,7 @@ class Stream:
 
 def streams_of(run: Runnable, binary: NginxBinary, method: str | None) -> list[Stream]:
     """Every stream of an example that can be held, for every client it is known to have."""
-    found, problems = served(run.configuration, run.root, binary.version)
+    found, problems = find_proxied(run.configuration, run.root, binary.version)
     assert problems == []
     streams: list[Stream] = []
     for one in found:
@@ -144,7 +144,7 @@ class Lab:
 
     @property
     def place(self) -> ProxiedLocation:
-        found, _ = served(self.run.configuration, self.run.root, self.nginx.binary.version)
+        found, _ = find_proxied(self.run.configuration, self.run.root, self.nginx.binary.version)
         return next(one for one in found if one.streams[0].confidence != "possible")
 
     async def ask(

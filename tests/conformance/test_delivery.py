@@ -22,7 +22,7 @@ from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.delivery import ANSWER_BYTES, TOKEN_BYTES, Delivery
 from nginx_stream_lint.nginx.filters import USER_AGENTS
 from nginx_stream_lint.nginx.request import parse_url
-from nginx_stream_lint.nginx.values import size
+from nginx_stream_lint.nginx.values import parse_size
 from nginx_stream_lint.probe import (
     Drip,
     DrippingUpstream,
@@ -67,7 +67,7 @@ def told(one: Explanation, case: Case) -> Told:
     family = handler.family
     if family == "proxy" and one.settings["proxy_http_version"].text == "2":
         family = "http2"
-    small_tls = (size(one.settings["ssl_buffer_size"].text) or 0) < TOKEN_BYTES
+    small_tls = (parse_size(one.settings["ssl_buffer_size"].text) or 0) < TOKEN_BYTES
     classes = frozenset(classes_of(one, delivery, case))
     return Told(marks[0], delivery.verdict, delivery.repeat, family, small_tls, classes)
 

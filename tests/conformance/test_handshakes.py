@@ -13,12 +13,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from nginx_stream_lint.analysis.websockets import gets_through
+from nginx_stream_lint.analysis.websockets import handshake_succeeds
 from nginx_stream_lint.config import read
-from nginx_stream_lint.nginx.handshake import asked, handshake_at
+from nginx_stream_lint.nginx.handshake import as_handshake, handshake_at
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.request_route import route
+from nginx_stream_lint.nginx.request_route import route_request
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.probe import Drip, DrippingUpstream, Nginx, NginxBinary, free_ports
 from tests.conformance.choosing import add_nginx_option, chosen
@@ -48,8 +48,8 @@ def told(root: Level, case: Case, port: int, version: Version) -> tuple[bool, bo
     The second is None where nothing is said.
     """
     request = Request("http", "localhost", port, case.uri)
-    found = gets_through(root, request, version, connection=case.connection)
-    way = route(root, asked(request, case.connection), version)
+    found = handshake_succeeds(root, request, version, connection=case.connection)
+    way = route_request(root, as_handshake(request, case.connection), version)
     if way.location is None or way.server is None or way.handler is None:
         return found, None
     place = handshake_at(way.location, way.server, version, connection=case.connection)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER, has_placeholder
 from nginx_stream_lint.config.tree import parse
-from nginx_stream_lint.kubernetes import configurations, translated
+from nginx_stream_lint.kubernetes import configurations, translate_resources
 from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar, documents
 from tests.kubernetes.manifests import ingress, translate
 
@@ -47,7 +47,7 @@ def test_an_annotation(quote: str) -> None:
     text = text.replace("75s", "75")
     if not quote:
         # Kubernetes refuses it, and it is read.
-        found, _ = translated(Source("a.yaml", text), text)
+        found, _ = translate_resources(Source("a.yaml", text), text)
         (problem,) = found[0].reading.problems
         assert str(problem) == (
             f"a.yaml:6:5: the annotation {NGINX}proxy-read-timeout is not a string, and Kubernetes"
@@ -118,7 +118,7 @@ def test_a_folded_snippet_as_a_whole() -> None:
 
 def test_a_snippet_that_breaks_the_rest_is_left_out() -> None:
     text = ingress({NGINX + "configuration-snippet": "expires 1d;\n}\n"})
-    found, _ = translated(Source("a.yaml", text), text)
+    found, _ = translate_resources(Source("a.yaml", text), text)
     (problem,) = found[0].reading.problems
     assert (problem.line, problem.column, problem.message) == (8, 7, 'unexpected "}"')
     assert "expires" not in found[0].reading.text
@@ -126,7 +126,7 @@ def test_a_snippet_that_breaks_the_rest_is_left_out() -> None:
 
 def test_a_value_that_the_controller_ignores() -> None:
     text = ingress({NGINX + "proxy-read-timeout": "3600s"})
-    found, _ = translated(Source("a.yaml", text), text)
+    found, _ = translate_resources(Source("a.yaml", text), text)
     (problem,) = found[0].reading.problems
     assert problem.line == 6
     assert problem.message.endswith(
@@ -305,7 +305,7 @@ web:
 
 
 def test_anchors_and_merge_keys() -> None:
-    found, problems = translated(Source("values.yaml", ANCHORS), ANCHORS)
+    found, problems = translate_resources(Source("values.yaml", ANCHORS), ANCHORS)
     assert problems == []
     texts = [one.reading.text for one in found if "a.example.com" in one.reading.text]
     (text,) = texts
@@ -344,7 +344,7 @@ def test_words_of_yaml() -> None:
     ],
 )
 def test_what_is_no_yaml(text: str, place: tuple[int, int]) -> None:
-    found, problems = translated(Source("a.yaml", text), text)
+    found, problems = translate_resources(Source("a.yaml", text), text)
     assert found == []
     (problem,) = problems
     assert (problem.line, problem.column) == place

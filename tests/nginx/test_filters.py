@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nginx_stream_lint.nginx.delivery import DeliveryPath, Scenario, path
+from nginx_stream_lint.nginx.delivery import DeliveryPath, Scenario, delivery_path_for
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.versions import NEW
@@ -24,7 +24,7 @@ def path_with(
         default = table()[name].default(NEW, in_stream=False)
         return Effective(name, () if default is None else (default,), "default")
 
-    return path(settings, family, types)
+    return delivery_path_for(settings, family, types)
 
 
 @pytest.mark.parametrize(

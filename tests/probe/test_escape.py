@@ -31,7 +31,7 @@ from nginx_stream_lint.probe import (
     NginxError,
     free_ports,
 )
-from nginx_stream_lint.probe.adapt_copy import settle
+from nginx_stream_lint.probe.adapt_copy import adapt_copy
 from nginx_stream_lint.probe.certificate import write_certificate
 from nginx_stream_lint.probe.copy import copy_of
 from nginx_stream_lint.probe.drip import HEADER
@@ -125,7 +125,7 @@ async def run(main: Path, binary: NginxBinary, paths: Sequence[str], port: int) 
             try:
                 copy = copy_of(read(str(main)), binary.version, upstream.ports, folder)
                 write_certificate(folder)
-                ran.text, wall = await settle(copy, binary, folder)
+                ran.text, wall = await adapt_copy(copy, binary, folder)
                 wall = replace(wall, reads=(Path("/"),), connects=(*wall.connects, port))
                 async with Nginx(binary, ran.text, folder, wall) as nginx:
                     ran.listens = listening(nginx.pid)

@@ -19,7 +19,7 @@ from tests.report.schemas import check_document
 
 from nginx_stream_lint.cli import cli
 from nginx_stream_lint.config import read
-from nginx_stream_lint.nginx.delivery import Scenario, path
+from nginx_stream_lint.nginx.delivery import Scenario, delivery_path_for
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.probe import NginxBinary
 from nginx_stream_lint.probe.copy_model import CopyChange
@@ -110,7 +110,7 @@ def verdicts(document: dict[str, Any]) -> dict[tuple[str, str], str]:
 def modelled(level: Level, binary: NginxBinary, one: dict[str, Any]) -> str:
     """What the model says of one result."""
     assert level.handler is not None
-    way = path(
+    way = delivery_path_for(
         lambda name: level.effective(name, binary.version),
         level.handler.family,
         ("text/event-stream",),

@@ -14,7 +14,7 @@ from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.config import InputOptions, Source
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.fixes.apply import fix_all, fix_soundly
+from nginx_stream_lint.fixes.apply import fix_all, fix_checked
 from nginx_stream_lint.rules.finding import Place
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.suppress.comments import IgnoreComment, _Comment, _Regions
@@ -315,7 +315,7 @@ def test_a_fix_takes_out_nothing_but_comments(
     options = Options(rules, around=InputOptions(markdown=True))
     workspace = Workspace.on_disk(str(path))
     before = lint(workspace, options=options)
-    fixed = fix_soundly(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
+    fixed = fix_checked(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
     assert fixed.refused == []
     for _, after in fixed.changed.values():
         # All that is gone are comments, with the white space and the marks of a template around.
@@ -373,7 +373,7 @@ def test_a_comment_at_the_head_of_a_block_is_for_all_of_it(text: str, tmp_path: 
     report = lint(Workspace.on_disk(str(path)), options=Options(RULES))
     assert [one.rule for one in report.findings] == []
     assert [one.finding.rule for one in report.suppressed] == ["short-read-timeout"]
-    fixed = fix_soundly(
+    fixed = fix_checked(
         lambda texts: lint(Workspace.on_disk(str(path)).overlaid(texts), options=Options(RULES)),
         unsafe=True,
     )
@@ -401,7 +401,7 @@ def test_what_became_part_of_another_rule_can_still_be_ignored(tmp_path: Path) -
     )
     report = lint(Workspace.on_disk(str(path)), options=Options(RULES))
     assert [one.rule for one in report.findings] == ["response-buffering"]
-    fixed = fix_soundly(
+    fixed = fix_checked(
         lambda texts: lint(Workspace.on_disk(str(path)).overlaid(texts), options=Options(RULES)),
         unsafe=True,
     )

@@ -44,7 +44,7 @@ from nginx_stream_lint.trace.verdict import (
     UPSTREAM_BUFFER,
     WHOLE_ANSWER,
     Judgement,
-    culprit,
+    first_failing_layer,
     judge,
 )
 
@@ -371,7 +371,7 @@ async def traced(case: Case, urls: list[str], run: int) -> tuple[TraceResult, li
 
 def mistake(case: Case, found: list[Judgement]) -> str:
     """What is wrong about what a trace says; empty: nothing."""
-    named = culprit(found)
+    named = first_failing_layer(found)
     got = (named.layer, named.cause) if named else (None, None)
     wanted = (case.layer, case.cause)
     if got == wanted:

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from nginx_stream_lint.probe import Drip, DrippingUpstream, free_ports
-from nginx_stream_lint.trace.headers import notes
+from nginx_stream_lint.trace.headers import header_notes
 from nginx_stream_lint.trace.network import fetch
 from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.request import Layer, TraceRequest
@@ -179,7 +179,7 @@ def test_all_versions_of_http_are_spoken(tmp_path: Path) -> None:
     for one in found:
         assert (one.status, one.ended, one.events) == (200, "complete", 10), one.error
         assert len(one.pieces) >= 8
-    assert [note.code for note in notes([(1, found[0])])] == ["storable", "h3"]
+    assert [note.code for note in header_notes([(1, found[0])])] == ["storable", "h3"]
 
 
 def test_the_finding_that_explains_it_is_shown(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from nginx_stream_lint.trace import known_words
 from nginx_stream_lint.trace.diagnosis import diagnose
 from nginx_stream_lint.trace.exchange import ResponseReader, describe_error
 from nginx_stream_lint.trace.known_words import NOT_SHOWN, known_answer, known_headers
-from nginx_stream_lint.trace.network import take_down
+from nginx_stream_lint.trace.network import apply_news
 from nginx_stream_lint.trace.products import products
 from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest, parse_layers
@@ -52,7 +52,7 @@ def reports(status: int, headers: dict[str, str], body: str, error: Exception | 
         def say(news: dict[str, Any], recording: Recording = recording) -> None:
             # Times are alike in all runs: what they show is not the server's.
             known = json.loads(json.dumps(news), parse_float=lambda _: 0.5)
-            take_down(recording, known)
+            apply_news(recording, known)
 
         reading = ResponseReader(TraceLimits(), layer.url, layer.shown, say)
         reading.connected()
@@ -227,7 +227,7 @@ def test_a_redirect_is_compared_with_what_was_asked(location: str, words: str) -
     recording = Recording("h1")
     layer = Layer(1, "http://h/a/b")
     reading = ResponseReader(
-        TraceLimits(), layer.url, layer.shown, lambda news: take_down(recording, news)
+        TraceLimits(), layer.url, layer.shown, lambda news: apply_news(recording, news)
     )
     reading.head(302, {"location": location}, "1.1")
     reading.finish()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nginx_stream_lint.trace import verdict as v
 from nginx_stream_lint.trace.metrics import cluster, metrics
 from nginx_stream_lint.trace.recording import BodyPart, Recording
-from nginx_stream_lint.trace.verdict import Judgement, LayerMeasurement, culprit, judge
+from nginx_stream_lint.trace.verdict import Judgement, LayerMeasurement, first_failing_layer, judge
 from tests.trace.recordings import COUNT, PACE, SIZE, at_once, buffered, recording, streamed
 
 APP = recording(streamed())
@@ -30,7 +30,7 @@ def trace(*layers: Recording | tuple[Recording, ...]) -> list[Judgement]:
 
 def named(*layers: Recording | tuple[Recording, ...]) -> tuple[int, str | None] | None:
     """Layer and cause that are blamed."""
-    found = culprit(trace(*layers))
+    found = first_failing_layer(trace(*layers))
     return None if found is None else (found.layer, found.cause)
 
 
@@ -149,7 +149,7 @@ def test_one_run_cannot_tell_whose_recording_it_is() -> None:
         LayerMeasurement(3, "h1", (kept, kept)),
     ]
     found = judge(again)
-    first = culprit(found)
+    first = first_failing_layer(found)
     assert first is not None
     assert (first.layer, first.cause, first.maybe_from) == (2, v.CACHE, None)
     assert found[2].inherited == 2
@@ -201,7 +201,7 @@ def test_a_rate_limit_stretches_the_answer() -> None:
     slower = recording(streamed(pace=2 * PACE))
     assert named(APP, slower) is None
     runs = [LayerMeasurement(1, "h1", (APP,) * 3), LayerMeasurement(2, "h1", (slower,) * 3)]
-    first = culprit(judge(runs))
+    first = first_failing_layer(judge(runs))
     assert first is not None
     assert (first.layer, first.cause) == (2, v.RATE_LIMIT)
 

@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario
-from nginx_stream_lint.nginx.handshake import HANDSHAKE_CLIENTS, asked
+from nginx_stream_lint.nginx.handshake import HANDSHAKE_CLIENTS, as_handshake
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.request import Request as Asked
-from nginx_stream_lint.nginx.request_route import route_in
+from nginx_stream_lint.nginx.request_route import route_in_server
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.probe import NginxBinary
 from nginx_stream_lint.probe.run import ProbeOutcome, ProbeRequest, probe
@@ -43,7 +43,7 @@ class MeasuredDelivery(Struct, frozen=True):
     handshake: str = ""
 
 
-def measure_served(
+def measure_locations(
     configuration: Configuration,
     found: Sequence[ProxiedLocation],
     version: Version,
@@ -87,7 +87,7 @@ def measure_served(
     return measured
 
 
-def confirmed(
+def with_measurements(
     findings: Sequence[Finding],
     rules: Sequence[Rule],
     found: Sequence[ProxiedLocation],
@@ -192,7 +192,7 @@ def _can_be_asked(one: ProxiedLocation, version: Version) -> bool:
     if not CONTENT_TYPES[one.streams[0].kind]:
         return False
     plain = Asked("http", None, None, match_of(one.level).pattern, one.streams[0].method or "GET")
-    return route_in(one.server, plain, version).location is one.level
+    return route_in_server(one.server, plain, version).location is one.level
 
 
 def _can_get_handshakes(one: ProxiedLocation, version: Version) -> bool:
@@ -202,8 +202,8 @@ def _can_get_handshakes(one: ProxiedLocation, version: Version) -> bool:
     stream = _websocket(one)
     if stream is None or not {*HANDSHAKE_CLIENTS} & {*one.clients}:
         return False
-    request = asked(Asked("http", None, None, _path(one, stream)))
-    return route_in(one.server, request, version).location is one.level
+    request = as_handshake(Asked("http", None, None, _path(one, stream)))
+    return route_in_server(one.server, request, version).location is one.level
 
 
 def _websocket(one: ProxiedLocation) -> Stream | None:

@@ -16,7 +16,12 @@ from nginx_stream_lint.analysis.lint import (
     read,
     with_fixes,
 )
-from nginx_stream_lint.analysis.stream_paths import PassedPlace, StreamPaths, delivery_path, passed
+from nginx_stream_lint.analysis.stream_paths import (
+    PassedPlace,
+    StreamPaths,
+    delivery_path,
+    passed_place,
+)
 from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
 from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.files.workspace import Workspace
@@ -34,9 +39,9 @@ from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
 from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s
 from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.request_body import client_silence_s
-from nginx_stream_lint.nginx.request_route import Route, route
+from nginx_stream_lint.nginx.request_route import Route, route_request
 from nginx_stream_lint.nginx.validity import refusals
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
@@ -120,11 +125,11 @@ def explain(
     60.0
     """
     requests = [(url, parse_url(url, method.upper())) for url in urls]
-    explainer = explainer_of(workspace, conf, options or Options(), documents)
+    explainer = make_explainer(workspace, conf, options or Options(), documents)
     return explainer.explain_all(requests)
 
 
-def explainer_of(
+def make_explainer(
     workspace: Workspace,
     conf: str,
     options: Options,
@@ -196,7 +201,7 @@ class Explainer:
             return self._explain(url, request)
 
     def _explain(self, url: str, request: Request) -> Explanation:
-        found = route(self.root, request, self.version, self._files)
+        found = route_request(self.root, request, self.version, self._files)
         level = found.location
         if level is None or found.server is None:
             return Explanation(url, request, found, {}, None, [])
@@ -214,11 +219,13 @@ class Explainer:
         ways, circles = self._ways.of(one.route)
         one.route.unknown.extend(circles)
         if ways == [[one.route]]:
-            return replace(one, tiers=[passed(one.route, one.deliveries)])
+            return replace(one, tiers=[passed_place(one.route, one.deliveries)])
         scenarios = [each.scenario for each in one.deliveries]
         deliveries, tiers = self._ways.delivered(ways, scenarios)
         timeouts = [
-            seconds(each.level.effective(f"{each.handler.family}_read_timeout", self.version).text)
+            parse_time(
+                each.level.effective(f"{each.handler.family}_read_timeout", self.version).text
+            )
             for each in tiers
         ]
         limits = [limit for limit in (*timeouts, one.read_timeout_s) if limit is not None]
@@ -365,7 +372,7 @@ class Explainer:
                 for encoding in ACCEPT_ENCODINGS
             ]
         limits = (
-            seconds(in_force(f"{handler.family}_read_timeout").text),
+            parse_time(in_force(f"{handler.family}_read_timeout").text),
             idle_timeout_s(found.server, self.version),
         )
         timeout = min((limit for limit in limits if limit is not None), default=None)

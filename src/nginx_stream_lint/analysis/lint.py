@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.analysis.remarks import about_blocks, about_comments, about_declarations
+from nginx_stream_lint.analysis.remarks import (
+    block_findings,
+    comment_findings,
+    declaration_findings,
+)
 from nginx_stream_lint.config import (
     Configuration,
     File,
@@ -23,12 +27,12 @@ from nginx_stream_lint.config import (
     Regions,
     Source,
     configurations,
-    said_once,
+    without_repeats,
 )
 from nginx_stream_lint.config.repository import Repository
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.fixes.apply import confined, seen, sparing
-from nginx_stream_lint.fixes.plan import plan
+from nginx_stream_lint.fixes.apply import confine, visible_regions, without_directives
+from nginx_stream_lint.fixes.plan import plan_fix
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
@@ -44,8 +48,8 @@ from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, served
-from nginx_stream_lint.streams.unproxied import UnproxiedReason, answers
+from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
+from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
 from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
@@ -147,7 +151,8 @@ class Result(Struct):
 class Detected(Struct, frozen=True):
     """One configuration, the places in it that hand requests on, and what is wrong with it.
 
-    `answers` is what nginx does with the declared streams; see `streams.unproxied.answers`.
+    `answers` is what nginx does with the declared streams; see
+    `streams.unproxied.unproxied_reasons`.
     """
 
     configuration: Configuration
@@ -187,7 +192,7 @@ def lint(
             try:
                 detected = detect(configuration, options, workspace)
                 found, measured = judge_all(detected, options, confirm, memories)
-                remarked = [*remark(detected, options), *measured]
+                remarked = [*judge_remarks(detected, options), *measured]
             except Exception as error:
                 problem = unexpected(configuration.path, error)
                 result.problems += [*configuration.problems, problem]
@@ -211,7 +216,7 @@ def lint(
             for one in found:
                 judged.setdefault(_said(one.finding), one)
         unproxied = _unproxied(fates, paths, whole, workspace)
-        every = [*findings.values(), *about_declarations(unproxied, options.rules)]
+        every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
         kept = suppress(every, files, result, options)
         kept = options.policy.applied(kept)
         if options.baseline is not None:
@@ -220,7 +225,7 @@ def lint(
     result.unchecked = _each_once(result.unchecked)
     result.problems += [*failed, *workspace.budget.problems]
     result.problems = list(dict.fromkeys(result.problems))
-    result.notes, result.details = said_once(result.notes), said_once(result.details)
+    result.notes, result.details = without_repeats(result.notes), without_repeats(result.details)
     return result
 
 
@@ -251,7 +256,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
-    declared = answers(root, known or OLD, options.streams, configuration.missing)
+    declared = unproxied_reasons(root, known or OLD, options.streams, configuration.missing)
     if about is None:
         found, mistakes = detect_streams(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
@@ -310,11 +315,11 @@ def judge_all(
     return kept, [one for one in findings[len(judged) :] if _is_about(one, about)]
 
 
-def remark(detected: Detected, options: Options) -> list[Finding]:
+def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
     """What the rules say of blocks and comments that no stream is behind."""
     found = [
-        *about_blocks(detected.root, options.rules),
-        *about_comments(detected.configuration, detected.root, options.rules, detected.served),
+        *block_findings(detected.root, options.rules),
+        *comment_findings(detected.configuration, detected.root, options.rules, detected.served),
     ]
     about = detected.configuration.about
     return [finding for finding in found if _is_about(finding, about)]
@@ -403,18 +408,18 @@ def with_fixes(
     """
     made_from = {_said(one.finding): one for one in judged}
     mapped = {id(file.source) for file in files if file.reading.pieces}
-    regions = seen(file for file in files if id(file.source) in mapped)
+    regions = visible_regions(file for file in files if id(file.source) in mapped)
     found: list[Finding] = []
     problems: list[Problem] = []
     for finding in findings:
         one, fix = made_from.get(_said(finding)), finding.fix
         try:
-            fix = fix if one is None else plan(one)
+            fix = fix if one is None else plan_fix(one)
         except Exception as error:
             problems.append(unexpected(finding.place.source.name, error))
-        fix = confined(fix, regions) if fix is not None and regions else fix
+        fix = confine(fix, regions) if fix is not None and regions else fix
         if fix is not None and finding.spared:
-            fix = sparing(fix, finding.spared)
+            fix = without_directives(fix, finding.spared)
         found.append(finding if fix is finding.fix else finding.with_fix(fix))
     return found, problems
 
@@ -472,10 +477,10 @@ def detect_streams(
 ) -> tuple[list[ProxiedLocation], list[Problem]]:
     """What hands requests on and what streams there, in all servers or those that `only` holds for.
 
-    And declarations gone wrong. `asked` is as in `streams.detect.served`.
+    And declarations gone wrong. `asked` is as in `streams.detect.find_proxied`.
     """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
-    return served(
+    return find_proxied(
         configuration,
         root,
         version,

@@ -20,8 +20,8 @@ from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, address
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.request import Request as Routed
 from nginx_stream_lint.nginx.request import parse_url
-from nginx_stream_lint.nginx.request_route import route, route_in
-from nginx_stream_lint.nginx.servers import ListenSocket, choose, tcp_sockets
+from nginx_stream_lint.nginx.request_route import route_in_server, route_request
+from nginx_stream_lint.nginx.servers import ListenSocket, choose_server, tcp_sockets
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.probe.run import ProbeRequest
 from nginx_stream_lint.streams.detect import ProxiedLocation
@@ -61,7 +61,7 @@ class ScenarioChoice(Struct, frozen=True):
         )
 
 
-def ask_urls(
+def requests_for_urls(
     root: Level,
     urls: Sequence[str],
     version: Version,
@@ -86,7 +86,7 @@ def _ask_url(
 ) -> ProbeRequest:
     routed = parse_url(url, (method or "GET").upper())
     http = root.first("http")
-    chosen = choose(http, routed, version) if http is not None else None
+    chosen = choose_server(http, routed, version) if http is not None else None
     if http is None or chosen is None:
         return _ask_stream_server(root, url, routed, wanted)
     if routed.host is None:
@@ -99,7 +99,7 @@ def _ask_url(
         usual = 443 if routed.scheme == "https" else 80
         if routed.port not in (None, usual):
             host = f"{host}:{routed.port}"
-    level = route(root, routed, version).location
+    level = route_request(root, routed, version).location
     streams = next((one.streams for one in served if one.level is level), ())
     stream = stream_of_url(streams, routed.target)
     if method is None and stream is not None and stream.method is not None:
@@ -151,7 +151,7 @@ def _ask_stream_server(
     raise NotProbeable(f'no server listens for "{url}"; check scheme and port')
 
 
-def ask_streams(
+def requests_for_streams(
     root: Level,
     version: Version,
     served: Sequence[ProxiedLocation],
@@ -279,7 +279,7 @@ def _target(one: ProxiedLocation, version: Version) -> str | None:
         path for level in one.server.walk() if level.kind == "location" for path in _paths(level)
     ]
     for path in [*own, *others[:_MOST_TRIED], "/", "/x"]:
-        way = route_in(one.server, Routed("http", None, None, path, method), version)
+        way = route_in_server(one.server, Routed("http", None, None, path, method), version)
         if way.location is one.level and way.handler is not None:
             return path
     return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from nginx_stream_lint.config import Configuration, Source
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.location_match import match_of
-from nginx_stream_lint.nginx.unreachable_locations import unmatchable
+from nginx_stream_lint.nginx.unreachable_locations import unreachable_locations
 from nginx_stream_lint.rules.finding import COMMAND_LINE, Finding, LocationInfo, Place, Related
 from nginx_stream_lint.rules.judge import location_info, place_of
 from nginx_stream_lint.rules.remarks import remarks
@@ -17,13 +17,13 @@ from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_comments
 
 
-def about_blocks(root: Level, rules: Sequence[Rule]) -> Iterator[Finding]:
+def block_findings(root: Level, rules: Sequence[Rule]) -> Iterator[Finding]:
     """Findings about locations that would pass requests on and get none."""
     http = root.first("http")
     for server in () if http is None else http.children:
         if server.kind != "server":
             continue
-        for level, meant in unmatchable(server).items():
+        for level, meant in unreachable_locations(server).items():
             directive = level.directive
             if directive is None or directive.file.reading.author is not None:
                 continue
@@ -35,7 +35,7 @@ def about_blocks(root: Level, rules: Sequence[Rule]) -> Iterator[Finding]:
             yield from _findings(rules, values, location.place, location)
 
 
-def about_comments(
+def comment_findings(
     configuration: Configuration,
     root: Level,
     rules: Sequence[Rule],
@@ -50,7 +50,7 @@ def about_comments(
         yield from _findings(rules, values, place, location, _related((one.answer,)))
 
 
-def about_declarations(
+def declaration_findings(
     found: Mapping[Declaration, Sequence[UnproxiedReason]], rules: Sequence[Rule]
 ) -> Iterator[Finding]:
     """Findings about declared paths and URLs that nginx passes to no app, by what it does."""

@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.nginx.caching import recording
+from nginx_stream_lint.nginx.caching import response_caching
 from nginx_stream_lint.nginx.delivery import (
     Delivery,
     DeliveryPath,
     Repeat,
     Scenario,
     Settings,
-    path,
+    delivery_path_for,
 )
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.listeners import plain_clients
 from nginx_stream_lint.nginx.proxy_tiers import Tier, deliver, tier
 from nginx_stream_lint.nginx.request_route import Route
-from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, own_routes
-from nginx_stream_lint.nginx.values import size
+from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, self_proxied_routes
+from nginx_stream_lint.nginx.values import parse_size
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
 
@@ -40,7 +40,7 @@ class PassedPlace(Struct, frozen=True):
     deliveries: Sequence[Delivery]
 
 
-def passed(found: Route, deliveries: Sequence[Delivery]) -> PassedPlace:
+def passed_place(found: Route, deliveries: Sequence[Delivery]) -> PassedPlace:
     """The place where a request is passed on, and what happens there."""
     assert found.server is not None
     return PassedPlace(found.server, _place(found), _handler(found), found.uri, deliveries)
@@ -63,7 +63,11 @@ class StreamPaths:
         work = [[found]]
         while work and len(ways) < _MOST_WAYS:
             way = work.pop()
-            further = [] if self._http is None else own_routes(self._http, way[-1], self._version)
+            further = (
+                []
+                if self._http is None
+                else self_proxied_routes(self._http, way[-1], self._version)
+            )
             passing = [one for one in further if one.handler is not None]
             again = [one for one in passing if _is_in(one, way)]
             for one in again:
@@ -89,7 +93,7 @@ class StreamPaths:
         outward = way[::-1]
         tiers = [self._tier(one) for one in outward]
         rows = [deliver(tiers, scenario) for scenario in scenarios]
-        places = [passed(one, [row[at] for row in rows]) for at, one in enumerate(outward)]
+        places = [passed_place(one, [row[at] for row in rows]) for at, one in enumerate(outward)]
         pairs = zip(scenarios, rows, strict=True)
         return [_together(scenario, row) for scenario, row in pairs], places
 
@@ -108,15 +112,15 @@ def delivery_path(found: Route, settings: Settings, version: Version) -> Deliver
     handler, state = _handler(found), found.state
     assert state is not None
     assert found.server is not None
-    recorded = recording(settings, handler.family, state.method, lambda: state)
+    recorded = response_caching(settings, handler.family, state.method, lambda: state)
     plain = plain_clients(found.server, version)
     # Scenarios do not name a content type.
-    way = path(settings, handler.family, CONTENT_TYPES["sse"], recorded, plain)
+    way = delivery_path_for(settings, handler.family, CONTENT_TYPES["sse"], recorded, plain)
     server = found.tls_of
     if server is None or server is found.server:
         return way
     # The TLS buffer is that of the connection.
-    buffer = size(server.effective("ssl_buffer_size", version).text)
+    buffer = parse_size(server.effective("ssl_buffer_size", version).text)
     return way if buffer is None else replace(way, ssl_buffer_size=buffer)
 
 

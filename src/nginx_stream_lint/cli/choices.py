@@ -18,7 +18,7 @@ from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Policy, Worth
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.settings import Settings, SettingsMistake, find, load
-from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.streams.declarations import nearest_words
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import Unreadable
 
@@ -158,7 +158,7 @@ def _named(
         _note_renamed(name, new)
         if name not in names and name not in new:
             raise click.BadParameter(
-                f'unknown rule "{name}"{nearest(name, sorted(names))}', param_hint=option
+                f'unknown rule "{name}"{nearest_words(name, sorted(names))}', param_hint=option
             )
     return tuple(new.get(name, name) for name in wanted)
 

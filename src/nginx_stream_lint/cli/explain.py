@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from nginx_stream_lint.analysis.explain import NoServer, UnexplainedUrl, explainer_of
+from nginx_stream_lint.analysis.explain import NoServer, UnexplainedUrl, make_explainer
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_UNUSABLE,
@@ -135,7 +135,7 @@ def explain_command(
     documents = None if files is None else str(files)
     try:
         main = STDIN if conf == "-" else conf
-        explainer = explainer_of(workspace, main, options, documents, streams)
+        explainer = make_explainer(workspace, main, options, documents, streams)
     except NoServer as stop:
         for problem in stop.problems:
             say(str(problem))
@@ -157,7 +157,7 @@ def explain_command(
             if not changed:
                 return _Findings(_each_once(found), explainer.problems)
             files_now = workspace.overlaid(changed)
-            other = explainer_of(files_now, main, options, documents, streams)
+            other = make_explainer(files_now, main, options, documents, streams)
             there = [other.explain(one.url, one.request) for one in explanations]
             return _Findings(_each_once(map(other.findings, there)), other.problems)
 

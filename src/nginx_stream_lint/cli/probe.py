@@ -151,11 +151,11 @@ def _one_line(text: str) -> str:
 
 def _readable(workspace: Workspace, conf: str, around: InputOptions) -> list[Configuration]:
     """The configurations that can be run at all; ends with status 2 where there is none."""
-    from nginx_stream_lint.probe.copy import hindrance
+    from nginx_stream_lint.probe.copy import first_problem
 
     with spending(workspace.budget):
         found = read(workspace, [conf], around)
-    hindered = [(one, hindrance(one)) for one in found if one.root is not None or one.problems]
+    hindered = [(one, first_problem(one)) for one in found if one.root is not None or one.problems]
     problems = [problem for _, problem in hindered if problem is not None]
     free = [one for one, problem in hindered if problem is None]
     if not free:
@@ -188,8 +188,8 @@ def _requests(
     from nginx_stream_lint.analysis.probe_requests import (
         NotProbeable,
         ScenarioChoice,
-        ask_streams,
-        ask_urls,
+        requests_for_streams,
+        requests_for_urls,
     )
 
     conf, root, found = detected.configuration.path, detected.root, detected.served
@@ -214,10 +214,10 @@ def _requests(
     )
     if urls:
         try:
-            return ask_urls(root, urls, binary.version, found, wanted, flags["method"]), []
+            return requests_for_urls(root, urls, binary.version, found, wanted, flags["method"]), []
         except (BadUrl, NotProbeable) as mistake:
             unusable(f"{conf}:1:1: {mistake}")
-    requests, left = ask_streams(root, binary.version, found, wanted)
+    requests, left = requests_for_streams(root, binary.version, found, wanted)
     if not requests:
         why = "nothing is thought to stream" if not left else "no URL leads to what streams"
         unusable(f"{conf}:1:1: {why}; name the URLs to measure")

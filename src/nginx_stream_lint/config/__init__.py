@@ -3,7 +3,7 @@
 `configurations` is the way in. Nothing here knows what a directive means; that is `nginx/`.
 """
 
-from nginx_stream_lint.config.configuration import Configuration, Note, read, said_once
+from nginx_stream_lint.config.configuration import Configuration, Note, read, without_repeats
 from nginx_stream_lint.config.includes import IncludeResolver
 from nginx_stream_lint.config.inputs import STDIN, InputOptions, configurations
 from nginx_stream_lint.config.mapped_text import Regions, has_placeholder
@@ -26,6 +26,6 @@ __all__ = [
     "has_placeholder",
     "is_complete",
     "read",
-    "said_once",
     "statements",
+    "without_repeats",
 ]

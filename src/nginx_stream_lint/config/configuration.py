@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.config.fragments import is_main, level, other_level
+from nginx_stream_lint.config.fragments import fragment_level, is_main, other_level
 from nginx_stream_lint.config.includes import IncludeResolver
 from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.config.recognise import plain_name
-from nginx_stream_lint.config.stock_files import standard
+from nginx_stream_lint.config.stock_files import stock_directives
 from nginx_stream_lint.config.tree import (
     Context,
     Directive,
@@ -71,7 +71,7 @@ class Note(Struct, frozen=True):
         return f"{self.file}:{self.line}:{self.column}: note: {self.message}"
 
 
-def said_once(notes: Iterable[Note]) -> list[Note]:
+def without_repeats(notes: Iterable[Note]) -> list[Note]:
     """The notes, of those about one subject the first."""
     return list({one.subject or str(one): one for one in reversed(list(notes))}.values())[::-1]
 
@@ -151,7 +151,7 @@ def read_from(reading: MappedText, path: str, files: IncludeResolver) -> Configu
     configuration.files.append(root)
     reader.files[files.key(path)] = [root]
     try:
-        configuration.context = level(reader.outline(root))
+        configuration.context = fragment_level(reader.outline(root))
     except Unreadable as stop:
         return Configuration(path, problems=[*configuration.problems, stop.problem])
     at_home = _sorted_out(configuration, root)
@@ -172,7 +172,7 @@ def read_from(reading: MappedText, path: str, files: IncludeResolver) -> Configu
     # A file that was only tried is nobody's: it is still to be read for itself.
     configuration.files = [file for file in configuration.files if file.uses]
     configuration.problems = list(dict.fromkeys(configuration.problems))
-    configuration.notes = said_once(configuration.notes)
+    configuration.notes = without_repeats(configuration.notes)
     _mark_shared(configuration.files)
     return configuration
 
@@ -436,7 +436,7 @@ class _IncludeReader:
         name = directive.args[0]
         near = directive.source.name
         meant = self.provider.meant(name, near, self.configuration.path)
-        if standard(name) is not None and not meant.same:
+        if stock_directives(name) is not None and not meant.same:
             return []  # it is nginx's own rather than one of the same name elsewhere
         found = [file for one in meant.paths for file in self._parsed(one, directive)]
         if found and not meant.same:
@@ -452,7 +452,7 @@ class _IncludeReader:
         name = directive.args[0]
         if self.provider.may_be_absent(name):
             return []
-        directive.may_set = standard(name)
+        directive.may_set = stock_directives(name)
         if is_pattern(name) and stop is None:
             if self.provider.reads_as_nginx:
                 directive.may_set = frozenset()  # nginx finds nothing either
@@ -490,7 +490,9 @@ class _IncludeReader:
                 self.configuration.problems += file.problems
                 if reading.is_definition:  # it does not stand where it is included
                     file.uses = 1
-                    own = self.configuration.elsewhere.setdefault(level(file.directives), [])
+                    own = self.configuration.elsewhere.setdefault(
+                        fragment_level(file.directives), []
+                    )
                     own += file.directives
                 else:
                     parsed.append(file)

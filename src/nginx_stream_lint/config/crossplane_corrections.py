@@ -130,7 +130,7 @@ _NEWER: dict[str, tuple[str, ...]] = {
 }
 
 
-def corrected(analyzer: ModuleType) -> dict[str, list[int]]:
+def with_corrections(analyzer: ModuleType) -> dict[str, list[int]]:
     """crossplane's table (`crossplane.analyzer.DIRECTIVES`) with nginx's rows added."""
 
     def mask(row: str) -> int:

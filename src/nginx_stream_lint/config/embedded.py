@@ -50,7 +50,7 @@ class EmbeddedBlock(Struct, frozen=True):
     reading: MappedText
 
 
-def in_yaml(outer: MappedText) -> tuple[list[EmbeddedBlock], YamlMistake | None]:
+def blocks_in_yaml(outer: MappedText) -> tuple[list[EmbeddedBlock], YamlMistake | None]:
     """The strings of a YAML text that are nginx configuration, and the mistake that ended it.
 
     `outer` is the reading of it all, a template's actions masked: its offsets are the source's.
@@ -78,7 +78,7 @@ def _conditional(outer: MappedText, inner: MappedText) -> MappedText:
     return replace(inner, conditional=regions)
 
 
-def in_markdown(source: Source) -> list[EmbeddedBlock]:
+def blocks_in_markdown(source: Source) -> list[EmbeddedBlock]:
     """The fenced blocks of a document that are nginx configuration."""
     found: list[EmbeddedBlock] = []
     text = source.text
@@ -181,7 +181,7 @@ def _escaped(source: Source, text: str, start: int, end: int, node: yaml.ScalarN
     return MappedText(source, value, tuple(pieces), read_only=True)
 
 
-def unreadable(source: Source, mistake: YamlMistake) -> Unreadable:
+def yaml_problem(source: Source, mistake: YamlMistake) -> Unreadable:
     """What to say of a YAML file that cannot be read any further."""
     offset = source.offset(mistake.line, mistake.column)
     advice = "correct the YAML; what follows was not checked"

@@ -17,13 +17,13 @@ from nginx_stream_lint.config.configuration import (
     Note,
     read_all,
     read_from,
-    said_once,
+    without_repeats,
 )
 from nginx_stream_lint.config.fragments import is_main
 from nginx_stream_lint.config.includes import IncludeResolver, Mount
 from nginx_stream_lint.config.mapped_text import MappedText, Regions
 from nginx_stream_lint.config.recognise import has_http, plain_name
-from nginx_stream_lint.config.repository import has_nginx_within, is_markdown, is_yaml
+from nginx_stream_lint.config.repository import is_markdown, is_yaml, may_embed_nginx
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.config.templates.detect import may_be_template
 from nginx_stream_lint.config.tree import Directive
@@ -194,7 +194,7 @@ class _Gathering:
                 place = problem.file, problem.line, problem.column
                 one.notes.append(Note(*place, message, f"template {problem.file}"))
         one.problems = [problem for problem in one.problems if problem.file not in unclear]
-        one.notes = said_once(one.notes)
+        one.notes = without_repeats(one.notes)
 
     def _is_template(self, path: str) -> bool:
         """Whether something is made of a file before anybody reads it as what it is."""
@@ -242,9 +242,9 @@ class _Gathering:
             )
         elif is_markdown(path):
             if self.around.markdown:
-                from nginx_stream_lint.config.embedded import in_markdown
+                from nginx_stream_lint.config.embedded import blocks_in_markdown
 
-                self._blocks(path, in_markdown(source))
+                self._blocks(path, blocks_in_markdown(source))
             else:
                 self._refuse(path, "is a document", "its nginx blocks are read with --markdown")
         elif is_yaml(path) or (path == STDIN and _looks_like_yaml(source.text)):
@@ -253,20 +253,20 @@ class _Gathering:
             (mains if has_http(source.text) else fragments).append(path)
 
     def _yaml(self, path: str, source: Source) -> None:
-        from nginx_stream_lint.config.embedded import in_yaml, unreadable
+        from nginx_stream_lint.config.embedded import blocks_in_yaml, yaml_problem
 
         source.is_yaml = True
         reading = yaml_reading(source)
         made: list[Configuration] = []
         try:
-            blocks, mistake = in_yaml(reading)
+            blocks, mistake = blocks_in_yaml(reading)
             self._blocks(path, blocks)
             if self.manifests is not None:
                 made = self.manifests(source, reading.text, reading.conditional, self.files)
         except Unreadable as stop:
             self.found.append(Configuration(path, problems=[stop.problem]))
             return
-        holds_nginx = bool(blocks) or has_nginx_within(path, source.text)
+        holds_nginx = bool(blocks) or may_embed_nginx(path, source.text)
         if mistake is not None and not holds_nginx and may_be_template(source.text):
             # What is made of it may be YAML, and does not concern us.
             message = "this template has nothing of nginx that can be read; not checked"
@@ -276,7 +276,7 @@ class _Gathering:
         self.found += made
         problems = list(reading.problems) if blocks or made else []
         if mistake is not None and not any(one.problems for one in made):
-            problems.append(unreadable(source, mistake).problem)
+            problems.append(yaml_problem(source, mistake).problem)
         if problems:
             self.found.append(Configuration(path, problems=problems))
 

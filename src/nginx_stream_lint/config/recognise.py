@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-from nginx_stream_lint.config.fragments import level, other_level
+from nginx_stream_lint.config.fragments import fragment_level, other_level
 from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.config.tree import (
@@ -278,7 +278,7 @@ def all_nginx(readings: Iterable[MappedText]) -> bool:
     known = others = 0
     is_telling = False
     for file in files:
-        context = level(file.directives)
+        context = fragment_level(file.directives)
         work: list[tuple[list[Directive], Context]] = []
         for directive in file.directives:
             work.append(([directive], other_level(directive, context) or context))

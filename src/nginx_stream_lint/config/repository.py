@@ -180,7 +180,7 @@ class Repository:
         for path in self.files:
             if is_yaml(path) or is_markdown(path):
                 if is_yaml(path) or documents:
-                    found += [(path, "named")] if has_nginx_within(path, self.text(path)) else []
+                    found += [(path, "named")] if may_embed_nginx(path, self.text(path)) else []
             elif may_be_nginx(self._name(path)):
                 look = self._look(path)
                 if look.verdict != "not" and not look.is_blank:
@@ -261,7 +261,7 @@ class Repository:
         return self._looks[path]
 
 
-def has_nginx_within(path: str, text: str) -> bool:
+def may_embed_nginx(path: str, text: str) -> bool:
     """Whether a document or YAML file has nginx's text in it, at a first look."""
     if is_markdown(path):
         return "nginx" in text and "```" in text

@@ -39,7 +39,7 @@ _STANDARD: dict[str, frozenset[str]] = {
 _OF_MODULES = re.compile(r"(?:.*[/\\])?(?:modules-enabled|modules(?:\.d)?)[/\\][^/\\]*")
 
 
-def standard(name: str) -> frozenset[str] | None:
+def stock_directives(name: str) -> frozenset[str] | None:
     """The directives that a well-known file can contain; None for any other file."""
     if name == "/dev/null":
         return frozenset()  # the same on every machine

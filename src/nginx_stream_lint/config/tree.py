@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.config.crossplane_corrections import corrected
+from nginx_stream_lint.config.crossplane_corrections import with_corrections
 from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.config.tokens import Statements, Word, words_at
 from nginx_stream_lint.files.source import Source
@@ -46,7 +46,7 @@ def _private_copy(name: str) -> ModuleType:
 _crossplane = _private_copy("crossplane")
 _errors: Any = import_module(".errors", _crossplane.__name__)
 _analyzer: Any = import_module(".analyzer", _crossplane.__name__)
-_analyzer.DIRECTIVES = corrected(_analyzer)
+_analyzer.DIRECTIVES = with_corrections(_analyzer)
 
 
 class Directive:

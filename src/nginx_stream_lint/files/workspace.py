@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nginx_stream_lint.files.disk_storage import DiskStorage
-from nginx_stream_lint.files.globbing import literal_folder, matching
-from nginx_stream_lint.files.listing import listed
+from nginx_stream_lint.files.globbing import literal_folder, matching_paths
+from nginx_stream_lint.files.listing import list_files
 from nginx_stream_lint.files.memory_storage import MemoryStorage
 from nginx_stream_lint.files.source import ENCODING, ERRORS, Source, decode
 from nginx_stream_lint.files.storage import IsFolder, NotRegular
@@ -329,7 +329,7 @@ class Workspace:
         """
         if self.leads_out(literal_folder(pattern) or os.curdir):
             raise LeadsOut(Problem(pattern, 1, 1, *_LEADS_OUT))
-        return matching(pattern, self.entries, self._is_there, self.key, deep)
+        return matching_paths(pattern, self.entries, self._is_there, self.key, deep)
 
     def _is_there(self, path: str) -> bool:
         folder = os.path.dirname(path) or os.curdir
@@ -347,7 +347,7 @@ class Workspace:
             git_root = self.git_root(folder)
             steps = Steps(self.budget.limits.ignore_steps, self.budget.limits.ignore_patterns)
             with suppress(Unreadable):
-                found.extend(listed(self, folder, git_root, steps))
+                found.extend(list_files(self, folder, git_root, steps))
             if steps.exceeded:
                 self.notes[folder] = (
                     "the .gitignore files have too many patterns to try all; ignored files are read"

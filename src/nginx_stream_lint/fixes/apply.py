@@ -98,7 +98,7 @@ def _overlaps(edit: Edit, spans: Mapping[tuple[int, int], set[str]]) -> bool:
     )
 
 
-def edited(text: str, edits: Iterable[Edit], start: int = 0) -> str:
+def apply_edits(text: str, edits: Iterable[Edit], start: int = 0) -> str:
     """A text, which begins at `start` of its file, with edits that do not overlap applied.
 
     Of insertions at one place, the first one is first.
@@ -113,10 +113,10 @@ def edited(text: str, edits: Iterable[Edit], start: int = 0) -> str:
 
 # By the identity of a source: where the regions that nginx sees of it begin, in order, and how far
 # the longest of those that begin there or before reaches.
-Seen = Mapping[int, tuple[list[int], list[int]]]
+VisibleRegions = Mapping[int, tuple[list[int], list[int]]]
 
 
-def seen(files: Iterable[File]) -> Seen:
+def visible_regions(files: Iterable[File]) -> VisibleRegions:
     """What nginx sees of the sources of some files.
 
     In YAML, Markdown and templates that is only a part; a source may have thousands of them.
@@ -130,7 +130,7 @@ def seen(files: Iterable[File]) -> Seen:
     }
 
 
-def confined(fix: Fix, regions: Seen) -> Fix:
+def confine(fix: Fix, regions: VisibleRegions) -> Fix:
     """A fix whose edits stay within the text that nginx sees; by hand where one would not."""
     for edit in fix.edits:
         if id(edit.source) in regions:
@@ -157,7 +157,7 @@ def with_complete_fixes(
     kinds = {one.fix.applicability for one in findings if one.fix is not None and one.fix.edits}
     if not kinds & {"safe", "unsafe"}:
         return list(findings)
-    done = fix_soundly(lint, unsafe="unsafe" in kinds)
+    done = fix_checked(lint, unsafe="unsafe" in kinds)
     safe: dict[int, list[Edit]] = {}  # by where they begin
     for edit in dict.fromkeys(edit for own in done.safe_edits.values() for edit in own):
         safe.setdefault(edit.start, []).append(edit)
@@ -181,19 +181,19 @@ def _safe_part(edits: Sequence[Edit], safe: Mapping[int, Sequence[Edit]]) -> str
 
     `safe` are their edits, by where they begin.
     """
-    within = [one for edit in edits for one in safe.get(edit.start, ()) if has_within(edit, one)]
+    within = [one for edit in edits for one in safe.get(edit.start, ()) if includes_edit(edit, one)]
     parts = [line.rstrip(";") for line in snippet(within).splitlines()]
     return f"{ALSO_WRITTEN}{listed(parts)}" if parts else ""
 
 
-def has_within(edit: Edit, other: Edit) -> bool:
+def includes_edit(edit: Edit, other: Edit) -> bool:
     """Whether an edit does what another does in the same place, and perhaps more."""
     if edit.source is not other.source or (edit.start, edit.end) != (other.start, other.end):
         return False
     return set(other.text.splitlines()) <= set(edit.text.splitlines())
 
 
-def sparing(fix: Fix, names: Collection[str]) -> Fix:
+def without_directives(fix: Fix, names: Collection[str]) -> Fix:
     """A fix without its edits of some directives; by hand where nothing is left of it."""
     if not fix.edits:
         return fix
@@ -236,7 +236,7 @@ def snippet(edits: Iterable[Edit]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def fix_soundly(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool) -> FixedFiles:
+def fix_checked(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool) -> FixedFiles:
     """Fix all files that this breaks nothing in; see `fix_all`.
 
     A file whose fixes do not end, or after whose fixes something cannot be read that could be
@@ -433,7 +433,9 @@ class FixHistory:
             ordered = sorted(owned, key=lambda one: _in_order(one[0]))
             new = [_Owned(one.start, one.end, one.text, of) for one, of in ordered]
             self._stretches[path] = self._replaced(self._stretches[path], new)
-            self._now[path] = replace(source, text=edited(source.text, (one for one, _ in ordered)))
+            self._now[path] = replace(
+                source, text=apply_edits(source.text, (one for one, _ in ordered))
+            )
         return {key: self._now[key].name for key in by_path}
 
     def _owner(self, number: int) -> int:
@@ -502,7 +504,7 @@ class FixHistory:
         All of them together, in the order of the findings, make the texts of now.
         """
         for path, before in self._before.items():
-            if edited(before.text, self._all_edits(path)) != self._now[path].text:
+            if apply_edits(before.text, self._all_edits(path)) != self._now[path].text:
                 # Edits of several findings in one place whose order matters: they are one.
                 for gap in self._gaps(path):
                     owners = sorted({owner for one in gap for owner in one.owners})

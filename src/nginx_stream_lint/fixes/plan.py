@@ -37,7 +37,7 @@ class _ManualOnlyError(Exception):
         self.advice = advice
 
 
-def plan(judged: FindingWithContext) -> Fix | None:
+def plan_fix(judged: FindingWithContext) -> Fix | None:
     """The fix of a finding; None if its rule has none.
 
     A fix that would touch a file which several places include becomes `manual`: it says what to

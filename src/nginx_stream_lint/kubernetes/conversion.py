@@ -114,7 +114,7 @@ class Converter:
         """The items of a list in an annotation, each with its place."""
         entry = self.entry(name)
         if entry is not None:
-            yield from split(word_of(entry), separator)
+            yield from split_list(word_of(entry), separator)
 
     # Rows
 
@@ -169,7 +169,7 @@ class Converter:
                 self._default(name, row, entry.span)
             return
         if row.value == "each":
-            for item in split(word, ","):
+            for item in split_list(word, ","):
                 self.text.line(name, item, at=entry.span)
             return
         self.text.line(name, self._argument(row, word), at=entry.span)
@@ -276,7 +276,7 @@ def word_of(entry: MappingEntry) -> Scalar:
     return entry.value
 
 
-def split(word: Scalar, separator: str) -> Iterator[Scalar]:
+def split_list(word: Scalar, separator: str) -> Iterator[Scalar]:
     """The items of a list in a word, without white space around them."""
     at = 0
     for item in word.text.split(separator):
@@ -288,7 +288,7 @@ def split(word: Scalar, separator: str) -> Iterator[Scalar]:
         at += len(item) + len(separator)
 
 
-def address(port: Scalar | None) -> str:
+def service_address(port: Scalar | None) -> str:
     """An address that stands for a service; its port tells the app."""
     number = port.text if port is not None else ""
     is_number = re.fullmatch(r"[0-9]{1,5}", number) is not None

@@ -15,9 +15,9 @@ from nginx_stream_lint.kubernetes.conversion import (
     CERTIFICATE,
     KEY,
     Converter,
-    address,
     backend_key,
-    split,
+    service_address,
+    split_list,
     word_of,
 )
 from nginx_stream_lint.kubernetes.manifest import MappingEntry, Scalar, Span
@@ -147,7 +147,7 @@ class IngressNginxConverter(Converter):
             at = path.service.span if path.service is not None else None
             self.text.open("upstream", (name, at) if at is not None else name, at=at)
             port = path.port.span if path.port is not None else at
-            self.text.line("server", address(path.port), at=port)
+            self.text.line("server", service_address(path.port), at=port)
             hash_by = self.entry("upstream-hash-by")
             if hash_by is not None:
                 self.text.line("hash", quoted(word_of(hash_by)), "consistent", at=hash_by.span)
@@ -498,7 +498,7 @@ class IngressNginxConverter(Converter):
         if entry is None or not isinstance(entry.value, Scalar):
             return []
         # nginx reserves 499 for itself.
-        found = split(entry.value, ",")
+        found = split_list(entry.value, ",")
         return [one for one in found if re.fullmatch(r"(?!499)[345][0-9][0-9]", one.text)]
 
     def _errors(self, entry: MappingEntry | None) -> None:

@@ -16,9 +16,9 @@ from nginx_stream_lint.kubernetes.conversion import (
     CERTIFICATE,
     KEY,
     Converter,
-    address,
     backend_key,
-    split,
+    service_address,
+    split_list,
     word_of,
 )
 from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Scalar, Span
@@ -128,7 +128,9 @@ class NginxOrgConverter(Converter):
             value = self.value(annotation)
             option = value if re.fullmatch(pattern, value) else default
             options.append(f"{annotation.replace('-', '_')}={option}")
-        text.line("server", address(port), *options, at=port.span if port is not None else at)
+        text.line(
+            "server", service_address(port), *options, at=port.span if port is not None else at
+        )
         self.rows("upstream")
         text.close(at)
 
@@ -219,7 +221,7 @@ class NginxOrgConverter(Converter):
         entry = self.entry("add-header") or self.data.get("add-header")
         if entry is None or not isinstance(entry.value, Scalar):
             return
-        for item in split(entry.value, ","):
+        for item in split_list(entry.value, ","):
             name, _, rest = item.text.partition(":")
             value, _, always = rest.strip().partition(":")
             if name.strip() and "$" not in value:
@@ -414,7 +416,7 @@ class NginxOrgConverter(Converter):
         text.open("upstream", (_upstream_name(name, node), name.span), at=node.span)
         text.raw("random two least_conn;")
         port = node.word("port")
-        text.line("server", address(port), at=port.span if port is not None else node.span)
+        text.line("server", service_address(port), at=port.span if port is not None else node.span)
         self.rows("upstream", fields=node.entries)
         text.close(node.span)
 

@@ -57,7 +57,7 @@ class Translation(Struct, frozen=True, eq=False):
     settings: ControllerSettings | None
 
 
-def translated(
+def translate_resources(
     source: Source, text: str, conditional: tuple[tuple[int, int], ...] = ()
 ) -> tuple[list[Translation], list[Problem]]:
     """What controllers make of the resources in a YAML source, and documents that are no YAML.
@@ -97,7 +97,7 @@ def configurations(
 
     `files` is where included ones come from; without it there are none.
     """
-    translations, problems = translated(source, text, conditional)
+    translations, problems = translate_resources(source, text, conditional)
     files = files or IncludeResolver(Workspace.in_memory({}))
     found = [read_from(one.reading, source.name, files) for one in translations]
     if problems:

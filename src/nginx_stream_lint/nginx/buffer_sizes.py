@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from nginx_stream_lint.config import Directive, has_placeholder
 from nginx_stream_lint.nginx.levels import Effective, Level
-from nginx_stream_lint.nginx.missing_includes import hides_something
-from nginx_stream_lint.nginx.values import size
+from nginx_stream_lint.nginx.missing_includes import has_missing_includes
+from nginx_stream_lint.nginx.values import parse_size
 from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.util.numbers import whole_number
 
@@ -40,7 +40,7 @@ class MismatchedBuffers:
         if (level.parent, rows) in self._seen:
             return
         self._seen.add((level.parent, rows))
-        if any(map(hides_something, level.outward())):
+        if any(map(has_missing_includes, level.outward())):
             return
         for family in _FAMILIES:
             if any(name.startswith(family) for name in names):
@@ -83,7 +83,7 @@ def _compare(level: Level, family: str, say: Say) -> None:
 
 
 def _size(effective: Effective) -> int | None:
-    return None if has_placeholder(effective.text) else size(effective.text)
+    return None if has_placeholder(effective.text) else parse_size(effective.text)
 
 
 def _buffers(effective: Effective) -> tuple[int | None, int | None]:
@@ -91,4 +91,4 @@ def _buffers(effective: Effective) -> tuple[int | None, int | None]:
     words = effective.rows[0] if effective.rows else ()
     if len(words) != 2 or any(map(has_placeholder, words)):
         return None, None
-    return whole_number(words[0]), size(words[1])
+    return whole_number(words[0]), parse_size(words[1])

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.levels import Effective
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.variables import RequestState, variables_in, without_variables
 from nginx_stream_lint.util.numbers import whole_number
 
@@ -62,7 +62,7 @@ Settings = Callable[[str], Effective]
 Asked = Callable[[], RequestState]
 
 
-def recording(settings: Settings, family: str, method: str, asked: Asked) -> ResponseCaching:
+def response_caching(settings: Settings, family: str, method: str, asked: Asked) -> ResponseCaching:
     """What nginx records of responses with status 200 that a handler of this family passes on."""
     if family not in _FAMILIES:
         return NOTHING
@@ -138,7 +138,7 @@ class _Cache:
         """
         for *codes, time in self._rows("cache_valid"):
             if "200" in (codes or _USUAL) or "any" in codes:
-                return "unknown" if has_placeholder(time) else _truth(bool(seconds(time)))
+                return "unknown" if has_placeholder(time) else _truth(bool(parse_time(time)))
         ignored = {arg.lower() for row in self._rows("ignore_headers") for arg in row}
         return "no" if ignored >= _ALLOWING else "unknown"
 

@@ -18,7 +18,7 @@ from nginx_stream_lint.nginx.caching import NOTHING, ResponseCaching
 from nginx_stream_lint.nginx.filters import gzip_is_disabled, withholds_event_ends
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.listeners import PLAIN, Client
-from nginx_stream_lint.nginx.values import size
+from nginx_stream_lint.nginx.values import parse_size
 
 Framing = Literal["chunked", "close", "length"]
 AccelBuffering = Literal["absent", "no", "yes"]
@@ -240,7 +240,7 @@ class DeliveryPath(Struct, frozen=True):
 Settings = Callable[[str], Effective]
 
 
-def path(
+def delivery_path_for(
     settings: Settings,
     family: str,
     content_types: tuple[str, ...],
@@ -260,16 +260,16 @@ def path(
         buffering=not unbuffered and settings(f"{family}_buffering").text.lower() == "on",
         accel_ignored=any(arg.lower() == "x-accel-buffering" for row in ignored for arg in row),
         piecewise=_piecewise(settings, family),
-        buffer_size=size(settings(f"{family}_buffer_size").text) or 4096,
+        buffer_size=parse_size(settings(f"{family}_buffer_size").text) or 4096,
         gzip=_compresses(settings, "gzip", content_types)
         and not gzip_is_disabled(settings("gzip_disable").rows),
         brotli=_compresses(settings, "brotli", content_types),
         body_filter=any(settings(name).rows for name in _BODY_FILTERS),
-        postpone_output=size(settings("postpone_output").text) or 0,
-        ssl_buffer_size=size(settings("ssl_buffer_size").text) or 16384,
+        postpone_output=parse_size(settings("postpone_output").text) or 0,
+        ssl_buffer_size=parse_size(settings("ssl_buffer_size").text) or 16384,
         recording=recorded,
-        gzip_min_length=size(settings("gzip_min_length").text) or 0,
-        brotli_min_length=size(settings("brotli_min_length").text) or 0,
+        gzip_min_length=parse_size(settings("gzip_min_length").text) or 0,
+        brotli_min_length=parse_size(settings("brotli_min_length").text) or 0,
         sub_filter=not unbuffered
         and withholds_event_ends(
             settings("sub_filter"), settings("sub_filter_types"), content_types

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from nginx_stream_lint.config import Directive, has_placeholder
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import addresses
-from nginx_stream_lint.nginx.missing_includes import is_whole
+from nginx_stream_lint.nginx.missing_includes import is_complete_configuration
 
 Say = Callable[[Directive, str], None]
 
@@ -23,7 +23,7 @@ def duplicate_listens(root: Level, say: Say) -> None:
     for http in root.children:
         for server in http.children if http.kind == "http" else ():
             found += _of(server, defaults)
-    if found and is_whole(root):
+    if found and is_complete_configuration(root):
         for directive, message in found:
             say(directive, message)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from nginx_stream_lint.config import has_placeholder
-from nginx_stream_lint.nginx.levels import Handler, Level, kept
+from nginx_stream_lint.nginx.levels import Handler, Level, cached_on_level
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.request import Request
@@ -77,7 +77,7 @@ class Handshake(Struct, frozen=True):
         return bool(self.wrong_headers or self.hidden) or not (can_upgrade and self.is_get)
 
 
-def asked(request: Request, connection: str = CONNECTION) -> Request:
+def as_handshake(request: Request, connection: str = CONNECTION) -> Request:
     """A request as the handshake of a client that sends this Connection header."""
     headers: dict[str, str | None] = {_variable(name): value for name, value in _SENT.items()}
     headers |= {"connection": connection, "origin": None}
@@ -103,7 +103,7 @@ def handshake_at(
     location = level.nearest("location") or server
     pattern = match_of(location).pattern
     target = path or (pattern if pattern.startswith("/") else "/")
-    request = asked(Request(scheme, None, None, target), connection)
+    request = as_handshake(Request(scheme, None, None, target), connection)
     uri, _, args = target.partition("?")
     state = RequestState(request, server, uri, args, url_is_known=False)
     outcome = rewrite(server, state, version)
@@ -124,10 +124,10 @@ def handshake_at(
             return None  # that block gets it
         if level.kind == "if-in-location" and not outcome.entered and not outcome.unknown:
             return None
-    return received(place, state, version)
+    return received_handshake(place, state, version)
 
 
-def received(level: Level, state: RequestState, version: Version) -> Handshake | None:
+def received_handshake(level: Level, state: RequestState, version: Version) -> Handshake | None:
     """What becomes of a handshake that is in this state at the level that passes it on.
 
     None where the handler is not `proxy_pass`.
@@ -161,7 +161,7 @@ def received(level: Level, state: RequestState, version: Version) -> Handshake |
     )
 
 
-@kept
+@cached_on_level
 def connection_variable(server: Level) -> str | None:
     """A variable that is right for Connection here, of those that a map makes of `$http_upgrade`.
 
@@ -172,7 +172,7 @@ def connection_variable(server: Level) -> str | None:
     # The usual name first.
     for name in sorted(names, key=lambda one: one != "connection_upgrade"):
         plain = Request("http", None, None, "/")
-        upgraded = RequestState(asked(plain), server, "/", "").value(name)
+        upgraded = RequestState(as_handshake(plain), server, "/", "").value(name)
         usual = RequestState(plain, server, "/", "").value(name)
         if _is_right("Connection", upgraded or "") and not _is_right("Connection", usual):
             rewritten = {

@@ -292,7 +292,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def kept(
+def cached_on_level(
     make: Callable[Concatenate[Level, _P], _T],
 ) -> Callable[Concatenate[Level, _P], _T]:
     """Decorator: keep what a function makes of a level on that level, to be forgotten with it.
@@ -333,12 +333,12 @@ def _unknown_at(
     return level.unknowns[min(found)] if found else None
 
 
-@kept
+@cached_on_level
 def _unseen(level: Level) -> frozenset[int]:
     return frozenset(map(id, level.unknowns))
 
 
-@kept
+@cached_on_level
 def _unknowns(level: Level) -> dict[str | None, int]:
     """The place of the first of a level's `unknowns` that may set each directive; None: any."""
     found: dict[str | None, int] = {}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.nginx.levels import Level, kept
+from nginx_stream_lint.nginx.levels import Level, cached_on_level
 from nginx_stream_lint.nginx.pcre import RegexMatch as PatternMatch
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern, prefix
 
@@ -62,27 +62,27 @@ class LocationMatch(Struct):
     unreadable: list[str] = field(default_factory=list)
 
 
-def find(level: Level, uri: str) -> Level | None:
+def find_location(level: Level, uri: str) -> Level | None:
     """The location inside a server (or location) that handles a normalized URI path, or None.
 
     A regular expression that Python cannot read matches nothing here.
     """
-    return locate(level, uri).level
+    return locate_uri(level, uri).level
 
 
-def locate(level: Level, uri: str) -> LocationMatch:
+def locate_uri(level: Level, uri: str) -> LocationMatch:
     """Where a normalized URI path belongs inside a server or location."""
     found = LocationMatch()
     _locate(level, uri, found)
     return found
 
 
-def named(server: Level, name: str) -> Level | None:
+def named_location(server: Level, name: str) -> Level | None:
     """The location `@name` of a server, the `@` left out."""
     return _table(server).named.get(name)
 
 
-def limits(location: Level) -> list[Level]:
+def limit_except_blocks(location: Level) -> list[Level]:
     """The `limit_except` blocks of a location."""
     return _table(location).limits if location.children else []
 
@@ -140,7 +140,7 @@ class _Table:
         return [self.regex[at] for at in sorted(found)]
 
 
-@kept
+@cached_on_level
 def _table(level: Level) -> _Table:
     return _Table(level)
 

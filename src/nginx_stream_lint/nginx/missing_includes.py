@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nginx_stream_lint.config import Directive
-from nginx_stream_lint.nginx.levels import Level, kept
+from nginx_stream_lint.nginx.levels import Level, cached_on_level
 
 
-@kept
-def hides_something(level: Level) -> bool:
+@cached_on_level
+def has_missing_includes(level: Level) -> bool:
     """Whether a block may have more in it, apart from inner blocks, than what is there to see.
 
     A block around a fragment does, one that an absent file is included in, one in which a template
@@ -26,9 +26,9 @@ def hides_something(level: Level) -> bool:
     return any(map(_may_define, level.unknowns)) or _leads_nowhere(level.block)
 
 
-def is_whole(root: Level) -> bool:
+def is_complete_configuration(root: Level) -> bool:
     """Whether nothing of a configuration is hidden."""
-    return not any(map(hides_something, root.walk()))
+    return not any(map(has_missing_includes, root.walk()))
 
 
 def _may_define(unknown: Directive) -> bool:

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from msgspec import Struct
 
 from nginx_stream_lint.nginx.hostnames import lower
-from nginx_stream_lint.nginx.levels import Level, kept
+from nginx_stream_lint.nginx.levels import Level, cached_on_level
 from nginx_stream_lint.util.numbers import whole_number
 
 _SCHEMES = {
@@ -107,7 +107,7 @@ def _is_known(http: Level, target: PassTarget) -> bool:
     return (not target.has_port and (name, 0) in known) or (name, target.port) in known
 
 
-@kept
+@cached_on_level
 def _known(http: Level) -> frozenset[tuple[str, int]]:
     """The upstreams, with port 0, and the targets without variables."""
     found: set[tuple[str, int]] = set()

@@ -81,12 +81,12 @@ def tier(settings: Settings, path: DeliveryPath, scheme: str) -> Tier:
         over_tls=scheme in ("https", "grpcs"),
         asks_old=version == "1.0",
         accepts=accepts,
-        sent=sent(settings, family),
+        sent=forwarded_response(settings, family),
         compresses_old=settings("gzip_http_version").text == "1.0",
     )
 
 
-def sent(settings: Settings, family: str) -> ForwardedResponse:
+def forwarded_response(settings: Settings, family: str) -> ForwardedResponse:
     """What nginx sends on where these settings are in force."""
     adds: AccelBuffering = "absent"
     for row in settings("add_header").rows:

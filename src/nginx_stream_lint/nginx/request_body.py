@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.delivery import Settings
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.values import parse_time
 
 
 def collected_by(settings: Settings, family: str, is_mirrored: bool) -> str | None:
@@ -39,7 +39,7 @@ def collected_by(settings: Settings, family: str, is_mirrored: bool) -> str | No
 
 def client_silence_s(settings: Settings) -> float | None:
     """How long, in seconds, a client may send nothing before it has ended its request."""
-    return seconds(settings("client_body_timeout").text)
+    return parse_time(settings("client_body_timeout").text)
 
 
 def app_ends_client_silence(settings: Settings, family: str) -> bool:

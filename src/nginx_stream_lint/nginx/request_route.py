@@ -14,14 +14,25 @@ from msgspec.structs import replace
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Handler, Level, rows_in_force
-from nginx_stream_lint.nginx.location_match import limits, locate, match_of, named
+from nginx_stream_lint.nginx.location_match import (
+    limit_except_blocks,
+    locate_uri,
+    match_of,
+    named_location,
+)
 from nginx_stream_lint.nginx.other_handlers import OtherHandler, other_handler
 from nginx_stream_lint.nginx.pass_target import PassTarget, parse_target, refused_with
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.rewriting import MOST_STATUS, REDIRECTS, RewriteOutcome, rewrite
-from nginx_stream_lint.nginx.servers import ListenSocket, ServerMatch, choose, choose_on, is_address
+from nginx_stream_lint.nginx.servers import (
+    ListenSocket,
+    ServerMatch,
+    choose_server,
+    choose_server_on,
+    is_address,
+)
 from nginx_stream_lint.nginx.uri import escape_path, is_quoted, normalize
-from nginx_stream_lint.nginx.values import size
+from nginx_stream_lint.nginx.values import parse_size
 from nginx_stream_lint.nginx.variables import RequestState
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
@@ -83,12 +94,12 @@ class Route(Struct):
         return parse_target(self.handler.family, self.filled)
 
 
-def route(
+def route_request(
     root: Level, request: Request, version: Version, files: DocumentRoot | None = None
 ) -> Route:
     """The way of a request. `files` are those behind every `root`; None: unknown."""
     http = root.first("http")
-    chosen = choose(http, request, version) if http is not None else None
+    chosen = choose_server(http, request, version) if http is not None else None
     if chosen is None:
         return Route()
     # Who reads the request line: with TLS the name is known by then.
@@ -100,9 +111,11 @@ def route(
     return _route_to(chosen, reader, request, version, files)
 
 
-def route_on(socket: ListenSocket, request: Request, version: Version) -> Route:
+def route_on_socket(socket: ListenSocket, request: Request, version: Version) -> Route:
     """The way of a request that comes to a socket, from a client that names no host in TLS."""
-    return _route_to(choose_on(socket, request, version), socket.default, request, version, None)
+    return _route_to(
+        choose_server_on(socket, request, version), socket.default, request, version, None
+    )
 
 
 def _route_to(
@@ -125,7 +138,7 @@ def _route_to(
     return walk.result()
 
 
-def route_in(server: Level, request: Request, version: Version) -> Route:
+def route_in_server(server: Level, request: Request, version: Version) -> Route:
     """The way of a request that this server gets, whatever its host."""
     walk = _walk(server, request, version, None, server)
     walk.start()
@@ -153,7 +166,7 @@ def _longest_line(server: Level) -> int:
     """The bytes that a request line may have."""
     for level in server.outward():
         for row in level.rows.get("large_client_header_buffers", []):
-            return size(row.args[-1]) or _LONGEST_LINE
+            return parse_size(row.args[-1]) or _LONGEST_LINE
     return _LONGEST_LINE
 
 
@@ -235,7 +248,7 @@ class _RequestPhases:
         """Find the location and carry out what it rewrites, until the URI stays as it is."""
         server = self.state.server
         while True:
-            place = locate(server, self.state.uri)
+            place = locate_uri(server, self.state.uri)
             if place.match is not None:
                 self.state.matched(place.match)
             self.found.unknown += [f'what "{pattern}" matches' for pattern in place.unreadable]
@@ -272,7 +285,7 @@ class _RequestPhases:
 
     def _limited(self, level: Level) -> Level:
         """The `limit_except` block of a location, for methods that it does not name."""
-        for limit in limits(level):
+        for limit in limit_except_blocks(level):
             if limit.directive is not None:
                 allowed = {arg.upper() for arg in limit.directive.args}
                 if "GET" in allowed:
@@ -476,7 +489,7 @@ class _RequestPhases:
     def _named(self, name: str, level: Level) -> None:
         if not self._count(level):
             return
-        location = named(self.state.server, name[1:])
+        location = named_location(self.state.server, name[1:])
         if location is None or not self.state.uri:
             self._error(level, 500)
             return

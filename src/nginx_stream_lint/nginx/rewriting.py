@@ -12,7 +12,7 @@ from typing import NoReturn
 from msgspec import Struct, field
 
 from nginx_stream_lint.config import Directive, is_complete, statements
-from nginx_stream_lint.nginx.levels import Level, kept, stands_always
+from nginx_stream_lint.nginx.levels import Level, cached_on_level, stands_always
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.uri import unescape_redirect
 from nginx_stream_lint.nginx.variables import RequestState
@@ -68,7 +68,7 @@ def _is_one_branch(directive: Directive, level: Level) -> bool:
     return hands_on and not stands_always(directive, level)
 
 
-@kept
+@cached_on_level
 def _program(level: Level) -> list[tuple[Directive, Level | None]]:
     """The rewrite directives of a level in their order, and the level that an `if` opens."""
     conditional = {one.directive: one for one in level.children if one.kind.startswith("if")}

@@ -10,13 +10,18 @@ import re
 from collections.abc import Iterator
 
 from nginx_stream_lint.nginx.hostnames import lower
-from nginx_stream_lint.nginx.levels import Handler, Level, kept
+from nginx_stream_lint.nginx.levels import Handler, Level, cached_on_level
 from nginx_stream_lint.nginx.listeners import shortest
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.pass_target import PassTarget, parse_target
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.request_route import Route, route_on
-from nginx_stream_lint.nginx.servers import ListenSocket, reached, sockets, with_port
+from nginx_stream_lint.nginx.request_route import Route, route_on_socket
+from nginx_stream_lint.nginx.servers import (
+    ListenSocket,
+    reached_sockets,
+    sockets,
+    sockets_with_port,
+)
 from nginx_stream_lint.nginx.uri import escape_path
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
@@ -27,7 +32,7 @@ MOST_TIERS = 10  # servers of one configuration that a request is followed throu
 _MOST_PEERS = 20  # of an upstream
 
 
-def own_routes(http: Level, found: Route, version: Version) -> list[Route]:
+def self_proxied_routes(http: Level, found: Route, version: Version) -> list[Route]:
     """Where a request goes on in this configuration; empty where it leaves it.
 
     There are several where an upstream has several servers that end in different places.
@@ -42,14 +47,14 @@ def own_routes(http: Level, found: Route, version: Version) -> list[Route]:
             request = _request(found, target, peer, socket, version)
             if request is None:
                 continue
-            one = route_on(socket, request, version)
+            one = route_on_socket(socket, request, version)
             if (one.server, one.location) not in ends:
                 ends.add((one.server, one.location))
                 routes.append(one)
     return routes
 
 
-def may_be_own(http: Level, handler: Handler, version: Version) -> bool:
+def may_be_self_proxied(http: Level, handler: Handler, version: Version) -> bool:
     """Whether a handler may pass to a server of this configuration; quick, and seldom wrong.
 
     Not where a variable says the host: to find that out takes the whole way of a request.
@@ -80,7 +85,7 @@ def _peers(http: Level, target: PassTarget) -> Iterator[PassTarget]:
                 yield PassTarget(target.scheme, peer.host, port, peer.has_port)
 
 
-@kept
+@cached_on_level
 def _upstreams(http: Level) -> dict[str, Level]:
     """The upstreams by name."""
     return {
@@ -96,11 +101,11 @@ def _sockets(http: Level, peer: PassTarget, version: Version) -> list[ListenSock
     if peer.host.startswith("unix:"):
         found = [socket for socket in sockets(http, version) if socket.address == peer.host]
     else:
-        here = with_port(http, version, peer.port)
+        here = sockets_with_port(http, version, peer.port)
         names = _LOOPBACKS if lower(peer.host) == "localhost" else (shortest(peer.host),)
         found = []
         for name in names:
-            at = reached(name, here)
+            at = reached_sockets(name, here)
             # Another machine's address is its own; only where nginx listens on it, it is this one.
             mine = name.startswith("127.") or name == "[::1]"
             found += [socket for socket in at if mine or socket.host == name]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from msgspec import Struct, field
 
 from nginx_stream_lint.nginx.hostnames import HostnameTable, lower
-from nginx_stream_lint.nginx.levels import Level, kept
+from nginx_stream_lint.nginx.levels import Level, cached_on_level
 from nginx_stream_lint.nginx.listeners import address, shortest
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
@@ -86,7 +86,7 @@ class ServerMatch(Struct, frozen=True):
     unreadable: tuple[str, ...] = ()
 
 
-@kept
+@cached_on_level
 def sockets(http: Level, version: Version) -> Sequence[ListenSocket]:
     """The listening sockets of an `http` level, in the order of the file; those for QUIC last."""
     found: dict[tuple[str, bool], ListenSocket] = {}
@@ -113,7 +113,7 @@ def tcp_sockets(http: Level, version: Version) -> list[ListenSocket]:
     return [socket for socket in sockets(http, version) if not socket.quic]
 
 
-def with_port(http: Level, version: Version, port: int) -> list[ListenSocket]:
+def sockets_with_port(http: Level, version: Version, port: int) -> list[ListenSocket]:
     """The sockets that have a port, in the order of the file."""
     by_port, ranges = _by_port(http, version)
     every = sockets(http, version)
@@ -121,7 +121,7 @@ def with_port(http: Level, version: Version, port: int) -> list[ListenSocket]:
     return [every[at] for at in sorted(found)]
 
 
-@kept
+@cached_on_level
 def _by_port(http: Level, version: Version) -> tuple[dict[int, list[int]], list[int]]:
     """The places of sockets by their port, and of those with ranges of ports or without any."""
     by_port: dict[int, list[int]] = {}
@@ -144,7 +144,7 @@ def _add_names(socket: ListenSocket, server: Level) -> None:
                 socket.names.add(name, server)
 
 
-def choose(http: Level, request: Request, version: Version) -> ServerMatch | None:
+def choose_server(http: Level, request: Request, version: Version) -> ServerMatch | None:
     """The server for a request; None if no socket takes it.
 
     A path alone goes to the default server of the first socket. A host that is an address finds the
@@ -159,11 +159,11 @@ def choose(http: Level, request: Request, version: Version) -> ServerMatch | Non
     assert host is not None
     port = request.port or (443 if request.scheme == "https" else 80)
     tls = request.scheme == "https"
-    here = with_port(http, version, port)
+    here = sockets_with_port(http, version, port)
     if is_address(host):
-        ends = reached(shortest(host), here)
+        ends = reached_sockets(shortest(host), here)
     elif host == "localhost":
-        ends = [socket for one in _LOOPBACKS for socket in reached(one, here)]
+        ends = [socket for one in _LOOPBACKS for socket in reached_sockets(one, here)]
     else:
         # A name leads to an address that is not known: to one of all, and more likely to IPv4.
         likely = [_with_host(one, here) for one in (host, _EVERY_IPV4, _EVERY_IPV6)]
@@ -172,7 +172,7 @@ def choose(http: Level, request: Request, version: Version) -> ServerMatch | Non
     return _among(candidates, request.host, host, version)
 
 
-def reached(address: str, here: Sequence[ListenSocket]) -> list[ListenSocket]:
+def reached_sockets(address: str, here: Sequence[ListenSocket]) -> list[ListenSocket]:
     """The sockets that a connection to an address reaches, of those with its port.
 
     An IPv6 address is one in its shortest form, in brackets.
@@ -186,7 +186,7 @@ def reached(address: str, here: Sequence[ListenSocket]) -> list[ListenSocket]:
     return _with_host(_EVERY_IPV4, here) or [one for one in every_ipv6 if one.takes_ipv4]
 
 
-def choose_on(socket: ListenSocket, request: Request, version: Version) -> ServerMatch:
+def choose_server_on(socket: ListenSocket, request: Request, version: Version) -> ServerMatch:
     """The server for a request that comes to a socket."""
     chosen = _among([socket], request.host or "", host_of(request) or "", version)
     assert chosen is not None

@@ -13,7 +13,7 @@ from nginx_stream_lint.config import Directive, has_placeholder, statements
 from nginx_stream_lint.config.tree import is_known
 from nginx_stream_lint.nginx.directives import FAMILIES
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.missing_includes import is_whole
+from nginx_stream_lint.nginx.missing_includes import is_complete_configuration
 
 Say = Callable[[Directive, str], None]
 
@@ -122,7 +122,7 @@ _ZONES = {
 }
 
 
-def undefined(root: Level, say: Say) -> None:
+def report_undefined(root: Level, say: Say) -> None:
     """Say which variables and zones nothing defines."""
     found: list[tuple[Directive, str]] = []
     for scope in root.children:
@@ -131,7 +131,7 @@ def undefined(root: Level, say: Say) -> None:
                 say(directive, f'invalid variable name "{name}"')
             found += _unknown_zones(scope)
             found += _unknown_variables(root, scope)
-    if found and is_whole(root):
+    if found and is_complete_configuration(root):
         for directive, message in found:
             say(directive, message)
 

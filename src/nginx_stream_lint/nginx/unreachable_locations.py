@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from nginx_stream_lint.config import has_placeholder
-from nginx_stream_lint.nginx.levels import Level, kept
+from nginx_stream_lint.nginx.levels import Level, cached_on_level
 from nginx_stream_lint.nginx.location_match import LocationPattern, match_of
 from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.util.remembering import latest_remembered
@@ -25,7 +25,7 @@ _WORD = re.compile(r"[a-z][a-z0-9._/-]*")
 
 
 @latest_remembered(4096)
-def meant(match: LocationPattern, merge_slashes: bool = True) -> tuple[str, ...]:
+def intended_location(match: LocationPattern, merge_slashes: bool = True) -> tuple[str, ...]:
     """How a location that never matches was meant, as one writes it; empty for all others.
 
     The likeliest comes first.
@@ -51,8 +51,8 @@ def meant(match: LocationPattern, merge_slashes: bool = True) -> tuple[str, ...]
     return () if plain == path else (f"{own}{plain or '/'}",)
 
 
-@kept
-def unmatchable(server: Level) -> dict[Level, tuple[str, ...]]:
+@cached_on_level
+def unreachable_locations(server: Level) -> dict[Level, tuple[str, ...]]:
     """The outermost locations in a server that no request ends in, and how each was meant."""
     found: dict[Level, tuple[str, ...]] = {}
     for level in server.children:
@@ -61,13 +61,13 @@ def unmatchable(server: Level) -> dict[Level, tuple[str, ...]]:
         path = level.directive.args[-1]
         how: tuple[str, ...] = ()
         if path[:1] != "/" or _ODD.search(path) is not None:
-            how = meant(match_of(level))
+            how = intended_location(match_of(level))
             if how and level.effective("merge_slashes", OLD).text == "off":
-                how = meant(match_of(level), merge_slashes=False)
+                how = intended_location(match_of(level), merge_slashes=False)
         if how:
             found[level] = how
         elif level.children:
-            found |= unmatchable(level)
+            found |= unreachable_locations(level)
     return found
 
 

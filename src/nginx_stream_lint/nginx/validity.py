@@ -17,8 +17,8 @@ from nginx_stream_lint.nginx.duplicate_listen import duplicate_listens
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.rewriting import MOST_STATUS
-from nginx_stream_lint.nginx.undefined_names import undefined
-from nginx_stream_lint.nginx.version_support import is_of_another_family, unavailable
+from nginx_stream_lint.nginx.undefined_names import report_undefined
+from nginx_stream_lint.nginx.version_support import is_of_another_family, unsupported_in
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
 
@@ -67,7 +67,7 @@ def refusals(root: Level, version: Version | None = None) -> list[Problem]:
             found.append(directive.source.problem(directive.start, message, _ADVICE))
 
     entries = table()
-    lacking = unavailable(version)
+    lacking = unsupported_in(version)
     mismatched = MismatchedBuffers()
     right: set[tuple[str, str]] = set()  # values that were looked at
     for level in root.walk():
@@ -106,7 +106,7 @@ def refusals(root: Level, version: Version | None = None) -> list[Problem]:
         lacking.say_which(level, say)
         mismatched.look_at(level, say)
     duplicate_listens(root, say)
-    undefined(root, say)
+    report_undefined(root, say)
     return found[:_MAX_REFUSALS]
 
 

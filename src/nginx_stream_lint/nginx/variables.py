@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from nginx_stream_lint.config import Directive, statements
 from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.hostnames import HostnameTable, lower
-from nginx_stream_lint.nginx.levels import Level, kept
+from nginx_stream_lint.nginx.levels import Level, cached_on_level
 from nginx_stream_lint.nginx.pcre import Pattern, RegexMatch, Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.servers import host_of
@@ -368,7 +368,7 @@ def maps_of(http: Level, source: str) -> list[str]:
     return [name for name, table in _declared(http).maps.items() if table.source == source]
 
 
-@kept
+@cached_on_level
 def _declared(http: Level) -> _Definitions:
     assigned: set[str] = set()
     texts: list[str] = []

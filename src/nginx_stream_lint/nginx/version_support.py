@@ -45,7 +45,7 @@ class Unavailable(Struct, frozen=True):
                     say(row, 'invalid parameter "quic"')
 
 
-def unavailable(version: Version | None) -> Unavailable:
+def unsupported_in(version: Version | None) -> Unavailable:
     """What an nginx of this version lacks; None where nobody knows the version."""
     if version is None:
         return Unavailable(None, frozenset())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.probe.copy import WRITABLE
-from nginx_stream_lint.probe.copy_model import CopiedDirective, Copy, written
+from nginx_stream_lint.probe.copy_model import CopiedDirective, Copy, copy_text
 from nginx_stream_lint.probe.launch import NginxError, SandboxLimits
 from nginx_stream_lint.probe.nginx import NginxBinary, check
 from nginx_stream_lint.probe.quoting import UnwritableWord, quoted
@@ -50,7 +50,7 @@ _NEEDED_BY = {
 }
 
 
-async def settle(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, SandboxLimits]:
+async def adapt_copy(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, SandboxLimits]:
     """The text of a copy that this nginx takes; what it lacks goes on the copy's list.
 
     Args:
@@ -108,7 +108,7 @@ def _written(copy: Copy, modules: Iterable[str]) -> tuple[str, dict[int, CopiedD
         ["error_log", "stderr", "warn"],
     ]
     try:
-        text, owners = written(copy.root)
+        text, owners = copy_text(copy.root)
         head = " ".join(" ".join(map(quoted, row)) + ";" for row in rows)
     except UnwritableWord as error:
         raise NginxError(f"the sandbox cannot write the copy: {error}") from None

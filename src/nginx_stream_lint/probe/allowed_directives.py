@@ -208,6 +208,6 @@ _REASONS: tuple[tuple[str, Reason], ...] = (
 _REASON_OF = tuple((re.compile(pattern), reason) for pattern, reason in _REASONS)
 
 
-def reason(name: str) -> Reason:
+def reason_for_omission(name: str) -> Reason:
     """Why a directive that is not on the list is left out."""
     return next((why for pattern, why in _REASON_OF if pattern.fullmatch(name)), _UNKNOWN)

@@ -16,7 +16,7 @@ from pathlib import Path
 from nginx_stream_lint.config import Configuration, Directive, File, Problem, has_placeholder
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.listeners import addresses
-from nginx_stream_lint.nginx.location_match import locate
+from nginx_stream_lint.nginx.location_match import locate_uri
 from nginx_stream_lint.nginx.versions import NEW, Version
 from nginx_stream_lint.probe.allowed_directives import (
     BELOW_ROOT,
@@ -31,13 +31,13 @@ from nginx_stream_lint.probe.allowed_directives import (
     NOWHERE,
     STREAM,
     UPSTREAM,
-    reason,
+    reason_for_omission,
     too_large,
 )
 from nginx_stream_lint.probe.copy_model import CopiedDirective, CopiedPlace, CopiedSocket, Copy
 from nginx_stream_lint.probe.launch import NginxError
 from nginx_stream_lint.probe.nginx import free_ports
-from nginx_stream_lint.probe.pass_targets import SPEAKS, Groups, renamed, rewritten
+from nginx_stream_lint.probe.pass_targets import PROTOCOLS, Groups, renamed_group, rewritten_target
 from nginx_stream_lint.probe.quoting import UnwritableWord, quoted
 
 MARKER = "X-Nsl-Route"
@@ -208,7 +208,7 @@ class _Copying:
         family = row.name.removesuffix("_pass")
         if kind in _IN_STREAM and row.name == "proxy_pass" and row.args:
             return self._pass(row, level, "stream")
-        if in_http and row.name.endswith("_pass") and family in SPEAKS and row.args:
+        if in_http and row.name.endswith("_pass") and family in PROTOCOLS and row.args:
             return self._pass(row, level, family)
         special = _SPECIAL.get(row.name)
         if special is not None and (in_http or row.name in _ANYWHERE):
@@ -282,7 +282,7 @@ class _Copying:
         return CopiedDirective(kept[0], kept[1:], row, children)
 
     def _unlisted(self, row: Directive) -> CopiedDirective | None:
-        why = reason(row.name)
+        why = reason_for_omission(row.name)
         return self._leave_out(row, why.why, why.matters)
 
     def _condition(self, row: Directive, words: list[str]) -> list[str]:
@@ -372,7 +372,7 @@ class _Copying:
     # Targets
 
     def _pass(self, row: Directive, level: Level, family: str) -> CopiedDirective:
-        protocol = SPEAKS.get(family, "http")
+        protocol = PROTOCOLS.get(family, "http")
         if family == "proxy" and self.version >= _HTTP2_UPSTREAM:
             version = level.effective("proxy_http_version", self.version).text
             protocol = "h2c" if version == "2" else "http"
@@ -386,7 +386,7 @@ class _Copying:
     def _finish_passes(self) -> None:
         for node, family, protocol in self._passes:
             groups = self.groups["stream" if family == "stream" else "http"]
-            target = rewritten(family, node.args[0], protocol, self.upstream, groups)
+            target = rewritten_target(family, node.args[0], protocol, self.upstream, groups)
             if target is None:
                 row = node.origin
                 assert row is not None
@@ -410,7 +410,7 @@ class _Copying:
             for protocol in protocols:
                 clone = CopiedDirective(
                     "upstream",
-                    [renamed(name, protocol)],
+                    [renamed_group(name, protocol)],
                     node.origin,
                     [
                         CopiedDirective(one.name, list(one.args), one.origin)
@@ -421,7 +421,7 @@ class _Copying:
                     if one.name == "server":
                         one.args[0] = f"127.0.0.1:{self.upstream[protocol]}"
                     elif one.name == "zone":
-                        one.args[0] = renamed(one.args[0], protocol)
+                        one.args[0] = renamed_group(one.args[0], protocol)
                 clones.append(clone)
             siblings[at : at + 1] = clones
 
@@ -530,7 +530,7 @@ class _Copying:
         """Whether a location of a server answers a URI, as far as the copy has its handler."""
         if "$" in uri:
             return True
-        found = locate(server, uri.partition("?")[0])
+        found = locate_uri(server, uri.partition("?")[0])
         if found.unreadable or found.redirects:
             return True
         location = found.level
@@ -556,7 +556,7 @@ class _Copying:
             self.copy.note(directive, done, why, matters)
 
 
-def hindrance(configuration: Configuration) -> Problem | None:
+def first_problem(configuration: Configuration) -> Problem | None:
     """The first problem for which no nginx would run a configuration, sandboxed or not.
 
     An include that leads nowhere here, or out of the tree, is none: the copy goes without. So it
@@ -579,7 +579,7 @@ def may_run(name: str) -> bool:
     return (
         name in HTTP | STREAM | UPSTREAM | LEADS_TO_FILES | _BLOCKS | data
         or name in _SPECIAL
-        or name.removesuffix("_pass") in SPEAKS
+        or name.removesuffix("_pass") in PROTOCOLS
     )
 
 
@@ -634,5 +634,5 @@ _SPECIAL: dict[str, _Special] = {
     "ssl_certificate": _Copying._certificate,
     "ssl_certificate_key": _Copying._certificate,
     **dict.fromkeys(_LUA_BODY_FILTERS, _Copying._lua_body_filter),
-    **{f"{family}_cache_path": _Copying._cache_path for family in SPEAKS if family != "grpc"},
+    **{f"{family}_cache_path": _Copying._cache_path for family in PROTOCOLS if family != "grpc"},
 }

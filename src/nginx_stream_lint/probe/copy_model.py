@@ -106,7 +106,7 @@ class Copy(Struct, eq=False):
         self.changes.append(
             CopyChange(
                 directive.name,
-                head(directive),
+                directive_head(directive),
                 source.name,
                 directive.line,
                 done,
@@ -116,13 +116,13 @@ class Copy(Struct, eq=False):
         )
 
 
-def head(directive: Directive) -> str:
+def directive_head(directive: Directive) -> str:
     """A directive without its block on one line, shortened."""
     text = " ".join(directive.source.text[directive.start : directive.head_end].split())
     return text if len(text) <= _LONGEST_HEAD else f"{text[: _LONGEST_HEAD - 3]}..."
 
 
-def written(node: CopiedDirective) -> tuple[str, dict[int, CopiedDirective]]:
+def copy_text(node: CopiedDirective) -> tuple[str, dict[int, CopiedDirective]]:
     """Return the text of the copy, and the directive on each of its lines (from 1).
 
     Raises UnwritableWord for a word that should not have got into the copy.

@@ -57,7 +57,7 @@ class DropConnection(Exception):
 Log = Callable[[ReceivedRequest], None]
 
 
-def drip_asked_for(headers: Mapping[str, str]) -> Drip:
+def requested_drip(headers: Mapping[str, str]) -> Drip:
     """Return the drip that a request's headers ask for; a malformed one becomes a plain 400."""
     try:
         return Drip.parse(headers.get(HEADER, ""))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from nginx_stream_lint.config import has_placeholder
 
 # Family of a *_pass directive to the protocol that its upstream speaks.
-SPEAKS = {"proxy": "http", "grpc": "h2c", "fastcgi": "fastcgi", "uwsgi": "uwsgi", "scgi": "scgi"}
+PROTOCOLS = {"proxy": "http", "grpc": "h2c", "fastcgi": "fastcgi", "uwsgi": "uwsgi", "scgi": "scgi"}
 _SCHEMES = {"proxy": r"https?://", "grpc": r"(?:grpcs?://)?", "uwsgi": r"(?:s?uwsgi://)?"}
 
 
@@ -27,15 +27,15 @@ class Groups:
         protocols = self.speaks.setdefault(key, [])
         if protocol not in protocols:
             protocols.append(protocol)
-        return renamed(key, protocol)
+        return renamed_group(key, protocol)
 
 
-def renamed(name: str, protocol: str) -> str:
+def renamed_group(name: str, protocol: str) -> str:
     """A group's name for a protocol: one upstream cannot speak several on one port."""
     return name if protocol == "http" else f"{name}-nsl-{protocol}"
 
 
-def rewritten(
+def rewritten_target(
     family: str, target: str, protocol: str, ports: Mapping[str, int], groups: Groups
 ) -> str | None:
     """The argument of a `<family>_pass` that leads to the dripping upstream.

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario
 from nginx_stream_lint.nginx.listeners import addresses
-from nginx_stream_lint.probe.adapt_copy import settle
+from nginx_stream_lint.probe.adapt_copy import adapt_copy
 from nginx_stream_lint.probe.certificate import write_certificate
 from nginx_stream_lint.probe.copy import MARKER, WRITABLE, copy_of
 from nginx_stream_lint.probe.copy_model import CopiedPlace, CopiedSocket, Copy, CopyChange
@@ -144,7 +144,7 @@ async def _started(
         copy = copy_of(configuration, binary.version, upstream.ports, folder)
         if any(one.tls for one in copy.sockets.values()):
             write_certificate(folder)
-        text, wall = await settle(copy, binary, folder)
+        text, wall = await adapt_copy(copy, binary, folder)
         nginx = Nginx(binary, text, folder, wall)
         try:
             await nginx.__aenter__()

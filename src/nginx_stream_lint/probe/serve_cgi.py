@@ -10,9 +10,9 @@ from nginx_stream_lint.probe.drip import Drip
 from nginx_stream_lint.probe.emission import (
     Log,
     ReceivedRequest,
-    drip_asked_for,
     emit,
     pause_before_headers,
+    requested_drip,
     skip,
 )
 
@@ -120,7 +120,7 @@ async def _serve_plain(
 async def _answer(
     seen: ReceivedRequest, send: Send, gone: Callable[[], bool], status_line: str
 ) -> None:
-    drip = drip_asked_for(seen.headers)
+    drip = requested_drip(seen.headers)
     await pause_before_headers(drip)
     await send(_head(drip, status_line))
     if seen.method != "HEAD":
@@ -144,7 +144,7 @@ def _seen(family: str, params: dict[str, str], connection_number: int, log: Log)
         if name.startswith("HTTP_")
     }
     seen = ReceivedRequest(
-        id=drip_asked_for(headers).id,
+        id=requested_drip(headers).id,
         family=family,
         method=params.get("REQUEST_METHOD", ""),
         uri=params.get("REQUEST_URI", ""),

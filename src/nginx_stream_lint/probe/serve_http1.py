@@ -11,9 +11,9 @@ from nginx_stream_lint.probe.drip import Drip
 from nginx_stream_lint.probe.emission import (
     Log,
     ReceivedRequest,
-    drip_asked_for,
     emit,
     pause_before_headers,
+    requested_drip,
     skip,
 )
 
@@ -34,7 +34,7 @@ async def serve_http1(
         seen = _request(head, connection_number)
         log(seen)
         await _read_body(reader, seen)
-        drip = drip_asked_for(seen.headers)
+        drip = requested_drip(seen.headers)
         await pause_before_headers(drip)
         if _wants_websocket(seen):
             await _answer_websocket(reader, writer, seen, drip)
@@ -65,7 +65,7 @@ def _request(head: bytes, connection_number: int) -> ReceivedRequest:
         name, _, value = line.partition(":")
         key, value = name.strip().lower(), value.strip()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    asked = drip_asked_for(headers)
+    asked = requested_drip(headers)
     version = protocol.removeprefix("HTTP/")
     return ReceivedRequest(asked.id, "http", method, uri, version, headers, connection_number)
 

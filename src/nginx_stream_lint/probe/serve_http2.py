@@ -15,9 +15,9 @@ from nginx_stream_lint.probe.emission import (
     DropConnection,
     Log,
     ReceivedRequest,
-    drip_asked_for,
     emit,
     pause_before_headers,
+    requested_drip,
 )
 
 _GRPC = "application/grpc"
@@ -103,14 +103,14 @@ class _Connection:
             name, value = _text(raw_name), _text(raw_value)
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         method, uri = headers.pop(":method", ""), headers.pop(":path", "")
-        name = drip_asked_for(headers).id
+        name = requested_drip(headers).id
         seen = ReceivedRequest(name, "h2c", method, uri, "2", headers, self._number)
         self._requests[event.stream_id] = seen
         self._log(seen)
 
     async def _answer(self, stream: int) -> None:
         seen = self._requests[stream]
-        drip = drip_asked_for(seen.headers)
+        drip = requested_drip(seen.headers)
         try:
             await self._send_answer(stream, seen, drip)
         except DropConnection as death:

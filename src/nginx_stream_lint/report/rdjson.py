@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from nginx_stream_lint.config import Problem, Source
-from nginx_stream_lint.fixes.apply import edited
+from nginx_stream_lint.fixes.apply import apply_edits
 from nginx_stream_lint.report.encoding import encoded
 from nginx_stream_lint.report.run import Run, insertable
 from nginx_stream_lint.rules.finding import Finding, Fix
@@ -62,7 +62,7 @@ def _suggestion(fix: Fix, source: Source) -> dict[str, Any] | None:
     if not edits or any(edit.source is not source for edit in edits) or not insertable(edits):
         return None
     start, end = min(edit.start for edit in edits), max(edit.end for edit in edits)
-    text = edited(source.text[start:end], edits, start)
+    text = apply_edits(source.text[start:end], edits, start)
     return {"range": _range(source, start, end), "text": text}
 
 

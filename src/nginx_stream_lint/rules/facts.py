@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.config.mapped_text import Author
-from nginx_stream_lint.nginx.caching import NOTHING, recording
+from nginx_stream_lint.nginx.caching import NOTHING, response_caching
 from nginx_stream_lint.nginx.delivery import (
     USUAL_ENCODINGS,
     AcceptEncoding,
@@ -24,7 +24,7 @@ from nginx_stream_lint.nginx.delivery import (
     DeliveryPath,
     Hold,
     Scenario,
-    path,
+    delivery_path_for,
 )
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.handshake import (
@@ -33,19 +33,19 @@ from nginx_stream_lint.nginx.handshake import (
     connection_variable,
     handshake_at,
 )
-from nginx_stream_lint.nginx.levels import Effective, Level, kept
+from nginx_stream_lint.nginx.levels import Effective, Level, cached_on_level
 from nginx_stream_lint.nginx.listeners import PLAIN, Client, idle_timeout_s, plain_clients
-from nginx_stream_lint.nginx.location_match import find, match_of
+from nginx_stream_lint.nginx.location_match import find_location, match_of
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_body import (
     app_ends_client_silence,
     client_silence_s,
     collected_by,
 )
-from nginx_stream_lint.nginx.request_route import route_in
+from nginx_stream_lint.nginx.request_route import route_in_server
 from nginx_stream_lint.nginx.stream_limits import StreamLimit, stream_limit
 from nginx_stream_lint.nginx.undefined_names import defines
-from nginx_stream_lint.nginx.values import seconds, size
+from nginx_stream_lint.nginx.values import parse_size, parse_time
 from nginx_stream_lint.nginx.variables import RequestState, unknown_request
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
@@ -242,7 +242,7 @@ class Facts:
         if "$" in text or has_placeholder(text):
             return UNKNOWN
         if entry.value in ("time", "size"):
-            return Quantity(text, seconds if entry.value == "time" else size)
+            return Quantity(text, parse_time if entry.value == "time" else parse_size)
         return text.lower() if entry.value == "flag" else text
 
     @property
@@ -283,14 +283,14 @@ class Facts:
     @cached_property
     def whole_path(self) -> DeliveryPath:
         """The delivery path of the stream's answers."""
-        recorded = recording(
+        recorded = response_caching(
             self.effective, self.served.handler.family, self.stream.method or "GET", self._request
         )
         plain = PLAIN
         if recorded is not NOTHING and "h2" in self.served.clients:
             self.asked.add(SOCKETS)
             plain = plain_clients(self.served.server, self.version)
-        return path(
+        return delivery_path_for(
             self.effective,
             self.served.handler.family,
             CONTENT_TYPES[self.stream.kind],
@@ -309,7 +309,7 @@ class Facts:
             path = pattern.pattern
         if path is not None and path.startswith("/"):
             asked = Request("http", None, None, path, method)
-            found = route_in(self.served.server, asked, self.version)
+            found = route_in_server(self.served.server, asked, self.version)
             if found.location is self.served.level and found.state is not None:
                 return found.state
         return unknown_request(self.served.server, method, None)
@@ -597,7 +597,7 @@ class Facts:
     @fact
     def read_timeout_s(self) -> float | None:
         """The longest silence nginx waits for, in seconds."""
-        return seconds(self.effective(self.value("read_timeout")).text)
+        return parse_time(self.effective(self.value("read_timeout")).text)
 
     @fact
     def client_streams(self) -> bool:
@@ -911,12 +911,12 @@ class Facts:
         texts = [self.effective(name).text for name in self._rate_limits]
         if any("$" in text for text in texts):
             return UNKNOWN
-        return min((rate for rate in map(size, texts) if rate), default=None)
+        return min((rate for rate in map(parse_size, texts) if rate), default=None)
 
     @names_directive
     def throttled_by(self) -> str | None:
         """The directive with the lowest rate limit: `limit_rate`, `proxy_download_rate` …"""
-        rates = {name: size(self.effective(name).text) or 0 for name in self._rate_limits}
+        rates = {name: parse_size(self.effective(name).text) or 0 for name in self._rate_limits}
         limits = {name: rate for name, rate in rates.items() if rate}
         return min(limits, key=lambda name: limits[name], default=None)
 
@@ -940,7 +940,7 @@ class Facts:
             return "add_header"
         expires = self.effective("expires").rows
         value = expires[0][-1].lstrip("+@") if expires else "off"
-        return "expires" if value == "max" or (seconds(value) or 0) > 0 else None
+        return "expires" if value == "max" or (parse_time(value) or 0) > 0 else None
 
     @fact
     def six_per_browser(self) -> bool:
@@ -1025,7 +1025,7 @@ def _host(target: str) -> str:
     return _SCHEME.sub("", target).split("/")[0]
 
 
-@kept
+@cached_on_level
 def _upstreams(http: Level) -> dict[str, Level]:
     """The `upstream` blocks by name, the first of each."""
     found: dict[str, Level] = {}
@@ -1108,7 +1108,7 @@ def only_websockets(served: ProxiedLocation) -> bool:
     return bool(streams_at(pattern)) or pattern in {one.path for one in served.streams}
 
 
-@kept
+@cached_on_level
 def _free_name(http: Level) -> str | None:
     return next((name for name in _NAMES if not defines(http, name)), None)
 
@@ -1127,7 +1127,7 @@ def auth_target(served: ProxiedLocation, version: Version) -> Level | None:
 
 def _handing_on(server: Level, uri: str) -> Level | None:
     """The location that a URI of the configuration leads to, if it hands requests on."""
-    level = find(server, uri.split("?", maxsplit=1)[0])
+    level = find_location(server, uri.split("?", maxsplit=1)[0])
     return level if level is not None and level.handler is not None else None
 
 

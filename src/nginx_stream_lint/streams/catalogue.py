@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.util.data import data_text, table
 from nginx_stream_lint.util.remembering import latest_remembered
@@ -77,13 +77,13 @@ def every_endpoint() -> tuple[Endpoint, ...]:
 
 
 @cache
-def by_name(name: str) -> App:
+def app_by_name(name: str) -> App:
     """The app with this name in messages."""
     return next(app for app in apps() if app.name == name)
 
 
 @latest_remembered(4096)
-def named_in(text: str) -> App | None:
+def app_named_in(text: str) -> App | None:
     """The first app of the catalogue with one of its names in a host, a path or a file's name."""
     pattern, found = _names()
     words = "-".join(_WORD.findall(text.lower()))
@@ -91,7 +91,7 @@ def named_in(text: str) -> App | None:
     return None if rank is None else apps()[rank]
 
 
-def by_word(word: str) -> App | None:
+def app_by_word(word: str) -> App | None:
     """The first app of the catalogue with this name for its upstreams."""
     rank = _names()[1].get(word.replace("_", "-"))
     return None if rank is None else apps()[rank]
@@ -109,7 +109,7 @@ def _names() -> tuple[RegexFinder, dict[str, int]]:
     return RegexFinder(expression, 0, found.keys()), found
 
 
-def by_leading_segments(path: str) -> Sequence[Endpoint]:
+def endpoints_by_leading_segments(path: str) -> Sequence[Endpoint]:
     """The endpoints whose distinctive part a path may begin with."""
     firsts, table, longest = _by_leading_segments()
     at = path.find("/", 1)
@@ -140,7 +140,7 @@ def _by_leading_segments() -> tuple[set[str], dict[str, list[int]], int]:
 
 
 @latest_remembered(4096)
-def sockets_below(path: str) -> Sequence[Endpoint]:
+def websockets_below(path: str) -> Sequence[Endpoint]:
     """The endpoints for WebSockets below a path, by what is their own; only those of one app."""
     below = f"{path.rstrip('/')}/"
     found = [
@@ -153,7 +153,7 @@ def sockets_below(path: str) -> Sequence[Endpoint]:
     return found if len({one.app for one in found}) == 1 else ()
 
 
-def by_words(pattern: str) -> Sequence[Endpoint]:
+def endpoints_by_words(pattern: str) -> Sequence[Endpoint]:
     """The endpoints whose distinctive part ends with a word of a regular expression."""
     table = _by_last_word()
     known = table.keys() & _WORD.findall(pattern.lower())
@@ -214,7 +214,7 @@ def _word(raw: dict[str, Any], parts: Callable[[str], tuple[str, ...]]) -> Evide
 
 
 def _seconds(raw: dict[str, Any], key: str) -> float | None:
-    return None if key not in raw else seconds(str(raw[key]))
+    return None if key not in raw else parse_time(str(raw[key]))
 
 
 def _endpoint(app: str, raw: dict[str, Any]) -> Endpoint:
@@ -232,13 +232,13 @@ def _endpoint(app: str, raw: dict[str, Any]) -> Endpoint:
 
 
 @cache
-def example(pattern: str) -> str:
+def example_path(pattern: str) -> str:
     """A path that a catalogue pattern stands for, to try locations with."""
     return pattern.replace("**", "x/y").replace("*", "x")
 
 
 @cache
-def expression(pattern: str) -> re.Pattern[str]:
+def pattern_regex(pattern: str) -> re.Pattern[str]:
     """A regular expression for what begins like a catalogue pattern."""
     parts = re.split(r"(\*\*|\*)", pattern)
     text = "".join({"**": ".*", "*": "[^/]+"}.get(part, re.escape(part)) for part in parts)
@@ -308,7 +308,7 @@ def _in_any_case(words: str, parts: tuple[str, ...]) -> RegexFinder:
     return RegexFinder(rf"(?<![a-z])(?:{words})(?![a-z])", re.IGNORECASE, parts)
 
 
-def words() -> dict[str, tuple[EvidenceWord, ...]]:
+def evidence_words() -> dict[str, tuple[EvidenceWord, ...]]:
     """The words by where they are looked for, as `evidence.yaml` has them."""
     return catalogue().words
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.nginx.request import BadUrl, Request, parse_url
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.streams.stream import KINDS, Stream
 from nginx_stream_lint.util.remembering import latest_remembered
 
@@ -69,7 +69,7 @@ class DeclarationMistake(ValueError):
     """A declaration that cannot be understood; the message says what and the nearest valid word."""
 
 
-def nearest(word: str, words: Sequence[str]) -> str:
+def nearest_words(word: str, words: Sequence[str]) -> str:
     """`; did you mean "x"?`, or the choice of words where none is near and they are not many."""
     import difflib
 
@@ -136,7 +136,7 @@ def _stream(properties: Mapping[str, object], because: str) -> Stream:
                 _choose(key, client, CLIENTS)
             stream = replace(stream, clients=tuple(c for c in CLIENTS if c in values))
         elif key == "heartbeat":
-            time = seconds(str(value))
+            time = parse_time(str(value))
             if time is None:
                 raise DeclarationMistake(f'heartbeat "{value}" is not a time like 15s')
             stream = replace(stream, heartbeat_s=time)
@@ -151,7 +151,7 @@ def _stream(properties: Mapping[str, object], because: str) -> Stream:
         elif key == "x_accel_buffering":
             stream = replace(stream, x_accel_buffering=_choose(key, value, ACCEL_BUFFERINGS))
         else:
-            raise DeclarationMistake(f'unknown key "{key}" of a stream{nearest(key, _KEYS)}')
+            raise DeclarationMistake(f'unknown key "{key}" of a stream{nearest_words(key, _KEYS)}')
     return stream
 
 
@@ -167,10 +167,10 @@ def _choose(key: str, value: object, words: tuple[_Word, ...]) -> _Word:
     for word in words:
         if word == value:
             return word
-    raise DeclarationMistake(f'{key} "{value}" is unknown{nearest(str(value), words)}')
+    raise DeclarationMistake(f'{key} "{value}" is unknown{nearest_words(str(value), words)}')
 
 
-def without_favours(stream: Stream) -> Stream:
+def without_assumptions(stream: Stream) -> Stream:
     """A stream that a stranger's comment declares, without what that says of its app and clients.
 
     Those may only make a check milder, such as a heartbeat that the app does not send.
@@ -178,7 +178,7 @@ def without_favours(stream: Stream) -> Stream:
     return Stream(stream.kind, stream.confidence, stream.because, kind_is_open=stream.kind_is_open)
 
 
-def settled(stream: Stream, found: Sequence[Stream]) -> tuple[Stream, ...]:
+def with_found_facts(stream: Stream, found: Sequence[Stream]) -> tuple[Stream, ...]:
     """A declared stream with the kind, and the facts, of what was `found` out about its place.
 
     What the user said of it stays. Without a find it is an event stream.

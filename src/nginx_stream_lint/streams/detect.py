@@ -12,32 +12,36 @@ from nginx_stream_lint.config import Configuration, File, Problem, Source
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Handler, Level, always_answers
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
-from nginx_stream_lint.nginx.location_match import find as route
+from nginx_stream_lint.nginx.location_match import find_location as route
 from nginx_stream_lint.nginx.location_match import match_of
-from nginx_stream_lint.nginx.unreachable_locations import unmatchable
+from nginx_stream_lint.nginx.unreachable_locations import unreachable_locations
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.declarations import (
     COMMENT,
     Declaration,
     DeclarationMistake,
     from_comment,
-    settled,
-    without_favours,
+    with_found_facts,
+    without_assumptions,
 )
-from nginx_stream_lint.streams.endpoint_names import begins
-from nginx_stream_lint.streams.endpoint_routing import EndpointRouter, declared_by_url, landing
-from nginx_stream_lint.streams.endpoint_routing import declared as declared_in
+from nginx_stream_lint.streams.endpoint_names import begins_with
+from nginx_stream_lint.streams.endpoint_routing import (
+    EndpointRouter,
+    route_endpoints,
+    route_url_declarations,
+)
+from nginx_stream_lint.streams.endpoint_routing import route_declarations as declared_in
 from nginx_stream_lint.streams.evidence import (
     Clue,
     StreamCandidate,
-    place_of,
+    candidate_of,
     streams_at,
-    streams_of,
+    streams_of_candidate,
     switches_off,
 )
-from nginx_stream_lint.streams.self_proxying import pass_on
+from nginx_stream_lint.streams.self_proxying import add_self_proxied_streams
 from nginx_stream_lint.streams.stream import Stream
-from nginx_stream_lint.streams.surroundings import around
+from nginx_stream_lint.streams.surroundings import surroundings_of
 from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
 
 _T = TypeVar("_T")
@@ -47,9 +51,9 @@ _MOST_SAID = 50  # streams that comments declare for one place: each is judged b
 _ASIDE = ("auth_request", "mirror")
 _HABIT = 5  # as many places are not all streams
 
-NOBODY_SAYS = Stream("chunked", "possible", "it proxies; nothing says whether it streams")
+NO_EVIDENCE = Stream("chunked", "possible", "it proxies; nothing says whether it streams")
 WRITTEN_FOR_ONE = Stream("sse", "likely", "its path names a stream's endpoint")
-_NOBODY_SAYS = (NOBODY_SAYS,)
+_NOBODY_SAYS = (NO_EVIDENCE,)
 _WRITTEN_FOR_ONE = (WRITTEN_FOR_ONE,)
 EVERYTHING = Stream("sse", "declared", "--all-streams says so", kind_is_open=True)
 
@@ -80,7 +84,7 @@ class ProxiedLocation(Struct, eq=False):
 Asked = Mapping[Level, Mapping[Level, Sequence[Declaration]]]
 
 
-def served(
+def find_proxied(
     configuration: Configuration,
     root: Level,
     version: Version,
@@ -98,7 +102,7 @@ def served(
     commented, problems = _commented(configuration, root)
     if isolated:
         commented = {
-            level: list(dict.fromkeys(map(without_favours, said)))
+            level: list(dict.fromkeys(map(without_assumptions, said)))
             for level, said in commented.items()
         }
     found: list[ProxiedLocation] = []
@@ -107,7 +111,7 @@ def served(
         look = _DetectionContext(
             configuration.top, version, upstreams_of(http), commented, all_streams, isolated
         )
-        by_url = declared_by_url(root, version, declarations)
+        by_url = route_url_declarations(root, version, declarations)
         for server, its_clients in clients(http, version).items():
             if only is not None and not only(server):
                 continue
@@ -118,15 +122,15 @@ def served(
                 continue
             questions = dict.fromkeys(server.walk(), ()) if here is None else here
             found += look.into(server, its_clients, declarations, by_url.get(server, {}), questions)
-        pass_on(http, found, version, spread=asked is None)
+        add_self_proxied_streams(http, found, version, spread=asked is None)
     stream = root.first("stream")
     if stream is not None:
         for server in stream.children:
             if server.own_handler is not None:
-                users_say = commented.get(server, [EVERYTHING if all_streams else NOBODY_SAYS])
+                users_say = commented.get(server, [EVERYTHING if all_streams else NO_EVIDENCE])
                 if isolated and all_streams:
                     users_say = [*users_say, EVERYTHING]
-                said = tuple(one for stream in users_say for one in settled(stream, ()))
+                said = tuple(one for stream in users_say for one in with_found_facts(stream, ()))
                 found.append(ProxiedLocation(server, server.own_handler, server, TCP_CLIENTS, said))
     return found, problems
 
@@ -157,7 +161,7 @@ class _DetectionContext(Struct):
         for place, ones in by_url.items():
             declared.setdefault(place, []).extend(ones)
         evidence: _ServerEvidence | None = None
-        dead = unmatchable(server)
+        dead = unreachable_locations(server)
         asked: Declaration | None
         for level, asked in (
             (place, one) for place, ones in questions.items() for one in ones or (None,)
@@ -222,13 +226,13 @@ class _DetectionContext(Struct):
     def _anyway(self, found: tuple[Stream, ...]) -> tuple[Stream, ...]:
         """The streams of a place without the comment in it, as certain as that one."""
         if self.all_streams:
-            return settled(EVERYTHING, found)
+            return with_found_facts(EVERYTHING, found)
         return tuple(replace(one, confidence="declared", kind_is_open=False) for one in found)
 
 
 def _settled(stream: Stream, known: tuple[Stream, ...], handler: Handler) -> tuple[Stream, ...]:
     """A declared stream with the kind, and the facts, of what is known of its place."""
-    found = settled(stream, known)
+    found = with_found_facts(stream, known)
     return _over(handler, found) if stream.kind_is_open else found
 
 
@@ -279,14 +283,14 @@ class _ServerEvidence:
             levels = [one for one in levels if dead.keys().isdisjoint(one.outward())]
         self._upstreams = upstreams = look.upstreams
         self._places = {
-            level: place_of(level, level.own_handler, upstreams)
+            level: candidate_of(level, level.own_handler, upstreams)
             for level in levels
             if level.own_handler is not None
         }
         self._mark_usual()
         self.unseen = _unseen(server, levels)
-        self._around = around(server, self._places.values(), look.folder, look.openings)
-        self.lands = landing(router, levels, self._places, upstreams, self._around)
+        self._around = surroundings_of(server, self._places.values(), look.folder, look.openings)
+        self.lands = route_endpoints(router, levels, self._places, upstreams, self._around)
         self._mark_sockets()
         self._homes = {
             self._places[location].behind.host: location
@@ -327,7 +331,7 @@ class _ServerEvidence:
         """The streams of a location with this handler in it; empty if nothing speaks for any."""
         place = self._places.get(location)
         if place is None:
-            return self._judge(place_of(location, handler, self._upstreams))
+            return self._judge(candidate_of(location, handler, self._upstreams))
         found = self._own[location]
         if location not in self._around.general or place.behind.host in self._settled:
             return found
@@ -340,7 +344,7 @@ class _ServerEvidence:
         """What is known of a declared path in a location, or of the location where it is None."""
         if path is not None:
             endpoints = self.lands.endpoints.get(location, ())
-            here = tuple(one.stream for one in endpoints if begins(one.path, path))
+            here = tuple(one.stream for one in endpoints if begins_with(one.path, path))
             found = here or streams_at(path)
             if found:
                 return found
@@ -352,7 +356,7 @@ class _ServerEvidence:
         handler = location.own_handler or location.handler
         host = place.behind.host if handler is not None else ""
         at_home = self._homes.get(host, location) is not location
-        found = streams_of(place, endpoints, at_home, clues)
+        found = streams_of_candidate(place, endpoints, at_home, clues)
         hinted = self.lands.hinted.get(location)
         if hinted is None:
             return found

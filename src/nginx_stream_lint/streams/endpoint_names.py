@@ -12,11 +12,11 @@ from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.streams.catalogue import (
     App,
     Endpoint,
-    by_leading_segments,
-    by_words,
-    example,
-    expression,
-    words,
+    endpoints_by_leading_segments,
+    endpoints_by_words,
+    evidence_words,
+    example_path,
+    pattern_regex,
 )
 
 # The patterns of what takes whatever no other location takes.
@@ -32,7 +32,7 @@ def takes_all(location: Level) -> bool:
 def is_general(pattern: str) -> bool:
     """Whether a path is an API as such: it says `api`, `v1` and no more."""
     segments = re.findall(r"[A-Za-z][A-Za-z0-9_-]*", pattern)
-    general = words()["general"]
+    general = evidence_words()["general"]
     return bool(segments) and all(
         any(word.pattern.fullmatch(segment) for word in general) for segment in segments
     )
@@ -40,25 +40,29 @@ def is_general(pattern: str) -> bool:
 
 def candidates(match: LocationPattern) -> Sequence[Endpoint]:
     """The catalogued endpoints that a location may name; all that its words do."""
-    return by_words(match.pattern) if match.is_regex else by_leading_segments(match.pattern)
+    return (
+        endpoints_by_words(match.pattern)
+        if match.is_regex
+        else endpoints_by_leading_segments(match.pattern)
+    )
 
 
-def named_by(match: LocationPattern, among: Sequence[Endpoint]) -> Sequence[Endpoint]:
+def endpoints_named_by(match: LocationPattern, among: Sequence[Endpoint]) -> Sequence[Endpoint]:
     """Those of its candidates that a location's own path is enough to name."""
-    return [one for one in among if _covers(match, one) and names(match, one)]
+    return [one for one in among if _covers(match, one) and names_endpoint(match, one)]
 
 
-def of_app(match: LocationPattern, app: App) -> tuple[Endpoint, ...]:
+def app_endpoints_for(match: LocationPattern, app: App) -> tuple[Endpoint, ...]:
     """The endpoints of an app that can end in a location."""
     if match.pattern in EVERYTHING:
         return app.endpoints
     return tuple(one for one in app.endpoints if _covers(match, one))
 
 
-def names(match: LocationPattern, endpoint: Endpoint) -> bool:
+def names_endpoint(match: LocationPattern, endpoint: Endpoint) -> bool:
     """Whether a location's path has in it what only this app's endpoints have."""
     if not match.is_regex:
-        return begins(endpoint.distinctive, match.pattern)
+        return begins_with(endpoint.distinctive, match.pattern)
     if not endpoint.distinctive.startswith("/"):
         return False
     # It says so where it would not take the path with any of the app's own segments changed.
@@ -72,7 +76,7 @@ def names(match: LocationPattern, endpoint: Endpoint) -> bool:
 @cache
 def _others(endpoint: Endpoint) -> tuple[str, ...]:
     """The endpoint's path with each distinctive segment changed in turn."""
-    segments = example(endpoint.path).split("/")
+    segments = example_path(endpoint.path).split("/")
     own = enumerate(endpoint.distinctive.split("/"))
     return tuple(
         "/".join((*segments[:at], _ELSE, *segments[at + 1 :]))
@@ -85,7 +89,7 @@ def _covers(match: LocationPattern, endpoint: Endpoint) -> bool:
     """Whether requests for the endpoint can end in a location with this pattern."""
     if match.modifier == "@":
         return False
-    path = example(endpoint.path)
+    path = example_path(endpoint.path)
     if match.is_regex:
         try:
             found = compile_pattern(match.pattern, match.modifier == "~*").search(path)
@@ -93,13 +97,13 @@ def _covers(match: LocationPattern, endpoint: Endpoint) -> bool:
             return False
         return found is not None
     if match.modifier == "=":
-        return expression(endpoint.path).fullmatch(match.pattern) is not None
+        return pattern_regex(endpoint.path).fullmatch(match.pattern) is not None
     # A prefix of the endpoint's path (a bare / is everybody's), or that path and more.
     prefix = len(match.pattern.strip("/")) > 0 and path.startswith(match.pattern)
-    return prefix or begins(endpoint.path, match.pattern)
+    return prefix or begins_with(endpoint.path, match.pattern)
 
 
-def begins(pattern: str, path: str) -> bool:
+def begins_with(pattern: str, path: str) -> bool:
     """Whether a path begins with a catalogue pattern, ending at the end of a segment."""
-    found = expression(pattern).match(path)
+    found = pattern_regex(pattern).match(path)
     return found is not None and path[found.end() : found.end() + 1] in ("", "/")

@@ -11,11 +11,17 @@ from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.location_match import LocationPattern, match_of
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.request_route import route, route_in
+from nginx_stream_lint.nginx.request_route import route_in_server, route_request
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.streams.catalogue import App, Endpoint, by_name, example
+from nginx_stream_lint.streams.catalogue import App, Endpoint, app_by_name, example_path
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.endpoint_names import candidates, named_by, names, of_app, takes_all
+from nginx_stream_lint.streams.endpoint_names import (
+    app_endpoints_for,
+    candidates,
+    endpoints_named_by,
+    names_endpoint,
+    takes_all,
+)
 from nginx_stream_lint.streams.evidence import StreamCandidate, serves_pages
 from nginx_stream_lint.streams.stream import Stream
 from nginx_stream_lint.streams.surroundings import Surroundings
@@ -56,19 +62,19 @@ class EndpointRouter:
         key = (path, method)
         if key not in self._places:
             request = Request("http", None, None, path, method)
-            found = route_in(self._server, request, self._version)
+            found = route_in_server(self._server, request, self._version)
             # What cannot be connected to is meant to be, and judged like others.
             self._places[key] = found.lost or (found.location if found.handler else None)
         return self._places[key]
 
     def endpoint(self, endpoint: Endpoint, path: str = "") -> Level | None:
         """Where a catalogued endpoint ends, with or without a slash; `path` is one of its paths."""
-        path = path or example(endpoint.path)
+        path = path or example_path(endpoint.path)
         method = endpoint.stream.method or "GET"
         return self.place(path, method) or self.place(f"{path}/", method)
 
 
-def declared(
+def route_declarations(
     server: Level, router: EndpointRouter, declarations: Sequence[Declaration]
 ) -> dict[Level, list[Declaration]]:
     """The declarations of paths, where they end in a server."""
@@ -76,12 +82,12 @@ def declared(
     for one in declarations:
         if one.request.host is None:
             place = router.place(one.request.target, one.request.method)
-            if place is not None and is_for(one, server, place):
+            if place is not None and applies_to(one, server, place):
                 found.setdefault(place, []).append(one)
     return found
 
 
-def declared_by_url(
+def route_url_declarations(
     root: Level, version: Version, declarations: Iterable[Declaration]
 ) -> dict[Level, dict[Level, list[Declaration]]]:
     """The declarations of URLs, by server, where they end."""
@@ -89,16 +95,16 @@ def declared_by_url(
     for one in declarations:
         if one.request.host is None:
             continue
-        end = route(root, one.request, version)
+        end = route_request(root, one.request, version)
         server, location = end.server, end.location
         if server is None or location is None or end.handler is None:
             continue
-        if is_for(one, server, location):
+        if applies_to(one, server, location):
             found.setdefault(server, {}).setdefault(location, []).append(one)
     return found
 
 
-def landing(
+def route_endpoints(
     router: EndpointRouter,
     levels: Iterable[Level],
     places: Mapping[Level, StreamCandidate],
@@ -119,11 +125,11 @@ def landing(
         match = match_of(location) if known is None else known.match
         app = None if known is None else known.behind.app
         among = candidates(match) if known is None else known.path.endpoints
-        by_path = named_by(match, among) if among else ()
+        by_path = endpoints_named_by(match, among) if among else ()
         if by_path or app is not None:
             _land(found, router, location, match, app, by_path, known, places)
             for endpoint in by_path:
-                of = by_name(endpoint.app)
+                of = app_by_name(endpoint.app)
                 if not of.shared:
                     hints.setdefault(
                         of, _AppHint(f"so does {endpoint.path} in its server", location)
@@ -138,7 +144,7 @@ def landing(
     return found
 
 
-def is_for(declaration: Declaration, *levels: Level) -> bool:
+def applies_to(declaration: Declaration, *levels: Level) -> bool:
     """Whether a declaration is for one of some levels, by the files they are written in."""
     where = declaration.where
     return where is None or any(
@@ -158,10 +164,10 @@ def _land(
 ) -> None:
     """Take in the endpoints that a location is for, by its upstream's app or as named by its path,
     where they end. `known` is the location's own place among `places`."""
-    endpoints: Sequence[Endpoint] = of_app(match, app) if app is not None else ()
+    endpoints: Sequence[Endpoint] = app_endpoints_for(match, app) if app is not None else ()
     if endpoints and known is not None and _is_for_pages(known, endpoints, router, places):
         return
-    by_path = any(names(match, endpoint) for endpoint in endpoints)
+    by_path = any(names_endpoint(match, endpoint) for endpoint in endpoints)
     if not endpoints:
         # An app's own endpoints are better known than those of others with the same path.
         endpoints, by_path = named, True

@@ -11,13 +11,24 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.location_match import LocationPattern, match_of
-from nginx_stream_lint.nginx.values import seconds
-from nginx_stream_lint.streams.catalogue import App, Endpoint, by_word, sockets_below, words
+from nginx_stream_lint.nginx.values import parse_time
+from nginx_stream_lint.streams.catalogue import (
+    App,
+    Endpoint,
+    app_by_word,
+    evidence_words,
+    websockets_below,
+)
 from nginx_stream_lint.streams.comments import is_of_others
-from nginx_stream_lint.streams.endpoint_names import EVERYTHING, candidates, is_general, named_by
+from nginx_stream_lint.streams.endpoint_names import (
+    EVERYTHING,
+    candidates,
+    endpoints_named_by,
+    is_general,
+)
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.streams.upstreams import Upstream, Upstreams
-from nginx_stream_lint.streams.word_classes import reduced, reduced_pattern
+from nginx_stream_lint.streams.word_classes import normalized, normalized_pattern
 from nginx_stream_lint.util.remembering import latest_remembered
 
 _ENOUGH = 2
@@ -104,7 +115,7 @@ def _path(modifier: str, pattern: str) -> PathEvidence:
         frozenset(where for where in ("no_sockets", "media") if _has_word(where, pattern)),
         tuple(match_words("path", [(pattern, saying)])),
         tuple(match_words("talk", [(pattern, saying)])),
-        next((app for app in map(by_word, segments) if app is not None), None),
+        next((app for app in map(app_by_word, segments) if app is not None), None),
         candidates(LocationPattern(modifier, pattern)),
     )
 
@@ -144,10 +155,10 @@ class StreamCandidate(Struct, eq=False):
         return self.level.kind == "location" and self.match.modifier != "@"
 
 
-def place_of(level: Level, handler: Handler, upstreams: Upstreams) -> StreamCandidate:
+def candidate_of(level: Level, handler: Handler, upstreams: Upstreams) -> StreamCandidate:
     """What there is to know of a level with a handler before others are looked at."""
     match = match_of(level)
-    path = _path(match.modifier, reduced_pattern(match.pattern))
+    path = _path(match.modifier, normalized_pattern(match.pattern))
     behind = upstreams.behind(level, handler)
     return StreamCandidate(level, match, path, behind, upstreams.comments.of(level))
 
@@ -159,7 +170,7 @@ def switches_off(place: StreamCandidate) -> bool:
     return any(row.args[:1] == ("off",) for row in rows)
 
 
-def streams_of(
+def streams_of_candidate(
     place: StreamCandidate,
     endpoints: Sequence[Endpoint] = (),
     at_home: bool = False,
@@ -184,7 +195,7 @@ def streams_of(
 def streams_at(path: str) -> tuple[Stream, ...]:
     """What a request's path says by itself: catalogued endpoints, else the kind its words tell."""
     match = LocationPattern("=", path)
-    endpoints = named_by(match, candidates(match))
+    endpoints = endpoints_named_by(match, candidates(match))
     if endpoints:
         return tuple(map(_known, endpoints))
     said = _path("=", path)
@@ -258,7 +269,7 @@ def match_words(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
     """
     seen: set[str] = set()
     for text, saying in texts:
-        for clue in _heard(where, reduced(text)):
+        for clue in _heard(where, normalized(text)):
             if clue.word not in seen:
                 seen.add(clue.word)
                 because = saying.replace("{text}", text).replace("{word}", clue.because)
@@ -269,7 +280,7 @@ def match_words(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
 
 @latest_remembered(4096)
 def _heard(where: str, text: str) -> tuple[Clue, ...]:
-    found = ((word, word.pattern.search(text)) for word in words()[where])
+    found = ((word, word.pattern.search(text)) for word in evidence_words()[where])
     return tuple(
         Clue(
             word.points,
@@ -305,7 +316,7 @@ def _last(where: str, pattern: str) -> int:
     return max(
         (
             found.start()
-            for word in words()[where]
+            for word in evidence_words()[where]
             if word.points != 1
             for found in word.pattern.finditer(pattern)
         ),
@@ -354,7 +365,7 @@ def _below(place: StreamCandidate, directives: Iterable[Clue]) -> tuple[Clue, ..
         return ()
     if all(clue.kind != "websocket" for clue in directives) or place.takes_the_rest:
         return ()
-    found = sockets_below(place.match.pattern)
+    found = websockets_below(place.match.pattern)
     times = [one.stream.heartbeat_s for one in found]
     if not found or None in times:
         return ()
@@ -394,18 +405,20 @@ def _is_called(where: str, place: StreamCandidate) -> bool:
 
 @latest_remembered(4096)
 def _is_any_called(where: str, names: tuple[str, ...]) -> bool:
-    return any(_has_word(where, reduced(name)) for name in names)
+    return any(_has_word(where, normalized(name)) for name in names)
 
 
 @latest_remembered(4096)
 def _has_word(where: str, text: str) -> bool:
-    return any(word.pattern.search(text) for word in words()[where])
+    return any(word.pattern.search(text) for word in evidence_words()[where])
 
 
 @latest_remembered(4096)
 def serves_pages(behind: Upstream) -> bool:
     """Whether a host is called after pages."""
-    return any(word.pattern.search(host) for word in words()["pages"] for host in behind.names)
+    return any(
+        word.pattern.search(host) for word in evidence_words()["pages"] for host in behind.names
+    )
 
 
 def _upstream_clues(
@@ -573,7 +586,7 @@ def _said_by_directives(
     is_habit = upgrade_is_usual
     for name in _TIMEOUTS:
         for args in rows(name):
-            time = seconds(args[0]) if args else None
+            time = parse_time(args[0]) if args else None
             if time is None:
                 continue
             is_habit = is_habit or time < _BRIEF_S

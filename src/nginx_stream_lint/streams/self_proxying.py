@@ -9,10 +9,14 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.location_match import match_of
-from nginx_stream_lint.nginx.proxy_tiers import sent
+from nginx_stream_lint.nginx.proxy_tiers import forwarded_response
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.request_route import Route, route_in
-from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, may_be_own, own_routes
+from nginx_stream_lint.nginx.request_route import Route, route_in_server
+from nginx_stream_lint.nginx.self_proxying import (
+    MOST_TIERS,
+    may_be_self_proxied,
+    self_proxied_routes,
+)
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import Stream
 
@@ -20,7 +24,9 @@ if TYPE_CHECKING:
     from nginx_stream_lint.streams.detect import ProxiedLocation
 
 
-def pass_on(http: Level, served: Sequence[ProxiedLocation], version: Version, spread: bool) -> None:
+def add_self_proxied_streams(
+    http: Level, served: Sequence[ProxiedLocation], version: Version, spread: bool
+) -> None:
     """Give streams to the places that they are passed to, where nothing says that these stream.
 
     What passes them on gets what the other server makes of a response: only that without `spread`.
@@ -32,7 +38,7 @@ def pass_on(http: Level, served: Sequence[ProxiedLocation], version: Version, sp
     def is_own(handler: Handler) -> bool:
         key = (handler.family, handler.target)
         if key not in own:
-            own[key] = may_be_own(http, handler, version)
+            own[key] = may_be_self_proxied(http, handler, version)
         return own[key]
 
     work = [one for one in served if is_own(one.handler) and one.is_stream]
@@ -83,10 +89,10 @@ def _inner_routes(
             return []
         path = match.pattern
     request = Request("http", None, None, path, stream.method or "GET")
-    found = route_in(one.server, request, version)
+    found = route_in_server(one.server, request, version)
     if found.location is not one.level or found.handler is None:
         return []
-    return [each for each in own_routes(http, found, version) if each.handler is not None]
+    return [each for each in self_proxied_routes(http, found, version) if each.handler is not None]
 
 
 def _sent_by(inner: Route, stream: Stream, version: Version) -> Stream:
@@ -96,7 +102,7 @@ def _sent_by(inner: Route, stream: Stream, version: Version) -> Stream:
     assert handler is not None
     if stream.kind not in ("sse", "chunked"):
         return stream
-    made = sent(lambda name: level.effective(name, version), handler.family)
+    made = forwarded_response(lambda name: level.effective(name, version), handler.family)
     accel = made.accel(stream.x_accel_buffering or "absent")
     framing = (
         stream.framing if stream.framing == "length" else "chunked" if made.chunks else "close"

@@ -12,10 +12,10 @@ from msgspec import Struct, field
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.streams.catalogue import App, named_in, words
-from nginx_stream_lint.streams.comments import above, at_the_top, opening
+from nginx_stream_lint.streams.catalogue import App, app_named_in, evidence_words
+from nginx_stream_lint.streams.comments import comments_above, comments_at_top, opening_comments
 from nginx_stream_lint.streams.evidence import Clue, StreamCandidate, match_words
-from nginx_stream_lint.streams.word_classes import reduced
+from nginx_stream_lint.streams.word_classes import normalized
 from nginx_stream_lint.util.remembering import latest_remembered, remembered
 
 # So many names of a server are looked at, for each file that its locations are in.
@@ -61,17 +61,17 @@ class Surroundings(Struct):
         found: dict[App, str] = {}
         # And not in comments, which name apps for many reasons.
         for text, saying in self._texts(file):
-            app = named_in(reduced(text))
+            app = app_named_in(normalized(text))
             if app is not None and not _is_of_another(text, app):
                 found.setdefault(app, saying)
         return found
 
     def _hear(self, file: File | None) -> _Clues:
         texts = self._texts(file)
-        comments = [*above(self.server), *opening(self.server)]
+        comments = [*comments_above(self.server), *opening_comments(self.server)]
         for one in self._files(file):
             if one not in self.openings:
-                self.openings[one] = list(_telling(at_the_top(one)))
+                self.openings[one] = list(_telling(comments_at_top(one)))
             comments += self.openings[one]
         written = [(comment, 'a comment above says "{word}"') for comment in comments]
         clues = tuple(match_words("around", (*texts, *written)))
@@ -115,7 +115,7 @@ def _file(level: Level) -> File | None:
     return level.directive.file if level.directive is not None else None
 
 
-def around(
+def surroundings_of(
     server: Level, places: Iterable[StreamCandidate], folder: str, openings: dict[File, list[str]]
 ) -> Surroundings:
     """The surroundings of a server's places; the rest is as in `Surroundings`."""
@@ -166,10 +166,10 @@ def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
 @remembered
 def _is_beside(name: str) -> bool:
     """Whether this stands beside an app and is named after it."""
-    return any(word.pattern.fullmatch(name) for word in words()["beside"])
+    return any(word.pattern.fullmatch(name) for word in evidence_words()["beside"])
 
 
 @remembered
 def _usual(name: str) -> bool:
     """Whether a file or folder has this name whatever it is for."""
-    return any(word.pattern.fullmatch(name) for word in words()["usual"])
+    return any(word.pattern.fullmatch(name) for word in evidence_words()["usual"])

@@ -11,11 +11,11 @@ from nginx_stream_lint.config import Configuration, Directive, Source, has_place
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import clients
 from nginx_stream_lint.nginx.location_match import match_of
-from nginx_stream_lint.nginx.request_route import Route, route, route_in
+from nginx_stream_lint.nginx.request_route import Route, route_in_server, route_request
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.detect import commented_at
-from nginx_stream_lint.streams.endpoint_routing import is_for
+from nginx_stream_lint.streams.endpoint_routing import applies_to
 
 # Directives of modules that answer in a location without passing the request on as we know it.
 _OTHERS = re.compile(
@@ -47,7 +47,7 @@ class Unproxied(Struct, frozen=True):
     answer: UnproxiedReason
 
 
-def answers(
+def unproxied_reasons(
     root: Level,
     version: Version,
     declarations: Iterable[Declaration],
@@ -67,9 +67,9 @@ def answers(
     found: dict[Declaration, list[UnproxiedReason]] = {}
     for one in declared:
         if one.request.host is not None:
-            ends = [route(root, one.request, version)]
+            ends = [route_request(root, one.request, version)]
         else:
-            ends = [route_in(server, one.request, version) for server in servers]
+            ends = [route_in_server(server, one.request, version) for server in servers]
         mine = [end for end in ends if _is_about(one, end)]
         if _is_unclear(http, absent) or any(_may_pass(end, absent) for end in mine):
             found[one] = []
@@ -110,7 +110,7 @@ def _unless(
 
 def _is_about(one: Declaration, end: Route) -> bool:
     levels = [level for level in (end.server, end.location) if level is not None]
-    return is_for(one, *levels) if levels else one.where is None
+    return applies_to(one, *levels) if levels else one.where is None
 
 
 def _is_unclear(level: Level, absent: Absent) -> bool:
@@ -135,10 +135,10 @@ def _may_pass(end: Route, absent: Absent) -> bool:
     hidden = any(
         has_placeholder(match_of(one).pattern) for one in end.server.walk() if one is not level
     )
-    return _is_unclear(level, absent) or hidden or answers_otherwise(level)
+    return _is_unclear(level, absent) or hidden or may_be_handled_otherwise(level)
 
 
-def answers_otherwise(level: Level) -> bool:
+def may_be_handled_otherwise(level: Level) -> bool:
     """Whether a module that we know nothing of may answer here."""
     return any(_OTHERS.fullmatch(name) for outer in level.outward() for name in outer.rows)
 
@@ -174,7 +174,7 @@ def unproxied_comments(
         inside = [level for level in levels if level.kind == "location"]
         if len(inside) < len(levels) or not inside or any(level in passing for level in inside):
             continue
-        if any(_is_unclear(level, absent) or answers_otherwise(level) for level in inside):
+        if any(_is_unclear(level, absent) or may_be_handled_otherwise(level) for level in inside):
             continue
         status = next((row.args[0] for row in inside[0].rows.get("return", ()) if row.args), None)
         words = "nginx passes nothing on here" if status is None else f"nginx returns {status}"

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.nginx.levels import Handler, Level, kept
-from nginx_stream_lint.streams.catalogue import App, named_in
+from nginx_stream_lint.nginx.levels import Handler, Level, cached_on_level
+from nginx_stream_lint.streams.catalogue import App, app_named_in
 from nginx_stream_lint.streams.comments import Comments
-from nginx_stream_lint.streams.word_classes import reduced
+from nginx_stream_lint.streams.word_classes import normalized
 
 _SCHEME = re.compile(r"^\w+://")
 _ADDRESS = re.compile(r"(?:https?://)?[0-9.:/]*")
@@ -43,7 +43,7 @@ class Upstream(Struct, eq=False):
         _, slash, rest = _without_scheme(self.hosts[0]).partition("/")
         self.path = slash + rest
         self.names = [host for host in self.hosts if _ADDRESS.fullmatch(host) is None]
-        self.app = next(filter(None, (named_in(reduced(host)) for host in self.names)), None)
+        self.app = next(filter(None, (app_named_in(normalized(host)) for host in self.names)), None)
 
 
 class Upstreams(Struct):
@@ -125,7 +125,7 @@ def _filled(location: Level, target: str) -> str:
     return target
 
 
-@kept
+@cached_on_level
 def _constants(level: Level) -> dict[str, str]:
     """The variables that `set` gives a constant in a block, the first of each."""
     found: dict[str, str] = {}

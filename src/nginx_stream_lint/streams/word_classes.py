@@ -23,7 +23,7 @@ _DIGITS = "0123456789"
 _LETTERS = re.compile(r"[a-z]+")
 
 
-def reduced(text: str) -> str:
+def normalized(text: str) -> str:
     """A text in which every list of `evidence.yaml` finds the same words, in the same order, and
     which names the same apps and begins like the same endpoints.
     """
@@ -32,12 +32,12 @@ def reduced(text: str) -> str:
     return "".join(map(_tokens().__getitem__, _TOKEN.findall(text)))
 
 
-def reduced_pattern(pattern: str) -> str:
+def normalized_pattern(pattern: str) -> str:
     """The same of a location's pattern. Alternatives stay as they are: they are compared."""
     if "|" not in pattern:
-        return reduced(pattern)
+        return normalized(pattern)
     head, group, rest = pattern.partition("(")
-    return pattern if "|" in head else f"{reduced(head)}{group}{rest}"
+    return pattern if "|" in head else f"{normalized(head)}{group}{rest}"
 
 
 class _Tokens(dict[str, str]):

@@ -5,18 +5,18 @@ from __future__ import annotations
 from msgspec import Struct
 
 from nginx_stream_lint.probe.measure import NO_STREAM, UNCLEAR
-from nginx_stream_lint.trace.headers import HeaderNote, notes
+from nginx_stream_lint.trace.headers import HeaderNote, header_notes
 from nginx_stream_lint.trace.products import (
     Product,
     Remedy,
     Timeout,
-    recognised,
+    recognise_product,
     remedies_for,
     timeouts_near,
 )
 from nginx_stream_lint.trace.request import Layer
 from nginx_stream_lint.trace.run import TraceResult
-from nginx_stream_lint.trace.verdict import REFUSED, Judgement, culprit, judge
+from nginx_stream_lint.trace.verdict import REFUSED, Judgement, first_failing_layer, judge
 
 
 class Diagnosis(Struct, frozen=True):
@@ -108,16 +108,16 @@ def diagnose(result: TraceResult) -> Diagnosis:
         if recording is None:
             continue
         answers.append((layer.number, recording))
-        news = recognised(recording.headers, before)
-        known[layer.number] = news or recognised(recording.headers)
+        news = recognise_product(recording.headers, before)
+        known[layer.number] = news or recognise_product(recording.headers)
         if news is not None:
             certain.add(layer.number)
         before = recording.headers
     return Diagnosis(
         result,
         judgements,
-        culprit(judgements),
+        first_failing_layer(judgements),
         known,
         frozenset(certain),
-        tuple(notes(answers)),
+        tuple(header_notes(answers)),
     )

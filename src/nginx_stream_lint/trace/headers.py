@@ -34,7 +34,7 @@ class HeaderNote(Struct, frozen=True):
     explains: tuple[str, ...] = ()
 
 
-def notes(answers: Sequence[tuple[int, Recording]]) -> list[HeaderNote]:
+def header_notes(answers: Sequence[tuple[int, Recording]]) -> list[HeaderNote]:
     """What is to say of the answers of all layers, nearest to the app first."""
     found: list[HeaderNote] = []
     before: Mapping[str, str] | None = None

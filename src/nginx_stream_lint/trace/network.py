@@ -116,11 +116,11 @@ async def _follow(
     process: asyncio.subprocess.Process, recording: Recording, on_piece: OnPiece
 ) -> None:
     while not recording.finished and (news := await _line(process)) is not None:
-        take_down(recording, news)
+        apply_news(recording, news)
         on_piece(recording)
 
 
-def take_down(recording: Recording, news: dict[str, Any]) -> None:
+def apply_news(recording: Recording, news: dict[str, Any]) -> None:
     """Put what a worker says into a recording: fields by their names, and `piece`, the next one."""
     for name, value in news.items():
         if name == "piece":

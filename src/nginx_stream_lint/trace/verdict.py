@@ -116,7 +116,7 @@ def judge(measured: Sequence[LayerMeasurement]) -> list[Judgement]:
     return _with_origins(found)
 
 
-def culprit(judgements: Sequence[Judgement]) -> Judgement | None:
+def first_failing_layer(judgements: Sequence[Judgement]) -> Judgement | None:
     """The first layer that does not let the stream through; None where all do.
 
     One that refuses the request counts where no other does anything to a stream. Of a layer's

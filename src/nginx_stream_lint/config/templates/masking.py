@@ -14,10 +14,10 @@ from nginx_stream_lint.config.templates.detect import has_markers, may_be_templa
 from nginx_stream_lint.config.templates.overlay import (
     Span,
     blank,
-    inside,
+    fill_spans,
+    is_inside,
     outermost,
-    painted,
-    put,
+    replace_spans,
 )
 from nginx_stream_lint.config.templates.statements import StatementScan
 from nginx_stream_lint.config.templates.tags import TemplateBlock
@@ -32,7 +32,7 @@ _MAX_DEPTH = 64
 
 def readings_of(source: Source, is_template: bool, values: Mapping[str, str]) -> list[MappedText]:
     """What nginx gets to see of a source with signs of a template; see `templates.readings`."""
-    text, pieces = shapes.substituted(source.text, values)
+    text, pieces = shapes.substitute(source.text, values)
     template = _Template(MappedText(source, text, pieces), is_template=is_template)
     plain = MappedText(source, source.text)
     if template.problems and tags.is_nginx(plain):
@@ -96,7 +96,7 @@ class _Template:
         self.tags = found.tags
         self.blocks = sorted([*found.blocks, *blocks], key=lambda one: (one.start, -one.end))
         self._tell_halves(found)
-        text = painted(
+        text = fill_spans(
             text,
             (
                 (tag.start, tag.end, PLACEHOLDER if tag.kind == "value" else " ")
@@ -107,10 +107,10 @@ class _Template:
         dialects = shapes.recognised(text) if has_no_tags else found.dialects
         variables = shapes.find(text, dialects)
         literal = outermost([*put_in, *tags.lua_regions(MappedText(self.source, text))])
-        spans = [span for span in variables.spans if not inside(literal, span[0])]
+        spans = [span for span in variables.spans if not is_inside(literal, span[0])]
         self.placeholders = dict(spans)
         self.placeholders.update((tag.start, tag.end) for tag in self.tags if tag.kind == "value")
-        text = painted(
+        text = fill_spans(
             text,
             sorted(
                 [(start, end, PLACEHOLDER) for start, end in spans]
@@ -137,7 +137,7 @@ class _Template:
 
     def yaml(self) -> MappedText:
         """The reading of YAML around nginx."""
-        text = yaml_lines.fitted(
+        text = yaml_lines.fit_lines(
             self.original.text, self.masked.text, self.placeholders, self.blocks
         )
         return self._reading(text, self._conditional(self.blocks), self.problems)
@@ -149,7 +149,7 @@ class _Template:
             return [self.original]
         text = self.masked.text
         definitions = self._definitions()
-        main = painted(text, ((start, end, " ") for start, end in definitions))
+        main = fill_spans(text, ((start, end, " ") for start, end in definitions))
         made = self._document(main, (0, len(text)), is_optional=bool(definitions))
         for start, end in definitions:
             alone = blank(text[:start]) + text[start:end] + blank(text[end:])
@@ -183,27 +183,29 @@ class _Template:
         if is_optional and not found.is_nginx:
             return []
         blocks = [one for one in self.blocks if region[0] <= one.start < region[1]]
-        text = painted(text, ((start, end, PLACEHOLDER) for start, end in found.holes))
-        text = painted(text, ((end, end + 1, ";") for end in found.ends))
+        text = fill_spans(text, ((start, end, PLACEHOLDER) for start, end in found.holes))
+        text = fill_spans(text, ((end, end + 1, ";") for end in found.ends))
         within: list[TemplateBlock] = []
         for block in blocks:
             is_outer = not within or block.start >= within[-1].end
             if is_outer and found.within(text, block.start, block.end):
                 within.append(block)
-        text = painted(text, ((one.start, one.end, PLACEHOLDER) for one in within))
+        text = fill_spans(text, ((one.start, one.end, PLACEHOLDER) for one in within))
         # Behind a closing quote nginx wants a blank; what is put in there has to start with one.
         behind = sorted(at for at in found.quotes if text.startswith(PLACEHOLDER, at))
-        text = painted(text, ((at, at + 1, " ") for at in behind))
+        text = fill_spans(text, ((at, at + 1, " ") for at in behind))
         original = self.original.text
-        text = put(text, ((start, end, original[start:end]) for start, end in found.comments))
+        text = replace_spans(
+            text, ((start, end, original[start:end]) for start, end in found.comments)
+        )
         if text == original and not blocks:
             return [self._reading(text, (), found.problems)]
         inline = [(one.start, one.end) for one in within]
-        blocks = [one for one in blocks if not inside(inline, one.start)]
+        blocks = [one for one in blocks if not is_inside(inline, one.start)]
         conditional = self._conditional(blocks)
         made = []
         for left_out, problems in _choices(self.original, found, blocks):
-            chosen = painted(text, ((start, end, " ") for start, end in left_out))
+            chosen = fill_spans(text, ((start, end, " ") for start, end in left_out))
             made.append(self._reading(chosen, conditional, [*found.problems, *problems]))
             found.problems = []
         return made
@@ -257,7 +259,7 @@ def _choices(
     whole = [
         one
         for one in choices
-        if _is_whole(brace for brace in found.braces if not inside(one, brace[0]))
+        if _is_whole(brace for brace in found.braces if not is_inside(one, brace[0]))
     ]
     advice = "let each branch close the blocks that it opens"
     if not whole:
@@ -269,7 +271,7 @@ def _choices(
         start
         for block in alternatives
         for start, _ in block.branches
-        if all(inside(left_out, start) for left_out in whole)
+        if all(is_inside(left_out, start) for left_out in whole)
     ]
     problems = [
         original.problem(

@@ -32,7 +32,7 @@ class PlaceholderMatches(NamedTuple):
     escapes: list[int]
 
 
-def substituted(text: str, values: Mapping[str, str]) -> tuple[str, tuple[SourceMapping, ...]]:
+def substitute(text: str, values: Mapping[str, str]) -> tuple[str, tuple[SourceMapping, ...]]:
     """The text with values in the place of their variables, as envsubst does, and its pieces.
 
     A `…` all by itself becomes `...`.

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.config.templates.dialects import DIALECTS, Dialect, Kind, TagSyntax
-from nginx_stream_lint.config.templates.overlay import Span, inside
+from nginx_stream_lint.config.templates.overlay import Span, is_inside
 from nginx_stream_lint.config.tokens import Statements, lua_end
 from nginx_stream_lint.util.problems import Unreadable
 
@@ -78,8 +78,8 @@ def find(reading: MappedText, literal: list[Span]) -> Tags:
     tags = finder.tags()
     return _paired(
         dialects,
-        [tag for tag in tags if not inside(literal, tag.start)],
-        [at for at in finder.unclosed if not inside(literal, at)],
+        [tag for tag in tags if not is_inside(literal, tag.start)],
+        [at for at in finder.unclosed if not is_inside(literal, at)],
     )
 
 
@@ -130,7 +130,7 @@ def _occurs(syntax: TagSyntax, text: str, lua: list[Span]) -> bool:
     if first < 0 or first > text.rfind(syntax.closing):
         return False
     return any(
-        not inside(lua, match.start()) and not _in_comment(text, match.start())
+        not is_inside(lua, match.start()) and not _in_comment(text, match.start())
         for match in re.finditer(syntax.evidence or syntax.start, text, re.ASCII)
     )
 

@@ -7,7 +7,7 @@ from bisect import bisect_left
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.config.templates.dialects import INDENTATION
-from nginx_stream_lint.config.templates.overlay import painted
+from nginx_stream_lint.config.templates.overlay import fill_spans
 from nginx_stream_lint.config.templates.tags import TemplateBlock
 
 _ALONE = re.compile(f"[ \\t]*({PLACEHOLDER}[{PLACEHOLDER} \\t]*?)[ \\t\\r]*(?:\\#.*)?")
@@ -17,7 +17,7 @@ _NEARBY = 1000  # no line of YAML that people write is longer
 _INDENTED = re.compile(INDENTATION)
 
 
-def fitted(
+def fit_lines(
     original: str, text: str, placeholders: dict[int, int], blocks: list[TemplateBlock]
 ) -> str:
     """The masked text with what only YAML wants.
@@ -25,8 +25,8 @@ def fitted(
     A line of nothing but placeholders becomes an unknown statement within a block of text, which
     is nginx's probably; elsewhere an entry of a mapping or sequence.
     """
-    text = painted(text, _parts_of_lines(text, blocks))
-    text = painted(
+    text = fill_spans(text, _parts_of_lines(text, blocks))
+    text = fill_spans(
         text,
         (
             (text.index("\n", start, end), end, " ")
