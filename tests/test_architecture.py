@@ -269,9 +269,10 @@ HEAVY = {
 UNUSED = {
     "analysis.explain", "analysis.rule_examples", "config.embedded", "config.templates.masking",
     "kubernetes", "probe",
-    "report.encoding", "rules.measured", "rules.rule_file", "rules.templates", "settings.keys",
+    "rules.measured", "rules.rule_file", "rules.templates", "settings.keys",
     "settings.node", "settings.show", "settings.toml", "settings.types", "suppress.baseline",
-    "trace", "util.yamlfile", *(f"cli.{name}" for name in COMMANDS if name != "lint"),
+    "trace", "util.json_text", "util.yamlfile",
+    *(f"cli.{name}" for name in COMMANDS if name != "lint"),
 }  # fmt: skip
 
 
