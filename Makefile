@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := --require-hashes --requirement requirements/build.txt --requirement
 EDITABLE := --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test test-pyodide release-check bench conformance fuzz trace-conformance evidence docs \
+.PHONY: demo test test-pyodide release-check bench conformance fuzz trace-conformance evidence docs picture \
 	format lock clean
 
 # Exit status 1 says that there are findings: here there should be.
@@ -64,13 +64,16 @@ evidence: $(VENV)/.test
 	$(BIN)/python -m tests.conformance.folklore
 	$(BIN)/python -m tests.pages
 
-# What the linter loads in place of its YAML; the pages and the man page that are made from the code;
-# then the site in site/.
+# Write the pages, the man page and the shown output that are made from the code, then the site in site/.
 docs: $(VENV)/.test
-	$(BIN)/python -m tests.compiled
 	$(BIN)/python -m tests.pages
 	$(BIN)/python -m tests.manpage
+	$(BIN)/python -m tests.shown
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Draw the README's picture of the HTML report; needs Chromium.
+picture: $(VENV)/.test
+	$(BIN)/python -m tests.picture
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix src tests benchmarks fuzz
