@@ -11,8 +11,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := --require-hashes --requirement requirements/build.txt --requirement
 EDITABLE := --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test test-pyodide release-check bench conformance fuzz trace-conformance evidence docs picture \
-	format lock clean
+.PHONY: demo test test-pyodide release-check bench conformance fuzz trace-conformance evidence docs \
+	picture format lock clean
 
 # Exit status 1 says that there are findings: here there should be.
 demo: $(VENV)/.demo
@@ -64,7 +64,8 @@ evidence: $(VENV)/.test
 	$(BIN)/python -m tests.conformance.folklore
 	$(BIN)/python -m tests.pages
 
-# Write the pages, the man page and the shown output that are made from the code, then the site in site/.
+# Write what is made from the code: pages, shown output, the man page, the schema of the settings;
+# then the site in site/.
 docs: $(VENV)/.test
 	$(BIN)/python -m tests.pages
 	$(BIN)/python -m tests.manpage

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import crossplane
 import crossplane.analyzer
 import pytest
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import tree
 from nginx_stream_lint.config.source import Reading
