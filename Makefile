@@ -58,10 +58,10 @@ fuzz: $(VENV)/.test
 trace-conformance: $(VENV)/.test
 	$(BIN)/python -m tests.trace.chains --runs $(or $(RUNS),3)
 
-# What the rules' pages and the folklore page say was measured; both nginx are needed.
+# Measure what the rules' pages and the folklore page say; needs both nginx. RULE=name measures one rule.
 evidence: $(VENV)/.test
-	$(BIN)/python -m tests.conformance.record
-	$(BIN)/python -m tests.conformance.folklore
+	$(BIN)/python -m tests.conformance.record $(RULE)
+	$(if $(RULE),,$(BIN)/python -m tests.conformance.folklore)
 	$(BIN)/python -m tests.pages
 
 # Write what is made from the code: pages, shown output, the man page, the schema of the settings;
