@@ -222,9 +222,9 @@ def test_a_rule_in_full_says_what_it_rests_on(folder: Path) -> None:
     assert "our incident of last March" in done.stdout
 
 
-def test_the_rule_of_the_readme(folder: Path) -> None:
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
-    marked = readme.partition("<!-- own rule -->\n```yaml\n")[2].partition("```\n<!-- end")[0]
+def test_the_rule_of_the_documentation(folder: Path) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "own-rules.md").read_text(encoding="utf-8")
+    marked = page.partition("<!-- own rule -->\n```yaml\n")[2].partition("```\n<!-- end")[0]
     _write(folder, marked)
     done = _test(folder)
     assert (done.returncode, done.stderr) == (0, "")
