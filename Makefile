@@ -64,10 +64,9 @@ evidence: $(VENV)/.test
 	$(BIN)/python -m tests.conformance.folklore
 	$(BIN)/python -m tests.pages
 
-# What the linter loads in place of its YAML; the pages and the man page that are made from the code;
+# The pages and the man page that are made from the code, and the schema of the settings;
 # then the site in site/.
 docs: $(VENV)/.test
-	$(BIN)/python -m tests.compiled
 	$(BIN)/python -m tests.pages
 	$(BIN)/python -m tests.manpage
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

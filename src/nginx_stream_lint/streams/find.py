@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -462,7 +463,7 @@ def commented_at(
         places = [
             (start, (file.source, start, end))
             for start, end in file.comments
-            if COMMENT.match(file.source.text[start:end]) is not None
+            if re.match(COMMENT, file.source.text[start:end]) is not None
         ]
         for place, level in _inside(root, file.source.name, places):
             found.setdefault(place, []).append(level)
