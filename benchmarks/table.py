@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from benchmarks.rows import Row
 
 PAGE = """\
-# Speed
+# Benchmarks
 
 `make bench` writes this page. It builds a wheel and installs it, crossplane, click and two other
 linters, generates configurations, and runs each command as a whole process, in turn with what it

@@ -425,7 +425,7 @@ def _commented(
                 stream = from_comment(file.source.text[start:end])
             except Misdeclared as mistake:
                 problems.append(
-                    file.source.problem(start, str(mistake), "see the README for the words")
+                    file.source.problem(start, str(mistake), "see docs/streams.md for the words")
                 )
                 continue
             if stream is not None:
