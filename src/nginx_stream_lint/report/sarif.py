@@ -46,7 +46,7 @@ def sarif(run: Run) -> str:
                 },
                 "columnKind": "unicodeCodePoints",
                 "originalUriBaseIds": {
-                    _BASE: {"description": {"text": "The folder that the linter was started in."}}
+                    _BASE: {"description": {"text": "The folder in which the linter was started."}}
                 },
                 "invocations": [
                     {
