@@ -11,12 +11,17 @@ from msgspec.structs import replace
 from nginx_stream_lint.analysis.lint import (
     Memories,
     Options,
+    detect_streams,
     judge_places,
     read,
-    survey,
     with_fixes,
 )
-from nginx_stream_lint.analysis.ways import Passed, Ways, delivery_path, passed
+from nginx_stream_lint.analysis.stream_paths import (
+    PassedPlace,
+    StreamPaths,
+    delivery_path,
+    passed_place,
+)
 from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
 from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.files.workspace import Workspace
@@ -27,21 +32,21 @@ from nginx_stream_lint.nginx.delivery import (
     Delivery,
     Scenario,
 )
-from nginx_stream_lint.nginx.delivery import Path as Way
+from nginx_stream_lint.nginx.delivery import DeliveryPath as Way
 from nginx_stream_lint.nginx.directives import FAMILIES, table
-from nginx_stream_lint.nginx.documents import Documents
+from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
 from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s
 from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.request_body import client_silence_s
-from nginx_stream_lint.nginx.route import Route, route
+from nginx_stream_lint.nginx.request_route import Route, route_request
 from nginx_stream_lint.nginx.validity import refusals
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
+from nginx_stream_lint.streams.detect import Asked, ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
-from nginx_stream_lint.streams.find import Asked, Served
 from nginx_stream_lint.streams.stream import ASKED, Stream
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.problems import Unreadable
@@ -65,17 +70,17 @@ class Explanation(Struct, frozen=True):
     settings: dict[str, Effective]
     read_timeout_s: float | None
     deliveries: list[Delivery]
-    tiers: Sequence[Passed] = ()
+    tiers: Sequence[PassedPlace] = ()
 
 
-class Unexplained(Struct, frozen=True):
+class UnexplainedUrl(Struct, frozen=True):
     """A URL that no server takes, or that is none, and why."""
 
     url: str
     why: str
 
 
-class _Asked(Struct, frozen=True):
+class _Question(Struct, frozen=True):
     """A question about a place: `target` is a path with its query that is taken to stream there."""
 
     server: Level
@@ -120,11 +125,11 @@ def explain(
     60.0
     """
     requests = [(url, parse_url(url, method.upper())) for url in urls]
-    explainer = explainer_of(workspace, conf, options or Options(), documents)
+    explainer = make_explainer(workspace, conf, options or Options(), documents)
     return explainer.explain_all(requests)
 
 
-def explainer_of(
+def make_explainer(
     workspace: Workspace,
     conf: str,
     options: Options,
@@ -135,7 +140,7 @@ def explainer_of(
 
     Raises `NoServer`.
     """
-    files = None if documents is None else Documents(workspace, documents)
+    files = None if documents is None else DocumentRoot(workspace, documents)
     with spending(workspace.budget):
         found = read(workspace, [conf], options.around)
         for one in found:
@@ -160,7 +165,7 @@ class Explainer:
         self,
         configuration: Configuration,
         options: Options,
-        files: Documents | None = None,
+        files: DocumentRoot | None = None,
         streams: bool = False,
         budget: Budget | None = None,
     ) -> None:
@@ -174,12 +179,12 @@ class Explainer:
         self._files = files
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
-        self._ways = Ways(http, self.version)
+        self._ways = StreamPaths(http, self.version)
         self._streams = streams
         # The places that were asked about, and what streams there. New ones are looked into when
         # that is wanted, many at once, but none of them changes what is said of another.
-        self._asked: dict[_Asked, None] = {}
-        self._served: dict[_Asked, Served | None] = {}
+        self._asked: dict[_Question, None] = {}
+        self._served: dict[_Question, ProxiedLocation | None] = {}
         self._deliveries: dict[tuple[Way, tuple[Client, ...]], list[Delivery]] = {}
         self._memories: Memories = {}
         self._mistakes: list[Problem] | None = None
@@ -196,7 +201,7 @@ class Explainer:
             return self._explain(url, request)
 
     def _explain(self, url: str, request: Request) -> Explanation:
-        found = route(self.root, request, self.version, self._files)
+        found = route_request(self.root, request, self.version, self._files)
         level = found.location
         if level is None or found.server is None:
             return Explanation(url, request, found, {}, None, [])
@@ -214,11 +219,13 @@ class Explainer:
         ways, circles = self._ways.of(one.route)
         one.route.unknown.extend(circles)
         if ways == [[one.route]]:
-            return replace(one, tiers=[passed(one.route, one.deliveries)])
+            return replace(one, tiers=[passed_place(one.route, one.deliveries)])
         scenarios = [each.scenario for each in one.deliveries]
         deliveries, tiers = self._ways.delivered(ways, scenarios)
         timeouts = [
-            seconds(each.level.effective(f"{each.handler.family}_read_timeout", self.version).text)
+            parse_time(
+                each.level.effective(f"{each.handler.family}_read_timeout", self.version).text
+            )
             for each in tiers
         ]
         limits = [limit for limit in (*timeouts, one.read_timeout_s) if limit is not None]
@@ -243,8 +250,10 @@ class Explainer:
             wrong = refusals(self.root, self._known_version)
             return [*self._configuration.problems, *wrong, *self._declared_wrong()]
 
-    def _survey(self, asked: Asked) -> list[Served]:
-        found, self._mistakes = survey(self._configuration, self.root, self._options, asked=asked)
+    def _survey(self, asked: Asked) -> list[ProxiedLocation]:
+        found, self._mistakes = detect_streams(
+            self._configuration, self.root, self._options, asked=asked
+        )
         return found
 
     def _declared_wrong(self) -> list[Problem]:
@@ -305,7 +314,7 @@ class Explainer:
             found = self._options.policy.applied(each.finding for each in judged)
             return with_fixes(found, judged, self._configuration.files)[0]
 
-    def _questions(self, one: Explanation) -> list[_Asked]:
+    def _questions(self, one: Explanation) -> list[_Question]:
         """The places that a URL passes, the client's first, and what is taken to stream there."""
         found = one.route
         if found.server is None or found.location is None or found.handler is None:
@@ -313,11 +322,11 @@ class Explainer:
         passed = [(found.server, found.location, one.request.target)]
         passed += [(tier.server, tier.level, tier.uri) for tier in one.tiers[-2::-1]]
         return [
-            _Asked(server, level, target if self._streams else None)
+            _Question(server, level, target if self._streams else None)
             for server, level, target in passed
         ]
 
-    def _answered(self, asked: _Asked) -> Served | None:
+    def _answered(self, asked: _Question) -> ProxiedLocation | None:
         """What streams in a place; all that was asked about by then is looked into at once."""
         if asked not in self._served:
             places: dict[Level, dict[Level, list[Declaration]]] = {}
@@ -327,7 +336,7 @@ class Explainer:
             self._asked = {}
             for found in self._survey(places):
                 target = None if found.asked is None else found.asked.text
-                self._served[_Asked(found.server, found.level, target)] = found
+                self._served[_Question(found.server, found.level, target)] = found
         return self._served[asked]
 
     def _in_force(self, level: Level, found: Route) -> dict[str, Effective]:
@@ -363,7 +372,7 @@ class Explainer:
                 for encoding in ACCEPT_ENCODINGS
             ]
         limits = (
-            seconds(in_force(f"{handler.family}_read_timeout").text),
+            parse_time(in_force(f"{handler.family}_read_timeout").text),
             idle_timeout_s(found.server, self.version),
         )
         timeout = min((limit for limit in limits if limit is not None), default=None)

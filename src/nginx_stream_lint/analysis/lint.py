@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.analysis.remarks import about_blocks, about_comments, about_declarations
+from nginx_stream_lint.analysis.remarks import (
+    block_findings,
+    comment_findings,
+    declaration_findings,
+)
 from nginx_stream_lint.config import (
-    Around,
     Configuration,
     File,
-    Files,
+    IncludeResolver,
+    InputOptions,
     Note,
     Problem,
     Regions,
     Source,
     configurations,
-    said_once,
+    without_repeats,
 )
 from nginx_stream_lint.config.repository import Repository
 from nginx_stream_lint.files.workspace import Workspace
@@ -37,20 +41,20 @@ from nginx_stream_lint.rules.finding import (
     Unchecked,
     in_order,
 )
-from nginx_stream_lint.rules.judge import Judged, Memory, judge, unchecked
+from nginx_stream_lint.rules.judge import FindingWithContext, VerdictCache, judge, unchecked
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.find import Asked, Served, served
-from nginx_stream_lint.streams.unproxied import Answer, answers
+from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
+from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
 from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.suppress.baseline import Baseline, Entry
+    from nginx_stream_lint.suppress.baseline import Baseline, BaselineEntry
 
 MIN_READ_TIMEOUT_S = 300.0
 
@@ -68,7 +72,7 @@ class Options(Struct, frozen=True):
     min_read_timeout_s: float = MIN_READ_TIMEOUT_S
     streams: tuple[Declaration, ...] = ()
     all_streams: bool = False
-    around: Around = field(default_factory=Around)
+    around: InputOptions = field(default_factory=InputOptions)
     policy: Policy = field(default_factory=Policy)
     all_rules: tuple[str, ...] = ()
     baseline: Baseline | None = None
@@ -94,10 +98,10 @@ class Result(Struct):
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    served: list[Served] = field(default_factory=list)
+    served: list[ProxiedLocation] = field(default_factory=list)
     suppressed: list[Suppressed] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
-    stale: list[Entry] = field(default_factory=list)
+    stale: list[BaselineEntry] = field(default_factory=list)
     details: list[Note] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
 
@@ -145,14 +149,15 @@ class Result(Struct):
 class Detected(Struct, frozen=True):
     """One configuration, the places in it that hand requests on, and what is wrong with it.
 
-    `answers` is what nginx does with the declared streams; see `streams.unproxied.answers`.
+    `answers` is what nginx does with the declared streams; see
+    `streams.unproxied.unproxied_reasons`.
     """
 
     configuration: Configuration
     root: Level
-    served: list[Served]
+    served: list[ProxiedLocation]
     problems: list[Problem]
-    answers: dict[Declaration, list[Answer]]
+    answers: dict[Declaration, list[UnproxiedReason]]
 
 
 # Gives the findings of a configuration with what was measured, in their order; behind them, those
@@ -173,10 +178,10 @@ def lint(
     options = options or Options()
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
     result = Result(inputs=paths)
-    judged: dict[_Said, Judged] = {}
+    judged: dict[_Said, FindingWithContext] = {}
     memories: Memories = {}
     findings: dict[_Said, Finding] = {}
-    fates: dict[Declaration, list[list[Answer]]] = {}
+    fates: dict[Declaration, list[list[UnproxiedReason]]] = {}
     whole: set[str] = set()  # keys of the files of configurations that are read as a whole
     files: list[File] = []
     with spending(workspace.budget):
@@ -185,7 +190,7 @@ def lint(
             try:
                 detected = detect(configuration, options, workspace)
                 found, measured = judge_all(detected, options, confirm, memories)
-                remarked = [*remark(detected, options), *measured]
+                remarked = [*judge_remarks(detected, options), *measured]
             except Exception as error:
                 problem = unexpected(configuration.path, error)
                 result.problems += [*configuration.problems, problem]
@@ -209,7 +214,7 @@ def lint(
             for one in found:
                 judged.setdefault(_said(one.finding), one)
         unproxied = _unproxied(fates, paths, whole, workspace)
-        every = [*findings.values(), *about_declarations(unproxied, options.rules)]
+        every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
         kept = suppress(every, files, result, options)
         kept = options.policy.applied(kept)
         if options.baseline is not None:
@@ -218,7 +223,7 @@ def lint(
     result.unchecked = _each_once(result.unchecked)
     result.problems += [*failed, *workspace.budget.problems]
     result.problems = list(dict.fromkeys(result.problems))
-    result.notes, result.details = said_once(result.notes), said_once(result.details)
+    result.notes, result.details = without_repeats(result.notes), without_repeats(result.details)
     return result
 
 
@@ -227,7 +232,7 @@ def _as_note(problem: Problem) -> Note:
     return Note(problem.file, problem.line, problem.column, f"{problem.message}; {problem.advice}")
 
 
-def read(workspace: Workspace, paths: Sequence[str], around: Around) -> list[Configuration]:
+def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> list[Configuration]:
     """All configurations that paths lead to, those that a controller would make included.
 
     A run begins here: what was remembered for an earlier one is forgotten.
@@ -237,7 +242,7 @@ def read(workspace: Workspace, paths: Sequence[str], around: Around) -> list[Con
 
 
 def _manifests(
-    source: Source, text: str, conditional: Regions, files: Files
+    source: Source, text: str, conditional: Regions, files: IncludeResolver
 ) -> list[Configuration]:
     from nginx_stream_lint.kubernetes import configurations as translated
 
@@ -249,9 +254,9 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
-    declared = answers(root, known or OLD, options.streams, configuration.missing)
+    declared = unproxied_reasons(root, known or OLD, options.streams, configuration.missing)
     if about is None:
-        found, mistakes = survey(configuration, root, options)
+        found, mistakes = detect_streams(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
         return Detected(configuration, root, found, problems, declared)
     # Of a whole configuration only a few files were asked for.
@@ -271,7 +276,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     def has_asked_for(server: Level) -> bool:
         return any(map(is_asked_for, server.walk()))
 
-    found, mistakes = survey(configuration, root, options, has_asked_for)
+    found, mistakes = detect_streams(configuration, root, options, has_asked_for)
     found = [one for one in found if is_asked_for(one.level)]
     problems = [*configuration.problems, *refusals(root, known), *mistakes]
     problems = [one for one in problems if workspace.key(one.file) in about]
@@ -289,7 +294,7 @@ def judge_all(
     options: Options,
     confirm: Confirm | None = None,
     memories: Memories | None = None,
-) -> tuple[list[Judged], list[Finding]]:
+) -> tuple[list[FindingWithContext], list[Finding]]:
     """What the rules say of a configuration, as far as it is about the files asked for.
 
     The second list is what `confirm` adds. `memories` are those of the other configurations of a
@@ -301,29 +306,29 @@ def judge_all(
         findings = confirm(detected, findings)
     about = detected.configuration.about
     kept = [
-        one if finding is one.finding else Judged(finding, one.verdict, one.served)
+        one if finding is one.finding else FindingWithContext(finding, one.verdict, one.served)
         for one, finding in zip(judged, findings, strict=False)
         if _is_about(finding, about)
     ]
     return kept, [one for one in findings[len(judged) :] if _is_about(one, about)]
 
 
-def remark(detected: Detected, options: Options) -> list[Finding]:
+def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
     """What the rules say of blocks and comments that no stream is behind."""
     found = [
-        *about_blocks(detected.root, options.rules),
-        *about_comments(detected.configuration, detected.root, options.rules, detected.served),
+        *block_findings(detected.root, options.rules),
+        *comment_findings(detected.configuration, detected.root, options.rules, detected.served),
     ]
     about = detected.configuration.about
     return [finding for finding in found if _is_about(finding, about)]
 
 
 def _unproxied(
-    fates: Mapping[Declaration, Sequence[Sequence[Answer]]],
+    fates: Mapping[Declaration, Sequence[Sequence[UnproxiedReason]]],
     paths: Sequence[str],
     whole: set[str],
     workspace: Workspace,
-) -> dict[Declaration, list[Answer]]:
+) -> dict[Declaration, list[UnproxiedReason]]:
     """The declared streams that no configuration passes on, and what nginx does with them."""
     return {
         declared: [answer for answers in found for answer in answers]
@@ -392,7 +397,7 @@ def _without_known(
 
 
 def with_fixes(
-    findings: Iterable[Finding], judged: Iterable[Judged], files: Sequence[File]
+    findings: Iterable[Finding], judged: Iterable[FindingWithContext], files: Sequence[File]
 ) -> tuple[list[Finding], list[Problem]]:
     """The findings with what mends them; and where planning that failed, which is our fault.
 
@@ -402,23 +407,23 @@ def with_fixes(
     findings = list(findings)
     if not findings:
         return [], []
-    from nginx_stream_lint.fixes.apply import confined, seen, sparing
-    from nginx_stream_lint.fixes.plan import plan
+    from nginx_stream_lint.fixes.apply import confine, visible_regions, without_directives
+    from nginx_stream_lint.fixes.plan import plan_fix
 
     made_from = {_said(one.finding): one for one in judged}
     mapped = {id(file.source) for file in files if file.reading.pieces}
-    regions = seen(file for file in files if id(file.source) in mapped)
+    regions = visible_regions(file for file in files if id(file.source) in mapped)
     found: list[Finding] = []
     problems: list[Problem] = []
     for finding in findings:
         one, fix = made_from.get(_said(finding)), finding.fix
         try:
-            fix = fix if one is None else plan(one)
+            fix = fix if one is None else plan_fix(one)
         except Exception as error:
             problems.append(unexpected(finding.place.source.name, error))
-        fix = confined(fix, regions) if fix is not None and regions else fix
+        fix = confine(fix, regions) if fix is not None and regions else fix
         if fix is not None and finding.spared:
-            fix = sparing(fix, finding.spared)
+            fix = without_directives(fix, finding.spared)
         found.append(finding if fix is finding.fix else finding.with_fix(fix))
     return found, problems
 
@@ -437,7 +442,7 @@ def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
 
 def _unchecked(detected: Detected, options: Options) -> list[Unchecked]:
     """The locations that nothing suggests to stream, by the version of the file they are in."""
-    by_version: dict[Version | None, list[Served]] = {}
+    by_version: dict[Version | None, list[ProxiedLocation]] = {}
     for one in detected.served:
         file = (one.level.directive or one.handler.directive).source.name
         version = options.policy.nginx_version(file, options.nginx_version)
@@ -456,7 +461,7 @@ def _each_once(places: list[Unchecked]) -> list[Unchecked]:
     return [found[key] for key in sorted(found)]
 
 
-def _number(served: list[Served]) -> int:
+def _number(served: list[ProxiedLocation]) -> int:
     """How many locations these are: what a controller makes several of at one place counts once."""
     made = [
         directive
@@ -467,19 +472,19 @@ def _number(served: list[Served]) -> int:
     return len(served) - len(made) + len({(one.source.name, one.start) for one in made})
 
 
-def survey(
+def detect_streams(
     configuration: Configuration,
     root: Level,
     options: Options,
     only: Callable[[Level], bool] | None = None,
     asked: Asked | None = None,
-) -> tuple[list[Served], list[Problem]]:
+) -> tuple[list[ProxiedLocation], list[Problem]]:
     """What hands requests on and what streams there, in all servers or those that `only` holds for.
 
-    And declarations gone wrong. `asked` is as in `streams.find.served`.
+    And declarations gone wrong. `asked` is as in `streams.detect.find_proxied`.
     """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
-    return served(
+    return find_proxied(
         configuration,
         root,
         version,
@@ -492,12 +497,12 @@ def survey(
 
 
 # What has been judged, by version and timeout.
-Memories = dict[tuple[Version | None, float], Memory]
+Memories = dict[tuple[Version | None, float], VerdictCache]
 
 
 def judge_places(
-    found: Sequence[Served], options: Options, memories: Memories | None = None
-) -> list[Judged]:
+    found: Sequence[ProxiedLocation], options: Options, memories: Memories | None = None
+) -> list[FindingWithContext]:
     """What the rules say of some of the places that hand requests on.
 
     The version and the timeout are those of the file that a place is written in. `memories` are for
@@ -513,13 +518,15 @@ def judge_places(
             policy.min_read_timeout_s(file, options.min_read_timeout_s),
         )
 
-    alike: dict[tuple[Version | None, float], list[Served]] = {}
+    alike: dict[tuple[Version | None, float], list[ProxiedLocation]] = {}
     for one in found:
         file = (one.level.directive or one.handler.directive).source.name
         alike.setdefault(settings(file), []).append(one)
     found_here = [
         one
         for key, places in alike.items()
-        for one in judge(places, options.rules, *key, memories.setdefault(key, Memory(key[0])))
+        for one in judge(
+            places, options.rules, *key, memories.setdefault(key, VerdictCache(key[0]))
+        )
     ]
     return sorted(found_here, key=lambda one: in_order(one.finding))

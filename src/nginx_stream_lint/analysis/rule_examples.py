@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.fixes.apply import fix_soundly
+from nginx_stream_lint.fixes.apply import fix_checked
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.rule import Example, Rule
 
@@ -102,7 +102,7 @@ def fixed_text(text: str, rules: Sequence[Rule], version: Version | None) -> str
     def again(texts: Mapping[str, str]) -> Result:
         return lint_text(next(iter(texts.values()), text), rules, version)
 
-    changed = fix_soundly(again, unsafe=True).changed
+    changed = fix_checked(again, unsafe=True).changed
     return next((after.text for _, after in changed.values()), None)
 
 

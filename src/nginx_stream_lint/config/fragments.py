@@ -28,7 +28,7 @@ def is_main(directives: Iterable[Directive]) -> bool:
     return any(one.block is not None and one.name in _MAIN_BLOCKS for one in directives)
 
 
-def level(directives: Sequence[Directive]) -> Context:
+def fragment_level(directives: Sequence[Directive]) -> Context:
     """The level that directives stand at: the outermost one at which most of them could stand.
 
     `directives` are those of a file, with its includes replaced by what they lead to.

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-from nginx_stream_lint.config.fragments import level, other_level
-from nginx_stream_lint.config.source import Reading, has_hole
+from nginx_stream_lint.config.fragments import fragment_level, other_level
+from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.config.tree import (
     Context,
@@ -264,7 +264,7 @@ def _reads_as_nginx(path: str, text: str) -> bool:
         return False
 
 
-def all_nginx(readings: Iterable[Reading]) -> bool:
+def all_nginx(readings: Iterable[MappedText]) -> bool:
     """Whether all of some texts reads as nginx without a mistake, and most directives are known."""
     try:
         files = [parse(one) for one in readings]
@@ -275,7 +275,7 @@ def all_nginx(readings: Iterable[Reading]) -> bool:
     known = others = 0
     is_telling = False
     for file in files:
-        context = level(file.directives)
+        context = fragment_level(file.directives)
         work: list[tuple[list[Directive], Context]] = []
         for directive in file.directives:
             work.append(([directive], other_level(directive, context) or context))
@@ -284,7 +284,7 @@ def all_nginx(readings: Iterable[Reading]) -> bool:
             if not has_commands(context):
                 continue
             for directive in block:
-                if has_hole(directive.name):
+                if has_placeholder(directive.name):
                     pass  # nobody knows what it stands for
                 elif not is_known(directive.name):
                     others += re.fullmatch(_MODULES, directive.name) is None

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nginx_stream_lint.config.source import HOLE, Reading
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText
 from nginx_stream_lint.files.source import ENCODING, ERRORS, FILLER
 from nginx_stream_lint.util.problems import Problem, Unreadable
 from nginx_stream_lint.util.remembering import forgotten
@@ -70,7 +70,7 @@ forgotten(_known.clear)
 _MOST_PROBLEMS = 100
 
 _PLAIN_WORD = re.compile(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
-_UNSEEN = re.compile(f"[{HOLE}{FILLER}]")
+_UNSEEN = re.compile(f"[{PLACEHOLDER}{FILLER}]")
 
 # What matters inside Lua: comments and strings hide braces, braces nest.
 _LUA = re.compile(
@@ -117,7 +117,7 @@ class Statements:
     code of a `*_by_lua_block` is the last argument of its directive.
     """
 
-    def __init__(self, reading: Reading, max_depth: int) -> None:
+    def __init__(self, reading: MappedText, max_depth: int) -> None:
         """`max_depth` is how deep blocks may nest; nginx itself stops only when its stack is full.
 
         Iterating raises `Unreadable` where they nest deeper: then nothing can be said.
@@ -171,7 +171,7 @@ class Statements:
         end = len(text)
         if opened:
             # What else would have stood in these blocks, nobody knows.
-            yield HOLE, (), end, end, ";"
+            yield PLACEHOLDER, (), end, end, ";"
         for _ in opened:
             yield "", (), end, end, "}"
 
@@ -220,7 +220,7 @@ class Statements:
                 at = match.start(6)
                 self.problems.append(_unterminated(self._reading, at))
                 self._is_over = True
-                return Statement(HOLE, (), at, at, ";"), at
+                return Statement(PLACEHOLDER, (), at, at, ";"), at
             elif kind is not None:
                 word = _word(self._reading, match)
                 if word.end - word.start >= _SHORT:
@@ -251,7 +251,7 @@ class Statements:
             return None, at + 1
         if not words:
             self._unexpected(at, mark, "add the name of a directive before it")
-            words = [Word(HOLE, at, at, False)]
+            words = [Word(PLACEHOLDER, at, at, False)]
         elif mark == "{" and words[0].value.endswith("_by_lua_block"):
             code, problem = _lua(self._reading, at)
             if problem is not None:
@@ -293,7 +293,7 @@ class Statements:
         self.problems.append(self._reading.problem(at, f'unexpected "{what}"', advice))
 
 
-def words_at(reading: Reading, start: int) -> list[Word]:
+def words_at(reading: MappedText, start: int) -> list[Word]:
     """The words of the statement that starts at an offset of a reading's text, as written."""
     words: list[Word] = []
     for match in TOKEN.finditer(reading.text, start):
@@ -322,7 +322,7 @@ def _statement(words: list[Word], end: int, mark: str) -> Statement:
     return Statement(name.value, tuple(word.value for word in args), name.start, end, mark)
 
 
-def _word(reading: Reading, match: re.Match[str]) -> Word:
+def _word(reading: MappedText, match: re.Match[str]) -> Word:
     kind = match.lastindex
     assert kind is not None
     start, end = match.span(kind)
@@ -336,7 +336,7 @@ def _word(reading: Reading, match: re.Match[str]) -> Word:
     return Word(value, start, end, False) if kind == 1 else Word(value, start - 1, end + 1, True)
 
 
-def _lua(reading: Reading, brace: int) -> tuple[Word, Problem | None]:
+def _lua(reading: MappedText, brace: int) -> tuple[Word, Problem | None]:
     """The Lua code behind a brace, and why its end was not found."""
     end, problem = lua_end(reading, brace + 1)
     value = reading.filled(brace + 1, end)
@@ -351,7 +351,7 @@ def _is_glued(text: str, brace: int) -> bool:
 
 
 def _check_length(
-    reading: Reading, start: int, end: int, quote: str, problems: list[Problem]
+    reading: MappedText, start: int, end: int, quote: str, problems: list[Problem]
 ) -> None:
     """Note what does not fit nginx's buffer.
 
@@ -379,7 +379,7 @@ def _check_length(
         )
 
 
-def _unterminated(reading: Reading, at: int) -> Problem:
+def _unterminated(reading: MappedText, at: int) -> Problem:
     """Say why no token starts here: an open quote, or a backslash as the last character."""
     character = reading.text[at]
     if character == "\\":
@@ -393,7 +393,7 @@ def _unterminated(reading: Reading, at: int) -> Problem:
     return reading.problem(at, message, advice)
 
 
-def lua_end(reading: Reading, start: int) -> tuple[int, Problem | None]:
+def lua_end(reading: MappedText, start: int) -> tuple[int, Problem | None]:
     """Offset of the brace that closes the Lua code starting at `start`, or why there is none."""
     depth = 1
     end = len(reading.text)

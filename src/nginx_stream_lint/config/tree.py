@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.config.corrections import corrected
-from nginx_stream_lint.config.source import Reading, has_hole
+from nginx_stream_lint.config.crossplane_corrections import with_corrections
+from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.config.tokens import Statements, Word, words_at
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Problem
@@ -53,7 +53,7 @@ _crossplane = _private_crossplane()
 _errors: Any = import_module(".errors", _crossplane.__name__)
 _analyzer: Any = import_module(".analyzer", _crossplane.__name__)
 _parser: Any = import_module(".parser", _crossplane.__name__)
-_analyzer.DIRECTIVES = corrected(_analyzer)
+_analyzer.DIRECTIVES = with_corrections(_analyzer)
 
 
 class Directive(Struct, eq=False):
@@ -152,7 +152,7 @@ class File(Struct, eq=False):
     through a file that is shared itself.
     """
 
-    reading: Reading
+    reading: MappedText
     directives: list[Directive] = field(default_factory=list)
     comments: list[tuple[int, int]] = field(default_factory=list)
     mistakes: list[Problem] = field(default_factory=list)
@@ -174,12 +174,12 @@ class File(Struct, eq=False):
         return [*self.reading.problems, *self.mistakes]
 
 
-def parse(source: Source | Reading) -> File:
+def parse(source: Source | MappedText) -> File:
     """The tree of one file, or of what nginx gets to see of it; includes not followed.
 
     What nginx would refuse is in `File.problems`. Raises `Unreadable` for what nests too deep.
     """
-    reading = source if isinstance(source, Reading) else Reading(source, source.text)
+    reading = source if isinstance(source, MappedText) else MappedText(source, source.text)
     tokens = _Tokens(reading)
     payload = _parser.parse(
         tokens, onerror=_raise, single=True, strict=False, check_ctx=False, check_args=False
@@ -207,7 +207,7 @@ class _Tokens:
     the parser takes no word for punctuation or for a comment, whatever is in it.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: MappedText) -> None:
         self.statements = Statements(reading, MAX_DEPTH)
         self._name = reading.source.name
 
@@ -327,7 +327,7 @@ def misuse(directive: Directive, context: Context) -> str | None:
     except _errors.NgxParserDirectiveContextError as error:
         return str(error.strerror)
     except _errors.NgxParserDirectiveError as error:
-        return None if any(has_hole(arg) for arg in directive.args) else str(error.strerror)
+        return None if any(has_placeholder(arg) for arg in directive.args) else str(error.strerror)
     return None
 
 

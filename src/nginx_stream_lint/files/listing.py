@@ -20,7 +20,9 @@ _MAX_IGNORE_BYTES = 1024 * 1024
 _Ignored = tuple[Patterns, int]
 
 
-def listed(workspace: Workspace, root: str, git_root: str | None, steps: Steps) -> Iterator[str]:
+def list_files(
+    workspace: Workspace, root: str, git_root: str | None, steps: Steps
+) -> Iterator[str]:
     """The paths of the files below a folder.
 
     What git would ignore is left out, also where git tracks it: the names of such files are only in

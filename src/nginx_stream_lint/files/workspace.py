@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nginx_stream_lint.files.disk import Disk
-from nginx_stream_lint.files.globbing import literal_folder, matching
-from nginx_stream_lint.files.listing import listed
-from nginx_stream_lint.files.memory import Memory
+from nginx_stream_lint.files.disk_storage import DiskStorage
+from nginx_stream_lint.files.globbing import literal_folder, matching_paths
+from nginx_stream_lint.files.listing import list_files
+from nginx_stream_lint.files.memory_storage import MemoryStorage
 from nginx_stream_lint.files.source import ENCODING, ERRORS, Source, decode
 from nginx_stream_lint.files.storage import IsFolder, NotRegular
 from nginx_stream_lint.util.budget import Budget, Limits
@@ -103,7 +103,7 @@ class Workspace:
         `also` are files and folders that are read, too, but nothing around them. `host` None: as
         nginx reads them if all paths lie where nginx looks for its main file.
         """
-        storage = Disk()
+        storage = DiskStorage()
         if host is None:
             real = [storage.real(path) for path in paths]
             host = bool(real) and all(
@@ -125,7 +125,7 @@ class Workspace:
         >>> Workspace.in_memory({"/etc/nginx/nginx.conf": ""}).is_folder("/etc/nginx")
         True
         """
-        return cls(Memory(files), ("/",), tuple(files), limits=limits)
+        return cls(MemoryStorage(files), ("/",), tuple(files), limits=limits)
 
     @classmethod
     def from_dump(cls, text: str, limits: Limits | None = None) -> Workspace:
@@ -140,7 +140,7 @@ class Workspace:
         files = split_dump(text)
         if files is None:
             raise ValueError("this is not a dump of nginx -T")
-        made = cls(Memory(files), ("/",), (next(iter(files)),), limits=limits)
+        made = cls(MemoryStorage(files), ("/",), (next(iter(files)),), limits=limits)
         made.is_dump = True
         return made
 
@@ -170,7 +170,7 @@ class Workspace:
 
     def of_dump(self, source: Source, files: Mapping[str, str]) -> Workspace:
         """The files of a dump that is one of our files; `overlaid` texts are for them, too."""
-        made = self._like(Memory(files), ("/",), tuple(files))
+        made = self._like(MemoryStorage(files), ("/",), tuple(files))
         made._prefix = f"{source.key}\0"
         made._keys, made._given, made._sources = {}, {}, {}
         made._listings = {}
@@ -331,7 +331,7 @@ class Workspace:
         """
         if self.leads_out(literal_folder(pattern) or os.curdir):
             raise LeadsOut(Problem(pattern, 1, 1, *_LEADS_OUT))
-        return matching(pattern, self.entries, self._is_there, self.key, deep)
+        return matching_paths(pattern, self.entries, self._is_there, self.key, deep)
 
     def _is_there(self, path: str) -> bool:
         folder = os.path.dirname(path) or os.curdir
@@ -349,7 +349,7 @@ class Workspace:
             git_root = self.git_root(folder)
             steps = Steps(self.budget.limits.ignore_steps, self.budget.limits.ignore_patterns)
             with suppress(Unreadable):
-                found.extend(listed(self, folder, git_root, steps))
+                found.extend(list_files(self, folder, git_root, steps))
             if steps.exceeded:
                 self.notes[folder] = (
                     "the .gitignore files have too many patterns; ignored files are checked, too"

@@ -35,7 +35,7 @@ class NotConverging(Exception):
         self.files = files
 
 
-class Linted(Protocol):
+class CheckedFiles(Protocol):
     """What a check of some texts found."""
 
     @property
@@ -44,7 +44,7 @@ class Linted(Protocol):
     def problems(self) -> Sequence[Problem]: ...
 
 
-class Fixed(NamedTuple):
+class FixedFiles(NamedTuple):
     """Sources (before, after) by key; and why the fixes of other files are left out.
 
     `refused` has a sentence with its place for each of them. `edits` are all the edits that lead
@@ -98,7 +98,7 @@ def _overlaps(edit: Edit, spans: Mapping[tuple[int, int], set[str]]) -> bool:
     )
 
 
-def edited(text: str, edits: Iterable[Edit], start: int = 0) -> str:
+def apply_edits(text: str, edits: Iterable[Edit], start: int = 0) -> str:
     """A text, which begins at `start` of its file, with edits that do not overlap applied.
 
     Of insertions at one place, the first one is first.
@@ -113,10 +113,10 @@ def edited(text: str, edits: Iterable[Edit], start: int = 0) -> str:
 
 # By the identity of a source: where the regions that nginx sees of it begin, in order, and how far
 # the longest of those that begin there or before reaches.
-Seen = Mapping[int, tuple[list[int], list[int]]]
+VisibleRegions = Mapping[int, tuple[list[int], list[int]]]
 
 
-def seen(files: Iterable[File]) -> Seen:
+def visible_regions(files: Iterable[File]) -> VisibleRegions:
     """What nginx sees of the sources of some files.
 
     In YAML, Markdown and templates that is only a part; a source may have thousands of them.
@@ -130,7 +130,7 @@ def seen(files: Iterable[File]) -> Seen:
     }
 
 
-def confined(fix: Fix, regions: Seen) -> Fix:
+def confine(fix: Fix, regions: VisibleRegions) -> Fix:
     """A fix whose edits stay within the text that nginx sees; by hand where one would not."""
     for edit in fix.edits:
         if id(edit.source) in regions:
@@ -146,7 +146,7 @@ ALSO_WRITTEN = "; --fix alone applies "
 
 
 def with_complete_fixes(
-    findings: Sequence[Finding], lint: Callable[[Mapping[str, str]], Linted]
+    findings: Sequence[Finding], lint: Callable[[Mapping[str, str]], CheckedFiles]
 ) -> list[Finding]:
     """The findings with fixes whose edits together are what `--fix` would write.
 
@@ -157,7 +157,7 @@ def with_complete_fixes(
     kinds = {one.fix.applicability for one in findings if one.fix is not None and one.fix.edits}
     if not kinds & {"safe", "unsafe"}:
         return list(findings)
-    done = fix_soundly(lint, unsafe="unsafe" in kinds)
+    done = fix_checked(lint, unsafe="unsafe" in kinds)
     safe: dict[int, list[Edit]] = {}  # by where they begin
     for edit in dict.fromkeys(edit for own in done.safe_edits.values() for edit in own):
         safe.setdefault(edit.start, []).append(edit)
@@ -181,19 +181,19 @@ def _safe_part(edits: Sequence[Edit], safe: Mapping[int, Sequence[Edit]]) -> str
 
     `safe` are their edits, by where they begin.
     """
-    within = [one for edit in edits for one in safe.get(edit.start, ()) if has_within(edit, one)]
+    within = [one for edit in edits for one in safe.get(edit.start, ()) if includes_edit(edit, one)]
     parts = [line.rstrip(";") for line in snippet(within).splitlines()]
     return f"{ALSO_WRITTEN}{listed(parts)}" if parts else ""
 
 
-def has_within(edit: Edit, other: Edit) -> bool:
+def includes_edit(edit: Edit, other: Edit) -> bool:
     """Whether an edit does what another does in the same place, and perhaps more."""
     if edit.source is not other.source or (edit.start, edit.end) != (other.start, other.end):
         return False
     return set(other.text.splitlines()) <= set(edit.text.splitlines())
 
 
-def sparing(fix: Fix, names: Collection[str]) -> Fix:
+def without_directives(fix: Fix, names: Collection[str]) -> Fix:
     """A fix without its edits of some directives; by hand where nothing is left of it."""
     if not fix.edits:
         return fix
@@ -236,14 +236,14 @@ def snippet(edits: Iterable[Edit]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fixed:
+def fix_checked(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool) -> FixedFiles:
     """Fix all files that this breaks nothing in; see `fix_all`.
 
     A file whose fixes do not end, or after whose fixes something cannot be read that could be
     before, keeps its text.
     """
     refused: dict[str, str] = {}
-    rounds: list[Linted] = []
+    rounds: list[CheckedFiles] = []
 
     def findings(texts: Mapping[str, str]) -> Sequence[Finding]:
         rounds.append(lint(texts))
@@ -251,7 +251,7 @@ def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fi
 
     while True:
         rounds.clear()
-        history = History()
+        history = FixHistory()
         try:
             changed = fix_all(findings, unsafe, refused.keys(), history)
         except NotConverging as error:
@@ -261,7 +261,7 @@ def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fi
         before, after = rounds[0].problems, rounds[-1].problems
         new = _new_problems(before, after)
         if not new or not changed:
-            return Fixed(changed, list(refused.values()), history.edits(), history.safe_edits)
+            return FixedFiles(changed, list(refused.values()), history.edits(), history.safe_edits)
         blamed = {problem.file for problem in new}
         broken = {key for key, (before_it, _) in changed.items() if before_it.name in blamed}
         for key in broken or changed:
@@ -290,7 +290,7 @@ def fix_all(
     lint: Callable[[Mapping[str, str]], Sequence[Finding]],
     unsafe: bool,
     without: Collection[str] = (),
-    history: History | None = None,
+    history: FixHistory | None = None,
 ) -> dict[str, tuple[Source, Source]]:
     """Apply all safe fixes, until none is left; then, with `unsafe`, all others as well.
 
@@ -298,7 +298,7 @@ def fix_all(
     Files of the keys `without` are left alone. Returns (before, after) by key; nothing is written.
     `history` is told what is changed, and for which finding. Raises NotConverging.
     """
-    history = History() if history is None else history
+    history = FixHistory() if history is None else history
     allowed = ["safe"]
     files: dict[str, str] = {}
     for _ in range(_MAX_ROUNDS):
@@ -363,7 +363,7 @@ class _Owned(NamedTuple):
     owners: frozenset[int]
 
 
-class History:
+class FixHistory:
     """What rounds of fixes change, told as edits of the texts before the first round.
 
     Each change belongs to findings of the first round, by their index: its own, or those that
@@ -433,7 +433,9 @@ class History:
             ordered = sorted(owned, key=lambda one: _in_order(one[0]))
             new = [_Owned(one.start, one.end, one.text, of) for one, of in ordered]
             self._stretches[path] = self._replaced(self._stretches[path], new)
-            self._now[path] = replace(source, text=edited(source.text, (one for one, _ in ordered)))
+            self._now[path] = replace(
+                source, text=apply_edits(source.text, (one for one, _ in ordered))
+            )
         return {key: self._now[key].name for key in by_path}
 
     def _owner(self, number: int) -> int:
@@ -502,7 +504,7 @@ class History:
         All of them together, in the order of the findings, make the texts of now.
         """
         for path, before in self._before.items():
-            if edited(before.text, self._all_edits(path)) != self._now[path].text:
+            if apply_edits(before.text, self._all_edits(path)) != self._now[path].text:
                 # Edits of several findings in one place whose order matters: they are one.
                 for gap in self._gaps(path):
                     owners = sorted({owner for one in gap for owner in one.owners})

@@ -59,7 +59,7 @@ def _unified(old: list[str], new: list[str], name: str, new_name: str) -> Iterat
     alike, and difflib sees the changes alone. Where lines around a change repeat, it may be told
     otherwise than by difflib, and as rightly.
     """
-    groups = list(_Alike(old, new).get_grouped_opcodes(_CONTEXT))
+    groups = list(_ChangedLines(old, new).get_grouped_opcodes(_CONTEXT))
     if groups:
         yield f"--- {name}\n"
         yield f"+++ {new_name}\n"
@@ -81,7 +81,7 @@ def _range(start: int, end: int) -> str:
     return f"{start + 1 if end > start else start},{end - start}"
 
 
-class _Alike(difflib.SequenceMatcher[str]):
+class _ChangedLines(difflib.SequenceMatcher[str]):
     """Lines before and after, of which difflib itself sees the changed ones only."""
 
     def __init__(self, old: list[str], new: list[str]) -> None:

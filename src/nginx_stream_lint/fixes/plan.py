@@ -8,25 +8,25 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from nginx_stream_lint.config import Directive, Source
-from nginx_stream_lint.config.source import Author
+from nginx_stream_lint.config.mapped_text import Author
 from nginx_stream_lint.fixes.order import LAST, rank, rank_of_line
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts import auth_target, holder
 from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
-from nginx_stream_lint.rules.judge import Judged
-from nginx_stream_lint.rules.verdict import Move, Remedy
-from nginx_stream_lint.streams.find import Served
-from nginx_stream_lint.streams.naming import EVERYTHING
+from nginx_stream_lint.rules.judge import FindingWithContext
+from nginx_stream_lint.rules.verdict import Move, RenderedFix
+from nginx_stream_lint.streams.detect import ProxiedLocation
+from nginx_stream_lint.streams.endpoint_names import EVERYTHING
 
 _STATEMENT = r"(\w+) (.*);"
 _SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
 
 
-class _Manual(Exception):
+class _ManualOnlyError(Exception):
     """The step cannot be done without touching what other places rely on.
 
     `advice` says what to change instead, where that is known.
@@ -37,7 +37,7 @@ class _Manual(Exception):
         self.advice = advice
 
 
-def plan(judged: Judged) -> Fix | None:
+def plan_fix(judged: FindingWithContext) -> Fix | None:
     """The fix of a finding; None if its rule has none.
 
     A fix that would touch a file which several places include becomes `manual`: it says what to
@@ -48,7 +48,7 @@ def plan(judged: Judged) -> Fix | None:
     rule, remedy = verdict.rule, verdict.remedy
     if rule.fix is None or remedy is None or not (remedy.moves or remedy.snippet):
         return None
-    at = _Site(served, verdict.version, remedy)
+    at = _FixSite(served, verdict.version, remedy)
     author = served.handler.directive.file.reading.author
     if author is not None and not _is_in_snippet(served.level):
         fix = _by_author(author, rule.fix.applicability, at)
@@ -63,7 +63,7 @@ def plan(judged: Judged) -> Fix | None:
     for move in remedy.moves:
         try:
             edits |= dict.fromkeys(at.edits(move))
-        except _Manual as manual:
+        except _ManualOnlyError as manual:
             if move.step.action != "remove_row" and not move.step.optional:
                 applicabilities.append("manual")
                 lines += [manual.advice] if manual.advice else at.lines(move)
@@ -86,12 +86,12 @@ def plan(judged: Judged) -> Fix | None:
     return Fix(title, applicability, snippet, tuple(edits))
 
 
-def _lines_of_all(at: _Site) -> str:
+def _lines_of_all(at: _FixSite) -> str:
     """What all steps would write, where none of them can be done."""
     return "\n".join(dict.fromkeys(line for move in at.remedy.moves for line in at.lines(move)))
 
 
-def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
+def _by_author(author: Author, applicability: Applicability, at: _FixSite) -> Fix:
     """The fix where a controller makes the configuration: the settings that make it do so.
 
     What stands in a snippet as nginx text is fixed there. The title is only what is to be added to
@@ -111,7 +111,7 @@ def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
             lines += at.lines(move)
         try:
             target = at.target(move)
-        except _Manual:
+        except _ManualOnlyError:
             applicabilities.append("manual")
             continue
         rows = target.rows.get(name, [])
@@ -182,12 +182,12 @@ def _is_in_snippet(level: Level) -> bool:
     return location is not None and location.directive is not None and _is_text(location.directive)
 
 
-class _Site(Struct, frozen=True):
+class _FixSite(Struct, frozen=True):
     """A place where a remedy is to be brought about."""
 
-    served: Served
+    served: ProxiedLocation
     version: Version
-    remedy: Remedy
+    remedy: RenderedFix
 
     def lines(self, move: Move) -> list[str]:
         """What a step writes, as nginx text."""
@@ -208,7 +208,7 @@ class _Site(Struct, frozen=True):
             return [_insert_map(value, self.served.server)]
         level = self.target(move)
         if not value and action != "restore_rows":
-            raise _Manual  # the template says nothing here
+            raise _ManualOnlyError  # the template says nothing here
         if action == "reset" and self._inherits(move, level):
             return [_remove_row(row, level, anyway=True) for row in level.rows[name]]
         if action in ("set", "reset"):
@@ -273,17 +273,17 @@ class _Site(Struct, frozen=True):
         """The level to change: the nearest of the step's scope where the directive may stand."""
         served, scope = self.served, move.step.scope
         if move.step.action == "add_map":
-            raise _Manual
+            raise _ManualOnlyError
         if scope == "origin":
             level = holder(served.level, move.name)
             effective = level.effective(move.name, self.version)
             if not effective.directives:
-                raise _Manual
+                raise _ManualOnlyError
             return list(level.outward())[effective.depth]
         if scope == "auth_request":
             asked = auth_target(served, self.version)
             if asked is None:
-                raise _Manual
+                raise _ManualOnlyError
             return asked
         start = served.server if scope == "server" else served.level
         contexts = table()[move.name].contexts
@@ -291,8 +291,8 @@ class _Site(Struct, frozen=True):
             if level.kind in contexts:
                 return level
             if level.rows.get(move.name):
-                raise _Manual  # it stands where nginx refuses it, in front of what could be set
-        raise _Manual
+                raise _ManualOnlyError  # it is at a level where nginx refuses it
+        raise _ManualOnlyError
 
     def _outer_rows(self, name: str) -> list[Directive]:
         """The rows that this level drops and that somebody will miss."""
@@ -319,7 +319,7 @@ def _set(name: str, value: str, level: Level) -> Edit:
     if not rows:
         return _insert(f"{name} {value};", level, None)
     if len(rows) > 1:
-        raise _Manual
+        raise _ManualOnlyError
     return _replace_args(rows[0], value, level)
 
 
@@ -330,7 +330,7 @@ def _set_row(
     line = f"{name} {value};"
     same = _rows_named(level, name, value.split(maxsplit=1)[0])
     if len(same) > 1:
-        raise _Manual
+        raise _ManualOnlyError
     if same:
         return [_replace_args(same[0], value, level)]
     own = level.rows.get(name, [])
@@ -352,9 +352,9 @@ def _remove_row(row: Directive, level: Level, anyway: bool = False) -> Edit:
     _check_own(row)
     outer = [other for other in level.outward() if other is not level and other.rows.get(row.name)]
     if len(level.rows[row.name]) == 1 and outer and table()[row.name].merge == "rows":
-        raise _Manual  # the last row of a level: without it the outer rows come back
+        raise _ManualOnlyError  # the last row of a level: without it the outer rows come back
     if level.children and table()[row.name].merge == "nearest" and not anyway:
-        raise _Manual  # a block inside may inherit it
+        raise _ManualOnlyError  # a block inside may inherit it
     text = row.source.text
     start, end = row.start, row.end
     before, is_first = row.source.blanks_before(start)
@@ -382,8 +382,8 @@ def _written(row: Directive) -> str:
 def _replace_args(row: Directive, value: str, level: Level | None = None) -> Edit:
     try:
         _check_own(row)
-    except _Manual:
-        raise _Manual(_elsewhere(row, value, level)) from None
+    except _ManualOnlyError:
+        raise _ManualOnlyError(_elsewhere(row, value, level)) from None
     spans = row.arg_spans
     if not spans:
         return Edit(row.source, row.end - 1, row.end - 1, f" {value}")
@@ -413,7 +413,7 @@ def _check_own(directive: Directive) -> None:
     file = directive.file
     broken = file.reading.read_only or file.mistakes
     if file.shared or broken or not _is_text(directive):
-        raise _Manual
+        raise _ManualOnlyError
 
 
 def _map_lines(value: str, indent: str) -> list[str]:
@@ -430,7 +430,7 @@ def _insert_map(value: str, server: Level) -> Edit:
     http = server.parent
     opening = server.directive
     if http is None or opening is None:
-        raise _Manual
+        raise _ManualOnlyError
     servers = [one.directive for one in http.children if one.kind == "server"]
     first = min(
         (one for one in servers if one is not None and one.file is opening.file),
@@ -462,7 +462,7 @@ def _insert(line: str, level: Level, after: Directive | None) -> Edit:
     if anchor is None:
         opening = level.directive
         if opening is None or opening.block is None:
-            raise _Manual
+            raise _ManualOnlyError
         _check_own(opening)
         return _insert_behind(opening.source, opening.start, opening.end, line, True)
     _check_own(anchor)

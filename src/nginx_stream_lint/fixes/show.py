@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.fixes.apply import ALSO_WRITTEN, compatible, edited, has_within
+from nginx_stream_lint.fixes.apply import ALSO_WRITTEN, apply_edits, compatible, includes_edit
 from nginx_stream_lint.rules.finding import Edit, Finding, LocationInfo
 from nginx_stream_lint.util.remembering import latest_remembered
 
@@ -43,10 +43,12 @@ def shown_fixes(location: LocationInfo, findings: Sequence[Finding]) -> list[Sho
     fixable = [one for one in fixable if one in others or not _is_within(one, has)]
     found: list[ShownFix] = []
     if safe:
-        found.append(ShownFix("--fix", mended(location, safe), ()))
+        found.append(ShownFix("--fix", location_with_fixes(location, safe), ()))
     if unsafe:
         titles = tuple(dict.fromkeys(unsafe))
-        found.append(ShownFix("--fix --unsafe-fixes", mended(location, fixable), titles))
+        found.append(
+            ShownFix("--fix --unsafe-fixes", location_with_fixes(location, fixable), titles)
+        )
     return found
 
 
@@ -60,10 +62,10 @@ def _caution(finding: Finding) -> str:
 def _is_within(finding: Finding, edits: Sequence[Edit]) -> bool:
     """Whether all that the fix of a finding writes is part of some edits."""
     own = () if finding.fix is None else finding.fix.edits
-    return all(any(has_within(edit, one) for edit in edits) for one in own)
+    return all(any(includes_edit(edit, one) for edit in edits) for one in own)
 
 
-def mended(location: LocationInfo, findings: Iterable[Finding]) -> str:
+def location_with_fixes(location: LocationInfo, findings: Iterable[Finding]) -> str:
     """A location with the fixes of its findings in it, changed lines marked; empty without any."""
     edits = compatible([one.fix for one in findings if one.fix is not None])
     if not edits:
@@ -85,7 +87,7 @@ def mended(location: LocationInfo, findings: Iterable[Finding]) -> str:
         lines = _parts(source, spans + list(map(_span, inside)), inside)
     else:
         before = source.text[start:end]
-        lines = _compared(before, edited(before, inside, start))
+        lines = _compared(before, apply_edits(before, inside, start))
     lines += [
         f"and in {edit.source.name}:{edit.source.position(edit.start)[0]}: {edit.text.strip()}"
         for edit in elsewhere
@@ -125,7 +127,7 @@ def _parts(source: Source, spans: list[tuple[int, int]], edits: list[Edit]) -> l
         head = "" if text[start - 1 : start] in ("", "\n") else _CUT
         tail = "" if text[end : end + 1] in ("", "\n", "\r") else _CUT
         before = text[start:end]
-        after = edited(before, inside, start)
+        after = apply_edits(before, inside, start)
         lines += [_LEFT_OUT] if lines else []
         lines += _compared(f"{head}{before}{tail}", f"{head}{after}{tail}")
     return lines

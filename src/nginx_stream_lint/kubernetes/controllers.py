@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from nginx_stream_lint.config.source import has_hole
+from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.yamlfile import load_text
 
@@ -65,7 +65,7 @@ class Setting(Struct, frozen=True):
 
     def accepts(self, text: str) -> bool:
         """Whether the controller can read a value; a placeholder may become anything."""
-        if has_hole(text):
+        if has_placeholder(text):
             return True
         if self.value == "boolean":
             return text in _TRUE | _FALSE

@@ -13,12 +13,12 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config import has_placeholder
+from nginx_stream_lint.nginx.caching import NOTHING, ResponseCaching
 from nginx_stream_lint.nginx.filters import gzip_is_disabled, withholds_event_ends
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.listeners import PLAIN, Client
-from nginx_stream_lint.nginx.recording import NOTHING, Recording
-from nginx_stream_lint.nginx.values import size
+from nginx_stream_lint.nginx.values import parse_size
 
 Framing = Literal["chunked", "close", "length"]
 AccelBuffering = Literal["absent", "no", "yes"]
@@ -101,7 +101,7 @@ class Delivery(Struct, frozen=True):
         return "replays" if self.is_replayed else self.verdict
 
 
-class Path(Struct, frozen=True):
+class DeliveryPath(Struct, frozen=True):
     """Everything in a configuration that decides how a response of one kind is delivered.
 
     Sizes are in bytes. `piecewise` are the upstream framings whose pieces a buffered response lets
@@ -122,7 +122,7 @@ class Path(Struct, frozen=True):
     body_filter: bool
     postpone_output: int
     ssl_buffer_size: int
-    recording: Recording = NOTHING
+    recording: ResponseCaching = NOTHING
     gzip_min_length: int = 0
     brotli_min_length: int = 0
     sub_filter: bool = False
@@ -240,13 +240,13 @@ class Path(Struct, frozen=True):
 Settings = Callable[[str], Effective]
 
 
-def path(
+def delivery_path_for(
     settings: Settings,
     family: str,
     content_types: tuple[str, ...],
-    recorded: Recording = NOTHING,
+    recorded: ResponseCaching = NOTHING,
     plain: frozenset[Client] = PLAIN,
-) -> Path:
+) -> DeliveryPath:
     """The delivery path of responses that a handler of this family gives where `settings` hold.
 
     `content_types` are the types the answer may have; a filter that takes one of them counts.
@@ -255,21 +255,21 @@ def path(
     unbuffered = family in _UNBUFFERED
     sends_files = recorded is not NOTHING and settings("sendfile").text.lower() == "on"
     ignored = () if unbuffered else settings(f"{family}_ignore_headers").rows
-    return Path(
+    return DeliveryPath(
         family=family,
         buffering=not unbuffered and settings(f"{family}_buffering").text.lower() == "on",
         accel_ignored=any(arg.lower() == "x-accel-buffering" for row in ignored for arg in row),
         piecewise=_piecewise(settings, family),
-        buffer_size=size(settings(f"{family}_buffer_size").text) or 4096,
+        buffer_size=parse_size(settings(f"{family}_buffer_size").text) or 4096,
         gzip=_compresses(settings, "gzip", content_types)
         and not gzip_is_disabled(settings("gzip_disable").rows),
         brotli=_compresses(settings, "brotli", content_types),
         body_filter=any(settings(name).rows for name in _BODY_FILTERS),
-        postpone_output=size(settings("postpone_output").text) or 0,
-        ssl_buffer_size=size(settings("ssl_buffer_size").text) or 16384,
+        postpone_output=parse_size(settings("postpone_output").text) or 0,
+        ssl_buffer_size=parse_size(settings("ssl_buffer_size").text) or 16384,
         recording=recorded,
-        gzip_min_length=size(settings("gzip_min_length").text) or 0,
-        brotli_min_length=size(settings("brotli_min_length").text) or 0,
+        gzip_min_length=parse_size(settings("gzip_min_length").text) or 0,
+        brotli_min_length=parse_size(settings("brotli_min_length").text) or 0,
         sub_filter=not unbuffered
         and withholds_event_ends(
             settings("sub_filter"), settings("sub_filter_types"), content_types
@@ -290,11 +290,11 @@ def _piecewise(settings: Settings, family: str) -> frozenset[Framing]:
         if http_version == "2":
             return _EVERY
         # What a placeholder will be is hoped to be right.
-        passes = http_version == "1.1" or has_hole(http_version)
+        passes = http_version == "1.1" or has_placeholder(http_version)
         return frozenset({"chunked"}) if passes else frozenset()
     if family == "fastcgi":
         keep = settings("fastcgi_keep_conn").text.lower()
-        return _EVERY if keep == "on" or has_hole(keep) else frozenset()
+        return _EVERY if keep == "on" or has_placeholder(keep) else frozenset()
     return frozenset()
 
 

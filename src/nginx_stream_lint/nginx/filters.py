@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 
@@ -28,7 +28,7 @@ def gzip_is_disabled(rows: Sequence[Sequence[str]]) -> bool:
     nginx ignores case. `msie6` stands for old browsers, which no longer exist.
     """
     patterns = [arg for row in rows for arg in row if arg not in ("msie6", "degradation")]
-    if not patterns or any(map(has_hole, patterns)):
+    if not patterns or any(map(has_placeholder, patterns)):
         return False
     try:
         compiled = [compile_pattern(pattern, ignore_case=True) for pattern in patterns]
@@ -56,6 +56,6 @@ def withholds_event_ends(
 
 
 def _begins_with_an_end(pattern: str, end: str) -> bool:
-    if "$" in pattern or has_hole(pattern) or end.endswith(pattern):
+    if "$" in pattern or has_placeholder(pattern) or end.endswith(pattern):
         return False  # unknown, or replaced at once
     return any(end.endswith(pattern[:length]) for length in range(1, len(pattern)))

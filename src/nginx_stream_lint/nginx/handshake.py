@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from nginx_stream_lint.config import has_hole
-from nginx_stream_lint.nginx.levels import Handler, Level, kept
+from nginx_stream_lint.config import has_placeholder
+from nginx_stream_lint.nginx.levels import Handler, Level, cached_on_level
 from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.rewriting import Outcome, rewrite
-from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.variables import State, maps_of
+from nginx_stream_lint.nginx.rewriting import RewriteOutcome, rewrite
+from nginx_stream_lint.nginx.variables import RequestState, maps_of
 from nginx_stream_lint.nginx.versions import NEW, Version
 
 # The families that go on after a 101. What uwsgi and scgi send with it is for the app to read.
@@ -77,7 +77,7 @@ class Handshake(Struct, frozen=True):
         return bool(self.wrong_headers or self.hidden) or not (can_upgrade and self.is_get)
 
 
-def asked(request: Request, connection: str = CONNECTION) -> Request:
+def as_handshake(request: Request, connection: str = CONNECTION) -> Request:
     """A request as the handshake of a client that sends this Connection header."""
     headers: dict[str, str | None] = {_variable(name): value for name, value in _SENT.items()}
     headers |= {"connection": connection, "origin": None}
@@ -103,9 +103,9 @@ def handshake_at(
     location = level.nearest("location") or server
     pattern = match_of(location).pattern
     target = path or (pattern if pattern.startswith("/") else "/")
-    request = asked(Request(scheme, None, None, target), connection)
+    request = as_handshake(Request(scheme, None, None, target), connection)
     uri, _, args = target.partition("?")
-    state = State(request, server, uri, args, url_is_known=False)
+    state = RequestState(request, server, uri, args, url_is_known=False)
     outcome = rewrite(server, state, version)
     if outcome.status is not None:
         return None
@@ -124,10 +124,10 @@ def handshake_at(
             return None  # that block gets it
         if level.kind == "if-in-location" and not outcome.entered and not outcome.unknown:
             return None
-    return received(place, state, version)
+    return received_handshake(place, state, version)
 
 
-def received(level: Level, state: State, version: Version) -> Handshake | None:
+def received_handshake(level: Level, state: RequestState, version: Version) -> Handshake | None:
     """What becomes of a handshake that is in this state at the level that passes it on.
 
     None where the handler is not `proxy_pass`.
@@ -154,14 +154,14 @@ def received(level: Level, state: State, version: Version) -> Handshake | None:
     http_version = level.effective("proxy_http_version", version).text
     method = level.effective("proxy_method", version).text
     return Handshake(
-        None if has_hole(http_version) else http_version,
+        None if has_placeholder(http_version) else http_version,
         _value(method, state) if method else "GET",
         tuple(headers),
         _hidden(level, version),
     )
 
 
-@kept
+@cached_on_level
 def connection_variable(server: Level) -> str | None:
     """A variable that is right for Connection here, of those that a map makes of `$http_upgrade`.
 
@@ -172,8 +172,8 @@ def connection_variable(server: Level) -> str | None:
     # The usual name first.
     for name in sorted(names, key=lambda one: one != "connection_upgrade"):
         plain = Request("http", None, None, "/")
-        upgraded = State(asked(plain), server, "/", "").value(name)
-        usual = State(plain, server, "/", "").value(name)
+        upgraded = RequestState(as_handshake(plain), server, "/", "").value(name)
+        usual = RequestState(plain, server, "/", "").value(name)
         if _is_right("Connection", upgraded or "") and not _is_right("Connection", usual):
             rewritten = {
                 row.args[0] for level in server.outward() for row in level.rows.get("set", [])
@@ -183,7 +183,7 @@ def connection_variable(server: Level) -> str | None:
     return None
 
 
-def _doubt(level: Level, outcome: Outcome, state: State) -> None:
+def _doubt(level: Level, outcome: RewriteOutcome, state: RequestState) -> None:
     """Forget what `set` may have assigned in blocks of which nobody knows whether they hold."""
     if outcome.unknown:
         for block in _conditional(level):
@@ -200,11 +200,11 @@ def _variable(header: str) -> str:
     return header.lower().replace("-", "_")
 
 
-def _value(text: str, state: State) -> str | None:
-    return None if has_hole(text) else state.expand(text)
+def _value(text: str, state: RequestState) -> str | None:
+    return None if has_placeholder(text) else state.expand(text)
 
 
-def _joined(texts: list[str], state: State) -> str | None:
+def _joined(texts: list[str], state: RequestState) -> str | None:
     """The value of a header with several rows: nginx sends all that are not empty."""
     values = [_value(text, state) for text in texts]
     known = [value for value in values if value]

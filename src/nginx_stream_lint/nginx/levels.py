@@ -13,7 +13,13 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import Configuration, Directive, has_hole, is_complete, statements
+from nginx_stream_lint.config import (
+    Configuration,
+    Directive,
+    has_placeholder,
+    is_complete,
+    statements,
+)
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.remembering import remembered
@@ -286,7 +292,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def kept(
+def cached_on_level(
     make: Callable[Concatenate[Level, _P], _T],
 ) -> Callable[Concatenate[Level, _P], _T]:
     """Decorator: keep what a function makes of a level on that level, to be forgotten with it.
@@ -327,12 +333,12 @@ def _unknown_at(
     return level.unknowns[min(found)] if found else None
 
 
-@kept
+@cached_on_level
 def _unseen(level: Level) -> frozenset[int]:
     return frozenset(map(id, level.unknowns))
 
 
-@kept
+@cached_on_level
 def _unknowns(level: Level) -> dict[str | None, int]:
     """The place of the first of a level's `unknowns` that may set each directive; None: any."""
     found: dict[str | None, int] = {}
@@ -414,7 +420,7 @@ def _surroundings(root: Level, context: tuple[str, ...]) -> Level:
 
 def _is_unknown(directive: Directive, level: Level) -> bool:
     """Whether a template leaves open what a directive says, or whether it is there at all."""
-    if any(has_hole(arg) for arg in directive.args):
+    if any(has_placeholder(arg) for arg in directive.args):
         return True
     # The block around may stand under the same condition, in the same file.
     region = directive.file.reading.condition(directive.start)

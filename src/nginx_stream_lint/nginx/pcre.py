@@ -74,7 +74,7 @@ _ASSERTIONS = {
 _OTHERS = {"R": r"(?:\r\n|[\n\v\f\r\x85])", "N": r"[^\n]", "C": r"(?s:.)"}
 
 
-class Match:
+class RegexMatch:
     """What a pattern found: `captures` by number from 1, and `named` ones, as text."""
 
     def __init__(self, found: re.Match[str], groups: int, names: dict[str, int]) -> None:
@@ -88,7 +88,7 @@ class Undecided(Exception):
 
 
 class Pattern:
-    """A regular expression; subjects and captures are text as in `config.source`.
+    """A regular expression; subjects and captures are text as in `config.mapped_text`.
 
     It is read when that is first needed: of thousands of locations few are asked about.
     """
@@ -107,7 +107,7 @@ class Pattern:
         """Whether it captures something, as far as anybody can say."""
         return self._read is None or self._read[1].groups > 0
 
-    def search(self, subject: str) -> Match | None:
+    def search(self, subject: str) -> RegexMatch | None:
         """The first match in a subject, or None; raises `Undecided`."""
         start = subject[: len(self._prefix)]
         if start != self._prefix and not (self._ignore_case and start.lower() == self._prefix):
@@ -128,14 +128,14 @@ class Pattern:
             return None
         # Names of nginx's variables have no case.
         names = {name.lower(): number for name, number in reader.names.items()}
-        return Match(found, reader.groups, names)
+        return RegexMatch(found, reader.groups, names)
 
     @cached_property
-    def _read(self) -> tuple[re.Pattern[str], _Reader, Any] | None:
+    def _read(self) -> tuple[re.Pattern[str], _RegexTranslator, Any] | None:
         text = _bytes(self._text)
         if len(text) > _MAX_PATTERN:
             return None
-        reader = _Reader(text)
+        reader = _RegexTranslator(text)
         try:
             tree = parsed(reader.everything(self._ignore_case), re.ASCII)
             return compiled(tree), reader, tree
@@ -214,7 +214,7 @@ _PROPERTY = r"([pP])(?:\{(\^?)(\w+&?)\}|()([A-Z]))"
 _LOOKS = ("?=", "?!", "?<=", "?<!")
 
 
-class _Reader:
+class _RegexTranslator:
     """A pattern being read; gives what it is in Python."""
 
     def __init__(self, pattern: str) -> None:

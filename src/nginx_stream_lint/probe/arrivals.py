@@ -40,7 +40,7 @@ class Arrivals(Struct):
     error: str = ""
 
 
-class Request(Struct, frozen=True):
+class ClientRequest(Struct, frozen=True):
     """What a client is to send; see `fetch`."""
 
     port: int

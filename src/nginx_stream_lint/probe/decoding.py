@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .drip import LARGEST_TOKEN, TOKEN
+from nginx_stream_lint.probe.drip import LARGEST_TOKEN, TOKEN
 
 DECODED_PART = 65536  # bytes of decoded text given at once
 # Of one answer; the upstream's have no more than one megabyte and 10,000 tokens.

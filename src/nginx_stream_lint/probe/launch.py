@@ -13,7 +13,7 @@ from typing import IO
 
 from msgspec import Struct
 
-_WALL = Path(__file__).with_name("wall.py")
+_WALL = Path(__file__).with_name("supervisor.py")
 # What nginx gets of the environment: nothing that could be a secret.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 _FOR_THE_LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -24,7 +24,7 @@ class NginxError(Exception):
     """nginx could not be run, or refused a configuration; the message is what it said."""
 
 
-class Wall(Struct, frozen=True):
+class SandboxLimits(Struct, frozen=True):
     """What a program may reach besides the libraries of the system.
 
     Attributes:
@@ -52,7 +52,7 @@ class Supervised:
         self,
         command: Sequence[str],
         folder: Path,
-        wall: Wall | None,
+        wall: SandboxLimits | None,
         output: int | IO[bytes],
     ) -> None:
         """Start `command` in `folder`, with stdout and stderr to `output`.
@@ -102,7 +102,9 @@ class Supervised:
             self._held = -1
 
 
-def run(command: Sequence[str], folder: Path, wall: Wall | None, seconds: float) -> tuple[int, str]:
+def run(
+    command: Sequence[str], folder: Path, wall: SandboxLimits | None, seconds: float
+) -> tuple[int, str]:
     """Run a program to its end; returns its exit status and what it said.
 
     Without a wall it is started directly, which takes a fifth of the time: it ends by itself.
@@ -137,7 +139,7 @@ def run(command: Sequence[str], folder: Path, wall: Wall | None, seconds: float)
     return process.returncode, said.decode(errors="replace")
 
 
-def _hand_over(wall: Wall) -> None:
+def _hand_over(wall: SandboxLimits) -> None:
     """Let `nobody` read the folder and write below `writes`, where root starts the program."""
     if os.geteuid() != 0:
         return

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from .arrivals import Arrivals, Headers
-from .client import fetch
-from .drip import HEADER, PLAIN, Drip
-from .dripping import Seen
-from .upstream import Upstream
+from nginx_stream_lint.probe.arrivals import Arrivals, Headers
+from nginx_stream_lint.probe.client import fetch
+from nginx_stream_lint.probe.drip import HEADER, PLAIN, Drip
+from nginx_stream_lint.probe.emission import ReceivedRequest
+from nginx_stream_lint.probe.upstream import DrippingUpstream
 
 STREAMS, STALLS, REPLAYS, CUT = "streams", "stalls", "replays", "cut"
 NO_STREAM, UNCLEAR = "no-stream", "unclear"
@@ -49,13 +49,13 @@ class Measurement(Struct, frozen=True):
     first_delay: float | None
     bursts: list[int]
     arrivals: Arrivals
-    seen: Seen | None
+    seen: ReceivedRequest | None
 
 
 class Job(Struct, frozen=True):
     """The arguments of one `measure`, and the verdict that is `expected` (None: none is)."""
 
-    upstream: Upstream
+    upstream: DrippingUpstream
     port: int
     path: str
     client: str
@@ -94,7 +94,7 @@ class Job(Struct, frozen=True):
 
 
 async def measure(
-    upstream: Upstream,
+    upstream: DrippingUpstream,
     port: int,
     path: str,
     client: str,
@@ -140,7 +140,7 @@ async def measure(
 
 
 def judge(
-    drip: Drip, arrivals: Arrivals, seen: Seen | None, websocket: bool = False
+    drip: Drip, arrivals: Arrivals, seen: ReceivedRequest | None, websocket: bool = False
 ) -> Measurement:
     """Join one request's arrivals with its emissions; an answer to a handshake has to be a 101."""
     delay = None
@@ -152,7 +152,7 @@ def judge(
     return Measurement(verdict, arrivals.status, delay, bursts, arrivals, seen)
 
 
-def _verdict(drip: Drip, arrivals: Arrivals, seen: Seen | None) -> str:
+def _verdict(drip: Drip, arrivals: Arrivals, seen: ReceivedRequest | None) -> str:
     if not arrivals.times or arrivals.status >= 400:
         return NO_STREAM
     if seen is None:
@@ -172,7 +172,7 @@ def _verdict(drip: Drip, arrivals: Arrivals, seen: Seen | None) -> str:
     return STALLS if part > _LATE else UNCLEAR
 
 
-def _ends_wait(arrivals: Arrivals, seen: Seen) -> bool:
+def _ends_wait(arrivals: Arrivals, seen: ReceivedRequest) -> bool:
     """Whether most events came at once but for their end, which came with the next one.
 
     What a busy machine reads late comes as a whole.

@@ -18,8 +18,8 @@ from types import TracebackType
 
 from msgspec import Struct
 
-from .launch import NginxError, Supervised, Wall, run
-from .sandbox import confine, directives
+from nginx_stream_lint.probe.launch import NginxError, SandboxLimits, Supervised, run
+from nginx_stream_lint.probe.sandbox import confine, directives
 
 _MODULES = (  # in an order in which they load: lua needs ndk
     "ndk_http_module",
@@ -121,7 +121,7 @@ def _from_wheel() -> list[Path]:
 
 
 def check(
-    binary: NginxBinary, config_text: str, folder: Path, wall: Wall | None = None
+    binary: NginxBinary, config_text: str, folder: Path, wall: SandboxLimits | None = None
 ) -> tuple[bool, str]:
     """Ask `nginx -t` about a main configuration, given as text.
 
@@ -171,7 +171,7 @@ class Nginx:
     """
 
     def __init__(
-        self, binary: NginxBinary, config_text: str, folder: Path, wall: Wall | None = None
+        self, binary: NginxBinary, config_text: str, folder: Path, wall: SandboxLimits | None = None
     ) -> None:
         """`wall` is what nginx is confined by; then the text has to be a whole, verified copy."""
         self.binary = binary
@@ -269,7 +269,9 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def _prepare(binary: NginxBinary, config_text: str, folder: Path, wall: Wall | None) -> list[str]:
+def _prepare(
+    binary: NginxBinary, config_text: str, folder: Path, wall: SandboxLimits | None
+) -> list[str]:
     """Write the configuration; return the command that runs it."""
     folder = folder.resolve()
     config = folder / "nginx.conf"
@@ -327,7 +329,7 @@ def _command(binary: NginxBinary, config: Path, folder: Path) -> list[str]:
     return command
 
 
-def _run(command: list[str], folder: Path, wall: Wall | None) -> tuple[bool, str]:
+def _run(command: list[str], folder: Path, wall: SandboxLimits | None) -> tuple[bool, str]:
     status, said = run(command, folder, wall, _SECONDS_TO_CHECK)
     if status == _COULD_NOT_START:
         raise NginxError(f"{command[0]} cannot be run: {said.strip()}")

@@ -13,9 +13,7 @@ from msgspec import Struct
 
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.tree import parse
-from nginx_stream_lint.util.problems import Unreadable
-
-from .permitted import (
+from nginx_stream_lint.probe.allowed_directives import (
     BELOW_ROOT,
     DATA_BLOCKS,
     KEPT,
@@ -25,6 +23,7 @@ from .permitted import (
     NOWHERE,
     too_large,
 )
+from nginx_stream_lint.util.problems import Unreadable
 
 
 class Forbidden(Exception):

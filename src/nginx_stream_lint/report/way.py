@@ -14,7 +14,7 @@ from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.rules.policy import Policy
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import Stream
 
 # What a stream stops at: a hold, or a cache, which replays.
@@ -57,7 +57,7 @@ class Arrival(Struct, frozen=True):
 class Way(Struct, frozen=True):
     """The way of the most certain stream of a place that hands requests on."""
 
-    served: Served
+    served: ProxiedLocation
     stream: Stream
     stages: tuple[Stage, ...]
     arrivals: tuple[Arrival, ...]
@@ -83,7 +83,7 @@ def ways(report: Result, version: Version | None, policy: Policy | None = None) 
     return list(found.values())
 
 
-def _way(served: Served, version: Version | None) -> Way:
+def _way(served: ProxiedLocation, version: Version | None) -> Way:
     stream = served.streams[0]
     facts = Facts(served, stream, version, MIN_READ_TIMEOUT_S)
     if stream.kind == "websocket":

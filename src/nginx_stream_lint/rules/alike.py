@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from nginx_stream_lint.config import Directive
+from nginx_stream_lint.nginx.caching import depends_on_the_request
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import idle_timeout_s, plain_clients
-from nginx_stream_lint.nginx.recording import depends_on_the_request
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.facts import (
     AUTH_TARGET,
@@ -29,10 +29,10 @@ from nginx_stream_lint.rules.facts import (
     is_mirrored,
     keeps_alive,
     prefix_of,
-    telling,
+    relevant_header,
 )
 from nginx_stream_lint.rules.verdict import behaviour
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 
 
 class Alike:
@@ -70,7 +70,7 @@ class Alike:
         self._levels.clear()
         return True
 
-    def key(self, served: Served) -> Hashable:
+    def key(self, served: ProxiedLocation) -> Hashable:
         """The key of a place; the place itself where it is like no other."""
         handler = served.handler
         if served.shadowed_by is not None or not handler.target:
@@ -109,7 +109,7 @@ class Alike:
             if name in asked
         ]
         found += [
-            (name, HEADERS, *[telling(row.args) for row in written[name]])
+            (name, HEADERS, *[relevant_header(row.args) for row in written[name]])
             for name in self._headers
             if name in written
         ]
@@ -125,7 +125,7 @@ class Alike:
             return level.kind, level.directive is None, rows, *_unknowns(level)
         return level.kind, level.directive is None, rows
 
-    def _beside(self, served: Served) -> tuple[Hashable, ...]:
+    def _beside(self, served: ProxiedLocation) -> tuple[Hashable, ...]:
         """What was asked for beside rows."""
         asked = self._asked
         found: list[Hashable] = []

@@ -14,16 +14,17 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import has_hole
-from nginx_stream_lint.config.source import Author
+from nginx_stream_lint.config import has_placeholder
+from nginx_stream_lint.config.mapped_text import Author
+from nginx_stream_lint.nginx.caching import NOTHING, response_caching
 from nginx_stream_lint.nginx.delivery import (
     USUAL_ENCODINGS,
     AcceptEncoding,
     Delivery,
+    DeliveryPath,
     Hold,
-    Path,
     Scenario,
-    path,
+    delivery_path_for,
 )
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.handshake import (
@@ -32,25 +33,24 @@ from nginx_stream_lint.nginx.handshake import (
     connection_variable,
     handshake_at,
 )
-from nginx_stream_lint.nginx.levels import Effective, Level, kept
+from nginx_stream_lint.nginx.levels import Effective, Level, cached_on_level
 from nginx_stream_lint.nginx.listeners import PLAIN, Client, idle_timeout_s, plain_clients
-from nginx_stream_lint.nginx.recording import NOTHING, recording
+from nginx_stream_lint.nginx.location_match import find_location, match_of
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.request_body import (
     app_ends_client_silence,
     client_silence_s,
     collected_by,
 )
-from nginx_stream_lint.nginx.route import route_in
-from nginx_stream_lint.nginx.routing import find, match_of
+from nginx_stream_lint.nginx.request_route import route_in_server
 from nginx_stream_lint.nginx.stream_limits import StreamLimit, stream_limit
-from nginx_stream_lint.nginx.undefined import defines
-from nginx_stream_lint.nginx.values import seconds, size
-from nginx_stream_lint.nginx.variables import State, unknown_request
+from nginx_stream_lint.nginx.undefined_names import defines
+from nginx_stream_lint.nginx.values import parse_size, parse_time
+from nginx_stream_lint.nginx.variables import RequestState, unknown_request
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity, Unknown
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.evidence import streams_at
-from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 from nginx_stream_lint.util.numbers import whole_number
 
@@ -128,7 +128,7 @@ class Facts:
 
     def __init__(
         self,
-        served: Served,
+        served: ProxiedLocation,
         stream: Stream,
         version: Version | None,
         min_read_timeout_s: float,
@@ -197,7 +197,7 @@ class Facts:
 
     def _headers_at(self, level: Level, name: str) -> list[tuple[str, ...]]:
         self.asked.add(name + HEADERS)
-        return [telling(row) for row in level.effective(name, self.version).rows]
+        return [relevant_header(row) for row in level.effective(name, self.version).rows]
 
     def is_written(self, name: str) -> bool:
         """Whether a directive in force is written somewhere."""
@@ -239,10 +239,10 @@ class Facts:
         if entry.value in ("strings", "row"):
             return [arg for row in effective.rows for arg in row]
         text = effective.text
-        if "$" in text or has_hole(text):
+        if "$" in text or has_placeholder(text):
             return UNKNOWN
         if entry.value in ("time", "size"):
-            return Quantity(text, seconds if entry.value == "time" else size)
+            return Quantity(text, parse_time if entry.value == "time" else parse_size)
         return text.lower() if entry.value == "flag" else text
 
     @property
@@ -271,7 +271,7 @@ class Facts:
     # How the stream is delivered
 
     @cached_property
-    def path(self) -> Path:
+    def path(self) -> DeliveryPath:
         """The delivery path of the stream's answers, without what `sub_filter` keeps of events."""
         return replace(self.whole_path, sub_filter=False)
 
@@ -281,16 +281,16 @@ class Facts:
         return bool(self.usual) and self.whole_path.sub_filter
 
     @cached_property
-    def whole_path(self) -> Path:
+    def whole_path(self) -> DeliveryPath:
         """The delivery path of the stream's answers."""
-        recorded = recording(
+        recorded = response_caching(
             self.effective, self.served.handler.family, self.stream.method or "GET", self._request
         )
         plain = PLAIN
         if recorded is not NOTHING and "h2" in self.served.clients:
             self.asked.add(SOCKETS)
             plain = plain_clients(self.served.server, self.version)
-        return path(
+        return delivery_path_for(
             self.effective,
             self.served.handler.family,
             CONTENT_TYPES[self.stream.kind],
@@ -298,7 +298,7 @@ class Facts:
             plain,
         )
 
-    def _request(self) -> State:
+    def _request(self) -> RequestState:
         """A request for the stream, at its end; what is not known of it is unknown."""
         self.asked.add(CONDITIONS)
         method = self.stream.method or "GET"
@@ -309,7 +309,7 @@ class Facts:
             path = pattern.pattern
         if path is not None and path.startswith("/"):
             asked = Request("http", None, None, path, method)
-            found = route_in(self.served.server, asked, self.version)
+            found = route_in_server(self.served.server, asked, self.version)
             if found.location is self.served.level and found.state is not None:
                 return found.state
         return unknown_request(self.served.server, method, None)
@@ -514,7 +514,7 @@ class Facts:
         """The rules in such a comment that this is about."""
         return []
 
-    # Blocks that no request ends in; see nginx/unmatchable.py
+    # Blocks that no request ends in; see nginx/unreachable_locations.py
 
     @fact
     def never_matches(self) -> str | None:
@@ -597,7 +597,7 @@ class Facts:
     @fact
     def read_timeout_s(self) -> float | None:
         """The longest silence nginx waits for, in seconds."""
-        return seconds(self.effective(self.value("read_timeout")).text)
+        return parse_time(self.effective(self.value("read_timeout")).text)
 
     @fact
     def client_streams(self) -> bool:
@@ -730,7 +730,7 @@ class Facts:
         sent = self.value("connection_row")
         if sent is None:
             return "" if self._is_since(NEW) else "close"
-        return UNKNOWN if "$" in sent or has_hole(sent) else sent.lower()
+        return UNKNOWN if "$" in sent or has_placeholder(sent) else sent.lower()
 
     @fact
     def closes_upstream_connections(self) -> bool:
@@ -911,12 +911,12 @@ class Facts:
         texts = [self.effective(name).text for name in self._rate_limits]
         if any("$" in text for text in texts):
             return UNKNOWN
-        return min((rate for rate in map(size, texts) if rate), default=None)
+        return min((rate for rate in map(parse_size, texts) if rate), default=None)
 
     @names_directive
     def throttled_by(self) -> str | None:
         """The directive with the lowest rate limit: `limit_rate`, `proxy_download_rate` …"""
-        rates = {name: size(self.effective(name).text) or 0 for name in self._rate_limits}
+        rates = {name: parse_size(self.effective(name).text) or 0 for name in self._rate_limits}
         limits = {name: rate for name, rate in rates.items() if rate}
         return min(limits, key=lambda name: limits[name], default=None)
 
@@ -940,7 +940,7 @@ class Facts:
             return "add_header"
         expires = self.effective("expires").rows
         value = expires[0][-1].lstrip("+@") if expires else "off"
-        return "expires" if value == "max" or (seconds(value) or 0) > 0 else None
+        return "expires" if value == "max" or (parse_time(value) or 0) > 0 else None
 
     @fact
     def six_per_browser(self) -> bool:
@@ -999,7 +999,7 @@ def _by_version(effective: Effective) -> bool:
     return effective.origin == "default" and table()[effective.name].default_changed
 
 
-def telling(header: tuple[str, ...]) -> tuple[str, ...]:
+def relevant_header(header: tuple[str, ...]) -> tuple[str, ...]:
     """A row of a header as far as facts look at it: most values tell them nothing."""
     return header if header and header[0].lower() in _TELLING else header[:1]
 
@@ -1015,7 +1015,7 @@ def holder(level: Level, name: str) -> Level:
     return level.nearest(*entry.contexts) or level
 
 
-def prefix_of(served: Served) -> str:
+def prefix_of(served: ProxiedLocation) -> str:
     """The path of the location that a place is in."""
     return match_of(served.level.nearest("location") or served.level).pattern
 
@@ -1025,7 +1025,7 @@ def _host(target: str) -> str:
     return _SCHEME.sub("", target).split("/")[0]
 
 
-@kept
+@cached_on_level
 def _upstreams(http: Level) -> dict[str, Level]:
     """The `upstream` blocks by name, the first of each."""
     found: dict[str, Level] = {}
@@ -1035,20 +1035,20 @@ def _upstreams(http: Level) -> dict[str, Level]:
     return found
 
 
-def _upstream(served: Served) -> Level | None:
+def _upstream(served: ProxiedLocation) -> Level | None:
     """The `upstream` block that the handler names."""
     http = served.level.nearest("http")
     return _upstreams(http).get(_host(served.handler.target)) if http is not None else None
 
 
-def keeps_alive(served: Served) -> bool:
+def keeps_alive(served: ProxiedLocation) -> bool:
     """Whether the block of the upstream asks for kept-alive connections."""
     upstream = _upstream(served)
     rows = upstream.rows.get("keepalive", []) if upstream is not None else []
     return bool(rows) and rows[-1].args[:1] != ("0",)
 
 
-def has_one_peer(served: Served) -> bool:
+def has_one_peer(served: ProxiedLocation) -> bool:
     """Whether there is only one address to send a request to, so that none is tried again."""
     upstream = _upstream(served)
     if upstream is None:
@@ -1058,7 +1058,7 @@ def has_one_peer(served: Served) -> bool:
     return len(hosts) == 1 and _ADDRESS.match(hosts[0]) is not None
 
 
-def is_mirrored(served: Served, version: Version) -> bool:
+def is_mirrored(served: ProxiedLocation, version: Version) -> bool:
     """Whether a `mirror` in force leads to a location that hands requests on."""
     rows = served.level.effective("mirror", version).rows
     uris = [row[0] for row in rows if row and row[0] != "off"]
@@ -1077,7 +1077,7 @@ class Handshakes(Struct, frozen=True):
     variable: str | None
 
 
-def handshakes(served: Served, version: Version) -> Handshakes:
+def handshakes(served: ProxiedLocation, version: Version) -> Handshakes:
     """What becomes of WebSocket handshakes at a place, for the usual clients."""
     path = next((one.path for one in served.streams if one.kind == "websocket"), None)
     path = path.partition("*")[0] if path is not None else None
@@ -1096,7 +1096,7 @@ def handshakes(served: Served, version: Version) -> Handshakes:
     return Handshakes("depends-on-app" if is_old else None, usual, variable)
 
 
-def only_websockets(served: Served) -> bool:
+def only_websockets(served: ProxiedLocation) -> bool:
     """Whether a location is for WebSockets alone, by its path.
 
     Not if they are one transport of several there, as with Socket.IO, SockJS and SignalR.
@@ -1108,18 +1108,18 @@ def only_websockets(served: Served) -> bool:
     return bool(streams_at(pattern)) or pattern in {one.path for one in served.streams}
 
 
-@kept
+@cached_on_level
 def _free_name(http: Level) -> str | None:
     return next((name for name in _NAMES if not defines(http, name)), None)
 
 
-def new_variable(served: Served) -> str | None:
+def new_variable(served: ProxiedLocation) -> str | None:
     """A name for a new variable at a place, without its `$`."""
     http = served.level.nearest("http")
     return _NAMES[0] if http is None else _free_name(http)
 
 
-def auth_target(served: Served, version: Version) -> Level | None:
+def auth_target(served: ProxiedLocation, version: Version) -> Level | None:
     """The location of this server that `auth_request` asks, if it hands requests on."""
     uri = served.level.effective("auth_request", version).text
     return None if uri in ("", "off") or "$" in uri else _handing_on(served.server, uri)
@@ -1127,7 +1127,7 @@ def auth_target(served: Served, version: Version) -> Level | None:
 
 def _handing_on(server: Level, uri: str) -> Level | None:
     """The location that a URI of the configuration leads to, if it hands requests on."""
-    level = find(server, uri.split("?", maxsplit=1)[0])
+    level = find_location(server, uri.split("?", maxsplit=1)[0])
     return level if level is not None and level.handler is not None else None
 
 

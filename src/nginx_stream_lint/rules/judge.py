@@ -28,20 +28,20 @@ from nginx_stream_lint.rules.origins import doubted, origin
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.templates import Origin
 from nginx_stream_lint.rules.verdict import Doubt, Pointer, Verdict, verdicts
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 
 _FROM_WORST: tuple[Fate, ...] = ("replays", "stalls")
 
 
-class Judged(Struct, frozen=True):
+class FindingWithContext(Struct, frozen=True):
     """A finding with what it was made from, for those who mend it."""
 
     finding: Finding
     verdict: Verdict
-    served: Served
+    served: ProxiedLocation
 
 
-class Memory:
+class VerdictCache:
     """What has been judged with the same rules, version and timeout, for places that are alike."""
 
     def __init__(self, version: Version | None) -> None:
@@ -50,12 +50,12 @@ class Memory:
 
 
 def judge(
-    found: Iterable[Served],
+    found: Iterable[ProxiedLocation],
     rules: Sequence[Rule],
     version: Version | None,
     min_read_timeout_s: float,
-    memory: Memory | None = None,
-) -> list[Judged]:
+    memory: VerdictCache | None = None,
+) -> list[FindingWithContext]:
     """What the rules say about every stream, worst first where one place has several.
 
     Where nothing suggests a stream they say nothing; see `unchecked`.
@@ -64,11 +64,11 @@ def judge(
     nameless blocks do not repeat their location's findings, and what several servers share is said
     once. Places that are alike are judged once.
     """
-    memory = memory or Memory(version)
+    memory = memory or VerdictCache(version)
     alike, known = memory.alike, memory.known
     by_level: dict[Level, list[Verdict]] = {}
     servers: dict[Level, tuple[str, ...]] = {}
-    judged: list[Judged] = []
+    judged: list[FindingWithContext] = []
     for served in found:
         if not served.is_stream:
             continue
@@ -91,18 +91,18 @@ def judge(
         if names is None:
             names = servers[served.server] = server_names(served.server)
         location = location_info(level, names)
-        judged += (Judged(_finding(one, served, location), one, served) for one in said)
+        judged += (FindingWithContext(_finding(one, served, location), one, served) for one in said)
     return _merged(judged)
 
 
 def unchecked(
-    found: Iterable[Served], version: Version | None, memory: UncheckedMemory | None = None
+    found: Iterable[ProxiedLocation], version: Version | None, memory: UncheckedCache | None = None
 ) -> list[Unchecked]:
     """The locations that nothing suggests to stream, and what would happen to a stream there.
 
     One that several servers share is there once, with the worst verdict.
     """
-    memory = memory or UncheckedMemory(version)
+    memory = memory or UncheckedCache(version)
     places: dict[tuple[int, int], Unchecked] = {}
     for served in found:
         if served.is_stream or served.shadowed_by is not None:
@@ -115,7 +115,7 @@ def unchecked(
     return list(places.values())
 
 
-class UncheckedMemory:
+class UncheckedCache:
     """What would happen to a stream, for places that are alike."""
 
     def __init__(self, version: Version | None) -> None:
@@ -123,7 +123,7 @@ class UncheckedMemory:
         self._alike = Alike(version)
         self._known: dict[Hashable, Fate] = {}
 
-    def verdict(self, served: Served) -> Fate:
+    def verdict(self, served: ProxiedLocation) -> Fate:
         """What would happen for the worst of the usual clients."""
         key = self._alike.key(served)
         if key not in self._known:
@@ -137,7 +137,7 @@ class UncheckedMemory:
         return self._known[key]
 
 
-def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Finding:
+def _finding(verdict: Verdict, served: ProxiedLocation, location: LocationInfo) -> Finding:
     place = location.place
     related: list[Related] = []
     shadow = served.shadowed_by
@@ -168,7 +168,7 @@ def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Findin
     )
 
 
-def _message(verdict: Verdict, served: Served) -> str:
+def _message(verdict: Verdict, served: ProxiedLocation) -> str:
     """A message, with the words that say where values come from."""
     # Of several rows, the one that the finding is about.
     words = {pointer.name: pointer.word for pointer in verdict.pointers}
@@ -227,9 +227,9 @@ def place_of(directive: Directive) -> Place:
     return Place(directive.source, directive.start, end)
 
 
-def _merged(judged: list[Judged]) -> list[Judged]:
+def _merged(judged: list[FindingWithContext]) -> list[FindingWithContext]:
     """What is said of one place several times, said once: the worst, for all the servers."""
-    alike: dict[tuple[str, int, int], list[Judged]] = {}
+    alike: dict[tuple[str, int, int], list[FindingWithContext]] = {}
     for one in judged:
         place = one.finding.place
         alike.setdefault((one.finding.rule, id(place.source), place.start), []).append(one)
@@ -237,7 +237,7 @@ def _merged(judged: list[Judged]) -> list[Judged]:
     return sorted(kept, key=lambda one: in_order(one.finding))
 
 
-def _worst(group: list[Judged]) -> Judged:
+def _worst(group: list[FindingWithContext]) -> FindingWithContext:
     worst = group[0]
     servers: dict[str, None] = {}
     related: dict[Related, None] = {}
@@ -253,4 +253,4 @@ def _worst(group: list[Judged]) -> Judged:
     finding = worst.finding
     location = replace(finding.location, servers=tuple(islice(servers, MOST_SERVERS)))
     merged = replace(finding, location=location, related=tuple(related))
-    return Judged(merged, worst.verdict, worst.served)
+    return FindingWithContext(merged, worst.verdict, worst.served)

@@ -6,7 +6,7 @@ from nginx_stream_lint.config import Directive, File
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts import UPSTREAM, holder
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 
 _LONGEST_PATH = 24
 
@@ -53,7 +53,7 @@ def _home(level: Level) -> File | None:
     return None if level.own_handler is None else level.own_handler.directive.file
 
 
-def doubted(served: Served, name: str, version: Version) -> str:
+def doubted(served: ProxiedLocation, name: str, version: Version) -> str:
     """Why an error is a warning only, with what may set a directive unseen."""
     directive: Directive | None = served.handler.directive
     if name != UPSTREAM:

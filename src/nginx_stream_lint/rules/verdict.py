@@ -18,7 +18,7 @@ from nginx_stream_lint.rules.facts import UPSTREAM, VERSION, Facts
 from nginx_stream_lint.rules.finding import SEVERITIES, Severity
 from nginx_stream_lint.rules.rule import Rule, Step, Template
 from nginx_stream_lint.rules.templates import Origin, Parts, plain, render
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import CONFIDENCES, Stream
 
 # All that a stream does, apart from where, and why it is thought to be one.
@@ -60,7 +60,7 @@ class Move(Struct, frozen=True):
     key: str
 
 
-class Remedy(Struct, frozen=True):
+class RenderedFix(Struct, frozen=True):
     """A rule's fix in words.
 
     `replaced` are the rows (directive, key) that it sets, `dropped` the headers of outer
@@ -89,14 +89,17 @@ class Verdict(Struct, frozen=True):
     at_most: Severity
     message: Message
     pointers: tuple[Pointer, ...]
-    remedy: Remedy | None
+    remedy: RenderedFix | None
     version: Version
     assumes_old_nginx: bool
     assumes_defaults: bool
 
 
 def verdicts(
-    served: Served, rules: Iterable[Rule], version: Version | None, min_read_timeout_s: float
+    served: ProxiedLocation,
+    rules: Iterable[Rule],
+    version: Version | None,
+    min_read_timeout_s: float,
 ) -> tuple[list[Verdict], set[str]]:
     """The verdicts on a place, and all that they depend on; see `Facts.asked`.
 
@@ -281,7 +284,7 @@ def _rests_on_old_default(rule: Rule, facts: Facts, message: Message) -> bool:
     )
 
 
-def _remedy(rule: Rule, facts: Facts) -> Remedy | None:
+def _remedy(rule: Rule, facts: Facts) -> RenderedFix | None:
     """A rule's fix for places with these facts."""
     if rule.fix is None:
         return None
@@ -294,7 +297,7 @@ def _remedy(rule: Rule, facts: Facts) -> Remedy | None:
             words = value.split(maxsplit=1)
             moves.append(Move(step, name, value, words[0].strip('"').lower() if words else ""))
     restores = any(move.step.action == "restore_rows" for move in moves)
-    return Remedy(
+    return RenderedFix(
         title=_plainly(rule.fix.title, facts),
         snippet="\n".join(_plainly(line, facts) for line in rule.fix.snippet),
         moves=tuple(moves),

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.streams.catalogue import words
+from nginx_stream_lint.streams.catalogue import evidence_words
 
 _NEAR = 80  # characters
 # What says that it is about other locations, or that there is no stream.
@@ -69,7 +69,7 @@ def _told(file: File) -> list[int] | None:
     """How many comments before each one may say something; None where no comment does."""
     if not file.comments:
         return None
-    parts = {part for word in words()["comment"] for part in word.parts}
+    parts = {part for word in evidence_words()["comment"] for part in word.parts}
     text = file.source.text
     texts = [text[start:end] for start, end in file.comments]
     together = "\0".join(texts)  # no source has that in it
@@ -112,7 +112,7 @@ def is_of_others(comment: str) -> bool:
     return re.search(_OF_OTHERS, comment) is not None
 
 
-def above(level: Level) -> list[str]:
+def comments_above(level: Level) -> list[str]:
     """The comments on the lines right above a block, the lowest first."""
     directive = level.directive
     if directive is None:
@@ -145,7 +145,7 @@ def _above(text: str, comments: Sequence[tuple[int, int]], at: int, top: int) ->
     return found
 
 
-def opening(level: Level) -> Iterator[str]:
+def opening_comments(level: Level) -> Iterator[str]:
     """The comments in a block before its first directive."""
     directive = level.directive
     if directive is None or not directive.file.comments:
@@ -159,7 +159,7 @@ def opening(level: Level) -> Iterator[str]:
         yield from _texts(directive.source.text, ((start, end),))
 
 
-def at_the_top(file: File) -> Iterator[str]:
+def comments_at_top(file: File) -> Iterator[str]:
     """The comments of a file before its first directive."""
     first = file.directives[0].start if file.directives else None
     for start, end in file.comments:

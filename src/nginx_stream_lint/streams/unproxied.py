@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from nginx_stream_lint.config import Configuration, Directive, Source, has_hole
+from nginx_stream_lint.config import Configuration, Directive, Source, has_placeholder
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import clients
-from nginx_stream_lint.nginx.route import Route, route, route_in
-from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.location_match import match_of
+from nginx_stream_lint.nginx.request_route import Route, route_in_server, route_request
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.find import commented_at
-from nginx_stream_lint.streams.landing import is_for
+from nginx_stream_lint.streams.detect import commented_at
+from nginx_stream_lint.streams.endpoint_routing import applies_to
 
 # Directives of modules that answer in a location without passing the request on as we know it.
 _OTHERS = (
@@ -27,7 +27,7 @@ NO_SERVER = "no server handles it"
 Absent = Mapping[Level, Sequence[Directive]]
 
 
-class Answer(Struct, frozen=True):
+class UnproxiedReason(Struct, frozen=True):
     """What nginx does with a declared stream instead, in words, and the block that does it.
 
     `unless` is an include that leads nowhere here: what it stands for may pass the stream on.
@@ -44,15 +44,15 @@ class Unproxied(Struct, frozen=True):
     source: Source
     start: int
     end: int
-    answer: Answer
+    answer: UnproxiedReason
 
 
-def answers(
+def unproxied_reasons(
     root: Level,
     version: Version,
     declarations: Iterable[Declaration],
     missing: Sequence[Directive] = (),
-) -> dict[Declaration, list[Answer]]:
+) -> dict[Declaration, list[UnproxiedReason]]:
     """What nginx does with declared paths and URLs, by server; empty where one passes it on.
 
     It is empty, too, where nobody can see what nginx does. A declaration that is for none of these
@@ -64,12 +64,12 @@ def answers(
         return {}
     servers = list(clients(http, version))
     absent = _absent_in(root, missing)
-    found: dict[Declaration, list[Answer]] = {}
+    found: dict[Declaration, list[UnproxiedReason]] = {}
     for one in declared:
         if one.request.host is not None:
-            ends = [route(root, one.request, version)]
+            ends = [route_request(root, one.request, version)]
         else:
-            ends = [route_in(server, one.request, version) for server in servers]
+            ends = [route_in_server(server, one.request, version) for server in servers]
         mine = [end for end in ends if _is_about(one, end)]
         if _is_unclear(http, absent) or any(_may_pass(end, absent) for end in mine):
             found[one] = []
@@ -110,7 +110,7 @@ def _unless(
 
 def _is_about(one: Declaration, end: Route) -> bool:
     levels = [level for level in (end.server, end.location) if level is not None]
-    return is_for(one, *levels) if levels else one.where is None
+    return applies_to(one, *levels) if levels else one.where is None
 
 
 def _is_unclear(level: Level, absent: Absent) -> bool:
@@ -132,30 +132,32 @@ def _may_pass(end: Route, absent: Absent) -> bool:
         return True
     if level is None or end.server is None:
         return False
-    hidden = any(has_hole(match_of(one).pattern) for one in end.server.walk() if one is not level)
-    return _is_unclear(level, absent) or hidden or answers_otherwise(level)
+    hidden = any(
+        has_placeholder(match_of(one).pattern) for one in end.server.walk() if one is not level
+    )
+    return _is_unclear(level, absent) or hidden or may_be_handled_otherwise(level)
 
 
-def answers_otherwise(level: Level) -> bool:
+def may_be_handled_otherwise(level: Level) -> bool:
     """Whether a module that we know nothing of may answer here."""
     return any(re.fullmatch(_OTHERS, name) for outer in level.outward() for name in outer.rows)
 
 
-def _answer(end: Route, unless: Directive | None) -> Answer:
+def _answer(end: Route, unless: Directive | None) -> UnproxiedReason:
     level = end.location
     block = level.directive if level is not None and level.kind == "location" else None
     if end.server is None:
-        return Answer(NO_SERVER, None, unless)
+        return UnproxiedReason(NO_SERVER, None, unless)
     if end.redirect is not None:
-        return Answer(f"nginx redirects it to {end.redirect}", block, unless)
+        return UnproxiedReason(f"nginx redirects it to {end.redirect}", block, unless)
     if end.status is not None:
-        return Answer(f"nginx returns {end.status}", block, unless)
+        return UnproxiedReason(f"nginx returns {end.status}", block, unless)
     if end.rejected_by is not None:
         rejecting = "nginx rejects the TLS handshake (ssl_reject_handshake)"
-        return Answer(rejecting, end.rejected_by, unless)
+        return UnproxiedReason(rejecting, end.rejected_by, unless)
     if end.other is not None:
-        return Answer(f"{end.other.directive.name} responds", block, unless)
-    return Answer("nginx serves a file", block, unless)
+        return UnproxiedReason(f"{end.other.directive.name} responds", block, unless)
+    return UnproxiedReason("nginx serves a file", block, unless)
 
 
 def unproxied_comments(
@@ -172,7 +174,7 @@ def unproxied_comments(
         inside = [level for level in levels if level.kind == "location"]
         if len(inside) < len(levels) or not inside or any(level in passing for level in inside):
             continue
-        if any(_is_unclear(level, absent) or answers_otherwise(level) for level in inside):
+        if any(_is_unclear(level, absent) or may_be_handled_otherwise(level) for level in inside):
             continue
         status = next((row.args[0] for row in inside[0].rows.get("return", ()) if row.args), None)
         words = (
@@ -182,4 +184,4 @@ def unproxied_comments(
         )
         parts = (part for level in inside for part in level.walk())
         unless = next((absent[part][0] for part in parts if part in absent), None)
-        yield Unproxied(source, start, end, Answer(words, inside[0].directive, unless))
+        yield Unproxied(source, start, end, UnproxiedReason(words, inside[0].directive, unless))

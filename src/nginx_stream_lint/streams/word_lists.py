@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from nginx_stream_lint.streams.catalogue import App, Vocabulary, Word
+from nginx_stream_lint.streams.catalogue import App, EvidenceWord, Vocabulary
 
 # The parser of `re` itself: what it reads is what will run.
 _parser: Any = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
@@ -47,7 +47,7 @@ def _parts(tree: Any) -> set[str]:
 _OTHERS = ("usual",)
 
 
-def vocabulary(apps: Sequence[App], words: Mapping[str, Sequence[Word]]) -> Vocabulary:
+def vocabulary(apps: Sequence[App], words: Mapping[str, Sequence[EvidenceWord]]) -> Vocabulary:
     """What the lists for texts, and the names and endpoints of apps, have in them."""
     texts = [name for app in apps for name in app.names]
     texts += (one.distinctive.lower() for app in apps for one in app.endpoints)

@@ -55,7 +55,7 @@ class _Comment(NamedTuple):
     is_removable: bool
 
 
-class Ignore(Struct, eq=False):
+class IgnoreComment(Struct, eq=False):
     """One comment. It is for findings that stand in `[start, end)` of its source.
 
     `rules` is empty where the comment names none: then it is for all. `hits` are the rules of the
@@ -79,10 +79,10 @@ class _Region:
     """The comments for one stretch of a source, in order."""
 
     def __init__(self) -> None:
-        self.ignores: list[Ignore] = []
-        self._first: dict[str, Ignore | None] = {}
+        self.ignores: list[IgnoreComment] = []
+        self._first: dict[str, IgnoreComment | None] = {}
 
-    def first(self, rule: str, earlier: Collection[str] = ()) -> Ignore | None:
+    def first(self, rule: str, earlier: Collection[str] = ()) -> IgnoreComment | None:
         """The first comment that ignores a finding of a rule here; for all that do, it is a hit."""
         if rule not in self._first:
             hits = [one for one in self.ignores if one.is_for(rule, earlier)]
@@ -104,7 +104,7 @@ class _Region:
 class _Regions:
     """The regions of one source, by offset: neither comments nor findings need be few."""
 
-    def __init__(self, ignores: Iterable[Ignore]) -> None:
+    def __init__(self, ignores: Iterable[IgnoreComment]) -> None:
         regions: dict[tuple[int, int], _Region] = {}
         changes: dict[int, list[_Region]] = {}
         for one in ignores:
@@ -150,7 +150,7 @@ def without_ignored(
         return list(findings), []
     earlier = {rule.name: set(rule.renamed_from) - set(known) for rule in rules}
     parts = {rule.name: set(rule.renamed_from).intersection(known) for rule in rules}
-    by_source: dict[Source, list[Ignore]] = {}
+    by_source: dict[Source, list[IgnoreComment]] = {}
     for ignore in ignores:
         by_source.setdefault(ignore.place.source, []).append(ignore)
     regions = {source: _Regions(inside) for source, inside in by_source.items()}
@@ -251,7 +251,7 @@ def _is_in_word(file: File, offset: int) -> bool:
     return False
 
 
-def _ignores(files: list[File]) -> Iterator[Ignore]:
+def _ignores(files: list[File]) -> Iterator[IgnoreComment]:
     """The comments of one source, of which there may be several files, as in YAML."""
     source = files[0].source
     text = source.text
@@ -280,7 +280,7 @@ def _ignores(files: list[File]) -> Iterator[Ignore]:
             region = (line_start, start)
             if own_line:
                 region = _covered(files, below, begin, match.end())
-        yield Ignore(place, rules, reason, *region, taken)
+        yield IgnoreComment(place, rules, reason, *region, taken)
 
 
 def _covered(files: list[File], below: _Below, start: int, end: int) -> tuple[int, int]:
@@ -395,7 +395,7 @@ def _indented_end(text: str, line: int, line_end: int) -> int:
 
 
 def _said(
-    ignores: Sequence[Ignore], rules: Sequence[Rule], known: Collection[str]
+    ignores: Sequence[IgnoreComment], rules: Sequence[Rule], known: Collection[str]
 ) -> Iterator[Finding]:
     """The findings about comments."""
     applied = {rule.name for rule in rules}
@@ -422,7 +422,9 @@ def _said(
                 yield _finding(ignore, remark, mistake == "unused", names)
 
 
-def _finding(ignore: Ignore, remark: Remark, unused: bool, names: tuple[str, ...]) -> Finding:
+def _finding(
+    ignore: IgnoreComment, remark: Remark, unused: bool, names: tuple[str, ...]
+) -> Finding:
     """A finding about a comment; where it is `unused`, with the edit that takes `names` out."""
     fix = remark.fix
     if fix is not None and unused and ignore.comment.is_removable:
@@ -438,7 +440,7 @@ def _finding(ignore: Ignore, remark: Remark, unused: bool, names: tuple[str, ...
     )
 
 
-def _removal(ignore: Ignore, names: Sequence[str]) -> Edit:
+def _removal(ignore: IgnoreComment, names: Sequence[str]) -> Edit:
     """Take the rules that nothing is ignored of out of a comment, or the comment as a whole."""
     source, (start, end, _) = ignore.place.source, ignore.comment
     text = source.text

@@ -5,12 +5,18 @@ from __future__ import annotations
 from msgspec import Struct
 
 from nginx_stream_lint.probe.measure import NO_STREAM, UNCLEAR
-
-from .headers import Note, notes
-from .products import Product, Remedy, Timeout, recognised, remedies_for, timeouts_near
-from .request import Layer
-from .run import Result
-from .verdict import REFUSED, Judgement, culprit, judge
+from nginx_stream_lint.trace.headers import HeaderNote, header_notes
+from nginx_stream_lint.trace.products import (
+    Product,
+    Remedy,
+    Timeout,
+    recognise_product,
+    remedies_for,
+    timeouts_near,
+)
+from nginx_stream_lint.trace.request import Layer
+from nginx_stream_lint.trace.run import TraceResult
+from nginx_stream_lint.trace.verdict import REFUSED, Judgement, first_failing_layer, judge
 
 
 class Diagnosis(Struct, frozen=True):
@@ -25,12 +31,12 @@ class Diagnosis(Struct, frozen=True):
         notes: what the headers say.
     """
 
-    result: Result
+    result: TraceResult
     judgements: tuple[Judgement, ...]
     named: Judgement | None
     products: dict[int, Product | None]
     certain: frozenset[int]
-    notes: tuple[Note, ...]
+    notes: tuple[HeaderNote, ...]
 
     @property
     def measured(self) -> bool:
@@ -83,7 +89,7 @@ class Diagnosis(Struct, frozen=True):
         return list(timeouts_near(named.silence_s, self.products[named.layer]))
 
 
-def diagnose(result: Result) -> Diagnosis:
+def diagnose(result: TraceResult) -> Diagnosis:
     """Judge a trace and find out what there is to say of it."""
     judgements = tuple(judge(result.measured))
     answers = []
@@ -102,16 +108,16 @@ def diagnose(result: Result) -> Diagnosis:
         if recording is None:
             continue
         answers.append((layer.number, recording))
-        news = recognised(recording.headers, before)
-        known[layer.number] = news or recognised(recording.headers)
+        news = recognise_product(recording.headers, before)
+        known[layer.number] = news or recognise_product(recording.headers)
         if news is not None:
             certain.add(layer.number)
         before = recording.headers
     return Diagnosis(
         result,
         judgements,
-        culprit(judgements),
+        first_failing_layer(judgements),
         known,
         frozenset(certain),
-        tuple(notes(answers)),
+        tuple(header_notes(answers)),
     )

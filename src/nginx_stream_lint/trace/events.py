@@ -57,7 +57,7 @@ def events_for(content_type: str, beginning: bytes) -> Events:
         return EventStream()
     if kind in _JSON_LINES:
         return JsonLines()
-    return Pieces()
+    return PlainPieces()
 
 
 class _Lines:
@@ -178,7 +178,7 @@ class JsonLines:
         return done
 
 
-class Pieces:
+class PlainPieces:
     """Anything else: each piece that arrives counts as an event."""
 
     kind = "chunks"

@@ -20,11 +20,10 @@ from urllib.parse import urlsplit
 
 from nginx_stream_lint import __version__
 from nginx_stream_lint.probe.decoding import decompressor
-
-from .events import Events, events_for
-from .known_words import known_answer, known_headers, known_redirect
-from .recording import COMPLETE, CUT, FAILED, LIMIT, UNOFFERED
-from .request import Ask, Layer, Limits
+from nginx_stream_lint.trace.events import Events, events_for
+from nginx_stream_lint.trace.known_words import known_answer, known_headers, known_redirect
+from nginx_stream_lint.trace.recording import COMPLETE, CUT, FAILED, LIMIT, UNOFFERED
+from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest
 
 _BEGINNING = 4096  # bytes of an answer kept for those that are no stream
 _ERROR_BODY_S = 5.0  # seconds to read the body of an answer that is an error
@@ -35,7 +34,7 @@ _MOST_PIECES = 200_000
 Say = Callable[[dict[str, Any]], None]
 
 
-async def exchange(layer: Layer, client: str, ask: Ask, shown: str, say: Say) -> None:
+async def exchange(layer: Layer, client: str, ask: TraceRequest, shown: str, say: Say) -> None:
     """Ask one layer once and say what comes when; nothing the layer does raises.
 
     Args:
@@ -45,7 +44,7 @@ async def exchange(layer: Layer, client: str, ask: Ask, shown: str, say: Say) ->
         shown: the layer's URL without secrets.
         say: takes what is to be changed in the recording. The last change has `finished`.
     """
-    reading = Reading(ask.limits, layer.url, shown, say)
+    reading = ResponseReader(ask.limits, layer.url, shown, say)
     exchanging = asyncio.ensure_future(_converse(layer, client, ask, reading))
     connection = asyncio.ensure_future(reading.connection.wait())
     try:
@@ -61,8 +60,8 @@ async def _within(
     both: set[asyncio.Future[Any]],
     exchanging: asyncio.Future[None],
     layer: Layer,
-    limits: Limits,
-    reading: Reading,
+    limits: TraceLimits,
+    reading: ResponseReader,
 ) -> None:
     """Let an exchange take its time, but no longer than the limits."""
     over = time.monotonic() + limits.time_s
@@ -79,7 +78,7 @@ async def _within(
         reading.out_of_time()
 
 
-class Reading:
+class ResponseReader:
     """Turns bytes into pieces and events while they come.
 
     Attributes:
@@ -89,7 +88,7 @@ class Reading:
         beginning: of the answer's text.
     """
 
-    def __init__(self, limits: Limits, url: str, shown: str, say: Say) -> None:
+    def __init__(self, limits: TraceLimits, url: str, shown: str, say: Say) -> None:
         self.error = ""
         self.ended = FAILED
         self.headers: dict[str, str] = {}
@@ -213,7 +212,7 @@ class Reading:
         )
 
 
-async def _converse(layer: Layer, client: str, ask: Ask, reading: Reading) -> None:
+async def _converse(layer: Layer, client: str, ask: TraceRequest, reading: ResponseReader) -> None:
     niquests: Any = importlib.import_module("niquests")
     try:
         async with _session(niquests, layer, client) as session:
@@ -262,14 +261,14 @@ def _read_past_nothing(raw: Any) -> None:
     inner.read = read_on
 
 
-def _note_error(reading: Reading, error: Exception, layer: Layer) -> None:
+def _note_error(reading: ResponseReader, error: Exception, layer: Layer) -> None:
     reading.ended = CUT if reading.is_answer else FAILED
     if any("no application protocol" in str(cause) for cause in _causes(error)):
         reading.ended = UNOFFERED
     reading.error = describe_error(error, layer, reading.is_answer)
 
 
-async def _beginning(raw: Any, reading: Reading) -> None:
+async def _beginning(raw: Any, reading: ResponseReader) -> None:
     """Read a little of an answer that is an error."""
     reading.ended = COMPLETE
     while len(reading.beginning) < _BEGINNING:
@@ -298,7 +297,7 @@ def _session(niquests: Any, layer: Layer, client: str) -> Any:
     return session
 
 
-def _headers(ask: Ask) -> dict[str, str]:
+def _headers(ask: TraceRequest) -> dict[str, str]:
     """The headers to send: those asked for, and what every client says besides."""
     encodings = "gzip, deflate" + (", br" if importlib.util.find_spec("brotli") else "")
     headers = {

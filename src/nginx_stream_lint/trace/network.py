@@ -18,8 +18,8 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from .recording import CUT, FAILED, LIMIT, Piece, Recording
-from .request import Ask, Layer
+from nginx_stream_lint.trace.recording import CUT, FAILED, LIMIT, BodyPart, Recording
+from nginx_stream_lint.trace.request import Layer, TraceRequest
 
 # Isolated from the folder it is started in, where somebody else's modules may lie.
 _START = (
@@ -35,7 +35,7 @@ OnPiece = Callable[[Recording], None]
 
 
 async def fetch(
-    layer: Layer, client: str, ask: Ask, on_piece: OnPiece = lambda _: None
+    layer: Layer, client: str, ask: TraceRequest, on_piece: OnPiece = lambda _: None
 ) -> Recording:
     """Ask one layer once and note what comes when; nothing the layer does raises.
 
@@ -77,7 +77,7 @@ async def fetch(
     return recording
 
 
-def _request(layer: Layer, client: str, ask: Ask) -> bytes:
+def _request(layer: Layer, client: str, ask: TraceRequest) -> bytes:
     """What the worker is told, in one line of its standard input: nobody sees it in a list of
     processes."""
     told = {
@@ -99,7 +99,7 @@ async def _listen(
     process: asyncio.subprocess.Process,
     request: bytes,
     recording: Recording,
-    ask: Ask,
+    ask: TraceRequest,
     on_piece: OnPiece,
 ) -> None:
     """Take down what the worker says until it has finished, or its time is over."""
@@ -116,15 +116,15 @@ async def _follow(
     process: asyncio.subprocess.Process, recording: Recording, on_piece: OnPiece
 ) -> None:
     while not recording.finished and (news := await _line(process)) is not None:
-        take_down(recording, news)
+        apply_news(recording, news)
         on_piece(recording)
 
 
-def take_down(recording: Recording, news: dict[str, Any]) -> None:
+def apply_news(recording: Recording, news: dict[str, Any]) -> None:
     """Put what a worker says into a recording: fields by their names, and `piece`, the next one."""
     for name, value in news.items():
         if name == "piece":
-            recording.pieces.append(Piece(*value))
+            recording.pieces.append(BodyPart(*value))
         else:
             setattr(recording, name, value)
 
@@ -136,7 +136,7 @@ async def _line(process: asyncio.subprocess.Process) -> dict[str, Any] | None:
     return json.loads(line) if line.endswith(b"\n") else None
 
 
-def _note_lost(recording: Recording, layer: Layer, ask: Ask, in_time: bool) -> None:
+def _note_lost(recording: Recording, layer: Layer, ask: TraceRequest, in_time: bool) -> None:
     """Say of a worker that did not finish what can be said."""
     limit = f"{ask.limits.time_s:g} s (--max-time)"
     began = recording.head_at is not None

@@ -108,7 +108,7 @@ def _product(raw: dict[str, Any]) -> Product:
     )
 
 
-def recognised(
+def recognise_product(
     headers: Mapping[str, str], before: Mapping[str, str] | None = None
 ) -> Product | None:
     """The product that an answer says it came through; None where it does not say.

@@ -12,7 +12,7 @@ COMPLETE, CUT, LIMIT = "complete", "cut", "limit"
 FAILED, UNOFFERED = "failed", "unoffered"
 
 
-class Piece(Struct, frozen=True):
+class BodyPart(Struct, frozen=True):
     """What one read of the body gave.
 
     Attributes:
@@ -59,7 +59,7 @@ class Recording(Struct):
     protocol: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     head_at: float | None = None
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[BodyPart] = field(default_factory=list)
     kind: str = "chunks"
     comments: int = 0
     said_last: bool = False

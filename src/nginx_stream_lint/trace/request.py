@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct
 
-from .secrets import Secrets, shown_url
+from nginx_stream_lint.trace.secrets import Secrets, shown_url
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -17,7 +17,7 @@ class BadRequest(ValueError):
     """Something asked for that cannot be sent; the message says what, without secrets."""
 
 
-class Limits(Struct, frozen=True):
+class TraceLimits(Struct, frozen=True):
     """When to stop.
 
     Attributes:
@@ -34,7 +34,7 @@ class Limits(Struct, frozen=True):
 _NO_SECRETS = Secrets()
 
 
-class Ask(Struct, frozen=True):
+class TraceRequest(Struct, frozen=True):
     """The request that goes through every layer.
 
     Attributes:
@@ -51,7 +51,7 @@ class Ask(Struct, frozen=True):
     body: bytes = b""
     verify: bool = True
     ca_file: str | None = None
-    limits: Limits = Limits()
+    limits: TraceLimits = TraceLimits()
 
     def __repr__(self) -> str:
         # Headers and bodies may hold secrets.
@@ -104,14 +104,14 @@ class Layer(Struct, frozen=True):
         return shown_url(self.url, self.secrets)
 
 
-_GET = Ask()
+_GET = TraceRequest()
 
 
 def parse_layers(
     urls: Sequence[str],
     clients: Sequence[str],
     resolve: Sequence[str],
-    ask: Ask = _GET,
+    ask: TraceRequest = _GET,
 ) -> list[Layer]:
     """Return the layers that `urls` are.
 
