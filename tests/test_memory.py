@@ -35,6 +35,7 @@ FOR_EVER = {
     "analysis/explain.py": {"_names"},
     "kubernetes/controllers.py": {"_load"},
     "rules/patterns.py": {"_compiled"},
+    "rules/templates.py": {"_compiled"},
     "streams/endpoint_names.py": {"_others"},
     "streams/evidence.py": {"_known"},
     "streams/catalogue.py": {"app_by_name", "example_path", "pattern_regex", "_in_any_case"},

@@ -29,7 +29,7 @@ class LocationPattern(NamedTuple):
         return self.modifier in ("~", "~*")
 
 
-_GLUED = re.compile(r"(=|\^~|~\*?|@|)(.*)", re.DOTALL)
+_GLUED = r"(?s)(=|\^~|~\*?|@|)(.*)"
 
 
 def match_of(location: Level) -> LocationPattern:
@@ -43,7 +43,7 @@ def match_of(location: Level) -> LocationPattern:
     name = args[0] if args else ""
     if name[:1] in ("/", ""):
         return LocationPattern("", name)
-    glued = _GLUED.match(name)
+    glued = re.match(_GLUED, name)
     assert glued is not None
     return LocationPattern(glued[1], glued[2])
 

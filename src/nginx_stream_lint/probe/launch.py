@@ -124,7 +124,7 @@ def run(
                 start_new_session=True,
             )
         except subprocess.TimeoutExpired:
-            raise NginxError(f"{command[0]} does not answer in {seconds:g} s") from None
+            raise NginxError(f"{command[0]} does not respond within {seconds:g} s") from None
         except OSError as error:
             raise NginxError(f"{command[0]} cannot be run: {error}") from error
         return done.returncode, done.stdout.decode(errors="replace")
@@ -133,7 +133,7 @@ def run(
         try:
             said, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise NginxError(f"{command[0]} does not answer in {seconds:g} s") from None
+            raise NginxError(f"{command[0]} does not respond within {seconds:g} s") from None
         finally:
             started.stop()
     return process.returncode, said.decode(errors="replace")

@@ -18,7 +18,7 @@ _ANY_NUMBER = "0"
 
 _TOKEN = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
 # Where case is ignored, these are i, s and k; nothing else is ASCII then, such as marks of holes.
-_LIKE_ASCII = re.compile("[\u0130\u0131\u017f\u212a]")
+_LIKE_ASCII = "[\u0130\u0131\u017f\u212a]"
 _DIGITS = "0123456789"
 _LETTERS = re.compile(r"[a-z]+")
 
@@ -27,7 +27,7 @@ def normalized(text: str) -> str:
     """A text in which every list of `evidence.yaml` finds the same words, in the same order, and
     which names the same apps and begins like the same endpoints.
     """
-    if not text.isascii() and _LIKE_ASCII.search(text) is not None:
+    if not text.isascii() and re.search(_LIKE_ASCII, text) is not None:
         return text
     return "".join(map(_tokens().__getitem__, _TOKEN.findall(text)))
 
@@ -40,7 +40,7 @@ def normalized_pattern(pattern: str) -> str:
     return pattern if "|" in head else f"{normalized(head)}{group}{rest}"
 
 
-class _Tokens(dict[str, str]):
+class _WordClasses(dict[str, str]):
     """Each run of letters and digits with what stands in for it; other characters stay."""
 
     def __init__(self, known: Vocabulary) -> None:
@@ -87,7 +87,7 @@ class _Tokens(dict[str, str]):
 
 
 @cache
-def _tokens() -> _Tokens:
-    tokens = _Tokens(vocabulary())
+def _tokens() -> _WordClasses:
+    tokens = _WordClasses(vocabulary())
     forgotten(tokens.forget)
     return tokens
