@@ -31,7 +31,7 @@ _HANDSHAKES = "websocket-upgrade"
 
 
 class MeasuredDelivery(Struct, frozen=True):
-    """What was measured for a location: for whom it streams, and for whom it does not.
+    """Measurements of a location: the clients it streams for, and the others.
 
     `handshake` is what a WebSocket handshake gets, in words: empty where none was sent, or where it
     gets through (`accepted`).
@@ -49,7 +49,7 @@ def measure_locations(
     version: Version,
     binary: NginxBinary,
 ) -> dict[Level, MeasuredDelivery]:
-    """What a real nginx does at each place that a plain request or a handshake can be sent to.
+    """Measure each location that a plain request or a handshake can reach, on a real nginx.
 
     Raises `probe.NginxError` where the configuration's copy does not run.
     """
@@ -57,7 +57,7 @@ def measure_locations(
     handshakes = {one.level: _handshake(one) for one in found if _can_get_handshakes(one, version)}
     root = configuration.root
     if not (requests or handshakes) or root is None or root.reading.author is not None:
-        return {}  # what a controller would make of a file is not there to be run
+        return {}  # the configuration that a controller would generate does not exist as files
     every = [*requests.values(), *handshakes.values()]
     result = asyncio.run(probe(configuration, every, (), binary))
 
@@ -94,7 +94,7 @@ def with_measurements(
     measured: dict[Level, MeasuredDelivery],
     binary: NginxBinary,
 ) -> list[Finding]:
-    """The findings with what was measured said; one that was refuted is a note.
+    """Return the findings with their measurements; a refuted one becomes a note.
 
     Behind them, those about handshakes that fail though no rule says so.
     """
@@ -137,13 +137,13 @@ def with_measurements(
 
 
 def _answer(one: ProbeOutcome) -> str:
-    """What a handshake that fails gets, in words."""
+    """The response to a failed handshake, in words."""
     status = f"status {one.status}" if one.status else "no response"
     return f"{status} ({one.error})" if one.error else status
 
 
 def _about_handshake(finding: Finding, seen: Sequence[MeasuredDelivery], version: str) -> Finding:
-    """A finding about handshakes with what one got."""
+    """A finding about handshakes with the measured response."""
     refused = next((one.handshake for one in seen if one.handshake), "")
     if refused:
         said = f". Confirmed on nginx {version}: a handshake gets {refused}"

@@ -1,4 +1,4 @@
-"""Where a URL lands, what is in force there and from where, and whether a stream gets through."""
+"""Explain a URL: its location, the effective settings with origins, and whether it streams."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ from nginx_stream_lint.util.remembering import remembered
 
 
 class Explanation(Struct, frozen=True):
-    """What is to say about one URL.
+    """The explanation of one URL.
 
     `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
     there in seconds (of the app, of a client that still sends, and on HTTP/3 connections), and
@@ -95,7 +95,7 @@ class _Question(Struct, frozen=True):
 
 
 class NoServer(Unreadable):
-    """A configuration without a server that could be asked; `problems` are all that say why."""
+    """The configuration has no server; `problems` say why."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(problems[-1])
@@ -136,7 +136,7 @@ def make_explainer(
     documents: str | None = None,
     streams: bool = False,
 ) -> Explainer:
-    """What answers questions about a configuration; of several the first one that has a server.
+    """Return an explainer for a configuration; of several, for the first one with a server.
 
     Raises `NoServer`.
     """
@@ -156,7 +156,7 @@ def make_explainer(
 
 
 class Explainer:
-    """A configuration ready to be asked about many URLs.
+    """Explains URLs in one configuration.
 
     `files` are those behind every `root`. With `streams`, what is asked about is taken to stream.
     """
@@ -196,7 +196,7 @@ class Explainer:
         return list(self._clients)
 
     def explain(self, url: str, request: Request) -> Explanation:
-        """What is to say about a request; `route.server` is None where no server takes it."""
+        """Explain a request; `route.server` is None if no server accepts it."""
         with spending(self.budget):
             return self._explain(url, request)
 
@@ -234,18 +234,18 @@ class Explainer:
 
     @property
     def notes(self) -> list[Note]:
-        """What had to be guessed while reading."""
+        """Notes about assumptions made while reading."""
         return self._configuration.notes
 
     @property
     def problems(self) -> list[Problem]:
-        """What could not be read, and what nginx would refuse."""
+        """Problems: unreadable files, and errors that nginx would report."""
         return list(dict.fromkeys([*self._problems, *self.budget.problems]))
 
     @cached_property
     def _problems(self) -> list[Problem]:
         with spending(self.budget):
-            if self._configuration.guessed:  # nobody says that it is nginx's
+            if self._configuration.guessed:  # not known to be nginx configuration
                 return self._declared_wrong()
             wrong = refusals(self.root, self._known_version)
             return [*self._configuration.problems, *wrong, *self._declared_wrong()]
@@ -262,7 +262,7 @@ class Explainer:
         return self._mistakes or []
 
     def explain_all(self, requests: Iterable[tuple[str, Request]]) -> list[Explanation]:
-        """What is to say about several URLs, in their order.
+        """Explain several URLs, in their order.
 
         Where the client goes on sending, the longest silence is also that of its body. A WebSocket
         has the deliveries of its handshake.
@@ -281,7 +281,7 @@ class Explainer:
         return replace(one, deliveries=deliveries, tiers=tiers)
 
     def is_websocket(self, one: Explanation) -> bool:
-        """Whether a URL is thought to be that of a WebSocket."""
+        """Whether a URL is likely a WebSocket's."""
         with spending(self.budget):
             served = [self._answered(asked) for asked in self._questions(one)[:1]]
         streams = next((each.streams for each in served if each is not None), ())
@@ -300,13 +300,13 @@ class Explainer:
         return replace(one, read_timeout_s=min(limit for limit in limits if limit is not None))
 
     def stream(self, one: Explanation) -> Stream | None:
-        """What the place where a URL lands is thought to serve."""
+        """The likely stream at the location of a URL."""
         with spending(self.budget):
             served = [self._answered(asked) for asked in self._questions(one)[:1]]
             return next((each.streams[0] for each in served if each is not None), None)
 
     def findings(self, one: Explanation) -> list[Finding]:
-        """What the rules say of the place where a URL lands, and of those that it passes then."""
+        """The findings about the locations that a URL's request passes."""
         with spending(self.budget):
             served = [self._answered(asked) for asked in self._questions(one)]
             places = [each for each in served if each is not None]
@@ -315,7 +315,7 @@ class Explainer:
             return with_fixes(found, judged, self._configuration.files)[0]
 
     def _questions(self, one: Explanation) -> list[_Question]:
-        """The places that a URL passes, the client's first, and what is taken to stream there."""
+        """The locations that a URL passes, nearest to the client first, with the assumed stream."""
         found = one.route
         if found.server is None or found.location is None or found.handler is None:
             return []
@@ -327,7 +327,7 @@ class Explainer:
         ]
 
     def _answered(self, asked: _Question) -> ProxiedLocation | None:
-        """What streams in a place; all that was asked about by then is looked into at once."""
+        """The streams of a location; all questions so far are handled in one batch."""
         if asked not in self._served:
             places: dict[Level, dict[Level, list[Declaration]]] = {}
             for each in self._asked:
@@ -340,11 +340,11 @@ class Explainer:
         return self._served[asked]
 
     def _in_force(self, level: Level, found: Route) -> dict[str, Effective]:
-        """What is in force where a request ends."""
+        """The effective settings where a request ends."""
         key = (level, found.handler)
         if key not in self._settings:
             family = found.handler.family if found.handler is not None else None
-            # What nobody sets is the same default everywhere.
+            # Directives that are set nowhere have the same default everywhere.
             settings = dict(_defaults(family, self.version))
             somewhere = {name for outer in level.outward() for name in outer.rows}
             for name in settings.keys() if level.uncertain else settings.keys() & somewhere:
@@ -355,7 +355,7 @@ class Explainer:
     def _delivered(
         self, one: Explanation, found: Route, level: Level, handler: Handler
     ) -> Explanation:
-        """The explanation with the longest silence, and what happens in every scenario."""
+        """The explanation with the read timeout and the delivery in each scenario."""
         assert found.server is not None
 
         def in_force(name: str) -> Effective:
@@ -381,7 +381,7 @@ class Explainer:
 
 @remembered
 def _defaults(family: str | None, version: Version) -> dict[str, Effective]:
-    """What is in force where nothing is set."""
+    """The default settings."""
     found: dict[str, Effective] = {}
     for name in _names(family):
         default = table()[name].default(version, in_stream=False)
@@ -391,7 +391,7 @@ def _defaults(family: str | None, version: Version) -> dict[str, Effective]:
 
 @cache
 def _names(family: str | None) -> list[str]:
-    """The directives of the table that say something about a location with this handler."""
+    """The directives of the table that apply to a location with this handler."""
     others = tuple(f"{one}_" for one in FAMILIES if one != family)
     return [
         name

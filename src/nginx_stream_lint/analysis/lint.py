@@ -60,7 +60,7 @@ MIN_READ_TIMEOUT_S = 300.0
 
 
 class Options(Struct, frozen=True):
-    """What to check for. `nginx_version` None: unknown, the old defaults hold.
+    """Options of a check. `nginx_version` None: unknown, older defaults are assumed.
 
     `policy` says what findings are worth, and what is otherwise in some files; `baseline` has the
     findings that are known. `isolated`: comments ignore nothing, and the streams that they declare
@@ -85,7 +85,7 @@ class Options(Struct, frozen=True):
 
 
 class Result(Struct):
-    """What was found, and in what.
+    """The result of a check: the findings and the files.
 
     `problems` are what could not be read, `notes` what had to be guessed while reading; `served` is
     everything that hands requests on; `suppressed` are findings that somebody does not want to see;
@@ -106,7 +106,7 @@ class Result(Struct):
     unchecked: list[Unchecked] = field(default_factory=list)
 
     def add_notes(self, notes: Iterable[Note]) -> None:
-        """Add what was guessed while reading, and what is for people who ask for more."""
+        """Add notes from reading; some are shown only with -v."""
         for note in notes:
             (self.details if note.detail else self.notes).append(note)
 
@@ -123,12 +123,12 @@ class Result(Struct):
 
     @property
     def locations(self) -> int:
-        """How many locations hand requests on."""
+        """The number of proxied locations."""
         return _number(self.served)
 
     @property
     def streams(self) -> int:
-        """How many of them are thought to stream."""
+        """The number of likely streams among them."""
         return _number([one for one in self.served if one.is_stream])
 
     @property
@@ -147,7 +147,7 @@ class Result(Struct):
 
 
 class Detected(Struct, frozen=True):
-    """One configuration, the places in it that hand requests on, and what is wrong with it.
+    """One configuration with its proxied locations and its problems.
 
     `answers` is what nginx does with the declared streams; see
     `streams.unproxied.unproxied_reasons`.
@@ -208,7 +208,7 @@ def lint(
             if configuration.about is None:
                 whole.update(file.source.key for file in configuration.files)
             here = [one.finding for one in found]
-            # Two main files may include the same snippet, and the rules say the same of it.
+            # Two main files may include the same snippet, with the same findings.
             for finding in sorted([*here, *remarked], key=in_order) if remarked else here:
                 findings.setdefault(_said(finding), finding)
             for one in found:
@@ -228,7 +228,7 @@ def lint(
 
 
 def _as_note(problem: Problem) -> Note:
-    """What is wrong with a file that is only guessed to be nginx's."""
+    """A problem as a note, for a file that is only probably nginx configuration."""
     return Note(problem.file, problem.line, problem.column, f"{problem.message}; {problem.advice}")
 
 
@@ -250,7 +250,7 @@ def _manifests(
 
 
 def detect(configuration: Configuration, options: Options, workspace: Workspace) -> Detected:
-    """Find the places of a configuration that hand requests on, and what streams there."""
+    """Detect the proxied locations of a configuration and their streams."""
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
@@ -259,12 +259,12 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
         found, mistakes = detect_streams(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
         return Detected(configuration, root, found, problems, declared)
-    # Of a whole configuration only a few files were asked for.
+    # Only a few files of the configuration were named.
     wanted = {id(file) for file in _asked_for(configuration)}
 
     @cache
     def is_partly(level: Level) -> bool:
-        """Whether something that a level itself is made of stands in one of them."""
+        """Whether a part of a level's own block is in one of them."""
         rows = [row for rows in level.rows.values() for row in rows]
         rows += [level.directive] if level.directive else []
         return any(id(row.file) in wanted for row in rows)
@@ -284,7 +284,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
 
 
 def _asked_for(configuration: Configuration) -> list[File]:
-    """The files of a configuration that somebody asked for."""
+    """The files of a configuration that the user named."""
     about = configuration.about
     return [file for file in configuration.files if about is None or file.source.key in about]
 
@@ -295,7 +295,7 @@ def judge_all(
     confirm: Confirm | None = None,
     memories: Memories | None = None,
 ) -> tuple[list[FindingWithContext], list[Finding]]:
-    """What the rules say of a configuration, as far as it is about the files asked for.
+    """Return the findings of a configuration that concern the named files.
 
     The second list is what `confirm` adds. `memories` are those of the other configurations of a
     run, which must be there as long.
@@ -314,7 +314,7 @@ def judge_all(
 
 
 def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
-    """What the rules say of blocks and comments that no stream is behind."""
+    """Return the findings about blocks and comments without a stream."""
     found = [
         *block_findings(detected.root, options.rules),
         *comment_findings(detected.configuration, detected.root, options.rules, detected.served),
@@ -329,7 +329,7 @@ def _unproxied(
     whole: set[str],
     workspace: Workspace,
 ) -> dict[Declaration, list[UnproxiedReason]]:
-    """The declared streams that no configuration passes on, and what nginx does with them."""
+    """Findings about declared streams that no configuration proxies."""
     return {
         declared: [answer for answers in found for answer in answers]
         for declared, found in fates.items()
@@ -339,7 +339,7 @@ def _unproxied(
 
 
 def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: Workspace) -> bool:
-    """Whether a run over `paths` reads all that a settings file is for.
+    """Whether a run over `paths` reads everything that a settings file covers.
 
     It does where a folder around that is named, or where the files that it reads as a `whole` are
     all main files of its repository.
@@ -352,7 +352,7 @@ def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: 
     return {workspace.key(path) for path in known} <= whole
 
 
-# What tells a finding from the others of a run: rule, file, place and message.
+# The identity of a finding in a run: rule, file, place and message.
 _Said = tuple[str, str, int, str]
 
 
@@ -399,7 +399,7 @@ def _without_known(
 def with_fixes(
     findings: Iterable[Finding], judged: Iterable[FindingWithContext], files: Sequence[File]
 ) -> tuple[list[Finding], list[Problem]]:
-    """The findings with what mends them; and where planning that failed, which is our fault.
+    """Return the findings with their fixes, and the files in which planning failed (a bug).
 
     Findings about comments have their fix already. No fix edits more of the `files` than nginx's
     text.
@@ -429,7 +429,7 @@ def with_fixes(
 
 
 def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
-    """Whether a finding has to do with one of the files that somebody asked for."""
+    """Whether a finding concerns one of the named files."""
     if about is None:
         return True
     places = (
@@ -462,7 +462,7 @@ def _each_once(places: list[Unchecked]) -> list[Unchecked]:
 
 
 def _number(served: list[ProxiedLocation]) -> int:
-    """How many locations these are: what a controller makes several of at one place counts once."""
+    """Count locations; several that a controller generates from one place count once."""
     made = [
         directive
         for one in served
@@ -479,7 +479,7 @@ def detect_streams(
     only: Callable[[Level], bool] | None = None,
     asked: Asked | None = None,
 ) -> tuple[list[ProxiedLocation], list[Problem]]:
-    """What hands requests on and what streams there, in all servers or those that `only` holds for.
+    """Detect proxied locations and their streams, in all servers or those where `only` is true.
 
     And declarations gone wrong. `asked` is as in `streams.detect.find_proxied`.
     """
@@ -496,14 +496,14 @@ def detect_streams(
     )
 
 
-# What has been judged, by version and timeout.
+# Verdict caches, by version and timeout.
 Memories = dict[tuple[Version | None, float], VerdictCache]
 
 
 def judge_places(
     found: Sequence[ProxiedLocation], options: Options, memories: Memories | None = None
 ) -> list[FindingWithContext]:
-    """What the rules say of some of the places that hand requests on.
+    """Return the findings about some proxied locations.
 
     The version and the timeout are those of the file that a place is written in. `memories` are for
     those who ask about one configuration again and again, or about several.

@@ -1,4 +1,4 @@
-"""What to ask a configuration's copy for: users' URLs, or what is thought to stream."""
+"""Requests for a probe: the user's URLs, or those of likely streams."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)
-# Locations of one server whose paths are tried for one that nobody can name.
+# Paths of this many locations are tried to reach one without a known path.
 _MOST_TRIED = 200
 _NOBODY = "localhost"
 _ASCII = "".join(map(chr, range(128)))
 
 
 class NotProbeable(ValueError):
-    """A URL that no server takes; the message says so."""
+    """No server accepts the URL; the message says so."""
 
 
 class ScenarioChoice(Struct, frozen=True):
-    """The scenarios a person wants; empty where what is known of the stream decides."""
+    """The scenarios that the user chose; empty fields are decided by the stream."""
 
     clients: tuple[Client, ...] = ()
     framings: tuple[Framing, ...] = ()
@@ -157,7 +157,7 @@ def requests_for_streams(
     served: Sequence[ProxiedLocation],
     wanted: ScenarioChoice,
 ) -> tuple[list[ProbeRequest], list[ProxiedLocation]]:
-    """The requests for everything that is thought to stream, and what no URL was found for."""
+    """Return requests for all likely streams, and the locations without a known URL."""
     http = root.first("http")
     found: list[ProbeRequest] = []
     left: list[ProxiedLocation] = []
@@ -244,7 +244,7 @@ def clients_at(socket: ListenSocket, server: Level, version: Version) -> tuple[C
 
 
 def _content_type(level: Level | None, kinds: Sequence[str], version: Version) -> str:
-    """The type of the answer: one that is compressed there, if there is one."""
+    """The content type of the response: one that is compressed there, if possible."""
     if level is not None:
         for name in ("brotli_types", "gzip_types"):
             types = {arg.lower() for row in level.effective(name, version).rows for arg in row}
@@ -255,7 +255,7 @@ def _content_type(level: Level | None, kinds: Sequence[str], version: Version) -
 
 
 def _host(server: Level, mine: Sequence[ListenSocket]) -> str | None:
-    """A name that leads to a server on its sockets; None where nobody can say one."""
+    """A host name that selects a server on its sockets; None if unknown."""
     names = [name for row in server.rows.get("server_name", []) for name in row.args]
     for name in names:
         if name == "_" or re.fullmatch(r"[A-Za-z0-9._*-]+", name) is None:

@@ -1,4 +1,4 @@
-"""Findings about what is no stream: blocks that never match, declarations that lead nowhere."""
+"""Findings without a stream: blocks that never match, declarations without a location."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def comment_findings(
 def declaration_findings(
     found: Mapping[Declaration, Sequence[UnproxiedReason]], rules: Sequence[Rule]
 ) -> Iterator[Finding]:
-    """Findings about declared paths and URLs that nginx passes to no app, by what it does."""
+    """Return findings about declared paths and URLs that nginx does not proxy."""
     for one, answers in found.items():
         place = _place(one)
         location = LocationInfo(f"stream {one.text}", place, place.end, (), is_block=False)

@@ -1,4 +1,4 @@
-"""The ways through several servers of one configuration, and what becomes of a stream on them."""
+"""Paths of a stream through several servers of one configuration, and its delivery on them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_WAYS = 20
 
 
 class PassedPlace(Struct, frozen=True):
-    """A place that a stream passes, and what happens there in each scenario of the client."""
+    """A location that a stream passes, with its delivery in each scenario of the client."""
 
     server: Level
     level: Level
@@ -41,7 +41,7 @@ class PassedPlace(Struct, frozen=True):
 
 
 def passed_place(found: Route, deliveries: Sequence[Delivery]) -> PassedPlace:
-    """The place where a request is passed on, and what happens there."""
+    """Return the location where a request is proxied, with its deliveries."""
     assert found.server is not None
     return PassedPlace(found.server, _place(found), _handler(found), found.uri, deliveries)
 
@@ -54,7 +54,7 @@ class StreamPaths:
         self._version = version
 
     def of(self, found: Route) -> tuple[list[list[Route]], list[str]]:
-        """The ways that go on from a place, and what is to say of circles.
+        """The paths that go on from a place, and notes about loops.
 
         Each way begins with the place, and ends where the request leaves the configuration.
         """
@@ -83,7 +83,7 @@ class StreamPaths:
     def delivered(
         self, ways: Sequence[Sequence[Route]], scenarios: Sequence[Scenario]
     ) -> tuple[list[Delivery], list[PassedPlace]]:
-        """What happens in each scenario, on the worst of the ways, and the places of that way."""
+        """The delivery in each scenario on the worst path, and the locations of that path."""
         found = [self._on(way, scenarios) for way in ways]
         return max(found, key=lambda one: sum(each.worst != "streams" for each in one[0]))
 
@@ -125,7 +125,7 @@ def delivery_path(found: Route, settings: Settings, version: Version) -> Deliver
 
 
 def _together(scenario: Scenario, row: Sequence[Delivery]) -> Delivery:
-    """What comes of what each tier does, the last one being the client's."""
+    """Combine the deliveries of all tiers; the last one is next to the client."""
     last = row[-1]
     repeats = {one.repeat for one in row}
     worst: tuple[Repeat, ...] = ("replays", "unknown", "stalls", "streams")

@@ -1,4 +1,4 @@
-"""A measured layer and its nginx configuration: which findings explain what was measured."""
+"""Findings in a traced layer's nginx configuration that explain its measurements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nginx_stream_lint.streams.declarations import declaration
 
 
 class TraceFindings(Struct, frozen=True):
-    """Where the traced URL lands in the layer's configuration, and what is found there.
+    """The location of a traced URL in a layer's configuration, with its findings.
 
     Attributes:
         place: `file:line: location`; empty where nothing takes the URL.

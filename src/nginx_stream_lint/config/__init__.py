@@ -1,4 +1,4 @@
-"""What is written: files as nginx reads them, with every character's place kept.
+"""Read configuration files as nginx does, with the position of every character.
 
 `configurations` is the way in. Nothing here knows what a directive means; that is `nginx/`.
 """

@@ -1,4 +1,4 @@
-"""Reading a whole configuration: the main file and all that it includes."""
+"""Read a whole configuration: the main file and everything that it includes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _USUAL_WORDS = 4
 _BLOCK = 10  # rows that cost as much as a block: mostly it is a location that is judged
 _PART = 1024 * 1024  # characters whose words are counted at once
 
-# nginx stops at the first mistake. Whoever has more than this many has one that repeats.
+# nginx stops at the first mistake. More than this many are repetitions.
 _MAX_PROBLEMS = 100
 
 # Every module of nginx, its own or not, names its directives so.
@@ -55,7 +55,7 @@ _DATA_BLOCKS = frozenset({"charset_map", "geo", "map", "split_clients", "types"}
 
 
 class Note(Struct, frozen=True):
-    """Something about the reading that people should know; `line` and `column` count from 1.
+    """A note for the user about how a file was read; `line` and `column` count from 1.
 
     Of notes about the same `subject` one is enough. A `detail` is for people who ask for more.
     """
@@ -169,7 +169,7 @@ def read_from(reading: MappedText, path: str, files: IncludeResolver) -> Configu
                 reader.follow(directives[0].file, context, (root,), directives)
     except Unreadable as stop:
         return Configuration(path, problems=[*configuration.problems, stop.problem])
-    # A file that was only tried is nobody's: it is still to be read for itself.
+    # A file that was only tried belongs to no configuration and is still read on its own.
     configuration.files = [file for file in configuration.files if file.uses]
     configuration.problems = list(dict.fromkeys(configuration.problems))
     configuration.notes = without_repeats(configuration.notes)
@@ -178,7 +178,7 @@ def read_from(reading: MappedText, path: str, files: IncludeResolver) -> Configu
 
 
 def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
-    """Put the statements aside that belong to another level; gives the others.
+    """Set statements aside that belong to another level; return the others.
 
     nginx refuses a main file that has any. In a fragment of documentation they are usual.
     """
@@ -204,7 +204,7 @@ def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
 
 
 class _IncludeReader:
-    """Follows includes and asks of every directive whether nginx would take it where it stands."""
+    """Follows includes and checks of every directive whether nginx accepts it in its context."""
 
     def __init__(self, configuration: Configuration, prefix: str, files: IncludeResolver) -> None:
         self.configuration = configuration
@@ -234,7 +234,7 @@ class _IncludeReader:
         return file
 
     def outline(self, root: File) -> list[Directive]:
-        """The directives of a file, with its includes replaced by what they lead to."""
+        """The directives of a file, with its includes replaced by their contents."""
         found: list[Directive] = []
         seen = {root}
         work = list(reversed(root.directives))
@@ -281,7 +281,7 @@ class _IncludeReader:
                     if use not in accepted:
                         if not self._accepts(directive, context):
                             continue
-                        # What a placeholder becomes fits always.
+                        # The value of a placeholder is assumed to fit.
                         if not directive.file.templated or not any(map(has_placeholder, args)):
                             accepted.add(use)
                 if data and directive.block is not None:
@@ -448,7 +448,7 @@ class _IncludeReader:
     def _missing(
         self, directive: Directive, stop: Absent | None = None, *, is_refused: bool = False
     ) -> list[File]:
-        """Say that an include leads nowhere; `stop` is why. nginx refuses some, others it may find
+        """Report a missing include; `stop` is the reason. nginx refuses some, others it may find
         where it runs.
         """
         name = directive.args[0]
@@ -490,7 +490,7 @@ class _IncludeReader:
                 file = self.parse(reading)
                 self.configuration.files.append(file)
                 self.configuration.problems += file.problems
-                if reading.is_definition:  # it does not stand where it is included
+                if reading.is_definition:  # it is not in the file that includes it
                     file.uses = 1
                     own = self.configuration.elsewhere.setdefault(
                         fragment_level(file.directives), []
@@ -530,7 +530,7 @@ class _IncludeReader:
         )
 
     def _note(self, directive: Directive, message: str, subject: str = "") -> None:
-        """Say something about what an include names, once, whatever the number of its lines."""
+        """Add a note about an included name once, however many lines include it."""
         place = directive.source.name, directive.line, directive.column
         subject = f"include {directive.args[0]} {subject}"
         self.configuration.notes.append(Note(*place, printable(message), subject))

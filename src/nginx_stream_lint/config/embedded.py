@@ -44,7 +44,7 @@ _OTHERS = ("conf", "config", "text", "")
 
 
 class EmbeddedBlock(Struct, frozen=True):
-    """One piece of nginx text in another file; `name` is what that file calls it, if it does."""
+    """nginx text embedded in another file; `name` is its key or title there, if it has one."""
 
     name: str
     reading: MappedText
@@ -71,7 +71,7 @@ def blocks_in_yaml(outer: MappedText) -> tuple[list[EmbeddedBlock], YamlMistake 
 
 
 def _conditional(outer: MappedText, inner: MappedText) -> MappedText:
-    """A block with the conditions that are in it; one around it all says nothing of its parts."""
+    """A block with the conditions inside it; a condition around all of it is left out."""
     start, end = inner.pieces[0].source_start, inner.pieces[-1].source_end
     first, last = (bisect_left(outer.conditional, (at, 0)) for at in (start, end))
     regions = outer.conditional[first:last]
@@ -182,7 +182,7 @@ def _escaped(source: Source, text: str, start: int, end: int, node: yaml.ScalarN
 
 
 def yaml_problem(source: Source, mistake: YamlMistake) -> Unreadable:
-    """What to say of a YAML file that cannot be read any further."""
+    """Return the problem of a YAML file that cannot be read further."""
     offset = source.offset(mistake.line, mistake.column)
     advice = "correct the YAML; what follows was not checked"
     return Unreadable(source.problem(offset, f"is not YAML: {mistake.message}", advice))

@@ -1,4 +1,4 @@
-"""How a configuration finds its files: in the workspace, with what people say about them."""
+"""Resolve includes: in the workspace, with the user's mounts and options."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 
-# What stands for a path of the machine that will run nginx: `/etc/nginx/…`, `C:\\nginx\\…`.
+# A path on the machine that will run nginx: `/etc/nginx/…`, `C:\\nginx\\…`.
 _ABSOLUTE = re.compile(r"/|\\|[A-Za-z]:[/\\]")
 
 # Where a file or folder of the repository will lie on the machine that runs nginx: that path, and
@@ -62,7 +62,7 @@ class IncludeResolver:
         return made
 
     def key(self, path: str) -> str:
-        """What tells one file or block from another, whatever the way to it."""
+        """The identity of a file or block, whatever path leads to it."""
         if self._blocks and plain_name(path) in self._blocks:
             return f"block {plain_name(path)}"
         return self.workspace.key(path)
@@ -76,7 +76,7 @@ class IncludeResolver:
         return self.workspace.source(path)
 
     def readings(self, path: str) -> list[MappedText]:
-        """What nginx gets to see of a file: several texts for some templates.
+        """The texts that nginx may see of a file: several for some templates.
 
         Raises as `Workspace.source` does.
         """
@@ -100,7 +100,7 @@ class IncludeResolver:
         return not self.reads_as_nginx and _ABSOLUTE.match(argument) is not None
 
     def mounted(self, argument: str) -> str | None:
-        """The path here of one on the machine that will run nginx, None where no mount says it."""
+        """The local path of a path on the machine that runs nginx; None without a mount for it."""
         path = posixpath.normpath(argument)
         for inside, here in self._mounts:
             if path == inside:
@@ -110,7 +110,7 @@ class IncludeResolver:
         return None
 
     def here(self, path: str) -> list[str]:
-        """The files at a path or pattern, and what is in templates beside it where there are none.
+        """The files at a path or pattern; without any, those in a templates folder beside it.
 
         A path without wildcards is given whether it is there or not. Raises as
         `Workspace.matching` does.
@@ -129,7 +129,7 @@ class IncludeResolver:
         return self.repository_of(path).templates_of(path)
 
     def meant(self, argument: str, near: str, main: str) -> IncludeCandidates:
-        """What an include in the file `near` most likely means, by the end of its path.
+        """The files that an include in `near` most likely refers to, by the end of its path.
 
         `main` is the main file.
         """
@@ -152,7 +152,7 @@ class IncludeResolver:
         return available if available != path and self.workspace.is_file(available) else None
 
     def may_be_absent(self, name: str) -> bool:
-        """Whether an include is meant to be missing here."""
+        """Whether an include is declared to be missing here."""
         return any(fnmatchcase(name, pattern) for pattern in self._absent)
 
     def mains(self, path: str) -> list[str]:
@@ -162,7 +162,7 @@ class IncludeResolver:
         return self.repository_of(path).mains()
 
     def is_new(self, source: Source) -> bool:
-        """Whether a file was not asked about before: each is new once in a run."""
+        """Whether a file was not seen before in this run."""
         is_new = source.key not in self._parsed
         self._parsed.add(source.key)
         return is_new

@@ -1,4 +1,4 @@
-"""From the paths that people name to configurations: main files, fragments, dumps, documents.
+"""Find the configurations for the paths that a user names: main files, fragments, dumps, documents.
 
 A file that a main file includes is read through that; one that no main file includes is read as
 what it is. Where only a snippet is named, as a hook does, its main files are looked for around it.
@@ -43,7 +43,7 @@ Manifests = Callable[[Source, str, Regions, IncludeResolver], list[Configuration
 
 
 class InputOptions(Struct, frozen=True):
-    """What people say about their files.
+    """The user's options about input files.
 
     `mains` are patterns of main files, whatever is in them, `servers` patterns of files that a main
     file elsewhere includes in its `http` block, all of them. Both are paths as the shell takes
@@ -68,7 +68,7 @@ def configurations(
     around: InputOptions | None = None,
     manifests: Manifests | None = None,
 ) -> list[Configuration]:
-    """Read all that the paths (files and folders) lead to.
+    """Read all configurations at paths (files and folders).
 
     `manifests` gives what controllers make of YAML.
     """
@@ -86,8 +86,8 @@ class _Gathering:
         self.files = files
         self.manifests = manifests
         self.found: list[Configuration] = []
-        self.named: set[str] = set()  # keys of the files that people name
-        self.guessed: set[str] = set()  # keys of those that only their text says are nginx's
+        self.named: set[str] = set()  # keys of the files that the user names
+        self.guessed: set[str] = set()  # keys of files that are nginx's by their text only
 
     def read(self, paths: list[str]) -> list[Configuration]:
         mains: list[str] = []
@@ -144,7 +144,7 @@ class _Gathering:
         return self.found
 
     def _existing(self, patterns: Iterable[str]) -> list[str]:
-        """What patterns of the settings match. What leads out of their folder is refused."""
+        """The paths that patterns of the settings match. Paths outside their folder are refused."""
         within, workspace = self.around.within, self.files.workspace
         found: list[str] = []
         for pattern in patterns:
@@ -197,7 +197,7 @@ class _Gathering:
         one.notes = without_repeats(one.notes)
 
     def _is_template(self, path: str) -> bool:
-        """Whether something is made of a file before anybody reads it as what it is."""
+        """Whether a file is a template, which a program fills in before nginx reads it."""
         if plain_name(path) != os.path.basename(path):
             return True
         return is_yaml(path) and may_be_template(self.files.repository_of(path).text(path))
@@ -228,7 +228,7 @@ class _Gathering:
             self.found.append(Configuration(path, notes=[note]))
 
     def _sort(self, path: str, mains: list[str], fragments: list[str]) -> None:
-        """Read a file that stands for itself, and put the others where they belong."""
+        """Read a file on its own, and sort the others by what includes them."""
         try:
             source = self.files.source(path)
         except Unreadable as stop:
@@ -343,7 +343,7 @@ class _Gathering:
 
 
 def _has_location(directives: Iterable[Directive]) -> bool:
-    """Whether there is a location, or a server that hands requests on."""
+    """Whether there is a location, or a server with a handler."""
     work = list(directives)
     while work:
         one = work.pop()

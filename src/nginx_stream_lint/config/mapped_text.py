@@ -1,4 +1,4 @@
-"""What nginx gets to see of a source, and the way back to it."""
+"""nginx text with a mapping of its offsets to the source that it comes from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nginx_stream_lint.files.source import FILLER, Source
 from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.sinks import MARKS
 
-# A character of a placeholder: nobody knows what will stand there.
+# A character of a placeholder: its value is unknown.
 PLACEHOLDER = MARKS[0]
 _END_OF_HOLE = MARKS[1]
 
@@ -25,7 +25,7 @@ Regions = tuple[tuple[int, int], ...]
 
 
 class SourceMapping(NamedTuple):
-    """A stretch of a reading's text, and the stretch of the source that it stands for.
+    """A span of a mapped text, and the span of the source that it comes from.
 
     Offsets are in characters. Where both are of one length they correspond one to one; otherwise
     the one as a whole stands for the other as a whole.
@@ -38,7 +38,7 @@ class SourceMapping(NamedTuple):
 
 
 class SourceEdit(NamedTuple):
-    """Replace `[start, end)` of a source by `text`; what is not safe needs the user's word."""
+    """Replace `[start, end)` of a source by `text`; unsafe edits need the user's consent."""
 
     start: int
     end: int
@@ -47,7 +47,7 @@ class SourceEdit(NamedTuple):
 
 
 class Author(Protocol):
-    """Who makes nginx text of a source that is none: a controller that reads Kubernetes' YAML.
+    """A program that generates nginx text from another source: an ingress controller.
 
     What it adds of its own, such as its defaults, has a place without extent in the source.
     `by_class` tells that only a class's name says that it is this author, `assumed` that nothing
@@ -66,10 +66,10 @@ class Author(Protocol):
     def region(self) -> tuple[int, int]: ...
 
     def line(self, name: str, value: str) -> str:
-        """A directive as people write it in the source."""
+        """A directive as it is written in the source, such as an annotation."""
 
     def has_setting(self, name: str, value: str) -> bool:
-        """Whether it has a setting of its own for a directive; nginx text in it says the others."""
+        """Whether the source has its own setting for a directive; a snippet sets others."""
 
     def others(self, offset: int, most: int) -> tuple[list[str], int]:
         """The paths that settings for the location at an offset would change as well.
@@ -79,7 +79,7 @@ class Author(Protocol):
 
     @property
     def apart(self) -> str:
-        """What to do with a path so that its settings are for no others."""
+        """Advice: how to separate a path so that its settings affect no other path."""
 
     def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[SourceEdit] | None:
         """How to give directives values at a location that begins at an offset of the source.
@@ -89,7 +89,7 @@ class Author(Protocol):
 
 
 class MappedText(Struct, eq=False):
-    """What nginx gets to see of a source: of a template, of a block in a YAML file, of it all.
+    """The text that nginx sees of a source: of a template, of a block in a YAML file, or all of it.
 
     Placeholders are runs of `PLACEHOLDER`, what is not nginx's is blank. `pieces`, in order, tell
     where the text comes from; without any, text and source have the same offsets. `conditional` are
@@ -137,7 +137,7 @@ class MappedText(Struct, eq=False):
             begin += start - first.start
         if last.end - last.start == last.source_end - last.source_start:
             stop -= last.end - end
-        size = len(self.source.text)  # what is put in behind it takes no room
+        size = len(self.source.text)  # text inserted at the end takes no room
         return min(begin, size), min(max(begin, stop), size)
 
     def condition(self, offset: int) -> tuple[int, int] | None:
@@ -191,7 +191,7 @@ def has_placeholder(text: str) -> bool:
 
 
 def without_marks(text: str) -> str:
-    """Text for people: placeholders as they are written."""
+    """Return text for messages, with placeholders as they are written."""
     if PLACEHOLDER not in text:
         return text
     return text.replace(PLACEHOLDER, "").replace(_END_OF_HOLE, "")

@@ -49,17 +49,17 @@ _IN_YAML = (
 
 
 def is_yaml(path: str) -> bool:
-    """Whether a file's name says that it is YAML (or JSON, which is YAML, too)."""
+    """Whether a file is YAML by its name (or JSON, which is also YAML)."""
     return path.endswith(_YAML)
 
 
 def is_markdown(path: str) -> bool:
-    """Whether a file's name says that it is a document."""
+    """Whether a file is Markdown by its name."""
     return path.endswith(_MARKDOWN)
 
 
 class _FileSummary(Struct, frozen=True):
-    """What a first look at a file says."""
+    """Summary of a file from its name and text."""
 
     is_blank: bool
     is_main: bool
@@ -93,7 +93,7 @@ class Repository:
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
-        """The files by the name that nginx will see: without what templates and samples add."""
+        """The files by the name that nginx will see: without suffixes of templates and samples."""
         found: dict[str, list[str]] = {}
         for path in self.files:
             for name in {plain_name(path), re.sub(_VARIANT, r"\1", os.path.basename(path))}:
@@ -172,7 +172,7 @@ class Repository:
         return self._workspace.is_file(path) and self._look(path).is_plausible
 
     def candidates(self, documents: bool) -> list[tuple[str, Verdict]]:
-        """The files worth reading, with what says so; `documents` counts Markdown in.
+        """The files worth reading, with the reason; `documents` includes Markdown.
 
         Of a site that is available and enabled, the enabled one stands for both.
         """
@@ -230,7 +230,7 @@ class Repository:
         return [part for part in re.split(r"[/\\]", folder.removeprefix(root)) if part]
 
     def text(self, path: str, most: int = MAX_NAMED) -> str:
-        """A file's text; empty for what is no text or has more bytes."""
+        """A file's text; empty for binary or too large files."""
         try:
             data = self._workspace.read(path, most)
         except Unreadable:

@@ -66,7 +66,7 @@ _PLAIN = re.compile(
 # Names and arguments of plain statements by their text: many are there often, in many files.
 _known: dict[str, tuple[str, tuple[str, ...]]] = {}
 forgotten(_known.clear)
-# Each is a line for people to read, and a text may have one in each character.
+# Each is a line of output, and a text may have a problem at each character.
 _MOST_PROBLEMS = 100
 
 _PLAIN_WORD = re.compile(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
@@ -86,7 +86,7 @@ _LUA = re.compile(
 
 
 class Word(NamedTuple):
-    """A word of a statement: its decoded `value`, and where it stands, quotes included."""
+    """A word of a statement: its decoded `value`, and its span including quotes."""
 
     value: str
     start: int
@@ -216,7 +216,7 @@ class Statements:
                 if not words or words[-1].end < match.start(5):  # no mistake behind a quote
                     self._comment(*match.span(5))
             elif kind == 6:
-                # How much this swallows, nobody knows: an unknown statement stands for it.
+                # How much this hides is unknown: an unknown statement replaces it.
                 at = match.start(6)
                 self.problems.append(_unterminated(self._reading, at))
                 self._is_over = True
@@ -238,7 +238,7 @@ class Statements:
         return self._end_of_text(words), len(text)
 
     def _end_of_statement(self, words: list[Word], at: int) -> tuple[Statement | None, int]:
-        """What `words` and the `;`, `{` or `}` at an offset come to; and where to go on."""
+        """The statement of `words` and the `;`, `{` or `}` at an offset, and the next offset."""
         mark = self._reading.text[at]
         if mark == "}":
             if words:
@@ -263,10 +263,10 @@ class Statements:
         return _statement(words, at + 1, mark), at + 1
 
     def _end_of_text(self, words: list[Word]) -> Statement | None:
-        """The last statement, which has no end; and what is to be said of all that is open."""
+        """The last, unterminated statement, and the problems of blocks that are not closed."""
         end = len(self._reading.text)
         problem = None
-        # A file that cannot be read to its end is said once.
+        # A file that cannot be read to its end is reported once.
         if (words or self._opened) and self._split is not None and not self.problems:
             problem = self._reading.problem(
                 self._split.start,
@@ -353,7 +353,7 @@ def _is_glued(text: str, brace: int) -> bool:
 def _check_length(
     reading: MappedText, start: int, end: int, quote: str, problems: list[Problem]
 ) -> None:
-    """Note what does not fit nginx's buffer.
+    """Report a statement that does not fit nginx's buffer.
 
     The buffer holds a token from its first character (after an opening quote) until white space
     behind the token is passed; it may be full only if nothing has to be read after that.

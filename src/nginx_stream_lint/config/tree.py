@@ -1,4 +1,4 @@
-"""The directive tree of one file, and what may stand where.
+"""The directive tree of one file, and the contexts that allow each directive.
 
 crossplane's parser builds the tree, from our tokens: its own lexer reads some texts differently
 from nginx. crossplane's analyzer, with a corrected table, knows what may stand where. This is the
@@ -127,7 +127,7 @@ class Directive(Struct, eq=False):
 
     @property
     def is_written(self) -> bool:
-        """Whether somebody wrote it; an author's own additions take no room in the source."""
+        """Whether it is written in the source, and not added by a generator."""
         return self.file.reading.author is None or self.start < self.end
 
     @property
@@ -145,7 +145,7 @@ class Directive(Struct, eq=False):
 
 
 class File(Struct, eq=False):
-    """What was read of a file: its directives, and its comments' (start, end) in the source.
+    """A parsed file: its directives, and its comments' (start, end) in the source.
 
     `mistakes` are what nginx's tokenizer would refuse. `uses` counts the includes that lead to it;
     `shared` tells whether more than one place of the configuration uses its directives, directly or
@@ -165,17 +165,17 @@ class File(Struct, eq=False):
 
     @property
     def templated(self) -> bool:
-        """Whether nginx gets to see something else than what is written."""
+        """Whether the text that nginx sees differs from the source."""
         return self.reading.text is not self.reading.source.text
 
     @property
     def problems(self) -> list[Problem]:
-        """What nginx's tokenizer would refuse, and what could not be read before it."""
+        """The problems of this file: from nginx's tokenizer, and from reading templates."""
         return [*self.reading.problems, *self.mistakes]
 
 
 def parse(source: Source | MappedText) -> File:
-    """The tree of one file, or of what nginx gets to see of it; includes not followed.
+    """Parse one file, or one mapped text of it; includes are not followed.
 
     What nginx would refuse is in `File.problems`. Raises `Unreadable` for what nests too deep.
     """
@@ -273,7 +273,7 @@ def _place_in_source(file: File) -> None:
             if directive.block is None and first <= at and end <= behind:
                 directive.start, directive.end = place
                 continue
-            # What was put in to end a statement takes no room.
+            # An inserted `;` takes no room.
             room = 1 if at < end and reading.text[end - 1] in ";{}" else 0
             directive.start = reading.source_span(at, at)[0]
             directive.end = reading.source_span(end - room, end)[1]
@@ -289,7 +289,8 @@ def _place_in_source(file: File) -> None:
 
 
 def statements(block: Iterable[Directive]) -> Iterator[Directive]:
-    """The directives of a block with includes replaced by what they lead to, as nginx sees them.
+    """Return the directives of a block with includes replaced by their contents, as nginx sees
+    them.
 
     An include that leads nowhere stays, since nobody knows what it sets.
     """
@@ -314,7 +315,7 @@ def enter(directive: Directive, context: Context) -> Context:
 
 
 def misuse(directive: Directive, context: Context) -> str | None:
-    """What nginx would say against a directive here: wrong context, arguments, or ending.
+    """Return nginx's error about a directive here: wrong context, arguments, or ending.
 
     How many arguments a placeholder becomes, and which, nobody knows.
     """
@@ -367,7 +368,7 @@ def has_commands(context: Context) -> bool:
 
 
 def fits(name: str, context: Context) -> bool:
-    """Whether a directive may stand in a context; true for directives nobody knows."""
+    """Whether a context allows a directive; true for unknown directives."""
     masks = _analyzer.DIRECTIVES.get(name)
     return masks is None or any(mask & _analyzer.CONTEXTS[context] for mask in masks)
 

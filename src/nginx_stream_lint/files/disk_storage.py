@@ -1,4 +1,4 @@
-"""Files on disk: the only module that asks the system for the files that a run checks.
+"""Files on disk: the only module that opens, lists or inspects the files of a run.
 
 Paths are real ones (`Disk.real` gives them), so that no link can lead elsewhere than was checked.
 """
@@ -32,7 +32,7 @@ class DiskStorage:
         return os.getcwd()
 
     def shown(self, path: str) -> str:
-        """A path as people write it here: without the current folder."""
+        """A path for messages: relative to the current folder."""
         return path.removeprefix(os.path.join(os.getcwd(), ""))
 
     def real(self, path: str) -> str:
@@ -48,7 +48,7 @@ class DiskStorage:
         return os.path.lexists(path)
 
     def kind(self, real: str) -> Kind | None:
-        """What is at a real path; None where nothing is, or the system does not tell."""
+        """The kind of file at a real path; None if there is none, or it is not accessible."""
         try:
             mode = os.lstat(real).st_mode
         except (OSError, ValueError):
@@ -73,14 +73,14 @@ class DiskStorage:
             is_same = (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
             if not is_same or _opened(stream.fileno(), real) != real:
                 raise OSError("it was replaced while it was being read")
-            # Room is made for as much as is asked for, and nearly all files are small. Those of
+            # The buffer is allocated in full, and nearly all files are small. Those of
             # /proc say that they are empty.
             data = more = stream.read(min(now.st_size, limit) + 1)
             while more and len(data) <= limit:
                 more = stream.read(min(_CHUNK, limit + 1 - len(data)))
                 data += more or b""
         if data is None or more is None:
-            raise NotRegular  # such as /proc/kmsg: it waits for somebody to write
+            raise NotRegular  # such as /proc/kmsg: it would block
         return data
 
     def entries(self, folder: str) -> Iterator[tuple[str, bool]]:
@@ -94,7 +94,7 @@ class DiskStorage:
 
 
 def _opened(descriptor: int, path: str) -> str:
-    """The real path of what was opened at a path."""
+    """The real path of an opened file."""
     try:
         # A tenth of what it costs to follow the path once more, and nobody can change it between.
         return os.readlink(f"/proc/self/fd/{descriptor}")

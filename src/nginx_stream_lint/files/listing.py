@@ -94,7 +94,7 @@ def _patterns(workspace: Workspace, path: str, steps: Steps) -> Patterns | None:
 
 
 def _is_ignored(path: str, is_folder: bool, patterns: list[_Ignored]) -> bool:
-    """Whether the nearest patterns that say something of a path ignore it."""
+    """Whether the nearest patterns that match a path ignore it."""
     for one, start in patterns:
         verdict = one.verdict(path[start:], is_folder)
         if verdict is not None:

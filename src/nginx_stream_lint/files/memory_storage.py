@@ -52,7 +52,7 @@ class MemoryStorage:
         return self.kind(self.real(path)) is not None
 
     def kind(self, real: str) -> Kind | None:
-        """What is at a real path; None where nothing is."""
+        """The kind of file at a real path; None without any."""
         if real in self._files:
             return "file"
         return "folder" if real in self._folders else None

@@ -1,4 +1,4 @@
-"""The files of a run, and what may be read of them.
+"""The files of a run, and which of them may be read.
 
 Everything that `lint` and `explain` read comes from here: configurations and what they include,
 settings, baselines, rules, templates' values. So there is one place that keeps a run inside the
@@ -80,11 +80,11 @@ class Workspace:
         self.host = host
         self.budget = Budget(limits or Limits(), paths[0] if paths else ".")
         self.is_dump = False
-        self.notes: dict[str, str] = {}  # what people should know of a folder, by its path
+        self.notes: dict[str, str] = {}  # notes about a folder, by its path
         self._storage = storage
         self._named = named
-        self._prefix = ""  # of keys, which tells the files of a dump from all others
-        self._texts: dict[str, bytes] = {}  # by key, in place of what is stored
+        self._prefix = ""  # prefix of keys: separates the files of a dump from others
+        self._texts: dict[str, bytes] = {}  # by key, in place of stored texts
         self._given: dict[str, str] = {}  # keys of what is no file, by name
         self._sources: dict[str, Source] = {}
         self._keys: dict[str, str] = {}
@@ -112,7 +112,7 @@ class Workspace:
         roots = tuple(dict.fromkeys(_root_of(path, storage) for path in paths))
         named = set[str]()
         for path in also:
-            # A link in the repository is the repository's, whoever names it.
+            # A link in the repository belongs to the repository, even if the user names it.
             real_path = storage.real(path)
             if _is_below(real_path, _root_of(path, storage)):
                 named.add(real_path)
@@ -186,7 +186,7 @@ class Workspace:
         return made
 
     def key(self, path: str) -> str:
-        """What tells one file from another, whatever the path to it."""
+        """The identity of a file: its real path."""
         if "\0" in path:  # it is a key
             rest = path.removeprefix(self._prefix)
             return path if "\0" in rest else self._prefix + self._storage.real(rest)
@@ -235,7 +235,7 @@ class Workspace:
         return data
 
     def _stored(self, path: str, real: str, limit: int) -> bytes:
-        """What is stored at a real path, no more than one byte over the limit."""
+        """The stored bytes at a real path, at most one byte over the limit."""
 
         def refuse(message: str, advice: str, kind: type[NotAFile] = NotAFile) -> NotAFile:
             return kind(Problem(path, 1, 1, message, advice))
@@ -267,7 +267,7 @@ class Workspace:
         return data
 
     def leads_out(self, path: str) -> bool:
-        """Whether a path leads to what this run may not read."""
+        """Whether a path leads outside the folders that this run may read."""
         key = self.key(path)
         return key not in self._texts and not self._may_read(key.removeprefix(self._prefix))
 
@@ -283,7 +283,7 @@ class Workspace:
         return self.key(path) in self._texts or self._kind(path) == "file"
 
     def is_folder(self, path: str) -> bool:
-        """Whether a folder is there. In a dump each is: nginx found what is in it."""
+        """Whether a folder exists. In a dump every folder does."""
         return self.is_dump or self._kind(path) == "folder"
 
     def is_program(self, path: str) -> bool:
@@ -300,7 +300,7 @@ class Workspace:
         return self.key(path) in self._texts or self._kind(path) is not None
 
     def is_gone(self, path: str) -> bool:
-        """Whether nothing is there, as far as this run can tell."""
+        """Whether a file does not exist, as far as this run can see."""
         return not self.leads_out(path) and not self.exists(path)
 
     def _kind(self, path: str) -> str | None:
@@ -310,7 +310,7 @@ class Workspace:
         return self._storage.kind(key.removeprefix(self._prefix))
 
     def entries(self, folder: str) -> Iterator[tuple[str, bool]]:
-        """The names in a folder, each with whether it is a folder; none if there is no such folder.
+        """The names in a folder, each with whether it is a folder; empty if it does not exist.
 
         A link is no folder here, wherever it leads.
         """
@@ -368,7 +368,7 @@ class Workspace:
         return _git_root(self.key(folder).removeprefix(self._prefix), self._storage)
 
     def shown(self, path: str) -> str:
-        """An absolute path as people would write it here."""
+        """An absolute path in its form for messages."""
         return self._storage.shown(path)
 
     def root_of(self, path: str) -> str:

@@ -1,4 +1,4 @@
-"""Fixes put into the text: whole or not at all, in rounds until nothing is left to mend."""
+"""Apply fixes to texts: whole or not at all, in rounds until none is left."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class NotConverging(Exception):
 
 
 class CheckedFiles(Protocol):
-    """What a check of some texts found."""
+    """Result of checking some texts."""
 
     @property
     def findings(self) -> Sequence[Finding]: ...
@@ -69,7 +69,7 @@ def compatible(fixes: Iterable[Fix]) -> list[Edit]:
         # Insertions never overlap.
         return edits if len(edits) < 2 else list(dict.fromkeys(edits))
     chosen: dict[Edit, None] = {}
-    # What was chosen, by stretches of its file: an edit is compared with those in its own only.
+    # Chosen edits by regions of their file, so that an edit is compared with few others.
     near: dict[tuple[Source, int], dict[tuple[int, int], set[str]]] = {}
     for fix in fixes:
         if any(_overlaps(edit, near.get(at, {})) for edit in fix.edits for at in _stretches(edit)):
@@ -89,7 +89,7 @@ def _stretches(edit: Edit) -> list[tuple[Source, int]]:
 
 
 def _overlaps(edit: Edit, spans: Mapping[tuple[int, int], set[str]]) -> bool:
-    """Whether an edit overlaps with others of its file, given by their spans and texts."""
+    """Whether an edit overlaps with other edits of its file, given by spans and texts."""
     return any(
         edit.start < end
         and start < edit.end
@@ -117,7 +117,7 @@ VisibleRegions = Mapping[int, tuple[list[int], list[int]]]
 
 
 def visible_regions(files: Iterable[File]) -> VisibleRegions:
-    """What nginx sees of the sources of some files.
+    """Return the regions of some sources that nginx sees.
 
     In YAML, Markdown and templates that is only a part; a source may have thousands of them.
     """
@@ -131,7 +131,7 @@ def visible_regions(files: Iterable[File]) -> VisibleRegions:
 
 
 def confine(fix: Fix, regions: VisibleRegions) -> Fix:
-    """A fix whose edits stay within the text that nginx sees; by hand where one would not."""
+    """Return a fix whose edits stay within the text that nginx sees; manual if one would not."""
     for edit in fix.edits:
         if id(edit.source) in regions:
             starts, ends = regions[id(edit.source)]
@@ -141,14 +141,14 @@ def confine(fix: Fix, regions: VisibleRegions) -> Fix:
     return fix
 
 
-# What the title of an unsafe fix says of the lines that the safe fixes write as well.
+# Added to the title of an unsafe fix about lines that safe fixes also write.
 ALSO_WRITTEN = "; --fix alone applies "
 
 
 def with_complete_fixes(
     findings: Sequence[Finding], lint: Callable[[Mapping[str, str]], CheckedFiles]
 ) -> list[Finding]:
-    """The findings with fixes whose edits together are what `--fix` would write.
+    """Return the findings with fixes whose combined edits are what `--fix` writes.
 
     A fix gets the edits that only come up once it is applied, such as those for a finding that it
     uncovers. `lint` is as in `fix_soundly`, and gives these findings for no texts. A fix that would
@@ -177,7 +177,7 @@ def with_complete_fixes(
 
 
 def _safe_part(edits: Sequence[Edit], safe: Mapping[int, Sequence[Edit]]) -> str:
-    """What of an unsafe fix the safe ones write as well, in words; empty for nothing.
+    """The lines of an unsafe fix that safe ones also write, in words; empty without any.
 
     `safe` are their edits, by where they begin.
     """
@@ -187,14 +187,14 @@ def _safe_part(edits: Sequence[Edit], safe: Mapping[int, Sequence[Edit]]) -> str
 
 
 def includes_edit(edit: Edit, other: Edit) -> bool:
-    """Whether an edit does what another does in the same place, and perhaps more."""
+    """Whether an edit includes another edit of the same place."""
     if edit.source is not other.source or (edit.start, edit.end) != (other.start, other.end):
         return False
     return set(other.text.splitlines()) <= set(edit.text.splitlines())
 
 
 def without_directives(fix: Fix, names: Collection[str]) -> Fix:
-    """A fix without its edits of some directives; by hand where nothing is left of it."""
+    """Return a fix without its edits of some directives; manual if none is left."""
     if not fix.edits:
         return fix
     kept = tuple(edit for edit in fix.edits if _directive_of(edit) not in names)
@@ -214,7 +214,7 @@ _ENDS = re.compile(r"[;{}\n]")
 
 
 def snippet(edits: Iterable[Edit]) -> str:
-    """What edits write, as text to read: the statements that are new or changed."""
+    """Return the new or changed statements of edits, as text for messages."""
     from textwrap import dedent
 
     lines: dict[str, None] = {}
@@ -292,7 +292,7 @@ def fix_all(
     without: Collection[str] = (),
     history: FixHistory | None = None,
 ) -> dict[str, tuple[Source, Source]]:
-    """Apply all safe fixes, until none is left; then, with `unsafe`, all others as well.
+    """Apply all safe fixes until none is left; then, with `unsafe`, all others.
 
     `lint` gives the findings where some files have other texts, by key (see `Workspace.overlaid`).
     Files of the keys `without` are left alone. Returns (before, after) by key; nothing is written.
@@ -331,7 +331,7 @@ def _keys(fix: Fix) -> set[str]:
 
 
 class _Stretch(NamedTuple):
-    """A stretch of a changed text, and where it stands in the text before all changes.
+    """A span of a changed text, and its span in the text before all changes.
 
     `text` is None for what was there before; else it is what stands in its place now. `owners` are
     the findings that this is for.
@@ -364,7 +364,7 @@ class _Owned(NamedTuple):
 
 
 class FixHistory:
-    """What rounds of fixes change, told as edits of the texts before the first round.
+    """The changes of all rounds, as edits of the texts before the first round.
 
     Each change belongs to findings of the first round, by their index: its own, or those that
     brought it about.
@@ -449,7 +449,7 @@ class FixHistory:
         return min(self._numbers.values(), default=0) if known is None else known
 
     def _join(self, one: int, other: int) -> None:
-        """Two findings whose changes cannot be told apart."""
+        """Join two findings whose changes cannot be separated."""
         first, second = self._group(one), self._group(other)
         if first != second:
             self._joined[max(first, second)] = min(first, second)
@@ -544,7 +544,7 @@ class FixHistory:
                 yield Edit(source, run[0].start, run[-1].end, text), owners
 
     def _gaps(self, path: str) -> Iterable[list[_Stretch]]:
-        """What is changed in one file, neighbours together."""
+        """The changes in one file, adjacent ones joined."""
         gap: list[_Stretch] = []
         for stretch in self._stretches[path]:
             if stretch.text is not None:
@@ -557,7 +557,7 @@ class FixHistory:
 
 
 def _about(finding: Finding) -> tuple[str, ...]:
-    """What a finding is about, whatever line it is on."""
+    """The identity of a finding without its line."""
     return (finding.rule, *_location(finding), finding.place.source.key)
 
 
@@ -568,7 +568,7 @@ def _location(finding: Finding) -> tuple[str, ...]:
 
 
 def _in_order(edit: Edit) -> tuple[int, int, int]:
-    """What edits are sorted by: insertions at one place as an expert would write them."""
+    """Sort key of edits: insertions at one place in the order an expert would write."""
     is_new = edit.start == edit.end
     return edit.start, edit.end, rank_of_line(edit.text) if is_new else 0
 

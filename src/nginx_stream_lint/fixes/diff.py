@@ -93,7 +93,7 @@ class _ChangedLines(difflib.SequenceMatcher[str]):
 
 
 def _alike(old: list[str], new: list[str]) -> list[difflib.Match]:
-    """The stretches that are alike before and after, in order, as long as they can be."""
+    """The unchanged runs of lines, in order, as long as possible."""
     once = {line for line, number in Counter(old).items() if number == 1}
     once &= {line for line, number in Counter(new).items() if number == 1}
     where = {line: at for at, line in enumerate(old) if line in once}

@@ -27,7 +27,7 @@ _SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
 
 
 class _ManualOnlyError(Exception):
-    """The step cannot be done without touching what other places rely on.
+    """The step would change other locations, so it must be done manually.
 
     `advice` says what to change instead, where that is known.
     """
@@ -87,7 +87,7 @@ def plan_fix(judged: FindingWithContext) -> Fix | None:
 
 
 def _lines_of_all(at: _FixSite) -> str:
-    """What all steps would write, where none of them can be done."""
+    """The lines that all steps would write, for a manual fix."""
     return "\n".join(dict.fromkeys(line for move in at.remedy.moves for line in at.lines(move)))
 
 
@@ -125,7 +125,7 @@ def _by_author(author: Author, applicability: Applicability, at: _FixSite) -> Fi
         elif (
             target is level
             and action in ("set", "reset", "set_row")
-            # What the controller writes itself would stand there twice.
+            # Directives that the controller writes itself would occur twice.
             and (not rows or (action != "set_row" and author.has_setting(name, value)))
         ):
             settings[name] = value
@@ -149,12 +149,12 @@ def _by_author(author: Author, applicability: Applicability, at: _FixSite) -> Fi
     return Fix(title, worst, "\n".join(dict.fromkeys(lines)), tuple(dict.fromkeys(edits)))
 
 
-# As many paths are named; the others are counted.
+# At most this many paths are named; the rest are counted.
 _MOST_PATHS = 4
 
 
 def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
-    """What a setting for several paths means, and how to avoid that."""
+    """A warning that a setting affects several paths, and how to avoid that."""
     more = number - len(paths)
     named = ", ".join(paths) + (f" and {more} more" if more > 0 else "")
     return (
@@ -164,13 +164,13 @@ def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
 
 
 def _by_hand(author: Author, line: str) -> str:
-    """A line that a rule shows, as people write it where a controller makes the configuration."""
+    """A line of a manual fix in the form of the ingress controller's settings."""
     directive = re.fullmatch(_STATEMENT, line)
     return author.line(directive[1], directive[2]) if directive else line
 
 
 def _is_text(row: Directive) -> bool:
-    """Whether a directive stands in the source as nginx text, and not as another's setting."""
+    """Whether a directive is nginx text in the source, not a controller's setting."""
     if row.file.reading.author is None:
         return True
     return row.is_written and row.source.text.startswith(row.name, row.start)
@@ -190,7 +190,7 @@ class _FixSite(Struct, frozen=True):
     remedy: RenderedFix
 
     def lines(self, move: Move) -> list[str]:
-        """What a step writes, as nginx text."""
+        """The nginx text that a step writes."""
         if move.step.action == "restore_rows":
             return [_written(row) for row in self._outer_rows(move.name)]
         if move.step.action == "remove_row":
@@ -232,7 +232,7 @@ class _FixSite(Struct, frozen=True):
         return outer.effective(move.name, self.version).text == move.value
 
     def caution(self, move: Move) -> str:
-        """What else a step changes, and how to avoid that; empty if it is about this stream."""
+        """A warning about other effects of a step; empty without any."""
         if move.step.action == "remove_row":
             return ""
         if move.step.action == "add_map":
@@ -263,7 +263,7 @@ class _FixSite(Struct, frozen=True):
         )
 
     def _may_be_there(self, move: Move, target: Level) -> Directive | None:
-        """What may already set, in the block itself, the one value that a step is to add."""
+        """The include or template that may already set the value in the block itself."""
         if move.step.action not in ("set", "reset") or target.rows.get(move.name):
             return None
         doubt = target.effective(move.name, self.version).unknown_by
@@ -295,7 +295,7 @@ class _FixSite(Struct, frozen=True):
         raise _ManualOnlyError
 
     def _outer_rows(self, name: str) -> list[Directive]:
-        """The rows that this level drops and that somebody will miss."""
+        """Inherited rows that this level would lose."""
         levels = [level for level in self.served.level.outward() if level.rows.get(name)]
         return [
             row
@@ -306,7 +306,7 @@ class _FixSite(Struct, frozen=True):
 
 
 def _unseen(directive: Directive) -> str:
-    """What stands where nobody can see what it sets: an absent include, or a template's."""
+    """A missing include or template at this level, whose directives are unknown."""
     place = f"{directive.source.name}:{directive.line}"
     if directive.name == "include" and directive.args:
         return f"{directive.args[0]} ({place})"
@@ -391,7 +391,7 @@ def _replace_args(row: Directive, value: str, level: Level | None = None) -> Edi
 
 
 def _elsewhere(row: Directive, value: str, level: Level | None) -> str:
-    """What to change in a file that several places include; empty if it is for another reason.
+    """Advice about a file that several places include; empty for other reasons.
 
     A second line of the same directive would be refused by nginx, so none is shown.
     """
@@ -409,7 +409,7 @@ def _elsewhere(row: Directive, value: str, level: Level | None) -> str:
 
 
 def _check_own(directive: Directive) -> None:
-    """Refuse to touch what others use too, what needs escapes, and what nginx would not read."""
+    """Refuse to edit shared text, text that needs escapes, and text that nginx does not read."""
     file = directive.file
     broken = file.reading.read_only or file.mistakes
     if file.shared or broken or not _is_text(directive):
@@ -417,7 +417,7 @@ def _check_own(directive: Directive) -> None:
 
 
 def _map_lines(value: str, indent: str) -> list[str]:
-    """A `map` with this source, variable, and pairs of a key and what it becomes."""
+    """A `map` with this source, variable, and pairs of key and value."""
     source, variable, *words = value.split()
     pairs = list(zip(words[::2], words[1::2], strict=True))
     width = max(len(key) for key, _ in pairs)
@@ -470,7 +470,7 @@ def _insert(line: str, level: Level, after: Directive | None) -> Edit:
 
 
 def _is_inside(directive: Directive, level: Level) -> bool:
-    """Whether a directive stands in the level's own block, in the file of the block."""
+    """Whether a directive is in the level's own block and file."""
     opening = level.directive
     if opening is None:
         return True  # a fragment: the file is the block
@@ -482,7 +482,7 @@ def _is_inside(directive: Directive, level: Level) -> bool:
 
 
 def _anchor(level: Level, place: int) -> Directive | None:
-    """The directive that one with this rank goes behind: the handler, or what is best after it."""
+    """The directive after which one with this rank is inserted."""
     handler = level.own_handler
     if handler is not None and _is_inside(handler.directive, level):
         behind = handler.directive
@@ -504,7 +504,7 @@ def _anchor(level: Level, place: int) -> Directive | None:
 
 
 def _stays(row: Directive, level: Level) -> bool:
-    """Whether no rule takes a row out: what is written behind one must not go with it.
+    """Whether no rule removes a row, so that lines inserted after it stay.
 
     They take out what does nothing: directives of another family, X-Accel-Buffering for the app.
     """

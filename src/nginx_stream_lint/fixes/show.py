@@ -1,4 +1,4 @@
-"""Fixes as people read them: the location with everything mended."""
+"""Show fixes: a location with its fixes applied."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _span = attrgetter("start", "end")
 
 
 class ShownFix(NamedTuple):
-    """A location with fixes in it, the options that write them, and what else those change."""
+    """A location with its fixes, the options that apply them, and their other effects."""
 
     options: str
     text: str
@@ -33,7 +33,7 @@ class ShownFix(NamedTuple):
 
 
 def shown_fixes(location: LocationInfo, findings: Sequence[Finding]) -> list[ShownFix]:
-    """What --fix writes for the findings of a location, and what it writes with unsafe fixes."""
+    """Return a location's safe fixes as --fix writes them, and its unsafe ones."""
     fixable = [one for one in findings if one.fix is not None and one.fix.edits]
     safe = [one for one in fixable if one.fix is not None and one.fix.applicability == "safe"]
     others = [one for one in fixable if one not in safe]
@@ -53,14 +53,14 @@ def shown_fixes(location: LocationInfo, findings: Sequence[Finding]) -> list[Sho
 
 
 def _caution(finding: Finding) -> str:
-    """What else the fix of a finding changes. What of it is safe is shown as a fix of its own."""
+    """The other effects of a finding's fix."""
     assert finding.fix is not None
     title, _, caution = finding.fix.title.partition(ALSO_WRITTEN)[0].partition("; ")
     return caution or title
 
 
 def _is_within(finding: Finding, edits: Sequence[Edit]) -> bool:
-    """Whether all that the fix of a finding writes is part of some edits."""
+    """Whether some edits include the whole fix of a finding."""
     own = () if finding.fix is None else finding.fix.edits
     return all(any(includes_edit(edit, one) for edit in edits) for one in own)
 
@@ -113,7 +113,7 @@ def _around(source: Source, edits: list[Edit]) -> tuple[int, int] | None:
 
 
 def _parts(source: Source, spans: list[tuple[int, int]], edits: list[Edit]) -> list[str]:
-    """What is near some stretches of a file, as it should be, part by part."""
+    """The fixed text near some spans of a file, in parts."""
     near: list[tuple[int, int]] = []
     for begin, stop in sorted(_near(source, *span) for span in spans):
         if near and begin <= near[-1][1]:

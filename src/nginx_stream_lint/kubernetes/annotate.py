@@ -28,7 +28,7 @@ from nginx_stream_lint.util.remembering import latest_remembered
 
 
 class Annotator(Struct, frozen=True, eq=False):
-    """The `Author` of what a controller makes of a resource; see config/mapped_text.py.
+    """The `Author` of the nginx text that a controller generates; places fixes in its YAML.
 
     `by_class` tells that nothing but the name of its class assigns the resource to the controller;
     `assumed` that not even that does.
@@ -56,7 +56,7 @@ class Annotator(Struct, frozen=True, eq=False):
         if isinstance(resource, Ingress) and resource.home is not None:
             text = resource.document.text
             start = text.rfind("\n", 0, resource.home.span.start)
-            # Comments may stand above the first annotation.
+            # Comments may be above the first annotation.
             while start > 0:
                 before = text.rfind("\n", 0, start)
                 if not text[before + 1 : start].strip().startswith("#"):
@@ -67,11 +67,11 @@ class Annotator(Struct, frozen=True, eq=False):
 
     @property
     def region(self) -> tuple[int, int]:
-        """The document that the resource stands in."""
+        """The document that contains the resource."""
         return self.resource.document.span
 
     def line(self, name: str, value: str) -> str:
-        """A directive as people write it for this controller."""
+        """A directive as it is written for this controller."""
         if isinstance(self.resource, VirtualServer):
             field = self._field(name, value)
             return f"{field[0]}: {field[1]}" if field else f"{name} {value};"
@@ -86,7 +86,7 @@ class Annotator(Struct, frozen=True, eq=False):
 
     @property
     def apart(self) -> str:
-        """What to do with a path so that its settings are for no others."""
+        """Advice: how to separate a path so that its settings affect no other path."""
         if isinstance(self.resource, VirtualServer):
             return "give it its own upstream"
         return "move it to its own resource"
@@ -132,7 +132,7 @@ class Annotator(Struct, frozen=True, eq=False):
         return self._upstreams.get(offset)
 
     def has_setting(self, name: str, value: str) -> bool:
-        """Whether a directive's value has an annotation or a field; a snippet writes the others."""
+        """Whether a directive's value has an annotation or a field; a snippet sets others."""
         if isinstance(self.resource, VirtualServer):
             return self._field(name, value) is not None
         return self._annotation(name, value) is not None

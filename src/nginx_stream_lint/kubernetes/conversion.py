@@ -1,4 +1,4 @@
-"""What the makers of nginx configuration have in common: values read, rows written."""
+"""Shared parts of the converters: reading values, writing rows of the tables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KEY = "/etc/nginx/secrets/tls.key"
 
 
 class Converter:
-    """Writes what a controller makes of a resource; `problems` are values it cannot read.
+    """Converts a resource to nginx configuration; `problems` are values that it cannot read.
 
     With `runs` it writes for a real nginx that is not to know of placeholders.
     """
@@ -88,13 +88,13 @@ class Converter:
         return isinstance(value, Scalar) and bool(value.text)
 
     def problem(self, offset: int, message: str, advice: str) -> None:
-        """Note what cannot be read."""
+        """Add a problem about a value that cannot be read."""
         self.problems.append(self.document.source.problem(offset, message, advice))
 
     # Values
 
     def entry(self, name: str) -> MappingEntry | None:
-        """An annotation, by the name without prefix, if it says something."""
+        """An annotation, by its name without prefix, if it is not empty."""
         entry = self.annotations.get(name)
         return entry if entry is not None and word_of(entry).text.strip() else None
 
@@ -198,7 +198,7 @@ class Converter:
     # Snippets
 
     def snippet(self, entry: MappingEntry | None) -> None:
-        """nginx text of an annotation or key, as it is; what would break the rest is left out."""
+        """Write the nginx text of a snippet; leave it out if it would break the rest."""
         if entry is None or not isinstance(entry.value, Scalar) or not entry.value.text.strip():
             return
         word = entry.value
@@ -225,7 +225,7 @@ class Converter:
 
     @property
     def head(self) -> Span:
-        """The line that says what the resource is."""
+        """Write a comment that names the resource."""
         end = self.document.text.find("\n", self.resource.place)
         end = len(self.document.text) if end < 0 else end
         line = self.document.text[self.resource.place : end]
@@ -289,7 +289,7 @@ def split_list(word: Scalar, separator: str) -> Iterator[Scalar]:
 
 
 def service_address(port: Scalar | None) -> str:
-    """An address that stands for a service; its port tells the app."""
+    """Return a placeholder address for a service, with the service's port."""
     number = port.text if port is not None else ""
     is_number = re.fullmatch(r"[0-9]{1,5}", number) is not None
     return f"127.0.0.1:{number}" if is_number and 0 < int(number) <= _MAX_PORT else "127.0.0.1"

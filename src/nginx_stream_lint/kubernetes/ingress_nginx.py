@@ -91,7 +91,7 @@ _CORS = {
 
 
 class IngressNginxConverter(Converter):
-    """Writes what ingress-nginx makes of one Ingress."""
+    """Converts one Ingress as ingress-nginx does."""
 
     def make(self) -> None:
         """Write the whole configuration."""
@@ -105,7 +105,7 @@ class IngressNginxConverter(Converter):
         self.http()
 
     def http(self) -> None:
-        """The block `http`, which stands for the whole resource."""
+        """Write the `http` block, which represents the whole resource."""
         text, span = self.text, self.resource.span
         text.open("http", at=span)
         text.lines(
@@ -264,7 +264,7 @@ class IngressNginxConverter(Converter):
         text.close(path.span)
 
     def _settings(self, header: str) -> None:
-        """What all locations of an Ingress have in common."""
+        """Write the settings that all locations of an Ingress share."""
         text = self.text
         self._limits()
         host = self.entry("upstream-vhost")
@@ -546,7 +546,7 @@ class IngressNginxConverter(Converter):
         self.text.raw("internal;")
         host = self.value("mirror-host") or re.sub(r"^\w+://|[/?:$].*", "", word.text) or "$host"
         self.text.line("proxy_set_header", "Host", quoted(host), at=target.span)
-        # A variable, so that nobody asks for the address of a host that is far away.
+        # A variable, so that nginx does not resolve a remote host at start.
         self.text.line("set", "$mirror_target", quoted(word), at=target.span)
         self.text.line("proxy_pass", "$mirror_target", at=target.span)
         self.text.close(target.span)

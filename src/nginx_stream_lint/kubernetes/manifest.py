@@ -28,7 +28,7 @@ _ONLY_HOLES = re.compile(
     rf"^([ \t]*){PLACEHOLDER}({PLACEHOLDER}[{PLACEHOLDER} \t]*)(?=\r?$)", re.MULTILINE
 )
 _AS_COMMENT = r"\1#\2"
-# What PyYAML takes; the rest is not in a manifest that anybody could apply.
+# The tags that PyYAML accepts; others do not occur in valid manifests.
 
 
 class Span(NamedTuple):
@@ -59,7 +59,7 @@ class Scalar(Struct, frozen=True, eq=False):
 
 
 class MappingEntry(Struct, frozen=True, eq=False):
-    """A key with its value. `is_alias` tells that the value is written elsewhere, as an anchor."""
+    """A key with its value. `is_alias`: the value is written elsewhere, as an anchor."""
 
     key: Scalar
     value: Node
@@ -81,7 +81,7 @@ class Mapping(Struct, frozen=True, eq=False):
         return node if isinstance(node, Scalar) and node.text else None
 
     def at(self, *path: str) -> Node | None:
-        """What is at a path of keys."""
+        """The node at a path of keys."""
         node: Node = self
         for key in path:
             if not isinstance(node, Mapping) or key not in node.entries:
@@ -95,7 +95,7 @@ class Mapping(Struct, frozen=True, eq=False):
         return node if isinstance(node, Mapping) else None
 
     def items(self, *path: str) -> tuple[Node, ...]:
-        """The items of the sequence at a path of keys; none where there is no sequence."""
+        """The items of the sequence at a path of keys; none without a sequence."""
         node = self.at(*path)
         return node.items if isinstance(node, Sequence) else ()
 
@@ -176,7 +176,7 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
 
 
 def _check(part: str) -> None:
-    """Refuse what PyYAML would fall over, with a place. Raises YamlMistake."""
+    """Refuse YAML that PyYAML cannot handle. Raises YamlMistake with the position."""
 
     def refuse(offset: int, message: str) -> YamlMistake:
         line = part.count("\n", 0, offset) + 1
@@ -207,13 +207,13 @@ class _NodeReader:
         self.words: list[tuple[int, int]] = []
 
     def is_in_word(self, offset: int) -> bool:
-        """Whether an offset lies in a word; to be asked when all is read."""
+        """Whether an offset lies in a word; valid only after the whole document was read."""
         self.words.sort()
         at = bisect_right(self.words, (offset, len(self.text))) - 1
         return at >= 0 and offset < self.words[at][1]
 
     def read(self, node: yaml.Node | None, depth: int = 0) -> Node | None:
-        """A node, or None where it stands in itself."""
+        """Convert a node; None if it contains itself."""
         if node is None or id(node) in self.open:
             return None
         if depth > _MAX_DEPTH:

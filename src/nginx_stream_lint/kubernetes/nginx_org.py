@@ -64,7 +64,7 @@ _METHODS = {
 
 
 class NginxOrgConverter(Converter):
-    """Writes what the NGINX Ingress Controller makes of one resource."""
+    """Converts one resource as the NGINX Ingress Controller does."""
 
     def make(self) -> None:
         """Write the whole configuration."""
@@ -173,7 +173,7 @@ class NginxOrgConverter(Converter):
 
     @property
     def _http2(self) -> bool:
-        """Whether clients may speak HTTP/2; the ConfigMap says so, and gRPC needs it."""
+        """Whether clients may use HTTP/2: set in the ConfigMap, or required by gRPC."""
         return self.is_on("http2", self.entry("grpc-services") is not None)
 
     def _ports(self, name: str, default: str) -> list[tuple[list[Arg], Span | None]]:
@@ -324,7 +324,7 @@ class NginxOrgConverter(Converter):
         text.line("proxy_http_version", "1.1")
         websocket = self.entry("websocket-services")
         if websocket is not None and self._has("websocket-services", service):
-            # The annotation asks for a WebSocket; whoever reads the location may take it so.
+            # The annotation declares a WebSocket, which is evidence for the location.
             text.line("proxy_set_header", "Upgrade", "$http_upgrade", at=websocket.span)
             text.line("proxy_set_header", "Connection", "$connection_upgrade", at=websocket.span)
         elif self.entry("keepalive") is not None or "keepalive" in self.data:
@@ -528,7 +528,7 @@ def _names(nodes: tuple[Node, ...]) -> list[Scalar]:
 
 
 def _upstream_name(name: Scalar, node: Mapping) -> str:
-    """The user's name for an upstream and that of its service, which says more of what answers."""
+    """The user's name for an upstream and its service's name, which is better evidence."""
     service = node.word("service")
     both = name.text
     if service is not None and service.text != name.text:

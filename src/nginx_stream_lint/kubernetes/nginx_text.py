@@ -53,7 +53,7 @@ class NginxText:
         return "".join(self._parts)
 
     def line(self, name: str, *args: Arg, at: Span | None = None) -> None:
-        """A directive, generated from what stands `at` a place."""
+        """Write a directive that is generated from the source's text `at` a position."""
         if at is None and all(type(arg) is str for arg in args):
             words = " ".join((name, *args))  # type: ignore[arg-type]
             self._put(f"{'    ' * self._depth}{words};\n", None)
@@ -79,7 +79,7 @@ class NginxText:
         self._add("\n")
 
     def once(self, stretches: dict[str, Stretch], key: str, write: Callable[[], None]) -> None:
-        """What `write` adds, or a copy of what it added under the same key before."""
+        """Add the lines of `write`, or a copy of those it added for the same key before."""
         known = stretches.get(key)
         if known is not None:
             self._copy(*known)

@@ -30,7 +30,7 @@ class MismatchedBuffers:
         self._seen: set[tuple[Level | None, tuple[tuple[str, ...], ...]]] = set()
 
     def look_at(self, level: Level, say: Say) -> None:
-        """Say what does not go together at a level."""
+        """Report buffer sizes at a level that nginx refuses together."""
         names = level.rows.keys() & _NAMES
         if level.kind == "server" and level.parent is not None:
             names |= level.parent.rows.keys() & _NAMES

@@ -40,7 +40,7 @@ _USUAL = ("200", "301", "302")
 
 
 class ResponseCaching(Struct, frozen=True):
-    """What is recorded where the same request is sent again and again, one after the other.
+    """What nginx caches when the same request is sent repeatedly, one after the other.
 
     `first` and `second` tell whether nginx writes the response to that request to a file, if the
     response comes from the app; `repeat` whether the second request gets the recording instead, and
@@ -56,14 +56,14 @@ class ResponseCaching(Struct, frozen=True):
 NOTHING = ResponseCaching()
 _STORED = ResponseCaching("yes", "yes")
 
-# Gives what is in force for a directive.
+# Returns the effective value of a directive.
 Settings = Callable[[str], Effective]
 # Gives the request that decides what variables stand for; called only where some do.
 Asked = Callable[[], RequestState]
 
 
 def response_caching(settings: Settings, family: str, method: str, asked: Asked) -> ResponseCaching:
-    """What nginx records of responses with status 200 that a handler of this family passes on."""
+    """Return what nginx caches of responses with status 200 from a handler of this family."""
     if family not in _FAMILIES:
         return NOTHING
     if settings(f"{family}_store").text not in ("", "off"):
@@ -75,7 +75,7 @@ def response_caching(settings: Settings, family: str, method: str, asked: Asked)
 
 
 def depends_on_the_request(settings: Settings, family: str) -> bool:
-    """Whether `recording` asks for the request."""
+    """Whether the result of `response_caching` depends on the request."""
     if family not in _FAMILIES or settings(f"{family}_cache").text in ("", "off"):
         return False
     key = settings(f"{family}_cache_key")
@@ -94,7 +94,7 @@ class _Cache:
         self._asked = asked
 
     def recording(self, zone: str, method: str) -> ResponseCaching:
-        """What it records, and which requests get that."""
+        """What this cache stores, and which requests get the stored response."""
         methods = (arg.upper() for row in self._rows("cache_methods") for arg in row)
         if method not in {"GET", "HEAD", *methods}:
             return NOTHING
@@ -144,7 +144,7 @@ class _Cache:
 
     def _any(self, name: str) -> Truth:
         """Whether one of the conditions of `*_no_cache` or `*_cache_bypass` holds."""
-        has_response = name == "no_cache"  # a bypass is decided before the app is asked
+        has_response = name == "no_cache"  # a bypass is decided before the request goes to the app
         found = {self._holds(arg, has_response) for row in self._rows(name) for arg in row}
         return "yes" if "yes" in found else "unknown" if "unknown" in found else "no"
 

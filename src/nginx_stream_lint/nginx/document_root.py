@@ -1,4 +1,4 @@
-"""The files that nginx would serve, as far as somebody says where they are."""
+"""The files that nginx would serve, if the user gives a document root."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nginx_stream_lint.files import Workspace
 
 
 class DocumentRoot(Struct, frozen=True):
-    """A folder that stands for every `root`."""
+    """A local folder used in place of every `root`."""
 
     workspace: Workspace
     folder: str

@@ -49,5 +49,5 @@ def _of(server: Level, defaults: set[tuple[str, bool]]) -> list[tuple[Directive,
 
 
 def _said(address: str) -> str:
-    """An address as nginx says it."""
+    """An address as nginx's error messages write it."""
     return f"0.0.0.0{address[1:]}" if address.startswith("*:") else address

@@ -8,7 +8,7 @@ from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 
-# What clients of streams call themselves: browsers, SDKs, programs.
+# User-Agent headers of streaming clients: browsers, SDKs, programs.
 USER_AGENTS = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:145.0) Gecko/20100101 Firefox/145.0",
@@ -18,7 +18,7 @@ USER_AGENTS = (
     "Go-http-client/2.0",
     "curl/8.17.0",
 )
-# How events end, by the type of the answer. Most have JSON in them.
+# How events end, by the content type of the response. Most contain JSON.
 _EVENT_ENDS = {"text/event-stream": "}\n\n", "application/x-ndjson": "}\n"}
 
 

@@ -1,4 +1,4 @@
-"""A WebSocket handshake on its way through a location: what the app gets, and what comes back.
+"""A WebSocket handshake through a location: what the app receives, and what the client gets back.
 
 Measured on nginx 1.22 and 1.31; tests/conformance/test_handshakes.py does it again. nginx tunnels
 what follows a 101, whatever it has asked the app in. It sends no Upgrade of its own accord, so the
@@ -18,12 +18,12 @@ from nginx_stream_lint.nginx.rewriting import RewriteOutcome, rewrite
 from nginx_stream_lint.nginx.variables import RequestState, maps_of
 from nginx_stream_lint.nginx.versions import NEW, Version
 
-# The families that go on after a 101. What uwsgi and scgi send with it is for the app to read.
+# The handler families that tunnel after a 101.
 TUNNELS = ("proxy", "uwsgi", "scgi", "tunnel")
 # nginx has no WebSockets over HTTP/2 and HTTP/3.
 HANDSHAKE_CLIENTS: tuple[Client, ...] = ("h1", "h1-tls")
 _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-# What a client sends, in the order in which a report names it.
+# Headers that a client sends, in the order in which reports name them.
 _SENT = {
     "Upgrade": "websocket",
     "Connection": "Upgrade",
@@ -38,7 +38,7 @@ _NEEDED = ("Upgrade", "Sec-WebSocket-Accept")
 
 
 class Handshake(Struct, frozen=True):
-    """What the app gets of a handshake, and which headers of its answer the client does not get.
+    """The handshake that the app receives, and the response headers that the client does not get.
 
     `headers` are those that a handshake needs, empty where none is sent. Values are None where the
     configuration does not decide them.
@@ -51,23 +51,23 @@ class Handshake(Struct, frozen=True):
 
     @property
     def is_decided(self) -> bool:
-        """Whether the configuration decides all that counts."""
+        """Whether the configuration decides every relevant header."""
         values = (self.http_version, self.method, *(value for _, value in self.headers))
         return None not in values
 
     @property
     def wrong_headers(self) -> list[str]:
-        """The headers of which the app does not get what a handshake needs."""
+        """The headers that reach the app with a value that breaks the handshake."""
         return [name for name, value in self.headers if not _is_right(name, value)]
 
     @property
     def is_get(self) -> bool:
-        """Whether the app is asked with GET, as handshakes have to be."""
+        """Whether the app receives a GET request, as a handshake must be."""
         return self.method in ("GET", None)
 
     @property
     def is_old(self) -> bool:
-        """Whether the app is asked in HTTP/1.0: some take that, others refuse it."""
+        """Whether the app receives HTTP/1.0, which some apps accept and others refuse."""
         return self.http_version == "1.0"
 
     @property
@@ -94,7 +94,7 @@ def handshake_at(
     scheme: str = "http",
     connection: str = CONNECTION,
 ) -> Handshake | None:
-    """What becomes of handshakes that come to a place which passes requests on.
+    """Return the handshakes that the app receives through a proxied location.
 
     `path` is that of the URL, for what rewrites it; without it the location's own is taken. What
     variables say of the URL is unknown: a query may come with it. None where handshakes are not
@@ -128,7 +128,7 @@ def handshake_at(
 
 
 def received_handshake(level: Level, state: RequestState, version: Version) -> Handshake | None:
-    """What becomes of a handshake that is in this state at the level that passes it on.
+    """Return the handshake that the app receives, from the request's state at the handler.
 
     None where the handler is not `proxy_pass`.
     """
@@ -184,7 +184,7 @@ def connection_variable(server: Level) -> str | None:
 
 
 def _doubt(level: Level, outcome: RewriteOutcome, state: RequestState) -> None:
-    """Forget what `set` may have assigned in blocks of which nobody knows whether they hold."""
+    """Forget variables that `set` may have assigned in blocks that may not apply."""
     if outcome.unknown:
         for block in _conditional(level):
             for row in block.rows.get("set", ()):
@@ -205,7 +205,7 @@ def _value(text: str, state: RequestState) -> str | None:
 
 
 def _joined(texts: list[str], state: RequestState) -> str | None:
-    """The value of a header with several rows: nginx sends all that are not empty."""
+    """The value of a header with several rows: nginx sends all non-empty ones."""
     values = [_value(text, state) for text in texts]
     known = [value for value in values if value]
     return None if None in values else ", ".join(known)

@@ -61,7 +61,7 @@ def addresses(argument: str) -> list[str]:
 
 
 def shortest(host: str) -> str:
-    """An IPv6 address as people write it; what is none stays."""
+    """Return an IPv6 address in its short form; return other hosts unchanged."""
     if ":" not in host:
         return host
     from ipaddress import IPv6Address
@@ -126,7 +126,7 @@ _Sockets = tuple[dict[tuple[str, bool], set[str]], dict[tuple[str, bool], Level]
 
 @cached_on_level
 def _sockets(http: Level) -> _Sockets:
-    """What is said of each socket, and its default server, by address and whether it is QUIC's."""
+    """The `listen` parameters and the default server of each socket, by address and QUIC."""
     options: dict[tuple[str, bool], set[str]] = {}
     defaults: dict[tuple[str, bool], Level] = {}
     for server in http.children:
@@ -140,7 +140,7 @@ def _sockets(http: Level) -> _Sockets:
 
 
 def _listens(server: Level) -> list[tuple[str, list[str]]]:
-    """The addresses a server listens on, and what it says of each."""
+    """The addresses that a server listens on, with the parameters of each."""
     rows = server.rows.get("listen", ())
     return [(address(row.args[0]), list(row.args[1:])) for row in rows if row.args]
 

@@ -1,4 +1,4 @@
-"""What is not there to see of a configuration: files that it includes, and blocks around it.
+"""Parts of a configuration that are not available: missing includes and outer blocks.
 
 Whether nginx refuses a name that nothing defines hangs on all of a configuration.
 """
@@ -13,7 +13,7 @@ from nginx_stream_lint.nginx.levels import Level, cached_on_level
 
 @cached_on_level
 def has_missing_includes(level: Level) -> bool:
-    """Whether a block may have more in it, apart from inner blocks, than what is there to see.
+    """Whether a block may have more directives than those that are visible.
 
     A block around a fragment does, one that an absent file is included in, one in which a template
     leaves something open, and one that a controller makes, which writes more than we know of.
@@ -32,7 +32,7 @@ def is_complete_configuration(root: Level) -> bool:
 
 
 def _may_define(unknown: Directive) -> bool:
-    """Whether what is unknown may define names; of the files that come with nginx, few do."""
+    """Whether a missing include may define names; few of nginx's own files do."""
     return unknown.may_set is None or "set" in unknown.may_set
 
 

@@ -1,4 +1,4 @@
-"""Where a `*_pass` leads once its variables are filled in, and what nginx answers where it cannot.
+"""The target of a `*_pass` with its variables filled in, and the error status if it has none.
 
 Source: `ngx_parse_url` in nginx's src/core/ngx_inet.c, the `_eval` functions of the modules, and
 `ngx_http_upstream_init_request` in src/http/ngx_http_upstream.c.
@@ -24,7 +24,7 @@ _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 
 class PassTarget(Struct, frozen=True):
-    """What a target says: `scheme` (empty without one), `host`, `port` (0: none said or usual).
+    """A parsed target: `scheme` (empty without one), `host`, `port` (0: none given or default).
 
     `host` is a name, an IPv4 address, an IPv6 address in brackets, or `unix:` with a path; `uri` is
     what follows, from its slash or question mark on. `has_port` tells whether the port is written.
@@ -43,7 +43,7 @@ class PassTarget(Struct, frozen=True):
 
 
 def parse_target(family: str, text: str) -> PassTarget | None:
-    """A target without variables; None where nginx answers 500 to it."""
+    """Parse a target without variables; None if nginx responds with 500 to it."""
     schemes = _SCHEMES.get(family, {})
     written = _SCHEME.match(text)
     scheme = lower(written[0]) if written is not None else ""

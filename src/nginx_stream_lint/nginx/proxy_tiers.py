@@ -1,4 +1,4 @@
-"""What several nginx in a row do to a stream.
+"""Delivery of a stream through several nginx in a row.
 
 Each is judged alone, with what the one behind it sends as its upstream's response; the stream
 stalls if one of them holds it. tests/conformance/random_tiers.py measures it.
@@ -29,7 +29,7 @@ _COMPRESSIONS = frozenset(("gzip", "br"))
 
 
 class ForwardedResponse(Struct, frozen=True):
-    """What one nginx makes of a response for the next.
+    """The properties of a response that one nginx sends to the next.
 
     `chunks` tells whether it may send chunks, `passes_accel` whether it lets X-Accel-Buffering
     through, and `adds_accel` what it adds.
@@ -47,7 +47,7 @@ class ForwardedResponse(Struct, frozen=True):
 
 
 class Tier(Struct, frozen=True):
-    """One nginx of several: its delivery `path`, how it asks, and what it sends on.
+    """One nginx of several: its delivery `path`, the request it sends, and its response.
 
     `client` is what it is for the tier behind it, and `asks_old` tells that it asks in HTTP/1.0.
     `accepts` are the compressions that it asks for; None: those that it is asked for itself.
@@ -87,7 +87,7 @@ def tier(settings: Settings, path: DeliveryPath, scheme: str) -> Tier:
 
 
 def forwarded_response(settings: Settings, family: str) -> ForwardedResponse:
-    """What nginx sends on where these settings are in force."""
+    """Return how nginx sends responses on with these effective settings."""
     adds: AccelBuffering = "absent"
     for row in settings("add_header").rows:
         if len(row) > 1 and row[0].lower() == _ACCEL:
@@ -106,7 +106,7 @@ def _accel(value: str) -> Literal["no", "yes"] | None:
 
 
 def deliver(tiers: Sequence[Tier], scenario: Scenario) -> list[Delivery]:
-    """What each tier does in a scenario of the last one's client; the first is the app's."""
+    """Return the delivery of each tier in a scenario; the first tier is next to the app."""
     accepted = _accepted(tiers, scenario)
     framing, accel = scenario.framing, scenario.x_accel_buffering
     is_compressed = False
@@ -119,7 +119,7 @@ def deliver(tiers: Sequence[Tier], scenario: Scenario) -> list[Delivery]:
             one.path,
             gzip=one.path.gzip and "gzip" in accepted[at] and not (is_compressed or too_old),
             brotli=one.path.brotli and "br" in accepted[at] and not is_compressed,
-            # No pattern is found in what is compressed.
+            # `sub_filter` finds nothing in a compressed response.
             sub_filter=one.path.sub_filter and not is_compressed,
         )
         if following is not None:
@@ -137,7 +137,7 @@ def deliver(tiers: Sequence[Tier], scenario: Scenario) -> list[Delivery]:
 
 
 def _accepted(tiers: Sequence[Tier], scenario: Scenario) -> list[frozenset[str]]:
-    """The compressions that each tier is asked for."""
+    """The compressions that each tier's request accepts."""
     accepts = _COMPRESSIONS if scenario.accept_encoding == "gzip" else frozenset[str]()
     found: list[frozenset[str]] = []
     for one in reversed(tiers):
@@ -147,7 +147,7 @@ def _accepted(tiers: Sequence[Tier], scenario: Scenario) -> list[frozenset[str]]
 
 
 def _framing(one: Tier, following: Tier, framing: Framing) -> Framing:
-    """How a tier frames what it sends to the following one."""
+    """The framing of a tier's response to the next tier."""
     if framing == "length" or following.client == "h2":
         return framing
     return "chunked" if one.sent.chunks and not following.asks_old else "close"

@@ -1,4 +1,4 @@
-"""How nginx hands a request's body on while the client still sends it.
+"""How nginx passes a request body on while the client still sends it.
 
 Measured on 1.22 and 1.31 with clients that keep their request open (HTTP/1.1 in chunks, HTTP/2).
 Such a request has no length, so what nginx does with lengths is left out.

@@ -88,7 +88,7 @@ class Route(Struct):
 
     @property
     def target(self) -> PassTarget | None:
-        """What the request is passed to; None where that is not known."""
+        """The target that the request is passed to; None if unknown."""
         if self.handler is None or not self.filled:
             return None
         return parse_target(self.handler.family, self.filled)
@@ -97,7 +97,7 @@ class Route(Struct):
 def route_request(
     root: Level, request: Request, version: Version, files: DocumentRoot | None = None
 ) -> Route:
-    """The way of a request. `files` are those behind every `root`; None: unknown."""
+    """Route a request through the configuration. `files` is the document root; None if unknown."""
     http = root.first("http")
     chosen = choose_server(http, request, version) if http is not None else None
     if chosen is None:
@@ -112,7 +112,7 @@ def route_request(
 
 
 def route_on_socket(socket: ListenSocket, request: Request, version: Version) -> Route:
-    """The way of a request that comes to a socket, from a client that names no host in TLS."""
+    """Route a request that arrives at a socket, from a client that sends no SNI."""
     return _route_to(
         choose_server_on(socket, request, version), socket.default, request, version, None
     )
@@ -139,7 +139,7 @@ def _route_to(
 
 
 def route_in_server(server: Level, request: Request, version: Version) -> Route:
-    """The way of a request that this server gets, whatever its host."""
+    """Route a request within one server, whatever its host is."""
     walk = _walk(server, request, version, None, server)
     walk.start()
     return walk.result()
@@ -179,13 +179,13 @@ class _RequestPhases:
         self.version = version
         self.changes = _MAX_CHANGES + 1
         self.error_page_used = False
-        # What an error page was for: the client gets that status with it.
+        # The original status of an error page: the client gets it.
         self.error_status = 0
-        # What nginx answers before the first phase.
+        # Responses that nginx sends before the first phase.
         self.refusal: int | None = None
         # Where it came in; None where nobody says so.
         self.socket: ListenSocket | None = None
-        # Of `auth_request`: no access is asked for.
+        # A subrequest of `auth_request` does no access checks of its own.
         self.is_subrequest = False
 
     def start(self) -> None:
@@ -245,7 +245,7 @@ class _RequestPhases:
         self._find()
 
     def _find(self) -> None:
-        """Find the location and carry out what it rewrites, until the URI stays as it is."""
+        """Find the location and apply its rewrites, until the URI no longer changes."""
         server = self.state.server
         while True:
             place = locate_uri(server, self.state.uri)
@@ -349,7 +349,7 @@ class _RequestPhases:
         return status
 
     def _refused(self, level: Level) -> int | None:
-        """The status for those who may not come in; None for the others."""
+        """The status of a request that the access phase rejects; None if it is allowed."""
         denied = _denies_all(level)
         satisfy = rows_in_force(level, "satisfy")
         if not any(row.args == ("any",) for row in satisfy):
@@ -364,7 +364,7 @@ class _RequestPhases:
         return self._asked(level) if asks else 403 if denied else None
 
     def _asked(self, level: Level) -> int | None:
-        """What comes of asking another location with `auth_request`; None where it lets in.
+        """The result of an `auth_request` to another location; None if it allows access.
 
         What an app answers there, or what hangs on what the client sends with it, is taken to.
         """
@@ -409,7 +409,7 @@ class _RequestPhases:
             self._end(level, status=self.error_status or None)
 
     def _index(self, level: Level) -> bool:
-        """Go to the index of a folder, or say that there is none; False if that is still open."""
+        """Redirect to the index of a folder, or fail without one; False if that is undecided."""
         rows = next((one.rows["index"] for one in level.outward() if "index" in one.rows), [])
         passed_over = ""
         for name in [arg for row in rows for arg in row.args] or ["index.html"]:
@@ -498,7 +498,7 @@ class _RequestPhases:
             self._find()
 
     def _answer(self, level: Level, status: int, text: str | None) -> None:
-        """What `return` or a redirecting `rewrite` gives."""
+        """Record the response of `return` or of a redirecting `rewrite`."""
         if text is not None and status in REDIRECTS:
             self.found.redirect = text
             self._error(level, status)
@@ -510,7 +510,7 @@ class _RequestPhases:
             self._error(level, status)
 
     def _error(self, level: Level, status: int, why: str = "") -> None:
-        """An answer that an error page may take the place of."""
+        """Record an error response, which an error page may replace."""
         self.error_status = status
         pages = level.effective("error_page", self.version)
         if pages.rows and not self.error_page_used and self.changes:
@@ -565,13 +565,13 @@ def _flag(level: Level, name: str, default: str) -> str:
 
 
 def local_address(request: Request) -> str | None:
-    """The address that a request comes to, without brackets; None where it is not known."""
+    """Return the local address of a request, without brackets; None if unknown."""
     host = request.host or ""
     return host.strip("[]") if is_address(host) else None
 
 
 def _denies_all(level: Level) -> bool:
-    """Whether nobody gets in; what lets some clients in is taken to let this one in."""
+    """Whether access is denied to all clients; a partial allow list counts as allowed."""
     for one in level.outward():
         if "deny" in one.rows:
             if "allow" not in one.rows:

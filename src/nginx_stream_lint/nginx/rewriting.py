@@ -29,7 +29,7 @@ _ESCAPES_RESET: Version = (1, 31, 0)
 
 
 class RewriteOutcome(Struct):
-    """What the rewrite directives of a level did.
+    """Result of the rewrite directives of a level.
 
     `entered` are the `if` blocks of a location that held; the last one is where the request is now.
     `status` is set where they answered: with `text` (or a redirect to it), else with an error page.
@@ -54,7 +54,7 @@ class _Stop(Exception):
 
 
 def rewrite(level: Level, state: RequestState, version: Version) -> RewriteOutcome:
-    """Carry out the rewrite directives of a server or location; `state` is changed."""
+    """Run the rewrite directives of a server or location; changes `state`."""
     run = _Rewriter(state, version)
     if _program(level):
         with suppress(_Stop):
@@ -63,7 +63,7 @@ def rewrite(level: Level, state: RequestState, version: Version) -> RewriteOutco
 
 
 def _is_one_branch(directive: Directive, level: Level) -> bool:
-    """Whether a template answers in one branch, and hands requests on in another."""
+    """Whether a template responds in one branch, and proxies in another."""
     hands_on = level.own_handler is not None or bool(level.children)
     return hands_on and not stands_always(directive, level)
 
@@ -145,7 +145,7 @@ class _Rewriter:
             self.level(inner)
 
     def _holds(self, directive: Directive) -> bool | None:
-        """Whether the condition of an `if` holds; None if nobody knows."""
+        """Whether the condition of an `if` is true; None if unknown."""
         state = self.state
         args = directive.args
         if len(args) == 2 and re.fullmatch(r"!?-[fdex]", args[0]):

@@ -33,7 +33,8 @@ _MOST_PEERS = 20  # of an upstream
 
 
 def self_proxied_routes(http: Level, found: Route, version: Version) -> list[Route]:
-    """Where a request goes on in this configuration; empty where it leaves it.
+    """Return the routes of a request that is proxied to the same configuration; empty if it leaves
+    it.
 
     There are several where an upstream has several servers that end in different places.
     """
@@ -55,7 +56,7 @@ def self_proxied_routes(http: Level, found: Route, version: Version) -> list[Rou
 
 
 def may_be_self_proxied(http: Level, handler: Handler, version: Version) -> bool:
-    """Whether a handler may pass to a server of this configuration; quick, and seldom wrong.
+    """Whether a handler may proxy to a server of this configuration (a quick estimate).
 
     Not where a variable says the host: to find that out takes the whole way of a request.
     """
@@ -116,7 +117,7 @@ def _sockets(http: Level, peer: PassTarget, version: Version) -> list[ListenSock
 def _request(
     found: Route, target: PassTarget, peer: PassTarget, socket: ListenSocket, version: Version
 ) -> Request | None:
-    """What is asked for there; None where the host that is sent is not known."""
+    """The request that the inner server gets; None if its Host header is unknown."""
     handler, level, state = found.handler, found.location, found.state
     assert handler is not None
     assert level is not None
@@ -142,7 +143,7 @@ def _request(
 
 
 def _path(found: Route, target: PassTarget) -> str:
-    """The path and query that nginx asks for."""
+    """The path and query of the upstream request."""
     handler, level, state = found.handler, found.location, found.state
     assert handler is not None
     assert level is not None

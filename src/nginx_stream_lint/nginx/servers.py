@@ -1,4 +1,4 @@
-"""Which server answers: listening sockets first, then names.
+"""Server selection: listening sockets first, then names.
 
 Source: `ngx_http_validate_host` and `ngx_http_find_virtual_server` in nginx's
 src/http/ngx_http_request.c: the best of the names without regular expressions, the first of those
@@ -29,7 +29,7 @@ _STRICT_HOST = r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]"
 
 
 class ListenSocket(Struct, eq=False):
-    """A listening socket: its `address`, whether it speaks TLS, and its servers in file order.
+    """A listening socket: its `address`, whether it uses TLS, and its servers in file order.
 
     `takes_ipv4` tells whether one for all IPv6 addresses takes IPv4, too (`ipv6only=off`).
     One that speaks `quic` is another one than the TCP socket of that address.
@@ -72,7 +72,7 @@ class ListenSocket(Struct, eq=False):
 
 
 class ServerMatch(Struct, frozen=True):
-    """A server, the socket it was found on, and what the regular expression of its name captured.
+    """The selected server, its socket, and the captures of its name's regular expression.
 
     `bad_host` tells that nginx refuses the host, and `unreadable` are expressions that may have
     chosen another server.
@@ -145,7 +145,7 @@ def _add_names(socket: ListenSocket, server: Level) -> None:
 
 
 def choose_server(http: Level, request: Request, version: Version) -> ServerMatch | None:
-    """The server for a request; None if no socket takes it.
+    """Return the server for a request; None if no socket accepts it.
 
     A path alone goes to the default server of the first socket. A host that is an address finds the
     socket of that address; any other host the one that knows its name, wildcard sockets first.
@@ -187,7 +187,7 @@ def reached_sockets(address: str, here: Sequence[ListenSocket]) -> list[ListenSo
 
 
 def choose_server_on(socket: ListenSocket, request: Request, version: Version) -> ServerMatch:
-    """The server for a request that comes to a socket."""
+    """Return the server for a request that arrives at a socket."""
     chosen = _among([socket], request.host or "", host_of(request) or "", version)
     assert chosen is not None
     return chosen
@@ -230,7 +230,7 @@ def valid_host(host: str, version: Version) -> bool:
 
 
 def _by_name(socket: ListenSocket, host: str) -> ServerMatch | None:
-    """The server that has this name; None where it is nobody's."""
+    """The server with this name; None if no server has it."""
     if not socket.looks_at_names:
         return None
     server = socket.names.find(host)

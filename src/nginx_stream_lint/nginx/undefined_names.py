@@ -124,7 +124,7 @@ _ZONES = {
 
 
 def report_undefined(root: Level, say: Say) -> None:
-    """Say which variables and zones nothing defines."""
+    """Report variables and zones that are not defined anywhere."""
     found: list[tuple[Directive, str]] = []
     for scope in root.children:
         if scope.kind in ("http", "stream"):
@@ -182,7 +182,7 @@ def _unknown_variables(root: Level, scope: Level) -> Iterator[tuple[Directive, s
 
 
 def _used(scope: Level) -> dict[str, Directive]:
-    """The variables that are not nginx's own, in lower case, each with what uses it first."""
+    """Variables that nginx does not define, in lower case, with the first use of each."""
     found: dict[str, Directive] = {}
     seen: set[str] = set()
     rows_seen: dict[str, set[tuple[str, ...]]] = {name: set() for name in _EVALUATED}
@@ -238,7 +238,7 @@ def _made_by(level: Level) -> Iterator[str]:
 
 
 def _misnamed(scope: Level) -> Iterator[tuple[Directive, str]]:
-    """What makes a variable whose name does not begin with `$`, with that name."""
+    """Directives that define a variable without `$` before its name, with that name."""
     for level in scope.walk():
         for row, word in _makers(level):
             if not word.startswith("$") and not has_placeholder(word):
@@ -268,7 +268,7 @@ def defines(scope: Level, name: str) -> bool:
 
 
 def _captured(texts: Iterator[str] | tuple[str, ...]) -> Iterator[str]:
-    """The names that regular expressions give to what they capture."""
+    """The names of captures in regular expressions."""
     for text in texts:
         if "(?" in text:
             yield from (name.lower() for name in re.findall(_GROUP_NAME, text))

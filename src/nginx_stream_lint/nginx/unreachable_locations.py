@@ -26,7 +26,7 @@ _WORD = r"[a-z][a-z0-9._/-]*"
 
 @latest_remembered(4096)
 def intended_location(match: LocationPattern, merge_slashes: bool = True) -> tuple[str, ...]:
-    """How a location that never matches was meant, as one writes it; empty for all others.
+    """Return the likely intended form of a location that never matches; empty for others.
 
     The likeliest comes first.
     """
@@ -53,7 +53,7 @@ def intended_location(match: LocationPattern, merge_slashes: bool = True) -> tup
 
 @cached_on_level
 def unreachable_locations(server: Level) -> dict[Level, tuple[str, ...]]:
-    """The outermost locations in a server that no request ends in, and how each was meant."""
+    """Return the outermost locations that no request reaches, with the intended form of each."""
     found: dict[Level, tuple[str, ...]] = {}
     for level in server.children:
         if level.kind != "location" or level.directive is None:
@@ -80,5 +80,5 @@ def _without_slash(path: str) -> tuple[str, ...]:
         return (f"~ {path[1:].replace('.', chr(92) + '.')}$",)
     if re.search(_EXPRESSION, path) or path.endswith("$"):
         return (f"~ {path}",)
-    # Anything else may be what a template of some kind has there.
+    # Anything else may be part of a template.
     return (f"/{path}", f"~ {path}") if re.fullmatch(_WORD, path) else ()

@@ -20,7 +20,7 @@ _PLAIN = r"(?a)(?:/[\w~-][\w.~-]*)+/?"
 
 
 def normalize(target: str, merge_slashes: bool = True) -> tuple[str, str] | None:
-    """The URI that nginx matches locations with, and the arguments; None where it answers 400.
+    """Return the URI that nginx matches locations with, and the arguments; None if it responds 400.
 
     Percent signs are decoded, `.` and `..` resolved and slashes merged; decoded dots and slashes
     count like others.

@@ -1,4 +1,4 @@
-"""What nginx refuses for reasons beyond syntax, as far as the directives that matter go.
+"""Configurations that nginx refuses for reasons other than syntax, for relevant directives.
 
 Values that are no times, sizes or flags; what is written twice and must not be; locations,
 conditions and targets that cannot be where they are. Message texts follow nginx's, so that people
@@ -24,7 +24,7 @@ from nginx_stream_lint.util.numbers import whole_number
 
 _ADVICE = "nginx refuses this configuration"
 
-# What says something about its own level only, and may be said once there.
+# Directives that apply to their own level only, and may occur once there.
 _ONCE = frozenset(
     {"keepalive", "try_files", "worker_connections", "worker_processes", "worker_shutdown_timeout"}
 )
@@ -47,7 +47,7 @@ _OVERFLOW = re.compile(r"[1-9][0-9]{19}")
 _PATTERNS = {"time": _TIME, "size": _SIZE, "offset": _OFFSET, "number": _NUMBER}
 _KINDS = {"flag", *_PATTERNS}
 
-# nginx stops at the first. Whoever has more than this many has one that repeats.
+# nginx stops at the first problem. More than this many are repetitions.
 _MAX_REFUSALS = 100
 
 _Say = Callable[[Directive, str], None]
@@ -167,7 +167,7 @@ def _condition(level: Level, say: _Say) -> None:
     if any(has_placeholder(word) for word in words):
         return
     if not words:
-        return  # a wrong number of arguments, said elsewhere
+        return  # a wrong number of arguments, reported elsewhere
     if not words[0].startswith("("):
         say(directive, f'invalid condition "{words[0]}"')
         return

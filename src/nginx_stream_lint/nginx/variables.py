@@ -54,7 +54,7 @@ _NEVER_EMPTY = _EACH_TIME | {
 # What the path is.
 _PATHS = ("document_uri", "request", "request_filename", "request_uri", "uri")
 
-# Headers that clients send without being told to: nobody knows them.
+# Headers that clients send by themselves: their values are unknown.
 _SENT_ANYWAY = ("user_agent", "accept", "accept_encoding", "accept_language", "connection")
 # What depends on the path or the query of a URL.
 _OF_URL = frozenset(
@@ -63,7 +63,7 @@ _OF_URL = frozenset(
 
 
 class RequestState(Struct):
-    """A request on its way: what rewriting changes, and what patterns have captured.
+    """The state of a request while it is routed: rewritten URI, variables and captures.
 
     `files` are those behind every `root`, None where they are unknown. `unknown`
     collects what could not be decided on the way. Without `url_is_known` the URL only stands for
@@ -85,9 +85,9 @@ class RequestState(Struct):
     host: str | None = None
     # Captures get escapes in arguments if the target of the request had any.
     quoted: bool = False
-    # What nothing says: the headers and cookies of a client that has to show who it is.
+    # Unknown values: headers and cookies of a client that authenticates.
     headers_known: bool = True
-    # `$request_method`: that of the client, also where nginx itself asks another location.
+    # `$request_method`: the client's, also in a subrequest.
     client_method: str | None = None
     # Of variables by name: whether an equal request gives another value, and whether one that is
     # unknown is set for certain.
@@ -114,12 +114,12 @@ class RequestState(Struct):
         return inner
 
     def after(self, inner: RequestState) -> None:
-        """Keep what a subrequest has found out."""
+        """Take over what a subrequest assigned."""
         self._lookups = inner._lookups
         self._maps |= {name: value for name, value in inner._maps.items() if value is not None}
 
     def matched(self, match: RegexMatch) -> None:
-        """Take over what a pattern captured."""
+        """Store the captures of a match."""
         self.captures = match.captures
         self.variables |= match.named
 
@@ -248,7 +248,7 @@ class RequestState(Struct):
         return found.pop()
 
     def _mapped(self, name: str, table: _Map) -> str | None:
-        """What a `map` makes of its source: once for a request, unless it is volatile."""
+        """The value of a `map`: computed once for a request, unless it is volatile."""
         if name in self._maps:
             return self._maps[name]
         if self._depth == _MAX_MAPS or self._lookups == _MAX_LOOKUPS:
@@ -266,7 +266,7 @@ class RequestState(Struct):
         return None if found is None else self.expand(found)
 
     def _found_in(self, table: _Map) -> str | None:
-        """The text that stands in a `map` for its source; None if that is unknown."""
+        """The result text of a `map` for its source; None if unknown."""
         key = self.expand(table.source)
         if key is None:
             return None
@@ -295,7 +295,7 @@ def without_variables(text: str) -> str:
 
 
 def unknown_request(server: Level, method: str, path: str | None) -> RequestState:
-    """A plain request to a server, of which the path at most is known: what is assigned is not."""
+    """Return the state of a request to a server of which at most the path is known."""
     state = RequestState(Request("http", None, None, path or "/", method), server, path or "/", "")
     http = server.nearest("http")
     for name in () if http is None else _declared(http).assigned:
@@ -332,7 +332,7 @@ class _Map:
 
     @property
     def values(self) -> list[str]:
-        """All that it may give."""
+        """All values that the map may have."""
         return list(dict.fromkeys((self.default, *self._texts)))
 
     def _add(self, name: str, args: tuple[str, ...]) -> None:
@@ -406,7 +406,7 @@ def _host(state: RequestState) -> str | None:
 
 
 def _only_name(state: RequestState) -> str | None:
-    """The host that must be meant where a path is all there is."""
+    """The only possible host of a request that has just a path."""
     names = [arg for row in state.server.rows.get("server_name", []) for arg in row.args]
     return names[0] if len(names) == 1 and names[0][:1] not in ("", "*", ".", "~") else None
 

@@ -23,7 +23,7 @@ _QUIC: Version = (1, 25, 0)
 
 
 class Unavailable(Struct, frozen=True):
-    """What a version of nginx does not have; without a version, what no nginx has.
+    """Directives that a version of nginx does not support; without a version, those of no nginx.
 
     `names` are the directives that it lacks, and those that it does not take in some contexts.
     """
@@ -46,7 +46,7 @@ class Unavailable(Struct, frozen=True):
 
 
 def unsupported_in(version: Version | None) -> Unavailable:
-    """What an nginx of this version lacks; None where nobody knows the version."""
+    """Return what an nginx of this version does not support; None if the version is unknown."""
     if version is None:
         return Unavailable(None, frozenset())
     names = (

@@ -99,7 +99,7 @@ def app_by_word(word: str) -> App | None:
 
 @cache
 def _names() -> tuple[RegexFinder, dict[str, int]]:
-    """What finds the names of apps, and the place of each name's first app in the catalogue."""
+    """The expression for names of apps, and the index of each name's first app."""
     found: dict[str, int] = {}
     for rank, app in enumerate(apps()):
         for name in app.names:
@@ -141,7 +141,7 @@ def _by_leading_segments() -> tuple[set[str], dict[str, list[int]], int]:
 
 @latest_remembered(4096)
 def websockets_below(path: str) -> Sequence[Endpoint]:
-    """The endpoints for WebSockets below a path, by what is their own; only those of one app."""
+    """Return one app's WebSocket endpoints below a path, by their distinctive part."""
     below = f"{path.rstrip('/')}/"
     found = [
         one
@@ -183,7 +183,7 @@ def _app(raw: dict[str, Any]) -> App:
 
 
 def _with_shared(found: Sequence[App]) -> Iterator[App]:
-    """The apps, with what shared endpoints say of silences for those that serve the same paths."""
+    """The apps, with the silences of shared endpoints added to apps with the same paths."""
     shared: dict[tuple[str, Kind], Stream] = {}
     for app in found:
         for one in app.endpoints if app.shared else ():
@@ -233,20 +233,20 @@ def _endpoint(app: str, raw: dict[str, Any]) -> Endpoint:
 
 @cache
 def example_path(pattern: str) -> str:
-    """A path that a catalogue pattern stands for, to try locations with."""
+    """Return a path that a catalogue pattern matches, to test locations with."""
     return pattern.replace("**", "x/y").replace("*", "x")
 
 
 @cache
 def pattern_regex(pattern: str) -> re.Pattern[str]:
-    """A regular expression for what begins like a catalogue pattern."""
+    """Return a regular expression for paths that begin with a catalogue pattern."""
     parts = re.split(r"(\*\*|\*)", pattern)
     text = "".join({"**": ".*", "*": "[^/]+"}.get(part, re.escape(part)) for part in parts)
     return re.compile(text)
 
 
 class EvidenceWord(Struct, frozen=True):
-    """Something that speaks for a stream: `points` of evidence for one of `kinds` of streams.
+    """A word that is evidence for a stream: `points` for one of `kinds`.
 
     `words` are regular expressions for whole words, with `|` between them; `parts` see
     `RegexFinder`. The rest is what such a stream is known to do, as `Stream` has it.
@@ -261,7 +261,7 @@ class EvidenceWord(Struct, frozen=True):
 
     @property
     def pattern(self) -> RegexFinder:
-        """What finds it."""
+        """The compiled expression."""
         return _in_any_case(self.words, self.parts)
 
 
@@ -327,7 +327,7 @@ class Vocabulary(Struct, frozen=True):
 
 
 class Catalogue(Struct, frozen=True):
-    """The apps, the words by where they are looked for, and what all of these have in them."""
+    """The apps, the evidence words by where they are searched, and the vocabulary of both."""
 
     apps: tuple[App, ...]
     words: dict[str, tuple[EvidenceWord, ...]]
@@ -335,5 +335,5 @@ class Catalogue(Struct, frozen=True):
 
 
 def vocabulary() -> Vocabulary:
-    """What all lists have in them that texts are searched with."""
+    """Return the vocabulary: all words and parts that texts are searched for."""
     return catalogue().vocabulary

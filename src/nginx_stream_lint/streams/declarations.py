@@ -1,4 +1,4 @@
-"""What users say about their streams: in settings, on the command line, in comments."""
+"""Declared streams: in the settings, on the command line, in comments."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SettingsPosition(Struct, frozen=True):
 
 
 class Declaration(Struct, frozen=True):
-    """A path or URL that streams, and what its app does.
+    """A declared path or URL that streams, with what is known of its app.
 
     `text` is as the user wrote it, `request` what a client sends; without a host it is for every
     server. `place` is where settings declare it; None where the command line does. `where` is true
@@ -66,7 +66,7 @@ class Declaration(Struct, frozen=True):
 
 
 class DeclarationMistake(ValueError):
-    """A declaration that cannot be understood; the message says what and the nearest valid word."""
+    """An invalid declaration; the message names the problem and the nearest valid word."""
 
 
 def nearest_words(word: str, words: Sequence[str]) -> str:
@@ -171,7 +171,7 @@ def _choose(key: str, value: object, words: tuple[_Word, ...]) -> _Word:
 
 
 def without_assumptions(stream: Stream) -> Stream:
-    """A stream that a stranger's comment declares, without what that says of its app and clients.
+    """Return an untrusted declaration without its claims about the app and its clients.
 
     Those may only make a check milder, such as a heartbeat that the app does not send.
     """
@@ -179,7 +179,7 @@ def without_assumptions(stream: Stream) -> Stream:
 
 
 def with_found_facts(stream: Stream, found: Sequence[Stream]) -> tuple[Stream, ...]:
-    """A declared stream with the kind, and the facts, of what was `found` out about its place.
+    """Return a declared stream with its kind and facts completed from `found`.
 
     What the user said of it stays. Without a find it is an event stream.
     """

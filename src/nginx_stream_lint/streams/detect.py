@@ -1,4 +1,4 @@
-"""The places that hand requests on, and what streams through each."""
+"""Detect the proxied locations and the streams of each."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class ProxiedLocation(Struct, eq=False):
 
     @property
     def is_stream(self) -> bool:
-        """Whether anybody or anything says that it streams."""
+        """Whether a declaration or evidence says that it streams."""
         return any(stream.confidence != "possible" for stream in self.streams)
 
 
@@ -95,7 +95,7 @@ def find_proxied(
     asked: Asked | None = None,
     isolated: bool = False,
 ) -> tuple[list[ProxiedLocation], list[Problem]]:
-    """Everything that hands requests on, in the order of the file, and comments gone wrong.
+    """Return all proxied locations in the order of the file, and invalid comments.
 
     `only` tells which servers are wanted, `asked` which places of which servers, with declarations
     for each place; all where not given. `isolated`: comments add streams, and excuse nothing.
@@ -137,7 +137,7 @@ def find_proxied(
 
 
 class _DetectionContext(Struct):
-    """What is alike for all servers of a configuration while their streams are looked for."""
+    """Shared state of the detection for all servers of a configuration."""
 
     folder: str
     version: Version
@@ -156,7 +156,7 @@ class _DetectionContext(Struct):
         by_url: Mapping[Level, Sequence[Declaration]],
         questions: Mapping[Level, Sequence[Declaration]],
     ) -> Iterator[ProxiedLocation]:
-        """What streams in places of a server; `by_url` is what URLs declare for it."""
+        """Add the streams of a server's locations; `by_url` are the URLs declared for it."""
         router = EndpointRouter(server, self.version)
         declared = declared_in(server, router, declarations)
         for place, ones in by_url.items():
@@ -192,7 +192,7 @@ class _DetectionContext(Struct):
         said: Sequence[tuple[Stream, str | None]],
         evidence: _ServerEvidence | None,
     ) -> tuple[tuple[Stream, ...], Level | None]:
-        """The streams of a level of which users say something, and what shadows it.
+        """The streams of a level with declarations, and the location that shadows it.
 
         `evidence` is there wherever what they say leaves something open.
         """
@@ -221,7 +221,7 @@ class _DetectionContext(Struct):
         return self._alike.setdefault(found, found), shadowed_by
 
     def _is_doubted(self, path: str | None) -> bool:
-        """Whether what is said, with this path, stands in a comment that is not trusted."""
+        """Whether a declaration of this path is in an untrusted comment."""
         return self.isolated and path is None
 
     def _anyway(self, found: tuple[Stream, ...]) -> tuple[Stream, ...]:
@@ -232,13 +232,13 @@ class _DetectionContext(Struct):
 
 
 def _settled(stream: Stream, known: tuple[Stream, ...], handler: Handler) -> tuple[Stream, ...]:
-    """A declared stream with the kind, and the facts, of what is known of its place."""
+    """A declared stream, its kind and facts completed from what is known of its location."""
     found = with_found_facts(stream, known)
     return _over(handler, found) if stream.kind_is_open else found
 
 
 def _over(handler: Handler, streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
-    """Streams as the kind that their handler can pass on: over gRPC there is no other."""
+    """Streams with a kind that their handler can pass on: for grpc_pass only gRPC."""
     if handler.family != "grpc":
         return streams
     return tuple(replace(one, kind="grpc", kind_is_open=False) for one in streams)
@@ -247,7 +247,7 @@ def _over(handler: Handler, streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
 def _said(
     level: Level, declared: dict[Level, list[Declaration]], commented: dict[Level, list[Stream]]
 ) -> list[tuple[Stream, str | None]]:
-    """What users say of a level, or of the location that a nameless block is in.
+    """The declarations for a level, or for the location that a nameless block is in.
 
     Beside it is the path that they declare, if they do not say it in a comment.
     """
@@ -266,7 +266,7 @@ def _said(
 
 
 class _ServerEvidence:
-    """What speaks for streams in one server, where `dead` are locations that no request ends in.
+    """The evidence for streams in one server; `dead` are locations that no request reaches.
 
     `unseen` are locations that only answer `auth_request` or `mirror`: no client sees what they
     answer.
@@ -308,7 +308,7 @@ class _ServerEvidence:
                 self._settled.add(place.behind.host)
 
     def _mark_usual(self) -> None:
-        """Mark the places of a server that does for most of them what it might do for itself."""
+        """Mark settings that are a habit of this server: most of its locations have them."""
         off = [place for place in self._places.values() if switches_off(place)]
         if len(off) >= _HABIT and 2 * len(off) > len(self._places):
             for place in off:
@@ -329,7 +329,7 @@ class _ServerEvidence:
         return place.path.says_websocket or any(one.stream.kind == "websocket" for one in endpoints)
 
     def streams(self, location: Level, handler: Handler) -> tuple[Stream, ...]:
-        """The streams of a location with this handler in it; empty if nothing speaks for any."""
+        """The streams of a location with this handler; empty without evidence."""
         place = self._places.get(location)
         if place is None:
             return self._judge(candidate_of(location, handler, self._upstreams))
@@ -342,7 +342,7 @@ class _ServerEvidence:
         return self._judge(place, clues) if clues else found
 
     def known(self, location: Level, handler: Handler, path: str | None) -> tuple[Stream, ...]:
-        """What is known of a declared path in a location, or of the location where it is None."""
+        """Known streams of a declared path in a location, or of the location if it is None."""
         if path is not None:
             endpoints = self.lands.endpoints.get(location, ())
             here = tuple(one.stream for one in endpoints if begins_with(one.path, path))
@@ -374,12 +374,12 @@ class _ServerEvidence:
 
 
 def _answers(stream: Stream) -> bool:
-    """Whether a stream is an answer to a request, as all but WebSockets are."""
+    """Whether a stream is a response to a request, as all except WebSockets are."""
     return stream.kind != "websocket"
 
 
 def _is_open(stream: Stream, others: Iterable[Stream]) -> bool:
-    """Whether nothing says which kind a stream is, and others are answers to requests, too."""
+    """Whether the kind of a stream is undecided between several response streams."""
     return stream.kind_is_open and any(map(_answers, others))
 
 
@@ -396,7 +396,7 @@ def _handles(level: Level) -> bool:
 
 
 def _unseen(server: Level, levels: Iterable[Level]) -> set[Level]:
-    """What only answers `auth_request` or `mirror` in a server."""
+    """The locations of a server that serve only `auth_request` or `mirror` subrequests."""
     paths = {
         row.args[0].split("?")[0]
         for level in (*levels, *server.outward())
@@ -416,7 +416,7 @@ def _unseen(server: Level, levels: Iterable[Level]) -> set[Level]:
 def _commented(
     configuration: Configuration, root: Level
 ) -> tuple[dict[Level, list[Stream]], list[Problem]]:
-    """What comments declare, by level; outside a location it is for everything inside."""
+    """Declarations in comments, by level; outside a location they apply to everything inside."""
     found: dict[Level, dict[Stream, None]] = {}
     problems: list[Problem] = []
     crowded: dict[Level, File] = {}
@@ -459,7 +459,7 @@ def _too_many(level: Level, file: File) -> Problem:
 def commented_at(
     configuration: Configuration, root: Level
 ) -> dict[tuple[Source, int, int], list[Level]]:
-    """The places of the comments that declare streams, and the levels that each stands in."""
+    """Return the positions of comments that declare streams, and the levels around each."""
     found: dict[tuple[Source, int, int], list[Level]] = {}
     for file in configuration.files:
         if "nginx-stream-lint:" not in file.source.text:
@@ -487,12 +487,12 @@ def _proxying(level: Level) -> Iterator[Level]:
 def _inside(
     root: Level, name: str, declared: Sequence[tuple[int, _T]]
 ) -> Iterator[tuple[_T, Level]]:
-    """What is declared at offsets of a file, in their order, with the innermost level around it.
+    """Declarations at offsets of a file, in order, with the innermost level around each.
 
     There are several where the file is included often.
     """
     blocks: list[tuple[int, int, Level]] = []
-    into: list[Level] = []  # what the file is included into
+    into: list[Level] = []  # the levels that include the file
     for level in root.walk():
         directive = level.directive
         if directive is not None and directive.source.name == name:

@@ -19,7 +19,7 @@ from nginx_stream_lint.streams.catalogue import (
     pattern_regex,
 )
 
-# The patterns of what takes whatever no other location takes.
+# The patterns of catch-all locations.
 EVERYTHING = ("", "/", "^/")
 _ELSE = "elsewhere"  # a segment that no app has
 
@@ -30,7 +30,7 @@ def takes_all(location: Level) -> bool:
 
 
 def is_general(pattern: str) -> bool:
-    """Whether a path is an API as such: it says `api`, `v1` and no more."""
+    """Whether a path is a whole API: `api`, `v1` and nothing more specific."""
     segments = re.findall(r"[A-Za-z][A-Za-z0-9_-]*", pattern)
     general = evidence_words()["general"]
     return bool(segments) and all(
@@ -39,7 +39,7 @@ def is_general(pattern: str) -> bool:
 
 
 def candidates(match: LocationPattern) -> Sequence[Endpoint]:
-    """The catalogued endpoints that a location may name; all that its words do."""
+    """Return the catalogued endpoints that a location's words may name."""
     return (
         endpoints_by_words(match.pattern)
         if match.is_regex
@@ -60,7 +60,7 @@ def app_endpoints_for(match: LocationPattern, app: App) -> tuple[Endpoint, ...]:
 
 
 def names_endpoint(match: LocationPattern, endpoint: Endpoint) -> bool:
-    """Whether a location's path has in it what only this app's endpoints have."""
+    """Whether a location's path has a part that only this app's endpoints have."""
     if not match.is_regex:
         return begins_with(endpoint.distinctive, match.pattern)
     if not endpoint.distinctive.startswith("/"):

@@ -43,7 +43,7 @@ class RoutedEndpoints(Struct):
 
 
 class _AppHint(Struct, frozen=True):
-    """Why an app is thought to be in a server: what is around, or another `location`'s path."""
+    """Why a server seems to serve an app: its surroundings, or another `location`'s path."""
 
     because: str
     location: Level | None = None
@@ -58,7 +58,7 @@ class EndpointRouter:
         self._places: dict[tuple[str, str], Level | None] = {}
 
     def place(self, path: str, method: str) -> Level | None:
-        """Where a path ends, if something passes it on there, or is meant to."""
+        """The level where a path ends, if a handler is there or is probably intended."""
         key = (path, method)
         if key not in self._places:
             request = Request("http", None, None, path, method)
@@ -197,7 +197,7 @@ def _is_for_pages(
     router: EndpointRouter,
     places: Mapping[Level, StreamCandidate],
 ) -> bool:
-    """Whether a location is for an app's pages, since others are for its streams.
+    """Whether a location serves an app's pages, because others serve its streams.
 
     It takes everything else, its upstream is called after pages, and some stream ends on another.
     """

@@ -1,4 +1,4 @@
-"""What speaks for a stream in a location: its path, comments, upstream, and directives."""
+"""Evidence for a stream in a location: its path, comments, upstream, and directives."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _Rows = tuple[tuple[str, tuple[str, ...], bool, bool], ...]
 
 
 class Clue(Struct, frozen=True, eq=False):
-    """One thing that speaks for a stream: `points`, the `kind` it speaks for, and why.
+    """One piece of evidence for a stream: `points`, the `kind` of stream, and why.
 
     `word` is the telling word, if it is one: the same word in two places is one clue.
     `heartbeat_s` and `is_endless` are what is known of the streams of the app that it names, or of
@@ -81,7 +81,7 @@ _OF_MEDIA = Clue(0, "chunked", "", heartbeat_s=10.0)
 
 
 class PathEvidence(Struct, frozen=True, eq=False):
-    """What a location's pattern says by itself.
+    """Evidence in a location's pattern alone.
 
     `at_once` tells that it is asked once and answered at once, `is_file` that it is a file's,
     `is_general` that it is an API as such. `called` are the lists that find a name in it, `talk`
@@ -100,7 +100,7 @@ class PathEvidence(Struct, frozen=True, eq=False):
 
     @property
     def says_websocket(self) -> bool:
-        """Whether it says that it is one of WebSockets."""
+        """Whether the path names WebSockets."""
         return any(one.kind == "websocket" and one.points >= _ENOUGH for one in self.clues)
 
 
@@ -144,7 +144,7 @@ class StreamCandidate(Struct, eq=False):
 
     @property
     def takes_the_rest(self) -> bool:
-        """Whether it takes what no other location does, itself or for a fallback."""
+        """Whether it is a catch-all location, itself or as a fallback."""
         return self.takes_all or self.match.modifier == "@"
 
     @property
@@ -156,7 +156,7 @@ class StreamCandidate(Struct, eq=False):
 
 
 def candidate_of(level: Level, handler: Handler, upstreams: Upstreams) -> StreamCandidate:
-    """What there is to know of a level with a handler before others are looked at."""
+    """Return the candidate for a level with a handler, before its neighbours are considered."""
     match = match_of(level)
     path = _path(match.modifier, normalized_pattern(match.pattern))
     behind = upstreams.behind(level, handler)
@@ -176,7 +176,7 @@ def streams_of_candidate(
     at_home: bool = False,
     around: Iterable[Clue] = (),
 ) -> tuple[Stream, ...]:
-    """The streams of a place, the strongest first; empty if nothing says that there are any.
+    """Return the streams of a candidate, strongest first; empty without evidence.
 
     `endpoints` are the catalogued ones that end here: those are known. What else speaks for a
     stream makes it likely, `around` (what its surroundings say) with the rest. `at_home` tells that
@@ -193,7 +193,7 @@ def streams_of_candidate(
 
 @latest_remembered(256)
 def streams_at(path: str) -> tuple[Stream, ...]:
-    """What a request's path says by itself: catalogued endpoints, else the kind its words tell."""
+    """Return the streams that a path alone suggests: catalogued endpoints, else by its words."""
     match = LocationPattern("=", path)
     endpoints = endpoints_named_by(match, candidates(match))
     if endpoints:
@@ -208,7 +208,7 @@ def streams_at(path: str) -> tuple[Stream, ...]:
 
 
 def stream_of_url(streams: Sequence[Stream], target: str) -> Stream | None:
-    """The stream that a URL means, of those where it lands: a WebSocket if its path says so."""
+    """Return the stream of a URL among those of its location: a WebSocket if its path says so."""
     said = streams_at(target.partition("?")[0])
     if said and said[0].kind == "websocket":
         return next((one for one in streams if one.kind == "websocket"), said[0])
@@ -222,7 +222,7 @@ def _known(endpoint: Endpoint) -> Stream:
 
 @latest_remembered(4096)
 def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[Stream, ...]:
-    """What endpoints and clues make together; the same for the same."""
+    """Combine endpoints and clues into streams."""
     found = list(map(_known, endpoints))
     websocket = [clue for clue in clues if clue.kind == "websocket"]
     others = [clue for clue in clues if clue.kind != "websocket"]
@@ -252,7 +252,7 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
 
 
 def _points(clues: Sequence[Clue]) -> int:
-    """What clues are worth together.
+    """The sum of the points of clues.
 
     Small ones that say nothing of a kind (a long timeout, kept connections) are a point less: two
     of them are set for other reasons as often.
@@ -296,7 +296,7 @@ def _heard(where: str, text: str) -> tuple[Clue, ...]:
 
 
 def answers_at_once(pattern: str) -> bool:
-    """Whether a path is one that is asked once and answered at once, whatever runs behind it.
+    """Whether a path has short responses whatever app is behind it, such as a health check.
 
     The last word decides: `/sse/health` does, `/health/sse` does not. Of alternatives all must:
     `^/(api|openapi.json)` does not.
@@ -352,7 +352,7 @@ def _clues(
 
 
 def _quiet_never(place: StreamCandidate) -> tuple[Clue, ...]:
-    """What is known of silences in all that is behind a location, whatever speaks for a stream."""
+    """Known silences of the apps behind a location, whatever the evidence is."""
     app = place.behind.app
     heartbeat = None if app is None else _heartbeat(app, "websocket")
     found = (_clue(0, "websocket", "", "", heartbeat),) if heartbeat is not None else ()
@@ -387,12 +387,12 @@ def _is_for_sockets(place: StreamCandidate, endpoints: tuple[Endpoint, ...]) -> 
 
 
 def _has_no_sockets(place: StreamCandidate) -> bool:
-    """Whether what is behind a location is called after an app that serves no WebSockets."""
+    """Whether a location's upstream is named after an app without WebSockets."""
     return _is_called("no_sockets", place)
 
 
 def _serves_media(place: StreamCandidate) -> bool:
-    """Whether what is behind a location is called after an app that plays music or films."""
+    """Whether a location's upstream is named after an app that serves music or films."""
     return _is_called("media", place)
 
 
@@ -424,7 +424,7 @@ def serves_pages(behind: Upstream) -> bool:
 def _upstream_clues(
     place: StreamCandidate, endpoints: tuple[Endpoint, ...], at_home: bool
 ) -> tuple[Clue, ...]:
-    """What is behind a location, and what that is called."""
+    """Evidence in the names of a location's upstream."""
     behind = place.behind
     app, because = behind.app, "its upstream looks like {}"
     if app is None:
@@ -451,7 +451,7 @@ def _upstream_clues(
 
 @latest_remembered(4096)
 def _behind_clues(behind: Upstream) -> tuple[Clue, ...]:
-    """What the hosts behind a location are called, and what is written about them."""
+    """Evidence in the upstream's host names and in the comments about them."""
     saying = 'a comment about its upstream says "{word}"'
     return (
         *match_words("upstream", [(host, '"{text}" says "{word}"') for host in behind.names]),
@@ -483,7 +483,7 @@ def _kinds_here(
 
 
 def _directive_clues(place: StreamCandidate) -> tuple[Clue, ...]:
-    """What directives say that are set in the location.
+    """Evidence in the directives of the location.
 
     What is set for the whole server is there for the locations without a purpose of their own.
     """
@@ -562,7 +562,7 @@ def _said_by_directives(
     off_is_usual: bool,
     upgrade_is_usual: bool,
 ) -> tuple[Clue, ...]:
-    """What rows say: those of a location, and those of its server that are for it, too.
+    """Evidence in directives of a location, and of its server if they apply to it.
 
     `upgrade_is_usual` tells that Upgrade is passed on out of habit. The rest is as in
     `StreamCandidate`, and in `_directive_clues`.
@@ -621,7 +621,7 @@ def _said_by_directives(
 def _header_clues(
     name: str, rows: Sequence[tuple[str, ...]], habitual: Sequence[bool], keepalive: bool
 ) -> Iterator[Clue]:
-    """What rows of `add_header`, `proxy_set_header` or `proxy_pass_header` say.
+    """Evidence in `add_header`, `proxy_set_header` and `proxy_pass_header`.
 
     `habitual` tells for each row whether it is there out of habit, such as from a file that many
     places include.

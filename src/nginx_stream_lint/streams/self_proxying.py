@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def add_self_proxied_streams(
     http: Level, served: Sequence[ProxiedLocation], version: Version, spread: bool
 ) -> None:
-    """Give streams to the places that they are passed to, where nothing says that these stream.
+    """Add streams to locations that another server of this configuration proxies them to.
 
     What passes them on gets what the other server makes of a response: only that without `spread`.
     `served` is changed.

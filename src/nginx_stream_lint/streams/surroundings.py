@@ -1,4 +1,4 @@
-"""What a server as a whole is for: its name, its file's and logs' names, what is written above."""
+"""The purpose of a whole server: its name, the names of its file and logs, comments above it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOGS = ("access_log", "error_log")
 
 
 class _Clues(Struct, frozen=True):
-    """What the surroundings of locations say: for an API, and for what takes everything."""
+    """Clues from a server's surroundings: for API locations, and for catch-all locations."""
 
     of_api: tuple[Clue, ...]
     of_all: tuple[Clue, ...]
@@ -47,7 +47,7 @@ class Surroundings(Struct):
     _clues: dict[File | None, _Clues] = field(default_factory=dict)
 
     def clues(self, place: StreamCandidate) -> tuple[Clue, ...]:
-        """What speaks for streams in a place, if it is one of those without a purpose."""
+        """Clues for a location that has no purpose of its own."""
         if place.level not in self.general:
             return ()
         file = _file(place.level)
@@ -80,9 +80,9 @@ class Surroundings(Struct):
         return _Clues((*of_api, *(one for one in clues if one.word not in told)), clues)
 
     def _texts(self, file: File | None) -> list[tuple[str, str]]:
-        """What the server, its logs and files are called, each with how to say it."""
+        """The names of the server, its logs and files, each with words for messages."""
         rows = self.server.rows
-        # Without the top-level domain: .ai says little.
+        # Without the top-level domain: .ai is weak evidence.
         every = (arg for row in rows.get("server_name", ()) for arg in row.args)
         names = {arg: arg.rpartition(".")[0] or arg for arg in islice(every, _MOST_NAMES)}
         logs = [one.args[0] for name in _LOGS for one in rows.get(name, ()) if one.args]
@@ -147,7 +147,7 @@ def _is_of_another(text: str, app: App) -> bool:
 
 @latest_remembered(256)
 def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
-    """A file's name, or its folder's where that says nothing (`nginx.conf`), and how to say it.
+    """A file's name, or its folder's if the name is generic (`nginx.conf`), with words for it.
 
     Folders where configuration is kept for anything say nothing either, nor do `top` and those
     above it.
@@ -165,7 +165,7 @@ def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
 
 @remembered
 def _is_beside(name: str) -> bool:
-    """Whether this stands beside an app and is named after it."""
+    """Whether this belongs to an app beside it and is named after it."""
     return any(word.pattern.fullmatch(name) for word in evidence_words()["beside"])
 
 

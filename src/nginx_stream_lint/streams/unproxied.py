@@ -1,4 +1,4 @@
-"""Declared streams that nginx passes to no app: it answers them itself, or no server takes them."""
+"""Declared streams that nginx does not proxy: it responds itself, or no server accepts them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.detect import commented_at
 from nginx_stream_lint.streams.endpoint_routing import applies_to
 
-# Directives of modules that answer in a location without passing the request on as we know it.
+# Directives of modules that handle requests in their own way, which is unknown here.
 _OTHERS = (
     r"(?:content_by|rewrite_by|access_by)_lua\w*|js_content|perl|memcached_pass|drizzle_pass|"
     r"(?:nchan|push_stream|passenger)_\w+|rtmp_\w+|hls|f4f|mp4|flv|upload_pass|redis2?_pass"
@@ -28,7 +28,7 @@ Absent = Mapping[Level, Sequence[Directive]]
 
 
 class UnproxiedReason(Struct, frozen=True):
-    """What nginx does with a declared stream instead, in words, and the block that does it.
+    """Why nginx does not proxy a declared stream, in words, and the block that decides it.
 
     `unless` is an include that leads nowhere here: what it stands for may pass the stream on.
     """
@@ -53,7 +53,8 @@ def unproxied_reasons(
     declarations: Iterable[Declaration],
     missing: Sequence[Directive] = (),
 ) -> dict[Declaration, list[UnproxiedReason]]:
-    """What nginx does with declared paths and URLs, by server; empty where one passes it on.
+    """Return why declared paths and URLs are not proxied, by server; empty if a server proxies
+    them.
 
     It is empty, too, where nobody can see what nginx does. A declaration that is for none of these
     servers is left out. `missing` are includes that lead nowhere here (`Configuration.missing`).
@@ -97,14 +98,14 @@ def _absent_in(root: Level, missing: Sequence[Directive]) -> Absent:
 def _unless(
     one: Declaration, end: Route, root: Level, http: Level, absent: Absent
 ) -> Directive | None:
-    """What includes the location that may pass a stream on, or its server, and leads nowhere."""
+    """The missing include that may hold the location or server for a stream."""
     if not absent:
         return None
     inner = end.location or end.server
     around = [] if inner is None else [level for level in inner.outward() if level is not http]
     rows = () if end.server is None else end.server.rows.get("server_name", ())
     if one.request.host is None or all(one.request.host not in row.args for row in rows):
-        around += [http, root]  # another server may be meant
+        around += [http, root]  # another server may be intended
     return next((absent[level][0] for level in around if level in absent), None)
 
 
@@ -114,7 +115,7 @@ def _is_about(one: Declaration, end: Route) -> bool:
 
 
 def _is_unclear(level: Level, absent: Absent) -> bool:
-    """Whether more than absent includes keeps us from seeing what handles a request at a level.
+    """Whether the handler at a level is unknown for reasons other than missing includes.
 
     What comes with nginx, such as mime.types, handles none.
     """
@@ -126,7 +127,7 @@ def _is_unclear(level: Level, absent: Absent) -> bool:
 
 
 def _may_pass(end: Route, absent: Absent) -> bool:
-    """Whether nginx passes a request on, or nobody can see that it does not."""
+    """Whether nginx proxies a request, or may do so."""
     level = end.location or end.server
     if end.handler is not None or end.unknown:
         return True
@@ -139,7 +140,7 @@ def _may_pass(end: Route, absent: Absent) -> bool:
 
 
 def may_be_handled_otherwise(level: Level) -> bool:
-    """Whether a module that we know nothing of may answer here."""
+    """Whether an unknown module may handle requests here."""
     return any(re.fullmatch(_OTHERS, name) for outer in level.outward() for name in outer.rows)
 
 

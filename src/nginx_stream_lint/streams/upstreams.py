@@ -1,4 +1,4 @@
-"""Who is behind the targets that locations hand requests on to."""
+"""The upstreams behind the targets of proxied locations."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SCHEME = re.compile(r"^\w+://")
 _ADDRESS = re.compile(r"(?:https?://)?[0-9.:/]*")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 _NAME = re.compile(r"\$\w+")
-# As many of an upstream's servers, and of a map's values, are looked at for what they are called.
+# At most this many servers of an upstream, or values of a map, are searched for names.
 _MOST = 100
 
 
 class Upstream(Struct, eq=False):
-    """What a location's target leads to.
+    """The upstream behind a location's target.
 
     `hosts` are the target and the servers behind its name, `comments` what is written about the
     upstream block, and `keepalive` tells whether that keeps connections. `app` is the catalogued
@@ -58,7 +58,7 @@ class Upstreams(Struct):
     _known: dict[str, Upstream] = field(default_factory=dict)
 
     def behind(self, location: Level, handler: Handler) -> Upstream:
-        """What is behind a location's handler."""
+        """Return the upstream behind a location's handler."""
         target = handler.target if "$" not in handler.target else _filled(location, handler.target)
         found = self._known.get(target)
         if found is None:
@@ -66,7 +66,7 @@ class Upstreams(Struct):
         return found
 
     def host(self, location: Level) -> str:
-        """The host and port that a location hands requests on to, as far as they are written."""
+        """The host and port of a location's target, if they are written."""
         handler = location.handler
         return self.behind(location, handler).host if handler is not None else ""
 
@@ -86,7 +86,7 @@ class Upstreams(Struct):
         return Upstream(tuple(hosts), tuple(comments), keepalive)
 
     def _targets(self, target: str) -> Iterator[str]:
-        """A target, and what it becomes with each value that a map gives a variable in it."""
+        """A target, and its variants for each value that a map gives to a variable in it."""
         yield target
         for variable in _VARIABLE.finditer(target):
             for value in self.values.get(variable[1], [])[:_MOST]:

@@ -1,4 +1,4 @@
-"""Texts as the lists of words see them: what no list has in it is all the same.
+"""Normalize texts for the word lists: replace every word that is in no list.
 
 A configuration has thousands of paths and comments, and few that differ in a word that says
 something. `reduced` makes those alike equal, so that each is looked at once.
@@ -12,7 +12,7 @@ from functools import cache
 from nginx_stream_lint.streams.catalogue import Vocabulary, vocabulary
 from nginx_stream_lint.util.remembering import forgotten
 
-# What stands in for all words that are in no list, and for all numbers.
+# Replacements for words that are in no list, and for numbers.
 _ANY_WORD = "zz"
 _ANY_NUMBER = "0"
 
@@ -41,13 +41,13 @@ def normalized_pattern(pattern: str) -> str:
 
 
 class _WordClasses(dict[str, str]):
-    """Each run of letters and digits with what stands in for it; other characters stay."""
+    """Maps each run of letters and digits to its replacement; other characters stay."""
 
     def __init__(self, known: Vocabulary) -> None:
         super().__init__()
         self._known = known
         self._part = re.compile("|".join(sorted(known.parts)))
-        # What stands in for a name with a number behind; empty where the number counts.
+        # The replacement of a name with a number behind it; empty if the number matters.
         self._numbered: dict[str, str] = {}
 
     def __missing__(self, token: str) -> str:
@@ -78,7 +78,7 @@ class _WordClasses(dict[str, str]):
         return name + _ANY_NUMBER
 
     def _tells(self, token: str) -> bool:
-        """Whether a text may say something with this in it."""
+        """Whether a text with this in it may be evidence."""
         if not (token.isascii() and token.isalnum()):
             return True
         lower = token.lower()

@@ -1,4 +1,4 @@
-"""The baseline: findings that were there when the linter came, known by what they are about."""
+"""The baseline: findings from before the linter was adopted, known by their content."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BaselineMistake(Exception):
 
 
 class BaselineEntry(Struct, frozen=True):
-    """A finding as the baseline knows it; the texts are for people."""
+    """A finding in a baseline; the texts are for readers."""
 
     fingerprint: str
     rule: str
@@ -100,7 +100,7 @@ def without_known(
     is_gone: Callable[[str], bool],
     renamed: Collection[str] = (),
 ) -> tuple[list[Finding], list[Suppressed], list[BaselineEntry]]:
-    """The findings that are new, all that are suppressed, and the entries nothing is left of.
+    """Return the new findings, all suppressed ones, and the stale entries.
 
     Of `renamed` rules nobody can say that: they may be found under another name.
 

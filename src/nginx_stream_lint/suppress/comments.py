@@ -38,7 +38,7 @@ _COMMENT = (
 )
 _COMMENT_END = r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$"
 _ONLY_END = r"\s*(?:(?:\*/\s*)?-?(?:#\}|%>|\}\}))?\Z"
-# What a template's comment has before that.
+# The text before it in a template's comment.
 _BEFORE = r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$"
 _ONLY_CONTROL = r"(?m)[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$"
 _ONLY_COMMENT = r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)"
@@ -83,7 +83,7 @@ class _Region:
         self._first: dict[str, IgnoreComment | None] = {}
 
     def first(self, rule: str, earlier: Collection[str] = ()) -> IgnoreComment | None:
-        """The first comment that ignores a finding of a rule here; for all that do, it is a hit."""
+        """The first comment that ignores a finding of a rule here; counts a hit for all that do."""
         if rule not in self._first:
             hits = [one for one in self.ignores if one.is_for(rule, earlier)]
             for one in hits:
@@ -284,7 +284,7 @@ def _ignores(files: list[File]) -> Iterator[IgnoreComment]:
 
 
 def _covered(files: list[File], below: _Below, start: int, end: int) -> tuple[int, int]:
-    """What a comment on a line of its own is for.
+    """The span that a comment on a line of its own applies to.
 
     The statement right below; but at the head of a block, all of that, unless another block begins
     below.
@@ -319,7 +319,7 @@ def _block_around(file: File, offset: int) -> Directive | None:
 
 
 class _Below:
-    """What stands below the comments of a source, each line looked at once."""
+    """Finds the statements below comments; each line is read once."""
 
     def __init__(self, files: list[File]) -> None:
         self._files = files
@@ -359,7 +359,7 @@ class _Below:
 
 
 def _first_behind(file: File, offset: int) -> tuple[int, int] | None:
-    """What begins first in a file from an offset on: a statement, what is left of one, or a `}`."""
+    """The first item after an offset: a statement, the rest of one, or a `}`."""
     block, brace = file.directives, None
     while True:
         at = bisect_left(block, offset, key=lambda one: one.start)
@@ -381,7 +381,7 @@ def _end(directive: Directive) -> int:
 
 
 def _indented_end(text: str, line: int, line_end: int) -> int:
-    """The end of what a line of YAML opens: the lines below that are indented further."""
+    """The end of a YAML line's block: the lines below that are indented further."""
     indent = len(text[line:line_end]) - len(text[line:line_end].lstrip(" "))
     end = line_end
     while end < len(text):
@@ -403,7 +403,7 @@ def _said(
 
     @cache
     def opinions(mistake: str, names: tuple[str, ...]) -> list[Remark]:
-        """What rules say of such a mistake."""
+        """The findings about an invalid ignore comment."""
         return list(remarks(rules, {"ignore_mistake": mistake, "ignored_rules": list(names)}))
 
     for ignore in ignores:

@@ -1,4 +1,4 @@
-"""Templates: what nginx will get to see of a text that is not its configuration yet.
+"""Templates: the nginx text that a template will become, with the same offsets.
 
 `readings` is the way in; `yaml_reading` is for YAML around nginx's text, `readings_within` for that
 text, and for blocks of other files. Placeholders become unknown words or statements of the same
@@ -15,7 +15,7 @@ from nginx_stream_lint.files.source import Source
 
 
 def readings(source: Source, values: Mapping[str, str] = {}) -> list[MappedText]:
-    """What nginx gets to see of a source that may be a template, in the languages people use.
+    """Return the nginx texts of a source that may be a template.
 
     Mostly one reading with all branches of all conditions; several where branches open or close
     different blocks, and for definitions, which do not stand where they are written. `values` are
@@ -47,7 +47,7 @@ def template_comments(source: Source) -> list[tuple[int, int]]:
 
 
 def yaml_reading(source: Source) -> MappedText:
-    """YAML around nginx's text, which may be a template; what is made of it is YAML again."""
+    """Return the text of a YAML file that may be a template; the result is YAML."""
     from nginx_stream_lint.config.templates import masking
 
     return masking.yaml_reading(source)

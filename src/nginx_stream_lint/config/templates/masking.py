@@ -1,4 +1,4 @@
-"""From a template to what nginx will get to see of it, in texts of the same length."""
+"""Turn a template into nginx texts of the same length."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MAX_DEPTH = 64
 
 
 def readings_of(source: Source, is_template: bool, values: Mapping[str, str]) -> list[MappedText]:
-    """What nginx gets to see of a source with signs of a template; see `templates.readings`."""
+    """Return the nginx texts of a source with signs of a template; see `templates.readings`."""
     text, pieces = shapes.substitute(source.text, values)
     template = _Template(MappedText(source, text, pieces), is_template=is_template)
     plain = MappedText(source, source.text)
@@ -65,7 +65,7 @@ def _blocks_within(reading: MappedText) -> list[TemplateBlock]:
 
 
 def yaml_reading(source: Source) -> MappedText:
-    """YAML around nginx's text, which may be a template; what is made of it is YAML again."""
+    """Return the text of a YAML file that may be a template; the result is YAML."""
     if not may_be_template(source.text):
         return MappedText(source, source.text)
     return _Template(MappedText(source, source.text), is_yaml=True).yaml()
@@ -169,7 +169,7 @@ class _Template:
         return made
 
     def _definitions(self) -> list[Span]:
-        """The bodies of what is defined here, to stand elsewhere."""
+        """The bodies of definitions, which are used elsewhere."""
         spans: list[Span] = []
         for block in self.blocks:
             if block.kind == "define" and (not spans or block.start >= spans[-1][1]):
@@ -191,7 +191,7 @@ class _Template:
             if is_outer and found.within(text, block.start, block.end):
                 within.append(block)
         text = fill_spans(text, ((one.start, one.end, PLACEHOLDER) for one in within))
-        # Behind a closing quote nginx wants a blank; what is put in there has to start with one.
+        # nginx requires a blank after a closing quote, so the inserted value must start with one.
         behind = sorted(at for at in found.quotes if text.startswith(PLACEHOLDER, at))
         text = fill_spans(text, ((at, at + 1, " ") for at in behind))
         original = self.original.text

@@ -1,4 +1,4 @@
-"""What placeholders are within nginx's statements: a value, a statement, something left out."""
+"""The role of placeholders within nginx's statements: a value, a statement, an omission."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _GOES_ON = re.compile(r"[ \t]*[^\s#}]")
 _MORE_HOLES = re.compile(f"[ \\t]*({PLACEHOLDER}+)")
 _PROSE = re.compile(r"[^;{}#\n]*")
 
-# Where text between brackets and angles is meant as it stands.
+# Directives in whose arguments brackets and angles are literal.
 _LITERAL = {"sub_filter", "subs_filter", "return", "rewrite", "if", "echo", "log_format"}
-# Where names in capitals are meant as they stand.
+# Directives in whose arguments names in capitals are literal.
 _CAPITALS = re.compile(
     r"env$|ssl_|\w+_(?:param|set_header|hide_header|pass_header)$|add_|more_|set$"
 )
 
 
 class StatementScan(Struct):
-    """What is known of a text's statements.
+    """Result of scanning a text's statements.
 
     `holes` are placeholders that only a statement's words tell, `ends` the offsets of those
     characters of placeholders that stand for the `;` of an unknown statement. `stops` are the

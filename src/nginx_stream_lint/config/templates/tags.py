@@ -20,7 +20,7 @@ from nginx_stream_lint.util.problems import Unreadable
 
 # Deeper blocks are not read when a text is tried as plain nginx text.
 _DEEPEST = 64
-_NEARBY = 500  # no line that people write is longer before its comment
+_NEARBY = 500  # handwritten lines are shorter before their comment
 
 _COMMENT = re.compile(r"(?:^|\s)#")
 _LUA_BLOCK = re.compile(r"_by_lua_block\s*\{")
@@ -312,7 +312,7 @@ def _dialects_of_tag(text: str) -> list[Dialect]:
 
 
 def lua_regions(reading: MappedText) -> list[Span]:
-    """Where a text has Lua code, as far as it can be told before templates are read."""
+    """Return the spans of Lua code in a text, as far as known before templates are read."""
     text = reading.text
     regions: list[Span] = []
     at = 0

@@ -13,14 +13,14 @@ from nginx_stream_lint.config.templates.tags import TemplateBlock
 _ALONE = re.compile(f"[ \\t]*({PLACEHOLDER}[{PLACEHOLDER} \\t]*?)[ \\t\\r]*(?:\\#.*)?")
 # `key: |` and `- >-` start a block of text.
 _STARTS_TEXT = re.compile(r"(?:[^#]*:|[ \t]*-)[ \t]+[|>][-+0-9]{0,2}[ \t\r]*(?:#.*)?")
-_NEARBY = 1000  # no line of YAML that people write is longer
+_NEARBY = 1000  # handwritten lines of YAML are shorter
 _INDENTED = re.compile(INDENTATION)
 
 
 def fit_lines(
     original: str, text: str, placeholders: dict[int, int], blocks: list[TemplateBlock]
 ) -> str:
-    """The masked text with what only YAML wants.
+    """Return the masked text, changed so that it is valid YAML.
 
     A line of nothing but placeholders becomes an unknown statement within a block of text, which
     is nginx's probably; elsewhere an entry of a mapping or sequence.
@@ -99,7 +99,7 @@ class _YamlLines:
                 self.lines[index] = f"{line[:indent]}#{line[indent + 1 :]}"
 
     def _placeholder(self, line: str, start: int, end: int) -> str:
-        """What a line of nothing but placeholders becomes, in as many characters or less."""
+        """Replacement of a line that has only placeholders, in as many characters or fewer."""
         begin = start + _indent(line)
         written = _INDENTED.search(self.original, begin, self.placeholders.get(begin, begin))
         indent = int(written[1]) if written else _indent(line)
