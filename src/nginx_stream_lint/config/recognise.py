@@ -198,7 +198,7 @@ def plausible(path: str, text: str) -> bool:
 
 
 def _by_path(path: str) -> bool | None:
-    """Whether a file is nginx's (True) or another program's (False) by its path; None if unknown."""
+    """Whether a file is nginx's (True) or another program's (False), by its path; None: unknown."""
     *folders, name = re.split(r"[/\\]", path.casefold())
     plain = plain_name(name)
     parts = plain.split(".")

@@ -77,7 +77,7 @@ class Setting(Struct, frozen=True):
         return _HINTS.get(self.value, "one line without ; and braces")
 
     def annotated(self, value: str) -> str | None:
-        """A directive's value in the annotation's form; None if the annotation cannot express it."""
+        """A directive's value in the annotation's form; None if it cannot be expressed."""
         if self.value == "seconds":
             found = re.fullmatch(r"([0-9]+)s?", value)
             return found[1] if found else None

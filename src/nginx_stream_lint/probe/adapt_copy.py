@@ -1,4 +1,4 @@
-"""Ask an nginx whether it takes a copy, and leave out what it does not have.
+"""Test a copy with `nginx -t`, and remove directives that this nginx lacks.
 
 Each text is verified before nginx sees it, the first time and every time something was removed.
 """
@@ -32,7 +32,7 @@ _REMOVABLE = re.compile(
     r"|directive is not allowed here|directive is deprecated|requires ngx_"
     r"|is not supported on this platform"
 )
-# Measured: none of these decides when a piece of the answer leaves.
+# Measured: none of these affects when a part of the response is sent.
 _WITHOUT_EFFECT = re.compile(
     r"sub_filter.*|ssi.*|addition_.*|add_(?:before|after)_body|slice|gunzip.*|(?:gzip|brotli)_static"
     r"|charset.*|http2_chunk_size|server_tokens|max_ranges|.*_hash_(?:bucket|max)_size|keepalive.*"
@@ -51,7 +51,8 @@ _NEEDED_BY = {
 
 
 async def adapt_copy(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, SandboxLimits]:
-    """The text of a copy that this nginx takes; what it lacks goes on the copy's list.
+    """Return the text of a copy that this nginx accepts; removed directives are added to the copy's
+    list.
 
     Args:
         folder: the one that the copy was made for.
@@ -68,7 +69,7 @@ async def adapt_copy(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str
     for _ in range(_MOST_ROUNDS):
         if time.monotonic() > over:
             raise NginxError(f"{binary} still rejects the copy after {_MOST_SECONDS:g} s")
-        await asyncio.sleep(0)  # whoever wants to stop this may
+        await asyncio.sleep(0)  # lets the user interrupt this
         needed = sorted(filter(lambda path: _is_needed(path, copy), modules), key=_order)
         text, owners = _written(copy, needed)
         wall = _verified(copy, text, owners, needed, folder)
@@ -92,7 +93,7 @@ def _is_needed(path: str, copy: Copy) -> bool:
 
 
 def _order(path: str) -> tuple[bool, str]:
-    return "ndk_http" not in path, path  # what Lua needs comes before it
+    return "ndk_http" not in path, path  # Lua's dependencies come before it
 
 
 def _written(copy: Copy, modules: Iterable[str]) -> tuple[str, dict[int, CopiedDirective]]:
@@ -136,7 +137,7 @@ def _verified(
 
 
 def _is_same(found: Sequence[Directive], meant: Sequence[CopiedDirective]) -> bool:
-    """Whether a text says word for word what it was written from."""
+    """Whether a text has exactly the words that it was written from."""
     work = [(found, meant)]
     while work:
         found, meant = work.pop()
@@ -230,7 +231,7 @@ def _define(copy: Copy, name: str) -> bool:
 
 
 def _translated(said: str, owners: dict[int, CopiedDirective]) -> str:
-    """What nginx said first, with the place in the author's file."""
+    """nginx's first message, with the position in the user's file."""
     placed = _AT.search(said)
     if placed is None:
         first = _UNPLACED.search(said)
@@ -239,7 +240,7 @@ def _translated(said: str, owners: dict[int, CopiedDirective]) -> str:
 
 
 def _place(node: CopiedDirective | None) -> str:
-    """Where the author wrote what a directive stands for."""
+    """The position in the user's file that a directive comes from."""
     if node is None or node.origin is None:
         return ""
     return f" in {node.origin.source.name}:{node.origin.line}"

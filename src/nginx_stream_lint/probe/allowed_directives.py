@@ -53,7 +53,7 @@ _OTHERS = """
     uwsgi_modifier2 uwsgi_param valid_referers variables_hash_bucket_size variables_hash_max_size
 """
 
-# May stand in http, server, location and what lies in them, as written.
+# Allowed in http, server, location and blocks inside them, as written.
 HTTP = frozenset(_OTHERS.split()) | {
     f"{family}_{name}" for family in _FAMILIES_WITH_BUFFERING for name in _BUFFERING.split()
 }
@@ -86,7 +86,7 @@ LEADS_TO_FILES = frozenset(
         "try_files",
     }
 )
-# What stands directly in each kind of level (see `nginx.levels`), as written.
+# Allowed directly in each kind of level (see `nginx.levels`), as written.
 KEPT: dict[str, frozenset[str]] = {
     "main": frozenset(),
     "http": HTTP | LEADS_TO_FILES,
@@ -117,7 +117,7 @@ BELOW_ROOT = re.compile(
     r"\$(?:request_filename|document_root)(?!\w)|\$\{(?:request_filename|document_root)\}",
     re.IGNORECASE | re.ASCII,
 )
-# Variables that would tell about this machine, and what they become in the copy.
+# Variables that would reveal something about this machine, and their values in the copy.
 MACHINE = re.compile(r"(\$\{?)(?=(?:hostname|pid|realpath_root)(?!\w))", re.IGNORECASE | re.ASCII)
 MACHINE_RENAMED = "nsl_"
 # Names of upstream groups and zones: nothing that is an address, a port or a path.
@@ -138,7 +138,7 @@ LARGEST_WEIGHT = 1000
 
 
 def too_large(name: str, args: Sequence[str]) -> bool:
-    """Tell whether a directive asks for more memory than the probe gives."""
+    """Return whether a directive needs more memory than the probe allows."""
     limit = next((limit for names, limit in _LARGEST if names.fullmatch(name)), None)
     if limit is None:
         return False
@@ -153,7 +153,7 @@ def too_large(name: str, args: Sequence[str]) -> bool:
 
 
 class Reason(NamedTuple):
-    """Why a directive is left out; `matters`: what is measured may differ for it."""
+    """Why a directive is removed; `matters`: the measurement may differ because of it."""
 
     why: str
     matters: bool

@@ -16,7 +16,7 @@ _HANDSHAKE = (
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 )
-# What the answer to it has to have: RFC 6455, section 4.1.
+# Required headers of the response: RFC 6455, section 4.1.
 _ACCEPTED = {
     "Upgrade": "websocket",
     "Connection": "upgrade",
@@ -38,7 +38,7 @@ async def fetch(
     timeout: float = 30.0,
     websocket: bool = False,
 ) -> Arrivals:
-    """Send one request to loopback, read the answer to its end; nothing nginx does raises.
+    """Send one request to loopback and read the whole response; never raises for nginx's errors.
 
     Args:
         port: on 127.0.0.1.
@@ -152,7 +152,7 @@ async def _converse_h1(
             return
         data = await reader.read(65536)
         if not data:
-            # Without chunks and length, closing is how an answer ends.
+            # Without chunks and length, closing ends a response.
             arrivals.ended = "cut" if chunks or length else "complete"
             return
         tokens.feed(chunks.feed(data) if chunks else data, time.monotonic())

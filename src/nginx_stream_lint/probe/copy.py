@@ -148,7 +148,7 @@ class _Copying:
         return self.copy
 
     def _statements(self, block: Iterable[Directive]) -> Iterator[Directive]:
-        """The directives of a block, with includes replaced by what they lead to in the tree."""
+        """The directives of a block, with includes replaced by their contents."""
         for directive in block:
             if directive.name != "include" or directive.block is not None:
                 yield directive
@@ -178,7 +178,7 @@ class _Copying:
         inner: dict[int, list[Level]] = {}
         for child in reversed(level.children):
             if child.directive is None:
-                # What surrounds a fragment, and is not there to see.
+                # The blocks around a fragment, which are unknown.
                 args = {"location": ["/"], "upstream": ["fragment"]}.get(child.kind, [])
                 self._open(child, CopiedDirective(_name(child), args, None, []), node.children)
                 node.children.append(self._work[-1][1])
@@ -193,7 +193,7 @@ class _Copying:
     def _row(
         self, row: Directive, level: Level, opened: Level | None, siblings: list[CopiedDirective]
     ) -> CopiedDirective | None:
-        """What stands for one directive in the copy; None where nothing does."""
+        """The copy of one directive; None if it is removed."""
         kind = level.kind
         if opened is not None and opened.kind != "events":
             return self._block(row, opened, siblings)
@@ -231,7 +231,7 @@ class _Copying:
         return node
 
     def _open(self, level: Level, node: CopiedDirective, siblings: list[CopiedDirective]) -> None:
-        """Remember a block for what is to be done with it later."""
+        """Remember a block for later steps."""
         if level.kind == "http":
             self.copy.http = self.copy.http or node
         elif level.kind == "stream":
@@ -297,7 +297,7 @@ class _Copying:
     # Markers
 
     def _mark(self, level: Level) -> CopiedDirective:
-        """Let a block's answers carry a number that leads back to it."""
+        """Add a header with a block's number to its responses."""
         marker = str(len(self.copy.places) + 1)
         self._markers[level] = marker
         directive = level.directive
@@ -428,7 +428,7 @@ class _Copying:
             siblings[at : at + 1] = clones
 
     def _finish_http(self) -> None:
-        """Where nginx writes and where it finds no files; and what stands for this machine."""
+        """Set nginx's paths, and values for variables of this machine."""
         http = self.copy.http
         if http is not None and http.children is not None:
             http.children[:0] = [
@@ -518,7 +518,7 @@ class _Copying:
     def _asks(
         self, row: Directive, level: Level, siblings: list[CopiedDirective]
     ) -> CopiedDirective | None:
-        """`auth_request`: kept where a location of the copy answers it."""
+        """`auth_request`: kept if a location of the copy handles it."""
         child = self._as_written(row)
         server = level.nearest("server")
         if child is not None and server is not None and child.args and child.args[0] != "off":
@@ -533,7 +533,7 @@ class _Copying:
                 self._leave_out(child.origin, "no location in the copy handles it", True)
 
     def _answers(self, server: Level, uri: str) -> bool:
-        """Whether a location of a server answers a URI, as far as the copy has its handler."""
+        """Whether a location of a server handles a URI with a handler that the copy has."""
         if "$" in uri:
             return True
         found = locate_uri(server, uri.partition("?")[0])
@@ -547,7 +547,7 @@ class _Copying:
     # The list
 
     def _leave_out(self, directive: Directive, why: str, matters: bool) -> CopiedDirective | None:
-        """Put a directive on the list; returns what stands for it, which is nothing."""
+        """Add a directive to the list of removed ones; returns None, its replacement."""
         self._note(directive, "removed", why, matters)
         return None
 
@@ -615,7 +615,7 @@ def _has_wildcard(directive: Directive) -> bool:
 
 
 def _is_flag(arg: str) -> bool:
-    """Whether a parameter of a group's server decides who answers."""
+    """Whether a parameter of an upstream's server affects which server is used."""
     weight = re.fullmatch(r"weight=(\d{1,4})", arg)
     if weight is not None:
         return int(weight[1]) <= LARGEST_WEIGHT

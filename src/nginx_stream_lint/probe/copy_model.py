@@ -13,7 +13,7 @@ _LONGEST_HEAD = 120  # characters of a directive that are shown
 
 
 class CopyChange(Struct, frozen=True):
-    """What the copy does otherwise than the configuration.
+    """A difference between the copy and the configuration.
 
     `name` is the directive's name, `text` the directive as written, `done` what happened to it:
     `left out` or `replaced`. `matters` tells that the route or the delivery may differ for it.
@@ -29,7 +29,7 @@ class CopyChange(Struct, frozen=True):
 
 
 class CopiedPlace(Struct, frozen=True):
-    """A block that can answer a request.
+    """A block that can handle a request.
 
     `kind` is `server`, `location` or `if`; `directive` is None for what is assumed around a
     fragment. `cached` tells that answers may be recorded there.
@@ -97,7 +97,7 @@ class Copy(Struct, eq=False):
 
     @property
     def caches(self) -> bool:
-        """Whether any place may record its answers."""
+        """Whether any block may cache its responses."""
         return any(place.cached for place in self.places.values())
 
     def note(self, directive: Directive, done: str, why: str, matters: bool) -> None:

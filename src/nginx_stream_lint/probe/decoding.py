@@ -1,4 +1,4 @@
-"""Find tokens in an answer while it is still coming: through chunks, gzip and brotli."""
+"""Find tokens in a response while it arrives: through chunks, gzip and brotli."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Chunks:
 
 
 class Tokens:
-    """Notes when each token of an answer is complete.
+    """Records when each token of a response is complete.
 
     Attributes:
         times: (token number, monotonic seconds), in the order of arrival.
@@ -146,7 +146,7 @@ class Tokens:
         self._held = b""
 
     def encoded_as(self, encoding: str) -> None:
-        """Set the answer's Content-Encoding; raises what `decompressor` does."""
+        """Set the response's Content-Encoding; raises the errors of `decompressor`."""
         self._decode = decompressor(encoding.strip().lower())
 
     def feed(self, data: bytes, now: float) -> None:

@@ -1,4 +1,4 @@
-"""What all families of upstream share: the log of requests and the clock that emits tokens."""
+"""Shared by all families of upstream: the log of requests and the clock that emits tokens."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class ReceivedRequest(Struct):
 
 
 class ClientGone(Exception):
-    """The peer closed the connection before the answer was complete."""
+    """The peer closed the connection before the response was complete."""
 
 
 class DropConnection(Exception):
-    """The drip asked for the connection to be dropped here; `how` is `close` or `reset`."""
+    """The drip ends with a dropped connection here; `how` is `close` or `reset`."""
 
     def __init__(self, how: str) -> None:
         super().__init__(how)

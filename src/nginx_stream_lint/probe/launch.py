@@ -1,4 +1,4 @@
-"""Start nginx under a supervisor that ends it when this process ends; behind a wall, if asked."""
+"""Start nginx under a supervisor that ends it when this process ends, optionally in a sandbox."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import IO
 from msgspec import Struct
 
 _WALL = Path(__file__).with_name("supervisor.py")
-# What nginx gets of the environment: nothing that could be a secret.
+# The environment of nginx: nothing that could be a secret.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 _FOR_THE_LOADER = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _NOBODY = 65534
 
 
 class NginxError(Exception):
-    """nginx could not be run, or refused a configuration; the message is what it said."""
+    """nginx could not be run, or refused a configuration; the message is nginx's."""
 
 
 class SandboxLimits(Struct, frozen=True):
-    """What a program may reach besides the libraries of the system.
+    """The files and ports that a sandboxed program may use besides system libraries.
 
     Attributes:
         folder: it may read what is in there.
@@ -86,7 +86,7 @@ class Supervised:
                 stderr=subprocess.STDOUT,
                 pass_fds=(watch,),
                 env=environment,
-                # Ctrl-C is for us: an answer cut short would look like a refusal.
+                # Ctrl-C is handled by us: a truncated response would look like a refusal.
                 start_new_session=True,
             )
         except OSError as error:
@@ -105,7 +105,7 @@ class Supervised:
 def run(
     command: Sequence[str], folder: Path, wall: SandboxLimits | None, seconds: float
 ) -> tuple[int, str]:
-    """Run a program to its end; returns its exit status and what it said.
+    """Run a program to its end; returns its exit status and output.
 
     Without a wall it is started directly, which takes a fifth of the time: it ends by itself.
 

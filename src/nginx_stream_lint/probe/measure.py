@@ -18,10 +18,10 @@ from nginx_stream_lint.probe.upstream import DrippingUpstream
 STREAMS, STALLS, REPLAYS, CUT = "streams", "stalls", "replays", "cut"
 NO_STREAM, UNCLEAR = "no-stream", "unclear"
 
-_EARLY, _LATE = 0.35, 0.65  # of the answer's duration
+_EARLY, _LATE = 0.35, 0.65  # of the response's duration
 _END_BYTES = 3  # "\n\n", and the brace before it
 _SAME_BURST = 0.4  # of the interval
-_GRACE = 5.0  # seconds a client waits for an answer after it should be complete
+_GRACE = 5.0  # seconds a client waits after the response should be complete
 _STARTS_APART = 0.005  # seconds between the starts of streams measured together
 
 _numbers = itertools.count(1)
@@ -133,7 +133,7 @@ async def measure(
         timeout=asked.duration + _GRACE if timeout is None else timeout,
         websocket=websocket,
     )
-    # The last of equals: what auth_request asks comes before the answer itself.
+    # The last of equals: an auth_request comes before the request itself.
     found = reversed(upstream.find(asked.id))
     seen = max(found, key=lambda one: len(one.emitted), default=None)
     return judge(asked, arrivals, seen, websocket)
@@ -142,7 +142,7 @@ async def measure(
 def judge(
     drip: Drip, arrivals: Arrivals, seen: ReceivedRequest | None, websocket: bool = False
 ) -> Measurement:
-    """Join one request's arrivals with its emissions; an answer to a handshake has to be a 101."""
+    """Join one request's arrivals with its emissions; a handshake must get a 101."""
     delay = None
     if arrivals.times and seen and seen.emitted:
         delay = arrivals.times[0][1] - seen.emitted[0]
@@ -200,7 +200,7 @@ def bursts_of(times: Sequence[tuple[int, float]], interval: float) -> list[int]:
 
 
 async def measure_many(jobs: Sequence[Job], at_once: int = 24) -> list[Measurement]:
-    """Measure many streams side by side; repeat alone what is unclear or not as expected.
+    """Measure many streams in parallel; repeat alone those that are unclear or unexpected.
 
     A busy event loop or a retried SYN looks like a stall. So a result that is unclear, or that
     disagrees with the job's expectation, is measured again with nothing beside it, and counts

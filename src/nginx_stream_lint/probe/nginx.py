@@ -34,7 +34,7 @@ _PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/ng
 _FAMILIES_WITH_FILES = ("proxy", "fastcgi", "scgi", "uwsgi")
 _SECONDS_TO_CHECK = 20.0
 _SECONDS_TO_START = 10.0
-_COULD_NOT_START = 126  # what the supervisor returns
+_COULD_NOT_START = 126  # exit status of the supervisor
 # Below the range that Linux takes the source ports of outgoing connections from.
 _PORTS = range(20000, 32000)
 
@@ -93,7 +93,7 @@ def default_nginx() -> NginxBinary | None:
 
 
 def inspect(path: Path) -> NginxBinary:
-    """Return what the executable at `path` says about itself.
+    """Return the version and build options of the executable at `path`.
 
     Raises:
         NginxError: it cannot be run or is not nginx.
@@ -123,7 +123,7 @@ def _from_wheel() -> list[Path]:
 def check(
     binary: NginxBinary, config_text: str, folder: Path, wall: SandboxLimits | None = None
 ) -> tuple[bool, str]:
-    """Ask `nginx -t` about a main configuration, given as text.
+    """Check a main configuration, given as text, with `nginx -t`.
 
     Args:
         binary: which nginx.
@@ -142,7 +142,7 @@ def check(
 
 
 def check_file(binary: NginxBinary, path: Path) -> tuple[bool, str]:
-    """Ask `nginx -t` about a main configuration that is on disk, as it is.
+    """Check a main configuration on disk with `nginx -t`.
 
     Nothing is replaced, so nginx opens the log and pid files that the file names.
 
@@ -186,7 +186,7 @@ class Nginx:
 
     @property
     def error_log(self) -> str:
-        """What nginx has logged so far, at level `warn` and above."""
+        """nginx's error log so far, at level `warn` and above."""
         with contextlib.suppress(FileNotFoundError):
             return (self.folder / "error.log").read_text(errors="replace")
         return ""

@@ -7,20 +7,20 @@ from collections.abc import Mapping
 
 from nginx_stream_lint.config import has_placeholder
 
-# Family of a *_pass directive to the protocol that its upstream speaks.
+# Family of a *_pass directive to the protocol of its upstream.
 PROTOCOLS = {"proxy": "http", "grpc": "h2c", "fastcgi": "fastcgi", "uwsgi": "uwsgi", "scgi": "scgi"}
 _SCHEMES = {"proxy": r"https?://", "grpc": r"(?:grpcs?://)?", "uwsgi": r"(?:s?uwsgi://)?"}
 
 
 class Groups:
-    """The `upstream` blocks of http or stream, and which protocols they have to speak."""
+    """The `upstream` blocks of http or stream, and the protocols that they need."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
         self.speaks: dict[str, list[str]] = {}
 
     def use(self, name: str, protocol: str) -> str | None:
-        """The name to call a group by that speaks a protocol; None if there is no such group."""
+        """The name of a group's variant for a protocol; None if there is no such group."""
         key = name.lower()
         if key not in self.names:
             return None
@@ -31,7 +31,7 @@ class Groups:
 
 
 def renamed_group(name: str, protocol: str) -> str:
-    """A group's name for a protocol: one upstream cannot speak several on one port."""
+    """Return a group's name for a protocol: one upstream cannot use several on one port."""
     return name if protocol == "http" else f"{name}-nsl-{protocol}"
 
 

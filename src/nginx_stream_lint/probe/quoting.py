@@ -19,7 +19,7 @@ _LONGEST = 4000
 
 
 class UnwritableWord(ValueError):
-    """nginx's syntax has no way to write this word; the message says why."""
+    """The word cannot be written in nginx's syntax; the message says why."""
 
 
 def quoted(word: str) -> str:

@@ -1,4 +1,4 @@
-"""Run a configuration's copy on a real nginx and measure what its requests get."""
+"""Run a configuration's copy on a real nginx and measure the responses."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from nginx_stream_lint.probe.upstream import DrippingUpstream
 
 _AT_ONCE = 24
 _STARTS_APART = 0.005
-_TIMES_ALONE = 2  # what is unclear is measured so often again
-_STARTS = 3  # somebody else may take a port between looking and binding
+_TIMES_ALONE = 2  # unclear measurements are repeated this often
+_STARTS = 3  # another process may take a port between looking and binding
 _SECONDS_TO_CONNECT = 5.0
 _SECONDS_TO_DIE = 0.3
 _BEGINNING = 20  # tokens that fit into every buffer
@@ -40,7 +40,7 @@ OnProgress = Callable[[int, int], None]
 
 
 class ProbeRequest(Struct, frozen=True):
-    """What is asked of the copy.
+    """A request to measure on the copy.
 
     `sockets` says, for each kind of client (`h1`, `h1-tls`, `h2`) that is to ask, at which listen
     address of the configuration; `stream` that it is one of a `stream {}` server. `content_type` is
@@ -240,7 +240,7 @@ class _ProbeRun(Struct):
     # Caches
 
     async def _recorded(self, jobs: Sequence[Job]) -> set[int]:
-        """The jobs whose answers may be recorded; nothing stays recorded."""
+        """The jobs whose responses may be cached; the caches are emptied."""
         found: set[int] = set()
         places: dict[tuple[int, str, str, str], bool] = {}
         for at, job in enumerate(jobs):
@@ -256,19 +256,19 @@ class _ProbeRun(Struct):
         return found
 
     async def _second(self, job: Job) -> Measurement:
-        """A measurement after the same has been asked once already."""
+        """A measurement of a repeated request."""
         self._forget()
         quick = _quick(job.drip)
         await replace(job, drip=quick).run()
         result = await job.run()
         arrivals = result.arrivals
         if arrivals.ended == "complete" and len(arrivals.times) == quick.tokens:
-            # The first answer again, whatever else the upstream was asked meanwhile.
+            # The first response again, whatever other requests the upstream got meanwhile.
             return replace(result, verdict=REPLAYS)
         return result
 
     def _forget(self) -> None:
-        """Take all recordings away: nginx asks again for what is no longer on disk."""
+        """Empty all caches: nginx requests again what is no longer on disk."""
         top = str(self.folder / WRITABLE / "cache")
         # By the numbers of open folders: what nginx may have put there leads nowhere else.
         for path, folders, files, number in os.fwalk(top, topdown=False):
@@ -336,7 +336,7 @@ def _accepts(port: int) -> bool:
 
 
 def _verdict(result: Measurement) -> str:
-    """A long answer fills buffers before it ends: then its beginning tells whether it is held."""
+    """A long response fills buffers before it ends, so its beginning shows whether it is held."""
     emitted = [] if result.seen is None else result.seen.emitted
     if result.verdict in (STREAMS, UNCLEAR) and len(emitted) > _BEGINNING:
         beginning = emitted[_BEGINNING - 1] - emitted[0]
@@ -354,7 +354,7 @@ def _plain(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _quick(drip: Drip) -> Drip:
-    """The same kind of answer, over at once."""
+    """The same kind of response, but short."""
     return replace(drip, tokens=2 if drip.tokens == 3 else 3, interval=0.001)
 
 

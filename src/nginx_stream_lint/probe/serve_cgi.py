@@ -1,4 +1,4 @@
-"""FastCGI, SCGI and uwsgi side of the upstream: three wrappings of the same CGI answer."""
+"""FastCGI, SCGI and uwsgi side of the upstream: three wrappings of the same CGI response."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Send = Callable[[bytes], Awaitable[None]]
 async def serve_fastcgi(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection_number: int, log: Log
 ) -> None:
-    """Answer FastCGI requests, one at a time; keep the connection where FCGI_KEEP_CONN asks for it.
+    """Serve FastCGI requests, one at a time; keep the connection if FCGI_KEEP_CONN is set.
 
     Raises:
         ClientGone, Died, ConnectionError, asyncio.IncompleteReadError: the connection is over.
@@ -64,7 +64,7 @@ async def serve_fastcgi(
 async def serve_scgi(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection_number: int, log: Log
 ) -> None:
-    """Answer one SCGI request; the answer ends with the connection.
+    """Serve one SCGI request; the response ends with the connection.
 
     Raises:
         ClientGone, Died, ConnectionError, asyncio.IncompleteReadError: the connection is over.
@@ -80,7 +80,7 @@ async def serve_scgi(
 async def serve_uwsgi(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection_number: int, log: Log
 ) -> None:
-    """Answer one uwsgi request; the answer ends with the connection.
+    """Serve one uwsgi request; the response ends with the connection.
 
     Raises:
         ClientGone, Died, ConnectionError, asyncio.IncompleteReadError: the connection is over.

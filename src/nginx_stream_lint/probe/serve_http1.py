@@ -106,7 +106,7 @@ def _head(status: int, headers: list[tuple[str, str]], protocol: str = "HTTP/1.1
 async def _answer(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: ReceivedRequest, drip: Drip
 ) -> bool:
-    """Send one answer; return whether the connection can take another request."""
+    """Send one response; return whether the connection can take another request."""
     options = _connection_options(seen)
     old = seen.http_version == "1.0"
     # HTTP/1.0 knows no chunks: there a stream ends with its connection.

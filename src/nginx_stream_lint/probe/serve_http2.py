@@ -1,4 +1,4 @@
-"""HTTP/2 side of the upstream: clear text, prior knowledge, ordinary answers and gRPC."""
+"""HTTP/2 side of the upstream: clear text, prior knowledge, ordinary responses and gRPC."""
 
 from __future__ import annotations
 

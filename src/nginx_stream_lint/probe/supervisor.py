@@ -105,7 +105,7 @@ class _PortRule(ctypes.Structure):
 
 
 def main(text: str) -> int:
-    """Run what is described by `text` (see `launch.Plan`); returns its exit status."""
+    """Run the program that `text` describes (see `launch.Plan`); returns its exit status."""
     plan: dict[str, Any] = json.loads(text)
     woken, wakes = os.pipe()
     os.set_blocking(wakes, False)
@@ -147,7 +147,7 @@ def _supervise(child: int, watch: int, woken: int) -> int:
 
 
 def _stop(child: int) -> int:
-    """Ask the child to end, and do not wait for long."""
+    """Terminate the child, and wait briefly."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGTERM)
     deadline = time.monotonic() + _SECONDS_TO_STOP
@@ -243,7 +243,7 @@ def _rules(plan: dict[str, Any]) -> int | None:
         abi = _system_call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(1))
     except OSError:
         return None
-    if abi < _ABI_WANTED or not _is_elf(plan["command"][0]):  # what a script needs, nobody knows
+    if abi < _ABI_WANTED or not _is_elf(plan["command"][0]):  # a script's needs are unknown
         return None
     files = _UP_TO_REFER
     files |= _TRUNCATE if abi >= _ABI_TRUNCATE else 0

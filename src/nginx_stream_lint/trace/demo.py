@@ -19,7 +19,7 @@ DRIP = Drip(id="demo", tokens=100, interval=0.012, bytes=230)
 async def demo(
     binary: NginxBinary, clients: Sequence[str] = ()
 ) -> AsyncIterator[tuple[list[Layer], TraceRequest]]:
-    """Run the chain until the block ends; gives its layers and what to ask them.
+    """Run the chain until the block ends; yields its layers and the request.
 
     Args:
         binary: which nginx.

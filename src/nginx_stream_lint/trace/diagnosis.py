@@ -1,4 +1,4 @@
-"""All that a trace comes to: the judgements, who is to blame, what it is, what to do. Pure."""
+"""Diagnosis of a trace: the judgements, the failing layer, its product, remedies. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nginx_stream_lint.trace.verdict import REFUSED, Judgement, first_failing_la
 
 
 class Diagnosis(Struct, frozen=True):
-    """A trace with everything that is to be said of it.
+    """A trace with its diagnosis.
 
     Attributes:
         result: what was measured.
@@ -56,7 +56,7 @@ class Diagnosis(Struct, frozen=True):
 
     @property
     def is_faulty(self) -> bool:
-        """Whether a layer stops or refuses what the layer before it lets through."""
+        """Whether a layer stops or refuses a stream that gets through the layer before it."""
         return self.named is not None
 
     @property
@@ -74,7 +74,7 @@ class Diagnosis(Struct, frozen=True):
 
     @property
     def remedies(self) -> list[tuple[Product, Remedy]]:
-        """What to do, for what the named layer is; for all products where it does not say."""
+        """The remedies for the failing layer's product; for all products if it is unknown."""
         named = self.named
         if named is None or named.cause is None:
             return []
@@ -90,7 +90,7 @@ class Diagnosis(Struct, frozen=True):
 
 
 def diagnose(result: TraceResult) -> Diagnosis:
-    """Judge a trace and find out what there is to say of it."""
+    """Judge a trace and return its diagnosis."""
     judgements = tuple(judge(result.measured))
     answers = []
     known: dict[int, Product | None] = dict.fromkeys(one.number for one in result.layers)

@@ -1,4 +1,4 @@
-"""One exchange: the request, and what comes of it when. Runs in the worker's process.
+"""One exchange: send the request, record the response with times. Runs in the worker's process.
 
 The only module that knows niquests, which speaks HTTP/1.1, HTTP/2 and HTTP/3.
 """
@@ -25,8 +25,8 @@ from nginx_stream_lint.trace.known_words import known_answer, known_headers, kno
 from nginx_stream_lint.trace.recording import COMPLETE, CUT, FAILED, LIMIT, UNOFFERED
 from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest
 
-_BEGINNING = 4096  # bytes of an answer kept for those that are no stream
-_ERROR_BODY_S = 5.0  # seconds to read the body of an answer that is an error
+_BEGINNING = 4096  # bytes kept of responses that are not streams
+_ERROR_BODY_S = 5.0  # seconds to read the body of an error response
 # Reads of a body, and its events: no app writes so many in an answer, but a server may.
 _MOST_PIECES = 200_000
 
@@ -35,7 +35,8 @@ Say = Callable[[dict[str, Any]], None]
 
 
 async def exchange(layer: Layer, client: str, ask: TraceRequest, shown: str, say: Say) -> None:
-    """Ask one layer once and say what comes when; nothing the layer does raises.
+    """Send one request to a layer and report the response as it arrives; never raises for its
+    errors.
 
     Args:
         layer: whom to ask.
@@ -109,7 +110,7 @@ class ResponseReader:
         self._started = time.monotonic()
 
     def connected(self, *_: object) -> None:
-        """Start the clock anew: names, connection and TLS are done, the request is being sent."""
+        """Restart the clock: the connection is ready, and the request is being sent."""
         connect_s = self._now
         self.connection.set()
         self.start()
@@ -122,7 +123,7 @@ class ResponseReader:
 
     @property
     def is_answer(self) -> bool:
-        """Whether an answer has begun that is none of an error."""
+        """Whether a successful response has begun."""
         return 200 <= self.status < 300
 
     def head(self, status: int, headers: dict[str, str], protocol: str) -> None:
@@ -196,7 +197,7 @@ class ResponseReader:
             self.error = f"no response within {self._limits.time_s:g} s (--max-time)"
 
     def finish(self) -> None:
-        """Say how it ended, and what an answer that is no stream says."""
+        """Report how it ended, and the text of a response that is not a stream."""
         kind = self.headers.get("content-type", "").strip().lower()
         is_stream = self.is_answer and not kind.startswith(("text/html", "application/json"))
         to = self.headers.get("location", "")
@@ -246,7 +247,7 @@ async def _converse(layer: Layer, client: str, ask: TraceRequest, reading: Respo
 
 
 def _read_past_nothing(raw: Any) -> None:
-    """Let an answer of urllib3-future go on after a DATA frame without data.
+    """Let a response of urllib3-future go on after an empty DATA frame.
 
     It takes a read of nothing for the end. What it reads from knows better: it is `closed` then.
     """
@@ -269,7 +270,7 @@ def _note_error(reading: ResponseReader, error: Exception, layer: Layer) -> None
 
 
 async def _beginning(raw: Any, reading: ResponseReader) -> None:
-    """Read a little of an answer that is an error."""
+    """Read the beginning of an error response."""
     reading.ended = COMPLETE
     while len(reading.beginning) < _BEGINNING:
         data = await raw.read(amt=-1, decode_content=False)
@@ -298,7 +299,7 @@ def _session(niquests: Any, layer: Layer, client: str) -> Any:
 
 
 def _headers(ask: TraceRequest) -> dict[str, str]:
-    """The headers to send: those asked for, and what every client says besides."""
+    """The headers to send: the user's, and those that every client sends."""
     encodings = "gzip, deflate" + (", br" if importlib.util.find_spec("brotli") else "")
     headers = {
         "User-Agent": f"nginx-stream-lint/{__version__}",
@@ -314,7 +315,7 @@ def _headers(ask: TraceRequest) -> dict[str, str]:
 
 
 def describe_error(error: Exception, layer: Layer, started: bool) -> str:
-    """What went wrong, in words of ours: messages of libraries repeat what a server sent."""
+    """Return an error message in our words: a library's may repeat what a server sent."""
     host = layer.host
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):

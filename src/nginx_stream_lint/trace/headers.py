@@ -1,4 +1,4 @@
-"""What the headers of each layer's answer say about the stream. Pure."""
+"""Notes from the response headers of each layer. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 from nginx_stream_lint.trace.known_words import NOT_SHOWN
 from nginx_stream_lint.trace.recording import Recording
 
-# Shown for each layer; nothing else of an answer's headers is.
+# The only response headers that are shown.
 READ = (
     "content-type", "content-encoding", "transfer-encoding", "content-length",
     "x-accel-buffering", "cache-control", "age", "via", "server", "cf-cache-status", "x-cache",
@@ -19,7 +19,7 @@ _NOT_STORED = ("no-store", "no-cache", "private")
 
 
 class HeaderNote(Struct, frozen=True):
-    """Something about a layer's answer.
+    """A note about a layer's response.
 
     Attributes:
         layer: its number.
@@ -35,7 +35,7 @@ class HeaderNote(Struct, frozen=True):
 
 
 def header_notes(answers: Sequence[tuple[int, Recording]]) -> list[HeaderNote]:
-    """What is to say of the answers of all layers, nearest to the app first."""
+    """Return notes about the responses of all layers, nearest to the app first."""
     found: list[HeaderNote] = []
     before: Mapping[str, str] | None = None
     for number, recording in answers:

@@ -1,4 +1,4 @@
-"""What a recording looks like in numbers. Pure: recordings in, figures out."""
+"""Metrics of a recording. Pure: recordings in, numbers out."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from msgspec import Struct
 from nginx_stream_lint.trace.recording import BodyPart, Recording
 
 _SAME_BURST = 0.4  # of the app's pace: pieces closer together came together
-_LONGEST_BURST_GAP = 0.1  # seconds: nobody sees a pause shorter than that
+_LONGEST_BURST_GAP = 0.1  # seconds: shorter pauses are not noticeable
 _SHORTEST_BURST_GAP = 0.002
-_ONE_HEAP = 0.1  # of the answer's time: what comes within it came at once
+_ONE_HEAP = 0.1  # of the response's time: data within it counts as simultaneous
 _PAUSES = 0.1  # of the gaps: the longest are no part of the pace
 _NEAR = 0.12  # of a buffer's size: HTTP headers and chunk sizes take their part of it
 _MOST = 0.6  # of the bursts
@@ -40,7 +40,7 @@ class Burst(Struct, frozen=True):
 
 
 class ResponseMetrics(Struct, frozen=True):
-    """One answer in numbers. Times are seconds after the request was sent.
+    """Metrics of one response. Times are seconds after the request was sent.
 
     Attributes:
         head_s, first_byte_s, first_event_s, last_event_s: when they came; None: never.

@@ -1,4 +1,4 @@
-"""What is sent to each layer."""
+"""The request that is sent to each layer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class BadRequest(ValueError):
-    """Something asked for that cannot be sent; the message says what, without secrets."""
+    """A request that cannot be sent; the message says why, without secrets."""
 
 
 class TraceLimits(Struct, frozen=True):
@@ -85,22 +85,22 @@ class Layer(Struct, frozen=True):
 
     @property
     def is_tls(self) -> bool:
-        """Whether the layer is asked over TLS."""
+        """Whether the layer's URL uses TLS."""
         return self.parts.scheme == "https"
 
     @property
     def port(self) -> int:
-        """The port, also where the URL does not say."""
+        """The port, or the scheme's default port."""
         return self.parts.port or _DEFAULT_PORTS[self.parts.scheme]
 
     @property
     def host(self) -> str:
-        """Host and port that are connected to, for people."""
+        """The host and port of the connection, for messages."""
         return f"{self.address or self.parts.hostname}:{self.port}"
 
     @property
     def shown(self) -> str:
-        """The URL for people and files: no credentials, and nothing of a query but its names."""
+        """The URL for messages and files: without credentials and query values."""
         return shown_url(self.url, self.secrets)
 
 

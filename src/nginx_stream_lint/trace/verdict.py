@@ -34,7 +34,7 @@ BROKEN = "broken"  # cut, and not after a silence
 WHOLE_ANSWER = "whole-answer"  # collected to its end, by a layer that then knows its length
 DELAY = "delay"  # sent at regular intervals, whatever there is by then
 BUFFER = "buffer"  # of another or an unknown size
-REFUSED = "refused"  # an error status, where the layer before answers
+REFUSED = "refused"  # an error status, although the layer before responds
 CAUSES = (
     UPSTREAM_BUFFER, TLS_BUFFER, COMPRESSION, CACHE, RATE_LIMIT, READ_TIMEOUT, BROKEN,
     WHOLE_ANSWER, DELAY, BUFFER, REFUSED,
@@ -43,13 +43,13 @@ CAUSES = (
 _FEWEST = 3  # events to judge by
 _MANY, _SOME = 3.0, 1.8  # times as many events together as before
 _FULL = 0.5  # of the bursts end inside an event
-_LONG_WAIT = 0.25  # seconds that events wait, where nothing else tells
-_SHORTEST_PAUSE = 0.02  # seconds between bursts that somebody could notice
+_LONG_WAIT = 0.25  # seconds that events may wait, without other evidence
+_SHORTEST_PAUSE = 0.02  # seconds between bursts that are noticeable
 _FEWEST_BEATS, _SHORTEST_BEAT, _REGULAR, _MOSTLY = 4, 0.1, 0.15, 0.7
 _HEAP = 0.8  # of the events in one burst: all at once
 _HEAP_TIME, _HEAP_SPAN = 0.05, 0.2  # a heap takes so many seconds, or this part of the app's time
-_AT_THE_END = 0.6  # of the answer's time
-_SHORT_ANSWER = 0.2  # seconds: too short to tell a stream from a heap
+_AT_THE_END = 0.6  # of the response's time
+_SHORT_ANSWER = 0.2  # seconds: too short to tell a stream from a burst
 _REPLAYED_SPAN, _REPLAYED_END = 0.25, 0.5  # of the time that the app took
 _SLOWER = 1.3  # times as long as before
 _RUNS_TO_BE_SURE = 3  # an app may be slower now and then
@@ -61,7 +61,7 @@ _TLS_RECORD = 16384
 
 
 class LayerMeasurement(Struct, frozen=True):
-    """What one client got from one layer, a recording for each run."""
+    """The responses of one layer to one client, a recording for each run."""
 
     layer: int
     client: str
@@ -69,7 +69,7 @@ class LayerMeasurement(Struct, frozen=True):
 
 
 class Judgement(Struct, frozen=True):
-    """What is thought of one layer and client.
+    """The verdict on one layer and client.
 
     Attributes:
         layer: its number, from 1.
@@ -143,7 +143,7 @@ def _look_at_all(one: LayerMeasurement, reference: Judgement | None) -> Judgemen
     """The verdict of all runs, with the run that shows it best."""
     looks: list[Judgement] = []
     for recording in one.recordings:
-        # A layer that was asked before may have kept the answer, the nearest one too.
+        # A layer that got the request before may have cached the response, the nearest one too.
         before = reference.figures if reference else None
         if before is None and looks and looks[0].verdict == STREAMS:
             before = looks[0].figures
@@ -191,7 +191,7 @@ def _look(one: LayerMeasurement, recording: Recording, before: ResponseMetrics |
 
 
 def _of_few(look: Judgement, before: ResponseMetrics | None) -> Judgement:
-    """The verdict on an answer of one or two events."""
+    """The verdict on a response of one or two events."""
     what = look.figures
     other = what.kind == "chunks" and look.recording.ended != LIMIT
     if what.events and not other:
@@ -215,7 +215,7 @@ def _is_html(recording: Recording) -> bool:
 def _lost_its_end(
     recording: Recording, what: ResponseMetrics, before: ResponseMetrics | None
 ) -> bool:
-    """Whether an answer that seems whole is not: an unchunked one ends by closing."""
+    """Whether a response that seems complete is truncated: an unchunked one ends by closing."""
     return (
         before is not None
         and recording.ended != LIMIT
@@ -306,7 +306,7 @@ def _buffer(
 
 
 def _slower(what: ResponseMetrics, before: ResponseMetrics | None) -> float | None:
-    """How many times longer the same answer took, where that is much longer."""
+    """How many times longer the same response took, if it is much longer."""
     if before is None or not before.span_s or what.events < _FEWER * before.events:
         return None
     times = what.span_s / before.span_s
@@ -319,7 +319,7 @@ def _slower(what: ResponseMetrics, before: ResponseMetrics | None) -> float | No
 def _with_cause(
     one: Judgement, reference: Judgement | None, verdicts: Mapping[str, str]
 ) -> Judgement:
-    """Say what holds a stream that stalls; `verdicts` are those of all clients of the layer."""
+    """Add the cause of a stall; `verdicts` are those of all clients of the layer."""
     if one.verdict != STALLS or one.cause is not None:
         return one
     recording, what = one.recording, one.figures
@@ -355,7 +355,7 @@ def _encoding(recording: Recording) -> str:
 
 
 def _with_origins(found: Sequence[Judgement]) -> list[Judgement]:
-    """Say what a layer only passes on."""
+    """Mark problems that a layer inherits from the one before."""
     result: list[Judgement] = []
     for one in found:
         earlier = next(
@@ -372,7 +372,7 @@ def _with_origins(found: Sequence[Judgement]) -> list[Judgement]:
         if earlier is not None:
             result.append(replace(one, inherited=earlier))
         elif one.verdict == REPLAYS and one.runs == 1 and one.layer > 2:
-            # The layers before were asked a moment ago, and may have kept what they passed on.
+            # The layers before got this request a moment ago, and may have cached the response.
             result.append(replace(one, maybe_from=2))
         else:
             result.append(one)

@@ -1,4 +1,4 @@
-"""The process of one exchange: reads a request, asks, and says what came, a line of JSON each.
+"""The process of one exchange: reads a request, sends it, and writes events as lines of JSON.
 
 It is bounded in memory, ends with the process that started it, and shows nothing of what the server
 sends (see `known_words`).
@@ -47,7 +47,7 @@ def _say(news: dict[str, Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Wait until nobody has the other end of standard input."""
+    """Wait until standard input is closed."""
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass
