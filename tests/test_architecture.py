@@ -12,6 +12,7 @@ import pytest
 from hatch_build import write_tables
 
 from nginx_stream_lint.cli import COMMANDS
+from nginx_stream_lint.config.templates import dialects
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "nginx_stream_lint"
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
@@ -267,7 +268,7 @@ HEAVY = {
 UNUSED = {
     "analysis.complete", "analysis.explain", "analysis.rule_examples", "config.embedded",
     "config.templates.masking", "fixes.apply", "fixes.plan", "fixes.show", "kubernetes", "probe",
-    "report.encoding", "rules.measured", "rules.rule_file", "settings.keys", "settings.node",
+    "util.json_text", "rules.measured", "rules.rule_file", "settings.keys", "settings.node",
     "settings.show", "settings.toml", "settings.types", "suppress.baseline", "trace",
     "util.yamlfile", *(f"cli.{name}" for name in COMMANDS if name != "lint"),
 }  # fmt: skip
@@ -323,3 +324,20 @@ def test_a_plain_run_loads_nothing_that_only_others_need(tmp_path: Path) -> None
 def test_records_are_structs(name: str) -> None:
     """The standard library's dataclass costs thirty times as much per class."""
     assert "dataclasses.dataclass" not in {module for module, _ in _imported(name)}
+
+
+TEMPLATES = [name for name in FILES if name.startswith("config/templates/")]
+
+
+@pytest.mark.parametrize("name", [name for name in TEMPLATES if "dialects" not in name])
+def test_only_one_module_knows_how_a_template_dialect_is_written(name: str) -> None:
+    signs = [tag.opening for dialect in dialects.DIALECTS for tag in dialect.tags]
+    texts = [
+        (node.lineno, node.value)
+        for node in ast.walk(_tree(name))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and not (node.value.count("\n") or node.value.endswith("."))  # a docstring
+    ]
+    wrong = [(line, text) for line, text in texts if any(s in text for s in signs)]
+    assert wrong == []
