@@ -30,11 +30,13 @@ def pages() -> dict[str, str]:
         [
             Heading("Rules", 1),
             Paragraph(
-                "Each rule has been seen on a real nginx. `nginx-stream-lint rules RULE` shows"
-                " these pages in a terminal."
+                "The effect that a rule reports was measured on a real nginx."
+                " [Severities](../lint.md#severities) says what error, warning and note mean,"
+                " [Your own rules](../own-rules.md) how to add a rule. `nginx-stream-lint rules RULE`"
+                " shows the page of a rule in a terminal."
             ),
             Table(
-                ("rule", "worst", "what it says"),
+                ("rule", "worst severity", "what it reports"),
                 tuple(
                     (f"[{rule.name}]({rule.name}.md)", rule.severity[0][0], rule.title)
                     for rule in rules
@@ -58,9 +60,8 @@ def settings_schema() -> str:
 def _folklore() -> Iterator[Block]:
     yield Heading("Folklore", 1)
     yield Paragraph(
-        "What is commonly advised when a stream through nginx stalls, tried out. Each row is"
-        " measured on a real nginx without the advice and with it, by a program of this project"
-        " (tests/conformance/folklore.py)."
+        "Common advice for streams that stall in nginx, measured. Each row was measured on a real"
+        " nginx, without the advice and with it (tests/conformance/folklore.py)."
     )
     yield Paragraph(measured().how.split(", where")[0] + ".")
     for advice in ADVICES:
@@ -78,7 +79,7 @@ def _advice(advice: Advice) -> Iterator[Block]:
         for version, without in one.without.items():
             with_it = one.with_it[version]
             rows.append((case.name, version, without, with_it, _effect(without, with_it)))
-    yield Table(("where", "nginx", "without", "with", "so it"), tuple(rows))
+    yield Table(("situation", "nginx", "without", "with", "the advice"), tuple(rows))
     yield Paragraph(advice.matter)
 
 

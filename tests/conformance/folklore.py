@@ -58,7 +58,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Advice:
-    """A piece of common advice: what people write, what they hope for, what is the matter."""
+    """A piece of common advice: what people write, what they hope for, and what really happens."""
 
     name: str
     advice: str
@@ -83,10 +83,10 @@ ADVICES = (
     Advice(
         "chunked_transfer_encoding off",
         "chunked_transfer_encoding off;",
-        "nginx stops collecting chunks and passes bytes on as they come.",
-        "The directive is about how the answer to the client is written, after everything that"
-        " holds it. All it does is take the chunks away, so that the client cannot tell an answer"
-        " that broke off from a whole one, and an nginx in front cannot see the pieces.",
+        "nginx stops collecting chunks and passes bytes on as they arrive.",
+        "The directive only changes how nginx writes the response to the client, after everything"
+        " that holds it back. Without chunks the client cannot tell a truncated response from a"
+        " complete one, and another nginx in front cannot see where a piece ends.",
         (
             Case(
                 "plain HTTP/1.1 client, HTTP/1.0 to the app",
@@ -105,9 +105,9 @@ ADVICES = (
     Advice(
         "An empty Connection header",
         'proxy_set_header Connection "";',
-        "Without it nginx asks the app to close, and so the stream is buffered.",
-        "It lets connections to the app be kept, which saves a handshake. What decides is the"
-        " HTTP version spoken to the app, and buffering.",
+        "Without it nginx asks the app to close the connection, which causes buffering.",
+        "It lets nginx keep connections to the app, which saves a handshake. Whether the response"
+        " streams depends on the HTTP version to the app, and on buffering.",
         (
             Case(
                 "plain HTTP/1.1 client, HTTP/1.0 to the app",
@@ -121,9 +121,9 @@ ADVICES = (
         "X-Accel-Buffering as a header of nginx's own",
         "add_header X-Accel-Buffering no;",
         "nginx reads the header and stops buffering.",
-        "nginx reads this header in the answer of the app. What `add_header` writes goes to the"
-        " client, and helps only an nginx that stands in front of this one. `proxy_set_header` sends"
-        " it to the app, where nobody reads it.",
+        "nginx reads this header in the response of the app. `add_header` sends it to the client,"
+        " so it only affects another nginx in front of this one. `proxy_set_header` sends it to the"
+        " app, which ignores it.",
         (
             Case("add_header", PLAIN, "add_header X-Accel-Buffering no;"),
             Case("proxy_set_header", PLAIN, "proxy_set_header X-Accel-Buffering no;"),
@@ -146,9 +146,9 @@ ADVICES = (
         "HTTP/1.1 alone",
         "proxy_http_version 1.1;",
         "With HTTP/1.1 to the app, streaming works.",
-        "It does for some: nginx sees the chunks and passes each on. It does not where the app"
-        " closes instead of chunking, where the client speaks HTTP/1.1 over TLS, or where the answer"
-        " is compressed.",
+        "It works for some clients: nginx sees the chunks and passes each of them on. It does not"
+        " work if the app closes the connection instead of chunking, if the client uses HTTP/1.1"
+        " over TLS, or if the response is compressed.",
         (
             Case("plain HTTP/1.1 client", PLAIN, CHUNKS),
             Case("HTTP/2 client", PLAIN, CHUNKS, "h2"),
@@ -160,9 +160,10 @@ ADVICES = (
     Advice(
         "gzip off",
         "gzip off;",
-        "Compression is what holds the stream.",
-        "It is one of the things that hold a buffered stream, where it is on for the type and the"
-        " client accepts it. What is not buffered goes through gzip piece by piece.",
+        "Compression holds the stream back.",
+        "Compression is one of several things that hold a buffered stream back, if it is on for the"
+        " content type and the client accepts it. An unbuffered response passes through gzip piece"
+        " by piece.",
         (
             Case(
                 "client that accepts gzip", f"{CHUNKS} {GZIP}", "gzip off;", accept_encoding="gzip"
@@ -187,10 +188,12 @@ ADVICES = (
         "tcp_nopush and tcp_nodelay",
         "tcp_nopush off; tcp_nodelay on;",
         "The kernel stops collecting small packets.",
-        "`tcp_nopush` works together with `sendfile`. nginx uses that for a proxied response only"
-        " while it records it (a cache, `proxy_store`) and sends it without TLS: then the text waits"
-        " for `postpone_output` bytes, and with `tcp_nopush on` for up to 0.2 s more in the kernel."
-        " `tcp_nodelay` is on by default. Buffering off records nothing, so nothing of this is left.",
+        "`tcp_nopush` only works together with `sendfile`. nginx uses `sendfile` for a proxied"
+        " response only while it records the response (a cache, `proxy_store`) and sends it without"
+        " TLS. Then the text waits for `postpone_output` bytes, and with `tcp_nopush on` for up to"
+        " 0.2 s more in the kernel."
+        " `tcp_nodelay` is on by default. With buffering off nginx records nothing, so none of this"
+        " applies.",
         (
             Case("HTTP/1.0 to the app", f"{PLAIN} tcp_nopush on;", "tcp_nopush off;"),
             Case(
@@ -220,9 +223,9 @@ ADVICES = (
         "Timeouts of an hour",
         "proxy_read_timeout 1h; proxy_send_timeout 1h; send_timeout 1h; keepalive_timeout 1h;",
         "The stream stalls because a timeout is too short.",
-        "No timeout holds anything back. One of them, `proxy_read_timeout`, cuts a stream in which"
-        " the app is silent for longer; the others do nothing to a stream that is being read. (The"
-        " app is silent for 3 s here, and the timeout is 2 s.)",
+        "No timeout holds anything back. One of them, `proxy_read_timeout`, cuts a stream if the app"
+        " is silent for longer. The others do not affect a stream that the client reads. (In the"
+        " measurement the app is silent for 3 s, and the timeout is 2 s.)",
         (
             Case(
                 "a stream that stalls",
@@ -246,10 +249,10 @@ ADVICES = (
     Advice(
         "Page rules at the CDN",
         "Cache Level: Bypass; Cache-Control: no-cache",
-        "The CDN is what buffers, so a rule there, or a header for it, lets the stream through.",
-        "No CDN was measured here. What was: a proxy in front that passes everything on at once and"
-        " keeps nothing (an nginx with buffering and cache off stands for it) cannot give what the"
-        " nginx behind it holds. Ask that one directly before you look at the CDN.",
+        "The CDN buffers, so a rule there, or a header for it, lets the stream through.",
+        "No CDN was measured. An nginx without buffering and cache took its place: it passes"
+        " everything on at once and keeps nothing. Even such a proxy cannot pass on what the nginx"
+        " behind it holds back. Send a request to that nginx directly before you look at the CDN.",
         (
             Case(
                 "nginx that holds, and a rule in front that passes all on",
@@ -274,8 +277,8 @@ ADVICES = (
     Advice(
         "Buffering off",
         "proxy_buffering off;",
-        "nginx passes on what it gets.",
-        "This one holds. It is enough alone, for every client, and whatever else is on.",
+        "nginx passes each piece on at once.",
+        "This advice is right. It is enough alone, for every client, whatever else is on.",
         tuple(
             Case(name, setting, "proxy_buffering off;", client, drip, encoding)
             for name, setting, client, drip, encoding in (
