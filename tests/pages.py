@@ -30,13 +30,13 @@ def pages() -> dict[str, str]:
         [
             Heading("Rules", 1),
             Paragraph(
-                "The effect that a rule reports was measured on a real nginx."
+                "Each rule was measured on a real nginx."
                 " [Severities](../lint.md#severities) says what error, warning and note mean,"
                 " [Your own rules](../own-rules.md) how to add a rule. `nginx-stream-lint rules RULE`"
                 " shows the page of a rule in a terminal."
             ),
             Table(
-                ("rule", "worst severity", "what it reports"),
+                ("rule", "severity", "title"),
                 tuple(
                     (f"[{rule.name}]({rule.name}.md)", rule.severity[0][0], rule.title)
                     for rule in rules
@@ -60,10 +60,11 @@ def settings_schema() -> str:
 def _folklore() -> Iterator[Block]:
     yield Heading("Folklore", 1)
     yield Paragraph(
-        "Common advice for streams that stall in nginx, measured. Each row was measured on a real"
-        " nginx, without the advice and with it (tests/conformance/folklore.py)."
+        "Common advice for streams that stall behind nginx, put to the test. A program of this"
+        " project (tests/conformance/folklore.py) measured each row on a real nginx, without the"
+        " advice and with it."
     )
-    yield Paragraph(measured().how.split(", where")[0] + ".")
+    yield Paragraph(measured().how.split(", unless")[0] + ".")
     for advice in ADVICES:
         yield from _advice(advice)
 

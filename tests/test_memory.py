@@ -35,6 +35,7 @@ FOR_EVER = {
     "analysis/explain.py": {"_names"},
     "kubernetes/controllers.py": {"_load"},
     "rules/patterns.py": {"_compiled"},
+    "rules/templates.py": {"_compiled"},
     "streams/naming.py": {"_others"},
     "streams/evidence.py": {"_known"},
     "streams/catalogue.py": {"by_name", "example", "expression", "_in_any_case"},

@@ -58,7 +58,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Advice:
-    """A piece of common advice: what people write, what they hope for, and what really happens."""
+    """A piece of common advice: what people write, what they hope for, what is the matter."""
 
     name: str
     advice: str
@@ -83,10 +83,10 @@ ADVICES = (
     Advice(
         "chunked_transfer_encoding off",
         "chunked_transfer_encoding off;",
-        "nginx stops collecting chunks and passes bytes on as they arrive.",
-        "The directive only changes how nginx writes the response to the client, after everything"
-        " that holds it back. Without chunks the client cannot tell a truncated response from a"
-        " complete one, and another nginx in front cannot see where a piece ends.",
+        "nginx stops collecting chunks and forwards bytes as they arrive.",
+        "The directive only changes how nginx writes the response to the client, after all"
+        " buffers. It removes the chunks, so the client cannot tell a truncated response from a"
+        " complete one, and an nginx in front cannot see the pieces.",
         (
             Case(
                 "plain HTTP/1.1 client, HTTP/1.0 to the app",
@@ -105,9 +105,9 @@ ADVICES = (
     Advice(
         "An empty Connection header",
         'proxy_set_header Connection "";',
-        "Without it nginx asks the app to close the connection, which causes buffering.",
-        "It lets nginx keep connections to the app, which saves a handshake. Whether the response"
-        " streams depends on the HTTP version to the app, and on buffering.",
+        "Without it, nginx asks the app to close the connection, so the stream is buffered.",
+        "It keeps upstream connections open, which saves a handshake. Whether the response streams"
+        " depends on the HTTP version to the app and on buffering.",
         (
             Case(
                 "plain HTTP/1.1 client, HTTP/1.0 to the app",
@@ -118,12 +118,12 @@ ADVICES = (
         ),
     ),
     Advice(
-        "X-Accel-Buffering as a header of nginx's own",
+        "X-Accel-Buffering set by nginx itself",
         "add_header X-Accel-Buffering no;",
         "nginx reads the header and stops buffering.",
-        "nginx reads this header in the response of the app. `add_header` sends it to the client,"
-        " so it only affects another nginx in front of this one. `proxy_set_header` sends it to the"
-        " app, which ignores it.",
+        "nginx obeys this header only in the app's response. `add_header` sends it to the client,"
+        " which only helps if another nginx is in front of this one. `proxy_set_header` sends it"
+        " to the app, which ignores it.",
         (
             Case("add_header", PLAIN, "add_header X-Accel-Buffering no;"),
             Case("proxy_set_header", PLAIN, "proxy_set_header X-Accel-Buffering no;"),
@@ -139,29 +139,29 @@ ADVICES = (
                 "add_header X-Accel-Buffering no;",
                 front=PLAIN,
             ),
-            Case("the app itself sends it", PLAIN, "", drip=Drip(x_accel_buffering="no")),
+            Case("the app sends it", PLAIN, "", drip=Drip(x_accel_buffering="no")),
         ),
     ),
     Advice(
         "HTTP/1.1 alone",
         "proxy_http_version 1.1;",
         "With HTTP/1.1 to the app, streaming works.",
-        "It works for some clients: nginx sees the chunks and passes each of them on. It does not"
-        " work if the app closes the connection instead of chunking, if the client uses HTTP/1.1"
-        " over TLS, or if the response is compressed.",
+        "It works for some: nginx sees the chunks and forwards each. It does not work if the app"
+        " closes the connection instead of chunking, if the client uses HTTP/1.1 over TLS, or if"
+        " the response is compressed.",
         (
             Case("plain HTTP/1.1 client", PLAIN, CHUNKS),
             Case("HTTP/2 client", PLAIN, CHUNKS, "h2"),
             Case("HTTP/1.1 client over TLS", PLAIN, CHUNKS, "h1-tls"),
-            Case("the app closes instead of chunking", PLAIN, CHUNKS, drip=CLOSING),
+            Case("the app closes the connection instead of chunking", PLAIN, CHUNKS, drip=CLOSING),
             Case("client that accepts gzip", f"{PLAIN} {GZIP}", CHUNKS, accept_encoding="gzip"),
         ),
     ),
     Advice(
         "gzip off",
         "gzip off;",
-        "Compression holds the stream back.",
-        "Compression is one of several things that hold a buffered stream back, if it is on for the"
+        "Compression holds the stream.",
+        "Compression is one of several things that hold a buffered stream, if it is on for the"
         " content type and the client accepts it. An unbuffered response passes through gzip piece"
         " by piece.",
         (
@@ -188,12 +188,12 @@ ADVICES = (
         "tcp_nopush and tcp_nodelay",
         "tcp_nopush off; tcp_nodelay on;",
         "The kernel stops collecting small packets.",
-        "`tcp_nopush` only works together with `sendfile`. nginx uses `sendfile` for a proxied"
-        " response only while it records the response (a cache, `proxy_store`) and sends it without"
-        " TLS. Then the text waits for `postpone_output` bytes, and with `tcp_nopush on` for up to"
-        " 0.2 s more in the kernel."
-        " `tcp_nodelay` is on by default. With buffering off nginx records nothing, so none of this"
-        " applies.",
+        "`tcp_nopush` works together with `sendfile`. nginx uses that for a proxied response only"
+        " while it records it (a cache, `proxy_store`) and sends it without TLS: then the text"
+        " waits"
+        " for `postpone_output` bytes, and with `tcp_nopush on` for up to 0.2 s more in the kernel."
+        " `tcp_nodelay` is on by default. With buffering off, nginx records nothing, so none of"
+        " this applies.",
         (
             Case("HTTP/1.0 to the app", f"{PLAIN} tcp_nopush on;", "tcp_nopush off;"),
             Case(
@@ -223,17 +223,18 @@ ADVICES = (
         "Timeouts of an hour",
         "proxy_read_timeout 1h; proxy_send_timeout 1h; send_timeout 1h; keepalive_timeout 1h;",
         "The stream stalls because a timeout is too short.",
-        "No timeout holds anything back. One of them, `proxy_read_timeout`, cuts a stream if the app"
-        " is silent for longer. The others do not affect a stream that the client reads. (In the"
-        " measurement the app is silent for 3 s, and the timeout is 2 s.)",
+        "No timeout holds a stream back. `proxy_read_timeout` cuts a stream if the app is silent"
+        " for longer; the others do not affect a stream that the client reads. (The"
+        " app is silent for 3 s here, and the timeout is 2 s.)",
         (
             Case(
                 "a stream that stalls",
                 PLAIN,
-                "proxy_read_timeout 1h; proxy_send_timeout 1h; send_timeout 1h; keepalive_timeout 1h;",
+                "proxy_read_timeout 1h; proxy_send_timeout 1h; send_timeout 1h; keepalive_timeout"
+                " 1h;",
             ),
             Case(
-                "a silence longer than proxy_read_timeout, which then is 1h",
+                "a silence longer than proxy_read_timeout, with 1h instead",
                 f"{CHUNKS} proxy_buffering off; proxy_read_timeout 2s;",
                 "proxy_read_timeout 1h;",
                 drip=SILENT,
@@ -241,7 +242,8 @@ ADVICES = (
             Case(
                 "the same silence, and 2s for all other timeouts",
                 f"{CHUNKS} proxy_buffering off;",
-                "proxy_send_timeout 2s; send_timeout 2s; keepalive_timeout 2s; proxy_connect_timeout 2s;",
+                "proxy_send_timeout 2s; send_timeout 2s; keepalive_timeout 2s;"
+                " proxy_connect_timeout 2s;",
                 drip=SILENT,
             ),
         ),
@@ -250,12 +252,12 @@ ADVICES = (
         "Page rules at the CDN",
         "Cache Level: Bypass; Cache-Control: no-cache",
         "The CDN buffers, so a rule there, or a header for it, lets the stream through.",
-        "No CDN was measured. An nginx without buffering and cache took its place: it passes"
-        " everything on at once and keeps nothing. Even such a proxy cannot pass on what the nginx"
-        " behind it holds back. Send a request to that nginx directly before you look at the CDN.",
+        "No CDN was measured. An nginx with buffering and cache off takes its place: a proxy in"
+        " front that forwards everything at once. It cannot forward what the nginx behind it"
+        " holds. Send a request to that nginx directly before you change the CDN.",
         (
             Case(
-                "nginx that holds, and a rule in front that passes all on",
+                "nginx that buffers, behind a proxy that does not",
                 PLAIN,
                 "",
                 front=CHUNKS,
@@ -267,7 +269,7 @@ ADVICES = (
                 'add_header Cache-Control "no-cache, no-transform";',
             ),
             Case(
-                "nginx with buffering off behind a front that passes all on",
+                "nginx with buffering off, behind a proxy that does not buffer",
                 PLAIN,
                 "proxy_buffering off;",
                 front=f"{CHUNKS} proxy_buffering off;",
@@ -277,15 +279,21 @@ ADVICES = (
     Advice(
         "Buffering off",
         "proxy_buffering off;",
-        "nginx passes each piece on at once.",
-        "This advice is right. It is enough alone, for every client, whatever else is on.",
+        "nginx forwards data as it arrives.",
+        "This advice works. It is sufficient for every client, whatever else is set.",
         tuple(
             Case(name, setting, "proxy_buffering off;", client, drip, encoding)
             for name, setting, client, drip, encoding in (
                 ("HTTP/1.0 to the app", PLAIN, "h1", CHUNKED, "identity"),
                 ("HTTP/1.1 client over TLS", CHUNKS, "h1-tls", CHUNKED, "identity"),
                 ("HTTP/2 client", PLAIN, "h2", CHUNKED, "identity"),
-                ("the app closes instead of chunking", CHUNKS, "h1", CLOSING, "identity"),
+                (
+                    "the app closes the connection instead of chunking",
+                    CHUNKS,
+                    "h1",
+                    CLOSING,
+                    "identity",
+                ),
                 ("client that accepts gzip", f"{CHUNKS} {GZIP}", "h1", CHUNKED, "gzip"),
             )
         ),

@@ -17,8 +17,7 @@ from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.analysis.rule_examples import cases
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.directives import table
-from nginx_stream_lint.rules.conditions import UNKNOWN
-from nginx_stream_lint.rules.conditions import Test as Comparison
+from nginx_stream_lint.rules.conditions import UNKNOWN, Comparison
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, Facts
 from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.patterns import MAX_SUBJECT, finds, mistake
@@ -340,9 +339,9 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "regex nothing": (_condition("{target: {matches: '(?:){9}'}}"), "4:26", "may be empty"),
     "regex warning": (_condition("{target: {matches: '[[a]'}}"), "4:26", "nested set"),
     "regex long": (_condition(f"{{target: {{matches: '{'a' * 201}'}}}}"), "4:26", "at most 200"),
-    "YAML bomb": (f"{LAUGHS}{RULE}", "6:5", "its aliases stand for too much"),
+    "YAML bomb": (f"{LAUGHS}{RULE}", "6:5", "its aliases expand to too much"),
     "YAML aliases": (f"a: &a 1\nb: [{'*a, ' * 200}]\n{RULE}", "1:1", "too many aliases"),
-    "YAML snake": (_condition("&a {not: *a}"), "4:7", "its aliases stand for too much"),
+    "YAML snake": (_condition("&a {not: *a}"), "4:7", "its aliases expand to too much"),
     "YAML depth": (_condition("[" * 100_000), "4:206", "it nests deeper than 200"),
     "YAML depth by dashes": (_condition("\n  " + "- " * 100_000), "5:401", "deeper than 200"),
     "conditions' depth": (_condition("{not: " * 60 + "x" + "}" * 60), "4:247", "at most 40 deep"),
@@ -351,6 +350,23 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
         "4:4814",
         "at most 200 conditions",
     ),
+    "parentheses of a condition": (_condition("(" * 500), "4:27", "it nests deeper than 20"),
+    "nots of a condition": (_condition("not " * 500 + "buffered"), "4:87", "nests deeper than 20"),
+    "conditions of an expression": (
+        _condition("buffered" + " or buffered" * 300),
+        "4:7",
+        "at most 200 conditions",
+    ),
+    "long expression": (_condition("buffered" + " " * 5000 + "and kind"), "4:7", "at most 4000"),
+    "attribute of a condition": (_condition("kind.__class__"), "4:11", 'unexpected "."'),
+    "call of a condition": (_condition("kind()"), "4:11", "the end of the expression is expected"),
+    "arithmetic of a condition": (_condition("held_bytes ** 9 < 1"), "4:18", 'unexpected "*"'),
+    "long number of a condition": (
+        _condition("held_bytes < " + "9" * 3900),
+        "4:20",
+        "a number above",
+    ),
+    "regex of a condition": (_condition("matches(target, '(a+)+$')"), "4:23", "for ever"),
     "comments and streams": (
         _condition("{not: {ignored_rules: {is_set: false}}}"),
         "6:3",
@@ -371,7 +387,7 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "date": (RULE.replace("than: 1h", "than: 2026-99-99"), "5:48", "a date that cannot be"),
     "twice": (f"{RULE}why: again\n", "48:1", '"why" is there twice'),
     "key": (f"{RULE}whi: again\n", "48:1", 'unknown key "whi"; did you mean "why"?'),
-    "key that is none": (f"{RULE}? [a, b]\n: c\n", "48:3", "text is wanted here"),
+    "key that is none": (f"{RULE}? [a, b]\n: c\n", "48:3", "expected text"),
     "long key": (f"{RULE}{'k' * 900}: c\n", "48:1", f'unknown key "{"k" * 57}..."'),
     "terminal": (RULE.replace("why: We", r'why: "\e[31m"#'), "14:6", "no control characters"),
     "script": (
@@ -388,7 +404,7 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "latin-1": (RULE.replace("We say", "Wé say").encode("latin-1"), "14:7", "this is not UTF-8"),
     "UTF-16": (RULE.encode("utf-16"), "1:1", "this is not UTF-8"),
     "NUL": (RULE.replace("We", "W\0e"), "14:7", "control characters are not allowed"),
-    "empty": ("", "1:1", "a mapping is wanted here"),
+    "empty": ("", "1:1", "expected a mapping"),
     "large": (RULE + "#" * 300_000, "1:1", "is larger than 256 KB"),
     "name": (RULE.replace("name: s", "name: ../s"), "1:7", "does not look like"),
     "shipped name": (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nginx_stream_lint.analysis.lint import Result
-from nginx_stream_lint.fixes.show import shown_fixes
 from nginx_stream_lint.report.closing import closing
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
@@ -75,6 +74,8 @@ def _finding(finding: Finding, shown: list[tuple[Place, ...]], width: int) -> li
 
 
 def _fix(findings: list[Finding], width: int) -> list[str]:
+    from nginx_stream_lint.fixes.show import shown_fixes
+
     lines: list[str] = []
     for shown in shown_fixes(findings[0].location, findings):
         lines.append(f"  suggested fix (apply with {shown.options}):")
@@ -111,11 +112,12 @@ def _summary(report: Result, seconds: float) -> str:
         if (number := report.count(word))
     ]
     locations = counted(report.locations, "proxied location")
+    unread = ""
     found = f"{', '.join(counts) or 'no findings'} in"
     if report.problems:
-        # What could not be read has not been found innocent.
-        unread = f"{counted(len(report.problems), 'place')} could not be read"
-        found = f"{', '.join(counts)}; {unread} in" if counts else f"{unread}; checked"
+        # What could not be read may have findings, so this never says that there are none.
+        found = f"{', '.join(counts)} in" if counts else "checked"
+        unread = f"; {counted(len(report.problems), 'place')} could not be read"
     suppressed = f"; {len(report.suppressed)} suppressed" if report.suppressed else ""
     streams = counted(report.streams, "likely stream")
-    return f"{found} {locations} ({streams}){suppressed} ({seconds:.2f} s)"
+    return f"{found} {locations} ({streams}){unread}{suppressed} ({seconds:.2f} s)"
