@@ -32,8 +32,8 @@ def pages() -> dict[str, str]:
             Paragraph(
                 "Each rule was measured on a real nginx."
                 " [Severities](../lint.md#severities) says what error, warning and note mean,"
-                " [Your own rules](../own-rules.md) how to add a rule. `nginx-stream-lint rules RULE`"
-                " shows the page of a rule in a terminal."
+                " [Your own rules](../own-rules.md) how to add a rule."
+                " `nginx-stream-lint rules RULE` shows the page of a rule in a terminal."
             ),
             Table(
                 ("rule", "severity", "title"),
