@@ -6,12 +6,13 @@ COPY src /src/src
 COPY rules /src/rules
 COPY schema /src/schema
 COPY man /src/man
-# pip installs only what the locks name with a hash, and only wheels, so no code of a package runs. pip
-# and what builds the wheel stay behind in this stage.
+# pip installs only what the locks name with a hash, and only wheels, so no code of a package runs. The
+# build reads the linter's tables with the linter, so it needs its packages, too. pip and what builds the
+# wheel stay behind in this stage.
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/build && python -m venv --without-pip /opt/nginx-stream-lint \
     && /opt/build/bin/pip install --require-hashes --no-deps --only-binary :all: \
-        --requirement /src/requirements/build.txt \
+        --requirement /src/requirements/build.txt --requirement /src/requirements/run.txt \
     && /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/wheel /src \
     && /opt/build/bin/pip --python /opt/nginx-stream-lint install --require-hashes --no-deps \
         --only-binary :all: --requirement /src/requirements/run.txt \
