@@ -35,8 +35,6 @@ FOR_EVER = {
     "analysis/explain.py": {"_names"},
     "kubernetes/controllers.py": {"_load"},
     "rules/patterns.py": {"_compiled"},
-    "rules/verdict.py": {"_compares_origins"},
-    "rules/wording.py": {"_template"},
     "streams/naming.py": {"_others"},
     "streams/evidence.py": {"_known"},
     "streams/catalogue.py": {"by_name", "example", "expression", "_in_any_case"},

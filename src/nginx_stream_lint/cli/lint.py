@@ -234,7 +234,8 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     else:
         say_stale(report, baseline)
     if not flags["do_diff"] and not flags["write_baseline"]:
-        if any(target.format in WITH_FIXES for target in choices.targets):
+        with_fixes = any(target.format in WITH_FIXES for target in choices.targets)
+        if report.findings and with_fixes:
             from nginx_stream_lint.analysis.complete import complete_fixes
 
             complete_fixes(report, workspace, options)
