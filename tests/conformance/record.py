@@ -21,11 +21,11 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.probe import (
     Drip,
-    DrippingUpstream,
     Job,
     Measurement,
     Nginx,
     NginxBinary,
+    Upstream,
     find_nginx,
     measure_many,
     write_certificate,
@@ -35,7 +35,7 @@ from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
-from nginx_stream_lint.streams.detect import find_proxied
+from nginx_stream_lint.streams.find import served
 from tests.conformance.effects import (
     EFFECTS,
     EXAMPLES,
@@ -99,7 +99,7 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
     """Streams of `bad` and `fixed`, for each usual client and under what would break `bad`."""
     rows: list[Row] = []
     changes: list[str] = []
-    async with DrippingUpstream() as upstream:
+    async with Upstream() as upstream:
         for kind in ("bad", "fixed"):
             inside = folder / kind
             inside.mkdir()
@@ -107,11 +107,16 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
             run = runnable(texts(named)[kind], inside, upstream.ports)
             streams = streams_of(run, binary, None)
             jobs = [(CLIENTS[one.client], one.job(upstream, one.expected)) for one in streams]
-            found, _ = find_proxied(run.configuration, run.root, binary.version)
+            found, _ = served(run.configuration, run.root, binary.version)
             if kind == "bad" and all(one.expected == "streams" for one in streams):
                 # It gets through today: what is said against it is what would change that.
                 facts = [Facts(one, one.streams[0], binary.version, 300) for one in found]
-                changes = [name for one in facts for name in one.changes if name != "h1-tls"]
+                changes = [
+                    name
+                    for one in facts
+                    for name in one.value("breaking_changes")
+                    if name != "h1-tls"
+                ]
             jobs += [job for change in changes for job in _changed(jobs[:1], change)]
             for one in found:
                 if one.shadowed_by is not None:
@@ -151,7 +156,7 @@ async def _default_silence(
         inside = folder / kind
         inside.mkdir()
         write_certificate(inside)
-        async with DrippingUpstream() as upstream:
+        async with Upstream() as upstream:
             run = runnable(texts(named)[kind], inside, upstream.ports)
             async with Nginx(binary, run.text, inside) as nginx:
                 shown = await cut_by_silence(Lab(run, upstream, nginx), 75.0, 90.0)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 
-from nginx_stream_lint.trace.recording import BodyPart, Recording
+from nginx_stream_lint.trace.recording import Piece, Recording
 
 PACE, SIZE, COUNT = 0.03, 800, 50
 SSE = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
 
 
 def recording(
-    pieces: Sequence[BodyPart],
+    pieces: Sequence[Piece],
     client: str = "h1",
     headers: dict[str, str] | None = None,
     tail: float = 0.005,
@@ -30,7 +30,7 @@ def recording(
 
 def streamed(
     count: int = COUNT, pace: float = PACE, size: int = SIZE, late: Sequence[float] = ()
-) -> list[BodyPart]:
+) -> list[Piece]:
     """One event a piece, on a clock; `late` is what a busy machine adds to each arrival.
 
     What is late comes with what is behind it: nothing overtakes.
@@ -38,26 +38,24 @@ def streamed(
     due = [pace * number for number in range(1, count + 1)]
     delays = [*late, *([0.0] * count)][:count]
     at = list(accumulate((time + delay for time, delay in zip(due, delays, strict=True)), max))
-    return [BodyPart(time, size, 1, False) for time in at]
+    return [Piece(time, size, 1, False) for time in at]
 
 
-def buffered(
-    buffer: int, count: int = COUNT, pace: float = PACE, size: int = SIZE
-) -> list[BodyPart]:
+def buffered(buffer: int, count: int = COUNT, pace: float = PACE, size: int = SIZE) -> list[Piece]:
     """What a buffer of so many bytes makes of a stream: full ones, and the rest at the end."""
-    pieces: list[BodyPart] = []
+    pieces: list[Piece] = []
     held = sent = 0
     for number in range(1, count + 1):
         held += size
         while held >= buffer:
             before, sent, held = sent, sent + buffer, held - buffer
             events = sent // size - before // size
-            pieces.append(BodyPart(number * pace, buffer, events, bool(sent % size)))
+            pieces.append(Piece(number * pace, buffer, events, bool(sent % size)))
     if held:
-        pieces.append(BodyPart(count * pace, held, count - sent // size, False))
+        pieces.append(Piece(count * pace, held, count - sent // size, False))
     return pieces
 
 
-def at_once(at: float, count: int = COUNT, size: int = SIZE) -> list[BodyPart]:
+def at_once(at: float, count: int = COUNT, size: int = SIZE) -> list[Piece]:
     """All of it in one heap."""
-    return [BodyPart(at, size * count, count, False)]
+    return [Piece(at, size * count, count, False)]

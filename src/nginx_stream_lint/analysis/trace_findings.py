@@ -1,4 +1,4 @@
-"""Findings in a traced layer's nginx configuration that explain its measurements."""
+"""A measured layer and its nginx configuration: which findings explain what was measured."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import declaration
 
 
-class TraceFindings(Struct, frozen=True):
-    """The location of a traced URL in a layer's configuration, with its findings.
+class Blame(Struct, frozen=True):
+    """Where the traced URL lands in the layer's configuration, and what is found there.
 
     Attributes:
         place: `file:line: location`; empty where nothing takes the URL.
@@ -32,9 +32,9 @@ class TraceFindings(Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-def trace_findings(
+def blame(
     configuration: Configuration, url: str, method: str, rules: Sequence[str], options: Options
-) -> TraceFindings:
+) -> Blame:
     """Lint the place where a traced URL lands.
 
     Args:
@@ -59,7 +59,7 @@ def trace_findings(
     problems = tuple(explainer.problems)
     level = found.route.location
     if level is None:
-        return TraceFindings("", (), False, problems)
+        return Blame("", (), False, problems)
     directive = level.directive
     where = "" if directive is None else f"{directive.source.name}:{directive.line}: "
     all_found = explainer.findings(found)
@@ -67,4 +67,4 @@ def trace_findings(
         (one for one in all_found if one.rule in rules), key=lambda one: rules.index(one.rule)
     )
     chosen = telling or all_found
-    return TraceFindings(f"{where}{level.label}", tuple(chosen), bool(telling), problems)
+    return Blame(f"{where}{level.label}", tuple(chosen), bool(telling), problems)

@@ -12,13 +12,13 @@ from msgspec.structs import replace
 from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.cli.common import known_rules, say, unusable
 from nginx_stream_lint.cli.output import Target, targets_of, targets_with
-from nginx_stream_lint.config import InputOptions
+from nginx_stream_lint.config import Around
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Policy, Worth
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.settings import Settings, SettingsMistake, find, load
-from nginx_stream_lint.streams.declarations import nearest_words
+from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import Unreadable
 
@@ -77,7 +77,7 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
             min_read_timeout_s=settings.min_read_timeout_s if timeout is None else timeout,
             streams=(*settings.streams, *flags.get("streams", ())),
             all_streams=flags.get("all_streams", False),
-            around=InputOptions(
+            around=Around(
                 settings.roots,
                 settings.servers,
                 settings.absent_includes,
@@ -164,7 +164,7 @@ def _named(
         _note_renamed(name, new)
         if name not in names and name not in new:
             raise click.BadParameter(
-                f'unknown rule "{name}"{nearest_words(name, sorted(names))}', param_hint=option
+                f'unknown rule "{name}"{nearest(name, sorted(names))}', param_hint=option
             )
     return tuple(new.get(name, name) for name in wanted)
 

@@ -276,7 +276,7 @@ def _fix(
 
     Returns the files with them, the result of the last round, and why files were left alone.
     """
-    from nginx_stream_lint.fixes.apply import fix_checked
+    from nginx_stream_lint.fixes.apply import fix_soundly
     from nginx_stream_lint.fixes.diff import diff
 
     rounds: list[Result] = []
@@ -285,7 +285,7 @@ def _fix(
         rounds.append(lint(workspace.overlaid(changed), inputs, options))
         return rounds[-1]
 
-    changed, refused, *_ = fix_checked(checked, unsafe)
+    changed, refused, *_ = fix_soundly(checked, unsafe)
     mended = workspace.overlaid({key: after.text for key, (_, after) in changed.items()})
     if changed and binary is not None:
         _must_stream(mended, inputs, options, binary)
@@ -319,17 +319,17 @@ def _confirming(options: Options, binary: NginxBinary | None) -> Confirm | None:
     """What has the last word on findings with --probe."""
     if binary is None:
         return None
-    from nginx_stream_lint.analysis.confirm import measure_locations, with_measurements
+    from nginx_stream_lint.analysis.confirm import confirmed, measure_served
     from nginx_stream_lint.probe import NginxError
 
     def confirm(detected: Detected, findings: list[Finding]) -> list[Finding]:
         configuration = detected.configuration
         try:
             version = options.nginx_version or binary.version
-            measured = measure_locations(configuration, detected.served, version, binary)
+            measured = measure_served(configuration, detected.served, version, binary)
         except NginxError as error:
             unusable(f"{configuration.path}:1:1: cannot be measured: {error}")
-        return with_measurements(findings, options.rules, detected.served, measured, binary)
+        return confirmed(findings, options.rules, detected.served, measured, binary)
 
     return confirm
 
@@ -338,7 +338,7 @@ def _must_stream(
     workspace: Workspace, inputs: list[str], options: Options, binary: NginxBinary
 ) -> None:
     """Measure the mended configurations; end with status 2 where one still stalls unexpectedly."""
-    from nginx_stream_lint.analysis.confirm import measure_locations
+    from nginx_stream_lint.analysis.confirm import measure_served
     from nginx_stream_lint.analysis.lint import detect, judge_places
     from nginx_stream_lint.probe import NginxError
 
@@ -351,7 +351,7 @@ def _must_stream(
         }
         try:
             version = options.nginx_version or binary.version
-            measured = measure_locations(configuration, detected.served, version, binary)
+            measured = measure_served(configuration, detected.served, version, binary)
         except NginxError as error:
             unusable(f"{path}:1:1: the fix cannot be measured: {error}; no file was changed")
         for level, found in measured.items():

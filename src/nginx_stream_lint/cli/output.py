@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.cli.common import columns, try_write
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.streams.declarations import nearest_words
+from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.util.problems import unexpected
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def targets_of(values: Sequence[str]) -> tuple[Target, ...]:
     for value in values:
         name, _equals, file = value.partition("=")
         if name not in FORMATS:
-            raise ValueError(f'unknown format "{name}"{nearest_words(name, FORMATS)}')
+            raise ValueError(f'unknown format "{name}"{nearest(name, FORMATS)}')
         targets.append(Target(name, None if file in _STDOUT else file))
     for place in {target.file for target in targets}:
         same = [target.format for target in targets if target.file == place]

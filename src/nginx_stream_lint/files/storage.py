@@ -1,4 +1,4 @@
-"""The interface between a workspace and the storage of its files."""
+"""What a workspace needs to know of the place where its files are."""
 
 from __future__ import annotations
 

@@ -8,26 +8,27 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from nginx_stream_lint.config import Directive, Source
-from nginx_stream_lint.config.mapped_text import Author
+from nginx_stream_lint.config.source import Author
 from nginx_stream_lint.fixes.order import LAST, rank, rank_of_line
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.location_match import match_of
+from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.rules.facts import auth_target, holder
+from nginx_stream_lint.rules.facts.base import holder
+from nginx_stream_lint.rules.facts.elsewhere import auth_target
 from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
-from nginx_stream_lint.rules.judge import FindingWithContext
-from nginx_stream_lint.rules.verdict import Move, RenderedFix
-from nginx_stream_lint.streams.detect import ProxiedLocation
-from nginx_stream_lint.streams.endpoint_names import EVERYTHING
+from nginx_stream_lint.rules.judge import Judged
+from nginx_stream_lint.rules.verdict import Move, Remedy
+from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.naming import EVERYTHING
 
 _STATEMENT = r"(\w+) (.*);"
 _SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
 
 
-class _ManualOnlyError(Exception):
-    """The step would change other locations, so it must be done manually.
+class _Manual(Exception):
+    """The step cannot be done without touching what other places rely on.
 
     `advice` says what to change instead, where that is known.
     """
@@ -37,7 +38,7 @@ class _ManualOnlyError(Exception):
         self.advice = advice
 
 
-def plan_fix(judged: FindingWithContext) -> Fix | None:
+def plan(judged: Judged) -> Fix | None:
     """The fix of a finding; None if its rule has none.
 
     A fix that would touch a file which several places include becomes `manual`: it says what to
@@ -48,7 +49,7 @@ def plan_fix(judged: FindingWithContext) -> Fix | None:
     rule, remedy = verdict.rule, verdict.remedy
     if rule.fix is None or remedy is None or not (remedy.moves or remedy.snippet):
         return None
-    at = _FixSite(served, verdict.version, remedy)
+    at = _Site(served, verdict.version, remedy)
     author = served.handler.directive.file.reading.author
     if author is not None and not _is_in_snippet(served.level):
         fix = _by_author(author, rule.fix.applicability, at)
@@ -63,7 +64,7 @@ def plan_fix(judged: FindingWithContext) -> Fix | None:
     for move in remedy.moves:
         try:
             edits |= dict.fromkeys(at.edits(move))
-        except _ManualOnlyError as manual:
+        except _Manual as manual:
             if move.step.action != "remove_row" and not move.step.optional:
                 applicabilities.append("manual")
                 lines += [manual.advice] if manual.advice else at.lines(move)
@@ -86,12 +87,12 @@ def plan_fix(judged: FindingWithContext) -> Fix | None:
     return Fix(title, applicability, snippet, tuple(edits))
 
 
-def _lines_of_all(at: _FixSite) -> str:
-    """The lines that all steps would write, for a manual fix."""
+def _lines_of_all(at: _Site) -> str:
+    """What all steps would write, where none of them can be done."""
     return "\n".join(dict.fromkeys(line for move in at.remedy.moves for line in at.lines(move)))
 
 
-def _by_author(author: Author, applicability: Applicability, at: _FixSite) -> Fix:
+def _by_author(author: Author, applicability: Applicability, at: _Site) -> Fix:
     """The fix where a controller makes the configuration: the settings that make it do so.
 
     What stands in a snippet as nginx text is fixed there. The title is only what is to be added to
@@ -111,7 +112,7 @@ def _by_author(author: Author, applicability: Applicability, at: _FixSite) -> Fi
             lines += at.lines(move)
         try:
             target = at.target(move)
-        except _ManualOnlyError:
+        except _Manual:
             applicabilities.append("manual")
             continue
         rows = target.rows.get(name, [])
@@ -125,7 +126,7 @@ def _by_author(author: Author, applicability: Applicability, at: _FixSite) -> Fi
         elif (
             target is level
             and action in ("set", "reset", "set_row")
-            # Directives that the controller writes itself would occur twice.
+            # What the controller writes itself would stand there twice.
             and (not rows or (action != "set_row" and author.has_setting(name, value)))
         ):
             settings[name] = value
@@ -149,12 +150,12 @@ def _by_author(author: Author, applicability: Applicability, at: _FixSite) -> Fi
     return Fix(title, worst, "\n".join(dict.fromkeys(lines)), tuple(dict.fromkeys(edits)))
 
 
-# At most this many paths are named; the rest are counted.
+# As many paths are named; the others are counted.
 _MOST_PATHS = 4
 
 
 def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
-    """A warning that a setting affects several paths, and how to avoid that."""
+    """What a setting for several paths means, and how to avoid that."""
     more = number - len(paths)
     named = ", ".join(paths) + (f" and {more} more" if more > 0 else "")
     return (
@@ -164,13 +165,13 @@ def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
 
 
 def _by_hand(author: Author, line: str) -> str:
-    """A line of a manual fix in the form of the ingress controller's settings."""
+    """A line that a rule shows, as people write it where a controller makes the configuration."""
     directive = re.fullmatch(_STATEMENT, line)
     return author.line(directive[1], directive[2]) if directive else line
 
 
 def _is_text(row: Directive) -> bool:
-    """Whether a directive is nginx text in the source, not a controller's setting."""
+    """Whether a directive stands in the source as nginx text, and not as another's setting."""
     if row.file.reading.author is None:
         return True
     return row.is_written and row.source.text.startswith(row.name, row.start)
@@ -182,15 +183,15 @@ def _is_in_snippet(level: Level) -> bool:
     return location is not None and location.directive is not None and _is_text(location.directive)
 
 
-class _FixSite(Struct, frozen=True):
+class _Site(Struct, frozen=True):
     """A place where a remedy is to be brought about."""
 
-    served: ProxiedLocation
+    served: Served
     version: Version
-    remedy: RenderedFix
+    remedy: Remedy
 
     def lines(self, move: Move) -> list[str]:
-        """The nginx text that a step writes."""
+        """What a step writes, as nginx text."""
         if move.step.action == "restore_rows":
             return [_written(row) for row in self._outer_rows(move.name)]
         if move.step.action == "remove_row":
@@ -208,7 +209,7 @@ class _FixSite(Struct, frozen=True):
             return [_insert_map(value, self.served.server)]
         level = self.target(move)
         if not value and action != "restore_rows":
-            raise _ManualOnlyError  # the template says nothing here
+            raise _Manual  # the template says nothing here
         if action == "reset" and self._inherits(move, level):
             return [_remove_row(row, level, anyway=True) for row in level.rows[name]]
         if action in ("set", "reset"):
@@ -232,7 +233,7 @@ class _FixSite(Struct, frozen=True):
         return outer.effective(move.name, self.version).text == move.value
 
     def caution(self, move: Move) -> str:
-        """A warning about other effects of a step; empty without any."""
+        """What else a step changes, and how to avoid that; empty if it is about this stream."""
         if move.step.action == "remove_row":
             return ""
         if move.step.action == "add_map":
@@ -263,7 +264,7 @@ class _FixSite(Struct, frozen=True):
         )
 
     def _may_be_there(self, move: Move, target: Level) -> Directive | None:
-        """The include or template that may already set the value in the block itself."""
+        """What may already set, in the block itself, the one value that a step is to add."""
         if move.step.action not in ("set", "reset") or target.rows.get(move.name):
             return None
         doubt = target.effective(move.name, self.version).unknown_by
@@ -273,17 +274,17 @@ class _FixSite(Struct, frozen=True):
         """The level to change: the nearest of the step's scope where the directive may stand."""
         served, scope = self.served, move.step.scope
         if move.step.action == "add_map":
-            raise _ManualOnlyError
+            raise _Manual
         if scope == "origin":
             level = holder(served.level, move.name)
             effective = level.effective(move.name, self.version)
             if not effective.directives:
-                raise _ManualOnlyError
+                raise _Manual
             return list(level.outward())[effective.depth]
         if scope == "auth_request":
             asked = auth_target(served, self.version)
             if asked is None:
-                raise _ManualOnlyError
+                raise _Manual
             return asked
         start = served.server if scope == "server" else served.level
         contexts = table()[move.name].contexts
@@ -291,11 +292,11 @@ class _FixSite(Struct, frozen=True):
             if level.kind in contexts:
                 return level
             if level.rows.get(move.name):
-                raise _ManualOnlyError  # it is at a level where nginx refuses it
-        raise _ManualOnlyError
+                raise _Manual  # it stands where nginx refuses it, in front of what could be set
+        raise _Manual
 
     def _outer_rows(self, name: str) -> list[Directive]:
-        """Inherited rows that this level would lose."""
+        """The rows that this level drops and that somebody will miss."""
         levels = [level for level in self.served.level.outward() if level.rows.get(name)]
         return [
             row
@@ -306,7 +307,7 @@ class _FixSite(Struct, frozen=True):
 
 
 def _unseen(directive: Directive) -> str:
-    """A missing include or template at this level, whose directives are unknown."""
+    """What stands where nobody can see what it sets: an absent include, or a template's."""
     place = f"{directive.source.name}:{directive.line}"
     if directive.name == "include" and directive.args:
         return f"{directive.args[0]} ({place})"
@@ -319,7 +320,7 @@ def _set(name: str, value: str, level: Level) -> Edit:
     if not rows:
         return _insert(f"{name} {value};", level, None)
     if len(rows) > 1:
-        raise _ManualOnlyError
+        raise _Manual
     return _replace_args(rows[0], value, level)
 
 
@@ -330,7 +331,7 @@ def _set_row(
     line = f"{name} {value};"
     same = _rows_named(level, name, value.split(maxsplit=1)[0])
     if len(same) > 1:
-        raise _ManualOnlyError
+        raise _Manual
     if same:
         return [_replace_args(same[0], value, level)]
     own = level.rows.get(name, [])
@@ -352,9 +353,9 @@ def _remove_row(row: Directive, level: Level, anyway: bool = False) -> Edit:
     _check_own(row)
     outer = [other for other in level.outward() if other is not level and other.rows.get(row.name)]
     if len(level.rows[row.name]) == 1 and outer and table()[row.name].merge == "rows":
-        raise _ManualOnlyError  # the last row of a level: without it the outer rows come back
+        raise _Manual  # the last row of a level: without it the outer rows come back
     if level.children and table()[row.name].merge == "nearest" and not anyway:
-        raise _ManualOnlyError  # a block inside may inherit it
+        raise _Manual  # a block inside may inherit it
     text = row.source.text
     start, end = row.start, row.end
     before, is_first = row.source.blanks_before(start)
@@ -382,8 +383,8 @@ def _written(row: Directive) -> str:
 def _replace_args(row: Directive, value: str, level: Level | None = None) -> Edit:
     try:
         _check_own(row)
-    except _ManualOnlyError:
-        raise _ManualOnlyError(_elsewhere(row, value, level)) from None
+    except _Manual:
+        raise _Manual(_elsewhere(row, value, level)) from None
     spans = row.arg_spans
     if not spans:
         return Edit(row.source, row.end - 1, row.end - 1, f" {value}")
@@ -391,7 +392,7 @@ def _replace_args(row: Directive, value: str, level: Level | None = None) -> Edi
 
 
 def _elsewhere(row: Directive, value: str, level: Level | None) -> str:
-    """Advice about a file that several places include; empty for other reasons.
+    """What to change in a file that several places include; empty if it is for another reason.
 
     A second line of the same directive would be refused by nginx, so none is shown.
     """
@@ -409,15 +410,15 @@ def _elsewhere(row: Directive, value: str, level: Level | None) -> str:
 
 
 def _check_own(directive: Directive) -> None:
-    """Refuse to edit shared text, text that needs escapes, and text that nginx does not read."""
+    """Refuse to touch what others use too, what needs escapes, and what nginx would not read."""
     file = directive.file
     broken = file.reading.read_only or file.mistakes
     if file.shared or broken or not _is_text(directive):
-        raise _ManualOnlyError
+        raise _Manual
 
 
 def _map_lines(value: str, indent: str) -> list[str]:
-    """A `map` with this source, variable, and pairs of key and value."""
+    """A `map` with this source, variable, and pairs of a key and what it becomes."""
     source, variable, *words = value.split()
     pairs = list(zip(words[::2], words[1::2], strict=True))
     width = max(len(key) for key, _ in pairs)
@@ -430,7 +431,7 @@ def _insert_map(value: str, server: Level) -> Edit:
     http = server.parent
     opening = server.directive
     if http is None or opening is None:
-        raise _ManualOnlyError
+        raise _Manual
     servers = [one.directive for one in http.children if one.kind == "server"]
     first = min(
         (one for one in servers if one is not None and one.file is opening.file),
@@ -462,7 +463,7 @@ def _insert(line: str, level: Level, after: Directive | None) -> Edit:
     if anchor is None:
         opening = level.directive
         if opening is None or opening.block is None:
-            raise _ManualOnlyError
+            raise _Manual
         _check_own(opening)
         return _insert_behind(opening.source, opening.start, opening.end, line, True)
     _check_own(anchor)
@@ -470,7 +471,7 @@ def _insert(line: str, level: Level, after: Directive | None) -> Edit:
 
 
 def _is_inside(directive: Directive, level: Level) -> bool:
-    """Whether a directive is in the level's own block and file."""
+    """Whether a directive stands in the level's own block, in the file of the block."""
     opening = level.directive
     if opening is None:
         return True  # a fragment: the file is the block
@@ -482,7 +483,7 @@ def _is_inside(directive: Directive, level: Level) -> bool:
 
 
 def _anchor(level: Level, place: int) -> Directive | None:
-    """The directive after which one with this rank is inserted."""
+    """The directive that one with this rank goes behind: the handler, or what is best after it."""
     handler = level.own_handler
     if handler is not None and _is_inside(handler.directive, level):
         behind = handler.directive
@@ -504,7 +505,7 @@ def _anchor(level: Level, place: int) -> Directive | None:
 
 
 def _stays(row: Directive, level: Level) -> bool:
-    """Whether no rule removes a row, so that lines inserted after it stay.
+    """Whether no rule takes a row out: what is written behind one must not go with it.
 
     They take out what does nothing: directives of another family, X-Accel-Buffering for the app.
     """

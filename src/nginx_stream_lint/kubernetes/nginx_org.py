@@ -10,20 +10,20 @@ import re
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingOf
 
-from nginx_stream_lint.config.mapped_text import has_placeholder
+from nginx_stream_lint.config.source import has_hole
 from nginx_stream_lint.kubernetes.controllers import is_true
-from nginx_stream_lint.kubernetes.conversion import (
+from nginx_stream_lint.kubernetes.making import (
     CERTIFICATE,
     KEY,
-    Converter,
+    Maker,
+    address,
     backend_key,
-    service_address,
-    split_list,
+    split,
     word_of,
 )
-from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Scalar, Span
-from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, escaped, in_quotes, quoted
-from nginx_stream_lint.kubernetes.resources import Host, Ingress, IngressPath, VirtualServer
+from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Span, Word
+from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, VirtualServer
+from nginx_stream_lint.kubernetes.text import Arg, Part, escaped, in_quotes, quoted
 
 _HTTP = """
 sendfile on;
@@ -63,8 +63,8 @@ _METHODS = {
 }
 
 
-class NginxOrgConverter(Converter):
-    """Converts one resource as the NGINX Ingress Controller does."""
+class NginxOrg(Maker):
+    """Writes what the NGINX Ingress Controller makes of one resource."""
 
     def make(self) -> None:
         """Write the whole configuration."""
@@ -106,7 +106,7 @@ class NginxOrgConverter(Converter):
         for same in self.servers(hosts):
             self._server(same, zone)
 
-    def _upstream(self, name: str, service: Scalar | None, port: Scalar | None) -> None:
+    def _upstream(self, name: str, service: Word | None, port: Word | None) -> None:
         text = self.text
         at = service.span if service is not None else None
         text.open("upstream", (name, at) if at is not None else name, at=at)
@@ -128,9 +128,7 @@ class NginxOrgConverter(Converter):
             value = self.value(annotation)
             option = value if re.fullmatch(pattern, value) else default
             options.append(f"{annotation.replace('-', '_')}={option}")
-        text.line(
-            "server", service_address(port), *options, at=port.span if port is not None else at
-        )
+        text.line("server", address(port), *options, at=port.span if port is not None else at)
         self.rows("upstream")
         text.close(at)
 
@@ -173,7 +171,7 @@ class NginxOrgConverter(Converter):
 
     @property
     def _http2(self) -> bool:
-        """Whether clients may use HTTP/2: set in the ConfigMap, or required by gRPC."""
+        """Whether clients may speak HTTP/2; the ConfigMap says so, and gRPC needs it."""
         return self.is_on("http2", self.entry("grpc-services") is not None)
 
     def _ports(self, name: str, default: str) -> list[tuple[list[Arg], Span | None]]:
@@ -219,9 +217,9 @@ class NginxOrgConverter(Converter):
 
     def _add_headers(self) -> None:
         entry = self.entry("add-header") or self.data.get("add-header")
-        if entry is None or not isinstance(entry.value, Scalar):
+        if entry is None or not isinstance(entry.value, Word):
             return
-        for item in split_list(entry.value, ","):
+        for item in split(entry.value, ","):
             name, _, rest = item.text.partition(":")
             value, _, always = rest.strip().partition(":")
             if name.strip() and "$" not in value:
@@ -271,14 +269,14 @@ class NginxOrgConverter(Converter):
         if code is not None and re.fullmatch(r"[45][0-9][0-9]", word_of(code).text):
             self.text.line("limit_req_status", word_of(code), at=code.span)
 
-    def _location(self, path: IngressPath, zone: str, seen: set[str]) -> None:
+    def _location(self, path: Path, zone: str, seen: set[str]) -> None:
         text = self.text
         regex = _REGEX.get(self.value("path-regex"), "")
         own: Part = path.path if path.path is not None else "/"
         plain = own if isinstance(own, str) else path.path.text if path.path is not None else "/"
         exact = path.type == "Exact"
         key = f"{regex or exact}{plain}"
-        if key in seen and (self.runs or not has_placeholder(key)):
+        if key in seen and (self.runs or not has_hole(key)):
             return
         seen.add(key)
         head: list[Arg]
@@ -324,7 +322,7 @@ class NginxOrgConverter(Converter):
         text.line("proxy_http_version", "1.1")
         websocket = self.entry("websocket-services")
         if websocket is not None and self._has("websocket-services", service):
-            # The annotation declares a WebSocket, which is evidence for the location.
+            # The annotation asks for a WebSocket; whoever reads the location may take it so.
             text.line("proxy_set_header", "Upgrade", "$http_upgrade", at=websocket.span)
             text.line("proxy_set_header", "Connection", "$connection_upgrade", at=websocket.span)
         elif self.entry("keepalive") is not None or "keepalive" in self.data:
@@ -352,7 +350,7 @@ class NginxOrgConverter(Converter):
     def _has(self, name: str, service: str) -> bool:
         return any(one.text == service for one in self.listed(name))
 
-    def _pass(self, path: IngressPath, service: str, grpc: bool) -> None:
+    def _pass(self, path: Path, service: str, grpc: bool) -> None:
         secure = self._has("ssl-services", service)
         scheme = ("grpcs" if secure else "grpc") if grpc else ("https" if secure else "http")
         directive = "grpc_pass" if grpc else "proxy_pass"
@@ -411,12 +409,12 @@ class NginxOrgConverter(Converter):
                 self._route(node, upstreams, seen)
         text.close(at)
 
-    def _virtual_upstream(self, name: Scalar, node: Mapping) -> None:
+    def _virtual_upstream(self, name: Word, node: Mapping) -> None:
         text = self.text
         text.open("upstream", (_upstream_name(name, node), name.span), at=node.span)
         text.raw("random two least_conn;")
         port = node.word("port")
-        text.line("server", service_address(port), at=port.span if port is not None else node.span)
+        text.line("server", address(port), at=port.span if port is not None else node.span)
         self.rows("upstream", fields=node.entries)
         text.close(node.span)
 
@@ -424,7 +422,7 @@ class NginxOrgConverter(Converter):
         path = node.word("path")
         if path is None or node.word("route") is not None:
             return
-        if path.text in seen and (self.runs or not has_placeholder(path.text)):
+        if path.text in seen and (self.runs or not has_hole(path.text)):
             return
         seen.add(path.text)
         text = self.text
@@ -448,7 +446,7 @@ class NginxOrgConverter(Converter):
         text.close(node.span)
 
     def _to_upstream(
-        self, path: Scalar, name: Scalar, upstream: Mapping, action: Mapping | None
+        self, path: Word, name: Word, upstream: Mapping, action: Mapping | None
     ) -> None:
         text = self.text
         kind = upstream.word("type")
@@ -479,7 +477,7 @@ class NginxOrgConverter(Converter):
         scheme = {"proxy": "http", "grpc": "grpc"}[family] + ("s" if secure else "")
         before = Span(name.start, name.start)
         target: list[Part] = [(f"{scheme}://", before), (_upstream_name(name, upstream), name.span)]
-        if rewrite is not None and path.text.startswith("~") and not has_placeholder(path.text):
+        if rewrite is not None and path.text.startswith("~") and not has_hole(path.text):
             pattern = re.sub(r"^~[*]?[ ]*[\^]?", "", path.text)
             text.line("rewrite", in_quotes("^", pattern), quoted(rewrite), "break", at=rewrite.span)
         elif rewrite is not None and re.fullmatch(r"/[^\s;{}$]*", rewrite.text) and not grpc:
@@ -488,7 +486,7 @@ class NginxOrgConverter(Converter):
 
     def _virtual_buffers(self, upstream: Mapping) -> None:
         number, size = upstream.word("buffers", "number"), upstream.word("buffers", "size")
-        if number is not None and size is not None and not has_placeholder(number.text + size.text):
+        if number is not None and size is not None and not has_hole(number.text + size.text):
             at = upstream.entries["buffers"].span
             self.text.line("proxy_buffers", number, size, at=at)
 
@@ -497,7 +495,7 @@ class NginxOrgConverter(Converter):
             if not isinstance(node, Mapping):
                 continue
             name, value = node.word("name"), node.at("value")
-            if name is not None and isinstance(value, Scalar):
+            if name is not None and isinstance(value, Word):
                 said = re.sub(r"\$\{(\w+)\}", r"$\1", value.text)
                 always = node.word("always")
                 words = ["always"] if always is not None and is_true(always.text) else []
@@ -509,12 +507,12 @@ class NginxOrgConverter(Converter):
     def _response_headers(self, action: Mapping, family: str) -> None:
         for key, directive in (("hide", "hide_header"), ("pass", "pass_header")):
             for node in action.items("proxy", "responseHeaders", key):
-                if isinstance(node, Scalar):
+                if isinstance(node, Word):
                     self.text.line(f"{family}_{directive}", node, at=node.span)
         ignored = [
             node
             for node in action.items("proxy", "responseHeaders", "ignore")
-            if isinstance(node, Scalar)
+            if isinstance(node, Word)
         ]
         if ignored:
             at = Span(ignored[0].start, ignored[-1].end)
@@ -522,13 +520,13 @@ class NginxOrgConverter(Converter):
         self._named_values(action.items("proxy", "responseHeaders", "add"), "add_header")
 
 
-def _names(nodes: tuple[Node, ...]) -> list[Scalar]:
+def _names(nodes: tuple[Node, ...]) -> list[Word]:
     names = (node.word("name") for node in nodes if isinstance(node, Mapping))
     return [name for name in names if name is not None]
 
 
-def _upstream_name(name: Scalar, node: Mapping) -> str:
-    """The user's name for an upstream and its service's name, which is better evidence."""
+def _upstream_name(name: Word, node: Mapping) -> str:
+    """The user's name for an upstream and that of its service, which says more of what answers."""
     service = node.word("service")
     both = name.text
     if service is not None and service.text != name.text:
@@ -536,7 +534,7 @@ def _upstream_name(name: Scalar, node: Mapping) -> str:
     return re.sub(r"[\s;{}\"'#$/:]", "-", both)
 
 
-def _action(node: Mapping) -> tuple[Mapping | None, Scalar | None]:
+def _action(node: Mapping) -> tuple[Mapping | None, Word | None]:
     """A route's action, or the first of its splits, or the one after its matches; and upstream."""
     action = node.mapping("action")
     if action is None:
@@ -548,14 +546,14 @@ def _action(node: Mapping) -> tuple[Mapping | None, Scalar | None]:
     return action, action.word("pass") or action.word("proxy", "upstream")
 
 
-def _virtual_path(path: Scalar) -> list[Arg]:
+def _virtual_path(path: Word) -> list[Arg]:
     """`/x`, `=/x`, `~ ^/x`, `~* ^/x` as a location takes them."""
     found = re.match(r"(=|~\*|~)\s*", path.text)
     if found is None:
         return [quoted(path)]
     rest = path.text[found.end() :]
     start = path.start + found.end() if path.is_exact else path.start
-    word = Scalar(rest, start, path.end, "", path.is_exact, True)
+    word = Word(rest, start, path.end, "", path.is_exact, True)
     modifier = (found[1], Span(path.start, path.start))
     return [modifier, quoted(word) if found[1] == "=" else in_quotes("", word)]
 

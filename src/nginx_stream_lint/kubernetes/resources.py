@@ -7,16 +7,9 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from nginx_stream_lint.config.mapped_text import has_placeholder
+from nginx_stream_lint.config.source import has_hole
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx, nginx_org
-from nginx_stream_lint.kubernetes.manifest import (
-    Document,
-    Mapping,
-    MappingEntry,
-    Node,
-    Scalar,
-    Span,
-)
+from nginx_stream_lint.kubernetes.manifest import Document, Entry, Mapping, Node, Span, Word
 
 _ROUTES = frozenset({"annotations", "className", "ingressClassName", "hosts", "host", "hostname"})
 # Values nest four deep.
@@ -24,21 +17,21 @@ _MAX_DEPTH = 8
 _APIS = re.compile(r"(?:networking\.k8s\.io|extensions|networking)/.*")
 
 
-class IngressPath(Struct, frozen=True, eq=False):
+class Path(Struct, frozen=True, eq=False):
     """A path of a host: `type` is Prefix, Exact or ImplementationSpecific."""
 
-    path: Scalar | None
+    path: Word | None
     type: str
-    service: Scalar | None
-    port: Scalar | None
+    service: Word | None
+    port: Word | None
     span: Span
 
 
 class Host(Struct, frozen=True, eq=False):
     """A host with its paths; `name` None for any host."""
 
-    name: Scalar | None
-    paths: tuple[IngressPath, ...]
+    name: Word | None
+    paths: tuple[Path, ...]
     span: Span
 
 
@@ -54,13 +47,13 @@ class Ingress(Struct, frozen=True, eq=False):
     place: int
     span: Span
     name: str
-    class_name: Scalar | None
-    annotations: dict[str, MappingEntry]
+    class_name: Word | None
+    annotations: dict[str, Entry]
     home: Mapping | None
     parent: Mapping | None
     hosts: tuple[Host, ...]
     tls: bool
-    default: IngressPath | None
+    default: Path | None
     unknown: Span | None
     is_manifest: bool
 
@@ -75,7 +68,7 @@ class VirtualServer(Struct, frozen=True, eq=False):
     spec: Mapping
 
 
-class ControllerSettings(Struct, frozen=True, eq=False):
+class Settings(Struct, frozen=True, eq=False):
     """The `data` of a ConfigMap, or of a chart's values for one."""
 
     document: Document
@@ -85,7 +78,7 @@ class ControllerSettings(Struct, frozen=True, eq=False):
     data: Mapping
 
 
-Resource = Ingress | VirtualServer | ControllerSettings
+Resource = Ingress | VirtualServer | Settings
 
 
 def resources(document: Document) -> Iterator[Resource]:
@@ -138,7 +131,7 @@ def _of(document: Document, node: Mapping) -> Iterator[Resource]:
             for one in (ingress_nginx(), nginx_org())
         ):
             place = node.entries["kind"].span.start
-            yield ControllerSettings(document, place, node.span, name, data)
+            yield Settings(document, place, node.span, name, data)
     elif not kind:
         yield from _values(document, node, (), 0)
     elif node.mapping("spec", "values") is not None:
@@ -172,7 +165,7 @@ def _ingress(document: Document, node: Mapping) -> Ingress:
             backend = spec.mapping(key)
             if backend is not None:
                 service, port = _backend(backend)
-                default = IngressPath(None, "Prefix", service, port, spec.entries[key].span)
+                default = Path(None, "Prefix", service, port, spec.entries[key].span)
     return Ingress(
         document=document,
         place=node.entries["kind"].span.start,
@@ -206,11 +199,11 @@ def _unknown(document: Document, parent: Mapping | None) -> Span | None:
         return None
     entry = parent.entries["annotations"]
     value = entry.value
-    if isinstance(value, Scalar) and has_placeholder(value.text):
+    if isinstance(value, Word) and has_hole(value.text):
         return value.span  # on the line of the key
     if isinstance(value, Mapping):
         for key, one in value.entries.items():
-            if has_placeholder(key):
+            if has_hole(key):
                 return one.span  # a loop over annotations
     end = max(entry.span.end, value.span.end)
     # Lines of placeholders belong to it as far as they are further in than its key.
@@ -239,15 +232,15 @@ def _column(text: str, offset: int) -> int:
     return offset - text.rfind("\n", 0, offset) - 1
 
 
-def _path(node: Node) -> IngressPath | None:
-    if isinstance(node, Scalar):
-        return IngressPath(node, "Prefix", None, None, node.span)  # `paths: [/]` of old charts
+def _path(node: Node) -> Path | None:
+    if isinstance(node, Word):
+        return Path(node, "Prefix", None, None, node.span)  # `paths: [/]` of old charts
     if not isinstance(node, Mapping):
         return None
     kind = node.word("pathType")
     backend = node.mapping("backend")
     service, port = _backend(backend) if backend is not None else (None, None)
-    return IngressPath(
+    return Path(
         node.word("path"),
         kind.text if kind is not None else "ImplementationSpecific",
         service,
@@ -256,7 +249,7 @@ def _path(node: Node) -> IngressPath | None:
     )
 
 
-def _backend(node: Mapping) -> tuple[Scalar | None, Scalar | None]:
+def _backend(node: Mapping) -> tuple[Word | None, Word | None]:
     """Service and port of a backend, in today's form and in that before Kubernetes 1.19."""
     service = node.word("service", "name") or node.word("serviceName") or node.word("service")
     port = node.word("service", "port", "number") or node.word("service", "port", "name")
@@ -275,7 +268,7 @@ def _values(
         assert data is not None
         if ingress_nginx().keys & set(data.entries):
             place = node.entries["config"].span
-            yield ControllerSettings(document, place.start, place, "controller.config", data)
+            yield Settings(document, place.start, place, "controller.config", data)
     if annotated or (within and len(_ROUTES & set(node.entries)) > 1):
         yield _of_values(document, node, trail)
     elif _is_nginx(node):
@@ -302,17 +295,13 @@ def _of_values(document: Document, node: Mapping, trail: tuple[str, ...]) -> Ing
             paths = item.items("paths") or ((item,) if "path" in item.entries else ())
             found = tuple(one for one in map(_path, paths) if one is not None)
             hosts.append(Host(item.word("host") or item.word("name"), found, item.span))
-        elif isinstance(item, Scalar):
+        elif isinstance(item, Word):
             hosts.append(Host(item, (), item.span))
     single = node.word("host") or node.word("hostname")
     if not hosts and single is not None:
         path = node.word("path")
         kind = node.word("pathType")
-        own = (
-            [IngressPath(path, kind.text if kind else "Prefix", None, None, path.span)]
-            if path
-            else []
-        )
+        own = [Path(path, kind.text if kind else "Prefix", None, None, path.span)] if path else []
         hosts.append(Host(single, tuple(own), single.span))
     return Ingress(
         document=document,

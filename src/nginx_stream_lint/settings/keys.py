@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
-from nginx_stream_lint.nginx.values import parse_time
+from nginx_stream_lint.nginx.values import seconds
 from nginx_stream_lint.nginx.versions import parse_version
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.rules.finding import SEVERITIES
@@ -36,10 +36,10 @@ from nginx_stream_lint.settings.types import (
 )
 from nginx_stream_lint.streams.declarations import (
     Declaration,
-    SettingsPosition,
+    Written,
     declaration,
     declared_request,
-    nearest_words,
+    nearest,
 )
 from nginx_stream_lint.streams.stream import KINDS
 from nginx_stream_lint.util.git import Patterns, Steps, as_bytes
@@ -53,7 +53,7 @@ def timeout_s(text: str) -> float:
 
     Raises ValueError.
     """
-    time = parse_time(text)
+    time = seconds(text)
     if time is None:
         raise ValueError(f'"{text}" is not a time such as 300s')
     return time
@@ -67,7 +67,7 @@ def _path(text: str) -> str:
 def _format(text: str) -> str:
     name = text.partition("=")[0]
     if name not in FORMATS:
-        raise ValueError(f'unknown format "{name}"{nearest_words(name, FORMATS)}')
+        raise ValueError(f'unknown format "{name}"{nearest(name, FORMATS)}')
     return text
 
 
@@ -122,9 +122,7 @@ class _Declared(Made, frozen=True):
 
     def read(self, node: Node, here: Here) -> Declaration:
         found: Declaration = super().read(node, here)
-        return replace(
-            found, place=SettingsPosition(str(here.file), here.text, node.line, node.column)
-        )
+        return replace(found, place=Written(str(here.file), here.text, node.line, node.column))
 
 
 TIME = Text("a time such as `300s`", timeout_s, r"^([0-9]{1,18}(ms|[yMwdhms])? *)+$", number=True)

@@ -17,7 +17,7 @@ from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Override, Worth
-from nginx_stream_lint.streams.declarations import Declaration, nearest_words
+from nginx_stream_lint.streams.declarations import Declaration, nearest
 from nginx_stream_lint.util.problems import Unreadable
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Settings(Struct, frozen=True):
             if name not in known:
                 from nginx_stream_lint.settings.types import shortened
 
-                self._refuse(node, f"unknown rule {shortened(name)}{nearest_words(name, known)}")
+                self._refuse(node, f"unknown rule {shortened(name)}{nearest(name, known)}")
 
     def refuse(self, key: str, message: str) -> NoReturn:
         """Say that the value of a key cannot be used. Raises SettingsMistake."""

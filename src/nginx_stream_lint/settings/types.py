@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.settings.node import Misplaced, Node
-from nginx_stream_lint.streams.declarations import nearest_words
+from nginx_stream_lint.streams.declarations import nearest
 
 _YAML_1_1 = {"on": True, "yes": True, "off": False, "no": False}
 
@@ -61,7 +61,7 @@ def pattern_inside(text: str, here: Here) -> Path:
     return here.file.parent / text
 
 
-class AllRules(tuple[str, ...]):
+class All(tuple[str, ...]):
     """The names of all rules that there are, where there are none of one's own."""
 
 
@@ -167,7 +167,7 @@ class Choice(Struct, frozen=True):
         if node.kind != "text":
             raise _wrong(node, f"one of {', '.join(self.choices)}")
         if node.text not in self.choices:
-            node.fail(f"{shortened(node.text)} is unknown{nearest_words(node.text, self.choices)}")
+            node.fail(f"{shortened(node.text)} is unknown{nearest(node.text, self.choices)}")
         return node.text
 
     def schema(self, _: Sequence[str]) -> dict[str, Any]:
@@ -202,7 +202,7 @@ class RuleName(Struct, frozen=True):
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:
         known = {"enum": list(rules)}
-        if isinstance(rules, AllRules):
+        if isinstance(rules, All):
             return known
         return {"anyOf": [known, {"type": "string", "minLength": 1}]}
 
@@ -253,7 +253,7 @@ class ByRule(Struct, frozen=True):
         return {
             "type": "object",
             "properties": dict.fromkeys(rules, value),
-            "additionalProperties": False if isinstance(rules, AllRules) else value,
+            "additionalProperties": False if isinstance(rules, All) else value,
         }
 
 
@@ -346,7 +346,7 @@ class Record(Struct, frozen=True):
             key = next((key for key in self.keys if key.name == written.text), None)
             if key is None:
                 of = "" if self.what == "settings" else f" of {self.what}"
-                known = nearest_words(written.text, names)
+                known = nearest(written.text, names)
                 written.fail(f"unknown key {shortened(written.text)}{of}{known}")
             found[key.field or key.name] = key.type.read(value, here)
         for name in self.required:

@@ -1,4 +1,4 @@
-"""A stream: its kind, and what is known of its app and clients."""
+"""What is known about a stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS: tuple[Kind, ...] = ("sse", "chunked", "websocket", "long-poll", "grpc")
 Confidence = Literal["possible", "likely", "known", "declared"]
 CONFIDENCES: tuple[Confidence, ...] = ("possible", "likely", "known", "declared")
 
-# Content types of each kind, which decide about compression.
+# The types an answer of each kind has, as far as compression asks for them.
 CONTENT_TYPES: dict[Kind, tuple[str, ...]] = {
     "sse": ("text/event-stream",),
     "chunked": ("application/x-ndjson", "application/octet-stream", "text/plain"),
@@ -57,7 +57,7 @@ class Stream(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """The confidence and its reason in words: `likely to stream (sse): its path says …`."""
+        """How sure it is that this streams, and why: `likely to stream (sse): its path says …`."""
         if self.because == ASKED:
             return f"assumed to stream ({self.kind}), {ASKED}"
         return f"{self.confidence} to stream ({self.kind}): {self.because}"

@@ -1,4 +1,4 @@
-"""The request that is sent to each layer."""
+"""What is sent to each layer."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct
 
-from nginx_stream_lint.trace.secrets import Secrets, shown_url
+from .secrets import Secrets, shown_url
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class BadRequest(ValueError):
-    """A request that cannot be sent; the message says why, without secrets."""
+    """Something asked for that cannot be sent; the message says what, without secrets."""
 
 
-class TraceLimits(Struct, frozen=True):
+class Limits(Struct, frozen=True):
     """When to stop.
 
     Attributes:
@@ -34,7 +34,7 @@ class TraceLimits(Struct, frozen=True):
 _NO_SECRETS = Secrets()
 
 
-class TraceRequest(Struct, frozen=True):
+class Ask(Struct, frozen=True):
     """The request that goes through every layer.
 
     Attributes:
@@ -51,7 +51,7 @@ class TraceRequest(Struct, frozen=True):
     body: bytes = b""
     verify: bool = True
     ca_file: str | None = None
-    limits: TraceLimits = TraceLimits()
+    limits: Limits = Limits()
 
     def __repr__(self) -> str:
         # Headers and bodies may hold secrets.
@@ -85,33 +85,33 @@ class Layer(Struct, frozen=True):
 
     @property
     def is_tls(self) -> bool:
-        """Whether the layer's URL uses TLS."""
+        """Whether the layer is asked over TLS."""
         return self.parts.scheme == "https"
 
     @property
     def port(self) -> int:
-        """The port, or the scheme's default port."""
+        """The port, also where the URL does not say."""
         return self.parts.port or _DEFAULT_PORTS[self.parts.scheme]
 
     @property
     def host(self) -> str:
-        """The host and port of the connection, for messages."""
+        """Host and port that are connected to, for people."""
         return f"{self.address or self.parts.hostname}:{self.port}"
 
     @property
     def shown(self) -> str:
-        """The URL for messages and files: without credentials and query values."""
+        """The URL for people and files: no credentials, and nothing of a query but its names."""
         return shown_url(self.url, self.secrets)
 
 
-_GET = TraceRequest()
+_GET = Ask()
 
 
 def parse_layers(
     urls: Sequence[str],
     clients: Sequence[str],
     resolve: Sequence[str],
-    ask: TraceRequest = _GET,
+    ask: Ask = _GET,
 ) -> list[Layer]:
     """Return the layers that `urls` are.
 
