@@ -10,28 +10,28 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario
-from nginx_stream_lint.nginx.handshake import HANDSHAKE_CLIENTS, asked
+from nginx_stream_lint.nginx.handshake import HANDSHAKE_CLIENTS, as_handshake
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client
+from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.request import Request as Asked
-from nginx_stream_lint.nginx.route import route_in
-from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.request_route import route_in_server
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.probe import NginxBinary
-from nginx_stream_lint.probe.run import Outcome, Request, probe
+from nginx_stream_lint.probe.run import ProbeOutcome, ProbeRequest, probe
 from nginx_stream_lint.rules.filters import of_clients
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.judge import location_info, server_names
 from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
 _ABOUT_DELIVERY = ("delivery", "recording")
 _HANDSHAKES = "websocket-upgrade"
 
 
-class Measured(Struct, frozen=True):
-    """What was measured for a location: for whom it streams, and for whom it does not.
+class MeasuredDelivery(Struct, frozen=True):
+    """Measurements of a location: the clients it streams for, and the others.
 
     `handshake` is what a WebSocket handshake gets, in words: empty where none was sent, or where it
     gets through (`accepted`).
@@ -43,10 +43,13 @@ class Measured(Struct, frozen=True):
     handshake: str = ""
 
 
-def measure_served(
-    configuration: Configuration, found: Sequence[Served], version: Version, binary: NginxBinary
-) -> dict[Level, Measured]:
-    """What a real nginx does at each place that a plain request or a handshake can be sent to.
+def measure_locations(
+    configuration: Configuration,
+    found: Sequence[ProxiedLocation],
+    version: Version,
+    binary: NginxBinary,
+) -> dict[Level, MeasuredDelivery]:
+    """Measure each location that a plain request or a handshake can reach, on a real nginx.
 
     Raises `probe.NginxError` where the configuration's copy does not run.
     """
@@ -54,11 +57,11 @@ def measure_served(
     handshakes = {one.level: _handshake(one) for one in found if _can_get_handshakes(one, version)}
     root = configuration.root
     if not (requests or handshakes) or root is None or root.reading.author is not None:
-        return {}  # what a controller would make of a file is not there to be run
+        return {}  # the configuration that a controller would generate does not exist as files
     every = [*requests.values(), *handshakes.values()]
     result = asyncio.run(probe(configuration, every, (), binary))
 
-    def outcomes(level: Level, request: Request | None) -> dict[Client, Outcome]:
+    def outcomes(level: Level, request: ProbeRequest | None) -> dict[Client, ProbeOutcome]:
         return {
             outcome.scenario.client: outcome
             for outcome in result.outcomes
@@ -67,7 +70,7 @@ def measure_served(
             and outcome.place.directive is level.directive
         }
 
-    measured: dict[Level, Measured] = {}
+    measured: dict[Level, MeasuredDelivery] = {}
     for level in dict.fromkeys([*requests, *handshakes]):
         verdicts = {
             client: one.verdict for client, one in outcomes(level, requests.get(level)).items()
@@ -80,18 +83,18 @@ def measure_served(
         )
         if good or bad or answers:
             accepted = not refused and any(one.verdict == "streams" for one in answers)
-            measured[level] = Measured(good, bad, accepted, refused)
+            measured[level] = MeasuredDelivery(good, bad, accepted, refused)
     return measured
 
 
-def confirmed(
+def with_measurements(
     findings: Sequence[Finding],
     rules: Sequence[Rule],
-    found: Sequence[Served],
-    measured: dict[Level, Measured],
+    found: Sequence[ProxiedLocation],
+    measured: dict[Level, MeasuredDelivery],
     binary: NginxBinary,
 ) -> list[Finding]:
-    """The findings with what was measured said; one that was refuted is a note.
+    """Return the findings with their measurements; a refuted one becomes a note.
 
     Behind them, those about handshakes that fail though no rule says so.
     """
@@ -133,14 +136,14 @@ def confirmed(
     return result
 
 
-def _answer(one: Outcome) -> str:
-    """What a handshake that fails gets, in words."""
+def _answer(one: ProbeOutcome) -> str:
+    """The response to a failed handshake, in words."""
     status = f"status {one.status}" if one.status else "no response"
     return f"{status} ({one.error})" if one.error else status
 
 
-def _about_handshake(finding: Finding, seen: Sequence[Measured], version: str) -> Finding:
-    """A finding about handshakes with what one got."""
+def _about_handshake(finding: Finding, seen: Sequence[MeasuredDelivery], version: str) -> Finding:
+    """A finding about handshakes with the measured response."""
     refused = next((one.handshake for one in seen if one.handshake), "")
     if refused:
         said = f". Confirmed on nginx {version}: a handshake gets {refused}"
@@ -157,8 +160,8 @@ def _about_handshake(finding: Finding, seen: Sequence[Measured], version: str) -
 
 def _unreported(
     findings: Sequence[Finding],
-    found: Sequence[Served],
-    measured: dict[Level, Measured],
+    found: Sequence[ProxiedLocation],
+    measured: dict[Level, MeasuredDelivery],
     version: str,
 ) -> list[Finding]:
     """Findings about handshakes that fail on a real nginx, and that no rule has found."""
@@ -182,38 +185,38 @@ def _unreported(
     return result
 
 
-def _can_be_asked(one: Served, version: Version) -> bool:
+def _can_be_asked(one: ProxiedLocation, version: Version) -> bool:
     """Whether a plain request for the location's own path ends in it."""
     if one.level.kind != "location" or match_of(one.level).is_regex:
         return False
     if not CONTENT_TYPES[one.streams[0].kind]:
         return False
     plain = Asked("http", None, None, match_of(one.level).pattern, one.streams[0].method or "GET")
-    return route_in(one.server, plain, version).location is one.level
+    return route_in_server(one.server, plain, version).location is one.level
 
 
-def _can_get_handshakes(one: Served, version: Version) -> bool:
+def _can_get_handshakes(one: ProxiedLocation, version: Version) -> bool:
     """Whether a WebSocket handshake that nothing diverts ends in the location."""
     if one.level.kind != "location" or match_of(one.level).is_regex or not one.is_stream:
         return False
     stream = _websocket(one)
     if stream is None or not {*HANDSHAKE_CLIENTS} & {*one.clients}:
         return False
-    request = asked(Asked("http", None, None, _path(one, stream)))
-    return route_in(one.server, request, version).location is one.level
+    request = as_handshake(Asked("http", None, None, _path(one, stream)))
+    return route_in_server(one.server, request, version).location is one.level
 
 
-def _websocket(one: Served) -> Stream | None:
+def _websocket(one: ProxiedLocation) -> Stream | None:
     """The first WebSocket of a location."""
     return next((each for each in one.streams if each.kind == "websocket"), None)
 
 
-def _path(one: Served, stream: Stream) -> str:
+def _path(one: ProxiedLocation, stream: Stream) -> str:
     """The path of a WebSocket: that of the stream as far as it is known, else the location's."""
     return (stream.path or match_of(one.level).pattern).partition("*")[0]
 
 
-def _handshake(one: Served) -> Request:
+def _handshake(one: ProxiedLocation) -> ProbeRequest:
     """A WebSocket handshake to a location."""
     stream = _websocket(one)
     assert stream is not None
@@ -232,7 +235,7 @@ def _handshake(one: Served) -> Request:
     )
 
 
-def _request(one: Served) -> Request:
+def _request(one: ProxiedLocation) -> ProbeRequest:
     stream = one.streams[0]
     grpc = one.handler.family == "grpc"
     sockets: dict[str, str] = {}
@@ -247,7 +250,7 @@ def _request(one: Served) -> Request:
         sockets["h1"] = "80"
     names = [arg for row in one.server.rows.get("server_name", []) for arg in row.args]
     plain = [name for name in names if not set(name) & set("~*_")]
-    return Request(
+    return ProbeRequest(
         name=one.level.label,
         sockets=sockets,
         host=plain[0].lstrip(".") if plain else "localhost",

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 import click
 
 from nginx_stream_lint.config import STDIN
-from nginx_stream_lint.config.source import without_marks
+from nginx_stream_lint.config.mapped_text import without_marks
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
-from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration
+from nginx_stream_lint.streams.declarations import Declaration, DeclarationMistake, declaration
 from nginx_stream_lint.util.sinks import has_commands, printable, terminal, without_commands
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def streams_option(
     """Callback of `--stream`."""
     try:
         return tuple(declaration(value, "--stream declares it") for value in values)
-    except Misdeclared as mistake:
+    except DeclarationMistake as mistake:
         raise click.BadParameter(str(mistake)) from None
 
 

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nginx_stream_lint.config.source import HOLE, Reading
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText
 from nginx_stream_lint.files.source import ENCODING, ERRORS, FILLER
 from nginx_stream_lint.util.problems import Problem, Unreadable
 from nginx_stream_lint.util.remembering import forgotten
@@ -66,11 +66,11 @@ _PLAIN = re.compile(
 # Names and arguments of plain statements by their text: many are there often, in many files.
 _known: dict[str, tuple[str, tuple[str, ...]]] = {}
 forgotten(_known.clear)
-# Each is a line for people to read, and a text may have one in each character.
+# Each is a line of output, and a text may have a problem at each character.
 _MOST_PROBLEMS = 100
 
 _PLAIN_WORD = re.compile(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
-_UNSEEN = re.compile(f"[{HOLE}{FILLER}]")
+_UNSEEN = re.compile(f"[{PLACEHOLDER}{FILLER}]")
 
 # What matters inside Lua: comments and strings hide braces, braces nest.
 _LUA = re.compile(
@@ -86,7 +86,7 @@ _LUA = re.compile(
 
 
 class Word(NamedTuple):
-    """A word of a statement: its decoded `value`, and where it stands, quotes included."""
+    """A word of a statement: its decoded `value`, and its span including quotes."""
 
     value: str
     start: int
@@ -117,7 +117,7 @@ class Statements:
     code of a `*_by_lua_block` is the last argument of its directive.
     """
 
-    def __init__(self, reading: Reading, max_depth: int) -> None:
+    def __init__(self, reading: MappedText, max_depth: int) -> None:
         """`max_depth` is how deep blocks may nest; nginx itself stops only when its stack is full.
 
         Iterating raises `Unreadable` where they nest deeper: then nothing can be said.
@@ -171,7 +171,7 @@ class Statements:
         end = len(text)
         if opened:
             # What else would have stood in these blocks, nobody knows.
-            yield HOLE, (), end, end, ";"
+            yield PLACEHOLDER, (), end, end, ";"
         for _ in opened:
             yield "", (), end, end, "}"
 
@@ -216,11 +216,11 @@ class Statements:
                 if not words or words[-1].end < match.start(5):  # no mistake behind a quote
                     self._comment(*match.span(5))
             elif kind == 6:
-                # How much this swallows, nobody knows: an unknown statement stands for it.
+                # How much this hides is unknown: an unknown statement replaces it.
                 at = match.start(6)
                 self.problems.append(_unterminated(self._reading, at))
                 self._is_over = True
-                return Statement(HOLE, (), at, at, ";"), at
+                return Statement(PLACEHOLDER, (), at, at, ";"), at
             elif kind is not None:
                 word = _word(self._reading, match)
                 if word.end - word.start >= _SHORT:
@@ -238,7 +238,7 @@ class Statements:
         return self._end_of_text(words), len(text)
 
     def _end_of_statement(self, words: list[Word], at: int) -> tuple[Statement | None, int]:
-        """What `words` and the `;`, `{` or `}` at an offset come to; and where to go on."""
+        """The statement of `words` and the `;`, `{` or `}` at an offset, and the next offset."""
         mark = self._reading.text[at]
         if mark == "}":
             if words:
@@ -251,7 +251,7 @@ class Statements:
             return None, at + 1
         if not words:
             self._unexpected(at, mark, "add the name of a directive before it")
-            words = [Word(HOLE, at, at, False)]
+            words = [Word(PLACEHOLDER, at, at, False)]
         elif mark == "{" and words[0].value.endswith("_by_lua_block"):
             code, problem = _lua(self._reading, at)
             if problem is not None:
@@ -263,10 +263,10 @@ class Statements:
         return _statement(words, at + 1, mark), at + 1
 
     def _end_of_text(self, words: list[Word]) -> Statement | None:
-        """The last statement, which has no end; and what is to be said of all that is open."""
+        """The last, unterminated statement, and the problems of blocks that are not closed."""
         end = len(self._reading.text)
         problem = None
-        # A file that cannot be read to its end is said once.
+        # A file that cannot be read to its end is reported once.
         if (words or self._opened) and self._split is not None and not self.problems:
             problem = self._reading.problem(
                 self._split.start,
@@ -293,7 +293,7 @@ class Statements:
         self.problems.append(self._reading.problem(at, f'unexpected "{what}"', advice))
 
 
-def words_at(reading: Reading, start: int) -> list[Word]:
+def words_at(reading: MappedText, start: int) -> list[Word]:
     """The words of the statement that starts at an offset of a reading's text, as written."""
     words: list[Word] = []
     for match in TOKEN.finditer(reading.text, start):
@@ -322,7 +322,7 @@ def _statement(words: list[Word], end: int, mark: str) -> Statement:
     return Statement(name.value, tuple(word.value for word in args), name.start, end, mark)
 
 
-def _word(reading: Reading, match: re.Match[str]) -> Word:
+def _word(reading: MappedText, match: re.Match[str]) -> Word:
     kind = match.lastindex
     assert kind is not None
     start, end = match.span(kind)
@@ -336,7 +336,7 @@ def _word(reading: Reading, match: re.Match[str]) -> Word:
     return Word(value, start, end, False) if kind == 1 else Word(value, start - 1, end + 1, True)
 
 
-def _lua(reading: Reading, brace: int) -> tuple[Word, Problem | None]:
+def _lua(reading: MappedText, brace: int) -> tuple[Word, Problem | None]:
     """The Lua code behind a brace, and why its end was not found."""
     end, problem = lua_end(reading, brace + 1)
     value = reading.filled(brace + 1, end)
@@ -351,9 +351,9 @@ def _is_glued(text: str, brace: int) -> bool:
 
 
 def _check_length(
-    reading: Reading, start: int, end: int, quote: str, problems: list[Problem]
+    reading: MappedText, start: int, end: int, quote: str, problems: list[Problem]
 ) -> None:
-    """Note what does not fit nginx's buffer.
+    """Report a statement that does not fit nginx's buffer.
 
     The buffer holds a token from its first character (after an opening quote) until white space
     behind the token is passed; it may be full only if nothing has to be read after that.
@@ -379,7 +379,7 @@ def _check_length(
         )
 
 
-def _unterminated(reading: Reading, at: int) -> Problem:
+def _unterminated(reading: MappedText, at: int) -> Problem:
     """Say why no token starts here: an open quote, or a backslash as the last character."""
     character = reading.text[at]
     if character == "\\":
@@ -393,7 +393,7 @@ def _unterminated(reading: Reading, at: int) -> Problem:
     return reading.problem(at, message, advice)
 
 
-def lua_end(reading: Reading, start: int) -> tuple[int, Problem | None]:
+def lua_end(reading: MappedText, start: int) -> tuple[int, Problem | None]:
     """Offset of the brace that closes the Lua code starting at `start`, or why there is none."""
     depth = 1
     end = len(reading.text)

@@ -16,7 +16,7 @@ LAST = len(_GROUPS)
 
 
 def rank(name: str) -> int:
-    """The place of a directive, or of an annotation that stands for one; LAST for all others."""
+    """Return the position of a directive or annotation in the usual order; LAST for others."""
     word = name.rpartition("/")[2].replace("-", "_")
     for place, group in enumerate(_GROUPS):
         if re.fullmatch(group, word):

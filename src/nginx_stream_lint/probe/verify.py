@@ -13,9 +13,7 @@ from msgspec import Struct
 
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.tree import parse
-from nginx_stream_lint.util.problems import Unreadable
-
-from .permitted import (
+from nginx_stream_lint.probe.allowed_directives import (
     BELOW_ROOT,
     DATA_BLOCKS,
     KEPT,
@@ -25,10 +23,11 @@ from .permitted import (
     NOWHERE,
     too_large,
 )
+from nginx_stream_lint.util.problems import Unreadable
 
 
 class Forbidden(Exception):
-    """The text has something that the sandbox does not allow; `line` says where (from 1)."""
+    """The sandbox does not allow something in the text; `line` counts from 1."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -36,7 +35,7 @@ class Forbidden(Exception):
 
 
 class Bounds(Struct, frozen=True):
-    """What a copy may name.
+    """The addresses, ports and modules that a copy may name.
 
     Attributes:
         listens: ports of loopback that the copy may listen on.
@@ -169,7 +168,7 @@ class _Verifier:
         return Forbidden(one.line, f'"{one.name}": {why}')
 
     def _words(self, one: Directive) -> None:
-        """What holds for every word, wherever it stands."""
+        """Check the rules for every word in any place."""
         if one.unknown:
             raise self._refused(one)
         for word in (one.name, *one.args):
@@ -190,7 +189,7 @@ class _Verifier:
     # Directives
 
     def _judge(self, kind: str, one: Directive) -> Callable[[Directive], bool] | None:
-        """What decides about a directive without a block; None: nothing allows it."""
+        """The check of a directive without a block; None if it is not allowed."""
         name = one.name
         in_stream = kind.startswith("stream")
         in_http = kind not in ("main", "events", "upstream") and not in_stream
@@ -275,7 +274,7 @@ def _port(address: str) -> int | None:
 
 
 def _is_condition(args: Sequence[str]) -> bool:
-    """Whether an `if` asks for a variable, or for a file where there are none."""
+    """Whether an `if` tests a variable, or a file below the empty root."""
     if len(args) == 2 and _TEST.fullmatch(args[0]):
         path = args[1]
         return path.startswith(f"{NOWHERE}/") or BELOW_ROOT.match(path) is not None

@@ -10,14 +10,14 @@ from functools import cache
 import click
 from msgspec import Struct
 
-from nginx_stream_lint.analysis.explain import Explainer, Explanation, Unexplained
-from nginx_stream_lint.analysis.ways import Passed
+from nginx_stream_lint.analysis.explain import Explainer, Explanation, UnexplainedUrl
+from nginx_stream_lint.analysis.stream_paths import PassedPlace
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
-from nginx_stream_lint.nginx.route import Route, Step
+from nginx_stream_lint.nginx.request_route import RedirectStep, Route
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
@@ -155,12 +155,12 @@ class ExplainDocument(Struct):
     deliveries: list[ExplainDelivery]
 
 
-def explain_json(explanations: Sequence[Explanation | Unexplained]) -> str:
+def explain_json(explanations: Sequence[Explanation | UnexplainedUrl]) -> str:
     """A list with one object for each URL."""
     return json_text(
         [
             ExplainError(SCHEMA_VERSION, one.url, one.why)
-            if isinstance(one, Unexplained)
+            if isinstance(one, UnexplainedUrl)
             else _document(one)
             for one in explanations
         ]
@@ -225,7 +225,7 @@ def _setting(value: Effective) -> ExplainSetting:
     return ExplainSetting(value.rows, ExplainOrigin(*_place(first), kind))
 
 
-def _tier(one: Explanation, tier: Passed) -> ExplainTier:
+def _tier(one: Explanation, tier: PassedPlace) -> ExplainTier:
     """A tier, with the worst of what it does in the usual scenarios."""
     pairs = zip(one.deliveries, tier.deliveries, strict=True)
     usual = [here for whole, here in pairs if _is_usual(whole, any_encoding=True)]
@@ -328,7 +328,7 @@ def _fixes(findings: Sequence[Finding]) -> Iterator[ShownFix]:
         yield from shown_fixes(here[0].location, here)
 
 
-def _step(step: Step) -> str:
+def _step(step: RedirectStep) -> str:
     return f"{step.why} ({step.directive.source.name}:{step.directive.line})"
 
 
@@ -435,7 +435,7 @@ def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
         )
 
 
-def _holding(explanation: Explanation, one: Delivery) -> tuple[Passed, Delivery] | None:
+def _holding(explanation: Explanation, one: Delivery) -> tuple[PassedPlace, Delivery] | None:
     """The tier that holds a stream, with what it does there; None where it is the last one."""
     if one.held_by != "tier" and one.slowest != "tier":
         return None

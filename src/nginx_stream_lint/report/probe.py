@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import click
 from msgspec import Struct
 
-from nginx_stream_lint.probe.copied import Change, Place
-from nginx_stream_lint.probe.run import Outcome, ProbeResult
-from nginx_stream_lint.report.drawing import STYLE, label, ticks
+from nginx_stream_lint.probe.copy_model import CopiedPlace, CopyChange
+from nginx_stream_lint.probe.run import ProbeOutcome, ProbeResult
+from nginx_stream_lint.report.svg import STYLE, label, ticks
 from nginx_stream_lint.report.words import CLIENTS, clipped, counted, rounded
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.util.json_text import json_text
@@ -49,14 +49,14 @@ def probe_text(result: ProbeResult, left: Sequence[str] = (), width: int = WIDTH
     return "\n".join(lines) + "\n"
 
 
-def _by_request(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
-    groups: dict[int, list[Outcome]] = {}
+def _by_request(outcomes: Sequence[ProbeOutcome]) -> list[list[ProbeOutcome]]:
+    groups: dict[int, list[ProbeOutcome]] = {}
     for one in outcomes:
         groups.setdefault(id(one.request), []).append(one)
     return list(groups.values())
 
 
-def _request_lines(outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
+def _request_lines(outcomes: Sequence[ProbeOutcome], width: int) -> Iterator[str]:
     request = outcomes[0].request
     yield click.style(printable(request.name), bold=True)
     places = {one.place for one in outcomes}
@@ -69,14 +69,14 @@ def _request_lines(outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
     yield ""
 
 
-def _where(one: Outcome) -> str:
+def _where(one: ProbeOutcome) -> str:
     place = one.place
     if place is None:
         return "response of a stream {} server" if one.request.stream else "no response"
     return printable(f"{place.file}:{place.line}: {place.label}")
 
 
-def _outcome_lines(one: Outcome, width: int) -> Iterator[str]:
+def _outcome_lines(one: ProbeOutcome, width: int) -> Iterator[str]:
     verdict = click.style(f"{one.verdict:<9}", fg=_COLOURS.get(one.verdict, "red"), bold=True)
     said = f"{_scenario(one)}: {printable(_said(one))}"
     first, *rest = wrapped(said, width, " " * 12, " " * 12)
@@ -90,7 +90,7 @@ def _outcome_lines(one: Outcome, width: int) -> Iterator[str]:
         yield f"                0 s{scale:>{bar - 3}}"
 
 
-def _scenario(one: Outcome) -> str:
+def _scenario(one: ProbeOutcome) -> str:
     scenario = one.scenario
     words = ["WebSocket" if one.request.websocket else "", CLIENTS[scenario.client]]
     if not one.request.websocket:
@@ -109,17 +109,17 @@ def _scenario(one: Outcome) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _said(one: Outcome) -> str:
+def _said(one: ProbeOutcome) -> str:
     if one.verdict == "no-stream":
         status = f"status {one.status}" if one.status else "no response"
         return f"no token arrived ({status}{f', {one.error}' if one.error else ''})"
     if one.first_delay is None:
         return _MEANINGS[one.verdict]
     delay = f"after {one.first_delay:.2f} s" if one.first_delay >= 0.01 else "at once"
-    return f"first token {delay}, {bursts_said(one.bursts)}"
+    return f"first token {delay}, {bursts_in_words(one.bursts)}"
 
 
-def bursts_said(bursts: Sequence[int]) -> str:
+def bursts_in_words(bursts: Sequence[int]) -> str:
     """How tokens came, in words, from the number of tokens in each burst."""
     if not bursts:
         return "no tokens"
@@ -134,7 +134,7 @@ def bursts_said(bursts: Sequence[int]) -> str:
     return f"{sum(bursts)} tokens in {len(bursts)} bursts ({shown}{more})"
 
 
-def _end(one: Outcome) -> float:
+def _end(one: ProbeOutcome) -> float:
     return max([*one.emissions, *one.arrivals, 0.1])
 
 
@@ -146,11 +146,11 @@ def _bar(times: Sequence[float], end: float, columns: int) -> str:
     return "".join("." if n == 0 else "|" if n == 1 else str(n) if n < 10 else "#" for n in counts)
 
 
-def _change_lines(changes: Sequence[Change], width: int) -> Iterator[str]:
+def _change_lines(changes: Sequence[CopyChange], width: int) -> Iterator[str]:
     mattering = [one for one in changes if one.matters]
     if mattering:
         yield "differences of the measured copy that may affect the result:"
-        groups: dict[tuple[str, str, str], list[Change]] = {}
+        groups: dict[tuple[str, str, str], list[CopyChange]] = {}
         for one in mattering:
             groups.setdefault((one.name, one.done, one.why), []).append(one)
         for number, ((name, done, why), rows) in enumerate(groups.items()):
@@ -174,7 +174,7 @@ def _change_lines(changes: Sequence[Change], width: int) -> Iterator[str]:
         yield ""
 
 
-def _summary(outcomes: Sequence[Outcome]) -> str:
+def _summary(outcomes: Sequence[ProbeOutcome]) -> str:
     """How many URLs stream in every scenario that was measured."""
     urls = _by_request(outcomes)
     good = sum(all(one.verdict == "streams" for one in url) for url in urls)
@@ -267,7 +267,7 @@ def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
     return json_text(document)
 
 
-def _measurement(one: Outcome) -> ProbeMeasurement:
+def _measurement(one: ProbeOutcome) -> ProbeMeasurement:
     scenario = one.scenario
     return ProbeMeasurement(
         url=one.request.name,
@@ -289,7 +289,7 @@ def _measurement(one: Outcome) -> ProbeMeasurement:
     )
 
 
-def _place(place: Place | None) -> ProbePlace | None:
+def _place(place: CopiedPlace | None) -> ProbePlace | None:
     return None if place is None else ProbePlace(place.label, place.file, place.line)
 
 
@@ -339,11 +339,11 @@ def probe_svg(result: ProbeResult) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _height(one: Outcome) -> int:
+def _height(one: ProbeOutcome) -> int:
     return _PANEL if one.emissions or one.arrivals else _EMPTY
 
 
-def _panel(one: Outcome, top: int) -> Iterator[str]:
+def _panel(one: ProbeOutcome, top: int) -> Iterator[str]:
     end = max(_end(one) * 1.04, 0.2)
     most = max(len(one.emissions), len(one.arrivals), 1)
     y_0, y_1 = top + _PANEL - _BOTTOM, top + _TOP

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import click
 from msgspec import Struct
 
-from nginx_stream_lint.analysis.trace_findings import Blame
-from nginx_stream_lint.report.trace_words import said, verdict
+from nginx_stream_lint.analysis.trace_findings import TraceFindings
+from nginx_stream_lint.report.trace_words import layer_in_words, verdict
 from nginx_stream_lint.report.words import CLIENTS, clipped, rounded
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.finding import Finding
@@ -32,7 +32,7 @@ _MOST_REMEDIES = 4
 # Text
 
 
-def trace_text(told: Diagnosis, blame: Blame | None = None, width: int = WIDTH) -> str:
+def trace_text(told: Diagnosis, blame: TraceFindings | None = None, width: int = WIDTH) -> str:
     """The report with ANSI colours in lines of `width` columns.
 
     `blame` is what the layer's configuration says.
@@ -62,7 +62,7 @@ def trace_text(told: Diagnosis, blame: Blame | None = None, width: int = WIDTH) 
 def _judgement(one: Judgement, end: float, width: int) -> Iterator[str]:
     word = click.style(f"{one.verdict:<9}", fg=_COLOURS.get(one.verdict, "red"), bold=True)
     inherited = f" (as at layer {one.inherited})" if one.inherited is not None else ""
-    words = f"{CLIENTS[one.client]}: {said(one)}{inherited}"
+    words = f"{CLIENTS[one.client]}: {layer_in_words(one)}{inherited}"
     first, *rest = _wrapped(words, " " * _INDENT, width)
     yield f"  {word} {first.strip()}"
     yield from rest
@@ -115,7 +115,7 @@ def _remedies(told: Diagnosis, width: int) -> Iterator[str]:
         yield f"  and {left} more; see --format json"
 
 
-def _blame(blame: Blame, hide: Hide, width: int) -> Iterator[str]:
+def _blame(blame: TraceFindings, hide: Hide, width: int) -> Iterator[str]:
     yield ""
     if not blame.place:
         yield "No server in the configuration handles this URL."
@@ -276,7 +276,7 @@ class TraceDocument(Struct):
     configuration: TraceConfiguration | None
 
 
-def trace_json(told: Diagnosis, blame: Blame | None = None) -> str:
+def trace_json(told: Diagnosis, blame: TraceFindings | None = None) -> str:
     """One document: the layers with what each client got, and the verdict."""
     named = told.named
     document = TraceDocument(
@@ -329,7 +329,7 @@ def _client(one: Judgement) -> TraceClient:
         client=one.client,
         verdict=one.verdict,
         cause=one.cause,
-        said=said(one),
+        said=layer_in_words(one),
         inherited_from=one.inherited,
         maybe_from=one.maybe_from,
         held_bytes=one.held_bytes,
@@ -373,7 +373,7 @@ def _client(one: Judgement) -> TraceClient:
     )
 
 
-def _configuration(blame: Blame, hide: Hide) -> TraceConfiguration:
+def _configuration(blame: TraceFindings, hide: Hide) -> TraceConfiguration:
     return TraceConfiguration(
         location=hide(blame.place) or None,
         explains=blame.explains,

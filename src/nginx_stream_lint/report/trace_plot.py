@@ -10,8 +10,8 @@ from html import escape
 from msgspec import Struct
 
 from nginx_stream_lint.probe.measure import CUT, STREAMS
-from nginx_stream_lint.report.drawing import STYLE, label, ticks
-from nginx_stream_lint.report.trace_words import said, seconds, verdict
+from nginx_stream_lint.report.svg import STYLE, label, ticks
+from nginx_stream_lint.report.trace_words import layer_in_words, seconds, verdict
 from nginx_stream_lint.report.words import CLIENTS, clipped
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
@@ -163,7 +163,7 @@ def _svg_lane(told: Diagnosis, lane: _Lane, top: float) -> Iterator[str]:
     one = lane.one
     url = clipped(told.layer(one.layer).shown, 70)
     yield label(_LEFT, top + 16, f"{_name(told, one.layer)}, {CLIENTS[one.client]}: {url}", "text")
-    words = clipped(said(one), 100)
+    words = clipped(layer_in_words(one), 100)
     yield label(_LEFT, top + 34, "", "faint", (one.verdict, words, lane.tone))
     floor = top + 40 + _STRIP
     yield (f'<line class="floor" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{floor}" y2="{floor}"/>')
@@ -301,12 +301,12 @@ def _html_lane(told: Diagnosis, lane: _Lane) -> str:
     parts = [
         f'<div class="client {lane.tone}"><p><span class="mark">{_text(one.verdict)}</span>'
         f" over {_text(CLIENTS[one.client])}</p>",
-        f'<p class="faint">{_text(said(one))}{inherited}</p>',
+        f'<p class="faint">{_text(layer_in_words(one))}{inherited}</p>',
     ]
     if lane.bars:
         parts += [
             f'<div class="strip"><svg viewBox="0 0 1000 {_STRIP_PX}" preserveAspectRatio="none"'
-            f' role="img" aria-label="{_text(said(one))}">',
+            f' role="img" aria-label="{_text(layer_in_words(one))}">',
             *(
                 f'<rect x="{start * 1000:.1f}" y="0" width="{(stop - start) * 1000:.1f}"'
                 f' height="{_STRIP_PX}"/>'

@@ -20,7 +20,7 @@ _MOST_BURSTS = 6
 # A layer and a client
 
 
-def said(one: Judgement) -> str:
+def layer_in_words(one: Judgement) -> str:
     """What a client got from a layer, in one line."""
     recording, what = one.recording, one.figures
     if one.verdict == NO_STREAM:

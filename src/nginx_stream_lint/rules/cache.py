@@ -14,9 +14,9 @@ from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.facts.base import directives_meant, relevant_header
-from nginx_stream_lint.rules.facts.elsewhere import VERSION
+from nginx_stream_lint.rules.facts.other_inputs import VERSION
 from nginx_stream_lint.rules.reads import Reads
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import Stream
 
 _T = TypeVar("_T")
@@ -34,7 +34,7 @@ class LocationCache(Generic[_T]):
 
     def __init__(
         self,
-        work_out: Callable[[Served], _T],
+        work_out: Callable[[ProxiedLocation], _T],
         version: Version | None,
         reads: Reads,
         reads_in_doubt: Reads | None = None,
@@ -55,14 +55,14 @@ class LocationCache(Generic[_T]):
         self._streams: dict[int, tuple[object, Hashable]] = {}
         self._may_differ: dict[Level, bool] = {}
 
-    def get(self, served: Served) -> _T:
+    def get(self, served: ProxiedLocation) -> _T:
         """What is worked out for a location, or was for one with an equal key."""
         key = self.key(served)
         if key not in self._known:
             self._known[key] = self._work_out(served)
         return self._known[key]
 
-    def key(self, served: Served) -> Hashable:
+    def key(self, served: ProxiedLocation) -> Hashable:
         """The key of a location; the location itself where it is like no other."""
         handler = served.handler
         if served.shadowed_by is not None or not handler.target:
@@ -90,7 +90,7 @@ class LocationCache(Generic[_T]):
             by,
         )
 
-    def _elsewhere(self, served: Served, contents: _Contents) -> tuple[Hashable, ...]:
+    def _elsewhere(self, served: ProxiedLocation, contents: _Contents) -> tuple[Hashable, ...]:
         """What is read beside the directives in force."""
         version = self._version
         found = [one.value(served, version) for one in self._always]

@@ -27,7 +27,7 @@ from nginx_stream_lint.rules.filters import (
     of_changes,
     of_clients,
 )
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 
 _LONGEST_PATH = 24  # characters of a path in a message
 # Stands for a directive where nobody can see who handles the request; see `doubted`.
@@ -138,7 +138,7 @@ def _home(level: Level) -> File | None:
     return None if level.own_handler is None else level.own_handler.directive.file
 
 
-def doubted(served: Served, name: str, version: Version) -> str:
+def doubted(served: ProxiedLocation, name: str, version: Version) -> str:
     """Why an error is a warning only, with what may set a directive unseen."""
     directive: Directive | None = served.handler.directive
     if name != UNKNOWN_UPSTREAM:

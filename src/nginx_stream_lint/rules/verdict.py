@@ -20,7 +20,7 @@ from nginx_stream_lint.rules.messages import UNKNOWN_UPSTREAM
 from nginx_stream_lint.rules.reads import reads_in_doubt, reads_of, reads_of_rule
 from nginx_stream_lint.rules.rule import Rule, Step, Template
 from nginx_stream_lint.rules.templates import Origin, Parts, plain, render
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import CONFIDENCES, Stream
 
 _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
@@ -58,7 +58,7 @@ class Move(Struct, frozen=True):
     key: str
 
 
-class Remedy(Struct, frozen=True):
+class RenderedFix(Struct, frozen=True):
     """A rule's fix in words.
 
     `replaced` are the rows (directive, key) that it sets, `dropped` the headers of outer
@@ -87,7 +87,7 @@ class Verdict(Struct, frozen=True):
     at_most: Severity
     message: Message
     pointers: tuple[Pointer, ...]
-    remedy: Remedy | None
+    remedy: RenderedFix | None
     version: Version
     assumes_old_nginx: bool
     assumes_defaults: bool
@@ -109,7 +109,7 @@ class VerdictCache:
         self._cache = LocationCache(self._work_out, version, reads, reads_in_doubt(rules))
         self.verdicts = self._cache.get
 
-    def _work_out(self, served: Served) -> list[Verdict]:
+    def _work_out(self, served: ProxiedLocation) -> list[Verdict]:
         by_version = () if self._version is not None else self._by_version
         return verdicts(
             served, self._rules, self._version, self._min_read_timeout_s, self._read, by_version
@@ -117,7 +117,7 @@ class VerdictCache:
 
 
 def verdicts(
-    served: Served,
+    served: ProxiedLocation,
     rules: Iterable[Rule],
     version: Version | None,
     min_read_timeout_s: float,
@@ -314,7 +314,7 @@ def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity) -> bool:
     )
 
 
-def _remedy(rule: Rule, facts: Facts) -> Remedy | None:
+def _remedy(rule: Rule, facts: Facts) -> RenderedFix | None:
     """A rule's fix for places with these facts."""
     if rule.fix is None:
         return None
@@ -327,7 +327,7 @@ def _remedy(rule: Rule, facts: Facts) -> Remedy | None:
             words = value.split(maxsplit=1)
             moves.append(Move(step, name, value, words[0].strip('"').lower() if words else ""))
     restores = any(move.step.action == "restore_rows" for move in moves)
-    return Remedy(
+    return RenderedFix(
         title=_plainly(rule.fix.title, facts),
         snippet="\n".join(_plainly(line, facts) for line in rule.fix.snippet),
         moves=tuple(moves),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nginx_stream_lint.settings.keys import KEYS, SETTINGS
-from nginx_stream_lint.settings.types import All
+from nginx_stream_lint.settings.types import AllRules
 
 
 def schema(rules: Sequence[str]) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def schema(rules: Sequence[str]) -> dict[str, Any]:
     `rules` are the names of the shipped rules, old ones included. Others are mistakes where the
     settings name no folder with rules of one's own.
     """
-    strict = {key.name: key.type.schema(All(rules)) for key in KEYS}
+    strict = {key.name: key.type.schema(AllRules(rules)) for key in KEYS}
     lax = {key.name: key.type.schema(rules) for key in KEYS}
     return (
         {

@@ -15,14 +15,14 @@ from msgspec import Struct, field
 
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.settings.node import Misplaced, Node
-from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.streams.declarations import nearest_words
 
 _YAML_1_1 = {"on": True, "yes": True, "off": False, "no": False}
 
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
 
-class Here(Struct):
+class SettingsFile(Struct):
     """The file that is read, with its text.
 
     `rules` collects the names of rules in it, which are checked later. `listed` is how many values
@@ -36,7 +36,7 @@ class Here(Struct):
     listed: int = 0
 
 
-def inside(text: str, here: Here) -> Path:
+def inside(text: str, here: SettingsFile) -> Path:
     """A path of the settings, which starts from their folder and may not leave it.
 
     Settings come with what is checked, so they must not reach what others have on this machine.
@@ -48,7 +48,7 @@ def inside(text: str, here: Here) -> Path:
     return path
 
 
-def pattern_inside(text: str, here: Here) -> Path:
+def pattern_inside(text: str, here: SettingsFile) -> Path:
     """As `inside`, for a pattern of paths.
 
     What stands before its wildcards is followed; what matches is for whoever uses it to look at.
@@ -61,7 +61,7 @@ def pattern_inside(text: str, here: Here) -> Path:
     return here.file.parent / text
 
 
-class All(tuple[str, ...]):
+class AllRules(tuple[str, ...]):
     """The names of all rules that there are, where there are none of one's own."""
 
 
@@ -71,7 +71,7 @@ class Type(Protocol):
     @property
     def words(self) -> str: ...
 
-    def read(self, node: Node, here: Here) -> Any:
+    def read(self, node: Node, here: SettingsFile) -> Any:
         """The value of a node. Raises Misplaced."""
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Text(Struct, frozen=True):
     pattern: str | None = None
     number: bool = False
 
-    def read(self, node: Node, _: Here) -> Any:
+    def read(self, node: Node, _: SettingsFile) -> Any:
         if node.kind == "number" and not self.number:
             node.fail(f'quote this value: "{node.text}"')
         text = node.text if node.kind == "number" else _word(node, self.words)
@@ -141,9 +141,9 @@ class FilePath(Struct, frozen=True):
     """A path in the folder of the settings file; `follow` gives it and raises ValueError."""
 
     words: str
-    follow: Callable[[str, Here], Path] = inside
+    follow: Callable[[str, SettingsFile], Path] = inside
 
-    def read(self, node: Node, here: Here) -> Path:
+    def read(self, node: Node, here: SettingsFile) -> Path:
         text = _word(node, self.words)
         try:
             return self.follow(text, here)
@@ -163,11 +163,11 @@ class Choice(Struct, frozen=True):
     def words(self) -> str:
         return ", ".join(f"`{word}`" for word in self.choices)
 
-    def read(self, node: Node, _: Here) -> str:
+    def read(self, node: Node, _: SettingsFile) -> str:
         if node.kind != "text":
             raise _wrong(node, f"one of {', '.join(self.choices)}")
         if node.text not in self.choices:
-            node.fail(f"{shortened(node.text)} is unknown{nearest(node.text, self.choices)}")
+            node.fail(f"{shortened(node.text)} is unknown{nearest_words(node.text, self.choices)}")
         return node.text
 
     def schema(self, _: Sequence[str]) -> dict[str, Any]:
@@ -181,7 +181,7 @@ class Flag(Struct, frozen=True):
 
     words: str = "`true` or `false`"
 
-    def read(self, node: Node, _: Here) -> bool:
+    def read(self, node: Node, _: SettingsFile) -> bool:
         if node.kind != "flag":
             raise _wrong(node, "true or false")
         return node.text == "true"
@@ -195,19 +195,19 @@ class RuleName(Struct, frozen=True):
 
     words: str = "the name of a rule"
 
-    def read(self, node: Node, here: Here) -> str:
+    def read(self, node: Node, here: SettingsFile) -> str:
         name = _word(node, self.words)
         here.rules.append((name, node))
         return name
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:
         known = {"enum": list(rules)}
-        if isinstance(rules, All):
+        if isinstance(rules, AllRules):
             return known
         return {"anyOf": [known, {"type": "string", "minLength": 1}]}
 
 
-class Many(Struct, frozen=True):
+class ListOf(Struct, frozen=True):
     """A list of values, or a single one."""
 
     item: Type
@@ -217,7 +217,7 @@ class Many(Struct, frozen=True):
     def words(self) -> str:
         return f"one or a list: {self.item.words}"
 
-    def read(self, node: Node, here: Here) -> tuple[Any, ...]:
+    def read(self, node: Node, here: SettingsFile) -> tuple[Any, ...]:
         nodes = node.list_items() if node.kind == "list" else [node]
         if len(nodes) < self.at_least:
             raise _wrong(node, self.item.words, "an empty list")
@@ -242,7 +242,7 @@ class ByRule(Struct, frozen=True):
     def words(self) -> str:
         return f"a mapping of rules to {self.value.words}"
 
-    def read(self, node: Node, here: Here) -> dict[str, Any]:
+    def read(self, node: Node, here: SettingsFile) -> dict[str, Any]:
         if node.kind != "mapping":
             raise _wrong(node, "a mapping of rules")
         name = RuleName()
@@ -253,7 +253,7 @@ class ByRule(Struct, frozen=True):
         return {
             "type": "object",
             "properties": dict.fromkeys(rules, value),
-            "additionalProperties": False if isinstance(rules, All) else value,
+            "additionalProperties": False if isinstance(rules, AllRules) else value,
         }
 
 
@@ -262,7 +262,7 @@ class Mounts(Struct, frozen=True):
 
     words: str = "a mapping of absolute paths to files or folders here"
 
-    def read(self, node: Node, here: Here) -> tuple[tuple[str, str], ...]:
+    def read(self, node: Node, here: SettingsFile) -> tuple[tuple[str, str], ...]:
         found: list[tuple[str, str]] = []
         for one in node.list_items() if node.kind == "list" else [node]:
             if one.kind == "mapping":
@@ -336,7 +336,7 @@ class Record(Struct, frozen=True):
     def words(self) -> str:
         return f"a mapping with {', '.join(f'`{key.name}`' for key in self.keys)}"
 
-    def read(self, node: Node, here: Here) -> dict[str, Any]:
+    def read(self, node: Node, here: SettingsFile) -> dict[str, Any]:
         """The values by field."""
         names = [key.name for key in self.keys]
         if node.kind != "mapping":
@@ -346,7 +346,7 @@ class Record(Struct, frozen=True):
             key = next((key for key in self.keys if key.name == written.text), None)
             if key is None:
                 of = "" if self.what == "settings" else f" of {self.what}"
-                known = nearest(written.text, names)
+                known = nearest_words(written.text, names)
                 written.fail(f"unknown key {shortened(written.text)}{of}{known}")
             found[key.field or key.name] = key.type.read(value, here)
         for name in self.required:
@@ -378,7 +378,7 @@ class Either(Struct, frozen=True):
     def words(self) -> str:
         return f"{self.text.words}, or {self.record.words}"
 
-    def read(self, node: Node, here: Here) -> Any:
+    def read(self, node: Node, here: SettingsFile) -> Any:
         if node.kind == "mapping":
             self.record.read(node, here)
         else:
@@ -389,17 +389,17 @@ class Either(Struct, frozen=True):
         return {"anyOf": [self.text.schema(rules), self.record.schema(rules)]}
 
 
-class Made(Struct, frozen=True):
+class Converted(Struct, frozen=True):
     """A value of another kind, with something made of it; `make` may raise ValueError."""
 
     type: Type
-    make: Callable[[Any, Here], Any]
+    make: Callable[[Any, SettingsFile], Any]
 
     @property
     def words(self) -> str:
         return self.type.words
 
-    def read(self, node: Node, here: Here) -> Any:
+    def read(self, node: Node, here: SettingsFile) -> Any:
         value = self.type.read(node, here)
         try:
             return self.make(value, here)

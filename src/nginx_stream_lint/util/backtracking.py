@@ -26,7 +26,7 @@ _WAYS_A_STEP = 400
 # To parse and compile so many characters takes as long as one of these steps, or to count the ways.
 _CHARACTERS_A_STEP = 2
 _COUNTED_A_STEP = 4
-# The parser of `re` itself: what it reads is what will run.
+# The parser of `re` itself, so that the result is true for what will run.
 _NEW = sys.version_info >= (3, 11)
 _parser: Any = import_module("re._parser" if _NEW else "sre_parse")
 _compiler: Any = import_module("re._compiler" if _NEW else "sre_compile")

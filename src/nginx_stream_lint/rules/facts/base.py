@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level
-from nginx_stream_lint.nginx.values import seconds, size
+from nginx_stream_lint.nginx.values import parse_size, parse_time
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import Stream
 
 _T = TypeVar("_T")
@@ -32,7 +32,7 @@ _RELEVANT = frozenset(
 )
 
 
-class Elsewhere(Struct, frozen=True):
+class OtherInput(Struct, frozen=True):
     """What facts read beside the directives in force at their location.
 
     `value` gives it, in a form that is equal where it means the same. Without any of the directives
@@ -41,7 +41,7 @@ class Elsewhere(Struct, frozen=True):
     """
 
     name: str
-    value: Callable[[Served, Version], Hashable]
+    value: Callable[[ProxiedLocation, Version], Hashable]
     only_with: tuple[str, ...] = ()
     by_version: bool = True
 
@@ -53,7 +53,7 @@ class Headers(Struct, frozen=True):
 
 
 # What a fact reads: a directive, or another fact, by its name, or one of these.
-Read = str | Headers | Elsewhere
+Read = str | Headers | OtherInput
 
 
 class Fact(Struct, frozen=True):
@@ -118,7 +118,7 @@ class Facts:
 
     def __init__(
         self,
-        served: Served,
+        served: ProxiedLocation,
         stream: Stream,
         version: Version | None,
         min_read_timeout_s: float,
@@ -181,7 +181,7 @@ class Facts:
         """The same for the rows that are written at one level."""
         return [relevant_header(row.args) for row in level.rows.get(self.resolve(name), ())]
 
-    def elsewhere(self, what: Elsewhere) -> Any:
+    def elsewhere(self, what: OtherInput) -> Any:
         """The value of something beside the directives in force at the location."""
         if what.name not in self._elsewhere:
             self._elsewhere[what.name] = what.value(self.served, self.version)
@@ -222,10 +222,10 @@ class Facts:
         if entry.value in ("strings", "row"):
             return [arg for row in effective.rows for arg in row]
         text = effective.text
-        if "$" in text or has_hole(text):
+        if "$" in text or has_placeholder(text):
             return UNKNOWN
         if entry.value in ("time", "size"):
-            return Quantity(text, seconds if entry.value == "time" else size)
+            return Quantity(text, parse_time if entry.value == "time" else parse_size)
         return text.lower() if entry.value == "flag" else text
 
 
