@@ -15,6 +15,7 @@ from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText, Source
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import apply_edits, compatible, fix_all
+from nginx_stream_lint.fixes.ingress_placement import setting_edits
 from nginx_stream_lint.fixes.show import location_with_fixes
 from nginx_stream_lint.kubernetes import configurations, translate_resources
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx
@@ -258,8 +259,8 @@ def test_a_placeholder_is_nobodys_to_replace() -> None:
     (made,) = translate_resources(Source("ingress.yaml", text), masked(text))[0]
     author = made.reading.author
     assert author is not None
-    assert author.changes([("proxy_buffering", "off")], 0) is None
-    assert author.changes([("proxy_read_timeout", "1h")], 0) is not None
+    assert setting_edits(author, [("proxy_buffering", "off")], 0) is None
+    assert setting_edits(author, [("proxy_read_timeout", "1h")], 0) is not None
 
 
 def test_annotations_of_a_template_are_for_people_to_mend() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
@@ -80,12 +79,6 @@ class Author(Protocol):
     @property
     def apart(self) -> str:
         """Advice: how to separate a path so that its settings affect no other path."""
-
-    def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[SourceEdit] | None:
-        """How to give directives values at a location that begins at an offset of the source.
-
-        None where nobody can say: then it is for people to do.
-        """
 
 
 class MappedText(Struct, eq=False):

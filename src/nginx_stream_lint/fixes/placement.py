@@ -1,4 +1,7 @@
-"""From a rule's steps to edits of the files as they are."""
+"""Place fixes: turn the steps of a rule's fix into edits of nginx files.
+
+`ingress_placement.py` does it for annotations and fields in Kubernetes' YAML.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +137,9 @@ def _by_author(author: Author, applicability: Applicability, at: _FixSite) -> Fi
             applicabilities.append("manual")
     if settings and level is not None and level.directive is not None:
         source = level.directive.source
-        changes = author.changes(list(settings.items()), level.directive.start)
+        from nginx_stream_lint.fixes.ingress_placement import setting_edits
+
+        changes = setting_edits(author, list(settings.items()), level.directive.start)
         others, number = author.others(level.directive.start, _MOST_PATHS)
         if others:
             applicabilities.append("unsafe")

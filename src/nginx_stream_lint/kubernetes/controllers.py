@@ -1,4 +1,4 @@
-"""The tables of annotations and keys of ingress controllers (`*.yaml`)."""
+"""The tables of annotations and keys of ingress controllers (`annotations/*.yaml`)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _HINTS = {
 
 
 class Setting(Struct, frozen=True):
-    """A directive with the annotation, key or field that sets it; see ingress-nginx.yaml."""
+    """A directive with the annotation, key or field that sets it; see annotations/*.yaml."""
 
     directive: str
     value: str
@@ -135,7 +135,7 @@ class Controller(Struct, frozen=True):
 
 @cache
 def _load(name: str) -> Controller:
-    text = data_text(os.path.join(os.path.dirname(__file__), f"{name}.yaml"))
+    text = data_text(os.path.join(os.path.dirname(__file__), "annotations", f"{name}.yaml"))
     raw: dict[str, Any] = load_text(text)
     return Controller(
         name=raw["name"],

@@ -11,7 +11,7 @@ from nginx_stream_lint.config.configuration import Configuration, read_from
 from nginx_stream_lint.config.includes import IncludeResolver
 from nginx_stream_lint.config.mapped_text import MappedText, Regions
 from nginx_stream_lint.files import Source, Workspace
-from nginx_stream_lint.kubernetes.annotate import Annotator
+from nginx_stream_lint.kubernetes.author import ControllerAuthor
 from nginx_stream_lint.kubernetes.controllers import Controller, ingress_nginx, nginx_org
 from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, Converter, without_modules
 from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginxConverter
@@ -187,7 +187,7 @@ def _translation(
     if isinstance(resource, ControllerSettings):
         settings = resource
     maker = _made(controller, resource, settings, False)
-    author = Annotator(controller, resource, how == "class", how == "")
+    author = ControllerAuthor(controller, resource, how == "class", how == "")
     reading = MappedText(
         resource.document.source,
         maker.text.text,
