@@ -1,4 +1,4 @@
-"""What all commands share: option types, rules, writing, exit statuses."""
+"""Shared by all commands: option types, rules, output, exit statuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is to do: options of the command line over the settings of the repository."""
+"""Merge the options of the command line with the settings of the repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report says once, at its end: what it assumes, and what was not checked."""
+"""The closing lines of a report: its assumptions, and what was not checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured: for people, as JSON, and as a picture."""
+"""Reports of a probe: text, JSON, and SVG."""
 
 from __future__ import annotations
 

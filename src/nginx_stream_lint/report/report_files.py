@@ -1,4 +1,4 @@
-"""How a file is known to be one of our reports, so that settings may have it replaced.
+"""Recognise files that are our own reports, which settings may replace.
 
 Formats that name their tool are known by that. The plain ones get a last line when settings say
 where they go. GitLab's has no place for either: it is known by its layout.

@@ -1,4 +1,4 @@
-"""A stream's way from its app through nginx to each client, and where it is held: as data."""
+"""The path of a stream from its app through nginx to each client, with its holds, as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stream's way as a picture: one SVG, narrow enough for a phone, read from top to bottom."""
+"""The path of a stream as SVG, narrow enough for a phone."""
 
 from __future__ import annotations
 

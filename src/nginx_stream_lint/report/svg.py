@@ -1,4 +1,4 @@
-"""What pictures of streams share: colours for light and dark, text, round numbers for an axis."""
+"""Shared SVG parts: colours for light and dark, text, axis ticks."""
 
 from __future__ import annotations
 

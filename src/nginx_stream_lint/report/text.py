@@ -1,4 +1,4 @@
-"""The report for people: by location, with what to change shown in place."""
+"""The text report: by location, with suggested fixes in place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trace for people and for programs."""
+"""Reports of a trace: text and JSON."""
 
 from __future__ import annotations
 

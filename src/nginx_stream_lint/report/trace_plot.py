@@ -1,4 +1,4 @@
-"""A trace as a picture, as one SVG or as a page for any width: what arrived when, by layer."""
+"""A trace as SVG or HTML: arrivals over time, by layer."""
 
 from __future__ import annotations
 

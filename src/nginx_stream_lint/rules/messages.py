@@ -1,4 +1,4 @@
-"""Words of messages that are made in Python: phrases that templates can name, and origins."""
+"""Phrases for messages: those that templates can name, and origins of values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regular expressions of rule files: only those that cannot search for ever.
+"""Regular expressions of rule files: only those with bounded search time.
 
 The ways through a pattern are counted when a rule is read (`util/backtracking.py`). What may have
 too many is refused, and so is what cannot be counted. Subjects are short.

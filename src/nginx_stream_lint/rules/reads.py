@@ -1,4 +1,4 @@
-"""What rules read, computed from what their facts declare.
+"""Compute what rules read from the declarations of their facts.
 
 Locations that are equal in all of this get equal verdicts; see `cache.py`.
 """

@@ -1,4 +1,4 @@
-"""A rule file, read and checked.
+"""Read and check a rule file.
 
 A rule file may come from anybody, such as a pull request: whatever is in it, it is read in bounded
 time, says nothing but what the language has, and leads to no other file.

@@ -1,4 +1,4 @@
-"""What the rules say of one location, and of all locations that are like it (`cache.py`).
+"""Verdicts of the rules on one location, and on all with an equal cache key (`cache.py`).
 
 A verdict names no line of a file: `judge.py` adds what each location has of its own.
 """

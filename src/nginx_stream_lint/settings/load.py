@@ -1,4 +1,4 @@
-"""The settings file of a repository: looked for, read, checked.
+"""Find, read and check the settings file of a repository.
 
 Most runs find none, so what reads one is loaded where one is.
 """

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have: how each is read, and how it is told to others.
+"""The types of settings: how each is read, and its schema.
 
 Reading and the JSON schema say the same in two ways; a test holds them together.
 """

@@ -1,4 +1,4 @@
-"""How long Python's `re` may search: it tries one way through a pattern after the other.
+"""Bound the search time of Python's `re`, which may backtrack for ever.
 
 It cannot be interrupted by us, so this is asked before. The ways through a pattern are counted for
 all subjects of a length: each quantifier and each alternative multiplies them, a quantifier around

@@ -1,4 +1,4 @@
-"""What git would say of a folder: where its repository begins, and which paths it ignores.
+"""git's view of a folder without git: the repository's root, and ignored paths.
 
 git itself is never started: in a folder of strangers it would run what their `.git/config` says.
 

@@ -1,4 +1,4 @@
-"""Results of functions that are kept while one run lasts.
+"""Cache results of functions for one run.
 
 Thousands of locations share few paths, comments and patterns, so what is found out about one text
 is kept for the next. It is not kept for the next run: a process that lints for days, such as an

@@ -1,4 +1,4 @@
-"""What a fact is, and the facts of one stream through one location.
+"""Facts: their declaration, and the facts of one stream through one location.
 
 A fact is a function of `Facts` with the decorator `@fact`; its docstring is its documentation. The
 decorator declares what the function reads, since the verdict cache (`rules/cache.py`) takes for
@@ -33,7 +33,7 @@ _RELEVANT = frozenset(
 
 
 class OtherInput(Struct, frozen=True):
-    """What facts read beside the directives in force at their location.
+    """Inputs of facts other than the effective directives of their location.
 
     `value` gives it, in a form that is equal where it means the same. Without any of the directives
     `only_with` in force, where these are given, it is None. `by_version`: it may depend on nginx's

@@ -1,4 +1,4 @@
-"""Facts about recordings: what caches in and before nginx may replay."""
+"""Facts about caching: responses that caches in and before nginx may replay."""
 
 from __future__ import annotations
 

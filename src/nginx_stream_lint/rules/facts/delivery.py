@@ -1,4 +1,4 @@
-"""Facts about delivery: what holds a stream back in nginx, and for whom."""
+"""Facts about delivery: where nginx holds a stream, and for which clients."""
 
 from __future__ import annotations
 

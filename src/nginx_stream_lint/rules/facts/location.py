@@ -1,4 +1,4 @@
-"""Facts about a location and its stream: who handles it, where it stands, who reaches it."""
+"""Facts about a location and its stream: handler, level, clients."""
 
 from __future__ import annotations
 

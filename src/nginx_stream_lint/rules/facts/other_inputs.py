@@ -1,4 +1,4 @@
-"""What facts read beside the directives in force at their location.
+"""Inputs of facts other than the effective directives of their location.
 
 Each is one value that all that matters is in: it is a part of the key by which the verdict cache
 knows a location, so the blocks that it is made from need not be.
