@@ -45,7 +45,7 @@ class MeasuredDelivery(Struct, frozen=True):
 
 def measure_locations(
     configuration: Configuration,
-    found: Sequence[ProxiedLocation],
+    locations: Sequence[ProxiedLocation],
     version: Version,
     binary: NginxBinary,
 ) -> dict[Level, MeasuredDelivery]:
@@ -53,8 +53,10 @@ def measure_locations(
 
     Raises `probe.NginxError` where the configuration's copy does not run.
     """
-    requests = {one.level: _request(one) for one in found if _can_be_asked(one, version)}
-    handshakes = {one.level: _handshake(one) for one in found if _can_get_handshakes(one, version)}
+    requests = {one.level: _request(one) for one in locations if _can_be_asked(one, version)}
+    handshakes = {
+        one.level: _handshake(one) for one in locations if _can_get_handshakes(one, version)
+    }
     root = configuration.root
     if not (requests or handshakes) or root is None or root.reading.author is not None:
         return {}  # the configuration that a controller would generate does not exist as files
@@ -90,7 +92,7 @@ def measure_locations(
 def with_measurements(
     findings: Sequence[Finding],
     rules: Sequence[Rule],
-    found: Sequence[ProxiedLocation],
+    locations: Sequence[ProxiedLocation],
     measured: dict[Level, MeasuredDelivery],
     binary: NginxBinary,
 ) -> list[Finding]:
@@ -104,7 +106,7 @@ def with_measurements(
     for finding in findings:
         seen = [
             measured[one.level]
-            for one in found
+            for one in locations
             if one.level in measured
             and one.level.directive is not None
             and one.level.directive.source is finding.location.place.source
@@ -132,14 +134,14 @@ def with_measurements(
             said = f". On nginx {version} it streams today for {of_clients(streams)}"
             result.append(replace(finding, message=finding.message + said))
     if any(rule.name == _HANDSHAKES for rule in rules):
-        result += _unreported(findings, found, measured, version)
+        result += _unreported(findings, locations, measured, version)
     return result
 
 
-def _answer(one: ProbeOutcome) -> str:
+def _answer(outcome: ProbeOutcome) -> str:
     """The response to a failed handshake, in words."""
-    status = f"status {one.status}" if one.status else "no response"
-    return f"{status} ({one.error})" if one.error else status
+    status = f"status {outcome.status}" if outcome.status else "no response"
+    return f"{status} ({outcome.error})" if outcome.error else status
 
 
 def _about_handshake(finding: Finding, seen: Sequence[MeasuredDelivery], version: str) -> Finding:
@@ -160,7 +162,7 @@ def _about_handshake(finding: Finding, seen: Sequence[MeasuredDelivery], version
 
 def _unreported(
     findings: Sequence[Finding],
-    found: Sequence[ProxiedLocation],
+    locations: Sequence[ProxiedLocation],
     measured: dict[Level, MeasuredDelivery],
     version: str,
 ) -> list[Finding]:
@@ -171,7 +173,7 @@ def _unreported(
         if one.rule == _HANDSHAKES
     }
     result: list[Finding] = []
-    for one in found:
+    for one in locations:
         refused = measured[one.level].handshake if one.level in measured else ""
         if not refused:
             continue
@@ -185,83 +187,89 @@ def _unreported(
     return result
 
 
-def _can_be_asked(one: ProxiedLocation, version: Version) -> bool:
+def _can_be_asked(proxied: ProxiedLocation, version: Version) -> bool:
     """Whether a plain request for the location's own path ends in it."""
-    if one.level.kind != "location" or match_of(one.level).is_regex:
+    if proxied.level.kind != "location" or match_of(proxied.level).is_regex:
         return False
-    if not CONTENT_TYPES[one.streams[0].kind]:
+    if not CONTENT_TYPES[proxied.streams[0].kind]:
         return False
-    plain = Asked("http", None, None, match_of(one.level).pattern, one.streams[0].method or "GET")
-    return route_in_server(one.server, plain, version).location is one.level
+    plain = Asked(
+        "http", None, None, match_of(proxied.level).pattern, proxied.streams[0].method or "GET"
+    )
+    return route_in_server(proxied.server, plain, version).location is proxied.level
 
 
-def _can_get_handshakes(one: ProxiedLocation, version: Version) -> bool:
+def _can_get_handshakes(proxied: ProxiedLocation, version: Version) -> bool:
     """Whether a WebSocket handshake that nothing diverts ends in the location."""
-    if one.level.kind != "location" or match_of(one.level).is_regex or not one.is_stream:
+    if (
+        proxied.level.kind != "location"
+        or match_of(proxied.level).is_regex
+        or not proxied.is_stream
+    ):
         return False
-    stream = _websocket(one)
-    if stream is None or not {*HANDSHAKE_CLIENTS} & {*one.clients}:
+    stream = _websocket(proxied)
+    if stream is None or not {*HANDSHAKE_CLIENTS} & {*proxied.clients}:
         return False
-    request = as_handshake(Asked("http", None, None, _path(one, stream)))
-    return route_in_server(one.server, request, version).location is one.level
+    request = as_handshake(Asked("http", None, None, _path(proxied, stream)))
+    return route_in_server(proxied.server, request, version).location is proxied.level
 
 
-def _websocket(one: ProxiedLocation) -> Stream | None:
+def _websocket(proxied: ProxiedLocation) -> Stream | None:
     """The first WebSocket of a location."""
-    return next((each for each in one.streams if each.kind == "websocket"), None)
+    return next((each for each in proxied.streams if each.kind == "websocket"), None)
 
 
-def _path(one: ProxiedLocation, stream: Stream) -> str:
+def _path(proxied: ProxiedLocation, stream: Stream) -> str:
     """The path of a WebSocket: that of the stream as far as it is known, else the location's."""
-    return (stream.path or match_of(one.level).pattern).partition("*")[0]
+    return (stream.path or match_of(proxied.level).pattern).partition("*")[0]
 
 
-def _handshake(one: ProxiedLocation) -> ProbeRequest:
+def _handshake(proxied: ProxiedLocation) -> ProbeRequest:
     """A WebSocket handshake to a location."""
-    stream = _websocket(one)
+    stream = _websocket(proxied)
     assert stream is not None
-    plain = _request(one)
+    plain = _request(proxied)
     sockets: dict[str, str] = {
         client: at for client, at in plain.sockets.items() if client in HANDSHAKE_CLIENTS
     }
     return replace(
         plain,
         sockets=sockets,
-        path=_path(one, stream),
+        path=_path(proxied, stream),
         method="GET",
         content_type="text/event-stream",
         websocket=True,
-        scenarios=tuple(Scenario(client) for client in one.clients if client in sockets),
+        scenarios=tuple(Scenario(client) for client in proxied.clients if client in sockets),
     )
 
 
-def _request(one: ProxiedLocation) -> ProbeRequest:
-    stream = one.streams[0]
-    grpc = one.handler.family == "grpc"
+def _request(proxied: ProxiedLocation) -> ProbeRequest:
+    stream = proxied.streams[0]
+    grpc = proxied.handler.family == "grpc"
     sockets: dict[str, str] = {}
-    for row in one.server.rows.get("listen", []):
+    for row in proxied.server.rows.get("listen", []):
         if "quic" in row.args[1:]:
             continue
         is_tls = "ssl" in row.args[1:]
-        for client in one.clients:
+        for client in proxied.clients:
             if client in TCP_CLIENTS and is_tls == (client != "h1"):
                 sockets.setdefault(client, row.args[0])
     if not sockets:
         sockets["h1"] = "80"
-    names = [arg for row in one.server.rows.get("server_name", []) for arg in row.args]
+    names = [arg for row in proxied.server.rows.get("server_name", []) for arg in row.args]
     plain = [name for name in names if not set(name) & set("~*_")]
     return ProbeRequest(
-        name=one.level.label,
+        name=proxied.level.label,
         sockets=sockets,
         host=plain[0].lstrip(".") if plain else "localhost",
-        path=match_of(one.level).pattern,
+        path=match_of(proxied.level).pattern,
         method=stream.method or "GET",
         content_type="application/grpc"
         if grpc
         else next(iter(CONTENT_TYPES[stream.kind]), "text/event-stream"),
         scenarios=tuple(
             Scenario(client, stream.framing or "chunked", stream.x_accel_buffering or "absent")
-            for client in one.clients
+            for client in proxied.clients
             if client in TCP_CLIENTS
         ),
     )

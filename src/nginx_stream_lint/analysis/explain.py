@@ -214,13 +214,15 @@ class Explainer:
         self._asked |= dict.fromkeys(new)
         return explanation
 
-    def _with_tiers(self, one: Explanation) -> Explanation:
+    def _with_tiers(self, explanation: Explanation) -> Explanation:
         """The explanation of a request that other servers here may pass on again."""
-        ways, circles = self._ways.of(one.route)
-        one.route.unknown.extend(circles)
-        if ways == [[one.route]]:
-            return replace(one, tiers=[passed_place(one.route, one.deliveries)])
-        scenarios = [each.scenario for each in one.deliveries]
+        ways, circles = self._ways.of(explanation.route)
+        explanation.route.unknown.extend(circles)
+        if ways == [[explanation.route]]:
+            return replace(
+                explanation, tiers=[passed_place(explanation.route, explanation.deliveries)]
+            )
+        scenarios = [each.scenario for each in explanation.deliveries]
         deliveries, tiers = self._ways.delivered(ways, scenarios)
         timeouts = [
             parse_time(
@@ -228,9 +230,9 @@ class Explainer:
             )
             for each in tiers
         ]
-        limits = [limit for limit in (*timeouts, one.read_timeout_s) if limit is not None]
+        limits = [limit for limit in (*timeouts, explanation.read_timeout_s) if limit is not None]
         timeout = min(limits, default=None)
-        return replace(one, deliveries=deliveries, tiers=tiers, read_timeout_s=timeout)
+        return replace(explanation, deliveries=deliveries, tiers=tiers, read_timeout_s=timeout)
 
     @property
     def notes(self) -> list[Note]:
@@ -270,65 +272,67 @@ class Explainer:
         found = [self.explain(url, request) for url, request in requests]
         return [self._as_websocket(self._with_client_silence(one)) for one in found]
 
-    def _as_websocket(self, one: Explanation) -> Explanation:
-        if not one.deliveries or not self.is_websocket(one):
-            return one
+    def _as_websocket(self, explanation: Explanation) -> Explanation:
+        if not explanation.deliveries or not self.is_websocket(explanation):
+            return explanation
         with spending(self.budget):
             deliveries = deliveries_of_websocket(
-                one.deliveries, self.root, one.request, self.version, self._files
+                explanation.deliveries, self.root, explanation.request, self.version, self._files
             )
-        tiers = [replace(tier, deliveries=deliveries) for tier in one.tiers]
-        return replace(one, deliveries=deliveries, tiers=tiers)
+        tiers = [replace(tier, deliveries=deliveries) for tier in explanation.tiers]
+        return replace(explanation, deliveries=deliveries, tiers=tiers)
 
-    def is_websocket(self, one: Explanation) -> bool:
+    def is_websocket(self, explanation: Explanation) -> bool:
         """Whether a URL is likely a WebSocket's."""
         with spending(self.budget):
-            served = [self._answered(asked) for asked in self._questions(one)[:1]]
+            served = [self._answered(asked) for asked in self._questions(explanation)[:1]]
         streams = next((each.streams for each in served if each is not None), ())
-        stream = stream_of_url(streams, one.request.target)
+        stream = stream_of_url(streams, explanation.request.target)
         return stream is not None and stream.kind == "websocket"
 
-    def _with_client_silence(self, one: Explanation) -> Explanation:
-        level = one.route.location
-        stream = self.stream(one) if level is not None else None
-        if level is None or one.read_timeout_s is None or stream is None:
-            return one
+    def _with_client_silence(self, explanation: Explanation) -> Explanation:
+        level = explanation.route.location
+        stream = self.stream(explanation) if level is not None else None
+        if level is None or explanation.read_timeout_s is None or stream is None:
+            return explanation
         if not stream.client_streams:
-            return one
+            return explanation
         client = client_silence_s(lambda name: level.effective(name, self.version))
-        limits = (one.read_timeout_s, client)
-        return replace(one, read_timeout_s=min(limit for limit in limits if limit is not None))
+        limits = (explanation.read_timeout_s, client)
+        return replace(
+            explanation, read_timeout_s=min(limit for limit in limits if limit is not None)
+        )
 
-    def stream(self, one: Explanation) -> Stream | None:
+    def stream(self, explanation: Explanation) -> Stream | None:
         """The likely stream at the location of a URL."""
         with spending(self.budget):
-            served = [self._answered(asked) for asked in self._questions(one)[:1]]
+            served = [self._answered(asked) for asked in self._questions(explanation)[:1]]
             return next((each.streams[0] for each in served if each is not None), None)
 
-    def findings(self, one: Explanation) -> list[Finding]:
+    def findings(self, explanation: Explanation) -> list[Finding]:
         """The findings about the locations that a URL's request passes."""
         with spending(self.budget):
-            served = [self._answered(asked) for asked in self._questions(one)]
+            served = [self._answered(asked) for asked in self._questions(explanation)]
             places = [each for each in served if each is not None]
             judged = judge_places(places, self._options, self._caches)
             found = self._options.policy.applied(each.finding for each in judged)
             return with_fixes(found, judged, self._configuration.files)[0]
 
-    def _questions(self, one: Explanation) -> list[_Question]:
+    def _questions(self, explanation: Explanation) -> list[_Question]:
         """The locations that a URL passes, nearest to the client first, with the assumed stream."""
-        found = one.route
+        found = explanation.route
         if found.server is None or found.location is None or found.handler is None:
             return []
-        passed = [(found.server, found.location, one.request.target)]
-        passed += [(tier.server, tier.level, tier.uri) for tier in one.tiers[-2::-1]]
+        passed = [(found.server, found.location, explanation.request.target)]
+        passed += [(tier.server, tier.level, tier.uri) for tier in explanation.tiers[-2::-1]]
         return [
             _Question(server, level, target if self._streams else None)
             for server, level, target in passed
         ]
 
-    def _answered(self, asked: _Question) -> ProxiedLocation | None:
+    def _answered(self, question: _Question) -> ProxiedLocation | None:
         """The streams of a location; all questions so far are handled in one batch."""
-        if asked not in self._served:
+        if question not in self._served:
             places: dict[Level, dict[Level, list[Declaration]]] = {}
             for each in self._asked:
                 places.setdefault(each.server, {}).setdefault(each.level, []).extend(each.declared)
@@ -337,13 +341,13 @@ class Explainer:
             for found in self._survey(places):
                 target = None if found.asked is None else found.asked.text
                 self._served[_Question(found.server, found.level, target)] = found
-        return self._served[asked]
+        return self._served[question]
 
-    def _in_force(self, level: Level, found: Route) -> dict[str, Effective]:
+    def _in_force(self, level: Level, route: Route) -> dict[str, Effective]:
         """The effective settings where a request ends."""
-        key = (level, found.handler)
+        key = (level, route.handler)
         if key not in self._settings:
-            family = found.handler.family if found.handler is not None else None
+            family = route.handler.family if route.handler is not None else None
             # Directives that are set nowhere have the same default everywhere.
             settings = dict(_defaults(family, self.version))
             somewhere = {name for outer in level.outward() for name in outer.rows}
@@ -353,16 +357,16 @@ class Explainer:
         return self._settings[key]
 
     def _delivered(
-        self, one: Explanation, found: Route, level: Level, handler: Handler
+        self, explanation: Explanation, route: Route, level: Level, handler: Handler
     ) -> Explanation:
         """The explanation with the read timeout and the delivery in each scenario."""
-        assert found.server is not None
+        assert route.server is not None
 
         def in_force(name: str) -> Effective:
-            return one.settings.get(name) or level.effective(name, self.version)
+            return explanation.settings.get(name) or level.effective(name, self.version)
 
-        way = delivery_path(found, in_force, self.version)
-        reach = self._clients.get(found.server, ())
+        way = delivery_path(route, in_force, self.version)
+        reach = self._clients.get(route.server, ())
         if (way, reach) not in self._deliveries:
             self._deliveries[way, reach] = [
                 way.deliver(Scenario(client, framing, accel, encoding))
@@ -373,10 +377,10 @@ class Explainer:
             ]
         limits = (
             parse_time(in_force(f"{handler.family}_read_timeout").text),
-            idle_timeout_s(found.server, self.version),
+            idle_timeout_s(route.server, self.version),
         )
         timeout = min((limit for limit in limits if limit is not None), default=None)
-        return replace(one, read_timeout_s=timeout, deliveries=self._deliveries[way, reach])
+        return replace(explanation, read_timeout_s=timeout, deliveries=self._deliveries[way, reach])
 
 
 @remembered

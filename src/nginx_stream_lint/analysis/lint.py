@@ -462,15 +462,15 @@ def _each_once(places: list[Unchecked]) -> list[Unchecked]:
     return [found[key] for key in sorted(found)]
 
 
-def _number(served: list[ProxiedLocation]) -> int:
+def _number(locations: list[ProxiedLocation]) -> int:
     """Count locations; several that a controller generates from one place count once."""
     made = [
         directive
-        for one in served
+        for one in locations
         if (directive := one.level.directive) is not None
         and directive.file.reading.author is not None
     ]
-    return len(served) - len(made) + len({(one.source.name, one.start) for one in made})
+    return len(locations) - len(made) + len({(one.source.name, one.start) for one in made})
 
 
 def detect_streams(
@@ -502,7 +502,7 @@ VerdictCaches = dict[tuple[Version | None, float], VerdictCache]
 
 
 def judge_places(
-    found: Sequence[ProxiedLocation], options: Options, caches: VerdictCaches | None = None
+    locations: Sequence[ProxiedLocation], options: Options, caches: VerdictCaches | None = None
 ) -> list[FindingWithContext]:
     """Return the findings about some proxied locations.
 
@@ -520,7 +520,7 @@ def judge_places(
         )
 
     alike: dict[tuple[Version | None, float], list[ProxiedLocation]] = {}
-    for one in found:
+    for one in locations:
         file = (one.level.directive or one.handler.directive).source.name
         alike.setdefault(settings(file), []).append(one)
     found_here: list[FindingWithContext] = []

@@ -65,7 +65,7 @@ def requests_for_urls(
     root: Level,
     urls: Sequence[str],
     version: Version,
-    served: Sequence[ProxiedLocation],
+    locations: Sequence[ProxiedLocation],
     wanted: ScenarioChoice,
     method: str | None = None,
 ) -> list[ProbeRequest]:
@@ -73,14 +73,14 @@ def requests_for_urls(
 
     Raises BadUrl for what is no URL, and Unaskable.
     """
-    return [_ask_url(root, url, version, served, wanted, method) for url in urls]
+    return [_ask_url(root, url, version, locations, wanted, method) for url in urls]
 
 
 def _ask_url(
     root: Level,
     url: str,
     version: Version,
-    served: Sequence[ProxiedLocation],
+    locations: Sequence[ProxiedLocation],
     wanted: ScenarioChoice,
     method: str | None,
 ) -> ProbeRequest:
@@ -100,7 +100,7 @@ def _ask_url(
         if routed.port not in (None, usual):
             host = f"{host}:{routed.port}"
     level = route_request(root, routed, version).location
-    streams = next((one.streams for one in served if one.level is level), ())
+    streams = next((one.streams for one in locations if one.level is level), ())
     stream = stream_of_url(streams, routed.target)
     if method is None and stream is not None and stream.method is not None:
         routed = Routed(routed.scheme, routed.host, routed.port, routed.target, stream.method)
@@ -154,7 +154,7 @@ def _ask_stream_server(
 def requests_for_streams(
     root: Level,
     version: Version,
-    served: Sequence[ProxiedLocation],
+    locations: Sequence[ProxiedLocation],
     wanted: ScenarioChoice,
 ) -> tuple[list[ProbeRequest], list[ProxiedLocation]]:
     """Return requests for all likely streams, and the locations without a known URL."""
@@ -162,7 +162,7 @@ def requests_for_streams(
     found: list[ProbeRequest] = []
     left: list[ProxiedLocation] = []
     every = tcp_sockets(http, version) if http is not None else []
-    for one in served:
+    for one in locations:
         stream = one.streams[0]
         if stream.confidence == "possible":
             continue
@@ -269,18 +269,21 @@ def _host(server: Level, mine: Sequence[ListenSocket]) -> str | None:
     return next((name for name in samples if re.fullmatch(r"[A-Za-z0-9._-]+", name)), None)
 
 
-def _target(one: ProxiedLocation, version: Version) -> str | None:
+def _target(proxied: ProxiedLocation, version: Version) -> str | None:
     """A path that ends in a location, as far as one is found."""
-    method = one.streams[0].method or "GET"
-    if one.level.kind not in ("location", "server"):
+    method = proxied.streams[0].method or "GET"
+    if proxied.level.kind not in ("location", "server"):
         return None
-    own = list(_paths(one.level)) if one.level.kind == "location" else ["/"]
+    own = list(_paths(proxied.level)) if proxied.level.kind == "location" else ["/"]
     others = [
-        path for level in one.server.walk() if level.kind == "location" for path in _paths(level)
+        path
+        for level in proxied.server.walk()
+        if level.kind == "location"
+        for path in _paths(level)
     ]
     for path in [*own, *others[:_MOST_TRIED], "/", "/x"]:
-        way = route_in_server(one.server, Routed("http", None, None, path, method), version)
-        if way.location is one.level and way.handler is not None:
+        way = route_in_server(proxied.server, Routed("http", None, None, path, method), version)
+        if way.location is proxied.level and way.handler is not None:
             return path
     return None
 

@@ -39,10 +39,10 @@ def comment_findings(
     configuration: Configuration,
     root: Level,
     rules: Sequence[Rule],
-    served: Iterable[ProxiedLocation],
+    locations: Iterable[ProxiedLocation],
 ) -> Iterator[Finding]:
     """Findings about comments that declare streams where nothing is passed on."""
-    levels = [one.level for one in served]
+    levels = [one.level for one in locations]
     for one in unproxied_comments(configuration, root, levels):
         place = Place(one.source, one.start, one.end)
         location = LocationInfo("comment", place, one.end, ())
@@ -61,10 +61,10 @@ def declaration_findings(
         yield from _findings(rules, values, place, location, _related(answers))
 
 
-def _values(declared: str, answers: Sequence[UnproxiedReason]) -> dict[str, str | None]:
+def _values(declared: str, reasons: Sequence[UnproxiedReason]) -> dict[str, str | None]:
     """The facts about a declared stream."""
-    first = next((answer for answer in answers if answer.block is not None), answers[0])
-    absent = next((answer.unless for answer in answers if answer.unless is not None), None)
+    first = next((answer for answer in reasons if answer.block is not None), reasons[0])
+    absent = next((answer.unless for answer in reasons if answer.unless is not None), None)
     return {
         "declared": declared,
         "nginx_answers": first.words,
@@ -84,10 +84,10 @@ def _place(declaration: Declaration) -> Place:
     return Place(source, start, len(written.text) if end < 0 else end)
 
 
-def _related(answers: Iterable[UnproxiedReason]) -> tuple[Related, ...]:
+def _related(reasons: Iterable[UnproxiedReason]) -> tuple[Related, ...]:
     related = {
         Related(place_of(answer.block), answer.words): None
-        for answer in answers
+        for answer in reasons
         if answer.block is not None
     }
     return tuple(related)

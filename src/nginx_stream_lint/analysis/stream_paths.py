@@ -40,10 +40,10 @@ class PassedPlace(Struct, frozen=True):
     deliveries: Sequence[Delivery]
 
 
-def passed_place(found: Route, deliveries: Sequence[Delivery]) -> PassedPlace:
+def passed_place(route: Route, deliveries: Sequence[Delivery]) -> PassedPlace:
     """Return the location where a request is proxied, with its deliveries."""
-    assert found.server is not None
-    return PassedPlace(found.server, _place(found), _handler(found), found.uri, deliveries)
+    assert route.server is not None
+    return PassedPlace(route.server, _place(route), _handler(route), route.uri, deliveries)
 
 
 class StreamPaths:
@@ -53,14 +53,14 @@ class StreamPaths:
         self._http = http
         self._version = version
 
-    def of(self, found: Route) -> tuple[list[list[Route]], list[str]]:
+    def of(self, route: Route) -> tuple[list[list[Route]], list[str]]:
         """The paths that go on from a place, and notes about loops.
 
         Each way begins with the place, and ends where the request leaves the configuration.
         """
         ways: list[list[Route]] = []
         circles: list[str] = []
-        work = [[found]]
+        work = [[route]]
         while work and len(ways) < _MOST_WAYS:
             way = work.pop()
             further = (
@@ -81,43 +81,43 @@ class StreamPaths:
         return ways, list(dict.fromkeys(circles))
 
     def delivered(
-        self, ways: Sequence[Sequence[Route]], scenarios: Sequence[Scenario]
+        self, routes: Sequence[Sequence[Route]], scenarios: Sequence[Scenario]
     ) -> tuple[list[Delivery], list[PassedPlace]]:
         """The delivery in each scenario on the worst path, and the locations of that path."""
-        found = [self._on(way, scenarios) for way in ways]
+        found = [self._on(way, scenarios) for way in routes]
         return max(found, key=lambda one: sum(each.worst != "streams" for each in one[0]))
 
     def _on(
-        self, way: Sequence[Route], scenarios: Sequence[Scenario]
+        self, routes: Sequence[Route], scenarios: Sequence[Scenario]
     ) -> tuple[list[Delivery], list[PassedPlace]]:
-        outward = way[::-1]
+        outward = routes[::-1]
         tiers = [self._tier(one) for one in outward]
         rows = [deliver(tiers, scenario) for scenario in scenarios]
         places = [passed_place(one, [row[at] for row in rows]) for at, one in enumerate(outward)]
         pairs = zip(scenarios, rows, strict=True)
         return [_together(scenario, row) for scenario, row in pairs], places
 
-    def _tier(self, found: Route) -> Tier:
-        level = _place(found)
-        scheme = "" if found.target is None else found.target.scheme
+    def _tier(self, route: Route) -> Tier:
+        level = _place(route)
+        scheme = "" if route.target is None else route.target.scheme
 
         def settings(name: str) -> Effective:
             return level.effective(name, self._version)
 
-        return tier(settings, delivery_path(found, settings, self._version), scheme)
+        return tier(settings, delivery_path(route, settings, self._version), scheme)
 
 
-def delivery_path(found: Route, settings: Settings, version: Version) -> DeliveryPath:
+def delivery_path(route: Route, settings: Settings, version: Version) -> DeliveryPath:
     """The delivery path of event streams where a request ends and `settings` are in force."""
-    handler, state = _handler(found), found.state
+    handler, state = _handler(route), route.state
     assert state is not None
-    assert found.server is not None
+    assert route.server is not None
     recorded = response_caching(settings, handler.family, state.method, lambda: state)
-    plain = plain_clients(found.server, version)
+    plain = plain_clients(route.server, version)
     # Scenarios do not name a content type.
     way = delivery_path_for(settings, handler.family, CONTENT_TYPES["sse"], recorded, plain)
-    server = found.tls_of
-    if server is None or server is found.server:
+    server = route.tls_of
+    if server is None or server is route.server:
         return way
     # The TLS buffer is that of the connection.
     buffer = parse_size(server.effective("ssl_buffer_size", version).text)
@@ -145,21 +145,22 @@ def _together(scenario: Scenario, row: Sequence[Delivery]) -> Delivery:
     )
 
 
-def _wait(one: Delivery) -> float:
-    return math.inf if one.first_text_s is None else one.first_text_s
+def _wait(delivery: Delivery) -> float:
+    return math.inf if delivery.first_text_s is None else delivery.first_text_s
 
 
-def _is_in(one: Route, way: Sequence[Route]) -> bool:
+def _is_in(route: Route, routes: Sequence[Route]) -> bool:
     return any(
-        (each.location, each.uri, each.args) == (one.location, one.uri, one.args) for each in way
+        (each.location, each.uri, each.args) == (route.location, route.uri, route.args)
+        for each in routes
     )
 
 
-def _place(found: Route) -> Level:
-    assert found.location is not None
-    return found.location
+def _place(route: Route) -> Level:
+    assert route.location is not None
+    return route.location
 
 
-def _handler(found: Route) -> Handler:
-    assert found.handler is not None
-    return found.handler
+def _handler(route: Route) -> Handler:
+    assert route.handler is not None
+    return route.handler

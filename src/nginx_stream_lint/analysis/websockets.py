@@ -54,14 +54,14 @@ def handshake_succeeds(
     return _gets_through(root.first("http"), way, version, MOST_TIERS)
 
 
-def _gets_through(http: Level | None, way: Route, version: Version, tiers: int) -> bool:
+def _gets_through(http: Level | None, route: Route, version: Version, tiers: int) -> bool:
     """Whether a handshake that ends in a place gets through it, and through those behind it."""
-    if way.handler is None or way.location is None or way.state is None:
-        return bool(way.unknown)
-    if way.handler.family not in TUNNELS:
+    if route.handler is None or route.location is None or route.state is None:
+        return bool(route.unknown)
+    if route.handler.family not in TUNNELS:
         return False
-    found = received_handshake(way.location, way.state, version)
+    found = received_handshake(route.location, route.state, version)
     if found is not None and found.fails:
         return False
-    behind = self_proxied_routes(http, way, version) if http is not None and tiers > 1 else ()
+    behind = self_proxied_routes(http, route, version) if http is not None and tiers > 1 else ()
     return all(_gets_through(http, one, version, tiers - 1) for one in behind)

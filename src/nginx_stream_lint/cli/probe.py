@@ -259,10 +259,10 @@ def _requests(
     return requests, [f"{_place(one)} (found no URL that leads to it)" for one in left]
 
 
-def _place(one: ProxiedLocation) -> str:
-    directive = one.level.directive
+def _place(proxied: ProxiedLocation) -> str:
+    directive = proxied.level.directive
     where = "" if directive is None else f"{directive.source.name}:{directive.line}: "
-    return f"{where}{one.level.label}"
+    return f"{where}{proxied.level.label}"
 
 
 def _measure(

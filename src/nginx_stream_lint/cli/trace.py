@@ -328,12 +328,12 @@ def _configs(texts: tuple[str, ...], layers: int, flags: dict[str, Any]) -> _Con
     return found
 
 
-def _blamed(told: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> TraceFindings | None:
+def _blamed(diagnosis: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> TraceFindings | None:
     """The findings that explain the trace, where there is a configuration."""
     from nginx_stream_lint.analysis.trace_findings import trace_findings
     from nginx_stream_lint.trace.products import rules_for
 
-    named = told.named
+    named = diagnosis.named
     if named is None or not configs:
         return None
     chosen = configs.get(named.layer, configs.get(None))
@@ -344,7 +344,7 @@ def _blamed(told: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> TraceF
         given = {key: flags[key] for key in ("nginx_version", "isolated")} | {"config_file": None}
         options = merge_options(workspace, configuration.path, given).options
         method = (flags["method"] or ("GET" if flags["data"] is None else "POST")).upper()
-        url, rules = told.layer(named.layer).shown, rules_for(named.cause)
+        url, rules = diagnosis.layer(named.layer).shown, rules_for(named.cause)
         return trace_findings(configuration, url, method, rules, options)
     except BadUrl as mistake:
         unusable(str(mistake))
@@ -363,7 +363,7 @@ def _check_plot(plot: Path | None) -> None:
         unusable(f"{plot}:1:1: cannot be written (its folder does not exist or is not writable)")
 
 
-def _report(told: Diagnosis, blame: TraceFindings | None, flags: dict[str, Any]) -> None:
+def _report(diagnosis: Diagnosis, blame: TraceFindings | None, flags: dict[str, Any]) -> None:
     from nginx_stream_lint.report.trace import trace_json, trace_text
 
     plot: Path | None = flags["plot"]
@@ -371,9 +371,9 @@ def _report(told: Diagnosis, blame: TraceFindings | None, flags: dict[str, Any])
         from nginx_stream_lint.report.trace_plot import trace_html, trace_svg
 
         make = trace_svg if plot.suffix.lower() == ".svg" else trace_html
-        write(make(told), str(plot), color=False)
+        write(make(diagnosis), str(plot), color=False)
     if flags["format_"] == "json":
-        text = trace_json(told, blame)
+        text = trace_json(diagnosis, blame)
     else:
-        text = trace_text(told, blame, columns(flags["output"]))
+        text = trace_text(diagnosis, blame, columns(flags["output"]))
     write(text, flags["output"], flags["color"])

@@ -169,32 +169,38 @@ class _Gathering:
             self.found.append(Configuration(folder, notes=[Note(folder, 1, 1, message)]))
         return [path for path, _ in found]
 
-    def _judge_reading(self, one: Configuration) -> None:
+    def _judge_reading(self, configuration: Configuration) -> None:
         """Decide which problems of a configuration are the user's, and find what is missing."""
-        key = self.files.key(one.path)
+        key = self.files.key(configuration.path)
         if key in self.named or self.files.workspace.is_dump:
-            if key not in self.guessed and one.root is not None:
-                self._leads_nowhere(one)
+            if key not in self.guessed and configuration.root is not None:
+                self._leads_nowhere(configuration)
             return
-        one.guessed = key in self.guessed
+        configuration.guessed = key in self.guessed
         # nginx reads what is made of a template. Where we cannot tell what that is, nobody can say
         # whether nginx would refuse it.
         unclear = {
             file.source.name
-            for file in one.files
+            for file in configuration.files
             if file.reading.problems and file.templated and file.reading.author is None
         }
-        if one.root is None and one.problems and self._is_template(one.path):
-            unclear.add(one.path)
+        if (
+            configuration.root is None
+            and configuration.problems
+            and self._is_template(configuration.path)
+        ):
+            unclear.add(configuration.path)
         if not unclear:
             return
-        for problem in one.problems:
+        for problem in configuration.problems:
             if problem.file in unclear:
                 message = f"template skipped: {problem.message}; {problem.advice}"
                 place = problem.file, problem.line, problem.column
-                one.notes.append(Note(*place, message, f"template {problem.file}"))
-        one.problems = [problem for problem in one.problems if problem.file not in unclear]
-        one.notes = without_repeats(one.notes)
+                configuration.notes.append(Note(*place, message, f"template {problem.file}"))
+        configuration.problems = [
+            problem for problem in configuration.problems if problem.file not in unclear
+        ]
+        configuration.notes = without_repeats(configuration.notes)
 
     def _is_template(self, path: str) -> bool:
         """Whether a file is a template, which a program fills in before nginx reads it."""
@@ -202,20 +208,24 @@ class _Gathering:
             return True
         return is_yaml(path) and may_be_template(self.files.repository_of(path).text(path))
 
-    def _leads_nowhere(self, one: Configuration) -> None:
+    def _leads_nowhere(self, configuration: Configuration) -> None:
         """Refuse a main file without a location whose includes are not there."""
-        assert one.root is not None
-        if not one.missing or one.problems or not is_main(one.root.directives):
+        assert configuration.root is not None
+        if (
+            not configuration.missing
+            or configuration.problems
+            or not is_main(configuration.root.directives)
+        ):
             return
-        if not any(_has_location(file.directives) for file in one.files):
-            directive = one.missing[0]
+        if not any(_has_location(file.directives) for file in configuration.files):
+            directive = configuration.missing[0]
             problem = directive.source.problem(
                 directive.start,
                 f'there is no location to check: include "{directive.args[0]}" was not found',
                 "name its folder with --mount PATH=FOLDER, or use --host if nginx runs on this"
                 " machine",
             )
-            one.problems.append(problem)
+            configuration.problems.append(problem)
 
     def _note_rejected(self, folder: str) -> None:
         """Say which files look like nginx's and were left alone."""

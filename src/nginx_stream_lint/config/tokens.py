@@ -175,12 +175,12 @@ class Statements:
         for _ in opened:
             yield "", (), end, end, "}"
 
-    def _give_up(self, at: int) -> None:
+    def _give_up(self, offset: int) -> None:
         """Stop at an offset: a text with so many mistakes is no configuration."""
         if not self._is_over:
             message = f"more than {_MOST_PROBLEMS} errors"
             advice = "correct the errors above; the rest was not checked"
-            self.problems[_MOST_PROBLEMS:] = [self._reading.problem(at, message, advice)]
+            self.problems[_MOST_PROBLEMS:] = [self._reading.problem(offset, message, advice)]
         self._is_over = True
 
     def _open(self, brace: int) -> None:
@@ -204,11 +204,11 @@ class Statements:
             _check_length(self._reading, start, end, "#", self.problems)
         self.comments.append((start, end))
 
-    def _read(self, at: int) -> tuple[Statement | None, int]:
+    def _read(self, offset: int) -> tuple[Statement | None, int]:
         """One statement token by token, or None where there is none; and where to go on."""
         text = self._reading.text
         words: list[Word] = []
-        for match in TOKEN.finditer(text, at):
+        for match in TOKEN.finditer(text, offset):
             kind = match.lastindex
             if kind == 2:
                 return self._end_of_statement(words, match.start(2))
@@ -217,10 +217,10 @@ class Statements:
                     self._comment(*match.span(5))
             elif kind == 6:
                 # How much this hides is unknown: an unknown statement replaces it.
-                at = match.start(6)
-                self.problems.append(_unterminated(self._reading, at))
+                offset = match.start(6)
+                self.problems.append(_unterminated(self._reading, offset))
                 self._is_over = True
-                return Statement(PLACEHOLDER, (), at, at, ";"), at
+                return Statement(PLACEHOLDER, (), offset, offset, ";"), offset
             elif kind is not None:
                 word = _word(self._reading, match)
                 if word.end - word.start >= _SHORT:
@@ -237,30 +237,30 @@ class Statements:
         self._is_over = True
         return self._end_of_text(words), len(text)
 
-    def _end_of_statement(self, words: list[Word], at: int) -> tuple[Statement | None, int]:
+    def _end_of_statement(self, words: list[Word], offset: int) -> tuple[Statement | None, int]:
         """The statement of `words` and the `;`, `{` or `}` at an offset, and the next offset."""
-        mark = self._reading.text[at]
+        mark = self._reading.text[offset]
         if mark == "}":
             if words:
-                self._unexpected(at, mark, 'add ";" before it')
-                return _statement(words, at, ";"), at
+                self._unexpected(offset, mark, 'add ";" before it')
+                return _statement(words, offset, ";"), offset
             if self._opened:
                 self._opened.pop()
-                return Statement("", (), at, at + 1, mark), at + 1
-            self._unexpected(at, mark, "remove it: no block is open here")
-            return None, at + 1
+                return Statement("", (), offset, offset + 1, mark), offset + 1
+            self._unexpected(offset, mark, "remove it: no block is open here")
+            return None, offset + 1
         if not words:
-            self._unexpected(at, mark, "add the name of a directive before it")
-            words = [Word(PLACEHOLDER, at, at, False)]
+            self._unexpected(offset, mark, "add the name of a directive before it")
+            words = [Word(PLACEHOLDER, offset, offset, False)]
         elif mark == "{" and words[0].value.endswith("_by_lua_block"):
-            code, problem = _lua(self._reading, at)
+            code, problem = _lua(self._reading, offset)
             if problem is not None:
                 self.problems.append(problem)
                 self._is_over = True
             return _statement([*words, code], code.end, ";"), code.end
         if mark == "{":
-            self._open(at)
-        return _statement(words, at + 1, mark), at + 1
+            self._open(offset)
+        return _statement(words, offset + 1, mark), offset + 1
 
     def _end_of_text(self, words: list[Word]) -> Statement | None:
         """The last, unterminated statement, and the problems of blocks that are not closed."""
@@ -289,8 +289,8 @@ class Statements:
             self.problems.append(problem)
         return _statement(words, end, ";") if words else None
 
-    def _unexpected(self, at: int, what: str, advice: str) -> None:
-        self.problems.append(self._reading.problem(at, f'unexpected "{what}"', advice))
+    def _unexpected(self, offset: int, what: str, advice: str) -> None:
+        self.problems.append(self._reading.problem(offset, f'unexpected "{what}"', advice))
 
 
 def words_at(reading: MappedText, start: int) -> list[Word]:
@@ -379,18 +379,18 @@ def _check_length(
         )
 
 
-def _unterminated(reading: MappedText, at: int) -> Problem:
+def _unterminated(reading: MappedText, offset: int) -> Problem:
     """Say why no token starts here: an open quote, or a backslash as the last character."""
-    character = reading.text[at]
+    character = reading.text[offset]
     if character == "\\":
         message, advice = "unexpected end of file", "remove the backslash at the end of the file"
-    elif len(reading.text[at:].encode(ENCODING, ERRORS)) > _BUFFER:
+    elif len(reading.text[offset:].encode(ENCODING, ERRORS)) > _BUFFER:
         message = f"too long parameter, probably missing terminating '{character}' character"
         advice = "close the quote"
     else:
         message = 'unexpected end of file, expecting ";" or "}"'
         advice = f"close the quote ({character}) that is opened here"
-    return reading.problem(at, message, advice)
+    return reading.problem(offset, message, advice)
 
 
 def lua_end(reading: MappedText, start: int) -> tuple[int, Problem | None]:

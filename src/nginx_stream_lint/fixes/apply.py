@@ -573,5 +573,5 @@ def _in_order(edit: Edit) -> tuple[int, int, int]:
     return edit.start, edit.end, rank_of_line(edit.text) if is_new else 0
 
 
-def _meet(one: Edit, other: Edit) -> bool:
-    return one.source is other.source and one.start <= other.end and other.start <= one.end
+def _meet(edit: Edit, other: Edit) -> bool:
+    return edit.source is other.source and edit.start <= other.end and other.start <= edit.end

@@ -227,11 +227,11 @@ class _SettingEdits:
         return found
 
 
-def _not_twice(text: str, at: int, more: str, is_safe: bool) -> SourceEdit | None:
+def _not_twice(text: str, offset: int, more: str, is_safe: bool) -> SourceEdit | None:
     """An insertion that another one in the same place does not go with."""
-    if not at:
+    if not offset:
         return None
-    return SourceEdit(at - 1, at, text[at - 1] + more, is_safe)
+    return SourceEdit(offset - 1, offset, text[offset - 1] + more, is_safe)
 
 
 @latest_remembered(2)

@@ -90,12 +90,12 @@ def place_fix(judged: FindingWithContext) -> Fix | None:
     return Fix(title, applicability, snippet, tuple(edits))
 
 
-def _lines_of_all(at: _FixSite) -> str:
+def _lines_of_all(site: _FixSite) -> str:
     """The lines that all steps would write, for a manual fix."""
-    return "\n".join(dict.fromkeys(line for move in at.remedy.moves for line in at.lines(move)))
+    return "\n".join(dict.fromkeys(line for move in site.remedy.moves for line in site.lines(move)))
 
 
-def _by_author(author: Author, applicability: Applicability, at: _FixSite) -> Fix:
+def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> Fix:
     """The fix where a controller makes the configuration: the settings that make it do so.
 
     What stands in a snippet as nginx text is fixed there. The title is only what is to be added to
@@ -105,16 +105,16 @@ def _by_author(author: Author, applicability: Applicability, at: _FixSite) -> Fi
     lines: list[str] = []
     edits: list[Edit] = []
     settings: dict[str, str] = {}
-    level = at.served.level.nearest("location")
-    applicabilities = [applicability, *(move.step.applicability for move in at.remedy.moves)]
-    for move in at.remedy.moves:
+    level = site.served.level.nearest("location")
+    applicabilities = [applicability, *(move.step.applicability for move in site.remedy.moves)]
+    for move in site.remedy.moves:
         action, name, value = move.step.action, move.name, move.value
         if action in ("set", "reset", "set_row"):
             lines.append(author.line(name, value))
         else:
-            lines += at.lines(move)
+            lines += site.lines(move)
         try:
-            target = at.target(move)
+            target = site.target(move)
         except _ManualOnlyError:
             applicabilities.append("manual")
             continue

@@ -186,14 +186,14 @@ class Converter:
             return part  # all of it is unknown
         return [part, (unit, Span(word.end, word.end))] if unit else part
 
-    def _default(self, name: str, row: Setting, at: Span | None) -> None:
+    def _default(self, name: str, row: Setting, span: Span | None) -> None:
         assert row.default is not None
         text = row.default
         if row.value == "boolean":
             text = "on" if is_true(text) else "off"
         elif row.value == "seconds":
             text += "s"
-        self.text.line(name, *text.split(), at=at)
+        self.text.line(name, *text.split(), at=span)
 
     # Snippets
 

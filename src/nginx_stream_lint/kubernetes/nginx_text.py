@@ -71,11 +71,11 @@ class NginxText:
         self._add("\n")
         self._depth += 1
 
-    def close(self, at: Span | None = None) -> None:
-        """The end of a block that ends where `at` does."""
+    def close(self, span: Span | None = None) -> None:
+        """The end of a block that ends where `span` does."""
         self._depth -= 1
         self._add("    " * self._depth)
-        self._put("}", None if at is None else Span(max(at.start, at.end - 1), at.end))
+        self._put("}", None if span is None else Span(max(span.start, span.end - 1), span.end))
         self._add("\n")
 
     def once(self, stretches: dict[str, Stretch], key: str, write: Callable[[], None]) -> None:

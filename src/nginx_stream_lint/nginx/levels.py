@@ -219,15 +219,15 @@ class Level:
                 return replace(found, unknown_by=doubt)
         return found
 
-    def _doubt(self, name: str, found: Effective) -> Directive | None:
+    def _doubt(self, name: str, effective: Effective) -> Directive | None:
         """The include or template that may override an effective value."""
         entry = table()[name]
         for depth, level in enumerate(self.outward()):
-            nearer = found.is_default or depth < found.depth
+            nearer = effective.is_default or depth < effective.depth
             if level.unknowns and level.kind in entry.contexts:
                 # Nothing sets a value twice at one level, but lists go on.
                 goes_on = nearer or entry.merge == "rows" or entry.joins
-                one = _unknown_at(level, name, None if goes_on else found.directives)
+                one = _unknown_at(level, name, None if goes_on else effective.directives)
                 if one is not None:
                     return one
             if not nearer or entry.merge in ("own", "handler"):

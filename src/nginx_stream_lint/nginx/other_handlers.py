@@ -80,9 +80,9 @@ def _own(level: Level) -> OtherHandler | None:
     return OtherHandler(last, _streaming(last.name) or "unknown")
 
 
-def _comes_after(level: Level, one: Directive, other: Directive) -> bool:
-    rows = [row for row in statements(level.block) if row is one or row is other]
-    return bool(rows) and rows[-1] is one
+def _comes_after(level: Level, directive: Directive, other: Directive) -> bool:
+    rows = [row for row in statements(level.block) if row is directive or row is other]
+    return bool(rows) and rows[-1] is directive
 
 
 @remembered

@@ -146,8 +146,8 @@ def _accepted(tiers: Sequence[Tier], scenario: Scenario) -> list[frozenset[str]]
     return found[::-1]
 
 
-def _framing(one: Tier, following: Tier, framing: Framing) -> Framing:
+def _framing(tier: Tier, following: Tier, framing: Framing) -> Framing:
     """The framing of a tier's response to the next tier."""
     if framing == "length" or following.client == "h2":
         return framing
-    return "chunked" if one.sent.chunks and not following.asks_old else "close"
+    return "chunked" if tier.sent.chunks and not following.asks_old else "close"

@@ -32,20 +32,20 @@ MOST_TIERS = 10  # servers of one configuration that a request is followed throu
 _MOST_PEERS = 20  # of an upstream
 
 
-def self_proxied_routes(http: Level, found: Route, version: Version) -> list[Route]:
+def self_proxied_routes(http: Level, route: Route, version: Version) -> list[Route]:
     """Return the routes of a request that is proxied to the same configuration; empty if it leaves
     it.
 
     There are several where an upstream has several servers that end in different places.
     """
-    handler, target = found.handler, found.target
+    handler, target = route.handler, route.target
     if handler is None or target is None or handler.family not in ("proxy", "grpc"):
         return []
     routes: list[Route] = []
     ends: set[tuple[Level | None, Level | None]] = set()
     for peer in _peers(http, target):
         for socket in _sockets(http, peer, version):
-            request = _request(found, target, peer, socket, version)
+            request = _request(route, target, peer, socket, version)
             if request is None:
                 continue
             one = route_on_socket(socket, request, version)
@@ -115,10 +115,10 @@ def _sockets(http: Level, peer: PassTarget, version: Version) -> list[ListenSock
 
 
 def _request(
-    found: Route, target: PassTarget, peer: PassTarget, socket: ListenSocket, version: Version
+    route: Route, target: PassTarget, peer: PassTarget, socket: ListenSocket, version: Version
 ) -> Request | None:
     """The request that the inner server gets; None if its Host header is unknown."""
-    handler, level, state = found.handler, found.location, found.state
+    handler, level, state = route.handler, route.location, route.state
     assert handler is not None
     assert level is not None
     assert state is not None
@@ -136,20 +136,20 @@ def _request(
     if whole_number(port) is None:
         host = sent
     scheme = "https" if socket.tls else "http"
-    path = _path(found, target)
+    path = _path(route, target)
     port_there = peer.port or socket.first_port
     headers = state.request.headers
     return Request(scheme, host, port_there, path, state.method, headers)
 
 
-def _path(found: Route, target: PassTarget) -> str:
+def _path(route: Route, target: PassTarget) -> str:
     """The path and query of the upstream request."""
-    handler, level, state = found.handler, found.location, found.state
+    handler, level, state = route.handler, route.location, route.state
     assert handler is not None
     assert level is not None
     assert state is not None
     args = f"?{state.args}" if state.args else ""
-    rewritten = any(step.directive.name != "proxy_pass" for step in found.via)
+    rewritten = any(step.directive.name != "proxy_pass" for step in route.via)
     if handler.family != "proxy" or not target.uri:
         same = not rewritten and state.request.target.startswith("/")
         return state.request.target if same else escape_path(state.uri) + args

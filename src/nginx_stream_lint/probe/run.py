@@ -171,19 +171,19 @@ class _ProbeRun(Struct):
         alone = await self._recorded(jobs) if self.copy.caches else set()
         done = 0
 
-        def finished(at: int, result: Measurement) -> None:
+        def finished(offset: int, result: Measurement) -> None:
             nonlocal done
-            results[at] = result
+            results[offset] = result
             done += 1
             if self.on_progress is not None:
                 self.on_progress(done, len(jobs))
 
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def together(position: int, at: int) -> None:
+        async def together(position: int, offset: int) -> None:
             async with gate:
                 await asyncio.sleep(position % _AT_ONCE * _STARTS_APART)
-                finished(at, await jobs[at].run())
+                finished(offset, await jobs[offset].run())
 
         others = [at for at in range(len(jobs)) if at not in alone]
         await asyncio.gather(*(together(position, at) for position, at in enumerate(others)))

@@ -69,31 +69,33 @@ def _request_lines(outcomes: Sequence[ProbeOutcome], width: int) -> Iterator[str
     yield ""
 
 
-def _where(one: ProbeOutcome) -> str:
-    place = one.place
+def _where(outcome: ProbeOutcome) -> str:
+    place = outcome.place
     if place is None:
-        return "response of a stream {} server" if one.request.stream else "no response"
+        return "response of a stream {} server" if outcome.request.stream else "no response"
     return printable(f"{place.file}:{place.line}: {place.label}")
 
 
-def _outcome_lines(one: ProbeOutcome, width: int) -> Iterator[str]:
-    verdict = click.style(f"{one.verdict:<9}", fg=_COLOURS.get(one.verdict, "red"), bold=True)
-    said = f"{_scenario(one)}: {printable(_said(one))}"
+def _outcome_lines(outcome: ProbeOutcome, width: int) -> Iterator[str]:
+    verdict = click.style(
+        f"{outcome.verdict:<9}", fg=_COLOURS.get(outcome.verdict, "red"), bold=True
+    )
+    said = f"{_scenario(outcome)}: {printable(_said(outcome))}"
     first, *rest = wrapped(said, width, " " * 12, " " * 12)
     yield f"  {verdict} {first.strip()}"
     yield from rest
-    if one.emissions or one.arrivals:
-        end, bar = _end(one), min(_BAR, width - 16)
-        yield f"    app sent    {_bar(one.emissions, end, bar)}"
-        yield f"    client got  {_bar(one.arrivals, end, bar)}"
+    if outcome.emissions or outcome.arrivals:
+        end, bar = _end(outcome), min(_BAR, width - 16)
+        yield f"    app sent    {_bar(outcome.emissions, end, bar)}"
+        yield f"    client got  {_bar(outcome.arrivals, end, bar)}"
         scale = f"{end:.1f} s"
         yield f"                0 s{scale:>{bar - 3}}"
 
 
-def _scenario(one: ProbeOutcome) -> str:
-    scenario = one.scenario
-    words = ["WebSocket" if one.request.websocket else "", CLIENTS[scenario.client]]
-    if not one.request.websocket:
+def _scenario(outcome: ProbeOutcome) -> str:
+    scenario = outcome.scenario
+    words = ["WebSocket" if outcome.request.websocket else "", CLIENTS[scenario.client]]
+    if not outcome.request.websocket:
         words[0] = ""
         words.append(
             {
@@ -109,14 +111,14 @@ def _scenario(one: ProbeOutcome) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _said(one: ProbeOutcome) -> str:
-    if one.verdict == "no-stream":
-        status = f"status {one.status}" if one.status else "no response"
-        return f"no token arrived ({status}{f', {one.error}' if one.error else ''})"
-    if one.first_delay is None:
-        return _MEANINGS[one.verdict]
-    delay = f"after {one.first_delay:.2f} s" if one.first_delay >= 0.01 else "at once"
-    return f"first token {delay}, {bursts_in_words(one.bursts)}"
+def _said(outcome: ProbeOutcome) -> str:
+    if outcome.verdict == "no-stream":
+        status = f"status {outcome.status}" if outcome.status else "no response"
+        return f"no token arrived ({status}{f', {outcome.error}' if outcome.error else ''})"
+    if outcome.first_delay is None:
+        return _MEANINGS[outcome.verdict]
+    delay = f"after {outcome.first_delay:.2f} s" if outcome.first_delay >= 0.01 else "at once"
+    return f"first token {delay}, {bursts_in_words(outcome.bursts)}"
 
 
 def bursts_in_words(bursts: Sequence[int]) -> str:
@@ -134,8 +136,8 @@ def bursts_in_words(bursts: Sequence[int]) -> str:
     return f"{sum(bursts)} tokens in {len(bursts)} bursts ({shown}{more})"
 
 
-def _end(one: ProbeOutcome) -> float:
-    return max([*one.emissions, *one.arrivals, 0.1])
+def _end(outcome: ProbeOutcome) -> float:
+    return max([*outcome.emissions, *outcome.arrivals, 0.1])
 
 
 def _bar(times: Sequence[float], end: float, columns: int) -> str:
@@ -267,25 +269,25 @@ def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
     return json_text(document)
 
 
-def _measurement(one: ProbeOutcome) -> ProbeMeasurement:
-    scenario = one.scenario
+def _measurement(outcome: ProbeOutcome) -> ProbeMeasurement:
+    scenario = outcome.scenario
     return ProbeMeasurement(
-        url=one.request.name,
-        server=_place(one.server),
-        location=_place(one.place),
+        url=outcome.request.name,
+        server=_place(outcome.server),
+        location=_place(outcome.place),
         client=scenario.client,
         framing=scenario.framing,
         x_accel_buffering=scenario.x_accel_buffering,
         accept_encoding=scenario.accept_encoding,
-        verdict=one.verdict,
-        status=one.status,
-        first_token_s=rounded(one.first_delay),
-        bursts=one.bursts,
-        emitted_s=[rounded(time) for time in one.emissions],
-        arrived_s=[rounded(time) for time in one.arrivals],
-        duration_s=rounded(one.duration),
-        upstream=one.upstream,
-        error=one.error or None,
+        verdict=outcome.verdict,
+        status=outcome.status,
+        first_token_s=rounded(outcome.first_delay),
+        bursts=outcome.bursts,
+        emitted_s=[rounded(time) for time in outcome.emissions],
+        arrived_s=[rounded(time) for time in outcome.arrivals],
+        duration_s=rounded(outcome.duration),
+        upstream=outcome.upstream,
+        error=outcome.error or None,
     )
 
 
@@ -339,13 +341,13 @@ def probe_svg(result: ProbeResult) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _height(one: ProbeOutcome) -> int:
-    return _PANEL if one.emissions or one.arrivals else _EMPTY
+def _height(outcome: ProbeOutcome) -> int:
+    return _PANEL if outcome.emissions or outcome.arrivals else _EMPTY
 
 
-def _panel(one: ProbeOutcome, top: int) -> Iterator[str]:
-    end = max(_end(one) * 1.04, 0.2)
-    most = max(len(one.emissions), len(one.arrivals), 1)
+def _panel(outcome: ProbeOutcome, top: int) -> Iterator[str]:
+    end = max(_end(outcome) * 1.04, 0.2)
+    most = max(len(outcome.emissions), len(outcome.arrivals), 1)
     y_0, y_1 = top + _PANEL - _BOTTOM, top + _TOP
     x_0, x_1 = _LEFT, _WIDTH - _RIGHT
 
@@ -355,12 +357,12 @@ def _panel(one: ProbeOutcome, top: int) -> Iterator[str]:
     def y(count: float) -> float:
         return y_0 - (y_0 - y_1) * count / most
 
-    tone = "good" if one.verdict == "streams" else "bad"
-    yield label(_LEFT, top + 34, clipped(one.request.name, 100), "text name")
-    scenario = f"{_scenario(one)}: "
-    said = clipped(_said(one), max(20, 105 - len(scenario) - len(one.verdict)))
-    yield label(_LEFT, top + 54, scenario, "faint", (one.verdict, said, tone))
-    if _height(one) == _EMPTY:
+    tone = "good" if outcome.verdict == "streams" else "bad"
+    yield label(_LEFT, top + 34, clipped(outcome.request.name, 100), "text name")
+    scenario = f"{_scenario(outcome)}: "
+    said = clipped(_said(outcome), max(20, 105 - len(scenario) - len(outcome.verdict)))
+    yield label(_LEFT, top + 54, scenario, "faint", (outcome.verdict, said, tone))
+    if _height(outcome) == _EMPTY:
         return
     for count in ticks(most, 1):
         yield f'<line class="grid" x1="{x_0}" x2="{x_1}" y1="{y(count):.1f}" y2="{y(count):.1f}"/>'
@@ -376,13 +378,17 @@ def _panel(one: ProbeOutcome, top: int) -> Iterator[str]:
         f'<text class="faint" text-anchor="middle" transform="translate(18 {(y_0 + y_1) / 2:.1f})'
         ' rotate(-90)">tokens</text>'
     )
-    if one.emissions and one.arrivals and one.arrivals[0] - one.emissions[0] > end / 20:
-        left, right = x(one.emissions[0]), x(one.arrivals[0])
+    if (
+        outcome.emissions
+        and outcome.arrivals
+        and outcome.arrivals[0] - outcome.emissions[0] > end / 20
+    ):
+        left, right = x(outcome.emissions[0]), x(outcome.arrivals[0])
         yield (
             f'<rect class="wait" x="{left:.1f}" y="{y_1}" width="{right - left:.1f}"'
             f' height="{y_0 - y_1}"/>'
         )
-    for times, name in ((one.emissions, "sent"), (one.arrivals, tone)):
+    for times, name in ((outcome.emissions, "sent"), (outcome.arrivals, tone)):
         if times:
             path = [f"M{x(0):.1f} {y_0}"]
             path += [f"H{x(time):.1f}V{y(count):.1f}" for count, time in enumerate(times, 1)]

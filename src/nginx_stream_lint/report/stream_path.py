@@ -87,20 +87,20 @@ def stream_paths(
     return list(found.values())
 
 
-def _way(served: ProxiedLocation, version: Version | None) -> StreamPath:
-    stream = served.streams[0]
-    facts = Facts(served, stream, version, MIN_READ_TIMEOUT_S)
+def _way(proxied: ProxiedLocation, version: Version | None) -> StreamPath:
+    stream = proxied.streams[0]
+    facts = Facts(proxied, stream, version, MIN_READ_TIMEOUT_S)
     if stream.kind == "websocket":
         # nginx has none over HTTP/2: a browser opens a connection in HTTP/1.1 for it.
         fails = facts.value("handshake") == "fails"
         clients = [one for one in usual_clients(facts) if one in HANDSHAKE_CLIENTS]
         verdict: Worst = "no-stream" if fails else "streams"
         arrivals = tuple(Arrival(one, verdict) for one in clients or usual_clients(facts))
-        return StreamPath(served, stream, (), arrivals)
+        return StreamPath(proxied, stream, (), arrivals)
     if not usual_deliveries(facts):
         # A tunnel, or an answer in one piece: there is nothing to hold.
         arrivals = tuple(Arrival(client, "streams") for client in usual_clients(facts))
-        return StreamPath(served, stream, (), arrivals)
+        return StreamPath(proxied, stream, (), arrivals)
     held: dict[Stop, set[Client]] = {}
     always = [one for one in usual_deliveries(facts) if one.scenario.accept_encoding == "identity"]
     for one in always:
@@ -133,13 +133,13 @@ def _way(served: ProxiedLocation, version: Version | None) -> StreamPath:
         for client, one in worst.items()
     )
     ordered = sorted(stages, key=lambda stage: _ORDER.index(stage.hold))
-    return StreamPath(served, stream, tuple(ordered), arrivals)
+    return StreamPath(proxied, stream, tuple(ordered), arrivals)
 
 
-def _is_worse(one: Delivery, other: Delivery) -> bool:
+def _is_worse(delivery: Delivery, other: Delivery) -> bool:
     """Whether a stream is a stream no more, or its first text comes later."""
-    if "streams" in (one.worst, other.worst) or "replays" in (one.worst, other.worst):
-        return other.worst == "streams" != one.worst
+    if "streams" in (delivery.worst, other.worst) or "replays" in (delivery.worst, other.worst):
+        return other.worst == "streams" != delivery.worst
     if other.first_text_s is None:
         return False
-    return one.first_text_s is None or one.first_text_s > other.first_text_s
+    return delivery.first_text_s is None or delivery.first_text_s > other.first_text_s

@@ -33,38 +33,38 @@ _CLIENTS = {
 }
 
 
-def stream_svg(way: StreamPath) -> str:
+def stream_svg(path: StreamPath) -> str:
     """The way as SVG; the page that holds it gives the classes their colours."""
-    rows = max(1, len(way.stages))
+    rows = max(1, len(path.stages))
     nginx_top = _BOX + 8 + _GAP
     nginx_bottom = nginx_top + 26 + rows * _ROW
     clients_top = nginx_bottom + _GAP + 6
     height = clients_top + 84
     parts = [
         f'<svg class="way" viewBox="0 0 {_WIDTH} {height}" role="img"'
-        f" aria-label={quoteattr(stream_in_words(way))}>",
+        f" aria-label={quoteattr(stream_in_words(path))}>",
         f'<rect class="box" x="{_LEFT}" y="4" width="{_RIGHT - _LEFT}" height="{_BOX}" rx="6"/>',
         _text(8, 31, "the app", "name"),
-        _text((_LEFT + _RIGHT) / 2, 31, _clipped(_target(way), 34), "text", "middle"),
+        _text((_LEFT + _RIGHT) / 2, 31, _clipped(_target(path), 34), "text", "middle"),
         f'<rect class="nginx" x="2" y="{nginx_top}" width="{_WIDTH - 4}"'
         f' height="{nginx_bottom - nginx_top}" rx="6"/>',
         _text(8, nginx_top + 18, "nginx", "name"),
     ]
-    if not way.stages:
-        parts += _words(8, nginx_top + 26 + _ROW / 2, _nothing(way))
-    for number, stage in enumerate(way.stages):
-        parts += _stage(stage, way, nginx_top + 26 + number * _ROW)
-    for number, arrival in enumerate(way.arrivals):
-        parts += _lane(arrival, way, _x(number, way), nginx_top + 26, clients_top)
+    if not path.stages:
+        parts += _words(8, nginx_top + 26 + _ROW / 2, _nothing(path))
+    for number, stage in enumerate(path.stages):
+        parts += _stage(stage, path, nginx_top + 26 + number * _ROW)
+    for number, arrival in enumerate(path.arrivals):
+        parts += _lane(arrival, path, _x(number, path), nginx_top + 26, clients_top)
     parts.append(_text(8, clients_top + 24, "the client", "name"))
     parts.append("</svg>")
     return "\n".join(parts)
 
 
-def stream_in_words(way: StreamPath) -> str:
+def stream_in_words(path: StreamPath) -> str:
     """The picture in words."""
-    clients = [f"{CLIENTS[one.client]} clients: {outcome(one)}" for one in way.arrivals]
-    return printable(f"{way.served.level.label}, from {_target(way)}. {'. '.join(clients)}.")
+    clients = [f"{CLIENTS[one.client]} clients: {outcome(one)}" for one in path.arrivals]
+    return printable(f"{path.served.level.label}, from {_target(path)}. {'. '.join(clients)}.")
 
 
 def outcome(arrival: Arrival) -> str:
@@ -81,26 +81,26 @@ def outcome(arrival: Arrival) -> str:
     return f"stalls: bursts of {bursts}, the first after about {wait}"
 
 
-def _target(way: StreamPath) -> str:
-    return way.served.handler.target
+def _target(path: StreamPath) -> str:
+    return path.served.handler.target
 
 
-def _nothing(way: StreamPath) -> tuple[str, ...]:
-    if way.stream.kind == "websocket":
+def _nothing(path: StreamPath) -> tuple[str, ...]:
+    if path.stream.kind == "websocket":
         return ("a tunnel,", "nothing is buffered")
-    if way.stream.kind == "long-poll":
+    if path.stream.kind == "long-poll":
         return ("one piece,", "nothing to buffer")
     return ("not buffered,", "forwarded at once")
 
 
-def _x(number: int, way: StreamPath) -> float:
+def _x(number: int, path: StreamPath) -> float:
     """The middle of a lane."""
-    width = (_RIGHT - _LEFT) / len(way.arrivals)
+    width = (_RIGHT - _LEFT) / len(path.arrivals)
     return _LEFT + width * (number + 0.5)
 
 
-def _stage(stage: HoldStage, way: StreamPath, top: float) -> Iterator[str]:
-    name = _STAGES[stage.hold].format(family=way.served.handler.family)
+def _stage(stage: HoldStage, path: StreamPath, top: float) -> Iterator[str]:
+    name = _STAGES[stage.hold].format(family=path.served.handler.family)
     held = "recorded" if stage.hold == "cache" else amount(stage.held_bytes)
     y = top + 6
     yield (
@@ -111,17 +111,17 @@ def _stage(stage: HoldStage, way: StreamPath, top: float) -> Iterator[str]:
 
 
 def _lane(
-    arrival: Arrival, way: StreamPath, x: float, inside: float, clients_top: float
+    arrival: Arrival, path: StreamPath, x: float, inside: float, clients_top: float
 ) -> Iterator[str]:
     """A client's line, with a dam where it is held and broken below that."""
     dams = [
         inside + number * _ROW + _ROW / 2
-        for number, stage in enumerate(way.stages)
+        for number, stage in enumerate(path.stages)
         if arrival.client in stage.clients and not stage.only_if
     ]
     doubts = [
         inside + number * _ROW + _ROW / 2
-        for number, stage in enumerate(way.stages)
+        for number, stage in enumerate(path.stages)
         if arrival.client in stage.clients and stage.only_if
     ]
     good = arrival.verdict == "streams"
@@ -136,7 +136,7 @@ def _lane(
         yield f'<rect class="doubt" x="{x - 20:g}" y="{y - 5:g}" width="40" height="10" rx="2"/>'
     tone = "good" if good else "bad"
     yield f'<path class="{tone}tip" d="M{x - 5:g} {end - 2:g}h10l-5 8z"/>'
-    width = (_RIGHT - _LEFT) / len(way.arrivals) - 6
+    width = (_RIGHT - _LEFT) / len(path.arrivals) - 6
     yield (
         f'<rect class="{tone}box" x="{x - width / 2:g}" y="{clients_top:g}" width="{width:g}"'
         ' height="80" rx="6"/>'

@@ -55,49 +55,49 @@ class LocationCache(Generic[_T]):
         self._streams: dict[int, tuple[object, Hashable]] = {}
         self._may_differ: dict[Level, bool] = {}
 
-    def get(self, served: ProxiedLocation) -> _T:
+    def get(self, proxied: ProxiedLocation) -> _T:
         """What is worked out for a location, or was for one with an equal key."""
-        key = self.key(served)
+        key = self.key(proxied)
         if key not in self._known:
-            self._known[key] = self._work_out(served)
+            self._known[key] = self._work_out(proxied)
         return self._known[key]
 
-    def key(self, served: ProxiedLocation) -> Hashable:
+    def key(self, proxied: ProxiedLocation) -> Hashable:
         """The key of a location; the location itself where it is like no other."""
-        handler = served.handler
-        if served.shadowed_by is not None or not handler.target:
-            return served
-        streams = served.streams
+        handler = proxied.handler
+        if proxied.shadowed_by is not None or not handler.target:
+            return proxied
+        streams = proxied.streams
         known = self._streams.get(id(streams))
         if known is None:
             # The tuple is kept, so that nothing else has its identity.
             known = self._streams[id(streams)] = streams, tuple(map(behaviour, streams))
-        server = served.server
+        server = proxied.server
         in_doubt = self._may_differ.get(server)
         if in_doubt is None:
             in_doubt = self._may_differ[server] = _may_differ(server)
-        in_doubt = in_doubt or served.level.uncertain
+        in_doubt = in_doubt or proxied.level.uncertain
         contents = self._doubtful if in_doubt else self._certain
         author = handler.directive.file.reading.author
         by = None if author is None else (author.name, author.by_class, author.assumed)
         return (
             handler.family,
-            served.clients,
+            proxied.clients,
             known[1],
             in_doubt,
-            contents.of(served.level),
-            self._elsewhere(served, contents),
+            contents.of(proxied.level),
+            self._elsewhere(proxied, contents),
             by,
         )
 
-    def _elsewhere(self, served: ProxiedLocation, contents: _Contents) -> tuple[Hashable, ...]:
+    def _elsewhere(self, proxied: ProxiedLocation, contents: _Contents) -> tuple[Hashable, ...]:
         """What is read beside the directives in force."""
         version = self._version
-        found = [one.value(served, version) for one in self._always]
-        present = contents.conditions_at(served.level)
+        found = [one.value(proxied, version) for one in self._always]
+        present = contents.conditions_at(proxied.level)
         if present:
             found += [
-                one.value(served, version)
+                one.value(proxied, version)
                 for one, names in self._sometimes
                 if not names.isdisjoint(present)
             ]

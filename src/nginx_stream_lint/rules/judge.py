@@ -43,7 +43,7 @@ class FindingWithContext(Struct, frozen=True):
     served: ProxiedLocation
 
 
-def judge(found: Iterable[ProxiedLocation], cache: VerdictCache) -> list[FindingWithContext]:
+def judge(locations: Iterable[ProxiedLocation], cache: VerdictCache) -> list[FindingWithContext]:
     """What the rules say about every stream, worst first where one place has several.
 
     Where nothing suggests a stream they say nothing; see `unchecked`.
@@ -55,7 +55,7 @@ def judge(found: Iterable[ProxiedLocation], cache: VerdictCache) -> list[Finding
     by_level: dict[Level, list[Verdict]] = {}
     servers: dict[Level, tuple[str, ...]] = {}
     judged: list[FindingWithContext] = []
-    for served in found:
+    for served in locations:
         if not served.is_stream:
             continue
         said = cache.verdicts(served)
@@ -74,7 +74,7 @@ def judge(found: Iterable[ProxiedLocation], cache: VerdictCache) -> list[Finding
     return _merged(judged)
 
 
-def unchecked(found: Iterable[ProxiedLocation], version: Version | None) -> list[Unchecked]:
+def unchecked(locations: Iterable[ProxiedLocation], version: Version | None) -> list[Unchecked]:
     """The locations that nothing suggests to stream, and what would happen to a stream there.
 
     One that several servers share is there once, with the worst verdict.
@@ -83,7 +83,7 @@ def unchecked(found: Iterable[ProxiedLocation], version: Version | None) -> list
     fates = LocationCache(
         lambda served: _fate(served, version), version, reads_of_declared(["stalled_clients"])
     )
-    for served in found:
+    for served in locations:
         if served.is_stream or served.shadowed_by is not None:
             continue
         location = location_info(served.level, ())
@@ -94,21 +94,21 @@ def unchecked(found: Iterable[ProxiedLocation], version: Version | None) -> list
     return list(places.values())
 
 
-def _fate(served: ProxiedLocation, version: Version | None) -> Fate:
+def _fate(proxied: ProxiedLocation, version: Version | None) -> Fate:
     """What would happen to a stream for the worst of the usual clients."""
-    facts = Facts(served, served.streams[0], version, 0)
+    facts = Facts(proxied, proxied.streams[0], version, 0)
     verdicts = {one.worst for one in usual_deliveries(facts)}
     return next((one for one in _FROM_WORST if one in verdicts), "streams")
 
 
-def _finding(verdict: Verdict, served: ProxiedLocation, location: LocationInfo) -> Finding:
+def _finding(verdict: Verdict, proxied: ProxiedLocation, location: LocationInfo) -> Finding:
     place = location.place
     related: list[Related] = []
-    shadow = served.shadowed_by
+    shadow = proxied.shadowed_by
     if shadow is not None and shadow.directive is not None:
         related.append(Related(place_of(shadow.directive), f"{shadow.label} handles the stream"))
     for pointer in verdict.pointers:
-        setting = _setting(pointer, served.level, verdict.version)
+        setting = _setting(pointer, proxied.level, verdict.version)
         if setting is None or not (pointer.is_blamed or setting[0].is_written):
             continue
         directive, is_here = setting
@@ -121,10 +121,10 @@ def _finding(verdict: Verdict, served: ProxiedLocation, location: LocationInfo) 
     return Finding(
         rule=verdict.rule.name,
         severity=verdict.severity,
-        message=_message(verdict, served),
+        message=_message(verdict, proxied),
         place=place,
         location=location,
-        stream=served.streams[verdict.stream],
+        stream=proxied.streams[verdict.stream],
         related=tuple(related),
         at_most=verdict.at_most,
         assumes_old_nginx=verdict.assumes_old_nginx,
@@ -132,7 +132,7 @@ def _finding(verdict: Verdict, served: ProxiedLocation, location: LocationInfo) 
     )
 
 
-def _message(verdict: Verdict, served: ProxiedLocation) -> str:
+def _message(verdict: Verdict, proxied: ProxiedLocation) -> str:
     """A message, with the words that say where values come from."""
     # Of several rows, the one that the finding is about.
     words = {pointer.name: pointer.word for pointer in verdict.pointers}
@@ -141,8 +141,8 @@ def _message(verdict: Verdict, served: ProxiedLocation) -> str:
         if isinstance(part, str):
             return part
         if isinstance(part, Doubt):
-            return doubted(served, part.name, verdict.version)
-        return origin(served.level, part.name, verdict.version, words.get(part.name, ""))
+            return doubted(proxied, part.name, verdict.version)
+        return origin(proxied.level, part.name, verdict.version, words.get(part.name, ""))
 
     return " ".join("".join(map(said, verdict.message)).split())
 

@@ -109,15 +109,15 @@ class VerdictCache:
         self._cache = LocationCache(self._work_out, version, reads, reads_in_doubt(rules))
         self.verdicts = self._cache.get
 
-    def _work_out(self, served: ProxiedLocation) -> list[Verdict]:
+    def _work_out(self, proxied: ProxiedLocation) -> list[Verdict]:
         by_version = () if self._version is not None else self._by_version
         return verdicts(
-            served, self._rules, self._version, self._min_read_timeout_s, self._read, by_version
+            proxied, self._rules, self._version, self._min_read_timeout_s, self._read, by_version
         )
 
 
 def verdicts(
-    served: ProxiedLocation,
+    proxied: ProxiedLocation,
     rules: Iterable[Rule],
     version: Version | None,
     min_read_timeout_s: float,
@@ -130,28 +130,28 @@ def verdicts(
     directives that the rules read, and `by_version` the rules that may differ with the version,
     where that is unknown.
     """
-    first = Facts(served, served.streams[0], version, min_read_timeout_s)
+    first = Facts(proxied, proxied.streams[0], version, min_read_timeout_s)
     facts_of: dict[int, Facts] = {0: first}
     strongest: dict[tuple[str, ...], list[int]] = {}
-    is_certain = _is_certain(served.level)
+    is_certain = _is_certain(proxied.level)
     found: list[Verdict] = []
     for rule in rules:
-        if served.level.kind not in rule.levels:
+        if proxied.level.kind not in rule.levels:
             continue
-        if rule.shadowed != (served.shadowed_by is not None):
+        if rule.shadowed != (proxied.shadowed_by is not None):
             continue
         streams = strongest.get(rule.kinds)
         if streams is None:
-            streams = strongest[rule.kinds] = _strongest(served.streams, rule.kinds)
+            streams = strongest[rule.kinds] = _strongest(proxied.streams, rule.kinds)
         worst: tuple[Severity, int, str | None] | None = None
         for stream in streams:
             facts = facts_of.get(stream)
             if facts is None:
-                facts = facts_of[stream] = first.about(served.streams[stream])
+                facts = facts_of[stream] = first.about(proxied.streams[stream])
             severity = _severity(rule, facts)
             if severity is None:
                 continue
-            doubt = None if is_certain and served.handler.target else _refutable_in(rule, facts)
+            doubt = None if is_certain and proxied.handler.target else _refutable_in(rule, facts)
             rank = _RANKS[_doubtful(severity, doubt)]
             if worst is None or rank < _RANKS[_doubtful(worst[0], worst[2])]:
                 worst = severity, stream, doubt
@@ -169,9 +169,9 @@ def _without_replaced(found: list[Verdict]) -> list[Verdict]:
     if not any(name in by_name for one in found for name in one.rule.replaces):
         return found
 
-    def replaces(one: Verdict, other: Verdict) -> bool:
-        return other.rule.name in one.rule.replaces and (
-            _RANKS[other.severity] >= _RANKS[one.severity]
+    def replaces(verdict: Verdict, other: Verdict) -> bool:
+        return other.rule.name in verdict.rule.replaces and (
+            _RANKS[other.severity] >= _RANKS[verdict.severity]
         )
 
     kept: dict[str, bool] = {}

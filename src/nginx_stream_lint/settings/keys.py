@@ -71,17 +71,17 @@ def _format(text: str) -> str:
     return text
 
 
-def _report(text: str, here: SettingsFile) -> str:
+def _report(text: str, settings_file: SettingsFile) -> str:
     """A target, whose file must be one that settings may write. Raises ValueError."""
     file = text.partition("=")[2]
     if file in ("", "-"):
         return text
-    path = inside(file, here)
-    key = here.workspace.key
-    below = os.path.relpath(key(str(path)), key(str(here.file.parent)))
+    path = inside(file, settings_file)
+    key = settings_file.workspace.key
+    below = os.path.relpath(key(str(path)), key(str(settings_file.file.parent)))
     if any(part.startswith(".") for part in below.split(os.sep)):
         raise ValueError(f"{shortened(file)} is hidden; choose a file that is not")
-    if here.workspace.is_link(str(path)):
+    if settings_file.workspace.is_link(str(path)):
         raise ValueError(f"{shortened(file)} is a link; choose a regular file")
     return text
 
@@ -93,10 +93,10 @@ def _pattern(text: str) -> str:
     return text
 
 
-def _globs(patterns: tuple[str, ...], here: SettingsFile) -> Callable[[str], bool]:
+def _globs(patterns: tuple[str, ...], settings_file: SettingsFile) -> Callable[[str], bool]:
     """Whether a file, by its name or where links lead to, is among those that patterns name."""
     ignore = Patterns(map(as_bytes, patterns), Steps(_MAX_STEPS))
-    folder, key = os.path.abspath(here.file.parent), here.workspace.key
+    folder, key = os.path.abspath(settings_file.file.parent), settings_file.workspace.key
     known: dict[str, bool] = {}
 
     def inside(path: str, base: str) -> bool:
@@ -113,17 +113,20 @@ def _globs(patterns: tuple[str, ...], here: SettingsFile) -> Callable[[str], boo
     return covers
 
 
-def _stream(entry: object, here: SettingsFile) -> Declaration:
-    return declaration(entry, f"{here.file.name} declares it")
+def _stream(entry: object, settings_file: SettingsFile) -> Declaration:
+    return declaration(entry, f"{settings_file.file.name} declares it")
 
 
 class _Declared(Converted, frozen=True):
     """A declaration that knows where it stands."""
 
-    def read(self, node: Node, here: SettingsFile) -> Declaration:
-        found: Declaration = super().read(node, here)
+    def read(self, node: Node, settings_file: SettingsFile) -> Declaration:
+        found: Declaration = super().read(node, settings_file)
         return replace(
-            found, place=SettingsPosition(str(here.file), here.text, node.line, node.column)
+            found,
+            place=SettingsPosition(
+                str(settings_file.file), settings_file.text, node.line, node.column
+            ),
         )
 
 
@@ -257,8 +260,8 @@ OVERRIDE_KEYS = (
 _OVERRIDE = Record("an override", OVERRIDE_KEYS, required=("paths",), more=True)
 
 
-def _override(values: dict[str, Any], here: SettingsFile) -> dict[str, Any]:
-    return values | {"paths": _globs(values["paths"], here)}
+def _override(values: dict[str, Any], settings_file: SettingsFile) -> dict[str, Any]:
+    return values | {"paths": _globs(values["paths"], settings_file)}
 
 
 KEYS = (

@@ -36,19 +36,19 @@ class SettingsFile(Struct):
     listed: int = 0
 
 
-def inside(text: str, here: SettingsFile) -> Path:
+def inside(text: str, settings_file: SettingsFile) -> Path:
     """A path of the settings, which starts from their folder and may not leave it.
 
     Settings come with what is checked, so they must not reach what others have on this machine.
     Links count for what they lead to. Raises ValueError.
     """
-    path = here.file.parent / text
-    if not here.workspace.is_below(str(path), str(here.file.parent)):
+    path = settings_file.file.parent / text
+    if not settings_file.workspace.is_below(str(path), str(settings_file.file.parent)):
         raise ValueError(f"{shortened(text)} leads out of the folder of this file; move it inside")
     return path
 
 
-def pattern_inside(text: str, here: SettingsFile) -> Path:
+def pattern_inside(text: str, settings_file: SettingsFile) -> Path:
     """As `inside`, for a pattern of paths.
 
     What stands before its wildcards is followed; what matches is for whoever uses it to look at.
@@ -57,8 +57,8 @@ def pattern_inside(text: str, here: SettingsFile) -> Path:
     fixed = next((at for at, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
     if os.pardir in parts[fixed:]:
         raise ValueError(f"{shortened(text)} has .. after a wildcard; write the path without ..")
-    inside("/".join(parts[:fixed]) or (os.sep if text.startswith("/") else "."), here)
-    return here.file.parent / text
+    inside("/".join(parts[:fixed]) or (os.sep if text.startswith("/") else "."), settings_file)
+    return settings_file.file.parent / text
 
 
 class AllRules(tuple[str, ...]):
@@ -143,10 +143,10 @@ class FilePath(Struct, frozen=True):
     words: str
     follow: Callable[[str, SettingsFile], Path] = inside
 
-    def read(self, node: Node, here: SettingsFile) -> Path:
+    def read(self, node: Node, settings_file: SettingsFile) -> Path:
         text = _word(node, self.words)
         try:
-            return self.follow(text, here)
+            return self.follow(text, settings_file)
         except ValueError as error:
             node.fail(str(error))
 
@@ -195,9 +195,9 @@ class RuleName(Struct, frozen=True):
 
     words: str = "the name of a rule"
 
-    def read(self, node: Node, here: SettingsFile) -> str:
+    def read(self, node: Node, settings_file: SettingsFile) -> str:
         name = _word(node, self.words)
-        here.rules.append((name, node))
+        settings_file.rules.append((name, node))
         return name
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:
@@ -217,15 +217,15 @@ class ListOf(Struct, frozen=True):
     def words(self) -> str:
         return f"one or a list: {self.item.words}"
 
-    def read(self, node: Node, here: SettingsFile) -> tuple[Any, ...]:
+    def read(self, node: Node, settings_file: SettingsFile) -> tuple[Any, ...]:
         nodes = node.list_items() if node.kind == "list" else [node]
         if len(nodes) < self.at_least:
             raise _wrong(node, self.item.words, "an empty list")
-        here.listed += len(nodes)
-        most = here.workspace.budget.limits.settings_values
-        if here.listed > most:
+        settings_file.listed += len(nodes)
+        most = settings_file.workspace.budget.limits.settings_values
+        if settings_file.listed > most:
             node.fail(f"with this list there are more than {most:,} values; name folders instead")
-        return tuple(self.item.read(one, here) for one in nodes)
+        return tuple(self.item.read(one, settings_file) for one in nodes)
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:
         one = self.item.schema(rules)
@@ -242,11 +242,14 @@ class ByRule(Struct, frozen=True):
     def words(self) -> str:
         return f"a mapping of rules to {self.value.words}"
 
-    def read(self, node: Node, here: SettingsFile) -> dict[str, Any]:
+    def read(self, node: Node, settings_file: SettingsFile) -> dict[str, Any]:
         if node.kind != "mapping":
             raise _wrong(node, "a mapping of rules")
         name = RuleName()
-        return {name.read(key, here): self.value.read(value, here) for key, value in node.pairs()}
+        return {
+            name.read(key, settings_file): self.value.read(value, settings_file)
+            for key, value in node.pairs()
+        }
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:
         value = self.value.schema(rules)
@@ -262,7 +265,7 @@ class Mounts(Struct, frozen=True):
 
     words: str = "a mapping of absolute paths to files or folders here"
 
-    def read(self, node: Node, here: SettingsFile) -> tuple[tuple[str, str], ...]:
+    def read(self, node: Node, settings_file: SettingsFile) -> tuple[tuple[str, str], ...]:
         found: list[tuple[str, str]] = []
         for one in node.list_items() if node.kind == "list" else [node]:
             if one.kind == "mapping":
@@ -272,7 +275,7 @@ class Mounts(Struct, frozen=True):
                 pairs = [(one, path, folder if equals else "")]
             for place, path, folder in pairs:
                 try:
-                    found.append(mount(path, str(inside(folder, here)) if folder else ""))
+                    found.append(mount(path, str(inside(folder, settings_file)) if folder else ""))
                 except ValueError as error:
                     place.fail(str(error))
         return tuple(found)
@@ -336,7 +339,7 @@ class Record(Struct, frozen=True):
     def words(self) -> str:
         return f"a mapping with {', '.join(f'`{key.name}`' for key in self.keys)}"
 
-    def read(self, node: Node, here: SettingsFile) -> dict[str, Any]:
+    def read(self, node: Node, settings_file: SettingsFile) -> dict[str, Any]:
         """The values by field."""
         names = [key.name for key in self.keys]
         if node.kind != "mapping":
@@ -348,7 +351,7 @@ class Record(Struct, frozen=True):
                 of = "" if self.what == "settings" else f" of {self.what}"
                 known = nearest_words(written.text, names)
                 written.fail(f"unknown key {shortened(written.text)}{of}{known}")
-            found[key.field or key.name] = key.type.read(value, here)
+            found[key.field or key.name] = key.type.read(value, settings_file)
         for name in self.required:
             if name not in found:
                 node.fail(f'{self.what} needs the key "{name}"')
@@ -378,11 +381,11 @@ class Either(Struct, frozen=True):
     def words(self) -> str:
         return f"{self.text.words}, or {self.record.words}"
 
-    def read(self, node: Node, here: SettingsFile) -> Any:
+    def read(self, node: Node, settings_file: SettingsFile) -> Any:
         if node.kind == "mapping":
-            self.record.read(node, here)
+            self.record.read(node, settings_file)
         else:
-            self.text.read(node, here)
+            self.text.read(node, settings_file)
         return node.plain()
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:
@@ -399,10 +402,10 @@ class Converted(Struct, frozen=True):
     def words(self) -> str:
         return self.type.words
 
-    def read(self, node: Node, here: SettingsFile) -> Any:
-        value = self.type.read(node, here)
+    def read(self, node: Node, settings_file: SettingsFile) -> Any:
+        value = self.type.read(node, settings_file)
         try:
-            return self.make(value, here)
+            return self.make(value, settings_file)
         except ValueError as error:
             node.fail(str(error))
 

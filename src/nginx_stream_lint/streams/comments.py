@@ -122,12 +122,12 @@ def comments_above(level: Level) -> list[str]:
     return _above(directive.source.text, comments, at, directive.start)
 
 
-def _above(text: str, comments: Sequence[tuple[int, int]], at: int, top: int) -> list[str]:
-    """The comments on the lines right above an offset; `at` is the place of those behind it."""
+def _above(text: str, comments: Sequence[tuple[int, int]], offset: int, top: int) -> list[str]:
+    """The comments on the lines right above an offset; `offset` is the place of those behind it."""
     found: list[str] = []
-    while at > 0:
-        at -= 1
-        start, end = comments[at]
+    while offset > 0:
+        offset -= 1
+        start, end = comments[offset]
         between = text[max(end, top - _NEAR) : top]
         if not between.isspace():
             break  # before the text in between is looked at, which may be a whole file

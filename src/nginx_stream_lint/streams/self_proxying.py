@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 def add_self_proxied_streams(
-    http: Level, served: Sequence[ProxiedLocation], version: Version, spread: bool
+    http: Level, locations: Sequence[ProxiedLocation], version: Version, spread: bool
 ) -> None:
     """Add streams to locations that another server of this configuration proxies them to.
 
     What passes them on gets what the other server makes of a response: only that without `spread`.
-    `served` is changed.
+    `locations` is changed.
     """
-    by_place = {(one.server, one.level): one for one in served if spread}
+    by_place = {(one.server, one.level): one for one in locations if spread}
     own: dict[tuple[str, str], bool] = {}
 
     def is_own(handler: Handler) -> bool:
@@ -41,7 +41,7 @@ def add_self_proxied_streams(
             own[key] = may_be_self_proxied(http, handler, version)
         return own[key]
 
-    work = [one for one in served if is_own(one.handler) and one.is_stream]
+    work = [one for one in locations if is_own(one.handler) and one.is_stream]
     for _ in range(MOST_TIERS):
         work = [
             inner
@@ -53,46 +53,45 @@ def add_self_proxied_streams(
 
 def _passed(
     http: Level,
-    one: ProxiedLocation,
+    proxied: ProxiedLocation,
     version: Version,
     find: Callable[[tuple[Level, Level]], ProxiedLocation | None],
 ) -> list[ProxiedLocation]:
     """The places that the streams of a place are passed to, if they are news there."""
     news: list[ProxiedLocation] = []
     found: list[Stream] = []
-    for stream in one.streams:
+    for stream in proxied.streams:
         changed = stream
-        for inner in _inner_routes(http, one, stream, version):
+        for inner in _inner_routes(http, proxied, stream, version):
             assert inner.server is not None
             assert inner.location is not None
             changed = _sent_by(inner, changed, version)
             place = find((inner.server, inner.location))
-            if place is None or place is one or place.is_stream:
+            if place is None or place is proxied or place.is_stream:
                 continue
-            because = (
-                f"{one.level.label}{one.level.place} forwards its requests here: {stream.because}"
-            )
+            source = f"{proxied.level.label}{proxied.level.place}"
+            because = f"{source} forwards its requests here: {stream.because}"
             place.streams = (replace(stream, because=because, path=inner.uri),)
             news.append(place)
         found.append(changed)
-    one.streams = tuple(found)
+    proxied.streams = tuple(found)
     return news
 
 
 def _inner_routes(
-    http: Level, one: ProxiedLocation, stream: Stream, version: Version
+    http: Level, proxied: ProxiedLocation, stream: Stream, version: Version
 ) -> list[Route]:
     """Where a stream goes on to in this configuration."""
     path = stream.path
     if path is None or "*" in path:
-        location = one.level.nearest("location")
+        location = proxied.level.nearest("location")
         match = None if location is None else match_of(location)
         if match is None or match.modifier not in ("", "=", "^~"):
             return []
         path = match.pattern
     request = Request("http", None, None, path, stream.method or "GET")
-    found = route_in_server(one.server, request, version)
-    if found.location is not one.level or found.handler is None:
+    found = route_in_server(proxied.server, request, version)
+    if found.location is not proxied.level or found.handler is None:
         return []
     return [each for each in self_proxied_routes(http, found, version) if each.handler is not None]
 

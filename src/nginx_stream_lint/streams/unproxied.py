@@ -96,7 +96,7 @@ def _absent_in(root: Level, missing: Sequence[Directive]) -> Absent:
 
 
 def _unless(
-    one: Declaration, end: Route, root: Level, http: Level, absent: Absent
+    declaration: Declaration, end: Route, root: Level, http: Level, absent: Absent
 ) -> Directive | None:
     """The missing include that may hold the location or server for a stream."""
     if not absent:
@@ -104,14 +104,16 @@ def _unless(
     inner = end.location or end.server
     around = [] if inner is None else [level for level in inner.outward() if level is not http]
     rows = () if end.server is None else end.server.rows.get("server_name", ())
-    if one.request.host is None or all(one.request.host not in row.args for row in rows):
+    if declaration.request.host is None or all(
+        declaration.request.host not in row.args for row in rows
+    ):
         around += [http, root]  # another server may be intended
     return next((absent[level][0] for level in around if level in absent), None)
 
 
-def _is_about(one: Declaration, end: Route) -> bool:
+def _is_about(declaration: Declaration, end: Route) -> bool:
     levels = [level for level in (end.server, end.location) if level is not None]
-    return applies_to(one, *levels) if levels else one.where is None
+    return applies_to(declaration, *levels) if levels else declaration.where is None
 
 
 def _is_unclear(level: Level, absent: Absent) -> bool:

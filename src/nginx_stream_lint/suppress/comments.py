@@ -327,12 +327,12 @@ class _Below:
         self._ends: dict[int, int] = {}  # of the comments that begin a line, where they all end
         self._found: dict[int, tuple[int, int] | None] = {}
 
-    def of(self, at: int) -> tuple[int, int]:
+    def of(self, offset: int) -> tuple[int, int]:
         """The statement right below a comment, its block included; empty where there is none."""
-        line = self._behind(self._text.find("\n", at) + 1)
+        line = self._behind(self._text.find("\n", offset) + 1)
         if line not in self._found:
             self._found[line] = self._statement(line) if line else None
-        return self._found[line] or (at, at)
+        return self._found[line] or (offset, offset)
 
     def _behind(self, line: int) -> int:
         """The first line from one on that is more than a comment; 0 where there is none."""

@@ -237,13 +237,13 @@ def _outer_first(span: Span) -> Span:
 
 
 def _choices(
-    original: MappedText, found: StatementScan, blocks: list[TemplateBlock]
+    original: MappedText, scan: StatementScan, blocks: list[TemplateBlock]
 ) -> list[tuple[list[Span], list[Problem]]]:
     """Which branches to leave out so that blocks are whole, for each reading.
 
     Nothing where all branches together are: that is the usual case.
     """
-    alternatives = _alternatives(found.braces, blocks, 2 if _is_whole(found.braces) else 1)
+    alternatives = _alternatives(scan.braces, blocks, 2 if _is_whole(scan.braces) else 1)
     if not alternatives:
         return [([], [])]
     count = min(max(len(one.branches) for one in alternatives), _MAX_READINGS)
@@ -259,7 +259,7 @@ def _choices(
     whole = [
         one
         for one in choices
-        if _is_whole(brace for brace in found.braces if not is_inside(one, brace[0]))
+        if _is_whole(brace for brace in scan.braces if not is_inside(one, brace[0]))
     ]
     advice = "in each branch, close the blocks that it opens"
     if not whole:

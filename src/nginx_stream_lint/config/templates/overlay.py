@@ -38,10 +38,10 @@ def blank(text: str) -> str:
     return _NOT_LINE_END.sub(" ", text)
 
 
-def is_inside(spans: list[Span], at: int) -> bool:
+def is_inside(spans: list[Span], offset: int) -> bool:
     """Whether a place is in one of spans, which are in order and do not overlap."""
-    index = bisect_right(spans, at, key=lambda span: span[0]) - 1
-    return index >= 0 and at < spans[index][1]
+    index = bisect_right(spans, offset, key=lambda span: span[0]) - 1
+    return index >= 0 and offset < spans[index][1]
 
 
 def outermost(spans: Iterable[Span]) -> list[Span]:

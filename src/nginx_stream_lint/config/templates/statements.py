@@ -106,10 +106,10 @@ class _StatementReader:
         self.name = ""
         self.is_regex = False
 
-    def read_on(self, at: int) -> int:
+    def read_on(self, offset: int) -> int:
         """Read tokens; gives the place to go on from, or -1 at the end."""
         found = self.found
-        for match in TOKEN.finditer(self.text, at, self.limit):
+        for match in TOKEN.finditer(self.text, offset, self.limit):
             kind = match.lastindex
             if kind == 1:
                 start, end = match.span(1)
@@ -219,5 +219,5 @@ def _end(match: re.Match[str] | None, otherwise: int) -> int:
     return match.end() if match else otherwise
 
 
-def _goes_on_below(text: str, at: int, limit: int) -> bool:
-    return _ENDS_BELOW.match(text, at, limit) is not None
+def _goes_on_below(text: str, offset: int, limit: int) -> bool:
+    return _ENDS_BELOW.match(text, offset, limit) is not None

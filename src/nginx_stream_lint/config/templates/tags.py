@@ -135,9 +135,9 @@ def _occurs(syntax: TagSyntax, text: str, lua: list[Span]) -> bool:
     )
 
 
-def _in_comment(text: str, at: int) -> bool:
+def _in_comment(text: str, offset: int) -> bool:
     """Whether there seems to be a `#` of a comment before an offset in its line."""
-    line = text[max(at - _NEARBY, 0) : at].rpartition("\n")[2]
+    line = text[max(offset - _NEARBY, 0) : offset].rpartition("\n")[2]
     return _COMMENT.search(line) is not None
 
 
@@ -176,21 +176,21 @@ class _Finder:
             at = self._behind(syntax, tag)
         return found
 
-    def _tag(self, opening: str, at: int) -> tuple[TagSyntax | None, Tag | None]:
+    def _tag(self, opening: str, offset: int) -> tuple[TagSyntax | None, Tag | None]:
         """The tag that begins at an offset, if one does, and its syntax."""
         for syntax in self.syntaxes[opening]:
-            start = re.compile(syntax.start, re.ASCII).match(self.text, at)
+            start = re.compile(syntax.start, re.ASCII).match(self.text, offset)
             if start is None:
                 continue
-            end = self._end(syntax, at + len(opening), start.end())
+            end = self._end(syntax, offset + len(opening), start.end())
             if end >= 0:
-                content = self.text[at + len(opening) : end - len(syntax.closing)]
+                content = self.text[offset + len(opening) : end - len(syntax.closing)]
                 kind = syntax.kind
                 if not isinstance(kind, str):
                     kind = kind(content, self.end_names)
-                return syntax, Tag(at, end, kind)
+                return syntax, Tag(offset, end, kind)
             if syntax.must_close:
-                self.unclosed.append(at)
+                self.unclosed.append(offset)
             break
         return None, None
 
@@ -204,33 +204,33 @@ class _Finder:
         closing = re.compile(end).search(self.text, tag.end)
         return closing.start() if closing else len(self.text)
 
-    def _end(self, syntax: TagSyntax, at: int, start_end: int) -> int:
+    def _end(self, syntax: TagSyntax, offset: int, start_end: int) -> int:
         """The offset behind the closing of a tag; -1 where there is none."""
         if syntax.before_closing:
-            at = max(self.text.find(syntax.before_closing, start_end), at)
+            offset = max(self.text.find(syntax.before_closing, start_end), offset)
         if syntax.has_strings:
-            return self._end_outside_strings(at, syntax.closing)
-        end = self.text.find(syntax.closing, at)
+            return self._end_outside_strings(offset, syntax.closing)
+        end = self.text.find(syntax.closing, offset)
         return end + len(syntax.closing) if end >= 0 else -1
 
-    def _end_outside_strings(self, at: int, closing: str) -> int:
+    def _end_outside_strings(self, offset: int, closing: str) -> int:
         text = self.text
-        plain = text.find(closing, at)
+        plain = text.find(closing, offset)
         if plain < 0 or not self.strings_hide_ends:
             return plain + len(closing) if plain >= 0 else -1
         interesting = re.compile(f"[\"'`]|{re.escape(closing)}")
-        while match := interesting.search(text, at):
-            at = match.end()
+        while match := interesting.search(text, offset):
+            offset = match.end()
             quote = match[0]
             if quote == closing:
-                return at
+                return offset
             if match.start() < self.open_until[quote]:
                 continue
-            string = _STRINGS[quote].match(text, at)
+            string = _STRINGS[quote].match(text, offset)
             if string:
-                at = string.end()
+                offset = string.end()
             else:
-                line_end = text.find("\n", at) if quote != "`" else -1
+                line_end = text.find("\n", offset) if quote != "`" else -1
                 self.open_until[quote] = line_end if line_end >= 0 else len(text)
         self.strings_hide_ends = False  # some quote is none: do not look to the end each time
         return plain + len(closing)

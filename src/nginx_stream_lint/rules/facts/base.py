@@ -181,11 +181,11 @@ class Facts:
         """The same for the rows that are written at one level."""
         return [relevant_header(row.args) for row in level.rows.get(self.resolve(name), ())]
 
-    def elsewhere(self, what: OtherInput) -> Any:
+    def elsewhere(self, other_input: OtherInput) -> Any:
         """The value of something beside the directives in force at the location."""
-        if what.name not in self._elsewhere:
-            self._elsewhere[what.name] = what.value(self.served, self.version)
-        return self._elsewhere[what.name]
+        if other_input.name not in self._elsewhere:
+            self._elsewhere[other_input.name] = other_input.value(self.served, self.version)
+        return self._elsewhere[other_input.name]
 
     def is_written(self, name: str) -> bool:
         """Whether a directive in force is written somewhere."""

@@ -36,9 +36,9 @@ _TRANSPORTS = re.compile(r"(?i)socket\\?\.?io|sockjs|signalr|blazor|\bhubs?\b")
 _NAMES = ("connection_upgrade", "websocket_connection", "websocket_connection_2")
 
 
-def location_path(served: ProxiedLocation) -> str:
+def location_path(proxied: ProxiedLocation) -> str:
     """The path of the location that the handler stands in."""
-    return match_of(served.level.nearest("location") or served.level).pattern
+    return match_of(proxied.level.nearest("location") or proxied.level).pattern
 
 
 class UpstreamConnections(Struct, frozen=True):
@@ -52,8 +52,8 @@ class UpstreamConnections(Struct, frozen=True):
     has_one_peer: bool
 
 
-def _upstream(served: ProxiedLocation, _: Version) -> UpstreamConnections:
-    return _upstream_of(served.server.parent or served.server, served.handler.target)
+def _upstream(proxied: ProxiedLocation, _: Version) -> UpstreamConnections:
+    return _upstream_of(proxied.server.parent or proxied.server, proxied.handler.target)
 
 
 @cached_on_level
@@ -80,17 +80,17 @@ def _upstream_blocks(http: Level) -> dict[str, Level]:
     return found
 
 
-def auth_target(served: ProxiedLocation, version: Version) -> Level | None:
+def auth_target(proxied: ProxiedLocation, version: Version) -> Level | None:
     """The location of this server that `auth_request` asks, if it passes requests on."""
-    uri = served.level.effective("auth_request", version).text
-    return None if uri in ("", "off") or "$" in uri else _proxied(served.server, uri)
+    uri = proxied.level.effective("auth_request", version).text
+    return None if uri in ("", "off") or "$" in uri else _proxied(proxied.server, uri)
 
 
-def _auth_waits_for_body(served: ProxiedLocation, version: Version) -> str | None:
+def _auth_waits_for_body(proxied: ProxiedLocation, version: Version) -> str | None:
     """The label of that location, if it announces a body to its upstream and sends none."""
-    if served.level.kind == "stream-server":
+    if proxied.level.kind == "stream-server":
         return None
-    target = auth_target(served, version)
+    target = auth_target(proxied, version)
     if target is None or target.handler is None or target.handler.family != "proxy":
         return None
     if target.effective("proxy_set_body", version).rows:
@@ -103,11 +103,11 @@ def _auth_waits_for_body(served: ProxiedLocation, version: Version) -> str | Non
     return target.label
 
 
-def _is_mirrored(served: ProxiedLocation, version: Version) -> bool | None:
+def _is_mirrored(proxied: ProxiedLocation, version: Version) -> bool | None:
     """Whether a `mirror` in force leads to a location that passes requests on."""
-    rows = served.level.effective("mirror", version).rows
+    rows = proxied.level.effective("mirror", version).rows
     uris = [row[0] for row in rows if row and row[0] != "off"]
-    return any(_proxied(served.server, uri) is not None for uri in uris) or None
+    return any(_proxied(proxied.server, uri) is not None for uri in uris) or None
 
 
 def _proxied(server: Level, uri: str) -> Level | None:
@@ -131,17 +131,17 @@ class Handshakes(Struct, frozen=True):
 _NO_HANDSHAKES = Handshakes(None, None, None)
 
 
-def _handshakes(served: ProxiedLocation, version: Version) -> Handshakes:
+def _handshakes(proxied: ProxiedLocation, version: Version) -> Handshakes:
     """Handshakes of WebSockets, for the usual clients; none without such a stream."""
-    if not _has_websockets(served):
+    if not _has_websockets(proxied):
         return _NO_HANDSHAKES
-    path = next((one.path for one in served.streams if one.kind == "websocket"), None)
+    path = next((one.path for one in proxied.streams if one.kind == "websocket"), None)
     path = path.partition("*")[0] if path is not None else None
-    scheme = "http" if "h1" in served.clients else "https"
-    variable = connection_variable(served.server)
+    scheme = "http" if "h1" in proxied.clients else "https"
+    variable = connection_variable(proxied.server)
 
     def of(*connection: str) -> Handshake | None:
-        return handshake_at(served.level, served.server, version, path, scheme, *connection)
+        return handshake_at(proxied.level, proxied.server, version, path, scheme, *connection)
 
     usual, other = of(), of(LONG_CONNECTION)
     if usual is not None and usual.fails:
@@ -152,28 +152,28 @@ def _handshakes(served: ProxiedLocation, version: Version) -> Handshakes:
     return Handshakes("depends-on-app" if is_old else None, usual, variable)
 
 
-def _has_websockets(served: ProxiedLocation) -> bool:
-    return any(one.kind == "websocket" for one in served.streams)
+def _has_websockets(proxied: ProxiedLocation) -> bool:
+    return any(one.kind == "websocket" for one in proxied.streams)
 
 
-def _new_variable(served: ProxiedLocation, _: Version) -> str | None:
+def _new_variable(proxied: ProxiedLocation, _: Version) -> str | None:
     """A name for a new variable, without its `$`; None where Connection needs none."""
-    if not _has_websockets(served) or _has_only_websockets(served):
+    if not _has_websockets(proxied) or _has_only_websockets(proxied):
         return None
-    http = served.level.nearest("http")
+    http = proxied.level.nearest("http")
     return _NAMES[0] if http is None else _free_name(http)
 
 
-def _has_only_websockets(served: ProxiedLocation) -> bool:
+def _has_only_websockets(proxied: ProxiedLocation) -> bool:
     """Whether a location is for WebSockets alone, by its path.
 
     Not if they are one transport of several there, as with Socket.IO, SockJS and SignalR.
     """
-    pattern = location_path(served)
-    kinds = {one.kind for one in (*served.streams, *streams_at(pattern))}
+    pattern = location_path(proxied)
+    kinds = {one.kind for one in (*proxied.streams, *streams_at(pattern))}
     if kinds != {"websocket"} or _TRANSPORTS.search(pattern):
         return False
-    return bool(streams_at(pattern)) or pattern in {one.path for one in served.streams}
+    return bool(streams_at(pattern)) or pattern in {one.path for one in proxied.streams}
 
 
 @cached_on_level
@@ -181,28 +181,28 @@ def _free_name(http: Level) -> str | None:
     return next((name for name in _NAMES if not defines(http, name)), None)
 
 
-def _request(served: ProxiedLocation, version: Version) -> ProxiedLocation | None:
+def _request(proxied: ProxiedLocation, version: Version) -> ProxiedLocation | None:
     """The location itself, like no other, where its cache looks at the request."""
     depends = depends_on_the_request(
-        lambda name: served.level.effective(name, version), served.handler.family
+        lambda name: proxied.level.effective(name, version), proxied.handler.family
     )
-    return served if depends else None
+    return proxied if depends else None
 
 
-def _plain_clients(served: ProxiedLocation, version: Version) -> frozenset[Client] | None:
-    return plain_clients(served.server, version) if "h2" in served.clients else None
+def _plain_clients(proxied: ProxiedLocation, version: Version) -> frozenset[Client] | None:
+    return plain_clients(proxied.server, version) if "h2" in proxied.clients else None
 
 
-def _http3_timeout_s(served: ProxiedLocation, version: Version) -> float | None:
+def _http3_timeout_s(proxied: ProxiedLocation, version: Version) -> float | None:
     """The seconds after which HTTP/3 clients without PINGs are cut; None where there are none."""
-    has_http3 = "h3" in served.clients or any(
-        "h3" in (stream.clients or ()) for stream in served.streams
+    has_http3 = "h3" in proxied.clients or any(
+        "h3" in (stream.clients or ()) for stream in proxied.streams
     )
-    return idle_timeout_s(served.server, version) if has_http3 else None
+    return idle_timeout_s(proxied.server, version) if has_http3 else None
 
 
-def _stream_limit(served: ProxiedLocation, version: Version) -> StreamLimit | None:
-    return stream_limit(served.level, lambda name: served.level.effective(name, version))
+def _stream_limit(proxied: ProxiedLocation, version: Version) -> StreamLimit | None:
+    return stream_limit(proxied.level, lambda name: proxied.level.effective(name, version))
 
 
 TARGET = OtherInput("target", lambda served, _: served.handler.target, by_version=False)
