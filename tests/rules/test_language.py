@@ -159,7 +159,7 @@ def test_numbers_are_sizes_and_times() -> None:
 
 
 def test_every_fact_says_what_it_is() -> None:
-    assert all((function.__doc__ or "").strip() for function in FACTS.values())
+    assert all(one.documentation.strip() for one in FACTS.values())
     assert set(FACTS) >= PLACEHOLDERS
 
 
@@ -320,14 +320,14 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         ("title:", "titel:", "2:1", 'unknown key "titel"; did you mean "title"?'),
         ("title: A limit of ours\n", "", "1:1", '"title" is missing'),
         ("title: A limit of ours", "title: a\ntitle: b", "3:1", '"title" is there twice'),
-        ("title: A limit of ours", "title: [a]", "2:8", "text is wanted here"),
+        ("title: A limit of ours", "title: [a]", "2:8", "expected text"),
         ("name: my-rule", "name: My Rule", "1:7", '"My Rule" does not look like'),
         ("name: my-rule", "name: other", "1:7", 'the file of rule "other" must have its name'),
         ("kinds: [sse]", "kinds: [see]", "3:9", 'unknown word "see"; did you mean "sse"?'),
-        ("kinds: [sse]", "kinds: sse", "3:8", "a list is wanted here"),
+        ("kinds: [sse]", "kinds: sse", "3:8", "expected a list"),
         ("kinds: [sse]", "levels: [http]", "3:10", 'unknown word "http"'),
         ("when: {<f", "when: {x: z, <f", "4:7", "a condition has one key"),
-        ("{greater_than: 1h}", "1h", "4:31", "a mapping is wanted here"),
+        ("{greater_than: 1h}", "1h", "4:31", "expected a mapping"),
         ("{greater_than: 1h}", "{}", "4:31", "one operator, of: is, is_not"),
         ("greater_than", "more_than", "4:32", 'unknown key "more_than"; did you mean'),
         ("greater_than: 1h", "is_set: 1h", "4:40", "is_set wants true or false"),
@@ -353,11 +353,11 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         (WHEN, 'when: value("proxy_method") == 1', "4:32", 'is set to is text: "1"'),
         (WHEN, 'when: kind == "sse" kind', "4:21", "`and`, `or` or the end of the expression"),
         (WHEN, 'when: kind = "sse"', "4:12", 'no expression: unexpected "="'),
-        (WHEN, "when: kind == method", "4:15", "== and != compare with a constant"),
+        (WHEN, "when: kind == method", "4:15", "== and != need a constant on the right"),
         (WHEN, "when: 1 < held_bytes", "4:7", "a comparison begins with a name"),
         (WHEN, 'when: held_bytes < "soon"', "4:20", "less_than wants a number"),
         (WHEN, "when: kind in clients", "4:15", '"[" is expected, not "clients"'),
-        (WHEN, 'when: kind in ["sse", method]', "4:23", "a list has only constants"),
+        (WHEN, 'when: kind in ["sse", method]', "4:23", "a list must contain only constants"),
         (WHEN, "when: not", "4:10", "is expected, not the end"),
         (WHEN, "when: (kind", "4:12", '")" is expected, not the end'),
         (WHEN, 'when: matches(kind, "(")', "4:21", "no regular expression"),
@@ -378,9 +378,9 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         ("to: 1h", "to: on", "15:11", 'on must be quoted: "on"'),
         ("to: 1h", "to: 1h\n      scope: file", "16:14", 'unknown word "file"'),
         ("- good: server {}", "- good: a\n    bad: b", "19:5", "an example is `bad` and `fixed`"),
-        ("- good: server {}", "- bad: a", "19:5", "an example is `bad` and `fixed`, or `good`"),
+        ("- good: server {}", "- bad: a", "19:5", "an example needs `bad` and `fixed`, or `good`"),
         ("- good", "- nginx_version: new\n    good", "19:20", '"new" is not an nginx version'),
-        ("why: We say so.", "why: &a [*a]", "16:6", "its aliases stand for too much"),
+        ("why: We say so.", "why: &a [*a]", "16:6", "its aliases expand to too much"),
         ("why: We", "why: 'We", "20:1", None),
     ],
 )

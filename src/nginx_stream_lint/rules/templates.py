@@ -18,11 +18,11 @@ from msgspec import Struct
 
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.rules.conditions import UNKNOWN, Subjects
-from nginx_stream_lint.rules.facts import FACTS, PLACE, Facts
+from nginx_stream_lint.rules.facts import FACTS, Facts
 from nginx_stream_lint.rules.filters import FILTERS
-from nginx_stream_lint.rules.origins import origin
-from nginx_stream_lint.rules.phrases import PHRASES
+from nginx_stream_lint.rules.messages import PHRASES, origin
 from nginx_stream_lint.rules.rule import Template
+from nginx_stream_lint.rules.template_names import names_in
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
@@ -95,7 +95,7 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
     """A template with the facts it names, in parts.
 
     Besides facts a template may call `value("directive")` (what is in force) and
-    `origin("directive")` (where that comes from), and use the phrases of `phrases.py`.
+    `origin("directive")` (where that comes from), and use the phrases of `messages.py`.
     Raises Unreadable with the place of a template that fails.
     """
     text = template.text
@@ -105,15 +105,15 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
     values: dict[str, Any] = {name: facts.value(name) for name in names if name in FACTS}
     values["origin"] = Origin
     if isinstance(facts, Facts):
-        values |= {name: phrase(facts) for name, phrase in PHRASES.items() if name in names}
+        values |= {name: one.text(facts) for name, one in PHRASES.items() if name in names}
         values["value"] = lambda name: facts.effective(name).text if facts.has(name) else ""
         origin_of = _words_here if compares_origins else _origin
         values["origin"] = lambda name: origin_of(facts, name)
     try:
         return tuple(_parts(rendered(values)))
     except Exception as error:  # whatever a template of a stranger brings about
-        message = f"no text can be made of this template: {error}"
-        raise Unreadable(Problem(*template.place, message, "mend the rule")) from None
+        message = f"this template cannot be rendered: {error}"
+        raise Unreadable(Problem(*template.place, message, "correct the rule")) from None
 
 
 def _origin(facts: Facts, name: str) -> str | Origin:
@@ -124,7 +124,6 @@ def _origin(facts: Facts, name: str) -> str | Origin:
 
 def _words_here(facts: Facts, name: str) -> str:
     """The words for an origin at this very place, for a template that looks at them."""
-    facts.asked.add(PLACE)
     return origin(facts.served.level, facts.resolve(name), facts.version)
 
 
@@ -142,7 +141,7 @@ def _parts(values: Iterable[object]) -> Iterable[str | Origin]:
     text = ""
     for value in values:
         if isinstance(value, (bool, list, tuple)):
-            raise ValueError(f"{value} is no text; use a filter such as listed, or an if")
+            raise ValueError(f"{value} is not text; use a filter such as listed, or an if")
         if isinstance(value, Origin):
             yield from (text, value)
             text = ""
@@ -223,23 +222,41 @@ def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | No
     """
     text = template.text
     if len(text) > _MAX_TEXT:
-        return f"a template has at most {_MAX_TEXT} characters"
+        return f"a template must have at most {_MAX_TEXT} characters"
     if "{" not in text:
         return None
     from jinja2 import TemplateError
 
     try:
         _check(_environment().parse(text), is_directive, 0)
+        _compare_names(text)
         _try_out(text)
     except TemplateError as error:
-        return f"no template: {error.message}"
+        return f"not a valid template: {error.message}"
     except RecursionError:
-        return f"no template: it nests deeper than {_MAX_DEPTH}"
+        return f"not a valid template: it is nested deeper than {_MAX_DEPTH} levels"
     except _Refused as refused:
         return str(refused)
     except (ArithmeticError, TypeError, ValueError) as error:
-        return f"no template: {error}"
+        return f"not a valid template: {error}"
     return None
+
+
+def _compare_names(text: str) -> None:
+    """Refuse a template that uses more than `names_in` finds in it. Raises _Refused."""
+    from jinja2 import nodes
+
+    found = names_in(text)
+    used: dict[str, set[str]] = {name: set() for name in _CALLS}
+    for call in _environment().parse(text).find_all(nodes.Call):
+        used[call.node.name].add(call.args[0].value)  # type: ignore[attr-defined]
+    if (
+        not names(text) <= found.names
+        or not used["value"] <= found.values
+        or not used["origin"] <= found.origins
+        or (_compiled(text).compares_origins and not found.compares_origins)
+    ):
+        raise _Refused("write names and directives without braces, escapes or comments in them")
 
 
 def names(text: str) -> frozenset[str]:
@@ -273,9 +290,9 @@ def _check(node: nodes.Node, is_directive: Callable[[str], bool], depth: int) ->
         word = (
             f".{getattr(node, 'attr', '')}" if kind == "Getattr" else _WORDS.get(kind, kind.lower())
         )
-        raise _Refused(f'"{word}" is not in the language of templates, which has {_HAS}')
+        raise _Refused(f'"{word}" is not allowed in templates, which support {_HAS}')
     if depth > _MAX_DEPTH:
-        raise _Refused(f"no template: it nests deeper than {_MAX_DEPTH}")
+        raise _Refused(f"not a valid template: it is nested deeper than {_MAX_DEPTH} levels")
     if kind == "Call":
         _check_call(node, is_directive)
         return
@@ -288,11 +305,11 @@ def _check(node: nodes.Node, is_directive: Callable[[str], bool], depth: int) ->
 def _check_call(node: Any, is_directive: Callable[[str], bool]) -> None:
     name = getattr(node.node, "name", None)
     if name not in _CALLS:
-        raise _Refused(f"only {' and '.join(_CALLS)} can be called in a template")
+        raise _Refused(f"a template can call only {' and '.join(_CALLS)}")
     words = [getattr(argument, "value", None) for argument in node.args]
     others = node.kwargs or node.dyn_args or node.dyn_kwargs
     if len(words) != 1 or not isinstance(words[0], str) or others:
-        raise _Refused(f'{name} wants the name of one directive: {name}("proxy_buffering")')
+        raise _Refused(f'{name} needs the name of one directive: {name}("proxy_buffering")')
     if not is_directive(words[0]):
         near = _near(words[0], sorted(table()))
         raise _Refused(f'{name}: unknown directive "{_short(words[0])}"{near}')
@@ -300,7 +317,7 @@ def _check_call(node: Any, is_directive: Callable[[str], bool]) -> None:
 
 def _check_name(node: Any) -> None:
     if node.name in _CALLS:
-        raise _Refused(f'{node.name} wants a directive: {node.name}("proxy_buffering")')
+        raise _Refused(f'{node.name} needs a directive: {node.name}("proxy_buffering")')
     known = [*FACTS, *PHRASES]
     if node.name not in known:
         near = _near(node.name, [*known, *_CALLS])
@@ -319,7 +336,7 @@ def _check_test(node: Any) -> None:
 
 def _check_const(node: Any) -> None:
     if isinstance(node.value, (int, float)) and not abs(node.value) <= _MAX_NUMBER:
-        raise _Refused(f"a number above {_MAX_NUMBER}")
+        raise _Refused(f"a number must be at most {_MAX_NUMBER}")
 
 
 _CHECKS: dict[str, Callable[[Any], None]] = {
@@ -352,8 +369,7 @@ _SAMPLES: dict[str, object] = {
 
 def samples(name: str) -> list[object]:
     """A value of each type that a fact may have."""
-    written = str(FACTS[name].__annotations__["return"])
-    return [_SAMPLES[part] for part in written.split(" | ")]
+    return [_SAMPLES[kind] for kind in FACTS[name].kinds]
 
 
 def _try_out(text: str) -> None:
