@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.facts.base import Elsewhere, directives_meant, relevant_header
 from nginx_stream_lint.rules.facts.elsewhere import VERSION
@@ -44,11 +45,15 @@ class LocationCache(Generic[_T]):
         self._reads = reads
         self._reads_in_doubt = reads_in_doubt
         self._version = version or OLD
-        self._elsewhere = reads.elsewhere - {VERSION}
+        # What is read elsewhere: always, and only with some directives.
+        others = reads.elsewhere - {VERSION}
+        self._always = [one for one in others if not one.only_with]
+        self._sometimes = [(one, conditions_of(one)) for one in others if one.only_with]
         self._known: dict[Hashable, _T] = {}
-        # Streams and clients by their number, which is quicker to hash.
+        # Streams by a number, which is quicker to hash; each is kept, so that no other has its id.
+        self._streams: dict[int, tuple[object, int]] = {}
         self._behaviours: dict[Hashable, int] = {}
-        self._streams: dict[tuple[int, int], _Streams] = {}
+        self._for_streams: dict[tuple[int, tuple[Client, ...]], list[Elsewhere]] = {}
         self._may_differ: dict[Level, bool] = {}
 
     @cached_property
@@ -72,11 +77,16 @@ class LocationCache(Generic[_T]):
         handler = served.handler
         if served.shadowed_by is not None or not handler.target:
             return served
-        same = id(served.streams), id(served.clients)
-        streams = self._streams.get(same)
-        if streams is None:
-            streams = _Streams(served, self._elsewhere, self._behaviours)
-            self._streams[same] = streams
+        streams = served.streams
+        known = self._streams.get(id(streams))
+        if known is None:
+            what = tuple(map(behaviour, streams))
+            number = self._behaviours.setdefault(what, len(self._behaviours))
+            known = self._streams[id(streams)] = streams, number
+        who = known[1], served.clients
+        always = self._for_streams.get(who)
+        if always is None:
+            always = self._for_streams[who] = [one for one in self._always if one.is_for(served)]
         server = served.server
         in_doubt = self._may_differ.get(server)
         if in_doubt is None:
@@ -84,35 +94,17 @@ class LocationCache(Generic[_T]):
         in_doubt = in_doubt or served.level.uncertain
         contents = self._doubtful if in_doubt else self._certain
         version = self._version
-        elsewhere = [one.value(served, version) for one in streams.always]
+        elsewhere = [one.value(served, version) for one in always]
         own, present = contents.of(served.level)
         if present:
             elsewhere += [
                 one.value(served, version)
-                for one, names in streams.sometimes
+                for one, names in self._sometimes
                 if not names.isdisjoint(present)
             ]
         author = handler.directive.file.reading.author
         by = None if author is None else (author.name, author.by_class, author.assumed)
-        return handler.family, streams.number, in_doubt, own, *elsewhere, by
-
-
-class _Streams:
-    """The same for all locations with the same streams and clients."""
-
-    def __init__(
-        self,
-        served: Served,
-        elsewhere: frozenset[Elsewhere],
-        behaviours: dict[Hashable, int],
-    ) -> None:
-        self.served = served  # kept, so that nothing else has its identities
-        known = served.clients, tuple(map(behaviour, served.streams))
-        self.number = behaviours.setdefault(known, len(behaviours))
-        read = [one for one in elsewhere if one.only_for is None or one.only_for(served)]
-        # What is read elsewhere: always, and only with some directives.
-        self.always = [one for one in read if not one.only_with]
-        self.sometimes = [(one, conditions_of(one)) for one in read if one.only_with]
+        return handler.family, who, in_doubt, own, *elsewhere, by
 
 
 def conditions_of(what: Elsewhere) -> frozenset[str]:

@@ -47,6 +47,10 @@ class Elsewhere(Struct, frozen=True):
     only_for: Callable[[Served], bool] | None = None
     by_version: bool = True
 
+    def is_for(self, served: Served) -> bool:
+        """Whether it may differ for these streams and clients."""
+        return self.only_for is None or self.only_for(served)
+
 
 class Headers(Struct, frozen=True):
     """The rows of a list of headers, of which facts read some values and all names."""
