@@ -222,9 +222,9 @@ def test_a_rule_in_full_says_what_it_rests_on(folder: Path) -> None:
     assert "our incident of last March" in done.stdout
 
 
-def test_the_rule_of_the_readme(folder: Path) -> None:
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
-    marked = readme.partition("<!-- own rule -->\n```yaml\n")[2].partition("```\n<!-- end")[0]
+def test_the_rule_of_the_documentation(folder: Path) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "own-rules.md").read_text(encoding="utf-8")
+    marked = page.partition("<!-- own rule -->\n```yaml\n")[2].partition("```\n<!-- end")[0]
     _write(folder, marked)
     done = _test(folder)
     assert (done.returncode, done.stderr) == (0, "")
@@ -339,9 +339,9 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "regex nothing": (_condition("{target: {matches: '(?:){9}'}}"), "4:26", "may be empty"),
     "regex warning": (_condition("{target: {matches: '[[a]'}}"), "4:26", "nested set"),
     "regex long": (_condition(f"{{target: {{matches: '{'a' * 201}'}}}}"), "4:26", "at most 200"),
-    "YAML bomb": (f"{LAUGHS}{RULE}", "6:5", "its aliases stand for too much"),
+    "YAML bomb": (f"{LAUGHS}{RULE}", "6:5", "its aliases expand to too much"),
     "YAML aliases": (f"a: &a 1\nb: [{'*a, ' * 200}]\n{RULE}", "1:1", "too many aliases"),
-    "YAML snake": (_condition("&a {not: *a}"), "4:7", "its aliases stand for too much"),
+    "YAML snake": (_condition("&a {not: *a}"), "4:7", "its aliases expand to too much"),
     "YAML depth": (_condition("[" * 100_000), "4:206", "it nests deeper than 200"),
     "YAML depth by dashes": (_condition("\n  " + "- " * 100_000), "5:401", "deeper than 200"),
     "conditions' depth": (_condition("{not: " * 60 + "x" + "}" * 60), "4:247", "at most 40 deep"),
@@ -387,7 +387,7 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "date": (RULE.replace("than: 1h", "than: 2026-99-99"), "5:48", "a date that cannot be"),
     "twice": (f"{RULE}why: again\n", "48:1", '"why" is there twice'),
     "key": (f"{RULE}whi: again\n", "48:1", 'unknown key "whi"; did you mean "why"?'),
-    "key that is none": (f"{RULE}? [a, b]\n: c\n", "48:3", "text is wanted here"),
+    "key that is none": (f"{RULE}? [a, b]\n: c\n", "48:3", "expected text"),
     "long key": (f"{RULE}{'k' * 900}: c\n", "48:1", f'unknown key "{"k" * 57}..."'),
     "terminal": (RULE.replace("why: We", r'why: "\e[31m"#'), "14:6", "no control characters"),
     "script": (
@@ -404,7 +404,7 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "latin-1": (RULE.replace("We say", "Wé say").encode("latin-1"), "14:7", "this is not UTF-8"),
     "UTF-16": (RULE.encode("utf-16"), "1:1", "this is not UTF-8"),
     "NUL": (RULE.replace("We", "W\0e"), "14:7", "control characters are not allowed"),
-    "empty": ("", "1:1", "a mapping is wanted here"),
+    "empty": ("", "1:1", "expected a mapping"),
     "large": (RULE + "#" * 300_000, "1:1", "is larger than 256 KB"),
     "name": (RULE.replace("name: s", "name: ../s"), "1:7", "does not look like"),
     "shipped name": (

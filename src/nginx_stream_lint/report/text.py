@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import click
+
 from nginx_stream_lint.analysis.lint import Result
-from nginx_stream_lint.fixes.show import shown_fixes
 from nginx_stream_lint.report.closing import closing
-from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
+from nginx_stream_lint.report.excerpt import Mark, excerpt
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.words import counted
 from nginx_stream_lint.report.wrapping import wrapped
@@ -13,7 +14,7 @@ from nginx_stream_lint.rules.finding import MOST_SERVERS, Finding, Place
 from nginx_stream_lint.util.sinks import printable, shown_line
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
-_SEVERITIES = {word: styled(word, colour, bold=True) for word, colour in _COLOURS.items()}
+_SEVERITIES = {word: click.style(word, fg=colour, bold=True) for word, colour in _COLOURS.items()}
 _CHANGES = {"+": "green", "-": "red"}
 _INDENT = "    "
 
@@ -40,7 +41,7 @@ def _locations(report: Result, width: int) -> list[str]:
         location, thought = findings[0].location, findings[0].thought
         place = location.place
         where = f"{place.source.name}:{place.line}: {location.label}"
-        head = styled(printable(where), bold=True)
+        head = click.style(printable(where), bold=True)
         if location.servers:
             more = ", ..." if len(location.servers) == MOST_SERVERS else ""
             head += f"  ({printable(', '.join(location.servers))}{more})"
@@ -75,6 +76,8 @@ def _finding(finding: Finding, shown: list[tuple[Place, ...]], width: int) -> li
 
 
 def _fix(findings: list[Finding], width: int) -> list[str]:
+    from nginx_stream_lint.fixes.show import shown_fixes
+
     lines: list[str] = []
     for shown in shown_fixes(findings[0].location, findings):
         lines.append(f"  suggested fix (apply with {shown.options}):")
@@ -83,7 +86,7 @@ def _fix(findings: list[Finding], width: int) -> list[str]:
         for line in shown.text.split("\n"):
             written = f"{_INDENT}{shown_line(line)}".rstrip()
             colour = _CHANGES.get(line[:1])
-            lines.append(written if colour is None else styled(written, colour))
+            lines.append(written if colour is None else click.style(written, fg=colour))
     for finding in findings:
         if finding.fix is not None and not finding.fix.edits:
             said = f"manual fix for {finding.rule}: {printable(finding.fix.title)}"
@@ -98,7 +101,7 @@ def _whys(run: Run) -> list[str]:
     lines: list[str] = []
     for rule in run.rules:
         if rule.name in found and rule.why:
-            lines.append(styled(f"why {rule.name}", bold=True))
+            lines.append(click.style(f"why {rule.name}", bold=True))
             why = " ".join(rule.why.split())
             lines += [*wrapped(printable(why), run.width, "  ", "  "), ""]
     return lines
@@ -111,11 +114,12 @@ def _summary(report: Result, seconds: float) -> str:
         if (number := report.count(word))
     ]
     locations = counted(report.locations, "proxied location")
+    unread = ""
     found = f"{', '.join(counts) or 'no findings'} in"
     if report.problems:
-        # What could not be read has not been found innocent.
-        unread = f"{counted(len(report.problems), 'place')} could not be read"
-        found = f"{', '.join(counts)}; {unread} in" if counts else f"{unread}; checked"
+        # What could not be read may have findings, so this never says that there are none.
+        found = f"{', '.join(counts)} in" if counts else "checked"
+        unread = f"; {counted(len(report.problems), 'place')} could not be read"
     suppressed = f"; {len(report.suppressed)} suppressed" if report.suppressed else ""
     streams = counted(report.streams, "likely stream")
-    return f"{found} {locations} ({streams}){suppressed} ({seconds:.2f} s)"
+    return f"{found} {locations} ({streams}){unread}{suppressed} ({seconds:.2f} s)"

@@ -8,16 +8,21 @@ from bisect import bisect_left
 from msgspec import Struct, field
 
 from nginx_stream_lint.config.source import HOLE, Reading
-from nginx_stream_lint.config.templates.painting import Span
+from nginx_stream_lint.config.templates.dialects import (
+    ELISION,
+    IN_ANGLES,
+    IN_BRACKETS,
+    IN_CAPITALS,
+    LONGEST_MARKER,
+)
+from nginx_stream_lint.config.templates.overlay import Span
 from nginx_stream_lint.config.tokens import TOKEN, lua_end
 from nginx_stream_lint.util.problems import Problem
 
-_LONGEST = 80  # no marker is longer
-
-_ELISION = re.compile(r"(?:\.\.\.+|…|\[(?:\.\.\.|…)\]|<(?:\.\.\.|…)>|\((?:\.\.\.|…)\))(?![^\s;{}])")
-_BRACKETS = re.compile(rf"""\[([A-Za-z][^\[\]{{}};"'$\n\\^|*+?()]{{1,{_LONGEST}}})\]""")
-_ANGLES = re.compile(rf"""(?<![?k])(?<!\?P)<[A-Za-z][^<>;{{}}"'$\n\\^|*+?()]{{0,{_LONGEST}}}>""")
-_UPPER = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+", re.ASCII)
+_ELISION = re.compile(ELISION)
+_BRACKETS = re.compile(IN_BRACKETS)
+_ANGLES = re.compile(IN_ANGLES)
+_UPPER = re.compile(IN_CAPITALS, re.ASCII)
 _PARTS = re.compile(r"[ _/.'-]+")
 
 _REST_OF_LINE = re.compile(r"[ \t\r]*(?:\#[^\n]*)?(?:\n|\Z|(?=\}))")
@@ -154,10 +159,10 @@ class _Reader:
         if elision := _ELISION.match(text, start, limit):
             prose = _PROSE.match(text, start, limit)
             end = start + len(prose[0].rstrip() if prose else "")
-            message = f'"{elision[0]}" stands for something that is left out'
+            message = f'"{elision[0]}" stands for omitted lines'
         elif brackets := _BRACKETS.match(text, start, limit):
             end = brackets.end()
-            message = f'"{brackets[0]}" stands for something else'
+            message = f'"{brackets[0]}" is a placeholder'
         else:
             end = self._end_of_holes(start)
             if end == start and text[start] == "<":
@@ -169,7 +174,7 @@ class _Reader:
             return start
         if message:
             found.problems.append(
-                self.reading.problem(start, message, "write it out, or make it a comment")
+                self.reading.problem(start, message, "write the lines out, or make this a comment")
             )
         if end - start == 1:  # there must be room for a name and a `;`
             if start and text[start - 1] in " \t":
@@ -206,7 +211,7 @@ class _Reader:
         if "<" not in word:
             return []
         end = start + len(word)
-        reach = min(text.find(">", end) + 1 or end, end + _LONGEST, limit)
+        reach = min(text.find(">", end) + 1 or end, end + LONGEST_MARKER, limit)
         return [one.span() for one in _ANGLES.finditer(text, start, reach) if one.start() < end]
 
 
