@@ -22,6 +22,7 @@ from nginx_stream_lint.nginx.recording import depends_on_the_request
 from nginx_stream_lint.nginx.routing import find, match_of
 from nginx_stream_lint.nginx.stream_limits import StreamLimit, stream_limit
 from nginx_stream_lint.nginx.undefined import defines
+from nginx_stream_lint.nginx.upstreams import upstream_block
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts.base import Elsewhere, headers_at
 from nginx_stream_lint.streams.evidence import streams_at
@@ -69,7 +70,7 @@ def _upstreams_by_target(_: Level) -> dict[str, Upstream]:
 
 def _upstream_of(http: Level, target: str) -> Upstream:
     host = _SCHEME.sub("", target).split("/")[0]
-    block = _upstream_blocks(http).get(host)
+    block = upstream_block(http, host)
     if block is None:
         return Upstream(False, _ADDRESS.match(host) is not None)
     keepalive = block.rows.get("keepalive", [])
@@ -78,16 +79,6 @@ def _upstream_of(http: Level, target: str) -> Upstream:
         bool(keepalive) and keepalive[-1].args[:1] != ("0",),
         len(hosts) == 1 and _ADDRESS.match(hosts[0]) is not None,
     )
-
-
-@kept
-def _upstream_blocks(http: Level) -> dict[str, Level]:
-    """The `upstream` blocks by name, the first of each."""
-    found: dict[str, Level] = {}
-    for level in http.children:
-        if level.kind == "upstream" and level.directive and len(level.directive.args) == 1:
-            found.setdefault(level.directive.args[0], level)
-    return found
 
 
 def auth_target(served: Served, version: Version) -> Level | None:
