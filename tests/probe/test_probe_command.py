@@ -368,7 +368,7 @@ GOOD = "http { server { listen 80; location / { proxy_pass http://app; } } }"
         (GOOD, ["/", "--client", "h2"], "is served to h1 only; choose another --client"),
         (GOOD, [], "nothing is thought to stream; name the URLs to measure"),
         (GOOD, ["/", "--nginx", "/nowhere/nginx"], "/nowhere/nginx"),
-        (GOOD, ["/", "--nginx", sys.executable], "does not say that it is nginx"),
+        (GOOD, ["/", "--nginx", sys.executable], "does not seem to be nginx"),
         (GOOD, ["/", "--plot", "/nowhere/x.svg"], "cannot be written"),
         (GOOD, ["/", "--tokens", "0"], "0 is not in the range"),
         ("events {}", ["/"], "there is no server to ask"),

@@ -66,10 +66,10 @@ HTTP1 = {
     "length_huge": (2, UNREADABLE),
     "length_digits": (2, UNREADABLE),
     "lengths": (2, UNREADABLE),
-    "status": (2, "does not speak HTTP"),
+    "status": (2, "is not HTTP"),
     "status_zero": (2, UNREADABLE),
     "switch": (2, NOTHING_WRONG),
-    "zeros": (2, f"{UNREADABLE}|does not speak HTTP"),
+    "zeros": (2, f"{UNREADABLE}|is not HTTP"),
     "bad_names": (2, UNREADABLE),
     "bad_location": (2, UNREADABLE),
 }
