@@ -159,7 +159,7 @@ def test_numbers_are_sizes_and_times() -> None:
 
 
 def test_every_fact_says_what_it_is() -> None:
-    assert all((function.__doc__ or "").strip() for function in FACTS.values())
+    assert all(one.documentation.strip() for one in FACTS.values())
     assert set(FACTS) >= PLACEHOLDERS
 
 
