@@ -313,7 +313,7 @@ def test_standard_input_is_read(tmp_path: Path) -> None:
         (["--fail-on", "fatal"], "'fatal' is not one of 'error', 'warning', 'note'"),
         (["--select", "respons-buffering"], 'did you mean "response-buffering"'),
         (["--ignore", "nothing-like-it"], 'unknown rule "nothing-like-it"; one of: .*nagle-delay'),
-        (["--nginx-version", "latest"], '"latest" is not an nginx version like 1.29.7'),
+        (["--nginx-version", "latest"], '"latest" is not an nginx version such as 1.29.7'),
         (["--nginx-version", "1.x"], '"1.x" is not an nginx version'),
         (["--nginx-version", ""], '"" is not an nginx version'),
         (["--min-read-timeout", "soon"], '"soon" is not a time like 300s'),

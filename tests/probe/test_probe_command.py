@@ -363,8 +363,8 @@ GOOD = "http { server { listen 80; location / { proxy_pass http://app; } } }"
     [
         (GOOD, ["https://a.test/"], 'no server listens for "https://a.test/"'),
         (GOOD, ["http://a.test:81/"], 'no server listens for "http://a.test:81/"'),
-        (GOOD, ["ftp://a.test/"], 'scheme "ftp"'),
-        (GOOD, ["a.test"], "neither a path that starts with / nor a URL"),
+        (GOOD, ["ftp://a.test/"], 'the scheme "ftp"'),
+        (GOOD, ["a.test"], "write a path that starts with /, or"),
         (GOOD, ["/", "--client", "h2"], "is served to h1 only; choose another --client"),
         (GOOD, [], "nothing is thought to stream; name the URLs to measure"),
         (GOOD, ["/", "--nginx", "/nowhere/nginx"], "/nowhere/nginx"),

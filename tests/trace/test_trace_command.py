@@ -60,14 +60,14 @@ def url(server: Any, path: str) -> str:
 
 
 BAD = {
-    "echo401": "status 401, it wants credentials",
+    "echo401": "status 401, credentials required",
     "busy": "status 429, too many requests",
     "error": "status 500",
     "missing": "status 404, nothing at this path",
-    "page": 'no stream but text/html in one piece: .*"Please log in"',
-    "json": "no stream but application/json in one piece",
-    "loop": "redirects to /loop .*name that URL instead",
-    "junk": "does not speak HTTP",
+    "page": 'not a stream: text/html in one piece; .*"Please log in"',
+    "json": "not a stream: application/json in one piece",
+    "loop": "redirects to /loop .*use that URL instead",
+    "junk": "is not HTTP",
     "nothing": "closed the connection without a response",
 }
 
@@ -347,7 +347,7 @@ def test_on_a_terminal_events_are_shown_as_they_arrive(server: Any) -> None:
     drawn = click.unstyle(shown.decode())
     counts = {int(count) for count in re.findall(r"200 +(\d+) ", drawn)}
     assert len(counts) >= 3
-    assert "waits" in drawn
+    assert "waiting" in drawn
     assert out.decode().startswith("layer 1  http://")
     assert "\x1b[1A" not in out.decode()
 
