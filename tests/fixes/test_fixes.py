@@ -380,7 +380,7 @@ def test_what_a_fix_breaks_is_not_written(is_in_the_same: bool, tmp_path: Path) 
 
     changed, refused, *_ = fix_soundly(breaking, unsafe=False)
     assert set(changed) == ({str(good)} if is_in_the_same else set())
-    assert f"{bad}:1:1: is not fixed: after it, " in "\n".join(refused)
+    assert f"{bad}:1:1: was not fixed: with the fix, " in "\n".join(refused)
     assert 'unexpected "}"' in refused[0]
 
 

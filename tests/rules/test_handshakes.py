@@ -214,7 +214,7 @@ def test_the_timeout_of_a_websocket_counts_while_neither_side_sends() -> None:
     findings = lint(Workspace.in_memory({"nginx.conf": text}), ["nginx.conf"]).findings
     said = next(one.message for one in findings if one.rule == "short-read-timeout")
     assert said.startswith(
-        "nginx closes the WebSocket after 30 s in which neither side sends (proxy_read_timeout,"
+        "nginx closes the WebSocket after 30 s of silence on both sides (proxy_read_timeout,"
     )
 
 

@@ -110,7 +110,7 @@ def _rules(
             ):
                 settings.refuse(
                     "rules",
-                    f"{folder / name} is a link that leads out of the folder of the settings file",
+                    f"{folder / name} is a link that leads out of the folder of this file",
                 )
     own = [*settings.rules, *filter(None, [flags.get("rules_folder")])]
     rules = known_rules(workspace, *own)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -106,7 +107,8 @@ class VerdictCache:
         # Pointers to what is read are the same for all locations with equal keys.
         self._read = reads.directives
         self._by_version: dict[str, bool] = {}
-        self._cache = LocationCache(self._work_out, version, reads, reads_in_doubt(rules))
+        in_doubt = partial(reads_in_doubt, rules)
+        self._cache = LocationCache(self._work_out, version, reads, in_doubt)
         self.verdicts = self._cache.get
 
     def _work_out(self, served: Served) -> list[Verdict]:
@@ -270,7 +272,6 @@ def _verdict(
     severity: Severity,
     doubt: str | None,
     read: Collection[str],
-    is_old: bool,
 ) -> Verdict:
     message: Message = render(rule.message, facts)
     if doubt is not None and severity == "error":
@@ -285,7 +286,7 @@ def _verdict(
         pointers=tuple(_pointers(rule, facts, read)),
         remedy=_remedy(rule, facts),
         version=facts.version,
-        assumes_old_nginx=is_old,
+        assumes_old_nginx=_rests_on_old_default(rule, facts, severity),
         assumes_defaults=_assumed(rule, facts),
     )
 
@@ -322,6 +323,8 @@ def _assumed(rule: Rule, facts: Facts) -> bool:
 
 def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity) -> bool:
     """Whether the new defaults would make a finding another one, or none."""
+    if facts.version_is_known or not reads_of_rule(rule).by_version:
+        return False
     return _severity(rule, facts.newer) != severity or (
         render(rule.message, facts.newer) != render(rule.message, facts)
     )

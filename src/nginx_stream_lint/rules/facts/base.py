@@ -36,15 +36,21 @@ _RELEVANT = frozenset(
 class Elsewhere(Struct, frozen=True):
     """What facts read beside the directives in force at their location.
 
-    `value` gives it, in a form that is equal where it means the same. Without any of the directives
-    `only_with` in force, where these are given, it is None. `by_version`: it may depend on nginx's
+    `value` gives it, in a form that is equal where it means the same. It is always the same where
+    none of the directives `only_with` is in force, if there are such, and where `only_for` is
+    false, which looks at the streams and clients alone. `by_version`: it may depend on nginx's
     version.
     """
 
     name: str
     value: Callable[[Served, Version], Hashable]
     only_with: tuple[str, ...] = ()
+    only_for: Callable[[Served], bool] | None = None
     by_version: bool = True
+
+    def is_for(self, served: Served) -> bool:
+        """Whether it may differ for these streams and clients."""
+        return self.only_for is None or self.only_for(served)
 
 
 class Headers(Struct, frozen=True):
