@@ -84,7 +84,7 @@ def test_every_example_is_valid() -> None:
 
 
 def test_every_key_has_a_field_and_a_default_that_is_true() -> None:
-    fields = Settings.__dataclass_fields__
+    fields = Settings.__struct_fields__
     for key in KEYS:
         assert (key.field or key.name) in fields
         assert (key.default is None) == bool(key.unset), key.name
