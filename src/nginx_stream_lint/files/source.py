@@ -109,6 +109,20 @@ class Source(Struct, eq=False, dict=True):
             at += 1
         return at, at == end
 
+    def removal(self, start: int, end: int) -> tuple[int, int]:
+        """What to remove so that nothing is left of `[start, end)`.
+
+        Its line if nothing else is on it, otherwise the blanks before it, or behind the first on
+        its line.
+        """
+        before, is_first = self.blanks_before(start)
+        behind, is_last = self.blanks_behind(end)
+        if is_first and is_last:
+            return before, min(behind + 1, len(self.text))  # with the end of the line
+        if is_first:
+            return start, behind - len(self.text[end:behind].lstrip(" \t"))
+        return before + len(self.text[before:start].rstrip(" \t")), end
+
     def bytes_before(self, offset: int) -> int:
         """How many bytes of UTF-8 the text before an offset takes."""
         if self.text.isascii():
