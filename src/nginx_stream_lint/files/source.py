@@ -75,11 +75,6 @@ class Source(Struct, eq=False, dict=True):
         starts = self._line_starts
         return min(starts[min(line, len(starts)) - 1] + column - 1, len(self.text))
 
-    def line_text(self, line: int) -> str:
-        """The text of a line (from 1) without its line end."""
-        start, end = self.line_span(line)
-        return self.text[start:end].rstrip("\r")
-
     @property
     def lines(self) -> int:
         """How many lines there are."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 from nginx_stream_lint.probe.copied import Change, Place
 from nginx_stream_lint.probe.run import Outcome, ProbeResult
 from nginx_stream_lint.report.drawing import STYLE, label, ticks
-from nginx_stream_lint.report.words import CLIENTS, clipped, counted, rounded
+from nginx_stream_lint.report.words import CLIENTS, clipped, counted, rounded, timeline
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.util.json_text import json_text
 from nginx_stream_lint.util.sinks import printable
@@ -84,8 +84,8 @@ def _outcome_lines(one: Outcome, width: int) -> Iterator[str]:
     yield from rest
     if one.emissions or one.arrivals:
         end, bar = _end(one), min(_BAR, width - 16)
-        yield f"    app sent    {_bar(one.emissions, end, bar)}"
-        yield f"    client got  {_bar(one.arrivals, end, bar)}"
+        yield f"    app sent    {_timeline(one.emissions, end, bar)}"
+        yield f"    client got  {_timeline(one.arrivals, end, bar)}"
         scale = f"{end:.1f} s"
         yield f"                0 s{scale:>{bar - 3}}"
 
@@ -138,12 +138,8 @@ def _end(one: Outcome) -> float:
     return max([*one.emissions, *one.arrivals, 0.1])
 
 
-def _bar(times: Sequence[float], end: float, columns: int) -> str:
-    """How many tokens in each part of the time: `.` none, `|` one, 2 to 9, `#` more."""
-    counts = [0] * columns
-    for time in times:
-        counts[min(int(time / end * columns), columns - 1)] += 1
-    return "".join("." if n == 0 else "|" if n == 1 else str(n) if n < 10 else "#" for n in counts)
+def _timeline(times: Sequence[float], end: float, columns: int) -> str:
+    return timeline(((time, 1) for time in times), end, columns)
 
 
 def _change_lines(changes: Sequence[Change], width: int) -> Iterator[str]:
