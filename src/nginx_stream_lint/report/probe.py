@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import click
@@ -217,7 +218,7 @@ class ProbeMeasurement(Struct):
     emitted_s: list[float | None]
     arrived_s: list[float | None]
     duration_s: float | None
-    upstream: Mapping[str, object] | None
+    upstream: Mapping[str, str] | None
     error: str | None
 
 
@@ -233,20 +234,32 @@ class ProbeChange(Struct):
     matters: bool
 
 
+class ProbeSummary(Struct, rename="kebab"):
+    """How many measurements have each verdict."""
+
+    streams: int
+    stalls: int
+    replays: int
+    cut: int
+    no_stream: int
+    unclear: int
+
+
 class ProbeDocument(Struct):
-    """The whole report; `summary` counts verdicts."""
+    """The whole report."""
 
     schema_version: int
     nginx: ProbeNginx
     results: list[ProbeMeasurement]
     not_measured: Sequence[str]
     changes: list[ProbeChange]
-    summary: dict[str, int]
+    summary: ProbeSummary
 
 
 def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
     """One document: the nginx, an object for each URL and scenario, and what was changed."""
     binary = result.binary
+    counts = Counter(one.verdict for one in result.outcomes)
     document = ProbeDocument(
         schema_version=SCHEMA_VERSION,
         nginx=ProbeNginx(".".join(map(str, binary.version)), str(binary.path)),
@@ -256,9 +269,14 @@ def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
             ProbeChange(one.name, one.text, one.file, one.line, one.done, one.why, one.matters)
             for one in result.changes
         ],
-        summary={
-            verdict: sum(one.verdict == verdict for one in result.outcomes) for verdict in _MEANINGS
-        },
+        summary=ProbeSummary(
+            streams=counts["streams"],
+            stalls=counts["stalls"],
+            replays=counts["replays"],
+            cut=counts["cut"],
+            no_stream=counts["no-stream"],
+            unclear=counts["unclear"],
+        ),
     )
     return json_text(document)
 
