@@ -10,8 +10,9 @@ from msgspec import Struct
 from nginx_stream_lint.probe.copied import Change, Place
 from nginx_stream_lint.probe.run import Outcome, ProbeResult
 from nginx_stream_lint.report.drawing import STYLE, label, ticks
-from nginx_stream_lint.report.words import CLIENTS, clipped, counted, rounded
+from nginx_stream_lint.report.words import clipped, counted, rounded
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
+from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.util.json_text import json_text
 from nginx_stream_lint.util.sinks import printable
 

@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from nginx_stream_lint.analysis.trace_findings import Blame
 from nginx_stream_lint.report.trace_words import said, verdict
-from nginx_stream_lint.report.words import CLIENTS, clipped, rounded
+from nginx_stream_lint.report.words import clipped, rounded
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
+from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-CLIENTS = {
-    "h1": "plain HTTP/1.1",
-    "h1-tls": "HTTP/1.1 over TLS",
-    "h2": "HTTP/2",
-    "h3": "HTTP/3",
-}
-
 
 def rounded(number: float | None) -> float | None:
     """A time in seconds as reports write it."""
