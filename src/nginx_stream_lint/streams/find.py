@@ -53,7 +53,7 @@ NOBODY_SAYS = Stream("chunked", "possible", "nothing suggests that it streams")
 WRITTEN_FOR_ONE = Stream("sse", "likely", "its path is that of a stream")
 _NOBODY_SAYS = (NOBODY_SAYS,)
 _WRITTEN_FOR_ONE = (WRITTEN_FOR_ONE,)
-EVERYTHING = Stream("sse", "declared", "--all-streams is set", kind_is_open=True)
+EVERYTHING = Stream("sse", "declared", "because --all-streams is set", kind_is_open=True)
 
 
 class Served(Struct, eq=False):
