@@ -90,8 +90,8 @@ def _tokens(text: str) -> Iterator[_Token]:
         match = _TOKEN.match(text, offset)
         if match is None or match.lastgroup is None:
             raise ExpressionMistake(
-                f'not a valid expression: unexpected "{text[offset]}"; it can contain names, numbers, quoted text,'
-                ' ==, !=, <, >, <=, >=, in, and, or, not, value("directive"),'
+                f'not a valid expression: unexpected "{text[offset]}"; it can contain names,'
+                ' numbers, quoted text, ==, !=, <, >, <=, >=, in, and, or, not, value("directive"),'
                 ' matches(name, "pattern") and parentheses',
                 offset,
             )
