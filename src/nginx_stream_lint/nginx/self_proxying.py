@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from nginx_stream_lint.nginx.hostnames import lower
-from nginx_stream_lint.nginx.levels import Handler, Level, cached_on_level
+from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.listeners import shortest
 from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.pass_target import PassTarget, parse_target
@@ -22,6 +22,7 @@ from nginx_stream_lint.nginx.servers import (
     sockets,
     sockets_with_port,
 )
+from nginx_stream_lint.nginx.upstreams import upstream_block
 from nginx_stream_lint.nginx.uri import escape_path
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
@@ -74,7 +75,7 @@ def may_be_self_proxied(http: Level, handler: Handler, version: Version) -> bool
 
 def _peers(http: Level, target: PassTarget) -> Iterator[PassTarget]:
     """The servers of an upstream, or the target itself."""
-    block = _upstreams(http).get(lower(target.host))
+    block = upstream_block(http, target.host)
     if block is None or target.has_port:
         yield target
         return
@@ -84,16 +85,6 @@ def _peers(http: Level, target: PassTarget) -> Iterator[PassTarget]:
             if peer is not None:
                 port = peer.port or 80
                 yield PassTarget(target.scheme, peer.host, port, peer.has_port)
-
-
-@cached_on_level
-def _upstreams(http: Level) -> dict[str, Level]:
-    """The upstreams by name."""
-    return {
-        lower(one.directive.args[0]): one
-        for one in http.children
-        if one.kind == "upstream" and one.directive is not None and one.directive.args
-    }
 
 
 def _sockets(http: Level, peer: PassTarget, version: Version) -> list[ListenSocket]:

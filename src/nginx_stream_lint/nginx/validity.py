@@ -22,7 +22,7 @@ from nginx_stream_lint.nginx.version_support import is_of_another_family, unsupp
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
 
-_ADVICE = "nginx refuses this configuration"
+_ADVICE = "correct it, because nginx rejects this configuration"
 
 # Directives that apply to their own level only, and may occur once there.
 _ONCE = frozenset(

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.report.stream_path import Arrival, HoldStage, StreamPath
-from nginx_stream_lint.rules.filters import CLIENTS, amount, duration
+from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES, amount, duration
 from nginx_stream_lint.util.sinks import printable
 
 _WIDTH = 380
@@ -63,7 +63,7 @@ def stream_svg(path: StreamPath) -> str:
 
 def stream_in_words(path: StreamPath) -> str:
     """The picture in words."""
-    clients = [f"{CLIENTS[one.client]} clients: {outcome(one)}" for one in path.arrivals]
+    clients = [f"{CLIENT_ADJECTIVES[one.client]} clients: {outcome(one)}" for one in path.arrivals]
     return printable(f"{path.served.level.label}, from {_target(path)}. {'. '.join(clients)}.")
 
 
