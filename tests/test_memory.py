@@ -37,6 +37,8 @@ FOR_EVER = {
     "analysis/explain.py": {"_names"},
     "kubernetes/controllers.py": {"_load"},
     "rules/patterns.py": {"_compiled"},
+    "rules/facts/base.py": {"directives_meant"},
+    "rules/template_names.py": {"names_in"},
     "rules/templates.py": {"_compiled"},
     "streams/endpoint_names.py": {"_others"},
     "streams/evidence.py": {"_known"},
