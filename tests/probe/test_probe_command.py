@@ -444,7 +444,7 @@ def test_an_nginx_that_dies_is_one_sentence(command: Command, tmp_path: Path) ->
         process.kill()
         process.wait()
     assert (process.returncode, out) == (2, b"")
-    assert b"died while it was measured" in err
+    assert b"died during the measurement" in err
     command.assert_gone()
 
 
