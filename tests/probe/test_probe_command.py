@@ -366,13 +366,13 @@ GOOD = "http { server { listen 80; location / { proxy_pass http://app; } } }"
         (GOOD, ["ftp://a.test/"], 'the scheme "ftp"'),
         (GOOD, ["a.test"], "write a path that starts with /, or"),
         (GOOD, ["/", "--client", "h2"], "is served to h1 only; choose another --client"),
-        (GOOD, [], "nothing is thought to stream; name the URLs to measure"),
+        (GOOD, [], "no location seems to stream; name the URLs to measure"),
         (GOOD, ["/", "--nginx", "/nowhere/nginx"], "/nowhere/nginx"),
         (GOOD, ["/", "--nginx", sys.executable], "does not seem to be nginx"),
         (GOOD, ["/", "--plot", "/nowhere/x.svg"], "cannot be written"),
         (GOOD, ["/", "--tokens", "0"], "0 is not in the range"),
-        ("events {}", ["/"], "there is no server to ask"),
-        ("http {}", ["/"], "there is no server to ask"),
+        ("events {}", ["/"], "there is no server to measure"),
+        ("http {}", ["/"], "there is no server to measure"),
         ("http { server { ", ["/"], "unexpected end of file"),
         ("http { server { proxy_buffering maybe; } }", ["/"], "it must be"),
         ("http { server { location ~ ( { } } }", ["/"], "rejects the copy"),
@@ -444,7 +444,7 @@ def test_an_nginx_that_dies_is_one_sentence(command: Command, tmp_path: Path) ->
         process.kill()
         process.wait()
     assert (process.returncode, out) == (2, b"")
-    assert b"died while it was measured" in err
+    assert b"died during the measurement" in err
     command.assert_gone()
 
 

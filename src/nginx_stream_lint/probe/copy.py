@@ -394,7 +394,7 @@ class _Copying:
                 assert row is not None
                 raise NginxError(
                     "nginx rejects the copy: invalid URL prefix, or no host after it, in"
-                    " {row.name} of {row.source.name}:{row.line}"
+                    f" {row.name} of {row.source.name}:{row.line}"
                 )
             node.args = [target]
 
