@@ -129,6 +129,19 @@ def test_a_baseline_that_is_none(text: str, says: str, tmp_path: Path) -> None:
         assert (tmp_path / "b.json").read_text() == text
 
 
+def test_a_baseline_is_utf_8_with_or_without_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text(SITE)
+    assert run("a.conf", "--write-baseline", "b.json", cwd=tmp_path).returncode == 0
+    data = (tmp_path / "b.json").read_bytes()
+    (tmp_path / "b.json").write_bytes(b"\xef\xbb\xbf" + data)
+    assert run("a.conf", "--baseline", "b.json", cwd=tmp_path).returncode == 0
+    (tmp_path / "b.json").write_bytes(data + b" \xff")
+    done = run("a.conf", "--baseline", "b.json", cwd=tmp_path)
+    assert done.returncode == 2
+    line = data.count(b"\n") + 1
+    assert done.stderr.startswith(f"b.json:{line}:2: cannot be read (is not UTF-8); ")
+
+
 def test_a_baseline_that_is_missing(tmp_path: Path) -> None:
     (tmp_path / "a.conf").write_text(SITE)
     done = run("a.conf", "--baseline", "b.json", cwd=tmp_path)
