@@ -48,6 +48,7 @@ def test_it_is_a_schema_with_words_for_every_key() -> None:
         "severity: {response-buffering: warning}\nselect: [response-buffering]",
         "streams: [{path: /a, x_accel_buffering: no}, {path: /b, x_accel_buffering: yes}]",
         "overrides: [{paths: a, severity: {response-buffering: off}}]",
+        "min_read_timeout: h2",  # nginx takes a unit without a number for none of it
         "rules: own\nignore: [our-rule]\nseverity: {our-rule: off}",
     ],
 )

@@ -130,7 +130,7 @@ class _Declared(Converted, frozen=True):
         )
 
 
-TIME = Text("a time such as `300s`", timeout_s, r"^([0-9]{1,18}(ms|[yMwdhms])? *)+$", number=True)
+TIME = Text("a time such as `300s`", timeout_s, r"^(?=.*[0-9])[0-9yMwdhms ]+$", number=True)
 VERSION = Text(
     "a version such as `1.29.7`", parse_version, r"^(nginx/)?[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?$"
 )
