@@ -106,7 +106,7 @@ def _names() -> tuple[RegexFinder, dict[str, int]]:
             found.setdefault(name, rank)
     longest_first = sorted(found, key=len, reverse=True)
     expression = rf"(?<![a-z0-9])(?:{'|'.join(longest_first)})(?![a-z])"
-    return RegexFinder(expression, 0, found.keys()), found
+    return RegexFinder(expression, found.keys()), found
 
 
 def endpoints_by_leading_segments(path: str) -> Sequence[Endpoint]:
@@ -266,46 +266,50 @@ class EvidenceWord(Struct, frozen=True):
 
 
 class RegexFinder:
-    """A regular expression of which each match has one of some `parts`, in lower case, in it.
+    """A regular expression of small letters for text in any case. Each match has one of some
+    `parts`, in lower case, in it.
 
     To compile one takes longer than all that a small configuration asks of it, so that waits for a
-    text that has one of the parts.
+    text that has one of the parts. It is for small letters, and text is searched in small letters:
+    to compile for any case takes four times as long.
     """
 
-    def __init__(self, expression: str, flags: int, parts: Collection[str]) -> None:
+    def __init__(self, expression: str, parts: Collection[str]) -> None:
         self._expression = expression
-        self._flags = flags
         self._parts = parts
         self._pattern: re.Pattern[str] | None = None
 
     def search(self, text: str) -> re.Match[str] | None:
-        """The first match."""
-        pattern = self._pattern or self._for(text)
+        """The first match; its text is perhaps in lower case."""
+        pattern, text = self._for(text)
         return pattern and pattern.search(text)
 
     def fullmatch(self, text: str) -> re.Match[str] | None:
         """The match that is the whole text."""
-        pattern = self._pattern or self._for(text)
+        pattern, text = self._for(text)
         return pattern and pattern.fullmatch(text)
 
     def finditer(self, text: str) -> Iterator[re.Match[str]]:
         """All matches that do not overlap."""
-        pattern = self._pattern or self._for(text)
+        pattern, text = self._for(text)
         return iter(()) if pattern is None else pattern.finditer(text)
 
-    def _for(self, text: str) -> re.Pattern[str] | None:
-        """The expression; None where nothing of it can be in a text."""
-        # Where case is ignored, a few other letters are ASCII ones.
-        lower = text.lower() if text.isascii() else None
-        if lower is not None and not any(part in lower for part in self._parts):
-            return None
-        self._pattern = re.compile(self._expression, self._flags)
-        return self._pattern
+    def _for(self, text: str) -> tuple[re.Pattern[str] | None, str]:
+        """The expression, None where nothing of it can be in a text; and the text for it."""
+        if not text.isascii():
+            # Where case is ignored, a few other letters are ASCII ones.
+            return re.compile(self._expression, re.IGNORECASE), text
+        text = text.lower()
+        if self._pattern is None:
+            if not any(part in text for part in self._parts):
+                return None, text
+            self._pattern = re.compile(self._expression)
+        return self._pattern, text
 
 
 @cache
 def _in_any_case(words: str, parts: tuple[str, ...]) -> RegexFinder:
-    return RegexFinder(rf"(?<![a-z])(?:{words})(?![a-z])", re.IGNORECASE, parts)
+    return RegexFinder(rf"(?<![a-z])(?:{words})(?![a-z])", parts)
 
 
 def evidence_words() -> dict[str, tuple[EvidenceWord, ...]]:

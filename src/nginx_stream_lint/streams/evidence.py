@@ -285,7 +285,7 @@ def _heard(where: str, text: str) -> tuple[Clue, ...]:
         Clue(
             word.points,
             word.kind,
-            match[0],
+            text[match.start() : match.end()],
             match[0].lower(),
             word.heartbeat_s,
             word.is_endless,
