@@ -54,6 +54,7 @@ def main(rounds: int, quick: bool, locations: int, environment: Path, path: Path
     peers = ("gixy-ng",) if quick else tuple(PEERS)
     installed = Environment(environment)
     installed.install(peers)
+    setting = _setting(installed)
     rows: list[Row] = []
     with TemporaryDirectory() as folder:
         bench = Bench(installed, Path(folder), locations, peers)
@@ -65,7 +66,7 @@ def main(rounds: int, quick: bool, locations: int, environment: Path, path: Path
                     click.echo(f"{row.ratio:.2f} × {row.beside}: {row.work}{word}", err=True)
         except Failed as failure:
             raise click.ClickException(str(failure)) from None
-    text = page(rows, _setting(installed))
+    text = page(rows, setting)
     if path is not None:
         path.write_text(text, encoding="utf-8")
     missed = [f"{row.work} / {row.beside}" for row in rows if row.missed]
