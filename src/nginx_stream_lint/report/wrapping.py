@@ -17,7 +17,7 @@ def wrapped(text: str, width: int = WIDTH, first: str = "", rest: str = "") -> l
     `first` is what the first line begins with, `rest` what the others do. Many findings share a
     message, so the latest results are kept: that saves 5 % of a text report with 26,000 findings.
     """
-    # Most texts fit: explain of 1,000 URLs takes 5 % less so.
+    # Most texts fit: to return them at once saves 2 % of explain with 1,000 URLs.
     if text.isprintable() and not text.endswith(" ") and 0 < len(text) <= width - len(first):
         return [first + text]
     return textwrap.wrap(
