@@ -99,21 +99,22 @@ class VerdictCache:
     def __init__(
         self, rules: Sequence[Rule], version: Version | None, min_read_timeout_s: float
     ) -> None:
-        self._rules = rules
-        self._version = version
-        self._min_read_timeout_s = min_read_timeout_s
         reads = reads_of(rules)
-        # Pointers to what is read are the same for all locations with equal keys.
-        self._read = reads.directives
-        self._by_version = {rule.name for rule in rules if reads_of_rule(rule).by_version}
-        self._cache = LocationCache(self._work_out, version, reads, reads_in_doubt(rules))
-        self.verdicts = self._cache.get
+        by_version = {rule.name for rule in rules if reads_of_rule(rule).by_version}
 
-    def _work_out(self, served: Served) -> list[Verdict]:
-        by_version = () if self._version is not None else self._by_version
-        return verdicts(
-            served, self._rules, self._version, self._min_read_timeout_s, self._read, by_version
-        )
+        def work_out(served: Served) -> list[Verdict]:
+            # Pointers to what is read are the same for all locations with equal keys.
+            return verdicts(
+                served,
+                rules,
+                version,
+                min_read_timeout_s,
+                reads.directives,
+                () if version is not None else by_version,
+            )
+
+        # Not a method: a cycle would keep all locations until a garbage collection.
+        self.verdicts = LocationCache(work_out, version, reads, reads_in_doubt(rules)).get
 
 
 def verdicts(
