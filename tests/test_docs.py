@@ -75,3 +75,13 @@ def test_names_that_templates_may_use_are_mentioned() -> None:
     assert names
     for name in names:
         assert re.search(rf"`{name}\b", TEXT), name
+
+
+def test_the_places_for_newcomers_exist() -> None:
+    section = _section("## Where to find things")
+    rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    paths = [path for row in rows for path in re.findall(r"`([a-z_]+/[^`]+)`", row)]
+    assert len(paths) >= 10
+    for path in paths:
+        folder = ROOT if path.startswith("rules/") else PACKAGE
+        assert list(folder.glob(path.replace("NAME", "*"))), path

@@ -15,8 +15,10 @@ from msgspec.structs import fields
 import nginx_stream_lint
 from nginx_stream_lint import Limits, Options, Workspace, explain, lint
 from nginx_stream_lint.analysis.explain import NoServer
-from nginx_stream_lint.fixes.apply import edited
-from nginx_stream_lint.rules.finding import Finding
+from nginx_stream_lint.fixes import placement
+from nginx_stream_lint.fixes.apply import apply_edits
+from nginx_stream_lint.rules.finding import Finding, Fix
+from nginx_stream_lint.rules.judge import FindingWithContext
 from tests.command import run
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -78,14 +80,13 @@ def test_what_it_loads_is_no_command() -> None:
 
 def test_an_ignored_finding_is_never_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[str] = []
-    module = sys.modules["nginx_stream_lint.analysis.lint"]
-    really = module.plan
+    really = placement.place_fix
 
-    def plan(judged: object) -> object:
-        planned.append(judged.finding.rule)  # type: ignore[attr-defined]
+    def place_fix(judged: FindingWithContext) -> Fix | None:
+        planned.append(judged.finding.rule)
         return really(judged)
 
-    monkeypatch.setattr(module, "plan", plan)
+    monkeypatch.setattr(placement, "place_fix", place_fix)
     everything = lint(Workspace.in_memory({"a.conf": STREAM.format("")}))
     assert set(planned) == {one.rule for one in everything.findings}
     planned.clear()
@@ -125,7 +126,7 @@ def test_fixes_are_what_is_written(tmp_path: Path) -> None:
     assert all(fix.snippet in told for fix in fixes)
     assert run("--fix", path).returncode == 0
     written = path.read_text()
-    assert edited(KEPT_ALIVE, edits) == written
+    assert apply_edits(KEPT_ALIVE, edits) == written
     assert 'proxy_set_header Connection "";' in written
     assert written.count("X-Forwarded-For") == 2
 
