@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EXIT_FINDINGS = 1
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
+_PART = 1024 * 1024  # characters written at once
 
 # Columns of text. Longer lines are hard to read, and in shorter ones nothing fits.
 _NARROWEST, _WIDEST = 40, 120
@@ -83,7 +84,8 @@ def try_write(
     text = safe(text, commands)
     if output is None or output == "-":
         try:
-            click.echo(text, nl=False, color=_colour(color))
+            for part in _in_parts(text):
+                click.echo(part, nl=False, color=_colour(color))
             sys.stdout.flush()
         except BrokenPipeError:
             _discard(sys.stdout)
@@ -98,6 +100,15 @@ def try_write(
     except OSError as error:
         return f"{output}:1:1: cannot be written ({error.strerror}); choose another file"
     return None
+
+
+def _in_parts(text: str) -> Iterator[str]:
+    """Parts of whole lines, so that writing encodes no second copy of a text of 30 MB."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + _PART) + 1 or len(text)
+        yield text[start:end]
+        start = end
 
 
 def write_patch(text: str) -> None:

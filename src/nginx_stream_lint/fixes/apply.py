@@ -261,7 +261,8 @@ def fix_checked(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool)
         before, after = rounds[0].problems, rounds[-1].problems
         new = _new_problems(before, after)
         if not new or not changed:
-            return FixedFiles(changed, list(refused.values()), history.edits(), history.safe_edits)
+            edits = history.edits() if unsafe else history.safe_edits
+            return FixedFiles(changed, list(refused.values()), edits, history.safe_edits)
         blamed = {problem.file for problem in new}
         broken = {key for key, (before_it, _) in changed.items() if before_it.name in blamed}
         for key in broken or changed:

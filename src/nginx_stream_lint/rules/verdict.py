@@ -100,35 +100,26 @@ class VerdictCache:
     def __init__(
         self, rules: Sequence[Rule], version: Version | None, min_read_timeout_s: float
     ) -> None:
-        self._rules = rules
-        self._version = version
-        self._min_read_timeout_s = min_read_timeout_s
         reads = reads_of(rules)
-        # Pointers to what is read are the same for all locations with equal keys.
-        self._read = reads.directives
-        self._by_version: dict[str, bool] = {}
+        by_version: dict[str, bool] = {}
+
+        def differs_by_version(rule: Rule) -> bool:
+            """Whether a rule that has a finding may differ with the version, which is unknown."""
+            if version is not None:
+                return False
+            if rule.name not in by_version:
+                by_version[rule.name] = reads_of_rule(rule).by_version
+            return by_version[rule.name]
+
+        def work_out(proxied: ProxiedLocation) -> list[Verdict]:
+            # Pointers to what is read are the same for all locations with equal keys.
+            return verdicts(
+                proxied, rules, version, min_read_timeout_s, reads.directives, differs_by_version
+            )
+
+        # Not a method: a cycle would keep all locations until a garbage collection.
         in_doubt = partial(reads_in_doubt, rules)
-        self._cache = LocationCache(self._work_out, version, reads, in_doubt)
-        self.verdicts = self._cache.get
-
-    def _work_out(self, proxied: ProxiedLocation) -> list[Verdict]:
-        return verdicts(
-            proxied,
-            self._rules,
-            self._version,
-            self._min_read_timeout_s,
-            self._read,
-            self._differs_by_version,
-        )
-
-    def _differs_by_version(self, rule: Rule) -> bool:
-        """Whether a rule that has a finding may differ with the version, which is unknown."""
-        if self._version is not None:
-            return False
-        known = self._by_version.get(rule.name)
-        if known is None:
-            known = self._by_version[rule.name] = reads_of_rule(rule).by_version
-        return known
+        self.verdicts = LocationCache(work_out, version, reads, in_doubt).get
 
 
 def verdicts(
