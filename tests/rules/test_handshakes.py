@@ -125,7 +125,7 @@ def test_http_1_0_is_a_warning_where_nothing_else_is_wrong() -> None:
     finding = found(text, (1, 22, 1))
     assert finding is not None
     assert finding.severity == "warning"
-    assert "refuse HTTP/1.0" in finding.message
+    assert "reject HTTP/1.0" in finding.message
     assert found(text) is None
     finding = found(site(UPGRADE), (1, 22, 1))
     assert finding is not None

@@ -272,7 +272,7 @@ def test_a_process_that_goes_on_talking_is_ended(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(network, "_START", talking)
     asked = network.fetch(Layer(1, "http://127.0.0.1:9/"), "h1", Ask(limits=Limits(time_s=0.1)))
     found = asyncio.run(asyncio.wait_for(asked, float(LONG)))
-    assert (found.ended, found.error) == ("failed", "no answer in 0.1 s (--max-time)")
+    assert (found.ended, found.error) == ("failed", "no response within 0.1 s (--max-time)")
 
 
 def test_a_process_that_dies_is_said(server: Any) -> None:

@@ -42,7 +42,7 @@ from nginx_stream_lint.cli.output import (
 )
 from nginx_stream_lint.config import STDIN
 from nginx_stream_lint.files import Source, Workspace
-from nginx_stream_lint.report import FORMATS, WITH_FIXES
+from nginx_stream_lint.report import FORMATS, WITH_FIXES, WITH_LOCATIONS
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
 
@@ -235,6 +235,8 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         say_stale(report, baseline)
     if not flags["do_diff"] and not flags["write_baseline"]:
         with_fixes = any(target.format in WITH_FIXES for target in choices.targets)
+        if not any(target.format in WITH_LOCATIONS for target in choices.targets):
+            report.release()
         if report.findings and with_fixes:
             from nginx_stream_lint.analysis.complete import complete_fixes
 

@@ -6,7 +6,7 @@ A verdict names no line of a file: `judge.py` adds what each location has of its
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
 from msgspec import Struct
@@ -106,12 +106,29 @@ class VerdictCache:
         reads = reads_of(rules)
         # Pointers to what is read are the same for all locations with equal keys.
         self._read = reads.directives
+        self._by_version: dict[str, bool] = {}
         in_doubt = partial(reads_in_doubt, rules)
         self._cache = LocationCache(self._work_out, version, reads, in_doubt)
         self.verdicts = self._cache.get
 
     def _work_out(self, served: Served) -> list[Verdict]:
-        return verdicts(served, self._rules, self._version, self._min_read_timeout_s, self._read)
+        return verdicts(
+            served,
+            self._rules,
+            self._version,
+            self._min_read_timeout_s,
+            self._read,
+            self._differs_by_version,
+        )
+
+    def _differs_by_version(self, rule: Rule) -> bool:
+        """Whether a rule that has a finding may differ with the version, which is unknown."""
+        if self._version is not None:
+            return False
+        known = self._by_version.get(rule.name)
+        if known is None:
+            known = self._by_version[rule.name] = reads_of_rule(rule).by_version
+        return known
 
 
 def verdicts(
@@ -120,11 +137,13 @@ def verdicts(
     version: Version | None,
     min_read_timeout_s: float,
     read: Collection[str],
+    differs_by_version: Callable[[Rule], bool],
 ) -> list[Verdict]:
     """The verdicts on a location.
 
     A rule that `replaces` another silences it, unless it is silenced itself. `read` are the
-    directives that the rules read.
+    directives that the rules read; `differs_by_version` tells whether a rule may differ with the
+    version, where that is unknown.
     """
     first = Facts(served, served.streams[0], version, min_read_timeout_s)
     facts_of: dict[int, Facts] = {0: first}
@@ -154,7 +173,8 @@ def verdicts(
         if worst is not None:
             severity, stream, doubt = worst
             facts = facts_of[stream]
-            found.append(_verdict(rule, facts, stream, severity, doubt, read))
+            is_old = differs_by_version(rule) and _rests_on_old_default(rule, facts, severity)
+            found.append(_verdict(rule, facts, stream, severity, doubt, read, is_old))
     return _without_replaced(found)
 
 

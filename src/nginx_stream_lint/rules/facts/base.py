@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -240,14 +241,17 @@ def _by_version(effective: Effective) -> bool:
     return effective.origin == "default" and table()[effective.name].default_changed
 
 
-def directives_meant(name: str) -> list[str]:
+@cache
+def directives_meant(name: str) -> tuple[str, ...]:
     """The directives that a name with placeholders may stand for: `<family>_cache`, `<cut_by>`."""
     match = _PLACEHOLDER.search(name)
     if match is None:
-        return [name] if name in table() else []
+        return (name,) if name in table() else ()
     one = FACTS.get(match[1])
     words = FAMILIES if match[1] == "family" else () if one is None else one.directives
-    return [found for word in words for found in directives_meant(name.replace(match[0], word))]
+    return tuple(
+        found for word in words for found in directives_meant(name.replace(match[0], word))
+    )
 
 
 def placeholders_in(name: str) -> list[str]:
