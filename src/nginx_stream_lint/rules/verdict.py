@@ -272,6 +272,7 @@ def _verdict(
     severity: Severity,
     doubt: str | None,
     read: Collection[str],
+    is_old: bool,
 ) -> Verdict:
     message: Message = render(rule.message, facts)
     if doubt is not None and severity == "error":
@@ -286,7 +287,7 @@ def _verdict(
         pointers=tuple(_pointers(rule, facts, read)),
         remedy=_remedy(rule, facts),
         version=facts.version,
-        assumes_old_nginx=_rests_on_old_default(rule, facts, severity),
+        assumes_old_nginx=is_old,
         assumes_defaults=_assumed(rule, facts),
     )
 
@@ -323,8 +324,6 @@ def _assumed(rule: Rule, facts: Facts) -> bool:
 
 def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity) -> bool:
     """Whether the new defaults would make a finding another one, or none."""
-    if facts.version_is_known or not reads_of_rule(rule).by_version:
-        return False
     return _severity(rule, facts.newer) != severity or (
         render(rule.message, facts.newer) != render(rule.message, facts)
     )
