@@ -24,7 +24,7 @@ def plain(settings: Settings) -> dict[str, Any]:
     """Settings without what is there by identity only."""
     found = {
         name: getattr(settings, name)
-        for name in Settings.__dataclass_fields__
+        for name in Settings.__struct_fields__
         if name not in ("file", "written", "rules_named", "streams", "overrides")
     }
     found["streams"] = [(one.text, one.stream.heartbeat_s) for one in settings.streams]
@@ -248,7 +248,7 @@ def test_what_cannot_be_a_file(tmp_path: Path) -> None:
     path.write_text("# " + "x" * 1_100_000, encoding="utf-8")
     says(rf"{FILE_NAME}:1:1: cannot be read \(is larger than 1 MB\)")
     path.write_bytes(b"roots:\n  - \xff\n")
-    says(rf"{FILE_NAME}:2:1: cannot be read \(not UTF-8\)")
+    says(rf"{FILE_NAME}:2:1: cannot be read \(is not UTF-8\)")
     path.unlink()
     (tmp_path / ".nginx-stream-lint.yml").write_text("markdown: true", encoding="utf-8")
     says(rf"\.nginx-stream-lint\.yml:1:1: is not used; rename it to {FILE_NAME}")

@@ -186,16 +186,9 @@ def _load_file(workspace: Workspace, path: Path, check_texts: bool = True) -> _R
 def _text(workspace: Workspace, path: Path) -> str:
     """The text of a rule file. Raises RuleMistake."""
     try:
-        data = workspace.read(str(path), _MAX_BYTES)
+        return workspace.text(str(path), _MAX_BYTES)
     except Unreadable as stop:
         raise RuleMistake(str(stop)) from None
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = len(data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode()) + 1
-        message = "not UTF-8; save the file as UTF-8"
-        raise RuleMistake(f"{path}:{line}:{column}: {message}") from None
 
 
 class _Reader:
