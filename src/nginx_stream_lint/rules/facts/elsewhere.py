@@ -42,7 +42,7 @@ def location_path(served: Served) -> str:
     return match_of(served.level.nearest("location") or served.level).pattern
 
 
-class Upstream(Struct, frozen=True):
+class PassedUpstream(Struct, frozen=True):
     """What matters of the upstream that a handler names.
 
     `keeps_alive`: its block asks for kept-alive connections. `has_one_peer`: there is only one
@@ -53,7 +53,7 @@ class Upstream(Struct, frozen=True):
     has_one_peer: bool
 
 
-def _upstream(served: Served, _: Version) -> Upstream:
+def _upstream(served: Served, _: Version) -> PassedUpstream:
     http, target = served.server.parent or served.server, served.handler.target
     known = _upstreams_by_target(http)
     found = known.get(target)
@@ -63,19 +63,19 @@ def _upstream(served: Served, _: Version) -> Upstream:
 
 
 @kept
-def _upstreams_by_target(_: Level) -> dict[str, Upstream]:
+def _upstreams_by_target(_: Level) -> dict[str, PassedUpstream]:
     """What is known of the targets in an `http` block so far."""
     return {}
 
 
-def _upstream_of(http: Level, target: str) -> Upstream:
+def _upstream_of(http: Level, target: str) -> PassedUpstream:
     host = _SCHEME.sub("", target).split("/")[0]
     block = upstream_block(http, host)
     if block is None:
-        return Upstream(False, _ADDRESS.match(host) is not None)
+        return PassedUpstream(False, _ADDRESS.match(host) is not None)
     keepalive = block.rows.get("keepalive", [])
     hosts = [row.args[0] for row in block.rows.get("server", []) if row.args]
-    return Upstream(
+    return PassedUpstream(
         bool(keepalive) and keepalive[-1].args[:1] != ("0",),
         len(hosts) == 1 and _ADDRESS.match(hosts[0]) is not None,
     )
