@@ -1,0 +1,261 @@
+"""Place fixes in Kubernetes' YAML: annotations of an Ingress, fields of a VirtualServer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from nginx_stream_lint.config.mapped_text import Author, SourceEdit, has_placeholder
+from nginx_stream_lint.kubernetes.author import ControllerAuthor
+from nginx_stream_lint.kubernetes.manifest import Mapping, MappingEntry, Scalar
+from nginx_stream_lint.kubernetes.resources import Ingress, VirtualServer
+from nginx_stream_lint.util.remembering import latest_remembered
+
+
+def setting_edits(
+    author: Author, settings: Sequence[tuple[str, str]], offset: int
+) -> list[SourceEdit] | None:
+    """Return the edits that give directives their values at the location that begins at an offset.
+
+    None if they must be made by hand: placeholders, flow mappings, anchors.
+    """
+    assert isinstance(author, ControllerAuthor)
+    return _SettingEdits(author).changes(settings, offset)
+
+
+class _SettingEdits:
+    """Writes the settings of one resource."""
+
+    def __init__(self, author: ControllerAuthor) -> None:
+        self.author = author
+
+    def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[SourceEdit] | None:
+        """See `setting_edits`."""
+        resource = self.author.resource
+        if isinstance(resource, VirtualServer):
+            upstream = self.author.upstream_at(resource, offset)
+            return self._fields(upstream, settings) if upstream is not None else None
+        if not isinstance(resource, Ingress) or resource.unknown is not None:
+            return None
+        found: list[SourceEdit] = []
+        new: list[str] = []
+        snippets: list[str] = []
+        for name, value in settings:
+            pair = self.author.annotation_for(name, value)
+            if pair is None:
+                snippets.append(f"{name} {value};")
+                continue
+            entry = self._entry(pair[0])
+            if entry is None:
+                new.append(f'{pair[0]}: "{pair[1]}"')
+                continue
+            change = self._replaced(entry, pair[1])
+            if change is None:
+                return None
+            found.append(change)
+        if snippets:
+            more = self._snippet(snippets)
+            if more is None:
+                return None
+            if isinstance(more, SourceEdit):
+                found.append(more)
+            else:
+                new += more
+        if new:
+            inserted = self._inserted(new, bool(snippets))
+            if inserted is None:
+                return None
+            found.append(inserted)
+        return found
+
+    def _entry(self, key: str) -> MappingEntry | None:
+        assert isinstance(self.author.resource, Ingress)
+        for prefix in self.author.controller.prefixes:
+            short = self.author.controller.short(key)
+            entry = self.author.resource.annotations.get(f"{prefix}{short}")
+            if entry is not None:
+                return entry
+        return None
+
+    def _replaced(self, entry: MappingEntry, text: str) -> SourceEdit | None:
+        value = entry.value
+        if entry.is_alias or not isinstance(value, Scalar) or has_placeholder(value.text):
+            return None
+        if not self._is_own(entry) or value.style in ("|", ">"):
+            return None
+        if value.style:
+            return SourceEdit(value.start, value.end, text)
+        if not value.text:
+            end = entry.key.end + (1 if entry.key.style else 0)
+            at = self._text.find(":", end) + 1
+            return SourceEdit(at, at, f' "{text}"')
+        return SourceEdit(value.start, value.end, f'"{text}"')
+
+    def _is_own(self, entry: MappingEntry) -> bool:
+        """Whether an annotation is written in this mapping, and not taken over from an anchor."""
+        assert isinstance(self.author.resource, Ingress)
+        home = self.author.resource.home
+        return home is not None and any(one is entry for one in home.own)
+
+    @property
+    def _text(self) -> str:
+        return self.author.resource.document.text
+
+    def _snippet(self, lines: list[str]) -> SourceEdit | list[str] | None:
+        """More lines for the snippet; a change, or new lines for the annotations."""
+        key = self.author.controller.prefixes[0] + self.author.controller.snippets["location"]
+        entry = self._entry(key)
+        if entry is None:
+            return [f"{key}: |", *(f"  {line}" for line in lines)]
+        value = entry.value
+        if entry.is_alias or not isinstance(value, Scalar) or not self._is_own(entry):
+            return None
+        if value.style != "|" or not value.lines:
+            return None
+        last = value.lines[-1][1]
+        begin = self._text.rfind("\n", 0, last.start) + 1
+        written = self._text[begin : last.end]
+        indent = written[: len(written) - len(written.lstrip())]
+        newline = _newline(self._text)
+        more = "".join(f"{newline}{indent}{line}" for line in lines)
+        return SourceEdit(last.end, last.end, more, is_safe=False)
+
+    def _inserted(self, lines: list[str], has_snippet: bool) -> SourceEdit | None:
+        resource = self.author.resource
+        assert isinstance(resource, Ingress)
+        text = self._text
+        newline = _newline(text)
+        home = resource.home
+        is_safe = not has_snippet
+        if home is not None:
+            if home.is_flow or not home.own:
+                return None
+            where = self._behind(home)
+            if where is None:
+                return None
+            at, indent = where
+            more = "".join(f"{newline}{indent}{line}" for line in lines)
+            if has_snippet:
+                # Two of these in one place would give one key twice.
+                return _not_twice(text, at, more, is_safe)
+            return SourceEdit(at, at, more, is_safe)
+        parent = resource.parent
+        if parent is None or parent.is_flow or not parent.own:
+            return None
+        given = parent.entries.get("annotations")
+        if given is not None:
+            if given.is_alias or not isinstance(given.value, Scalar) or given.value.text:
+                return None
+            column = _indent(text, given.span.start)
+            if column is None:
+                return None
+            indent = column
+            at = _end_of_line(text, given.key.end)
+            rest = text[given.key.end : at].lstrip("\"' ").removeprefix(":").strip()
+            if rest and not rest.startswith("#"):
+                return None  # `~`, or an anchor
+            more = "".join(f"{newline}{indent}{_step(text)}{line}" for line in lines)
+            return _not_twice(text, at, more, is_safe)
+        where = self._behind(parent)
+        if where is None:
+            return None
+        at, indent = where
+        more = f"{newline}{indent}annotations:" + "".join(
+            f"{newline}{indent}{_step(text)}{line}" for line in lines
+        )
+        return _not_twice(text, at, more, is_safe)
+
+    def _behind(self, mapping: Mapping) -> tuple[int, str] | None:
+        """Where a new line of a block mapping goes, and how far in.
+
+        Behind the last entry that is no mapping, since a mapping may get lines at its own end; in
+        front of the first where there is none, and in a template, since entries may stand under a
+        condition.
+        """
+        text = self._text
+        first = mapping.own[0]
+        indent = _indent(text, first.span.start)
+        if indent is None:
+            return None
+        last = next(
+            (one for one in reversed(mapping.own) if not isinstance(one.value, Mapping)), None
+        )
+        if last is not None and text == self.author.resource.document.source.text:
+            return _end_of_line(text, last.span.end), indent
+        above = text.rfind("\n", 0, first.span.start)
+        while above > 0:
+            before = text.rfind("\n", 0, above)
+            line = text[before + 1 : above].strip()
+            if line and not line.startswith("#"):
+                break
+            above = before
+        if above <= 0 or text[:above].rstrip().rsplit("\n", 1)[-1].lstrip().startswith("- "):
+            return None
+        return above - (1 if text[above - 1] == "\r" else 0), indent
+
+    def _fields(
+        self, upstream: Mapping, settings: Sequence[tuple[str, str]]
+    ) -> list[SourceEdit] | None:
+        found: list[SourceEdit] = []
+        new: list[str] = []
+        for name, value in settings:
+            field = self.author.field_for(name, value)
+            if field is None or upstream.is_flow:
+                return None
+            entry = upstream.entries.get(field[0])
+            if entry is None:
+                new.append(f"{field[0]}: {field[1]}")
+                continue
+            word = entry.value
+            if (
+                entry.is_alias
+                or not isinstance(word, Scalar)
+                or has_placeholder(word.text)
+                or not word.text
+            ):
+                return None
+            if all(entry is not own for own in upstream.own):
+                return None
+            found.append(SourceEdit(word.start, word.end, field[1]))
+        if new:
+            where = self._behind(upstream)
+            if where is None:
+                return None
+            at, indent = where
+            newline = _newline(self._text)
+            found.append(SourceEdit(at, at, "".join(f"{newline}{indent}{line}" for line in new)))
+        return found
+
+
+def _not_twice(text: str, offset: int, more: str, is_safe: bool) -> SourceEdit | None:
+    """An insertion that another one in the same place does not go with."""
+    if not offset:
+        return None
+    return SourceEdit(offset - 1, offset, text[offset - 1] + more, is_safe)
+
+
+@latest_remembered(2)
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def _end_of_line(text: str, offset: int) -> int:
+    end = text.find("\n", offset)
+    if end < 0:
+        return len(text)
+    return end - 1 if end and text[end - 1] == "\r" else end
+
+
+def _indent(text: str, offset: int) -> str | None:
+    """The indentation of a key; of one behind a dash, blanks."""
+    before = text[text.rfind("\n", 0, offset) + 1 : offset]
+    if re.fullmatch(r"[ ]*(?:- +)*", before) is None:
+        return None
+    return " " * len(before)
+
+
+@latest_remembered(2)
+def _step(text: str) -> str:
+    """The indentation that a file uses for one level."""
+    match = re.search(r":[ \t]*\r?\n( *)(?=[^ \s#-])", text)
+    return match[1] if match and 0 < len(match[1]) <= 8 else "  "
