@@ -120,7 +120,7 @@ def test_right_examples(folder: Path) -> None:
     ("before", "after", "says"),
     [
         ("timeout 2h", "timeout 20m", "good, line 7: short-limit: The limit is 20m"),
-        ("timeout 10m", "timeout 2h", "bad does not give short-limit"),
+        ("timeout 10m", "timeout 2h", "bad has no finding short-limit"),
         ("timeout 1h", "timeout 30m", "+        proxy_read_timeout 1h;"),
         ("proxy_buffering off", "proxy_buffering on", "bad, line 6: response-buffering: "),
         ("timeout 2h;", "timeout 2h", 'good, line 8: unexpected "}"'),
@@ -148,7 +148,7 @@ def test_a_rule_without_examples_is_not_tested(folder: Path) -> None:
     _write(folder, RULE[: RULE.index("examples:")] + "examples: []\n")
     done = _test(folder)
     assert done.returncode == 1
-    assert "    it has no examples\n0 examples of 1 rule: 1 wrong\n" in done.stdout
+    assert "    the rule has no examples\n0 examples of 1 rule: 1 wrong\n" in done.stdout
 
 
 def test_examples_that_are_to_be_true_of_one_version_only(folder: Path) -> None:
@@ -262,21 +262,29 @@ SPIN = f"""\
 
 # Text of the rule file, where it is wrong, what is said.
 HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
-    "class": (_message("{{ family.__class__ }}"), "7:10", '".__class__" is not in the language'),
+    "class": (
+        _message("{{ family.__class__ }}"),
+        "7:10",
+        '".__class__" is not allowed in templates',
+    ),
     "class by attr": (_message("{{ family | attr('__class__') }}"), "7:10", "unknown filter"),
     "subclasses": (
         _message("{{ ''.__class__.__mro__[1].__subclasses__() }}"),
         "7:10",
-        "only value and origin can be called",
+        "a template can call only value and origin",
     ),
-    "item": (_message("{{ family['x'] }}"), "7:10", '"[...]" is not in the language'),
+    "item": (_message("{{ family['x'] }}"), "7:10", '"[...]" is not allowed in templates'),
     "globals": (_message("{{ cycler.__init__.__globals__.os }}"), "7:10", '".os" is not'),
     "self": (_message("{{ self }}"), "7:10", 'unknown name "self"'),
-    "call": (_message("{{ family() }}"), "7:10", "only value and origin can be called"),
+    "call": (
+        _message("{{ family() }}"),
+        "7:10",
+        "a template can call only value and origin",
+    ),
     "endless loop": (
         _message("{% for a in range(999999999) %}{% endfor %}"),
         "7:10",
-        '"for" is not in the language of templates, which has facts, value(',
+        '"for" is not allowed in templates, which support facts, value(',
     ),
     "nested loops": (
         _message("{% for a in holds %}{% for b in holds %}x{% endfor %}{% endfor %}"),
@@ -289,28 +297,32 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
         '"macro" is not',
     ),
     "doubling": (_message("{% set a = 'x' ~ family %}{% set a = a ~ a %}"), "7:10", '"set" is not'),
-    "100 MB by *": (_message("{{ 'x' * 100000000 }}"), "7:10", '"*" is not in the language'),
+    "100 MB by *": (_message("{{ 'x' * 100000000 }}"), "7:10", '"*" is not allowed in templates'),
     "100 MB by center": (_message("{{ 'x' | center(100000000) }}"), "7:10", "unknown filter"),
     "100 MB by format": (_message("{{ '%0100000000d' | format(1) }}"), "7:10", "unknown filter"),
-    "100 MB by %": (_message("{{ '%0100000000d' % 1 }}"), "7:10", '"%" is not in the language'),
-    "power": (_message("{{ 9 ** 9 ** 9 }}"), "7:10", '"**" is not in the language'),
-    "range": (_message("{{ range(99999999) | length }}"), "7:10", "only value and origin"),
+    "100 MB by %": (
+        _message("{{ '%0100000000d' % 1 }}"),
+        "7:10",
+        '"%" is not allowed in templates',
+    ),
+    "power": (_message("{{ 9 ** 9 ** 9 }}"), "7:10", '"**" is not allowed in templates'),
+    "range": (_message("{{ range(99999999) | length }}"), "7:10", "can call only value and origin"),
     "include": (_message("{% include '/etc/passwd' %}"), "7:10", '"include" is not'),
     "import": (_message("{% import 'os' as os %}"), "7:10", '"import" is not'),
     "extends": (_message("{% extends 'a' %}"), "7:10", '"extends" is not'),
-    "no tag": (_message("{% dobby %}"), "7:10", "no template: Encountered unknown tag"),
+    "no tag": (_message("{% dobby %}"), "7:10", "not a valid template: Encountered unknown tag"),
     "parentheses": (_message("{{ " + "(" * 1500 + " }}"), "7:10", "not a valid template: "),
     "nested if": (
         _message("{% if family %}" * 120 + "{% endif %}" * 120),
         "7:10",
-        "nests deeper than 20",
+        "it is nested deeper than 20 levels",
     ),
     "many nots": (
         _message("{{ " + "not " * 900 + "family }}"),
         "7:10",
         "not a valid template: it is nested",
     ),
-    "long template": (_message("x" * 5000), "7:10", "a template has at most 4000 characters"),
+    "long template": (_message("x" * 5000), "7:10", "a template must have at most 4000 characters"),
     "large number": (_message("{{ 1e999 | duration }}"), "7:10", "a number must be at most"),
     "long number": (
         _message("{{ " + "9" * 3000 + " | duration }}"),
@@ -352,14 +364,22 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "YAML snake": (_condition("&a {not: *a}"), "4:7", "its aliases expand to too much"),
     "YAML depth": (_condition("[" * 100_000), "4:206", "it is nested deeper than 200"),
     "YAML depth by dashes": (_condition("\n  " + "- " * 100_000), "5:401", "deeper than 200"),
-    "conditions' depth": (_condition("{not: " * 60 + "x" + "}" * 60), "4:247", "at most 40 deep"),
+    "conditions' depth": (
+        _condition("{not: " * 60 + "x" + "}" * 60),
+        "4:247",
+        "must not be nested deeper than 40 levels",
+    ),
     "conditions": (
         _condition(f"{{any: [{'{buffered: {is: true}}, ' * 300}]}}"),
         "4:4814",
         "at most 200 conditions",
     ),
     "parentheses of a condition": (_condition("(" * 500), "4:27", "it is nested deeper than 20"),
-    "nots of a condition": (_condition("not " * 500 + "buffered"), "4:87", "nests deeper than 20"),
+    "nots of a condition": (
+        _condition("not " * 500 + "buffered"),
+        "4:87",
+        "it is nested deeper than 20 levels",
+    ),
     "conditions of an expression": (
         _condition("buffered" + " or buffered" * 300),
         "4:7",
@@ -367,18 +387,18 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     ),
     "long expression": (_condition("buffered" + " " * 5000 + "and kind"), "4:7", "at most 4000"),
     "attribute of a condition": (_condition("kind.__class__"), "4:11", 'unexpected "."'),
-    "call of a condition": (_condition("kind()"), "4:11", "the end of the expression is expected"),
+    "call of a condition": (_condition("kind()"), "4:11", "the end of the expression"),
     "arithmetic of a condition": (_condition("held_bytes ** 9 < 1"), "4:18", 'unexpected "*"'),
     "long number of a condition": (
         _condition("held_bytes < " + "9" * 3900),
         "4:20",
         "a number must be at most",
     ),
-    "regex of a condition": (_condition("matches(target, '(a+)+$')"), "4:23", "for ever"),
+    "regex of a condition": (_condition("matches(target, '(a+)+$')"), "4:23", "may take too long"),
     "comments and streams": (
         _condition("{not: {ignored_rules: {is_set: false}}}"),
         "6:3",
-        "a rule about comments can only ask for ignore_mistake and ignored_rules",
+        "a rule about comments can only use ignore_mistake and ignored_rules",
     ),
     "snippet over lines": (
         RULE.replace("why:", '  snippet: "{% if family %}\\n{% endif %}"\nwhy:'),
@@ -388,10 +408,18 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "python object": (
         RULE.replace("why: ", "why: !!python/object/apply:os.system "),
         "14:6",
-        "a rule file has no tags such as tag:yaml.org,2002:python/object/apply:os.system",
+        "tags such as tag:yaml.org,2002:python/object/apply:os.system are not allowed",
     ),
-    "python name": (RULE.replace("1h}", "!!python/name:os.system }"), "5:48", "has no tags"),
-    "own tag": (RULE.replace("why: ", "why: !secret "), "14:6", "has no tags such as !secret"),
+    "python name": (
+        RULE.replace("1h}", "!!python/name:os.system }"),
+        "5:48",
+        "are not allowed in a rule file",
+    ),
+    "own tag": (
+        RULE.replace("why: ", "why: !secret "),
+        "14:6",
+        "tags such as !secret are not allowed",
+    ),
     "date": (RULE.replace("than: 1h", "than: 2026-99-99"), "5:48", "an invalid number or date"),
     "twice": (f"{RULE}why: again\n", "48:1", '"why" is set twice'),
     "key": (f"{RULE}whi: again\n", "48:1", 'unknown key "whi"; did you mean "why"?'),
@@ -516,7 +544,7 @@ def _none(folder: Path) -> str:
 def _otherwise_named(folder: Path) -> str:
     _write(folder, RULE)
     _write(folder, RULE, "other.yml")
-    return "rules/other.yml:1:1: the name of a rule file ends in .yaml"
+    return "rules/other.yml:1:1: the name of a rule file must end in .yaml"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ Action = Literal["set", "reset", "set_row", "remove_row", "restore_rows", "add_m
 
 RuleName = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,59}$")]
 Text = Annotated[str, Meta(min_length=1)]
-Condition = Annotated[
+ConditionForm = Annotated[
     str | dict[str, Any],
     Meta(
         description='An expression over facts and directives: `kind == "sse" and cut_after_s < 60`.'
@@ -45,9 +45,9 @@ DirectiveName = Annotated[
 class SeverityForm(Struct, forbid_unknown_fields=True):
     """A severity with the condition under which it holds: one of the three."""
 
-    error: Condition | UnsetType = UNSET
-    warning: Condition | UnsetType = UNSET
-    note: Condition | UnsetType = UNSET
+    error: ConditionForm | UnsetType = UNSET
+    warning: ConditionForm | UnsetType = UNSET
+    note: ConditionForm | UnsetType = UNSET
 
 
 class StepForm(Struct, forbid_unknown_fields=True):
@@ -61,7 +61,7 @@ class StepForm(Struct, forbid_unknown_fields=True):
     add_map: TemplateText | UnsetType = UNSET
     to: TemplateText | UnsetType = UNSET
     scope: Scope | UnsetType = UNSET
-    when: Condition | UnsetType = UNSET
+    when: ConditionForm | UnsetType = UNSET
     applicability: Applicability | UnsetType = UNSET
     optional: bool | UnsetType = UNSET
 
@@ -116,7 +116,7 @@ class RuleForm(Struct, forbid_unknown_fields=True):
         Annotated[bool, Meta(description="About locations that never get their streams.")]
         | UnsetType
     ) = UNSET
-    when: Condition | UnsetType = UNSET
+    when: ConditionForm | UnsetType = UNSET
     at: DirectiveName | UnsetType = UNSET
     blames: DirectiveName | UnsetType = UNSET
     replaces: (

@@ -315,8 +315,6 @@ def _assumed(rule: Rule, facts: Facts) -> bool:
 
 def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity) -> bool:
     """Whether the new defaults would make a finding another one, or none."""
-    if facts.version_is_known or not reads_of_rule(rule).by_version:
-        return False
     return _severity(rule, facts.newer) != severity or (
         render(rule.message, facts.newer) != render(rule.message, facts)
     )
