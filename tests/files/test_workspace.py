@@ -301,7 +301,7 @@ class TestBudget:
         limits = Limits(repeats=1_000)
         result = lint(Workspace.on_disk(str(tmp_path), limits=limits))
         assert [one.message for one in result.problems] == [
-            "there are more than 1,000 directives of files that are read again and again"
+            "files that are included repeatedly have more than 1,000 directives"
         ]
         assert 0 < result.locations < 200
 
