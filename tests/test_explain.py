@@ -242,7 +242,7 @@ def test_sub_filter_that_keeps_event_ends(tmp_path: Path) -> None:
         "sub-filter"
     }
     done = run("explain", path, "/")
-    assert "sub_filter keeps the end of each event" in done.stdout
+    assert "sub_filter holds the end of each event" in done.stdout
     assert "late-event-ends" in done.stdout
 
 

@@ -154,7 +154,7 @@ def test_too_many_files_are_said(tmp_path: Path) -> None:
     workspace = Workspace.on_disk(str(tmp_path), limits=Limits(entries=3))
     assert len(workspace.files_below(str(tmp_path))) <= 3
     assert [one.message for one in workspace.budget.problems] == [
-        "there are more than 3 files and folders to look through"
+        "there are more than 3 files and folders to search"
     ]
 
 

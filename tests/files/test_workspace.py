@@ -270,8 +270,8 @@ class TestBudget:
         ("limits", "says"),
         [
             (Limits(file_bytes=3), "is larger than 0 KB"),
-            (Limits(run_bytes=5), "the files of this run have more than 5 bytes"),
-            (Limits(files=1), "this run opens more than 1 files"),
+            (Limits(run_bytes=5), "the files have more than 5 bytes in total"),
+            (Limits(files=1), "there are more than 1 files to check"),
         ],
     )
     def test_reading(self, limits: Limits, says: str, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ class TestBudget:
     def test_it_is_one_problem(self, tmp_path: Path) -> None:
         plant(tmp_path, {f"{number}.conf": "server { listen 80; }\n" for number in range(9)})
         result = lint(Workspace.on_disk(str(tmp_path), limits=Limits(files=12)))
-        assert [one.message for one in result.problems] == ["this run opens more than 12 files"]
+        assert [one.message for one in result.problems] == ["there are more than 12 files to check"]
 
     def test_rounds_of_fixes_read_once(self, tmp_path: Path) -> None:
         plant(tmp_path, {"a": "123"})
@@ -301,7 +301,7 @@ class TestBudget:
         limits = Limits(repeats=1_000)
         result = lint(Workspace.on_disk(str(tmp_path), limits=limits))
         assert [one.message for one in result.problems] == [
-            "there are more than 1,000 directives of files that are read again and again"
+            "files that are included repeatedly have more than 1,000 directives"
         ]
         assert 0 < result.locations < 200
 
@@ -321,7 +321,7 @@ class TestBudget:
         files = {"a.yaml": text, "b.yaml": text, "c.yaml": text}
         workspace = Workspace.in_memory(files, limits=Limits(yaml_nodes=1_500))
         assert [one.message for one in lint(workspace).problems] == [
-            "the YAML of this run has more than 1,500 values"
+            "the YAML files have more than 1,500 values"
         ]
 
 

@@ -480,7 +480,7 @@ def test_what_controllers_make_has_a_limit() -> None:
 
     assert problems(small, small)[1] == []
     report, said = problems(small, large, small)
-    message = "an ingress controller makes more than 100,000 characters of this run's YAML"
+    message = "an ingress controller would generate more than 100,000 characters of configuration"
     assert said == [("a.yaml", small.count("\n") + 2, message)]
     assert report.findings, "what was made before is checked"
     many = [small] * 100
