@@ -1,0 +1,1 @@
+"""The deployment that a repository describes: compose files, Dockerfiles, Kubernetes manifests."""
