@@ -12,7 +12,7 @@ LOCKED := --require-hashes --requirement requirements/build.txt --requirement
 EDITABLE := --no-deps --no-build-isolation --editable .
 
 .PHONY: demo test test-pyodide release-check bench conformance fuzz trace-conformance evidence docs \
-	format lock clean
+	picture format lock clean
 
 # Exit status 1 says that there are findings: here there should be.
 demo: $(VENV)/.demo
@@ -58,19 +58,23 @@ fuzz: $(VENV)/.test
 trace-conformance: $(VENV)/.test
 	$(BIN)/python -m tests.trace.chains --runs $(or $(RUNS),3)
 
-# What the rules' pages and the folklore page say was measured; both nginx are needed.
+# Measure what the rules' pages and the folklore page say; needs both nginx. RULE=name measures one rule.
 evidence: $(VENV)/.test
-	$(BIN)/python -m tests.conformance.record
-	$(BIN)/python -m tests.conformance.folklore
+	$(BIN)/python -m tests.conformance.record $(RULE)
+	$(if $(RULE),,$(BIN)/python -m tests.conformance.folklore)
 	$(BIN)/python -m tests.pages
 
-# What the linter loads in place of its YAML; the pages and the man page that are made from the code;
+# Write what is made from the code: pages, shown output, the man page, the schema of the settings;
 # then the site in site/.
 docs: $(VENV)/.test
-	$(BIN)/python -m tests.compiled
 	$(BIN)/python -m tests.pages
 	$(BIN)/python -m tests.manpage
+	$(BIN)/python -m tests.shown
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Draw the README's picture of the HTML report; needs Chromium.
+picture: $(VENV)/.test
+	$(BIN)/python -m tests.picture
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix src tests benchmarks fuzz

@@ -14,7 +14,7 @@ from benchmarks.table import markdown, remember, rewritten
 from nginx_stream_lint.probe import default_nginx
 
 _HERE = Path(__file__).parent
-_README = _HERE.parent / "README.md"
+_PAGE = _HERE.parent / "docs" / "benchmarks.md"
 
 
 @click.command()
@@ -35,10 +35,10 @@ _README = _HERE.parent / "README.md"
     default=_HERE / "history.csv",
     help="The CSV file that each row is appended to.",
 )
-@click.option("--readme", is_flag=True, help="Put the table into README.md.")
+@click.option("--page", is_flag=True, help="Put the tables into docs/benchmarks.md.")
 @click.option("--peer", "extra", multiple=True, help="Another linter's command that takes a file.")
 def main(
-    rounds: int, quick: bool, locations: int, history: Path, readme: bool, extra: tuple[str, ...]
+    rounds: int, quick: bool, locations: int, history: Path, page: bool, extra: tuple[str, ...]
 ) -> None:
     """Measure our commands beside others on the same generated files."""
     nginx = default_nginx()
@@ -59,9 +59,9 @@ def main(
     table = markdown(here, rows)
     click.echo(table, nl=False)
     remember(history, here, rows)
-    if readme:
-        text = _README.read_text(encoding="utf-8")
-        _README.write_text(rewritten(text, table), encoding="utf-8")
+    if page:
+        text = _PAGE.read_text(encoding="utf-8")
+        _PAGE.write_text(rewritten(text, table), encoding="utf-8")
     missed = [row.work for row in rows if row.reached is False]
     if missed:
         click.echo(f"missed: {'; '.join(missed)}", err=True)

@@ -1,4 +1,4 @@
-"""The man page, made from what the command says of itself: `make docs` writes man/."""
+"""The man page, made from the help of the commands; `make docs` writes man/."""
 
 from __future__ import annotations
 
@@ -10,26 +10,21 @@ import click
 
 from nginx_stream_lint import __version__
 from nginx_stream_lint.cli import COMMANDS, cli
+from nginx_stream_lint.cli.help import HelpfulCommand
 
 NAME = "nginx-stream-lint"
 FILE = Path(__file__).resolve().parents[1] / "man" / f"{NAME}.1"
 
-_STATUS = (
-    ("0", "nothing at or above --fail-on"),
-    ("1", "there are findings"),
-    (
-        "2",
-        "something could not be read or understood; what, where, and what to do about it is said"
-        " on standard error",
-    ),
-)
 _FILES = (
-    (".nginx-stream-lint.yaml", "settings, looked for in the folder of the first path and up"),
+    (".nginx-stream-lint.yaml", "settings: the nearest in the folder of the first path or above"),
 )
 _ENVIRONMENT = (
-    ("NO_COLOR", "no colours, whatever the output is"),
-    ("FORCE_COLOR", "colours, whatever the output is"),
-    ("GITHUB_STEP_SUMMARY", "with --format github, a table is appended to this file"),
+    ("NO_COLOR", "no colours, even on a terminal"),
+    ("FORCE_COLOR", "colours, even if the output is not a terminal"),
+    (
+        "GITHUB_STEP_SUMMARY",
+        "with --format github, the findings are appended to this file",
+    ),
 )
 
 
@@ -41,9 +36,9 @@ def man_page() -> str:
 def _lines() -> Iterator[str]:
     yield f'.TH {NAME.upper()} 1 "" "{NAME} {__version__}" "User Commands"'
     yield ".SH NAME"
-    yield f"{_text(NAME)} \\- say whether a streamed answer gets through an nginx configuration"
+    yield f"{_text(NAME)} \\- check whether streamed responses get through nginx"
     yield ".SH SYNOPSIS"
-    context = click.Context(cli, info_name=NAME)
+    context = click.Context(cli, info_name=NAME, **cli.context_settings)
     for name, command in commands(context):
         inner = click.Context(command, info_name=name, parent=context)
         usage = " ".join(command.collect_usage_pieces(inner))
@@ -56,15 +51,17 @@ def _lines() -> Iterator[str]:
         inner = click.Context(command, info_name=name, parent=context)
         yield f".SH {_text(name.upper())}"
         yield from _paragraphs(command.help or "")
-        records = [
-            record
-            for parameter in command.params
-            if isinstance(parameter, click.Option)
-            and (record := parameter.get_help_record(inner)) is not None
-        ]
-        yield from _items(records)
-    yield ".SH EXIT STATUS"
-    yield from _items(_STATUS)
+        for heading, records in command.grouped(inner):
+            yield f".SS {_text(heading)}"
+            yield from _items(records)
+        yield ".SS Examples"
+        for line, words in command.examples.items():
+            yield ".PP"
+            yield _text(words)
+            yield ".br"
+            yield f"\\fB{_text(line)}\\fR"
+        yield ".SS Exit codes"
+        yield from _items([(str(code), words) for code, words in command.exit_codes.items()])
     yield ".SH FILES"
     yield from _items(_FILES)
     yield ".SH ENVIRONMENT"
@@ -73,11 +70,11 @@ def _lines() -> Iterator[str]:
     yield ".BR nginx (8)"
 
 
-def commands(context: click.Context) -> Iterator[tuple[str, click.Command]]:
+def commands(context: click.Context) -> Iterator[tuple[str, HelpfulCommand]]:
     """All commands with their names, in the order of the page."""
     for name in COMMANDS:
         command = cli.get_command(context, name)
-        assert command is not None
+        assert isinstance(command, HelpfulCommand)
         yield name, command
 
 

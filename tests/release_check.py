@@ -240,7 +240,7 @@ def try_out(kind: str, file: Path, project: Path, folder: Path) -> None:
     run(command, "rules", "response-buffering", cwd=folder)
     demo = run(command, DEMO, cwd=project, status=1)
     readme = _text(project, "README.md")
-    shown = re.search(r"<!-- demo -->\n```console\n[^\n]*\n(.*?)```", readme, re.DOTALL)
+    shown = re.search(r"<!-- shown -->\n```console\n[^\n]*\n(.*?)```", readme, re.DOTALL)
     if shown is None or _timeless(demo).strip() != _timeless(shown[1]).strip():
         raise Failed(f"{kind}: the demo does not print what the README shows:\n{demo}")
 

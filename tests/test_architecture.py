@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hatch_build import write_tables
 
 from nginx_stream_lint.cli import COMMANDS
+from nginx_stream_lint.config.templates import dialects
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "nginx_stream_lint"
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
@@ -247,10 +249,7 @@ def test_only_the_tree_touches_crossplane(name: str) -> None:
     assert wrong == []
 
 
-# What is made of YAML has nginx's words in it.
-@pytest.mark.parametrize(
-    "name", [name for name in FILES if _part(name) == "nginx" and "_compiled" not in name]
-)
+@pytest.mark.parametrize("name", [name for name in FILES if _part(name) == "nginx"])
 def test_what_nginx_does_is_told_without_opinions(name: str) -> None:
     words = {"error", "warning", "note", "severity"}
     texts = {
@@ -264,21 +263,45 @@ def test_what_nginx_does_is_told_without_opinions(name: str) -> None:
 # What only some runs need: of others, and of ours.
 HEAVY = {
     "asyncio", "brotli", "difflib", "h2", "hashlib", "html", "importlib.metadata",
-    "importlib.resources", "jinja2", "niquests", "pathlib", "pickle", "rich",
-    "subprocess", "tempfile", "textwrap", "tomli", "tomllib", "trustme", "unicodedata",
+    "importlib.resources", "ipaddress", "jinja2", "niquests", "pathlib", "pickle", "rich",
+    "subprocess", "tempfile", "tomli", "tomllib", "trustme", "unicodedata",
     "urllib.parse", "yaml", "click.shell_completion",
 }  # fmt: skip
 UNUSED = {
-    "analysis.explain", "analysis.rule_examples", "config.embedded", "config.templates.masking",
-    "kubernetes", "probe",
-    "report.encoding", "rules.measured", "rules.rule_file", "rules.templates", "settings.keys",
-    "settings.node", "settings.show", "settings.toml", "settings.types", "suppress.baseline",
-    "trace", "util.yamlfile", *(f"cli.{name}" for name in COMMANDS if name != "lint"),
+    "analysis.complete", "analysis.explain", "analysis.rule_examples", "config.embedded",
+    "config.templates.masking", "fixes.apply", "fixes.plan", "fixes.show", "kubernetes", "probe",
+    "util.json_text", "rules.measured", "rules.rule_file", "settings.keys", "settings.node",
+    "settings.show", "settings.toml", "settings.types", "suppress.baseline", "trace",
+    "util.yamlfile", *(f"cli.{name}" for name in COMMANDS if name != "lint"),
 }  # fmt: skip
+# What a run that needs them compiles of all expressions; to compile all took a tenth of its time.
+MOST_EXPRESSIONS = 80
+
+PLAIN_RUN = """\
+import re, sys, click
+before = set(sys.modules)
+compiled, compile = [], re.compile
+def counted(*args):
+    if "nginx_stream_lint" in sys._getframe(1).f_code.co_filename:
+        compiled.append(args[0])
+    return compile(*args)
+re.compile = counted
+from nginx_stream_lint.cli import cli
+from nginx_stream_lint.util import data
+data._TABLES = sys.argv[1]
+try:
+    cli([sys.argv[2]])
+except SystemExit as end:
+    assert not end.code
+print(len(compiled))
+print(*set(sys.modules) - before)
+"""
 
 
 def test_a_plain_run_loads_nothing_that_only_others_need(tmp_path: Path) -> None:
-    path = tmp_path / "nginx.conf"
+    """With the tables as a wheel has them: a checkout reads YAML."""
+    tables, path = tmp_path / "tables", tmp_path / "nginx.conf"
+    write_tables(tables)
     path.write_text(
         "events {}\nhttp {\n    server {\n        location /v1/chat/completions {\n"
         "            proxy_pass http://127.0.0.1:8000;\n"
@@ -286,34 +309,37 @@ def test_a_plain_run_loads_nothing_that_only_others_need(tmp_path: Path) -> None
         "            proxy_buffering off;\n            proxy_read_timeout 600s;\n"
         "        }\n    }\n}\n"
     )
-    code = (
-        "import sys, click\n"
-        "before = set(sys.modules)\n"
-        "from nginx_stream_lint.cli import cli\n"
-        "try:\n    cli([sys.argv[1]])\nexcept SystemExit as end:\n    assert not end.code\n"
-        "print(*set(sys.modules) - before)"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True, timeout=120
-    )
-    said, _, modules = done.stdout.rstrip("\n").rpartition("\n")
+        [sys.executable, "-c", PLAIN_RUN, tables, path],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    said, compiled, modules = done.stdout.rstrip("\n").rsplit("\n", 2)
     loaded = set(modules.split())
     assert said.startswith("no findings in 1 proxied location"), said
     assert "nginx_stream_lint.cli.lint" in loaded
-    assert not loaded & {*HEAVY, *(f"nginx_stream_lint.{name}" for name in UNUSED)}
+    needless = loaded & {*HEAVY, *(f"nginx_stream_lint.{name}" for name in UNUSED)}
+    assert sorted(needless) == []
+    assert 20 < int(compiled) < MOST_EXPRESSIONS
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_classes_and_expressions_are_made_lazily(name: str) -> None:
-    """`util/lazily.py` tells why. What every run loads is all but these parts."""
-    if name == "util/lazily.py" or _part(name) in ("probe", "trace"):
-        return
+def test_records_are_structs(name: str) -> None:
+    """The standard library's dataclass costs thirty times as much per class."""
     assert "dataclasses.dataclass" not in {module for module, _ in _imported(name)}
-    compiled = [
-        node.lineno
-        for node in _tree(name).body
-        if isinstance(node, ast.Assign | ast.AnnAssign)
-        and isinstance(node.value, ast.Call)
-        and ast.unparse(node.value.func) == "re.compile"
+
+
+TEMPLATES = [name for name in FILES if name.startswith("config/templates/")]
+
+
+@pytest.mark.parametrize("name", [name for name in TEMPLATES if "dialects" not in name])
+def test_only_one_module_knows_how_a_template_dialect_is_written(name: str) -> None:
+    signs = [tag.opening for dialect in dialects.DIALECTS for tag in dialect.tags]
+    texts = [
+        (node.lineno, node.value)
+        for node in ast.walk(_tree(name))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and not (node.value.count("\n") or node.value.endswith("."))  # a docstring
     ]
-    assert compiled == []
+    wrong = [(line, text) for line, text in texts if any(s in text for s in signs)]
+    assert wrong == []

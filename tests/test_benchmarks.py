@@ -18,7 +18,7 @@ from nginx_stream_lint.probe import NginxBinary, check_file
 from tests.command import findings, run
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 LOCATIONS = 200
 # Shapes about something else than locations have one in so many.
 FEWER = {"map": 20, "geo": 20}
@@ -117,12 +117,12 @@ def test_the_table(bench: tuple[str, Path]) -> None:
         assert shape.name in ("clean", "services", "many files") or shape.about in bench[0]
 
 
-def test_the_readme_has_such_a_table() -> None:
-    match = re.search(f"{START}(.*?){END}", README, re.DOTALL)
+def test_the_page_has_such_a_table() -> None:
+    match = re.search(f"{START}(.*?){END}", PAGE, re.DOTALL)
     assert match is not None
     assert has_the_form(match[1])
-    assert rewritten(README, match[1]) == README
-    assert rewritten(README, "x\n") == README.replace(match[1], "x\n")
+    assert rewritten(PAGE, match[1]) == PAGE
+    assert rewritten(PAGE, "x\n") == PAGE.replace(match[1], "x\n")
 
 
 def test_a_run_adds_to_the_history(tmp_path: Path) -> None:

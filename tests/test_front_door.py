@@ -6,11 +6,11 @@ import doctest
 import re
 import subprocess
 import sys
-from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from msgspec.structs import fields
 
 import nginx_stream_lint
 from nginx_stream_lint import Limits, Options, Workspace, explain, lint

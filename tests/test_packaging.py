@@ -102,16 +102,14 @@ def test_installed_command_works_elsewhere(built: Built, tmp_path: Path) -> None
     assert folder.is_relative_to(tmp_path)
     assert {path.name for path in folder.glob("*.yaml")} == RULES
 
-    compiled = (
+    tables = (
+        "import sys\n"
         "from nginx_stream_lint.nginx.directives import table\n"
-        "from nginx_stream_lint.nginx.directives_compiled import TABLE\n"
         "from nginx_stream_lint.rules.shipped import shipped_rules\n"
-        "from nginx_stream_lint.rules.rules_compiled import RULES\n"
-        "from nginx_stream_lint.streams.catalogue import apps\n"
-        "from nginx_stream_lint.streams.catalogue_compiled import APPS\n"
-        "print(table() is TABLE, shipped_rules() is RULES, apps() is APPS)"
+        "from nginx_stream_lint.streams.catalogue import catalogue\n"
+        "print(bool(table() and shipped_rules() and catalogue()), 'yaml' in sys.modules)"
     )
-    assert run(python, "-I", "-c", compiled, cwd=tmp_path).split() == ["True"] * 3
+    assert run(python, "-I", "-c", tables, cwd=tmp_path).split() == ["True", "False"]
 
     report = json.loads(run(command, demo, "--format", "json", cwd=tmp_path, status=1))
     assert report["summary"]["error"] > 0

@@ -234,7 +234,7 @@ def test_the_action_maps_folders_to_those_of_nginx(tmp_path: Path) -> None:
     # What is no folder here is told.
     done, outputs = check(tmp_path, paths="nginx.conf", mounts="/srv/sites=nowhere")
     assert outputs["exit-status"] == "2"
-    assert 'there is no "nowhere" here' in done.stderr
+    assert 'there is no file or folder "nowhere"' in done.stderr
 
 
 def test_the_action_takes_inputs_for_what_they_are(repository: Path) -> None:
@@ -443,5 +443,13 @@ def test_the_man_page_is_that_of_the_command() -> None:
             for option in parameter.opts:
                 assert option in plain or not option.startswith("-"), option
     # A dot or a quote at the start of a line would be a request to roff.
-    assert set(re.findall(r"^\.(\w+)", text, re.MULTILINE)) == {"TH", "SH", "PP", "TP", "BR", "br"}
+    assert set(re.findall(r"^\.(\w+)", text, re.MULTILINE)) == {
+        "TH",
+        "SH",
+        "SS",
+        "PP",
+        "TP",
+        "BR",
+        "br",
+    }
     assert not re.search("^'", text, re.MULTILINE)

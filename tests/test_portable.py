@@ -16,7 +16,6 @@ FILES = [
     path
     for path in sorted(PACKAGE.rglob("*.py"))
     if path.relative_to(PACKAGE).parts[0] not in ("probe", "trace")
-    and not path.name.endswith("_compiled.py")
 ]
 
 # As the documentation of each module says; os.umask, os.chmod and signal.SIGTERM are everywhere.

@@ -1,25 +1,40 @@
-"""The tree, held against crossplane's own, and the seam with crossplane's analyzer.
+"""The tree compared with crossplane's own, and the seam with crossplane's parser and analyzer.
 
-A release of crossplane that moves the seam fails here, and only tree.py has to follow.
+A release of crossplane that changes the seam fails here. Then only tree.py has to follow.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import crossplane
 import crossplane.analyzer
+import crossplane.lexer
+import crossplane.parser
 import pytest
+from msgspec.structs import replace
 
 from nginx_stream_lint.config import tree
 from nginx_stream_lint.config.source import Reading
-from nginx_stream_lint.config.tree import Directive, File, enter, fits, has_commands, misuse, parse
+from nginx_stream_lint.config.tree import (
+    MAX_DEPTH,
+    Directive,
+    File,
+    enter,
+    fits,
+    has_commands,
+    misuse,
+    parse,
+)
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.util.problems import Unreadable
 
 TEXT = """\
 # a comment { that; opens nothing
@@ -86,8 +101,76 @@ def test_the_public_crossplane_is_left_alone(tmp_path: Path) -> None:
     assert crossplane.parse(str(path))["config"][0]["parsed"][0]["line"] == 1
 
 
-def test_only_one_module_touches_crossplane() -> None:
+def test_crossplane_is_a_private_instance() -> None:
     assert tree._analyzer is not crossplane.analyzer
+    assert tree._parser is not crossplane.parser
+    assert crossplane.parser.lex is crossplane.lexer.lex
+    assert tree._parser.lex is iter
+
+
+def outline(directives: list[Directive]) -> list[object]:
+    """All that a tree says of its directives."""
+    return [
+        (one.name, one.args, one.start, one.end, one.block_end, outline(one.block or []))
+        for one in directives
+    ]
+
+
+def test_threads_share_nothing() -> None:
+    """Many threads parse texts of their own at once, and each gets the tree of its own text."""
+    texts = [TEXT.replace("server", f"server{number}") for number in range(8)]
+    alone = [outline(file_of(text).directives) for text in texts]
+    begin = threading.Barrier(len(texts))
+
+    def many(text: str) -> list[list[object]]:
+        begin.wait()
+        return [outline(file_of(text).directives) for _ in range(30)]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(texts)) as threads:
+            found = list(threads.map(many, texts))
+    finally:
+        sys.setswitchinterval(interval)
+    assert found == [[tree] * 30 for tree in alone]
+
+
+def test_the_parser_opens_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the file whose text it gets nor what that includes."""
+    main, other = tmp_path / "nginx.conf", tmp_path / "other.conf"
+    main.write_text("user nobody;", encoding="utf-8")
+    other.write_text("user nobody;", encoding="utf-8")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("it asks the file system")
+
+    for name in ("builtins.open", "io.open", "os.open", "glob.glob", "os.scandir", "os.stat"):
+        monkeypatch.setattr(name, refuse)
+    file = parse(Source(str(main), f"include {other}; include {tmp_path}/*.conf;"))
+    monkeypatch.undo()
+    assert [one.name for one in file.directives] == ["include", "include"]
+    assert not file.problems
+
+
+def test_an_error_in_our_tokens_is_raised() -> None:
+    """crossplane's parser would keep it in its result, with a part of the tree."""
+    with pytest.raises(Unreadable, match="nest deeper"):
+        file_of("a { b; " * (MAX_DEPTH + 1))
+    assert len(list(walk(file_of("a { b; " * MAX_DEPTH).directives))) > MAX_DEPTH
+
+
+@pytest.mark.parametrize("word", ["100%", "%s", "%(x)s", "%%", "{}", "#", ";", "\\#", "include"])
+def test_words_mean_nothing_to_the_parser(word: str) -> None:
+    file = file_of(f"a '{word}' b; '{word}' c; if '{word}' {{ '{word}'; }} a;")
+    assert [(one.name, one.args) for one in walk(file.directives)] == [
+        ("a", (word, "b")),
+        (word, ("c",)),
+        ("if", (word,)),
+        (word, ()),
+        ("a", ()),
+    ]
+    assert not file.problems
 
 
 def test_every_statement_leads_back_to_its_place() -> None:

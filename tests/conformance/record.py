@@ -1,5 +1,7 @@
 """Write down what the examples of the rules do on real nginx: `make evidence`.
 
+`make evidence RULE=name` measures one rule and keeps the figures of the others.
+
 The rules' pages and `nginx-stream-lint rules` show these figures, so nobody types one. Whether they
 are still as the rules say is what test_rules.py asks on each run.
 """
@@ -9,10 +11,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from nginx_stream_lint.probe import (
     Drip,
@@ -192,8 +197,10 @@ async def _rows(named: Named, number: int, binary: NginxBinary, folder: Path) ->
     return []  # `accepted`: test_nginx_takes_it is all there is to see
 
 
-async def record(binaries: dict[str, NginxBinary], folder: Path) -> dict[str, list[object]]:
-    """Everything, by rule; versions in the order of `binaries`."""
+async def record(
+    binaries: dict[str, NginxBinary], folder: Path, rules: set[str]
+) -> dict[str, list[object]]:
+    """Measure the examples of some rules; gives rows by rule, versions as in `binaries`."""
     gate = asyncio.Semaphore(_AT_ONCE)
     numbers: dict[str, int] = {}
     found: dict[str, dict[tuple[int, str, str], dict[str, str]]] = {}
@@ -214,7 +221,7 @@ async def record(binaries: dict[str, NginxBinary], folder: Path) -> dict[str, li
 
     jobs = []
     for named in EXAMPLES:
-        if named.example.bad is None:
+        if named.example.bad is None or named.rule.name not in rules:
             continue
         number = numbers[named.rule.name] = numbers.get(named.rule.name, 0) + 1
         jobs += [one(named, number, age) for age in named.ages]
@@ -238,14 +245,23 @@ def _how() -> str:
 
 
 def main() -> None:
+    """Measure the rules that are named, or all."""
     from nginx_stream_lint.nginx.versions import NEW
 
     binaries = {"new" if one.version >= NEW else "old": one for one in find_nginx()}
     assert set(binaries) == {"old", "new"}, "both nginx are needed: see .ci/run"
-    with tempfile.TemporaryDirectory() as folder:
-        rules = asyncio.run(record(binaries, Path(folder)))
     digests = {rule.name: digest(rule) for rule in load_rules(builtin_folder())}
-    document = {"how": _how(), "made_of": digests, "rules": rules}
+    chosen = set(sys.argv[1:]) or set(digests)
+    assert chosen <= set(digests), f"no such rule: {', '.join(sorted(chosen - set(digests)))}"
+    with tempfile.TemporaryDirectory() as folder:
+        rows = asyncio.run(record(binaries, Path(folder), chosen))
+    before = json.loads(FILE.read_text(encoding="utf-8"))
+    rows |= {name: kept for name, kept in before["rules"].items() if name in set(digests) - chosen}
+    made_of = {
+        name: now if name in chosen else before["made_of"].get(name)
+        for name, now in digests.items()
+    }
+    document = {"how": _how(), "made_of": made_of, "rules": dict(sorted(rows.items()))}
     text = json.dumps(document, indent=1, ensure_ascii=False)
     FILE.write_text(f"{text}\n", encoding="utf-8")
 

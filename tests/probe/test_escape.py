@@ -17,10 +17,11 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from nginx_stream_lint.config import read
 from nginx_stream_lint.probe import Drip, Nginx, NginxBinary, NginxError, Upstream, free_ports
@@ -119,7 +120,7 @@ async def run(main: Path, binary: NginxBinary, paths: Sequence[str], port: int) 
                 copy = copy_of(read(str(main)), binary.version, upstream.ports, folder)
                 write_certificate(folder)
                 ran.text, wall = await settle(copy, binary, folder)
-                wall = replace(wall, reads=(Path("/"),), connects=(*wall.connects, port))
+                wall = structs.replace(wall, reads=(Path("/"),), connects=(*wall.connects, port))
                 async with Nginx(binary, ran.text, folder, wall) as nginx:
                     ran.listens = listening(nginx.pid)
                     for target in copy.sockets.values():

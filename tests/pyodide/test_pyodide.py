@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -80,7 +82,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel of this project and what it needs.
 
     PyYAML and MarkupSafe are there with what was compiled for this machine; Pyodide cannot load
-    that and takes their Python instead.
+    that and takes their Python instead. msgspec is compiled only: its extension for Pyodide lies
+    beside the one for this machine.
     """
     folder = tmp_path_factory.mktemp("site")
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
@@ -89,6 +92,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install = (*pip, "install", "--no-deps", "--target", folder / "site")
     _run(*install, "--require-hashes", "--requirement", ROOT / "requirements" / "run.txt")
     _run(*install, wheel)
+    locked = (ROOT / "requirements" / "run.txt").read_text("utf-8")
+    (msgspec,) = re.findall(r"^msgspec==(?:.*\\\n)*.*\n", locked, re.MULTILINE)
+    (folder / "msgspec.txt").write_text(msgspec, "utf-8")
+    _run(
+        *pip, "download", "--no-deps", "--only-binary", ":all:", "--require-hashes",
+        "--implementation", "cp", "--python-version", "314", "--abi", "cp314",
+        "--platform", "pyemscripten_2026_0_wasm32",
+        "--dest", folder / "pyodide", "--requirement", folder / "msgspec.txt",
+    )  # fmt: skip
+    (compiled,) = (folder / "pyodide").glob("*.whl")
+    zipfile.ZipFile(compiled).extractall(folder / "site")
     return folder / "site"
 
 

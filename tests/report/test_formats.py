@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.command import run
 
-from nginx_stream_lint.report.encoding import indented
+from nginx_stream_lint.util.json_text import json_text
 
 TEXT = """# caf\u00e9
 events {}
@@ -295,12 +295,34 @@ def test_a_stream_behind_standard_input() -> None:
     assert done.stdout.startswith("<stdin>:1:10: error response-buffering")
 
 
+# File names that are not UTF-8 have surrogates; sizes are multiplied to more than 64 bits.
+WORDS = st.text(st.characters(codec="utf-8") | st.sampled_from("\udc80\udcff\u202e\x7f#"))
 DOCUMENTS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | WORDS,
+    lambda inner: st.lists(inner) | st.dictionaries(WORDS, inner),
 )
 
 
 @given(DOCUMENTS)
-def test_json_is_written_as_the_standard_library_does(document: object) -> None:
-    assert indented(document) == json.dumps(document, indent=2, ensure_ascii=False)
+@example(["caf\u00e9 \udcff"])
+@example([2**70, -(2**70)])
+def test_any_document_is_written_as_json(document: object) -> None:
+    text = json_text(document)
+    assert json.loads(text) == document
+    assert text.encode().endswith(b"\n")
+
+
+@given(st.lists(st.dictionaries(st.text("a\u00e9"), st.text("b\u00df\udcff") | st.integers())))
+def test_json_is_indented_as_the_standard_library_does(document: object) -> None:
+    expected = json.dumps(document, indent=2, ensure_ascii=False).replace("\udcff", "\\udcff")
+    assert json_text(document) == f"{expected}\n"
+
+
+def test_lossy_json_has_no_surrogates() -> None:
+    assert json_text(["caf\u00e9 \udcff", 2**70], lossy=True) == (
+        f'[\n  "caf\u00e9 ?",\n  {2**70}\n]\n'
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
+from msgspec.structs import replace
 from tests.report.schemas import CHECKS, EXAMPLES, RULES, check_all, commands, run_of
 
 from nginx_stream_lint.analysis.lint import Result

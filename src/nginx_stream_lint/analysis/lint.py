@@ -27,8 +27,6 @@ from nginx_stream_lint.config import (
 )
 from nginx_stream_lint.config.repository import Repository
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.fixes.apply import confined, seen, sparing
-from nginx_stream_lint.fixes.plan import plan
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
@@ -401,6 +399,12 @@ def with_fixes(
     Findings about comments have their fix already. No fix edits more of the `files` than nginx's
     text.
     """
+    findings = list(findings)
+    if not findings:
+        return [], []
+    from nginx_stream_lint.fixes.apply import confined, seen, sparing
+    from nginx_stream_lint.fixes.plan import plan
+
     made_from = {_said(one.finding): one for one in judged}
     mapped = {id(file.source) for file in files if file.reading.pieces}
     regions = seen(file for file in files if id(file.source) in mapped)

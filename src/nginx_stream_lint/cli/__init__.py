@@ -63,7 +63,7 @@ def _refuse_mistyped(word: str) -> None:
     import difflib
 
     for command in difflib.get_close_matches(word.lower(), COMMANDS, 1):
-        raise click.UsageError(f'no command or file is named "{word}"; did you mean {command}?')
+        raise click.UsageError(f'there is no command or file "{word}"; did you mean {command}?')
 
 
 @click.group(
@@ -73,9 +73,10 @@ def _refuse_mistyped(word: str) -> None:
 )
 @click.version_option(__version__, prog_name="nginx-stream-lint")
 def cli() -> None:
-    """Say whether a streamed answer (SSE, LLM tokens) gets through an nginx configuration.
+    """Check whether streamed responses (SSE, LLM tokens) get through nginx.
 
-    `nginx-stream-lint nginx.conf` is short for `nginx-stream-lint lint nginx.conf`.
+    `nginx-stream-lint nginx.conf` is short for `nginx-stream-lint lint nginx.conf`. `COMMAND
+    --help` shows options, examples and exit codes.
     """
 
 

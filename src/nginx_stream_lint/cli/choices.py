@@ -56,7 +56,7 @@ def choose(workspace: Workspace, first: str, flags: Mapping[str, Any]) -> Choice
 def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) -> Choices:
     for _, here in settings.mounts:
         if not workspace.exists(here):
-            settings.refuse("mounts", f'there is no "{here}"')
+            settings.refuse("mounts", f'there is no file or folder "{here}"; correct the path')
     rules, policy, names = _rules(workspace, settings, flags)
     version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
     overrides = (
@@ -103,12 +103,15 @@ def _rules(
     """The rules to apply, what their findings are worth where, and the names of all rules."""
     for folder in settings.rules:
         if not workspace.is_folder(str(folder)):
-            settings.refuse("rules", f"there is no folder {folder}")
+            settings.refuse("rules", f"there is no folder {folder}; correct the path")
         for name, _ in workspace.entries(str(folder)):
             if settings.file is None or not workspace.is_below(
                 str(folder / name), str(settings.file.parent)
             ):
-                settings.refuse("rules", f"{folder / name} leads out of the folder of this file")
+                settings.refuse(
+                    "rules",
+                    f"{folder / name} is a link that leads out of the folder of the settings file",
+                )
     own = [*settings.rules, *filter(None, [flags.get("rules_folder")])]
     rules = known_rules(workspace, *own)
     names = [rule.name for rule in rules]
@@ -144,7 +147,10 @@ def _words(text: str | None) -> tuple[str, ...]:
 def _note_renamed(name: str, new: Mapping[str, str]) -> None:
     """Say it where a rule is named as it was called before."""
     if name in new:
-        say(f"note: rule {name} is now called {new[name]}; the old name goes with the next version")
+        say(
+            f"note: rule {name} was renamed to {new[name]};"
+            " the next version will not accept the old name"
+        )
 
 
 def _named(
@@ -180,7 +186,7 @@ def _env_values(workspace: Workspace, path: Path) -> dict[str, str]:
     try:
         lines = workspace.read(str(path)).decode("utf-8").splitlines()
     except UnicodeDecodeError:
-        raise ValueError(f"{path} cannot be read (it is not UTF-8)") from None
+        raise ValueError(f"{path} cannot be read (not UTF-8)") from None
     except Unreadable as stop:
         raise ValueError(f"{path} cannot be read ({stop.problem.message})") from None
     found: dict[str, str] = {}
@@ -190,7 +196,7 @@ def _env_values(workspace: Workspace, path: Path) -> dict[str, str]:
             continue
         name, equals, text = line.partition("=")
         if not equals or not name.strip().isidentifier():
-            raise ValueError(f"{path}:{number}:1: this is no NAME=VALUE")
+            raise ValueError(f"{path}:{number}:1: this line is not NAME=VALUE")
         text = text.strip()
         if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
             text = text[1:-1]

@@ -54,25 +54,33 @@ format_option = click.option(
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How it is written.",
+    help="Output format.",
 )
 output_option = click.option(
-    "--output", type=click.Path(dir_okay=False), help="Write there, not to stdout."
+    "--output",
+    type=click.Path(dir_okay=False),
+    help="Write the report to this file.  [default: standard output]",
 )
 isolated_option = click.option(
     "--isolated",
     is_flag=True,
-    help="Obey no settings, baselines or ignore comments of the files, only the command line.",
+    help="Use only the command line; disregard settings files, baselines and ignore comments.",
 )
 env_file_option = click.option(
     "--env-file",
     type=PathOption(exists=True, dir_okay=False),
-    help="File of NAME=VALUE lines: the values of ${NAME} in templates. All others are unknown.",
+    help="File with NAME=VALUE lines: values of ${NAME} in templates.  [default: all unknown]",
 )
 document_option = click.option(
-    "--markdown/--no-markdown", default=None, help="CONF is a document: read its nginx blocks."
+    "--markdown/--no-markdown",
+    default=None,
+    help="Check the nginx blocks of CONF if it is a Markdown file.  [default: no]",
 )
-color_option = click.option("--color/--no-color", default=None, help="Colours, or none.")
+color_option = click.option(
+    "--color/--no-color",
+    default=None,
+    help="Use colours.  [default: on a terminal; NO_COLOR and FORCE_COLOR override this]",
+)
 
 
 def version_option(_: click.Context, __: click.Parameter, value: str | None) -> Version | None:
@@ -81,6 +89,14 @@ def version_option(_: click.Context, __: click.Parameter, value: str | None) -> 
         return None if value is None else parse_version(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+nginx_version_option = click.option(
+    "--nginx-version",
+    metavar="X.Y.Z",
+    callback=version_option,
+    help="nginx version in production.  [default: assume older than 1.29.7]",
+)
 
 
 def timeout_option(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
@@ -100,7 +116,7 @@ def streams_option(
 ) -> tuple[Declaration, ...]:
     """Callback of `--stream`."""
     try:
-        return tuple(declaration(value, "--stream says so") for value in values)
+        return tuple(declaration(value, "--stream declares it") for value in values)
     except Misdeclared as mistake:
         raise click.BadParameter(str(mistake)) from None
 
@@ -108,8 +124,8 @@ def streams_option(
 host_option = click.option(
     "--host",
     is_flag=True,
-    help="Read all files that nginx would read on this machine. Without it, only files of the"
-    " repository are read, unless the main file is in /etc/nginx or another default location.",
+    help="Also read included files outside the repository, as nginx does on this machine."
+    "  [default: only if the main file is in /etc/nginx or another standard location]",
 )
 
 
@@ -129,7 +145,7 @@ def mounts_option(
         except ValueError as error:
             raise click.BadParameter(str(error)) from None
         if not os.path.exists(here):
-            raise click.BadParameter(f'there is no "{here}" here')
+            raise click.BadParameter(f'there is no file or folder "{here}"')
     return tuple(found)
 
 
@@ -139,7 +155,7 @@ mount_option = click.option(
     multiple=True,
     metavar="PATH=FOLDER",
     callback=mounts_option,
-    help="Look for the absolute path of an include in this file or folder; repeatable.",
+    help="Look for includes of the absolute path PATH in FOLDER, a folder or file; repeatable.",
 )
 
 # Options that name files to read.
@@ -227,7 +243,7 @@ def try_write(
     try:
         replace_file(output, click.unstyle(text).encode("utf-8"))
     except OSError as error:
-        return f"{output}:1:1: cannot be written ({error.strerror}); name another file"
+        return f"{output}:1:1: cannot be written ({error.strerror}); choose another file"
     return None
 
 
@@ -317,9 +333,9 @@ _EXTRAS = {
 def missing_package(name: str) -> NoReturn:
     """Say how to get a package that is not here, and end with status 2."""
     extra = _EXTRAS.get(name.partition(".")[0])
-    how = f"pip install '.[{extra}]'" if extra else "install nginx-stream-lint again"
+    how = f"run pip install '.[{extra}]'" if extra else "reinstall nginx-stream-lint"
     where = " in a checkout of nginx-stream-lint" if extra else ""
-    unusable(f"the package {name} is missing; {how}{where}")
+    unusable(f"the Python package {name} is not installed; {how}{where}")
 
 
 def nginx_binary(path: Path | None) -> NginxBinary:
@@ -329,10 +345,10 @@ def nginx_binary(path: Path | None) -> NginxBinary:
     try:
         binary = default_nginx() if path is None else inspect(path)
     except (NginxError, OSError) as error:
-        unusable(f"{path}:1:1: {error}; name an nginx that runs here")
+        unusable(f"{path}:1:1: {error}; name an nginx binary that runs on this machine")
     if binary is None:
         unusable(
-            "there is no nginx here; install it, or pip install '.[probe]' in a checkout of"
+            "no nginx found; install nginx, or run pip install '.[probe]' in a checkout of"
             " nginx-stream-lint"
         )
     return binary

@@ -22,13 +22,14 @@ from nginx_stream_lint.cli.common import (
     host_option,
     isolated_option,
     mount_option,
+    nginx_version_option,
     output_option,
     say,
     timeout_option,
-    version_option,
     workspace_of,
     write,
 )
+from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.config import STDIN, Problem
 from nginx_stream_lint.fixes.apply import with_complete_fixes
 from nginx_stream_lint.nginx.request import BadUrl, Request, parse_url
@@ -53,36 +54,51 @@ def _key(finding: Finding) -> tuple[str, str, int]:
     return finding.rule, place.source.name, place.start
 
 
-@click.command("explain")
+@click.command(
+    "explain",
+    cls=HelpfulCommand,
+    groups={
+        "Request": ("method", "files"),
+        "Input": ("nginx_version", "min_read_timeout", "env_file", "markdown", "host", "mounts"),
+        "Output": ("format_", "output", "color"),
+        "Settings": ("config_file", "isolated"),
+    },
+    examples={
+        "nginx-stream-lint explain nginx.conf /v1/chat/completions": "Explain a path:",
+        "nginx-stream-lint explain nginx.conf --method POST https://example.com/v1/chat": (
+            "Explain a URL:"
+        ),
+    },
+    exit_codes={
+        0: "All URLs were explained, whether or not they stream.",
+        2: "No server listens for one of the URLs, or a file could not be read completely.",
+        130: "Interrupted.",
+    },
+)
 @click.argument("conf", type=click.Path(readable=False))
 @click.argument("urls", metavar="URL...", nargs=-1, required=True)
 @format_option
 @output_option
-@click.option("--method", default="GET", show_default=True, help="The request's method.")
+@click.option("--method", default="GET", show_default=True, help="HTTP method of the request.")
 @click.option(
     "--root",
     "files",
     type=PathOption(exists=True, file_okay=False),
-    help="A folder that stands for every root, for try_files; files are unknown without it.",
+    help="Directory to use as the document root for try_files.  [default: files are unknown]",
 )
-@click.option(
-    "--nginx-version",
-    metavar="X.Y.Z",
-    callback=version_option,
-    help="The nginx that runs this; the old defaults where not given.",
-)
+@nginx_version_option
 @click.option(
     "--config",
     "config_file",
     type=PathOption(exists=True, dir_okay=False),
-    help="The settings file; else it is looked for upwards from CONF.",
+    help="Settings file.  [default: the nearest one in the folder of CONF or above]",
 )
 @isolated_option
 @click.option(
     "--min-read-timeout",
     metavar="TIME",
     callback=timeout_option,
-    help="The silence a stream should survive; 300s where not given.",
+    help="Silence that a stream must survive, such as 90s or 5m.  [default: 300s]",
 )
 @env_file_option
 @document_option
@@ -106,9 +122,10 @@ def explain_command(
     mounts: tuple[tuple[str, str], ...],
     color: bool | None,
 ) -> None:
-    """Say where URLs land in a configuration, and whether a stream gets through.
+    """Show which location handles a URL and whether it streams.
 
-    A URL is a path, for the default server, or whole: https://api.example.com/v1/chat.
+    CONF is a configuration file, a folder, or - for standard input. A URL is a path of the default
+    server, or complete: https://api.example.com/v1/chat.
     """
     requests: dict[str, Request] = {}
     unexplained: dict[str, Unexplained] = {}
@@ -143,7 +160,7 @@ def explain_command(
     explained = {one.url: one for one in explainer.explain_all(requests.items())}
     for url, one in explained.items():
         if one.route.server is None:
-            why = f'{conf}:1:1: no server listens for "{url}"; check scheme and port'
+            why = f'{conf}:1:1: no server listens for "{url}"; check its scheme and port'
             unexplained[url] = Unexplained(url, why)
     from nginx_stream_lint.report.explain import explain_json, explain_text
 

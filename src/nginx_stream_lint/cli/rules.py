@@ -21,6 +21,7 @@ from nginx_stream_lint.cli.common import (
     unusable,
     write,
 )
+from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.rules.measured import measured
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
@@ -32,20 +33,37 @@ _EXAMPLE_S = 1.0
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
-@click.command("rules")
+@click.command(
+    "rules",
+    cls=HelpfulCommand,
+    groups={
+        "Rules": ("rules_folder", "tested"),
+        "Output": ("format_", "color"),
+    },
+    examples={
+        "nginx-stream-lint rules": "List all rules:",
+        "nginx-stream-lint rules response-buffering": "Show one rule in full:",
+        "nginx-stream-lint rules --test my-rules/": "Test your own rules:",
+    },
+    exit_codes={
+        0: "Done; with --test, all examples are right.",
+        1: "With --test: at least one example is wrong.",
+        2: "The rule does not exist, or a rule file is wrong.",
+    },
+)
 @click.argument("name", metavar="[RULE]", required=False, shell_complete=complete_rule)
 @click.option(
     "--rules",
     "rules_folder",
     type=PathOption(exists=True, file_okay=False),
-    help="A folder with rules of your own, besides the shipped ones.",
+    help="Folder with your own rules, in addition to the built-in ones.",
 )
 @click.option(
     "--test",
     "tested",
-    metavar="DIR",
+    metavar="PATH",
     type=PathOption(exists=True),
-    help="Run the examples of the rules in a folder, or in one file.",
+    help="Test the examples of the rules in this folder or file, together with the built-in rules.",
 )
 @click.option(
     "--format",
@@ -53,7 +71,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
     type=click.Choice(["text", "markdown"]),
     default="text",
     show_default=True,
-    help="How one rule is written.",
+    help="Output format for one rule.",
 )
 @color_option
 def rules_command(
@@ -63,13 +81,14 @@ def rules_command(
     format_: str,
     color: bool | None,
 ) -> None:
-    """List the rules, or show one in full: why, what was measured, bad and fixed.
+    """List the rules, or show one in full.
 
-    With --test, run their examples beside the shipped rules; exit status 1 where one is wrong.
-    """
+    A rule is shown with its reason, measurements, fix and examples."""
     if tested is not None:
         if name is not None or rules_folder is not None:
-            raise click.UsageError("--test takes no rule and no --rules: it runs all in DIR")
+            raise click.UsageError(
+                "--test cannot be combined with RULE or --rules; it tests all rules in PATH"
+            )
         _test(tested, color)
         return
     try:
@@ -101,7 +120,7 @@ def _test(path: Path, color: bool | None) -> None:
     for rule in tested:
         if not rule.examples:
             wrong += 1
-            lines.append(_outcome(rule.name, ["it has no examples"]))
+            lines.append(_outcome(rule.name, ["the rule has no examples"]))
     every = cases(tested)
     for case in every:
         name = f"{case.rule.name}, example {case.number} ({case.kind})"
@@ -110,7 +129,9 @@ def _test(path: Path, color: bool | None) -> None:
                 found = failures(case, rules)
         except _TooLongError:
             place = path if path.is_file() else path / f"{case.rule.name}.yaml"
-            unusable(f"{place}:1:1: example {case.number} ({case.kind}) takes too long; shorten it")
+            unusable(
+                f"{place}:1:1: example {case.number} ({case.kind}) takes too long; make it shorter"
+            )
         wrong += bool(found)
         lines.append(_outcome(name, found))
     count = f"{len(every)} example{'s' * (len(every) != 1)}"

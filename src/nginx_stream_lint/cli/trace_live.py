@@ -58,9 +58,9 @@ class _Rows:
         name = CLIENTS["h1-tls" if client == "h1" and layer.is_tls else client]
         url = Text(layer.shown)
         if recording is None:
-            return (Text(str(layer.number)), url, Text(name), Text("waits", "dim"))
+            return (Text(str(layer.number)), url, Text(name), Text("waiting", "dim"))
         done = bool(recording.finished)
-        status = str(recording.status or recording.error or "asked")
+        status = str(recording.status or recording.error or "requested")
         return (
             Text(str(layer.number)),
             url,

@@ -32,7 +32,7 @@ def give_up(error: Exception) -> NoReturn:
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         missing_package(error.name)
     file = _being_read(error.__traceback__)
-    reading = f" while it read {file}" if file else ""
+    reading = f" while reading {file}" if file else ""
     unusable(f"nginx-stream-lint failed{reading}: {blamed(error)}; {REPORT_IT}")
 
 

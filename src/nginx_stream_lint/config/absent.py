@@ -36,7 +36,7 @@ _STANDARD: dict[str, frozenset[str]] = {
 
 
 # Folders of modules' own files, which only load the modules.
-_OF_MODULES = re.compile(r"(?:.*[/\\])?(?:modules-enabled|modules(?:\.d)?)[/\\][^/\\]*")
+_OF_MODULES = r"(?:.*[/\\])?(?:modules-enabled|modules(?:\.d)?)[/\\][^/\\]*"
 
 
 def standard(name: str) -> frozenset[str] | None:
@@ -44,4 +44,6 @@ def standard(name: str) -> frozenset[str] | None:
     if name == "/dev/null":
         return frozenset()  # the same on every machine
     known = _STANDARD.get(re.split(r"[/\\]", name)[-1])
-    return frozenset({"load_module"}) if known is None and _OF_MODULES.fullmatch(name) else known
+    if known is None and re.fullmatch(_OF_MODULES, name):
+        return frozenset({"load_module"})
+    return known

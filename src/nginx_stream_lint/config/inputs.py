@@ -19,7 +19,7 @@ from nginx_stream_lint.config.recognise import has_http, plain_name
 from nginx_stream_lint.config.repository import has_nginx_within, is_markdown, is_yaml
 from nginx_stream_lint.config.source import Reading, Regions
 from nginx_stream_lint.config.templates import yaml_reading
-from nginx_stream_lint.config.templates.signs import may_be_template
+from nginx_stream_lint.config.templates.detect import may_be_template
 from nginx_stream_lint.config.tree import Directive
 from nginx_stream_lint.files.dump import split_dump
 from nginx_stream_lint.files.source import Source

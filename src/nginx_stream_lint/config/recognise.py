@@ -41,12 +41,11 @@ def _words(text: str) -> frozenset[str]:
 
 
 # What a template or a sample has behind the name that it will get.
-_SUFFIX = re.compile(
-    r"(?:\.(?:template|sample|example|dist|default|tmpl|tpl|gotmpl|gtpl|ctmpl|tftpl|j2|jinja2?|erb|"
-    r"epp|hbs|handlebars|mustache|liquid|ejs|in|orig))+$",
-    re.IGNORECASE,
+_SUFFIX = (
+    r"(?i)(?:\.(?:template|sample|example|dist|default|tmpl|tpl|gotmpl|gtpl|ctmpl|tftpl|j2|jinja2?|erb|"
+    r"epp|hbs|handlebars|mustache|liquid|ejs|in|orig))+$"
 )
-_SAMPLE = re.compile(r"\.(?:sample|example|dist|default|orig)$", re.IGNORECASE)
+_SAMPLE = r"(?i)\.(?:sample|example|dist|default|orig)$"
 
 # Extensions of programs' sources, data, documents, and of other programs' files.
 _OTHER_EXTENSIONS = _words(
@@ -75,7 +74,7 @@ _DOMAINS = _words(
     """
 )
 # Well-known files of others, by their name without what templates add.
-_OTHER_NAMES = re.compile(
+_OTHER_NAMES = (
     r"(?:docker|container|jenkins|make|gnumake|rake|gem|vagrant|proc|brew|pip|just|earth|tilt|caddy|"
     r"guard|cap|pod|fast|app|dev)file(?:[._-].*)?|"
     r"(?:license|licence|copying|notice|readme|changelog|authors|contributors)(?:[._-].*)?|"
@@ -84,9 +83,9 @@ _OTHER_NAMES = re.compile(
 )
 # Folders that say what the files in them are: the innermost counts. Below one of another program
 # only the text tells.
-_NGINX_FOLDER = re.compile(r"(?:[\w.-]*[._-])?(?:nginx|openresty|tengine)(?:[._-][\w.-]*)?")
-_SITES_FOLDER = re.compile(r"sites[-_](?:available|enabled)")
-_OTHER_FOLDER = re.compile(
+_NGINX_FOLDER = r"(?:[\w.-]*[._-])?(?:nginx|openresty|tengine)(?:[._-][\w.-]*)?"
+_SITES_FOLDER = r"sites[-_](?:available|enabled)"
+_OTHER_FOLDER = (
     r"(?:apache2?|httpd|php|supervisor|fail2ban|logrotate|haproxy|dovecot|postfix|redis|mysql|mariadb|"
     r"postgres|varnish|caddy|traefik|lighttpd|squid|fontconfig|fonts|systemd|tmpfiles|sysctl|cron|"
     r"services\.d|cont-(?:init|finish)\.d|s6-rc\.d|init\.d|bind|dnsmasq|rsyslog|filebeat|fluent|"
@@ -105,23 +104,21 @@ _EXTENSIONS = _words(
 )
 
 # The first line of other programs' files that has anything: a section in brackets, markup.
-_OTHER_LINE = re.compile(r"\[[^\[\]%{}\n]+\]\s*(?:[#;].*)?|<[A-Za-z!?/].*|---\s*")
-_FIRST_LINE = re.compile(r"^[ \t]*([^\s#;][^\n]*)", re.MULTILINE)
-_ASSIGNMENT = re.compile(r"^[ \t]*[\w.-]+[ \t]*=", re.MULTILINE)
+_OTHER_LINE = r"\[[^\[\]%{}\n]+\]\s*(?:[#;].*)?|<[A-Za-z!?/].*|---\s*"
+_FIRST_LINE = r"(?m)^[ \t]*([^\s#;][^\n]*)"
+_ASSIGNMENT = r"(?m)^[ \t]*[\w.-]+[ \t]*="
 # A placeholder in braces opens no block.
-_STATEMENT = re.compile(
-    r"^[ \t]*([a-z][a-z0-9_]*)(?:[ \t](?:[^\n#;{]|\{\{[^\n{}]*\}\})*)?(?:;|\{(?!\{))", re.MULTILINE
-)
+_STATEMENT = r"(?m)^[ \t]*([a-z][a-z0-9_]*)(?:[ \t](?:[^\n#;{]|\{\{[^\n{}]*\}\})*)?(?:;|\{(?!\{))"
 _HTTP = re.compile(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
 # What rows of `map`, `geo` and `types` begin with.
 _ROWS = frozenset({"default", "hostnames", "volatile", "ranges", "proxy"})
 # Directives of modules that others build in: they speak neither for nginx nor against it.
-_MODULES = re.compile(
+_MODULES = (
     r"(?:more_(?:set|clear)|srcache|redis2?|memc|echo|set_(?:un)?escape|set_misc|push_stream|upload|"
     r"subs_filter|headers_more|pagespeed|passenger|modsecurity|vhost_traffic_status|vod|rtmp)"
     r"(?:_\w+)?"
 )
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 # Names of directives that have a meaning in no other language.
 _TELLING = _words(
     """
@@ -132,12 +129,12 @@ _TELLING = _words(
 
 def plain_name(name: str) -> str:
     """A file's base name without what templates and samples add to it."""
-    return _SUFFIX.sub("", re.split(r"[/\\]", name)[-1])
+    return re.sub(_SUFFIX, "", re.split(r"[/\\]", name)[-1])
 
 
 def is_sample(name: str) -> bool:
     """Whether a file's name says that it is an example: nothing reads it under this name."""
-    return _SAMPLE.search(name) is not None
+    return re.search(_SAMPLE, name) is not None
 
 
 def has_http(text: str) -> bool:
@@ -208,11 +205,11 @@ def _by_path(path: str) -> bool | None:
     extension = parts[-1] if len(parts) > 1 else ""
     says_nginx = "nginx" in plain
     is_conf = "conf" in parts[1:]
-    is_site = any(map(_SITES_FOLDER.fullmatch, folders))
+    is_site = any(re.fullmatch(_SITES_FOLDER, folder) for folder in folders)
     is_domain = is_site and extension in _DOMAINS
     if (extension in _OTHER_EXTENSIONS and not is_domain) or name.endswith(("~", ".orig")):
         return False
-    if _OTHER_NAMES.fullmatch(plain) or (name.startswith(".") and not says_nginx):
+    if re.fullmatch(_OTHER_NAMES, plain) or (name.startswith(".") and not says_nginx):
         return False
     # Extensions of templates are nobody's: `nginx.tmpl` is as good as `nginx.conf.tmpl`.
     is_suitable = is_conf or extension in _EXTENSIONS or (plain != name and not extension)
@@ -220,9 +217,9 @@ def _by_path(path: str) -> bool | None:
         is_site or plain in _STANDARD_NAMES or (says_nginx and (is_suitable or plain != name))
     )
     for folder in reversed(folders):
-        if _OTHER_FOLDER.fullmatch(folder):
+        if re.fullmatch(_OTHER_FOLDER, folder):
             return None
-        if _NGINX_FOLDER.fullmatch(folder):
+        if re.fullmatch(_NGINX_FOLDER, folder):
             is_named = is_named or is_suitable
             break
     return True if is_named else None
@@ -231,26 +228,26 @@ def _by_path(path: str) -> bool | None:
 def _is_other(text: str) -> bool:
     """Whether a text has what no configuration of nginx's has."""
     begin = text[:_BEGIN]
-    if ";" not in begin and _ASSIGNMENT.search(begin):
+    if ";" not in begin and re.search(_ASSIGNMENT, begin):
         return True
-    first = _FIRST_LINE.search(begin)
-    return first is not None and _OTHER_LINE.fullmatch(first[1].rstrip()) is not None
+    first = re.search(_FIRST_LINE, begin)
+    return first is not None and re.fullmatch(_OTHER_LINE, first[1].rstrip()) is not None
 
 
 def _is_plausible(path: str, text: str) -> bool:
     """Whether a file may be what its name says: `logrotate-nginx.conf` is not."""
     if plain_name(path).casefold() == "nginx.conf":
         return True
-    return _FIRST_LINE.search(text) is None or _known_statements(text)[0] > 0
+    return re.search(_FIRST_LINE, text) is None or _known_statements(text)[0] > 0
 
 
 def _known_statements(text: str) -> tuple[int, int]:
     """How many of the first statements, each on a line, are nginx's, and how many are not."""
     known = others = 0
-    for match in _STATEMENT.finditer(text, 0, _BEGIN):
+    for match in re.finditer(_STATEMENT, text[:_BEGIN]):
         if is_known(match[1]):
             known += 1
-        elif match[1] not in _ROWS and _MODULES.fullmatch(match[1]) is None:
+        elif match[1] not in _ROWS and re.fullmatch(_MODULES, match[1]) is None:
             others += 1
         if known + others >= _ENOUGH_STATEMENTS:
             break
@@ -290,8 +287,8 @@ def all_nginx(readings: Iterable[Reading]) -> bool:
                 if has_hole(directive.name):
                     pass  # nobody knows what it stands for
                 elif not is_known(directive.name):
-                    others += _MODULES.fullmatch(directive.name) is None
-                    if not _NAME.fullmatch(directive.name):
+                    others += re.fullmatch(_MODULES, directive.name) is None
+                    if not re.fullmatch(_NAME, directive.name):
                         return False
                 elif not fits(directive.name, context) or misuse(directive, context) is not None:
                     return False

@@ -11,7 +11,8 @@ import os
 import re
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from nginx_stream_lint.config.recognise import (
     MAX_NAMED,
@@ -37,14 +38,13 @@ _NGINX_FOLDERS = tuple(tuple(folder.strip("/").split("/")) for folder in HOST_FO
 _AVAILABLE, _ENABLED = "sites-available", "sites-enabled"
 
 # One of several files, of which a script takes one: `app.conf.prod`.
-_VARIANT = re.compile(r"(\.conf)\.[\w-]+$")
+_VARIANT = r"(\.conf)\.[\w-]+$"
 
 _YAML = (".yaml", ".yml", ".json")
 _MARKDOWN = (".md", ".mdx", ".markdown", ".rst")
-_IN_YAML = re.compile(
-    r"nginx\.(?:ingress\.kubernetes\.io|org|com)/|kind: *(?:Ingress|VirtualServer)\b|"
-    r"^[ ]+(?:server|http|upstream [^\n{]*|location [^\n{]*)[ ]*\{",
-    re.MULTILINE,
+_IN_YAML = (
+    r"(?m)nginx\.(?:ingress\.kubernetes\.io|org|com)/|kind: *(?:Ingress|VirtualServer)\b|"
+    r"^[ ]+(?:server|http|upstream [^\n{]*|location [^\n{]*)[ ]*\{"
 )
 
 
@@ -58,7 +58,7 @@ def is_markdown(path: str) -> bool:
     return path.endswith(_MARKDOWN)
 
 
-class _Look(NamedTuple):
+class _Look(Struct, frozen=True):
     """What a first look at a file says."""
 
     is_blank: bool
@@ -68,7 +68,7 @@ class _Look(NamedTuple):
     verdict: Verdict
 
 
-class Found(NamedTuple):
+class Found(Struct, frozen=True):
     """The files of the repository that an include most likely means.
 
     `same`: they lie where the include says, as far as their path in the repository goes.
@@ -96,7 +96,7 @@ class Repository:
         """The files by the name that nginx will see: without what templates and samples add."""
         found: dict[str, list[str]] = {}
         for path in self.files:
-            for name in {plain_name(path), _VARIANT.sub(r"\1", os.path.basename(path))}:
+            for name in {plain_name(path), re.sub(_VARIANT, r"\1", os.path.basename(path))}:
                 found.setdefault(name, []).append(path)
         return found
 
@@ -265,7 +265,7 @@ def has_nginx_within(path: str, text: str) -> bool:
     """Whether a document or YAML file has nginx's text in it, at a first look."""
     if is_markdown(path):
         return "nginx" in text and "```" in text
-    return _IN_YAML.search(text) is not None
+    return re.search(_IN_YAML, text) is not None
 
 
 def _without_samples(places: dict[str, list[str]]) -> list[str]:
@@ -282,7 +282,7 @@ def _without_samples(places: dict[str, list[str]]) -> list[str]:
 def _is_doubtful(path: str) -> bool:
     """Whether a file is an example, or one of several of which a script takes one."""
     name = os.path.basename(path)
-    return is_sample(name) or _VARIANT.search(plain_name(name)) is not None
+    return is_sample(name) or re.search(_VARIANT, plain_name(name)) is not None
 
 
 def _common_end(folder: list[str], wanted: list[str]) -> int:

@@ -1,9 +1,9 @@
 """The directive tree of one file, and what may stand where.
 
-crossplane's parser takes four times as long as nginx's tokenizer in front of it, so the tree is
-built here. What it knows of nginx's directives is asked of its analyzer, with a table of our own.
-This is the only module that touches crossplane; tests/config/test_tree.py holds our trees against
-its own.
+crossplane's parser builds the tree, from our tokens: its own lexer reads some texts differently
+from nginx. crossplane's analyzer, with a corrected table, knows what may stand where. This is the
+only module that uses crossplane; tests/config/test_tree.py fails when a release of crossplane
+changes what is used here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from msgspec import Struct, field
 
@@ -24,32 +24,39 @@ from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.remembering import remembered
 
-# Whoever walks a tree recurses once per block; this is far from Python's limit and from anything
-# sensible.
+# crossplane's parser recurses once per block. This is far from Python's limit and far deeper than
+# any sensible configuration.
 MAX_DEPTH = 256
 
 
-def _private_copy(name: str) -> ModuleType:
-    """A package like the one of this name, so that changing it changes nothing for anybody else.
+def _private_crossplane() -> ModuleType:
+    """A second, empty instance of the package `crossplane`, whose modules load on import.
 
-    What is not asked of it is not loaded: of crossplane that is all but the analyzer.
+    Its changes do not affect other users of crossplane in this process. Its `lexer` is ours.
     """
-    spec = importlib.util.find_spec(name)
+    spec = importlib.util.find_spec("crossplane")
     assert spec is not None
     assert spec.submodule_search_locations is not None
-    package = ModuleType(f"{__name__}.{name}")
+    package = ModuleType(f"{__name__}.crossplane")
     package.__path__ = list(spec.submodule_search_locations)
     sys.modules[package.__name__] = package
+    # The seam: crossplane's parser calls `lex` with the file name that `parse` was called with, and
+    # iterates over the tokens that it returns. Here the "file name" is the `_Tokens` themselves and
+    # `lex` is `iter`. So the parser opens no file, and threads share nothing that changes.
+    lexer = ModuleType(f"{package.__name__}.lexer")
+    vars(lexer)["lex"] = iter
+    sys.modules[lexer.__name__] = lexer
     return package
 
 
-_crossplane = _private_copy("crossplane")
+_crossplane = _private_crossplane()
 _errors: Any = import_module(".errors", _crossplane.__name__)
 _analyzer: Any = import_module(".analyzer", _crossplane.__name__)
+_parser: Any = import_module(".parser", _crossplane.__name__)
 _analyzer.DIRECTIVES = corrected(_analyzer)
 
 
-class Directive:
+class Directive(Struct, eq=False):
     """One directive as written: `name`, decoded `args`, and its `block` if it has one.
 
     Offsets are those of the source: `start` of the name, `end` behind the `;` or the `{`,
@@ -62,34 +69,18 @@ class Directive:
     files that are not here.
     """
 
-    __slots__ = (
-        "_at",
-        "args",
-        "block",
-        "block_end",
-        "end",
-        "file",
-        "included",
-        "may_match_more",
-        "may_set",
-        "name",
-        "start",
-        "unknown",
-    )
-
-    def __init__(
-        self, name: str, args: tuple[str, ...], file: File, start: int = 0, end: int = 0
-    ) -> None:
-        self.name = name
-        self.args = args
-        self.file = file
-        self.start = self._at = start  # `_at` stays an offset into the reading's text
-        self.end = self.block_end = end
-        self.block: list[Directive] | None = None
-        self.included: tuple[File, ...] = ()
-        self.unknown = ""
-        self.may_set: frozenset[str] | None = None
-        self.may_match_more = False
+    name: str
+    args: tuple[str, ...]
+    file: File
+    start: int
+    end: int
+    block_end: int
+    block: list[Directive] | None = None
+    included: tuple[File, ...] = ()
+    unknown: str = ""
+    may_set: frozenset[str] | None = None
+    may_match_more: bool = False
+    _start_in_text: int = -1  # of the reading, where that differs from the source
 
     def __repr__(self) -> str:
         return f"<{self.name} {' '.join(self.args)} at {self.file.source.name}:{self.line}>"
@@ -126,9 +117,9 @@ class Directive:
         return self.arg_spans[-1][1]
 
     def _words(self) -> list[Word]:
-        # Nearly nobody asks, so that the places of words are looked for again.
-        words = words_at(self.file.reading, self._at)
-        return words or [Word(self.name, self._at, self._at, False)]
+        # Few callers need the places of words, so the words are read again.
+        at = self.start if self._start_in_text < 0 else self._start_in_text
+        return words_at(self.file.reading, at) or [Word(self.name, at, at, False)]
 
     def _spans(self) -> list[tuple[int, int]]:
         source_span = self.file.reading.source_span
@@ -189,35 +180,85 @@ def parse(source: Source | Reading) -> File:
     What nginx would refuse is in `File.problems`. Raises `Unreadable` for what nests too deep.
     """
     reading = source if isinstance(source, Reading) else Reading(source, source.text)
-    found = Statements(reading, MAX_DEPTH)
+    tokens = _Tokens(reading)
+    payload = _parser.parse(
+        tokens, onerror=_raise, single=True, strict=False, check_ctx=False, check_args=False
+    )
+    found = tokens.statements
     file = File(reading, comments=found.comments, mistakes=found.problems)
-    block = file.directives
-    around: list[tuple[Directive, list[Directive]]] = []
-    for name, args, start, end, mark in found:
-        if mark == "}":
-            opened, block = around.pop()
-            opened.block_end = start
-            continue
-        directive = Directive(name, args, file, start, end)
-        block.append(directive)
-        if name == "if":
-            directive.args = _condition(args)
-        if mark == "{":
-            around.append((directive, block))
-            directive.block = block = []
+    file.directives = _adopted(payload["config"][0]["parsed"], file)
     if reading.pieces:
         _place_in_source(file)
     return file
 
 
-def _condition(args: tuple[str, ...]) -> tuple[str, ...]:
-    """The arguments of `if` without its parentheses, as crossplane gives them."""
-    if not args or not args[0].startswith("(") or not args[-1].endswith(")"):
-        return args
-    words = list(args)
-    words[0] = words[0][1:].lstrip()
-    words[-1] = words[-1][:-1].rstrip()
-    return tuple(words[not words[0] : len(words) - (not words[-1])])
+class _Place(Struct, gc=False):
+    """Offsets of a statement in the text of a reading; see `Directive`."""
+
+    start: int
+    end: int
+    block_end: int
+
+
+class _Tokens:
+    """A text's tokens in the form of crossplane's lexer: a word, its line, whether it is quoted.
+
+    In place of the line stands the `_Place` of the statement. All words are said to be quoted: so
+    the parser takes no word for punctuation or for a comment, whatever is in it.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self.statements = Statements(reading, MAX_DEPTH)
+        self._name = reading.source.name
+
+    def __fspath__(self) -> str:
+        return self._name
+
+    def __iter__(self) -> Iterator[tuple[str, _Place | None, bool]]:
+        opened: list[_Place] = []
+        for name, args, start, end, mark in self.statements:
+            if mark == "}":
+                opened.pop().block_end = start
+                yield mark, None, False
+                continue
+            place = _Place(start, end, end)
+            if mark == "{":
+                opened.append(place)
+            yield name, place, True
+            for arg in args:
+                yield arg, place, True
+            yield mark, place, False
+
+
+def _raise(error: Exception) -> NoReturn:
+    """Let an error of our tokenizer through, which crossplane's parser would only list."""
+    raise error
+
+
+def _adopted(parsed: list[dict[str, Any]], file: File) -> list[Directive]:
+    """What crossplane's parser made of a file, as `Directive`s."""
+    top: list[Directive] = []
+    work = [(parsed, top)]
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # equal arguments are kept once
+    while work:
+        parsed, block = work.pop()
+        for statement in parsed:
+            place = statement["line"]
+            args = tuple(statement["args"])
+            directive = Directive(
+                statement["directive"],
+                known.setdefault(args, args),
+                file,
+                place.start,
+                place.end,
+                place.block_end,
+            )
+            block.append(directive)
+            inner = statement.get("block")
+            if inner is not None:
+                directive.block = []
+                work.append((inner, directive.block))
+    return top
 
 
 def _place_in_source(file: File) -> None:
@@ -228,6 +269,7 @@ def _place_in_source(file: File) -> None:
     while blocks:
         for directive in blocks.pop():
             at, end = directive.start, directive.end
+            directive._start_in_text = at
             if directive.block is None and first <= at and end <= behind:
                 directive.start, directive.end = place
                 continue

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 
-_HEADER = re.compile(r"^# configuration file (.+):\r?$", re.MULTILINE)
+_HEADER = r"(?m)^# configuration file (.+):\r?$"
 # What `nginx -T` says on standard error, where that ends up in the same file.
-_SAID = re.compile(r"nginx: .*\n?")
+_SAID = r"nginx: .*\n?"
 
 
 def split_dump(text: str) -> dict[str, str] | None:
     """The texts of a dump by the names of their files, the main one first; None if it is none."""
     if "# configuration file " not in text:
         return None
-    headers = list(_HEADER.finditer(text))
+    headers = list(re.finditer(_HEADER, text))
     before = text[: headers[0].start()] if headers else text
-    if not headers or _SAID.sub("", before).strip():
+    if not headers or re.sub(_SAID, "", before).strip():
         return None
     found: dict[str, str] = {}
     for header, after in zip(headers, [*headers[1:], None], strict=True):

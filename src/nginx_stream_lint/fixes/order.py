@@ -7,10 +7,10 @@ import re
 # How requests go to the app, what they have with them, what happens to responses, how long it may
 # take; then everything else.
 _GROUPS = (
-    re.compile(r"\w+_http_version|\w+_keep_conn"),
-    re.compile(r"\w+_(?:set|pass)_header|\w+_pass_request_\w+"),
-    re.compile(r"\w*_?buffering|\w+_buffers?(?:_size)?|\w+_ignore_headers"),
-    re.compile(r"\w+_timeout"),
+    r"\w+_http_version|\w+_keep_conn",
+    r"\w+_(?:set|pass)_header|\w+_pass_request_\w+",
+    r"\w*_?buffering|\w+_buffers?(?:_size)?|\w+_ignore_headers",
+    r"\w+_timeout",
 )
 LAST = len(_GROUPS)
 
@@ -19,7 +19,7 @@ def rank(name: str) -> int:
     """The place of a directive, or of an annotation that stands for one; LAST for all others."""
     word = name.rpartition("/")[2].replace("-", "_")
     for place, group in enumerate(_GROUPS):
-        if group.fullmatch(word):
+        if re.fullmatch(group, word):
             return place
     return LAST
 

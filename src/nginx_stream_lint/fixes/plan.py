@@ -22,7 +22,7 @@ from nginx_stream_lint.rules.verdict import Move, Remedy
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.naming import EVERYTHING
 
-_STATEMENT = re.compile(r"(\w+) (.*);")
+_STATEMENT = r"(\w+) (.*);"
 _SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
 
 
@@ -165,7 +165,7 @@ def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
 
 def _by_hand(author: Author, line: str) -> str:
     """A line that a rule shows, as people write it where a controller makes the configuration."""
-    directive = _STATEMENT.fullmatch(line)
+    directive = re.fullmatch(_STATEMENT, line)
     return author.line(directive[1], directive[2]) if directive else line
 
 

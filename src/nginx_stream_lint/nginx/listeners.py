@@ -25,8 +25,8 @@ _HTTP2_DIRECTIVE: Version = (1, 25, 1)
 
 
 _PORTS = re.compile(r"\d+(-\d+)?")
-_ANY = re.compile(r"^0\.0\.0\.0(?=:|$)")
-_WITH_PORT = re.compile(r"(^|[^:\]]|\]):\d+(-\d+)?$")
+_ANY = r"^0\.0\.0\.0(?=:|$)"
+_WITH_PORT = r"(^|[^:\]]|\]):\d+(-\d+)?$"
 _RANGE = re.compile(r":(\d+)-(\d+)$")
 # More ports than that in one `listen` are cut off.
 _MOST_PORTS = 64
@@ -38,8 +38,8 @@ def address(argument: str) -> str:
         return argument
     if _PORTS.fullmatch(argument):
         return f"*:{argument}"
-    argument = _ANY.sub("*", argument)
-    if not _WITH_PORT.search(argument):
+    argument = re.sub(_ANY, "*", argument)
+    if not re.search(_WITH_PORT, argument):
         argument += ":80"
     host, _, port = argument.rpartition(":")
     if host.startswith("["):
@@ -62,6 +62,8 @@ def addresses(argument: str) -> list[str]:
 
 def shortest(host: str) -> str:
     """An IPv6 address as people write it; what is none stays."""
+    if ":" not in host:
+        return host
     from ipaddress import IPv6Address
 
     try:

@@ -31,9 +31,8 @@ _STREAMING: tuple[tuple[str, Streaming], ...] = (
     (r"vhost_traffic_status_display|check_status|image_filter_status", "no"),
     (r"\w+_pass", "unknown"),
 )
-_WORDS = [(re.compile(words), streaming) for words, streaming in _STREAMING]
 # Settings with names like handlers, and the families.
-_SETTINGS = re.compile(rf"echo_(?:after|before|read|abort)\w*|(?:{'|'.join(FAMILIES)})_\w*")
+_SETTINGS = rf"echo_(?:after|before|read|abort)\w*|(?:{'|'.join(FAMILIES)})_\w*"
 # Whether they answer hangs on their argument, and they are inherited where nothing else answers.
 _INHERITED = ("passenger_enabled", "autoindex", "dav_methods")
 _FLAGS = ("passenger_enabled", "autoindex", "random_index", "api")
@@ -89,6 +88,6 @@ def _comes_after(level: Level, one: Directive, other: Directive) -> bool:
 @remembered
 def _streaming(name: str) -> Streaming | None:
     """What is known of a directive's module; None where it answers nothing."""
-    if _SETTINGS.fullmatch(name):
+    if re.fullmatch(_SETTINGS, name):
         return None
-    return next((streaming for words, streaming in _WORDS if words.fullmatch(name)), None)
+    return next((known for words, known in _STREAMING if re.fullmatch(words, name)), None)

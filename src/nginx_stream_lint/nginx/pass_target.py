@@ -7,7 +7,6 @@ Source: `ngx_parse_url` in nginx's src/core/ngx_inet.c, the `_eval` functions of
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address
 
 from msgspec import Struct
 
@@ -69,6 +68,8 @@ def parse_target(family: str, text: str) -> Target | None:
 
 def _parsed(scheme: str, authority: str, default: int, uri: str) -> Target | None:
     if authority.startswith("["):
+        from ipaddress import IPv6Address
+
         inside, bracket, rest = authority[1:].partition("]")
         try:
             host = f"[{IPv6Address(inside)}]"
@@ -123,11 +124,5 @@ def _known(http: Level) -> frozenset[tuple[str, int]]:
 
 
 def _is_ipv4(host: str) -> bool:
-    if not _IPV4.fullmatch(host):
-        return False
-    try:
-        IPv4Address(host)
-    except ValueError:
-        # nginx takes leading zeros.
-        return all(int(part) < 256 for part in host.split("."))
-    return True
+    # nginx takes leading zeros, which `ipaddress` does not.
+    return _IPV4.fullmatch(host) is not None and all(int(part) < 256 for part in host.split("."))

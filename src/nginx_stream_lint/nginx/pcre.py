@@ -165,27 +165,27 @@ def compile_pattern(pattern: str, ignore_case: bool = False) -> Pattern:
 
 
 # What stands for itself behind a `^`, and what makes it optional.
-_LITERALS = re.compile(r"\^(?:[A-Za-z0-9/_=:;,@%&~!<>\"' -]|\\[./_-])*")
+_LITERALS = r"\^(?:[A-Za-z0-9/_=:;,@%&~!<>\"' -]|\\[./_-])*"
 # Escapes and classes, as far as they are simple; groups without others in them.
-_ATOMS = re.compile(r"\\[^QE]|\[\^?\]?(?:\\[^QE]|[^]\\[])*\]")
-_GROUP = re.compile(r"\([^()]*\)")
+_ATOMS = r"\\[^QE]|\[\^?\]?(?:\\[^QE]|[^]\\[])*\]"
+_GROUP = r"\([^()]*\)"
 
 
 @latest_remembered(4096)
 def prefix(pattern: str) -> str:
     """What each subject that a pattern matches begins with, as far as that is easily seen."""
-    found = _LITERALS.match(pattern)
+    found = re.match(_LITERALS, pattern)
     if found is None:
         return ""
     text = found[0]
     if pattern[found.end() : found.end() + 1] in ("*", "?", "{"):
         text = re.sub(r"\\?.\Z", "", text)
     if "|" in pattern:
-        bare, groups = _ATOMS.sub("", pattern), 1
+        bare, groups = re.sub(_ATOMS, "", pattern), 1
         if re.search(r"[\\\[#]", bare):
             return ""  # a comment, or too much to see through
         while groups:
-            bare, groups = _GROUP.subn("", bare)
+            bare, groups = re.subn(_GROUP, "", bare)
         if "|" in bare:
             return ""
     return text[1:].replace("\\", "")
@@ -204,15 +204,13 @@ class _UnreadableError(Exception):
     """The pattern is wrong, or has something that Python has not."""
 
 
-_QUANTIFIER = re.compile(r"([*+?]|\{\d+(?:,\d*)?\})([?+]?)")
-_NAMED = re.compile(r"\?(?:P?<(?P<a>\w+)>|'(?P<b>\w+)')", re.ASCII)
-_FLAGS = re.compile(r"\?(?P<on>[imsx]*)(?:-(?P<off>[imsx]*))?(?P<end>[:)])")
-_REFERENCE = re.compile(
-    r"\((\?)P=(\w+)\)|\\(?:k(?:<(\w+)>|\{(\w+)\}|'(\w+)')|g(?:\{(-?\d+)\}|(\d+)))"
-)
-_POSIX_CLASS = re.compile(r"\[:(\^?)(\w+):\]")
-_HEXADECIMAL = re.compile(r"x(?:\{([0-9A-Fa-f]{1,2})\}|([0-9A-Fa-f]{0,2}))")
-_PROPERTY = re.compile(r"([pP])(?:\{(\^?)(\w+&?)\}|()([A-Z]))")
+_QUANTIFIER = r"([*+?]|\{\d+(?:,\d*)?\})([?+]?)"
+_NAMED = r"(?a)\?(?:P?<(?P<a>\w+)>|'(?P<b>\w+)')"
+_FLAGS = r"\?(?P<on>[imsx]*)(?:-(?P<off>[imsx]*))?(?P<end>[:)])"
+_REFERENCE = r"\((\?)P=(\w+)\)|\\(?:k(?:<(\w+)>|\{(\w+)\}|'(\w+)')|g(?:\{(-?\d+)\}|(\d+)))"
+_POSIX_CLASS = r"\[:(\^?)(\w+):\]"
+_HEXADECIMAL = r"x(?:\{([0-9A-Fa-f]{1,2})\}|([0-9A-Fa-f]{0,2}))"
+_PROPERTY = r"([pP])(?:\{(\^?)(\w+&?)\}|()([A-Z]))"
 _LOOKS = ("?=", "?!", "?<=", "?<!")
 
 
@@ -248,8 +246,8 @@ class _Reader:
         self.at += 1
         return self.pattern[self.at - 1]
 
-    def _match(self, expression: re.Pattern[str]) -> re.Match[str] | None:
-        found = expression.match(self.pattern, self.at)
+    def _match(self, expression: str) -> re.Match[str] | None:
+        found = re.compile(expression).match(self.pattern, self.at)
         if found is not None:
             self.at = found.end()
         return found
@@ -417,7 +415,7 @@ class _Reader:
         if letter in _CHARACTERS:
             return _CHARACTERS[letter]
         if letter == "0":
-            octal = self._match(re.compile("[0-7]{0,2}"))
+            octal = self._match("[0-7]{0,2}")
             return int((octal and octal[0]) or "0", 8)
         if letter == "c":
             return ord(self._next().upper()) ^ 0x40

@@ -29,7 +29,7 @@ class Match(NamedTuple):
         return self.modifier in ("~", "~*")
 
 
-_GLUED = re.compile(r"(=|\^~|~\*?|@|)(.*)", re.DOTALL)
+_GLUED = r"(?s)(=|\^~|~\*?|@|)(.*)"
 
 
 def match_of(location: Level) -> Match:
@@ -43,7 +43,7 @@ def match_of(location: Level) -> Match:
     name = args[0] if args else ""
     if name[:1] in ("/", ""):
         return Match("", name)
-    glued = _GLUED.match(name)
+    glued = re.match(_GLUED, name)
     assert glued is not None
     return Match(glued[1], glued[2])
 

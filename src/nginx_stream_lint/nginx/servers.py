@@ -24,8 +24,8 @@ _EVERY_IPV4, _EVERY_IPV6 = "*", "[::]"
 _LOOPBACKS = ("127.0.0.1", "[::1]")
 # From 1.29.4 a host may have only what RFC 3986 allows.
 _STRICT_HOSTS: Version = (1, 29, 4)
-_BAD_HOST = re.compile(r"\.\.|[\x00-\x20/\x7f]|^\.?$")
-_STRICT_HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]")
+_BAD_HOST = r"\.\.|[\x00-\x20/\x7f]|^\.?$"
+_STRICT_HOST = r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]"
 
 
 class Socket(Struct, eq=False):
@@ -224,9 +224,9 @@ def is_address(host: str) -> bool:
 
 def valid_host(host: str, version: Version) -> bool:
     """Whether nginx takes a host at all."""
-    if version >= _STRICT_HOSTS and _STRICT_HOST.fullmatch(host) is None:
+    if version >= _STRICT_HOSTS and re.fullmatch(_STRICT_HOST, host) is None:
         return False
-    return _BAD_HOST.search(host) is None
+    return re.search(_BAD_HOST, host) is None
 
 
 def _by_name(socket: Socket, host: str) -> Chosen | None:

@@ -14,14 +14,14 @@ from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.util.numbers import whole_number
 
 # What makes a key that no request leaves empty, and one that each request has for itself.
-_ALWAYS_THERE = re.compile(
+_ALWAYS_THERE = (
     r"\$\{?(?:binary_remote_addr|remote_addr|realip_remote_addr|proxy_add_x_forwarded_for"
     r"|server_name|server_port|server_addr|server_protocol|protocol|scheme|host|http_host"
     r"|request_method|uri|request_uri|request)\b"
 )
-_ONE_EACH = re.compile(r"\$\{?(?:request_id|connection_requests|msec|request_time)\b")
-_VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
-_SERVER_NAME = re.compile(r"\$(?:server_name\b|\{server_name\})")
+_ONE_EACH = r"\$\{?(?:request_id|connection_requests|msec|request_time)\b"
+_VARIABLE = r"\$(?:\w+|\{\w+\})"
+_SERVER_NAME = r"\$(?:server_name\b|\{server_name\})"
 _NAMES = ("limit_conn", "limit_req")
 
 
@@ -78,10 +78,10 @@ def _counts(key: str, level: Level) -> bool:
     """Whether the requests of a client, as far as is there to see, have one and the same key."""
     server = level.nearest("server")
     if server is not None and not server.rows.get("server_name"):
-        key = _SERVER_NAME.sub("", key)  # it is empty there
-    if _ONE_EACH.search(key):
+        key = re.sub(_SERVER_NAME, "", key)  # it is empty there
+    if re.search(_ONE_EACH, key):
         return False
-    return _VARIABLE.sub("", key) != "" or _ALWAYS_THERE.search(key) is not None
+    return re.sub(_VARIABLE, "", key) != "" or re.search(_ALWAYS_THERE, key) is not None
 
 
 def _key(level: Level, definer: str, zone: str) -> str | None:

@@ -40,16 +40,17 @@ upstream_session_time upstream_status uri
 _BUILT_IN = frozenset(_NAMES.split())
 # Beginnings of names: what a request or an answer has, and modules with many variables, nginx's
 # own, of its commercial edition, of its forks, and well-known others.
-_FAMILIES = re.compile(
-    r"(?:arg|cookie|http|sent_http|sent_trailer|upstream_http|upstream_trailer|upstream_cookie"
-    r"|proxy_protocol|geoip2?|ssl|jwt|oidc|otel|acme|session|rdp_cookie|upstream_queue|upstream_last"
-    r"|mqtt_preread|f4f|api|brotli|zstd|echo|srcache|vts|nchan|push_stream|upload|uploadprogress"
-    r"|opentracing|datadog|pagespeed|modsecurity|waf|naxsi|angie|upstream_sticky|upstream_probe"
-    r"|metric|p8s|quic)_\w*"
-)
+_FAMILY_NAMES = """
+arg cookie http sent_http sent_trailer upstream_http upstream_trailer upstream_cookie
+proxy_protocol geoip geoip2 ssl jwt oidc otel acme session rdp_cookie upstream_queue upstream_last
+mqtt_preread f4f api brotli zstd echo srcache vts nchan push_stream upload uploadprogress
+opentracing datadog pagespeed modsecurity waf naxsi angie upstream_sticky upstream_probe metric p8s
+quic
+"""
+_FAMILIES = tuple(f"{name}_" for name in _FAMILY_NAMES.split())
 _VARIABLE = re.compile(r"\$(?:[1-9]|\{(\w+)\}|(\w+))")
-_WHOLE = re.compile(r"\$(\w+)")
-_GROUP_NAME = re.compile(r"\(\?(?:P?<|')(\w+)[>']")
+_WHOLE = r"\$(\w+)"
+_GROUP_NAME = r"\(\?(?:P?<|')(\w+)[>']"
 
 # The arguments in which nginx looks for variables: from, and up to but not with; None: the last.
 _EVALUATED: dict[str, tuple[int, int | None]] = {
@@ -109,8 +110,8 @@ _MERGED = frozenset(f"{family}_{what}" for family in FAMILIES for what in ("para
 # a whole argument of it, as far as we know.
 _DEFINES = {"auth_request_set": 0, "geo": -1, "map": 1, "set": 0, "split_clients": 1}
 # Directives and modules that are not nginx's and make no variables but those that they name.
-_HARMLESS = re.compile(r"more_\w+|brotli\w*|zstd\w*|lua_\w+|\w+_by_lua\w*|js_\w+")
-_HARMLESS_MODULE = re.compile(
+_HARMLESS = r"more_\w+|brotli\w*|zstd\w*|lua_\w+|\w+_by_lua\w*|js_\w+"
+_HARMLESS_MODULE = (
     r"(?:.*/)?(?:ndk_http|ngx_mail|ngx_stream|ngx_(?:http|stream)_(?:js|lua|perl|geoip|image_filter"
     r"|xslt_filter|brotli_\w+|zstd_\w+|headers_more_filter))_module\.so"
 )
@@ -195,7 +196,7 @@ def _used(scope: Level) -> dict[str, Directive]:
             seen.add(text)
             for match in _VARIABLE.finditer(text):
                 name = (match[1] or match[2] or "").lower()
-                if name and name not in _BUILT_IN and not _FAMILIES.fullmatch(name):
+                if name and name not in _BUILT_IN and not name.startswith(_FAMILIES):
                     found.setdefault(name, row)
 
     for level in scope.walk():
@@ -246,6 +247,7 @@ def _misnamed(scope: Level) -> Iterator[tuple[Directive, str]]:
 
 def _defined(scope: Level) -> Iterator[str]:
     """All variables, in lower case, that something in the configuration may make."""
+    is_whole = re.compile(_WHOLE).fullmatch
     for level in scope.walk():
         yield from _made_by(level)
         if level.directive is not None:
@@ -253,7 +255,7 @@ def _defined(scope: Level) -> Iterator[str]:
         for name, rows in level.rows.items():
             for row in rows:
                 if name not in _EVALUATED and name not in _DEFINES:
-                    whole = map(_WHOLE.fullmatch, row.args)
+                    whole = map(is_whole, row.args)
                     yield from (match[1].lower() for match in whole if match is not None)
                 yield from _captured(row.args)
                 if name == "map":
@@ -269,16 +271,16 @@ def _captured(texts: Iterator[str] | tuple[str, ...]) -> Iterator[str]:
     """The names that regular expressions give to what they capture."""
     for text in texts:
         if "(?" in text:
-            yield from (name.lower() for name in _GROUP_NAME.findall(text))
+            yield from (name.lower() for name in re.findall(_GROUP_NAME, text))
 
 
 def _has_unknown_module(root: Level) -> bool:
     """Whether a module that we know nothing of may make variables."""
     for row in root.rows.get("load_module", ()):
-        if not row.args or not _HARMLESS_MODULE.fullmatch(row.args[0]):
+        if not row.args or not re.fullmatch(_HARMLESS_MODULE, row.args[0]):
             return True
     return any(
-        not is_known(name) and not _HARMLESS.fullmatch(name)
+        not is_known(name) and not re.fullmatch(_HARMLESS, name)
         for level in root.walk()
         for name in level.rows
     )

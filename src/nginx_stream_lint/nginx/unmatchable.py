@@ -17,11 +17,11 @@ from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.util.remembering import latest_remembered
 
 # What only regular expressions have: `.*`, `\\.`, `[^/]`, `[0-9]`, `(?:`, `(a|b)`, `/?` at the end.
-_EXPRESSION = re.compile(r"\.[*+]|\\|\[\^|\[[^\]]*\w-\w[^\]]*\]|\(\?|\||/\?$|\)[?*+$]|[*+]\$")
-_SEGMENT = re.compile(r"(?<=[^/])/\*(?=/.)")  # `/v1/*/events`; a client may ask for `/*` itself
-_DOTS = re.compile(r"/\.\.?(?=/)")
+_EXPRESSION = r"\.[*+]|\\|\[\^|\[[^\]]*\w-\w[^\]]*\]|\(\?|\||/\?$|\)[?*+$]|[*+]\$"
+_SEGMENT = r"(?<=[^/])/\*(?=/.)"  # `/v1/*/events`; a client may ask for `/*` itself
+_DOTS = r"/\.\.?(?=/)"
 _ODD = re.compile(r"[\\*?|$^\[(]|//|/\.")
-_WORD = re.compile(r"[a-z][a-z0-9._/-]*")
+_WORD = r"[a-z][a-z0-9._/-]*"
 
 
 @latest_remembered(4096)
@@ -36,16 +36,16 @@ def meant(match: Match, merge_slashes: bool = True) -> tuple[str, ...]:
     if path[0] != "/":
         return _without_slash(path)
     own = f"{modifier} " if modifier else ""
-    if "?" in path and not _EXPRESSION.search(path):
+    if "?" in path and not re.search(_EXPRESSION, path):
         return (f"{own}{path.partition('?')[0]}",)
-    if _SEGMENT.search(path):
-        expression = _SEGMENT.sub("/[^/]+", path.rstrip("$"))
+    if re.search(_SEGMENT, path):
+        expression = re.sub(_SEGMENT, "/[^/]+", path.rstrip("$"))
         return (f"~ ^{expression}{'$' if path.endswith('$') else ''}",)
-    if _EXPRESSION.search(path):
+    if re.search(_EXPRESSION, path):
         return (f"~ ^{path}",)
     if path.endswith("$") and not path.endswith("$$"):
         return (f"= {path[:-1]}", f"~ ^{path}")
-    plain = _DOTS.sub("", path)
+    plain = re.sub(_DOTS, "", path)
     while merge_slashes and "//" in plain:
         plain = plain.replace("//", "/")
     return () if plain == path else (f"{own}{plain or '/'}",)
@@ -74,11 +74,11 @@ def unmatchable(server: Level) -> dict[Level, tuple[str, ...]]:
 def _without_slash(path: str) -> tuple[str, ...]:
     if path[0] == "^":
         rest = path[1:]
-        plain = rest[:1] == "/" and not _EXPRESSION.search(rest) and "$" not in rest
+        plain = rest[:1] == "/" and not re.search(_EXPRESSION, rest) and "$" not in rest
         return (f"~ {path}", f"^~ {rest}") if plain else (f"~ {path}",)
     if path[0] == "*":
         return (f"~ {path[1:].replace('.', chr(92) + '.')}$",)
-    if _EXPRESSION.search(path) or path.endswith("$"):
+    if re.search(_EXPRESSION, path) or path.endswith("$"):
         return (f"~ {path}",)
     # Anything else may be what a template of some kind has there.
-    return (f"/{path}", f"~ {path}") if _WORD.fullmatch(path) else ()
+    return (f"/{path}", f"~ {path}") if re.fullmatch(_WORD, path) else ()

@@ -10,15 +10,13 @@ from __future__ import annotations
 import re
 
 # What is written as %XX: in paths, and in what becomes part of the arguments.
-_IN_PATH = re.compile(rb'[\x00-\x20"#%<>?\\^`{|}\x7f-\xff]')
-_IN_ARGUMENTS = re.compile(rb'[\x00-\x20"#%&+;<>?\\^`{|}\x7f-\xff]')
+_IN_PATH = rb'[\x00-\x20"#%<>?\\^`{|}\x7f-\xff]'
+_IN_ARGUMENTS = rb'[\x00-\x20"#%&+;<>?\\^`{|}\x7f-\xff]'
 
 # Of a broken escape, nginx drops the percent sign and a digit with what follows it.
-_PIECE = re.compile(
-    rb"%(?P<hex>[0-9A-Fa-f]{2})|%(?P<broken>[0-9A-Fa-f].|[0-9A-Fa-f]?|.)|[^%?]+|\?", re.DOTALL
-)
+_PIECE = rb"(?s)%(?P<hex>[0-9A-Fa-f]{2})|%(?P<broken>[0-9A-Fa-f].|[0-9A-Fa-f]?|.)|[^%?]+|\?"
 # Nothing to decode, no dots or slashes to resolve, no arguments.
-_PLAIN = re.compile(r"(?:/[\w~-][\w.~-]*)+/?", re.ASCII)
+_PLAIN = r"(?a)(?:/[\w~-][\w.~-]*)+/?"
 
 
 def normalize(target: str, merge_slashes: bool = True) -> tuple[str, str] | None:
@@ -27,7 +25,7 @@ def normalize(target: str, merge_slashes: bool = True) -> tuple[str, str] | None
     Percent signs are decoded, `.` and `..` resolved and slashes merged; decoded dots and slashes
     count like others.
     """
-    if _PLAIN.fullmatch(target):
+    if re.fullmatch(_PLAIN, target):
         return target, ""
     path, _, args = _bytes(target).partition(b"#")[0].partition(b"?")
     uri = _decoded(path)
@@ -61,7 +59,8 @@ def unescape_redirect(text: str) -> str:
     data = _bytes(text)
     done = bytearray()
     at = 0
-    while match := _PIECE.match(data, at):
+    piece = re.compile(_PIECE)
+    while match := piece.match(data, at):
         at = match.end()
         if match["hex"]:
             code = int(match["hex"], 16)
@@ -85,8 +84,8 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _escaped(text: str, special: re.Pattern[bytes]) -> str:
-    return _text(special.sub(lambda match: b"%%%02X" % match[0][0], _bytes(text)))
+def _escaped(text: str, special: bytes) -> str:
+    return _text(re.sub(special, lambda match: b"%%%02X" % match[0][0], _bytes(text)))
 
 
 def _decoded(path: bytes) -> bytes | None:

@@ -42,7 +42,7 @@ _OFFSET = re.compile(r"[0-9]+[kKmMgG]?")
 _NUMBER = re.compile(r"[0-9]+")
 _URL = re.compile(r"https?://(.*)", re.DOTALL | re.IGNORECASE)
 # What follows http:// where it has more than a host or a socket.
-_URI = re.compile(r"unix:[^:]*:.+|(?!unix:)[^/?]*[/?].*", re.DOTALL)
+_URI = r"(?s)unix:[^:]*:.+|(?!unix:)[^/?]*[/?].*"
 _OVERFLOW = re.compile(r"[1-9][0-9]{19}")
 _PATTERNS = {"time": _TIME, "size": _SIZE, "offset": _OFFSET, "number": _NUMBER}
 _KINDS = {"flag", *_PATTERNS}
@@ -150,7 +150,7 @@ def _target(level: Level, say: _Say) -> None:
                 row,
                 f'invalid URL prefix in "proxy_pass {row.args[0]}", it must be http:// or https://',
             )
-        elif no_prefix and _URI.fullmatch(url[1]):
+        elif no_prefix and re.fullmatch(_URI, url[1]):
             say(
                 row,
                 '"proxy_pass" cannot have URI part in location given by regular expression, or'

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
 
 import click
+from msgspec import Struct
 
 from nginx_stream_lint.config import Source
 from nginx_stream_lint.report.wrapping import WIDTH
@@ -25,7 +25,7 @@ _LONG = 1_000
 _BEFORE, _BEHIND = 20, 2 * WIDTH
 
 
-class Mark(NamedTuple):
+class Mark(Struct, frozen=True):
     """A place to underline: with `^` and a colour where it is the `main` one, else with `-`."""
 
     place: Place

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
 
 import click
+from msgspec import Struct
 
 from nginx_stream_lint.analysis.explain import Explainer, Explanation, Unexplained
 from nginx_stream_lint.analysis.ways import Passed
@@ -21,7 +20,8 @@ from nginx_stream_lint.nginx.route import Route
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
-from nginx_stream_lint.util.sinks import in_json, printable, shown_line
+from nginx_stream_lint.util.json_text import json_text
+from nginx_stream_lint.util.sinks import printable, shown_line
 
 # What another handler than an app does with streams.
 _STREAMING = {
@@ -54,43 +54,143 @@ _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
 
 
+class ExplainError(Struct):
+    """A URL that could not be explained."""
+
+    schema_version: int
+    url: str
+    error: str
+
+
+class ExplainPlace(Struct):
+    """A directive of the configuration, None where there is none."""
+
+    file: str | None
+    line: int | None
+
+
+class ExplainBlock(ExplainPlace):
+    """A block of the configuration, None where there is none."""
+
+    label: str | None
+
+
+class ExplainServer(ExplainBlock):
+    """The server that takes the request."""
+
+    names: list[str]
+
+
+class ExplainStep(ExplainPlace):
+    """An internal redirect, or why the way is not known further."""
+
+    why: str
+
+
+class ExplainHandler(ExplainPlace):
+    """What passes the request to an app."""
+
+    family: str
+    target: str
+
+
+class ExplainAnswer(ExplainPlace):
+    """What answers in place of an app and of a `return`."""
+
+    directive: str
+    streaming: str
+
+
+class ExplainOrigin(ExplainPlace):
+    """Where a value comes from."""
+
+    kind: str
+
+
+class ExplainSetting(Struct):
+    """A directive in force: its arguments, a row for each time that it is given."""
+
+    rows: Sequence[Sequence[str]]
+    origin: ExplainOrigin
+
+
+class ExplainTier(ExplainPlace):
+    """A proxy on the way, with the worst of what it does in the usual scenarios."""
+
+    name: str
+    kind: str
+    verdict: str | None
+    held_by: str | None
+
+
+class ExplainDelivery(Struct):
+    """What becomes of the stream in one scenario."""
+
+    client: str
+    framing: str
+    x_accel_buffering: str
+    accept_encoding: str
+    verdict: str
+    repeat: str
+    held_by: str | None
+    held_bytes: int | None
+
+
+class ExplainDocument(Struct):
+    """Where a URL lands, and what happens to a stream there."""
+
+    schema_version: int
+    url: str
+    server: ExplainServer
+    location: ExplainBlock | None
+    via: list[ExplainStep]
+    handler: ExplainHandler | None
+    status: int | None
+    redirect: str | None
+    answered_by: ExplainAnswer | None
+    settings: dict[str, ExplainSetting]
+    read_timeout_s: float | None
+    tiers: list[ExplainTier]
+    deliveries: list[ExplainDelivery]
+
+
 def explain_json(explanations: Sequence[Explanation | Unexplained]) -> str:
     """A list with one object for each URL."""
-    objects = [
-        {"schema_version": SCHEMA_VERSION, "url": one.url, "error": one.why}
-        if isinstance(one, Unexplained)
-        else _object(one)
-        for one in explanations
-    ]
-    text = json.dumps(objects, indent=2, ensure_ascii=False)
-    return f"{in_json(text)}\n"
+    return json_text(
+        [
+            ExplainError(SCHEMA_VERSION, one.url, one.why)
+            if isinstance(one, Unexplained)
+            else _document(one)
+            for one in explanations
+        ]
+    )
 
 
-def _object(one: Explanation) -> dict[str, Any]:
+def _document(one: Explanation) -> ExplainDocument:
     route = one.route
     handler = route.handler
-    via = [{"why": step.why, **_place(step.directive)} for step in route.via]
-    via += [{"why": f"unknown: {reason}", "file": None, "line": None} for reason in route.unknown]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "url": one.url,
-        "server": _level(route.server) | {"names": _names(route.server)},
-        "location": None if route.location is None else _level(route.location),
-        "via": via,
-        "handler": None
+    via = [ExplainStep(*_place(step.directive), step.why) for step in route.via]
+    via += [ExplainStep(None, None, f"unknown: {reason}") for reason in route.unknown]
+    return ExplainDocument(
+        schema_version=SCHEMA_VERSION,
+        url=one.url,
+        server=ExplainServer(*_block(route.server), _names(route.server)),
+        location=None if route.location is None else ExplainBlock(*_block(route.location)),
+        via=via,
+        handler=None
         if handler is None
-        else {"family": handler.family, "target": handler.target, **_place(handler.directive)},
-        "status": route.status,
-        "redirect": route.redirect,
-        "answered_by": _answered_by(route),
-        "settings": {name: _setting(value) for name, value in one.settings.items()},
-        "read_timeout_s": one.read_timeout_s,
-        "tiers": [_tier(one, tier) for tier in one.tiers],
-        "deliveries": [_delivery(delivery) for delivery in one.deliveries],
-    }
+        else ExplainHandler(*_place(handler.directive), handler.family, handler.target),
+        status=route.status,
+        redirect=route.redirect,
+        answered_by=_answered_by(route),
+        settings={name: _setting(value) for name, value in one.settings.items()},
+        read_timeout_s=one.read_timeout_s,
+        tiers=[_tier(one, tier) for tier in one.tiers],
+        deliveries=[_delivery(delivery) for delivery in one.deliveries],
+    )
 
 
-def _answered_by(route: Route) -> dict[str, Any] | None:
+def _answered_by(route: Route) -> ExplainAnswer | None:
     """What answers in place of an app and of a `return`: a module, or a refused handshake."""
     if route.other is not None:
         directive, streaming = route.other.directive, str(route.other.streaming)
@@ -98,13 +198,12 @@ def _answered_by(route: Route) -> dict[str, Any] | None:
         directive, streaming = route.rejected_by, "no"
     else:
         return None
-    return {"directive": directive.name, **_place(directive), "streaming": streaming}
+    return ExplainAnswer(*_place(directive), directive.name, streaming)
 
 
-def _level(level: Level | None) -> dict[str, Any]:
-    if level is None:
-        return {"label": None, "file": None, "line": None}
-    return {"label": level.label, **_place(level.directive)}
+def _block(level: Level | None) -> tuple[str | None, int | None, str | None]:
+    """File, line and label."""
+    return (None, None, None) if level is None else (*_place(level.directive), level.label)
 
 
 def _names(level: Level | None) -> list[str]:
@@ -112,49 +211,45 @@ def _names(level: Level | None) -> list[str]:
     return [arg for row in rows for arg in row.args]
 
 
-def _place(directive: Directive | None) -> dict[str, Any]:
-    if directive is None:
-        return {"file": None, "line": None}
-    return {"file": directive.source.name, "line": directive.line}
+def _place(directive: Directive | None) -> tuple[str | None, int | None]:
+    """File and line."""
+    return (None, None) if directive is None else (directive.source.name, directive.line)
 
 
-def _setting(value: Effective) -> dict[str, Any]:
+def _setting(value: Effective) -> ExplainSetting:
     first = value.directives[0] if value.directives else None
     kind: str = value.origin
     if first is not None and first.file.reading.author is not None and not first.is_written:
         kind, first = "default", None  # a controller's
-    return {
-        "rows": [list(row) for row in value.rows],
-        "origin": {"kind": kind, **_place(first)},
-    }
+    return ExplainSetting(value.rows, ExplainOrigin(*_place(first), kind))
 
 
-def _tier(one: Explanation, tier: Passed) -> dict[str, Any]:
+def _tier(one: Explanation, tier: Passed) -> ExplainTier:
     """A tier, with the worst of what it does in the usual scenarios."""
     pairs = zip(one.deliveries, tier.deliveries, strict=True)
     usual = [here for whole, here in pairs if _is_usual(whole, any_encoding=True)]
     worst = next((here for here in usual if here.verdict != "streams"), usual[0] if usual else None)
-    return {
-        "name": tier.level.label,
-        "kind": "nginx",
-        **_place(tier.level.directive),
-        "verdict": None if worst is None else worst.verdict,
-        "held_by": None if worst is None else worst.held_by,
-    }
+    return ExplainTier(
+        *_place(tier.level.directive),
+        name=tier.level.label,
+        kind="nginx",
+        verdict=None if worst is None else worst.verdict,
+        held_by=None if worst is None else worst.held_by,
+    )
 
 
-def _delivery(delivery: Delivery) -> dict[str, Any]:
+def _delivery(delivery: Delivery) -> ExplainDelivery:
     scenario = delivery.scenario
-    return {
-        "client": scenario.client,
-        "framing": scenario.framing,
-        "x_accel_buffering": scenario.x_accel_buffering,
-        "accept_encoding": scenario.accept_encoding,
-        "verdict": delivery.verdict,
-        "repeat": delivery.repeat,
-        "held_by": delivery.held_by,
-        "held_bytes": delivery.held_bytes,
-    }
+    return ExplainDelivery(
+        client=scenario.client,
+        framing=scenario.framing,
+        x_accel_buffering=scenario.x_accel_buffering,
+        accept_encoding=scenario.accept_encoding,
+        verdict=delivery.verdict,
+        repeat=delivery.repeat,
+        held_by=delivery.held_by,
+        held_bytes=delivery.held_bytes,
+    )
 
 
 def explain_text(

@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
 
 from nginx_stream_lint.config import Problem
-from nginx_stream_lint.report.encoding import encoded
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.fingerprint import fingerprints
+from nginx_stream_lint.util.json_text import json_text
 
 _SEVERITIES = {"error": "critical", "warning": "minor", "note": "info"}
+
+
+class GitlabLines(Struct):
+    """Lines of a file; `end` is the last one."""
+
+    begin: int
+    end: int | UnsetType = UNSET
+
+
+class GitlabLocation(Struct):
+    """Where an issue is."""
+
+    path: str
+    lines: GitlabLines
+
+
+class GitlabIssue(Struct):
+    """A finding, or what could not be read. `report.marks` knows a report by these fields."""
+
+    description: str
+    check_name: str
+    fingerprint: str
+    severity: str
+    location: GitlabLocation
 
 
 def gitlab(run: Run) -> str:
@@ -22,30 +47,28 @@ def gitlab(run: Run) -> str:
     issues += [
         _issue(finding, name, run) for finding, name in zip(report.findings, names, strict=False)
     ]
-    return encoded(issues)
+    return json_text(issues, lossy=True)
 
 
-def _issue(finding: Finding, fingerprint: str, run: Run) -> dict[str, Any]:
+def _issue(finding: Finding, fingerprint: str, run: Run) -> GitlabIssue:
     place = run.place(finding)
-    return {
-        "description": finding.message,
-        "check_name": finding.rule,
-        "fingerprint": fingerprint,
-        "severity": _SEVERITIES[finding.severity],
-        "location": {
-            "path": run.path(place.source),
-            "lines": {"begin": place.line, "end": place.source.position(place.end)[0]},
-        },
-    }
+    lines = GitlabLines(place.line, place.source.position(place.end)[0])
+    return GitlabIssue(
+        description=finding.message,
+        check_name=finding.rule,
+        fingerprint=fingerprint,
+        severity=_SEVERITIES[finding.severity],
+        location=GitlabLocation(run.path(place.source), lines),
+    )
 
 
-def _unread(problem: Problem, run: Run) -> dict[str, Any]:
+def _unread(problem: Problem, run: Run) -> GitlabIssue:
     path = run.path(problem.file)
     said = "\0".join((path, str(problem.line), problem.message))
-    return {
-        "description": f"{problem.message}; {problem.advice}",
-        "check_name": "unreadable",
-        "fingerprint": hashlib.sha256(said.encode("utf-8", "surrogateescape")).hexdigest(),
-        "severity": "blocker",
-        "location": {"path": path, "lines": {"begin": problem.line}},
-    }
+    return GitlabIssue(
+        description=f"{problem.message}; {problem.advice}",
+        check_name="unreadable",
+        fingerprint=hashlib.sha256(said.encode("utf-8", "surrogateescape")).hexdigest(),
+        severity="blocker",
+        location=GitlabLocation(path, GitlabLines(problem.line)),
+    )

@@ -2,117 +2,211 @@
 
 from __future__ import annotations
 
-from typing import Any
+from msgspec import Struct
 
 from nginx_stream_lint import __version__
-from nginx_stream_lint.report.encoding import indented
-from nginx_stream_lint.report.run import Run, described
+from nginx_stream_lint.report.run import Run, StreamRecord, described
 from nginx_stream_lint.rules.finding import Finding, Fix
-from nginx_stream_lint.util.sinks import in_json
+from nginx_stream_lint.util.json_text import json_text
 
 # Of schema/lint.schema.json; CONTRIBUTING.md says when it grows.
 SCHEMA_VERSION = 1
 
 
+class LintTool(Struct):
+    """What wrote the document."""
+
+    name: str
+    version: str
+
+
+class LintLocation(Struct):
+    """The block that a finding is about."""
+
+    label: str
+    file: str
+    line: int
+    servers: tuple[str, ...]
+
+
+class LintRelated(Struct):
+    """Another place that a finding points to."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+
+class LintEdit(Struct):
+    """A piece of a file to replace, by offsets in characters."""
+
+    file: str
+    start: int
+    end: int
+    text: str
+
+
+class LintFix(Struct):
+    """How to fix a finding."""
+
+    title: str
+    applicability: str
+    snippet: str
+    edits: list[LintEdit]
+
+
+class LintFinding(Struct):
+    """A finding; it has no file and no position if only the command line names what it is about."""
+
+    rule: str
+    url: str | None
+    instance: str | None
+    severity: str
+    message: str
+    file: str | None
+    line: int | None
+    column: int | None
+    end_line: int | None
+    end_column: int | None
+    location: LintLocation | None
+    stream: StreamRecord | None
+    related: list[LintRelated]
+    fix: LintFix | None
+
+
+class LintError(Struct):
+    """What could not be read."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    advice: str
+
+
+class LintNote(Struct):
+    """What the reader of the results should know of the input."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+
+class LintUnchecked(Struct):
+    """A location that proxies, and that nothing suggests to stream."""
+
+    file: str
+    line: int
+    label: str
+    verdict: str
+
+
+class LintSummary(Struct):
+    """Counts, and the time that the check took."""
+
+    error: int
+    warning: int
+    note: int
+    locations: int
+    streams: int
+    unchecked: int
+    seconds: float
+
+
+class LintDocument(Struct):
+    """The whole report."""
+
+    schema_version: int
+    tool: LintTool
+    nginx_version: str | None
+    inputs: list[str]
+    findings: list[LintFinding]
+    errors: list[LintError]
+    notes: list[LintNote]
+    unchecked: list[LintUnchecked]
+    summary: LintSummary
+
+
 def json(run: Run) -> str:
     """The run as JSON."""
     report, version = run.report, run.nginx_version
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "tool": {"name": "nginx-stream-lint", "version": __version__},
-        "nginx_version": None if version is None else ".".join(map(str, version)),
-        "inputs": report.inputs,
-        "findings": map(_finding, report.findings),
-        "errors": [
-            {
-                "file": problem.file,
-                "line": problem.line,
-                "column": problem.column,
-                "message": problem.message,
-                "advice": problem.advice,
-            }
-            for problem in report.problems
+    document = LintDocument(
+        schema_version=SCHEMA_VERSION,
+        tool=LintTool("nginx-stream-lint", __version__),
+        nginx_version=None if version is None else ".".join(map(str, version)),
+        inputs=report.inputs,
+        findings=[_finding(one) for one in report.findings],
+        errors=[
+            LintError(one.file, one.line, one.column, one.message, one.advice)
+            for one in report.problems
         ],
-        "notes": [
-            {"file": note.file, "line": note.line, "column": note.column, "message": note.message}
-            for note in report.notes
-        ],
-        "unchecked": [
-            {
-                "file": one.location.place.source.name,
-                "line": one.location.place.line,
-                "label": one.location.label,
-                "verdict": one.verdict,
-            }
+        notes=[LintNote(one.file, one.line, one.column, one.message) for one in report.notes],
+        unchecked=[
+            LintUnchecked(
+                file=one.location.place.source.name,
+                line=one.location.place.line,
+                label=one.location.label,
+                verdict=one.verdict,
+            )
             for one in report.unchecked
         ],
-        "summary": {
-            "error": report.count("error"),
-            "warning": report.count("warning"),
-            "note": report.count("note"),
-            "locations": report.locations,
-            "streams": report.streams,
-            "unchecked": len(report.unchecked),
-            "seconds": round(run.seconds, 3),
-        },
-    }
-    # Bytes that are no UTF-8 are told as JSON's escapes.
-    return in_json(f"{indented(document)}\n")
+        summary=LintSummary(
+            error=report.count("error"),
+            warning=report.count("warning"),
+            note=report.count("note"),
+            locations=report.locations,
+            streams=report.streams,
+            unchecked=len(report.unchecked),
+            seconds=round(run.seconds, 3),
+        ),
+    )
+    return json_text(document)
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
-    place = finding.place
+def _finding(finding: Finding) -> LintFinding:
+    place, location = finding.place, finding.location
+    line, column = place.source.position(place.start)
     end_line, end_column = place.source.position(place.end)
-    location = finding.location
-    # What only the command line names stands in no file.
-    where: dict[str, Any] = {
-        "file": place.source.name,
-        "line": place.line,
-        "column": place.column,
-        "end_line": end_line,
-        "end_column": end_column,
-    }
-    return {
-        "rule": finding.rule,
-        "url": None,  # the page of a rule has no address yet
-        "instance": None,  # the deployment does not say what it calls this nginx
-        "severity": finding.severity,
-        "message": finding.message,
-        **(where if place.is_in_file else dict.fromkeys(where)),
-        "location": {
-            "label": location.label,
-            "file": location.place.source.name,
-            "line": location.place.line,
-            "servers": list(location.servers),
-        }
+    in_file = place.is_in_file
+    return LintFinding(
+        rule=finding.rule,
+        url=None,  # the page of a rule has no address yet
+        instance=None,  # the deployment does not say what it calls this nginx
+        severity=finding.severity,
+        message=finding.message,
+        file=place.source.name if in_file else None,
+        line=line if in_file else None,
+        column=column if in_file else None,
+        end_line=end_line if in_file else None,
+        end_column=end_column if in_file else None,
+        location=LintLocation(
+            label=location.label,
+            file=location.place.source.name,
+            line=location.place.line,
+            servers=location.servers,
+        )
         if location.is_block
         else None,
-        "stream": described(finding.stream),
-        "related": [
-            {
-                "file": related.place.source.name,
-                "line": related.place.line,
-                "column": related.place.column,
-                "message": related.message,
-            }
-            for related in finding.related
+        stream=described(finding.stream),
+        related=[
+            LintRelated(
+                file=one.place.source.name,
+                line=one.place.line,
+                column=one.place.column,
+                message=one.message,
+            )
+            for one in finding.related
         ],
-        "fix": None if finding.fix is None else _fix(finding.fix),
-    }
+        fix=None if finding.fix is None else _fix(finding.fix),
+    )
 
 
-def _fix(fix: Fix) -> dict[str, Any]:
-    return {
-        "title": fix.title,
-        "applicability": fix.applicability,
-        "snippet": fix.snippet,
-        "edits": [
-            {
-                "file": edit.source.name,
-                "start": edit.start,
-                "end": edit.end,
-                "text": edit.text,
-            }
-            for edit in fix.edits
-        ],
-    }
+def _fix(fix: Fix) -> LintFix:
+    return LintFix(
+        title=fix.title,
+        applicability=fix.applicability,
+        snippet=fix.snippet,
+        edits=[LintEdit(one.source.name, one.start, one.end, one.text) for one in fix.edits],
+    )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
+from msgspec import Struct
 
 from nginx_stream_lint.probe.copied import Change, Place
 from nginx_stream_lint.probe.run import Outcome, ProbeResult
 from nginx_stream_lint.report.drawing import STYLE, label, ticks
 from nginx_stream_lint.report.words import CLIENTS, clipped, counted, rounded
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
-from nginx_stream_lint.util.sinks import in_json, printable
+from nginx_stream_lint.util.json_text import json_text
+from nginx_stream_lint.util.sinks import printable
 
 _COLOURS = {"streams": "green", "unclear": "yellow"}
 _BAR = 60  # columns of a timeline
@@ -186,59 +186,108 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
 # JSON
 
 
+class ProbeNginx(Struct):
+    """The nginx that was measured."""
+
+    version: str
+    path: str
+
+
+class ProbePlace(Struct):
+    """A block of the configuration."""
+
+    label: str
+    file: str
+    line: int
+
+
+class ProbeMeasurement(Struct):
+    """What one client got of one URL in one scenario; times are seconds since the request."""
+
+    url: str
+    server: ProbePlace | None
+    location: ProbePlace | None
+    client: str
+    framing: str
+    x_accel_buffering: str
+    accept_encoding: str
+    verdict: str
+    status: int
+    first_token_s: float | None
+    bursts: Sequence[int]
+    emitted_s: list[float | None]
+    arrived_s: list[float | None]
+    duration_s: float | None
+    upstream: Mapping[str, object] | None
+    error: str | None
+
+
+class ProbeChange(Struct):
+    """A line of the configuration that the measured copy has otherwise."""
+
+    directive: str
+    text: str
+    file: str
+    line: int
+    done: str
+    why: str
+    matters: bool
+
+
+class ProbeDocument(Struct):
+    """The whole report; `summary` counts verdicts."""
+
+    schema_version: int
+    nginx: ProbeNginx
+    results: list[ProbeMeasurement]
+    not_measured: Sequence[str]
+    changes: list[ProbeChange]
+    summary: dict[str, int]
+
+
 def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
     """One document: the nginx, an object for each URL and scenario, and what was changed."""
     binary = result.binary
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "nginx": {"version": ".".join(map(str, binary.version)), "path": str(binary.path)},
-        "results": [_object(one) for one in result.outcomes],
-        "not_measured": list(left),
-        "changes": [
-            {
-                "directive": one.name,
-                "text": one.text,
-                "file": one.file,
-                "line": one.line,
-                "done": one.done,
-                "why": one.why,
-                "matters": one.matters,
-            }
+    document = ProbeDocument(
+        schema_version=SCHEMA_VERSION,
+        nginx=ProbeNginx(".".join(map(str, binary.version)), str(binary.path)),
+        results=[_measurement(one) for one in result.outcomes],
+        not_measured=left,
+        changes=[
+            ProbeChange(one.name, one.text, one.file, one.line, one.done, one.why, one.matters)
             for one in result.changes
         ],
-        "summary": {
+        summary={
             verdict: sum(one.verdict == verdict for one in result.outcomes) for verdict in _MEANINGS
         },
-    }
-    return f"{in_json(json.dumps(document, indent=2, ensure_ascii=False))}\n"
+    )
+    return json_text(document)
 
 
-def _object(one: Outcome) -> dict[str, Any]:
+def _measurement(one: Outcome) -> ProbeMeasurement:
     scenario = one.scenario
-    return {
-        "url": one.request.name,
-        "server": _place(one.server),
-        "location": _place(one.place),
-        "client": scenario.client,
-        "framing": scenario.framing,
-        "x_accel_buffering": scenario.x_accel_buffering,
-        "accept_encoding": scenario.accept_encoding,
-        "verdict": one.verdict,
-        "status": one.status,
-        "first_token_s": rounded(one.first_delay),
-        "bursts": list(one.bursts),
-        "emitted_s": [rounded(time) for time in one.emissions],
-        "arrived_s": [rounded(time) for time in one.arrivals],
-        "duration_s": rounded(one.duration),
-        "upstream": None if one.upstream is None else dict(one.upstream),
-        "error": one.error or None,
-    }
+    return ProbeMeasurement(
+        url=one.request.name,
+        server=_place(one.server),
+        location=_place(one.place),
+        client=scenario.client,
+        framing=scenario.framing,
+        x_accel_buffering=scenario.x_accel_buffering,
+        accept_encoding=scenario.accept_encoding,
+        verdict=one.verdict,
+        status=one.status,
+        first_token_s=rounded(one.first_delay),
+        bursts=one.bursts,
+        emitted_s=[rounded(time) for time in one.emissions],
+        arrived_s=[rounded(time) for time in one.arrivals],
+        duration_s=rounded(one.duration),
+        upstream=one.upstream,
+        error=one.error or None,
+    )
 
 
-def _place(place: Place | None) -> dict[str, Any] | None:
-    if place is None:
-        return None
-    return {"label": place.label, "file": place.file, "line": place.line}
+def _place(place: Place | None) -> ProbePlace | None:
+    return None if place is None else ProbePlace(place.label, place.file, place.line)
 
 
 # Picture

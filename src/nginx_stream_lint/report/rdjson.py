@@ -5,55 +5,104 @@ Its columns count bytes of UTF-8, and a range ends before its end.
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import Any
+from msgspec import UNSET, Struct, UnsetType
 
 from nginx_stream_lint.config import Problem, Source
 from nginx_stream_lint.fixes.apply import edited
-from nginx_stream_lint.report.encoding import encoded
 from nginx_stream_lint.report.run import Run, insertable
-from nginx_stream_lint.rules.finding import Finding, Fix
+from nginx_stream_lint.rules.finding import Finding, Fix, Place
+from nginx_stream_lint.util.json_text import json_text
 
 _SEVERITIES = {"error": "ERROR", "warning": "WARNING", "note": "INFO"}
 
 
+class RdjsonSource(Struct):
+    """What wrote the result."""
+
+    name: str
+
+
+class RdjsonPosition(Struct):
+    """A line, and a column in bytes; both count from 1."""
+
+    line: int
+    column: int | UnsetType = UNSET
+
+
+class RdjsonRange(Struct):
+    """A stretch of a file."""
+
+    start: RdjsonPosition
+    end: RdjsonPosition | UnsetType = UNSET
+
+
+class RdjsonLocation(Struct):
+    """A stretch of a named file."""
+
+    path: str
+    range: RdjsonRange
+
+
+class RdjsonCode(Struct):
+    """A rule."""
+
+    value: str
+
+
+class RdjsonSuggestion(Struct):
+    """A text to put in place of a stretch of the diagnostic's file."""
+
+    range: RdjsonRange
+    text: str
+
+
+class RdjsonRelated(Struct):
+    """Another place that a diagnostic points to."""
+
+    message: str
+    location: RdjsonLocation
+
+
+class RdjsonDiagnostic(Struct):
+    """A finding, or what could not be read."""
+
+    message: str
+    location: RdjsonLocation
+    severity: str
+    code: RdjsonCode | UnsetType = UNSET
+    suggestions: list[RdjsonSuggestion] | UnsetType = UNSET
+    related_locations: list[RdjsonRelated] | UnsetType = UNSET
+
+
+class RdjsonResult(Struct):
+    """The whole report."""
+
+    source: RdjsonSource
+    diagnostics: list[RdjsonDiagnostic]
+
+
 def rdjson(run: Run) -> str:
     """The findings, and what could not be read, as one result."""
-    report = run.report
-    unread = (_unread(problem, run) for problem in report.problems)
-    diagnostics = chain(unread, (_diagnostic(finding, run) for finding in report.findings))
-    return encoded({"source": {"name": "nginx-stream-lint"}, "diagnostics": diagnostics})
+    diagnostics = [_unread(problem, run) for problem in run.report.problems]
+    diagnostics += [_diagnostic(finding, run) for finding in run.report.findings]
+    return json_text(RdjsonResult(RdjsonSource("nginx-stream-lint"), diagnostics), lossy=True)
 
 
-def _diagnostic(finding: Finding, run: Run) -> dict[str, Any]:
+def _diagnostic(finding: Finding, run: Run) -> RdjsonDiagnostic:
     place = run.place(finding)
-    found: dict[str, Any] = {
-        "message": finding.message,
-        "location": {
-            "path": run.path(place.source),
-            "range": _range(place.source, place.start, place.end),
-        },
-        "severity": _SEVERITIES[finding.severity],
-        "code": {"value": finding.rule},
-    }
     suggestion = None if finding.fix is None else _suggestion(finding.fix, place.source)
-    if suggestion is not None:
-        found["suggestions"] = [suggestion]
-    if finding.related:
-        found["related_locations"] = [
-            {
-                "message": related.message,
-                "location": {
-                    "path": run.path(related.place.source),
-                    "range": _range(related.place.source, related.place.start, related.place.end),
-                },
-            }
-            for related in finding.related
-        ]
-    return found
+    related = [RdjsonRelated(one.message, _location(one.place, run)) for one in finding.related]
+    return RdjsonDiagnostic(
+        message=finding.message,
+        location=_location(place, run),
+        severity=_SEVERITIES[finding.severity],
+        code=RdjsonCode(finding.rule),
+        suggestions=UNSET if suggestion is None else [suggestion],
+        related_locations=related or UNSET,
+    )
 
 
-def _suggestion(fix: Fix, source: Source) -> dict[str, Any] | None:
+def _suggestion(fix: Fix, source: Source) -> RdjsonSuggestion | None:
     """A fix as one suggestion: several would be offered one by one, and half a fix is none.
 
     None where it cannot be one, because it reaches into another file than the finding's.
@@ -63,23 +112,28 @@ def _suggestion(fix: Fix, source: Source) -> dict[str, Any] | None:
         return None
     start, end = min(edit.start for edit in edits), max(edit.end for edit in edits)
     text = edited(source.text[start:end], edits, start)
-    return {"range": _range(source, start, end), "text": text}
+    return RdjsonSuggestion(_range(source, start, end), text)
 
 
-def _range(source: Source, start: int, end: int) -> dict[str, Any]:
-    return {"start": _position(source, start), "end": _position(source, end)}
+def _location(place: Place, run: Run) -> RdjsonLocation:
+    return RdjsonLocation(run.path(place.source), _range(place.source, place.start, place.end))
 
 
-def _position(source: Source, offset: int) -> dict[str, int]:
+def _range(source: Source, start: int, end: int) -> RdjsonRange:
+    return RdjsonRange(_position(source, start), _position(source, end))
+
+
+def _position(source: Source, offset: int) -> RdjsonPosition:
     line, column = source.position(offset)
     before = source.bytes_before(offset - column + 1)
-    return {"line": line, "column": source.bytes_before(offset) - before + 1}
+    return RdjsonPosition(line, source.bytes_before(offset) - before + 1)
 
 
-def _unread(problem: Problem, run: Run) -> dict[str, Any]:
+def _unread(problem: Problem, run: Run) -> RdjsonDiagnostic:
     # Its column may be in a file that could not even be decoded: the line will do.
-    return {
-        "message": f"{problem.message}; {problem.advice}",
-        "location": {"path": run.path(problem.file), "range": {"start": {"line": problem.line}}},
-        "severity": "ERROR",
-    }
+    where = RdjsonRange(RdjsonPosition(problem.line))
+    return RdjsonDiagnostic(
+        message=f"{problem.message}; {problem.advice}",
+        location=RdjsonLocation(run.path(problem.file), where),
+        severity="ERROR",
+    )

@@ -52,11 +52,19 @@ class Run(Struct, frozen=True):
         return portable(source if isinstance(source, str) else source.name, self.base)
 
 
-def described(stream: Stream | None) -> dict[str, str] | None:
+class StreamRecord(Struct):
     """A stream for programs."""
+
+    kind: str
+    confidence: str
+    because: str
+
+
+def described(stream: Stream | None) -> StreamRecord | None:
+    """The record of a stream."""
     if stream is None:
         return None
-    return {"kind": stream.kind, "confidence": stream.confidence, "because": stream.because}
+    return StreamRecord(stream.kind, stream.confidence, stream.because)
 
 
 @latest_remembered(1024)

@@ -6,16 +6,16 @@ documents.
 
 from __future__ import annotations
 
-from typing import Any
+from msgspec import UNSET, Struct, UnsetType, field
 
 from nginx_stream_lint import __version__
 from nginx_stream_lint.config import Problem, Source
-from nginx_stream_lint.report.encoding import encoded
 from nginx_stream_lint.report.rule import rule_markdown, rule_text
-from nginx_stream_lint.report.run import Run, described, insertable, uri
+from nginx_stream_lint.report.run import Run, StreamRecord, described, insertable, uri
 from nginx_stream_lint.rules.finding import Finding, Fix, Place, Suppressed
 from nginx_stream_lint.rules.fingerprint import fingerprints
 from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.util.json_text import json_text
 
 _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -25,155 +25,296 @@ _BASE = "SRCROOT"
 _FINGERPRINT = "nginxStreamLint/v1"
 
 
+class SarifText(Struct):
+    """A text of SARIF, alone."""
+
+    text: str
+
+
+class SarifHelp(Struct):
+    """A text of SARIF, with and without markup."""
+
+    text: str
+    markdown: str
+
+
+class SarifLevel(Struct):
+    """How bad the findings of a rule are, if they do not say it themselves."""
+
+    level: str
+
+
+class SarifTags(Struct):
+    """Words to find a rule by."""
+
+    tags: list[str]
+
+
+class SarifRule(Struct, rename="camel"):
+    """A rule."""
+
+    id: str
+    short_description: SarifText
+    full_description: SarifText
+    help: SarifHelp
+    default_configuration: SarifLevel
+    properties: SarifTags
+
+
+class SarifDriver(Struct, rename="camel"):
+    """This program."""
+
+    name: str
+    semantic_version: str
+    rules: list[SarifRule]
+
+
+class SarifTool(Struct):
+    """What made the log."""
+
+    driver: SarifDriver
+
+
+class SarifArtifact(Struct, rename="camel"):
+    """A file: from the folder `uri_base_id` on, or absolute."""
+
+    uri: str
+    uri_base_id: str | UnsetType = UNSET
+
+
+class SarifRegion(Struct, rename="camel"):
+    """A stretch of a file; the end is behind the last character."""
+
+    start_line: int
+    start_column: int
+    end_line: int | UnsetType = UNSET
+    end_column: int | UnsetType = UNSET
+
+
+class SarifPhysical(Struct, rename="camel"):
+    """A stretch of a named file."""
+
+    artifact_location: SarifArtifact
+    region: SarifRegion
+
+
+class SarifLogical(Struct):
+    """A location of nginx by its head."""
+
+    name: str
+    kind: str
+
+
+class SarifLocation(Struct, rename="camel", kw_only=True):
+    """A place; related ones have a number and a message."""
+
+    id: int | UnsetType = UNSET
+    message: SarifText | UnsetType = UNSET
+    physical_location: SarifPhysical
+    logical_locations: list[SarifLogical] | UnsetType = UNSET
+
+
+class SarifReplacement(Struct, rename="camel"):
+    """A stretch of a file, and the text that comes in its place."""
+
+    deleted_region: SarifRegion
+    inserted_content: SarifText
+
+
+class SarifChange(Struct, rename="camel"):
+    """The replacements in a file."""
+
+    artifact_location: SarifArtifact
+    replacements: list[SarifReplacement]
+
+
+class SarifFix(Struct, rename="camel"):
+    """The changes that a fix consists of."""
+
+    description: SarifText
+    artifact_changes: list[SarifChange]
+
+
+class SarifSuppression(Struct):
+    """Why a result is not shown."""
+
+    kind: str
+    status: str
+    justification: str | UnsetType = UNSET
+
+
+class SarifProperties(Struct):
+    """What SARIF has no keys for."""
+
+    servers: tuple[str, ...]
+    stream: StreamRecord | None
+
+
+class SarifResult(Struct, rename="camel", kw_only=True):
+    """A finding."""
+
+    rule_id: str
+    rule_index: int | UnsetType
+    level: str
+    message: SarifText
+    locations: list[SarifLocation]
+    partial_fingerprints: dict[str, str]
+    properties: SarifProperties
+    related_locations: list[SarifLocation] | UnsetType
+    fixes: list[SarifFix] | UnsetType
+    suppressions: list[SarifSuppression] | UnsetType
+
+
+class SarifNotification(Struct):
+    """What could not be read."""
+
+    level: str
+    message: SarifText
+    locations: list[SarifLocation]
+
+
+class SarifInvocation(Struct, rename="camel"):
+    """How the run went."""
+
+    execution_successful: bool
+    tool_execution_notifications: list[SarifNotification]
+
+
+class SarifBase(Struct):
+    """A folder that names of files start from."""
+
+    description: SarifText
+
+
+class SarifRun(Struct, rename="camel"):
+    """A check."""
+
+    tool: SarifTool
+    column_kind: str
+    original_uri_base_ids: dict[str, SarifBase]
+    invocations: list[SarifInvocation]
+    results: list[SarifResult]
+
+
+class SarifLog(Struct):
+    """The whole document."""
+
+    schema: str = field(name="$schema")
+    version: str
+    runs: list[SarifRun]
+
+
 def sarif(run: Run) -> str:
     """The run as one SARIF log with one run."""
-    hidden: list[Suppressed | None] = [None] * len(run.report.findings)
-    hidden += run.report.suppressed
-    findings = run.report.all_findings
+    report = run.report
+    hidden: list[Suppressed | None] = [None] * len(report.findings)
+    hidden += report.suppressed
+    findings = report.all_findings
     index = {rule.name: number for number, rule in enumerate(run.rules)}
     names = fingerprints(findings, run.base)
-    document = {
-        "$schema": _SCHEMA,
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {
-                    "driver": {
-                        "name": "nginx-stream-lint",
-                        "semanticVersion": __version__,
-                        "rules": [_rule(rule) for rule in run.rules],
-                    }
-                },
-                "columnKind": "unicodeCodePoints",
-                "originalUriBaseIds": {
-                    _BASE: {"description": {"text": "The folder that the linter was started in."}}
-                },
-                "invocations": [
-                    {
-                        "executionSuccessful": not run.report.problems,
-                        "toolExecutionNotifications": [
-                            _notification(problem, run) for problem in run.report.problems
-                        ],
-                    }
+    log = SarifRun(
+        tool=SarifTool(
+            SarifDriver("nginx-stream-lint", __version__, [_rule(rule) for rule in run.rules])
+        ),
+        column_kind="unicodeCodePoints",
+        original_uri_base_ids={
+            _BASE: SarifBase(SarifText("The folder that the linter was started in."))
+        },
+        invocations=[
+            SarifInvocation(
+                execution_successful=not report.problems,
+                tool_execution_notifications=[
+                    _notification(problem, run) for problem in report.problems
                 ],
-                "results": (
-                    _result(finding, index.get(finding.rule), name, run, by) | _suppressions(by)
-                    for finding, name, by in zip(findings, names, hidden, strict=True)
-                ),
-            }
+            )
         ],
-    }
-    return encoded(document)
+        results=[
+            _result(finding, index.get(finding.rule, UNSET), name, run, by)
+            for finding, name, by in zip(findings, names, hidden, strict=True)
+        ],
+    )
+    return json_text(SarifLog(_SCHEMA, "2.1.0", [log]), lossy=True)
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
-    return {
-        "id": rule.name,
-        "shortDescription": {"text": rule.title},
-        "fullDescription": {"text": rule.why},
-        "help": {"text": rule_text(rule), "markdown": rule_markdown(rule)},
+def _rule(rule: Rule) -> SarifRule:
+    return SarifRule(
+        id=rule.name,
+        short_description=SarifText(rule.title),
+        full_description=SarifText(rule.why),
+        help=SarifHelp(rule_text(rule), rule_markdown(rule)),
         # The worst that the rule can say; each result has its own.
-        "defaultConfiguration": {"level": rule.severity[0][0]},
-        "properties": {"tags": ["nginx", "streaming", *rule.kinds]},
-    }
-
-
-def _suppressions(by: Suppressed | None) -> dict[str, Any]:
-    """Who does not want to see a result, and why."""
-    if by is None:
-        return {}
-    reason = {"justification": by.reason} if by.reason else {}
-    return {"suppressions": [{"kind": by.kind, "status": "accepted", **reason}]}
+        default_configuration=SarifLevel(rule.severity[0][0]),
+        properties=SarifTags(["nginx", "streaming", *rule.kinds]),
+    )
 
 
 def _result(
-    finding: Finding, index: int | None, fingerprint: str, run: Run, by: Suppressed | None
-) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "ruleId": finding.rule,
-        **({} if index is None else {"ruleIndex": index}),
-        "level": finding.severity,
-        "message": {"text": finding.message},
-        "locations": [
-            {
-                "physicalLocation": _physical(run.place(finding), run),
-                "logicalLocations": [{"name": finding.location.label, "kind": "resource"}],
-            }
-        ],
-        "partialFingerprints": {_FINGERPRINT: fingerprint},
-        "properties": {
-            "servers": list(finding.location.servers),
-            "stream": described(finding.stream),
-        },
-    }
-    if finding.related:
-        result["relatedLocations"] = [
-            {
-                "id": number,
-                "message": {"text": related.message},
-                "physicalLocation": _physical(related.place, run),
-            }
-            for number, related in enumerate(finding.related)
-        ]
-    # What is ignored is never fixed.
-    if by is None and finding.fix and finding.fix.edits and insertable(finding.fix.edits):
-        result["fixes"] = [_fix(finding.fix, run)]
-    return result
-
-
-def _physical(place: Place, run: Run) -> dict[str, Any]:
-    return {
-        "artifactLocation": _artifact(place.source.name, run),
-        "region": _region(place.source, place.start, place.end),
-    }
-
-
-def _artifact(name: str, run: Run) -> dict[str, Any]:
-    path = run.path(name)
-    return {"uri": uri(path)} | ({} if path.startswith("/") else {"uriBaseId": _BASE})
-
-
-def _region(source: Source, start: int, end: int) -> dict[str, int]:
-    line, column = source.position(start)
-    end_line, end_column = source.position(end)
-    return {
-        "startLine": line,
-        "startColumn": column,
-        "endLine": end_line,
-        "endColumn": end_column,
-    }
-
-
-def _fix(fix: Fix, run: Run) -> dict[str, Any]:
-    by_source: dict[int, list[dict[str, Any]]] = {}
-    sources: dict[int, Source] = {}
-    for edit in fix.edits:
-        sources[id(edit.source)] = edit.source
-        by_source.setdefault(id(edit.source), []).append(
-            {
-                "deletedRegion": _region(edit.source, edit.start, edit.end),
-                "insertedContent": {"text": edit.text},
-            }
+    finding: Finding, index: int | UnsetType, fingerprint: str, run: Run, by: Suppressed | None
+) -> SarifResult:
+    related = [
+        SarifLocation(
+            id=number,
+            message=SarifText(one.message),
+            physical_location=_physical(one.place, run),
         )
-    return {
-        "description": {"text": f"{fix.title} ({fix.applicability})"},
-        "artifactChanges": [
-            {"artifactLocation": _artifact(sources[key].name, run), "replacements": replacements}
-            for key, replacements in by_source.items()
+        for number, one in enumerate(finding.related)
+    ]
+    # What is ignored is never fixed.
+    fix = finding.fix if by is None else None
+    is_fixed = fix is not None and fix.edits and insertable(fix.edits)
+    return SarifResult(
+        rule_id=finding.rule,
+        rule_index=index,
+        level=finding.severity,
+        message=SarifText(finding.message),
+        locations=[
+            SarifLocation(
+                physical_location=_physical(run.place(finding), run),
+                logical_locations=[SarifLogical(finding.location.label, "resource")],
+            )
         ],
-    }
+        partial_fingerprints={_FINGERPRINT: fingerprint},
+        properties=SarifProperties(finding.location.servers, described(finding.stream)),
+        related_locations=related or UNSET,
+        fixes=[_fix(fix, run)] if fix is not None and is_fixed else UNSET,
+        # Who does not want to see a result, and why.
+        suppressions=UNSET
+        if by is None
+        else [SarifSuppression(by.kind, "accepted", by.reason or UNSET)],
+    )
 
 
-def _notification(problem: Problem, run: Run) -> dict[str, Any]:
-    return {
-        "level": "error",
-        "message": {"text": f"{problem.message}; {problem.advice}"},
-        "locations": [
-            {
-                "physicalLocation": {
-                    "artifactLocation": _artifact(problem.file, run),
-                    "region": {"startLine": problem.line, "startColumn": problem.column},
-                }
-            }
-        ],
-    }
+def _physical(place: Place, run: Run) -> SarifPhysical:
+    return SarifPhysical(
+        _artifact(place.source.name, run), _region(place.source, place.start, place.end)
+    )
+
+
+def _artifact(name: str, run: Run) -> SarifArtifact:
+    path = run.path(name)
+    return SarifArtifact(uri(path), UNSET if path.startswith("/") else _BASE)
+
+
+def _region(source: Source, start: int, end: int) -> SarifRegion:
+    return SarifRegion(*source.position(start), *source.position(end))
+
+
+def _fix(fix: Fix, run: Run) -> SarifFix:
+    changes: dict[int, SarifChange] = {}
+    for edit in fix.edits:
+        change = changes.setdefault(
+            id(edit.source), SarifChange(_artifact(edit.source.name, run), [])
+        )
+        change.replacements.append(
+            SarifReplacement(_region(edit.source, edit.start, edit.end), SarifText(edit.text))
+        )
+    return SarifFix(SarifText(f"{fix.title} ({fix.applicability})"), list(changes.values()))
+
+
+def _notification(problem: Problem, run: Run) -> SarifNotification:
+    place = SarifPhysical(_artifact(problem.file, run), SarifRegion(problem.line, problem.column))
+    return SarifNotification(
+        level="error",
+        message=SarifText(f"{problem.message}; {problem.advice}"),
+        locations=[SarifLocation(physical_location=place)],
+    )

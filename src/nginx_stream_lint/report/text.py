@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nginx_stream_lint.analysis.lint import Result
-from nginx_stream_lint.fixes.show import shown_fixes
 from nginx_stream_lint.report.closing import closing
 from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
 from nginx_stream_lint.report.run import Run
@@ -75,6 +74,8 @@ def _finding(finding: Finding, shown: list[tuple[Place, ...]], width: int) -> li
 
 
 def _fix(findings: list[Finding], width: int) -> list[str]:
+    from nginx_stream_lint.fixes.show import shown_fixes
+
     lines: list[str] = []
     for shown in shown_fixes(findings[0].location, findings):
         lines.append(f"  suggested fix (apply with {shown.options}):")

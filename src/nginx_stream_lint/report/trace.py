@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import click
+from msgspec import Struct
 
 from nginx_stream_lint.analysis.trace_findings import Blame
 from nginx_stream_lint.report.trace_words import said, verdict
@@ -16,7 +15,8 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
 from nginx_stream_lint.trace.verdict import Judgement
-from nginx_stream_lint.util.sinks import in_json, printable
+from nginx_stream_lint.util.json_text import json_text
+from nginx_stream_lint.util.sinks import printable
 
 Hide = Callable[[str], str]
 
@@ -142,127 +142,252 @@ def _wrapped(text: str, indent: str, width: int) -> list[str]:
 # JSON
 
 
+class TraceBurst(Struct):
+    """Events that came at once."""
+
+    at_s: float | None
+    until_s: float | None
+    events: int
+    bytes: int
+    ends_inside_event: bool
+
+
+class TraceClient(Struct):
+    """What a client got of a layer; times are seconds since the request."""
+
+    client: str
+    verdict: str
+    cause: str | None
+    said: str
+    inherited_from: int | None
+    maybe_from: int | None
+    held_bytes: int | None
+    encoding: str | None
+    silence_before_cut_s: float | None
+    interval_s: float | None
+    times_slower: float | None
+    runs: int
+    agreeing: int
+    status: int
+    http_version: str | None
+    ended: str
+    error: str | None
+    answer: str | None
+    headers: dict[str, str]
+    kind: str
+    events: int
+    bytes: int
+    heartbeats: int
+    connect_s: float | None
+    head_s: float | None
+    first_byte_s: float | None
+    first_event_s: float | None
+    last_event_s: float | None
+    end_s: float | None
+    gap_median_s: float | None
+    gap_95_s: float | None
+    gap_max_s: float | None
+    silence_s: float | None
+    buffer_bytes: int | None
+    bursts: list[TraceBurst]
+
+
+class TraceNote(Struct):
+    """What is to be said of a layer."""
+
+    code: str
+    text: str
+
+
+class TraceLayer(Struct):
+    """A layer, with what each client got of it."""
+
+    number: int
+    url: str
+    product: str | None
+    clients: list[TraceClient]
+    notes: list[TraceNote]
+
+
+class TraceRemedy(Struct):
+    """What to do at a product."""
+
+    product: str
+    setting: str
+    do: str
+    source: str
+    measured: bool
+    rules: Sequence[str]
+
+
+class TraceTimeout(Struct):
+    """A time after which a product cuts."""
+
+    product: str
+    seconds: float
+    what: str
+    source: str
+
+
+class TraceVerdict(Struct):
+    """Where the stream stops, if it does."""
+
+    streams: bool
+    measured: bool
+    layer: int | None
+    url: str | None
+    client: str | None
+    verdict: str | None
+    cause: str | None
+    words: Sequence[str]
+    remedies: list[TraceRemedy]
+    timeouts: list[TraceTimeout]
+
+
+class TraceFinding(Struct):
+    """A finding in the configuration of the layer that stops the stream."""
+
+    rule: str
+    severity: str
+    message: str
+    file: str
+    line: int
+    column: int
+    snippet: str | None
+
+
+class TraceConfiguration(Struct):
+    """What the configuration of that layer says."""
+
+    location: str | None
+    explains: bool
+    findings: list[TraceFinding]
+    errors: list[str]
+
+
+class TraceDocument(Struct):
+    """The whole report."""
+
+    schema_version: int
+    layers: list[TraceLayer]
+    verdict: TraceVerdict
+    configuration: TraceConfiguration | None
+
+
 def trace_json(told: Diagnosis, blame: Blame | None = None) -> str:
     """One document: the layers with what each client got, and the verdict."""
     named = told.named
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "layers": [
-            {
-                "number": layer.number,
-                "url": layer.shown,
-                "product": product.name if (product := told.products[layer.number]) else None,
-                "clients": [_client(one) for one in told.judgements if one.layer == layer.number],
-                "notes": [
-                    {"code": note.code, "text": note.text}
-                    for note in told.notes
-                    if note.layer == layer.number
+    document = TraceDocument(
+        schema_version=SCHEMA_VERSION,
+        layers=[
+            TraceLayer(
+                number=layer.number,
+                url=layer.shown,
+                product=product.name if (product := told.products[layer.number]) else None,
+                clients=[_client(one) for one in told.judgements if one.layer == layer.number],
+                notes=[
+                    TraceNote(one.code, one.text) for one in told.notes if one.layer == layer.number
                 ],
-            }
+            )
             for layer in told.result.layers
         ],
-        "verdict": {
-            "streams": told.streams,
-            "measured": told.measured,
-            "layer": named.layer if named else None,
-            "url": told.layer(named.layer).shown if named else None,
-            "client": named.client if named else None,
-            "verdict": named.verdict if named else None,
-            "cause": named.cause if named else None,
-            "words": verdict(told),
-            "remedies": [
-                {
-                    "product": product.name,
-                    "setting": remedy.setting,
-                    "do": remedy.do,
-                    "source": remedy.source,
-                    "measured": remedy.measured,
-                    "rules": list(remedy.rules),
-                }
+        verdict=TraceVerdict(
+            streams=told.streams,
+            measured=told.measured,
+            layer=named.layer if named else None,
+            url=told.layer(named.layer).shown if named else None,
+            client=named.client if named else None,
+            verdict=named.verdict if named else None,
+            cause=named.cause if named else None,
+            words=verdict(told),
+            remedies=[
+                TraceRemedy(
+                    product=product.name,
+                    setting=remedy.setting,
+                    do=remedy.do,
+                    source=remedy.source,
+                    measured=remedy.measured,
+                    rules=remedy.rules,
+                )
                 for product, remedy in told.remedies
             ],
-            "timeouts": [
-                {
-                    "product": product.name,
-                    "seconds": timeout.seconds,
-                    "what": timeout.what,
-                    "source": timeout.source,
-                }
+            timeouts=[
+                TraceTimeout(product.name, timeout.seconds, timeout.what, timeout.source)
                 for product, timeout in told.timeouts
             ],
-        },
-        "configuration": None if blame is None else _configuration(blame, told.hide),
-    }
-    return f"{in_json(json.dumps(document, indent=2))}\n"
+        ),
+        configuration=None if blame is None else _configuration(blame, told.hide),
+    )
+    return json_text(document)
 
 
-def _client(one: Judgement) -> dict[str, Any]:
+def _client(one: Judgement) -> TraceClient:
     recording, what = one.recording, one.figures
-    return {
-        "client": one.client,
-        "verdict": one.verdict,
-        "cause": one.cause,
-        "said": said(one),
-        "inherited_from": one.inherited,
-        "maybe_from": one.maybe_from,
-        "held_bytes": one.held_bytes,
-        "encoding": one.encoding or None,
-        "silence_before_cut_s": rounded(one.silence_s),
-        "interval_s": rounded(one.beat_s),
-        "times_slower": rounded(one.slower),
-        "runs": one.runs,
-        "agreeing": one.agreeing,
-        "status": recording.status,
-        "http_version": recording.protocol or None,
-        "ended": recording.ended,
-        "error": recording.error or None,
-        "answer": recording.said or None,
-        "headers": {name: recording.headers[name] for name in READ if name in recording.headers},
-        "kind": recording.kind,
-        "events": recording.events,
-        "bytes": what.size,
-        "heartbeats": recording.comments,
-        "connect_s": rounded(recording.connect_s),
-        "head_s": rounded(what.head_s),
-        "first_byte_s": rounded(what.first_byte_s),
-        "first_event_s": rounded(what.first_event_s),
-        "last_event_s": rounded(what.last_event_s),
-        "end_s": rounded(what.end_s),
-        "gap_median_s": rounded(what.gap_median_s),
-        "gap_95_s": rounded(what.gap_95_s),
-        "gap_max_s": rounded(what.gap_max_s),
-        "silence_s": rounded(what.silence_s),
-        "buffer_bytes": what.cluster,
-        "bursts": [
-            {
-                "at_s": rounded(burst.at),
-                "until_s": rounded(burst.until),
-                "events": burst.events,
-                "bytes": burst.size,
-                "ends_inside_event": burst.inside,
-            }
+    return TraceClient(
+        client=one.client,
+        verdict=one.verdict,
+        cause=one.cause,
+        said=said(one),
+        inherited_from=one.inherited,
+        maybe_from=one.maybe_from,
+        held_bytes=one.held_bytes,
+        encoding=one.encoding or None,
+        silence_before_cut_s=rounded(one.silence_s),
+        interval_s=rounded(one.beat_s),
+        times_slower=rounded(one.slower),
+        runs=one.runs,
+        agreeing=one.agreeing,
+        status=recording.status,
+        http_version=recording.protocol or None,
+        ended=recording.ended,
+        error=recording.error or None,
+        answer=recording.said or None,
+        headers={name: recording.headers[name] for name in READ if name in recording.headers},
+        kind=recording.kind,
+        events=recording.events,
+        bytes=what.size,
+        heartbeats=recording.comments,
+        connect_s=rounded(recording.connect_s),
+        head_s=rounded(what.head_s),
+        first_byte_s=rounded(what.first_byte_s),
+        first_event_s=rounded(what.first_event_s),
+        last_event_s=rounded(what.last_event_s),
+        end_s=rounded(what.end_s),
+        gap_median_s=rounded(what.gap_median_s),
+        gap_95_s=rounded(what.gap_95_s),
+        gap_max_s=rounded(what.gap_max_s),
+        silence_s=rounded(what.silence_s),
+        buffer_bytes=what.cluster,
+        bursts=[
+            TraceBurst(
+                at_s=rounded(burst.at),
+                until_s=rounded(burst.until),
+                events=burst.events,
+                bytes=burst.size,
+                ends_inside_event=burst.inside,
+            )
             for burst in what.bursts
         ],
-    }
+    )
 
 
-def _configuration(blame: Blame, hide: Hide) -> dict[str, Any]:
-    return {
-        "location": hide(blame.place) or None,
-        "explains": blame.explains,
-        "findings": [_finding(one, hide) for one in blame.findings],
-        "errors": [hide(str(one)) for one in blame.problems],
-    }
+def _configuration(blame: Blame, hide: Hide) -> TraceConfiguration:
+    return TraceConfiguration(
+        location=hide(blame.place) or None,
+        explains=blame.explains,
+        findings=[_finding(one, hide) for one in blame.findings],
+        errors=[hide(str(one)) for one in blame.problems],
+    )
 
 
-def _finding(finding: Finding, hide: Hide) -> dict[str, Any]:
+def _finding(finding: Finding, hide: Hide) -> TraceFinding:
     place = finding.place
-    return {
-        "rule": finding.rule,
-        "severity": finding.severity,
-        "message": hide(finding.message),
-        "file": place.source.name,
-        "line": place.line,
-        "column": place.column,
-        "snippet": hide(finding.fix.snippet) if finding.fix is not None else None,
-    }
+    return TraceFinding(
+        rule=finding.rule,
+        severity=finding.severity,
+        message=hide(finding.message),
+        file=place.source.name,
+        line=place.line,
+        column=place.column,
+        snippet=hide(finding.fix.snippet) if finding.fix is not None else None,
+    )

@@ -1,4 +1,8 @@
-"""The language of conditions: `all`, `any`, `not` over subjects, and a handful of operators.
+"""Conditions over subjects, and when they hold.
+
+A rule file writes a condition as an expression (`expressions.py`), or as mappings:
+
+    value("<family>_buffering") == "on" and not stalled_clients
 
     all:
       - <family>_buffering: {is: "on"}
@@ -11,6 +15,7 @@ is unknown, such as a value with an nginx variable, makes a condition neither tr
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import ge, gt, le, lt
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -86,7 +91,7 @@ class Not(Struct, frozen=True, tag=True):
         return None if one is None else not one
 
 
-class Test(Struct, frozen=True, tag=True):
+class Comparison(Struct, frozen=True, tag=True):
     """One subject compared with one operand."""
 
     subject: str
@@ -98,7 +103,7 @@ class Test(Struct, frozen=True, tag=True):
         if value is UNKNOWN:
             return None
         operand = self.operand
-        if self.operator in ("less_than", "greater_than") and isinstance(operand, str):
+        if self.operator in ORDERS and isinstance(operand, str):
             if number(operand) is None:
                 operand = subjects.value(operand)
             if operand is UNKNOWN:
@@ -106,16 +111,27 @@ class Test(Struct, frozen=True, tag=True):
         return OPERATORS[self.operator](value, operand)
 
 
-Condition: TypeAlias = All | AnyOf | Not | Test
+Condition: TypeAlias = All | AnyOf | Not | Comparison
+
+
+def comparisons_of(condition: Condition | None) -> list[Comparison]:
+    """The comparisons that a condition is made of."""
+    if isinstance(condition, (All, AnyOf)):
+        return [one for part in condition.parts for one in comparisons_of(part)]
+    if isinstance(condition, Not):
+        return comparisons_of(condition.part)
+    return [] if condition is None else [condition]
 
 
 def subjects_of(condition: Condition | None) -> frozenset[str]:
-    """The subjects that a condition asks for; operands are not among them."""
-    if isinstance(condition, (All, AnyOf)):
-        return frozenset().union(*map(subjects_of, condition.parts))
-    if isinstance(condition, Not):
-        return subjects_of(condition.part)
-    return frozenset({condition.subject}) if isinstance(condition, Test) else frozenset()
+    """The subjects that a condition depends on, those that others are compared with included."""
+    found: set[str] = set()
+    for one in comparisons_of(condition):
+        found.add(one.subject)
+        operand = one.operand
+        if one.operator in ORDERS and isinstance(operand, str) and number(operand) is None:
+            found.add(operand)
+    return frozenset(found)
 
 
 def _is(value: Any, operand: Any) -> Truth:
@@ -136,11 +152,19 @@ def _contains_any(value: Any, operand: Any) -> Truth:
 
 
 def _less_than(value: Any, operand: Any) -> Truth:
-    return _compare(value, operand, lambda a, b: a < b)
+    return _compare(value, operand, lt)
 
 
 def _greater_than(value: Any, operand: Any) -> Truth:
-    return _compare(value, operand, lambda a, b: a > b)
+    return _compare(value, operand, gt)
+
+
+def _at_most(value: Any, operand: Any) -> Truth:
+    return _compare(value, operand, le)
+
+
+def _at_least(value: Any, operand: Any) -> Truth:
+    return _compare(value, operand, ge)
 
 
 def _matches(value: Any, operand: Any) -> Truth:
@@ -183,5 +207,9 @@ OPERATORS: dict[str, Callable[[Any, Any], Truth]] = {
     "contains_any": _contains_any,
     "less_than": _less_than,
     "greater_than": _greater_than,
+    "at_most": _at_most,
+    "at_least": _at_least,
     "matches": _matches,
 }
+# The operators of which the operand is a number, a time, a size, or another subject.
+ORDERS = frozenset({"less_than", "greater_than", "at_most", "at_least"})

@@ -20,14 +20,17 @@ from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import parse_version
 from nginx_stream_lint.rules.conditions import (
     OPERATORS,
+    ORDERS,
     All,
     AnyOf,
+    Comparison,
     Condition,
     Not,
-    Test,
+    comparisons_of,
     number,
     subjects_of,
 )
+from nginx_stream_lint.rules.expressions import ExpressionMistake, parse
 from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, REMARKS
 from nginx_stream_lint.rules.finding import SEVERITIES, Applicability, Severity
 from nginx_stream_lint.rules.patterns import mistake as pattern_mistake
@@ -342,6 +345,9 @@ class _Reader:
         )
 
     def condition(self, node: yaml.Node) -> Condition:
+        """The condition of an expression, or of a mapping with one key."""
+        if isinstance(node, yaml.ScalarNode):
+            return self.expression(node)
         raw = self.mapping(node, (), None)
         if len(raw) != 1:
             raise self.fail(node, "a condition has one key; join several with `all` or `any`")
@@ -349,48 +355,48 @@ class _Reader:
         if key in ("all", "any"):
             parts = tuple(self.condition(item) for item in self.sequence(value))
             return All(parts) if key == "all" else AnyOf(parts)
-        self.conditions += 1
-        if self.conditions > _MAX_CONDITIONS:
-            raise self.fail(node, f"a rule has at most {_MAX_CONDITIONS} conditions")
+        self.count(1, node)
         if key == "not":
             return Not(self.condition(value))
-        self.subject(key, node)
+        self.refuse(node, _subject_mistake(key))
         tests = self.mapping(value, (), tuple(OPERATORS))
         if len(tests) != 1:
             raise self.fail(value, f"one operator, of: {', '.join(OPERATORS)}")
         ((operator, operand),) = tests.items()
-        return Test(key, operator, self.operand(key, operator, operand))
+        return Comparison(key, operator, self.operand(key, operator, operand))
+
+    def expression(self, node: yaml.ScalarNode) -> Condition:
+        """The condition of an expression."""
+        try:
+            found = parse(self.text(node), _name_mistake, _directive_mistake, _operand_mistake)
+        except ExpressionMistake as mistake:
+            # In a text over several lines, or with quotes, an offset is no column.
+            is_plain = not node.style and node.start_mark.line == node.end_mark.line
+            line, column = place(node)
+            column += mistake.offset if is_plain else 0
+            raise RuleMistake(f"{self.name}:{line}:{column}: {mistake.message}") from None
+        self.count(len(comparisons_of(found)), node)
+        return found
+
+    def count(self, number: int, node: yaml.Node) -> None:
+        """Refuse more conditions than a rule may have."""
+        self.conditions += number
+        if self.conditions > _MAX_CONDITIONS:
+            raise self.fail(node, f"a rule has at most {_MAX_CONDITIONS} conditions")
 
     def operand(self, subject: str, operator: str, node: yaml.Node) -> Any:
+        """What a mapping compares with: a constant or, for an order, a subject."""
         value = construct(node)
-        is_number = isinstance(value, (bool, int, float))
-        if operator in ("is", "is_not") and subject not in FACTS and is_number:
-            raise self.fail(node, f'what a directive is set to is text: "{_short(_source(node))}"')
-        checks: dict[str, tuple[Callable[[Any], bool], str]] = {
-            "is_set": (lambda v: isinstance(v, bool), "true or false"),
-            "contains_any": (lambda v: isinstance(v, list) and bool(v), "a list"),
-            "matches": (lambda v: isinstance(v, str), "a regular expression"),
-            "less_than": (lambda v: not isinstance(v, (bool, list, dict)), "a number or a fact"),
-            "greater_than": (lambda v: not isinstance(v, (bool, list, dict)), "a number or a fact"),
-        }
-        check, wanted = checks.get(operator, (lambda v: not isinstance(v, dict), "a value"))
-        if not check(value):
-            raise self.fail(node, f"{operator} wants {wanted}")
-        if operator == "matches":
-            message = pattern_mistake(value)
-            if message is not None:
-                raise self.fail(node, message)
-        is_order = operator in ("less_than", "greater_than")
-        if is_order and isinstance(value, str) and number(value) is None:
-            self.subject(value, node)
+        if operator in ORDERS and isinstance(value, str) and number(value) is None:
+            self.refuse(node, _subject_mistake(value))
+        else:
+            self.refuse(node, _operand_mistake(subject, operator, value, str(node.value)))
         return value
 
-    def subject(self, name: str, node: yaml.Node) -> None:
-        """Check that a subject is a fact, or a directive of the table."""
-        if name in FACTS or _known_directive(name):
-            return
-        known = sorted({*FACTS, *table()})
-        raise self.fail(node, f"unknown subject {_unknown(name, known)}")
+    def refuse(self, node: yaml.Node, message: str | None) -> None:
+        """Raise what is wrong with a node, if anything is."""
+        if message is not None:
+            raise self.fail(node, message)
 
     def pointer(self, node: yaml.Node | None) -> str | None:
         """A directive to point at, and perhaps a word that is among the arguments."""
@@ -399,10 +405,8 @@ class _Reader:
     def directive(self, node: yaml.Node, name: str | None = None) -> str:
         """The text of a node that is (or begins with) the name of a known directive."""
         text = self.text(node)
-        name = name or text
-        if _known_directive(name):
-            return text
-        raise self.fail(node, f"unknown directive {_unknown(name, sorted(table()))}")
+        self.refuse(node, _directive_mistake(name or text))
+        return text
 
     # Nodes
 
@@ -515,12 +519,58 @@ def _unknown(word: str, words: Sequence[str]) -> str:
     return f'"{_short(word)}"{nearest(_short(word), words)}'
 
 
-def _source(node: yaml.Node) -> str:
-    """A scalar as it is written."""
-    return str(node.value)
-
-
 def _known_directive(name: str) -> bool:
     if "<family>_" in name:
         return any(name.replace("<family>", family) in table() for family in FAMILIES)
     return name in table() or (name[:1] + name[-1:] == "<>" and name[1:-1] in PLACEHOLDERS)
+
+
+def _directive_mistake(name: str) -> str | None:
+    """What is wrong with the name of a directive; None if nothing is."""
+    return (
+        None if _known_directive(name) else f"unknown directive {_unknown(name, sorted(table()))}"
+    )
+
+
+def _subject_mistake(name: str) -> str | None:
+    """What is wrong with a subject of a mapping, which is a fact or a directive."""
+    if name in FACTS or _known_directive(name):
+        return None
+    return f"unknown subject {_unknown(name, sorted({*FACTS, *table()}))}"
+
+
+def _name_mistake(name: str) -> str | None:
+    """What is wrong with a name in an expression, which is a fact."""
+    if name in FACTS:
+        return None
+    if _known_directive(name):
+        return f'{name} is a directive; write value("{name}")'
+    return f"unknown name {_unknown(name, [*FACTS, 'value', 'matches'])}"
+
+
+def _operand_mistake(subject: str, operator: str, value: Any, written: str) -> str | None:
+    """What is wrong with a constant that a subject is compared with; None if nothing is."""
+    is_number = isinstance(value, (bool, int, float))
+    if operator in ("is", "is_not") and subject not in FACTS and is_number:
+        return f'what a directive is set to is text: "{_short(written)}"'
+    is_right, expected = _OPERANDS.get(operator, _ANY)
+    if not is_right(value):
+        return f"{operator} wants {expected}"
+    return pattern_mistake(value) if operator == "matches" else None
+
+
+def _is_ordered(value: Any) -> bool:
+    if isinstance(value, str):
+        return number(value) is not None
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+# What each operator compares with, and in words.
+_ORDERED = (_is_ordered, "a number, a time, a size or a fact")
+_ANY: tuple[Callable[[Any], bool], str] = (lambda value: not isinstance(value, dict), "a value")
+_OPERANDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "is_set": (lambda value: isinstance(value, bool), "true or false"),
+    "contains_any": (lambda value: isinstance(value, list) and bool(value), "a list"),
+    "matches": (lambda value: isinstance(value, str), "a regular expression"),
+    **dict.fromkeys(ORDERS, _ORDERED),
+}

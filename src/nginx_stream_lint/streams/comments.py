@@ -13,13 +13,12 @@ from nginx_stream_lint.streams.catalogue import words
 
 _NEAR = 80  # characters
 # What says that it is about other locations, or that there is no stream.
-_OF_OTHERS = re.compile(
-    r"\b(?:separately|elsewhere|everything else|all others?|the rest|remaining"
+_OF_OTHERS = (
+    r"(?i)\b(?:separately|elsewhere|everything else|all others?|the rest|remaining"
     r"|other (?:requests|paths|endpoints|routes|locations)"
     r"|(?:no|non|not|without|except(?: for)?|other than|excluding)[ -](?:the |any )?"
     r"(?:sse|web-?sockets?|stream(?:s|ed|ing)?|event[ -]?streams?|server[ -]sent|long[ -]?poll\w*))"
-    r"\b",
-    re.IGNORECASE,
+    r"\b"
 )
 _OURS = "nginx-stream-lint:"  # what such a comment says is for us, and no word about the app
 # Each is about all locations of a file, and both may be thousands.
@@ -110,7 +109,7 @@ def _texts(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
 
 def is_of_others(comment: str) -> bool:
     """Whether a comment speaks of other locations' streams, or of what is left over."""
-    return _OF_OTHERS.search(comment) is not None
+    return re.search(_OF_OTHERS, comment) is not None
 
 
 def above(level: Level) -> list[str]:

@@ -17,7 +17,7 @@ from nginx_stream_lint.streams.stream import KINDS, Stream
 from nginx_stream_lint.util.remembering import latest_remembered
 
 # `# nginx-stream-lint: stream sse framing=close` inside a location
-COMMENT = re.compile(r"#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)", re.DOTALL)
+COMMENT = r"(?s)#+\s*nginx-stream-lint:\s*stream\b(?P<rest>.*)"
 
 _Word = TypeVar("_Word", bound=str)
 
@@ -112,7 +112,7 @@ def from_comment(comment: str) -> Stream | None:
 
     Raises Misdeclared.
     """
-    match = COMMENT.match(comment)
+    match = re.match(COMMENT, comment)
     if match is None:
         return None
     properties: dict[str, object] = {}

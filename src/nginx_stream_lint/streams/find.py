@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -424,7 +425,7 @@ def _commented(
                 stream = from_comment(file.source.text[start:end])
             except Misdeclared as mistake:
                 problems.append(
-                    file.source.problem(start, str(mistake), "see the README for the words")
+                    file.source.problem(start, str(mistake), "see docs/streams.md for the words")
                 )
                 continue
             if stream is not None:
@@ -462,7 +463,7 @@ def commented_at(
         places = [
             (start, (file.source, start, end))
             for start, end in file.comments
-            if COMMENT.match(file.source.text[start:end]) is not None
+            if re.match(COMMENT, file.source.text[start:end]) is not None
         ]
         for place, level in _inside(root, file.source.name, places):
             found.setdefault(place, []).append(level)

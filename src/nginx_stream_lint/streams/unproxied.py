@@ -18,7 +18,7 @@ from nginx_stream_lint.streams.find import commented_at
 from nginx_stream_lint.streams.landing import is_for
 
 # Directives of modules that answer in a location without passing the request on as we know it.
-_OTHERS = re.compile(
+_OTHERS = (
     r"(?:content_by|rewrite_by|access_by)_lua\w*|js_content|perl|memcached_pass|drizzle_pass|"
     r"(?:nchan|push_stream|passenger)_\w+|rtmp_\w+|hls|f4f|mp4|flv|upload_pass|redis2?_pass"
 )
@@ -138,7 +138,7 @@ def _may_pass(end: Route, absent: Absent) -> bool:
 
 def answers_otherwise(level: Level) -> bool:
     """Whether a module that we know nothing of may answer here."""
-    return any(_OTHERS.fullmatch(name) for outer in level.outward() for name in outer.rows)
+    return any(re.fullmatch(_OTHERS, name) for outer in level.outward() for name in outer.rows)
 
 
 def _answer(end: Route, unless: Directive | None) -> Answer:

@@ -18,7 +18,7 @@ _ANY_NUMBER = "0"
 
 _TOKEN = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
 # Where case is ignored, these are i, s and k; nothing else is ASCII then, such as marks of holes.
-_LIKE_ASCII = re.compile("[\u0130\u0131\u017f\u212a]")
+_LIKE_ASCII = "[\u0130\u0131\u017f\u212a]"
 _DIGITS = "0123456789"
 _LETTERS = re.compile(r"[a-z]+")
 
@@ -27,7 +27,7 @@ def reduced(text: str) -> str:
     """A text in which every list of `evidence.yaml` finds the same words, in the same order, and
     which names the same apps and begins like the same endpoints.
     """
-    if not text.isascii() and _LIKE_ASCII.search(text) is not None:
+    if not text.isascii() and re.search(_LIKE_ASCII, text) is not None:
         return text
     return "".join(map(_tokens().__getitem__, _TOKEN.findall(text)))
 

@@ -7,14 +7,16 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 
+import msgspec
 from msgspec import Struct
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.rules.finding import Finding, Suppressed
 from nginx_stream_lint.rules.fingerprint import fingerprints, portable
+from nginx_stream_lint.util.json_text import json_text
 from nginx_stream_lint.util.problems import Unreadable
-from nginx_stream_lint.util.sinks import in_json, printable
+from nginx_stream_lint.util.sinks import printable
 
 _TOOL = "nginx-stream-lint"
 # Of schema/baseline.schema.json; CONTRIBUTING.md says when it grows.
@@ -34,6 +36,14 @@ class Entry(Struct, frozen=True):
     rule: str
     file: str
     location: str
+
+
+class BaselineDocument(Struct):
+    """A baseline as it is written."""
+
+    schema_version: int
+    tool: str
+    findings: list[Entry]
 
 
 class Baseline(Struct, frozen=True):
@@ -66,17 +76,14 @@ def load(workspace: Workspace, path: str) -> Baseline:
                 f"{path}:1:1: is a baseline of version {version}, this"
                 f" {_TOOL} knows {SCHEMA_VERSION}; update {_TOOL}, or {advice}"
             )
-        entries = tuple(
-            Entry(*(str(one[key]) for key in ("fingerprint", "rule", "file", "location")))
-            for one in document["findings"]
-        )
+        entries = msgspec.convert(document.get("findings"), tuple[Entry, ...])
     except json.JSONDecodeError as error:
         raise BaselineMistake(
             f"{path}:{error.lineno}:{error.colno}: is no JSON: {error.msg}; {advice}"
         ) from None
     except UnicodeDecodeError as error:
         raise BaselineMistake(f"{path}:1:1: cannot be read ({error}); {advice}") from None
-    except (KeyError, TypeError, RecursionError, ValueError):
+    except (msgspec.ValidationError, RecursionError, ValueError):
         raise BaselineMistake(f"{path}:1:1: is damaged; {advice}") from None
     except Unreadable as stop:
         message = f"cannot be read ({stop.problem.message})"
@@ -150,22 +157,8 @@ def written(
         )
         for one, name in zip(findings, names, strict=False)
     ]
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "tool": _TOOL,
-        "findings": [
-            {
-                "fingerprint": one.fingerprint,
-                "rule": one.rule,
-                "file": one.file,
-                "location": one.location,
-            }
-            for one in sorted(
-                set(entries), key=attrgetter("file", "rule", "location", "fingerprint")
-            )
-        ],
-    }
-    return f"{in_json(json.dumps(document, indent=2, ensure_ascii=False))}\n"
+    in_order = sorted(set(entries), key=attrgetter("file", "rule", "location", "fingerprint"))
+    return json_text(BaselineDocument(SCHEMA_VERSION, _TOOL, in_order))
 
 
 def _names(findings: Sequence[Finding], suppressed: Sequence[Suppressed], base: str) -> list[str]:

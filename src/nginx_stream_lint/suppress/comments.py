@@ -32,16 +32,16 @@ from nginx_stream_lint.rules.rule import Rule
 
 _SIGN = "nginx-stream-lint:"
 # nginx's and YAML's comments, and those of template languages.
-_COMMENT = re.compile(
+_COMMENT = (
     r"(?:\{#-?|/\*|#+)[ \t]*nginx-stream-lint:[ \t]*(?P<what>ignore(?:-file)?)(?![\w-])"
     r"[ \t]*(?:\[(?P<rules>[^\]\n]*)\])?(?P<reason>[^\n]*)"
 )
-_COMMENT_END = re.compile(r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$")
-_ONLY_END = re.compile(r"\s*(?:(?:\*/\s*)?-?(?:#\}|%>|\}\}))?\Z")
+_COMMENT_END = r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$"
+_ONLY_END = r"\s*(?:(?:\*/\s*)?-?(?:#\}|%>|\}\}))?\Z"
 # What a template's comment has before that.
-_BEFORE = re.compile(r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$")
-_ONLY_CONTROL = re.compile(r"[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$", re.MULTILINE)
-_ONLY_COMMENT = re.compile(r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)")
+_BEFORE = r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$"
+_ONLY_CONTROL = r"(?m)[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$"
+_ONLY_COMMENT = r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)"
 
 
 class _Comment(NamedTuple):
@@ -257,21 +257,21 @@ def _ignores(files: list[File]) -> Iterator[Ignore]:
     text = source.text
     below = _Below(files)
     for comment in _comments(files):
-        match = _COMMENT.search(text, comment.start, comment.end)
+        match = re.compile(_COMMENT).search(text, comment.start, comment.end)
         if match is None:
             continue
-        reason = _COMMENT_END.sub("", match["reason"]).strip()
+        reason = re.sub(_COMMENT_END, "", match["reason"]).strip()
         rules = tuple(filter(None, map(str.strip, (match["rules"] or "").split(","))))
         start = match.start()
         line_start = text.rfind("\n", 0, start) + 1
-        opening = _BEFORE.search(text, line_start, start)
+        opening = re.compile(_BEFORE).search(text, line_start, start)
         begin = opening.start() if opening is not None else start
         place = Place(source, begin, start + len(match[0].rstrip()))
         taken = comment
         if begin != comment.start:  # other words stand before it
             is_removable = comment.is_removable and text[comment.start] == "#"
             taken = _Comment(begin, comment.end, is_removable)
-        elif not _ONLY_END.match(text, match.end(), comment.end):  # or below it
+        elif not re.compile(_ONLY_END).match(text, match.end(), comment.end):  # or below it
             taken = comment._replace(is_removable=False)
         if match["what"] == "ignore-file":
             region = (0, len(text) + 1)
@@ -338,7 +338,8 @@ class _Below:
         """The first line from one on that is more than a comment; 0 where there is none."""
         text = self._text
         passed: list[int] = []
-        while line and (_ONLY_COMMENT.match(text, line) or _ONLY_CONTROL.match(text, line)):
+        comment, control = re.compile(_ONLY_COMMENT), re.compile(_ONLY_CONTROL)
+        while line and (comment.match(text, line) or control.match(text, line)):
             passed.append(line)
             line = self._ends.get(line, text.find("\n", line) + 1)
         self._ends.update(dict.fromkeys(passed, line))

@@ -21,10 +21,10 @@ _ODD = re.compile(rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})")
 _NEVER_SHOWN = re.compile(r"[^\n -~]")
 # GitHub's runner looks for `::` where a line begins, and GitHub's and Azure's for `##[` and
 # `##vso[` anywhere. Colours may be taken out behind us.
-_COMMAND = re.compile(rf"^((?:{_STYLE}|[^\x21-\x7e\n])*):(?={_STYLES}:)", re.MULTILINE)
-_OLD_COMMAND = re.compile(rf"#(?={_STYLES}#{_STYLES}(?:v{_STYLES}s{_STYLES}o{_STYLES})?\[)")
+_COMMAND = rf"(?m)^((?:{_STYLE}|[^\x21-\x7e\n])*):(?={_STYLES}:)"
+_OLD_COMMAND = rf"#(?={_STYLES}#{_STYLES}(?:v{_STYLES}s{_STYLES}o{_STYLES})?\[)"
 _IN_COMMAND = {"%": "%25", "\r": "%0D", "\n": "%0A"}
-_OLD_COMMAND_JSON = re.compile(r"#(?=#(?:vso)?\[)")
+_OLD_COMMAND_JSON = r"#(?=#(?:vso)?\[)"
 
 
 def printable(text: str, limit: int | None = None) -> str:
@@ -52,13 +52,13 @@ def terminal(text: str, commands: bool = False) -> str:
 def without_commands(text: str) -> str:
     """Lines in which no runner of jobs finds a command."""
     if "::" in text or "\x1b" in text:
-        text = _COMMAND.sub(r"\1\\x3a", text)
-    return _OLD_COMMAND.sub(r"\\x23", text) if "#" in text else text
+        text = re.sub(_COMMAND, r"\1\\x3a", text)
+    return re.sub(_OLD_COMMAND, r"\\x23", text) if "#" in text else text
 
 
 def has_commands(text: str) -> bool:
     """Whether a runner of jobs may find a command in the lines of a text."""
-    return _COMMAND.search(text) is not None or _OLD_COMMAND.search(text) is not None
+    return re.search(_COMMAND, text) is not None or re.search(_OLD_COMMAND, text) is not None
 
 
 def workflow_data(text: str) -> str:
@@ -75,7 +75,7 @@ def in_json(text: str) -> str:
     """A JSON document in which what nobody can see is escaped in JSON's way: the same document."""
     if not (text.isascii() and "##" not in text and "\x7f" not in text):
         text = _NEVER_SHOWN.sub(_in_json, text)
-        text = _OLD_COMMAND_JSON.sub(r"\\u0023", text)
+        text = re.sub(_OLD_COMMAND_JSON, r"\\u0023", text)
     return text
 
 

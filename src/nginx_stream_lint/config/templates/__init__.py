@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nginx_stream_lint.config.source import Reading
-from nginx_stream_lint.config.templates.signs import has_template_name, may_be_template
+from nginx_stream_lint.config.templates.detect import has_template_name, may_be_template
 from nginx_stream_lint.files.source import Source
 
 
@@ -43,7 +43,7 @@ def template_comments(source: Source) -> list[tuple[int, int]]:
     from nginx_stream_lint.config.templates import tags
 
     found = tags.find(Reading(source, source.text), []).tags
-    return [(one.start, one.end) for one in found if tags.is_comment(source.text, one)]
+    return [(one.start, one.end) for one in found if one.kind == "comment"]
 
 
 def yaml_reading(source: Source) -> Reading:

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from nginx_stream_lint.config.source import HOLE, Reading
 from nginx_stream_lint.config.templates import placeholders as shapes
 from nginx_stream_lint.config.templates import statements, tags, yaml_lines
-from nginx_stream_lint.config.templates.painting import (
+from nginx_stream_lint.config.templates.detect import has_markers, may_be_template
+from nginx_stream_lint.config.templates.overlay import (
     Span,
     blank,
     inside,
@@ -18,7 +19,6 @@ from nginx_stream_lint.config.templates.painting import (
     painted,
     put,
 )
-from nginx_stream_lint.config.templates.signs import has_markers, may_be_template
 from nginx_stream_lint.config.templates.statements import Statements
 from nginx_stream_lint.config.templates.tags import Block
 from nginx_stream_lint.files.source import FILLER, Source
@@ -100,11 +100,9 @@ class _Template:
             text,
             ((tag.start, tag.end, HOLE if tag.kind == "value" else " ") for tag in self.tags),
         )
-        variables = shapes.find(
-            text,
-            shell=not is_yaml and not self.tags and shapes.is_shell(text),
-            terraform=any(reading.text.startswith("%{", tag.start) for tag in self.tags),
-        )
+        has_no_tags = not is_yaml and not self.tags
+        dialects = shapes.recognised(text) if has_no_tags else found.dialects
+        variables = shapes.find(text, dialects)
         literal = outermost([*put_in, *tags.lua_regions(Reading(self.source, text))])
         spans = [span for span in variables.spans if not inside(literal, span[0])]
         self.placeholders = dict(spans)

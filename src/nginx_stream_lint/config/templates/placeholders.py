@@ -1,4 +1,4 @@
-"""Placeholders that are told by their shape alone: variables of envsubst and shells, markers.
+"""Placeholders that are known by their shape alone: variables of envsubst and shells, markers.
 
 Whether a word within a statement is one needs the statement: that is `statements.py`.
 """
@@ -6,40 +6,14 @@ Whether a word within a statement is one needs the statement: that is `statement
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from nginx_stream_lint.config.source import Piece
+from nginx_stream_lint.config.templates.dialects import DIALECTS, ENVSUBST_VARIABLE, Dialect
 
-# What gettext's envsubst replaces; and an elision without room for the `;` of an unknown statement.
-_REPLACED = re.compile(
-    r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))|^…$|(?<=\{)…(?=\})", re.ASCII | re.MULTILINE
-)
-
-# Every alternative starts with a character of its own: searching is several times faster so.
-_MARKER = re.compile(
-    r"""\$\$?(?:\{(?P<braced>_*[A-Z][A-Z0-9_]*)(?:[:?+=-][^}\n]{0,200})?\}
-             |(?P<bare>_*[A-Z][A-Z0-9_]*)(?![A-Za-z0-9_]))
-      | %%[A-Za-z][\w.-]*%%
-      | @[A-Z][A-Z0-9_]*@
-      | __(?=[a-z0-9]*[A-Z])[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*__
-      | %\{[A-Za-z_][\w.:]*\}
-      | \#(?<=[^\s;{}]\#)\{[A-Za-z_][\w.]*\}
-    """,
-    re.VERBOSE | re.ASCII,
-)
-# The same in a heredoc, where every variable that is not escaped is the shell's.
-_SHELL = re.compile(
-    r"""(?P<escape>\\(?=[$`\\\n]))
-      | \$(?:\{[^}\n]{1,200}\}|[A-Za-z_]\w*|[0-9@*](?![\w)])|\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\))
-      | `[^`\n]*`
-    """,
-    re.VERBOSE | re.ASCII,
-)
-_TERRAFORM = re.compile(r"\$\{[^}\n]{1,200}\}")
-
-# In nginx a backslash does not keep a variable from being one, so nobody writes it before one.
-_IS_SHELL = re.compile(r"""(?:^|[\s"'(:/=~,@])\\\$\{?[a-z]\w+""", re.ASCII)
+# What envsubst replaces; and an elision without room for the `;` of an unknown statement.
+_REPLACED = re.compile(rf"{ENVSUBST_VARIABLE}|^…$|(?<=\{{)…(?=\}})", re.ASCII | re.MULTILINE)
 
 # Where a configuration defines variables of its own.
 _DEFINED = re.compile(
@@ -93,30 +67,34 @@ def _replacements(text: str, values: Mapping[str, str]) -> Iterator[tuple[int, i
             yield *match.span(), value
 
 
-def is_shell(text: str) -> bool:
-    """Whether a text is the body of a shell's heredoc, where nginx's variables are escaped."""
-    return "\\$" in text and _IS_SHELL.search(text) is not None
+def recognised(text: str) -> list[Dialect]:
+    """The dialects without tags that a text shows itself to be written in."""
+    return [
+        dialect
+        for dialect in DIALECTS
+        if dialect.recognised_by
+        and any(re.search(sign, text) for sign in dialect.signs)
+        and re.search(dialect.recognised_by, text, re.ASCII)
+    ]
 
 
-def find(text: str, *, shell: bool, terraform: bool) -> Found:
-    """The placeholders of a text outside its tags."""
+def find(text: str, dialects: Iterable[Dialect]) -> Found:
+    """The placeholders of a text outside its tags, where these dialects were recognised."""
     spans: list[tuple[int, int]] = []
     escapes: list[int] = []
     defined: set[str] | None = None
-    pattern = _MARKER
-    if shell:
-        pattern = re.compile(f"{_SHELL.pattern}|{_MARKER.pattern}", re.VERBOSE | re.ASCII)
-    elif terraform:
-        pattern = re.compile(f"{_TERRAFORM.pattern}|{_MARKER.pattern}", re.VERBOSE | re.ASCII)
+    everywhere = [one for one in DIALECTS if not one.tags and not one.recognised_by]
+    patterns = [one.placeholder for one in (*dialects, *everywhere) if one.placeholder]
     skip = 0
-    for match in pattern.finditer(text):
+    for match in re.finditer("|".join(patterns), text, re.ASCII):
         if match.start() < skip:
             continue
-        if shell and match["escape"]:
+        groups = match.groupdict()
+        if groups.get("escape"):
             escapes.append(match.start())
             skip = match.end() + 1
             continue
-        variable = match["braced"] or match["bare"]
+        variable = groups.get("braced") or groups.get("bare")
         if variable:
             if defined is None:
                 defined = _defined(text)

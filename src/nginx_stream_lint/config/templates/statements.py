@@ -8,16 +8,21 @@ from bisect import bisect_left
 from msgspec import Struct, field
 
 from nginx_stream_lint.config.source import HOLE, Reading
-from nginx_stream_lint.config.templates.painting import Span
+from nginx_stream_lint.config.templates.dialects import (
+    ELISION,
+    IN_ANGLES,
+    IN_BRACKETS,
+    IN_CAPITALS,
+    LONGEST_MARKER,
+)
+from nginx_stream_lint.config.templates.overlay import Span
 from nginx_stream_lint.config.tokens import TOKEN, lua_end
 from nginx_stream_lint.util.problems import Problem
 
-_LONGEST = 80  # no marker is longer
-
-_ELISION = re.compile(r"(?:\.\.\.+|…|\[(?:\.\.\.|…)\]|<(?:\.\.\.|…)>|\((?:\.\.\.|…)\))(?![^\s;{}])")
-_BRACKETS = re.compile(rf"""\[([A-Za-z][^\[\]{{}};"'$\n\\^|*+?()]{{1,{_LONGEST}}})\]""")
-_ANGLES = re.compile(rf"""(?<![?k])(?<!\?P)<[A-Za-z][^<>;{{}}"'$\n\\^|*+?()]{{0,{_LONGEST}}}>""")
-_UPPER = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+", re.ASCII)
+_ELISION = re.compile(ELISION)
+_BRACKETS = re.compile(IN_BRACKETS)
+_ANGLES = re.compile(IN_ANGLES)
+_UPPER = re.compile(IN_CAPITALS, re.ASCII)
 _PARTS = re.compile(r"[ _/.'-]+")
 
 _REST_OF_LINE = re.compile(r"[ \t\r]*(?:\#[^\n]*)?(?:\n|\Z|(?=\}))")
@@ -206,7 +211,7 @@ class _Reader:
         if "<" not in word:
             return []
         end = start + len(word)
-        reach = min(text.find(">", end) + 1 or end, end + _LONGEST, limit)
+        reach = min(text.find(">", end) + 1 or end, end + LONGEST_MARKER, limit)
         return [one.span() for one in _ANGLES.finditer(text, start, reach) if one.start() < end]
 
 

@@ -1,25 +1,34 @@
-"""Template languages with tags: Jinja, Go, Handlebars, ERB, Terraform.
+"""Tags of template languages, found by the records of `dialects.py`, and the parts they enclose.
 
 Their engines see the text before nginx does, so a tag counts wherever it stands, in quotes and
-comments as well. What is a tag, and what it does, is told by the text alone.
+comments as well. Only the text and the file's name tell what is a tag, and what it does.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
 from nginx_stream_lint.config.source import Reading
-from nginx_stream_lint.config.templates.painting import Span, inside
+from nginx_stream_lint.config.templates.dialects import DIALECTS, Dialect, Kind, TagSyntax
+from nginx_stream_lint.config.templates.overlay import Span, inside
 from nginx_stream_lint.config.tokens import Statements, lua_end
 from nginx_stream_lint.util.problems import Unreadable
 
-# `value` prints something, `control` nothing; `if` opens what may be left out or repeated, `define`
-# what stands elsewhere, `group` what stands here; `else` and `end` belong to the last opened.
-Kind = Literal["value", "control", "if", "define", "group", "else", "end"]
+# Deeper blocks are not read when a text is tried as plain nginx text.
+_DEEPEST = 64
+_NEARBY = 500  # no line that people write is longer before its comment
+
+_COMMENT = re.compile(r"(?:^|\s)#")
+_LUA_BLOCK = re.compile(r"_by_lua_block\s*\{")
+_STRINGS = {
+    '"': re.compile(r'(?:[^"\\\n]|\\.)*"'),
+    "'": re.compile(r"(?:[^'\\\n]|\\.)*'"),
+    "`": re.compile(r"[^`]*`"),
+}
 
 
 class Tag(NamedTuple):
@@ -47,83 +56,35 @@ class Tags(NamedTuple):
     """The tags of a text in order, and its blocks in order of their starts.
 
     `unclosed` and `unopened` are the places of tags, or of blocks, without the other end.
+    `dialects` are those that the text is written in.
     """
 
+    dialects: list[Dialect]
     tags: list[Tag]
     blocks: list[Block]
     unclosed: list[int]
     unopened: list[int]
 
 
-# How a tag of each language starts where nobody would take it for nginx's.
-_BRACES = re.compile(
-    r"""\{\{[-~+]?\s*
-        (?!["'][^"'\n]*["']\s*: | \w+\s*=[^=])     # JSON, Lua
-        (?:[\w.$"'`(!>&*@|] | /[*\w] | \#[*>\w(] | \^[}\w] | \{(?=[^{}]+\}\}\}))
-    """,
-    re.ASCII | re.VERBOSE,
-)
-_JINJA = re.compile(r"\{%[-+]?\s*[a-z]+\b")
-_JINJA_FILE = re.compile(r"\.(?:j2|jinja2?)\b[^/\\]*$", re.IGNORECASE)
-_JINJA_COMMENT = re.compile(r"\{#(?=[- ])[^\n]*#\}")
-_ERB = re.compile(r"<%(?!%)")
-_SQUARE = re.compile(r"\[\[-?\s[^\[\]\n]*\s-?\]\]|\[\[\.[A-Za-z][\w.]*\]\]")
-_TERRAFORM = re.compile(r"%\{~?\s*(?:if|for|else|endif|endfor)\b")
-
-_OPENINGS = ("{{", "{%", "<%", "[[", "%{")
-
-# Blocks of nginx within one another; what has more is not asked about.
-_DEEPEST = 64
-
-_COMMENT = re.compile(r"(?:^|\s)#")
-_NEARBY = 500  # no line that people write is longer before its comment
-
-_TAG_COMMENT = re.compile(r"\{#|\{\{[-~]?\s*(?:/\*|!)|<%[-_]?\s*#")
-
-_LUA_BLOCK = re.compile(r"_by_lua_block\s*\{")
-
-# What Jinja and its relatives (Django, Twig, Liquid, Nunjucks) open, besides what they end by name.
-_JINJA_NAME = re.compile(r"[-+~]?\s*([a-z_]+)")
-_JINJA_ENDS = re.compile(r"\{%[-+~]?\s*end([a-z_]+)")
-_JINJA_IF = {"if", "for", "unless", "case", "ifchanged"}
-_JINJA_ELSE = {"else", "elif", "elsif", "elseif", "when", "empty"}
-_JINJA_ELSEWHERE = {"macro"}
-# Prints nothing but comments, or nothing at all.
-_PRINTS_NOTHING = re.compile(r"\bansible_managed\b|\|\s*comment\b|^(?:fail|assert\w*)\s")
-_GO = re.compile(
-    r"(if|range|with|define|block|else|end|break|continue)\b|\$\w+(?:\s*,\s*\$\w+)?\s*:?="
-)
-_RUBY_OPEN = re.compile(r"(?:if|unless|case|while|until|for|begin|def|class|module)\b")
-_RUBY_BLOCK = re.compile(r"(?:\bdo|\{)(?:\s*\|[^|]*\|)?$")
-_RUBY_VALUE = re.compile(r"=\s*(?:if|unless|case|begin)\b")  # `x = if y`, on a line of its own
-_RUBY_REMARK = re.compile(r"\s#\s.*")
-_RUBY_ELSE = re.compile(r"(?:\}\s*)?(?:else|elsif|when|in|rescue|ensure)\b")
-_RUBY_END = re.compile(r"(?:end\b|\})")
-
-
 def find(reading: Reading, literal: list[Span]) -> Tags:
-    """The tags of a text, but for what starts in literal spans.
+    """Find the tags of a text, except those that start in literal spans.
 
     Those within Lua code are tags only if there are others outside.
     """
-    text = reading.text
-    is_jinja = _JINJA_FILE.search(reading.source.name) is not None
-    languages = _languages(text, lua_regions(reading), is_jinja)
-    # `server {# a comment #}`: a brace and a comment for nginx, a comment for Jinja.
-    if languages == ["{#"] and not is_jinja and is_nginx(reading):
-        languages = []
-    if not languages:
-        return Tags([], [], [], [])
-    finder = _Finder(text, "{%" in languages)
-    tags = finder.tags("|".join(re.escape(one) for one in languages))
+    dialects = _recognised(reading)
+    if not dialects:
+        return Tags([], [], [], [], [])
+    finder = _Finder(reading.text, dialects)
+    tags = finder.tags()
     return _paired(
+        dialects,
         [tag for tag in tags if not inside(literal, tag.start)],
         [at for at in finder.unclosed if not inside(literal, at)],
     )
 
 
 def is_nginx(reading: Reading) -> bool:
-    """Whether nginx's tokenizer accepts a text: what looks like a broken template is none."""
+    """Whether nginx's tokenizer accepts a text: then what looks like a broken template is none."""
     found = Statements(reading, _DEEPEST)
     try:
         return all(not found.problems for _ in found) and not found.problems
@@ -131,41 +92,51 @@ def is_nginx(reading: Reading) -> bool:
         return False
 
 
-def is_comment(text: str, tag: Tag) -> bool:
-    """Whether a tag is a comment of its language."""
-    return _TAG_COMMENT.match(text, tag.start) is not None
+def _recognised(reading: Reading) -> list[Dialect]:
+    """The dialects with tags that a text is written in, by its name or by its tags.
 
-
-def _languages(text: str, lua: list[Span], is_jinja: bool) -> list[str]:
-    """The openings of tags that the text has outside Lua and comments.
-
-    `is_jinja` tells that the name of the file is Jinja's.
+    A tag that is only a comment is not enough if nginx accepts the text: in `server {# a #}` nginx
+    sees a brace and a comment.
     """
+    text = reading.text
+    lua: list[Span] | None = None
+    found: dict[str, Dialect] = {}
+    by_comment: set[str] = set()
+    for dialect in DIALECTS:
+        if not dialect.tags or not any(syntax.opening in text for syntax in dialect.tags):
+            continue
+        if _has_name_of(dialect, reading.source.name):
+            found[dialect.name] = dialect
+            continue
+        lua = lua_regions(reading) if lua is None else lua
+        kinds = [syntax.kind for syntax in dialect.tags if _occurs(syntax, text, lua)]
+        if kinds:
+            found[dialect.name] = dialect
+        if kinds and all(kind == "comment" for kind in kinds):
+            by_comment.add(dialect.name)
+    if by_comment and by_comment == found.keys() and is_nginx(reading):
+        return []
+    return list(found.values())
 
-    def occurs(pattern: re.Pattern[str]) -> bool:
-        return any(
-            not inside(lua, match.start()) and not _in_comment(text, match.start())
-            for match in pattern.finditer(text)
-        )
 
-    found = []
-    if "{{" in text and text.find("{{") < text.rfind("}}") and occurs(_BRACES):
-        found.append("{{")
-    if "{%" in text and "%}" in text and occurs(_JINJA):
-        found += ["{%", "{#"]
-    elif "{#" in text and "#}" in text and (is_jinja or occurs(_JINJA_COMMENT)):
-        found.append("{#")
-    if "<%" in text and "%>" in text and occurs(_ERB):
-        found.append("<%")
-    if "[[" in text and occurs(_SQUARE):
-        found.append("[[")
-    if "%{" in text and occurs(_TERRAFORM):
-        found.append("%{")
-    return found
+def _has_name_of(dialect: Dialect, name: str) -> bool:
+    suffixes = "|".join(dialect.suffixes)
+    return bool(suffixes) and re.search(rf"\.(?:{suffixes})\b[^/\\]*$", name, re.I) is not None
+
+
+def _occurs(syntax: TagSyntax, text: str, lua: list[Span]) -> bool:
+    """Whether a text has such a tag outside Lua and comments."""
+    first = text.find(syntax.opening)
+    if first < 0 or first > text.rfind(syntax.closing):
+        return False
+    return any(
+        not inside(lua, match.start()) and not _in_comment(text, match.start())
+        for match in re.finditer(syntax.evidence or syntax.start, text, re.ASCII)
+    )
 
 
 def _in_comment(text: str, at: int) -> bool:
-    """Whether there is a comment before the place in its line, as it seems."""
+    """Whether there seems to be a `#` of a comment before an offset in its line."""
     line = text[max(at - _NEARBY, 0) : at].rpartition("\n")[2]
     return _COMMENT.search(line) is not None
 
@@ -173,94 +144,76 @@ def _in_comment(text: str, at: int) -> bool:
 class _Finder:
     """Reads a text once from its start to its end."""
 
-    def __init__(self, text: str, is_jinja: bool) -> None:
+    def __init__(self, text: str, dialects: Iterable[Dialect]) -> None:
         self.text = text
-        self.is_jinja = is_jinja
-        self.ended = set(_JINJA_ENDS.findall(text)) if is_jinja else set[str]()
         self.unclosed: list[int] = []
         # Strings of a kind that start before this are not closed on their line.
         self.open_until = {'"': 0, "'": 0, "`": 0}
         self.strings_hide_ends = True
+        self.syntaxes: dict[str, list[TagSyntax]] = {}
+        self.end_names: set[str] = set()
+        for dialect in dialects:
+            taken = set(self.syntaxes)
+            for syntax in dialect.tags:
+                if syntax.opening not in taken:
+                    self.syntaxes.setdefault(syntax.opening, []).append(syntax)
+                if syntax.end_names:
+                    self.end_names.update(re.findall(syntax.end_names, text))
 
-    def tags(self, openings: str) -> list[Tag]:
+    def tags(self) -> list[Tag]:
+        """All tags in order; of several statements in a tag, each."""
         found: list[Tag] = []
-        opening = re.compile(openings)
+        openings = sorted(self.syntaxes, key=len, reverse=True)
+        opening = re.compile("|".join(map(re.escape, openings)))
         at = 0
         while match := opening.search(self.text, at):
             at = match.start()
-            tag = self._tag(match[0], at)
-            if tag is None:
+            syntax, tag = self._tag(match[0], at)
+            if syntax is None or tag is None:
                 at += 1
                 continue
-            at = tag.end
-            found += _ruby_statements(tag, self.text) if match[0] == "<%" else (tag,)
-            if tag.kind == "control" and re.match(r"\{%[-+]?\s*raw\b", self.text[tag.start : at]):
-                literal = re.compile(r"\{%[-+]?\s*endraw\b").search(self.text, at)
-                at = literal.start() if literal else len(self.text)
+            found += _statements(syntax, tag, self.text)
+            at = self._behind(syntax, tag)
         return found
 
-    def _tag(self, opening: str, at: int) -> Tag | None:
-        text = self.text
-        if opening == "{{":
-            return self._braces(at)
-        if opening == "[[":
-            square = _SQUARE.match(text, at)
-            return Tag(at, square.end(), _go_kind(square[0][2:-2])) if square else None
-        if opening == "%{":
-            if not _TERRAFORM.match(text, at):
-                return None
-            end = text.find("}", at)
-            return (
-                Tag(at, end + 1, _jinja_kind(text[at + 2 : end], self.ended)) if end >= 0 else None
-            )
-        if opening == "{#":
-            end = text.find("#}", at + 2)
-            return Tag(at, end + 2, "control") if end >= 0 else None
-        if opening == "<%":
-            if text.startswith("<%%", at):
-                return None
-            end = text.find("%>", at + 2)
-            if end < 0:
+    def _tag(self, opening: str, at: int) -> tuple[TagSyntax | None, Tag | None]:
+        """The tag that begins at an offset, if one does, and its syntax."""
+        for syntax in self.syntaxes[opening]:
+            start = re.compile(syntax.start, re.ASCII).match(self.text, at)
+            if start is None:
+                continue
+            end = self._end(syntax, at + len(opening), start.end())
+            if end >= 0:
+                content = self.text[at + len(opening) : end - len(syntax.closing)]
+                kind = syntax.kind
+                if not isinstance(kind, str):
+                    kind = kind(content, self.end_names)
+                return syntax, Tag(at, end, kind)
+            if syntax.must_close:
                 self.unclosed.append(at)
-                return None
-            return Tag(at, end + 2, _ruby_kind(text[at + 2 : end]))
-        if not _JINJA.match(text, at):
-            return None
-        end = self._end(at + 2, "%}")
-        if end < 0:
-            self.unclosed.append(at)
-            return None
-        return Tag(at, end, _jinja_kind(text[at + 2 : end - 2], self.ended))
+            break
+        return None, None
 
-    def _braces(self, at: int) -> Tag | None:
-        text = self.text
-        if not _BRACES.match(text, at):
-            return None
-        inner = at + 2 + (text[at + 2] in "-~+")
-        while text[inner].isspace():
-            inner += 1
-        if not self.is_jinja and text.startswith(("/*", "!--"), inner):
-            closing = "*/" if text[inner] == "/" else "--"
-            end = text.find("}}", max(text.find(closing, inner + 3), inner))
-            end = end + 2 if end >= 0 else -1
-        elif text.startswith("{{{", at) and not self.is_jinja:
-            end = self._end(at + 3, "}}}")
-        else:
-            end = self._end(inner, "}}")
-        if end < 0:
-            self.unclosed.append(at)
-            return None
-        content = text[inner : end - 2]
-        if _PRINTS_NOTHING.search(content[:_NEARBY]):
-            return Tag(at, end, "control")
-        if self.is_jinja:
-            return Tag(at, end, "value")
-        if content[0] in "/#^!>&{":
-            return Tag(at, end, _handlebars_kind(content))
-        return Tag(at, end, _go_kind(content))
+    def _behind(self, syntax: TagSyntax, tag: Tag) -> int:
+        """The offset where the next tag may begin."""
+        if syntax.verbatim is None:
+            return tag.end
+        begin, end = syntax.verbatim
+        if not re.match(begin, self.text[tag.start : tag.end]):
+            return tag.end
+        closing = re.compile(end).search(self.text, tag.end)
+        return closing.start() if closing else len(self.text)
 
-    def _end(self, at: int, closing: str) -> int:
-        """Behind the closing of a tag, which strings may contain; -1 where there is none."""
+    def _end(self, syntax: TagSyntax, at: int, start_end: int) -> int:
+        """The offset behind the closing of a tag; -1 where there is none."""
+        if syntax.before_closing:
+            at = max(self.text.find(syntax.before_closing, start_end), at)
+        if syntax.has_strings:
+            return self._end_outside_strings(at, syntax.closing)
+        end = self.text.find(syntax.closing, at)
+        return end + len(syntax.closing) if end >= 0 else -1
+
+    def _end_outside_strings(self, at: int, closing: str) -> int:
         text = self.text
         plain = text.find(closing, at)
         if plain < 0 or not self.strings_hide_ends:
@@ -283,95 +236,27 @@ class _Finder:
         return plain + len(closing)
 
 
-_STRINGS = {
-    '"': re.compile(r'(?:[^"\\\n]|\\.)*"'),
-    "'": re.compile(r"(?:[^'\\\n]|\\.)*'"),
-    "`": re.compile(r"[^`]*`"),
-}
-
-
-def _jinja_kind(content: str, ended: set[str]) -> Kind:
-    """The kind of a tag, where some names of tags have an end."""
-    match = _JINJA_NAME.match(content)
-    name = match[1] if match else ""
-    if name in _JINJA_IF:
-        return "if"
-    if name in _JINJA_ELSE:
-        return "else"
-    if name in _JINJA_ELSEWHERE:
-        return "define"
-    if name.startswith("end"):
-        return "control" if name == "endraw" else "end"
-    if name in ended and name != "raw" and (name != "set" or "=" not in content):
-        return "group"
-    return "value" if name == "include" else "control"
-
-
-def _go_kind(content: str) -> Kind:
-    content = content.strip("- \t\r\n")
-    match = _GO.match(content)
-    if not match:
-        return "value"
-    name = match[1]
-    if name in ("if", "range", "with"):
-        return "if" if len(content) > len(name) else "value"
-    if name == "define":
-        return "define"
-    if name == "block":
-        return "group"
-    if name in ("else", "end"):
-        return "else" if name == "else" else "end"
-    return "control"
-
-
-def _handlebars_kind(content: str) -> Kind:
-    first = content[0]
-    if first == "#":
-        return "group" if content[1:2] in ("*", ">") else "if"
-    if first == "^":
-        return "if" if content.strip("^~ \t\r\n") else "else"
-    if first == "/":
-        return "control" if content.startswith("/*") else "end"
-    return "control" if first == "!" else "value"
-
-
-def _ruby_kind(content: str) -> Kind:
-    if content[:1] in ("=", "#"):
-        return "value" if content[0] == "=" else "control"
-    code = content.strip("- \t\r\n")
-    if _RUBY_ELSE.match(code):
-        return "else"
-    if _RUBY_END.match(code):  # in JavaScript one tag often ends a block and opens the next
-        return "else" if _RUBY_BLOCK.search(code[-200:]) else "end"
-    if _RUBY_BLOCK.search(code[-200:]) or (
-        _RUBY_OPEN.match(code) and not re.search(r"\bend$", code[-10:])
-    ):
-        return "if"
-    return "control"
-
-
-def _ruby_statements(tag: Tag, text: str) -> list[Tag]:
-    """The statements of a tag, one a line, as tags without a gap; those that do nothing join."""
+def _statements(syntax: TagSyntax, tag: Tag, text: str) -> list[Tag]:
+    """The statements of a tag as tags without a gap, where its language has several in one."""
     written = text[tag.start : tag.end]
-    if tag.kind == "value" or is_comment(text, tag) or "\n" not in written.strip("<%- \t\r\n>"):
+    if (
+        syntax.statements is None
+        or tag.kind in ("value", "comment")
+        or "\n" not in written.strip(f"{syntax.opening}{syntax.closing}- \t\r\n")
+    ):
         return [tag]
     found: list[Tag] = []
-    start = at = tag.start
-    for line in written.splitlines(keepends=True):
-        at += len(line)
-        code = line.strip().removeprefix("<%").removesuffix("%>").strip("- \t")
-        code = _RUBY_REMARK.sub("", code)
-        kind = "if" if _RUBY_VALUE.search(code) else _ruby_kind(code) if code else "control"
-        if kind != "control":
-            found.append(Tag(start, at, kind))
-            start = at
+    start = tag.start
+    for end, kind in syntax.statements(written):
+        found.append(Tag(start, tag.start + end, kind))
+        start = tag.start + end
     if not found:
         return [tag]
     found[-1] = found[-1]._replace(end=tag.end)
     return found
 
 
-def _paired(tags: list[Tag], unclosed: list[int]) -> Tags:
+def _paired(dialects: list[Dialect], tags: list[Tag], unclosed: list[int]) -> Tags:
     blocks: list[Block] = []
     unopened: list[int] = []
     stack: list[tuple[Block, int]] = []
@@ -394,7 +279,7 @@ def _paired(tags: list[Tag], unclosed: list[int]) -> Tags:
         unclosed.append(block.start)
         block.branches.append((begin, begin))
         block.end = begin
-    return Tags(tags, blocks, sorted(unclosed), unopened)
+    return Tags(dialects, tags, blocks, sorted(unclosed), unopened)
 
 
 def blocks_of(text: str, branches: Iterable[Span]) -> list[Block]:
@@ -418,8 +303,12 @@ def _is_else(text: str) -> bool:
     """Whether nothing but a tag between two branches is here."""
     if len(text) > _NEARBY:
         return False
-    tags = _Finder(text, "{%" in text).tags("|".join(map(re.escape, _OPENINGS)))
+    tags = _Finder(text, _dialects_of_tag(text)).tags()
     return [(tag.start, tag.end, tag.kind) for tag in tags] == [(0, len(text), "else")]
+
+
+def _dialects_of_tag(text: str) -> list[Dialect]:
+    return [one for one in DIALECTS if any(_occurs(syntax, text, []) for syntax in one.tags)]
 
 
 def lua_regions(reading: Reading) -> list[Span]:

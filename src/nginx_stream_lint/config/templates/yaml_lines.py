@@ -6,14 +6,15 @@ import re
 from bisect import bisect_left
 
 from nginx_stream_lint.config.source import HOLE
-from nginx_stream_lint.config.templates.painting import painted
+from nginx_stream_lint.config.templates.dialects import INDENTATION
+from nginx_stream_lint.config.templates.overlay import painted
 from nginx_stream_lint.config.templates.tags import Block
 
 _ALONE = re.compile(f"[ \\t]*({HOLE}[{HOLE} \\t]*?)[ \\t\\r]*(?:\\#.*)?")
 # `key: |` and `- >-` start a block of text.
 _STARTS_TEXT = re.compile(r"(?:[^#]*:|[ \t]*-)[ \t]+[|>][-+0-9]{0,2}[ \t\r]*(?:#.*)?")
 _NEARBY = 1000  # no line of YAML that people write is longer
-_INDENTED = re.compile(r"\bn?indent\s+(\d{1,2})\b")
+_INDENTED = re.compile(INDENTATION)
 
 
 def fitted(original: str, text: str, placeholders: dict[int, int], blocks: list[Block]) -> str:

@@ -1,0 +1,280 @@
+"""Conditions written as expressions: `kind == "sse" and cut_after_s < 60`.
+
+An expression has the words and the precedence that `{% if %}` has in a message, so that a rule says
+the same thing in the same way in both places. It has a parser of its own for two reasons: a
+condition may be unknown, which no Jinja expression is, and Jinja takes 30 ms to import.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from nginx_stream_lint.rules.conditions import ORDERS, All, AnyOf, Comparison, Condition, Not
+
+_MAX_TEXT = 4000  # characters
+_MAX_DEPTH = 20  # parentheses and `not` inside one another
+_MAX_DIGITS = 15
+_TOKEN = re.compile(
+    r"""(?P<number>\d+(?:\.\d+)?)(?![\w.])
+    |(?P<text>"[^"\\]*"|'[^'\\]*')
+    |(?P<name>[A-Za-z_]\w*)
+    |(?P<sign>==|!=|<=|>=|[<>()\[\],])""",
+    re.VERBOSE,
+)
+_BLANK = re.compile(r"\s*")
+_WORDS = {"and", "or", "not", "in"}
+_CONSTANTS: dict[str, Any] = {"true": True, "false": False}
+_OPERATORS = {
+    "==": "is",
+    "!=": "is_not",
+    "<": "less_than",
+    ">": "greater_than",
+    "<=": "at_most",
+    ">=": "at_least",
+}
+# The functions of expressions; `matches` gives a condition, the other one a subject.
+_VALUE, _MATCHES = "value", "matches"
+
+
+class ExpressionMistake(Exception):
+    """What is wrong with an expression; `offset` says where in it."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+class Operand(Struct, frozen=True):
+    """What stands at one side of a comparison: a constant, or a subject by its name."""
+
+    value: Any
+    is_subject: bool
+    written: str
+    offset: int
+
+
+class _Token(Struct, frozen=True):
+    kind: str
+    text: str
+    offset: int
+
+
+def parse(
+    text: str,
+    check_name: Callable[[str], str | None],
+    check_directive: Callable[[str], str | None],
+    check_operand: Callable[[str, str, Any, str], str | None],
+) -> Condition:
+    """The condition that an expression states. Raises ExpressionMistake.
+
+    `check_name` and `check_directive` say what is wrong with the name of a fact or a directive, and
+    `check_operand` what is wrong with the operand of a subject and an operator, or None.
+    """
+    if len(text) > _MAX_TEXT:
+        raise ExpressionMistake(f"an expression has at most {_MAX_TEXT} characters", 0)
+    parser = _Parser(list(_tokens(text)), check_name, check_directive, check_operand)
+    condition = parser.either()
+    if parser.token.kind != "end":
+        raise parser.unexpected("`and`, `or` or the end of the expression")
+    return condition
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    offset = _end_of_blank(text, 0)
+    while offset < len(text):
+        match = _TOKEN.match(text, offset)
+        if match is None or match.lastgroup is None:
+            raise ExpressionMistake(
+                f'no expression: unexpected "{text[offset]}"; it has names, numbers, quoted text,'
+                ' ==, !=, <, >, <=, >=, in, and, or, not, value("directive"),'
+                ' matches(name, "pattern") and parentheses',
+                offset,
+            )
+        kind = "word" if match[0] in _WORDS else match.lastgroup
+        yield _Token(kind, match[0], offset)
+        offset = _end_of_blank(text, match.end())
+    yield _Token("end", "the end", offset)
+
+
+def _end_of_blank(text: str, offset: int) -> int:
+    match = _BLANK.match(text, offset)
+    assert match is not None
+    return match.end()
+
+
+class _Parser:
+    """A recursive descent over tokens; each method reads one form and gives what it states."""
+
+    def __init__(
+        self,
+        tokens: list[_Token],
+        check_name: Callable[[str], str | None],
+        check_directive: Callable[[str], str | None],
+        check_operand: Callable[[str, str, Any, str], str | None],
+    ) -> None:
+        self._tokens = tokens
+        self._next = 0
+        self._depth = 0
+        self._check_name = check_name
+        self._check_directive = check_directive
+        self._check_operand = check_operand
+
+    @property
+    def token(self) -> _Token:
+        return self._tokens[self._next]
+
+    def either(self) -> Condition:
+        """`a or b or …`."""
+        return self._joined("or", self._both, AnyOf)
+
+    def _both(self) -> Condition:
+        """`a and b and …`."""
+        return self._joined("and", self._negated, All)
+
+    def _joined(
+        self, word: str, part: Callable[[], Condition], join: type[All | AnyOf]
+    ) -> Condition:
+        parts = [part()]
+        while self._take(word):
+            parts.append(part())
+        return parts[0] if len(parts) == 1 else join(tuple(parts))
+
+    def _negated(self) -> Condition:
+        """`not a`, `(a)`, or a comparison."""
+        if self.token.text not in ("not", "(") or self.token.kind == "text":
+            return self._comparison()
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise ExpressionMistake(f"it nests deeper than {_MAX_DEPTH}", self.token.offset)
+        if self._take("not"):
+            condition: Condition = Not(self._negated())
+        else:
+            self._expect("(")
+            condition = self.either()
+            self._expect(")")
+        self._depth -= 1
+        return condition
+
+    def _comparison(self) -> Condition:
+        """`name`, `name < 60`, `"text" in name`, `name in ["one", "two"]`, `matches(name, "…")`."""
+        if self.token.text == _MATCHES and self.token.kind == "name":
+            return self._matching()
+        left = self._operand()
+        if self._take("in"):
+            return self._contained(left)
+        if self.token.text == "not" and self._tokens[self._next + 1].text == "in":
+            self._next += 2
+            return Not(self._contained(left))
+        if not left.is_subject:
+            raise ExpressionMistake(
+                "a comparison begins with a name; only text before `in` may come first", left.offset
+            )
+        operator = _OPERATORS.get(self.token.text) if self.token.kind == "sign" else None
+        if operator is None:
+            return Comparison(left.value, "is_set", True)
+        self._next += 1
+        right = self._operand()
+        if right.is_subject and operator not in ORDERS:
+            raise ExpressionMistake("== and != compare with a constant", right.offset)
+        if not right.is_subject:
+            self._check(left.value, operator, right)
+        return Comparison(left.value, operator, right.value)
+
+    def _contained(self, left: Operand) -> Condition:
+        """The condition of `left in …`."""
+        if left.is_subject:
+            words = self._list()
+            for word in words:
+                self._check(left.value, "is", word)
+            return AnyOf(tuple(Comparison(left.value, "is", word.value) for word in words))
+        right = self._operand()
+        if not right.is_subject:
+            raise ExpressionMistake("after `in` comes the name of a list", right.offset)
+        return Comparison(right.value, "contains_any", [left.value])
+
+    def _matching(self) -> Condition:
+        """`matches(name, "pattern")`."""
+        self._next += 1
+        self._expect("(")
+        subject = self._operand()
+        self._expect(",")
+        pattern = self._operand()
+        self._expect(")")
+        if not subject.is_subject:
+            raise ExpressionMistake("matches begins with a name", subject.offset)
+        self._check(subject.value, "matches", pattern)
+        return Comparison(subject.value, "matches", pattern.value)
+
+    def _operand(self) -> Operand:
+        token = self.token
+        self._next += token.kind != "end"
+        if token.kind == "number":
+            if len(token.text) > _MAX_DIGITS:
+                message = f"a number above {10**_MAX_DIGITS} has no use here"
+                raise ExpressionMistake(message, token.offset)
+            number = float(token.text) if "." in token.text else int(token.text)
+            return Operand(number, False, token.text, token.offset)
+        if token.kind == "text":
+            return Operand(token.text[1:-1], False, token.text[1:-1], token.offset)
+        if token.text in _CONSTANTS:
+            return Operand(_CONSTANTS[token.text], False, token.text, token.offset)
+        if token.kind == "name" and token.text == _VALUE:
+            self._expect("(")
+            directive = self._operand()
+            self._expect(")")
+            if directive.is_subject or not isinstance(directive.value, str):
+                message = 'value takes the name of one directive: value("proxy_buffering")'
+                raise ExpressionMistake(message, directive.offset)
+            self._refuse(self._check_directive(directive.value), directive.offset)
+            return Operand(directive.value, True, token.text, token.offset)
+        if token.kind == "name":
+            self._refuse(self._check_name(token.text), token.offset)
+            return Operand(token.text, True, token.text, token.offset)
+        self._next -= token.kind != "end"
+        raise self.unexpected("a name, a number or quoted text")
+
+    def _list(self) -> list[Operand]:
+        self._expect("[")
+        items = [self._operand()]
+        while self._take(","):
+            items.append(self._operand())
+        self._expect("]")
+        for item in items:
+            if item.is_subject:
+                raise ExpressionMistake("a list has only constants", item.offset)
+        return items
+
+    def _check(self, subject: str, operator: str, operand: Operand) -> None:
+        if operand.is_subject:
+            raise ExpressionMistake("a constant is expected here", operand.offset)
+        message = self._check_operand(subject, operator, operand.value, operand.written)
+        self._refuse(message, operand.offset)
+
+    def _refuse(self, message: str | None, offset: int) -> None:
+        if message is not None:
+            raise ExpressionMistake(message, offset)
+
+    def _take(self, text: str) -> bool:
+        found = self.token.text == text and self.token.kind in ("word", "sign")
+        self._next += found
+        return found
+
+    def _expect(self, text: str) -> None:
+        if not self._take(text):
+            raise self.unexpected(f'"{text}"')
+
+    def unexpected(self, expected: str) -> ExpressionMistake:
+        """The mistake that something else than the next token is expected."""
+        found = self.token.text if self.token.kind == "end" else f'"{_short(self.token.text)}"'
+        return ExpressionMistake(
+            f"no expression: {expected} is expected, not {found}", self.token.offset
+        )
+
+
+def _short(word: str) -> str:
+    return word if len(word) < 60 else f"{word[:57]}..."
