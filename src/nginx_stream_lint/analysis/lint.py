@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from nginx_stream_lint.analysis.remarks import about_blocks, about_comments, about_declarations
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.config import (
     Around,
     Configuration,
@@ -233,7 +234,7 @@ def read(workspace: Workspace, paths: Sequence[str], around: Around) -> list[Con
     A run begins here: what was remembered for an earlier one is forgotten.
     """
     forget()
-    return configurations(workspace, paths, around, _manifests)
+    return configurations(workspace, paths, around, _manifests, _deployments)
 
 
 def _manifests(
@@ -242,6 +243,17 @@ def _manifests(
     from nginx_stream_lint.kubernetes import configurations as translated
 
     return translated(source, text, conditional, files)
+
+
+def _deployments(
+    workspace: Workspace,
+    root: str,
+    files: Sequence[str],
+    blocks: Callable[[str, str], Reading | None],
+) -> Sequence[Deployed]:
+    from nginx_stream_lint.deployment import deployed
+
+    return deployed(workspace, root, files, blocks)
 
 
 def detect(configuration: Configuration, options: Options, workspace: Workspace) -> Detected:

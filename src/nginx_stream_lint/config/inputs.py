@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.config.files import Files, Mount
 from nginx_stream_lint.config.fragments import is_main
 from nginx_stream_lint.config.reading import Configuration, Note, read_all, read_from, said_once
@@ -34,6 +35,12 @@ STDIN = "<stdin>"
 # From a YAML source, its text with placeholders masked, what is conditional in it, and where files
 # come from, to configurations.
 Manifests = Callable[[Source, str, Regions, Files], list[Configuration]]
+
+# From a workspace, the folder of a repository, its files, and nginx text in YAML (by file and key),
+# to the nginx that the repository runs.
+Deployments = Callable[
+    [Workspace, str, Sequence[str], Callable[[str, str], Reading | None]], Sequence[Deployed]
+]
 
 
 class Around(Struct, frozen=True):
@@ -61,22 +68,32 @@ def configurations(
     paths: Sequence[str],
     around: Around | None = None,
     manifests: Manifests | None = None,
+    deployments: Deployments | None = None,
 ) -> list[Configuration]:
     """Read all that the paths (files and folders) lead to.
 
-    `manifests` gives what controllers make of YAML.
+    `manifests` gives what controllers make of YAML, `deployments` the nginx that a repository runs.
     """
     around = around or Around()
     files = Files(workspace, around.values, around.absent, mounts=around.mounts)
-    gathering = _Gathering(around, files, manifests)
+    gathering = _Gathering(around, files, manifests, deployments)
     return gathering.read(list(dict.fromkeys(paths)))
 
 
 class _Gathering:
-    def __init__(self, around: Around, files: Files, manifests: Manifests | None) -> None:
+    def __init__(
+        self,
+        around: Around,
+        files: Files,
+        manifests: Manifests | None,
+        deployments: Deployments | None,
+    ) -> None:
         self.around = around
         self.files = files
         self.manifests = manifests
+        self.deployments = deployments
+        self.deployed: list[Deployed] = []
+        self.in_yaml: dict[str, dict[str, Reading]] = {}  # by key of the file, then by name
         self.found: list[Configuration] = []
         self.named: set[str] = set()  # keys of the files that people name
         self.guessed: set[str] = set()  # keys of those that only their text says are nginx's
@@ -105,8 +122,11 @@ class _Gathering:
         mains = self._unique([*roots, *mains])
         fragments = [one for one in self._unique(fragments) if one not in set(mains)]
         asked = frozenset(self.files.key(path) for path in (*mains, *fragments))
+        asked |= self.in_yaml.keys()
+        done = self._read_deployed(asked)
         for path in mains:
-            self.found += read_all(path, self.files)
+            if self.files.key(path) not in done:
+                self.found += self._read(path)
         self._behind_servers(asked)
         included = self._included()
         wanted = {self.files.key(path) for path in fragments if path in named} - included
@@ -114,7 +134,7 @@ class _Gathering:
             self._mains_of(wanted, set(mains), asked)
             included = self._included()
         rest = [path for path in fragments if self.files.key(path) not in included]
-        alone = [one for path in rest for one in read_all(path, self.files)]
+        alone = [one for path in rest for one in self._read(path)]
         # One fragment may include another.
         inner = {
             self.files.key(file.source.name)
@@ -134,6 +154,56 @@ class _Gathering:
             for folder, message in self.files.workspace.notes.items()
         ]
         return self.found
+
+    def _read_deployed(self, asked: frozenset[str]) -> set[str]:
+        """Read what each nginx of the deployment reads of the files asked for.
+
+        Gives the keys of the main files that were read so.
+        """
+        workspace, deployments = self.files.workspace, self.deployments
+        if deployments is None or self.files.reads_as_nginx:
+            return set()
+        done: set[str] = set()
+        readings: set[int] = set()
+        made: list[Configuration] = []
+        for top in dict.fromkeys(map(workspace.root_of, sorted(asked))):
+            files = self.files.repository(top).files
+            self.deployed += deployments(workspace, top, files, self._block)
+        for nginx in self.deployed:
+            if nginx.main is None or not any(map(nginx.has, asked)):
+                continue
+            files_there = self.files.of(nginx)
+            for one in read_all(nginx.main, files_there):
+                read = {files_there.key(file.source.name) for file in one.files}
+                read |= {file.source.key for file in one.files}
+                if not asked & read:
+                    continue
+                done.add(self.files.key(nginx.main))
+                readings.update(id(file.reading) for file in one.files)
+                if files_there.is_text(nginx.main) or not read <= asked:
+                    one.about = asked
+                    one.problems = [
+                        problem
+                        for problem in one.problems
+                        if workspace.key(problem.file) in asked
+                    ]
+                made.append(one)
+        self.found = [
+            one for one in self.found if one.root is None or id(one.root.reading) not in readings
+        ]
+        self.found += made
+        return done
+
+    def _read(self, path: str) -> list[Configuration]:
+        """Read a file as what it is: for each nginx of the deployment that has it."""
+        key = self.files.key(path)
+        having = [nginx for nginx in self.deployed if nginx.has(key)]
+        if not having:
+            return read_all(path, self.files)
+        return [one for nginx in having for one in read_all(path, self.files.of(nginx))]
+
+    def _block(self, path: str, name: str) -> Reading | None:
+        return self.in_yaml.get(self.files.key(path), {}).get(name)
 
     def _existing(self, patterns: Iterable[str]) -> list[str]:
         """What patterns of the settings match. What leads out of their folder is refused."""
@@ -253,6 +323,8 @@ class _Gathering:
         try:
             blocks, mistake = in_yaml(reading)
             self._blocks(path, blocks)
+            if blocks:
+                self.in_yaml[self.files.key(path)] = {one.name: one.reading for one in blocks}
             if self.manifests is not None:
                 made = self.manifests(source, reading.text, reading.conditional, self.files)
         except Unreadable as stop:
