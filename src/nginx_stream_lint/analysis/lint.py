@@ -11,9 +11,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.remarks import about_blocks, about_comments, about_declarations
-from nginx_stream_lint.config.deployed import Deployed
+from nginx_stream_lint.analysis.versions import by_version, of_all_versions
 from nginx_stream_lint.config import (
     Around,
     Configuration,
@@ -26,7 +27,9 @@ from nginx_stream_lint.config import (
     configurations,
     said_once,
 )
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.config.repository import Repository
+from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.validity import refusals
@@ -177,6 +180,7 @@ def lint(
     judged: dict[_Said, Judged] = {}
     memories: Memories = {}
     findings: dict[_Said, Finding] = {}
+    running: dict[_Said, list[str]] = {}  # which nginx of the deployment they are about
     fates: dict[Declaration, list[list[Answer]]] = {}
     whole: set[str] = set()  # keys of the files of configurations that are read as a whole
     files: list[File] = []
@@ -184,9 +188,9 @@ def lint(
         for configuration in read(workspace, paths, options.around):
             result.add_notes(configuration.notes)
             try:
-                detected = detect(configuration, options, workspace)
-                found, measured = judge_all(detected, options, confirm, memories)
-                remarked = [*remark(detected, options), *measured]
+                detected, found, remarked = _check(
+                    configuration, options, workspace, confirm, memories
+                )
             except Exception as error:
                 problem = unexpected(configuration.path, error)
                 result.problems += [*configuration.problems, problem]
@@ -207,8 +211,13 @@ def lint(
             # Two main files may include the same snippet, and the rules say the same of it.
             for finding in sorted([*here, *remarked], key=in_order) if remarked else here:
                 findings.setdefault(_said(finding), finding)
+                if configuration.deployed is not None:
+                    running.setdefault(_said(finding), []).append(configuration.deployed.name)
             for one in found:
                 judged.setdefault(_said(one.finding), one)
+        for said, names in running.items():
+            instance = ", ".join(dict.fromkeys(names))
+            findings[said] = replace(findings[said], instance=instance)
         unproxied = _unproxied(fates, paths, whole, workspace)
         every = [*findings.values(), *about_declarations(unproxied, options.rules)]
         kept = suppress(every, files, result, options)
@@ -221,6 +230,28 @@ def lint(
     result.problems = list(dict.fromkeys(result.problems))
     result.notes, result.details = said_once(result.notes), said_once(result.details)
     return result
+
+
+def _check(
+    configuration: Configuration,
+    options: Options,
+    workspace: Workspace,
+    confirm: Confirm | None,
+    memories: Memories,
+) -> tuple[Detected, list[Judged], list[Finding]]:
+    """What is in a configuration, and what the rules say of it: for each nginx that may run it."""
+    checked: list[Detected] = []
+    found: list[list[Judged]] = []
+    remarked: list[Finding] = []
+    for each in by_version(configuration, options):
+        detected = detect(configuration, each, workspace)
+        judged, measured = judge_all(detected, each, confirm, memories)
+        checked.append(detected)
+        found.append(judged)
+        remarked = remarked or [*remark(detected, each), *measured]
+    # What one of them takes is not refused.
+    problems = [one for one in checked[0].problems if all(one in each.problems for each in checked)]
+    return replace(checked[0], problems=problems), of_all_versions(found), remarked
 
 
 def _as_note(problem: Problem) -> Note:

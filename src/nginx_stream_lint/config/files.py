@@ -64,9 +64,7 @@ class Files:
     def of(self, deployed: Deployed) -> Files:
         """The same files as one nginx of the deployment finds them."""
         values = {**deployed.values, **self._values}
-        return self._like(
-            Files(self.workspace, values, self._absent, None, self._mounts, deployed)
-        )
+        return self._like(Files(self.workspace, values, self._absent, None, self._mounts, deployed))
 
     def _like(self, made: Files) -> Files:
         made._repositories, made._parsed = self._repositories, self._parsed

@@ -183,9 +183,7 @@ class _Gathering:
                 if files_there.is_text(nginx.main) or not read <= asked:
                     one.about = asked
                     one.problems = [
-                        problem
-                        for problem in one.problems
-                        if workspace.key(problem.file) in asked
+                        problem for problem in one.problems if workspace.key(problem.file) in asked
                     ]
                 made.append(one)
         self.found = [

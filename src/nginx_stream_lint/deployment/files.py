@@ -1,4 +1,4 @@
-"""The files of an instance, by their paths in its container, for the reading of its configuration."""
+"""The files of an instance, by their paths in its container."""
 
 from __future__ import annotations
 
