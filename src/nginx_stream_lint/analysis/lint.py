@@ -92,7 +92,8 @@ class Result(Struct):
     everything that hands requests on; `suppressed` are findings that somebody does not want to see;
     `files` is all that was read; `stale` are entries of the baseline that nothing is left of;
     `details` are notes for people who ask for more.
-    `unchecked` are the locations that nothing suggests to stream.
+    `unchecked` are the locations that nothing suggests to stream. `deployed` is each nginx of the
+    deployment that findings are about.
     """
 
     inputs: list[str] = field(default_factory=list)
@@ -105,6 +106,7 @@ class Result(Struct):
     stale: list[Entry] = field(default_factory=list)
     details: list[Note] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
+    deployed: list[Deployed] = field(default_factory=list)
 
     def add_notes(self, notes: Iterable[Note]) -> None:
         """Add what was guessed while reading, and what is for people who ask for more."""
@@ -181,7 +183,7 @@ def lint(
     judged: dict[_Said, Judged] = {}
     caches: VerdictCaches = {}
     findings: dict[_Said, Finding] = {}
-    running: dict[_Said, list[str]] = {}  # which nginx of the deployment they are about
+    running: dict[_Said, list[Deployed]] = {}  # which nginx of the deployment they are about
     fates: dict[Declaration, list[list[Answer]]] = {}
     whole: set[str] = set()  # keys of the files of configurations that are read as a whole
     files: list[File] = []
@@ -213,12 +215,13 @@ def lint(
             for finding in sorted([*here, *remarked], key=in_order) if remarked else here:
                 findings.setdefault(_said(finding), finding)
                 if configuration.deployed is not None:
-                    running.setdefault(_said(finding), []).append(configuration.deployed.name)
+                    running.setdefault(_said(finding), []).append(configuration.deployed)
             for one in found:
                 judged.setdefault(_said(one.finding), one)
-        for said, names in running.items():
-            instance = ", ".join(dict.fromkeys(names))
+        for said, several in running.items():
+            instance = ", ".join(dict.fromkeys(one.name for one in several))
             findings[said] = replace(findings[said], instance=instance)
+            result.deployed += (one for one in several if one not in result.deployed)
         unproxied = _unproxied(fates, paths, whole, workspace)
         every = [*findings.values(), *about_declarations(unproxied, options.rules)]
         kept = suppress(every, files, result, options)
@@ -282,10 +285,11 @@ def _deployments(
     root: str,
     files: Sequence[str],
     blocks: Callable[[str, str], Reading | None],
-) -> Sequence[Deployed]:
+) -> tuple[Sequence[Deployed], Sequence[Note]]:
     from nginx_stream_lint.deployment import deployed
 
-    return deployed(workspace, root, files, blocks)
+    found, problems = deployed(workspace, root, files, blocks)
+    return found, list(map(_as_note, problems))
 
 
 def detect(configuration: Configuration, options: Options, workspace: Workspace) -> Detected:

@@ -37,9 +37,10 @@ STDIN = "<stdin>"
 Manifests = Callable[[Source, str, Regions, Files], list[Configuration]]
 
 # From a workspace, the folder of a repository, its files, and nginx text in YAML (by file and key),
-# to the nginx that the repository runs.
+# to the nginx that the repository runs, and what is unknown of them.
 Deployments = Callable[
-    [Workspace, str, Sequence[str], Callable[[str, str], Reading | None]], Sequence[Deployed]
+    [Workspace, str, Sequence[str], Callable[[str, str], Reading | None]],
+    tuple[Sequence[Deployed], Sequence[Note]],
 ]
 
 
@@ -168,7 +169,10 @@ class _Gathering:
         made: list[Configuration] = []
         for top in dict.fromkeys(map(workspace.root_of, sorted(asked))):
             files = self.files.repository(top).files
-            self.deployed += deployments(workspace, top, files, self._block)
+            found, notes = deployments(workspace, top, files, self._block)
+            if any(nginx.has(key) for nginx in found for key in asked):
+                self.deployed += found
+                made.append(Configuration(top, notes=list(notes)))
         for nginx in self.deployed:
             if nginx.main is None or not any(map(nginx.has, asked)):
                 continue

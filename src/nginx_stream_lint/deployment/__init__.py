@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nginx_stream_lint.deployment.files import Blocks, InstanceFiles
-from nginx_stream_lint.deployment.read import read_deployment
+from nginx_stream_lint.deployment.read import may_describe, read_deployment
 from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.util.problems import Problem
 
 __all__ = ["deployed"]
 
 
 def deployed(
     workspace: Workspace, root: str, files: Sequence[str], blocks: Blocks
-) -> list[InstanceFiles]:
-    """Each nginx that a repository runs, with the files that it reads there."""
+) -> tuple[list[InstanceFiles], Sequence[Problem]]:
+    """Each nginx that a repository runs, with the files that it reads there; what is unknown."""
+    if not any(map(may_describe, files)):
+        return [], ()
     found = read_deployment(workspace, root, files)
-    return [InstanceFiles(workspace, one, found, blocks) for one in found.instances]
+    nginx = [InstanceFiles(workspace, one, found, blocks) for one in found.instances]
+    return nginx, found.notes
