@@ -246,6 +246,8 @@ def test_a_script_gets_arguments_and_exports_variables() -> None:
         if [ "$MORE" ]; then export MORE_PORT=1; envsubst < /t/a.template > /etc/nginx/more.conf; fi
         f() { rm /etc/nginx/mime.types; }
         test -e /x || rm /etc/nginx/mime.types
+        # rm /etc/nginx/mime.types
+        echo it#is; # rm /etc/nginx/mime.types
         exec "$@"
         """
     one = instance(

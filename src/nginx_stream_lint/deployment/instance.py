@@ -139,7 +139,7 @@ class _Assembly:
             container.name,
             container.project,
             container.origin,
-            self.base if container.image is None or built is not None else container.image,
+            self.base or container.image,
             None if self.row is None else self.row.product,
             versions,
             tuple(self.layers.files),

@@ -20,7 +20,8 @@ from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFi
 
 _MAX_TEXT = 200_000  # characters of one command that are looked at
 _WORD = r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\[^\n]|[^\s'";&|<>()\\])+"""
-_TOKEN = re.compile(rf"{_WORD}|&&|\|\||>>|<<<|<<-?|\d?>&\d|[;&|<>()\n]")
+_COMMENT = r"(?<![^\s;&|()])\#[^\n]*"
+_TOKEN = re.compile(rf"{_COMMENT}|{_WORD}|&&|\|\||>>|<<<|<<-?|\d?>&\d|[;&|<>()\n]")
 _ENDS = frozenset(("&&", "||", ";", "&", "|", "\n", "(", ")"))
 # What begins and ends a block of commands that may not run, or not once.
 _KEYWORDS = {
@@ -111,6 +112,8 @@ def _steps(text: str) -> Iterator[tuple[list[str], bool]]:
     depth, otherwise = 0, False
     text = text[:_MAX_TEXT].replace("\\\n", " ")
     for token in [*_TOKEN.findall(text), "\n"]:
+        if token.startswith("#"):
+            continue
         if token not in _ENDS:
             words.append(_unquoted(token))
             written.append(token)
