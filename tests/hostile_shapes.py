@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from nginx_stream_lint.report import FORMATS
+
 # Texts by name, the first is what is linted.
 Files = dict[str, str]
 
@@ -94,7 +96,6 @@ def _repeated(name: str, piece: str, around: Callable[[str], str] = _in_server) 
 
 
 _LOCATION = "location /a{0}/events { " + _STREAM + " } "
-FORMATS = ("text", "concise", "json", "sarif", "github", "gitlab", "junit", "rdjson", "html")
 for _format in FORMATS:
     SHAPES[f"line-{_format}"] = Shape(
         lambda size: _main(size, _LOCATION), ("nginx.conf", "--format", _format)

@@ -30,11 +30,11 @@ def pages() -> dict[str, str]:
         [
             Heading("Rules", 1),
             Paragraph(
-                "Each rule has been seen on a real nginx. `nginx-stream-lint rules RULE` shows"
+                "Each rule was measured on a real nginx. `nginx-stream-lint rules RULE` shows"
                 " these pages in a terminal."
             ),
             Table(
-                ("rule", "worst", "what it says"),
+                ("rule", "severity", "title"),
                 tuple(
                     (f"[{rule.name}]({rule.name}.md)", rule.severity[0][0], rule.title)
                     for rule in rules
@@ -58,11 +58,11 @@ def settings_schema() -> str:
 def _folklore() -> Iterator[Block]:
     yield Heading("Folklore", 1)
     yield Paragraph(
-        "What is commonly advised when a stream through nginx stalls, tried out. Each row is"
-        " measured on a real nginx without the advice and with it, by a program of this project"
-        " (tests/conformance/folklore.py)."
+        "Common advice for streams that stall behind nginx, put to the test. A program of this"
+        " project (tests/conformance/folklore.py) measured each row on a real nginx, without the"
+        " advice and with it."
     )
-    yield Paragraph(measured().how.split(", where")[0] + ".")
+    yield Paragraph(measured().how.split(", unless")[0] + ".")
     for advice in ADVICES:
         yield from _advice(advice)
 
@@ -78,7 +78,7 @@ def _advice(advice: Advice) -> Iterator[Block]:
         for version, without in one.without.items():
             with_it = one.with_it[version]
             rows.append((case.name, version, without, with_it, _effect(without, with_it)))
-    yield Table(("where", "nginx", "without", "with", "so it"), tuple(rows))
+    yield Table(("situation", "nginx", "without", "with", "the advice"), tuple(rows))
     yield Paragraph(advice.matter)
 
 

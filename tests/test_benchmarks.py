@@ -1,200 +1,146 @@
-"""The benchmark on tiny sizes: its files, its table, its history. Nothing is timed here."""
+"""The benchmark's inputs, its rows and its page. Nothing is timed here."""
 
 from __future__ import annotations
 
-import csv
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from benchmarks.process import Command, Failed, alternate
-from benchmarks.shapes import SHAPES, Shape, urls
-from benchmarks.table import COLUMNS, END, GOALS, START, Row, Setting, remember, rewritten
+from benchmarks import shapes
+from benchmarks.environment import ROOT, Environment
+from benchmarks.process import Command, Failed, Runs, alternate
+from benchmarks.rows import Bench, Figures, Group, Row
+from benchmarks.table import HEAD, page
 
 from nginx_stream_lint.probe import NginxBinary, check_file
 from tests.command import findings, run
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-LOCATIONS = 200
-# Shapes about something else than locations have one in so many.
-FEWER = {"map": 20, "geo": 20}
-
-shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+LOCATIONS = 100
+SHAPES = {"clean": shapes.clean, "with findings": shapes.with_findings, "files": shapes.in_files}
 
 
-@shapes
-def test_nginx_takes_the_files(shape: Shape, binary: NginxBinary, tmp_path: Path) -> None:
-    accepted, said = check_file(binary, shape.write(tmp_path, LOCATIONS))
+@pytest.mark.parametrize("name", SHAPES)
+def test_nginx_accepts_the_inputs(name: str, binary: NginxBinary, tmp_path: Path) -> None:
+    accepted, said = check_file(binary, SHAPES[name](tmp_path, LOCATIONS))
     assert accepted, said
     assert "[warn]" not in said
 
 
-@shapes
-def test_half_of_the_locations_have_findings(shape: Shape, tmp_path: Path) -> None:
-    main = shape.write(tmp_path, LOCATIONS)
-    done = run("--format", "json", main)
-    assert done.stderr == ""
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_location_has_findings_or_none_has(name: str, tmp_path: Path) -> None:
+    main = SHAPES[name](tmp_path, LOCATIONS)
     found = findings(main)
     places = {(one["location"]["file"], one["location"]["line"]) for one in found}
-    every = LOCATIONS // FEWER.get(shape.name, 1)
-    assert f'"locations": {every},' in done.stdout
-    assert len(places) == (0 if shape.name == "clean" else every // 2)
-
-
-def test_fixes_leave_nothing_to_find(tmp_path: Path) -> None:
-    main = SHAPES["services"].write(tmp_path, LOCATIONS)
+    expected = (0, 0) if name == "clean" else (LOCATIONS, LOCATIONS * 13 // 10)
+    assert (len(places), len(found)) == expected
     assert run("--fix", main).returncode == 0
     assert findings(main) == []
 
 
 def test_urls_land_in_their_locations(tmp_path: Path) -> None:
-    main = SHAPES["services"].write(tmp_path, LOCATIONS)
-    asked = urls(LOCATIONS, 20)
+    main = shapes.with_findings(tmp_path, LOCATIONS)
+    asked = shapes.urls(LOCATIONS, 20)
     assert len(set(asked)) == 20
     done = run("explain", main, *asked)
-    assert (done.returncode, done.stderr) == (0, "")
     landed = re.findall(r"^  lands in  location (\S+)\s", done.stdout, re.MULTILINE)
     assert landed == [re.sub(r"^http://[^/]+", "", url) for url in asked]
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """What the benchmark prints, and its history; beside a peer that is not there everywhere."""
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
+    """All rows, as if each command had taken one second and one megabyte."""
     folder = tmp_path_factory.mktemp("bench")
-    peer = folder / "some-linter"
-    peer.write_text('#!/bin/sh\ntest "$1" = --version && echo 1.2.3\nexit 7\n')
-    peer.chmod(0o755)
-    history = folder / "history.csv"
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--rounds", "1", "--locations", "40",
-         "--history", history, "--peer", peer],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    # Goals are for larger sizes and a machine at rest: missed here or not, it is said.
-    assert done.returncode == (1 if "**no**" in done.stdout else 0), done.stderr
-    assert ("missed: " in done.stderr) == (done.returncode == 1)
-    return done.stdout, history
+    bench = Bench(Environment(folder / "none"), folder)
+    same = {"few": 0.5}  # what differs in size cannot take the same time
+
+    def figures(group: Group) -> Figures:
+        return {name: Runs([same.get(name, 1.0)], [1_000_000]) for name in group.commands}
+
+    return [row for group in bench.groups() for row in group.rows(figures(group))]
 
 
-# Of so small a run hardly anything is left without its start: it may be less than nothing.
-NUMBER = r"-?[\d.]+"
-FIGURE = rf"{NUMBER} (?:s|ms|µs|MB)"
-GOAL_LINE = re.compile(
-    rf"\| [^|]+ \| [^|]+ \| ≤ \d\.\d\d × \| {NUMBER} × \({FIGURE} / {FIGURE}\)"
-    r" \| (yes|\*\*no\*\*) \|"
+def test_the_rows_and_their_limits(rows: list[Row]) -> None:
+    limits = [
+        (row.work.partition(",")[0], row.beside.split()[0].strip("`"), row.limit) for row in rows
+    ]
+    assert limits == [
+        ("10 locations", "import", 2.0),
+        ("10 locations with findings", "gixy-ng", 1.0),
+        ("10 locations with findings", "gixy-next", None),
+        ("1", "crossplane.parse", 1.8),
+        ("1", "gixy-ng", 0.9),
+        ("1", "gixy-next", None),
+        ("the same in 1", "crossplane.parse", 1.8),
+        ("20", "crossplane.parse", 1.6),
+        ("20", "gixy-ng", 0.5),
+        ("20", "gixy-next", None),
+        ("peak memory: 20", "crossplane.parse", 2.5),
+        ("a location of 20", "a", 1.1),
+        ("20", "crossplane.parse", 0.8),
+        ("peak memory: 20", "crossplane.parse", 2.5),
+        ("`--fix` of 10", "lint", 2.0),
+        ("`explain` of 1 URL on 20", "reading", 1.1),
+        ("`explain` of 1", "reading", 1.5),
+    ]
+
+
+def test_the_page_in_docs_has_these_rows(rows: list[Row]) -> None:
+    shown = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    text, head, table = shown.partition(HEAD)
+    assert page([], "").startswith(text)
+    assert head
+    cells = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")]
+    expected = [(row.work, row.beside) for row in rows]
+    assert [(line[0].removeprefix("| "), line[1]) for line in cells] == expected
+    for line in cells:
+        limit, ratio = line[2], float(re.sub(r"[^\d.]", "", line[3].partition("×")[0]))
+        above = bool(limit.strip()) and ratio > float(limit.strip("≤ ×"))
+        assert ("missed" in line[3]) == above
+
+
+@pytest.mark.parametrize(
+    ("ours", "missed", "is_near"), [(1.2, False, False), (1.21, True, True), (2.0, True, False)]
 )
-ACROSS_LINE = re.compile(rf"\| [^|]+ \| {FIGURE} (\| ({FIGURE} \({NUMBER} ×\)|) )+\|")
-SETTING_LINE = re.compile(
-    r"\d{4}-\d\d-\d\d: nginx-stream-lint \S+ \(\S+\), Python \S+, crossplane \S+, nginx \S+,"
-    r" \d+ cores; whole processes in turn, medians of \d+ rounds\."
-)
+def test_a_limit_is_met_or_missed(ours: float, missed: bool, is_near: bool) -> None:
+    row = Row("work", "beside", 1.2, ours, 1.0)
+    assert (row.missed, row.is_near) == (missed, is_near)
+    assert ("**" in page([row], "")) == missed
+    assert not Row("work", "beside", None, ours, 1.0).missed
 
 
-def has_the_form(table: str) -> bool:
-    goals, across, setting = table.strip().split("\n\n")
-    head, rule, *lines = across.splitlines()
-    return (
-        goals.startswith(GOALS)
-        and all(map(GOAL_LINE.fullmatch, goals.removeprefix(GOALS).splitlines()))
-        and len(goals.splitlines()) == 2 + 9
-        and head.startswith("| work | nginx-stream-lint | `import click` | `nginx -t` |")
-        and rule == re.sub("[^|]+", " --- ", head)
-        and all(map(ACROSS_LINE.fullmatch, lines))
-        and {line.count("|") for line in lines} == {head.count("|")}
-        and SETTING_LINE.fullmatch(setting) is not None
-    )
+@pytest.mark.parametrize(("ratio", "times"), [(1.0, 2), (1.1, 6), (9.0, 2)])
+def test_a_near_miss_is_measured_again(ratio: float, times: int, tmp_path: Path) -> None:
+    ran: list[int] = []
+    command = Command([sys.executable, "-c", ""], before=lambda: ran.append(1))
+    group = Group({"ours": command}, lambda _: iter([Row("work", "beside", 1.0, ratio, 1.0)]))
+    group.measure(2, tmp_path)
+    assert len(ran) == times
 
 
-def test_the_table(bench: tuple[str, Path]) -> None:
-    assert has_the_form(bench[0]), bench[0]
-    assert "`some-linter` (1.2.3) |" in bench[0]
-    assert not has_the_form(bench[0].replace("≤", "<"))
-    for shape in SHAPES.values():
-        assert shape.name in ("clean", "services", "many files") or shape.about in bench[0]
-
-
-def test_the_page_has_such_a_table() -> None:
-    match = re.search(f"{START}(.*?){END}", PAGE, re.DOTALL)
-    assert match is not None
-    assert has_the_form(match[1])
-    assert rewritten(PAGE, match[1]) == PAGE
-    assert rewritten(PAGE, "x\n") == PAGE.replace(match[1], "x\n")
-
-
-def test_a_run_adds_to_the_history(tmp_path: Path) -> None:
-    here = Setting("2026-11-23T06:00:00+00:00", "1.0", "abc", "3.11", "1.22", "0.5", 2, 5)
-    path = tmp_path / "history.csv"
-    for ours in (1.0, 2.0):
-        remember(path, here, [Row("work", "`x`", 1.5, ours, 1.0), Row("w", "`y`", None, 1.0, 2.0)])
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert [(row["row"], row["reached"]) for row in rows] == [
-        ("work", "yes"), ("w", ""), ("work", "no"), ("w", "")
-    ]  # fmt: skip
-
-
-def test_the_history_can_be_plotted(bench: tuple[str, Path]) -> None:
-    with bench[1].open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert tuple(rows[0]) == COLUMNS
-    assert len({row["date"] for row in rows}) == 1
-    assert len({(row["row"], row["beside"]) for row in rows}) == len(rows)
-    for row in rows:
-        ratio, goal = float(row["ratio"]), row["goal"]
-        if row["unit"] == "MB":
-            assert ratio == pytest.approx(float(row["ours"]) / float(row["theirs"]), 0.01)
-        near = goal and abs(ratio - float(goal)) < 0.01  # it is rounded once more for the table
-        reached = "yes" if goal and ratio <= float(goal) else "no"
-        assert near or row["reached"] == (reached if goal else "")
-
-
-@pytest.mark.parametrize(("ours", "reached"), [(1.0, True), (1.2, True), (1.21, False)])
-def test_a_goal_is_reached_or_not(ours: float, reached: bool) -> None:
-    assert Row("work", "beside", 1.2, ours, 1.0).reached is reached
-    assert Row("work", "beside", None, ours, 1.0).reached is None
-    assert Row("work", "beside", 1.2, 9.0, 1.0, of_rounds=ours).reached is reached
-
-
-def test_a_command_that_fails_is_said(tmp_path: Path) -> None:
+def test_a_command_that_fails_is_reported(tmp_path: Path) -> None:
     fails = Command(
         [sys.executable, "-c", "import sys; sys.exit('what went wrong')"], statuses=frozenset({0})
     )
-    with pytest.raises(Failed, match="ended with 1: what went wrong"):
-        alternate({"fails": fails}, 1, tmp_path)
+    with pytest.raises(Failed, match="ended with status 1: what went wrong"):
+        alternate({"fails": fails}, {"fails": Runs()}, tmp_path)
 
 
-def test_commands_take_turns(tmp_path: Path) -> None:
-    turns: list[str] = []
-
-    def note(name: str) -> Callable[[], object]:
-        return lambda: turns.append(name)
-
-    commands = {
-        "a": Command([sys.executable, "-c", "import time; time.sleep(0.05)"], before=note("a")),
-        "b": Command([sys.executable, "-c", ""], before=note("b")),
-    }
-    times = alternate(commands, 2, tmp_path)
-    assert turns == ["a", "b"] * 3
-    assert len(times["a"].seconds) == 2
-    assert min(times["a"].seconds) > 0.05
-    assert times["a"].median >= times["a"].median_cpu * 0.5
-
-
-def test_peaks_of_memory(tmp_path: Path) -> None:
+def test_peaks_of_memory() -> None:
     """Measured from a small process: what this one has in memory counts for its children."""
     code = (
-        "import sys\nfrom pathlib import Path\nfrom benchmarks.process import Command, alternate\n"
+        "import sys, tempfile\nfrom pathlib import Path\n"
+        "from benchmarks.process import Command, Runs, alternate\n"
         "large = Command([sys.executable, '-c', 'bytearray(200_000_000)'])\n"
         "small = Command([sys.executable, '-c', ''])\n"
-        "times = alternate({'large': large, 'small': small}, 1, Path(sys.argv[1]))\n"
-        "print(*(int(one.median_peak) for one in times.values()))"
+        "runs = {'large': Runs(), 'small': Runs()}\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    alternate({'large': large, 'small': small}, runs, Path(folder))\n"
+        "print(*(one.peak for one in runs.values()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     large, small = map(int, done.stdout.split())
     assert 190_000_000 < large - small < 220_000_000

@@ -116,4 +116,4 @@ def test_handshakes_are_measured_also_where_nothing_is_said(
     )
     severity, message = measured["location /ws/old"]
     assert severity == "warning"
-    assert message.endswith("a handshake gets through to an app that takes it")
+    assert message.endswith("a handshake gets through to an app that accepts it")

@@ -230,3 +230,24 @@ def test_links_lead_somewhere(path: Path) -> None:
                 re.sub(r"[^\w\- ]", "", one).strip().replace(" ", "-").lower() for one in headings
             }
             assert anchor in anchors, target
+
+
+def test_files_named_for_contributors_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:src|tests|rules|docs|fuzz|benchmarks|templates)/[^`]*)`", text)
+    assert len(named) > 30
+    for name in named:
+        path = name.partition("::")[0]
+        if "NAME" not in path:
+            assert any(ROOT.glob(path.rstrip("/"))), name
+
+
+def test_the_row_of_the_annotation_recipe_is_one() -> None:
+    """It has the keys of a row, and the directive is none that the table has."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (row,) = yaml.safe_load(re.findall(r"^ *(- \{directive: .*)$", text, re.MULTILINE)[0])
+    table = (ROOT / "src/nginx_stream_lint/kubernetes/ingress-nginx.yaml").read_text("utf-8")
+    rows = yaml.safe_load(table)["location"]
+    assert row["annotation"] not in {one.get("annotation") for one in rows}
+    assert set(row) <= {key for one in rows for key in one}
+    assert row["value"] in {one["value"] for one in rows}

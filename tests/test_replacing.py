@@ -208,7 +208,7 @@ def test_what_was_changed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_two_runs_at_once(tmp_path: Path) -> None:
     path = put(tmp_path, "a.conf")
     with Replacement(str(path), NEW, OLD) as first:
-        with pytest.raises(Refused, match="another run is writing it"):
+        with pytest.raises(Refused, match="another run is writing to it"):
             replace(path)
         first.commit()
     assert path.read_bytes() == NEW
@@ -369,7 +369,7 @@ except writing.NotWritten as stop:
 
 @pytest.mark.parametrize(
     ("mode", "why"),
-    [(0o444, "it may not be written"), (0o666, "it belongs to another user or group")],
+    [(0o444, "it is not writable"), (0o666, "it belongs to another user or group")],
 )
 def test_a_file_that_is_not_ours_is_refused(mode: int, why: str, open_folder: Path) -> None:
     path = put(open_folder, "a.conf")

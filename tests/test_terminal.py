@@ -223,5 +223,5 @@ def test_compression_tells_its_own_time(folder: Path) -> None:
     assert "the proxy buffer holds 4 KB, so the first text arrives after about 0.6 s" in plain
     assert "stalls: gzip holds the whole response until it ends" in compressed
     page = run("--format", "html", "nginx.conf", cwd=folder).stdout
-    assert "stalls until the answer ends" in page
+    assert "stalls until the response ends" in page
     assert "the first after about 0.6 s" not in page

@@ -160,7 +160,7 @@ def test_half_a_template_of_yaml(tmp_path: Path) -> None:
     block, whole = read(tmp_path, text, "a.yaml")
     assert directives(block)
     [problem] = whole.problems
-    assert (problem.line, problem.message) == (1, "this construct of the template has no end")
+    assert (problem.line, problem.message) == (1, "this template tag is never closed")
 
 
 def test_placeholders_in_a_document(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What is measured with the examples of the rules: the effect that a rule's `evidence` names.
 
-test_rules.py asks whether it is as the rules say, record.py writes down what was seen.
+test_rules.py asks whether it is as in the rules, record.py writes down what was seen.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ async def waits_for_body(lab: Lab) -> Shown:
     method = lab.place.streams[0].method or "POST"
     arrivals, _ = await lab.ask(drip_of(lab, tokens=3), method=method, timeout=6)
     if arrivals.status == 0:
-        return Shown(True, "no answer within 6 s")
+        return Shown(True, "no response within 6 s")
     wait = arrivals.head_at - arrivals.started
     return Shown(False, f"status {arrivals.status} after {wait:.2f} s")
 
@@ -302,7 +302,7 @@ async def collected(lab: Lab) -> Shown:
 
 
 async def refused_when_many(lab: Lab) -> Shown:
-    """Whether some of five streams on one HTTP/2 connection are refused."""
+    """Whether some of five streams on one HTTP/2 connection are rejected."""
     async with OpenRequests.to(lab) as requests:
         streams = [await requests.begin() for _ in range(5)]
         await until(lambda: all(one.ended for one in streams))

@@ -83,10 +83,10 @@ ADVICES = (
     Advice(
         "chunked_transfer_encoding off",
         "chunked_transfer_encoding off;",
-        "nginx stops collecting chunks and passes bytes on as they come.",
-        "The directive is about how the answer to the client is written, after everything that"
-        " holds it. All it does is take the chunks away, so that the client cannot tell an answer"
-        " that broke off from a whole one, and an nginx in front cannot see the pieces.",
+        "nginx stops collecting chunks and forwards bytes as they arrive.",
+        "The directive only changes how nginx writes the response to the client, after all"
+        " buffers. It removes the chunks, so the client cannot tell a truncated response from a"
+        " complete one, and an nginx in front cannot see the pieces.",
         (
             Case(
                 "plain HTTP/1.1 client, HTTP/1.0 to the app",
@@ -105,9 +105,9 @@ ADVICES = (
     Advice(
         "An empty Connection header",
         'proxy_set_header Connection "";',
-        "Without it nginx asks the app to close, and so the stream is buffered.",
-        "It lets connections to the app be kept, which saves a handshake. What decides is the"
-        " HTTP version spoken to the app, and buffering.",
+        "Without it, nginx asks the app to close the connection, so the stream is buffered.",
+        "It keeps upstream connections open, which saves a handshake. Whether the response streams"
+        " depends on the HTTP version to the app and on buffering.",
         (
             Case(
                 "plain HTTP/1.1 client, HTTP/1.0 to the app",
@@ -118,12 +118,12 @@ ADVICES = (
         ),
     ),
     Advice(
-        "X-Accel-Buffering as a header of nginx's own",
+        "X-Accel-Buffering set by nginx itself",
         "add_header X-Accel-Buffering no;",
         "nginx reads the header and stops buffering.",
-        "nginx reads this header in the answer of the app. What `add_header` writes goes to the"
-        " client, and helps only an nginx that stands in front of this one. `proxy_set_header` sends"
-        " it to the app, where nobody reads it.",
+        "nginx obeys this header only in the app's response. `add_header` sends it to the client,"
+        " which only helps if another nginx is in front of this one. `proxy_set_header` sends it"
+        " to the app, which ignores it.",
         (
             Case("add_header", PLAIN, "add_header X-Accel-Buffering no;"),
             Case("proxy_set_header", PLAIN, "proxy_set_header X-Accel-Buffering no;"),
@@ -139,30 +139,31 @@ ADVICES = (
                 "add_header X-Accel-Buffering no;",
                 front=PLAIN,
             ),
-            Case("the app itself sends it", PLAIN, "", drip=Drip(x_accel_buffering="no")),
+            Case("the app sends it", PLAIN, "", drip=Drip(x_accel_buffering="no")),
         ),
     ),
     Advice(
         "HTTP/1.1 alone",
         "proxy_http_version 1.1;",
         "With HTTP/1.1 to the app, streaming works.",
-        "It does for some: nginx sees the chunks and passes each on. It does not where the app"
-        " closes instead of chunking, where the client speaks HTTP/1.1 over TLS, or where the answer"
-        " is compressed.",
+        "It works for some: nginx sees the chunks and forwards each. It does not work if the app"
+        " closes the connection instead of chunking, if the client uses HTTP/1.1 over TLS, or if"
+        " the response is compressed.",
         (
             Case("plain HTTP/1.1 client", PLAIN, CHUNKS),
             Case("HTTP/2 client", PLAIN, CHUNKS, "h2"),
             Case("HTTP/1.1 client over TLS", PLAIN, CHUNKS, "h1-tls"),
-            Case("the app closes instead of chunking", PLAIN, CHUNKS, drip=CLOSING),
+            Case("the app closes the connection instead of chunking", PLAIN, CHUNKS, drip=CLOSING),
             Case("client that accepts gzip", f"{PLAIN} {GZIP}", CHUNKS, accept_encoding="gzip"),
         ),
     ),
     Advice(
         "gzip off",
         "gzip off;",
-        "Compression is what holds the stream.",
-        "It is one of the things that hold a buffered stream, where it is on for the type and the"
-        " client accepts it. What is not buffered goes through gzip piece by piece.",
+        "Compression holds the stream.",
+        "Compression is one of several things that hold a buffered stream, if it is on for the"
+        " content type and the client accepts it. An unbuffered response passes through gzip piece"
+        " by piece.",
         (
             Case(
                 "client that accepts gzip", f"{CHUNKS} {GZIP}", "gzip off;", accept_encoding="gzip"
@@ -188,9 +189,11 @@ ADVICES = (
         "tcp_nopush off; tcp_nodelay on;",
         "The kernel stops collecting small packets.",
         "`tcp_nopush` works together with `sendfile`. nginx uses that for a proxied response only"
-        " while it records it (a cache, `proxy_store`) and sends it without TLS: then the text waits"
+        " while it records it (a cache, `proxy_store`) and sends it without TLS: then the text"
+        " waits"
         " for `postpone_output` bytes, and with `tcp_nopush on` for up to 0.2 s more in the kernel."
-        " `tcp_nodelay` is on by default. Buffering off records nothing, so nothing of this is left.",
+        " `tcp_nodelay` is on by default. With buffering off, nginx records nothing, so none of"
+        " this applies.",
         (
             Case("HTTP/1.0 to the app", f"{PLAIN} tcp_nopush on;", "tcp_nopush off;"),
             Case(
@@ -220,17 +223,18 @@ ADVICES = (
         "Timeouts of an hour",
         "proxy_read_timeout 1h; proxy_send_timeout 1h; send_timeout 1h; keepalive_timeout 1h;",
         "The stream stalls because a timeout is too short.",
-        "No timeout holds anything back. One of them, `proxy_read_timeout`, cuts a stream in which"
-        " the app is silent for longer; the others do nothing to a stream that is being read. (The"
+        "No timeout holds a stream back. `proxy_read_timeout` cuts a stream if the app is silent"
+        " for longer; the others do not affect a stream that the client reads. (The"
         " app is silent for 3 s here, and the timeout is 2 s.)",
         (
             Case(
                 "a stream that stalls",
                 PLAIN,
-                "proxy_read_timeout 1h; proxy_send_timeout 1h; send_timeout 1h; keepalive_timeout 1h;",
+                "proxy_read_timeout 1h; proxy_send_timeout 1h; send_timeout 1h; keepalive_timeout"
+                " 1h;",
             ),
             Case(
-                "a silence longer than proxy_read_timeout, which then is 1h",
+                "a silence longer than proxy_read_timeout, with 1h instead",
                 f"{CHUNKS} proxy_buffering off; proxy_read_timeout 2s;",
                 "proxy_read_timeout 1h;",
                 drip=SILENT,
@@ -238,7 +242,8 @@ ADVICES = (
             Case(
                 "the same silence, and 2s for all other timeouts",
                 f"{CHUNKS} proxy_buffering off;",
-                "proxy_send_timeout 2s; send_timeout 2s; keepalive_timeout 2s; proxy_connect_timeout 2s;",
+                "proxy_send_timeout 2s; send_timeout 2s; keepalive_timeout 2s;"
+                " proxy_connect_timeout 2s;",
                 drip=SILENT,
             ),
         ),
@@ -246,13 +251,13 @@ ADVICES = (
     Advice(
         "Page rules at the CDN",
         "Cache Level: Bypass; Cache-Control: no-cache",
-        "The CDN is what buffers, so a rule there, or a header for it, lets the stream through.",
-        "No CDN was measured here. What was: a proxy in front that passes everything on at once and"
-        " keeps nothing (an nginx with buffering and cache off stands for it) cannot give what the"
-        " nginx behind it holds. Ask that one directly before you look at the CDN.",
+        "The CDN buffers, so a rule there, or a header for it, lets the stream through.",
+        "No CDN was measured. An nginx with buffering and cache off takes its place: a proxy in"
+        " front that forwards everything at once. It cannot forward what the nginx behind it"
+        " holds. Send a request to that nginx directly before you change the CDN.",
         (
             Case(
-                "nginx that holds, and a rule in front that passes all on",
+                "nginx that buffers, behind a proxy that does not",
                 PLAIN,
                 "",
                 front=CHUNKS,
@@ -264,7 +269,7 @@ ADVICES = (
                 'add_header Cache-Control "no-cache, no-transform";',
             ),
             Case(
-                "nginx with buffering off behind a front that passes all on",
+                "nginx with buffering off, behind a proxy that does not buffer",
                 PLAIN,
                 "proxy_buffering off;",
                 front=f"{CHUNKS} proxy_buffering off;",
@@ -274,15 +279,21 @@ ADVICES = (
     Advice(
         "Buffering off",
         "proxy_buffering off;",
-        "nginx passes on what it gets.",
-        "This one holds. It is enough alone, for every client, and whatever else is on.",
+        "nginx forwards data as it arrives.",
+        "This advice works. It is sufficient for every client, whatever else is set.",
         tuple(
             Case(name, setting, "proxy_buffering off;", client, drip, encoding)
             for name, setting, client, drip, encoding in (
                 ("HTTP/1.0 to the app", PLAIN, "h1", CHUNKED, "identity"),
                 ("HTTP/1.1 client over TLS", CHUNKS, "h1-tls", CHUNKED, "identity"),
                 ("HTTP/2 client", PLAIN, "h2", CHUNKED, "identity"),
-                ("the app closes instead of chunking", CHUNKS, "h1", CLOSING, "identity"),
+                (
+                    "the app closes the connection instead of chunking",
+                    CHUNKS,
+                    "h1",
+                    CLOSING,
+                    "identity",
+                ),
                 ("client that accepts gzip", f"{CHUNKS} {GZIP}", "h1", CHUNKED, "gzip"),
             )
         ),

@@ -3,7 +3,7 @@
 `make evidence RULE=name` measures one rule and keeps the figures of the others.
 
 The rules' pages and `nginx-stream-lint rules` show these figures, so nobody types one. Whether they
-are still as the rules say is what test_rules.py asks on each run.
+are still as in the rules is what test_rules.py asks on each run.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def digest(rule: Rule) -> str:
 def said(measurement: Measurement) -> str:
     """A measured stream in words."""
     if measurement.verdict == "replays":
-        return f"replays: the app is not asked, {bursts_said(measurement.bursts)}"
+        return f"replays: the app gets no request, {bursts_said(measurement.bursts)}"
     if measurement.first_delay is None:
         return f"{measurement.verdict}: status {measurement.status}"
     delay = max(measurement.first_delay, 0)
@@ -239,8 +239,8 @@ def _how() -> str:
     drip = Drip()
     return (
         f"The app sends {drip.tokens} tokens of {drip.bytes} bytes, one every"
-        f" {drip.interval * 1000:g} ms, where nothing else is said. Read timeouts and the like are"
-        f" run at 1/{1 / SCALE:g} of what the example says, defaults at their full length."
+        f" {drip.interval * 1000:g} ms, unless stated otherwise. Timeouts in an example are divided"
+        f" by {1 / SCALE:g} for the measurement; default timeouts are not."
     )
 
 

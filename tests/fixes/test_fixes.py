@@ -357,7 +357,7 @@ def test_a_file_whose_fixes_do_not_end_does_not_hide_the_others(tmp_path: Path) 
     changed, refused, *_ = fix_soundly(never_content, unsafe=False)
     assert set(changed) == {str(good)}
     assert len(refused) == 1
-    assert refused[0].startswith(f"{bad}:1:1: is not fixed: the fixes do not come to an end;")
+    assert refused[0].startswith(f"{bad}:1:1: is not fixed: the fixes undo one another;")
 
 
 @pytest.mark.parametrize("is_in_the_same", [True, False])

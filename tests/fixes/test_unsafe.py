@@ -97,7 +97,7 @@ def test_a_field_is_for_all_routes_of_its_upstream(route: str, also: str | None)
     assert fix.applicability == ("safe" if also is None else "unsafe")
     if also is not None:
         assert f"this also changes {also}, " in fix.title
-        assert "give it an upstream of its own" in fix.title
+        assert "give it its own upstream" in fix.title
     # The way that is shown leads out of it.
     own = (
         (VIRTUAL + route)

@@ -50,8 +50,8 @@ def test_an_annotation(quote: str) -> None:
         found, _ = translated(Source("a.yaml", text), text)
         (problem,) = found[0].reading.problems
         assert str(problem) == (
-            f"a.yaml:6:5: the annotation {NGINX}proxy-read-timeout is not a string, and Kubernetes"
-            " refuses it; put its value in quotes"
+            f"a.yaml:6:5: the annotation {NGINX}proxy-read-timeout is not a string, so Kubernetes"
+            " rejects it; quote its value"
         )
         assert "proxy_read_timeout 75s;" in found[0].reading.text
         return
@@ -130,7 +130,7 @@ def test_a_value_that_the_controller_ignores() -> None:
     (problem,) = found[0].reading.problems
     assert problem.line == 6
     assert problem.message.endswith(
-        '"3600s" is not a number of seconds without a unit; ingress-nginx does not take it'
+        '"3600s" is not a number of seconds without a unit; ingress-nginx does not accept it'
     )
     assert "proxy_read_timeout 60s;" in found[0].reading.text
 

@@ -265,7 +265,7 @@ def test_what_the_rules_say_of_it(rows: str, rule: str | None) -> None:
             f"{CACHE} proxy_cache_min_uses 2;",
             "streams; nginx replays a recording to later requests",
         ),
-        (ZONE, "streams; unknown whether nginx replays a recording to the second request"),
+        (ZONE, "streams; nginx may replay a recording to the second request"),
         ("proxy_store on;", "the write buffer of recorded responses (sendfile) holds 1460 bytes"),
         (f"{CACHE} proxy_no_cache 1;", "HTTP/1.1: streams"),
     ],

@@ -308,7 +308,7 @@ def test_paths_lead_into_the_sandbox(tmp_path: Path) -> None:
     assert "if (!-e $request_filename)" in text
     assert "proxy_cache_path run/cache/0 levels=1:2 inactive=5m keys_zone=one:1m;" in text
     assert "ssl_certificate certificate.pem;" in text
-    assert about(copy, "rewrite").why == "it leads out of the root"
+    assert about(copy, "rewrite").why == "it leads out of the document root"
 
 
 def test_includes_outside_the_tree_and_missing_ones_are_left_out(tmp_path: Path) -> None:
@@ -448,9 +448,12 @@ def test_what_an_nginx_lacks_is_left_out_and_listed(tmp_path: Path, binary: Ngin
         ("proxy_cache", 'there is no zone "nowhere"'),
         ("set", "$no_such_variable is unknown to this nginx: it is empty"),
         ("map", "$geoip_country_code is unknown to this nginx: it is empty"),
-        ("auth_request", "nothing in the copy answers it"),
+        ("auth_request", "no location in the copy handles it"),
         ("content_by_lua_block", "it runs code"),
-        ("body_filter_by_lua_file", "its code is not run: a filter that changes nothing"),
+        (
+            "body_filter_by_lua_file",
+            "its code is not run; the copy uses a filter that changes nothing",
+        ),
     ):
         assert (name, why) in said, name
     assert any(name == "proxy_next_upstream" for name, _ in said)

@@ -230,7 +230,7 @@ def test_servers_of_all_kinds(command: Command, tmp_path: Path, binary: NginxBin
     tree = ElementTree.parse(picture)
     assert tree.getroot().tag.endswith("svg")
     words = {"".join(one.itertext()) for one in tree.iter() if one.tag.endswith("text")}
-    assert {"seconds since the request", "tokens", "tokens the app has sent"} <= words
+    assert {"seconds since the request", "tokens", "sent by the app"} <= words
 
 
 # Nobody's files
@@ -471,7 +471,7 @@ def test_what_streams_ends_with_0_and_is_shown_on_a_line_of_time(
     )
     assert sent.count("|") > 15
     assert got.count("|") > 15
-    assert f"{main}:3: limit_req zone=a: left out, it could turn the probe's requests away" in out
+    assert f"{main}:3: limit_req zone=a: left out, it could reject the probe's requests" in out
     assert "1 more line left out or replaced" in out
     assert "the stream gets through" in out
 

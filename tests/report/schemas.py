@@ -41,6 +41,9 @@ EXAMPLES = [
     for suffix in ["yaml" if text.startswith("apiVersion:") else "conf"]
 ]
 
+# A rule, the file it points into, and its severity: what a format says of a finding.
+Said = tuple[str, str, str]
+
 COMMAND = re.compile(r"::(error|warning|notice) ([^:]*(?:%3A[^:]*)*)::([^\n]*)")
 
 
@@ -131,6 +134,107 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "junit": _junit,
     "rdjson": _json("rdformat.json"),
     "html": _html,
+}
+# For each format with a check, a text that it has to refuse.
+WRONG = {
+    "sarif": '{"version": "2.1.0"}',
+    "gitlab": '[{"description": "x"}]',
+    "rdjson": '{"diagnostics": [{"message": "x"}]}',
+    "junit": "<testsuites><testsuite/></testsuites>",
+    "github": "::error file=a,line=0,col=1::x",
+    "html": "<html><title>x</title><script>1</script></html>",
+    "json": "{}",
+}
+
+
+def _text_findings(text: str) -> set[Said]:
+    found: set[Said] = set()
+    file = ""
+    for line in text.splitlines():
+        head = re.match(r"(\S+):\d+: ", line)
+        file = head[1] if head else file
+        match = re.match(r"  (error|warning|note) (\S+) at ", line)
+        if match:
+            found.add((match[2], file, match[1]))
+    return found
+
+
+def _concise_findings(text: str) -> set[Said]:
+    rows = re.findall(r"^(\S+?):\d+:\d+: (\w+) (\S+) ", text, re.MULTILINE)
+    return {(rule, file, severity) for file, severity, rule in rows}
+
+
+def _json_findings(text: str) -> set[Said]:
+    return {(one["rule"], one["file"], one["severity"]) for one in json.loads(text)["findings"]}
+
+
+def _sarif_findings(text: str) -> set[Said]:
+    results: list[dict[str, Any]] = json.loads(text)["runs"][0]["results"]
+    return {
+        (
+            one["ruleId"],
+            one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+            one["level"],
+        )
+        for one in results
+    }
+
+
+def _github_findings(text: str) -> set[Said]:
+    return {
+        (one["title"].partition(":")[0], one["file"], {"notice": "note"}.get(name, name))
+        for name, one, _ in commands(text)
+    }
+
+
+def _gitlab_findings(text: str) -> set[Said]:
+    words = {"critical": "error", "minor": "warning", "info": "note"}
+    return {
+        (one["check_name"], one["location"]["path"], words[one["severity"]])
+        for one in json.loads(text)
+    }
+
+
+def _junit_findings(text: str) -> set[Said]:
+    found: set[Said] = set()
+    for case in etree.fromstring(text.encode()).iter("testcase"):
+        severity = re.search(r":\d+:\d+: (\w+)", "".join(map(str, case.itertext())))
+        assert severity is not None
+        name, file = case.attrib["name"], case.attrib["classname"]
+        found.add((str(name).partition(":")[0], str(file), severity[1]))
+    return found
+
+
+def _rdjson_findings(text: str) -> set[Said]:
+    words = {"ERROR": "error", "WARNING": "warning", "INFO": "note"}
+    return {
+        (one["code"]["value"], one["location"]["path"], words[one["severity"]])
+        for one in json.loads(text)["diagnostics"]
+    }
+
+
+def _html_findings(text: str) -> set[Said]:
+    found: set[Said] = set()
+    for card in lxml_html.document_fromstring(text).xpath("//section[@class='card']"):
+        (where, *_) = card.xpath("./p/text()")
+        for one in card.xpath(".//div[@class='finding']"):
+            (rule,) = one.xpath("./p/b/text()")
+            (severity,) = one.xpath("./p/span/text()")
+            found.add((rule, where.strip().partition(":")[0], severity))
+    return found
+
+
+# Reads the findings back from a report.
+READ: dict[str, Callable[[str], set[Said]]] = {
+    "text": _text_findings,
+    "concise": _concise_findings,
+    "json": _json_findings,
+    "sarif": _sarif_findings,
+    "github": _github_findings,
+    "gitlab": _gitlab_findings,
+    "junit": _junit_findings,
+    "rdjson": _rdjson_findings,
+    "html": _html_findings,
 }
 
 

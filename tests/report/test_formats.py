@@ -117,7 +117,7 @@ def test_unchecked_locations_are_no_findings(main: Path) -> None:
     assert whole["summary"]["unchecked"] == 2
     text = " ".join(run(main).stdout.split())
     places = f"/ ({main}:8), /api ({main}:9)"
-    assert f"2 of 2 unchecked locations would buffer: {places}; declare a stream" in text
+    assert f"2 of 2 unchecked locations would buffer a stream: {places}. If one streams" in text
     streaming = document(main, "--nginx-version", "1.29.7")["unchecked"]
     assert {one["verdict"] for one in streaming} == {"streams"}
     assert (

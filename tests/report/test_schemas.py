@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 from msgspec.structs import replace
-from tests.report.schemas import CHECKS, EXAMPLES, RULES, check_all, commands, run_of
+from tests.report.schemas import CHECKS, EXAMPLES, READ, RULES, WRONG, check_all, commands, run_of
 
 from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config import Problem, Source
@@ -40,17 +40,9 @@ AWKWARD = (
 
 def test_schemas_refuse_what_is_wrong() -> None:
     """A check that takes everything would prove nothing."""
-    wrong = {
-        "sarif": '{"version": "2.1.0"}',
-        "gitlab": '[{"description": "x"}]',
-        "rdjson": '{"diagnostics": [{"message": "x"}]}',
-        "junit": "<testsuites><testsuite/></testsuites>",
-        "github": "::error file=a,line=0,col=1::x",
-        "html": "<html><title>x</title><script>1</script></html>",
-        "json": "{}",
-    }
-    assert set(wrong) == set(FORMATS) - {"text", "concise"}
-    for name, text in wrong.items():
+    assert set(CHECKS) == set(READ) == set(FORMATS)
+    assert set(WRONG) == set(FORMATS) - {"text", "concise"}
+    for name, text in WRONG.items():
         with pytest.raises(REFUSALS):
             CHECKS[name](text)
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from lxml import etree, html
 
 from nginx_stream_lint.report import FORMATS
 from tests.command import findings, run
-from tests.report.schemas import CHECKS, commands
+from tests.report.schemas import CHECKS, READ, Said
 
 LOCATION = "location /v1/chat/completions { proxy_pass http://127.0.0.1:8000; }"
 POSSIBLE = "location /shop { proxy_pass http://127.0.0.1:9000; }"
@@ -27,9 +23,6 @@ http {{
 }}
 """
 SERVER = f"server {{\n    listen 81;\n    {LOCATION}\n}}\n"
-
-# A rule, the file it points into, and its severity: what a format says of a finding.
-Said = tuple[str, str, str]
 
 
 @pytest.fixture(autouse=True)
@@ -49,102 +42,13 @@ def settings(text: str, name: str = ".nginx-stream-lint.yaml") -> None:
 
 def said(*arguments: str) -> set[Said]:
     """What JSON says of the findings."""
-    return _json(run(*arguments, "--format", "json").stdout)
+    return READ["json"](run(*arguments, "--format", "json").stdout)
 
 
 def of(found: set[Said], rule: str) -> dict[str, str]:
     """The severities of a rule's findings, by file."""
     return {file: severity for name, file, severity in found if name == rule}
 
-
-def _text(text: str) -> set[Said]:
-    found: set[Said] = set()
-    file = ""
-    for line in text.splitlines():
-        head = re.match(r"(\S+):\d+: ", line)
-        file = head[1] if head else file
-        match = re.match(r"  (error|warning|note) (\S+) at ", line)
-        if match:
-            found.add((match[2], file, match[1]))
-    return found
-
-
-def _concise(text: str) -> set[Said]:
-    rows = re.findall(r"^(\S+?):\d+:\d+: (\w+) (\S+) ", text, re.MULTILINE)
-    return {(rule, file, severity) for file, severity, rule in rows}
-
-
-def _json(text: str) -> set[Said]:
-    return {(one["rule"], one["file"], one["severity"]) for one in json.loads(text)["findings"]}
-
-
-def _sarif(text: str) -> set[Said]:
-    results: list[dict[str, Any]] = json.loads(text)["runs"][0]["results"]
-    return {
-        (
-            one["ruleId"],
-            one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
-            one["level"],
-        )
-        for one in results
-    }
-
-
-def _github(text: str) -> set[Said]:
-    return {
-        (one["title"].partition(":")[0], one["file"], {"notice": "note"}.get(name, name))
-        for name, one, _ in commands(text)
-    }
-
-
-def _gitlab(text: str) -> set[Said]:
-    words = {"critical": "error", "minor": "warning", "info": "note"}
-    return {
-        (one["check_name"], one["location"]["path"], words[one["severity"]])
-        for one in json.loads(text)
-    }
-
-
-def _junit(text: str) -> set[Said]:
-    found: set[Said] = set()
-    for case in etree.fromstring(text.encode()).iter("testcase"):
-        severity = re.search(r":\d+:\d+: (\w+)", "".join(map(str, case.itertext())))
-        assert severity is not None
-        name, file = case.attrib["name"], case.attrib["classname"]
-        found.add((str(name).partition(":")[0], str(file), severity[1]))
-    return found
-
-
-def _rdjson(text: str) -> set[Said]:
-    words = {"ERROR": "error", "WARNING": "warning", "INFO": "note"}
-    return {
-        (one["code"]["value"], one["location"]["path"], words[one["severity"]])
-        for one in json.loads(text)["diagnostics"]
-    }
-
-
-def _html(text: str) -> set[Said]:
-    found: set[Said] = set()
-    for card in html.document_fromstring(text).xpath("//section[@class='card']"):
-        (where, *_) = card.xpath("./p/text()")
-        for one in card.xpath(".//div[@class='finding']"):
-            (rule,) = one.xpath("./p/b/text()")
-            (severity,) = one.xpath("./p/span/text()")
-            found.add((rule, where.strip().partition(":")[0], severity))
-    return found
-
-
-READ: dict[str, Callable[[str], set[Said]]] = {
-    "text": _text,
-    "concise": _concise,
-    "json": _json,
-    "sarif": _sarif,
-    "github": _github,
-    "gitlab": _gitlab,
-    "junit": _junit,
-    "rdjson": _rdjson,
-    "html": _html,
-}
 
 OVERRIDE = """
 overrides:
@@ -160,7 +64,6 @@ EXPECTED = {
 
 
 def test_an_override_holds_in_every_format_through_the_main_file(folder: Path) -> None:
-    assert set(READ) == set(FORMATS)
     settings(OVERRIDE)
     formats = [f"--format={name}=report.{name}" for name in FORMATS]
     done = run("nginx.conf", *formats)
@@ -189,7 +92,7 @@ def test_it_holds_however_the_file_is_reached(path: str, folder: Path) -> None:
     assert legacy == {"short-read-timeout": "note"}
     below = folder / "conf.d"
     done = run("--format", "json", "legacy.conf", cwd=below)
-    assert of(_json(done.stdout), "short-read-timeout")["legacy.conf"] == "note"
+    assert of(READ["json"](done.stdout), "short-read-timeout")["legacy.conf"] == "note"
 
 
 @pytest.mark.parametrize("pattern", ["sites-enabled/", "sites-available/*.conf"])
@@ -374,10 +277,10 @@ def test_fail_on_format_and_files_of_the_settings(folder: Path) -> None:
         stream.write("fail_on: note\nformat: [concise, sarif=out.sarif]\n")
     below = run("legacy.conf", cwd=folder / "conf.d")
     assert below.returncode == 1
-    assert _concise(below.stdout)
-    assert _sarif((folder / "out.sarif").read_text(encoding="utf-8"))
+    assert READ["concise"](below.stdout)
+    assert READ["sarif"]((folder / "out.sarif").read_text(encoding="utf-8"))
     assert run("nginx.conf", "--fail-on", "warning").returncode == 0
-    assert _json(run("nginx.conf", "--format", "json").stdout)
+    assert READ["json"](run("nginx.conf", "--format", "json").stdout)
     done = run("nginx.conf", "--output", "x.txt")
     assert (done.returncode, "single format" in done.stderr) == (2, True)
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from tests.command import findings, run
 
+from nginx_stream_lint.report import FORMATS
+
 LOCATIONS = """
     location /weather/ { proxy_pass http://app:1; proxy_buffering off; }
     location = /gone { return 410; }
@@ -41,8 +43,8 @@ def unproxied(path: Path, *options: str | Path) -> list[dict[str, Any]]:
         ("/gone", "returns 410"),
         ("/moved", "redirects it to https://elsewhere.example.com/"),
         ("/wether/now", "looks for a file"),
-        ("http://a.example.com:81/weather/", "no server takes it"),
-        ("https://a.example.com/weather/", "no server takes it"),
+        ("http://a.example.com:81/weather/", "no server handles it"),
+        ("https://a.example.com/weather/", "no server handles it"),
         ("http://a.example.com/weather", "redirects it to"),
     ],
 )
@@ -138,9 +140,7 @@ def test_comments_in_what_passes_nothing_on(tmp_path: Path) -> None:
         assert unproxied(put(tmp_path, text)) == [], text
 
 
-@pytest.mark.parametrize(
-    "form", ["text", "concise", "json", "sarif", "github", "gitlab", "junit", "rdjson", "html"]
-)
+@pytest.mark.parametrize("form", FORMATS)
 def test_every_format_copes(form: str, tmp_path: Path) -> None:
     done = run("--format", form, "--stream", "/typo", put(tmp_path))
     assert done.returncode == 1, done.stderr

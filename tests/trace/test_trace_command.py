@@ -63,7 +63,7 @@ BAD = {
     "echo401": "status 401, it wants credentials",
     "busy": "status 429, too many requests",
     "error": "status 500",
-    "missing": "status 404, there is nothing at this path",
+    "missing": "status 404, nothing at this path",
     "page": 'no stream but text/html in one piece: .*"Please log in"',
     "json": "no stream but application/json in one piece",
     "loop": "redirects to /loop .*name that URL instead",

@@ -34,7 +34,7 @@ SHORT, LONG = "1", "120"
 UNREADABLE = r"the HTTP client could not read what 127\.0\.0\.1:\d+ sent \(\w+\)"
 # On a busy machine one second may be over before there is a connection.
 IN_TIME = r"(no answer in|no connection to 127\.0\.0\.1:\d+ in|stopped after) 1 s \(--max-time\)"
-BROKE_OFF = "the answer broke off"
+BROKE_OFF = "the response was truncated"
 TOO_MANY = r"stopped after 2\d\d,\d{3} events, more than any app sends"
 TOO_LARGE = r"stopped after 1\d,\d{3},\d{3} decoded bytes \(--max-bytes\)"
 NOTHING_WRONG = ""

@@ -148,7 +148,7 @@ def _about_handshake(finding: Finding, seen: Sequence[Measured], version: str) -
     if not any(one.accepted for one in seen):
         return finding
     if finding.severity != "error":
-        said = f". On nginx {version} a handshake gets through to an app that takes it"
+        said = f". On nginx {version} a handshake gets through to an app that accepts it"
         return replace(finding, message=finding.message + said)
     said = f". Refuted on nginx {version}: a handshake gets through"
     message = finding.message + said

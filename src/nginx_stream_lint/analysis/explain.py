@@ -42,7 +42,7 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.find import Asked, Served
-from nginx_stream_lint.streams.stream import Stream
+from nginx_stream_lint.streams.stream import ASKED, Stream
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import remembered
@@ -86,7 +86,7 @@ class _Asked(Struct, frozen=True):
     def declared(self) -> list[Declaration]:
         if self.target is None:
             return []
-        return [declaration(self.target, "because you asked about it")]
+        return [declaration(self.target, ASKED)]
 
 
 class NoServer(Unreadable):

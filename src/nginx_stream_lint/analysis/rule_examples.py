@@ -73,13 +73,13 @@ def _failures(case: Case, rules: Sequence[Rule], version: Version | None) -> Ite
         report = lint_text(example.good, rules, version)
         yield from _said("good", report, None, version)
         if not report.streams:
-            yield "good is silent only because nothing in it is thought to stream"
+            yield "good has no finding only because nothing in it seems to stream"
     if example.bad is not None and example.fixed is not None:
         report = lint_text(example.bad, rules, version)
         yield from _said("bad", report, case.rule.name, version)
         wrong = _difference(example.bad, example.fixed, rules, version)
         if wrong:
-            yield f"the fix makes something else of bad:\n{wrong}"
+            yield f"the fix does not turn bad into fixed:\n{wrong}"
         yield from _said("fixed", lint_text(example.fixed, rules, version), None, version)
 
 
@@ -93,7 +93,7 @@ def _said(text: str, report: Result, wanted: str | None, version: Version | None
             line = finding.place.source.position(finding.place.start)[0]
             yield f"{text}, line {line}{when}: {finding.rule}: {finding.message}"
     if wanted is not None and all(finding.rule != wanted for finding in report.findings):
-        yield f"{text} does not give {wanted}{when}"
+        yield f"{text} has no finding {wanted}{when}"
 
 
 def fixed_text(text: str, rules: Sequence[Rule], version: Version | None) -> str | None:
@@ -112,6 +112,6 @@ def _difference(bad: str, fixed: str, rules: Sequence[Rule], version: Version | 
     if made is None:
         return ""  # then `fixed` is written by hand
     lines = difflib.unified_diff(
-        fixed.splitlines(), made.splitlines(), "fixed", "what the fix makes of bad", lineterm=""
+        fixed.splitlines(), made.splitlines(), "fixed", "bad after the fix", lineterm=""
     )
     return "\n".join(lines)

@@ -61,7 +61,7 @@ class Ways:
             again = [one for one in passing if _is_in(one, way)]
             for one in again:
                 at = _place(one)
-                circles.append(f"what responds: the request comes back to {at.label}{at.place}")
+                circles.append(f"the response: the request returns to {at.label}{at.place}")
             onward = [one for one in passing if one not in again]
             if not onward or len(way) == MOST_TIERS:
                 ways.append(way)

@@ -157,7 +157,7 @@ class _Gathering:
         found = self.files.repository(folder).candidates(self.around.markdown)
         self.guessed.update(self.files.key(path) for path, verdict in found if verdict == "guessed")
         if not found:
-            message = "there is no nginx configuration in this folder"
+            message = "no nginx configuration found in this folder"
             self.found.append(Configuration(folder, notes=[Note(folder, 1, 1, message)]))
         return [path for path, _ in found]
 
@@ -182,7 +182,7 @@ class _Gathering:
             return
         for problem in one.problems:
             if problem.file in unclear:
-                message = f"this template cannot be read: {problem.message}; {problem.advice}"
+                message = f"template skipped: {problem.message}; {problem.advice}"
                 place = problem.file, problem.line, problem.column
                 one.notes.append(Note(*place, message, f"template {problem.file}"))
         one.problems = [problem for problem in one.problems if problem.file not in unclear]
@@ -203,9 +203,9 @@ class _Gathering:
             directive = one.missing[0]
             problem = directive.source.problem(
                 directive.start,
-                f'there is no location to check: include "{directive.args[0]}" is not here',
-                "say where its folder is with --mount PATH=FOLDER, or use --host where nginx runs"
-                " on this machine",
+                f'there is no location to check: include "{directive.args[0]}" was not found',
+                "name its folder with --mount PATH=FOLDER, or use --host if nginx runs on this"
+                " machine",
             )
             one.problems.append(problem)
 
@@ -215,7 +215,7 @@ class _Gathering:
         for path in self.files.repository(folder).rejected():
             if self.files.key(path) in read:
                 continue
-            message = "this looks like nginx configuration, but not all of it does; not checked"
+            message = "file skipped: only part of it looks like nginx configuration"
             note = Note(path, 1, 1, message, f"rejected {path}", detail=True)
             self.found.append(Configuration(path, notes=[note]))
 
@@ -236,7 +236,9 @@ class _Gathering:
 
                 self._blocks(path, in_markdown(source))
             else:
-                self._refuse(path, "is a document", "its nginx blocks are read with --markdown")
+                self._refuse(
+                    path, "Markdown file skipped", "use --markdown to check its nginx blocks"
+                )
         elif is_yaml(path) or (path == STDIN and _looks_like_yaml(source.text)):
             self._yaml(path, source)
         else:
@@ -259,7 +261,7 @@ class _Gathering:
         holds_nginx = bool(blocks) or has_nginx_within(path, source.text)
         if mistake is not None and not holds_nginx and may_be_template(source.text):
             # What is made of it may be YAML, and does not concern us.
-            message = "this template has nothing of nginx that can be read; not checked"
+            message = "template skipped: no readable nginx configuration in it"
             note = Note(path, 1, 1, message, f"template {path}", detail=True)
             self.found.append(Configuration(path, notes=[note]))
             return
@@ -287,7 +289,7 @@ class _Gathering:
             return
         # Relative ones are meant as they are, where absolute ones are those of another machine.
         includes = "".join(f'include "{os.path.relpath(path)}";\n' for path in servers)
-        source = Source("(servers of the settings)", f"http {{\n{includes}}}\n")
+        source = Source("(servers in the settings)", f"http {{\n{includes}}}\n")
         configuration = read_from(Reading(source, source.text), source.name, self.files)
         configuration.about = asked
         configuration.top = self.files.top(servers[0])

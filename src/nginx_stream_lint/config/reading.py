@@ -303,7 +303,7 @@ class _Reader:
             if "}" in directive.name:
                 advice = "a regular expression with { or } must be quoted"
             elif not directive.name.isascii():
-                advice = "there is a character that only looks like a space or letter"
+                advice = "a character in it only looks like a space or letter"
         if reason is None:
             return True
         self._problem(directive, reason, advice)
@@ -316,13 +316,15 @@ class _Reader:
         if len(self.configuration.problems) == _MAX_PROBLEMS:
             self._problem(
                 directive,
-                f"there are more than {_MAX_PROBLEMS} mistakes",
-                "correct those above; what follows was not checked",
+                f"more than {_MAX_PROBLEMS} errors",
+                "correct the errors above; the rest was not checked",
             )
 
     def _no_block(self, directive: Directive) -> None:
         self.configuration.problems.append(
-            directive.source.problem(directive.end - 1, 'unexpected "{"', "no block can stand here")
+            directive.source.problem(
+                directive.end - 1, 'unexpected "{"', "a block is not allowed here; use ; instead"
+            )
         )
 
     def _include(self, directive: Directive, context: Context, trail: tuple[File, ...]) -> None:
@@ -340,7 +342,7 @@ class _Reader:
                 self._problem(
                     directive,
                     f"includes nest deeper than {most}",
-                    "flatten them; what lies deeper was not checked",
+                    "reduce the nesting; deeper files were not checked",
                 )
                 directive.included = ()
                 return
@@ -460,7 +462,7 @@ class _Reader:
                 self.configuration.missing.append(directive)
                 self._note(directive, f'no file matches include "{name}", so it adds nothing')
             return []
-        directive.unknown = "it is not here"
+        directive.unknown = "it was not found"
         if directive.may_set is not None or directive.is_conditional:
             return []  # a template may leave it out
         self.configuration.missing.append(directive)
@@ -469,8 +471,8 @@ class _Reader:
         else:
             self._note(
                 directive,
-                f'include "{name}" is not in this repository, so what it sets is unknown; copy it,'
-                " say where its folder is with --mount, or list it under absent_includes",
+                f'include "{name}" is not in this repository, so its contents are unknown;'
+                " copy it, name its folder with --mount, or list it under absent_includes",
             )
         return []
 
@@ -513,17 +515,16 @@ class _Reader:
             return
         self._problem(
             directive,
-            f'include "{name}" leads out of the repository, and is not read',
-            "what it sets is not known: copy it into the repository, list it under absent_includes"
-            " in .nginx-stream-lint.yaml, or use --host where nginx runs on this machine",
+            f'include "{name}" leads out of the repository, so it was not read',
+            "copy it into the repository, list it under absent_includes in"
+            " .nginx-stream-lint.yaml, or use --host if nginx runs on this machine",
         )
 
     def _refuse(self, directive: Directive, problem: Problem) -> None:
         self._problem(
             directive,
             f'included file "{problem.file}": {problem.message}',
-            "what it sets is not known: correct the path, or list it under absent_includes in"
-            " .nginx-stream-lint.yaml",
+            "correct the path, or list it under absent_includes in .nginx-stream-lint.yaml",
         )
 
     def _note(self, directive: Directive, message: str, subject: str = "") -> None:

@@ -178,8 +178,8 @@ class Statements:
     def _give_up(self, at: int) -> None:
         """Stop at an offset: a text with so many mistakes is no configuration."""
         if not self._is_over:
-            message = f"there are more than {_MOST_PROBLEMS} mistakes"
-            advice = "correct those above; what follows was not checked"
+            message = f"more than {_MOST_PROBLEMS} errors"
+            advice = "correct the errors above; the rest was not checked"
             self.problems[_MOST_PROBLEMS:] = [self._reading.problem(at, message, advice)]
         self._is_over = True
 
@@ -195,7 +195,7 @@ class Statements:
                 self._reading.problem(
                     brace,
                     f"blocks nest deeper than {self._max_depth}",
-                    "flatten the configuration; nothing in this file was checked",
+                    "reduce the nesting; nothing in this file was checked",
                 )
             )
 
@@ -231,7 +231,7 @@ class Statements:
                     )
                 after = text[word.end : word.end + 1]
                 if word.is_quoted and after and after not in " \t\r\n;{)":
-                    advice = "nginx wants white space or ; after a closing quote"
+                    advice = "add white space or ; after the closing quote"
                     self._unexpected(word.end, after, advice)
                 words.append(word)
         self._is_over = True
@@ -242,15 +242,15 @@ class Statements:
         mark = self._reading.text[at]
         if mark == "}":
             if words:
-                self._unexpected(at, mark, 'a ";" is missing before it')
+                self._unexpected(at, mark, 'add ";" before it')
                 return _statement(words, at, ";"), at
             if self._opened:
                 self._opened.pop()
                 return Statement("", (), at, at + 1, mark), at + 1
-            self._unexpected(at, mark, "no block is open here: remove it")
+            self._unexpected(at, mark, "remove it: no block is open here")
             return None, at + 1
         if not words:
-            self._unexpected(at, mark, "a directive's name is missing before it")
+            self._unexpected(at, mark, "add the name of a directive before it")
             words = [Word(HOLE, at, at, False)]
         elif mark == "{" and words[0].value.endswith("_by_lua_block"):
             code, problem = _lua(self._reading, at)
@@ -277,13 +277,13 @@ class Statements:
             problem = self._reading.problem(
                 words[0].start,
                 'unexpected end of file, expecting ";" or "}"',
-                "this directive is not ended",
+                "end this directive with ;",
             )
         elif self._opened and not self.problems:
             problem = self._reading.problem(
                 self._opened[-1],
                 'unexpected end of file, expecting "}"',
-                'the block opened here is not closed: add the missing "}"',
+                'add "}" to close the block that is opened here',
             )
         if problem is not None:
             self.problems.append(problem)
@@ -383,13 +383,13 @@ def _unterminated(reading: Reading, at: int) -> Problem:
     """Say why no token starts here: an open quote, or a backslash as the last character."""
     character = reading.text[at]
     if character == "\\":
-        message, advice = "unexpected end of file", "a backslash at the end escapes nothing"
+        message, advice = "unexpected end of file", "remove the backslash at the end of the file"
     elif len(reading.text[at:].encode(ENCODING, ERRORS)) > _BUFFER:
         message = f"too long parameter, probably missing terminating '{character}' character"
         advice = "close the quote"
     else:
         message = 'unexpected end of file, expecting ";" or "}"'
-        advice = f"the quote ({character}) opened here is not closed"
+        advice = f"close the quote ({character}) that is opened here"
     return reading.problem(at, message, advice)
 
 
@@ -414,5 +414,5 @@ def lua_end(reading: Reading, start: int) -> tuple[int, Problem | None]:
     return end, reading.problem(
         start - 1,
         'unexpected end of file, expecting "}"',
-        "the Lua block opened here is not closed",
+        "close the Lua block that is opened here",
     )

@@ -72,7 +72,7 @@ class Disk:
             now = _regular(os.fstat(stream.fileno()))
             is_same = (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
             if not is_same or _opened(stream.fileno(), real) != real:
-                raise OSError("it was replaced meanwhile")
+                raise OSError("it was replaced while it was being read")
             # Room is made for as much as is asked for, and nearly all files are small. Those of
             # /proc say that they are empty.
             data = more = stream.read(min(now.st_size, limit) + 1)

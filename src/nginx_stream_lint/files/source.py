@@ -150,11 +150,13 @@ def decode(name: str, data: bytes) -> Source:
     if data.startswith(b"\xef\xbb\xbf"):
         raise refuse(
             0,
-            "starts with a byte order mark, to nginx a part of the first directive's name",
+            "starts with a byte order mark, which nginx reads as part of the first directive",
             "save the file as UTF-8 without BOM",
         )
     nul = data.find(b"\0")
     if nul >= 0:
-        raise refuse(nul, "has a NUL byte: binary or UTF-16", "save the file as UTF-8 text")
+        raise refuse(
+            nul, "contains a NUL byte; it is binary or UTF-16", "save the file as UTF-8 text"
+        )
     text = data.decode(ENCODING, ERRORS)
     return Source(name, text.translate(_OWN) if _OWN_START in data else text)

@@ -43,7 +43,7 @@ _OF_PARTS = re.compile(
 _MAX_FOLDERS = 100  # of a path that is looked at folder by folder
 
 _LEADS_OUT = (
-    "leads out of the repository, and is not read",
+    "leads out of the repository, so it was not read",
     "name the file itself on the command line, or copy it into the repository",
 )
 
@@ -139,7 +139,7 @@ class Workspace:
 
         files = split_dump(text)
         if files is None:
-            raise ValueError("this is no dump of nginx -T")
+            raise ValueError("this is not a dump of nginx -T")
         made = cls(Memory(files), ("/",), (next(iter(files)),), limits=limits)
         made.is_dump = True
         return made
@@ -249,7 +249,9 @@ class Workspace:
             data = self._storage.read(real, min(limit, left))
         except FileNotFoundError:
             if self.is_dump:
-                raise refuse("is not in the dump", "dump again with nginx -T", Absent) from None
+                raise refuse(
+                    "is not in the dump", "write a new dump with nginx -T", Absent
+                ) from None
             raise refuse("no such file", "check the path", Absent) from None
         except IsFolder:
             raise refuse("is a folder", "name the configuration file in it") from None
@@ -350,7 +352,7 @@ class Workspace:
                 found.extend(listed(self, folder, git_root, steps))
             if steps.exceeded:
                 self.notes[folder] = (
-                    "the .gitignore files have too many patterns to try all; ignored files are read"
+                    "the .gitignore files have too many patterns; ignored files are checked, too"
                 )
             self._listings[key] = sorted(
                 self._storage.shown(os.path.normpath(path)) for path in found
@@ -380,7 +382,7 @@ def _encoded(path: str, text: str) -> bytes:
     try:
         return text.encode(ENCODING, ERRORS)
     except UnicodeEncodeError as error:
-        message = f"has a character that no file can have: {text[error.start]!a}"
+        message = f"contains a character that a file cannot contain: {text[error.start]!a}"
         raise Unreadable(Problem(path, 1, 1, message, "remove it")) from None
 
 

@@ -31,7 +31,7 @@ class NotConverging(Exception):
     """Fixes that undo one another: a bug in the rules. `files` still change: names by key."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
-        super().__init__("the fixes do not come to an end")
+        super().__init__("the fixes undo one another")
         self.files = files
 
 
@@ -142,7 +142,7 @@ def confined(fix: Fix, regions: Seen) -> Fix:
 
 
 # What the title of an unsafe fix says of the lines that the safe fixes write as well.
-ALSO_WRITTEN = "; --fix alone writes "
+ALSO_WRITTEN = "; --fix alone applies "
 
 
 def with_complete_fixes(
@@ -256,7 +256,7 @@ def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fi
             changed = fix_all(findings, unsafe, refused.keys(), history)
         except NotConverging as error:
             for key, name in error.files.items():
-                refused[key] = f"{name}:1:1: is not fixed: {error}; {REPORT_IT}"
+                refused[key] = f"{name}:1:1: was not fixed: {error}; {REPORT_IT}"
             continue
         before, after = rounds[0].problems, rounds[-1].problems
         new = _new_problems(before, after)
@@ -266,7 +266,7 @@ def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fi
         broken = {key for key, (before_it, _) in changed.items() if before_it.name in blamed}
         for key in broken or changed:
             name = changed[key][0].name
-            refused[key] = f"{name}:1:1: is not fixed: after it, {new[0]}; {REPORT_IT}"
+            refused[key] = f"{name}:1:1: was not fixed: with the fix, {new[0]}; {REPORT_IT}"
 
 
 def _new_problems(before: Sequence[Problem], after: Sequence[Problem]) -> list[Problem]:

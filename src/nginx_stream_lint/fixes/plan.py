@@ -81,7 +81,7 @@ def plan(judged: Judged) -> Fix | None:
     if applicability == "manual" or not edits:
         return Fix(remedy.title, "manual", snippet or _lines_of_all(at))
     parts = [line.rstrip(";") for line in safe] if applicability == "unsafe" else []
-    more = [f"safe without the rest: {listed(parts)}"] if parts else []
+    more = [f"safe on its own: {listed(parts)}"] if parts else []
     title = "; ".join((remedy.title, *cautions, *more))
     return Fix(title, applicability, snippet, tuple(edits))
 
@@ -159,7 +159,7 @@ def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
     named = ", ".join(paths) + (f" and {more} more" if more > 0 else "")
     return (
         f"this also changes {named}, which the same resource configures;"
-        f" to change this path only, {apart}"
+        f" to change only this path, {apart}"
     )
 
 
@@ -241,14 +241,14 @@ class _Site(Struct, frozen=True):
         other = self._may_be_there(move, target)
         if other is not None:
             return (
-                f"{_unseen(other)} may set the same directives, and nginx refuses a block that"
+                f"{_unseen(other)} may set the same directives, and nginx rejects a block that"
                 " sets one twice; check it first"
             )
         if target.kind in ("server", "http") and move.step.scope in ("server", "origin"):
             caution = f"this changes the whole {target.kind} block"
             if "location" not in table()[move.name].contexts:
                 return caution
-            return f"{caution}; to change this stream only, set it in its location"
+            return f"{caution}; to change only this stream, set it in its location"
         if not move.name.endswith("_buffering") or target.kind != "location":
             return ""
         location = match_of(target)
@@ -259,7 +259,7 @@ class _Site(Struct, frozen=True):
         label = target.label
         return (
             f"this changes every path of {label};"
-            f" to change the stream only, give it a location of its own: {named}"
+            f" to change only the stream, give it its own location: {named}"
         )
 
     def _may_be_there(self, move: Move, target: Level) -> Directive | None:
@@ -399,7 +399,11 @@ def _elsewhere(row: Directive, value: str, level: Level | None) -> str:
     if not file.shared or not _is_text(row):
         return ""
     kind = "location" if level is not None and level.kind == "location" else "place"
-    users = f"{file.uses} {kind}s include it" if file.uses > 1 else f"several {kind}s include it"
+    users = (
+        f"{file.uses} {kind}s include this file"
+        if file.uses > 1
+        else f"several {kind}s include this file"
+    )
     place = f"{row.source.name}:{row.line}"
     return f"# change {place}; {users}: {row.name} {value}"
 

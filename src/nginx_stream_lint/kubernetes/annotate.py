@@ -83,8 +83,8 @@ class Annotator(Struct, frozen=True, eq=False):
     def apart(self) -> str:
         """What to do with a path so that its settings are for no others."""
         if isinstance(self.resource, VirtualServer):
-            return "give it an upstream of its own"
-        return "move it to a resource of its own"
+            return "give it its own upstream"
+        return "move it to its own resource"
 
     def others(self, offset: int, most: int) -> tuple[list[str], int]:
         """The paths that share annotations or an upstream with the one at an offset.

@@ -65,8 +65,8 @@ class Maker:
             return True
         self.problem(
             entry.span.start,
-            f"the annotation {entry.key.text} is not a string, and Kubernetes refuses it",
-            "put its value in quotes",
+            f"the annotation {entry.key.text} is not a string, so Kubernetes rejects it",
+            "quote its value",
         )
         return isinstance(value, Word) and bool(value.text)
 
@@ -143,7 +143,7 @@ class Maker:
             self.problem(
                 entry.span.start,
                 f'{entry.key.text}: "{without_marks(text)}" is not {row.hint};'
-                f" {self.controller.name} does not take it",
+                f" {self.controller.name} does not accept it",
                 "write " + row.hint,
             )
             if row.default is not None:

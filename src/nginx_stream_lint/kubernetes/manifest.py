@@ -158,10 +158,10 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
             problems.append(
                 source.problem(
                     min(offset, len(text)),
-                    f"no YAML: {mistake.message}",
-                    "correct it; nothing of this document was read"
+                    f"not valid YAML: {mistake.message}",
+                    "correct it; this document was not checked"
                     if HOLE not in part
-                    else "render the template first, and check what comes of it",
+                    else "render the template first, and check the result",
                 )
             )
             continue
@@ -194,7 +194,7 @@ def _check(part: str) -> None:
             depth = max(0, depth - 1)
         within = bracket[0].count("- ") + bracket[0].count("? ") + bracket[0].count(": ")
         if depth > _MAX_DEPTH or within > _MAX_DEPTH or len(bracket[0]) > 100 * _MAX_DEPTH:
-            raise refuse(bracket.start(), f"it nests deeper than {_MAX_DEPTH}")
+            raise refuse(bracket.start(), f"it is nested deeper than {_MAX_DEPTH} levels")
 
 
 class _Reader:
@@ -220,7 +220,7 @@ class _Reader:
             return None
         if depth > _MAX_DEPTH:
             line, column = node.start_mark.line + 1, node.start_mark.column + 1
-            raise YamlMistake(f"it nests deeper than {_MAX_DEPTH}", line, column)
+            raise YamlMistake(f"it is nested deeper than {_MAX_DEPTH} levels", line, column)
         if id(node) in self.known:
             return self.known[id(node)]
         self.open.add(id(node))

@@ -121,7 +121,7 @@ class _Run:
         if name != "args":
             self.state.assign(name, text, value)
         elif value is None:
-            self.outcome.unknown.append(f'what "{text}" stands for')
+            self.outcome.unknown.append(f'the value of "{text}"')
         else:
             self.state.args = value
 
@@ -136,8 +136,8 @@ class _Run:
         held = self._holds(directive)
         if held is None:
             self.outcome.unknown.append(
-                f"whether if ({' '.join(directive.args)}) holds, in"
-                f" {directive.source.name}:{directive.line}; it is taken not to"
+                f"whether if ({' '.join(directive.args)}) in"
+                f" {directive.source.name}:{directive.line} is true; assumed false"
             )
         if held:
             if inner.kind == "if-in-location":
@@ -153,8 +153,8 @@ class _Run:
             known = state.files is not None and path is not None
             if not known:
                 self.outcome.unknown.append(
-                    f"whether {args[1]} is there, in {directive.source.name}:{directive.line};"
-                    " it is taken not to be"
+                    f"whether {args[1]} in {directive.source.name}:{directive.line} exists;"
+                    " assumed missing"
                 )
             there = (
                 path is not None and state.files is not None and state.files.has(path, args[0][-1])
@@ -187,7 +187,7 @@ class _Run:
         try:
             match = compile_pattern(source).search(state.uri)
         except Undecided:
-            self.outcome.unknown.append(f'what "{source}" matches; it is taken not to match')
+            self.outcome.unknown.append(f'whether "{source}" matches; assumed not to match')
             return
         if match is None:
             state.captures = ()
@@ -202,9 +202,9 @@ class _Run:
         path, question, query = replacement.partition("?")
         filled = state.fill((path, False), (query, True))
         if filled is None:
-            self._stop(f'what "{replacement}" stands for')
+            self._stop(f'the value of "{replacement}"')
         if self.spread and state.quoted and filled != state.fill((path, True), (query, True)):
-            self._stop(f'what "{replacement}" stands for: nginx writes past the end of a buffer')
+            self._stop(f'the value of "{replacement}": nginx writes past the end of a buffer')
         self.escape = False
         self.spread |= bool(question) and self.version < _ESCAPES_RESET
         state.uri, args = filled
@@ -230,7 +230,7 @@ class _Run:
                 target += ("&" if "?" in replacement else "?") + self.state.args
         self.outcome.status = status
         self.outcome.text = target or ""
-        self.outcome.steps.append((f"rewrite answers {status}", directive))
+        self.outcome.steps.append((f"rewrite returns {status}", directive))
         raise _Stop
 
     def _return(self, directive: Directive) -> None:

@@ -109,7 +109,7 @@ def _route_to(
     walk = _walk(chosen.server, request, version, files, reader)
     walk.socket = chosen.socket
     walk.found.tls_of = reader
-    walk.found.unknown += [f'what "{pattern}" matches' for pattern in chosen.unreadable]
+    walk.found.unknown += [f'whether "{pattern}" matches' for pattern in chosen.unreadable]
     if chosen.bad_host:
         walk.refusal = walk.refusal or 400
         walk.state.host = ""
@@ -183,7 +183,7 @@ class _Walk:
         self.found.unknown += self.state.unknown
         if (self.found.status or 0) > MOST_STATUS:
             self.found.status = None
-            self.found.unknown.append("the status, which has more than three digits")
+            self.found.unknown.append("the status, because it has more than three digits")
         if self.found.status not in _REDIRECTIONS:
             self.found.redirect = None
         elif self.found.redirect is not None and self.socket is not None:
@@ -203,7 +203,7 @@ class _Walk:
             host = self.state.host if self.state.host is not None else self.state.value("host")
         if host is None:
             if self.state.request.host is not None:
-                self.found.unknown.append("the address that nginx names in the redirect")
+                self.found.unknown.append("the address in nginx's redirect")
             return redirect
         port = self.state.request.port or socket.first_port
         if self.state.request.host is not None and self.state.request.port is None:
@@ -232,7 +232,7 @@ class _Walk:
             place = locate(server, self.state.uri)
             if place.match is not None:
                 self.state.matched(place.match)
-            self.found.unknown += [f'what "{pattern}" matches' for pattern in place.unreadable]
+            self.found.unknown += [f'whether "{pattern}" matches' for pattern in place.unreadable]
             level = place.level or server
             if not self.state.internal and any("internal" in one.rows for one in level.outward()):
                 self._error(level, 404)
@@ -359,7 +359,7 @@ class _Walk:
         self.state.after(state)
         status = inner.found.status
         if inner.found.unknown:
-            self.found.unknown.append(f"whether auth_request {row.args[0]} lets the client in")
+            self.found.unknown.append(f"whether auth_request {row.args[0]} allows the request")
             return None
         if status is None or 200 <= status < 300:
             return None
@@ -375,7 +375,7 @@ class _Walk:
             pass
         elif self.state.files is None:
             if level.effective("error_page", self.version).rows:
-                self._error(level, 404, "no file there, so far as is known: ")
+                self._error(level, 404, "file assumed missing: ")
             else:
                 self._end(level)
         elif self._there(uri, folder=True):
@@ -399,11 +399,11 @@ class _Walk:
                 if self.state.files is None:
                     passed_over = name
                     continue
-                self.found.unknown.append(f'what "{name}" in index stands for')
+                self.found.unknown.append(f'the value of "{name}" in index')
                 return False
             if file.startswith("/"):
                 if passed_over:
-                    self.found.unknown.append(f"whether {self.state.uri} has {passed_over}")
+                    self.found.unknown.append(f"whether {passed_over} exists in {self.state.uri}")
                 self.found.via.append(Step(f"index {file}", rows[0]))
                 self._redirect(file, level, self.state.args)
                 return True
@@ -433,11 +433,11 @@ class _Walk:
             return True
         target = self.state.expand(fallback)
         if target is None:
-            self.found.unknown.append(f'what "{fallback}" in try_files stands for')
+            self.found.unknown.append(f'the value of "{fallback}" in try_files')
             self._end(level)
             return True
         known = self.state.files is not None
-        why = "try_files: no file" if known else "try_files: files are unknown"
+        why = "try_files: no file" if known else "try_files: files are unknown (see --root)"
         self.found.via.append(Step(f"{why}, so {target}", directive))
         self._leave(target, level)
         return True
@@ -511,7 +511,7 @@ class _Walk:
             self.error_status = overwritten
         expanded = self.state.expand(target)
         if expanded is None:
-            self.found.unknown.append(f'what "{target}" in error_page stands for')
+            self.found.unknown.append(f'the value of "{target}" in error_page')
             self._end(level, status=status)
         elif expanded.startswith(("/", "@")):
             self.found.via.append(Step(f"{why}error_page {status} to {expanded}", row))

@@ -143,7 +143,7 @@ class State(Struct):
             again = [self._filled(text, escape) for text, escape in parts]
             if again != found:
                 texts = "".join(text for text, _ in parts)
-                self.unknown.append(f'what "{texts}" stands for: a map changes the captures in it')
+                self.unknown.append(f'the value of "{texts}": a map changes the captures in it')
                 return None
         known = [text for text in found if text is not None]
         return known if len(known) == len(found) else None

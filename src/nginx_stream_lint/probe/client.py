@@ -87,7 +87,7 @@ async def _converse(request: Request, arrivals: Arrivals, tokens: Tokens) -> Non
 
             await converse_http2(request, arrivals, tokens, reader, writer)
     except asyncio.IncompleteReadError:
-        arrivals.ended, arrivals.error = "cut", "connection closed before the answer"
+        arrivals.ended, arrivals.error = "cut", "connection closed before the response"
     except (OSError, ssl.SSLError) as error:
         arrivals.ended, arrivals.error = "cut", str(error)
     except (asyncio.LimitOverrunError, ValueError, LookupError, zlib.error) as error:

@@ -23,7 +23,7 @@ async def converse_http2(
 ) -> None:
     transport = writer.get_extra_info("ssl_object")
     if transport is not None and transport.selected_alpn_protocol() != "h2":
-        arrivals.ended, arrivals.error = "refused", "the server does not speak HTTP/2"
+        arrivals.ended, arrivals.error = "refused", "the server does not use HTTP/2"
         return
     connection = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
     connection.initiate_connection()

@@ -82,7 +82,7 @@ _LUA_BODY_FILTERS = ("body_filter_by_lua", "body_filter_by_lua_block", "body_fil
 _JS_BODY_FILTER = """\
 export default {pass: function (r, data, flags) { r.sendBuffer(data, flags); }};
 """
-_MY_CERTIFICATE = "the probe has a throw-away certificate"
+_MY_CERTIFICATE = "the probe uses a temporary certificate"
 
 
 def copy_of(
@@ -221,7 +221,7 @@ class _Copying:
         if level.kind in ("upstream", "stream-upstream") and (
             len(words) != 1 or NAME.fullmatch(words[0]) is None
         ):
-            return self._leave_out(row, "its name cannot be that of a group in the copy", True)
+            return self._leave_out(row, "its name is not valid in the copy", True)
         node = self._written(row, words, [])
         if node is not None:
             self._open(level, node, siblings)
@@ -253,12 +253,12 @@ class _Copying:
         if row.name in LEADS_TO_FILES:
             paths = row.args[1:] if row.name == "rewrite" else row.args
             if any(_UPWARDS.search(path) for path in paths):
-                return self._leave_out(row, "it leads out of the root", True)
+                return self._leave_out(row, "it leads out of the document root", True)
         if row.name == "sticky" and row.args[:1] not in (("cookie",), ("route",)):
             return self._leave_out(row, "the probe keeps no sessions", True)
         if row.name == "zone":
             if not row.args or NAME.fullmatch(row.args[0]) is None:
-                return self._leave_out(row, "it has no plain name", False)
+                return self._leave_out(row, "its name is not plain text", False)
             return self._written(row, [row.args[0], "1m"])
         return self._written(row, list(row.args))
 
@@ -267,15 +267,15 @@ class _Copying:
     ) -> Node | None:
         """A directive with these words, if nginx's syntax and the sandbox's limits have room."""
         if too_large(row.name, words):
-            return self._leave_out(row, "it asks for more memory than the probe gives", True)
+            return self._leave_out(row, "it needs more memory than the probe allows", True)
         kept = [MACHINE.sub(rf"\1{MACHINE_RENAMED}", word) for word in (row.name, *words)]
         try:
             for word in kept:
                 quoted(word)
         except UnwritableWord as error:
-            return self._leave_out(row, f"it cannot be written down: {error}", True)
+            return self._leave_out(row, f"the copy cannot contain it: {error}", True)
         if kept != [row.name, *words]:
-            self._replaced(row, "what it would show of this machine is empty", True)
+            self._replaced(row, "values that show this machine are empty in the copy", True)
         return Node(kept[0], kept[1:], row, children)
 
     def _unlisted(self, row: Directive) -> Node | None:
@@ -333,7 +333,7 @@ class _Copying:
             kept = [option for option in options if option in KEPT_OPTIONS]
             dropped = [option for option in options if option not in KEPT_OPTIONS]
             if dropped:
-                self._replaced(row, f"listens without {' '.join(dropped)}", False)
+                self._replaced(row, f"the copy listens without {' '.join(dropped)}", False)
             if own_http2 and ("ssl" in kept or all_tls) and "http2" not in kept:
                 kept.append("http2")
             found += [(name, kept, row) for name in addresses(row.args[0])]
@@ -372,7 +372,9 @@ class _Copying:
             version = level.effective("proxy_http_version", self.version).text
             protocol = "h2c" if version == "2" else "http"
         if "$" in row.args[0] or has_hole(row.args[0]):
-            self._replaced(row, "what it stands for is not asked: always the upstream", False)
+            self._replaced(
+                row, "variables are not evaluated; the target is always the probe's upstream", False
+            )
         node = Node(row.name, [row.args[0]], row)
         # Groups may come after those who use them.
         self._passes.append((node, family, protocol))
@@ -386,8 +388,8 @@ class _Copying:
                 row = node.origin
                 assert row is not None
                 raise NginxError(
-                    "nginx refuses the copy: invalid URL prefix, or no host behind it,"
-                    f" in {row.name} of {row.source.name}:{row.line}"
+                    "nginx rejects the copy: invalid URL prefix, or no host after it, in"
+                    " {row.name} of {row.source.name}:{row.line}"
                 )
             node.args = [target]
 
@@ -399,7 +401,7 @@ class _Copying:
                 assert node.children is not None
                 node.children.append(Node("server", [""]))
                 if node.origin is not None:
-                    self._replaced(node.origin, "it has no server that can be read", True)
+                    self._replaced(node.origin, "no server in it can be read", True)
             at = next((at for at, one in enumerate(siblings) if one is node), len(siblings))
             clones = []
             for protocol in protocols:
@@ -462,7 +464,7 @@ class _Copying:
             return self._leave_out(row, "it has no keys_zone", True)
         name = zone.removeprefix("keys_zone=").partition(":")[0]
         if NAME.fullmatch(name) is None:
-            return self._leave_out(row, "its zone has no plain name", True)
+            return self._leave_out(row, "the name of its zone is not plain text", True)
         kept = [arg for arg in row.args[1:] if CACHE_OPTION.fullmatch(arg)]
         self._replaced(row, "its files are in the sandbox", False)
         path = f"{WRITABLE}/cache/{self._caches}"
@@ -475,16 +477,18 @@ class _Copying:
     def _ssl(self, row: Directive, *_: object) -> Node | None:
         if self.version < _HTTP2_DIRECTIVE:
             return self._written(row, list(row.args))
-        return self._leave_out(row, "this nginx has it only as a parameter of listen", True)
+        return self._leave_out(row, "this nginx supports it only as a parameter of listen", True)
 
     def _http2(self, row: Directive, *_: object) -> Node | None:
         if self.version >= _HTTP2_DIRECTIVE:
             return self._written(row, list(row.args))
-        self._replaced(row, "this nginx has it as a parameter of listen", False)
+        self._replaced(row, "this nginx supports it as a parameter of listen", False)
         return None
 
     def _lua_body_filter(self, row: Directive, *_: object) -> Node:
-        self._replaced(row, "its code is not run: a filter that changes nothing", True)
+        self._replaced(
+            row, "its code is not run; the copy uses a filter that changes nothing", True
+        )
         return Node("body_filter_by_lua", [LUA_BODY_FILTER], row)
 
     def _js_body_filter(self, row: Directive, *_: object) -> Node:
@@ -494,7 +498,9 @@ class _Copying:
         if not any(one.name == "js_import" for one in http.children):
             (self.folder / JS_FILTER).write_text(_JS_BODY_FILTER, encoding="utf-8")
             http.children.insert(0, Node("js_import", ["nsl", "from", JS_FILTER]))
-        self._replaced(row, "its code is not run: a filter that changes nothing", True)
+        self._replaced(
+            row, "its code is not run; the copy uses a filter that changes nothing", True
+        )
         return Node("js_body_filter", ["nsl.pass"], row)
 
     def _asks(self, row: Directive, level: Level, siblings: list[Node]) -> Node | None:
@@ -510,7 +516,7 @@ class _Copying:
             assert child.origin is not None
             if not self._answers(server, child.args[0]):
                 siblings.remove(child)
-                self._leave_out(child.origin, "nothing in the copy answers it", True)
+                self._leave_out(child.origin, "no location in the copy handles it", True)
 
     def _answers(self, server: Level, uri: str) -> bool:
         """Whether a location of a server answers a URI, as far as the copy has its handler."""
@@ -528,7 +534,7 @@ class _Copying:
 
     def _leave_out(self, directive: Directive, why: str, matters: bool) -> Node | None:
         """Put a directive on the list; returns what stands for it, which is nothing."""
-        self._note(directive, "left out", why, matters)
+        self._note(directive, "removed", why, matters)
         return None
 
     def _replaced(self, directive: Directive, why: str, matters: bool) -> None:

@@ -113,7 +113,7 @@ class Chunks:
             line, newline, rest = self._held.partition(b"\r\n")
             if not newline:
                 if len(line) > _LONGEST_CHUNK_LINE:
-                    raise ValueError("no chunk has such a head")
+                    raise ValueError("invalid chunk header")
                 break
             self._held = rest
             if self._after_data:  # the line end that closes a chunk's data
@@ -121,7 +121,7 @@ class Chunks:
                 continue
             size = _CHUNK_SIZE.fullmatch(line)
             if size is None:
-                raise ValueError("no size of a chunk")
+                raise ValueError("invalid chunk size")
             self._left = int(size[1], 16)
             self._after_data = True
             self.done = self._left == 0
@@ -160,7 +160,7 @@ class Tokens:
         for part in self._decode(data):
             self._decoded += len(part)
             if self._decoded > _MOST_DECODED:
-                raise ValueError("more than the upstream sends")
+                raise ValueError("more data than the upstream sends")
             self._take(part, now)
 
     def _take(self, text: bytes, now: float) -> None:

@@ -163,7 +163,7 @@ class Drip(Struct, frozen=True):
         if known:
             raise ValueError(f"unknown key in X-Drip: {', '.join(sorted(known))}")
         if not drip._is_modest():
-            raise ValueError("X-Drip asks for more than an answer may have")
+            raise ValueError("X-Drip requests more than a response may contain")
         return drip
 
     def _is_modest(self) -> bool:

@@ -122,7 +122,7 @@ def run(command: Sequence[str], folder: Path, wall: Wall | None, seconds: float)
                 start_new_session=True,
             )
         except subprocess.TimeoutExpired:
-            raise NginxError(f"{command[0]} does not answer in {seconds:g} s") from None
+            raise NginxError(f"{command[0]} does not respond within {seconds:g} s") from None
         except OSError as error:
             raise NginxError(f"{command[0]} cannot be run: {error}") from error
         return done.returncode, done.stdout.decode(errors="replace")
@@ -131,7 +131,7 @@ def run(command: Sequence[str], folder: Path, wall: Wall | None, seconds: float)
         try:
             said, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise NginxError(f"{command[0]} does not answer in {seconds:g} s") from None
+            raise NginxError(f"{command[0]} does not respond within {seconds:g} s") from None
         finally:
             started.stop()
     return process.returncode, said.decode(errors="replace")

@@ -102,7 +102,7 @@ def inspect(path: Path) -> NginxBinary:
     version = re.search(r"nginx version: \S+?/(\d+)\.(\d+)\.(\d+)", build)
     if not version:
         said = " ".join(build.split())[:200]
-        raise NginxError(f"{path} does not say that it is nginx: {said}")
+        raise NginxError(f"{path} does not seem to be nginx; it prints: {said}")
     major, minor, patch = map(int, version.groups())
     folder = re.search(r"--modules-path=(\S+)", build)
     files = [Path(folder[1]) / f"{name}.so" for name in _MODULES] if folder else []
@@ -236,7 +236,7 @@ class Nginx:
             if not self.is_running:
                 raise NginxError(f"{self.binary} did not start: {self.error_log}")
             if time.monotonic() > deadline:
-                raise NginxError(f"{self.binary} did not start in {_SECONDS_TO_START:g} s")
+                raise NginxError(f"{self.binary} did not start within {_SECONDS_TO_START:g} s")
             await asyncio.sleep(0.01)
 
     async def _stop(self) -> None:

@@ -160,16 +160,16 @@ class Reason(NamedTuple):
 
 
 _CODE = Reason("it runs code", True)
-_ACCESS = Reason("it could turn the probe's requests away", True)
-_ITS_OWN_WAY = Reason("the probe runs nginx in its own way", False)
-_LOGS = Reason("the probe keeps no logs", False)
-_TLS = Reason("the probe has a throw-away certificate and takes any client", False)
-_PLAIN_UPSTREAM = Reason("the probe's upstream speaks without TLS", False)
+_ACCESS = Reason("it could reject the probe's requests", True)
+_ITS_OWN_WAY = Reason("the probe sets this itself", False)
+_LOGS = Reason("the probe writes no logs", False)
+_TLS = Reason("the probe uses a temporary certificate and accepts any client", False)
+_PLAIN_UPSTREAM = Reason("the probe's upstream does not use TLS", False)
 _FILES = Reason("it reads or writes files", True)
-_NAMES = Reason("no name is looked up: every target is the probe's own upstream", False)
-_NOTHING = Reason("it does not decide about route or delivery", False)
-_SSI = Reason("its commands can show what this machine has; when a piece leaves is the same", False)
-_UNKNOWN = Reason("it is not among the directives that the probe lets run", True)
+_NAMES = Reason("names are not resolved; every target is the probe's own upstream", False)
+_NOTHING = Reason("it does not affect routing or delivery", False)
+_SSI = Reason("it could read data of this machine; it does not affect timing", False)
+_UNKNOWN = Reason("the probe does not allow this directive", True)
 _NO_HTTP3 = Reason("HTTP/3 is not measured", True)
 
 _REASONS: tuple[tuple[str, Reason], ...] = (
@@ -191,10 +191,13 @@ _REASONS: tuple[tuple[str, Reason], ...] = (
     (r"resolver.*", _NAMES),
     (r"http3.*|quic", _NO_HTTP3),
     (r".*_store(_access)?|dav_.*|create_full_put_path|client_body_in_file_only", _FILES),
-    (r"set_real_ip_from|real_ip_.*", Reason("the probe's requests name no other address", False)),
-    (r"proxy_protocol.*", Reason("the probe speaks without the PROXY protocol", False)),
-    (r".*_pass_request_headers", Reason("the probe's upstream must see its headers", False)),
-    (r".*_cache_min_uses", Reason("the probe looks at the second answer", False)),
+    (
+        r"set_real_ip_from|real_ip_.*",
+        Reason("the probe's requests name no other client address", False),
+    ),
+    (r"proxy_protocol.*", Reason("the probe does not use the PROXY protocol", False)),
+    (r".*_pass_request_headers", Reason("the probe's upstream needs these headers", False)),
+    (r".*_cache_min_uses", Reason("the probe checks the second response", False)),
     (r".*_temp_path|.*_bind|.*_socket_keepalive|.*_send_lowat|.*_socket_rcvbuf", _ITS_OWN_WAY),
     (
         r"aio.*|directio.*|open_file_cache.*|connection_pool_size|request_pool_size|etag|read_ahead"

@@ -210,7 +210,7 @@ class _Run(Struct):
         ports = [one.port for one in self.copy.sockets.values()]
         if not self.nginx.is_running or not all(map(_accepts, ports[:1])):
             said = self.nginx.error_log.strip().splitlines()[-3:]
-            raise NginxError(f"{self.nginx.binary} died while it was measured: {' '.join(said)}")
+            raise NginxError(f"{self.nginx.binary} died during the measurement: {' '.join(said)}")
 
     @staticmethod
     def _doubtful(result: Measurement) -> bool:

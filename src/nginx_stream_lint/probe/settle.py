@@ -1,6 +1,6 @@
 """Ask an nginx whether it takes a copy, and leave out what it does not have.
 
-Each text is verified before nginx sees it, the first time and every time something was left out.
+Each text is verified before nginx sees it, the first time and every time something was removed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_SECONDS = 60.0  # for all rounds: some are slow
 _AT = re.compile(r"\[emerg\] (?P<what>.*) in nginx\.conf:(?P<line>\d+)\s*$", re.MULTILINE)
 _UNPLACED = re.compile(r"\[emerg\] (?P<what>.*)$", re.MULTILINE)
 _PID = re.compile(r"\d+#\d+: ")
-# What another nginx may have, or what went with something that was left out. Anything else is the
+# What another nginx may have, or what went with something that was removed. Anything else is the
 # author's mistake, and nginx is right to refuse it.
 _REMOVABLE = re.compile(
     r"unknown directive|invalid parameter|invalid value|invalid number of arguments"
@@ -68,9 +68,7 @@ async def settle(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, Wa
     over = time.monotonic() + _MOST_SECONDS
     for _ in range(_MOST_ROUNDS):
         if time.monotonic() > over:
-            raise NginxError(
-                f"{binary} does not take the copy within {_MOST_SECONDS:g} s: it refuses too much"
-            )
+            raise NginxError(f"{binary} still rejects the copy after {_MOST_SECONDS:g} s")
         await asyncio.sleep(0)  # whoever wants to stop this may
         needed = sorted(filter(lambda path: _is_needed(path, copy), modules), key=_order)
         text, owners = _written(copy, needed)
@@ -84,8 +82,8 @@ async def settle(copy: Copy, binary: NginxBinary, folder: Path) -> tuple[str, Wa
             modules -= unloadable
             continue
         if not _mended(copy, said, owners):
-            raise NginxError(f"{binary} refuses the copy: {_translated(said, owners)}")
-    raise NginxError(f"{binary} refuses the copy in more than {_MOST_ROUNDS} places")
+            raise NginxError(f"{binary} rejects the copy: {_translated(said, owners)}")
+    raise NginxError(f"{binary} rejects the copy in more than {_MOST_ROUNDS} places")
 
 
 def _is_needed(path: str, copy: Copy) -> bool:
@@ -126,9 +124,9 @@ def _verified(
         found = verify(text, bounds)
     except Forbidden as error:
         where = _place(owners.get(error.line))
-        raise NginxError(f"the sandbox refuses the copy: {error}{where}") from None
+        raise NginxError(f"the sandbox rejects the copy: {error}{where}") from None
     if not _is_same(found[-len(copy.root.children or ()) :], copy.root.children or []):
-        raise NginxError("the sandbox refuses the copy: nginx would read something else")
+        raise NginxError("the sandbox rejects the copy: nginx would read something else")
     return Wall(
         folder,
         folder / WRITABLE,
@@ -202,7 +200,7 @@ def _remove(copy: Copy, rows: list[tuple[Node, list[Node]]], why: str) -> bool:
             siblings.remove(node)
             if node.origin is not None:
                 matters = _WITHOUT_EFFECT.fullmatch(node.name) is None
-                copy.note(node.origin, "left out", why, matters)
+                copy.note(node.origin, "removed", why, matters)
     return bool(rows)
 
 
@@ -225,7 +223,7 @@ def _define(copy: Copy, name: str) -> bool:
         if any(one.name == "map" and one.args[-1:] == [f"${name}"] for one in block.children):
             return False
         block.children.insert(0, Node("map", [source, f"${name}"], None, rows))
-        copy.note(users[0], "replaced", f"${name} is unknown to this nginx: it is empty", True)
+        copy.note(users[0], "replaced", f"this nginx does not know ${name}, so it is empty", True)
         done = True
     return done
 

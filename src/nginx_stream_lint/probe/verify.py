@@ -106,7 +106,9 @@ def verify(text: str, bounds: Bounds) -> list[Directive]:
     """
     odd = _CONTROL.search(text)
     if odd is not None:
-        raise Forbidden(text.count("\n", 0, odd.start()) + 1, "a character that no word may have")
+        raise Forbidden(
+            text.count("\n", 0, odd.start()) + 1, "a character that is not allowed in a word"
+        )
     try:
         file = parse(Source("nginx.conf", text))
     except Unreadable as error:
@@ -172,9 +174,9 @@ class _Verifier:
             raise self._refused(one)
         for word in (one.name, *one.args):
             if MACHINE.search(word):
-                raise self._refused(one, "it names a variable that shows this machine")
+                raise self._refused(one, "it uses a variable that shows this machine")
         if too_large(one.name, one.args):
-            raise self._refused(one, "it asks for too much memory")
+            raise self._refused(one, "it needs too much memory")
 
     def _opens(self, one: Directive) -> bool:
         if one.name in _WITHOUT_WORDS:

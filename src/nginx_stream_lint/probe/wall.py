@@ -191,7 +191,9 @@ def _become(plan: dict[str, Any], supervisor: int) -> None:
             os.setgid(_NOBODY)
             os.setuid(_NOBODY)
         except OSError:
-            raise PermissionError("root cannot become nobody here: be another user") from None
+            raise PermissionError(
+                "root cannot switch to the user nobody here; run this as another user"
+            ) from None
     _die_with(supervisor)
     if sys.platform == "linux":
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)

@@ -31,17 +31,17 @@ def quoted(word: str) -> str:
         UnwritableWord: it has a placeholder, a NUL byte or an impossible character, or is too long.
     """
     if MARKS.search(word):
-        raise UnwritableWord("a placeholder stands in it")
+        raise UnwritableWord("it contains a placeholder")
     if "\0" in word:
-        raise UnwritableWord("it has a NUL byte")
+        raise UnwritableWord("it contains a NUL byte")
     try:
         size = len(word.encode("utf-8", "surrogateescape"))
     except UnicodeEncodeError:
-        raise UnwritableWord("it has a character that no file can hold") from None
+        raise UnwritableWord("it contains a character that a file cannot contain") from None
     if _BARE.fullmatch(word):
         text = word
     else:
         text = '"' + _ESCAPED.sub(lambda found: _ESCAPES[found[0]], word) + '"'
     if size + len(text) - len(word) > _LONGEST:
-        raise UnwritableWord("it is longer than nginx reads")
+        raise UnwritableWord("it is longer than nginx accepts")
     return text

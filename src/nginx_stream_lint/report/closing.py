@@ -40,6 +40,7 @@ def _unchecked(report: Result) -> str:
     more = len(stalling) - len(named)
     places = ", ".join(named) + (f" and {more} more" if more else "")
     return (
-        f"{len(stalling)} of {counted(number, 'unchecked location')} would buffer: {places};"
-        " declare a stream with --stream, or check all with --all-streams"
+        f"{len(stalling)} of {counted(number, 'unchecked location')}"
+        f" would buffer a stream: {places}."
+        " If one streams, declare it with --stream, or use --all-streams to check all."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 
@@ -16,7 +17,7 @@ from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
-from nginx_stream_lint.nginx.route import Route
+from nginx_stream_lint.nginx.route import Route, Step
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
@@ -27,8 +28,8 @@ from nginx_stream_lint.util.sinks import printable, shown_line
 _STREAMING = {
     "by-itself": "it streams by itself",
     "depends": "whether it streams depends on its code",
-    "no": "it streams nothing",
-    "unknown": "whether it streams is not known",
+    "no": "it does not stream",
+    "unknown": "whether it streams is unknown",
 }
 _COLOURS = {
     "streams": "green",
@@ -278,19 +279,17 @@ def _lines(
     names = " ".join(_names(route.server)) or "(no name)"
     stands = "" if route.server is None else route.server.place
     yield from _line("server", f"{names}{stands}", width)
-    for step in route.via:
-        name, line = step.directive.source.name, step.directive.line
-        yield from _line("by way of", f"{step.why} ({name}:{line})", width)
+    for said, times in Counter(map(_step, route.via)).items():
+        yield from _line("via", f"{said}, {times} times" if times > 1 else said, width)
     for reason in route.unknown:
         yield from _line("unknown", reason, width)
     if route.location is not None:
         yield from _line("lands in", f"{route.location.label}{route.location.place}", width)
     if stream is not None and stream.confidence != "possible":
-        said = f"{stream.confidence} ({stream.kind}): {stream.because}"
-        yield from _line("streams", said, width)
+        yield from _line("stream", stream.words, width)
     handler = route.handler
     if handler is None:
-        yield from _line("answered", _answer(one), width)
+        yield from _line("response", _answer(one), width)
         return
     yield from _line("passed to", _passed(handler), width)
     for tier in one.tiers[-2::-1]:
@@ -329,6 +328,10 @@ def _fixes(findings: Sequence[Finding]) -> Iterator[ShownFix]:
         yield from shown_fixes(here[0].location, here)
 
 
+def _step(step: Step) -> str:
+    return f"{step.why} ({step.directive.source.name}:{step.directive.line})"
+
+
 def _passed(handler: Handler) -> str:
     return f"{handler.family}_pass {handler.target} ({_where(handler.directive)})"
 
@@ -349,12 +352,12 @@ def _answer(one: Explanation) -> str:
     if route.status is not None:
         return f"by nginx: {route.status}"
     if route.rejected_by is not None:
-        return f"by nginx: it rejects the TLS handshake ({_where(route.rejected_by)})"
+        return f"by nginx, which rejects the TLS handshake ({_where(route.rejected_by)})"
     if route.other is not None:
         other = route.other
         where = _where(other.directive)
         return f"by {other.directive.name} ({where}): {_STREAMING[other.streaming]}"
-    return "from files, if there is one"
+    return "from a file, if it exists"
 
 
 def _settings(one: Explanation, columns: int) -> Iterator[str]:
@@ -427,7 +430,9 @@ def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
         why = "" if verdict == "streams" else ": the handshake fails"
         yield f"  WebSocket over {CLIENTS[client]}: {word}{why}"
     if not verdicts:
-        yield "  WebSocket: nginx has none over HTTP/2, and this server has nothing else"
+        yield (
+            "  WebSocket: nginx does not support it over HTTP/2, and this server offers only HTTP/2"
+        )
 
 
 def _holding(explanation: Explanation, one: Delivery) -> tuple[Passed, Delivery] | None:
@@ -449,8 +454,8 @@ def _is_usual(one: Delivery, any_encoding: bool = False) -> bool:
 def _changes(own: Sequence[Delivery]) -> dict[str, list[Delivery]]:
     """The scenarios that differ from the usual one in one thing, by what that is."""
     words = {
-        ("close", "absent", "identity"): "if the app closes instead of chunking",
-        ("length", "absent", "identity"): "if the app announces a length",
+        ("close", "absent", "identity"): "if the app closes the connection instead of chunking",
+        ("length", "absent", "identity"): "if the app sends Content-Length",
         ("chunked", "no", "identity"): "if the app sends X-Accel-Buffering: no",
         ("chunked", "yes", "identity"): "if the app sends X-Accel-Buffering: yes",
         ("chunked", "absent", "gzip"): "for clients that accept gzip",
@@ -479,7 +484,7 @@ def _later(one: Delivery) -> str:
     if one.is_replayed:
         return "; nginx replays a recording to later requests"
     if one.repeat == "unknown":
-        return "; unknown whether nginx replays a recording to the second request"
+        return "; nginx may replay a recording to the second request"
     return "" if one.repeat == one.verdict else f"; the second request {one.repeat}"
 
 
@@ -493,7 +498,7 @@ def _held(explanation: Explanation, one: Delivery, family: str) -> str:
     if one.verdict == "streams":
         return ""
     if one.held_by == "sub-filter":
-        return f": sub_filter{of} keeps the end of each event until the next one comes"
+        return f": sub_filter{of} holds the end of each event until the next event"
     holder = HOLDS[str(one.slowest)].format(family=family) + of
     if one.held_bytes is None:
         return f": {holder} holds the whole response until it ends"

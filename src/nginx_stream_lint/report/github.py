@@ -69,7 +69,7 @@ def _summary(run: Run) -> Iterator[str]:
     yield f"{counts} in {locations}, {counted(report.streams, 'likely stream')}.{suppressed}"
     yield ""
     if report.problems:
-        yield "| could not be read | why |"
+        yield "| could not be read | reason |"
         yield "| --- | --- |"
         for problem in report.problems[:_MOST_ROWS]:
             where = f"{run.path(problem.file)}:{problem.line}"

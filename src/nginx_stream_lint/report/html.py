@@ -121,7 +121,7 @@ def _cards(run: Run) -> list[_Card]:
             way.served.level.label,
             f"{run.path(directive.source)}:{directive.line}",
             tuple(dict.fromkeys(islice((arg for row in names for arg in row.args), MOST_SERVERS))),
-            f"{way.stream.confidence} to stream ({way.stream.kind}): {way.stream.because}",
+            way.stream.words,
             way,
         )
     for finding in run.report.findings:

@@ -72,11 +72,11 @@ def outcome(arrival: Arrival) -> str:
     if arrival.verdict == "streams":
         return "streams"
     if arrival.verdict == "replays":
-        return "gets a recording"
+        return "gets a recorded response"
     if arrival.verdict == "no-stream":
-        return "is refused: the handshake fails"
+        return "is rejected: the handshake fails"
     if arrival.held_bytes is None:
-        return "stalls until the answer ends"
+        return "stalls until the response ends"
     bursts, wait = amount(arrival.held_bytes), duration(arrival.first_text_s)
     return f"stalls: bursts of {bursts}, the first after about {wait}"
 
@@ -87,10 +87,10 @@ def _target(way: Way) -> str:
 
 def _nothing(way: Way) -> tuple[str, ...]:
     if way.stream.kind == "websocket":
-        return ("a tunnel,", "nothing is held")
+        return ("a tunnel,", "nothing is buffered")
     if way.stream.kind == "long-poll":
-        return ("one piece,", "nothing to hold")
-    return ("not buffered,", "sent on at once")
+        return ("one piece,", "nothing to buffer")
+    return ("not buffered,", "forwarded at once")
 
 
 def _x(number: int, way: Way) -> float:
@@ -101,7 +101,7 @@ def _x(number: int, way: Way) -> float:
 
 def _stage(stage: Stage, way: Way, top: float) -> Iterator[str]:
     name = _STAGES[stage.hold].format(family=way.served.handler.family)
-    held = "a recording" if stage.hold == "cache" else amount(stage.held_bytes)
+    held = "recorded" if stage.hold == "cache" else amount(stage.held_bytes)
     y = top + 6
     yield (
         f'<rect class="stage" x="8" y="{y:g}" width="{_WIDTH - 16}" height="{_ROW - 12}" rx="4"/>'

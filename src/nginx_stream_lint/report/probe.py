@@ -22,12 +22,12 @@ _MOST_BURSTS = 8
 # Of schema/probe.schema.json; CONTRIBUTING.md says when it grows.
 SCHEMA_VERSION = 1
 _MEANINGS = {
-    "streams": "the tokens come as they are sent",
-    "stalls": "the tokens are held back and come in heaps",
-    "replays": "the answer comes from a recording: the app was not asked",
-    "cut": "the answer ends too early",
-    "no-stream": "no token came",
-    "unclear": "neither clearly a stream nor clearly held back",
+    "streams": "the client gets each token when it is sent",
+    "stalls": "the tokens are held back and arrive in bursts",
+    "replays": "nginx replays a recorded response; the app gets no request",
+    "cut": "the response ends too early",
+    "no-stream": "no token arrived",
+    "unclear": "it is unclear whether the stream is held back",
 }
 
 
@@ -72,7 +72,7 @@ def _request_lines(outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
 def _where(one: Outcome) -> str:
     place = one.place
     if place is None:
-        return "answered by a stream {} server" if one.request.stream else "nobody answered"
+        return "response of a stream {} server" if one.request.stream else "no response"
     return printable(f"{place.file}:{place.line}: {place.label}")
 
 
@@ -96,9 +96,11 @@ def _scenario(one: Outcome) -> str:
     if not one.request.websocket:
         words[0] = ""
         words.append(
-            {"chunked": "", "close": "app ends by closing", "length": "app sends a length"}[
-                scenario.framing
-            ]
+            {
+                "chunked": "",
+                "close": "app closes the connection",
+                "length": "app sends Content-Length",
+            }[scenario.framing]
         )
     if scenario.x_accel_buffering != "absent":
         words.append(f"X-Accel-Buffering: {scenario.x_accel_buffering}")
@@ -109,8 +111,8 @@ def _scenario(one: Outcome) -> str:
 
 def _said(one: Outcome) -> str:
     if one.verdict == "no-stream":
-        status = f"status {one.status}" if one.status else "no answer"
-        return f"no token came ({status}{f', {one.error}' if one.error else ''})"
+        status = f"status {one.status}" if one.status else "no response"
+        return f"no token arrived ({status}{f', {one.error}' if one.error else ''})"
     if one.first_delay is None:
         return _MEANINGS[one.verdict]
     delay = f"after {one.first_delay:.2f} s" if one.first_delay >= 0.01 else "at once"
@@ -129,7 +131,7 @@ def bursts_said(bursts: Sequence[int]) -> str:
         return f"{sum(bursts)} tokens, nearly all one by one"
     shown = " + ".join(map(str, bursts[:_MOST_BURSTS]))
     more = " + ..." if len(bursts) > _MOST_BURSTS else ""
-    return f"{sum(bursts)} tokens in {len(bursts)} heaps ({shown}{more})"
+    return f"{sum(bursts)} tokens in {len(bursts)} bursts ({shown}{more})"
 
 
 def _end(one: Outcome) -> float:
@@ -147,14 +149,14 @@ def _bar(times: Sequence[float], end: float, columns: int) -> str:
 def _change_lines(changes: Sequence[Change], width: int) -> Iterator[str]:
     mattering = [one for one in changes if one.matters]
     if mattering:
-        yield "what the measured copy does otherwise, and may matter:"
+        yield "differences of the measured copy that may affect the result:"
         groups: dict[tuple[str, str, str], list[Change]] = {}
         for one in mattering:
             groups.setdefault((one.name, one.done, one.why), []).append(one)
         for number, ((name, done, why), rows) in enumerate(groups.items()):
             if number == _MOST_LINES:
                 rest = sum(len(some) for some in list(groups.values())[_MOST_LINES:])
-                yield f"  and {rest} more: --format json lists them"
+                yield f"  and {rest} more; see --format json"
                 break
             more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
             where = f"{rows[0].file}:{rows[0].line}{more}"
@@ -163,8 +165,9 @@ def _change_lines(changes: Sequence[Change], width: int) -> Iterator[str]:
     others = len(changes) - len(mattering)
     if others:
         yield from wrapped(
-            f"{counted(others, 'more line')} left out or replaced (logs, files,"
-            " certificates, addresses): nothing that decides; --format json lists them",
+            f"{counted(others, 'more line')} {'was' if others == 1 else 'were'} removed or"
+            " replaced (logs, files, certificates, addresses); none affects the result; see"
+            " --format json",
             width,
         )
     if changes:
@@ -308,11 +311,11 @@ def probe_svg(result: ProbeResult) -> str:
         f'<rect class="page" width="{_WIDTH}" height="{height}"/>',
         label(_LEFT, 34, f"What the client gets, measured on {result.binary}", "text title"),
         f'<line class="line sent" x1="{_LEFT}" y1="60" x2="{_LEFT + 34}" y2="60"/>',
-        label(_LEFT + 42, 64, "tokens the app has sent", "text"),
+        label(_LEFT + 42, 64, "sent by the app", "text"),
         '<line class="line good" x1="290" y1="60" x2="324" y2="60"/>',
-        label(332, 64, "the client has, as they are sent", "text"),
+        label(332, 64, "received as sent", "text"),
         '<line class="line bad" x1="580" y1="60" x2="614" y2="60"/>',
-        label(622, 64, "the client has, not as sent", "text"),
+        label(622, 64, "received late", "text"),
         label(
             _LEFT,
             92,

@@ -23,9 +23,9 @@ from nginx_stream_lint.streams.stream import KINDS
 
 _NGINX = "https://nginx.org/en/docs"
 _APPLICABILITY = {
-    "safe": "`--fix` writes it.",
-    "unsafe": "`--fix --unsafe-fixes` writes it: it may also change other behaviour.",
-    "manual": "It is shown and left to you.",
+    "safe": "`--fix` applies it.",
+    "unsafe": "`--fix --unsafe-fixes` applies it, because it may also change other behaviour.",
+    "manual": "Apply it yourself; `--fix` does not.",
 }
 
 
@@ -74,8 +74,8 @@ def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
     yield Paragraph(f"{rule.title}.")
     severities = listed([f"`{severity}`" for severity, _ in rule.severity], "or")
     kinds = listed([f"`{kind}`" for kind in rule.kinds])
-    about = "every kind" if set(rule.kinds) == set(KINDS) else f"the kinds {kinds}"
-    yield Paragraph(f"Severity: {severities}. About streams of {about}.")
+    about = "of every kind" if set(rule.kinds) == set(KINDS) else f"of the kinds {kinds}"
+    yield Paragraph(f"Severity: {severities}. Applies to streams {about}.")
     yield Heading("Why")
     yield Paragraph(rule.why)
     bad = [example for example in rule.examples if example.bad]
@@ -94,8 +94,8 @@ def _full(rule: Rule, measured: Measurements) -> Iterator[Block]:
             yield _code(example.good)
     yield Heading("How to ignore it")
     yield Paragraph(
-        f"`# nginx-stream-lint: ignore[{rule.name}] why` at the end of a line, on the line above,"
-        f" or above a block. `--ignore {rule.name}` leaves the rule out of a run."
+        f"Write `# nginx-stream-lint: ignore[{rule.name}] REASON` at the end of the line, on the"
+        f" line above, or above a block. `--ignore {rule.name}` skips the rule for one run."
     )
     yield from _references(rule, 2)
 
@@ -124,7 +124,7 @@ def _evidence(rule: Rule, measured: Measurements) -> Iterator[Block]:
     for kind in kinds:
         measurement = EVIDENCE.get(kind)
         # A rule of one's own says in its own words what it rests on.
-        said = kind if measurement is None else f"What is measured on a real nginx: {measurement}."
+        said = kind if measurement is None else f"Measured on a real nginx: {measurement}."
         yield Paragraph(said)
     rows = measured.rules.get(rule.name, ())
     versions = list(dict.fromkeys(version for one in rows for version in one.nginx))
@@ -134,7 +134,7 @@ def _evidence(rule: Rule, measured: Measurements) -> Iterator[Block]:
             tuple(
                 (
                     f"{one.example} {one.text}, {one.who}",
-                    *(one.nginx.get(version, "(not for this version)") for version in versions),
+                    *(one.nginx.get(version, "(not in this version)") for version in versions),
                 )
                 for one in rows
             ),

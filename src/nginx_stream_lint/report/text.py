@@ -112,11 +112,12 @@ def _summary(report: Result, seconds: float) -> str:
         if (number := report.count(word))
     ]
     locations = counted(report.locations, "proxied location")
+    unread = ""
     found = f"{', '.join(counts) or 'no findings'} in"
     if report.problems:
-        # What could not be read has not been found innocent.
-        unread = f"{counted(len(report.problems), 'place')} could not be read"
-        found = f"{', '.join(counts)}; {unread} in" if counts else f"{unread}; checked"
+        # What could not be read may have findings, so this never says that there are none.
+        found = f"{', '.join(counts)} in" if counts else "checked"
+        unread = f"; {counted(len(report.problems), 'place')} could not be read"
     suppressed = f"; {len(report.suppressed)} suppressed" if report.suppressed else ""
     streams = counted(report.streams, "likely stream")
-    return f"{found} {locations} ({streams}){suppressed} ({seconds:.2f} s)"
+    return f"{found} {locations} ({streams}){unread}{suppressed} ({seconds:.2f} s)"

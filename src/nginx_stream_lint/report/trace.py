@@ -40,7 +40,7 @@ def trace_text(told: Diagnosis, blame: Blame | None = None, width: int = WIDTH) 
     lines: list[str] = []
     for layer in told.result.layers:
         product = told.products[layer.number]
-        maybe = "" if layer.number in told.certain else ", or what passes its name on"
+        maybe = "" if layer.number in told.certain else ", or a layer that forwards its headers"
         name = f"  ({product.title}{maybe})" if product is not None else ""
         lines.append(click.style(f"layer {layer.number}  {layer.shown}", bold=True) + name)
         judgements = [one for one in told.judgements if one.layer == layer.number]
@@ -61,7 +61,7 @@ def trace_text(told: Diagnosis, blame: Blame | None = None, width: int = WIDTH) 
 
 def _judgement(one: Judgement, end: float, width: int) -> Iterator[str]:
     word = click.style(f"{one.verdict:<9}", fg=_COLOURS.get(one.verdict, "red"), bold=True)
-    inherited = f" (as from layer {one.inherited} on)" if one.inherited is not None else ""
+    inherited = f" (as at layer {one.inherited})" if one.inherited is not None else ""
     words = f"{CLIENTS[one.client]}: {said(one)}{inherited}"
     first, *rest = _wrapped(words, " " * _INDENT, width)
     yield f"  {word} {first.strip()}"
@@ -89,7 +89,9 @@ def _headers(
     if answered:
         headers = answered[0].headers
         shown = "; ".join(f"{name}: {headers[name]}" for name in READ if headers.get(name))
-        words = clipped(printable(shown) or "no telling headers", _HEADERS_SHOWN)
+        words = clipped(
+            printable(shown) or "no header that shows what this layer is", _HEADERS_SHOWN
+        )
         yield from _wrapped(words, "  ", width)
     for note in told.notes:
         if note.layer == number:
@@ -101,33 +103,33 @@ def _remedies(told: Diagnosis, width: int) -> Iterator[str]:
         return
     known = told.products[told.named.layer] if told.named is not None else None
     if known is None:
-        yield "Its headers do not say what it is. What to do there, if it is"
+        yield "The headers of this layer do not show what it is. What to do if it is"
     else:
-        yield "What to do there:"
+        yield "What to do:"
     for product, remedy in told.remedies[:_MOST_REMEDIES]:
         name = f"{product.title}: " if known is None else ""
         yield from _wrapped(f"{name}{remedy.do}", "  ", width)
         yield f"    {remedy.source}"
     left = len(told.remedies) - _MOST_REMEDIES
     if left > 0:
-        yield f"  and {left} more: --format json lists them"
+        yield f"  and {left} more; see --format json"
 
 
 def _blame(blame: Blame, hide: Hide, width: int) -> Iterator[str]:
     yield ""
     if not blame.place:
-        yield "In the configuration no server takes this URL."
+        yield "No server in the configuration handles this URL."
         return
-    yield f"In the configuration it lands in {hide(blame.place)}"
+    yield f"In the configuration, this URL is handled by {hide(blame.place)}"
     if not blame.findings:
         yield from _wrapped(
-            "Nothing is found there that explains it: what runs may not be what is written, or"
-            " another layer stands between.",
+            "No finding explains the trace. Perhaps nginx runs another configuration, or there is"
+            " another layer in between.",
             "  ",
             width,
         )
     elif not blame.explains:
-        yield "  No finding there explains it; what is found there:"
+        yield "  None of its findings explains the trace:"
     for finding in blame.findings:
         place = finding.place
         where = f"{place.source.name}:{place.line}:{place.column}"

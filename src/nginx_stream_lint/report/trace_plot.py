@@ -26,9 +26,9 @@ _TALL = 12  # events that make a bar of full height at least
 _MOST_BARS = 600  # in one lane
 
 _HOW_TO_READ = (
-    "Time runs from left to right. Each bar is something that arrived; the taller, the more arrived"
-    " at once. Many small bars: the user reads along while the app writes. Few tall bars with"
-    " nothing between: the user waits (shaded), then gets a heap."
+    "Time runs from left to right. A bar shows what arrived at one moment; a taller bar means that"
+    " more arrived. Many small bars: the user reads while the app writes. A few tall bars: the"
+    " user waits (shaded), then gets everything at once."
 )
 
 
@@ -105,7 +105,7 @@ def _title(told: Diagnosis) -> str:
 
 def _name(told: Diagnosis, number: int) -> str:
     product = told.products[number]
-    what = " (the app, or nearest to it)" if number == 1 else ""
+    what = " (the app, or closest to it)" if number == 1 else ""
     if product is not None and number in told.certain:
         what = f" ({product.title})"
     return f"Layer {number}{what}"
@@ -256,7 +256,7 @@ def trace_html(told: Diagnosis) -> str:
             f'<div class="verdict{good}">{words}</div>',
             *_what_to_do(told),
             f'<p class="faint">{_HOW_TO_READ}</p>',
-            '<p class="down">the same request, asked at each layer; the app comes first</p>',
+            '<p class="down">The same request, sent to each layer, starting with the app</p>',
             '<p class="down">↓</p>'.join(sections),
             "</body></html>",
             "",
@@ -272,7 +272,7 @@ def _what_to_do(told: Diagnosis) -> Iterator[str]:
     if not told.remedies or told.named is None:
         return
     known = told.products[told.named.layer] is not None
-    yield "<p><b>What to do there</b></p><ul>"
+    yield "<p><b>What to do</b></p><ul>"
     for product, remedy in told.remedies:
         name = "" if known else f"{_text(product.title)}: "
         link = f' <a class="faint" href="{_text(remedy.source)}">source</a>'
@@ -284,7 +284,7 @@ def _section(told: Diagnosis, number: int, lanes: list[_Lane]) -> str:
     named = told.named is not None and told.named.layer == number
     parts = [
         f'<section class="{"named" if named else ""}">',
-        f"<h2>{_text(_name(told, number))}{': here it stops' if named else ''}</h2>",
+        f"<h2>{_text(_name(told, number))}{': the stream stops here' if named else ''}</h2>",
         f'<p class="faint">{_text(told.layer(number).shown)}</p>',
     ]
     for lane in lanes:
@@ -297,7 +297,7 @@ def _section(told: Diagnosis, number: int, lanes: list[_Lane]) -> str:
 
 def _html_lane(told: Diagnosis, lane: _Lane) -> str:
     one = lane.one
-    inherited = f" (as from layer {one.inherited} on)" if one.inherited is not None else ""
+    inherited = f" (as at layer {one.inherited})" if one.inherited is not None else ""
     parts = [
         f'<div class="client {lane.tone}"><p><span class="mark">{_text(one.verdict)}</span>'
         f" over {_text(CLIENTS[one.client])}</p>",
@@ -368,7 +368,7 @@ def _details(told: Diagnosis, number: int, lanes: list[_Lane]) -> str:
     )
     items = "".join(f"<li>{_text(note.text)}</li>" for note in found)
     return (
-        f"<details><summary>What its headers say</summary><dl>{rows}</dl>"
+        f"<details><summary>Response headers</summary><dl>{rows}</dl>"
         f"{f'<ul>{items}</ul>' if items else ''}</details>"
     )
 

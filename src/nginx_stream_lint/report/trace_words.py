@@ -13,7 +13,7 @@ from nginx_stream_lint.trace.recording import FAILED, LIMIT, UNOFFERED
 from nginx_stream_lint.trace.verdict import Judgement
 from nginx_stream_lint.util.sinks import printable
 
-_VERBS = {STALLS: "stalls", REPLAYS: "is replayed", CUT: "is cut", NO_STREAM: "is refused"}
+_VERBS = {STALLS: "stalls", REPLAYS: "is replayed", CUT: "is cut", NO_STREAM: "is rejected"}
 _MOST_BURSTS = 6
 
 
@@ -36,7 +36,7 @@ def said(one: Judgement) -> str:
     else:
         parts.append(f"{seconds(what.end_s)} in all")
     if one.slower is not None:
-        parts.append(f"{one.slower:.1f} times slower than before")
+        parts.append(f"{one.slower:.1f} times slower than the layer before")
     if one.runs > 1:
         parts.append(f"{one.agreeing} of {one.runs} runs")
     return printable(", ".join(part for part in parts if part))
@@ -48,20 +48,21 @@ def _no_stream(one: Judgement) -> str:
         return printable(recording.error)
     if 300 <= recording.status < 400:
         where = f" {recording.redirect}" if recording.redirect else ""
-        return printable(f"redirects{where} (status {recording.status}): name that URL instead")
+        return printable(f"redirects{where} (status {recording.status}); use that URL instead")
     words = f': "{recording.said}"' if recording.said else ""
     kind = recording.headers.get("content-type", "no type").partition(";")[0]
     kind = "another type" if kind == NOT_SHOWN else kind
     if recording.is_answer:
         return printable(
-            f"no stream but {kind} in one piece: was a stream asked for, at the right path?{words}"
+            f"not a stream: {kind} in one piece; check the path, and that the request asks for a"
+            f" stream{words}"
         )
     hint = {
-        401: "it wants credentials: -H 'Authorization: …'",
-        403: "it does not let you in",
-        404: "there is nothing at this path",
-        405: "another method is wanted: --method, or --data for POST",
-        429: "too many requests: wait, or ask for less",
+        401: "credentials required; use -H 'Authorization: …'",
+        403: "access denied",
+        404: "nothing at this path",
+        405: "wrong method; use --method, or --data for a POST",
+        429: "too many requests; wait, or send fewer",
     }.get(recording.status, "")
     return printable(f"status {recording.status}{f', {hint}' if hint else ''}{words}")
 
@@ -91,7 +92,7 @@ def _cut(one: Judgement) -> str:
     if one.silence_s is not None:
         status = "" if one.recording.is_answer else f" with status {one.recording.status}"
         return f"cut after {seconds(one.silence_s)} of silence{status}"
-    return "broken off"
+    return "truncated"
 
 
 # The verdict
@@ -105,8 +106,8 @@ def verdict(told: Diagnosis) -> list[str]:
     lines = [_culprit(told, named)]
     if _disobeys(told, named):
         lines.append(
-            "The layer before says X-Accel-Buffering: no, and this one does not obey it"
-            " (proxy_ignore_headers, if it is nginx)."
+            "The layer before sends X-Accel-Buffering: no, but this layer ignores it (if it is"
+            " nginx, because of proxy_ignore_headers)."
         )
     lines += [
         f"Layer {note.layer}: {note.text}."
@@ -138,10 +139,11 @@ def _without_culprit(told: Diagnosis) -> str:
         through = f"all {count} layers" if count > 1 else "this layer"
         whole = all(one.recording.ended != LIMIT for one in told.judgements)
         return (
-            f"It streams through {through}, {'to the end' if whole else 'as far as it was read'}."
+            f"The response streams through {through},"
+            f" {'to the end' if whole else 'up to the limit of this trace'}."
         )
     if told.measured:
-        return "Too little came to judge some layers: ask for a longer answer."
+        return "Some responses are too short to judge; request a longer one."
     missing = [
         layer.number
         for layer in told.result.layers
@@ -151,10 +153,11 @@ def _without_culprit(told: Diagnosis) -> str:
         )
     ]
     if len(missing) == count:
-        return "Nothing could be measured."
+        return "No layer could be measured."
     which = ", ".join(map(str, missing))
     return (
-        f"Layer{'s' if len(missing) > 1 else ''} {which} could not be measured; the rest streams."
+        f"Layer{'s' if len(missing) > 1 else ''} {which} could not be measured;"
+        " all other layers stream."
     )
 
 
@@ -166,34 +169,33 @@ def _culprit(told: Diagnosis, named: Judgement) -> str:
     before = [
         one.layer for one in told.judgements if one.layer < named.layer and one.verdict == STREAMS
     ]
-    start = ""
+    what = "request" if named.verdict == NO_STREAM else "response"
+    where = f"{_VERBS[named.verdict]} at layer {named.layer} ({url})"
     if before:
-        start = (
-            "streams at the app, " if max(before) == 1 else f"streams up to layer {max(before)}, "
-        )
-    where = f"from layer {named.layer} on" if named.layer > 1 else "at layer 1 already"
-    text = f"{start}{_VERBS[named.verdict]} {where}, {url}: "
+        last = "the app" if max(before) == 1 else f"layer {max(before)}"
+        subject = " but" if what == "response" else f", but the {what}"
+        text = f"The response streams at {last}{subject} {where}"
+    else:
+        text = f"The {what} {where}"
     reasons = dict.fromkeys(cause(one) for one in bad)
     if len(reasons) > 1:
-        text += "; ".join(f"over {_clients([one])} {cause(one)}" for one in bad)
+        text += f". {'; '.join(f'{_clients([one])}: {cause(one)}' for one in bad)}"
     else:
-        text += next(iter(reasons))
+        text += f": {next(iter(reasons))}"
         if good or len(bad) > 1:
-            text += f", over {_clients(bad)}"
+            text += f" ({_clients(bad)})"
+    text += "."
     if good and named.verdict != NO_STREAM:
-        text += f"; over {_clients(good)} the same layer streams"
-    text = f"{text[0].upper()}{text[1:]}."
+        text += f" This layer streams with {_clients(good)}."
     product = told.products[named.layer]
     remedy = product.remedy(named.cause) if product is not None and named.cause else None
     if product is not None and remedy is not None:
         rule = f" (rule {remedy.rules[0]})" if remedy.rules else ""
         which = "In" if named.layer in told.certain else "If this layer is"
-        that = " that is" if named.layer in told.certain else ", that is"
-        text += f" {which} {product.title}{that} {remedy.setting}{rule}."
+        text += f" {which} {product.title}, the relevant setting is {remedy.setting}{rule}."
     if named.maybe_from is not None:
         text += (
-            " A layer between may have kept what passed it a moment ago:"
-            " --repeat 2 tells which one it is."
+            " A layer in between may have cached the previous response; --repeat 2 shows which one."
         )
     return text
 
@@ -209,24 +211,24 @@ def cause(one: Judgement) -> str:
     rate = one.figures.size / one.figures.end_s if one.figures.end_s else 0.0
     beat = seconds(one.beat_s) if one.beat_s is not None else ""
     unknown = (
-        f"{held}, as a buffer of that size fills"
+        f"{held}, each time a buffer of that size is full"
         if one.held_bytes
-        else f"all at once at the end; with {size(one.figures.size)} the answer is too short to"
-        " tell which buffer holds it"
+        else f"all at once at the end; with {size(one.figures.size)} the response is"
+        " too short to tell which buffer holds it"
     )
     return {
-        v.UPSTREAM_BUFFER: f"{held}, as a buffer for the upstream's answer fills",
-        v.TLS_BUFFER: f"{held}, as the TLS buffer fills",
-        v.COMPRESSION: f"{held}, as {one.encoding} collects what it compresses",
-        v.CACHE: "the answer comes faster than the app makes it, from a recording",
-        v.RATE_LIMIT: f"{size(round(rate))} a second, as a rate limit lets through",
+        v.UPSTREAM_BUFFER: f"{held}, each time the buffer for the upstream response is full",
+        v.TLS_BUFFER: f"{held}, each time the TLS buffer is full",
+        v.COMPRESSION: f"{held}, as {one.encoding} collects text to compress",
+        v.CACHE: "the response arrives faster than the app produces it, so it comes from a cache",
+        v.RATE_LIMIT: f"a rate limit lets {size(round(rate))} a second through",
         v.READ_TIMEOUT: f"after {silence} of silence",
-        v.BROKEN: "the answer breaks off without a silence before",
-        v.WHOLE_ANSWER: "the whole answer is collected before it is sent on",
-        v.DELAY: f"every {beat} comes what there is by then",
+        v.BROKEN: "the response is truncated without a silence before",
+        v.WHOLE_ANSWER: "the whole response is collected before it is forwarded",
+        v.DELAY: f"data is forwarded every {beat}",
         v.BUFFER: unknown,
         v.REFUSED: _no_stream(one),
-        None: "for no reason that shows",
+        None: "no cause found",
     }[one.cause]
 
 

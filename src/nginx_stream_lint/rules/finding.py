@@ -126,7 +126,7 @@ class Finding(Struct, frozen=True):
         """What is thought of the stream, in words; empty where it is about none."""
         if self.stream is None:
             return ""
-        return f"{self.stream.confidence} to stream ({self.stream.kind}): {self.stream.because}"
+        return self.stream.words
 
 
 Fate = Literal["streams", "stalls", "replays"]

@@ -17,23 +17,24 @@ from nginx_stream_lint.util.data import data_names, data_text
 
 # The kinds of evidence that a rule file can name; each is a measurement on a real nginx.
 EVIDENCE = {
-    "delivery": "the stream stalls, and does not when fixed",
-    "silence": "the stream is cut after a silence, and is not when fixed",
-    "recording": "a second request gets a recording",
-    "upstream-request": "the app sees other headers, or another version",
-    "client-response": "the client sees other headers, other framing, or a cut as a whole answer",
-    "handshake": "a WebSocket handshake gets its 101",
-    "requests-twice": "the app sees the same request twice",
-    "abandoned": "the app goes on after the client has left",
+    "delivery": "the stream stalls, and does not with the fix",
+    "silence": "the stream is cut after a silence, and is not with the fix",
+    "recording": "a second request gets a recorded response",
+    "upstream-request": "the app gets different headers, or another HTTP version",
+    "client-response": "the client gets different headers or framing, or a"
+    " truncated response looks complete",
+    "handshake": "a WebSocket handshake gets status 101 only with the fix",
+    "requests-twice": "the app gets the same request twice",
+    "abandoned": "the app continues after the client has left",
     "reload": "a reload cuts the stream",
     "auth-body": "a POST hangs in its auth subrequest",
-    "passed-on": "the request does not reach the app, and does when fixed",
-    "client-silence": "a client that sends nothing for a while is cut, and is not when fixed",
-    "collected-request": "the app sees a request only when the client has ended it",
-    "many-streams": "some of five streams on one HTTP/2 connection are refused",
-    "late-events": "the end of each event comes with the next event, and at once when fixed",
-    "slowed-down": "the stream arrives later and later, and does not when fixed",
-    "accepted": "nginx takes both; the effect is not to be seen on one machine",
+    "passed-on": "the request reaches the app only with the fix",
+    "client-silence": "a silent client is cut off, and is not with the fix",
+    "collected-request": "the app gets a request only after the client has sent all of it",
+    "many-streams": "some of five streams on one HTTP/2 connection are rejected",
+    "late-events": "the end of each event arrives with the next event, and at once with the fix",
+    "slowed-down": "the stream falls further and further behind, and does not with the fix",
+    "accepted": "nginx accepts both configurations; the effect does not show on one machine",
 }
 
 

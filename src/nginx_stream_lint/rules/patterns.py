@@ -29,7 +29,7 @@ class _Refused(Exception):
 def mistake(pattern: str) -> str | None:
     """What is wrong with a regular expression; None if nothing is."""
     if len(pattern) > _MAX_PATTERN:
-        return f"a regular expression has at most {_MAX_PATTERN} characters"
+        return f"a regular expression must have at most {_MAX_PATTERN} characters"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -37,11 +37,11 @@ def mistake(pattern: str) -> str | None:
             re.compile(pattern)
         _look_through(tree)
         if ways(tree, MAX_SUBJECT) > MAX_WAYS:
-            raise _Refused("it may search for ever; use fewer quantifiers and alternatives")
+            raise _Refused("it may take too long; use fewer quantifiers and alternatives")
     except (re.error, Warning, RecursionError, OverflowError) as error:
-        return f"no regular expression: {error}"
+        return f"not a valid regular expression: {error}"
     except _Refused as refused:
-        return f"a regular expression that is not allowed: {refused}"
+        return f"this regular expression is not allowed: {refused}"
     return None
 
 
@@ -69,12 +69,12 @@ def _look_through(tree: Any) -> None:
         elif operation in _REPEATS:
             least, most, inner = argument
             if least > _MAX_COUNT or (most > _MAX_COUNT and str(most) != "MAXREPEAT"):
-                raise _Refused(f"it counts beyond {_MAX_COUNT}")
+                raise _Refused(f"it repeats more than {_MAX_COUNT} times")
             if inner.getwidth()[0] == 0:
-                raise _Refused("a quantifier is around something that may be empty")
+                raise _Refused("it repeats something that may be empty")
             _look_through(inner)
         elif operation not in _ATOMS:
             raise _Refused(
-                "it may have characters, classes, groups, alternatives and quantifiers;"
-                " no look-around, no references"
+                "only characters, classes, groups, alternatives and quantifiers are allowed; no"
+                " look-around, no references"
             )

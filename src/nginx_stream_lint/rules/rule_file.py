@@ -98,8 +98,8 @@ def read_rules(
             if name in found:
                 raise one.mistake(
                     name,
-                    f'there is a rule "{name}" already, in {found[name].path}; take another name'
-                    f" (`replaces: [{name}]` silences that rule where this one speaks)",
+                    f'there already is a rule "{name}" in {found[name].path}; choose another name'
+                    f" (`replaces: [{name}]` silences that rule where this one reports)",
                 )
             found[name] = one
             new.append(one)
@@ -143,7 +143,7 @@ def _files(workspace: Workspace, folder: Path) -> list[Path]:
     names = sorted(name for name, _ in workspace.entries(str(folder)))
     for name in names:
         if name.endswith(".yml"):
-            raise RuleMistake(f"{folder / name}:1:1: the name of a rule file ends in .yaml")
+            raise RuleMistake(f"{folder / name}:1:1: the name of a rule file must end in .yaml")
     found = [folder / name for name in names if name.endswith(".yaml")]
     if not found:
         raise RuleMistake(f"{folder}:1:1: no rules (*.yaml) in this folder")
@@ -152,7 +152,9 @@ def _files(workspace: Workspace, folder: Path) -> list[Path]:
     inside = os.path.join(workspace.key(str(folder)), "")
     for path in found:
         if not workspace.key(str(path)).startswith(inside):
-            raise RuleMistake(f"{path}:1:1: a link that leads out of the folder; copy the file")
+            raise RuleMistake(
+                f"{path}:1:1: is a link that leads out of the folder; copy the file into it"
+            )
     return found
 
 
@@ -167,7 +169,7 @@ def _load_file(workspace: Workspace, path: Path, check_texts: bool = True) -> _R
         raise RuleMistake(message) from None
     read = _Read(rule, path, reader.places)
     if rule.name != path.stem:
-        raise read.mistake(rule.name, f'the file of rule "{rule.name}" must have its name')
+        raise read.mistake(rule.name, f'the file must be named like the rule "{rule.name}"')
     return read
 
 
@@ -182,7 +184,7 @@ def _text(workspace: Workspace, path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = len(data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode()) + 1
-        message = "this is not UTF-8; save the file as UTF-8"
+        message = "not UTF-8; save the file as UTF-8"
         raise RuleMistake(f"{path}:{line}:{column}: {message}") from None
 
 
@@ -258,7 +260,7 @@ class _Reader:
         for key, found in asked.items():
             if found - REMARKS[group]:
                 known = " and ".join(sorted(REMARKS[group]))
-                raise self.fail(raw[key], f"a rule about {group} can only ask for {known}")
+                raise self.fail(raw[key], f"a rule about {group} can only use {known}")
 
     def rule_name(self, node: yaml.Node) -> str:
         name = self.text(node)
@@ -271,13 +273,15 @@ class _Reader:
     def reference(self, node: yaml.Node) -> str:
         text = self.text(node)
         if not _REFERENCE.fullmatch(text):
-            raise self.fail(node, "a reference is a link, or module#directive of nginx's docs")
+            raise self.fail(
+                node, "a reference must be a link, or module#directive of nginx's documentation"
+            )
         return text
 
     def severities(self, node: yaml.Node) -> tuple[tuple[Severity, Condition | None], ...]:
         items = self.sequence(node)
         if not items:
-            raise self.fail(node, f"a list of severities is wanted here: {', '.join(SEVERITIES)}")
+            raise self.fail(node, f"expected a list of severities: {', '.join(SEVERITIES)}")
         return tuple(self.severity(item) for item in items)
 
     def severity(self, node: yaml.Node) -> tuple[Severity, Condition | None]:
@@ -285,7 +289,7 @@ class _Reader:
             return self.choice(node, SEVERITIES), None
         raw = self.mapping(node, (), SEVERITIES)
         if len(raw) != 1:
-            raise self.fail(node, "a severity is one word, or one word with a condition")
+            raise self.fail(node, "a severity must be one word, or one word with a condition")
         ((name, condition),) = raw.items()
         return next(word for word in SEVERITIES if word == name), self.condition(condition)
 
@@ -303,9 +307,9 @@ class _Reader:
         raw = self.mapping(node, (), (*actions, "to", "scope", "when", "applicability", "optional"))
         named = [action for action in actions if action in raw]
         if len(named) != 1:
-            raise self.fail(node, f"a step does one of: {', '.join(actions)}")
+            raise self.fail(node, f"a step must have one of: {', '.join(actions)}")
         if ("to" in raw) != (named[0] != "restore_rows"):
-            raise self.fail(node, "restore_rows has no `to`, and every other step has one")
+            raise self.fail(node, "restore_rows must not have `to`; every other step needs it")
         args = self.arguments(raw["to"]) if "to" in raw else NO_TEXT
         if named[0] == "add_map":
             names = self.arguments(raw["add_map"])
@@ -327,7 +331,7 @@ class _Reader:
     def example(self, node: yaml.Node) -> Example:
         raw = self.mapping(node, (), ("bad", "fixed", "good", "nginx_version", "evidence"))
         if ("bad" in raw) == ("good" in raw) or ("bad" in raw) != ("fixed" in raw):
-            raise self.fail(node, "an example is `bad` and `fixed`, or `good`")
+            raise self.fail(node, "an example needs `bad` and `fixed`, or `good`")
 
         def optional(key: str) -> str | None:
             return self.text(raw[key]) if key in raw else None
@@ -350,7 +354,9 @@ class _Reader:
             return self.expression(node)
         raw = self.mapping(node, (), None)
         if len(raw) != 1:
-            raise self.fail(node, "a condition has one key; join several with `all` or `any`")
+            raise self.fail(
+                node, "a condition must have one key; combine several with `all` or `any`"
+            )
         ((key, value),) = raw.items()
         if key in ("all", "any"):
             parts = tuple(self.condition(item) for item in self.sequence(value))
@@ -361,7 +367,7 @@ class _Reader:
         self.refuse(node, _subject_mistake(key))
         tests = self.mapping(value, (), tuple(OPERATORS))
         if len(tests) != 1:
-            raise self.fail(value, f"one operator, of: {', '.join(OPERATORS)}")
+            raise self.fail(value, f"expected one operator of: {', '.join(OPERATORS)}")
         ((operator, operand),) = tests.items()
         return Comparison(key, operator, self.operand(key, operator, operand))
 
@@ -382,7 +388,7 @@ class _Reader:
         """Refuse more conditions than a rule may have."""
         self.conditions += number
         if self.conditions > _MAX_CONDITIONS:
-            raise self.fail(node, f"a rule has at most {_MAX_CONDITIONS} conditions")
+            raise self.fail(node, f"a rule must have at most {_MAX_CONDITIONS} conditions")
 
     def operand(self, subject: str, operator: str, node: yaml.Node) -> Any:
         """What a mapping compares with: a constant or, for an order, a subject."""
@@ -415,7 +421,7 @@ class _Reader:
     ) -> Mapping[str, yaml.Node]:
         """The values of a mapping by key; `optional` None allows any key."""
         if not isinstance(node, yaml.MappingNode):
-            raise self.fail(node, "a mapping is wanted here")
+            raise self.fail(node, "expected a mapping")
         found: dict[str, yaml.Node] = {}
         allowed = None if optional is None else [*required, *optional]
         for key, value in node.value:
@@ -423,7 +429,7 @@ class _Reader:
             if allowed is not None and name not in allowed:
                 raise self.fail(key, f"unknown key {_unknown(name, allowed)}")
             if name in found:
-                raise self.fail(key, f'"{_short(name)}" is there twice')
+                raise self.fail(key, f'"{_short(name)}" is set twice')
             found[name] = value
         for name in required:
             if name not in found:
@@ -434,13 +440,13 @@ class _Reader:
         if node is None:
             return []
         if not isinstance(node, yaml.SequenceNode):
-            raise self.fail(node, "a list is wanted here")
+            raise self.fail(node, "expected a list")
         items: list[yaml.Node] = node.value
         return items
 
     def text(self, node: yaml.Node) -> str:
         if not isinstance(node, yaml.ScalarNode) or not node.value:
-            raise self.fail(node, "text is wanted here")
+            raise self.fail(node, "expected text")
         return str(node.value)
 
     def template(self, node: yaml.Node) -> Template:
@@ -468,7 +474,7 @@ class _Reader:
             from nginx_stream_lint.rules.templates import literal_text
 
             if re.search(r"[;{}#]", literal_text(template.text)):
-                raise self.fail(node, "the arguments of one directive have no ; { } or #")
+                raise self.fail(node, "the arguments of a directive must not contain ; { } or #")
         return template
 
     def choice(self, node: yaml.Node, words: Sequence[Any]) -> Any:
@@ -497,9 +503,11 @@ class _Reader:
                 continue  # an alias
             seen.add(id(node))
             if node.tag not in _TAGS:
-                raise self.fail(node, f"a rule file has no tags such as {_short(node.tag)}")
+                raise self.fail(
+                    node, f"tags such as {_short(node.tag)} are not allowed in a rule file"
+                )
             if depth > _MAX_DEPTH:
-                raise self.fail(node, f"a rule nests at most {_MAX_DEPTH} deep")
+                raise self.fail(node, f"a rule must not be nested deeper than {_MAX_DEPTH} levels")
             if isinstance(node, yaml.MappingNode):
                 work += [(item, depth + 1) for pair in node.value for item in pair]
             elif isinstance(node, yaml.SequenceNode):
@@ -507,7 +515,7 @@ class _Reader:
             elif not getattr(node, "style", None) and str(node.value).lower() in _AMBIGUOUS:
                 raise self.fail(node, f'{node.value} must be quoted: "{node.value}"')
             elif any(not one.isprintable() and one not in "\n\t" for one in node.value):
-                raise self.fail(node, "a text has no control characters")
+                raise self.fail(node, "a text must not contain control characters")
 
 
 def _short(word: str) -> str:

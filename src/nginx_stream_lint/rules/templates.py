@@ -112,8 +112,8 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
     try:
         return tuple(_parts(rendered(values)))
     except Exception as error:  # whatever a template of a stranger brings about
-        message = f"no text can be made of this template: {error}"
-        raise Unreadable(Problem(*template.place, message, "mend the rule")) from None
+        message = f"this template cannot be rendered: {error}"
+        raise Unreadable(Problem(*template.place, message, "correct the rule")) from None
 
 
 def _origin(facts: Facts, name: str) -> str | Origin:
@@ -142,7 +142,7 @@ def _parts(values: Iterable[object]) -> Iterable[str | Origin]:
     text = ""
     for value in values:
         if isinstance(value, (bool, list, tuple)):
-            raise ValueError(f"{value} is no text; use a filter such as listed, or an if")
+            raise ValueError(f"{value} is not text; use a filter such as listed, or an if")
         if isinstance(value, Origin):
             yield from (text, value)
             text = ""
@@ -220,7 +220,7 @@ def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | No
     """
     text = template.text
     if len(text) > _MAX_TEXT:
-        return f"a template has at most {_MAX_TEXT} characters"
+        return f"a template must have at most {_MAX_TEXT} characters"
     if "{" not in text:
         return None
     from jinja2 import TemplateError
@@ -229,13 +229,13 @@ def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | No
         _check(_environment().parse(text), is_directive, 0)
         _try_out(text)
     except TemplateError as error:
-        return f"no template: {error.message}"
+        return f"not a valid template: {error.message}"
     except RecursionError:
-        return f"no template: it nests deeper than {_MAX_DEPTH}"
+        return f"not a valid template: it is nested deeper than {_MAX_DEPTH} levels"
     except _Refused as refused:
         return str(refused)
     except (ArithmeticError, TypeError, ValueError) as error:
-        return f"no template: {error}"
+        return f"not a valid template: {error}"
     return None
 
 
@@ -265,9 +265,9 @@ def _check(node: nodes.Node, is_directive: Callable[[str], bool], depth: int) ->
         word = (
             f".{getattr(node, 'attr', '')}" if kind == "Getattr" else _WORDS.get(kind, kind.lower())
         )
-        raise _Refused(f'"{word}" is not in the language of templates, which has {_HAS}')
+        raise _Refused(f'"{word}" is not allowed in templates, which support {_HAS}')
     if depth > _MAX_DEPTH:
-        raise _Refused(f"no template: it nests deeper than {_MAX_DEPTH}")
+        raise _Refused(f"not a valid template: it is nested deeper than {_MAX_DEPTH} levels")
     if kind == "Call":
         _check_call(node, is_directive)
         return
@@ -280,11 +280,11 @@ def _check(node: nodes.Node, is_directive: Callable[[str], bool], depth: int) ->
 def _check_call(node: Any, is_directive: Callable[[str], bool]) -> None:
     name = getattr(node.node, "name", None)
     if name not in _CALLS:
-        raise _Refused(f"only {' and '.join(_CALLS)} can be called in a template")
+        raise _Refused(f"a template can call only {' and '.join(_CALLS)}")
     words = [getattr(argument, "value", None) for argument in node.args]
     others = node.kwargs or node.dyn_args or node.dyn_kwargs
     if len(words) != 1 or not isinstance(words[0], str) or others:
-        raise _Refused(f'{name} wants the name of one directive: {name}("proxy_buffering")')
+        raise _Refused(f'{name} needs the name of one directive: {name}("proxy_buffering")')
     if not is_directive(words[0]):
         near = _near(words[0], sorted(table()))
         raise _Refused(f'{name}: unknown directive "{_short(words[0])}"{near}')
@@ -292,7 +292,7 @@ def _check_call(node: Any, is_directive: Callable[[str], bool]) -> None:
 
 def _check_name(node: Any) -> None:
     if node.name in _CALLS:
-        raise _Refused(f'{node.name} wants a directive: {node.name}("proxy_buffering")')
+        raise _Refused(f'{node.name} needs a directive: {node.name}("proxy_buffering")')
     known = [*FACTS, *PHRASES]
     if node.name not in known:
         near = _near(node.name, [*known, *_CALLS])
@@ -311,7 +311,7 @@ def _check_test(node: Any) -> None:
 
 def _check_const(node: Any) -> None:
     if isinstance(node.value, (int, float)) and not abs(node.value) <= _MAX_NUMBER:
-        raise _Refused(f"a number above {_MAX_NUMBER}")
+        raise _Refused(f"a number must be at most {_MAX_NUMBER}")
 
 
 _CHECKS: dict[str, Callable[[Any], None]] = {

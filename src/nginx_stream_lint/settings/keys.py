@@ -55,7 +55,7 @@ def timeout_s(text: str) -> float:
     """
     time = seconds(text)
     if time is None:
-        raise ValueError(f'"{text}" is not a time like 300s')
+        raise ValueError(f'"{text}" is not a time such as 300s')
     return time
 
 
@@ -80,16 +80,16 @@ def _report(text: str, here: Here) -> str:
     key = here.workspace.key
     below = os.path.relpath(key(str(path)), key(str(here.file.parent)))
     if any(part.startswith(".") for part in below.split(os.sep)):
-        raise ValueError(f"{shortened(file)} is hidden; name a file that everybody sees")
+        raise ValueError(f"{shortened(file)} is hidden; choose a file that is not")
     if here.workspace.is_link(str(path)):
-        raise ValueError(f"{shortened(file)} is a link; name a file")
+        raise ValueError(f"{shortened(file)} is a link; choose a regular file")
     return text
 
 
 def _pattern(text: str) -> str:
     # gitignore's comments and empty lines, which match nothing
     if text.startswith("#") or not text.strip("!/ "):
-        raise ValueError(f'"{text}" is no pattern of paths')
+        raise ValueError(f'"{text}" is not a path pattern')
     return text
 
 
@@ -114,7 +114,7 @@ def _globs(patterns: tuple[str, ...], here: Here) -> Callable[[str], bool]:
 
 
 def _stream(entry: object, here: Here) -> Declaration:
-    return declaration(entry, f"{here.file.name} says so")
+    return declaration(entry, f"{here.file.name} declares it")
 
 
 class _Declared(Made, frozen=True):
@@ -125,39 +125,57 @@ class _Declared(Made, frozen=True):
         return replace(found, place=Written(str(here.file), here.text, node.line, node.column))
 
 
-TIME = Text("a time like `300s`", timeout_s, r"^([0-9]{1,18}(ms|[yMwdhms])? *)+$", number=True)
+TIME = Text("a time such as `300s`", timeout_s, r"^([0-9]{1,18}(ms|[yMwdhms])? *)+$", number=True)
 VERSION = Text(
-    "a version like `1.29.7`", parse_version, r"^(nginx/)?[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?$"
+    "a version such as `1.29.7`", parse_version, r"^(nginx/)?[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?$"
 )
-_PATTERN = Text("a pattern of paths", _pattern)
+_PATTERN = Text("a path pattern", _pattern)
 
 _STREAM_PATH = Text(
     "a path that starts with `/`, or a URL", _path, "^(/|[hH][tT][tT][pP][sS]?://[^/?])"
 )
 STREAM_KEYS = (
-    Key("path", _STREAM_PATH, "The path or URL.", "/v1/chat"),
+    Key("path", _STREAM_PATH, "Path or URL.", "/v1/chat"),
     Key(
         "kind",
         Choice(KINDS),
-        "The kind of stream.",
+        "Kind of stream.",
         "chunked",
-        unset="what the catalogue, the path or the directives say, else `sse`",
+        unset="from the catalogue, the path or the directives; otherwise `sse`",
     ),
-    Key("framing", Choice(FRAMINGS), "How the app ends its answer.", "close", unset="unknown"),
+    Key(
+        "framing",
+        Choice(FRAMINGS),
+        "How the app marks the end of its response.",
+        "close",
+        unset="unknown",
+    ),
     Key(
         "x_accel_buffering",
         Choice(ACCEL_BUFFERINGS),
-        "The `X-Accel-Buffering` header that the app sends.",
+        "`X-Accel-Buffering` header that the app sends.",
         "no",
         unset="unknown",
     ),
-    Key("heartbeat", TIME, "The app is never silent for longer.", "15s", unset="unknown"),
-    Key("accepts", Many(Choice(CLIENTS)), "The only clients it has.", ["h2"], unset="all"),
-    Key("method", Text("a request method"), "The only request method.", "POST", unset="all"),
+    Key("heartbeat", TIME, "Longest silence of the app.", "15s", unset="unknown"),
+    Key(
+        "accepts",
+        Many(Choice(CLIENTS)),
+        "The only kinds of clients that use it.",
+        ["h2"],
+        unset="all",
+    ),
+    Key(
+        "method",
+        Text("a request method"),
+        "The only HTTP method that it supports.",
+        "POST",
+        unset="all",
+    ),
     Key(
         "client_streams",
         Flag(),
-        "The client goes on sending while the stream lasts, as in gRPC client streaming.",
+        "Whether the client keeps sending during the stream, as in gRPC client streaming.",
         True,
         default=False,
     ),
@@ -173,15 +191,15 @@ STREAMS = Many(
 SEVERITY = Key(
     "severity",
     ByRule(Choice(WORTHS)),
-    "What the findings of a rule are worth. `off` is no finding. Locations that nothing"
-    " suggests to stream never give errors, whatever this says.",
+    "Severity of a rule's findings; `off` disables the rule. A location that is checked although"
+    " nothing suggests that it streams never gets an error, even if this setting is `error`.",
     {"browser-connection-limit": "off", "reload-cut": "warning"},
-    unset="as the rules say",
+    unset="as in the rules",
 )
 IGNORE = Key(
     "ignore",
     Many(RuleName()),
-    "Rules that are not applied. `--ignore` adds to them, `--select` wins over them.",
+    "Rules to skip. `--ignore` adds to this list, `--select` overrides it.",
     ["nagle-delay"],
     unset="none",
     option="--ignore",
@@ -190,15 +208,15 @@ IGNORE = Key(
 NGINX_VERSION = Key(
     "nginx_version",
     VERSION,
-    "The nginx that runs this. 1.29.7 changed defaults that matter.",
+    "nginx version in production. nginx 1.29.7 changed defaults that matter for streams.",
     "1.26.2",
-    unset="the older, worse defaults are assumed",
+    unset="nginx older than 1.29.7 is assumed",
     option="--nginx-version",
 )
 MIN_READ_TIMEOUT = Key(
     "min_read_timeout",
     TIME,
-    "The silence that a stream should survive.",
+    "Silence that a stream must survive.",
     "120s",
     default="300s",
     option="--min-read-timeout",
@@ -207,9 +225,9 @@ MIN_READ_TIMEOUT = Key(
 STREAMS_KEY = Key(
     "streams",
     STREAMS,
-    "Paths or URLs that stream, alone or with what is known about their app. A path belongs to the"
-    " location that nginx chooses for it in each server, a URL to that of its own server. One that"
-    " nginx passes to no app is an error. `--stream` adds to them.",
+    "Paths or URLs that stream, optionally with properties of their app. A path applies to all"
+    " servers, a URL to its own server; in each, to the location that nginx chooses for it. If"
+    " nginx passes it to no app, that is an error. `--stream` adds to this list.",
     [
         "/v1/chat/completions",
         "https://api.example.com/v1/chat/completions",
@@ -224,8 +242,8 @@ OVERRIDE_KEYS = (
     Key(
         "paths",
         Many(_PATTERN, at_least=1),
-        "The files it is for: patterns as in a `.gitignore`, from the folder of the settings. A"
-        " file that is read through a link counts under both names.",
+        "Files that the override applies to: patterns as in a `.gitignore`, relative to the folder"
+        " of the settings file. A link matches by its own name and by the name of its target.",
         ["legacy/", "/deploy/**/*.conf"],
     ),
     SEVERITY,
@@ -247,47 +265,48 @@ KEYS = (
     MIN_READ_TIMEOUT,
     Key(
         "roots",
-        Many(FilePath("a pattern of paths", pattern_inside)),
-        "Main files, if they cannot be told by their `http` block.",
+        Many(FilePath("a path pattern", pattern_inside)),
+        "Main files, if they have no `http` block to recognise them by.",
         ["deploy/nginx.conf"],
-        unset="the files with an `http` block",
+        unset="files with an `http` block",
     ),
     Key(
         "servers",
-        Many(FilePath("a pattern of paths", pattern_inside)),
-        "Files that a main file elsewhere includes in its `http` block, all of them.",
+        Many(FilePath("a path pattern", pattern_inside)),
+        "Files that a main file outside this repository includes in its `http` block.",
         ["deploy/conf.d/*.conf"],
         unset="none",
     ),
     Key(
         "mounts",
         Mounts(),
-        "Where files and folders of this repository lie on the machine that runs nginx: an absolute"
-        " path in an `include` is looked for there. `--mount PATH=FOLDER` adds to them.",
+        "Absolute paths on the machine that runs nginx, and the files or folders here that contain"
+        " the same files. They are used for absolute paths in `include`. `--mount PATH=FOLDER`"
+        " adds to them.",
         {"/etc/nginx": "deploy/nginx"},
-        unset="absolute paths are looked for by the end of their path",
+        unset="files are found by the last parts of the absolute path",
         option="--mount",
         adds=True,
     ),
     Key(
         "absent_includes",
         Many(Text("a pattern of include arguments")),
-        "Includes that are not in this repository and set nothing of interest.",
+        "Includes that are not in this repository and do not affect streams.",
         ["/etc/nginx/ssl/*"],
         unset="none",
     ),
     Key(
         "env_file",
         FilePath("a file"),
-        "`NAME=VALUE` lines: what `${NAME}` in templates becomes.",
+        "File with `NAME=VALUE` lines: the values of `${NAME}` in templates.",
         "deploy/.env",
-        unset="values of placeholders are unknown",
+        unset="all values are unknown",
         option="--env-file",
     ),
     Key(
         "markdown",
         Flag(),
-        "Whether the nginx blocks of Markdown files are read, too.",
+        "Whether to check the nginx blocks of Markdown files, too.",
         True,
         default=False,
         option="--markdown",
@@ -295,16 +314,16 @@ KEYS = (
     Key(
         "rules",
         Many(FilePath("a folder")),
-        "Folders with rules of your own, besides the shipped ones. `--rules` adds one.",
+        "Folders with your own rules, in addition to the built-in ones. `--rules` adds one.",
         ["lint/rules"],
-        unset="the shipped rules only",
+        unset="only the built-in rules",
         option="--rules",
         adds=True,
     ),
     Key(
         "select",
         Many(RuleName()),
-        "Only these rules are applied.",
+        "The only rules to run.",
         ["response-buffering", "recorded-stream"],
         unset="all rules",
         option="--select",
@@ -322,8 +341,8 @@ KEYS = (
     Key(
         "fail_on_unchecked",
         Flag(),
-        "Whether a location that proxies, and that nothing suggests to stream, causes exit status 1"
-        " if it would buffer a stream.",
+        "Whether a proxied location that would buffer a stream causes exit status 1 even if"
+        " nothing suggests that it streams.",
         True,
         default=False,
     ),
@@ -339,9 +358,10 @@ KEYS = (
                 _report,
             )
         ),
-        f"How findings are written, and where: {', '.join(f'`{name}`' for name in FORMATS)}. One"
-        " of them may go to standard output. A file is written only where there is none, or an"
-        " older report of ours, and never to a hidden file or folder.",
+        "Report formats, and optionally the file for each:"
+        f" {', '.join(f'`{name}`' for name in FORMATS)}. Only one of them can go to standard"
+        " output. Only an earlier report is overwritten, no other file, and nothing is written to"
+        " hidden files or folders.",
         ["text", "sarif=streams.sarif"],
         default="text",
         option="--format",
@@ -350,7 +370,7 @@ KEYS = (
     Key(
         "baseline",
         FilePath("a file"),
-        "Findings that are known and not reported.",
+        "File with known findings, which are not reported.",
         "streams.baseline.json",
         unset="none",
         option="--baseline",
@@ -358,10 +378,11 @@ KEYS = (
     Key(
         "overrides",
         Many(Made(_OVERRIDE, _override)),
-        "What is different for some files; the last one that covers a file wins. Severity and"
-        " ignored rules hold for the findings that point into these files, version and timeout for"
-        " the locations written in them (which clients there are is decided by the version of the"
-        " main file), streams for their servers, and for their locations in the servers of others.",
+        "Different settings for some files; the last override that matches a file wins. `severity`"
+        " and `ignore` apply to findings in these files, `nginx_version` and `min_read_timeout` to"
+        " locations in them (but the version of the main file decides which clients a server"
+        " supports). `streams` applies to their servers, and to their locations in servers of"
+        " other files.",
         [
             {"paths": "legacy/", "severity": {"short-read-timeout": "note"}},
             {"paths": ["edge/*.conf"], "nginx_version": "1.29.7", "streams": ["/events"]},

@@ -105,7 +105,7 @@ def find(start: str | os.PathLike[str], workspace: Workspace | None = None) -> P
         if _is_there(workspace, shown + FILE_NAME):
             return _found(workspace, shown + FILE_NAME, top)
         if _is_there(workspace, shown + _MISNAMED):
-            raise SettingsMistake(f"{shown}{_MISNAMED}:1:1: is not read; call it {FILE_NAME}")
+            raise SettingsMistake(f"{shown}{_MISNAMED}:1:1: is not used; rename it to {FILE_NAME}")
         # One that is a link to somewhere else is nobody's settings here.
         if workspace.is_file(shown + PYPROJECT) and workspace.is_below(shown + PYPROJECT, top):
             path = _found(workspace, shown + PYPROJECT, top)
@@ -124,7 +124,9 @@ def _is_there(workspace: Workspace, name: str) -> bool:
 def _found(workspace: Workspace, name: str, top: str) -> Path:
     """A file that was found, which must be one below `top`. Raises SettingsMistake."""
     if not workspace.is_below(name, top):
-        raise SettingsMistake(f"{name}:1:1: is a link that leads out of {top}; put the file there")
+        raise SettingsMistake(
+            f"{name}:1:1: is a link that leads out of {top}; move the file into that folder"
+        )
     from pathlib import Path
 
     return Path(name)
@@ -155,7 +157,7 @@ def _text(workspace: Workspace, path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise SettingsMistake(f"{path}:{line}:1: cannot be read (it is not UTF-8)") from None
+        raise SettingsMistake(f"{path}:{line}:1: cannot be read (not UTF-8)") from None
 
 
 def _placed(path: Path, read: Any, *arguments: Any) -> Any:
@@ -181,7 +183,7 @@ def load(path: Path, workspace: Workspace | None = None) -> Settings:
     if path.suffix == ".toml":
         node = _table(workspace, path)
         if node is None:
-            raise SettingsMistake(f"{path}:1:1: there is no [tool.{TABLE}] in it")
+            raise SettingsMistake(f"{path}:1:1: it has no table [tool.{TABLE}]")
     else:
         node = _placed(path, yaml_node, _text(workspace, path))
     if node is None:

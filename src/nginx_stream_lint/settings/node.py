@@ -49,7 +49,7 @@ class Node(Struct, frozen=True):
         pairs = self.mapping_pairs()
         for key, _ in pairs:
             if key.kind in ("list", "mapping", "other"):
-                key.fail("a key is a word")
+                key.fail("a key must be a word")
             first = seen.setdefault(key.text, key)
             if first is not key:
                 key.fail(f'"{key.text}" is set twice: see line {first.line}')
@@ -117,7 +117,7 @@ def _from_yaml(node: yaml.Node) -> Node:
     kind = _KINDS.get(node.tag.removeprefix(_TAG))
     if kind is None:
         tag = node.tag.replace(_TAG, "!!")
-        raise Misplaced(f'the tag "{tag}" means nothing here; leave it out', line, column)
+        raise Misplaced(f'the tag "{tag}" has no meaning here; remove it', line, column)
     if isinstance(node, yaml.MappingNode):
         pairs = node.value
         return Node(

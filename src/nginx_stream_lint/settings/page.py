@@ -18,14 +18,15 @@ def settings_page() -> Iterator[Block]:
     """Every key: what it says, what holds without it, and an example."""
     yield Heading("Settings", 1)
     yield Paragraph(
-        f"`{FILE_NAME}`, or the table `[tool.{TABLE}]` of a `{PYPROJECT}`, is looked for in the"
-        " folder of the first path and upwards to the root of the repository (without one, nowhere"
-        " else); the nearest one holds, alone. `--config FILE` names"
-        " another, options of the command line win, and `--show-settings` prints what is in force"
-        " and where each value comes from."
+        f"Settings are in `{FILE_NAME}`, or in the table `[tool.{TABLE}]` of `{PYPROJECT}`. The"
+        " file is"
+        " searched for in the folder of the first path and in the folders above it, up to the root"
+        " of the repository. (Outside a repository, only the first folder is searched.) Only the"
+        " nearest file is used. `--config FILE` names another one, command-line options override"
+        " settings, and `--show-settings` prints all settings in effect and where each comes from."
     )
     yield Table(
-        ("key", "value", "without it", "option"),
+        ("key", "value", "default", "option"),
         tuple(
             (f"[`{key.name}`](#{key.name})", key.type.words, _default(key), _option(key))
             for key in KEYS
@@ -33,13 +34,12 @@ def settings_page() -> Iterator[Block]:
     )
     yield Items(
         (
-            "Paths start from the folder of the settings file.",
-            'A version is text: `"1.30"`, since `1.30` is the number 1.3.',
-            "A key that is unknown or set twice, a value of another kind, or the name of a rule"
-            " that does not exist ends the run with status 2, `file:line:column` and the nearest"
-            " valid word.",
-            "Editors complete and check the file with `schema/settings.schema.json` of this"
-            " repository, which is in the package, too"
+            "Paths are relative to the folder of the settings file.",
+            'Quote versions: `"1.30"`, because `1.30` is the number 1.3.',
+            "An unknown or repeated key, a value of the wrong type or an unknown rule ends the run"
+            " with status 2. The error names `file:line:column` and the nearest valid word.",
+            "Editors can complete and check the file with `schema/settings.schema.json` of this"
+            " repository, which is also in the package"
             " (`nginx_stream_lint/schema/settings.schema.json`).",
         )
     )
@@ -47,7 +47,7 @@ def settings_page() -> Iterator[Block]:
     for key in KEYS:
         yield from _key(key)
     yield Heading("In pyproject.toml")
-    yield Paragraph("The same keys; all examples of this page look like this:")
+    yield Paragraph("The keys are the same. All examples of this page in TOML:")
     yield Code(as_toml(examples()), "toml")
 
 
@@ -89,7 +89,7 @@ def _keys_of(keys: Iterable[Key]) -> Table:
         )
         for key in keys
     ]
-    return Table(("key", "value", "what it says"), tuple(rows))
+    return Table(("key", "value", "meaning"), tuple(rows))
 
 
 def as_json(value: object) -> str:

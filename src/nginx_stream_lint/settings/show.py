@@ -66,7 +66,7 @@ class _Origin(Struct, frozen=True):
     def __call__(self, node: Node, key: str) -> str:
         said = f"{self.file}:{node.line}" if node.line else self.otherwise
         if key in self.overruled:
-            said += f", but {self.overruled[key]} wins"
+            said += f", overridden by {self.overruled[key]}"
         return f"  # {printable(said)}" if said else ""
 
 

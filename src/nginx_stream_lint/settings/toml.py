@@ -60,7 +60,7 @@ def _bounded(text: str) -> None:
         depth += (sign in "[{") - (sign in "]}")
         parts += 1
         if max(depth, row) > limits.toml_depth:
-            message = f"it nests deeper than {limits.toml_depth}"
+            message = f"it is nested deeper than {limits.toml_depth} levels"
             raise Misplaced(message, *_position(text, match.start()))
         if parts > limits.toml_parts:
             message = f"there are more than {limits.toml_parts:,} keys and values"
@@ -77,9 +77,9 @@ def _values(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise _mistake(str(error), text) from None
     except ValueError:
-        raise Misplaced("a number or a date that cannot be", 1, 1) from None
+        raise Misplaced("an invalid number or date", 1, 1) from None
     except RecursionError:
-        raise Misplaced("the values nest too deep", 1, 1) from None
+        raise Misplaced("the values are nested too deeply", 1, 1) from None
 
 
 def _mistake(said: str, text: str) -> Misplaced:

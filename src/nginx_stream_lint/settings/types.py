@@ -56,7 +56,7 @@ def pattern_inside(text: str, here: Here) -> Path:
     parts = re.split(r"[/\\]" if os.sep == "\\" else "/", text)
     fixed = next((at for at, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
     if os.pardir in parts[fixed:]:
-        raise ValueError(f"{shortened(text)} has .. behind a wildcard; write the path without it")
+        raise ValueError(f"{shortened(text)} has .. after a wildcard; write the path without ..")
     inside("/".join(parts[:fixed]) or (os.sep if text.startswith("/") else "."), here)
     return here.file.parent / text
 
@@ -90,9 +90,9 @@ def _wrong(node: Node, wanted: str, instead: str = "") -> Misplaced:
         }.get(node.kind)
         or shortened(node.text)
     )
-    advice = "; leave the key out, or say what" if node.kind == "nothing" else ""
+    advice = "; remove the key, or set a value" if node.kind == "nothing" else ""
     wanted = wanted.replace("`", "")
-    return Misplaced(f"{wanted} is wanted, not {said}{advice}", node.line, node.column)
+    return Misplaced(f"expected {wanted}, not {said}{advice}", node.line, node.column)
 
 
 def _word(node: Node, wanted: str) -> str:
@@ -100,7 +100,7 @@ def _word(node: Node, wanted: str) -> str:
     if node.kind != "text" or not node.text:
         raise _wrong(node, wanted)
     if not node.text.isprintable():
-        node.fail(f"{shortened(node.text)} has a character that cannot be seen")
+        node.fail(f"{shortened(node.text)} has an invisible character; remove it")
     return node.text
 
 
@@ -123,7 +123,7 @@ class Text(Struct, frozen=True):
 
     def read(self, node: Node, _: Here) -> Any:
         if node.kind == "number" and not self.number:
-            node.fail(f'put quotes around it: "{node.text}"')
+            node.fail(f'quote this value: "{node.text}"')
         text = node.text if node.kind == "number" else _word(node, self.words)
         try:
             return self.parse(text)
@@ -215,7 +215,7 @@ class Many(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        return f"one, or a list: {self.item.words}"
+        return f"one or a list: {self.item.words}"
 
     def read(self, node: Node, here: Here) -> tuple[Any, ...]:
         nodes = node.list_items() if node.kind == "list" else [node]
@@ -240,11 +240,11 @@ class ByRule(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        return f"a mapping from rules to {self.value.words}"
+        return f"a mapping of rules to {self.value.words}"
 
     def read(self, node: Node, here: Here) -> dict[str, Any]:
         if node.kind != "mapping":
-            raise _wrong(node, "a mapping from rules")
+            raise _wrong(node, "a mapping of rules")
         name = RuleName()
         return {name.read(key, here): self.value.read(value, here) for key, value in node.pairs()}
 
@@ -260,7 +260,7 @@ class ByRule(Struct, frozen=True):
 class Mounts(Struct, frozen=True):
     """Where parts of the repository will lie: a mapping from paths, or `PATH=FOLDER` in a list."""
 
-    words: str = "a mapping from absolute paths to files or folders here"
+    words: str = "a mapping of absolute paths to files or folders here"
 
     def read(self, node: Node, here: Here) -> tuple[tuple[str, str], ...]:
         found: list[tuple[str, str]] = []
@@ -291,7 +291,7 @@ class Mounts(Struct, frozen=True):
 def mount(path: str, here: str) -> tuple[str, str]:
     """A path of the machine that runs nginx, and the file or folder here. Raises ValueError."""
     if not path.startswith("/") or not here:
-        raise ValueError(f"{shortened(path)} needs the form PATH=FOLDER, with an absolute path")
+        raise ValueError(f"{shortened(path)} must have the form PATH=FOLDER, with an absolute PATH")
     return path, here
 
 
@@ -354,7 +354,7 @@ class Record(Struct, frozen=True):
                 node.fail(f'{self.what} needs the key "{name}"')
         if self.more and len(found) == len(self.required):
             others = ", ".join(name for name in names if name not in self.required)
-            node.fail(f"{self.what} says nothing; keys: {others}")
+            node.fail(f"{self.what} changes nothing; add one of the keys {others}")
         return found
 
     def schema(self, rules: Sequence[str]) -> dict[str, Any]:

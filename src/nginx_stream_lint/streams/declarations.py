@@ -87,7 +87,7 @@ def declaration(entry: object, because: str) -> Declaration:
     if isinstance(entry, str):
         entry = {"path": entry}
     if not isinstance(entry, Mapping):
-        raise Misdeclared("a stream is a path or a URL, or a mapping with a path")
+        raise Misdeclared("a stream must be a path or URL, or a mapping with a path")
     text = entry.get("path")
     if not isinstance(text, str):
         raise Misdeclared("a stream needs a path")
@@ -124,7 +124,7 @@ def from_comment(comment: str) -> Stream | None:
             properties[word] = True
         else:
             properties["kind"] = word
-    return _stream(properties, "a comment in the location says so")
+    return _stream(properties, "a comment in the location declares it")
 
 
 def _stream(properties: Mapping[str, object], because: str) -> Stream:
@@ -138,7 +138,7 @@ def _stream(properties: Mapping[str, object], because: str) -> Stream:
         elif key == "heartbeat":
             time = seconds(str(value))
             if time is None:
-                raise Misdeclared(f'heartbeat "{value}" is not a time like 15s')
+                raise Misdeclared(f'heartbeat "{value}" is not a time such as 15s')
             stream = replace(stream, heartbeat_s=time)
         elif key == "method":
             stream = replace(stream, method=str(value).upper())
@@ -159,7 +159,7 @@ def _truth(key: str, value: object) -> bool:
     words = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
     found = words.get(str(value).lower())
     if found is None:
-        raise Misdeclared(f'{key} "{value}" is neither true nor false')
+        raise Misdeclared(f'{key} "{value}" must be true or false')
     return found
 
 

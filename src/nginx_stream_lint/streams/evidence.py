@@ -534,7 +534,7 @@ def _held_around(location: Level) -> str:
     if level is None or level is location or level.kind != "location":
         return ""
     is_off = level.rows[name][0].args[:1] == ("off",)
-    return f"{name} off is set for the location around it" if is_off else ""
+    return f"{name} off is set in the enclosing location" if is_off else ""
 
 
 @latest_remembered(4096)
@@ -619,13 +619,13 @@ def _header_clues(
         if args[:1] == ["upgrade"] and name == "proxy_set_header":
             # Without Connection beside it, it is a leftover as often as a mistake.
             points = 2 if connects and not is_habit else 1
-            yield _clue(points, "websocket", "it passes on Upgrade", "")
+            yield _clue(points, "websocket", "it forwards Upgrade", "")
         # An empty Connection is for the upstream's kept connections, where there are any.
         if args[:2] == ["connection", ""] and not keepalive:
             yield _clue(1, None, f"it sets {row[0]}", "")
         if args[:2] == ["cache-control", "no-cache"]:
             yield _clue(1, None, f"it sets {row[0]}", "")
         if "text/event-stream" in args:
-            yield _clue(2, "sse", "it says text/event-stream", "")
+            yield _clue(2, "sse", "it mentions text/event-stream", "")
         if args[:1] == ["last-event-id"]:
-            yield _clue(2, "sse", f"it passes on {row[0]}", "")
+            yield _clue(2, "sse", f"it forwards {row[0]}", "")

@@ -48,11 +48,11 @@ _MOST_SAID = 50  # streams that comments declare for one place: each is judged b
 _ASIDE = ("auth_request", "mirror")
 _HABIT = 5  # as many places are not all streams
 
-NOBODY_SAYS = Stream("chunked", "possible", "it proxies; nothing says whether it streams")
-WRITTEN_FOR_ONE = Stream("sse", "likely", "its path names a stream's endpoint")
+NOBODY_SAYS = Stream("chunked", "possible", "nothing suggests that it streams")
+WRITTEN_FOR_ONE = Stream("sse", "likely", "its path is that of a stream")
 _NOBODY_SAYS = (NOBODY_SAYS,)
 _WRITTEN_FOR_ONE = (WRITTEN_FOR_ONE,)
-EVERYTHING = Stream("sse", "declared", "--all-streams says so", kind_is_open=True)
+EVERYTHING = Stream("sse", "declared", "--all-streams is set", kind_is_open=True)
 
 
 class Served(Struct, eq=False):
@@ -425,7 +425,7 @@ def _commented(
                 stream = from_comment(file.source.text[start:end])
             except Misdeclared as mistake:
                 problems.append(
-                    file.source.problem(start, str(mistake), "see docs/streams.md for the words")
+                    file.source.problem(start, str(mistake), "see docs/streams.md for the syntax")
                 )
                 continue
             if stream is not None:
@@ -447,7 +447,7 @@ def _too_many(level: Level, file: File) -> Problem:
     source, start = (file.source, 0) if directive is None else (directive.source, directive.start)
     return source.problem(
         start,
-        f"comments declare more than {_MOST_SAID} different streams here",
+        f"the comments here declare more than {_MOST_SAID} different streams",
         "declare fewer; the others were not checked",
     )
 

@@ -228,7 +228,7 @@ def _follow(hint: _Hint, app: App, found: Landing, router: Router, upstreams: Up
                 here = upstreams.host(location) == upstreams.host(hint.location)
             if not here:
                 continue
-        why = f"{endpoint.path} of {app.name} ends there, and {hint.because}"
+        why = f"it handles {endpoint.path} of {app.name}, and {hint.because}"
         found.hinted.setdefault(location, []).append(
             replace(endpoint.stream, confidence="likely", because=why, path=endpoint.path)
         )

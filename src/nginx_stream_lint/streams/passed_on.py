@@ -63,7 +63,9 @@ def _passed(
             place = find((inner.server, inner.location))
             if place is None or place is one or place.is_stream:
                 continue
-            because = f"{one.level.label}{one.level.place} passes it on to here: {stream.because}"
+            because = (
+                f"{one.level.label}{one.level.place} forwards its requests here: {stream.because}"
+            )
             place.streams = (replace(stream, because=because, path=inner.uri),)
             news.append(place)
         found.append(changed)

@@ -24,6 +24,9 @@ CONTENT_TYPES: dict[Kind, tuple[str, ...]] = {
     "grpc": ("application/grpc", "application/grpc-web", "application/grpc-web+proto"),
 }
 
+# Why `explain` checks a location as a stream where nothing else suggests one.
+ASKED = "because you asked about it"
+
 
 class Stream(Struct, frozen=True):
     """A stream that a location serves.
@@ -51,3 +54,10 @@ class Stream(Struct, frozen=True):
     path: str | None = None
     client_streams: bool = False
     is_endless: bool = False
+
+    @property
+    def words(self) -> str:
+        """How sure it is that this streams, and why: `likely to stream (sse): its path says …`."""
+        if self.because == ASKED:
+            return f"assumed to stream ({self.kind}), {ASKED}"
+        return f"{self.confidence} to stream ({self.kind}): {self.because}"

@@ -22,7 +22,7 @@ _OTHERS = (
     r"(?:content_by|rewrite_by|access_by)_lua\w*|js_content|perl|memcached_pass|drizzle_pass|"
     r"(?:nchan|push_stream|passenger)_\w+|rtmp_\w+|hls|f4f|mp4|flv|upload_pass|redis2?_pass"
 )
-NO_SERVER = "no server takes it"
+NO_SERVER = "no server handles it"
 
 Absent = Mapping[Level, Sequence[Directive]]
 
@@ -155,7 +155,7 @@ def _answer(end: Route, unless: Directive | None) -> Answer:
         return Answer(rejecting, end.rejected_by, unless)
     if end.other is not None:
         return Answer(f"{end.other.directive.name} responds", block, unless)
-    return Answer("nginx looks for a file", block, unless)
+    return Answer("nginx serves a file", block, unless)
 
 
 def unproxied_comments(
@@ -175,7 +175,11 @@ def unproxied_comments(
         if any(_is_unclear(level, absent) or answers_otherwise(level) for level in inside):
             continue
         status = next((row.args[0] for row in inside[0].rows.get("return", ()) if row.args), None)
-        words = "nginx passes nothing on here" if status is None else f"nginx returns {status}"
+        words = (
+            "nginx passes no requests to an app here"
+            if status is None
+            else f"nginx returns {status}"
+        )
         parts = (part for level in inside for part in level.walk())
         unless = next((absent[part][0] for part in parts if part in absent), None)
         yield Unproxied(source, start, end, Answer(words, inside[0].directive, unless))

@@ -67,19 +67,19 @@ def load(workspace: Workspace, path: str) -> Baseline:
     try:
         document = json.loads(workspace.read(path).decode("utf-8"))
         if not isinstance(document, dict) or document.get("tool") != _TOOL:
-            raise BaselineMistake(f"{path}:1:1: is no baseline of {_TOOL}; {advice}")
+            raise BaselineMistake(f"{path}:1:1: is not a baseline of {_TOOL}; {advice}")
         # Before 0.2.0 the key was `version`.
         found = document.get("schema_version", document.get("version"))
         if found != SCHEMA_VERSION:
             version = printable(repr(found), _SHOWN)
             raise BaselineMistake(
-                f"{path}:1:1: is a baseline of version {version}, this"
-                f" {_TOOL} knows {SCHEMA_VERSION}; update {_TOOL}, or {advice}"
+                f"{path}:1:1: is a baseline of version {version}, but this {_TOOL} supports"
+                f" version {SCHEMA_VERSION}; update {_TOOL}, or {advice}"
             )
         entries = msgspec.convert(document.get("findings"), tuple[Entry, ...])
     except json.JSONDecodeError as error:
         raise BaselineMistake(
-            f"{path}:{error.lineno}:{error.colno}: is no JSON: {error.msg}; {advice}"
+            f"{path}:{error.lineno}:{error.colno}: is not valid JSON: {error.msg}; {advice}"
         ) from None
     except UnicodeDecodeError as error:
         raise BaselineMistake(f"{path}:1:1: cannot be read ({error}); {advice}") from None

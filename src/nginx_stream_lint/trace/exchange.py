@@ -70,7 +70,7 @@ async def _within(
     await asyncio.wait(both, timeout=to_connect, return_when=asyncio.FIRST_COMPLETED)
     if not exchanging.done() and not reading.connection.is_set():
         option = "--connect-timeout" if to_connect == limits.connect_s else "--max-time"
-        reading.error = f"no connection to {layer.host} in {to_connect:g} s ({option})"
+        reading.error = f"no connection to {layer.host} within {to_connect:g} s ({option})"
         return
     await asyncio.wait({exchanging}, timeout=max(0.0, over - time.monotonic()))
     if exchanging.done():
@@ -182,7 +182,7 @@ class Reading:
             count = max(self._size, self._decoded)
             self.error = f"stopped after {count:,} {what} (--max-bytes)"
         elif self._pieces >= _MOST_PIECES:
-            self.error = f"stopped after {self._pieces:,} events, more than any app sends"
+            self.error = f"stopped after {self._pieces:,} events"
         else:
             return True
         self.ended = LIMIT
@@ -194,7 +194,7 @@ class Reading:
             self.ended = LIMIT
             self.error = f"stopped after {self._limits.time_s:g} s (--max-time)"
         else:
-            self.error = f"no answer in {self._limits.time_s:g} s (--max-time)"
+            self.error = f"no response within {self._limits.time_s:g} s (--max-time)"
 
     def finish(self) -> None:
         """Say how it ended, and what an answer that is no stream says."""
@@ -319,16 +319,16 @@ def describe_error(error: Exception, layer: Layer, started: bool) -> str:
     host = layer.host
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
-            return f"the name {layer.parts.hostname} is not known to DNS"
+            return f"DNS does not know the name {layer.parts.hostname}"
         if isinstance(cause, ConnectionRefusedError):
             return f"{host} refused the connection"
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
-                f"the certificate is not trusted ({_distrust(cause)}); --cacert FILE trusts"
-                " its authority, --insecure any"
+                f"the certificate is not trusted ({_distrust(cause)}); use --cacert FILE to trust"
+                " its authority, or --insecure"
             )
         if isinstance(cause, ssl.SSLError) and "no application protocol" in str(cause):
-            return "it does not offer this HTTP version"
+            return "the server does not support this HTTP version"
         if isinstance(cause, ssl.SSLError):
             reason = getattr(cause, "reason", None) or ""  # a library's own errors have none
             known = reason if re.fullmatch(r"[A-Z0-9_]{1,60}", reason) else "error"
@@ -336,13 +336,13 @@ def describe_error(error: Exception, layer: Layer, started: bool) -> str:
     names = [type(cause).__name__ for cause in _causes(error)]
     text = " ".join(str(error).split())
     if "ConnectTimeout" in names or "ConnectTimeoutError" in names:
-        return f"no connection to {host} in time (--connect-timeout)"
+        return f"no connection to {host} within --connect-timeout"
     if "illegal status line" in text:
-        return f"{host} does not speak HTTP"
+        return f"the response of {host} is not HTTP"
     if started:
-        return "the answer broke off"
+        return "the response was truncated"
     if "without response" in text or "ConnectionResetError" in names:
-        return f"{host} closed the connection without an answer"
+        return f"{host} closed the connection without a response"
     return f"the HTTP client could not read what {host} sent ({names[-1]})"
 
 
@@ -354,9 +354,9 @@ def _distrust(error: ssl.SSLCertVerificationError) -> str:
         18: "it is self-signed",
         19: "its authority is self-signed and unknown",
         20: "its authority is unknown",
-        21: "its chain is not whole",
-        62: "it is for another name",
-        64: "it is for another address",
+        21: "its chain is incomplete",
+        62: "it was issued for another name",
+        64: "it was issued for another address",
     }.get(code, f"error {code}" if code else "no reason given")
 
 

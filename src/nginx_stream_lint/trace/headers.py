@@ -52,20 +52,20 @@ def _of(number: int, recording: Recording, before: Mapping[str, str] | None) -> 
         kind = "another type" if kind == NOT_SHOWN else kind or "no type"
         yield Note(number, "type", f"events are sent as {kind}, not text/event-stream")
     if not recording.text_is_utf8:
-        yield Note(number, "charset", "the text is not UTF-8, which event streams and JSON are")
+        yield Note(number, "charset", "the text is not UTF-8, as event streams and JSON must be")
     if "content-length" in headers:
         yield Note(
             number,
             "length",
-            "Content-Length is announced: the answer was whole before it was sent",
+            "Content-Length is set, so the response was complete before it was sent",
             ("whole-answer", "upstream-buffer", "buffer"),
         )
     elif recording.protocol in ("1.0", "1.1") and "transfer-encoding" not in headers:
         yield Note(
             number,
             "unchunked",
-            "the answer is not chunked and ends by closing: an nginx in front buffers such a one,"
-            " and nobody can tell a cut answer from a whole one",
+            "the response is not chunked and ends when the connection closes, so an nginx in front"
+            " buffers it and a truncated response looks complete",
             ("upstream-buffer", "read-timeout", "broken"),
         )
     yield from _accel(number, headers, before)
@@ -75,7 +75,7 @@ def _of(number: int, recording: Recording, before: Mapping[str, str] | None) -> 
         what = "an unknown encoding" if encoding == NOT_SHOWN else encoding
         yield Note(number, "encoding", f"compressed with {what} here", ("compression",))
     if 'h3="' in headers.get("alt-svc", ""):
-        yield Note(number, "h3", "HTTP/3 is offered (--client h3 asks with it)")
+        yield Note(number, "h3", "HTTP/3 is offered (use --client h3 to test it)")
 
 
 def _accel(
@@ -87,15 +87,15 @@ def _accel(
         yield Note(
             number,
             "accel-yes",
-            "X-Accel-Buffering: yes switches buffering on in an nginx in front",
+            "X-Accel-Buffering: yes turns buffering on in an nginx in front",
             ("upstream-buffer", "tls-buffer", "compression"),
         )
     if asked == "no" and value != "no":
         yield Note(
             number,
             "accel-lost",
-            "X-Accel-Buffering: no came from the layer before and is not passed on: an nginx in"
-            " front does not see it (proxy_pass_header X-Accel-Buffering passes it on)",
+            "this layer removes X-Accel-Buffering: no, which the layer before sends, so an nginx"
+            " in front does not see it (to keep it: proxy_pass_header X-Accel-Buffering)",
             ("upstream-buffer", "tls-buffer", "compression"),
         )
 
@@ -112,12 +112,12 @@ def _kept(
         f"Age: {headers['age']}" if headers.get("age", "0").strip() not in ("", "0") else "",
     )
     if hit:
-        yield Note(number, "hit", f"the answer comes from a cache ({hit})", ("cache",))
+        yield Note(number, "hit", f"the response comes from a cache ({hit})", ("cache",))
     elif _is_storable(headers) and (before is None or not _is_storable(before)):
         yield Note(
             number,
             "storable",
-            "no Cache-Control: no-store (or no-cache): a cache may keep the stream",
+            "no Cache-Control: no-store or no-cache, so a cache may store the stream",
             ("cache",),
         )
 

@@ -151,7 +151,7 @@ def known_redirect(location: str, url: str, path: str) -> str:
         same_host = to.hostname == asked.hostname
         same_port = _port(to) == _port(asked)
     except ValueError:
-        return "to no URL"
+        return "to an invalid URL"
     there, here = to.path or "/", asked.path or "/"
     if not same_host:
         where = "to another host"

@@ -142,9 +142,11 @@ def _note_lost(recording: Recording, layer: Layer, ask: Ask, in_time: bool) -> N
     began = recording.head_at is not None
     if in_time:
         recording.ended = CUT if recording.is_answer else FAILED
-        recording.error = f"the HTTP client could not read what {layer.host} sent (it ended)"
+        recording.error = (
+            f"the HTTP client could not read what {layer.host} sent (the client ended)"
+        )
     else:
         recording.ended = LIMIT if began else FAILED
-        recording.error = f"stopped after {limit}" if began else f"no answer in {limit}"
+        recording.error = f"stopped after {limit}" if began else f"no response within {limit}"
     last = recording.pieces[-1].at if recording.pieces else recording.head_at or 0.0
     recording.finished = last if in_time and last else max(last, ask.limits.time_s)

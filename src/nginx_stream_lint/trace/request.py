@@ -148,11 +148,11 @@ def _parts(url: str, number: int) -> SplitResult:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - it is checked when it is read
     except ValueError:
-        raise BadRequest(f"{where}: this is no URL; write http://host:port/path") from None
+        raise BadRequest(f"{where}: not a URL; write http://host:port/path") from None
     if parts.scheme not in _DEFAULT_PORTS:
-        raise BadRequest(f"{where}: a URL starts with http:// or https://")
+        raise BadRequest(f"{where}: the URL must start with http:// or https://")
     if not parts.hostname or re.search(r"[\s\x00-\x1f]", url):
-        raise BadRequest(f"{where}: this is no URL; write http://host:port/path")
+        raise BadRequest(f"{where}: not a URL; write http://host:port/path")
     return parts
 
 
@@ -167,10 +167,14 @@ def _resolving(text: str, layers: int) -> tuple[int | None, str, int, str]:
         r"(?:([0-9]{1,5})=)?([^:=]+):([0-9]{1,5}):(?:\[([0-9a-fA-F:.]+)\]|([0-9a-fA-F:.]+))", text
     )
     if found is None:
-        raise BadRequest("--resolve takes [LAYER=]HOST:PORT:ADDRESS, as in app.test:443:127.0.0.1")
+        raise BadRequest(
+            "--resolve needs [LAYER=]HOST:PORT:ADDRESS, such as app.test:443:127.0.0.1"
+        )
     only = int(found[1]) if found[1] else None
     if only is not None and not 1 <= only <= layers:
-        raise BadRequest(f"--resolve: there is no layer {only}")
+        raise BadRequest(
+            f"--resolve: there is no layer {only}; layers are numbered from 1, the app first"
+        )
     return only, found[2].lower(), int(found[3]), found[4] or found[5]
 
 
@@ -182,7 +186,7 @@ def parse_header(text: str) -> tuple[str, str]:
     """
     name, colon, value = text.partition(":")
     if not colon or not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", name.strip()):
-        raise BadRequest("a header is written 'Name: value'")
+        raise BadRequest("write a header as 'Name: value'")
     if re.search(r"[\r\n\x00]", value):
-        raise BadRequest(f"the value of {name.strip()} has a line end in it")
+        raise BadRequest(f"the value of {name.strip()} contains a line break; remove it")
     return name.strip(), value.strip()

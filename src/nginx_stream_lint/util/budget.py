@@ -43,31 +43,31 @@ class Limits(Struct, frozen=True):
 # What is counted over a whole run, in words: what there is too much of, and what to do.
 _OVER = {
     "run_bytes": (
-        "the files of this run have more than {limit:,} bytes",
+        "the files have more than {limit:,} bytes in total",
         "check a smaller folder, or fewer files; the other files were not checked",
     ),
     "files": (
-        "this run opens more than {limit:,} files",
+        "there are more than {limit:,} files to check",
         "check a smaller folder, or fewer files; the other files were not checked",
     ),
     "entries": (
-        "there are more than {limit:,} files and folders to look through",
-        "check a smaller folder, or include fewer; the other files were not found",
+        "there are more than {limit:,} files and folders to search",
+        "check a smaller folder, or include fewer files; the other files were not checked",
     ),
     "directives": (
         "there are more than {limit:,} directives",
-        "check parts of the configuration by themselves; the rest was not checked",
+        "check parts of the configuration separately; the rest was not checked",
     ),
     "repeats": (
-        "there are more than {limit:,} directives of files that are read again and again",
+        "files that are included repeatedly have more than {limit:,} directives",
         "include the same files less often; the rest was not checked",
     ),
     "yaml_nodes": (
-        "the YAML of this run has more than {limit:,} values",
+        "the YAML files have more than {limit:,} values",
         "check fewer or smaller YAML files; the rest was not checked",
     ),
     "made": (
-        "an ingress controller makes more than {limit:,} characters of this run's YAML",
+        "an ingress controller would generate more than {limit:,} characters of configuration",
         "check fewer resources at once; the rest was not checked",
     ),
     "regex_steps": (

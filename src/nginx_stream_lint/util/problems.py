@@ -38,7 +38,7 @@ def unexpected(file: str, error: Exception) -> Problem:
         raise error
     if isinstance(error, Unreadable):
         return error.problem
-    return Problem(file, 1, 1, f"nginx-stream-lint failed on it: {blamed(error)}", REPORT_IT)
+    return Problem(file, 1, 1, f"nginx-stream-lint failed on this file: {blamed(error)}", REPORT_IT)
 
 
 def blamed(error: BaseException) -> str:

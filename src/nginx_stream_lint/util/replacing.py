@@ -91,7 +91,7 @@ class Replacement:
         try:
             self._old = _opened(self.path)
             if self._old is None and expected is not None:
-                raise Refused("it is gone")
+                raise Refused("it no longer exists")
             self.check()
             self._write(data)
         except BaseException:
@@ -153,7 +153,7 @@ class Replacement:
         if self._old is not None:
             _must_be_ours(self.path, os.fstat(self._old))
             if not _locked(self._old):
-                raise Refused("another run is writing it")
+                raise Refused("another run is writing to it")
         self._temporary, self._new = _made(folder, name, 0o666 if self._old is None else 0o600)
         with os.fdopen(os.dup(self._new), "wb") as stream:
             stream.write(data)
@@ -229,10 +229,10 @@ def _has(path: str, expected: bytes) -> bool:
 def _must_be_ours(path: str, old: os.stat_result) -> None:
     """Refuse a file that a new one could not stand in for, or that may not be written."""
     if old.st_nlink > 1:
-        raise Refused(f"it has {old.st_nlink} hard links, and one would get the new text")
+        raise Refused(f"it has {old.st_nlink} hard links, and only one would get the new text")
     by_us = os.access in os.supports_effective_ids
     if not os.access(path, os.W_OK, effective_ids=by_us):
-        raise Refused("it may not be written")
+        raise Refused("it is not writable")
 
 
 def _locked(descriptor: int) -> bool:
@@ -290,7 +290,7 @@ def _copy_attributes(old: int, new: int) -> None:
             else:
                 os.removexattr(new, name)
         except OSError:
-            raise Refused(f"its attribute {name} cannot be kept") from None
+            raise Refused(f"its attribute {name} cannot be preserved") from None
 
 
 def _attributes(descriptor: int) -> dict[str, bytes]:

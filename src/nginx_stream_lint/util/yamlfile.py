@@ -150,7 +150,7 @@ def _counted(text: str, left: int, most: int) -> int:
     """How many values a text has, or more than are `left`. Raises YamlMistake for a deep one."""
     number = depth = 0
     known = 0  # the structure is known up to this offset
-    too_deep = f"it nests deeper than {most}"
+    too_deep = f"it is nested deeper than {most} levels"
     events: Iterable[Any] = yaml.parse(_characters(text), _Loader)
     try:
         for event in events:
@@ -232,7 +232,7 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
             items = [item for pair in items for item in pair]
         size += sum(_size(item, known) for item in items)
     if size > _MAX_NODES:
-        raise YamlMistake("its aliases stand for too much", *place(node))
+        raise YamlMistake("its aliases expand to too much", *place(node))
     known[id(node)] = size
     return size
 
@@ -250,7 +250,7 @@ def construct(node: yaml.Node | None) -> Any:
     except yaml.YAMLError as error:
         raise _mistake(error) from None
     except ValueError:  # such as 2020-99-99
-        raise YamlMistake("a number or a date that cannot be", *place(node)) from None
+        raise YamlMistake("an invalid number or date", *place(node)) from None
     finally:
         loader.dispose()
 

@@ -120,15 +120,15 @@ class _Template:
         for at in found.unclosed[:1]:
             self.problems.append(
                 self.original.problem(
-                    at, "this construct of the template has no end", "close it in the same file"
+                    at, "this template tag is never closed", "close it in the same file"
                 )
             )
         for at in found.unopened[:1]:
             self.problems.append(
                 self.original.problem(
                     at,
-                    "this ends or divides a construct that the template does not open",
-                    "open it in the same file",
+                    "this template tag has no opening tag",
+                    "add the opening tag to the same file",
                 )
             )
 
@@ -157,8 +157,8 @@ class _Template:
         if not made:
             problem = self.original.problem(
                 definitions[0][0] if definitions else 0,
-                "this template holds no nginx configuration",
-                "leave the file out",
+                "this template contains no nginx configuration",
+                "do not check this file",
             )
             made = [self._reading(blank(text), (), [problem])]
         if self.problems:
@@ -256,10 +256,12 @@ def _choices(
         for one in choices
         if _is_whole(brace for brace in found.braces if not inside(one, brace[0]))
     ]
-    advice = "let each branch close the blocks that it opens"
+    advice = "in each branch, close the blocks that it opens"
     if not whole:
         problem = original.problem(
-            alternatives[0].start, "no choice of branches from here on makes whole blocks", advice
+            alternatives[0].start,
+            "the blocks that the template branches open and close from here on do not match",
+            advice,
         )
         return [(choices[0], [problem])]
     unread = [
@@ -270,7 +272,9 @@ def _choices(
     ]
     problems = [
         original.problem(
-            start, "this branch was not read: the blocks it opens or closes do not fit", advice
+            start,
+            "this template branch was skipped: the blocks that it opens and closes do not match",
+            advice,
         )
         for start in unread[:1]
     ]

@@ -159,10 +159,10 @@ class _Reader:
         if elision := _ELISION.match(text, start, limit):
             prose = _PROSE.match(text, start, limit)
             end = start + len(prose[0].rstrip() if prose else "")
-            message = f'"{elision[0]}" stands for something that is left out'
+            message = f'"{elision[0]}" stands for omitted lines'
         elif brackets := _BRACKETS.match(text, start, limit):
             end = brackets.end()
-            message = f'"{brackets[0]}" stands for something else'
+            message = f'"{brackets[0]}" is a placeholder'
         else:
             end = self._end_of_holes(start)
             if end == start and text[start] == "<":
@@ -174,7 +174,7 @@ class _Reader:
             return start
         if message:
             found.problems.append(
-                self.reading.problem(start, message, "write it out, or make it a comment")
+                self.reading.problem(start, message, "write the lines out, or make this a comment")
             )
         if end - start == 1:  # there must be room for a name and a `;`
             if start and text[start - 1] in " \t":

@@ -1,0 +1,152 @@
+"""The design card: crossplane parses, YAML rules decide, Jinja renders, click is the command.
+
+Each test changes one of the four, as installed or as written, and runs the real command: what it
+reports has to change in the same way. So a test fails when something else does that work.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.checkout import ROOT
+from tests.command import run
+
+CONFIGURATION = """\
+events {}
+http {
+    server {
+        location /events {
+            proxy_pass http://127.0.0.1:8000;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+        }
+    }
+}
+"""
+
+
+@pytest.fixture
+def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Put a folder in front of where Python looks for packages."""
+
+    def first(folder: Path) -> None:
+        paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+
+    (tmp_path / "nginx.conf").write_text(CONFIGURATION, encoding="utf-8")
+    return first
+
+
+def lint(folder: Path, *options: str) -> str:
+    """The report about the configuration above."""
+    done = run("lint", "nginx.conf", *options, cwd=folder)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def found(folder: Path) -> dict[str, dict[str, Any]]:
+    """The findings by rule."""
+    findings = json.loads(lint(folder, "--format", "json"))["findings"]
+    return {one["rule"]: one for one in findings}
+
+
+def changed(package: str, module: str, code: str, folder: Path) -> Path:
+    """A folder with an installed package, to one of whose modules some code is added."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    copy = folder / "packages"
+    shutil.copytree(
+        Path(spec.origin).parent, copy / package, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    with (copy / package / module).open("a", encoding="utf-8") as stream:
+        stream.write(code)
+    return copy
+
+
+CROSSPLANE = """
+_parse = parse
+
+def parse(*args, **options):
+    payload = _parse(*args, **options)
+    work = [file["parsed"] for file in payload["config"]]
+    while work:
+        block = work.pop()
+        block[:] = [one for one in block if one["directive"] != "proxy_buffering"]
+        work += [one["block"] for one in block if "block" in one]
+    return payload
+"""
+
+
+def test_the_tree_is_what_crossplanes_parser_returns(
+    tmp_path: Path, use: Callable[[Path], None]
+) -> None:
+    assert set(found(tmp_path)) == {"short-read-timeout"}
+    use(changed("crossplane", "parser.py", CROSSPLANE, tmp_path))
+    # Its result now lacks `proxy_buffering off`.
+    assert set(found(tmp_path)) == {"short-read-timeout", "response-buffering"}
+
+
+def test_yaml_rules_decide(tmp_path: Path, use: Callable[[Path], None]) -> None:
+    before = found(tmp_path)["short-read-timeout"]
+    assert before["severity"] == "warning"
+    package = Path("src/nginx_stream_lint")
+    shutil.copytree(
+        ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "tables")
+    )
+    shutil.copytree(ROOT / "rules", tmp_path / "rules")
+    use(tmp_path / "src")
+    rule = tmp_path / "rules" / "short-read-timeout.yaml"
+    text = rule.read_text(encoding="utf-8")
+    assert "- warning:" in text
+    rule.write_text(text.replace("- warning:", "- error:"), encoding="utf-8")
+    assert found(tmp_path) == {"short-read-timeout": before | {"severity": "error"}}
+    rule.unlink()
+    assert found(tmp_path) == {}
+
+
+# Text in a template gets large vowels. The unit of a time changes so that its value does not.
+JINJA = """
+def changed(self, data, **attributes):
+    data = "000ms" if data == "s" else data.translate({97: "A", 101: "E", 105: "I", 111: "O"})
+    Node.__init__(self, data, **attributes)
+
+TemplateData.__init__ = changed
+"""
+
+
+def test_jinja_renders_messages_and_fixes(tmp_path: Path, use: Callable[[Path], None]) -> None:
+    before = found(tmp_path)["short-read-timeout"]
+    use(changed("jinja2", "nodes.py", JINJA, tmp_path))
+    after = found(tmp_path)["short-read-timeout"]
+    for old, new in ((before, after), (before["fix"], after["fix"])):
+        text = "message" if "message" in old else "title"
+        assert old[text] != new[text]
+        assert old[text].lower() == new[text].lower().replace("000ms", "s")
+    assert "proxy_read_timeout 300s;" in before["fix"]["edits"][0]["text"]
+    assert "proxy_read_timeout 300000ms;" in after["fix"]["edits"][0]["text"]
+
+
+CLICK = """
+_parse_args = Command.parse_args
+
+def parse_args(self, context, args):
+    return _parse_args(self, context, [*args, "--format", "json"] if self.name == "lint" else args)
+
+Command.parse_args = parse_args
+"""
+
+
+def test_click_is_the_command(tmp_path: Path, use: Callable[[Path], None]) -> None:
+    assert lint(tmp_path).startswith("nginx.conf:")
+    use(changed("click", "core.py", CLICK, tmp_path))
+    assert json.loads(lint(tmp_path))["findings"][0]["rule"] == "short-read-timeout"
