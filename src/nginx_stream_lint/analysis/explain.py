@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from msgspec import Struct
 from msgspec.structs import replace
 
+from nginx_stream_lint.analysis.deployed import with_deployment
 from nginx_stream_lint.analysis.lint import (
     Memories,
     Options,
@@ -137,6 +138,7 @@ def explainer_of(
     """
     files = None if documents is None else Documents(workspace, documents)
     with spending(workspace.budget):
+        options, _ = with_deployment(workspace, [conf], options)
         found = read(workspace, [conf], options.around)
         for one in found:
             if one.root is not None:

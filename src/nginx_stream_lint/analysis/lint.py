@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from nginx_stream_lint.analysis.deployed import with_deployment
 from nginx_stream_lint.analysis.remarks import about_blocks, about_comments, about_declarations
 from nginx_stream_lint.config import (
     Around,
@@ -180,6 +181,8 @@ def lint(
     whole: set[str] = set()  # keys of the files of configurations that are read as a whole
     files: list[File] = []
     with spending(workspace.budget):
+        options, notes = with_deployment(workspace, paths, options)
+        result.add_notes(notes)
         for configuration in read(workspace, paths, options.around):
             result.add_notes(configuration.notes)
             try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
 
 from nginx_stream_lint.config.recognise import plain_name
 from nginx_stream_lint.config.repository import Found, Repository
@@ -22,6 +24,17 @@ _ABSOLUTE = re.compile(r"/|\\|[A-Za-z]:[/\\]")
 # Where a file or folder of the repository will lie on the machine that runs nginx: that path, and
 # the path here.
 Mount = tuple[str, str]
+
+
+class InContainer(Struct, frozen=True):
+    """What the deployment says of a configuration.
+
+    `find` gives the files here that are at a path or pattern in its container, None where that is
+    not known; `values` are its variables.
+    """
+
+    find: Callable[[str], list[str] | None]
+    values: Mapping[str, str]
 
 
 class Files:
@@ -48,6 +61,7 @@ class Files:
         )
         self._values = values or {}
         self._absent = absent
+        self._container: InContainer | None = None
         self._blocks = {plain_name(name): one for name, one in (blocks or {}).items()}
         self._repositories: dict[str, Repository] = {}
         self._parsed: set[str] = set()
@@ -60,6 +74,22 @@ class Files:
         made._repositories, made._parsed = self._repositories, self._parsed
         made.accepted = self.accepted
         return made
+
+    def in_container(self, container: InContainer) -> Files:
+        """The same files, for a configuration that runs in a container."""
+        values = {**container.values, **self._values}
+        made = Files(self.workspace, values, self._absent, mounts=self._mounts)
+        made._blocks, made._container = self._blocks, container
+        made._repositories, made._parsed = self._repositories, self._parsed
+        made.accepted = self.accepted
+        return made
+
+    def deployed(self, argument: str) -> list[str] | None:
+        """The files that an include leads to in a container; None where that is not known."""
+        if self._container is None or self.reads_as_nginx:
+            return None
+        found = self._container.find(argument)
+        return found if found or is_pattern(argument) else None
 
     def key(self, path: str) -> str:
         """What tells one file or block from another, whatever the way to it."""

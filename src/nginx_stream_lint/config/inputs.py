@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.config.files import Files, Mount
+from nginx_stream_lint.config.files import Files, InContainer, Mount
 from nginx_stream_lint.config.fragments import is_main
 from nginx_stream_lint.config.reading import Configuration, Note, read_all, read_from, said_once
 from nginx_stream_lint.config.recognise import has_http, plain_name
@@ -44,7 +44,8 @@ class Around(Struct, frozen=True):
     them. `absent` are patterns of include arguments that are meant to be missing here. `values` are
     those of a template's variables; `markdown` lets documents be read. What the patterns match must
     lie in the folder `within`, where one is given, with all links followed. `mounts` say where
-    parts of the repository will lie on the machine that runs nginx.
+    parts of the repository will lie on the machine that runs nginx; `deployed` gives what the
+    deployment says of the configuration at a path.
     """
 
     mains: tuple[str, ...] = ()
@@ -54,6 +55,7 @@ class Around(Struct, frozen=True):
     markdown: bool = False
     within: str | None = None
     mounts: tuple[Mount, ...] = ()
+    deployed: Callable[[str], InContainer | None] | None = None
 
 
 def configurations(
@@ -106,7 +108,7 @@ class _Gathering:
         fragments = [one for one in self._unique(fragments) if one not in set(mains)]
         asked = frozenset(self.files.key(path) for path in (*mains, *fragments))
         for path in mains:
-            self.found += read_all(path, self.files)
+            self.found += read_all(path, self._files_of(path))
         self._behind_servers(asked)
         included = self._included()
         wanted = {self.files.key(path) for path in fragments if path in named} - included
@@ -114,7 +116,7 @@ class _Gathering:
             self._mains_of(wanted, set(mains), asked)
             included = self._included()
         rest = [path for path in fragments if self.files.key(path) not in included]
-        alone = [one for path in rest for one in read_all(path, self.files)]
+        alone = [one for path in rest for one in read_all(path, self._files_of(path))]
         # One fragment may include another.
         inner = {
             self.files.key(file.source.name)
@@ -134,6 +136,11 @@ class _Gathering:
             for folder, message in self.files.workspace.notes.items()
         ]
         return self.found
+
+    def _files_of(self, path: str) -> Files:
+        """How the configuration at a path finds its files."""
+        container = self.around.deployed(path) if self.around.deployed is not None else None
+        return self.files if container is None else self.files.in_container(container)
 
     def _existing(self, patterns: Iterable[str]) -> list[str]:
         """What patterns of the settings match. What leads out of their folder is refused."""

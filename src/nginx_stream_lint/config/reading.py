@@ -392,6 +392,10 @@ class _Reader:
             return []
         try:
             mounted = self.provider.mounted(name)
+            deployed = self.provider.deployed(name) if mounted is None else None
+            if deployed is not None:
+                found = [file for one in deployed for file in self._parsed(one, directive)]
+                return found or self._missing(directive)
             if mounted is None and self.provider.is_elsewhere(name):
                 directive.may_match_more = is_pattern(name)
                 return self._meant(directive) or self._missing(directive)
