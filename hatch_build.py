@@ -1,12 +1,17 @@
-"""What the build of a wheel adds: our tables as JSON, which loads many times quicker than YAML."""
+"""What a build adds: our tables as JSON in a wheel, and links that work on PyPI in the README.
+
+JSON loads many times faster than YAML. PyPI shows the README without the files of the repository.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 
 class TablesHook(BuildHookInterface[Any]):
@@ -38,3 +43,28 @@ def write_tables(folder: Path) -> None:
     tables = {"directives": directives, "rules": shipped, "catalogue": catalogue, "images": images}
     for name, module in tables.items():
         (folder / f"{name}.json").write_bytes(json.encode(module.read()))
+
+
+class ReadmeHook(MetadataHookInterface):
+    """The README as PyPI gets it."""
+
+    PLUGIN_NAME = "custom"
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Set the project's readme."""
+        text = Path(self.root, "README.md").read_text(encoding="utf-8")
+        repository = metadata.get("urls", {}).get("Repository")
+        if repository:
+            text = with_absolute_links(text, repository, metadata["version"])
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}
+
+
+def with_absolute_links(text: str, repository: str, version: str) -> str:
+    """Make the relative links and pictures of a Markdown text lead to a version on GitHub."""
+
+    def absolute(match: re.Match[str]) -> str:
+        start, target = match.groups()
+        kind = "raw" if start.startswith("!") else "blob"
+        return f"{start}({repository}/{kind}/v{version}/{target})"
+
+    return re.sub(r"(!?\[[^\]]*\])\((?!https?:|#)([^)]+)\)", absolute, text)

@@ -17,16 +17,16 @@ def json_page() -> Iterator[Block]:
     """The page, schema by schema."""
     yield Heading("JSON", 1)
     yield Paragraph(
-        "What the commands print with `--format json`, key by key. The schemas that say the same to"
-        " programs are in `schema/` of this repository, and in the package"
-        " (`nginx_stream_lint/schema/`). They are closed: a document has these keys and no others,"
-        " and always all of them. Tests hold the commands to that."
+        "With `--format json` a command prints one JSON document. This page lists its keys. The"
+        " JSON schemas in `schema/` of this repository, which are also in the package"
+        " (`nginx_stream_lint/schema/`), say the same to programs. A document has exactly these"
+        " keys; tests compare the output of the commands with the schemas."
     )
     yield Paragraph(
         "Every document has `schema_version`. A later version of the linter may add keys, and words"
-        " to the lists below, under the same number: ignore what you do not know, and validate with"
-        " the schema of the version that printed the document. CONTRIBUTING.md has the whole"
-        " policy."
+        " to the lists below, without a new number. So ignore keys and words that you do not know,"
+        " and validate a document with the schema of the version that printed it. CONTRIBUTING.md"
+        " has the whole policy."
     )
     for name in NAMES:
         yield from _document(name)

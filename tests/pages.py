@@ -30,8 +30,10 @@ def pages() -> dict[str, str]:
         [
             Heading("Rules", 1),
             Paragraph(
-                "Each rule was measured on a real nginx. `nginx-stream-lint rules RULE` shows"
-                " these pages in a terminal."
+                "Each rule was measured on a real nginx."
+                " [Severities](../lint.md#severities) says what error, warning and note mean,"
+                " [Your own rules](../own-rules.md) how to add a rule."
+                " `nginx-stream-lint rules RULE` shows the page of a rule in a terminal."
             ),
             Table(
                 ("rule", "severity", "title"),

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from hatch_build import with_absolute_links
 from packaging.metadata import ExceptionGroup, Metadata
 
 from nginx_stream_lint import __version__
@@ -28,6 +29,7 @@ from tests.checkout import ROOT, project_files
 
 PACKAGE = "nginx_stream_lint"
 DEMO = "fixtures/demo/nginx.conf"
+TABLES = ("catalogue", "directives", "rules")
 # Quick tests that need neither nginx nor the network, for the unpacked sdist.
 OWN_TESTS = (
     "tests/test_docs.py",
@@ -155,6 +157,8 @@ def wheel_faults(wheel: Path, root: Path) -> Iterator[str]:
     }
     wanted[f"{info}/licenses/LICENSE"] = root / "LICENSE"
     wanted[manual] = root / "man" / "nginx-stream-lint.1"
+    # Made of YAML by hatch_build.py; tests/test_tables.py compares them with it.
+    wanted |= {f"{PACKAGE}/tables/{name}.json": None for name in TABLES}
     for name in project_files(root):
         if name.startswith(f"src/{PACKAGE}/"):
             wanted[name.removeprefix("src/")] = root / name
@@ -197,6 +201,8 @@ def metadata_faults(wheel: Path, root: Path) -> Iterator[str]:
         yield from (f"metadata: {one}" for one in group.exceptions)
         return
     readme = (root / "README.md").read_text(encoding="utf-8")
+    if found.project_urls and "Repository" in found.project_urls:
+        readme = with_absolute_links(readme, found.project_urls["Repository"], __version__)
     pythons = [one.rpartition(" ")[2] for one in found.classifiers or () if ":: 3." in one]
     ci = yaml.safe_load((root / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     expected: dict[str, tuple[object, object]] = {
@@ -319,11 +325,11 @@ def left_to_the_owner(built: Built, root: Path) -> Iterator[str]:
     """What nobody but the owner can decide."""
     if not metadata(built.wheel).project_urls:
         yield "pyproject.toml has no [project.urls]: PyPI will show no address of the project"
-    links = re.findall(r"\]\((?!https?:|#)[^)]+\)", _text(root, "README.md"))
-    if links:
+    if "Repository" not in (metadata(built.wheel).project_urls or {}):
+        links = re.findall(r"\]\((?!https?:|#)[^)]+\)", _text(root, "README.md"))
         yield (
-            f"README.md has {len(links)} links to files of the repository, which lead nowhere on"
-            " PyPI until they have the repository's address"
+            f"pyproject.toml has no Repository in [project.urls]: the picture and {len(links) - 1}"
+            " links of the README lead nowhere on PyPI"
         )
     if "## [Unreleased]" in _text(root, "CHANGELOG.md"):
         yield f"CHANGELOG.md: move what is under [Unreleased] to {__version__}"

@@ -1,7 +1,8 @@
-"""Write the output of commands that the documentation shows: `python -m tests.shown`.
+"""Write what the README and the documentation repeat from elsewhere: `python -m tests.shown`.
 
 A shown command stands between `<!-- shown -->` and `<!-- end of shown -->`: one console block with
-the command in its first line. tests/test_shown.py fails if a block is not what the command prints.
+the command in its first line. The README's table of speed has figures of docs/benchmarks.md.
+tests/test_reference.py fails if either is out of date.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def output(command: str) -> str:
 
 
 def rewritten(text: str) -> str:
-    """A page with today's output of the commands it shows.
+    """A page with today's output of the commands it shows, and today's figures.
 
     The duration stays as it was: it differs from run to run.
     """
@@ -47,7 +48,37 @@ def rewritten(text: str) -> str:
         now = f"{match[1]}\n{output(match[1])}"
         return SECONDS.sub(before[-1], now) if before else now
 
-    return SHOWN.sub(shown, text)
+    text = SHOWN.sub(shown, text)
+    if SPEED.search(text):
+        table = speed((ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8"))
+        text = SPEED.sub(lambda _: table, text)
+    return text
+
+
+SPEED = re.compile(r"(?<=<!-- speed -->\n).*?(?=<!-- end of speed -->)", re.DOTALL)
+_PEERS = ("crossplane.parse", "gixy-ng", "gixy-next")
+
+
+def speed(benchmarks: str) -> str:
+    """The table of other programs, from the page of all benchmarks: a row for each work."""
+    times: dict[str, dict[str, str]] = {}
+    for line in benchmarks.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) != 6 or cells[0].startswith("peak memory"):
+            continue
+        work, beside, _, _, ours, theirs = cells
+        for peer in _PEERS:
+            if beside.strip("`").startswith(peer):
+                times.setdefault(work, {"": ours})[peer] = theirs
+    assert len(times) >= 4, "docs/benchmarks.md has no such rows"
+    lines = [
+        "| work | nginx-stream-lint | `crossplane.parse` | gixy-ng | gixy-next |",
+        "| --- " * 5 + "|",
+    ]
+    for work, row in times.items():
+        cells = [work, row[""], *(row.get(peer, "") for peer in _PEERS)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:

@@ -24,13 +24,12 @@ BUDGET = 200_000
 # What parameters have to be called and annotated like for results that are kept for ever: their
 # values come from shipped files or from rules, and there are few of them.
 FEW = {
-    "colour: str | None", "bold: bool | None", "family: str", "family: str | None", "name: str",
+    "family: str", "family: str | None", "name: str",
     "endpoint: Endpoint", "words: str", "parts: tuple[str, ...]", "pattern: str", "message: str",
     "text: str",
 }  # fmt: skip
 FOR_EVER = {
     "nginx/pcre.py": {"_property"},
-    "report/excerpt.py": {"_codes"},
     "report/explain.py": {"_always"},
     "analysis/explain.py": {"_names"},
     "kubernetes/controllers.py": {"_load"},

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 import tarfile
 import venv
@@ -42,6 +44,26 @@ def test_the_release_has_all_files_and_no_others(built: Built) -> None:
 def test_metadata_and_versions_are_right(built: Built) -> None:
     assert list(release_check.metadata_faults(built.wheel, ROOT)) == []
     assert list(release_check.version_faults(ROOT)) == []
+
+
+def test_the_readme_works_on_pypi(tmp_path: Path) -> None:
+    """With the address of the repository, each link and the picture of the README is absolute."""
+    repository = "https://example.com/owner/nginx-stream-lint"
+    copy = tmp_path / "project"
+    copy.mkdir()
+    for name in ("README.md", "LICENSE", "hatch_build.py"):
+        shutil.copy(ROOT / name, copy)
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    urls = f'[project.urls]\nRepository = "{repository}"\n\n[project.scripts]'
+    (copy / "pyproject.toml").write_text(project.replace("[project.scripts]", urls), "utf-8")
+    shown = json.loads(run(sys.executable, "-m", "hatchling", "metadata", cwd=copy))["readme"]
+    targets = re.findall(r"\]\(([^)]+)\)", shown["text"])
+    assert len(targets) > 20
+    for target in targets:
+        assert target.startswith(f"{repository}/"), target
+        kind, version, path = target.removeprefix(f"{repository}/").split("/", 2)
+        assert (kind, version) == ("raw" if path.endswith(".png") else "blob", f"v{__version__}")
+        assert (ROOT / path.partition("#")[0]).exists(), path
 
 
 def test_what_would_be_published_is_said(built: Built) -> None:

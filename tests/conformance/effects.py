@@ -28,6 +28,7 @@ from nginx_stream_lint.probe import (
 )
 from nginx_stream_lint.probe.measure import judge
 from nginx_stream_lint.rules.facts import Facts
+from nginx_stream_lint.rules.facts.delivery import usual_deliveries, whole_path
 from nginx_stream_lint.streams.find import Served, served
 from tests.conformance.client_streams import OpenRequests
 from tests.conformance.examples import SCALE, Named, Runnable, all_examples, runnable, uri
@@ -120,10 +121,10 @@ def _streams(one: Served, run: Runnable, binary: NginxBinary, method: str | None
             drip,
             method or stream.method or "GET",
             delivery.is_replayed,
-            facts.whole_path.deliver(delivery.scenario).worst,
+            whole_path(facts).deliver(delivery.scenario).worst,
             delivery.scenario.accept_encoding,
         )
-        for delivery in facts.usual
+        for delivery in usual_deliveries(facts)
     ]
 
 

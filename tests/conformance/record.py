@@ -111,7 +111,12 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
             if kind == "bad" and all(one.expected == "streams" for one in streams):
                 # It gets through today: what is said against it is what would change that.
                 facts = [Facts(one, one.streams[0], binary.version, 300) for one in found]
-                changes = [name for one in facts for name in one.changes if name != "h1-tls"]
+                changes = [
+                    name
+                    for one in facts
+                    for name in one.value("breaking_changes")
+                    if name != "h1-tls"
+                ]
             jobs += [job for change in changes for job in _changed(jobs[:1], change)]
             for one in found:
                 if one.shadowed_by is not None:

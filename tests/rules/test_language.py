@@ -159,7 +159,7 @@ def test_numbers_are_sizes_and_times() -> None:
 
 
 def test_every_fact_says_what_it_is() -> None:
-    assert all((function.__doc__ or "").strip() for function in FACTS.values())
+    assert all(one.documentation.strip() for one in FACTS.values())
     assert set(FACTS) >= PLACEHOLDERS
 
 
@@ -353,11 +353,11 @@ def test_the_rule_that_is_made_wrong_below_is_right(tmp_path: Path) -> None:
         (WHEN, 'when: value("proxy_method") == 1', "4:32", 'is set to is text: "1"'),
         (WHEN, 'when: kind == "sse" kind', "4:21", "`and`, `or` or the end of the expression"),
         (WHEN, 'when: kind = "sse"', "4:12", 'no expression: unexpected "="'),
-        (WHEN, "when: kind == method", "4:15", "== and != compare with a constant"),
+        (WHEN, "when: kind == method", "4:15", "== and != need a constant on the right"),
         (WHEN, "when: 1 < held_bytes", "4:7", "a comparison begins with a name"),
         (WHEN, 'when: held_bytes < "soon"', "4:20", "less_than wants a number"),
         (WHEN, "when: kind in clients", "4:15", '"[" is expected, not "clients"'),
-        (WHEN, 'when: kind in ["sse", method]', "4:23", "a list has only constants"),
+        (WHEN, 'when: kind in ["sse", method]', "4:23", "a list must contain only constants"),
         (WHEN, "when: not", "4:10", "is expected, not the end"),
         (WHEN, "when: (kind", "4:12", '")" is expected, not the end'),
         (WHEN, 'when: matches(kind, "(")', "4:21", "no regular expression"),

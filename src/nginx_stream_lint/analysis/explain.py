@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.deployed import with_deployment
 from nginx_stream_lint.analysis.lint import (
-    Memories,
     Options,
+    VerdictCaches,
     judge_places,
     read,
     survey,
@@ -183,7 +183,7 @@ class Explainer:
         self._asked: dict[_Asked, None] = {}
         self._served: dict[_Asked, Served | None] = {}
         self._deliveries: dict[tuple[Way, tuple[Client, ...]], list[Delivery]] = {}
-        self._memories: Memories = {}
+        self._caches: VerdictCaches = {}
         self._mistakes: list[Problem] | None = None
         self._settings: dict[tuple[Level, Handler | None], dict[str, Effective]] = {}
 
@@ -303,7 +303,7 @@ class Explainer:
         with spending(self.budget):
             served = [self._answered(asked) for asked in self._questions(one)]
             places = [each for each in served if each is not None]
-            judged = judge_places(places, self._options, self._memories)
+            judged = judge_places(places, self._options, self._caches)
             found = self._options.policy.applied(each.finding for each in judged)
             return with_fixes(found, judged, self._configuration.files)[0]
 

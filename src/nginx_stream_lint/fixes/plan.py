@@ -14,7 +14,8 @@ from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.rules.facts import auth_target, holder
+from nginx_stream_lint.rules.facts.base import holder
+from nginx_stream_lint.rules.facts.elsewhere import auth_target
 from nginx_stream_lint.rules.filters import listed
 from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
 from nginx_stream_lint.rules.judge import Judged

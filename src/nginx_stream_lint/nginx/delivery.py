@@ -58,7 +58,7 @@ _UNBUFFERED = ("grpc", "tunnel")
 
 # How long the kernel keeps what does not fill a packet, with tcp_nopush.
 _CORKED_S = 0.2
-_BODY_FILTERS = (
+BODY_FILTERS = (
     "body_filter_by_lua",
     "body_filter_by_lua_block",
     "body_filter_by_lua_file",
@@ -264,7 +264,7 @@ def path(
         gzip=_compresses(settings, "gzip", content_types)
         and not gzip_is_disabled(settings("gzip_disable").rows),
         brotli=_compresses(settings, "brotli", content_types),
-        body_filter=any(settings(name).rows for name in _BODY_FILTERS),
+        body_filter=any(settings(name).rows for name in BODY_FILTERS),
         postpone_output=size(settings("postpone_output").text) or 0,
         ssl_buffer_size=size(settings("ssl_buffer_size").text) or 16384,
         recording=recorded,

@@ -36,7 +36,7 @@ _OPENS = {
 # What tunnel_pass passes to without an argument.
 _WHERE_ASKED = "$host:$request_port"
 # Of these, one that is on at a level switches the other one off there.
-_RIVALS = {
+RIVALS = {
     f"{family}_{one}": f"{family}_{other}"
     for family in FAMILIES
     for one, other in (("cache", "store"), ("store", "cache"))
@@ -235,7 +235,7 @@ class Level:
             rows = self.rows.get(name)
             return _found(name, rows, 0, entry.joins) if rows else None
         owner = self._owner(name)
-        rival = _RIVALS.get(name)
+        rival = RIVALS.get(name)
         if owner is None or (rival is not None and self._switched_off(owner, rival)):
             return None
         if name in ("add_header", "add_trailer"):

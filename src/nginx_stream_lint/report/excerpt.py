@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import click
 from msgspec import Struct
@@ -53,7 +52,7 @@ def excerpt(marks: Sequence[Mark], home: Source, columns: int = WIDTH) -> list[s
     lines: list[str] = []
     for name, inside in by_file.items():
         if name != home.name:
-            lines.append(f"{' ' * width} {_dim('-->')} {printable(name)}")
+            lines.append(f"{' ' * width} {click.style('-->', fg='blue')} {printable(name)}")
         lines += _file(inside, width, room)
     return lines
 
@@ -106,16 +105,11 @@ def _line(
         before = f"{' ' * width} {_BAR} {' ' * start}"
         if words and end + len(words) < room:
             drawn, words = f"{drawn} {words}", ""
-        lines.append(before + styled(drawn, mark.colour, mark.main))
+        lines.append(before + click.style(drawn, fg=mark.colour, bold=mark.main))
         if words:
             before = f"{' ' * width} {_BAR} {' ' * max(0, min(start, room - len(words)))}"
-            lines.append(before + styled(words, mark.colour))
+            lines.append(before + click.style(words, fg=mark.colour))
     return lines
-
-
-def styled(text: str, colour: str | None = None, bold: bool | None = None) -> str:
-    """Text as `click.style` makes it, which puts the same sequences together anew each time."""
-    return f"{_codes(colour, bold)}{text}{_RESET}"
 
 
 def _indentation(text: str) -> int:
@@ -188,14 +182,4 @@ def _cell(character: str) -> tuple[str, int]:
     return text, len(text) + wide - sum(unicodedata.combining(one) > 0 for one in text)
 
 
-@cache
-def _codes(colour: str | None, bold: bool | None) -> str:
-    return click.style("", fg=colour, bold=bold, reset=False)
-
-
-def _dim(text: str) -> str:
-    return styled(text, "blue")
-
-
-_RESET = click.style("")
-_BAR = _dim("|")
+_BAR = click.style("|", fg="blue")

@@ -218,7 +218,7 @@ def sarif(run: Run) -> str:
         ),
         column_kind="unicodeCodePoints",
         original_uri_base_ids={
-            _BASE: SarifBase(SarifText("The folder that the linter was started in."))
+            _BASE: SarifBase(SarifText("The folder in which the linter was started."))
         },
         invocations=[
             SarifInvocation(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import click
+
 from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.report.closing import closing
-from nginx_stream_lint.report.excerpt import Mark, excerpt, styled
+from nginx_stream_lint.report.excerpt import Mark, excerpt
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.words import counted
 from nginx_stream_lint.report.wrapping import wrapped
@@ -12,7 +14,7 @@ from nginx_stream_lint.rules.finding import MOST_SERVERS, Finding, Place
 from nginx_stream_lint.util.sinks import printable, shown_line
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
-_SEVERITIES = {word: styled(word, colour, bold=True) for word, colour in _COLOURS.items()}
+_SEVERITIES = {word: click.style(word, fg=colour, bold=True) for word, colour in _COLOURS.items()}
 _CHANGES = {"+": "green", "-": "red"}
 _INDENT = "    "
 
@@ -39,7 +41,7 @@ def _locations(report: Result, width: int) -> list[str]:
         location, thought = findings[0].location, findings[0].thought
         place = location.place
         where = f"{place.source.name}:{place.line}: {location.label}"
-        head = styled(printable(where), bold=True)
+        head = click.style(printable(where), bold=True)
         if location.servers:
             more = ", ..." if len(location.servers) == MOST_SERVERS else ""
             head += f"  ({printable(', '.join(location.servers))}{more})"
@@ -84,7 +86,7 @@ def _fix(findings: list[Finding], width: int) -> list[str]:
         for line in shown.text.split("\n"):
             written = f"{_INDENT}{shown_line(line)}".rstrip()
             colour = _CHANGES.get(line[:1])
-            lines.append(written if colour is None else styled(written, colour))
+            lines.append(written if colour is None else click.style(written, fg=colour))
     for finding in findings:
         if finding.fix is not None and not finding.fix.edits:
             said = f"manual fix for {finding.rule}: {printable(finding.fix.title)}"
@@ -99,7 +101,7 @@ def _whys(run: Run) -> list[str]:
     lines: list[str] = []
     for rule in run.rules:
         if rule.name in found and rule.why:
-            lines.append(styled(f"why {rule.name}", bold=True))
+            lines.append(click.style(f"why {rule.name}", bold=True))
             why = " ".join(rule.why.split())
             lines += [*wrapped(printable(why), run.width, "  ", "  "), ""]
     return lines

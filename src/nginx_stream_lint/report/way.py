@@ -13,6 +13,8 @@ from nginx_stream_lint.nginx.handshake import HANDSHAKE_CLIENTS
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts import Facts
+from nginx_stream_lint.rules.facts.delivery import delivery_path, usual_deliveries
+from nginx_stream_lint.rules.facts.location import usual_clients
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import Stream
@@ -89,34 +91,38 @@ def _way(served: Served, version: Version | None) -> Way:
     if stream.kind == "websocket":
         # nginx has none over HTTP/2: a browser opens a connection in HTTP/1.1 for it.
         fails = facts.value("handshake") == "fails"
-        clients = [one for one in facts.usual_clients if one in HANDSHAKE_CLIENTS]
+        clients = [one for one in usual_clients(facts) if one in HANDSHAKE_CLIENTS]
         verdict: Worst = "no-stream" if fails else "streams"
-        arrivals = tuple(Arrival(one, verdict) for one in clients or facts.usual_clients)
+        arrivals = tuple(Arrival(one, verdict) for one in clients or usual_clients(facts))
         return Way(served, stream, (), arrivals)
-    if not facts.usual:
+    if not usual_deliveries(facts):
         # A tunnel, or an answer in one piece: there is nothing to hold.
-        arrivals = tuple(Arrival(client, "streams") for client in facts.usual_clients)
+        arrivals = tuple(Arrival(client, "streams") for client in usual_clients(facts))
         return Way(served, stream, (), arrivals)
     held: dict[Stop, set[Client]] = {}
-    always = [one for one in facts.usual if one.scenario.accept_encoding == "identity"]
+    always = [one for one in usual_deliveries(facts) if one.scenario.accept_encoding == "identity"]
     for one in always:
         if one.is_replayed:
             held.setdefault("cache", set()).add(one.scenario.client)
-        for hold in facts.path.holds(one.scenario):
+        for hold in delivery_path(facts).holds(one.scenario):
             held.setdefault(hold, set()).add(one.scenario.client)
     stages = [
-        Stage(hold, None if hold == "cache" else facts.path.held_bytes(hold), frozenset(clients))
+        Stage(
+            hold,
+            None if hold == "cache" else delivery_path(facts).held_bytes(hold),
+            frozenset(clients),
+        )
         for hold, clients in held.items()
     ]
     compression = [hold for hold in facts.value("holds") if hold in ("gzip", "brotli")]
     stages += [
-        Stage(hold, None, frozenset(facts.usual_clients), "clients accept it")
+        Stage(hold, None, frozenset(usual_clients(facts)), "clients accept it")
         for hold in compression
         if hold not in held
     ]
     # For each client what the worst of its usual scenarios gives.
     worst: dict[Client, Delivery] = {}
-    for one in facts.usual:
+    for one in usual_deliveries(facts):
         known = worst.get(one.scenario.client)
         if known is None or _is_worse(one, known):
             worst[one.scenario.client] = one

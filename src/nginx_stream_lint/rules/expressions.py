@@ -76,7 +76,7 @@ def parse(
     `check_operand` what is wrong with the operand of a subject and an operator, or None.
     """
     if len(text) > _MAX_TEXT:
-        raise ExpressionMistake(f"an expression has at most {_MAX_TEXT} characters", 0)
+        raise ExpressionMistake(f"an expression must have at most {_MAX_TEXT} characters", 0)
     parser = _Parser(list(_tokens(text)), check_name, check_directive, check_operand)
     condition = parser.either()
     if parser.token.kind != "end":
@@ -90,8 +90,8 @@ def _tokens(text: str) -> Iterator[_Token]:
         match = _TOKEN.match(text, offset)
         if match is None or match.lastgroup is None:
             raise ExpressionMistake(
-                f'no expression: unexpected "{text[offset]}"; it has names, numbers, quoted text,'
-                ' ==, !=, <, >, <=, >=, in, and, or, not, value("directive"),'
+                f'not a valid expression: unexpected "{text[offset]}"; it can contain names,'
+                ' numbers, quoted text, ==, !=, <, >, <=, >=, in, and, or, not, value("directive"),'
                 ' matches(name, "pattern") and parentheses',
                 offset,
             )
@@ -150,7 +150,9 @@ class _Parser:
             return self._comparison()
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise ExpressionMistake(f"it nests deeper than {_MAX_DEPTH}", self.token.offset)
+            raise ExpressionMistake(
+                f"it is nested deeper than {_MAX_DEPTH} levels", self.token.offset
+            )
         if self._take("not"):
             condition: Condition = Not(self._negated())
         else:
@@ -172,7 +174,7 @@ class _Parser:
             return Not(self._contained(left))
         if not left.is_subject:
             raise ExpressionMistake(
-                "a comparison begins with a name; only text before `in` may come first", left.offset
+                "a comparison must start with a name, or with text before `in`", left.offset
             )
         operator = _OPERATORS.get(self.token.text) if self.token.kind == "sign" else None
         if operator is None:
@@ -180,7 +182,7 @@ class _Parser:
         self._next += 1
         right = self._operand()
         if right.is_subject and operator not in ORDERS:
-            raise ExpressionMistake("== and != compare with a constant", right.offset)
+            raise ExpressionMistake("== and != need a constant on the right", right.offset)
         if not right.is_subject:
             self._check(left.value, operator, right)
         return Comparison(left.value, operator, right.value)
@@ -194,7 +196,7 @@ class _Parser:
             return AnyOf(tuple(Comparison(left.value, "is", word.value) for word in words))
         right = self._operand()
         if not right.is_subject:
-            raise ExpressionMistake("after `in` comes the name of a list", right.offset)
+            raise ExpressionMistake("`in` must be followed by the name of a list", right.offset)
         return Comparison(right.value, "contains_any", [left.value])
 
     def _matching(self) -> Condition:
@@ -206,7 +208,7 @@ class _Parser:
         pattern = self._operand()
         self._expect(")")
         if not subject.is_subject:
-            raise ExpressionMistake("matches begins with a name", subject.offset)
+            raise ExpressionMistake("the first argument of matches must be a name", subject.offset)
         self._check(subject.value, "matches", pattern)
         return Comparison(subject.value, "matches", pattern.value)
 
@@ -228,7 +230,7 @@ class _Parser:
             directive = self._operand()
             self._expect(")")
             if directive.is_subject or not isinstance(directive.value, str):
-                message = 'value takes the name of one directive: value("proxy_buffering")'
+                message = 'value needs the name of one directive: value("proxy_buffering")'
                 raise ExpressionMistake(message, directive.offset)
             self._refuse(self._check_directive(directive.value), directive.offset)
             return Operand(directive.value, True, token.text, token.offset)
@@ -246,12 +248,12 @@ class _Parser:
         self._expect("]")
         for item in items:
             if item.is_subject:
-                raise ExpressionMistake("a list has only constants", item.offset)
+                raise ExpressionMistake("a list must contain only constants", item.offset)
         return items
 
     def _check(self, subject: str, operator: str, operand: Operand) -> None:
         if operand.is_subject:
-            raise ExpressionMistake("a constant is expected here", operand.offset)
+            raise ExpressionMistake("expected a constant", operand.offset)
         message = self._check_operand(subject, operator, operand.value, operand.written)
         self._refuse(message, operand.offset)
 
@@ -272,7 +274,7 @@ class _Parser:
         """The mistake that something else than the next token is expected."""
         found = self.token.text if self.token.kind == "end" else f'"{_short(self.token.text)}"'
         return ExpressionMistake(
-            f"no expression: {expected} is expected, not {found}", self.token.offset
+            f"not a valid expression: expected {expected}, not {found}", self.token.offset
         )
 
 

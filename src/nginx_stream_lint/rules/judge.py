@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable
 from itertools import islice
 
 from msgspec import Struct
@@ -11,8 +11,10 @@ from msgspec.structs import replace
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.rules.alike import Alike
-from nginx_stream_lint.rules.facts import Facts, holder
+from nginx_stream_lint.rules.cache import LocationCache
+from nginx_stream_lint.rules.facts import Facts
+from nginx_stream_lint.rules.facts.base import holder
+from nginx_stream_lint.rules.facts.delivery import usual_deliveries
 from nginx_stream_lint.rules.finding import (
     MOST_SERVERS,
     SEVERITIES,
@@ -24,10 +26,10 @@ from nginx_stream_lint.rules.finding import (
     Unchecked,
     in_order,
 )
-from nginx_stream_lint.rules.origins import doubted, origin
-from nginx_stream_lint.rules.rule import Rule
+from nginx_stream_lint.rules.messages import doubted, origin
+from nginx_stream_lint.rules.reads import reads_of_declared
 from nginx_stream_lint.rules.templates import Origin
-from nginx_stream_lint.rules.verdict import Doubt, Pointer, Verdict, verdicts
+from nginx_stream_lint.rules.verdict import Doubt, Pointer, Verdict, VerdictCache
 from nginx_stream_lint.streams.find import Served
 
 _FROM_WORST: tuple[Fate, ...] = ("replays", "stalls")
@@ -41,45 +43,22 @@ class Judged(Struct, frozen=True):
     served: Served
 
 
-class Memory:
-    """What has been judged with the same rules, version and timeout, for places that are alike."""
-
-    def __init__(self, version: Version | None) -> None:
-        self.alike = Alike(version)
-        self.known: dict[Hashable, list[Verdict]] = {}
-
-
-def judge(
-    found: Iterable[Served],
-    rules: Sequence[Rule],
-    version: Version | None,
-    min_read_timeout_s: float,
-    memory: Memory | None = None,
-) -> list[Judged]:
+def judge(found: Iterable[Served], cache: VerdictCache) -> list[Judged]:
     """What the rules say about every stream, worst first where one place has several.
 
     Where nothing suggests a stream they say nothing; see `unchecked`.
 
     One cause gives one finding: a rule that `replaces` another silences it in its location,
     nameless blocks do not repeat their location's findings, and what several servers share is said
-    once. Places that are alike are judged once.
+    once. Locations that are alike are judged once.
     """
-    memory = memory or Memory(version)
-    alike, known = memory.alike, memory.known
     by_level: dict[Level, list[Verdict]] = {}
     servers: dict[Level, tuple[str, ...]] = {}
     judged: list[Judged] = []
     for served in found:
         if not served.is_stream:
             continue
-        key = alike.key(served)
-        said = known.get(key)
-        if said is None:
-            said, asked = verdicts(served, rules, version, min_read_timeout_s)
-            if alike.learn(asked):
-                known.clear()
-                key = alike.key(served)
-            known[key] = said
+        said = cache.verdicts(served)
         level = served.level
         by_level[level] = said
         if level.own_handler is None and level.parent in by_level:
@@ -95,15 +74,15 @@ def judge(
     return _merged(judged)
 
 
-def unchecked(
-    found: Iterable[Served], version: Version | None, memory: UncheckedMemory | None = None
-) -> list[Unchecked]:
+def unchecked(found: Iterable[Served], version: Version | None) -> list[Unchecked]:
     """The locations that nothing suggests to stream, and what would happen to a stream there.
 
     One that several servers share is there once, with the worst verdict.
     """
-    memory = memory or UncheckedMemory(version)
     places: dict[tuple[int, int], Unchecked] = {}
+    fates = LocationCache(
+        lambda served: _fate(served, version), version, reads_of_declared(["stalled_clients"])
+    )
     for served in found:
         if served.is_stream or served.shadowed_by is not None:
             continue
@@ -111,30 +90,15 @@ def unchecked(
         spot = id(location.place.source), location.place.start
         known = places.get(spot)
         if known is None or known.verdict == "streams":
-            places[spot] = Unchecked(location, memory.verdict(served), served.streams[0])
+            places[spot] = Unchecked(location, fates.get(served), served.streams[0])
     return list(places.values())
 
 
-class UncheckedMemory:
-    """What would happen to a stream, for places that are alike."""
-
-    def __init__(self, version: Version | None) -> None:
-        self._version = version
-        self._alike = Alike(version)
-        self._known: dict[Hashable, Fate] = {}
-
-    def verdict(self, served: Served) -> Fate:
-        """What would happen for the worst of the usual clients."""
-        key = self._alike.key(served)
-        if key not in self._known:
-            facts = Facts(served, served.streams[0], self._version, 0)
-            verdicts = {one.worst for one in facts.usual}
-            if self._alike.learn(facts.asked):
-                self._known.clear()
-                key = self._alike.key(served)
-            worst = (one for one in _FROM_WORST if one in verdicts)
-            self._known[key] = next(worst, "streams")
-        return self._known[key]
+def _fate(served: Served, version: Version | None) -> Fate:
+    """What would happen to a stream for the worst of the usual clients."""
+    facts = Facts(served, served.streams[0], version, 0)
+    verdicts = {one.worst for one in usual_deliveries(facts)}
+    return next((one for one in _FROM_WORST if one in verdicts), "streams")
 
 
 def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Finding:

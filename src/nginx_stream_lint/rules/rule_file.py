@@ -563,7 +563,7 @@ def _operand_mistake(subject: str, operator: str, value: Any, written: str) -> s
         return f'what a directive is set to is text: "{_short(written)}"'
     is_right, expected = _OPERANDS.get(operator, _ANY)
     if not is_right(value):
-        return f"{operator} wants {expected}"
+        return f"{operator} needs {expected}"
     return pattern_mistake(value) if operator == "matches" else None
 
 

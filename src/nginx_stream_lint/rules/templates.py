@@ -18,11 +18,11 @@ from msgspec import Struct
 
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.rules.conditions import UNKNOWN, Subjects
-from nginx_stream_lint.rules.facts import FACTS, PLACE, Facts
+from nginx_stream_lint.rules.facts import FACTS, Facts
 from nginx_stream_lint.rules.filters import FILTERS
-from nginx_stream_lint.rules.origins import origin
-from nginx_stream_lint.rules.phrases import PHRASES
+from nginx_stream_lint.rules.messages import PHRASES, origin
 from nginx_stream_lint.rules.rule import Template
+from nginx_stream_lint.rules.template_names import names_in
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
@@ -95,7 +95,7 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
     """A template with the facts it names, in parts.
 
     Besides facts a template may call `value("directive")` (what is in force) and
-    `origin("directive")` (where that comes from), and use the phrases of `phrases.py`.
+    `origin("directive")` (where that comes from), and use the phrases of `messages.py`.
     Raises Unreadable with the place of a template that fails.
     """
     text = template.text
@@ -105,7 +105,7 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
     values: dict[str, Any] = {name: facts.value(name) for name in names if name in FACTS}
     values["origin"] = Origin
     if isinstance(facts, Facts):
-        values |= {name: phrase(facts) for name, phrase in PHRASES.items() if name in names}
+        values |= {name: one.text(facts) for name, one in PHRASES.items() if name in names}
         values["value"] = lambda name: facts.effective(name).text if facts.has(name) else ""
         origin_of = _words_here if compares_origins else _origin
         values["origin"] = lambda name: origin_of(facts, name)
@@ -124,7 +124,6 @@ def _origin(facts: Facts, name: str) -> str | Origin:
 
 def _words_here(facts: Facts, name: str) -> str:
     """The words for an origin at this very place, for a template that looks at them."""
-    facts.asked.add(PLACE)
     return origin(facts.served.level, facts.resolve(name), facts.version)
 
 
@@ -227,6 +226,7 @@ def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | No
 
     try:
         _check(_environment().parse(text), is_directive, 0)
+        _compare_names(text)
         _try_out(text)
     except TemplateError as error:
         return f"not a valid template: {error.message}"
@@ -237,6 +237,23 @@ def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | No
     except (ArithmeticError, TypeError, ValueError) as error:
         return f"not a valid template: {error}"
     return None
+
+
+def _compare_names(text: str) -> None:
+    """Refuse a template that uses more than `names_in` finds in it. Raises _Refused."""
+    from jinja2 import nodes
+
+    found = names_in(text)
+    used: dict[str, set[str]] = {name: set() for name in _CALLS}
+    for call in _environment().parse(text).find_all(nodes.Call):
+        used[call.node.name].add(call.args[0].value)  # type: ignore[attr-defined]
+    if (
+        not names(text) <= found.names
+        or not used["value"] <= found.values
+        or not used["origin"] <= found.origins
+        or (_compiled(text).compares_origins and not found.compares_origins)
+    ):
+        raise _Refused("write names and directives without braces, escapes or comments in them")
 
 
 def names(text: str) -> frozenset[str]:
@@ -344,8 +361,7 @@ _SAMPLES: dict[str, object] = {
 
 def samples(name: str) -> list[object]:
     """A value of each type that a fact may have."""
-    written = str(FACTS[name].__annotations__["return"])
-    return [_SAMPLES[part] for part in written.split(" | ")]
+    return [_SAMPLES[kind] for kind in FACTS[name].kinds]
 
 
 def _try_out(text: str) -> None:

@@ -1,31 +1,29 @@
-"""What the rules say of one place, and of all places that are like it.
+"""What the rules say of one location, and of all locations that are like it (`cache.py`).
 
-A verdict names no line of a file: what a place adds of its own is put in by `judge.py`.
+A verdict names no line of a file: `judge.py` adds what each location has of its own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.rules.facts import UPSTREAM, VERSION, Facts
+from nginx_stream_lint.rules.cache import LocationCache, behaviour
+from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.rules.finding import SEVERITIES, Severity
+from nginx_stream_lint.rules.messages import UNKNOWN_UPSTREAM
+from nginx_stream_lint.rules.reads import reads_in_doubt, reads_of, reads_of_rule
 from nginx_stream_lint.rules.rule import Rule, Step, Template
 from nginx_stream_lint.rules.templates import Origin, Parts, plain, render
 from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONFIDENCES, Stream
 
-# All that a stream does, apart from where, and why it is thought to be one.
-behaviour = attrgetter(*(set(Stream.__struct_fields__) - {"because", "path"}))
-
 _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
-# Characters of a path in a message.
 
 
 class Doubt(Struct, frozen=True):
@@ -95,12 +93,42 @@ class Verdict(Struct, frozen=True):
     assumes_defaults: bool
 
 
-def verdicts(
-    served: Served, rules: Iterable[Rule], version: Version | None, min_read_timeout_s: float
-) -> tuple[list[Verdict], set[str]]:
-    """The verdicts on a place, and all that they depend on; see `Facts.asked`.
+class VerdictCache:
+    """The verdicts of some rules, with one version and timeout; see `cache.py`."""
 
-    A rule that `replaces` another silences it, unless it is silenced itself.
+    def __init__(
+        self, rules: Sequence[Rule], version: Version | None, min_read_timeout_s: float
+    ) -> None:
+        self._rules = rules
+        self._version = version
+        self._min_read_timeout_s = min_read_timeout_s
+        reads = reads_of(rules)
+        # Pointers to what is read are the same for all locations with equal keys.
+        self._read = reads.directives
+        self._by_version = {rule.name for rule in rules if reads_of_rule(rule).by_version}
+        self._cache = LocationCache(self._work_out, version, reads, reads_in_doubt(rules))
+        self.verdicts = self._cache.get
+
+    def _work_out(self, served: Served) -> list[Verdict]:
+        by_version = () if self._version is not None else self._by_version
+        return verdicts(
+            served, self._rules, self._version, self._min_read_timeout_s, self._read, by_version
+        )
+
+
+def verdicts(
+    served: Served,
+    rules: Iterable[Rule],
+    version: Version | None,
+    min_read_timeout_s: float,
+    read: Collection[str],
+    by_version: Collection[str],
+) -> list[Verdict]:
+    """The verdicts on a location.
+
+    A rule that `replaces` another silences it, unless it is silenced itself. `read` are the
+    directives that the rules read, and `by_version` the rules that may differ with the version,
+    where that is unknown.
     """
     first = Facts(served, served.streams[0], version, min_read_timeout_s)
     facts_of: dict[int, Facts] = {0: first}
@@ -129,8 +157,10 @@ def verdicts(
                 worst = severity, stream, doubt
         if worst is not None:
             severity, stream, doubt = worst
-            found.append(_verdict(rule, facts_of[stream], stream, severity, doubt))
-    return _without_replaced(found), first.asked
+            facts = facts_of[stream]
+            is_old = rule.name in by_version and _rests_on_old_default(rule, facts, severity)
+            found.append(_verdict(rule, facts, stream, severity, doubt, read, is_old))
+    return _without_replaced(found)
 
 
 def _without_replaced(found: list[Verdict]) -> list[Verdict]:
@@ -190,10 +220,10 @@ def _severity(rule: Rule, facts: Facts) -> Severity | None:
 def _refutable_in(rule: Rule, facts: Facts) -> str | None:
     """The directive that may already have all that the rule's fix would give it, unseen.
 
-    `UPSTREAM` where nobody can see who answers; None where all can be seen.
+    `UNKNOWN_UPSTREAM` where nobody can see who answers; None where all can be seen.
     """
     if not facts.served.handler.target:
-        return UPSTREAM
+        return UNKNOWN_UPSTREAM
     doubts: list[str | None] = []
     steps = rule.fix.steps if rule.fix is not None else ()
     cause = (rule.at or rule.blames or "").partition(" ")[0]
@@ -221,10 +251,15 @@ def _doubtful(severity: Severity, doubt: str | None) -> Severity:
 
 
 def _verdict(
-    rule: Rule, facts: Facts, stream: int, severity: Severity, doubt: str | None
+    rule: Rule,
+    facts: Facts,
+    stream: int,
+    severity: Severity,
+    doubt: str | None,
+    read: Collection[str],
+    is_old: bool,
 ) -> Verdict:
     message: Message = render(rule.message, facts)
-    old = _rests_on_old_default(rule, facts, message)
     if doubt is not None and severity == "error":
         # A message has two sentences: what is wrong, and why it may not be.
         message = (*_first_sentence(render(rule.message, facts)), ". ", Doubt(doubt))
@@ -234,10 +269,10 @@ def _verdict(
         severity=_doubtful(severity, doubt),
         at_most="warning" if doubt is not None else "error",
         message=message,
-        pointers=tuple(_pointers(rule, facts)),
+        pointers=tuple(_pointers(rule, facts, read)),
         remedy=_remedy(rule, facts),
         version=facts.version,
-        assumes_old_nginx=old,
+        assumes_old_nginx=is_old,
         assumes_defaults=_assumed(rule, facts),
     )
 
@@ -251,14 +286,14 @@ def _first_sentence(message: Parts) -> Iterable[str | Origin]:
             return
 
 
-def _pointers(rule: Rule, facts: Facts) -> Iterable[Pointer]:
+def _pointers(rule: Rule, facts: Facts, read: Collection[str]) -> Iterable[Pointer]:
     """What a rule points at. The first one tells one cause from another."""
     for pointer, is_blamed in ((rule.at, False), (rule.blames, True)):
         if pointer is not None:
             name, _, word = pointer.partition(" ")
             name = facts.resolve(name)
-            # Of what was asked for, all that are alike have the same.
-            is_default = name in facts.asked and not facts.effective(name).directives
+            # Of what is read, all locations with the same key have the same.
+            is_default = name in read and not facts.effective(name).directives
             is_written = name in table() and not is_default
             yield Pointer(name if is_written else "", word.lower(), is_blamed)
 
@@ -272,12 +307,10 @@ def _assumed(rule: Rule, facts: Facts) -> bool:
     return facts.effective(name).is_default
 
 
-def _rests_on_old_default(rule: Rule, facts: Facts, message: Message) -> bool:
+def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity) -> bool:
     """Whether the new defaults would make a finding another one, or none."""
-    if facts.version_is_known or VERSION not in facts.asked:
-        return False
-    return _severity(rule, facts.newer) != _severity(rule, facts) or (
-        render(rule.message, facts.newer) != message
+    return _severity(rule, facts.newer) != severity or (
+        render(rule.message, facts.newer) != render(rule.message, facts)
     )
 
 

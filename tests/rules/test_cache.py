@@ -1,4 +1,4 @@
-"""Places that are alike are judged once: what comes of that is what judging each of them gives."""
+"""Locations with equal keys are judged once: that gives what judging each of them gives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from nginx_stream_lint.analysis.lint import (
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.rules.alike import Alike
+from nginx_stream_lint.rules import verdict
+from nginx_stream_lint.rules.cache import LocationCache
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
 from nginx_stream_lint.streams.find import Served
@@ -221,11 +222,11 @@ def findings(found: list[Served], options: Options) -> list[Finding]:
 
 
 def _one_by_one(found: list[Served], options: Options) -> list[Finding]:
-    def itself(_: Alike, served: Served) -> Hashable:
+    def itself(_: LocationCache[object], served: Served) -> Hashable:
         return served
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Alike, "key", itself)
+        patch.setattr(LocationCache, "key", itself)
         return findings(found, options)
 
 
@@ -275,16 +276,15 @@ def test_what_is_alike_is_judged_once(
     more: str, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nobody asks for what only a place has."""
-    from nginx_stream_lint.rules import judge, verdict
-
     shipped = replace(options, rules=load_rules(builtin_folder()))
     judged: list[Served] = []
 
     def counted(served: Served, *rest: object) -> object:
         judged.append(served)
-        return verdict.verdicts(served, *rest)  # type: ignore[arg-type]
+        return verdicts(served, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(judge, "verdicts", counted)
+    verdicts = verdict.verdicts
+    monkeypatch.setattr(verdict, "verdicts", counted)
     server = (
         "server {{ listen {0}; server_name s{0}; proxy_read_timeout 60s;"
         f" location /v1/x{{0}}/chat/completions {{{{ {more} root /{{0}}; }}}} }}}}"

@@ -1,0 +1,203 @@
+"""Cache keys: locations with equal keys get equal verdicts.
+
+A key has all that the facts of the rules in force read of a location (`reads.py`). Most locations
+are like others in that, so of twenty thousand few are judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from operator import attrgetter
+from typing import Generic, TypeVar
+
+from nginx_stream_lint.config import Directive
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.versions import OLD, Version
+from nginx_stream_lint.rules.facts.base import directives_meant, relevant_header
+from nginx_stream_lint.rules.facts.elsewhere import VERSION
+from nginx_stream_lint.rules.reads import Reads
+from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.stream import Stream
+
+_T = TypeVar("_T")
+
+# All that a stream does, apart from where, and why it is thought to be one.
+behaviour = attrgetter(*(set(Stream.__struct_fields__) - {"because", "path"}))
+
+
+class LocationCache(Generic[_T]):
+    """Keeps what `work_out` gives for a location, for all locations with an equal key.
+
+    `reads` is what it reads; `reads_in_doubt` what it reads besides where the configuration may set
+    what is not seen, or is a fragment.
+    """
+
+    def __init__(
+        self,
+        work_out: Callable[[Served], _T],
+        version: Version | None,
+        reads: Reads,
+        reads_in_doubt: Reads | None = None,
+    ) -> None:
+        self._work_out = work_out
+        self._certain = _Contents(reads)
+        doubtful = self._certain if reads_in_doubt is None else _Contents(reads | reads_in_doubt)
+        self._doubtful = doubtful
+        self._version = version or OLD
+        others = reads.elsewhere - {VERSION}
+        self._always = [one for one in others if not one.only_with]
+        self._sometimes = [
+            (one, frozenset(name for word in one.only_with for name in directives_meant(word)))
+            for one in others
+            if one.only_with
+        ]
+        self._known: dict[Hashable, _T] = {}
+        self._streams: dict[int, tuple[object, Hashable]] = {}
+        self._may_differ: dict[Level, bool] = {}
+
+    def get(self, served: Served) -> _T:
+        """What is worked out for a location, or was for one with an equal key."""
+        key = self.key(served)
+        if key not in self._known:
+            self._known[key] = self._work_out(served)
+        return self._known[key]
+
+    def key(self, served: Served) -> Hashable:
+        """The key of a location; the location itself where it is like no other."""
+        handler = served.handler
+        if served.shadowed_by is not None or not handler.target:
+            return served
+        streams = served.streams
+        known = self._streams.get(id(streams))
+        if known is None:
+            # The tuple is kept, so that nothing else has its identity.
+            known = self._streams[id(streams)] = streams, tuple(map(behaviour, streams))
+        server = served.server
+        in_doubt = self._may_differ.get(server)
+        if in_doubt is None:
+            in_doubt = self._may_differ[server] = _may_differ(server)
+        in_doubt = in_doubt or served.level.uncertain
+        contents = self._doubtful if in_doubt else self._certain
+        author = handler.directive.file.reading.author
+        by = None if author is None else (author.name, author.by_class, author.assumed)
+        return (
+            handler.family,
+            served.clients,
+            known[1],
+            in_doubt,
+            contents.of(served.level),
+            self._elsewhere(served, contents),
+            by,
+        )
+
+    def _elsewhere(self, served: Served, contents: _Contents) -> tuple[Hashable, ...]:
+        """What is read beside the directives in force."""
+        version = self._version
+        found = [one.value(served, version) for one in self._always]
+        present = contents.conditions_at(served.level)
+        if present:
+            found += [
+                one.value(served, version)
+                for one, names in self._sometimes
+                if not names.isdisjoint(present)
+            ]
+        return tuple(found)
+
+
+class _Contents:
+    """What is equal for levels with the same rows, in and around them, as far as they are read."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._directives = reads.directives
+        self._headers = sorted(reads.headers - reads.directives)
+        self._written = sorted(reads.written - reads.directives - reads.headers)
+        self._read = reads.directives | reads.headers | reads.written
+        self._conditions = frozenset(
+            name
+            for one in reads.elsewhere
+            for word in one.only_with
+            for name in directives_meant(word)
+        )
+        # Levels around others by their number, and which directives of `_conditions` are there.
+        self._numbers: dict[Hashable, int] = {}
+        self._levels: dict[Level, int] = {}
+        self._present: dict[Level, frozenset[str]] = {}
+
+    def of(self, level: Level) -> Hashable:
+        """What is equal for all levels with the same rows, in and around them."""
+        parent = level.parent
+        if parent is None:
+            events = level.first("events")  # the only block that counts beside those around
+            return 0 if events is None else self._own(events), *self._own(level)
+        around = self._levels.get(parent)
+        if around is None:
+            contents = self.of(parent)
+            around = self._numbers.setdefault(contents, len(self._numbers))
+            self._levels[parent] = around
+        return around, *self._own(level)
+
+    def conditions_at(self, level: Level) -> frozenset[str]:
+        """Which of the directives that others are read only with are written at or around it."""
+        parent = level.parent
+        around: frozenset[str] = frozenset()
+        if parent is not None:
+            known = self._present.get(parent)
+            if known is None:
+                known = self._present[parent] = self.conditions_at(parent)
+            around = known
+        if self._conditions.isdisjoint(level.rows):
+            return around
+        return around | (self._conditions & level.rows.keys())
+
+    def _own(self, level: Level) -> tuple[Hashable, ...]:
+        """What is equal for all levels with the same rows."""
+        read = self._directives
+        written = level.rows
+        found: list[tuple[Hashable, ...]] = [
+            (name, rows[0].args) if len(rows) == 1 else (name, *[row.args for row in rows])
+            for name, rows in written.items()
+            if name in read
+        ]
+        found += [
+            (name, "headers", *[relevant_header(row.args) for row in written[name]])
+            for name in self._headers
+            if name in written
+        ]
+        found += [(name, len(written[name])) for name in self._written if name in written]
+        if level.directive is not None and _is_made(level.directive):
+            # In what a controller makes it counts what is written and what is its own doing.
+            found += [
+                (name, *["written" if row.is_written else "" for row in rows])
+                for name, rows in written.items()
+                if name in self._read
+            ]
+        rows = frozenset(found)
+        if level.unknowns:
+            return level.kind, level.directive is None, rows, *_unknowns(level)
+        return level.kind, level.directive is None, rows
+
+
+def _may_differ(server: Level) -> bool:
+    """Whether what surrounds a server may set what is not seen, or is not there to see."""
+    root = server
+    is_fragment = server.directive is None
+    while root.parent is not None:
+        is_fragment = is_fragment or root.directive is None
+        root = root.parent
+    events = root.first("events")
+    return is_fragment or root.uncertain or (events is not None and events.uncertain)
+
+
+def _unknowns(level: Level) -> list[Hashable]:
+    """What each thing that nobody can see here may set, and which of the rows it is."""
+    places: dict[int, int] = {}
+    for name in {one.name for one in level.unknowns}:
+        places.update((id(row), index) for index, row in enumerate(level.rows.get(name, ())))
+    return [
+        (one.name, one.unknown != "", one.may_set, places.get(id(one))) for one in level.unknowns
+    ]
+
+
+def _is_made(directive: Directive) -> bool:
+    """Whether a controller makes the text that a directive stands in."""
+    return directive.file.reading.author is not None

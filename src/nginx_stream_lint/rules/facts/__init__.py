@@ -1,0 +1,23 @@
+"""The facts that rules are made of, one module for each subject.
+
+A new fact is a function with the decorator `@fact` in the module of its subject, a line in
+docs/architecture.md and a test. Rule files can use no other names.
+"""
+
+from __future__ import annotations
+
+# Each adds its facts to FACTS.
+from nginx_stream_lint.rules.facts import (  # noqa: F401
+    delivery,
+    limits,
+    location,
+    no_stream,
+    recording,
+    timeouts,
+    upstream_request,
+    websocket,
+)
+from nginx_stream_lint.rules.facts.base import FACTS, PLACEHOLDERS, Fact, Facts
+from nginx_stream_lint.rules.facts.no_stream import REMARKS
+
+__all__ = ["FACTS", "PLACEHOLDERS", "REMARKS", "Fact", "Facts"]

@@ -1,0 +1,270 @@
+"""What a fact is, and the facts of one stream through one location.
+
+A fact is a function of `Facts` with the decorator `@fact`; its docstring is its documentation. The
+decorator declares what the function reads, since the verdict cache (`rules/cache.py`) takes for
+equal what is equal in all that the facts of the rules read. tests/rules/test_reads.py checks the
+declarations: it records what each fact really reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.nginx.directives import FAMILIES, table
+from nginx_stream_lint.nginx.levels import Effective, Level
+from nginx_stream_lint.nginx.values import seconds, size
+from nginx_stream_lint.nginx.versions import NEW, OLD, Version
+from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity
+from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.stream import Stream
+
+_T = TypeVar("_T")
+_NOT_YET = object()
+_PLACEHOLDER = re.compile(r"<(\w+)>")
+# The headers whose values facts look at.
+_RELEVANT = frozenset(
+    {"cache-control", "connection", "content-length", "upgrade", "x-accel-buffering"}
+)
+
+
+class Elsewhere(Struct, frozen=True):
+    """What facts read beside the directives in force at their location.
+
+    `value` gives it, in a form that is equal where it means the same. Without any of the directives
+    `only_with` in force, where these are given, it is None. `by_version`: it may depend on nginx's
+    version.
+    """
+
+    name: str
+    value: Callable[[Served, Version], Hashable]
+    only_with: tuple[str, ...] = ()
+    by_version: bool = True
+
+
+class Headers(Struct, frozen=True):
+    """The rows of a list of headers, of which facts read some values and all names."""
+
+    directive: str
+
+
+# What a fact reads: a directive, or another fact, by its name, or one of these.
+Read = str | Headers | Elsewhere
+
+
+class Fact(Struct, frozen=True):
+    """A fact: how it is worked out, what that reads, and which directives it may name."""
+
+    value: Callable[[Facts], Any]
+    reads: tuple[Read, ...]
+    directives: tuple[str, ...]
+
+    @property
+    def documentation(self) -> str:
+        """What the fact says."""
+        return self.value.__doc__ or ""
+
+    @property
+    def kinds(self) -> list[str]:
+        """The types of its values, as annotated: `str`, `float`, `None` …"""
+        return str(self.value.__annotations__["return"]).split(" | ")
+
+
+FACTS: dict[str, Fact] = {}
+# Facts whose value is the name of a directive: `<name>` in a rule file stands for that directive.
+PLACEHOLDERS = {"family"}
+
+
+def fact(
+    *, reads: Sequence[Read] = (), directives: Sequence[str] = ()
+) -> Callable[[Callable[[Facts], _T]], Callable[[Facts], _T]]:
+    """Decorator: make a function of `Facts` a fact, under its own name.
+
+    `reads` is all that the function reads. Of a fact that names a directive, `directives` are
+    those that it may name.
+    """
+
+    def add(function: Callable[[Facts], _T]) -> Callable[[Facts], _T]:
+        name = function.__name__
+        FACTS[name] = Fact(function, tuple(reads), tuple(directives))
+        if directives:
+            PLACEHOLDERS.add(name)
+        return function
+
+    return add
+
+
+def computed(function: Callable[[Facts], _T]) -> Callable[[Facts], _T]:
+    """Decorator: work out once what several facts about the same stream need."""
+
+    def known(facts: Facts) -> _T:
+        if function not in facts.intermediate:
+            facts.intermediate[function] = function(facts)
+        found: _T = facts.intermediate[function]
+        return found
+
+    return known
+
+
+class Facts:
+    """The facts about one stream; each is worked out when it is first read.
+
+    `version` is None where nobody said which nginx runs: then the old defaults hold.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        stream: Stream,
+        version: Version | None,
+        min_read_timeout_s: float,
+    ) -> None:
+        self.served = served
+        self.stream = stream
+        self.version = version or OLD
+        self.version_is_known = version is not None
+        self.minimum_s = min_read_timeout_s
+        self.intermediate: dict[Callable[[Facts], Any], Any] = {}
+        self._effective: dict[str, Effective] = {}
+        self._elsewhere: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
+        self._newer: Facts | None = None
+
+    def about(self, stream: Stream) -> Facts:
+        """The facts about another stream through the same location."""
+        facts = Facts(self.served, stream, self.version, self.minimum_s)
+        facts.version_is_known = self.version_is_known
+        facts._effective = self._effective
+        facts._elsewhere = self._elsewhere
+        return facts
+
+    @property
+    def newer(self) -> Facts:
+        """The facts with the defaults of a new nginx."""
+        if self._newer is None:
+            self._newer = Facts(self.served, self.stream, NEW, self.minimum_s)
+            self._newer._effective = {
+                name: one for name, one in self._effective.items() if not _by_version(one)
+            }
+        return self._newer
+
+    def value(self, subject: str) -> Any:
+        """The value of a directive or fact; see `conditions.Subjects`."""
+        known = self._values.get(subject, _NOT_YET)
+        if known is _NOT_YET:
+            one = FACTS.get(subject)
+            known = one.value(self) if one is not None else self._directive(subject)
+            self._values[subject] = known
+        return known
+
+    def effective(self, name: str) -> Effective:
+        """What is in force for a directive; KeyError if the table lacks it."""
+        if "<" in name:
+            name = self.resolve(name)
+        found = self._effective.get(name)
+        if found is None:
+            level = self.served.level
+            if table()[name].merge == "own":
+                level = holder(level, name)
+            found = self._effective[name] = level.effective(name, self.version)
+        return found
+
+    def headers(self, name: str) -> list[tuple[str, ...]]:
+        """The rows of headers in force; of those that rules know nothing of, only the names."""
+        return headers_at(self.served.level, self.resolve(name), self.version)
+
+    def headers_written(self, level: Level, name: str) -> list[tuple[str, ...]]:
+        """The same for the rows that are written at one level."""
+        return [relevant_header(row.args) for row in level.rows.get(self.resolve(name), ())]
+
+    def elsewhere(self, what: Elsewhere) -> Any:
+        """The value of something beside the directives in force at the location."""
+        if what.name not in self._elsewhere:
+            self._elsewhere[what.name] = what.value(self.served, self.version)
+        return self._elsewhere[what.name]
+
+    def is_written(self, name: str) -> bool:
+        """Whether a directive in force is written somewhere."""
+        name = self.resolve(name)
+        if name.endswith("_header"):
+            return bool(self.headers(name))
+        return bool(self.effective(name).directives)
+
+    def resolve(self, name: str) -> str:
+        """A directive's name with placeholders such as `<family>` and `<read_timeout>` filled in.
+
+        Empty where the placeholder's fact does not apply.
+        """
+        if "<" not in name:
+            return name
+
+        def fill(match: re.Match[str]) -> str:
+            return str(self.value(match[1]) or "")
+
+        return _PLACEHOLDER.sub(fill, name)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a directive for this stream's family."""
+        return self.resolve(name) in table()
+
+    def _directive(self, subject: str) -> Any:
+        name = self.resolve(subject)
+        entry = table().get(name)
+        if entry is None:
+            return None  # this family has no such directive
+        effective = self.effective(name)
+        if not effective.rows:
+            return None
+        if entry.value in ("strings", "row"):
+            return [arg for row in effective.rows for arg in row]
+        text = effective.text
+        if "$" in text or has_hole(text):
+            return UNKNOWN
+        if entry.value in ("time", "size"):
+            return Quantity(text, seconds if entry.value == "time" else size)
+        return text.lower() if entry.value == "flag" else text
+
+
+def _by_version(effective: Effective) -> bool:
+    """Whether another nginx may use something else."""
+    return effective.origin == "default" and table()[effective.name].default_changed
+
+
+def directives_meant(name: str) -> list[str]:
+    """The directives that a name with placeholders may stand for: `<family>_cache`, `<cut_by>`."""
+    match = _PLACEHOLDER.search(name)
+    if match is None:
+        return [name] if name in table() else []
+    one = FACTS.get(match[1])
+    words = FAMILIES if match[1] == "family" else () if one is None else one.directives
+    return [found for word in words for found in directives_meant(name.replace(match[0], word))]
+
+
+def placeholders_in(name: str) -> list[str]:
+    """The facts that a directive's name has as placeholders."""
+    return _PLACEHOLDER.findall(name)
+
+
+def headers_at(level: Level, name: str, version: Version) -> list[tuple[str, ...]]:
+    """The rows of a list of headers in force at a level, as far as facts look at them."""
+    return [relevant_header(row) for row in level.effective(name, version).rows]
+
+
+def relevant_header(header: tuple[str, ...]) -> tuple[str, ...]:
+    """A row of a header as far as facts look at it: they read the values of a few only."""
+    return header if header and header[0].lower() in _RELEVANT else header[:1]
+
+
+def holder(level: Level, name: str) -> Level:
+    """The level to ask for a directive: the stream's, or where a level's `own` ones stand."""
+    entry = table()[name]
+    if entry.merge != "own":
+        return level
+    if entry.contexts == {"events"}:
+        main = level.nearest("main")
+        return (main and main.first("events")) or level
+    return level.nearest(*entry.contexts) or level

@@ -1,0 +1,262 @@
+"""Facts about delivery: what holds a stream back in nginx, and for whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from nginx_stream_lint.nginx.delivery import (
+    BODY_FILTERS,
+    USUAL_ENCODINGS,
+    AcceptEncoding,
+    Delivery,
+    Hold,
+    Path,
+    Scenario,
+    path,
+)
+from nginx_stream_lint.nginx.directives import FAMILIES, table
+from nginx_stream_lint.nginx.listeners import PLAIN, Client
+from nginx_stream_lint.nginx.recording import NOTHING, recording
+from nginx_stream_lint.nginx.request import Request
+from nginx_stream_lint.nginx.route import route_in
+from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.variables import State, unknown_request
+from nginx_stream_lint.rules.facts.base import Facts, Headers, computed, fact
+from nginx_stream_lint.rules.facts.elsewhere import PLAIN_CLIENTS, REQUEST
+from nginx_stream_lint.rules.facts.location import is_http, usual_clients
+from nginx_stream_lint.streams.stream import CONTENT_TYPES
+
+# What `usual_deliveries` and `delivery_path` read.
+RECORDING = (
+    *("<family>_store", "<family>_cache", "<family>_cache_methods", "<family>_cache_valid"),
+    *("<family>_cache_bypass", "<family>_cache_key", "<family>_cache_min_uses"),
+    *("<family>_no_cache", "<family>_ignore_headers"),
+    REQUEST,
+    PLAIN_CLIENTS,
+)
+DELIVERY = (
+    *RECORDING,
+    *("<family>_buffering", "<family>_buffer_size", "proxy_http_version", "fastcgi_keep_conn"),
+    *("gzip", "gzip_types", "gzip_disable", "gzip_min_length"),
+    *("brotli", "brotli_types", "brotli_min_length", *BODY_FILTERS),
+    *("sub_filter", "sub_filter_types", "ssi", "ssi_types"),
+    *("postpone_output", "ssl_buffer_size", "sendfile", "tcp_nopush"),
+)
+
+
+@computed
+def whole_path(facts: Facts) -> Path:
+    """The delivery path of the stream's answers."""
+    recorded = recording(
+        facts.effective,
+        facts.served.handler.family,
+        facts.stream.method or "GET",
+        lambda: _request(facts),
+    )
+    plain = PLAIN
+    if recorded is not NOTHING and "h2" in facts.served.clients:
+        plain = facts.elsewhere(PLAIN_CLIENTS)
+    return path(
+        facts.effective,
+        facts.served.handler.family,
+        CONTENT_TYPES[facts.stream.kind],
+        recorded,
+        plain,
+    )
+
+
+@computed
+def delivery_path(facts: Facts) -> Path:
+    """The delivery path of the stream's answers, without what `sub_filter` keeps of events."""
+    return replace(whole_path(facts), sub_filter=False)
+
+
+def _request(facts: Facts) -> State:
+    """A request for the stream, at its end; what is not known of it is unknown."""
+    facts.elsewhere(REQUEST)  # what else is read makes the location one like no other
+    method = facts.stream.method or "GET"
+    where = facts.served.level.nearest("location")
+    pattern = None if where is None else match_of(where)
+    path = facts.stream.path
+    if path is None and pattern is not None and pattern.modifier in ("", "=", "^~"):
+        path = pattern.pattern
+    if path is not None and path.startswith("/"):
+        asked = Request("http", None, None, path, method)
+        found = route_in(facts.served.server, asked, facts.version)
+        if found.location is facts.served.level and found.state is not None:
+            return found.state
+    return unknown_request(facts.served.server, method, None)
+
+
+def scenario(facts: Facts, client: Client, accepted: AcceptEncoding = "identity") -> Scenario:
+    """The usual scenario of a client that accepts this encoding."""
+    return Scenario(
+        client,
+        facts.stream.framing or "chunked",
+        facts.stream.x_accel_buffering or "absent",
+        accepted,
+    )
+
+
+@computed
+def usual_deliveries(facts: Facts) -> list[Delivery]:
+    """What happens in the usual scenarios of each client."""
+    if not is_http(facts) or facts.stream.kind in ("websocket", "long-poll"):
+        return []  # tunnelled, or a single piece: nothing holds it back
+    return [
+        delivery_path(facts).deliver(scenario(facts, client, accepted))
+        for accepted in USUAL_ENCODINGS
+        for client in usual_clients(facts)
+    ]
+
+
+def clients_with(facts: Facts, verdict: str, accepted: AcceptEncoding) -> list[str]:
+    """The clients with this verdict among those that accept this encoding."""
+    return [
+        one.scenario.client
+        for one in usual_deliveries(facts)
+        if one.worst == verdict and one.scenario.accept_encoding == accepted
+    ]
+
+
+@computed
+def changes(facts: Facts) -> dict[str, Delivery]:
+    """What would hold a stream that streams today, by the change that brings it about."""
+    if not usual_deliveries(facts):
+        return {}
+    base = scenario(facts, usual_clients(facts)[0])
+    found: dict[str, Delivery] = {}
+
+    def try_out(name: str, scenario: Scenario) -> None:
+        delivery = delivery_path(facts).deliver(scenario)
+        if delivery.worst != "streams":
+            found[name] = delivery
+
+    def changed(**what: Any) -> Scenario:
+        fields = ("client", "framing", "x_accel_buffering", "accept_encoding")
+        return Scenario(**{name: getattr(base, name) for name in fields} | what)
+
+    if facts.stream.framing is None:
+        try_out("close", changed(framing="close"))
+    if facts.stream.clients is None and "h1-tls" not in usual_clients(facts):
+        try_out("h1-tls", changed(client="h1-tls"))
+    return found
+
+
+@fact(reads=[*DELIVERY])
+def buffered(facts: Facts) -> bool:
+    """Whether the answer is buffered in the usual scenario."""
+    if not usual_deliveries(facts):
+        return False
+    return delivery_path(facts).is_buffered(facts.stream.x_accel_buffering or "absent")
+
+
+@fact(reads=["<family>_buffering"])
+def buffering_is_default(facts: Facts) -> bool:
+    """Whether it is a default, of nginx or a controller, whether answers are buffered."""
+    name = f"{facts.served.handler.family}_buffering"
+    return name in table() and not any(one.is_written for one in facts.effective(name).directives)
+
+
+@fact(reads=["buffered", *DELIVERY])
+def app_asks_for_buffering(facts: Facts) -> bool:
+    """Whether the app itself switches buffering on (`X-Accel-Buffering: yes`)."""
+    asked = facts.stream.x_accel_buffering == "yes" and facts.value("buffered")
+    return bool(asked) and not delivery_path(facts).accel_ignored
+
+
+@fact(reads=[*DELIVERY])
+def stalled_clients(facts: Facts) -> list[str]:
+    """The clients for which the stream stalls in a usual scenario."""
+    stalled = [one.scenario.client for one in usual_deliveries(facts) if one.worst == "stalls"]
+    return list(dict.fromkeys(stalled))
+
+
+@fact(reads=[*DELIVERY])
+def breaking_changes(facts: Facts) -> list[str]:
+    """The common changes that would hold it: close, h1-tls."""
+    return list(changes(facts))
+
+
+@fact(reads=[*DELIVERY])
+def holds(facts: Facts) -> list[str]:
+    """Everything that holds the response in some usual scenario."""
+    found: dict[Hold, None] = {}
+    for one in usual_deliveries(facts):
+        found |= dict.fromkeys(delivery_path(facts).holds(one.scenario))
+    return list(found)
+
+
+@fact(reads=[*DELIVERY])
+def held_bytes(facts: Facts) -> int | None:
+    """How many bytes the worst usual hold collects; None: the whole answer, or nothing."""
+    held = [one.held_bytes for one in usual_deliveries(facts) if one.worst == "stalls"]
+    return None if None in held else max((one for one in held if one is not None), default=None)
+
+
+@fact(reads=[*DELIVERY])
+def first_text_s(facts: Facts) -> float | None:
+    """How long the first text waits in the worst usual case; None: until the answer ends."""
+    waits = [one.first_text_s for one in usual_deliveries(facts)]
+    return None if None in waits else max((one for one in waits if one is not None), default=0)
+
+
+@fact(reads=[*DELIVERY])
+def event_ends_wait(facts: Facts) -> bool:
+    """Whether the end of each event waits for the next one (`sub_filter`)."""
+    return bool(usual_deliveries(facts)) and whole_path(facts).sub_filter
+
+
+@fact(reads=[*DELIVERY])
+def accel_header_ignored(facts: Facts) -> bool:
+    """Whether the app's X-Accel-Buffering is dead (`<family>_ignore_headers`)."""
+    return is_http(facts) and delivery_path(facts).accel_ignored
+
+
+@fact(reads=[Headers("add_header")])
+def accel_header_added(facts: Facts) -> bool:
+    """Whether `add_header X-Accel-Buffering no` is in force."""
+    return is_http(facts) and _has_header(facts.headers("add_header"), "x-accel-buffering")
+
+
+@fact(reads=[Headers("<family>_set_header")])
+def accel_header_sent_upstream(facts: Facts) -> bool:
+    """Whether X-Accel-Buffering is set on the request to the app."""
+    if facts.served.handler.family not in ("proxy", "grpc") or not is_http(facts):
+        return False
+    return _has_header(facts.headers("<family>_set_header"), "x-accel-buffering")
+
+
+@fact(
+    reads=["accel_header_sent_upstream", "accel_header_added", "buffered"],
+    directives=["<family>_set_header", "add_header"],
+)
+def misplaced_accel(facts: Facts) -> str | None:
+    """The directive that sets X-Accel-Buffering where this nginx does not look.
+
+    To the app it never does anything; to the client only while the answer is buffered here.
+    """
+    if facts.value("accel_header_sent_upstream"):
+        return f"{facts.served.handler.family}_set_header"
+    added = facts.value("accel_header_added") and facts.value("buffered")
+    return "add_header" if added else None
+
+
+@fact(reads=["<family>_buffering"], directives=["<family>_buffering"])
+def other_family_buffering(facts: Facts) -> str | None:
+    """`<family>_buffering off` of another family than the handler's, written at this level."""
+    named = facts.served.level.nearest("location") or facts.served.level
+    for family in FAMILIES:
+        name = f"{family}_buffering"
+        if family == facts.served.handler.family:
+            continue
+        for row in named.rows.get(name, []):
+            if row.args[:1] == ("off",) and row.is_written:
+                return name
+    return None
+
+
+def _has_header(rows: list[tuple[str, ...]], name: str) -> bool:
+    return any(row[0].lower() == name for row in rows if row)

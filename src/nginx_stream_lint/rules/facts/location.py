@@ -1,0 +1,110 @@
+"""Facts about a location and its stream: who handles it, where it stands, who reaches it."""
+
+from __future__ import annotations
+
+from nginx_stream_lint.config.source import Author
+from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.rules.facts.base import Facts, computed, fact
+from nginx_stream_lint.rules.facts.elsewhere import PREFIX, TARGET
+
+
+def author(facts: Facts) -> Author | None:
+    """Who makes this configuration, where that is a controller and no person."""
+    return facts.served.handler.directive.file.reading.author
+
+
+def is_http(facts: Facts) -> bool:
+    """Whether the handler stands in http {}, not in stream {}."""
+    return facts.served.level.kind != "stream-server"
+
+
+@fact()
+def family(facts: Facts) -> str:
+    """The handler's family: proxy, fastcgi, uwsgi, scgi, grpc or tunnel."""
+    return facts.served.handler.family
+
+
+@fact(reads=[TARGET])
+def target(facts: Facts) -> str:
+    """What the handler passes to, as written."""
+    return str(facts.elsewhere(TARGET))
+
+
+@fact()
+def kind(facts: Facts) -> str:
+    """The kind of stream: sse, chunked, websocket, long-poll or grpc."""
+    return facts.stream.kind
+
+
+@fact()
+def is_endless(facts: Facts) -> bool:
+    """Whether the stream has no end of its own, such as a camera's pictures."""
+    return facts.stream.is_endless
+
+
+@fact()
+def method(facts: Facts) -> str | None:
+    """The request method of the stream, where it has only one."""
+    return facts.stream.method
+
+
+@fact()
+def websocket_too(facts: Facts) -> bool:
+    """Whether the location is also thought to serve WebSockets."""
+    return any(stream.kind == "websocket" for stream in facts.served.streams)
+
+
+@fact()
+def client_streams(facts: Facts) -> bool:
+    """Whether the client goes on sending while the stream lasts."""
+    return facts.stream.client_streams and is_http(facts)
+
+
+@fact()
+def shadowed_by(facts: Facts) -> str | None:
+    """The block that gets the streams this one was written for."""
+    shadow = facts.served.shadowed_by
+    if shadow is None or shadow.directive is None:
+        return None
+    return f"{shadow.label} ({shadow.directive.source.name}:{shadow.directive.line})"
+
+
+@fact(reads=[PREFIX])
+def prefix(facts: Facts) -> str:
+    """The location's own path."""
+    return str(facts.elsewhere(PREFIX))
+
+
+@fact()
+def level(facts: Facts) -> str:
+    """Where the handler stands: location, if-in-location, limit_except or stream-server."""
+    return facts.served.level.kind
+
+
+@computed
+def usual_clients(facts: Facts) -> tuple[Client, ...]:
+    """The clients that this server lets in, as far as the stream is known to have them."""
+    own = facts.stream.clients
+    if own is None:
+        return facts.served.clients
+    return tuple(client for client in facts.served.clients if client in own) or own
+
+
+@fact()
+def clients(facts: Facts) -> list[str]:
+    """The clients that reach the stream: h1, h1-tls, h2, h3."""
+    return list(usual_clients(facts))
+
+
+@fact()
+def controller(facts: Facts) -> str | None:
+    """The ingress controller that makes this configuration; none where it is nginx text."""
+    made_by = author(facts)
+    return made_by.name if made_by is not None else None
+
+
+@fact()
+def controller_by_class(facts: Facts) -> bool:
+    """Whether only the name of an Ingress' class says which controller that is."""
+    made_by = author(facts)
+    return made_by is not None and made_by.by_class

@@ -1,0 +1,164 @@
+"""Facts about the request that nginx sends to the app, and who else gets it."""
+
+from __future__ import annotations
+
+import re
+
+from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.nginx.levels import Effective
+from nginx_stream_lint.nginx.request_body import collected_by
+from nginx_stream_lint.nginx.versions import NEW, Version
+from nginx_stream_lint.rules.conditions import UNKNOWN, Unknown
+from nginx_stream_lint.rules.facts.base import Facts, Headers, fact
+from nginx_stream_lint.rules.facts.elsewhere import AUTH_REQUEST, MIRRORED, UPSTREAM, VERSION
+from nginx_stream_lint.rules.facts.location import is_http
+
+# What `collected_by` reads.
+COLLECTING = (
+    *("<family>_request_buffering", "<family>_pass_request_body", "proxy_set_body"),
+    "proxy_http_version",
+)
+# Headers to the upstream that somebody sets for a reason and misses when they are dropped.
+_MISSED = re.compile(r"(?i)connection|upgrade|host|x-forwarded-.*")
+
+
+def proxies_http(facts: Facts) -> bool:
+    """Whether the request goes to the app by `proxy_pass` in http {}."""
+    return facts.served.handler.family == "proxy" and is_http(facts)
+
+
+def sent_header(facts: Facts, name: str) -> str | None:
+    """A header row in force for the upstream; None if there is none.
+
+    Of several nginx sends all that are not empty.
+    """
+    rows = facts.headers("proxy_set_header")
+    values = [row[1] if len(row) > 1 else "" for row in rows if row and row[0].lower() == name]
+    return next(filter(None, values), "") if values else None
+
+
+def is_since(facts: Facts, version: Version) -> bool:
+    """Whether this nginx is not older than a version."""
+    return bool(facts.elsewhere(VERSION) >= version)
+
+
+@fact(
+    reads=["client_streams", "mirror", "mirror_request_body", *COLLECTING],
+    directives=[*COLLECTING, "mirror"],
+)
+def request_collected_by(facts: Facts) -> str | None:
+    """The directive that collects the whole request while the client still sends it."""
+    if not facts.value("client_streams"):
+        return None
+    rows = facts.effective("mirror").rows
+    is_mirrored = facts.effective("mirror_request_body").text != "off" and any(
+        row[:1] not in ((), ("off",)) for row in rows
+    )
+    return collected_by(facts.effective, facts.served.handler.family, is_mirrored)
+
+
+@fact(reads=["proxy_http_version"])
+def http_version(facts: Facts) -> str | Unknown | None:
+    """The HTTP version spoken to the upstream by the proxy family."""
+    return facts.value("proxy_http_version") if proxies_http(facts) else None
+
+
+@fact(reads=[Headers("proxy_set_header")])
+def connection_row(facts: Facts) -> str | None:
+    """The Connection row in force for the app, as written; None where nginx decides."""
+    return sent_header(facts, "connection") if proxies_http(facts) else None
+
+
+@fact(reads=["connection_row", VERSION])
+def connection_header(facts: Facts) -> str | Unknown | None:
+    """The Connection header as sent to the upstream; empty if none is, unknown if variable."""
+    if not proxies_http(facts):
+        return None
+    sent = facts.value("connection_row")
+    if sent is None:
+        return "" if is_since(facts, NEW) else "close"
+    return UNKNOWN if "$" in sent or has_hole(sent) else sent.lower()
+
+
+@fact(reads=["connection_header", "dropped_headers", "connection_row", "upstream_keepalive"])
+def closes_upstream_connections(facts: Facts) -> bool:
+    """Whether the app is told to close each connection: by a row, or in vain with `keepalive`.
+
+    Without a row nginx does so by default before 1.29.7, and that matters only where the
+    upstream's block keeps connections. Not where an outer row is dropped, which may come back.
+    """
+    if facts.value("connection_header") != "close":
+        return False
+    if any(name.lower() == "connection" for name in facts.value("dropped_headers")):
+        return False
+    return facts.value("connection_row") is not None or bool(facts.value("upstream_keepalive"))
+
+
+@fact(reads=[UPSTREAM])
+def upstream_keepalive(facts: Facts) -> bool:
+    """Whether the upstream's block asks for kept-alive connections (`keepalive`)."""
+    return bool(facts.elsewhere(UPSTREAM).keeps_alive)
+
+
+@fact(reads=[Headers("proxy_set_header")])
+def upgrade_header(facts: Facts) -> str | None:
+    """The Upgrade header row in force, as written."""
+    return sent_header(facts, "upgrade") if proxies_http(facts) else None
+
+
+@fact(reads=[Headers("<family>_set_header")])
+def dropped_headers(facts: Facts) -> list[str]:
+    """Names of outer `<family>_set_header` rows that rows of this level drop, if missed."""
+    if facts.served.handler.family not in ("proxy", "grpc") or not is_http(facts):
+        return []
+    if not facts.headers("<family>_set_header"):
+        return []
+    outward = facts.served.level.outward()
+    written = [facts.headers_written(level, "<family>_set_header") for level in outward]
+    levels = [[row[0] for row in rows if row] for rows in written if rows]
+    if len(levels) < 2:
+        return []
+    here = {name.lower() for name in levels[0]}
+    if "connection" in here:
+        here.add("upgrade")  # one belongs to the other, and this level has decided on it
+    return [name for name in levels[1] if _MISSED.fullmatch(name) and name.lower() not in here]
+
+
+@fact(
+    reads=["<family>_next_upstream", UPSTREAM, "mirror_request_body", MIRRORED],
+    directives=["<family>_next_upstream", "mirror"],
+)
+def runs_twice(facts: Facts) -> str | None:
+    """What sends the same request a second time: `<family>_next_upstream` or `mirror`."""
+    if not is_http(facts):
+        return None
+    retries = _contains_any_arg(facts.effective("<family>_next_upstream"), "non_idempotent")
+    if retries and facts.stream.method != "GET" and not facts.elsewhere(UPSTREAM).has_one_peer:
+        return f"{facts.served.handler.family}_next_upstream"
+    return "mirror" if _is_mirrored(facts) else None
+
+
+def _is_mirrored(facts: Facts) -> bool:
+    """Whether a copy of the request, its body included, goes to another location's app."""
+    if facts.stream.method != "GET" and facts.effective("mirror_request_body").text == "off":
+        return False
+    return bool(facts.elsewhere(MIRRORED))
+
+
+@fact(reads=["<family>_next_upstream"])
+def next_upstream_once(facts: Facts) -> str:
+    """The conditions of `<family>_next_upstream` in force, without `non_idempotent`."""
+    rows = facts.effective("<family>_next_upstream").rows
+    kept = [arg for row in rows for arg in row if arg != "non_idempotent"]
+    return " ".join(kept) or "error timeout"
+
+
+@fact(reads=[AUTH_REQUEST])
+def auth_waits_for_body(facts: Facts) -> str | None:
+    """The `auth_request` target that announces a body to its upstream and sends none."""
+    label: str | None = facts.elsewhere(AUTH_REQUEST)
+    return label
+
+
+def _contains_any_arg(effective: Effective, word: str) -> bool:
+    return any(word == arg for row in effective.rows for arg in row)

@@ -1,0 +1,79 @@
+"""Facts about WebSocket handshakes."""
+
+from __future__ import annotations
+
+from nginx_stream_lint.rules.facts.base import Facts, fact
+from nginx_stream_lint.rules.facts.elsewhere import HANDSHAKES, NEW_VARIABLE, Handshakes
+
+
+def handshakes(facts: Facts) -> Handshakes:
+    """What becomes of WebSocket handshakes here."""
+    found: Handshakes = facts.elsewhere(HANDSHAKES)
+    return found
+
+
+@fact(reads=[HANDSHAKES])
+def handshake(facts: Facts) -> str | None:
+    """What becomes of WebSocket handshakes: none (nothing bad), or one of three.
+
+    `fails`; `depends-on-app` where nginx uses HTTP/1.0, which some apps refuse;
+    `depends-on-client` where it fails if Connection says more than Upgrade, as Firefox's does.
+    """
+    return handshakes(facts).verdict
+
+
+@fact(reads=["handshake", HANDSHAKES])
+def handshake_lacks(facts: Facts) -> list[str]:
+    """What is missing or wrong in handshakes: HTTP/1.1, GET, and the names of headers."""
+    shown = handshakes(facts).shown
+    if shown is None or facts.value("handshake") is None:
+        return []
+    old = ["HTTP/1.1"] if shown.http_version not in ("1.1", None) else []
+    return [*old, *([] if shown.is_get else ["GET"]), *shown.wrong_headers]
+
+
+@fact(reads=["handshake_lacks", HANDSHAKES])
+def handshake_gets(facts: Facts) -> list[str]:
+    """What the app gets instead, in words: HTTP/1.0, no Upgrade header, Connection: close."""
+    shown = handshakes(facts).shown
+    sent = {} if shown is None else dict(shown.headers)
+    words: list[str] = []
+    for name in facts.value("handshake_lacks"):
+        if name == "HTTP/1.1" and shown is not None:
+            words.append(f"HTTP/{shown.http_version}")
+        elif name == "GET" and shown is not None:
+            words.append(f"method {shown.method}")
+        else:
+            words.append(f"{name}: {sent[name]}" if sent[name] else f"no {name} header")
+    return words
+
+
+@fact(reads=[HANDSHAKES])
+def handshake_hidden(facts: Facts) -> list[str]:
+    """The headers of the app's 101 that the client needs and `proxy_hide_header` removes."""
+    shown = handshakes(facts).shown
+    return [] if shown is None else list(shown.hidden)
+
+
+@fact(reads=["proxy_hide_header"])
+def hidden_here(facts: Facts) -> bool:
+    """Whether the rows of `proxy_hide_header` in force stand in the location itself."""
+    return facts.effective("proxy_hide_header").origin == "explicit"
+
+
+@fact(reads=[HANDSHAKES, "added_variable"])
+def connection_value(facts: Facts) -> str:
+    """What Connection should say here: a variable, or "upgrade" where all are handshakes."""
+    if handshakes(facts).variable is not None:
+        return f"${handshakes(facts).variable}"
+    added = facts.value("added_variable")
+    return f"${added}" if added is not None else '"upgrade"'
+
+
+@fact(reads=[HANDSHAKES, NEW_VARIABLE])
+def added_variable(facts: Facts) -> str | None:
+    """The variable that a new map should make for Connection; none where none is needed."""
+    if handshakes(facts).variable is not None:
+        return None
+    name: str | None = facts.elsewhere(NEW_VARIABLE)
+    return name

@@ -1,0 +1,157 @@
+"""Words of messages that are made in Python: phrases that templates can name, and origins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from nginx_stream_lint.config import Directive, File
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.facts.base import Facts, Read, holder
+from nginx_stream_lint.rules.facts.delivery import (
+    DELIVERY,
+    clients_with,
+    delivery_path,
+    usual_deliveries,
+)
+from nginx_stream_lint.rules.facts.location import usual_clients
+from nginx_stream_lint.rules.filters import (
+    COMPRESSION,
+    HOLDS,
+    amount,
+    duration,
+    first_upper,
+    listed,
+    of_changes,
+    of_clients,
+)
+from nginx_stream_lint.streams.find import Served
+
+_LONGEST_PATH = 24  # characters of a path in a message
+# Stands for a directive where nobody can see who handles the request; see `doubted`.
+UNKNOWN_UPSTREAM = "the upstream"
+
+
+class Phrase(Struct, frozen=True):
+    """A part of a sentence that templates can name, and what it reads."""
+
+    text: Callable[[Facts], str]
+    reads: tuple[Read, ...]
+
+
+def _delivery(facts: Facts) -> str:
+    """For whom a stream stalls, or what would make it stall: `the stream stalls for …`."""
+    if facts.value("stalled_clients"):
+        return f"the stream stalls for {_affected(facts)}"
+    if facts.value("replayed_clients"):
+        return "nginx records what it buffers"
+    changes = facts.value("breaking_changes")
+    if changes:
+        return f"the stream will stall {of_changes(changes)}"
+    return "nothing holds the stream back today"
+
+
+def _affected(facts: Facts) -> str:
+    """The clients for which a stream stalls, in words."""
+    always = clients_with(facts, "stalls", "identity")
+    compressed = clients_with(facts, "stalls", "gzip")
+    if set(always) >= set(compressed):
+        return of_clients(always)
+    everyone = len(compressed) == len(usual_clients(facts))
+    some = "" if everyone else f"{of_clients(compressed).removesuffix(' clients')} "
+    others = f"{some}clients that accept gzip"
+    return f"{of_clients(always)} and for {others}" if always else others
+
+
+def _held(facts: Facts) -> str:
+    """How much is held, and how long the first text takes: `the proxy buffer holds 4 KB, so …`."""
+    words = {name: text.format(family=facts.value("family")) for name, text in HOLDS.items()}
+    stalled = [one for one in usual_deliveries(facts) if one.worst == "stalls"]
+    plain = [one for one in stalled if one.scenario.accept_encoding == "identity"]
+    compressing = [name for name in facts.value("holds") if name in COMPRESSION]
+    parts: list[str] = []
+    if plain:
+        holds = dict.fromkeys(
+            name for one in plain for name in delivery_path(facts).holds(one.scenario)
+        )
+        worst = max(plain, key=lambda one: one.held_bytes or 0)
+        parts.append(
+            f"{listed([words[name] for name in holds])} {'hold' if len(holds) > 1 else 'holds'}"
+            f" {amount(worst.held_bytes)}, so the first text arrives after about"
+            f" {duration(worst.first_text_s)}"
+        )
+    if compressing:
+        verb = "hold" if len(compressing) > 1 else "holds"
+        parts.append(f"{listed(compressing)} {verb} the whole response until it ends")
+    return first_upper("; ".join(parts))
+
+
+PHRASES = {
+    "delivery_words": Phrase(
+        _delivery, ("stalled_clients", "replayed_clients", "breaking_changes", *DELIVERY)
+    ),
+    "held_words": Phrase(_held, ("family", "holds", *DELIVERY)),
+}
+
+
+def origin(level: Level, name: str, version: Version, word: str = "") -> str:
+    """Where the value of a directive in force at a level comes from, in words.
+
+    Of several rows, it is that of the first one with the word among its arguments, if there is one.
+    """
+    effective = holder(level, name).effective(name, version)
+    if not effective.directives:
+        return "default"
+    rows = effective.directives
+    directive = next((one for one in rows if word and word in map(str.lower, one.args)), rows[0])
+    author = directive.file.reading.author
+    if author is not None and not directive.is_written:
+        assumed = ", the assumed controller" if author.assumed else ""
+        return f"default of {author.name}{assumed}"
+    if effective.origin == "explicit" and directive.file is _home(level):
+        return "set here"
+    return f"set in {_place(directive)}"
+
+
+def _place(directive: Directive) -> str:
+    """Where a directive stands, as a message says it."""
+    return f"{_end_of(directive.source.name)}:{directive.line}"
+
+
+def _end_of(path: str) -> str:
+    """A path, or of a long one as many of its last parts as a message has room for."""
+    if len(path) <= _LONGEST_PATH:
+        return path
+    parts = path.split("/")
+    end = parts.pop()
+    while parts and len(end) + len(parts[-1]) < _LONGEST_PATH:
+        end = f"{parts.pop()}/{end}"
+    return f".../{end}" if parts else end
+
+
+def _home(level: Level) -> File | None:
+    """The file that a level's block is written in; what its includes set is not set there."""
+    if level.directive is not None:
+        return level.directive.file
+    return None if level.own_handler is None else level.own_handler.directive.file
+
+
+def doubted(served: Served, name: str, version: Version) -> str:
+    """Why an error is a warning only, with what may set a directive unseen."""
+    directive: Directive | None = served.handler.directive
+    if name != UNKNOWN_UPSTREAM:
+        directive = holder(served.level, name).effective(name, version).unknown_by
+    assert directive is not None
+    because = "Reported as a warning because"
+    if directive is served.handler.directive:
+        return f"{because} the upstream is unknown"
+    if directive.name == "include":
+        return f"{because} the contents of {_end_of(directive.args[0])} are unknown"
+    home = _home(served.level)
+    is_here = home is not None and directive.source is home.source
+    place = f"line {directive.line}" if is_here else _place(directive)
+    if directive.unknown:
+        return f"{because} the template decides what is set at {place}"
+    return f"{because} the template decides the value of {directive.name} ({place})"

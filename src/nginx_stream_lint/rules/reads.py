@@ -1,0 +1,179 @@
+"""What rules read, computed from what their facts declare.
+
+Locations that are equal in all of this get equal verdicts; see `cache.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.nginx.levels import RIVALS
+from nginx_stream_lint.rules.conditions import Condition, subjects_of
+from nginx_stream_lint.rules.facts.base import (
+    FACTS,
+    Elsewhere,
+    Headers,
+    Read,
+    directives_meant,
+    placeholders_in,
+)
+from nginx_stream_lint.rules.facts.elsewhere import LOCATION
+from nginx_stream_lint.rules.messages import PHRASES
+from nginx_stream_lint.rules.rule import Rule, Template
+from nginx_stream_lint.rules.template_names import names_in
+
+
+class Reads(Struct, frozen=True):
+    """What is read of a location: `directives` with all arguments, of `headers` less.
+
+    Of `written` it is read only where they are written, and whether that can be seen. `elsewhere`
+    is read beside the directives in force at the location.
+    """
+
+    directives: frozenset[str] = frozenset()
+    headers: frozenset[str] = frozenset()
+    written: frozenset[str] = frozenset()
+    elsewhere: frozenset[Elsewhere] = frozenset()
+
+    def __or__(self, other: Reads) -> Reads:
+        return Reads(
+            self.directives | other.directives,
+            self.headers | other.headers,
+            self.written | other.written,
+            self.elsewhere | other.elsewhere,
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is read."""
+        return self == Reads()
+
+    @property
+    def by_version(self) -> bool:
+        """Whether any of it may differ with another version of nginx."""
+        return any(table()[name].default_changed for name in self.directives) or any(
+            one.by_version for one in self.elsewhere
+        )
+
+
+def reads_of(rules: Iterable[Rule]) -> Reads:
+    """What rules read of locations that they judge together.
+
+    Rules about what is no stream, and about locations that never get their streams, are left out:
+    the former read no location, the latter judge each location by itself.
+    """
+    return _closure(
+        read for rule in rules if not (rule.about or rule.shadowed) for read in _reads_of_rule(rule)
+    )
+
+
+def reads_of_rule(rule: Rule) -> Reads:
+    """What a rule reads to find its severity and message."""
+    return _closure(_reads_of_finding(rule))
+
+
+def reads_in_doubt(rules: Iterable[Rule]) -> Reads:
+    """What rules read besides where the configuration may set what is not seen.
+
+    That is where the directives are written that they report on, and what their fixes set.
+    """
+    found: list[Read] = []
+    written: set[str] = set()
+    for rule in rules:
+        for pointer in (rule.at, rule.blames):
+            written.update(directives_meant((pointer or "").partition(" ")[0]))
+        for step in () if rule.fix is None else rule.fix.steps:
+            found += _reads_of_directive(step.directive)
+    return _closure(found, written)
+
+
+def reads_of_declared(reads: Iterable[Read]) -> Reads:
+    """What some declarations come to, such as the names of facts."""
+    return _closure(reads)
+
+
+def _reads_of_rule(rule: Rule) -> list[Read]:
+    found = _reads_of_finding(rule)
+    for pointer in (rule.at, rule.blames):
+        found += placeholders_in(pointer or "")
+    if rule.fix is not None:
+        for template in (rule.fix.title, *rule.fix.snippet):
+            found += _reads_of_template(template)
+        for step in rule.fix.steps:
+            found += placeholders_in(step.directive)
+            found += _reads_of_condition(step.when)
+            found += _reads_of_template(step.args)
+            found += ["dropped_headers"] if step.action == "restore_rows" else []
+    return found
+
+
+def _reads_of_finding(rule: Rule) -> list[Read]:
+    found = _reads_of_condition(rule.when)
+    for _, condition in rule.severity:
+        found += _reads_of_condition(condition)
+    return found + _reads_of_template(rule.message)
+
+
+def _reads_of_condition(condition: Condition | None) -> list[Read]:
+    found: list[Read] = []
+    for subject in subjects_of(condition):
+        found += [subject] if subject in FACTS else _reads_of_directive(subject)
+    return found
+
+
+def _reads_of_template(template: Template) -> list[Read]:
+    used = names_in(template.text)
+    found: list[Read] = [name for name in used.names if name in FACTS]
+    for name in used.names & PHRASES.keys():
+        found += PHRASES[name].reads
+    for name in used.values:
+        found += _reads_of_directive(name)
+    for name in used.origins:
+        found += placeholders_in(name)
+        # Where rows of headers come from, they come from together.
+        found += [
+            Headers(one) if one.endswith("_header") else one for one in directives_meant(name)
+        ]
+    return [*found, LOCATION] if used.compares_origins else found
+
+
+def _reads_of_directive(name: str) -> list[Read]:
+    return [*placeholders_in(name), *directives_meant(name)]
+
+
+def _closure(reads: Iterable[Read], written: Iterable[str] = ()) -> Reads:
+    """All that some reads come to, with what the facts among them read."""
+    directives: set[str] = set()
+    headers: set[str] = set()
+    elsewhere: set[Elsewhere] = set()
+    seen: set[Read] = set()
+    work = list(reads)
+    while work:
+        read = work.pop()
+        if read in seen:
+            continue
+        seen.add(read)
+        if isinstance(read, Elsewhere):
+            elsewhere.add(read)
+            work += read.only_with
+        elif isinstance(read, Headers):
+            headers.update(directives_meant(read.directive))
+        elif read in FACTS:
+            work += FACTS[read].reads
+        else:
+            work += placeholders_in(read)
+            directives.update(directives_meant(read))
+    written = frozenset(written)
+    # How the rows of a list add up is a setting itself, and some directives switch off others.
+    names = directives | headers | written
+    directives |= {f"{name}_inherit" for name in names} & table().keys()
+    directives |= {RIVALS[name] for name in names & RIVALS.keys()}
+    return Reads(
+        frozenset(directives),
+        frozenset(headers - directives),
+        written - directives - headers,
+        frozenset(elsewhere),
+    )
