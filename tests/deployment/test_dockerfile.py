@@ -84,7 +84,8 @@ def test_what_continues_and_what_is_a_comment() -> None:
 
           nginx:1.27.0
         COPY nginx.conf `
-             /etc/nginx/nginx.conf
+             /etc/nginx/ng`
+        inx.conf
         """
     )
     assert files(one) == {"/etc/nginx/nginx.conf": "nginx.conf"}
@@ -120,6 +121,10 @@ def test_heredocs() -> None:
         ("FROM debian:12\nRUN apt-get update && apt-get install -y curl nginx", "1.22.1"),
         ("FROM ubuntu:24.04\nRUN apt install -y nginx-extras", "1.24.0"),
         ("FROM alpine:3.19\nRUN apk add --no-cache nginx", "1.24.0"),
+        (
+            "FROM alpine:3.19\nRUN apk add --no-cache \\\n    # comment\n    nginx \\\n    curl",
+            "1.24.0",
+        ),
         ("FROM python:3.12-slim-bookworm\nRUN apt-get install nginx", "1.22.1"),
         ("FROM alpine\nRUN apk add nginx=1.24.0-r6", "1.24.0"),
         ("FROM alpine\nRUN apk add nginx", None),
@@ -213,7 +218,7 @@ def test_templates_are_filled_by_the_images_entrypoint() -> None:
 
 
 def test_envsubst_in_a_command_and_in_a_script() -> None:
-    line = "envsubst '$PORT $HOST' < /t.conf > /etc/nginx/nginx.conf"
+    line = "envsubst '$PORT $HOST' \\\n  < /t.conf > /etc/nginx/nginx.conf"
     for start, script in (
         (f"CMD {line} && nginx", ""),
         ('ENTRYPOINT ["/start.sh"]\nCOPY start.sh /start.sh', f"#!/bin/sh\n{line}\nexec nginx\n"),
@@ -230,6 +235,35 @@ def test_envsubst_in_a_command_and_in_a_script() -> None:
         assert found is not None
         assert (found.path, found.is_filled, found.variables) == ("t.conf", True, ("PORT", "HOST"))
         assert one.is_start_known
+
+
+def test_a_script_gets_arguments_and_exports_variables() -> None:
+    script = """\
+        #!/bin/sh
+        export PORT="${PORT:-80}" API=${API:-api}
+        NAME=nginx
+        envsubst "\\$PORT,\\$API" < "/t/$1.template" > /etc/nginx/$NAME.conf
+        if [ "$MORE" ]; then export MORE_PORT=1; envsubst < /t/a.template > /etc/nginx/more.conf; fi
+        f() { rm /etc/nginx/mime.types; }
+        test -e /x || rm /etc/nginx/mime.types
+        # rm /etc/nginx/mime.types
+        echo it#is; # rm /etc/nginx/mime.types
+        exec "$@"
+        """
+    one = instance(
+        deployment(
+            {
+                "Dockerfile": "FROM nginx:1.27.0\nENV API=app\nCOPY t /t\nCOPY s.sh /s.sh\n"
+                'ENTRYPOINT ["/s.sh", "a"]\nCMD ["nginx"]\n',
+                "s.sh": script, "t/a.template": "",
+            }
+        )
+    )  # fmt: skip
+    assert dict(one.environment) == {"API": "app", "PORT": "80", "MORE_PORT": None}
+    found = {file.inside: (file.path, file.variables) for file in one.files}
+    assert found["/etc/nginx/nginx.conf"] == ("t/a.template", ("PORT", "API"))
+    assert found["/etc/nginx/more.conf"] == (None, None)
+    assert "/etc/nginx/mime.types" not in found
 
 
 def test_a_program_may_write_anything() -> None:

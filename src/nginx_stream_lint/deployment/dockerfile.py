@@ -100,8 +100,6 @@ def instructions(source: Source) -> list[Instruction]:
             while (flag := _FLAG.match(text)) is not None:
                 flags[flag[1]] = flag[2] or ""
                 text = text[flag.end() :].lstrip()
-        if name != "RUN":
-            text = text.replace("\n", " ")
         column = len(lines[start]) - len(lines[start].lstrip()) + 1
         origin = DeployedAt(source.name, start + 1, column)
         found.append(Instruction(name, flags, text.strip(), origin, tuple(heredocs)))
@@ -133,7 +131,7 @@ def _joined(lines: list[str], at: int, escape: str) -> tuple[str, int]:
             parts.append(line)
             break
         parts.append(line[: -len(escape)])
-    return "\n".join(parts), at
+    return "".join(parts), at
 
 
 def _heredoc(lines: list[str], at: int, end: str, has_tabs: bool) -> tuple[str, int]:
@@ -484,7 +482,7 @@ class _Run:
         path = posixpath.normpath(posixpath.join("/", word))
         made = None if number is None else self.build._image(number)
         known = None if made is None else Layers(made.files).at(path)
-        if known is not None and known.path is not None and not self._exists(known.path):
+        if known is not None and (known.path is None or not self._exists(known.path)):
             known = None  # a command of the stage made it
         if known is None:
             how = "image" if number is None else "generated"
@@ -532,13 +530,17 @@ class _Run:
             if workspace.is_folder(found) and not workspace.is_file(found):
                 self.layers.add(PlacedFile(inside, found, "copy", one.origin, is_folder=True))
             elif workspace.is_file(found):
-                place = (
-                    posixpath.join(inside, posixpath.basename(relative)) if is_folder else inside
-                )
-                self.layers.add(PlacedFile(place, found, "copy", one.origin))
+                base = posixpath.basename(relative)
+                place = posixpath.join(inside, base) if is_folder else inside
+                name_there = posixpath.basename(place)
+                # A command may have made a folder of that name, into which the file goes then.
+                is_sure = "." in base + name_there or base == name_there
+                self.layers.add(PlacedFile(place, found if is_sure else None, "copy", one.origin))
             else:
-                place = posixpath.join(inside, posixpath.basename(name)) if is_folder else inside
-                self.layers.add(PlacedFile(place, None, "copy", one.origin))
+                base = posixpath.basename(name)
+                is_file = "." in base
+                place = posixpath.join(inside, base) if is_folder and is_file else inside
+                self.layers.add(PlacedFile(place, None, "copy", one.origin, is_folder=not is_file))
 
     def _unsure(self, one: Instruction, message: str, advice: str) -> None:
         place = one.origin

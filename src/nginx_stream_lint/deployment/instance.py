@@ -139,11 +139,11 @@ class _Assembly:
             container.name,
             container.project,
             container.origin,
-            self.base if container.image is None or built is not None else container.image,
+            self.base or container.image,
             None if self.row is None else self.row.product,
             versions,
             tuple(self.layers.files),
-            tuple(self.environment.items()),
+            tuple({**self.environment, **self.layers.exported}.items()),
             container.is_environment_complete,
             command,
             self._main(command),
@@ -232,28 +232,28 @@ class _Assembly:
         if text is not None:
             self.layers.run(text, "/", origin)
         elif script is not None and (has_own_entrypoint or script != _ENTRYPOINT):
-            self.layers.programs.append(script)
+            at = words.index(script) if script in words else 0
+            self.layers.programs.append(words[at:] if words else [script])
         self._run_programs()
         if self.layers.programs:
+            program = " ".join(self.layers.programs[0][:2])
             self._note(
                 origin,
-                f"{self.container.name} starts with {self.layers.programs[0]}, which may write"
-                " configuration files",
+                f"{self.container.name} starts with {program}, which may write configuration files",
                 "what they hold is unknown",
             )
 
     def _run_programs(self) -> None:
         """Run the scripts that the container starts, where they are files of the repository."""
         workdir = self.container.built.workdir if self.container.built is not None else "/"
-        unknown: list[str] = []
+        unknown: list[list[str]] = []
         for _ in range(_MAX_SCRIPTS):
             if not self.layers.programs:
                 break
             program = self.layers.programs.pop(0)
-            if program.endswith(".py"):
-                unknown.append(program)
-                continue
-            known = self.layers.at(posixpath.normpath(posixpath.join(workdir, program)))
+            path = posixpath.normpath(posixpath.join(workdir, program[0]))
+            known = None if path.endswith(".py") else self.layers.at(path)
+            self.layers.variables.update({str(at): one for at, one in enumerate(program[1:], 1)})
             if known is None or not self._run_script(known):
                 unknown.append(program)
         self.layers.programs[:0] = unknown

@@ -325,7 +325,8 @@ class _PodReader:
             if files is None:
                 is_config = volume is not None and "configMap" in volume.entries
                 how: How = "config" if is_config else "volume"
-                yield PlacedFile(inside, None, how, origin, is_folder=sub is None)
+                is_folder = sub is None and "." not in posixpath.basename(inside)
+                yield PlacedFile(inside, None, how, origin, is_folder=is_folder)
             elif sub is not None:
                 entry = files.get(posixpath.normpath(sub.text))
                 yield self._placed(inside, entry, origin)

@@ -15,11 +15,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.deployment.interpolation import interpolated
 from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFile
 
 _MAX_TEXT = 200_000  # characters of one command that are looked at
 _WORD = r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\[^\n]|[^\s'";&|<>()\\])+"""
-_TOKEN = re.compile(rf"{_WORD}|&&|\|\||>>|<<<|<<-?|\d?>&\d|[;&|<>()\n]")
+_COMMENT = r"(?<![^\s;&|()])\#[^\n]*"
+_TOKEN = re.compile(rf"{_COMMENT}|{_WORD}|&&|\|\||>>|<<<|<<-?|\d?>&\d|[;&|<>()\n]")
 _ENDS = frozenset(("&&", "||", ";", "&", "|", "\n", "(", ")"))
 # What begins and ends a block of commands that may not run, or not once.
 _KEYWORDS = {
@@ -108,7 +110,10 @@ def _steps(text: str) -> Iterator[tuple[list[str], bool]]:
     words: list[str] = []
     written: list[str] = []
     depth, otherwise = 0, False
-    for token in [*_TOKEN.findall(text[:_MAX_TEXT]), "\n"]:
+    text = text[:_MAX_TEXT].replace("\\\n", " ")
+    for token in [*_TOKEN.findall(text), "\n"]:
+        if token.startswith("#"):
+            continue
         if token not in _ENDS:
             words.append(_unquoted(token))
             written.append(token)
@@ -116,7 +121,10 @@ def _steps(text: str) -> Iterator[tuple[list[str], bool]]:
         if words:
             if posixpath.basename(words[0]) == "envsubst":
                 words = [
-                    _without_expansion(one, raw) for one, raw in zip(words, written, strict=True)
+                    one
+                    if _is_redirected(words, number)
+                    else _without_expansion(one, written[number])
+                    for number, one in enumerate(words)
                 ]
             while words and words[0] in _KEYWORDS:
                 depth = max(0, depth + _KEYWORDS[words[0]])
@@ -125,6 +133,10 @@ def _steps(text: str) -> Iterator[tuple[list[str], bool]]:
                 yield words, depth == 0 and not otherwise
         otherwise = token == "||" or (otherwise and token in ("&&", "|"))
         words, written = [], []
+
+
+def _is_redirected(words: list[str], number: int) -> bool:
+    return number > 0 and words[number - 1] in ("<", ">", ">>")
 
 
 def _without_expansion(word: str, written: str) -> str:
@@ -255,9 +267,10 @@ class Layers:
 
     def __init__(self, files: Sequence[PlacedFile] = ()) -> None:
         self.files = list(files)
-        self.programs: list[str] = []  # that were started and may have done anything
+        self.programs: list[list[str]] = []  # that were started and may have done anything
         self.nginx: list[str] | None = None  # nginx's command, once it was started
         self.variables: dict[str, str] = {}  # of the shell
+        self.exported: dict[str, str | None] = {}
 
     def at(self, inside: str) -> PlacedFile | None:
         """What is at a path, as far as it is known."""
@@ -284,8 +297,10 @@ class Layers:
         """Do what a shell text does, as far as it is certain."""
         heredocs = _HEREDOC.search(text) is not None
         for step, is_certain in _steps(_without_heredocs(text) if heredocs else text):
-            is_literal = posixpath.basename(step[0]) == "envsubst"
-            expanded = step if is_literal else list(map(self._expanded, step))
+            expanded = [
+                word if number and _is_literal(step, number) else self._expanded(word)
+                for number, word in enumerate(step)
+            ]
             self._assign(expanded, is_certain)
             words = _started(expanded)
             if words and posixpath.basename(words[0]) == "cd" and len(words) > 1:
@@ -299,9 +314,12 @@ class Layers:
         if not all(map(_ASSIGNMENT.match, rest)):
             return
         for name, _, value in (one.partition("=") for one in rest):
+            known = interpolated(value, self.variables) if is_certain and "`" not in value else HOLE
             self.variables.pop(name, None)
-            if is_certain and "$" not in value and "`" not in value:
-                self.variables[name] = value
+            if HOLE not in known and "$(" not in value:
+                self.variables[name] = known
+            if words[0] == "export" or name in self.exported:
+                self.exported[name] = self.variables.get(name)
 
     def _expanded(self, word: str) -> str:
         if "$" not in word or not self.variables:
@@ -316,11 +334,12 @@ class Layers:
             return
         script = script_of(words)
         if program in _INTERPRETERS or (script is not None and program not in _HARMLESS):
-            self.programs.append(script or " ".join(words[:2]))
+            at = plain.index(script) if script in plain else 0
+            self.programs.append(plain[at:] or words)
         targets = [*outputs, *(plain[-1:] if program in ("cp", "mv", "ln", "tee") else ())]
         for path in targets:
             if "$" in path and ("nginx" in path or ".conf" in path):
-                self.programs.append(f"{program} … {path}")
+                self.programs.append([program, path])
 
         def inside(path: str) -> str:
             return posixpath.normpath(posixpath.join(folder, path))
@@ -329,7 +348,7 @@ class Layers:
         if program == "envsubst" and outputs and inputs:
             self._envsubst(inside(inputs[-1]), inside(outputs[-1]), arguments, origin, is_certain)
             return
-        for path in outputs:
+        for path in outputs if program not in ("sed", "cat") else ():
             self._written(inside(path), origin)
         if program == "rm" and is_certain:
             for path in arguments:
@@ -341,6 +360,8 @@ class Layers:
                 self._copied(where, target, origin, is_certain, arguments[-1].endswith("/"))
                 if program == "mv" and is_certain:
                     self._removed(inside(path), origin)
+        elif program in ("sed", "cat") and outputs and "-i" not in words:
+            self._filtered(program, arguments, [*map(inside, outputs)], folder, origin)
         elif program == "tee":
             for path in arguments:
                 self._written(inside(path), origin)
@@ -373,6 +394,28 @@ class Layers:
                 variables=listed if names else None,
             )
         )
+
+    def _filtered(
+        self,
+        program: str,
+        arguments: list[str],
+        outputs: list[str],
+        folder: str,
+        origin: DeployedAt,
+    ) -> None:
+        """What `cat FILE > OUTPUT` or `sed COMMAND FILE > OUTPUT` writes."""
+        names = arguments if program == "cat" else arguments[1:]
+        known = (
+            self.at(posixpath.normpath(posixpath.join(folder, names[0])))
+            if len(names) == 1
+            else None
+        )
+        for path in outputs:
+            if known is not None and known.path is not None:
+                changed = origin if program == "sed" else known.changed
+                self.add(replace(known, inside=path, origin=origin, changed=changed))
+            else:
+                self._written(path, origin)
 
     def _written(self, path: str, origin: DeployedAt) -> None:
         if is_configuration_path(path):
@@ -407,6 +450,11 @@ class Layers:
             self.add(replace(known, inside=target, origin=origin))
         else:
             self._written(target, origin)
+
+
+def _is_literal(words: list[str], number: int) -> bool:
+    """Whether a word is for envsubst, which puts variables in itself."""
+    return posixpath.basename(words[0]) == "envsubst" and not _is_redirected(words, number)
 
 
 def is_folder_of_nginx(path: str) -> bool:
