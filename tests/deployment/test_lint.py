@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 from msgspec.structs import replace
 
+from nginx_stream_lint import deployment
 from nginx_stream_lint.analysis.explain import explain
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.config import Around
@@ -65,8 +66,19 @@ def test_the_version_is_that_of_the_image(paths: tuple[str, ...]) -> None:
     # Before 1.29.7 nginx uses HTTP/1.0 to the app where nothing says otherwise.
     assert old - new == {"old-upstream-http"}
     assert not versions_judged(linted(repository("1.27.3"), *paths))
-    assert rules(linted(repository("latest"), *paths)) == old
-    assert versions_judged(linted(repository("latest"), *paths))
+    either = linted(repository("latest"), *paths)
+    assert rules(either) == old
+    [one] = [one for one in either.findings if one.rule == "old-upstream-http"]
+    assert (one.severity, one.instance) == ("warning", "web")
+    assert not versions_judged(either)
+
+
+def test_what_only_one_side_of_a_floating_tag_reports_is_a_warning() -> None:
+    site = "server { location /v1/chat/completions { proxy_pass http://api:8000; proxy_buffering on; } }"
+    for version, severity in (("1.27.3", "error"), ("1.30.0", "warning"), ("latest", "warning")):
+        found = linted(repository(version, **{"b/site.conf": site}))
+        [one] = [one for one in found.findings if one.rule == "response-buffering"]
+        assert one.severity == severity, version
 
 
 def test_options_and_settings_come_first() -> None:
@@ -77,11 +89,14 @@ def test_options_and_settings_come_first() -> None:
     assert [one.source.name for one in said.files] == ["a/main.conf", "c/conf.d/other.conf"]
 
 
-def test_instances_that_differ_say_nothing() -> None:
-    more = {"docker-compose.other.yml": COMPOSE.replace("{version}", "1.27.3")}
-    assert versions_judged(linted(repository("1.30.0", **more)))
-    same = {"docker-compose.other.yml": COMPOSE.replace("{version}", "1.30.0")}
-    assert not versions_judged(linted(repository("1.30.0", **same)))
+def test_each_instance_is_checked_and_what_they_share_is_reported_once() -> None:
+    site = SITE.replace("600s", "30s")
+    other = COMPOSE.replace("{version}", "1.27.3").replace("  web:", "  edge:")
+    more = {"docker-compose.other.yml": other, "b/site.conf": site}
+    found = linted(repository("1.30.0", **more))
+    said = sorted((one.rule, one.instance) for one in found.findings)
+    assert said == [("old-upstream-http", "edge"), ("short-read-timeout", "web, edge")]
+    assert sorted(one.name for one in found.deployed) == ["edge", "web"]
 
 
 def test_includes_lead_where_the_files_are_mounted() -> None:
@@ -97,20 +112,22 @@ def test_a_glob_without_a_file_in_the_container_adds_nothing() -> None:
         "      - ./b/site.conf:/etc/nginx/conf.d/default.conf\n", ""
     )
     found = linted({**repository(), "compose.yaml": text}, "a/main.conf")
-    assert [one.source.name for one in found.files] == ["a/main.conf"]
-    assert "no file matches" in found.notes[0].message
+    default = "/etc/nginx/conf.d/default.conf of nginx:1.27.3"
+    assert [one.source.name for one in found.files] == ["a/main.conf", default]
+    assert found.notes == []
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "      - sites:/etc/nginx/conf.d\n",
-        "      - ${DIR}:/etc/nginx/conf.d/x.conf\n",
         "    entrypoint: [/start.py]\n",
     ],
 )
 def test_what_the_container_does_not_say_is_guessed_as_before(line: str) -> None:
-    text = COMPOSE.replace("{version}", "1.27.3") + line
+    text = COMPOSE.replace("{version}", "1.27.3").replace(
+        "      - ./b/site.conf:/etc/nginx/conf.d/default.conf\n", line
+    )
     found = linted({**repository(), "compose.yaml": text}, "a/main.conf")
     assert [one.source.name for one in found.files] == ["a/main.conf", "c/conf.d/other.conf"]
 
@@ -148,16 +165,14 @@ def test_what_is_left_open_is_for_people_who_ask_for_more() -> None:
 
 
 def test_a_second_look_does_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nginx_stream_lint.deployment import read
-
     calls: list[str] = []
-    real = read.read_deployment
+    real = deployment.read_deployment
 
     def counted(workspace: Workspace, root: str, *rest: Sequence[str]) -> Deployment:
         calls.append(root)
         return real(workspace, root, *rest)
 
-    monkeypatch.setattr(read, "read_deployment", counted)
+    monkeypatch.setattr(deployment, "read_deployment", counted)
     workspace = Workspace.in_memory(repository())
     lint(workspace, ["."])
     lint(workspace.overlaid({"b/site.conf": SITE + "\n"}), ["."])
@@ -168,7 +183,7 @@ def test_without_such_files_nothing_more_is_read_or_loaded() -> None:
     files = {path: text for path, text in repository().items() if path != "compose.yaml"}
     workspace = Workspace.in_memory(files)
     result = lint(workspace, ["a/main.conf"])
-    assert workspace.kept != {}
+    assert workspace.kept == {}
     assert result.details == []
     # The main file, what it includes, and nothing for the deployment.
     assert workspace.budget.limits.files - workspace.budget.left("files") <= len(files) * 2

@@ -16,6 +16,7 @@ from nginx_stream_lint.analysis.lint import (
     survey,
     with_fixes,
 )
+from nginx_stream_lint.analysis.versions import by_version
 from nginx_stream_lint.analysis.ways import Passed, Ways, delivery_path, passed
 from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
 from nginx_stream_lint.config import Configuration, Note, Problem
@@ -164,6 +165,8 @@ class Explainer:
         streams: bool = False,
         budget: Budget | None = None,
     ) -> None:
+        # Of a tag that may be on either side of a change of defaults, the older one is shown.
+        options = by_version(configuration, options)[0]
         self.budget = budget or Budget(Limits())
         self.root = build(configuration)
         version = options.policy.nginx_version(configuration.path, options.nginx_version)

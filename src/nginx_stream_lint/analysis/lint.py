@@ -289,7 +289,7 @@ def _deployments(
     from nginx_stream_lint.deployment import deployed
 
     found, problems = deployed(workspace, root, files, blocks)
-    return found, list(map(_as_note, problems))
+    return found, [replace(_as_note(one), detail=True) for one in problems]
 
 
 def detect(configuration: Configuration, options: Options, workspace: Workspace) -> Detected:

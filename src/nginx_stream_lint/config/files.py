@@ -129,7 +129,15 @@ class Files:
 
     def deployed_paths(self, argument: str) -> DeployedPaths:
         """The files here that an include's argument leads to on the nginx of the deployment."""
-        return DeployedPaths() if self.deployed is None else self.deployed.paths_of(argument)
+        if self.deployed is None:
+            return DeployedPaths()
+        found = self.deployed.paths_of(argument)
+        # Where a container may have more than its image, that alone is not what is meant.
+        return (
+            found
+            if found.is_complete or not all(map(self.is_text, found.paths))
+            else DeployedPaths()
+        )
 
     def here(self, path: str) -> list[str]:
         """The files at a path or pattern, and what is in templates beside it where there are none.

@@ -184,7 +184,7 @@ class _Gathering:
                     continue
                 done.add(self.files.key(nginx.main))
                 readings.update(id(file.reading) for file in one.files)
-                if files_there.is_text(nginx.main) or not read <= asked:
+                if self.files.key(nginx.main) not in asked:
                     one.about = asked
                     one.problems = [
                         problem for problem in one.problems if workspace.key(problem.file) in asked

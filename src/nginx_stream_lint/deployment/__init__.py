@@ -10,7 +10,7 @@ from nginx_stream_lint.deployment.read import may_describe, read_deployment
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.problems import Problem
 
-__all__ = ["deployed"]
+__all__ = ["deployed", "read_deployment"]
 
 
 def deployed(
