@@ -20,6 +20,7 @@ from nginx_stream_lint.analysis.versions import by_version
 from nginx_stream_lint.analysis.ways import Passed, Ways, delivery_path, passed
 from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
 from nginx_stream_lint.config import Configuration, Note, Problem
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.delivery import (
     ACCEL_BUFFERINGS,
@@ -44,6 +45,7 @@ from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.find import Asked, Served
 from nginx_stream_lint.streams.stream import ASKED, Stream
+from nginx_stream_lint.streams.upstreams import upstreams_of
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import remembered
@@ -227,6 +229,19 @@ class Explainer:
         limits = [limit for limit in (*timeouts, one.read_timeout_s) if limit is not None]
         timeout = min(limits, default=None)
         return replace(one, deliveries=deliveries, tiers=tiers, read_timeout_s=timeout)
+
+    @property
+    def deployed(self) -> Deployed | None:
+        """The nginx of the deployment that reads this configuration."""
+        return self._configuration.deployed
+
+    def app_behind(self, one: Explanation) -> str | None:
+        """The name of the app that the deployment runs behind a URL; None where it is not known."""
+        level, handler, http = one.route.location, one.route.handler, self.root.first("http")
+        if level is None or handler is None or http is None or self.deployed is None:
+            return None
+        behind = upstreams_of(http, self.deployed.app_of).behind(level, handler)
+        return behind.app.name if behind.is_deployed and behind.app is not None else None
 
     @property
     def notes(self) -> list[Note]:

@@ -16,7 +16,7 @@ def closing(report: Result) -> list[str]:
     lines: list[str] = []
     if any(one.assumes_old_nginx for one in report.findings):
         lines.append("Assuming nginx older than 1.29.7; set --nginx-version if yours is newer.")
-    lines += map(_deployed, report.deployed)
+    lines += (f"{deployed_words(one)}." for one in report.deployed)
     lines += (
         f"No main file includes {name}, so nginx's defaults are assumed for the outer blocks."
         for name in report.assumed_fragments
@@ -26,15 +26,15 @@ def closing(report: Result) -> list[str]:
     return lines
 
 
-def _deployed(nginx: Deployed) -> str:
-    """Which nginx runs somewhere, and what a floating tag means for the findings."""
+def deployed_words(nginx: Deployed) -> str:
+    """Which nginx runs somewhere, and what a floating tag means for the findings; no full stop."""
     name = printable(f"{nginx.name} ({nginx.origin})")
     if not nginx.versions:
-        return f"{name} runs {nginx.product} of an unknown version; set --nginx-version."
+        return f"{name} runs {nginx.product} of an unknown version; set --nginx-version"
     says = f"{name} runs {nginx.product} {printable(nginx.version_text)}"
     if len(nginx.versions) == 1:
-        return f"{says}."
-    return f"{says}, which may be older or newer than 1.29.7. What differs is a warning."
+        return says
+    return f"{says}, which may be older or newer than 1.29.7; what differs is a warning"
 
 
 def _unchecked(report: Result) -> str:
