@@ -172,3 +172,24 @@ def test_without_such_files_nothing_more_is_read_or_loaded() -> None:
     assert result.details == []
     # The main file, what it includes, and nothing for the deployment.
     assert workspace.budget.limits.files - workspace.budget.left("files") <= len(files) * 2
+
+
+def test_the_image_of_an_upstream_tells_the_app() -> None:
+    site = SITE.replace("/v1/chat/completions", "/").replace("        proxy_buffering off;\n", "")
+    services = COMPOSE.replace("{version}", "1.30.0") + "  api:\n    image: {image}\n"
+    plain = {**repository(), "b/site.conf": site}
+    known = {**plain, "compose.yaml": services.replace("{image}", "ollama/ollama:0.5")}
+    other = {**plain, "compose.yaml": services.replace("{image}", "company/api")}
+    assert not rules(linted(other, "b/site.conf"))
+    found = linted(known, "b/site.conf")
+    assert "response-buffering" in rules(found)
+    [stream] = {one.stream.confidence for one in found.findings if one.stream is not None}
+    assert stream == "known"
+    assert all("Ollama" in one.stream.because for one in found.findings if one.stream is not None)
+    # Another program behind a host that is named after an app is that program.
+    named = known["compose.yaml"].replace("  api:", "  n8n:")
+    found = linted(
+        {**known, "compose.yaml": named, "b/site.conf": site.replace("//api", "//n8n")},
+        "b/site.conf",
+    )
+    assert all("Ollama" in one.stream.because for one in found.findings if one.stream is not None)

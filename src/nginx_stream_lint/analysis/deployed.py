@@ -98,6 +98,7 @@ class Deployed:
 
     def __init__(self, workspace: Workspace, deployment: Deployment | None) -> None:
         self.workspace = workspace
+        self.deployment = deployment
         self.instances: tuple[Instance, ...] = deployment.instances if deployment else ()
         found = () if deployment is None else deployment.notes
         self.notes = [
@@ -161,7 +162,18 @@ class Deployed:
             for name, value in values[0].items()
             if value is not None and all(one.get(name) == value for one in values)
         }
-        return InContainer(find, common)
+
+        def app_of(host: str) -> str | None:
+            name = host.partition(":")[0]
+            found = {self._app(name, one.project) for one in instances}
+            return found.pop() if len(found) == 1 else None
+
+        return InContainer(find, common, app_of)
+
+    def _app(self, host: str, project: str) -> str | None:
+        """The app that a host's name stands for in a project."""
+        service = self.deployment.service(host, project) if self.deployment is not None else None
+        return None if service is None else service.app
 
 
 def _placed_at(workspace: Workspace, instance: Instance, argument: str) -> list[str] | None:

@@ -30,11 +30,13 @@ class InContainer(Struct, frozen=True):
     """What the deployment says of a configuration.
 
     `find` gives the files here that are at a path or pattern in its container, None where that is
-    not known; `values` are its variables.
+    not known; `values` are its variables. `app_of` gives the catalogue's name of the app that runs
+    at a host there, None where that is not known.
     """
 
     find: Callable[[str], list[str] | None]
     values: Mapping[str, str]
+    app_of: Callable[[str], str | None]
 
 
 class Files:

@@ -108,7 +108,7 @@ class _Gathering:
         fragments = [one for one in self._unique(fragments) if one not in set(mains)]
         asked = frozenset(self.files.key(path) for path in (*mains, *fragments))
         for path in mains:
-            self.found += read_all(path, self._files_of(path))
+            self.found += self._read(path)
         self._behind_servers(asked)
         included = self._included()
         wanted = {self.files.key(path) for path in fragments if path in named} - included
@@ -116,7 +116,7 @@ class _Gathering:
             self._mains_of(wanted, set(mains), asked)
             included = self._included()
         rest = [path for path in fragments if self.files.key(path) not in included]
-        alone = [one for path in rest for one in read_all(path, self._files_of(path))]
+        alone = [one for path in rest for one in self._read(path)]
         # One fragment may include another.
         inner = {
             self.files.key(file.source.name)
@@ -137,10 +137,15 @@ class _Gathering:
         ]
         return self.found
 
-    def _files_of(self, path: str) -> Files:
-        """How the configuration at a path finds its files."""
+    def _read(self, path: str) -> list[Configuration]:
+        """The configurations of a path, as they are where they run."""
         container = self.around.deployed(path) if self.around.deployed is not None else None
-        return self.files if container is None else self.files.in_container(container)
+        if container is None:
+            return read_all(path, self.files)
+        found = read_all(path, self.files.in_container(container))
+        for one in found:
+            one.container = container
+        return found
 
     def _existing(self, patterns: Iterable[str]) -> list[str]:
         """What patterns of the settings match. What leads out of their folder is refused."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from nginx_stream_lint.config.absent import standard
-from nginx_stream_lint.config.files import Files
+from nginx_stream_lint.config.files import Files, InContainer
 from nginx_stream_lint.config.fragments import is_main, level, other_level
 from nginx_stream_lint.config.recognise import plain_name
 from nginx_stream_lint.config.source import Reading, has_hole
@@ -86,7 +86,7 @@ class Configuration(Struct, eq=False):
     are the keys of the files that somebody asked for, None if that is all. `top` is the folder that
     it belongs to, as an absolute path: names of folders from there up say nothing about the files.
     `missing` are includes that lead nowhere and may set anything. `guessed` tells that only its
-    text says that it is nginx's.
+    text says that it is nginx's. `container` is what the deployment says of it.
     """
 
     path: str
@@ -100,6 +100,7 @@ class Configuration(Struct, eq=False):
     top: str = ""
     missing: list[Directive] = field(default_factory=list)
     guessed: bool = False
+    container: InContainer | None = None
 
 
 def read(

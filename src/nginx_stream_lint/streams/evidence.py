@@ -412,6 +412,8 @@ def _upstream_clues(
     """What is behind a location, and what that is called."""
     behind = place.behind
     app, because = behind.app, "its upstream looks like {}"
+    if behind.app_is_deployed:
+        because = "its upstream runs the image of {}"
     if app is None:
         app, because = place.path.app, "its path is called like {}"
     found: tuple[Clue, ...] = ()

@@ -105,9 +105,10 @@ def served(
     found: list[Served] = []
     http = root.first("http")
     if http is not None:
-        look = _Look(
-            configuration.top, version, upstreams_of(http), commented, all_streams, isolated
-        )
+        upstreams = upstreams_of(http)
+        if configuration.container is not None:
+            upstreams.app_of = configuration.container.app_of
+        look = _Look(configuration.top, version, upstreams, commented, all_streams, isolated)
         by_url = declared_by_url(root, version, declarations)
         for server, its_clients in clients(http, version).items():
             if only is not None and not only(server):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct, field
 
 from nginx_stream_lint.nginx.levels import Handler, Level, kept
-from nginx_stream_lint.streams.catalogue import App, named_in
+from nginx_stream_lint.streams.catalogue import App, by_name, named_in
 from nginx_stream_lint.streams.comments import Comments
 from nginx_stream_lint.streams.vocabulary import reduced
 
@@ -25,7 +25,8 @@ class Behind(Struct, eq=False):
 
     `hosts` are the target and the servers behind its name, `comments` what is written about the
     upstream block, and `keepalive` tells whether that keeps connections. `app` is the catalogued
-    one that one of the hosts is named after; `names` are the hosts that are more than an address.
+    one that the deployment runs there (`app_is_deployed`), else the one that a host is named after;
+    `names` are the hosts that are more than an address.
     `host` and `path` are those of the target, with the port; its path takes the place of the
     location's, empty without one.
     """
@@ -37,24 +38,28 @@ class Behind(Struct, eq=False):
     path: str = ""
     names: Sequence[str] = ()
     app: App | None = None
+    app_is_deployed: bool = False
 
     def __post_init__(self) -> None:
         self.host = _authority(self.hosts[0])
         _, slash, rest = _without_scheme(self.hosts[0]).partition("/")
         self.path = slash + rest
         self.names = [host for host in self.hosts if _ADDRESS.fullmatch(host) is None]
-        self.app = next(filter(None, (named_in(reduced(host)) for host in self.names)), None)
+        self.app_is_deployed = self.app is not None
+        if self.app is None:
+            self.app = next(filter(None, (named_in(reduced(host)) for host in self.names)), None)
 
 
 class Upstreams(Struct):
     """The upstreams of an `http` block by name, and the values that its maps give variables.
 
-    `comments` are the configuration's.
+    `comments` are the configuration's; `app_of` is as in `config.files.InContainer`.
     """
 
     comments: Comments = field(default_factory=Comments)
     blocks: dict[str, Level] = field(default_factory=dict)
     values: dict[str, list[str]] = field(default_factory=dict)
+    app_of: Callable[[str], str | None] | None = None
     _known: dict[str, Behind] = field(default_factory=dict)
 
     def behind(self, location: Level, handler: Handler) -> Behind:
@@ -83,7 +88,14 @@ class Upstreams(Struct):
             hosts += [row.args[0] for row in peers if row.args]
             comments += self.comments.of(block)
             keepalive = keepalive or "keepalive" in block.rows
-        return Behind(tuple(hosts), tuple(comments), keepalive)
+        return Behind(tuple(hosts), tuple(comments), keepalive, app=self._deployed(hosts))
+
+    def _deployed(self, hosts: Sequence[str]) -> App | None:
+        """The app that the deployment runs behind a host."""
+        if self.app_of is None:
+            return None
+        names = filter(None, (self.app_of(_authority(host)) for host in hosts))
+        return next(map(by_name, names), None)
 
     def _targets(self, target: str) -> Iterator[str]:
         """A target, and what it becomes with each value that a map gives a variable in it."""
