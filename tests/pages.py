@@ -1,4 +1,4 @@
-"""The generated pages of the docs and the schema of the settings, from the code: `make docs`.
+"""The generated pages of the docs, and the schemas of settings and rules: `make docs`.
 
 tests/test_pages.py fails where a page is not what this makes of them.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from nginx_stream_lint.report.blocks import Block, Code, Heading, Paragraph, Table, markdown
 from nginx_stream_lint.report.rule import rule_page
 from nginx_stream_lint.rules.measured import measured
+from nginx_stream_lint.rules.rule_form import schema as rule_schema
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.settings.page import settings_page
 from nginx_stream_lint.settings.schema import schema
@@ -20,6 +21,7 @@ from tests.json_page import json_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SCHEMA = DOCS.parent / "schema" / "settings.schema.json"
+RULE_SCHEMA = SCHEMA.with_name("rule.schema.json")
 
 
 def pages() -> dict[str, str]:
@@ -55,6 +57,11 @@ def settings_schema() -> str:
     rules = load_rules(builtin_folder())
     names = sorted({name for rule in rules for name in (rule.name, *rule.renamed_from)})
     return json.dumps(schema(names), indent=2, ensure_ascii=False) + "\n"
+
+
+def published_rule_schema() -> str:
+    """The text of the published JSON schema of rule files."""
+    return json.dumps(rule_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _folklore() -> Iterator[Block]:
@@ -102,6 +109,7 @@ def main() -> None:
         target.parent.mkdir(exist_ok=True)
         target.write_text(text, encoding="utf-8")
     SCHEMA.write_text(settings_schema(), encoding="utf-8")
+    RULE_SCHEMA.write_text(published_rule_schema(), encoding="utf-8")
 
 
 if __name__ == "__main__":

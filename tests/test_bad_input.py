@@ -93,15 +93,19 @@ CONTENTS = [
     pytest.param(GOOD.rstrip()[:-1].encode(), "2:6", "end of file.*closed", id="open block"),
     pytest.param(GOOD.encode() + b"}", "10:1", 'unexpected "}"', id="a brace too many"),
     pytest.param(GOOD.replace("80;", '"80;').encode(), "4:16", "quote", id="open quote"),
-    pytest.param(b"events {}\nhttp\n", "2:1", "end of file.*not ended", id="open directive"),
+    pytest.param(
+        b"events {}\nhttp\n", "2:1", "end of file.*end this directive", id="open directive"
+    ),
     pytest.param(GOOD.replace("80;", "80").encode(), "4:9", "listen", id="no semicolon"),
-    pytest.param(GOOD.replace("8000;", "8000").encode(), "7:9", '";" is missing', id="before a }"),
+    pytest.param(
+        GOOD.replace("8000;", "8000").encode(), "7:9", 'add ";" before it', id="before a }"
+    ),
     pytest.param(b"events {}\nhttp { gzip perhaps; }", "2:8", '"on" or "off"', id="no flag"),
     pytest.param(b"x {\n" * 1000 + b"}\n" * 1000, "257:3", "deeper", id="1,000 nested blocks"),
     pytest.param(b"a" * 5_000_000, "1:1", "too long", id="5 MB: a word"),
     pytest.param(b"events {}\n# " + b"a" * 5_000_000, "2:1", "too long", id="5 MB: a comment"),
     pytest.param(b"x '" + b"a " * 2_500_000, "1:3", "too long", id="5 MB: an open quote"),
-    pytest.param(b"words " * 200_000, "1:1", "not ended", id="a long line of words"),
+    pytest.param(b"words " * 200_000, "1:1", "end this directive", id="a long line of words"),
     pytest.param(b"http { " + b"name value; " * 100_000, "1:6", "closed", id="a long line of rows"),
     pytest.param(
         b"http { " + b"na}me value; " * 100_000 + b"}",
@@ -309,7 +313,7 @@ def test_standard_input_is_read(tmp_path: Path) -> None:
         (["--fail-on", "fatal"], "'fatal' is not one of 'error', 'warning', 'note'"),
         (["--select", "respons-buffering"], 'did you mean "response-buffering"'),
         (["--ignore", "nothing-like-it"], 'unknown rule "nothing-like-it"; one of: .*nagle-delay'),
-        (["--nginx-version", "latest"], '"latest" is not an nginx version like 1.29.7'),
+        (["--nginx-version", "latest"], '"latest" is not an nginx version such as 1.29.7'),
         (["--nginx-version", "1.x"], '"1.x" is not an nginx version'),
         (["--nginx-version", ""], '"" is not an nginx version'),
         (["--min-read-timeout", "soon"], '"soon" is not a time like 300s'),

@@ -83,6 +83,7 @@ def test_the_rows_and_their_limits(rows: list[Row]) -> None:
         ("`--fix` of 10", "lint", 2.0),
         ("`explain` of 1 URL on 20", "reading", 1.1),
         ("`explain` of 1", "reading", 1.5),
+        ("`explain` of 1 URL with a fix on 20", "reading", None),
     ]
 
 

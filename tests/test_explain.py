@@ -196,7 +196,7 @@ def test_text(conf: Path) -> None:
     [
         (MAIN, "https://api.example.com:8443/", "no server listens"),
         (MAIN, "ftp://api.example.com/", "scheme"),
-        (MAIN, "v1/chat", "neither a path"),
+        (MAIN, "v1/chat", "is not a URL; write a path"),
         (MAIN, "https:///v1", "no host"),
         (MAIN, "https://x:99999/v1", "port"),
         ("events {}", "/", "no server"),

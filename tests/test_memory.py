@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import json
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.analysis.lint import Options, lint
+from nginx_stream_lint.config.tree import Directive
 from nginx_stream_lint.files import Workspace
+from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.util import remembering
 
@@ -124,6 +127,36 @@ def test_a_run_starts_with_nothing_remembered(monkeypatch: pytest.MonkeyPatch) -
     for _ in range(2):
         lint(workspace, options=Options(shipped_rules()))
     assert cleared == ["one", "one"]
+
+
+CONFIGURATION = """\
+http {
+    include more.conf;
+    server { location /events { proxy_pass http://a; if ($a) { set $b 1; } } }
+}
+"""
+
+
+def test_a_result_is_released_without_a_garbage_collection() -> None:
+    """The command collects no garbage, so that nothing may be left that refers to itself."""
+    texts = {"/a/nginx.conf": CONFIGURATION, "/a/more.conf": "map $a $b { default 1; }"}
+    workspace = Workspace.in_memory(texts)
+    gc.collect()
+    known = {id(one) for one in gc.get_objects()}
+    gc.disable()
+    try:
+        result = lint(workspace, ["/a/nginx.conf"], Options(shipped_rules()))
+        counts = (result.locations, result.streams)
+        made = [type(one) for one in gc.get_objects() if id(one) not in known]
+        assert made.count(Level) >= 4
+        assert made.count(Directive) >= 9
+        result.release()
+        left = [type(one) for one in gc.get_objects() if id(one) not in known]
+    finally:
+        gc.enable()
+    assert left.count(Level) == left.count(Directive) == 0
+    assert (result.locations, result.streams) == counts == (1, 1)
+    assert result.findings
 
 
 def _functions() -> Iterator[tuple[str, ast.FunctionDef, set[str]]]:

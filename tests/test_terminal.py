@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nginx_stream_lint.cli.common import complete_rules
 from nginx_stream_lint.cli.lint import lint_command
+from nginx_stream_lint.cli.options import complete_rules
 from tests.command import run
 
 CONF = """\

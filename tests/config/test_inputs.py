@@ -218,5 +218,6 @@ class TestMixedFragments:
         write(a_conf="server { }\nhttp { }\nevents { }\n")
         [one] = read("a.conf")
         assert [str(problem) for problem in one.problems] == [
-            'a.conf:1:1: "server" directive is not allowed here; nginx refuses this configuration'
+            'a.conf:1:1: "server" directive is not allowed here; correct it, because nginx'
+            " rejects this configuration"
         ]

@@ -450,7 +450,7 @@ def difference(ask: Ask, found: Route, real: Answer, behind: int) -> str | None:
     if said == real:
         return None
     steps = "; ".join(step.why for step in found.via)
-    return f"{ask}:\n    nginx {real}\n    ours  {said} by way of {steps}"
+    return f"{ask}:\n    nginx {real}\n    ours  {said} via {steps}"
 
 
 @dataclass

@@ -32,7 +32,7 @@ from nginx_stream_lint.probe import (
 )
 from nginx_stream_lint.report.probe import bursts_said
 from nginx_stream_lint.rules.facts import Facts
-from nginx_stream_lint.rules.filters import CLIENTS
+from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.streams.find import served
@@ -106,7 +106,9 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
             write_certificate(inside)
             run = runnable(texts(named)[kind], inside, upstream.ports)
             streams = streams_of(run, binary, None)
-            jobs = [(CLIENTS[one.client], one.job(upstream, one.expected)) for one in streams]
+            jobs = [
+                (CLIENT_ADJECTIVES[one.client], one.job(upstream, one.expected)) for one in streams
+            ]
             found, _ = served(run.configuration, run.root, binary.version)
             if kind == "bad" and all(one.expected == "streams" for one in streams):
                 # It gets through today: what is said against it is what would change that.
@@ -122,7 +124,8 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
                 if one.shadowed_by is not None:
                     client = one.clients[0]
                     port = run.port(one.server, client)
-                    jobs.append((CLIENTS[client], Job(upstream, port, uri(one.level), client)))
+                    job = Job(upstream, port, uri(one.level), client)
+                    jobs.append((CLIENT_ADJECTIVES[client], job))
             several = len({job.path for _, job in jobs}) > 1
             async with Nginx(binary, run.text, inside):
                 # A recording is seen by the second who asks.

@@ -445,7 +445,7 @@ def test_a_dump() -> None:
     assert [one.message for one in result.problems] == [
         'included file "/etc/nginx/gone.conf": is not in the dump'
     ]
-    with pytest.raises(ValueError, match="no dump"):
+    with pytest.raises(ValueError, match="not a dump"):
         Workspace.from_dump("events {}")
 
 

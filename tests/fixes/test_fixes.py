@@ -142,7 +142,7 @@ def test_a_file_that_several_blocks_include_is_left_alone(tmp_path: Path) -> Non
     assert fixes
     assert all(fix is not None and fix.applicability == "manual" for fix in fixes)
     place = f"{tmp_path}/shared.inc:1"
-    advice = f"# change {place}; 2 locations include it: proxy_buffering off"
+    advice = f"# change {place}; 2 locations include this file: proxy_buffering off"
     assert all(fix is not None and fix.snippet == advice for fix in fixes)
     assert fixed(path) == {} or "shared.inc" not in fixed(path)
 
@@ -357,7 +357,7 @@ def test_a_file_whose_fixes_do_not_end_does_not_hide_the_others(tmp_path: Path) 
     changed, refused, *_ = fix_soundly(never_content, unsafe=False)
     assert set(changed) == {str(good)}
     assert len(refused) == 1
-    assert refused[0].startswith(f"{bad}:1:1: is not fixed: the fixes undo one another;")
+    assert refused[0].startswith(f"{bad}:1:1: was not fixed: the fixes undo one another;")
 
 
 @pytest.mark.parametrize("is_in_the_same", [True, False])
@@ -380,7 +380,7 @@ def test_what_a_fix_breaks_is_not_written(is_in_the_same: bool, tmp_path: Path) 
 
     changed, refused, *_ = fix_soundly(breaking, unsafe=False)
     assert set(changed) == ({str(good)} if is_in_the_same else set())
-    assert f"{bad}:1:1: is not fixed: after it, " in "\n".join(refused)
+    assert f"{bad}:1:1: was not fixed: with the fix, " in "\n".join(refused)
     assert 'unexpected "}"' in refused[0]
 
 

@@ -273,13 +273,13 @@ def test_an_unsafe_fix_says_what_of_it_is_safe(more: str, safe: str | None, tmp_
     assert fixes["response-buffering"]["applicability"] == "unsafe"
     assert fixes["short-read-timeout"]["applicability"] == "safe"
     if safe is None:
-        assert "safe without the rest" not in title
+        assert "safe on its own" not in title
     else:
-        assert f"; safe without the rest: {safe}" in title
+        assert f"; safe on its own: {safe}" in title
     if more == "proxy_http_version 1.1;":
         # What other fixes write in the same place is in its edits.
-        assert '--fix alone writes proxy_set_header Connection ""' in title
-    assert "safe without" not in fixes["short-read-timeout"]["title"]
+        assert '--fix alone applies proxy_set_header Connection ""' in title
+    assert "safe on its own" not in fixes["short-read-timeout"]["title"]
 
 
 @pytest.mark.parametrize("more", ["", "proxy_buffering on;", "proxy_http_version 1.1;", "gzip on;"])

@@ -348,7 +348,7 @@ def test_what_is_no_yaml(text: str, place: tuple[int, int]) -> None:
     assert found == []
     (problem,) = problems
     assert (problem.line, problem.column) == place
-    assert problem.message.startswith("no YAML: ")
+    assert problem.message.startswith("not valid YAML: ")
     (configuration,) = configurations(Source("a.yaml", text), text)
     assert configuration.problems == problems
 

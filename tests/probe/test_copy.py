@@ -135,7 +135,7 @@ def test_each_change_names_its_place(tmp_path: Path) -> None:
     assert change.file.endswith("in.conf")
     assert change.line == 2
     assert change.text == "no_such_directive 'a b' $c"
-    assert change.done == "left out"
+    assert change.done == "removed"
     assert change.matters
     assert not about(copy, "user").matters
     assert "no_such_directive" not in text_of(copy)
@@ -330,9 +330,9 @@ def test_includes_outside_the_tree_and_missing_ones_are_left_out(tmp_path: Path)
     assert "gzip" not in text_of(copy)
     assert "tcp_nodelay on;" in text_of(copy)
     assert [(one.line, one.done) for one in copy.changes] == [
-        (2, "left out"),
-        (4, "left out"),
-        (5, "left out"),
+        (2, "removed"),
+        (4, "removed"),
+        (5, "removed"),
     ]
 
 
@@ -446,8 +446,8 @@ def test_what_an_nginx_lacks_is_left_out_and_listed(tmp_path: Path, binary: Ngin
     said = {(change.name, change.why) for change in copy.changes}
     for name, why in (
         ("proxy_cache", 'there is no zone "nowhere"'),
-        ("set", "$no_such_variable is unknown to this nginx: it is empty"),
-        ("map", "$geoip_country_code is unknown to this nginx: it is empty"),
+        ("set", "this nginx does not know $no_such_variable, so it is empty"),
+        ("map", "this nginx does not know $geoip_country_code, so it is empty"),
         ("auth_request", "no location in the copy handles it"),
         ("content_by_lua_block", "it runs code"),
         (
@@ -489,7 +489,7 @@ def test_refusals_without_end_are_given_up(
     rows = "".join(f"location /{n} {{ proxy_cache z{n}; return 200; }}" for n in range(150))
     text = f"http {{ server {{ listen 80; {rows} }} }}"
     monkeypatch.setattr("nginx_stream_lint.probe.settle._MOST_SECONDS", 0.05)
-    with pytest.raises(NginxError, match="refuses too much"):
+    with pytest.raises(NginxError, match="still rejects the copy"):
         settled(tmp_path, text, binary)
 
 
@@ -510,7 +510,7 @@ def test_the_authors_mistakes_are_named_where_they_are(
     with pytest.raises(NginxError) as caught:
         settled(tmp_path, text, binary)
     said = str(caught.value)
-    assert "refuses the copy" in said
+    assert "rejects the copy" in said
     assert what in said
     assert f"nginx.conf:{where}" in said or "busy" in what
     assert "nginx-stream-lint-" not in said

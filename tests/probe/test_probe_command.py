@@ -363,19 +363,19 @@ GOOD = "http { server { listen 80; location / { proxy_pass http://app; } } }"
     [
         (GOOD, ["https://a.test/"], 'no server listens for "https://a.test/"'),
         (GOOD, ["http://a.test:81/"], 'no server listens for "http://a.test:81/"'),
-        (GOOD, ["ftp://a.test/"], 'scheme "ftp"'),
-        (GOOD, ["a.test"], "neither a path that starts with / nor a URL"),
+        (GOOD, ["ftp://a.test/"], 'the scheme "ftp"'),
+        (GOOD, ["a.test"], "write a path that starts with /, or"),
         (GOOD, ["/", "--client", "h2"], "is served to h1 only; choose another --client"),
         (GOOD, [], "nothing is thought to stream; name the URLs to measure"),
         (GOOD, ["/", "--nginx", "/nowhere/nginx"], "/nowhere/nginx"),
-        (GOOD, ["/", "--nginx", sys.executable], "does not say that it is nginx"),
+        (GOOD, ["/", "--nginx", sys.executable], "does not seem to be nginx"),
         (GOOD, ["/", "--plot", "/nowhere/x.svg"], "cannot be written"),
         (GOOD, ["/", "--tokens", "0"], "0 is not in the range"),
         ("events {}", ["/"], "there is no server to ask"),
         ("http {}", ["/"], "there is no server to ask"),
         ("http { server { ", ["/"], "unexpected end of file"),
         ("http { server { proxy_buffering maybe; } }", ["/"], "it must be"),
-        ("http { server { location ~ ( { } } }", ["/"], "refuses the copy"),
+        ("http { server { location ~ ( { } } }", ["/"], "rejects the copy"),
         ("http { include again.conf; }", ["/"], "include cycle"),
     ],
 )
@@ -400,7 +400,7 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("says", "sentence"),
     [
-        ("nginx: [emerg] something odd", "refuses the copy: something odd"),
+        ("nginx: [emerg] something odd", "rejects the copy: something odd"),
         ("", "did not start"),
     ],
 )
@@ -471,8 +471,8 @@ def test_what_streams_ends_with_0_and_is_shown_on_a_line_of_time(
     )
     assert sent.count("|") > 15
     assert got.count("|") > 15
-    assert f"{main}:3: limit_req zone=a: left out, it could reject the probe's requests" in out
-    assert "1 more line left out or replaced" in out
+    assert f"{main}:3: limit_req zone=a: removed, it could reject the probe's requests" in out
+    assert "1 more line was removed or replaced" in out
     assert "the stream gets through" in out
 
 

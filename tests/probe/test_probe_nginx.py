@@ -26,7 +26,7 @@ def test_binaries_know_their_version(binary: NginxBinary) -> None:
 
 
 def test_what_is_not_nginx_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NginxError, match="does not say that it is nginx"):
+    with pytest.raises(NginxError, match="does not seem to be nginx"):
         inspect(Path("/bin/echo"))
     with pytest.raises(NginxError, match="cannot be run"):
         inspect(tmp_path / "none")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import jsonschema
+import msgspec
 import pytest
 from tests.command import run
 from tests.report.schemas import EXAMPLES, PUBLISHED, check_document
@@ -95,6 +96,46 @@ def test_versions_are_those_of_the_code() -> None:
         "trace": trace_report.SCHEMA_VERSION,
         "baseline": baseline.SCHEMA_VERSION,
     }
+
+
+def _keys(schema: Any, root: Any) -> dict[str, Any]:
+    """The keys of an object within the keys of what it is in, whatever their values are."""
+    if "$ref" in schema:
+        _, group, name = schema["$ref"].split("/")
+        return _keys(root[group][name], root)
+    found = {name: _keys(one, root) for name, one in schema.get("properties", {}).items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            found[key] = _keys(schema[key], root)
+    for one in schema.get("anyOf", ()):
+        found |= _keys(one, root)
+    return found
+
+
+RECORDS = {
+    "lint": lint_report.LintDocument,
+    "probe": probe_report.ProbeDocument,
+    "trace": trace_report.TraceDocument,
+    "baseline": baseline.BaselineDocument,
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_records_have_the_keys_of_their_schema(name: str) -> None:
+    record = msgspec.json.schema(RECORDS[name])
+    assert _keys(record, record) == _keys(SCHEMAS[name], SCHEMAS[name])
+
+
+@pytest.mark.parametrize(
+    ("definition", "kind"),
+    [
+        ("explanation", explain_report.ExplainDocument),
+        ("unexplained", explain_report.ExplainError),
+    ],
+)
+def test_explanations_have_the_keys_of_their_schema(definition: str, kind: type) -> None:
+    record, schema = msgspec.json.schema(kind), SCHEMAS["explain"]
+    assert _keys(record, record) == _keys(schema["definitions"][definition], schema)
 
 
 VERDICTS = {STREAMS, STALLS, REPLAYS, CUT, NO_STREAM, UNCLEAR}

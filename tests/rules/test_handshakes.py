@@ -125,7 +125,7 @@ def test_http_1_0_is_a_warning_where_nothing_else_is_wrong() -> None:
     finding = found(text, (1, 22, 1))
     assert finding is not None
     assert finding.severity == "warning"
-    assert "refuse HTTP/1.0" in finding.message
+    assert "reject HTTP/1.0" in finding.message
     assert found(text) is None
     finding = found(site(UPGRADE), (1, 22, 1))
     assert finding is not None
@@ -214,7 +214,7 @@ def test_the_timeout_of_a_websocket_counts_while_neither_side_sends() -> None:
     findings = lint(Workspace.in_memory({"nginx.conf": text}), ["nginx.conf"]).findings
     said = next(one.message for one in findings if one.rule == "short-read-timeout")
     assert said.startswith(
-        "nginx closes the WebSocket after 30 s in which neither side sends (proxy_read_timeout,"
+        "nginx closes the WebSocket after 30 s of silence on both sides (proxy_read_timeout,"
     )
 
 

@@ -141,7 +141,7 @@ def test_good_has_to_be_about_a_stream(folder: Path) -> None:
     _write(folder, RULE.replace(good, "  - good: 'events {}'\n"))
     done = _test(folder)
     assert done.returncode == 1
-    assert "silent only because nothing in it is thought to stream" in done.stdout
+    assert "has no finding only because nothing in it seems to stream" in done.stdout
 
 
 def test_a_rule_without_examples_is_not_tested(folder: Path) -> None:
@@ -212,7 +212,7 @@ def test_test_takes_nothing_else(folder: Path) -> None:
     _write(folder, RULE)
     done = run("rules", "response-buffering", "--test", "rules", cwd=folder.parent)
     assert done.returncode == 2
-    assert "--test takes no rule" in done.stderr
+    assert "--test cannot be combined" in done.stderr
 
 
 def test_a_rule_in_full_says_what_it_rests_on(folder: Path) -> None:
@@ -299,18 +299,26 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "import": (_message("{% import 'os' as os %}"), "7:10", '"import" is not'),
     "extends": (_message("{% extends 'a' %}"), "7:10", '"extends" is not'),
     "no tag": (_message("{% dobby %}"), "7:10", "no template: Encountered unknown tag"),
-    "parentheses": (_message("{{ " + "(" * 1500 + " }}"), "7:10", "no template: "),
+    "parentheses": (_message("{{ " + "(" * 1500 + " }}"), "7:10", "not a valid template: "),
     "nested if": (
         _message("{% if family %}" * 120 + "{% endif %}" * 120),
         "7:10",
         "nests deeper than 20",
     ),
-    "many nots": (_message("{{ " + "not " * 900 + "family }}"), "7:10", "no template: it nests"),
+    "many nots": (
+        _message("{{ " + "not " * 900 + "family }}"),
+        "7:10",
+        "not a valid template: it is nested",
+    ),
     "long template": (_message("x" * 5000), "7:10", "a template has at most 4000 characters"),
-    "large number": (_message("{{ 1e999 | duration }}"), "7:10", "a number above"),
-    "long number": (_message("{{ " + "9" * 3000 + " | duration }}"), "7:10", "a number above"),
-    "no kind": (_message("{{ family | duration }}"), "7:10", "no template: "),
-    "a list said": (_message("{{ holds }}"), "7:10", "is no text; use a filter such as listed"),
+    "large number": (_message("{{ 1e999 | duration }}"), "7:10", "a number must be at most"),
+    "long number": (
+        _message("{{ " + "9" * 3000 + " | duration }}"),
+        "7:10",
+        "a number must be at most",
+    ),
+    "no kind": (_message("{{ family | duration }}"), "7:10", "not a valid template: "),
+    "a list said": (_message("{{ holds }}"), "7:10", "is not text; use a filter such as listed"),
     "no filter": (_message("{{ holds | listd }}"), "7:10", 'did you mean "listed"?'),
     "no directive": (
         _message('{{ value("proxy_bufering") }}'),
@@ -320,29 +328,29 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "another directive": (
         RULE.replace("to: 1h", "to: 1h; load_module /tmp/evil.so"),
         "13:11",
-        "the arguments of one directive have no ;",
+        "the arguments of a directive must not contain ;",
     ),
     "another directive, said": (
         RULE.replace("to: 1h", """to: '{{ "1h; root /" }}'"""),
         "13:11",
-        "the arguments of one directive have no ;",
+        "the arguments of a directive must not contain ;",
     ),
-    "regex (a+)+": (_condition("{target: {matches: '(a+)+$'}}"), "4:26", "may search for ever"),
-    "regex a|a": (_condition("{target: {matches: '(a|a)*b'}}"), "4:26", "may search for ever"),
+    "regex (a+)+": (_condition("{target: {matches: '(a+)+$'}}"), "4:26", "may take too long"),
+    "regex a|a": (_condition("{target: {matches: '(a|a)*b'}}"), "4:26", "may take too long"),
     "regex a?a?": (
         _condition(f"{{target: {{matches: '{'a?' * 40}b'}}}}"),
         "4:26",
-        "may search for ever",
+        "may take too long",
     ),
     "regex back": (_condition(r"{target: {matches: '(a)\1'}}"), "4:26", "no references"),
-    "regex count": (_condition("{target: {matches: 'a{999999999}'}}"), "4:26", "counts beyond"),
+    "regex count": (_condition("{target: {matches: 'a{999999999}'}}"), "4:26", "repeats more than"),
     "regex nothing": (_condition("{target: {matches: '(?:){9}'}}"), "4:26", "may be empty"),
     "regex warning": (_condition("{target: {matches: '[[a]'}}"), "4:26", "nested set"),
     "regex long": (_condition(f"{{target: {{matches: '{'a' * 201}'}}}}"), "4:26", "at most 200"),
     "YAML bomb": (f"{LAUGHS}{RULE}", "6:5", "its aliases expand to too much"),
     "YAML aliases": (f"a: &a 1\nb: [{'*a, ' * 200}]\n{RULE}", "1:1", "too many aliases"),
     "YAML snake": (_condition("&a {not: *a}"), "4:7", "its aliases expand to too much"),
-    "YAML depth": (_condition("[" * 100_000), "4:206", "it nests deeper than 200"),
+    "YAML depth": (_condition("[" * 100_000), "4:206", "it is nested deeper than 200"),
     "YAML depth by dashes": (_condition("\n  " + "- " * 100_000), "5:401", "deeper than 200"),
     "conditions' depth": (_condition("{not: " * 60 + "x" + "}" * 60), "4:247", "at most 40 deep"),
     "conditions": (
@@ -350,7 +358,7 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
         "4:4814",
         "at most 200 conditions",
     ),
-    "parentheses of a condition": (_condition("(" * 500), "4:27", "it nests deeper than 20"),
+    "parentheses of a condition": (_condition("(" * 500), "4:27", "it is nested deeper than 20"),
     "nots of a condition": (_condition("not " * 500 + "buffered"), "4:87", "nests deeper than 20"),
     "conditions of an expression": (
         _condition("buffered" + " or buffered" * 300),
@@ -364,7 +372,7 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "long number of a condition": (
         _condition("held_bytes < " + "9" * 3900),
         "4:20",
-        "a number above",
+        "a number must be at most",
     ),
     "regex of a condition": (_condition("matches(target, '(a+)+$')"), "4:23", "for ever"),
     "comments and streams": (
@@ -375,7 +383,7 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "snippet over lines": (
         RULE.replace("why:", '  snippet: "{% if family %}\\n{% endif %}"\nwhy:'),
         "14:12",
-        "no template: ",
+        "not a valid template: ",
     ),
     "python object": (
         RULE.replace("why: ", "why: !!python/object/apply:os.system "),
@@ -384,25 +392,33 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     ),
     "python name": (RULE.replace("1h}", "!!python/name:os.system }"), "5:48", "has no tags"),
     "own tag": (RULE.replace("why: ", "why: !secret "), "14:6", "has no tags such as !secret"),
-    "date": (RULE.replace("than: 1h", "than: 2026-99-99"), "5:48", "a date that cannot be"),
-    "twice": (f"{RULE}why: again\n", "48:1", '"why" is there twice'),
+    "date": (RULE.replace("than: 1h", "than: 2026-99-99"), "5:48", "an invalid number or date"),
+    "twice": (f"{RULE}why: again\n", "48:1", '"why" is set twice'),
     "key": (f"{RULE}whi: again\n", "48:1", 'unknown key "whi"; did you mean "why"?'),
     "key that is none": (f"{RULE}? [a, b]\n: c\n", "48:3", "expected text"),
     "long key": (f"{RULE}{'k' * 900}: c\n", "48:1", f'unknown key "{"k" * 57}..."'),
-    "terminal": (RULE.replace("why: We", r'why: "\e[31m"#'), "14:6", "no control characters"),
+    "terminal": (
+        RULE.replace("why: We", r'why: "\e[31m"#'),
+        "14:6",
+        "must not contain control characters",
+    ),
     "script": (
         RULE.replace("https://wiki", "javascript:alert(1)//"),
         "16:14",
-        "a reference is a link",
+        "a reference must be a link",
     ),
     "no severity": (
         RULE.replace("severity:\n  - error: {<f", "severity: []\nwhen:\n  not: {<f"),
         "4:11",
-        "a list of severities is wanted",
+        "expected a list of severities",
     ),
-    "no value": (RULE.replace("\n      to: 1h", ""), "12:7", "every other step has one"),
-    "latin-1": (RULE.replace("We say", "Wé say").encode("latin-1"), "14:7", "this is not UTF-8"),
-    "UTF-16": (RULE.encode("utf-16"), "1:1", "this is not UTF-8"),
+    "no value": (RULE.replace("\n      to: 1h", ""), "12:7", "every other step needs it"),
+    "latin-1": (
+        RULE.replace("We say", "Wé say").encode("latin-1"),
+        "14:7",
+        "is not UTF-8; save it as UTF-8",
+    ),
+    "UTF-16": (RULE.encode("utf-16"), "1:1", "is not UTF-8; save it as UTF-8"),
     "NUL": (RULE.replace("We", "W\0e"), "14:7", "control characters are not allowed"),
     "empty": ("", "1:1", "expected a mapping"),
     "large": (RULE + "#" * 300_000, "1:1", "is larger than 256 KB"),
@@ -410,7 +426,7 @@ HOSTILE: dict[str, tuple[str | bytes, str, str]] = {
     "shipped name": (
         RULE.replace("name: short-limit", "name: nagle-delay"),
         "1:7",
-        'there is a rule "nagle-delay" already',
+        'there already is a rule "nagle-delay"',
     ),
     "replaces nothing": (f"{RULE}replaces: [nagle-dely]\n", "48:12", 'did you mean "nagle-delay"?'),
 }

@@ -61,7 +61,7 @@ ATTACKS = [
     ("baseline: out/baseline.json", "1:11", OUT),
     ("roots: ../home/*.conf", "1:8", OUT),
     ("roots: /etc/nginx/nginx.conf", "1:8", OUT),
-    ("roots: '*/../../home/*.conf'", "1:8", ".. behind a wildcard"),
+    ("roots: '*/../../home/*.conf'", "1:8", ".. after a wildcard"),
     ("servers: [nginx.conf, out/*.conf]", "1:23", OUT),
     ("servers: /*.conf", "1:10", OUT),
     ("format: concise=../home/.bashrc", "1:9", OUT),
@@ -125,7 +125,9 @@ def test_a_report_replaces_its_like_only(name: str, repository: Path) -> None:
         report.write_bytes(mine)
         done = run("nginx.conf", cwd=repository)
         assert done.returncode == 2
-        assert done.stderr.startswith(f"report.out:1:1: is no {name} report of nginx-stream-lint")
+        assert done.stderr.startswith(
+            f"report.out:1:1: is not a {name} report of nginx-stream-lint"
+        )
         assert report.read_bytes() == mine
     # The command line may replace anything.
     settings.unlink()

@@ -24,7 +24,7 @@ def plain(settings: Settings) -> dict[str, Any]:
     """Settings without what is there by identity only."""
     found = {
         name: getattr(settings, name)
-        for name in Settings.__dataclass_fields__
+        for name in Settings.__struct_fields__
         if name not in ("file", "written", "rules_named", "streams", "overrides")
     }
     found["streams"] = [(one.text, one.stream.heartbeat_s) for one in settings.streams]
@@ -122,25 +122,28 @@ YAML = [
         '1:25: "fatal" is unknown; one of: error, warning, note, off',
     ),
     ("severity: {nagle-delay: eror}", '1:25: "eror" is unknown; did you mean "error"?'),
-    ("severity: {nagle-delay: 1}", "1:25: one of error, warning, note, off is wanted"),
-    ("severity: off", "1:11: a mapping of rules is wanted"),
+    ("severity: {nagle-delay: 1}", "1:25: expected one of error, warning, note, off"),
+    ("severity: off", "1:11: expected a mapping of rules"),
     ("ignore: [nagle-delay, x-y]", '1:23: unknown rule "x-y"; one of: nagle-delay, resp'),
     ("select: nagle", '1:9: unknown rule "nagle"'),
     ("fail_on: warn", '1:10: "warn" is unknown; did you mean "warning"?'),
     ("format: [text, sariff=x]", '1:16: unknown format "sariff"; did you mean "sarif"?'),
-    ("format: {text: x}", "1:9: the name of a format"),
-    ("markdown: yes", '1:11: true or false is wanted, not "yes"'),
-    ("nginx_version: 1.30", '1:16: put quotes around it: "1.30"'),
+    ("format: {text: x}", "1:9: expected the name of a format"),
+    ("markdown: yes", '1:11: expected true or false, not "yes"'),
+    ("nginx_version: 1.30", '1:16: quote this value: "1.30"'),
     ("min_read_timeout: -5", '1:19: "-5" is not a time'),
-    ("baseline: [a]", "1:11: a file is wanted, not a list"),
-    ("env_file:", "1:10: a file is wanted, not nothing; leave the key out"),
-    ("rules: ''", "1:8: a folder is wanted"),
-    ("roots: [a, {b: c}]", "1:12: a path pattern is wanted, not a mapping"),
-    ("overrides: [{paths: a}]", "1:13: an override says nothing; keys: severity, ignore"),
+    ("baseline: [a]", "1:11: expected a file, not a list"),
+    ("env_file:", "1:10: expected a file, not nothing; remove the key"),
+    ("rules: ''", "1:8: expected a folder"),
+    ("roots: [a, {b: c}]", "1:12: expected a path pattern, not a mapping"),
+    (
+        "overrides: [{paths: a}]",
+        "1:13: an override changes nothing; add one of the keys severity, ignore",
+    ),
     ("overrides: [{severity: {}}]", '1:13: an override needs the key "paths"'),
     ("overrides:\n  - paths: a\n    fail_on: note", '3:5: unknown key "fail_on" of an override'),
-    ("overrides:\n  - paths: []\n    ignore: nagle-delay", "2:12: a path pattern is wanted"),
-    ("overrides:\n  - paths: '#a'\n    ignore: nagle-delay", '2:12: "#a" is no pattern of paths'),
+    ("overrides:\n  - paths: []\n    ignore: nagle-delay", "2:12: expected a path pattern"),
+    ("overrides:\n  - paths: '#a'\n    ignore: nagle-delay", '2:12: "#a" is not a path pattern'),
     ("overrides:\n  - paths: a\n    ignore: nagle-dely", '3:13: unknown rule "nagle-dely"; did'),
     ("overrides: [{paths: a, severity: {nagle-dely: off}}]", '1:35: unknown rule "nagle-dely"'),
     ("overrides: [{paths: a, streams: [{path: /a, knd: x}]}]", '1:45: unknown key "knd"'),
@@ -150,19 +153,22 @@ YAML = [
     ("streams:\n  - {path: /a, path: /b}", '2:16: "path" is set twice: see line 2'),
     ("severity:\n  nagle-delay: note\n  nagle-delay: off", '3:3: "nagle-delay" is set twice'),
     ("streams: !!python/object/apply:os.system [echo]", '1:10: the tag "!!python/object/apply:os'),
-    ("!!python/object:builtins.int {}", '1:1: the tag "!!python/object:builtins.int" means'),
-    ("roots: !include x", '1:8: the tag "!include" means nothing here; leave it out'),
+    (
+        "!!python/object:builtins.int {}",
+        '1:1: the tag "!!python/object:builtins.int" has no meaning',
+    ),
+    ("roots: !include x", '1:8: the tag "!include" has no meaning here; remove it'),
     ("? [a]\n: b", "1:3: a key must be a word"),
     ("<<: {markdown: true}", '1:1: unknown key "<<"'),
     ("&a {streams: *a}", '1:5: unknown key "streams" of a stream'),
     ("--- a\n--- b", "2:1: but found another document"),
-    ("roots: " + "[" * 50_000, "1:207: it nests deeper than 200"),
+    ("roots: " + "[" * 50_000, "1:207: it is nested deeper than 200"),
     ("a: *x", "1:4: "),
     ('roots: "a\\0b"', '1:8: "a\\x00b" has an invisible character; remove it'),
     ('"\\e[31m": x', '1:1: unknown key "\\x1b[31m"'),
     ("fail_on: " + "x" * 100_000, '1:10: "xxx'),
     ("nginx_version: " + "x" * 100_000, '1:16: "xxx'),
-    ("overrides: [{paths: '!', ignore: nagle-delay}]", '1:21: "!" is no pattern of paths'),
+    ("overrides: [{paths: '!', ignore: nagle-delay}]", '1:21: "!" is not a path pattern'),
 ]
 
 
@@ -177,9 +183,9 @@ TOML = [
     ("streems = '/a'", '2:1: unknown key "streems"; did you mean "streams"?'),
     ("[tool.nginx-stream-lint.severity]\nnagle-dely = 'off'", '3:1: unknown rule "nagle-dely"'),
     ("severity.nagle-delay = 'of'", '2:24: "of" is unknown; did you mean "off"?'),
-    ("nginx_version = 1.30", '2:17: put quotes around it: "1.3'),
-    ("markdown = 'true'", "2:12: true or false is wanted"),
-    ("roots = 1979-05-27", "2:9: a path pattern is wanted, not something else"),
+    ("nginx_version = 1.30", '2:17: quote this value: "1.3'),
+    ("markdown = 'true'", "2:12: expected true or false"),
+    ("roots = 1979-05-27", "2:9: expected a path pattern, not something else"),
     (
         "streams = ['/a', { pth = '/b' }]",
         '2:20: unknown key "pth" of a stream; did you mean "path"',
@@ -242,10 +248,10 @@ def test_what_cannot_be_a_file(tmp_path: Path) -> None:
     path.write_text("# " + "x" * 1_100_000, encoding="utf-8")
     says(rf"{FILE_NAME}:1:1: cannot be read \(is larger than 1 MB\)")
     path.write_bytes(b"roots:\n  - \xff\n")
-    says(rf"{FILE_NAME}:2:1: cannot be read \(it is not UTF-8\)")
+    says(rf"{FILE_NAME}:2:1: cannot be read \(is not UTF-8\)")
     path.unlink()
     (tmp_path / ".nginx-stream-lint.yml").write_text("markdown: true", encoding="utf-8")
-    says(rf"\.nginx-stream-lint\.yml:1:1: is not read; call it {FILE_NAME}")
+    says(rf"\.nginx-stream-lint\.yml:1:1: is not used; rename it to {FILE_NAME}")
     (tmp_path / ".nginx-stream-lint.yml").unlink()
     (tmp_path / "pyproject.toml").write_text(TABLE + "a = [", encoding="utf-8")
     says(r"pyproject\.toml:2:6: .*")

@@ -86,9 +86,9 @@ def test_what_an_option_overrules_is_said(tmp_path: Path) -> None:
         "ignore: nagle-delay\noverrides: [{paths: a, nginx_version: 1.26.2}]", encoding="utf-8"
     )
     text = shown(tmp_path, "--nginx-version", "1.29.7", "--select", "nagle-delay")
-    assert f"ignore: nagle-delay  # {FILE_NAME}:1, but --select wins\n" in text
-    assert f"nginx_version: 1.26.2  # {FILE_NAME}:2, but --nginx-version wins\n" in text
-    assert "wins" not in shown(tmp_path)
+    assert f"ignore: nagle-delay  # {FILE_NAME}:1, overridden by --select\n" in text
+    assert f"nginx_version: 1.26.2  # {FILE_NAME}:2, overridden by --nginx-version\n" in text
+    assert "overridden" not in shown(tmp_path)
 
 
 def test_words_that_look_like_something_else_are_quoted() -> None:

@@ -248,7 +248,7 @@ def test_mistakes_have_the_place_that_tomllib_says(text: str, line: int, column:
     ],
 )
 def test_our_own_limit_comes_first(text: str, column: int) -> None:
-    with pytest.raises(Misplaced, match="it nests deeper than 100") as raised:
+    with pytest.raises(Misplaced, match="it is nested deeper than 100") as raised:
         toml_node(text)
     assert (raised.value.line, raised.value.column) == (text.count("\n") + 1, column)
 

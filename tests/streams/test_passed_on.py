@@ -63,7 +63,7 @@ def test_the_message_names_both_places() -> None:
     text = f"events {{}} http {{ {OUTER % ('http://127.0.0.1:81', OFF)}{inner('')} }}\n"
     result = lint(Workspace.in_memory({"nginx.conf": text}), ["nginx.conf"], options=Options())
     said = {one.stream.because for one in result.findings if one.stream is not None}
-    assert any("location /v1/chat/completions (nginx.conf:3) passes it on to here" in because
+    assert any("location /v1/chat/completions (nginx.conf:3) forwards its requests here" in because
                for because in said)  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def unproxied(path: Path, *options: str | Path) -> list[dict[str, Any]]:
         ("/weather", "redirects it to /weather/"),
         ("/gone", "returns 410"),
         ("/moved", "redirects it to https://elsewhere.example.com/"),
-        ("/wether/now", "looks for a file"),
+        ("/wether/now", "serves a file"),
         ("http://a.example.com:81/weather/", "no server handles it"),
         ("https://a.example.com/weather/", "no server handles it"),
         ("http://a.example.com/weather", "redirects it to"),

@@ -60,15 +60,15 @@ def url(server: Any, path: str) -> str:
 
 
 BAD = {
-    "echo401": "status 401, it wants credentials",
+    "echo401": "status 401, credentials required",
     "busy": "status 429, too many requests",
     "error": "status 500",
     "missing": "status 404, nothing at this path",
-    "page": 'no stream but text/html in one piece: .*"Please log in"',
-    "json": "no stream but application/json in one piece",
-    "loop": "redirects to /loop .*name that URL instead",
-    "junk": "does not speak HTTP",
-    "nothing": "closed the connection without an answer",
+    "page": 'not a stream: text/html in one piece; .*"Please log in"',
+    "json": "not a stream: application/json in one piece",
+    "loop": "redirects to /loop .*use that URL instead",
+    "junk": "is not HTTP",
+    "nothing": "closed the connection without a response",
 }
 
 
@@ -106,12 +106,13 @@ def test_no_connection_no_name_no_tls(server: Any) -> None:
     )
     said = {layer["number"]: layer["clients"][0]["said"] for layer in document["layers"]}
     assert said[2] == f"127.0.0.1:{free} refused the connection"
-    assert said[3] == "the name no-such-host.invalid is not known to DNS"
-    assert document["verdict"]["words"] == ["Layers 2, 3 could not be measured; the rest streams."]
+    assert said[3] == "DNS does not know the name no-such-host.invalid"
+    words = "Layers 2, 3 could not be measured; all other layers stream."
+    assert document["verdict"]["words"] == [words]
     # Alone: what does connect may take longer than this on a busy machine.
     host = f"127.0.0.1:{server.port}"
     client, *_ = clients(trace(f"https://{host}/stream", "--connect-timeout", "0.3", status=2))
-    assert client["said"] == f"no connection to {host} in 0.3 s (--connect-timeout)"
+    assert client["said"] == f"no connection to {host} within 0.3 s (--connect-timeout)"
 
 
 def test_limits_end_what_has_no_end(server: Any) -> None:
@@ -120,7 +121,7 @@ def test_limits_end_what_has_no_end(server: Any) -> None:
     assert (client["ended"], client["verdict"]) == ("limit", "streams")
     assert "stopped after 4 s (--max-time)" in client["said"]
     document = trace(url(server, "silent"), "--max-time", "4", status=2)
-    assert clients(document)[0]["said"] == "no answer in 4 s (--max-time)"
+    assert clients(document)[0]["said"] == "no response within 4 s (--max-time)"
 
 
 def test_a_flood_is_read_up_to_its_limit(server: Any) -> None:
@@ -129,7 +130,7 @@ def test_a_flood_is_read_up_to_its_limit(server: Any) -> None:
     assert 5_000_000 <= client["bytes"] < 6_000_000
     assert client["ended"] == "limit"
     assert "stopped after 5,0" in client["said"]
-    assert "as far as it was read" in document["verdict"]["words"][0]
+    assert "up to the limit of this trace" in document["verdict"]["words"][0]
 
 
 def test_a_wrong_charset_and_a_wrong_encoding_are_said(server: Any) -> None:
@@ -145,19 +146,19 @@ def test_a_wrong_charset_and_a_wrong_encoding_are_said(server: Any) -> None:
     [
         ([], "name the URLs"),
         (["--demo", "http://127.0.0.1/"], "name the URLs"),
-        (["127.0.0.1:80"], "a URL starts with http"),
-        (["http://"], "this is no URL"),
-        (["http://host:99999999/"], "this is no URL"),
-        (["http://a b/"], "this is no URL"),
-        (["http://127.0.0.1/", "-H", "secret-without-a-colon"], "a header is written"),
-        (["http://127.0.0.1/", "-H", "X: a\nb"], "line end"),
+        (["127.0.0.1:80"], "the URL must start with http"),
+        (["http://"], "not a URL"),
+        (["http://host:99999999/"], "not a URL"),
+        (["http://a b/"], "not a URL"),
+        (["http://127.0.0.1/", "-H", "secret-without-a-colon"], "write a header as"),
+        (["http://127.0.0.1/", "-H", "X: a\nb"], "line break"),
         (["http://127.0.0.1/", "-H", "@/no/such/file"], "cannot be read"),
         (["http://127.0.0.1/", "--data", "@/no/such/file"], "cannot be read"),
         (["http://127.0.0.1/", "--resolve", "nonsense"], "HOST:PORT:ADDRESS"),
         (["http://127.0.0.1/", "--resolve", "7=a:80:127.0.0.1"], "there is no layer 7"),
         (["http://127.0.0.1/", "--config", "3=nginx.conf"], "there is no layer 3"),
         (["http://127.0.0.1/", "--config", "/no/such/file"], "no such file"),
-        (["http://127.0.0.1/", "--plot", "x.png"], "an .svg or an .html file"),
+        (["http://127.0.0.1/", "--plot", "x.png"], "ends in .svg or .html"),
         (["http://127.0.0.1/", "--plot", "/no/such/folder/x.svg"], "cannot be written"),
         (["http://127.0.0.1/", "-X", "G E T"], "one word"),
     ],
@@ -183,7 +184,7 @@ def test_without_the_extra_it_says_what_to_install() -> None:
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "the package niquests is missing; pip install '.[trace]' in a checkout of"
+        "the Python package niquests is not installed; run pip install '.[trace]' in a checkout of"
         " nginx-stream-lint\n"
     )
 
@@ -319,10 +320,9 @@ def test_the_documentation_shows_what_the_demo_says(demo: tuple[str, str]) -> No
 
 
 def test_the_demo_names_its_first_nginx(demo: tuple[str, str]) -> None:
-    assert "Streams at the app, stalls from layer 2 on" in demo[0]
-    assert "In nginx that is proxy_buffering on (rule response-buffering)" in demo[0].replace(
-        "\n", " "
-    )
+    said = demo[0].replace("\n", " ")
+    assert "The response streams at the app but stalls at layer 2" in said
+    assert "In nginx, the relevant setting is proxy_buffering on (rule response-buffering)" in said
 
 
 def test_on_a_terminal_events_are_shown_as_they_arrive(server: Any) -> None:
@@ -347,7 +347,7 @@ def test_on_a_terminal_events_are_shown_as_they_arrive(server: Any) -> None:
     drawn = click.unstyle(shown.decode())
     counts = {int(count) for count in re.findall(r"200 +(\d+) ", drawn)}
     assert len(counts) >= 3
-    assert "waits" in drawn
+    assert "waiting" in drawn
     assert out.decode().startswith("layer 1  http://")
     assert "\x1b[1A" not in out.decode()
 

@@ -149,22 +149,24 @@ def test_the_verdict_in_words() -> None:
     app = recording(streamed(), headers={"x-accel-buffering": "no"})
     plain = recording(streamed(), headers={"server": "nginx"})
     held = recording(buffered(4096), headers={"server": "nginx"})
-    assert said(app, plain) == "It streams through all 2 layers, to the end."
+    assert said(app, plain) == "The response streams through all 2 layers, to the end."
     ignored = said(app, held)
-    assert (
-        "Streams at the app, stalls from layer 2 on, http://layer-2/: bursts of 4.0 KB" in ignored
+    stalls = (
+        "The response streams at the app but stalls at layer 2 (http://layer-2/): bursts of 4.0"
     )
-    assert "In nginx that is proxy_buffering on (rule response-buffering)." in ignored
-    assert "this one does not obey it" in ignored
+    assert stalls in ignored
+    setting = "the relevant setting is proxy_buffering on (rule response-buffering)."
+    assert f"In nginx, {setting}" in ignored
+    assert "this layer ignores it" in ignored
     swallowed = said(app, plain, held)
-    assert "stalls from layer 3 on" in swallowed
-    assert "If this layer is nginx, that is proxy_buffering on" in swallowed
-    assert "Layer 2: X-Accel-Buffering: no came from the layer before" in swallowed
-    assert "does not obey" not in swallowed
+    assert "streams at layer 2 but stalls at layer 3" in swallowed
+    assert f"If this layer is nginx, {setting}" in swallowed
+    assert "Layer 2: this layer removes X-Accel-Buffering: no" in swallowed
+    assert "ignores it" not in swallowed
 
 
 def test_a_known_timeout_is_named_in_words() -> None:
     cut = recording(streamed(5), headers={"cf-ray": "1"}, ended="cut", tail=100.2)
     words = said(recording(streamed()), cut)
-    assert "is cut from layer 2 on, http://layer-2/: after 100.2 s of silence" in words
+    assert "is cut at layer 2 (http://layer-2/): after 100.2 s of silence" in words
     assert "Cloudflare cuts after 100 s by default (Proxy Read Timeout)." in words

@@ -40,6 +40,8 @@ def complete_fixes(result: Result, workspace: Workspace, options: Options) -> No
     def checked(changed: Mapping[str, str]) -> Result:
         if not changed:
             return result
-        return one_round.lint(workspace.overlaid(changed), result.inputs, options)
+        after = one_round.lint(workspace.overlaid(changed), result.inputs, options)
+        after.release()
+        return after
 
     result.findings = with_complete_fixes(result.findings, checked)

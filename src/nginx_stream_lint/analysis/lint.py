@@ -28,7 +28,7 @@ from nginx_stream_lint.config import (
 )
 from nginx_stream_lint.config.repository import Repository
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.nginx.levels import Level, build
+from nginx_stream_lint.nginx.levels import Level, build, take_apart
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import (
@@ -89,7 +89,8 @@ class Result(Struct):
     everything that hands requests on; `suppressed` are findings that somebody does not want to see;
     `files` is all that was read; `stale` are entries of the baseline that nothing is left of;
     `details` are notes for people who ask for more.
-    `unchecked` are the locations that nothing suggests to stream.
+    `unchecked` are the locations that nothing suggests to stream. `locations` is how many locations
+    proxy, `streams` how many of them are thought to stream.
     """
 
     inputs: list[str] = field(default_factory=list)
@@ -102,6 +103,9 @@ class Result(Struct):
     stale: list[Entry] = field(default_factory=list)
     details: list[Note] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
+    locations: int = 0
+    streams: int = 0
+    _detected: list[Detected] = field(default_factory=list)
 
     def add_notes(self, notes: Iterable[Note]) -> None:
         """Add what was guessed while reading, and what is for people who ask for more."""
@@ -120,19 +124,22 @@ class Result(Struct):
         return [one for one in self.unchecked if one.verdict != "streams"]
 
     @property
-    def locations(self) -> int:
-        """How many locations hand requests on."""
-        return _number(self.served)
-
-    @property
-    def streams(self) -> int:
-        """How many of them are thought to stream."""
-        return _number([one for one in self.served if one.is_stream])
-
-    @property
     def all_findings(self) -> list[Finding]:
         """The findings, and behind them the suppressed ones."""
         return [*self.findings, *(one.finding for one in self.suppressed)]
+
+    def release(self) -> None:
+        """Free the directives and levels of the configurations; all but `served` stays usable.
+
+        They refer to one another, so only a garbage collection would free them, and the command
+        switches that off: for 20,000 locations it takes 0.5 s, and this 0.1 s.
+        """
+        self.served = []
+        for detected in self._detected:
+            take_apart(detected.root)
+            for file in detected.configuration.files:
+                file.directives = []
+        self._detected = []
 
     def count(self, severity: str) -> int:
         """How many findings have a severity."""
@@ -199,6 +206,7 @@ def lint(
             else:
                 result.problems += detected.problems
             result.served += detected.served
+            result._detected.append(detected)
             result.unchecked += _unchecked(detected, options)
             result.files += _asked_for(configuration)
             files += configuration.files
@@ -219,6 +227,8 @@ def lint(
         if options.baseline is not None:
             kept = _without_known(kept, result, options, workspace)
         result.findings, failed = with_fixes(kept, judged.values(), files)
+    result.locations = _number(result.served)
+    result.streams = _number([one for one in result.served if one.is_stream])
     result.unchecked = _each_once(result.unchecked)
     result.problems += [*failed, *workspace.budget.problems]
     result.problems = list(dict.fromkeys(result.problems))

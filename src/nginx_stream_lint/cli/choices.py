@@ -110,7 +110,7 @@ def _rules(
             ):
                 settings.refuse(
                     "rules",
-                    f"{folder / name} is a link that leads out of the folder of the settings file",
+                    f"{folder / name} is a link that leads out of the folder of this file",
                 )
     own = [*settings.rules, *filter(None, [flags.get("rules_folder")])]
     rules = known_rules(workspace, *own)
@@ -184,9 +184,7 @@ def _values(workspace: Workspace, settings: Settings, file: Path | None) -> dict
 def _env_values(workspace: Workspace, path: Path) -> dict[str, str]:
     """Lines of NAME=VALUE, as docker and compose read them. Raises ValueError."""
     try:
-        lines = workspace.read(str(path)).decode("utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} cannot be read (not UTF-8)") from None
+        lines = workspace.text(str(path)).splitlines()
     except Unreadable as stop:
         raise ValueError(f"{path} cannot be read ({stop.problem.message})") from None
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What all commands share: option types, rules, writing, exit statuses."""
+"""What all commands share: their files, rules, writing, exit statuses."""
 
 from __future__ import annotations
 
@@ -14,17 +14,13 @@ from nginx_stream_lint.config import STDIN
 from nginx_stream_lint.config.source import without_marks
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.files.source import ENCODING, ERRORS
-from nginx_stream_lint.nginx.versions import Version, parse_version
 from nginx_stream_lint.report.wrapping import WIDTH
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
-from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration
 from nginx_stream_lint.util.sinks import has_commands, printable, terminal, without_commands
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from click.shell_completion import CompletionItem
 
     from nginx_stream_lint.probe import NginxBinary
 
@@ -37,126 +33,6 @@ _NARROWEST, _WIDEST = 40, 120
 
 _T = TypeVar("_T")
 
-
-class PathOption(click.Path):
-    """A path of the kind that `pathlib` has, which is loaded for whoever names one."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from pathlib import Path
-
-        return Path(os.fsdecode(super().convert(value, param, ctx)))
-
-
-# Options that several commands have alike.
-format_option = click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Output format.",
-)
-output_option = click.option(
-    "--output",
-    type=click.Path(dir_okay=False),
-    help="Write the report to this file.  [default: standard output]",
-)
-isolated_option = click.option(
-    "--isolated",
-    is_flag=True,
-    help="Use only the command line; disregard settings files, baselines and ignore comments.",
-)
-env_file_option = click.option(
-    "--env-file",
-    type=PathOption(exists=True, dir_okay=False),
-    help="File with NAME=VALUE lines: values of ${NAME} in templates.  [default: all unknown]",
-)
-document_option = click.option(
-    "--markdown/--no-markdown",
-    default=None,
-    help="Check the nginx blocks of CONF if it is a Markdown file.  [default: no]",
-)
-color_option = click.option(
-    "--color/--no-color",
-    default=None,
-    help="Use colours.  [default: on a terminal; NO_COLOR and FORCE_COLOR override this]",
-)
-
-
-def version_option(_: click.Context, __: click.Parameter, value: str | None) -> Version | None:
-    """Callback of `--nginx-version`."""
-    try:
-        return None if value is None else parse_version(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-nginx_version_option = click.option(
-    "--nginx-version",
-    metavar="X.Y.Z",
-    callback=version_option,
-    help="nginx version in production.  [default: assume older than 1.29.7]",
-)
-
-
-def timeout_option(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
-    """Callback of an option that takes a time."""
-    if value is None:
-        return None
-    from nginx_stream_lint.settings.keys import timeout_s
-
-    try:
-        return timeout_s(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def streams_option(
-    _: click.Context, __: click.Parameter, values: tuple[str, ...]
-) -> tuple[Declaration, ...]:
-    """Callback of `--stream`."""
-    try:
-        return tuple(declaration(value, "--stream declares it") for value in values)
-    except Misdeclared as mistake:
-        raise click.BadParameter(str(mistake)) from None
-
-
-host_option = click.option(
-    "--host",
-    is_flag=True,
-    help="Also read included files outside the repository, as nginx does on this machine."
-    "  [default: only if the main file is in /etc/nginx or another standard location]",
-)
-
-
-def mounts_option(
-    _: click.Context, __: click.Parameter, values: tuple[str, ...]
-) -> tuple[tuple[str, str], ...]:
-    """Callback of `--mount`."""
-    if not values:
-        return ()
-    from nginx_stream_lint.settings.types import mount
-
-    found: list[tuple[str, str]] = []
-    for value in values:
-        path, _equals, here = value.partition("=")
-        try:
-            found.append(mount(path, here))
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from None
-        if not os.path.exists(here):
-            raise click.BadParameter(f'there is no file or folder "{here}"')
-    return tuple(found)
-
-
-mount_option = click.option(
-    "--mount",
-    "mounts",
-    multiple=True,
-    metavar="PATH=FOLDER",
-    callback=mounts_option,
-    help="Look for includes of the absolute path PATH in FOLDER, a folder or file; repeatable.",
-)
 
 # Options that name files to read.
 _READ = (
@@ -187,29 +63,6 @@ def known_rules(workspace: Workspace | None = None, *folders: Path) -> tuple[Rul
     if not own:
         return shipped_rules()
     return load_rules(builtin_folder(), *own.values(), workspace=workspace)
-
-
-def complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What a shell may complete where one rule is named."""
-    from click.shell_completion import CompletionItem
-
-    return [
-        CompletionItem(rule.name, help=rule.title)
-        for rule in known_rules()
-        if rule.name.startswith(incomplete)
-    ]
-
-
-def complete_rules(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """What a shell may complete where rules are named by comma: the last one."""
-    before, comma, last = incomplete.rpartition(",")
-    named = before.split(",")
-    items = [one for one in complete_rule(ctx, param, last) if one.value not in named]
-    for item in items:
-        item.value = f"{before}{comma}{item.value}"
-    return items
 
 
 def write(text: str, output: str | None, color: bool | None) -> None:

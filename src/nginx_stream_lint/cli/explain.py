@@ -11,25 +11,14 @@ import click
 
 from nginx_stream_lint.analysis.explain import NoServer, Unexplained, explainer_of
 from nginx_stream_lint.cli.choices import choose
-from nginx_stream_lint.cli.common import (
-    EXIT_UNUSABLE,
-    PathOption,
-    color_option,
-    columns,
-    document_option,
-    env_file_option,
-    format_option,
-    host_option,
-    isolated_option,
-    mount_option,
-    nginx_version_option,
-    output_option,
-    say,
-    timeout_option,
-    workspace_of,
-    write,
-)
+from nginx_stream_lint.cli.common import EXIT_UNUSABLE, columns, say, workspace_of, write
 from nginx_stream_lint.cli.help import HelpfulCommand
+from nginx_stream_lint.cli.options import (
+    PathOption,
+    configuration_options,
+    min_read_timeout_option,
+    nginx_version_option,
+)
 from nginx_stream_lint.config import STDIN, Problem
 from nginx_stream_lint.fixes.apply import with_complete_fixes
 from nginx_stream_lint.nginx.request import BadUrl, Request, parse_url
@@ -75,10 +64,8 @@ def _key(finding: Finding) -> tuple[str, str, int]:
         130: "Interrupted.",
     },
 )
-@click.argument("conf", type=click.Path(readable=False))
+@configuration_options
 @click.argument("urls", metavar="URL...", nargs=-1, required=True)
-@format_option
-@output_option
 @click.option("--method", default="GET", show_default=True, help="HTTP method of the request.")
 @click.option(
     "--root",
@@ -87,24 +74,7 @@ def _key(finding: Finding) -> tuple[str, str, int]:
     help="Directory to use as the document root for try_files.  [default: files are unknown]",
 )
 @nginx_version_option
-@click.option(
-    "--config",
-    "config_file",
-    type=PathOption(exists=True, dir_okay=False),
-    help="Settings file.  [default: the nearest one in the folder of CONF or above]",
-)
-@isolated_option
-@click.option(
-    "--min-read-timeout",
-    metavar="TIME",
-    callback=timeout_option,
-    help="Silence that a stream must survive, such as 90s or 5m.  [default: 300s]",
-)
-@env_file_option
-@document_option
-@host_option
-@mount_option
-@color_option
+@min_read_timeout_option
 def explain_command(
     conf: str,
     urls: tuple[str, ...],

@@ -16,18 +16,8 @@ from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
-    PathOption,
-    color_option,
-    complete_rules,
-    env_file_option,
-    host_option,
-    isolated_option,
-    mount_option,
     nginx_binary,
-    nginx_version_option,
     say,
-    streams_option,
-    timeout_option,
     unusable,
     workspace_of,
     write,
@@ -35,6 +25,18 @@ from nginx_stream_lint.cli.common import (
 )
 from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.cli.known import baseline_at, say_stale, write_baseline
+from nginx_stream_lint.cli.options import (
+    PathOption,
+    color_option,
+    complete_rules,
+    env_file_option,
+    include_options,
+    isolated_option,
+    min_read_timeout_option,
+    nginx_version_option,
+    rules_folder_option,
+    streams_option,
+)
 from nginx_stream_lint.cli.output import (
     complete_format,
     targets_option,
@@ -42,7 +44,7 @@ from nginx_stream_lint.cli.output import (
 )
 from nginx_stream_lint.config import STDIN
 from nginx_stream_lint.files import Source, Workspace
-from nginx_stream_lint.report import FORMATS, WITH_FIXES
+from nginx_stream_lint.report import FORMATS, WITH_FIXES, WITH_LOCATIONS
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import Finding
 
@@ -134,8 +136,7 @@ if TYPE_CHECKING:
     default=None,
     help="Also check the nginx blocks of Markdown files.  [default: no]",
 )
-@host_option
-@mount_option
+@include_options
 @click.option("--all-streams", is_flag=True, help="Check every proxied location as if it streamed.")
 @nginx_version_option
 @click.option(
@@ -150,12 +151,7 @@ if TYPE_CHECKING:
     shell_complete=complete_rules,
     help="Comma-separated rules to skip.",
 )
-@click.option(
-    "--rules",
-    "rules_folder",
-    type=PathOption(exists=True, file_okay=False),
-    help="Folder with your own rules, in addition to the built-in ones.",
-)
+@rules_folder_option
 @click.option(
     "--baseline",
     type=click.Path(dir_okay=False),
@@ -179,12 +175,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Print all settings in effect and where each comes from, and exit.",
 )
-@click.option(
-    "--min-read-timeout",
-    metavar="TIME",
-    callback=timeout_option,
-    help="Silence that a stream must survive, such as 90s or 5m.  [default: 300s]",
-)
+@min_read_timeout_option
 @click.option(
     "-v",
     "--verbose",
@@ -235,6 +226,8 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
         say_stale(report, baseline)
     if not flags["do_diff"] and not flags["write_baseline"]:
         with_fixes = any(target.format in WITH_FIXES for target in choices.targets)
+        if not any(target.format in WITH_LOCATIONS for target in choices.targets):
+            report.release()
         if report.findings and with_fixes:
             from nginx_stream_lint.analysis.complete import complete_fixes
 

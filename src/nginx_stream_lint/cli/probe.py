@@ -14,24 +14,16 @@ from nginx_stream_lint.analysis.lint import Detected, Options, detect, read
 from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
-    PathOption,
-    color_option,
     columns,
-    document_option,
-    env_file_option,
-    format_option,
-    host_option,
-    isolated_option,
     missing_package,
-    mount_option,
     nginx_binary,
-    output_option,
     run_to_end,
     unusable,
     workspace_of,
     write,
 )
 from nginx_stream_lint.cli.help import HelpfulCommand
+from nginx_stream_lint.cli.options import PathOption, configuration_options
 from nginx_stream_lint.config import STDIN, Around, Configuration
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
@@ -71,7 +63,7 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
         130: "Interrupted.",
     },
 )
-@click.argument("conf", type=click.Path(readable=False))
+@configuration_options
 @click.argument("urls", metavar="[URL]...", nargs=-1)
 @click.option(
     "--nginx",
@@ -119,25 +111,11 @@ _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
     show_default=True,
     help="Seconds between two tokens.",
 )
-@format_option
-@output_option
 @click.option(
     "--plot",
     type=PathOption(dir_okay=False),
     help="SVG file for a diagram of what the app sends and the client gets over time.",
 )
-@click.option(
-    "--config",
-    "config_file",
-    type=PathOption(exists=True, dir_okay=False),
-    help="Settings file.  [default: the nearest one in the folder of CONF or above]",
-)
-@env_file_option
-@document_option
-@host_option
-@mount_option
-@isolated_option
-@color_option
 def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     """Measure a copy of a configuration on a real nginx.
 

@@ -11,17 +11,14 @@ from pathlib import Path
 import click
 
 from nginx_stream_lint.analysis.rule_examples import cases, failures
-from nginx_stream_lint.cli.common import (
-    EXIT_FINDINGS,
+from nginx_stream_lint.cli.common import EXIT_FINDINGS, columns, known_rules, unusable, write
+from nginx_stream_lint.cli.help import HelpfulCommand
+from nginx_stream_lint.cli.options import (
     PathOption,
     color_option,
-    columns,
     complete_rule,
-    known_rules,
-    unusable,
-    write,
+    rules_folder_option,
 )
-from nginx_stream_lint.cli.help import HelpfulCommand
 from nginx_stream_lint.rules.measured import measured
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
@@ -52,12 +49,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
     },
 )
 @click.argument("name", metavar="[RULE]", required=False, shell_complete=complete_rule)
-@click.option(
-    "--rules",
-    "rules_folder",
-    type=PathOption(exists=True, file_okay=False),
-    help="Folder with your own rules, in addition to the built-in ones.",
-)
+@rules_folder_option
 @click.option(
     "--test",
     "tested",

@@ -17,16 +17,9 @@ from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
-    color_option,
     columns,
-    format_option,
-    host_option,
-    isolated_option,
     missing_package,
-    mount_option,
     nginx_binary,
-    nginx_version_option,
-    output_option,
     run_to_end,
     say,
     unusable,
@@ -34,6 +27,12 @@ from nginx_stream_lint.cli.common import (
     write,
 )
 from nginx_stream_lint.cli.help import HelpfulCommand
+from nginx_stream_lint.cli.options import (
+    include_options,
+    isolated_option,
+    nginx_version_option,
+    report_options,
+)
 from nginx_stream_lint.config import Configuration, read
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.request import BadUrl
@@ -167,12 +166,9 @@ _PLOTS = (".svg", ".html")
     type=click.Path(dir_okay=False, path_type=Path),
     help="File for a diagram of what arrives when.",
 )
-@host_option
-@mount_option
-@format_option
-@output_option
+@include_options
 @isolated_option
-@color_option
+@report_options
 def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
     """Find the layer of a running system that stops a stream.
 

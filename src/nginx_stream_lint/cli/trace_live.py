@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nginx_stream_lint.report.words import CLIENTS
+from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.request import Layer
 from nginx_stream_lint.trace.run import OnProgress

@@ -198,7 +198,7 @@ def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
                 directive.source.problem(
                     directive.start,
                     f'"{directive.name}" directive is not allowed here',
-                    "nginx refuses this configuration",
+                    "correct it, because nginx rejects this configuration",
                 )
             )
     return at_home
@@ -298,7 +298,7 @@ class _Reader:
             directive.unknown = "it stands for other statements"
             return directive.block is not None
         reason = misuse(directive, context)
-        advice = "nginx refuses this configuration"
+        advice = "correct it, because nginx rejects this configuration"
         if reason is None and not _NAME.fullmatch(directive.name):
             reason = f'unknown directive "{printable(directive.name, 60)}"'
             if "}" in directive.name:

@@ -75,11 +75,6 @@ class Source(Struct, eq=False, dict=True):
         starts = self._line_starts
         return min(starts[min(line, len(starts)) - 1] + column - 1, len(self.text))
 
-    def line_text(self, line: int) -> str:
-        """The text of a line (from 1) without its line end."""
-        start, end = self.line_span(line)
-        return self.text[start:end].rstrip("\r")
-
     @property
     def lines(self) -> int:
         """How many lines there are."""
@@ -108,6 +103,20 @@ class Source(Struct, eq=False, dict=True):
         while at < end and self.text[at].isspace():
             at += 1
         return at, at == end
+
+    def removal(self, start: int, end: int) -> tuple[int, int]:
+        """What to remove so that nothing is left of `[start, end)`.
+
+        Its line if nothing else is on it, otherwise the blanks before it, or behind the first on
+        its line.
+        """
+        before, is_first = self.blanks_before(start)
+        behind, is_last = self.blanks_behind(end)
+        if is_first and is_last:
+            return before, min(behind + 1, len(self.text))  # with the end of the line
+        if is_first:
+            return start, behind - len(self.text[end:behind].lstrip(" \t"))
+        return before + len(self.text[before:start].rstrip(" \t")), end
 
     def bytes_before(self, offset: int) -> int:
         """How many bytes of UTF-8 the text before an offset takes."""

@@ -235,6 +235,21 @@ class Workspace:
             raise Unreadable(Problem(path, 1, 1, message, advice))
         return data
 
+    def text(self, path: str, limit: int | None = None) -> str:
+        """Read a file that has to be UTF-8, with or without a byte order mark.
+
+        Raises Unreadable, with the place of the first byte that is not UTF-8. For files of nginx,
+        which may have any bytes, see `source`.
+        """
+        try:
+            return self.read(path, limit).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            *above, here = error.object[: error.start].split(b"\n")
+            problem = Problem(
+                path, len(above) + 1, len(here.decode()) + 1, "is not UTF-8", "save it as UTF-8"
+            )
+            raise Unreadable(problem) from None
+
     def _stored(self, path: str, real: str, limit: int) -> bytes:
         """What is stored at a real path, no more than one byte over the limit."""
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 
+from nginx_stream_lint.util.remembering import remembered
+
 # How requests go to the app, what they have with them, what happens to responses, how long it may
 # take; then everything else.
 _GROUPS = (
-    r"\w+_http_version|\w+_keep_conn",
-    r"\w+_(?:set|pass)_header|\w+_pass_request_\w+",
-    r"\w*_?buffering|\w+_buffers?(?:_size)?|\w+_ignore_headers",
-    r"\w+_timeout",
+    re.compile(r"\w+_http_version|\w+_keep_conn"),
+    re.compile(r"\w+_(?:set|pass)_header|\w+_pass_request_\w+"),
+    re.compile(r"\w*_?buffering|\w+_buffers?(?:_size)?|\w+_ignore_headers"),
+    re.compile(r"\w+_timeout"),
 )
 LAST = len(_GROUPS)
 
 
+@remembered
 def rank(name: str) -> int:
     """The place of a directive, or of an annotation that stands for one; LAST for all others."""
     word = name.rpartition("/")[2].replace("-", "_")
     for place, group in enumerate(_GROUPS):
-        if re.fullmatch(group, word):
+        if group.fullmatch(word):
             return place
     return LAST
 

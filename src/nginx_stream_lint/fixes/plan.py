@@ -356,17 +356,7 @@ def _remove_row(row: Directive, level: Level, anyway: bool = False) -> Edit:
         raise _Manual  # the last row of a level: without it the outer rows come back
     if level.children and table()[row.name].merge == "nearest" and not anyway:
         raise _Manual  # a block inside may inherit it
-    text = row.source.text
-    start, end = row.start, row.end
-    before, is_first = row.source.blanks_before(start)
-    behind, is_last = row.source.blanks_behind(end)
-    if is_first and is_last:
-        start, end = before, min(behind + 1, len(text))  # with the end of the line
-    elif not is_first:
-        start = before + len(text[before:start].rstrip(" \t"))
-    else:
-        end += behind - end - len(text[end:behind].lstrip(" \t"))
-    return Edit(row.source, start, end, "")
+    return Edit(row.source, *row.source.removal(row.start, row.end), "")
 
 
 def _rows_named(level: Level, name: str, key: str) -> list[Directive]:

@@ -464,6 +464,13 @@ def _fill(level: Level, block: list[Directive]) -> None:
                 level.own_handler = Handler(family, target, directive)
 
 
+def take_apart(root: Level) -> None:
+    """Cut the references from levels to those around them, so that no cycles keep them."""
+    for level in list(root.walk()):
+        level.parent = level.kept = None
+        level._owners = {}
+
+
 def always_answers(level: Level) -> bool:
     """Whether a level answers requests itself, in whatever branches a template has inside it."""
     return any(stands_always(row, level) for row in level.rows.get("return", ()))

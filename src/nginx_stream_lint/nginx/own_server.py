@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nginx_stream_lint.nginx.levels import Handler, Level, kept
+from nginx_stream_lint.nginx.levels import Handler, Level
 from nginx_stream_lint.nginx.listeners import shortest
 from nginx_stream_lint.nginx.names import lower
 from nginx_stream_lint.nginx.pass_target import Target, parse_target
@@ -17,6 +17,7 @@ from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.route import Route, route_on
 from nginx_stream_lint.nginx.routing import match_of
 from nginx_stream_lint.nginx.servers import Socket, reached, sockets, with_port
+from nginx_stream_lint.nginx.upstreams import upstream_block
 from nginx_stream_lint.nginx.uri import escape_path
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
@@ -68,7 +69,7 @@ def may_be_own(http: Level, handler: Handler, version: Version) -> bool:
 
 def _peers(http: Level, target: Target) -> Iterator[Target]:
     """The servers of an upstream, or the target itself."""
-    block = _upstreams(http).get(lower(target.host))
+    block = upstream_block(http, target.host)
     if block is None or target.has_port:
         yield target
         return
@@ -78,16 +79,6 @@ def _peers(http: Level, target: Target) -> Iterator[Target]:
             if peer is not None:
                 port = peer.port or 80
                 yield Target(target.scheme, peer.host, port, peer.has_port)
-
-
-@kept
-def _upstreams(http: Level) -> dict[str, Level]:
-    """The upstreams by name."""
-    return {
-        lower(one.directive.args[0]): one
-        for one in http.children
-        if one.kind == "upstream" and one.directive is not None and one.directive.args
-    }
 
 
 def _sockets(http: Level, peer: Target, version: Version) -> list[Socket]:

@@ -45,10 +45,10 @@ def parse_url(url: str, method: str = "GET") -> Request:
         re.DOTALL,
     )
     if match is None:
-        raise BadUrl(f'"{url}" is neither a path that starts with / nor a URL')
+        raise BadUrl(f'"{url}" is not a URL; write a path that starts with /, or http://host/path')
     scheme = match["scheme"].lower()
     if scheme not in ("http", "https"):
-        raise BadUrl(f'scheme "{scheme}" of "{url}": nginx serves http and https')
+        raise BadUrl(f'"{url}" has the scheme "{scheme}"; use http or https')
     if not match["host"]:
         raise BadUrl(f'"{url}" has no host')
     port = whole_number(match["port"] or "")

@@ -22,7 +22,7 @@ from nginx_stream_lint.nginx.undefined import undefined
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
 
-_ADVICE = "nginx refuses this configuration"
+_ADVICE = "correct it, because nginx rejects this configuration"
 
 # What says something about its own level only, and may be said once there.
 _ONCE = frozenset(

@@ -20,5 +20,5 @@ def parse_version(text: str) -> Version:
     """
     match = re.fullmatch(r"(?:nginx/)?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", text.strip())
     if match is None:
-        raise ValueError(f'"{text}" is not an nginx version like 1.29.7')
+        raise ValueError(f'"{text}" is not an nginx version such as 1.29.7')
     return int(match[1]), int(match[2]), int(match[3] or 0)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 FORMATS = ("text", "concise", "json", "sarif", "github", "gitlab", "junit", "rdjson", "html")
 # Those that show fixes.
 WITH_FIXES = frozenset({"text", "json", "sarif", "github", "junit", "rdjson", "html"})
+# Those that show how a stream reaches its location; the others need only findings and counts.
+WITH_LOCATIONS = frozenset({"html", "junit"})
 
 
 def render(name: str, run: Run) -> str:

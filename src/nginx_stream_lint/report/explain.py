@@ -19,7 +19,7 @@ from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.route import Route, Step
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
-from nginx_stream_lint.rules.filters import CLIENTS, HOLDS, amount, duration
+from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.json_text import json_text
 from nginx_stream_lint.util.sinks import printable, shown_line
@@ -415,7 +415,7 @@ def _verdicts(explanation: Explanation, family: str, width: int) -> Iterator[str
     for client in clients:
         own = [one for one in deliveries if one.scenario.client == client]
         usual = next(one for one in own if _is_usual(one))
-        yield from said(CLIENTS[client], usual, "  ")
+        yield from said(CLIENT_ADJECTIVES[client], usual, "  ")
         for words, scenarios in _changes(own).items():
             others = [one for one in scenarios if _outcome(one) != _outcome(usual)]
             if others:
@@ -428,7 +428,7 @@ def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
     for client, verdict in verdicts.items():
         word = click.style(verdict, fg=_COLOURS[verdict])
         why = "" if verdict == "streams" else ": the handshake fails"
-        yield f"  WebSocket over {CLIENTS[client]}: {word}{why}"
+        yield f"  WebSocket over {CLIENT_ADJECTIVES[client]}: {word}{why}"
     if not verdicts:
         yield (
             "  WebSocket: nginx does not support it over HTTP/2, and this server offers only HTTP/2"

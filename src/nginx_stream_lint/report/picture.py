@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.report.way import Arrival, Stage, Way
-from nginx_stream_lint.rules.filters import CLIENTS, amount, duration
+from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES, amount, duration
 from nginx_stream_lint.util.sinks import printable
 
 _WIDTH = 380
@@ -63,7 +63,7 @@ def picture(way: Way) -> str:
 
 def said(way: Way) -> str:
     """The picture in words."""
-    clients = [f"{CLIENTS[one.client]} clients: {outcome(one)}" for one in way.arrivals]
+    clients = [f"{CLIENT_ADJECTIVES[one.client]} clients: {outcome(one)}" for one in way.arrivals]
     return printable(f"{way.served.level.label}, from {_target(way)}. {'. '.join(clients)}.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import click
@@ -10,8 +11,9 @@ from msgspec import Struct
 from nginx_stream_lint.probe.copied import Change, Place
 from nginx_stream_lint.probe.run import Outcome, ProbeResult
 from nginx_stream_lint.report.drawing import STYLE, label, ticks
-from nginx_stream_lint.report.words import CLIENTS, clipped, counted, rounded
+from nginx_stream_lint.report.words import clipped, counted, rounded, timeline
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
+from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.util.json_text import json_text
 from nginx_stream_lint.util.sinks import printable
 
@@ -84,8 +86,8 @@ def _outcome_lines(one: Outcome, width: int) -> Iterator[str]:
     yield from rest
     if one.emissions or one.arrivals:
         end, bar = _end(one), min(_BAR, width - 16)
-        yield f"    app sent    {_bar(one.emissions, end, bar)}"
-        yield f"    client got  {_bar(one.arrivals, end, bar)}"
+        yield f"    app sent    {_timeline(one.emissions, end, bar)}"
+        yield f"    client got  {_timeline(one.arrivals, end, bar)}"
         scale = f"{end:.1f} s"
         yield f"                0 s{scale:>{bar - 3}}"
 
@@ -138,12 +140,8 @@ def _end(one: Outcome) -> float:
     return max([*one.emissions, *one.arrivals, 0.1])
 
 
-def _bar(times: Sequence[float], end: float, columns: int) -> str:
-    """How many tokens in each part of the time: `.` none, `|` one, 2 to 9, `#` more."""
-    counts = [0] * columns
-    for time in times:
-        counts[min(int(time / end * columns), columns - 1)] += 1
-    return "".join("." if n == 0 else "|" if n == 1 else str(n) if n < 10 else "#" for n in counts)
+def _timeline(times: Sequence[float], end: float, columns: int) -> str:
+    return timeline(((time, 1) for time in times), end, columns)
 
 
 def _change_lines(changes: Sequence[Change], width: int) -> Iterator[str]:
@@ -221,7 +219,7 @@ class ProbeMeasurement(Struct):
     emitted_s: list[float | None]
     arrived_s: list[float | None]
     duration_s: float | None
-    upstream: Mapping[str, object] | None
+    upstream: Mapping[str, str] | None
     error: str | None
 
 
@@ -237,20 +235,32 @@ class ProbeChange(Struct):
     matters: bool
 
 
+class ProbeSummary(Struct, rename="kebab"):
+    """How many measurements have each verdict."""
+
+    streams: int
+    stalls: int
+    replays: int
+    cut: int
+    no_stream: int
+    unclear: int
+
+
 class ProbeDocument(Struct):
-    """The whole report; `summary` counts verdicts."""
+    """The whole report."""
 
     schema_version: int
     nginx: ProbeNginx
     results: list[ProbeMeasurement]
     not_measured: Sequence[str]
     changes: list[ProbeChange]
-    summary: dict[str, int]
+    summary: ProbeSummary
 
 
 def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
     """One document: the nginx, an object for each URL and scenario, and what was changed."""
     binary = result.binary
+    counts = Counter(one.verdict for one in result.outcomes)
     document = ProbeDocument(
         schema_version=SCHEMA_VERSION,
         nginx=ProbeNginx(".".join(map(str, binary.version)), str(binary.path)),
@@ -260,9 +270,14 @@ def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
             ProbeChange(one.name, one.text, one.file, one.line, one.done, one.why, one.matters)
             for one in result.changes
         ],
-        summary={
-            verdict: sum(one.verdict == verdict for one in result.outcomes) for verdict in _MEANINGS
-        },
+        summary=ProbeSummary(
+            streams=counts["streams"],
+            stalls=counts["stalls"],
+            replays=counts["replays"],
+            cut=counts["cut"],
+            no_stream=counts["no-stream"],
+            unclear=counts["unclear"],
+        ),
     )
     return json_text(document)
 

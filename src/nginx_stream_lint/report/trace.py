@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from nginx_stream_lint.analysis.trace_findings import Blame
 from nginx_stream_lint.report.trace_words import said, verdict
-from nginx_stream_lint.report.words import CLIENTS, clipped, rounded
+from nginx_stream_lint.report.words import clipped, rounded, timeline
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
+from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
@@ -67,19 +68,12 @@ def _judgement(one: Judgement, end: float, width: int) -> Iterator[str]:
     yield f"  {word} {first.strip()}"
     yield from rest
     if one.figures.events and end:
-        yield f"{' ' * _INDENT}{_bar(one, end, min(_BAR, width - _INDENT))}"
+        pieces = ((piece.at, piece.events) for piece in one.recording.pieces)
+        yield f"{' ' * _INDENT}{timeline(pieces, end, min(_BAR, width - _INDENT))}"
 
 
 def _end(one: Judgement) -> float:
     return max([piece.at for piece in one.recording.pieces], default=0.0)
-
-
-def _bar(one: Judgement, end: float, columns: int) -> str:
-    """How many events in each part of the time: `.` none, `|` one, 2 to 9, `#` more."""
-    counts = [0] * columns
-    for piece in one.recording.pieces:
-        counts[min(int(piece.at / end * columns), columns - 1)] += piece.events
-    return "".join("." if n == 0 else "|" if n == 1 else str(n) if n < 10 else "#" for n in counts)
 
 
 def _headers(

@@ -12,7 +12,8 @@ from msgspec import Struct
 from nginx_stream_lint.probe.measure import CUT, STREAMS
 from nginx_stream_lint.report.drawing import STYLE, label, ticks
 from nginx_stream_lint.report.trace_words import said, seconds, verdict
-from nginx_stream_lint.report.words import CLIENTS, clipped
+from nginx_stream_lint.report.words import clipped
+from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.headers import READ
 from nginx_stream_lint.trace.verdict import Judgement

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nginx_stream_lint.probe.measure import CUT, NO_STREAM, REPLAYS, STALLS, STREAMS, UNCLEAR
-from nginx_stream_lint.report.words import CLIENTS
+from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.trace import verdict as v
 from nginx_stream_lint.trace.diagnosis import Diagnosis
 from nginx_stream_lint.trace.known_words import NOT_SHOWN

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-CLIENTS = {
-    "h1": "plain HTTP/1.1",
-    "h1-tls": "HTTP/1.1 over TLS",
-    "h2": "HTTP/2",
-    "h3": "HTTP/3",
-}
+from collections.abc import Iterable
 
 
 def rounded(number: float | None) -> float | None:
@@ -23,3 +18,14 @@ def clipped(text: str, most: int) -> str:
 def counted(number: int, word: str) -> str:
     """A number of things: `1 stream`, `2 streams`."""
     return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def timeline(events: Iterable[tuple[float, int]], end: float, columns: int) -> str:
+    """How many events in each part of the time until `end`: `.` none, `|` one, 2 to 9, `#` more.
+
+    `events` are times, each with how many there are.
+    """
+    counts = [0] * columns
+    for time, number in events:
+        counts[min(int(time / end * columns), columns - 1)] += number
+    return "".join("." if n == 0 else "|" if n == 1 else str(n) if n < 10 else "#" for n in counts)

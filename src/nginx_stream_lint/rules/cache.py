@@ -7,13 +7,15 @@ are like others in that, so of twenty thousand few are judged.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import cached_property
 from operator import attrgetter
 from typing import Generic, TypeVar
 
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.versions import OLD, Version
-from nginx_stream_lint.rules.facts.base import directives_meant, relevant_header
+from nginx_stream_lint.rules.facts.base import Elsewhere, directives_meant, relevant_header
 from nginx_stream_lint.rules.facts.elsewhere import VERSION
 from nginx_stream_lint.rules.reads import Reads
 from nginx_stream_lint.streams.find import Served
@@ -37,30 +39,38 @@ class LocationCache(Generic[_T]):
         work_out: Callable[[Served], _T],
         version: Version | None,
         reads: Reads,
-        reads_in_doubt: Reads | None = None,
+        reads_in_doubt: Callable[[], Reads] = Reads,
     ) -> None:
         self._work_out = work_out
-        self._certain = _Contents(reads)
-        doubtful = self._certain if reads_in_doubt is None else _Contents(reads | reads_in_doubt)
-        self._doubtful = doubtful
+        self._reads = reads
+        self._reads_in_doubt = reads_in_doubt
         self._version = version or OLD
+        # What is read elsewhere: always, and only with some directives.
         others = reads.elsewhere - {VERSION}
         self._always = [one for one in others if not one.only_with]
-        self._sometimes = [
-            (one, frozenset(name for word in one.only_with for name in directives_meant(word)))
-            for one in others
-            if one.only_with
-        ]
+        self._sometimes = [(one, conditions_of(one)) for one in others if one.only_with]
         self._known: dict[Hashable, _T] = {}
-        self._streams: dict[int, tuple[object, Hashable]] = {}
+        # Streams by a number, which is quicker to hash; each is kept, so that no other has its id.
+        self._streams: dict[int, tuple[object, int]] = {}
+        self._behaviours: dict[Hashable, int] = {}
+        self._for_streams: dict[tuple[int, tuple[Client, ...]], list[Elsewhere]] = {}
         self._may_differ: dict[Level, bool] = {}
+
+    @cached_property
+    def _certain(self) -> _Contents:
+        return _Contents(self._reads)
+
+    @cached_property
+    def _doubtful(self) -> _Contents:
+        return _Contents(self._reads | self._reads_in_doubt())
 
     def get(self, served: Served) -> _T:
         """What is worked out for a location, or was for one with an equal key."""
         key = self.key(served)
-        if key not in self._known:
-            self._known[key] = self._work_out(served)
-        return self._known[key]
+        found = self._known.get(key)  # to hash a key takes as long as to make it
+        if found is None:
+            found = self._known[key] = self._work_out(served)
+        return found
 
     def key(self, served: Served) -> Hashable:
         """The key of a location; the location itself where it is like no other."""
@@ -70,38 +80,36 @@ class LocationCache(Generic[_T]):
         streams = served.streams
         known = self._streams.get(id(streams))
         if known is None:
-            # The tuple is kept, so that nothing else has its identity.
-            known = self._streams[id(streams)] = streams, tuple(map(behaviour, streams))
+            what = tuple(map(behaviour, streams))
+            number = self._behaviours.setdefault(what, len(self._behaviours))
+            known = self._streams[id(streams)] = streams, number
+        who = known[1], served.clients
+        always = self._for_streams.get(who)
+        if always is None:
+            always = self._for_streams[who] = [one for one in self._always if one.is_for(served)]
         server = served.server
         in_doubt = self._may_differ.get(server)
         if in_doubt is None:
             in_doubt = self._may_differ[server] = _may_differ(server)
         in_doubt = in_doubt or served.level.uncertain
         contents = self._doubtful if in_doubt else self._certain
-        author = handler.directive.file.reading.author
-        by = None if author is None else (author.name, author.by_class, author.assumed)
-        return (
-            handler.family,
-            served.clients,
-            known[1],
-            in_doubt,
-            contents.of(served.level),
-            self._elsewhere(served, contents),
-            by,
-        )
-
-    def _elsewhere(self, served: Served, contents: _Contents) -> tuple[Hashable, ...]:
-        """What is read beside the directives in force."""
         version = self._version
-        found = [one.value(served, version) for one in self._always]
-        present = contents.conditions_at(served.level)
+        elsewhere = [one.value(served, version) for one in always]
+        own, present = contents.of(served.level)
         if present:
-            found += [
+            elsewhere += [
                 one.value(served, version)
                 for one, names in self._sometimes
                 if not names.isdisjoint(present)
             ]
-        return tuple(found)
+        author = handler.directive.file.reading.author
+        by = None if author is None else (author.name, author.by_class, author.assumed)
+        return handler.family, who, in_doubt, own, *elsewhere, by
+
+
+def conditions_of(what: Elsewhere) -> frozenset[str]:
+    """The directives without which something is not read."""
+    return frozenset(name for word in what.only_with for name in directives_meant(word))
 
 
 class _Contents:
@@ -112,42 +120,31 @@ class _Contents:
         self._headers = sorted(reads.headers - reads.directives)
         self._written = sorted(reads.written - reads.directives - reads.headers)
         self._read = reads.directives | reads.headers | reads.written
-        self._conditions = frozenset(
-            name
-            for one in reads.elsewhere
-            for word in one.only_with
-            for name in directives_meant(word)
-        )
-        # Levels around others by their number, and which directives of `_conditions` are there.
+        self._conditions = frozenset().union(*map(conditions_of, reads.elsewhere))
+        # What surrounds levels: its number, and which directives of `_conditions` are there.
         self._numbers: dict[Hashable, int] = {}
-        self._levels: dict[Level, int] = {}
-        self._present: dict[Level, frozenset[str]] = {}
+        self._around: dict[Level, tuple[int, frozenset[str]]] = {}
 
-    def of(self, level: Level) -> Hashable:
-        """What is equal for all levels with the same rows, in and around them."""
+    def of(self, level: Level) -> tuple[Hashable, frozenset[str]]:
+        """What is equal for all levels with the same rows, in and around them.
+
+        And which of the directives without which something is not read are written there.
+        """
         parent = level.parent
+        conditions = self._conditions
         if parent is None:
             events = level.first("events")  # the only block that counts beside those around
-            return 0 if events is None else self._own(events), *self._own(level)
-        around = self._levels.get(parent)
+            beside = 0 if events is None else self._own(events)
+            return (beside, self._own(level)), conditions & level.rows.keys()
+        around = self._around.get(parent)
         if around is None:
-            contents = self.of(parent)
-            around = self._numbers.setdefault(contents, len(self._numbers))
-            self._levels[parent] = around
-        return around, *self._own(level)
-
-    def conditions_at(self, level: Level) -> frozenset[str]:
-        """Which of the directives that others are read only with are written at or around it."""
-        parent = level.parent
-        around: frozenset[str] = frozenset()
-        if parent is not None:
-            known = self._present.get(parent)
-            if known is None:
-                known = self._present[parent] = self.conditions_at(parent)
-            around = known
-        if self._conditions.isdisjoint(level.rows):
-            return around
-        return around | (self._conditions & level.rows.keys())
+            contents, present = self.of(parent)
+            number = self._numbers.setdefault(contents, len(self._numbers))
+            around = self._around[parent] = number, present
+        number, present = around
+        if not conditions.isdisjoint(level.rows):
+            present |= conditions & level.rows.keys()
+        return (number, self._own(level)), present
 
     def _own(self, level: Level) -> tuple[Hashable, ...]:
         """What is equal for all levels with the same rows."""
@@ -163,7 +160,8 @@ class _Contents:
             for name in self._headers
             if name in written
         ]
-        found += [(name, len(written[name])) for name in self._written if name in written]
+        if self._written:
+            found += [(name, len(written[name])) for name in self._written if name in written]
         if level.directive is not None and _is_made(level.directive):
             # In what a controller makes it counts what is written and what is its own doing.
             found += [

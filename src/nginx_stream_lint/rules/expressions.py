@@ -90,8 +90,9 @@ def _tokens(text: str) -> Iterator[_Token]:
         match = _TOKEN.match(text, offset)
         if match is None or match.lastgroup is None:
             raise ExpressionMistake(
-                f'not a valid expression: unexpected "{text[offset]}"; it can contain names,'
-                ' numbers, quoted text, ==, !=, <, >, <=, >=, in, and, or, not, value("directive"),'
+                f'not a valid expression: unexpected "{text[offset]}"; it can contain'
+                " names, numbers, quoted text, ==, !=, <, >, <=, >=, in, and, or, not,"
+                ' value("directive"),'
                 ' matches(name, "pattern") and parentheses',
                 offset,
             )
@@ -217,7 +218,7 @@ class _Parser:
         self._next += token.kind != "end"
         if token.kind == "number":
             if len(token.text) > _MAX_DIGITS:
-                message = f"a number above {10**_MAX_DIGITS} has no use here"
+                message = f"a number must be at most {10**_MAX_DIGITS}"
                 raise ExpressionMistake(message, token.offset)
             number = float(token.text) if "." in token.text else int(token.text)
             return Operand(number, False, token.text, token.offset)

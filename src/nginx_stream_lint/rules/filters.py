@@ -10,10 +10,12 @@ from nginx_stream_lint.rules.conditions import Unknown
 
 CLIENTS = {
     "h1": "plain HTTP/1.1",
-    "h1-tls": "HTTP/1.1-over-TLS",
+    "h1-tls": "HTTP/1.1 over TLS",
     "h2": "HTTP/2",
     "h3": "HTTP/3",
 }
+# The same before "clients".
+CLIENT_ADJECTIVES = {client: word.replace(" over ", "-over-") for client, word in CLIENTS.items()}
 _EVERY = frozenset({"h1", "h1-tls", "h2"})
 HOLDS = {
     "upstream-buffer": "the {family} buffer",
@@ -44,7 +46,7 @@ def of_clients(clients: Sequence[str]) -> str:
     """`plain HTTP/1.1 and HTTP/2 clients`."""
     if set(clients) >= _EVERY:
         return "every client"
-    return f"{listed([CLIENTS.get(client, client) for client in clients])} clients"
+    return f"{listed([CLIENT_ADJECTIVES.get(client, client) for client in clients])} clients"
 
 
 def of_changes(names: Sequence[str]) -> str:

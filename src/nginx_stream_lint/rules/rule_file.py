@@ -43,14 +43,24 @@ from nginx_stream_lint.rules.rule import (
     Step,
     Template,
 )
+from nginx_stream_lint.rules.rule_form import (
+    Action,
+    ExampleForm,
+    FixForm,
+    LevelKind,
+    RuleForm,
+    Scope,
+    SeverityForm,
+    StepForm,
+    keys_of,
+)
 from nginx_stream_lint.rules.shipped import builtin_folder
 from nginx_stream_lint.streams.declarations import nearest
 from nginx_stream_lint.streams.stream import KINDS
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose, construct, place, refuse_bombs
 
-_LEVELS = ("location", "if-in-location", "limit_except", "stream-server", "server")
-_SCOPES = ("location", "server", "origin", "auth_request")
+_LEVELS: tuple[LevelKind, ...] = get_args(LevelKind)
 _AMBIGUOUS = {"on", "off", "yes", "no", "y", "n"}
 # What values resolve to without a tag.
 _TAGS = {
@@ -176,16 +186,9 @@ def _load_file(workspace: Workspace, path: Path, check_texts: bool = True) -> _R
 def _text(workspace: Workspace, path: Path) -> str:
     """The text of a rule file. Raises RuleMistake."""
     try:
-        data = workspace.read(str(path), _MAX_BYTES)
+        return workspace.text(str(path), _MAX_BYTES)
     except Unreadable as stop:
         raise RuleMistake(str(stop)) from None
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = len(data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode()) + 1
-        message = "not UTF-8; save the file as UTF-8"
-        raise RuleMistake(f"{path}:{line}:{column}: {message}") from None
 
 
 class _Reader:
@@ -206,26 +209,15 @@ class _Reader:
 
     def rule(self, node: yaml.Node | None) -> Rule:
         self.plain(node)
-        optional = (
-            "kinds",
-            "levels",
-            "shadowed",
-            "when",
-            "at",
-            "blames",
-            "replaces",
-            "renamed_from",
-            "fix",
-            "references",
-        )
-        keys = ("name", "title", "severity", "message", "why", "evidence", "examples")
-        raw = self.mapping(node, keys, optional)
+        raw = self.mapping(node, *keys_of(RuleForm))
         at, blames = (self.pointer(raw.get(key)) for key in ("at", "blames"))
         rule = Rule(
             name=self.rule_name(raw["name"]),
             title=" ".join(self.text(raw["title"]).split()),
             kinds=tuple(self.choices(raw.get("kinds"), KINDS)),
-            levels=tuple(self.choices(raw.get("levels"), _LEVELS, _LEVELS[:3])),
+            levels=tuple(
+                self.choices(raw.get("levels"), get_args(LevelKind), get_args(LevelKind)[:3])
+            ),
             shadowed="shadowed" in raw and construct(raw["shadowed"]) is True,
             when=self.condition(raw["when"]) if "when" in raw else None,
             severity=self.severities(raw["severity"]),
@@ -287,14 +279,14 @@ class _Reader:
     def severity(self, node: yaml.Node) -> tuple[Severity, Condition | None]:
         if isinstance(node, yaml.ScalarNode):
             return self.choice(node, SEVERITIES), None
-        raw = self.mapping(node, (), SEVERITIES)
+        raw = self.mapping(node, *keys_of(SeverityForm))
         if len(raw) != 1:
             raise self.fail(node, "a severity must be one word, or one word with a condition")
         ((name, condition),) = raw.items()
         return next(word for word in SEVERITIES if word == name), self.condition(condition)
 
     def fix(self, node: yaml.Node) -> FixPlan:
-        raw = self.mapping(node, ("title", "applicability"), ("steps", "snippet"))
+        raw = self.mapping(node, *keys_of(FixForm))
         return FixPlan(
             title=self.template(raw["title"]),
             applicability=self.choice(raw["applicability"], get_args(Applicability)),
@@ -303,8 +295,8 @@ class _Reader:
         )
 
     def step(self, node: yaml.Node) -> Step:
-        actions = ("set", "reset", "set_row", "remove_row", "restore_rows", "add_map")
-        raw = self.mapping(node, (), (*actions, "to", "scope", "when", "applicability", "optional"))
+        actions = get_args(Action)
+        raw = self.mapping(node, *keys_of(StepForm))
         named = [action for action in actions if action in raw]
         if len(named) != 1:
             raise self.fail(node, f"a step must have one of: {', '.join(actions)}")
@@ -320,7 +312,7 @@ class _Reader:
             action=named[0],
             directive=directive,
             args=args,
-            scope=self.choice(raw["scope"], _SCOPES) if "scope" in raw else "location",
+            scope=self.choice(raw["scope"], get_args(Scope)) if "scope" in raw else "location",
             when=self.condition(raw["when"]) if "when" in raw else None,
             applicability=self.choice(raw["applicability"], get_args(Applicability))
             if "applicability" in raw
@@ -329,7 +321,7 @@ class _Reader:
         )
 
     def example(self, node: yaml.Node) -> Example:
-        raw = self.mapping(node, (), ("bad", "fixed", "good", "nginx_version", "evidence"))
+        raw = self.mapping(node, *keys_of(ExampleForm))
         if ("bad" in raw) == ("good" in raw) or ("bad" in raw) != ("fixed" in raw):
             raise self.fail(node, "an example needs `bad` and `fixed`, or `good`")
 

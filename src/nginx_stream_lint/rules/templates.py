@@ -185,14 +185,17 @@ class _Compiled(NamedTuple):
 def _compiled(text: str) -> _Compiled:
     from jinja2 import nodes
 
-    compiled = _environment().from_string(text)
     parsed = _environment().parse(text)
     said = {id(one) for output in parsed.find_all(nodes.Output) for one in _said(output.nodes)}
     calls = parsed.find_all(nodes.Call)
+    compares = any(
+        getattr(one.node, "name", "") == "origin" and id(one) not in said for one in calls
+    )
+    compiled = _environment().from_string(parsed)
     return _Compiled(
-        names(text),
+        _names(parsed),
         lambda values: compiled.root_render_func(compiled.new_context(values)),
-        any(getattr(one.node, "name", "") == "origin" and id(one) not in said for one in calls),
+        compares,
     )
 
 
@@ -258,9 +261,14 @@ def _compare_names(text: str) -> None:
 
 def names(text: str) -> frozenset[str]:
     """The names that a template uses."""
-    from jinja2 import meta
+    return _names(_environment().parse(text))
 
-    return frozenset(meta.find_undeclared_variables(_environment().parse(text)))
+
+def _names(parsed: nodes.Template) -> frozenset[str]:
+    """All names in a template: none of them can be its own, for it assigns nothing."""
+    from jinja2 import nodes
+
+    return frozenset(one.name for one in parsed.find_all(nodes.Name))
 
 
 def literal_text(text: str) -> str:

@@ -6,7 +6,8 @@ A verdict names no line of a file: `judge.py` adds what each location has of its
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -105,15 +106,29 @@ class VerdictCache:
         reads = reads_of(rules)
         # Pointers to what is read are the same for all locations with equal keys.
         self._read = reads.directives
-        self._by_version = {rule.name for rule in rules if reads_of_rule(rule).by_version}
-        self._cache = LocationCache(self._work_out, version, reads, reads_in_doubt(rules))
+        self._by_version: dict[str, bool] = {}
+        in_doubt = partial(reads_in_doubt, rules)
+        self._cache = LocationCache(self._work_out, version, reads, in_doubt)
         self.verdicts = self._cache.get
 
     def _work_out(self, served: Served) -> list[Verdict]:
-        by_version = () if self._version is not None else self._by_version
         return verdicts(
-            served, self._rules, self._version, self._min_read_timeout_s, self._read, by_version
+            served,
+            self._rules,
+            self._version,
+            self._min_read_timeout_s,
+            self._read,
+            self._differs_by_version,
         )
+
+    def _differs_by_version(self, rule: Rule) -> bool:
+        """Whether a rule that has a finding may differ with the version, which is unknown."""
+        if self._version is not None:
+            return False
+        known = self._by_version.get(rule.name)
+        if known is None:
+            known = self._by_version[rule.name] = reads_of_rule(rule).by_version
+        return known
 
 
 def verdicts(
@@ -122,13 +137,13 @@ def verdicts(
     version: Version | None,
     min_read_timeout_s: float,
     read: Collection[str],
-    by_version: Collection[str],
+    differs_by_version: Callable[[Rule], bool],
 ) -> list[Verdict]:
     """The verdicts on a location.
 
     A rule that `replaces` another silences it, unless it is silenced itself. `read` are the
-    directives that the rules read, and `by_version` the rules that may differ with the version,
-    where that is unknown.
+    directives that the rules read; `differs_by_version` tells whether a rule may differ with the
+    version, where that is unknown.
     """
     first = Facts(served, served.streams[0], version, min_read_timeout_s)
     facts_of: dict[int, Facts] = {0: first}
@@ -158,7 +173,7 @@ def verdicts(
         if worst is not None:
             severity, stream, doubt = worst
             facts = facts_of[stream]
-            is_old = rule.name in by_version and _rests_on_old_default(rule, facts, severity)
+            is_old = differs_by_version(rule) and _rests_on_old_default(rule, facts, severity)
             found.append(_verdict(rule, facts, stream, severity, doubt, read, is_old))
     return _without_replaced(found)
 
@@ -309,6 +324,8 @@ def _assumed(rule: Rule, facts: Facts) -> bool:
 
 def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity) -> bool:
     """Whether the new defaults would make a finding another one, or none."""
+    if facts.version_is_known or not reads_of_rule(rule).by_version:
+        return False
     return _severity(rule, facts.newer) != severity or (
         render(rule.message, facts.newer) != render(rule.message, facts)
     )

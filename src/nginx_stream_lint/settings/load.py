@@ -149,15 +149,11 @@ def _table(workspace: Workspace, path: Path) -> Node | None:
 def _text(workspace: Workspace, path: Path) -> str:
     """A file's text. Raises SettingsMistake."""
     try:
-        content = workspace.read(str(path), workspace.budget.limits.settings_bytes)
+        return workspace.text(str(path), workspace.budget.limits.settings_bytes)
     except Unreadable as stop:
-        said = stop.problem.message
-        raise SettingsMistake(f"{path}:1:1: cannot be read ({said})") from None
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise SettingsMistake(f"{path}:{line}:1: cannot be read (not UTF-8)") from None
+        problem = stop.problem
+        said = f"cannot be read ({problem.message})"
+        raise SettingsMistake(f"{path}:{problem.line}:{problem.column}: {said}") from None
 
 
 def _placed(path: Path, read: Any, *arguments: Any) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nginx_stream_lint.settings.keys import KEYS, SETTINGS
-from nginx_stream_lint.settings.types import All
+from nginx_stream_lint.settings.keys import SETTINGS
+from nginx_stream_lint.settings.types import All, json_schema
 
 
 def schema(rules: Sequence[str]) -> dict[str, Any]:
@@ -15,18 +15,13 @@ def schema(rules: Sequence[str]) -> dict[str, Any]:
     `rules` are the names of the shipped rules, old ones included. Others are mistakes where the
     settings name no folder with rules of one's own.
     """
-    strict = {key.name: key.type.schema(All(rules)) for key in KEYS}
-    lax = {key.name: key.type.schema(rules) for key in KEYS}
-    return (
-        {
-            "$schema": "http://json-schema.org/draft-07/schema#",
-            "title": "Settings of nginx-stream-lint",
-            "description": "A .nginx-stream-lint.yaml, or [tool.nginx-stream-lint] in"
-            " pyproject.toml.",
-        }
-        | SETTINGS.schema(rules)
-        | {
-            "if": {"not": {"required": ["rules"]}},
-            "then": {"properties": {name: one for name, one in strict.items() if one != lax[name]}},
-        }
-    )
+    lax = json_schema(SETTINGS.hint(rules))
+    strict = json_schema(SETTINGS.hint(All(rules)))["properties"]
+    differing = {name: one for name, one in strict.items() if one != lax["properties"][name]}
+    return lax | {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Settings of nginx-stream-lint",
+        "description": "A .nginx-stream-lint.yaml, or [tool.nginx-stream-lint] in pyproject.toml.",
+        "if": {"not": {"required": ["rules"]}},
+        "then": {"properties": differing},
+    }

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from msgspec import Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct, field
+from msgspec.json import schema_components
 
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.settings.node import Misplaced, Node
@@ -61,6 +63,31 @@ def pattern_inside(text: str, here: Here) -> Path:
     return here.file.parent / text
 
 
+# `typing` for types that are made of values.
+_T: Any = typing
+_WORD: Any = Annotated[str, Meta(min_length=1)]
+
+
+def json_schema(hint: Any) -> dict[str, Any]:
+    """The JSON schema of a type, in one piece.
+
+    Draft 7 takes no word beside a reference, so that the records are where they are referred to.
+    """
+    (schema,), records = schema_components([hint], ref_template="{name}")
+    whole: dict[str, Any] = _in_one_piece(schema, records)
+    return whole
+
+
+def _in_one_piece(value: Any, records: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_in_one_piece(one, records) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        value = records[value["$ref"]] | {key: one for key, one in value.items() if key != "$ref"}
+    return {key: _in_one_piece(one, records) for key, one in value.items()}
+
+
 class All(tuple[str, ...]):
     """The names of all rules that there are, where there are none of one's own."""
 
@@ -74,8 +101,8 @@ class Type(Protocol):
     def read(self, node: Node, here: Here) -> Any:
         """The value of a node. Raises Misplaced."""
 
-    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
-        """The kind as JSON schema, with the names of known rules."""
+    def hint(self, rules: Sequence[str]) -> Any:
+        """The kind as a type that msgspec makes a schema of, with the names of known rules."""
 
 
 def _wrong(node: Node, wanted: str, instead: str = "") -> Misplaced:
@@ -130,11 +157,9 @@ class Text(Struct, frozen=True):
         except ValueError as error:
             node.fail(str(error))
 
-    def schema(self, _: Sequence[str]) -> dict[str, Any]:
-        pattern = {"minLength": 1} if self.pattern is None else {"pattern": self.pattern}
-        if self.number:
-            return {"type": ["string", "integer"], "minimum": 0} | pattern
-        return {"type": "string"} | pattern
+    def hint(self, _: Sequence[str]) -> Any:
+        text = _WORD if self.pattern is None else _T.Annotated[str, Meta(pattern=self.pattern)]
+        return _T.Union[text, Annotated[int, Meta(ge=0)]] if self.number else text
 
 
 class FilePath(Struct, frozen=True):
@@ -150,8 +175,8 @@ class FilePath(Struct, frozen=True):
         except ValueError as error:
             node.fail(str(error))
 
-    def schema(self, _: Sequence[str]) -> dict[str, Any]:
-        return {"type": "string", "minLength": 1}
+    def hint(self, _: Sequence[str]) -> Any:
+        return _WORD
 
 
 class Choice(Struct, frozen=True):
@@ -170,10 +195,12 @@ class Choice(Struct, frozen=True):
             node.fail(f"{shortened(node.text)} is unknown{nearest(node.text, self.choices)}")
         return node.text
 
-    def schema(self, _: Sequence[str]) -> dict[str, Any]:
+    def hint(self, _: Sequence[str]) -> Any:
         # Many editors read YAML 1.1, where these words are truth values unless they are quoted.
-        flags = {_YAML_1_1[word] for word in self.choices if word in _YAML_1_1}
-        return {"enum": [*self.choices, *sorted(flags)]}
+        flags = sorted({_YAML_1_1[word] for word in self.choices if word in _YAML_1_1})
+        words = _T.Literal[self.choices]
+        flag = Annotated[bool, Meta(extra_json_schema={"enum": flags})]
+        return _T.Union[words, flag] if flags else words
 
 
 class Flag(Struct, frozen=True):
@@ -186,8 +213,8 @@ class Flag(Struct, frozen=True):
             raise _wrong(node, "true or false")
         return node.text == "true"
 
-    def schema(self, _: Sequence[str]) -> dict[str, Any]:
-        return {"type": "boolean"}
+    def hint(self, _: Sequence[str]) -> Any:
+        return bool
 
 
 class RuleName(Struct, frozen=True):
@@ -200,11 +227,12 @@ class RuleName(Struct, frozen=True):
         here.rules.append((name, node))
         return name
 
-    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
-        known = {"enum": list(rules)}
+    def hint(self, rules: Sequence[str]) -> Any:
         if isinstance(rules, All):
-            return known
-        return {"anyOf": [known, {"type": "string", "minLength": 1}]}
+            return _T.Literal[tuple(rules)]
+        # Editors complete the known ones.
+        known = Meta(extra_json_schema={"anyOf": [{"enum": list(rules)}, {"minLength": 1}]})
+        return _T.Annotated[str, known]
 
 
 class Many(Struct, frozen=True):
@@ -227,10 +255,9 @@ class Many(Struct, frozen=True):
             node.fail(f"with this list there are more than {most:,} values; name folders instead")
         return tuple(self.item.read(one, here) for one in nodes)
 
-    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
-        one = self.item.schema(rules)
-        least = {"minItems": self.at_least} if self.at_least else {}
-        return {"anyOf": [one, {"type": "array", "items": one} | least]}
+    def hint(self, rules: Sequence[str]) -> Any:
+        one = self.item.hint(rules)
+        return _T.Union[one, _T.Annotated[_T.Sequence[one], Meta(min_length=self.at_least or None)]]
 
 
 class ByRule(Struct, frozen=True):
@@ -248,13 +275,13 @@ class ByRule(Struct, frozen=True):
         name = RuleName()
         return {name.read(key, here): self.value.read(value, here) for key, value in node.pairs()}
 
-    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
-        value = self.value.schema(rules)
-        return {
-            "type": "object",
-            "properties": dict.fromkeys(rules, value),
-            "additionalProperties": False if isinstance(rules, All) else value,
-        }
+    def hint(self, rules: Sequence[str]) -> Any:
+        value = json_schema(self.value.hint(rules))
+        # Editors complete the known ones.
+        known = dict.fromkeys(rules, value)
+        others = False if isinstance(rules, All) else value
+        more = Meta(extra_json_schema={"properties": known, "additionalProperties": others})
+        return _T.Annotated[dict, more]
 
 
 class Mounts(Struct, frozen=True):
@@ -277,15 +304,10 @@ class Mounts(Struct, frozen=True):
                     place.fail(str(error))
         return tuple(found)
 
-    def schema(self, _: Sequence[str]) -> dict[str, Any]:
-        folder = {"type": "string", "minLength": 1}
-        mapping = {
-            "type": "object",
-            "propertyNames": {"pattern": "^/"},
-            "additionalProperties": folder,
-        }
-        one = {"anyOf": [mapping, {"type": "string", "pattern": "^/[^=]*=."}]}
-        return {"anyOf": [*one["anyOf"], {"type": "array", "items": one}]}
+    def hint(self, _: Sequence[str]) -> Any:
+        mapping = dict[Annotated[str, Meta(pattern="^/")], _WORD]
+        one = mapping | Annotated[str, Meta(pattern="^/[^=]*=.")]
+        return one | list[one]
 
 
 def mount(path: str, here: str) -> tuple[str, str]:
@@ -313,12 +335,11 @@ class Key(Struct, frozen=True):
     adds: bool = False
     field: str = ""
 
-    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
-        """The key's value as JSON schema."""
-        default = {} if self.default is None else {"default": self.default}
+    def hint(self, rules: Sequence[str]) -> Any:
+        """The kind of its value, with what there is to say about it."""
         # What is linked or marked in our pages is plain text for an editor.
-        plain = {"description": self.doc.replace("`", "")}
-        return plain | self.type.schema(rules) | default | {"examples": [self.example]}
+        said = Meta(description=self.doc.replace("`", ""), examples=[self.example])
+        return _T.Annotated[_T.Union[self.type.hint(rules), UnsetType], said]
 
 
 class Record(Struct, frozen=True):
@@ -357,15 +378,15 @@ class Record(Struct, frozen=True):
             node.fail(f"{self.what} changes nothing; add one of the keys {others}")
         return found
 
-    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
-        required: dict[str, Any] = {"required": list(self.required)} if self.required else {}
-        if self.more:
-            required["minProperties"] = len(self.required) + 1
-        return {
-            "type": "object",
-            "properties": {key.name: key.schema(rules) for key in self.keys},
-            "additionalProperties": False,
-        } | required
+    def hint(self, rules: Sequence[str]) -> Any:
+        fields: list[Any] = []
+        for key in self.keys:
+            default = UNSET if key.default is None else key.default
+            optional = () if key.name in self.required else (default,)
+            fields.append((key.name, key.hint(rules), *optional))
+        record = defstruct(self.what, fields, forbid_unknown_fields=True, kw_only=True)
+        least = {"minProperties": len(self.required) + 1} if self.more else None
+        return _T.Annotated[record, Meta(extra_json_schema=least)]
 
 
 class Either(Struct, frozen=True):
@@ -385,8 +406,8 @@ class Either(Struct, frozen=True):
             self.text.read(node, here)
         return node.plain()
 
-    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
-        return {"anyOf": [self.text.schema(rules), self.record.schema(rules)]}
+    def hint(self, rules: Sequence[str]) -> Any:
+        return _T.Union[self.text.hint(rules), self.record.hint(rules)]
 
 
 class Made(Struct, frozen=True):
@@ -406,5 +427,5 @@ class Made(Struct, frozen=True):
         except ValueError as error:
             node.fail(str(error))
 
-    def schema(self, rules: Sequence[str]) -> dict[str, Any]:
-        return self.type.schema(rules)
+    def hint(self, rules: Sequence[str]) -> Any:
+        return self.type.hint(rules)

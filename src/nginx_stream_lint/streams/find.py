@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TypeVar
 
 from msgspec import Struct, field
@@ -52,7 +53,7 @@ NOBODY_SAYS = Stream("chunked", "possible", "nothing suggests that it streams")
 WRITTEN_FOR_ONE = Stream("sse", "likely", "its path is that of a stream")
 _NOBODY_SAYS = (NOBODY_SAYS,)
 _WRITTEN_FOR_ONE = (WRITTEN_FOR_ONE,)
-EVERYTHING = Stream("sse", "declared", "--all-streams is set", kind_is_open=True)
+EVERYTHING = Stream("sse", "declared", "because --all-streams is set", kind_is_open=True)
 
 
 class Served(Struct, eq=False):
@@ -296,13 +297,23 @@ class _Evidence:
             if location in self._places
         }
         self._own: dict[Level, tuple[Stream, ...]] = {}
-        # Where a location of an upstream is for its streams, its others are not, and what is left
-        # over is not either.
-        self._settled: set[str] = set()
-        for level, place in self._places.items():
-            found = self._own[level] = self._judge(place)
-            if found and any(map(_answers, found)):
-                self._settled.add(place.behind.host)
+
+    @cached_property
+    def _settled(self) -> frozenset[str]:
+        """The upstreams with a location for their streams: their other locations are for something
+        else, and so is what is left over.
+        """
+        return frozenset(
+            place.behind.host
+            for place in self._places.values()
+            if any(map(_answers, self._judged(place)))
+        )
+
+    def _judged(self, place: Place) -> tuple[Stream, ...]:
+        """The streams of a place by its own clues; one question is mostly about one place."""
+        if place.level not in self._own:
+            self._own[place.level] = self._judge(place)
+        return self._own[place.level]
 
     def _mark_usual(self) -> None:
         """Mark the places of a server that does for most of them what it might do for itself."""
@@ -330,7 +341,7 @@ class _Evidence:
         place = self._places.get(location)
         if place is None:
             return self._judge(place_of(location, handler, self._upstreams))
-        found = self._own[location]
+        found = self._judged(place)
         if location not in self._around.general or place.behind.host in self._settled:
             return found
         if self._settled and place.takes_all:

@@ -58,6 +58,6 @@ class Stream(Struct, frozen=True):
     @property
     def words(self) -> str:
         """How sure it is that this streams, and why: `likely to stream (sse): its path says …`."""
-        if self.because == ASKED:
-            return f"assumed to stream ({self.kind}), {ASKED}"
+        if self.because.startswith("because "):  # an option or a question, no evidence
+            return f"assumed to stream ({self.kind}), {self.because}"
         return f"{self.confidence} to stream ({self.kind}): {self.because}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import Struct, field
 
 from nginx_stream_lint.nginx.levels import Handler, Level, kept
+from nginx_stream_lint.nginx.upstreams import upstream_block
 from nginx_stream_lint.streams.catalogue import App, by_name, named_in
 from nginx_stream_lint.streams.comments import Comments
 from nginx_stream_lint.streams.vocabulary import reduced
@@ -51,13 +52,13 @@ class Behind(Struct, eq=False):
 
 
 class Upstreams(Struct):
-    """The upstreams of an `http` block by name, and the values that its maps give variables.
+    """The upstreams of an `http` block, and the values that its maps give variables.
 
     `comments` are the configuration's; `app_of` is as in `config.files.InContainer`.
     """
 
+    http: Level
     comments: Comments = field(default_factory=Comments)
-    blocks: dict[str, Level] = field(default_factory=dict)
     values: dict[str, list[str]] = field(default_factory=dict)
     app_of: Callable[[str], str | None] | None = None
     _known: dict[str, Behind] = field(default_factory=dict)
@@ -81,7 +82,7 @@ class Upstreams(Struct):
         keepalive = False
         for one in self._targets(target):
             hosts.append(one)
-            block = self.blocks.get(_authority(one))
+            block = upstream_block(self.http, _authority(one))
             if block is None:
                 continue
             peers = block.rows.get("server", [])[:_MOST]
@@ -107,10 +108,7 @@ class Upstreams(Struct):
 
 def upstreams_of(http: Level) -> Upstreams:
     """The upstreams and maps of an `http` block."""
-    found = Upstreams()
-    for child in http.children:
-        if child.kind == "upstream" and child.directive is not None and child.directive.args:
-            found.blocks.setdefault(child.directive.args[0], child)
+    found = Upstreams(http)
     for name in ("map", "split_clients"):
         for row in http.rows.get(name, []):
             if len(row.args) == 2 and row.block:

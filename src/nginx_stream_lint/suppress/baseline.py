@@ -65,7 +65,7 @@ def load(workspace: Workspace, path: str) -> Baseline:
     """
     advice = "re-create it with --write-baseline"
     try:
-        document = json.loads(workspace.read(path).decode("utf-8"))
+        document = json.loads(workspace.text(path))
         if not isinstance(document, dict) or document.get("tool") != _TOOL:
             raise BaselineMistake(f"{path}:1:1: is not a baseline of {_TOOL}; {advice}")
         # Before 0.2.0 the key was `version`.
@@ -81,13 +81,13 @@ def load(workspace: Workspace, path: str) -> Baseline:
         raise BaselineMistake(
             f"{path}:{error.lineno}:{error.colno}: is not valid JSON: {error.msg}; {advice}"
         ) from None
-    except UnicodeDecodeError as error:
-        raise BaselineMistake(f"{path}:1:1: cannot be read ({error}); {advice}") from None
     except (msgspec.ValidationError, RecursionError, ValueError):
         raise BaselineMistake(f"{path}:1:1: is damaged; {advice}") from None
     except Unreadable as stop:
-        message = f"cannot be read ({stop.problem.message})"
-        raise BaselineMistake(f"{path}:1:1: {message}; {advice}") from None
+        problem = stop.problem
+        message = f"cannot be read ({problem.message})"
+        where = f"{path}:{problem.line}:{problem.column}"
+        raise BaselineMistake(f"{where}: {message}; {advice}") from None
     return Baseline(path, entries)
 
 

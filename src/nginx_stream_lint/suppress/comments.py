@@ -446,15 +446,9 @@ def _removal(ignore: Ignore, names: Sequence[str]) -> Edit:
     if left:
         opening = text.index("[", ignore.place.start) + 1
         return Edit(source, opening, text.index("]", opening), ", ".join(left))
-    line_start = text.rfind("\n", 0, start) + 1
-    line_end = text.find("\n", end)
-    line_end = len(text) if line_end < 0 else line_end + 1
-    before, after = text[line_start:start], text[end:line_end]
-    if text.startswith("\\", line_start - 2) and line_start > 1:  # the line end is in a word
+    line_start = source.line_span(source.position(start)[0])[0]
+    in_word = line_start > 1 and text.startswith("\\", line_start - 2)  # its line end is
+    if in_word or not source.blanks_behind(end)[1]:
         return Edit(source, start, end, "")
-    if not before.strip() and not after.strip():
-        return Edit(source, line_start, line_end, "")
-    if not after.strip():
-        start -= len(before) - len(before.rstrip(" \t"))
-        end -= text[start:end].endswith("\r")
-    return Edit(source, start, end, "")
+    end -= text[start:end].endswith("\r")
+    return Edit(source, *source.removal(start, end), "")

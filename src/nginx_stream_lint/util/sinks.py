@@ -44,7 +44,9 @@ def terminal(text: str, commands: bool = False) -> str:
 
     `commands`: the lines are workflow commands, made of escaped parts.
     """
-    if not text.isascii() or _ODD.search(text):
+    # A regular expression alone takes 0.25 s for the 26,000 findings of a large configuration.
+    is_plain = text.isascii() and text.replace("\n", "").replace("\t", "").isprintable()
+    if not is_plain:
         text = _ODD.sub(lambda one: _shown(one[0]), text)
     return text if commands else without_commands(text)
 

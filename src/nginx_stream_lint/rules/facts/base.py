@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -35,15 +36,21 @@ _RELEVANT = frozenset(
 class Elsewhere(Struct, frozen=True):
     """What facts read beside the directives in force at their location.
 
-    `value` gives it, in a form that is equal where it means the same. Without any of the directives
-    `only_with` in force, where these are given, it is None. `by_version`: it may depend on nginx's
+    `value` gives it, in a form that is equal where it means the same. It is always the same where
+    none of the directives `only_with` is in force, if there are such, and where `only_for` is
+    false, which looks at the streams and clients alone. `by_version`: it may depend on nginx's
     version.
     """
 
     name: str
     value: Callable[[Served, Version], Hashable]
     only_with: tuple[str, ...] = ()
+    only_for: Callable[[Served], bool] | None = None
     by_version: bool = True
+
+    def is_for(self, served: Served) -> bool:
+        """Whether it may differ for these streams and clients."""
+        return self.only_for is None or self.only_for(served)
 
 
 class Headers(Struct, frozen=True):
@@ -234,14 +241,17 @@ def _by_version(effective: Effective) -> bool:
     return effective.origin == "default" and table()[effective.name].default_changed
 
 
-def directives_meant(name: str) -> list[str]:
+@cache
+def directives_meant(name: str) -> tuple[str, ...]:
     """The directives that a name with placeholders may stand for: `<family>_cache`, `<cut_by>`."""
     match = _PLACEHOLDER.search(name)
     if match is None:
-        return [name] if name in table() else []
+        return (name,) if name in table() else ()
     one = FACTS.get(match[1])
     words = FAMILIES if match[1] == "family" else () if one is None else one.directives
-    return [found for word in words for found in directives_meant(name.replace(match[0], word))]
+    return tuple(
+        found for word in words for found in directives_meant(name.replace(match[0], word))
+    )
 
 
 def placeholders_in(name: str) -> list[str]:

@@ -22,6 +22,7 @@ from nginx_stream_lint.nginx.recording import depends_on_the_request
 from nginx_stream_lint.nginx.routing import find, match_of
 from nginx_stream_lint.nginx.stream_limits import StreamLimit, stream_limit
 from nginx_stream_lint.nginx.undefined import defines
+from nginx_stream_lint.nginx.upstreams import upstream_block
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.facts.base import Elsewhere, headers_at
 from nginx_stream_lint.streams.evidence import streams_at
@@ -53,13 +54,23 @@ class Upstream(Struct, frozen=True):
 
 
 def _upstream(served: Served, _: Version) -> Upstream:
-    return _upstream_of(served.server.parent or served.server, served.handler.target)
+    http, target = served.server.parent or served.server, served.handler.target
+    known = _upstreams_by_target(http)
+    found = known.get(target)
+    if found is None:
+        found = known[target] = _upstream_of(http, target)
+    return found
 
 
 @kept
+def _upstreams_by_target(_: Level) -> dict[str, Upstream]:
+    """What is known of the targets in an `http` block so far."""
+    return {}
+
+
 def _upstream_of(http: Level, target: str) -> Upstream:
     host = _SCHEME.sub("", target).split("/")[0]
-    block = _upstream_blocks(http).get(host)
+    block = upstream_block(http, host)
     if block is None:
         return Upstream(False, _ADDRESS.match(host) is not None)
     keepalive = block.rows.get("keepalive", [])
@@ -68,16 +79,6 @@ def _upstream_of(http: Level, target: str) -> Upstream:
         bool(keepalive) and keepalive[-1].args[:1] != ("0",),
         len(hosts) == 1 and _ADDRESS.match(hosts[0]) is not None,
     )
-
-
-@kept
-def _upstream_blocks(http: Level) -> dict[str, Level]:
-    """The `upstream` blocks by name, the first of each."""
-    found: dict[str, Level] = {}
-    for level in http.children:
-        if level.kind == "upstream" and level.directive and len(level.directive.args) == 1:
-            found.setdefault(level.directive.args[0], level)
-    return found
 
 
 def auth_target(served: Served, version: Version) -> Level | None:
@@ -195,10 +196,11 @@ def _plain_clients(served: Served, version: Version) -> frozenset[Client] | None
 
 def _http3_timeout_s(served: Served, version: Version) -> float | None:
     """The seconds after which HTTP/3 clients without PINGs are cut; None where there are none."""
-    has_http3 = "h3" in served.clients or any(
-        "h3" in (stream.clients or ()) for stream in served.streams
-    )
-    return idle_timeout_s(served.server, version) if has_http3 else None
+    return idle_timeout_s(served.server, version) if _has_http3(served) else None
+
+
+def _has_http3(served: Served) -> bool:
+    return "h3" in served.clients or any("h3" in (one.clients or ()) for one in served.streams)
 
 
 def _stream_limit(served: Served, version: Version) -> StreamLimit | None:
@@ -214,14 +216,14 @@ VERSION = Elsewhere("version", lambda _, version: version)
 UPSTREAM = Elsewhere("upstream", _upstream, by_version=False)
 AUTH_REQUEST = Elsewhere("auth_request", _auth_waits_for_body, only_with=("auth_request",))
 MIRRORED = Elsewhere("mirror", _is_mirrored, only_with=("mirror",))
-HANDSHAKES = Elsewhere("handshakes", _handshakes)
-NEW_VARIABLE = Elsewhere("new variable", _new_variable, by_version=False)
+HANDSHAKES = Elsewhere("handshakes", _handshakes, only_for=_has_websockets)
+NEW_VARIABLE = Elsewhere("new variable", _new_variable, only_for=_has_websockets, by_version=False)
 # What a cache makes of the request.
 REQUEST = Elsewhere("request", _request, only_with=("<family>_cache",))
 # Which clients come without TLS to the sockets of the server.
 PLAIN_CLIENTS = Elsewhere(
     "plain clients", _plain_clients, only_with=("<family>_cache", "<family>_store")
 )
-HTTP3_TIMEOUT = Elsewhere("HTTP/3 timeout", _http3_timeout_s)
+HTTP3_TIMEOUT = Elsewhere("HTTP/3 timeout", _http3_timeout_s, only_for=_has_http3)
 # The `limit_conn` or `limit_req` that allows the fewest streams.
 STREAM_LIMIT = Elsewhere("stream limit", _stream_limit, only_with=("limit_conn", "limit_req"))

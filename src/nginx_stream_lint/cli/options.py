@@ -1,0 +1,198 @@
+"""Options that several commands take, alone and in groups."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from nginx_stream_lint.cli.common import known_rules
+from nginx_stream_lint.nginx.versions import Version, parse_version
+from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class PathOption(click.Path):
+    """A path of the kind that `pathlib` has, which is loaded for whoever names one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from pathlib import Path
+
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
+
+def version_option(_: click.Context, __: click.Parameter, value: str | None) -> Version | None:
+    """Callback of `--nginx-version`."""
+    try:
+        return None if value is None else parse_version(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def timeout_option(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    """Callback of an option that takes a time."""
+    if value is None:
+        return None
+    from nginx_stream_lint.settings.keys import timeout_s
+
+    try:
+        return timeout_s(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def streams_option(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> tuple[Declaration, ...]:
+    """Callback of `--stream`."""
+    try:
+        return tuple(declaration(value, "--stream declares it") for value in values)
+    except Misdeclared as mistake:
+        raise click.BadParameter(str(mistake)) from None
+
+
+def mounts_option(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Callback of `--mount`."""
+    if not values:
+        return ()
+    from nginx_stream_lint.settings.types import mount
+
+    found: list[tuple[str, str]] = []
+    for value in values:
+        path, _equals, here = value.partition("=")
+        try:
+            found.append(mount(path, here))
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+        if not os.path.exists(here):
+            raise click.BadParameter(f'there is no file or folder "{here}"')
+    return tuple(found)
+
+
+def complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a shell may complete where one rule is named."""
+    from click.shell_completion import CompletionItem
+
+    return [
+        CompletionItem(rule.name, help=rule.title)
+        for rule in known_rules()
+        if rule.name.startswith(incomplete)
+    ]
+
+
+def complete_rules(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """What a shell may complete where rules are named by comma: the last one."""
+    before, comma, last = incomplete.rpartition(",")
+    named = before.split(",")
+    items = [one for one in complete_rule(ctx, param, last) if one.value not in named]
+    for item in items:
+        item.value = f"{before}{comma}{item.value}"
+    return items
+
+
+format_option = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Output format.",
+)
+output_option = click.option(
+    "--output",
+    type=click.Path(dir_okay=False),
+    help="Write the report to this file.  [default: standard output]",
+)
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=PathOption(exists=True, dir_okay=False),
+    help="Settings file.  [default: the nearest one in the folder of CONF or above]",
+)
+isolated_option = click.option(
+    "--isolated",
+    is_flag=True,
+    help="Use only the command line; disregard settings files, baselines and ignore comments.",
+)
+env_file_option = click.option(
+    "--env-file",
+    type=PathOption(exists=True, dir_okay=False),
+    help="File with NAME=VALUE lines: values of ${NAME} in templates.  [default: all unknown]",
+)
+document_option = click.option(
+    "--markdown/--no-markdown",
+    default=None,
+    help="Check the nginx blocks of CONF if it is a Markdown file.  [default: no]",
+)
+color_option = click.option(
+    "--color/--no-color",
+    default=None,
+    help="Use colours.  [default: on a terminal; NO_COLOR and FORCE_COLOR override this]",
+)
+nginx_version_option = click.option(
+    "--nginx-version",
+    metavar="X.Y.Z",
+    callback=version_option,
+    help="nginx version in production.  [default: assume older than 1.29.7]",
+)
+host_option = click.option(
+    "--host",
+    is_flag=True,
+    help="Also read included files outside the repository, as nginx does on this machine."
+    "  [default: only if the main file is in /etc/nginx or another standard location]",
+)
+mount_option = click.option(
+    "--mount",
+    "mounts",
+    multiple=True,
+    metavar="PATH=FOLDER",
+    callback=mounts_option,
+    help="Look for includes of the absolute path PATH in FOLDER, a folder or file; repeatable.",
+)
+min_read_timeout_option = click.option(
+    "--min-read-timeout",
+    metavar="TIME",
+    callback=timeout_option,
+    help="Silence that a stream must survive, such as 90s or 5m.  [default: 300s]",
+)
+rules_folder_option = click.option(
+    "--rules",
+    "rules_folder",
+    type=PathOption(exists=True, file_okay=False),
+    help="Folder with your own rules, in addition to the built-in ones.",
+)
+
+
+def _group(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
+    def decorate(command: _F) -> _F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+# Where the files that a configuration includes are.
+include_options = _group(host_option, mount_option)
+# How a report is written that has no other format than these.
+report_options = _group(format_option, output_option, color_option)
+# Of a command that reads one configuration.
+configuration_options = _group(
+    click.argument("conf", type=click.Path(readable=False)),
+    config_option,
+    isolated_option,
+    env_file_option,
+    document_option,
+    include_options,
+    report_options,
+)

@@ -1,0 +1,145 @@
+"""The form of a rule file: its keys, and what each holds.
+
+`rule_file.py` reads the keys of this form, and `schema/rule.schema.json` is made from it, so that
+editors complete rule files. What a schema cannot say, such as that a name is a fact, is checked by
+the reader alone; so are mistakes, which it names with their line, column and the nearest word.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import fields
+
+from nginx_stream_lint.rules.finding import Applicability, Severity
+from nginx_stream_lint.streams.stream import Kind
+
+LevelKind = Literal["location", "if-in-location", "limit_except", "stream-server", "server"]
+Scope = Literal["location", "server", "origin", "auth_request"]
+# The steps of a fix; each form of a step has one of these keys.
+Action = Literal["set", "reset", "set_row", "remove_row", "restore_rows", "add_map"]
+
+RuleName = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,59}$")]
+Text = Annotated[str, Meta(min_length=1)]
+Condition = Annotated[
+    str | dict[str, Any],
+    Meta(
+        description='An expression over facts and directives: `kind == "sse" and cut_after_s < 60`.'
+        " Or a mapping with `all`, `any`, `not`, or one subject with one operator."
+    ),
+]
+TemplateText = Annotated[
+    str, Meta(min_length=1, description="Text with facts: `{{ family }}_buffering is on`.")
+]
+DirectiveName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="A directive. `<family>` stands for proxy, fastcgi, uwsgi, scgi, grpc or"
+        " tunnel, and the name of a fact such as `<read_timeout>` for the directive it names.",
+    ),
+]
+
+
+class SeverityForm(Struct, forbid_unknown_fields=True):
+    """A severity with the condition under which it holds: one of the three."""
+
+    error: Condition | UnsetType = UNSET
+    warning: Condition | UnsetType = UNSET
+    note: Condition | UnsetType = UNSET
+
+
+class StepForm(Struct, forbid_unknown_fields=True):
+    """One step of a fix: one of the first six keys says what it does."""
+
+    set: DirectiveName | UnsetType = UNSET
+    reset: DirectiveName | UnsetType = UNSET
+    set_row: DirectiveName | UnsetType = UNSET
+    remove_row: DirectiveName | UnsetType = UNSET
+    restore_rows: DirectiveName | UnsetType = UNSET
+    add_map: TemplateText | UnsetType = UNSET
+    to: TemplateText | UnsetType = UNSET
+    scope: Scope | UnsetType = UNSET
+    when: Condition | UnsetType = UNSET
+    applicability: Applicability | UnsetType = UNSET
+    optional: bool | UnsetType = UNSET
+
+
+class FixForm(Struct, forbid_unknown_fields=True):
+    """The suggested fix."""
+
+    title: TemplateText
+    applicability: Applicability
+    steps: list[StepForm] | UnsetType = UNSET
+    snippet: TemplateText | UnsetType = UNSET
+
+
+class ExampleForm(Struct, forbid_unknown_fields=True):
+    """A configuration: `bad` with what the fix makes of it, `fixed`; or `good`."""
+
+    bad: Text | UnsetType = UNSET
+    fixed: Text | UnsetType = UNSET
+    good: Text | UnsetType = UNSET
+    nginx_version: Annotated[str, Meta(pattern=r"^[0-9.]+$")] | UnsetType = UNSET
+    evidence: Text | UnsetType = UNSET
+
+
+class RuleForm(Struct, forbid_unknown_fields=True):
+    """A rule of nginx-stream-lint. docs/own-rules.md says more."""
+
+    name: Annotated[RuleName, Meta(description="The name of the rule and of its file.")]
+    title: Annotated[str, Meta(min_length=1, description="A few words, for tables.")]
+    severity: Annotated[
+        list[Severity | SeverityForm],
+        Meta(min_length=1, description="The first entry that holds is the severity."),
+    ]
+    message: TemplateText
+    why: Annotated[str, Meta(min_length=1, description="The reason, for the page of the rule.")]
+    evidence: Annotated[
+        str, Meta(min_length=1, description="What shows the effect: a measurement, an incident.")
+    ]
+    examples: Annotated[
+        list[ExampleForm], Meta(description="Configurations that `rules --test` runs.")
+    ]
+    kinds: Annotated[list[Kind], Meta(description="Kinds of stream. Default: all.")] | UnsetType = (
+        UNSET
+    )
+    levels: (
+        Annotated[
+            list[LevelKind],
+            Meta(description="Where the handler may stand. Default: the first three."),
+        ]
+        | UnsetType
+    ) = UNSET
+    shadowed: (
+        Annotated[bool, Meta(description="About locations that never get their streams.")]
+        | UnsetType
+    ) = UNSET
+    when: Condition | UnsetType = UNSET
+    at: DirectiveName | UnsetType = UNSET
+    blames: DirectiveName | UnsetType = UNSET
+    replaces: (
+        Annotated[list[RuleName], Meta(description="Rules that this one silences.")] | UnsetType
+    ) = UNSET
+    renamed_from: (
+        Annotated[list[RuleName], Meta(description="Names that the rule had before.")] | UnsetType
+    ) = UNSET
+    fix: FixForm | UnsetType = UNSET
+    references: (
+        Annotated[list[Text], Meta(description="Links, or module#directive of nginx's docs.")]
+        | UnsetType
+    ) = UNSET
+
+
+def keys_of(form: type[Struct]) -> tuple[list[str], list[str]]:
+    """The keys of a form that must be there, and those that may."""
+    required = [one.name for one in fields(form) if one.required]
+    return required, [one.name for one in fields(form) if not one.required]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a rule file."""
+    from msgspec.json import schema as schema_of
+
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema_of(RuleForm)
