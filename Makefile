@@ -1,10 +1,10 @@
-# `make demo` shows the main job on a shipped fixture, `make test` runs everything there is to check.
-# Both set up .venv by themselves; they need Python >= 3.10, make and PyPI. They install the versions
-# that requirements/ names; with NEWEST=1, into .venv-newest, the newest that pyproject.toml allows.
+# `make demo` checks a fixture, `make test` runs all checks and tests. Both create .venv; they need
+# Python >= 3.10, make and PyPI. They install the versions that requirements/ locks, or, with NEWEST=1,
+# into .venv-newest, the newest versions that pyproject.toml allows.
 PYTHON ?= python3
 VENV := $(if $(NEWEST),.venv-newest,.venv)
 BIN := $(VENV)/bin
-# As pip does for what it installs, and Python where PYTHONDONTWRITEBYTECODE does not forbid it.
+# Compile the sources, as pip does for packages that it installs.
 BYTECODE := $(BIN)/python -m compileall -q src
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -14,7 +14,7 @@ EDITABLE := --no-deps --no-build-isolation --editable .
 .PHONY: demo test test-pyodide release-check bench bench-quick conformance fuzz trace-conformance evidence \
 	docs picture format lock clean
 
-# Exit status 1 says that there are findings: here there should be.
+# Exit status 1 means findings: the demo has some.
 demo: $(VENV)/.demo
 	@$(BIN)/nginx-stream-lint fixtures/demo/nginx.conf || test $$? -eq 1
 
@@ -24,25 +24,26 @@ test: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-# The wheel in a real Pyodide, which npm installs; needs node and npm.
+# Test the wheel in a real Pyodide, which npm installs. Needs node and npm.
 test-pyodide: $(VENV)/.test
 	$(BIN)/python -m pytest tests/pyodide
 
-# Builds what a tag would publish, checks it, installs it, runs the demo and the hook from it, and says
-# what would be published.
+# Build what a tag would publish, check it, install it, run the demo and the hook from it, and print what
+# would be published.
 release-check: $(VENV)/.test
 	$(BIN)/python -m tests.release_check
 
-# An installed wheel beside other programs on the same generated files: writes docs/benchmarks.md. Fails
-# where a ratio is above its limit. The quick form takes a minute or two and writes nothing.
+# Compare an installed wheel with other programs on the same generated files, and write
+# docs/benchmarks.md. Fails if a ratio is above its limit. The quick form takes a minute or two and
+# writes nothing.
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks --page docs/benchmarks.md
 
 bench-quick: $(VENV)/.test
 	$(BIN)/python -m benchmarks --quick
 
-# Thousands of random configurations and requests against every nginx that is here, or against the
-# one that NGINX=/path/to/nginx names. Exit status 2 (of make) where one disagrees.
+# Compare `explain` with every installed nginx, or with NGINX=/path/to/nginx, for thousands of random
+# configurations and requests. Fails if one disagrees.
 WITH := $(if $(NGINX),--nginx $(NGINX))
 conformance: $(VENV)/.test
 	$(BIN)/python -m tests.conformance.test_delivery $(WITH) --cases $(or $(CASES),10000)
@@ -51,12 +52,12 @@ conformance: $(VENV)/.test
 	$(BIN)/python -m tests.conformance.random_answers $(WITH) --cases $(or $(CASES),10000)
 	$(BIN)/python -m tests.conformance.random_tiers $(WITH) --cases $(or $(CASES),10000)
 
-# Random inputs of every kind against what must hold for any; exit status 2 (of make) where a fault
-# is found, with a reproducer below fuzz/reproducers. TARGETS are names, all by default.
+# Check invariants with random inputs of every kind. Fails if one is broken, with a reproducer below
+# fuzz/reproducers. TARGETS are names; default: all.
 fuzz: $(VENV)/.test
 	nice -n 10 $(BIN)/python -m fuzz --minutes $(or $(MINUTES),10) $(TARGETS)
 
-# Sixty chains of real proxies with one thing wrong, each traced three times.
+# Trace sixty chains of real proxies, each with one fault, three times.
 trace-conformance: $(VENV)/.test
 	$(BIN)/python -m tests.trace.chains --runs $(or $(RUNS),3)
 
@@ -82,8 +83,8 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix src tests benchmarks fuzz
 	$(BIN)/ruff format src tests benchmarks fuzz
 
-# New versions of everything, as far as pyproject.toml allows. The lock for development comes first:
-# what the others share with it has the same version there.
+# Lock the newest versions that pyproject.toml allows. The lock for development comes first, so that the
+# others get the same versions of what they share.
 COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.10 --upgrade \
 	--generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make lock'
 lock: $(VENV)/.test
@@ -94,7 +95,7 @@ lock: $(VENV)/.test
 	$(COMPILE) --group release -c requirements/dev.txt --output-file requirements/release.txt
 
 ifdef NEWEST
-# The pip of an old Python knows no dependency groups.
+# The pip of an old Python has no dependency groups.
 $(VENV)/.demo: $(VENV)/.test
 $(VENV)/.test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

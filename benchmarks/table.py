@@ -9,18 +9,18 @@ from benchmarks.rows import Row
 PAGE = """\
 # Benchmarks
 
-`make bench` writes this page. It builds a wheel and installs it, crossplane, click and two other
-linters, generates configurations, and runs each command as a whole process, in turn with what it
-is compared with. All figures are from one run on one machine; compare only the ratios.
+`make bench` writes this page. It installs a wheel of nginx-stream-lint, crossplane, click and two
+other linters, generates configurations, and runs the programs in turn, each as a whole process. All
+figures are from one run on one machine: compare only the ratios.
 
-- Time is processor time (user and system) of the best of several runs. Memory is the peak.
-- `crossplane.parse` reads the same files and does nothing else. *Reading* is what each command does
-  before it can report anything: start, read, build the levels, look for what nginx would refuse.
-- gixy-ng and gixy-next look for other faults than nginx-stream-lint: the comparison says how long a
-  job in CI takes, not which one is better.
+- Time is processor time (user and system), of the best of several runs. Memory is the peak.
+- `crossplane.parse` only reads the same files. *Reading* is what each command does before it can
+  report anything: start, read the files, build the levels, find what nginx would refuse.
+- gixy-ng and gixy-next look for other faults. The comparison says how long a CI job takes, not
+  which linter is better.
 - *A location of 20,000* is the time that each location adds, without the start of the command.
 
-The command exits with status 1 and names the rows where a ratio is above its limit.
+If a ratio is above its limit, the command names the row and exits with status 1.
 
 """
 HEAD = "| work | beside | limit | ratio | ours | theirs |\n| --- | --- | --- | --- | --- | --- |\n"

@@ -34,7 +34,7 @@ def settings_page() -> Iterator[Block]:
     )
     yield Items(
         (
-            "Paths are relative to the folder of the settings file.",
+            "Paths are relative to the folder of the settings file and must be inside it.",
             'Quote versions: `"1.30"`, because `1.30` is the number 1.3.',
             "An unknown or repeated key, a value of the wrong type or an unknown rule ends the run"
             " with status 2. The error names `file:line:column` and the nearest valid word.",
