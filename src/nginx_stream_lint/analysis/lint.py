@@ -37,6 +37,7 @@ from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import (
     SEVERITIES,
     Finding,
+    Fix,
     Suppressed,
     Unchecked,
     in_order,
@@ -486,8 +487,19 @@ def with_fixes(
         fix = confined(fix, regions) if fix is not None and regions else fix
         if fix is not None and finding.spared:
             fix = sparing(fix, finding.spared)
-        found.append(finding if fix is finding.fix else finding.with_fix(fix))
+        if fix is not None and any(edit.source.is_from_image for edit in fix.edits):
+            fix = Fix(fix.title, "manual", fix.snippet)
+        found.append(_in_repository(finding if fix is finding.fix else finding.with_fix(fix)))
     return found, problems
+
+
+def _in_repository(finding: Finding) -> Finding:
+    """A finding that points at files of the repository, not at what an image brings."""
+    place = finding.location.place if finding.place.source.is_from_image else finding.place
+    related = tuple(one for one in finding.related if not one.place.source.is_from_image)
+    if place is finding.place and len(related) == len(finding.related):
+        return finding
+    return replace(finding, place=place, related=related)
 
 
 def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:

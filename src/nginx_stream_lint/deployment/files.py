@@ -185,7 +185,9 @@ class InstanceFiles:
             return None
         name = f"{found.inside} of {self.instance.image or self.product}"
         if name not in self.texts:
-            self.texts[name] = Reading(Source(name, text), text)
+            self.texts[name] = Reading(
+                Source(name, text, on_disk=False, key=name, is_from_image=True), text
+            )
         return name
 
     def _is_known(self, folder: str) -> bool:
