@@ -12,7 +12,7 @@ import sys
 
 from nginx_stream_lint.analysis.lint import read
 from nginx_stream_lint.cli.explain import explain_command
-from nginx_stream_lint.config import Around
+from nginx_stream_lint.config import InputOptions
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.validity import refusals
@@ -20,6 +20,6 @@ from nginx_stream_lint.nginx.validity import refusals
 if __name__ == "__main__":
     gc.disable()
     assert explain_command
-    for configuration in read(Workspace.on_disk(sys.argv[1]), [sys.argv[1]], Around()):
+    for configuration in read(Workspace.on_disk(sys.argv[1]), [sys.argv[1]], InputOptions()):
         refusals(build(configuration))
     os._exit(0)  # as the commands end: without taking a million objects apart

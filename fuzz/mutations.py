@@ -16,7 +16,7 @@ from fuzz.dialects import PAIRS, WRAPPERS
 from fuzz.grammar import main_files, manifests
 from fuzz.seeds import CONFIGURATIONS, Case, case, seeds
 from fuzz.words import CHARACTERS, WORDS
-from nginx_stream_lint.config.source import Reading
+from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.config.tokens import TOKEN, Statements
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Unreadable
@@ -44,7 +44,7 @@ def statement_spans(text: str) -> list[Span]:
     spans: list[Span] = []
     opened: list[int] = []
     try:
-        for _, _, start, end, mark in Statements(Reading(Source("a", text), text), _MAX_DEPTH):
+        for _, _, start, end, mark in Statements(MappedText(Source("a", text), text), _MAX_DEPTH):
             if mark == "{":
                 opened.append(start)
             elif mark == ";":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nginx_stream_lint.config.tree import is_known
 from nginx_stream_lint.probe import NginxBinary, find_nginx
-from nginx_stream_lint.probe.permitted import HTTP, UPSTREAM
+from nginx_stream_lint.probe.allowed_directives import HTTP, UPSTREAM
 
 _SECONDS = 20.0
 

@@ -27,8 +27,15 @@ from fuzz.seeds import Case, case, seeds
 from nginx_stream_lint.analysis.explain import Explainer
 from nginx_stream_lint.analysis.lint import Options, Result, lint, read
 from nginx_stream_lint.cli import cli
-from nginx_stream_lint.config import Around, Configuration, Directive, File, Source, has_hole
-from nginx_stream_lint.config.source import without_marks
+from nginx_stream_lint.config import (
+    Configuration,
+    Directive,
+    File,
+    InputOptions,
+    Source,
+    has_placeholder,
+)
+from nginx_stream_lint.config.mapped_text import without_marks
 from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.files.source import FILLER
@@ -45,11 +52,11 @@ from nginx_stream_lint.rules.rule_file import load_rule
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.suppress import baseline
 from nginx_stream_lint.trace.events import events_for
-from nginx_stream_lint.trace.headers import notes
+from nginx_stream_lint.trace.headers import header_notes
 from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.secrets import shown_url
 
-OPTIONS = Options(rules=shipped_rules(), all_streams=True, around=Around(markdown=True))
+OPTIONS = Options(rules=shipped_rules(), all_streams=True, around=InputOptions(markdown=True))
 _NEW_OPTIONS = Options(rules=shipped_rules(), all_streams=True, nginx_version=NEW)
 
 Strategy = Callable[[bool], st.SearchStrategy[Case]]
@@ -248,7 +255,7 @@ def _check_words(directive: Directive, file: File) -> None:
         if not reading.pieces:  # what a shell escapes: the backslash is not nginx's
             pairs = zip(written, reading.text[start:end], strict=True)
             written = "".join(one for one, seen in pairs if seen != FILLER)
-        if has_hole(word):
+        if has_placeholder(word):
             assert without_marks(word) in written, (written, word)
         else:
             assert _decoded(written) == word, (written, word)
@@ -470,7 +477,7 @@ def headers_never_raise(one: Case, folder: Path) -> None:  # noqa: ARG001
         Recording("h1", status=200, protocol=protocol, headers=headers, kind=kind)
         for protocol, kind in (("1.1", "sse"), ("1.0", "chunks"), ("2", "ndjson"))
     ]
-    notes(list(enumerate(recordings, 1)))
+    header_notes(list(enumerate(recordings, 1)))
     shown_url(f"https://a:b@example.com/{body}")
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.probe import (
+    DrippingUpstream,
     Job,
     Nginx,
     NginxBinary,
-    Upstream,
     free_ports,
     measure_many,
     write_certificate,
@@ -127,7 +127,7 @@ def test_fixed_files_stream_on_real_nginx(
         write_certificate(folder)
         plain, tls = free_ports(2)
         http2 = "http2 on;" if binary.version >= (1, 25, 1) else ""
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             real = (
                 text.replace("listen 80;", f"listen 127.0.0.1:{plain}; {http2}")
                 .replace("443 ssl", f"127.0.0.1:{tls} ssl" + ("" if http2 else " http2"))

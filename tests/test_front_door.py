@@ -15,7 +15,7 @@ from msgspec.structs import fields
 import nginx_stream_lint
 from nginx_stream_lint import Limits, Options, Workspace, explain, lint
 from nginx_stream_lint.analysis.explain import NoServer
-from nginx_stream_lint.fixes.apply import edited
+from nginx_stream_lint.fixes.apply import apply_edits
 from nginx_stream_lint.rules.finding import Finding
 from tests.command import run
 
@@ -125,7 +125,7 @@ def test_fixes_are_what_is_written(tmp_path: Path) -> None:
     assert all(fix.snippet in told for fix in fixes)
     assert run("--fix", path).returncode == 0
     written = path.read_text()
-    assert edited(KEPT_ALIVE, edits) == written
+    assert apply_edits(KEPT_ALIVE, edits) == written
     assert 'proxy_set_header Connection "";' in written
     assert written.count("X-Forwarded-For") == 2
 

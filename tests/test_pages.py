@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from lxml import html
 
-from nginx_stream_lint.probe import NginxBinary, Upstream
+from nginx_stream_lint.probe import DrippingUpstream, NginxBinary
 from nginx_stream_lint.report.rule import reference
 from nginx_stream_lint.rules.measured import EVIDENCE, measured
 from nginx_stream_lint.rules.rule import Rule
@@ -87,7 +87,7 @@ def test_the_folklore_is_still_true(binaries: dict[str, NginxBinary], tmp_path: 
             version = oldest_first[0] if age == "old" else oldest_first[-1]
             return name, recorded[version].partition(":")[0], now.verdict
 
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             return await asyncio.gather(
                 *(
                     one(advice, with_it, age)

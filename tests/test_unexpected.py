@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from nginx_stream_lint.analysis.explain import Explainer
 from nginx_stream_lint.analysis.lint import Options, lint, read
-from nginx_stream_lint.config import STDIN, Around
+from nginx_stream_lint.config import STDIN, InputOptions
 from nginx_stream_lint.config.tree import least_arguments
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.fixes.apply import fix_soundly
+from nginx_stream_lint.fixes.apply import fix_checked
 from nginx_stream_lint.nginx.directives import table
-from nginx_stream_lint.nginx.documents import Documents
+from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.explain import explain_json, explain_text
@@ -42,7 +42,7 @@ def use(folder: Path, text: bytes, name: str = "a.conf") -> None:
     """Do with a text all that the commands do; nothing may be raised."""
     path = folder / name
     path.write_bytes(text)
-    options = Options(RULES, around=Around(markdown=True))
+    options = Options(RULES, around=InputOptions(markdown=True))
     workspace = Workspace.on_disk(str(path))
     report = lint(workspace, options=options)
     outcome = Run(report, RULES, None, 0.1, str(folder))
@@ -53,13 +53,13 @@ def use(folder: Path, text: bytes, name: str = "a.conf") -> None:
     for configuration in read(workspace, [str(path)], options.around):
         if configuration.root is None:
             continue
-        explainer = Explainer(configuration, options, Documents(workspace, str(folder)), True)
+        explainer = Explainer(configuration, options, DocumentRoot(workspace, str(folder)), True)
         explanations = [explainer.explain(url, parse_url(url)) for url in URLS]
         explanations = [one for one in explanations if one.route.server is not None]
         check_document("explain", json.loads(explain_json(explanations)))
         explain_text(explainer, explanations, [explainer.findings(each) for each in explanations])
         assert isinstance(explainer.problems, list)
-    fix_soundly(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
+    fix_checked(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
 
 
 TEXTS = [
@@ -146,7 +146,7 @@ def test_annotations_stay_in_their_statement(value: str, tmp_path: Path) -> None
     text = INGRESS.replace("VALUE", value)
     use(tmp_path, text.encode(), "a.yaml")
     workspace = Workspace.on_disk(str(tmp_path / "a.yaml"))
-    fixed = fix_soundly(lambda texts: lint(workspace.overlaid(texts)), unsafe=True)
+    fixed = fix_checked(lambda texts: lint(workspace.overlaid(texts)), unsafe=True)
     assert fixed.refused == []
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.fixes.apply import fix_soundly
+from nginx_stream_lint.fixes.apply import fix_checked
 from tests.kubernetes.manifests import ingress
 
 BLOCK = """\
@@ -64,7 +64,7 @@ def checked(text: str) -> tuple[Workspace, Result]:
 
 def fixed(workspace: Workspace) -> str:
     options = Options(all_streams=True)
-    done = fix_soundly(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
+    done = fix_checked(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
     assert done.refused == []
     [(_, after)] = done.changed.values()
     return after.text

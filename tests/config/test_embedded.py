@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.analysis.lint import Options, lint
-from nginx_stream_lint.config import Around, Configuration, Directive, configurations
-from nginx_stream_lint.config.source import has_hole, without_marks
+from nginx_stream_lint.config import Configuration, Directive, InputOptions, configurations
+from nginx_stream_lint.config.mapped_text import has_placeholder, without_marks
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import fix_all
 from nginx_stream_lint.nginx.versions import NEW
@@ -21,13 +21,13 @@ RULES = tuple(rule for rule in load_rules(builtin_folder()) if rule.name == "res
 def read(tmp_path: Path, text: str, name: str) -> list[Configuration]:
     (tmp_path / name).write_bytes(text.encode())
     path = str(tmp_path / name)
-    return configurations(Workspace.on_disk(path), [path], Around(markdown=True))
+    return configurations(Workspace.on_disk(path), [path], InputOptions(markdown=True))
 
 
 def mended(tmp_path: Path, text: str, name: str) -> str:
     path = tmp_path / name
     path.write_bytes(text.encode())
-    options = Options(rules=RULES, nginx_version=NEW, around=Around(markdown=True))
+    options = Options(rules=RULES, nginx_version=NEW, around=InputOptions(markdown=True))
     workspace = Workspace.on_disk(str(path))
     changed = fix_all(
         lambda texts: lint(workspace.overlaid(texts), options=options).findings, unsafe=False
@@ -152,7 +152,7 @@ def test_branches_in_yaml_that_open_the_same_block(tmp_path: Path) -> None:
         assert location.is_conditional
         assert location.block is not None
         assert [inner.name for inner in location.block] == ["proxy_pass"]
-        assert all(has_hole(arg) for arg in gzip.args)
+        assert all(has_placeholder(arg) for arg in gzip.args)
 
 
 def test_half_a_template_of_yaml(tmp_path: Path) -> None:

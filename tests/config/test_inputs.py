@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nginx_stream_lint.config import Around, Configuration, configurations
+from nginx_stream_lint.config import Configuration, InputOptions, configurations
 from nginx_stream_lint.files import Workspace
 
 MAIN = "events {}\nhttp {\n    proxy_buffering off;\n    include conf.d/*.conf;\n}\n"
@@ -35,7 +35,7 @@ def paths(found: list[Configuration]) -> list[str]:
 
 
 def read(*names: str, **around: object) -> list[Configuration]:
-    return configurations(Workspace.on_disk(*names), names, Around(**around))  # type: ignore[arg-type]
+    return configurations(Workspace.on_disk(*names), names, InputOptions(**around))  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("here")

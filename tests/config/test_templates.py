@@ -13,21 +13,27 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nginx_stream_lint.config.source import HOLE, Piece, Reading, has_hole, without_marks
+from nginx_stream_lint.config.mapped_text import (
+    PLACEHOLDER,
+    MappedText,
+    SourceMapping,
+    has_placeholder,
+    without_marks,
+)
 from nginx_stream_lint.config.templates import readings, readings_within, yaml_reading
-from nginx_stream_lint.config.templates.placeholders import substituted
+from nginx_stream_lint.config.templates.placeholders import substitute
 from nginx_stream_lint.config.tokens import Word, words_at
 from nginx_stream_lint.config.tree import File, parse
 from nginx_stream_lint.files.source import FILLER, Source
 
 
-def read(text: str, name: str = "nginx.conf") -> list[Reading]:
+def read(text: str, name: str = "nginx.conf") -> list[MappedText]:
     return readings(Source(name, text))
 
 
 def shown(text: str) -> str:
     """A masked text as the tables write it, without blanks at the ends of lines."""
-    lines = text.replace(HOLE, "_").replace(FILLER, "-").split("\n")
+    lines = text.replace(PLACEHOLDER, "_").replace(FILLER, "-").split("\n")
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -527,7 +533,7 @@ def test_yaml_stays_yaml(text: str, expected: str) -> None:
     reading = yaml_reading(Source("x.yaml", text))
     assert re.sub("_+", "_", shown(reading.text)) == expected
     assert len(reading.text) == len(text)
-    list(yaml.safe_load_all(reading.text.replace(HOLE, "x")))
+    list(yaml.safe_load_all(reading.text.replace(PLACEHOLDER, "x")))
 
 
 def test_conditions_in_yaml_have_their_places() -> None:
@@ -538,10 +544,10 @@ def test_conditions_in_yaml_have_their_places() -> None:
 
 def test_blocks_of_other_files() -> None:
     text = "# A\n\n    listen <port>;\n    ...\n    {% if a %}\n    b 1;\n    {% endif %}\n"
-    block = Reading(
+    block = MappedText(
         Source("README.md", text),
         text[5:],
-        (Piece(0, len(text) - 5, 5, len(text)),),
+        (SourceMapping(0, len(text) - 5, 5, len(text)),),
         read_only=True,
     )
     (reading,) = readings_within(block)
@@ -550,14 +556,14 @@ def test_blocks_of_other_files() -> None:
     assert [one.line for one in reading.problems] == [4]
     (region,) = reading.conditional
     assert text[slice(*region)] == "\n    b 1;\n    "
-    plain = Reading(block.source, "listen 80;", block.pieces)
+    plain = MappedText(block.source, "listen 80;", block.pieces)
     assert readings_within(plain) == [plain]
 
 
 # --- values --------------------------------------------------------------------------------------
 
 
-def with_values(text: str, **values: str) -> Reading:
+def with_values(text: str, **values: str) -> MappedText:
     (reading,) = readings(Source("a.conf.template", text), values)
     return reading
 
@@ -569,7 +575,7 @@ def test_values_are_put_in() -> None:
     listen, name = parse(reading).directives
     assert listen.args == ("80",)
     assert [without_marks(arg) for arg in name.args] == ["a.example", "b.example", "${OTHER}"]
-    assert [has_hole(arg) for arg in name.args] == [False, False, True]
+    assert [has_placeholder(arg) for arg in name.args] == [False, False, True]
     spans = [text[start:end] for start, end in listen.arg_spans + name.arg_spans]
     assert spans == ["${PORT}", "$NAME", "$NAME", "${OTHER}"]
     assert name.line == 2
@@ -636,10 +642,10 @@ def test_values_are_put_in_as_envsubst_does(text: str, values: dict[str, str]) -
         check=True,
         timeout=120,
     )
-    put_in, pieces = substituted(text, values)
+    put_in, pieces = substitute(text, values)
     assert put_in == done.stdout.decode()
     source = Source("a.template", text)
-    reading = Reading(source, put_in, pieces)
+    reading = MappedText(source, put_in, pieces)
     for piece in pieces:
         if put_in[piece.start : piece.end] == text[piece.source_start : piece.source_end]:
             for at in range(piece.start, piece.end):
@@ -660,7 +666,7 @@ BLANKS = [" ", "  ", "\n", "\n\n", "\r\n", "\t", "\n  "]
 soup = st.builds(
     lambda glue, parts: glue.join(parts),
     st.sampled_from(["", " "]),
-    st.lists(st.sampled_from([*WORDS.split(), *BLANKS, HOLE]), max_size=40),
+    st.lists(st.sampled_from([*WORDS.split(), *BLANKS, PLACEHOLDER]), max_size=40),
 )
 file_names = st.sampled_from(["nginx.conf", "a.conf.j2", "a.tpl"])
 
@@ -674,7 +680,9 @@ def test_whatever_is_thrown_at_it(text: str, name: str, values: dict[str, str]) 
     source = Source(name, text)
     around = yaml_reading(source)
     half = len(text) // 2
-    inner = Reading(source, around.text[half:], (Piece(0, len(text) - half, half, len(text)),))
+    inner = MappedText(
+        source, around.text[half:], (SourceMapping(0, len(text) - half, half, len(text)),)
+    )
     inner.conditional = tuple(one for one in around.conditional if one[0] >= half)
     made = [*readings(source, values), around]
     assert len(made) > 1
@@ -701,17 +709,17 @@ def every_word(file: File) -> Iterator[Word]:
         work += directive.block or []
 
 
-def check_holes(reading: Reading, text: str) -> None:
+def check_holes(reading: MappedText, text: str) -> None:
     """What stands in a hole is found again in the word that it became."""
     file = parse(reading)
     for word in every_word(file):
         value, start, end = word.value, word.start, word.end
-        if start < end and HOLE in reading.text[start:end]:
+        if start < end and PLACEHOLDER in reading.text[start:end]:
             written = text[start:end].replace("\ufdd0", "")
             shown_again = without_marks(value)
             holes = [
                 text[start + at.start() : start + at.end()].replace("\ufdd0", "")
-                for at in re.finditer(f"{HOLE}+", reading.text[start:end])
+                for at in re.finditer(f"{PLACEHOLDER}+", reading.text[start:end])
             ]
             assert all(hole in shown_again for hole in holes), (written, shown_again)
 

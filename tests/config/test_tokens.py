@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nginx_stream_lint.config import tokens
-from nginx_stream_lint.config.source import HOLE, Reading, has_hole
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText, has_placeholder
 from nginx_stream_lint.config.tokens import Statement, Statements, Word, words_at
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files.source import Source, decode
@@ -19,15 +19,30 @@ DEEP = 256
 
 # What texts are made of that the tokenizer could take for something else.
 PIECES = [
-    *("a", "bc", "$x", "${x}", "$", "if", "(", ")", "é", "\u00a0", "\v", "\x1c", "\x85", HOLE),
+    *(
+        "a",
+        "bc",
+        "$x",
+        "${x}",
+        "$",
+        "if",
+        "(",
+        ")",
+        "é",
+        "\u00a0",
+        "\v",
+        "\x1c",
+        "\x85",
+        PLACEHOLDER,
+    ),
     *(" ", "  ", "\t", "\r", "\n", ";", " ;", "{", " {", "}", "\n}", "{2}", "#", "# c\n", " #"),
     *('"', "'", ' "d e"', " 'f;g'", '"";', " ''", ' "h"{', "\\", "\\d", '\\"', " \\;"),
     "j_by_lua_block {",
 ]
 
 
-def reading_of(source: Source) -> Reading:
-    return Reading(source, source.text)
+def reading_of(source: Source) -> MappedText:
+    return MappedText(source, source.text)
 
 
 def read(text: str) -> tuple[list[Statement], Statements]:
@@ -307,8 +322,8 @@ def test_the_marks_of_placeholders_in_a_file_are_bytes_like_others() -> None:
     data = "set $a \ufdd0b\ufdd1; set \ufdd2 '\ufdd0';\n".encode()
     source = decode("nginx.conf", data)
     assert source.text.encode("utf-8", "surrogateescape") == data
-    first, second = parse(Reading(source, source.text)).directives
-    assert not any(has_hole(arg) for arg in (*first.args, *second.args))
+    first, second = parse(MappedText(source, source.text)).directives
+    assert not any(has_placeholder(arg) for arg in (*first.args, *second.args))
     assert [arg.encode("utf-8", "surrogateescape") for arg in second.args] == [
         "\ufdd2".encode(),
         "\ufdd0".encode(),

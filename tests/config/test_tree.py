@@ -21,7 +21,7 @@ import pytest
 from msgspec.structs import replace
 
 from nginx_stream_lint.config import tree
-from nginx_stream_lint.config.source import Reading
+from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.config.tree import (
     MAX_DEPTH,
     Directive,
@@ -265,7 +265,7 @@ def test_misuse_speaks_like_nginx() -> None:
 
 
 def test_the_condition_around_an_offset_is_the_innermost() -> None:
-    reading = Reading(
+    reading = MappedText(
         Source("a.conf", "x" * 60), "x" * 60, conditional=((10, 40), (10, 20), (25, 30))
     )
     expected = {9: None, 10: (10, 20), 19: (10, 20), 20: (10, 40), 25: (25, 30), 39: (10, 40)}

@@ -14,22 +14,22 @@ from pathlib import Path
 
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import Client
-from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.probe import (
     Arrivals,
     Drip,
+    DrippingUpstream,
     Job,
     Nginx,
     NginxBinary,
-    Seen,
-    Upstream,
+    ReceivedRequest,
     fetch,
     write_certificate,
 )
 from nginx_stream_lint.probe.measure import judge
 from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.rules.facts.delivery import usual_deliveries, whole_path
-from nginx_stream_lint.streams.find import Served, served
+from nginx_stream_lint.streams.detect import ProxiedLocation, find_proxied
 from tests.conformance.client_streams import OpenRequests
 from tests.conformance.examples import SCALE, Named, Runnable, all_examples, runnable, uri
 from tests.waiting import leave, until
@@ -74,7 +74,7 @@ class Stream:
     expected: str
     accept_encoding: str = "identity"
 
-    def job(self, upstream: Upstream, expected: str | None) -> Job:
+    def job(self, upstream: DrippingUpstream, expected: str | None) -> Job:
         body = b"hello" if self.method == "POST" else b""
         return Job(
             upstream,
@@ -91,7 +91,7 @@ class Stream:
 
 def streams_of(run: Runnable, binary: NginxBinary, method: str | None) -> list[Stream]:
     """Every stream of an example that can be held, for every client it is known to have."""
-    found, problems = served(run.configuration, run.root, binary.version)
+    found, problems = find_proxied(run.configuration, run.root, binary.version)
     assert problems == []
     streams: list[Stream] = []
     for one in found:
@@ -99,7 +99,9 @@ def streams_of(run: Runnable, binary: NginxBinary, method: str | None) -> list[S
     return streams
 
 
-def _streams(one: Served, run: Runnable, binary: NginxBinary, method: str | None) -> list[Stream]:
+def _streams(
+    one: ProxiedLocation, run: Runnable, binary: NginxBinary, method: str | None
+) -> list[Stream]:
     stream = one.streams[0]
     if one.level.kind != "location" or stream.confidence == "possible" or stream.kind not in TYPES:
         return []
@@ -136,19 +138,19 @@ class Lab:
     """A running example: its first stream's location, the upstream, and a path to ask for."""
 
     run: Runnable
-    upstream: Upstream
+    upstream: DrippingUpstream
     nginx: Nginx
     path: str = ""
     names: int = 0
 
     @property
-    def place(self) -> Served:
-        found, _ = served(self.run.configuration, self.run.root, self.nginx.binary.version)
+    def place(self) -> ProxiedLocation:
+        found, _ = find_proxied(self.run.configuration, self.run.root, self.nginx.binary.version)
         return next(one for one in found if one.streams[0].confidence != "possible")
 
     async def ask(
         self, drip: Drip, *, timeout: float = 12.0, websocket: bool = False, method: str = "GET"
-    ) -> tuple[Arrivals, list[Seen]]:
+    ) -> tuple[Arrivals, list[ReceivedRequest]]:
         """One request to the stream; what came, and what the upstream saw of it."""
         self.names += 1
         asked = drip.named(f"lab-{id(self)}-{self.names}")
@@ -347,7 +349,7 @@ async def effect(named: Named, binary: NginxBinary, folder: Path) -> dict[str, S
     """What shows, for each text of an example."""
     shown: dict[str, Shown] = {}
     path = ""
-    async with Upstream() as upstream:
+    async with DrippingUpstream() as upstream:
         # The path of the fixed text is what the bad one is asked for.
         for kind, text in reversed(texts(named).items()):
             inside = folder / kind
@@ -370,7 +372,7 @@ Heads = dict[str, tuple[dict[str, str], dict[str, str]]]
 async def heads(named: Named, binary: NginxBinary, folder: Path) -> Heads:
     """Headers that the app saw and that the client got, for `bad` and `fixed`."""
     found: Heads = {}
-    async with Upstream() as upstream:
+    async with DrippingUpstream() as upstream:
         for kind in ("bad", "fixed"):
             inside = folder / kind
             inside.mkdir()

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nginx_stream_lint.config import Configuration, Directive, Source, read
-from nginx_stream_lint.fixes.apply import edited
+from nginx_stream_lint.fixes.apply import apply_edits
 from nginx_stream_lint.kubernetes import runnable as nginx_text
-from nginx_stream_lint.kubernetes import translated
+from nginx_stream_lint.kubernetes import translate_resources
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.listeners import Client, address
-from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.location_match import match_of
+from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.probe import free_ports
 from nginx_stream_lint.rules.finding import Edit
 from nginx_stream_lint.rules.rule import Example, Rule
@@ -93,7 +93,7 @@ def runnable(text: str, folder: Path, upstream: Mapping[str, int]) -> Runnable:
     path = folder / "example.conf"
     if text.startswith("apiVersion:"):
         # A manifest: what its (first) controller makes of it.
-        made = translated(Source("ingress.yaml", text), text)[0]
+        made = translate_resources(Source("ingress.yaml", text), text)[0]
         one = next(one for one in made if "proxy_pass" in one.reading.text)
         text = nginx_text(one, "certificate.pem", "key.pem")
     path.write_text(text)
@@ -109,7 +109,7 @@ def runnable(text: str, folder: Path, upstream: Mapping[str, int]) -> Runnable:
             for row in rows:
                 edits += _row(row, level, upstream)
     source = configuration.files[0].source
-    changed = edited(source.text, edits)
+    changed = apply_edits(source.text, edits)
     if configuration.context:
         changed = f"events {{}}\nhttp {{\n{changed}\n}}\n"
     return Runnable(configuration, root, changed, ports)
@@ -143,7 +143,7 @@ def _row(row: Directive, level: Level, upstream: Mapping[str, int]) -> Iterator[
         start, end = row.arg_spans[0]
         yield Edit(row.source, start, end, _certificate(row.name))
     elif _TIMES.fullmatch(row.name):
-        time = seconds(row.args[0])
+        time = parse_time(row.args[0])
         assert time is not None
         start, end = row.arg_spans[0]
         yield Edit(row.source, start, end, f"{int(time * SCALE * 1000)}ms")

@@ -17,11 +17,11 @@ from pathlib import Path
 from nginx_stream_lint.nginx.versions import NEW
 from nginx_stream_lint.probe import (
     Drip,
+    DrippingUpstream,
     Job,
     Measurement,
     Nginx,
     NginxBinary,
-    Upstream,
     find_nginx,
     free_ports,
     measure_many,
@@ -319,7 +319,7 @@ def _merged(without: str, more: str) -> str:
 
 
 async def measured_once(
-    case: Case, with_it: bool, binary: NginxBinary, upstream: Upstream, folder: Path
+    case: Case, with_it: bool, binary: NginxBinary, upstream: DrippingUpstream, folder: Path
 ) -> Measurement:
     """A case without the advice, or with it, in a new folder."""
     folder.mkdir()
@@ -380,7 +380,7 @@ async def try_all(binaries: list[NginxBinary], folder: Path) -> list[list[Tried]
                 )
         return Tried(found[False], found[True])
 
-    async with Upstream() as upstream:
+    async with DrippingUpstream() as upstream:
         return await asyncio.gather(
             *(
                 asyncio.gather(

@@ -23,10 +23,10 @@ from pathlib import Path
 
 from nginx_stream_lint.config import read
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.nginx.documents import Documents
+from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.request import parse_url
-from nginx_stream_lint.nginx.route import Route, route
+from nginx_stream_lint.nginx.request_route import Route, route_request
 from nginx_stream_lint.probe import Nginx, NginxBinary, free_ports, write_certificate
 from tests.conformance.choosing import add_nginx_option, chosen
 
@@ -474,10 +474,10 @@ async def compare(binary: NginxBinary, folder: Path, seed: int, outcome: Outcome
     assert written.problems == [], written.problems[:3]
     root = build(written)
     (folder / "nothing").mkdir()
-    files = Documents(Workspace.on_disk(str(folder)), str(folder / "nothing"))
+    files = DocumentRoot(Workspace.on_disk(str(folder)), str(folder / "nothing"))
     async with Nginx(binary, made.text, folder):
         for ask in made.asks:
-            found = route(root, parse_url(ask.url), binary.version, files)
+            found = route_request(root, parse_url(ask.url), binary.version, files)
             real = await asyncio.to_thread(answer, ask)
             outcome.asked[ask.kind] += 1
             outcome.answers[_class(found)] += 1

@@ -27,11 +27,11 @@ from nginx_stream_lint.nginx.filters import USER_AGENTS
 from nginx_stream_lint.nginx.request import parse_url
 from nginx_stream_lint.probe import (
     Drip,
+    DrippingUpstream,
     Job,
     Measurement,
     Nginx,
     NginxBinary,
-    Upstream,
     free_ports,
     measure_many,
     write_certificate,
@@ -237,7 +237,7 @@ def told(one: Explanation, case: Case) -> Told:
     return Told(tuple(marks), delivery.verdict)
 
 
-def job(case: Case, port: int, upstream: Upstream, says: Told) -> Job:
+def job(case: Case, port: int, upstream: DrippingUpstream, says: Told) -> Job:
     """The request that a case asks for."""
     scenario = case.scenario
     accel = scenario.x_accel_buffering
@@ -279,7 +279,7 @@ async def compare(binary: NginxBinary, folder: Path, seed: int, outcome: Outcome
     """Measure one configuration, and compare."""
     ports = free_ports(PORTS)
     write_certificate(folder)
-    async with Upstream() as upstream:
+    async with DrippingUpstream() as upstream:
         generator = Generator(binary, seed, ports, upstream.ports, folder)
         made = generator.configuration(CASES)
         main = folder / "as-written.conf"

@@ -21,21 +21,21 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.probe import (
     Drip,
+    DrippingUpstream,
     Job,
     Measurement,
     Nginx,
     NginxBinary,
-    Upstream,
     find_nginx,
     measure_many,
     write_certificate,
 )
-from nginx_stream_lint.report.probe import bursts_said
+from nginx_stream_lint.report.probe import bursts_in_words
 from nginx_stream_lint.rules.facts import Facts
 from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
-from nginx_stream_lint.streams.find import served
+from nginx_stream_lint.streams.detect import find_proxied
 from tests.conformance.effects import (
     EFFECTS,
     EXAMPLES,
@@ -86,20 +86,18 @@ def digest(rule: Rule) -> str:
 def said(measurement: Measurement) -> str:
     """A measured stream in words."""
     if measurement.verdict == "replays":
-        return f"replays: the app gets no request, {bursts_said(measurement.bursts)}"
+        return f"replays: the app gets no request, {bursts_in_words(measurement.bursts)}"
     if measurement.first_delay is None:
         return f"{measurement.verdict}: status {measurement.status}"
     delay = max(measurement.first_delay, 0)
-    return (
-        f"{measurement.verdict}: first token after {delay:.2f} s, {bursts_said(measurement.bursts)}"
-    )
+    return f"{measurement.verdict}: first token after {delay:.2f} s, {bursts_in_words(measurement.bursts)}"
 
 
 async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path) -> list[Row]:
     """Streams of `bad` and `fixed`, for each usual client and under what would break `bad`."""
     rows: list[Row] = []
     changes: list[str] = []
-    async with Upstream() as upstream:
+    async with DrippingUpstream() as upstream:
         for kind in ("bad", "fixed"):
             inside = folder / kind
             inside.mkdir()
@@ -109,7 +107,7 @@ async def _delivery(named: Named, number: int, binary: NginxBinary, folder: Path
             jobs = [
                 (CLIENT_ADJECTIVES[one.client], one.job(upstream, one.expected)) for one in streams
             ]
-            found, _ = served(run.configuration, run.root, binary.version)
+            found, _ = find_proxied(run.configuration, run.root, binary.version)
             if kind == "bad" and all(one.expected == "streams" for one in streams):
                 # It gets through today: what is said against it is what would change that.
                 facts = [Facts(one, one.streams[0], binary.version, 300) for one in found]
@@ -159,7 +157,7 @@ async def _default_silence(
         inside = folder / kind
         inside.mkdir()
         write_certificate(inside)
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             run = runnable(texts(named)[kind], inside, upstream.ports)
             async with Nginx(binary, run.text, inside) as nginx:
                 shown = await cut_by_silence(Lab(run, upstream, nginx), 75.0, 90.0)

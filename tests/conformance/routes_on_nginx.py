@@ -11,10 +11,10 @@ from pathlib import Path
 
 from nginx_stream_lint.config import read
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.nginx.documents import Documents
+from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.route import Route, route
+from nginx_stream_lint.nginx.request_route import Route, route_request
 from nginx_stream_lint.probe import Nginx, NginxBinary, NginxError
 
 ROOT = "files"  # the folder that every `root` of a case is
@@ -216,7 +216,7 @@ async def outcomes(binary: NginxBinary, case: Case, folder: Path) -> Outcome:
     assert written.problems == [], written.problems[:3]
     root = build(written)
     root_folder = str(folder.resolve() / ROOT)
-    files = Documents(Workspace.on_disk(root_folder), root_folder) if case.files_known else None
+    files = DocumentRoot(Workspace.on_disk(root_folder), root_folder) if case.files_known else None
     by_port: dict[int, list[Ask]] = {}
     for one in case.asks:
         by_port.setdefault(one.port, []).append(one)
@@ -226,7 +226,7 @@ async def outcomes(binary: NginxBinary, case: Case, folder: Path) -> Outcome:
             for one, answer in zip(group, ask(group), strict=True):
                 outcome.asked += 1
                 request = Request("http", one.host, one.port, one.target, one.method)
-                found = route(root, request, binary.version, files)
+                found = route_request(root, request, binary.version, files)
                 if found.unknown:
                     outcome.unknown.append((one, found.unknown[0]))
                     continue

@@ -22,14 +22,14 @@ from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.delivery import ANSWER_BYTES, TOKEN_BYTES, Delivery
 from nginx_stream_lint.nginx.filters import USER_AGENTS
 from nginx_stream_lint.nginx.request import parse_url
-from nginx_stream_lint.nginx.values import size
+from nginx_stream_lint.nginx.values import parse_size
 from nginx_stream_lint.probe import (
     Drip,
+    DrippingUpstream,
     Job,
     Measurement,
     Nginx,
     NginxBinary,
-    Upstream,
     free_ports,
     write_certificate,
 )
@@ -67,7 +67,7 @@ def told(one: Explanation, case: Case) -> Told:
     family = handler.family
     if family == "proxy" and one.settings["proxy_http_version"].text == "2":
         family = "http2"
-    small_tls = (size(one.settings["ssl_buffer_size"].text) or 0) < TOKEN_BYTES
+    small_tls = (parse_size(one.settings["ssl_buffer_size"].text) or 0) < TOKEN_BYTES
     classes = frozenset(classes_of(one, delivery, case))
     return Told(marks[0], delivery.verdict, delivery.repeat, family, small_tls, classes)
 
@@ -134,7 +134,7 @@ def location_rows(one: Explanation) -> set[str]:
     return set(one.route.location.rows)
 
 
-def job(case: Case, upstream: Upstream, says: Told, number: int) -> Job:
+def job(case: Case, upstream: DrippingUpstream, says: Told, number: int) -> Job:
     """The request that a case asks for, and the handler that explain says will answer."""
     scenario = case.scenario
     allows = case.allows and says.repeat == "unknown"
@@ -191,7 +191,7 @@ class Seen:
 class Comparison:
     """Cases asked for twice each, under URLs of their own."""
 
-    def __init__(self, upstream: Upstream, pairs: Sequence[tuple[Case, Told]]) -> None:
+    def __init__(self, upstream: DrippingUpstream, pairs: Sequence[tuple[Case, Told]]) -> None:
         self._upstream = upstream
         self._pairs = pairs
         self._seen = [Seen() for _ in pairs]
@@ -227,7 +227,7 @@ async def compare(
     ports = free_ports(2 * SERVERS)
     servers = list(zip(ports[::2], ports[1::2], strict=True))
     write_certificate(folder)
-    async with Upstream() as upstream:
+    async with DrippingUpstream() as upstream:
         made = Generator(binary, seed, upstream.ports).configuration(servers, LOCATIONS)
         main = folder / "as-written.conf"
         main.write_text(made.text)

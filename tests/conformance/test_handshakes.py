@@ -13,14 +13,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from nginx_stream_lint.analysis.websockets import gets_through
+from nginx_stream_lint.analysis.websockets import handshake_succeeds
 from nginx_stream_lint.config import read
-from nginx_stream_lint.nginx.handshake import asked, handshake_at
+from nginx_stream_lint.nginx.handshake import as_handshake, handshake_at
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.route import route
+from nginx_stream_lint.nginx.request_route import route_request
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.probe import Drip, Nginx, NginxBinary, Upstream, free_ports
+from nginx_stream_lint.probe import Drip, DrippingUpstream, Nginx, NginxBinary, free_ports
 from tests.conformance.choosing import add_nginx_option, chosen
 from tests.conformance.random_handshakes import Case, Generator
 
@@ -48,8 +48,8 @@ def told(root: Level, case: Case, port: int, version: Version) -> tuple[bool, bo
     The second is None where nothing is said.
     """
     request = Request("http", "localhost", port, case.uri)
-    found = gets_through(root, request, version, connection=case.connection)
-    way = route(root, asked(request, case.connection), version)
+    found = handshake_succeeds(root, request, version, connection=case.connection)
+    way = route_request(root, as_handshake(request, case.connection), version)
     if way.location is None or way.server is None or way.handler is None:
         return found, None
     place = handshake_at(way.location, way.server, version, connection=case.connection)
@@ -77,7 +77,7 @@ async def disagreements(
     binary: NginxBinary, seed: int, folder: Path, app: str | None = None
 ) -> tuple[list[str], Counter[str]]:
     """The cases of one configuration in which nginx does otherwise, and how many of each kind."""
-    async with Upstream() as upstream:
+    async with DrippingUpstream() as upstream:
         ports = free_ports(SERVERS)
         target = app or f"http://127.0.0.1:{upstream.ports['http']}"
         generator = Generator(binary, seed, target)

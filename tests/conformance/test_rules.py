@@ -13,9 +13,9 @@ import pytest
 
 from nginx_stream_lint.probe import (
     Drip,
+    DrippingUpstream,
     Nginx,
     NginxBinary,
-    Upstream,
     check,
     fetch,
     measure_many,
@@ -51,7 +51,7 @@ def test_nginx_takes_it(named: Named, binaries: dict[str, NginxBinary], tmp_path
 
 
 async def measured(
-    text: str, folder: Path, binary: NginxBinary, upstream: Upstream, method: str | None
+    text: str, folder: Path, binary: NginxBinary, upstream: DrippingUpstream, method: str | None
 ) -> list[tuple[Stream, str]]:
     """What the model says and what arrives, for every stream of a configuration."""
     write_certificate(folder)
@@ -99,7 +99,7 @@ async def all_measured(
         if said:
             wrong[named.name, kind] = said
 
-    async with Upstream() as upstream:
+    async with DrippingUpstream() as upstream:
         chosen = [
             (named, kind, text)
             for named in EXAMPLES
@@ -198,7 +198,7 @@ def test_default_timeout(binaries: dict[str, NginxBinary], tmp_path: Path) -> No
     async def run(binary: NginxBinary) -> dict[str, float]:
         folder = tmp_path / binary.path.name / ".".join(map(str, binary.version))
         folder.mkdir(parents=True)
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             rows = [
                 f"location /{family} {{ {row.format(**upstream.ports)} }}"
                 for family, row in DEFAULTS.items()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nginx_stream_lint.config.files import Files
-from nginx_stream_lint.config.reading import read_all
+from nginx_stream_lint.config.configuration import read_all
+from nginx_stream_lint.config.includes import IncludeResolver
 from nginx_stream_lint.deployment.images import (
     LAST_OLD,
     app_of,
@@ -94,7 +94,7 @@ def test_what_is_in_an_image_is_a_configuration(name: str) -> None:
     texts = images().configurations[name].files
     main = next(path for path in texts if path.endswith("/nginx.conf"))
     workspace = Workspace.in_memory(texts)
-    found = read_all(main, Files(workspace))
+    found = read_all(main, IncludeResolver(workspace))
     assert [problem for one in found for problem in one.problems] == []
     rows = [row.base for row in images().servers] + [row.base for row in images().systems]
     assert name in rows

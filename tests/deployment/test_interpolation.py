@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment.interpolation import interpolated, read_variables, substituted
 
 VALUES = {"SET": "value", "EMPTY": "", "UNKNOWN": None}
@@ -27,15 +27,15 @@ VALUES = {"SET": "value", "EMPTY": "", "UNKNOWN": None}
         ("$$SET $$$SET", "$SET $value"),
         ("a$ b$1", "a$ b$1"),
         # What nobody set may be set in the shell.
-        ("${NONE}", HOLE),
-        ("x-$NONE-y", f"x-{HOLE}-y"),
-        ("${NONE:?message}", HOLE),
-        ("${NONE:+there}", HOLE),
-        ("${UNKNOWN:-default}", HOLE),
-        ("${SET%lue}", HOLE),
-        ("${SET", HOLE),
-        ("${}", HOLE),
-        ("${NONE:-" * 50 + "}" * 50, HOLE),
+        ("${NONE}", PLACEHOLDER),
+        ("x-$NONE-y", f"x-{PLACEHOLDER}-y"),
+        ("${NONE:?message}", PLACEHOLDER),
+        ("${NONE:+there}", PLACEHOLDER),
+        ("${UNKNOWN:-default}", PLACEHOLDER),
+        ("${SET%lue}", PLACEHOLDER),
+        ("${SET", PLACEHOLDER),
+        ("${}", PLACEHOLDER),
+        ("${NONE:-" * 50 + "}" * 50, PLACEHOLDER),
     ],
 )
 def test_a_text_with_variables(text: str, expected: str) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nginx_stream_lint import deployment
 from nginx_stream_lint.analysis.explain import explain
 from nginx_stream_lint.analysis.lint import Options, Result, lint
-from nginx_stream_lint.config import Around
+from nginx_stream_lint.config import InputOptions
 from nginx_stream_lint.deployment.model import Deployment
 from nginx_stream_lint.files.workspace import Workspace
 
@@ -84,7 +84,7 @@ def test_what_only_one_side_of_a_floating_tag_reports_is_a_warning() -> None:
 def test_options_and_settings_come_first() -> None:
     found = linted(repository("1.30.0"), options=Options(nginx_version=(1, 27, 0)))
     assert "old-upstream-http" in rules(found)
-    around = Around(mounts=(("/etc/nginx/conf.d", "c/conf.d"),))
+    around = InputOptions(mounts=(("/etc/nginx/conf.d", "c/conf.d"),))
     said = linted(repository(), "a/main.conf", options=replace(Options(), around=around))
     assert [one.source.name for one in said.files] == ["a/main.conf", "c/conf.d/other.conf"]
 

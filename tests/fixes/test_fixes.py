@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nginx_stream_lint.analysis.lint import Options, Result, lint
-from nginx_stream_lint.config import Around, Problem, Source
+from nginx_stream_lint.config import InputOptions, Problem, Source
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import (
     NotConverging,
+    apply_edits,
     compatible,
-    confined,
-    edited,
+    confine,
     fix_all,
-    fix_soundly,
-    seen,
+    fix_checked,
+    visible_regions,
 )
-from nginx_stream_lint.fixes.diff import _Alike, _unified
+from nginx_stream_lint.fixes.diff import _ChangedLines, _unified
 from nginx_stream_lint.fixes.show import _dedented
 from nginx_stream_lint.nginx.versions import NEW
 from nginx_stream_lint.probe import NginxBinary, check_file
@@ -233,7 +233,7 @@ def test_chosen_edits_never_overlap(fixes: list[Fix]) -> None:
         span = set(range(edit.start, edit.end))
         assert not span & covered
         covered |= span
-    after = edited(SOURCE.text, chosen)
+    after = apply_edits(SOURCE.text, chosen)
     kept = "".join(char for at, char in enumerate(SOURCE.text) if at not in covered)
     assert "".join(char for char in after if char.isdigit()) == kept
     # Each fix is in whole or out whole.
@@ -281,7 +281,7 @@ LETTERS = st.lists(st.sampled_from([f"{letter}\n" for letter in "abcdefgh"]))
 @given(LETTERS, LETTERS)
 @settings(max_examples=500)
 def test_what_is_alike_is_found_in_any_lines(old: list[str], new: list[str]) -> None:
-    opcodes = _Alike(old, new).get_opcodes()
+    opcodes = _ChangedLines(old, new).get_opcodes()
     assert [line for _, i, j, _, _ in opcodes for line in old[i:j]] == old
     assert [line for _, _, _, k, m in opcodes for line in new[k:m]] == new
     assert all(old[i:j] == new[k:m] for tag, i, j, k, m in opcodes if tag == "equal")
@@ -354,7 +354,7 @@ def test_a_file_whose_fixes_do_not_end_does_not_hide_the_others(tmp_path: Path) 
         found.findings += again
         return found
 
-    changed, refused, *_ = fix_soundly(never_content, unsafe=False)
+    changed, refused, *_ = fix_checked(never_content, unsafe=False)
     assert set(changed) == {str(good)}
     assert len(refused) == 1
     assert refused[0].startswith(f"{bad}:1:1: was not fixed: the fixes undo one another;")
@@ -378,7 +378,7 @@ def test_what_a_fix_breaks_is_not_written(is_in_the_same: bool, tmp_path: Path) 
             found.problems += [Problem(str(bad), 1, 1, "was there before", "advice")]
         return found
 
-    changed, refused, *_ = fix_soundly(breaking, unsafe=False)
+    changed, refused, *_ = fix_checked(breaking, unsafe=False)
     assert set(changed) == ({str(good)} if is_in_the_same else set())
     assert f"{bad}:1:1: was not fixed: with the fix, " in "\n".join(refused)
     assert 'unexpected "}"' in refused[0]
@@ -395,7 +395,7 @@ def test_edits_outside_of_the_text_of_nginx_are_refused(
     name: str, text: str, tmp_path: Path
 ) -> None:
     path = put(tmp_path, text, name)
-    options = Options(ONLY_BUFFERING, NEW, around=Around(markdown=True))
+    options = Options(ONLY_BUFFERING, NEW, around=InputOptions(markdown=True))
     found = lint(Workspace.on_disk(str(path)), options=options)
     source = found.findings[0].place.source
     first, last = text.index("location"), text.rindex("}")
@@ -407,6 +407,6 @@ def test_edits_outside_of_the_text_of_nginx_are_refused(
         (last, len(text), name == "a.yaml"),
     ):
         fix = Fix("a", "safe", "", (Edit(source, start, end, "x"), Edit(source, first, first, "")))
-        kept = confined(fix, seen(found.files))
+        kept = confine(fix, visible_regions(found.files))
         assert (kept == fix) is is_kept
         assert is_kept or (kept.applicability, kept.edits) == ("manual", ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.kubernetes import Translation, translated
+from nginx_stream_lint.kubernetes import Translation, translate_resources
 from nginx_stream_lint.kubernetes.controllers import Controller
 
 # A value for each kind of setting, and for each annotation that code reads.
@@ -187,7 +187,7 @@ def ingress(
 
 def translate(text: str, masked: str | None = None) -> list[Translation]:
     """The translations of a manifest that has no mistakes."""
-    found, problems = translated(Source("ingress.yaml", text), masked or text)
+    found, problems = translate_resources(Source("ingress.yaml", text), masked or text)
     assert problems == []
     assert [problem for one in found for problem in one.reading.problems] == []
     return found

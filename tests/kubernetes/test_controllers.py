@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.kubernetes import Translation, translated
+from nginx_stream_lint.kubernetes import Translation, translate_resources
 from nginx_stream_lint.kubernetes.controllers import LEVELS, Controller, ingress_nginx, nginx_org
 from tests.kubernetes.manifests import every_annotation, ingress, translate
 
@@ -92,18 +92,18 @@ def test_several_documents_and_lists() -> None:
 
 def test_a_document_that_is_broken_does_not_hide_the_others() -> None:
     text = ingress({}) + "---\nkind: Ingress\n  metadata: {\n"
-    found, problems = translated(Source("a.yaml", text), text)
+    found, problems = translate_resources(Source("a.yaml", text), text)
     assert len(found) == 1
     assert [problem.message.startswith("no YAML") for problem in problems] == [True]
 
 
 def test_yaml_that_is_about_something_else_is_let_be() -> None:
     text = "a: [\n"
-    assert translated(Source("a.yaml", text), text) == ([], [])
+    assert translate_resources(Source("a.yaml", text), text) == ([], [])
     route = "apiVersion: traefik.io/v1\nkind: IngressRoute\nspec: {routes: [{match: Path(`/`)}]}\n"
-    assert translated(Source("a.yaml", route), route) == ([], [])
+    assert translate_resources(Source("a.yaml", route), route) == ([], [])
     knative = ingress({}).replace("networking.k8s.io/v1", "networking.internal.knative.dev/v1")
-    assert translated(Source("a.yaml", knative), knative) == ([], [])
+    assert translate_resources(Source("a.yaml", knative), knative) == ([], [])
 
 
 VALUES = """\

@@ -11,14 +11,14 @@ import pytest
 
 from nginx_stream_lint.analysis.lint import Options, Result, detect, judge_places, lint, with_fixes
 from nginx_stream_lint.config import File, Source
-from nginx_stream_lint.config.source import HOLE, Piece, Reading
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText, SourceMapping
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.fixes.apply import compatible, edited, fix_all
-from nginx_stream_lint.fixes.show import mended
-from nginx_stream_lint.kubernetes import configurations, translated
+from nginx_stream_lint.fixes.apply import apply_edits, compatible, fix_all
+from nginx_stream_lint.fixes.show import location_with_fixes
+from nginx_stream_lint.kubernetes import configurations, translate_resources
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx
-from nginx_stream_lint.kubernetes.text import Text
+from nginx_stream_lint.kubernetes.nginx_text import NginxText
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.util.budget import Limits
@@ -228,7 +228,7 @@ def test_a_location_in_a_server_snippet_is_mended_there(tmp_path: Path) -> None:
 
 
 def masked(text: str) -> str:
-    return re.sub(r"\{\{.*?\}\}", lambda action: HOLE * len(action[0]), text)
+    return re.sub(r"\{\{.*?\}\}", lambda action: PLACEHOLDER * len(action[0]), text)
 
 
 def planned(text: str) -> list[Finding]:
@@ -246,7 +246,7 @@ def test_placeholders_stay() -> None:
     )
     changes = [one.fix for one in planned(text) if one.fix is not None]
     assert [fix.applicability for fix in changes] == ["safe", "safe"]
-    after = edited(text, compatible(changes))
+    after = apply_edits(text, compatible(changes))
     new = 'nginx.org/proxy-buffering: "False"\n    nginx.org/proxy-read-timeout: "300s"'
     assert after == text.replace("  annotations:\n", f"  annotations:\n    {new}\n")
     assert planned(after) == []
@@ -255,7 +255,7 @@ def test_placeholders_stay() -> None:
 def test_a_placeholder_is_nobodys_to_replace() -> None:
     text = ORG.replace("client-max-body-size: '8m'", 'proxy-buffering: "{{ .Values.buffering }}"')
     assert [one.rule for one in planned(text)] == ["short-read-timeout"]
-    (made,) = translated(Source("ingress.yaml", text), masked(text))[0]
+    (made,) = translate_resources(Source("ingress.yaml", text), masked(text))[0]
     author = made.reading.author
     assert author is not None
     assert author.changes([("proxy_buffering", "off")], 0) is None
@@ -383,7 +383,7 @@ def test_defaults_of_the_controller_do_not_speak_for_a_stream(tmp_path: Path) ->
 
 def test_the_lines_that_change_are_shown(tmp_path: Path) -> None:
     (finding,) = checked(written(tmp_path, LLM)).findings
-    assert mended(finding.location, [finding]).splitlines() == [
+    assert location_with_fixes(finding.location, [finding]).splitlines() == [
         "  annotations:",
         f"    {NGINX}proxy-body-size: '8m'",
         f'+   {NGINX}proxy-read-timeout: "300"',
@@ -453,15 +453,15 @@ def test_a_snippet_is_read_once_however_many_locations_have_it(
 ) -> None:
     read: list[str] = []
 
-    def parsed(reading: Reading) -> File:
+    def parsed(reading: MappedText) -> File:
         read.append(reading.text)
         return parse(reading)
 
-    monkeypatch.setattr("nginx_stream_lint.kubernetes.making.parse", parsed)
+    monkeypatch.setattr("nginx_stream_lint.kubernetes.conversion.parse", parsed)
     for snippet, problems in (("add_header A b;", 0), ("add_header A", 1)):
         read.clear()
         text = many_paths(20, snippet)
-        ([translation], _) = translated(Source("a.yaml", text), text)
+        ([translation], _) = translate_resources(Source("a.yaml", text), text)
         assert len(translation.reading.problems) == problems
         assert translation.reading.text.count(snippet) == (0 if problems else 40)
         assert [one.strip() for one in read] == [snippet]
@@ -494,17 +494,17 @@ def test_what_locations_have_in_common_is_made_once(
     annotations = {NGINX + annotation: value_of(ingress_nginx(), annotation)}
     text = ingress(annotations | {NGINX + "proxy-buffer-size": "8k"}, PATHS)
 
-    def made() -> list[tuple[str, Sequence[Piece], list[tuple[int, int]]]]:
+    def made() -> list[tuple[str, Sequence[SourceMapping], list[tuple[int, int]]]]:
         return [
             (
                 one.reading.text,
                 one.reading.pieces,
                 [one.reading.source_span(at, at + 1) for at in range(len(one.reading.text))],
             )
-            for one in translated(Source("a.yaml", text), text)[0]
+            for one in translate_resources(Source("a.yaml", text), text)[0]
         ]
 
     copied = made()
-    monkeypatch.setattr(Text, "once", lambda *given: given[-1]())
+    monkeypatch.setattr(NginxText, "once", lambda *given: given[-1]())
     assert copied == made()
     assert len(copied) == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.kubernetes import Translation, runnable
 from nginx_stream_lint.kubernetes.controllers import Controller, ingress_nginx, nginx_org
 from nginx_stream_lint.probe import NginxBinary, check, write_certificate
@@ -56,7 +56,7 @@ def accept(
     assert made
     for one in made:
         text = runnable(one, *map(str, certificate))
-        assert HOLE not in text
+        assert PLACEHOLDER not in text
         ok, said = check(binary, text, folder)
         assert ok, f"{said}\n{text}"
 

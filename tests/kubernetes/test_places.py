@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nginx_stream_lint.config import Directive, Source
-from nginx_stream_lint.config.source import HOLE, has_hole
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER, has_placeholder
 from nginx_stream_lint.config.tree import parse
-from nginx_stream_lint.kubernetes import configurations, translated
-from nginx_stream_lint.kubernetes.manifest import Mapping, Word, documents
+from nginx_stream_lint.kubernetes import configurations, translate_resources
+from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar, documents
 from tests.kubernetes.manifests import ingress, translate
 
 NGINX = "nginx.ingress.kubernetes.io/"
@@ -47,7 +47,7 @@ def test_an_annotation(quote: str) -> None:
     text = text.replace("75s", "75")
     if not quote:
         # Kubernetes refuses it, and it is read.
-        found, _ = translated(Source("a.yaml", text), text)
+        found, _ = translate_resources(Source("a.yaml", text), text)
         (problem,) = found[0].reading.problems
         assert str(problem) == (
             f"a.yaml:6:5: the annotation {NGINX}proxy-read-timeout is not a string, so Kubernetes"
@@ -118,7 +118,7 @@ def test_a_folded_snippet_as_a_whole() -> None:
 
 def test_a_snippet_that_breaks_the_rest_is_left_out() -> None:
     text = ingress({NGINX + "configuration-snippet": "expires 1d;\n}\n"})
-    found, _ = translated(Source("a.yaml", text), text)
+    found, _ = translate_resources(Source("a.yaml", text), text)
     (problem,) = found[0].reading.problems
     assert (problem.line, problem.column, problem.message) == (8, 7, 'unexpected "}"')
     assert "expires" not in found[0].reading.text
@@ -126,7 +126,7 @@ def test_a_snippet_that_breaks_the_rest_is_left_out() -> None:
 
 def test_a_value_that_the_controller_ignores() -> None:
     text = ingress({NGINX + "proxy-read-timeout": "3600s"})
-    found, _ = translated(Source("a.yaml", text), text)
+    found, _ = translate_resources(Source("a.yaml", text), text)
     (problem,) = found[0].reading.problems
     assert problem.line == 6
     assert problem.message.endswith(
@@ -158,13 +158,13 @@ spec:
 
 
 def masked(text: str) -> str:
-    return re.sub(r"\{\{.*?\}\}", lambda action: HOLE * len(action[0]), text)
+    return re.sub(r"\{\{.*?\}\}", lambda action: PLACEHOLDER * len(action[0]), text)
 
 
 def test_placeholders_stay() -> None:
     text = masked(TEMPLATE)
     timeout = one(TEMPLATE, "proxy_read_timeout", text)
-    assert has_hole(timeout.args[0])
+    assert has_placeholder(timeout.args[0])
     assert stretch(timeout) == (
         'nginx.ingress.kubernetes.io/proxy-read-timeout: "{{ .Values.timeout }}'
     )
@@ -180,7 +180,7 @@ def test_annotations_that_a_template_puts_in_are_unknown() -> None:
         "{{- toYaml .Values.annotations | nindent 4 }}",
     )
     buffering = one(text, "proxy_buffering", masked(text))
-    assert has_hole(buffering.args[0])
+    assert has_placeholder(buffering.args[0])
     assert buffering.line == 6
     assert stretch(buffering).startswith("{{- toYaml")
 
@@ -258,14 +258,14 @@ def test_a_template_as_helm_makes_it(annotations: str, unknown: bool) -> None:
     text = HELM.replace("ANNOTATIONS", annotations)
     found = directives(text, masked_controls(text))
     values = [one.args[0] for one in found if one.name == "proxy_buffering"]
-    assert [has_hole(value) for value in values] == [unknown]
+    assert [has_placeholder(value) for value in values] == [unknown]
     (path,) = (one for one in found if one.name == "location" and "404" not in str(one.block))
     assert stretch(path) == "path: {{ .path }}"
 
 
 def test_a_placeholder_in_a_snippet_is_statements() -> None:
     text = ingress({NGINX + "configuration-snippet": "expires 1d;\n{{ .Values.more }}\n"})
-    found = [one for one in directives(text, masked(text)) if has_hole(one.name)]
+    found = [one for one in directives(text, masked(text)) if has_placeholder(one.name)]
     assert {stretch_of_name(one) for one in found} == {"{{ .Values.more }}"}
 
 
@@ -305,7 +305,7 @@ web:
 
 
 def test_anchors_and_merge_keys() -> None:
-    found, problems = translated(Source("values.yaml", ANCHORS), ANCHORS)
+    found, problems = translate_resources(Source("values.yaml", ANCHORS), ANCHORS)
     assert problems == []
     texts = [one.reading.text for one in found if "a.example.com" in one.reading.text]
     (text,) = texts
@@ -326,8 +326,8 @@ def test_words_of_yaml() -> None:
     assert [text[span.start : span.end] for _, span in block.lines] == ["one", "two"]
     assert [text[span.start : span.end] for span in document.comments] == ["# c", "# end"]
     (first, second) = root.items("c", "d")
-    assert isinstance(first, Word)
-    assert isinstance(second, Word)
+    assert isinstance(first, Scalar)
+    assert isinstance(second, Scalar)
     assert text[second.start : second.end] == "f"
 
 
@@ -344,7 +344,7 @@ def test_words_of_yaml() -> None:
     ],
 )
 def test_what_is_no_yaml(text: str, place: tuple[int, int]) -> None:
-    found, problems = translated(Source("a.yaml", text), text)
+    found, problems = translate_resources(Source("a.yaml", text), text)
     assert found == []
     (problem,) = problems
     assert (problem.line, problem.column) == place
@@ -380,7 +380,7 @@ def test_nothing_makes_it_fall_over(data: st.DataObject) -> None:
         elif kind == "tear":
             lines[at] = lines[at][: data.draw(st.integers(0, len(lines[at])))]
         elif kind == "hole":
-            lines[at] = HOLE * len(lines[at])
+            lines[at] = PLACEHOLDER * len(lines[at])
         elif kind == "word":
             words = ["[]", "{}", "null", "- a", "'", "&a *a", "|", "\x85", "é", "a: b: c", "!!x"]
             lines[at] += " " + data.draw(st.sampled_from(words))

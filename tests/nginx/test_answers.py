@@ -11,7 +11,7 @@ from nginx_stream_lint.config import read
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.request import parse_url
-from nginx_stream_lint.nginx.route import Route, route
+from nginx_stream_lint.nginx.request_route import Route, route_request
 
 PASS = "proxy_pass http://127.0.0.1:9;"
 
@@ -24,7 +24,7 @@ def way(text: str, url: str, method: str = "GET") -> Route:
         "nginx.conf", Workspace.in_memory({"nginx.conf": f"events {{}} http {{ {text} }}"})
     )
     assert configuration.problems == []
-    return route(build(configuration), parse_url(url, method), (1, 31, 3))
+    return route_request(build(configuration), parse_url(url, method), (1, 31, 3))
 
 
 SOCKETS = """

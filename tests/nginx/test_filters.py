@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nginx_stream_lint.nginx.delivery import Path, Scenario, path
+from nginx_stream_lint.nginx.delivery import DeliveryPath, Scenario, delivery_path_for
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.versions import NEW
@@ -13,7 +13,9 @@ SSE = ("text/event-stream",)
 PIECES = {"proxy_http_version": "1.1", "gzip": "on", "gzip_types": "text/event-stream"}
 
 
-def path_with(written: dict[str, str], family: str = "proxy", types: tuple[str, ...] = SSE) -> Path:
+def path_with(
+    written: dict[str, str], family: str = "proxy", types: tuple[str, ...] = SSE
+) -> DeliveryPath:
     """The path where these directives are in force and everything else is default."""
 
     def settings(name: str) -> Effective:
@@ -22,7 +24,7 @@ def path_with(written: dict[str, str], family: str = "proxy", types: tuple[str, 
         default = table()[name].default(NEW, in_stream=False)
         return Effective(name, () if default is None else (default,), "default")
 
-    return path(settings, family, types)
+    return delivery_path_for(settings, family, types)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.versions import OLD
-from nginx_stream_lint.probe import Drip, Nginx, NginxBinary, Upstream, fetch, free_ports
+from nginx_stream_lint.probe import Drip, DrippingUpstream, Nginx, NginxBinary, fetch, free_ports
 
 LISTS = """
 events {}
@@ -87,7 +87,7 @@ def write(folder: Path, text: str, plain: int, upstream: int) -> Path:
 
 async def compare(binary: NginxBinary, folder: Path, text: str, uris: dict[str, str]) -> None:
     (plain,) = free_ports(1)
-    async with Upstream() as upstream:
+    async with DrippingUpstream() as upstream:
         main = write(folder, text, plain, upstream.ports["http"])
         configuration = read(str(main))
         assert configuration.problems == []

@@ -14,9 +14,9 @@ from nginx_stream_lint.analysis.explain import explain
 from nginx_stream_lint.nginx.delivery import Delivery, Scenario
 from nginx_stream_lint.probe import (
     Drip,
+    DrippingUpstream,
     Nginx,
     NginxBinary,
-    Upstream,
     free_ports,
     measure,
     write_certificate,
@@ -197,7 +197,7 @@ def test_who_is_sent_files(listen: str, held: dict[str, str | None]) -> None:
 async def _measured(binary: NginxBinary, folder: Path) -> list[str]:
     """What the first two requests of each case get from nginx, each in a server of its own."""
     ports = free_ports(len(CASES))
-    async with Upstream() as upstream:
+    async with DrippingUpstream() as upstream:
         parts = [
             configuration(rows, HANDLER.format(port=upstream.ports["http"]), port)
             for (rows, _, _), port in zip(CASES, ports, strict=True)

@@ -12,7 +12,7 @@ import pytest
 
 from nginx_stream_lint import Workspace
 from nginx_stream_lint.analysis.lint import read as read_all
-from nginx_stream_lint.config import Around, read
+from nginx_stream_lint.config import InputOptions, read
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.validity import refusals
 from nginx_stream_lint.nginx.versions import NEW, Version
@@ -232,7 +232,7 @@ def test_what_is_not_there_may_define_it(text: str, row: str) -> None:
         "more/a.conf": "",
     }
     workspace = Workspace.in_memory(files)
-    [configuration] = read_all(workspace, ["nginx.conf"], Around())
+    [configuration] = read_all(workspace, ["nginx.conf"], InputOptions())
     assert refusals(build(configuration), NEW) == []
 
 
@@ -243,7 +243,7 @@ def test_what_is_beside_is_all_there_is(
 ) -> None:
     text = f"{START}http {{ include {folder}more/*.conf; server {{ {row} }} }}"
     workspace = Workspace.in_memory({"nginx.conf": text, "more/a.conf": ""})
-    [configuration] = read_all(workspace, ["nginx.conf"], Around(mounts=mounts))
+    [configuration] = read_all(workspace, ["nginx.conf"], InputOptions(mounts=mounts))
     assert len(refusals(build(configuration), NEW)) == 1
 
 
@@ -252,7 +252,7 @@ def test_well_known_includes_define_nothing(row: str) -> None:
     rows = f"include /etc/nginx/mime.types; server {{ {row} more_set_headers 'A: b'; }}"
     text = f"load_module modules/ngx_http_js_module.so;\n{START}http {{ {rows} }}\n"
     workspace = Workspace.in_memory({"nginx.conf": text})
-    [configuration] = read_all(workspace, ["nginx.conf"], Around())
+    [configuration] = read_all(workspace, ["nginx.conf"], InputOptions())
     [problem] = refusals(build(configuration))
     assert problem.line == 3
     assert problem.advice

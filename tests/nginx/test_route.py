@@ -8,10 +8,10 @@ import pytest
 
 from nginx_stream_lint.config import read
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.nginx.documents import Documents
+from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.request import parse_url
-from nginx_stream_lint.nginx.route import Route, route
+from nginx_stream_lint.nginx.request_route import Route, route_request
 from nginx_stream_lint.nginx.versions import Version
 
 BEFORE: Version = (1, 22, 1)
@@ -38,9 +38,9 @@ def way(
     text: str, url: str, method: str = "GET", version: Version = NOW, files: Path | None = NO_FILES
 ) -> Route:
     """The way of a URL on port 80, or of a path on host `h`."""
-    documents = None if files is None else Documents(Workspace.on_disk(str(files)), str(files))
+    documents = None if files is None else DocumentRoot(Workspace.on_disk(str(files)), str(files))
     full = f"http://h{url}" if url.startswith("/") else url
-    return route(levels(text), parse_url(full, method), version, documents)
+    return route_request(levels(text), parse_url(full, method), version, documents)
 
 
 def ends(text: str, url: str, method: str = "GET", version: Version = NOW) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import Level, build
-from nginx_stream_lint.nginx.routing import find
+from nginx_stream_lint.nginx.location_match import find_location
 from nginx_stream_lint.probe import Nginx, NginxBinary, free_ports
 
 WORDS = ("a", "b", "ab", "abc", "v1", "chat", "x.php")
@@ -93,7 +93,7 @@ async def check(binary: NginxBinary, folder: Path) -> tuple[int, list[str]]:
             paths = [tree.path() for _ in range(PATHS)]
             for path, answer in zip(paths, await ask(port, paths), strict=True):
                 asked += 1
-                ours = number(find(server, path))
+                ours = number(find_location(server, path))
                 if ours != answer:
                     wrong.append(f"{path}: nginx {answer}, we {ours}")
     return asked, wrong

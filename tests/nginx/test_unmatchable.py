@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.command import findings, run
 
-from nginx_stream_lint.nginx.routing import Match
-from nginx_stream_lint.nginx.unmatchable import meant
+from nginx_stream_lint.nginx.location_match import LocationPattern
+from nginx_stream_lint.nginx.unreachable_locations import intended_location
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ from nginx_stream_lint.nginx.unmatchable import meant
     ],
 )
 def test_it_never_matches(modifier: str, path: str, first: str) -> None:
-    assert meant(Match(modifier, path))[0] == first
+    assert intended_location(LocationPattern(modifier, path))[0] == first
 
 
 @pytest.mark.parametrize("modifier", ["", "=", "^~"])
@@ -64,16 +64,16 @@ def test_it_never_matches(modifier: str, path: str, first: str) -> None:
     ],
 )
 def test_it_may_match(modifier: str, path: str) -> None:
-    assert meant(Match(modifier, path)) == ()
+    assert intended_location(LocationPattern(modifier, path)) == ()
 
 
 @pytest.mark.parametrize(("modifier", "path"), [("~", "^/x$"), ("~*", r"\.php$"), ("@", "x")])
 def test_what_is_no_plain_path(modifier: str, path: str) -> None:
-    assert meant(Match(modifier, path)) == ()
+    assert intended_location(LocationPattern(modifier, path)) == ()
 
 
 def test_slashes_that_are_not_merged() -> None:
-    assert meant(Match("", "/a//b"), merge_slashes=False) == ()
+    assert intended_location(LocationPattern("", "/a//b"), merge_slashes=False) == ()
 
 
 def configuration(folder: Path, locations: str) -> Path:

@@ -13,12 +13,17 @@ from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.listeners import addresses
 from nginx_stream_lint.probe import NginxBinary, NginxError, write_certificate
-from nginx_stream_lint.probe.copied import Change, Copy, Node, written
-from nginx_stream_lint.probe.copy import copy_of, hindrance, tree_of
+from nginx_stream_lint.probe.adapt_copy import adapt_copy
+from nginx_stream_lint.probe.allowed_directives import (
+    HTTP,
+    LEADS_TO_FILES,
+    NOWHERE,
+    reason_for_omission,
+)
+from nginx_stream_lint.probe.copy import copy_of, first_problem, tree_of
+from nginx_stream_lint.probe.copy_model import CopiedDirective, Copy, CopyChange, copy_text
 from nginx_stream_lint.probe.folders import temporary_folder
-from nginx_stream_lint.probe.permitted import HTTP, LEADS_TO_FILES, NOWHERE, reason
-from nginx_stream_lint.probe.settle import settle
-from nginx_stream_lint.probe.targets import Groups, rewritten
+from nginx_stream_lint.probe.pass_targets import Groups, rewritten_target
 
 PORTS = {"http": 8001, "fastcgi": 8002, "scgi": 8003, "uwsgi": 8004, "h2c": 8005}
 OLD, NEW = (1, 22, 1), (1, 31, 3)
@@ -48,7 +53,7 @@ def copied(
 
 def text_of(copy: Copy) -> str:
     """The copy's text, without the markers."""
-    lines = written(copy.root)[0].splitlines()
+    lines = copy_text(copy.root)[0].splitlines()
     return "\n".join(line for line in lines if "X-Nsl-Route" not in line)
 
 
@@ -57,16 +62,16 @@ def settled(folder: Path, text: str, binary: NginxBinary) -> tuple[str, Copy]:
     with temporary_folder() as sandbox:
         copy = copied(folder, text, binary.version, sandbox=sandbox)
         write_certificate(sandbox)
-        return asyncio.run(settle(copy, binary, sandbox))[0], copy
+        return asyncio.run(adapt_copy(copy, binary, sandbox))[0], copy
 
 
-def about(copy: Copy, name: str) -> Change:
+def about(copy: Copy, name: str) -> CopyChange:
     """The only change of a directive with this name."""
     (found,) = [change for change in copy.changes if change.name == name]
     return found
 
 
-def blocks(copy: Copy, name: str) -> list[Node]:
+def blocks(copy: Copy, name: str) -> list[CopiedDirective]:
     """The blocks of a name, in the order of the file."""
     found = [node for node, _ in copy.root.walk() if node.name == name]
     return sorted(found, key=lambda node: node.origin.start if node.origin else 0)
@@ -113,14 +118,14 @@ def test_every_directive_that_matters_to_a_stream_is_kept_or_left_out_on_purpose
 )
 def test_what_runs_code_is_left_out_for_that(name: str) -> None:
     assert name not in HTTP
-    assert reason(name).why == "it runs code"
-    assert reason(name).matters
+    assert reason_for_omission(name).why == "it runs code"
+    assert reason_for_omission(name).matters
 
 
 @pytest.mark.parametrize("name", ["no_such_directive", "modern_art", "proxy_store", "dav_methods"])
 def test_what_is_not_on_the_list_stays_out_and_may_matter(name: str) -> None:
     assert name not in HTTP
-    assert reason(name).matters
+    assert reason_for_omission(name).matters
 
 
 def test_each_change_names_its_place(tmp_path: Path) -> None:
@@ -240,7 +245,7 @@ def test_every_target_becomes_the_upstream(family: str, target: str, expected: s
     groups = Groups()
     groups.names.add("group")
     protocol = {"proxy": "http", "grpc": "h2c"}.get(family, family)
-    assert rewritten(family, target, protocol, PORTS, groups) == expected
+    assert rewritten_target(family, target, protocol, PORTS, groups) == expected
 
 
 def test_a_group_speaks_what_is_asked_of_it(tmp_path: Path) -> None:
@@ -361,7 +366,7 @@ def test_what_no_nginx_would_run_is_a_hindrance(tmp_path: Path) -> None:
     ):
         (tmp_path / "self.conf").write_text("include self.conf;")
         main.write_text(text)
-        assert (hindrance(read(str(main))) is not None) == hinders, text
+        assert (first_problem(read(str(main))) is not None) == hinders, text
 
 
 # The way back
@@ -488,7 +493,7 @@ def test_refusals_without_end_are_given_up(
     # nginx names one of these zones at a time, and each time reads the whole copy.
     rows = "".join(f"location /{n} {{ proxy_cache z{n}; return 200; }}" for n in range(150))
     text = f"http {{ server {{ listen 80; {rows} }} }}"
-    monkeypatch.setattr("nginx_stream_lint.probe.settle._MOST_SECONDS", 0.05)
+    monkeypatch.setattr("nginx_stream_lint.probe.adapt_copy._MOST_SECONDS", 0.05)
     with pytest.raises(NginxError, match="still rejects the copy"):
         settled(tmp_path, text, binary)
 

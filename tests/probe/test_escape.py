@@ -24,13 +24,20 @@ import pytest
 from msgspec import structs
 
 from nginx_stream_lint.config import read
-from nginx_stream_lint.probe import Drip, Nginx, NginxBinary, NginxError, Upstream, free_ports
+from nginx_stream_lint.probe import (
+    Drip,
+    DrippingUpstream,
+    Nginx,
+    NginxBinary,
+    NginxError,
+    free_ports,
+)
+from nginx_stream_lint.probe.adapt_copy import adapt_copy
 from nginx_stream_lint.probe.certificate import write_certificate
 from nginx_stream_lint.probe.copy import copy_of
 from nginx_stream_lint.probe.drip import HEADER
 from nginx_stream_lint.probe.folders import temporary_folder
-from nginx_stream_lint.probe.launch import Wall
-from nginx_stream_lint.probe.settle import settle
+from nginx_stream_lint.probe.launch import SandboxLimits
 
 SECONDS = 60.0
 QUICK = Drip(tokens=2, interval=0.001)
@@ -115,11 +122,11 @@ async def run(main: Path, binary: NginxBinary, paths: Sequence[str], port: int) 
     """
     ran = Ran()
     with temporary_folder() as folder:
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             try:
                 copy = copy_of(read(str(main)), binary.version, upstream.ports, folder)
                 write_certificate(folder)
-                ran.text, wall = await settle(copy, binary, folder)
+                ran.text, wall = await adapt_copy(copy, binary, folder)
                 wall = structs.replace(wall, reads=(Path("/"),), connects=(*wall.connects, port))
                 async with Nginx(binary, ran.text, folder, wall) as nginx:
                     ran.listens = listening(nginx.pid)
@@ -446,7 +453,7 @@ async def walled(
     with temporary_folder() as folder:
         (folder / "run" / "tmp").mkdir(parents=True)
         (port,) = free_ports(1)
-        wall = Wall(folder, folder / "run", tuple(modules(binary)), (port,), connects)
+        wall = SandboxLimits(folder, folder / "run", tuple(modules(binary)), (port,), connects)
         async with Nginx(binary, text.replace("{listen}", str(port)), folder, wall) as nginx:
             said = [await answer(port, path) for path in paths]
             return said, nginx.error_log
@@ -510,7 +517,7 @@ def test_nginx_runs_without_rights(binary: NginxBinary, monkeypatch: pytest.Monk
         with temporary_folder() as folder:
             (folder / "run" / "tmp").mkdir(parents=True)
             text = f"{PID_AND_LOG} http {{ {temporary_paths()} access_log off; }}"
-            async with Nginx(binary, text, folder, Wall(folder, folder / "run")) as nginx:
+            async with Nginx(binary, text, folder, SandboxLimits(folder, folder / "run")) as nginx:
                 group = [
                     entry for entry in Path("/proc").glob("[0-9]*") if _group(entry) == nginx.pid
                 ]

@@ -19,11 +19,11 @@ from tests.report.schemas import check_document
 
 from nginx_stream_lint.cli import cli
 from nginx_stream_lint.config import read
-from nginx_stream_lint.nginx.delivery import Scenario, path
+from nginx_stream_lint.nginx.delivery import Scenario, delivery_path_for
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.probe import NginxBinary
-from nginx_stream_lint.probe.copied import Change
-from nginx_stream_lint.probe.run import Outcome, ProbeResult, Request
+from nginx_stream_lint.probe.copy_model import CopyChange
+from nginx_stream_lint.probe.run import ProbeOutcome, ProbeRequest, ProbeResult
 from nginx_stream_lint.report.probe import probe_svg, probe_text
 
 DEMO = Path(__file__).resolve().parents[2] / "fixtures" / "demo"
@@ -110,7 +110,7 @@ def verdicts(document: dict[str, Any]) -> dict[tuple[str, str], str]:
 def modelled(level: Level, binary: NginxBinary, one: dict[str, Any]) -> str:
     """What the model says of one result."""
     assert level.handler is not None
-    way = path(
+    way = delivery_path_for(
         lambda name: level.effective(name, binary.version),
         level.handler.family,
         ("text/event-stream",),
@@ -477,7 +477,7 @@ def test_what_streams_ends_with_0_and_is_shown_on_a_line_of_time(
 
 
 def test_a_report_of_nothing_is_still_one(binary: NginxBinary) -> None:
-    change = Change("env", "env A", "x<&>.conf", 1, "left out", "<why>", True)
+    change = CopyChange("env", "env A", "x<&>.conf", 1, "left out", "<why>", True)
     result = ProbeResult(binary, [], [change])
     assert "x<&>.conf:1: env A: left out, <why>" in probe_text(result, ["<somewhere>"])
     ElementTree.fromstring(probe_svg(result))
@@ -486,10 +486,10 @@ def test_a_report_of_nothing_is_still_one(binary: NginxBinary) -> None:
 def test_what_gets_through_is_counted_by_url(binary: NginxBinary) -> None:
     """A URL that was measured in several scenarios is one stream; it streams if it does in all."""
 
-    def measured(name: str, *verdicts: str) -> list[Outcome]:
-        request = Request(name, {})
+    def measured(name: str, *verdicts: str) -> list[ProbeOutcome]:
+        request = ProbeRequest(name, {})
         return [
-            Outcome(request, Scenario(), one, 200, None, None, 0.0, (), (), (), 1.0, "", None)
+            ProbeOutcome(request, Scenario(), one, 200, None, None, 0.0, (), (), (), 1.0, "", None)
             for one in verdicts
         ]
 

@@ -13,11 +13,11 @@ from tests.waiting import leave, until
 
 from nginx_stream_lint.probe import (
     Drip,
+    DrippingUpstream,
     Job,
     Measurement,
     Nginx,
     NginxBinary,
-    Upstream,
     fetch,
     free_ports,
     measure,
@@ -129,7 +129,11 @@ CASES = [
 
 
 def configuration(
-    binary: NginxBinary, locations: Mapping[str, str], upstream: Upstream, plain: int, tls: int
+    binary: NginxBinary,
+    locations: Mapping[str, str],
+    upstream: DrippingUpstream,
+    plain: int,
+    tls: int,
 ) -> str:
     """Return a configuration with these locations on a plain and on a TLS + HTTP/2 port."""
     new = binary.version >= (1, 25, 1)
@@ -188,7 +192,7 @@ def measure_all(age: str, binary: NginxBinary, folder: Path) -> Results:
     async def everything() -> Results:
         plain, tls = free_ports(2)
         cases = [case for case in CASES if case.runs_on(binary)]
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             text = configuration(binary, {c.name: c.text for c in cases}, upstream, plain, tls)
             jobs = {
                 (case.name, client): Job(
@@ -292,7 +296,7 @@ def test_cache_keepalive_body_and_a_client_that_leaves(binary: NginxBinary, tmp_
     async def everything() -> None:
         write_certificate(tmp_path)
         plain, tls = free_ports(2)
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             text = configuration(binary, locations, upstream, plain, tls)
             async with Nginx(binary, text, tmp_path) as nginx:
                 pid = nginx.pid

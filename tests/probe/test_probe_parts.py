@@ -9,7 +9,7 @@ from collections.abc import Callable
 import brotli
 import pytest
 
-from nginx_stream_lint.probe import Arrivals, Drip, Seen
+from nginx_stream_lint.probe import Arrivals, Drip, ReceivedRequest
 from nginx_stream_lint.probe.decoding import DECODED_PART, Chunks, Tokens, decompressor
 from nginx_stream_lint.probe.measure import bursts_of, judge
 
@@ -157,9 +157,11 @@ def test_bursts() -> None:
     assert bursts_of([], 0.05) == []
 
 
-def seen_at(*emitted: float) -> Seen:
+def seen_at(*emitted: float) -> ReceivedRequest:
     """Return what an upstream saw that emitted its tokens at these times."""
-    return Seen("a", "http", "GET", "/", "1.1", {}, 1, emitted=list(emitted), finished=True)
+    return ReceivedRequest(
+        "a", "http", "GET", "/", "1.1", {}, 1, emitted=list(emitted), finished=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,7 @@ def test_the_first_arrival_decides(at: float, verdict: str) -> None:
     ],
 )
 def test_what_is_no_whole_stream(
-    ended: str, status: int, count: int, seen: Seen | None, verdict: str
+    ended: str, status: int, count: int, seen: ReceivedRequest | None, verdict: str
 ) -> None:
     arrivals = Arrivals(ended, status, times=[(number + 1, 0.1) for number in range(count)])
     assert judge(Drip(tokens=2), arrivals, seen).verdict == verdict

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.waiting import leave, until
 
-from nginx_stream_lint.probe import Drip, Upstream, fetch, measure
+from nginx_stream_lint.probe import Drip, DrippingUpstream, fetch, measure
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -18,11 +18,11 @@ SECONDS = 120.0
 SHORT = Drip(tokens=5, interval=0.02)
 
 
-def with_upstream(test: Callable[[Upstream], Awaitable[None]]) -> None:
+def with_upstream(test: Callable[[DrippingUpstream], Awaitable[None]]) -> None:
     """Run a test beside an upstream; nothing may take longer than SECONDS."""
 
     async def run() -> None:
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             await test(upstream)
 
     asyncio.run(asyncio.wait_for(run(), SECONDS))
@@ -43,7 +43,7 @@ async def ask(port: int, request: str) -> str:
 def test_it_streams_in_every_framing(client: str, framing: str) -> None:
     drip = Drip(framing=framing, x_accel_buffering="no", headers=(("X-More", "1"),))
 
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         port = upstream.ports["http" if client == "h1" else "h2c"]
         result = await measure(upstream, port, "/x?y", client, drip)
         assert result.verdict == "streams"
@@ -60,7 +60,7 @@ def test_it_streams_in_every_framing(client: str, framing: str) -> None:
 
 
 def test_http_1_0_is_never_chunked_and_closes() -> None:
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         request = f"GET / HTTP/1.0\nX-Drip: {SHORT.encode()}\n\n"
         answer = await ask(upstream.ports["http"], request)
         assert "chunked" not in answer
@@ -75,7 +75,7 @@ def test_http_1_1_keeps_the_connection_until_told() -> None:
     again = f"GET / HTTP/1.1\nHost: a\nX-Drip: {drip}\n\n"
     last = f"GET / HTTP/1.1\nHost: a\nConnection: close\nX-Drip: {drip}\n\n"
 
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         answer = await ask(upstream.ports["http"], again + last)
         assert answer.count("data: ") == 10
         assert [one.connection_number for one in upstream.seen] == [1, 1]
@@ -89,7 +89,7 @@ def test_request_bodies_are_read() -> None:
         "Connection: close\n\n3\nabc\n2\nde\n0\n\n"
     )
 
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         await ask(upstream.ports["http"], chunked)
         ports = upstream.ports
         await measure(upstream, ports["http"], "/", "h1", SHORT, method="POST", body=b"1234")
@@ -104,7 +104,7 @@ def test_request_bodies_are_read() -> None:
 def test_dying_cuts(client: str, die: str) -> None:
     drip = Drip(tokens=5, interval=0.02, die_after=3, die=die)
 
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         port = upstream.ports["http" if client == "h1" else "h2c"]
         result = await measure(upstream, port, "/", client, drip)
         assert (result.verdict, result.arrivals.ended) == ("cut", "cut")
@@ -116,7 +116,7 @@ def test_dying_cuts(client: str, die: str) -> None:
 
 
 def test_dying_at_once_gives_no_headers() -> None:
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         result = await measure(upstream, upstream.ports["http"], "/", "h1", Drip(die_after=0))
         assert (result.verdict, result.status) == ("no-stream", 0)
 
@@ -126,7 +126,7 @@ def test_dying_at_once_gives_no_headers() -> None:
 def test_an_answer_that_just_closes_early_is_cut_though_the_client_cannot_tell() -> None:
     drip = Drip(tokens=5, interval=0.02, die_after=3, framing="close")
 
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         result = await measure(upstream, upstream.ports["http"], "/", "h1", drip)
         assert (result.verdict, result.arrivals.ended) == ("cut", "complete")
 
@@ -134,14 +134,14 @@ def test_an_answer_that_just_closes_early_is_cut_though_the_client_cannot_tell()
 
 
 def test_a_client_that_leaves_is_noticed() -> None:
-    async def leaves(upstream: Upstream, client: str, family: str) -> None:
+    async def leaves(upstream: DrippingUpstream, client: str, family: str) -> None:
         headers = [("X-Drip", f"id={client}&tokens=10000")]
         asking = asyncio.ensure_future(fetch(upstream.ports[family], "/", client, headers=headers))
         await until(lambda: [one for one in upstream.find(client) if one.emitted])
         await leave(asking)
         await until(lambda: upstream.find(client)[0].client_gone)
 
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         for client, family in (("h1", "http"), ("h2c", "h2c")):
             await leaves(upstream, client, family)
         assert [(one.client_gone, one.finished) for one in upstream.seen] == [(True, False)] * 2
@@ -150,7 +150,7 @@ def test_a_client_that_leaves_is_noticed() -> None:
 
 
 def test_websocket() -> None:
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         port = upstream.ports["http"]
         result = await measure(upstream, port, "/", "h1", websocket=True)
         assert (result.verdict, result.status) == ("streams", 101)
@@ -164,7 +164,7 @@ def test_websocket() -> None:
 
 
 def test_a_malformed_drip_is_a_400() -> None:
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         for drip in ("tokens=many", "color=red", "framing=none", "header=x"):
             got = await fetch(upstream.ports["http"], "/", "h1", headers=[("X-Drip", drip)])
             assert got.status == 400
@@ -173,7 +173,7 @@ def test_a_malformed_drip_is_a_400() -> None:
 
 
 def test_nobody_listens() -> None:
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         port = upstream.ports["scgi"]
         await upstream.__aexit__(None, None, None)
         got = await fetch(port, "/", "h1")
@@ -212,7 +212,7 @@ NONSENSE = {
 
 def test_nonsense_ends_its_connection_and_nothing_else() -> None:
     # What nginx sends is up to the configuration: proxy_method, scgi_param, proxy_set_body ...
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         faults: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, what: faults.append(what))
         for family, many in NONSENSE.items():
@@ -236,7 +236,7 @@ def test_nonsense_ends_its_connection_and_nothing_else() -> None:
 def test_requests_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nginx_stream_lint.probe.upstream._MOST_HEARD", 1 << 16)
 
-    async def test(upstream: Upstream) -> None:
+    async def test(upstream: DrippingUpstream) -> None:
         head = f"GET / HTTP/1.1\nX-Drip: tokens=0\nX: {'x' * 2000}\n\n"
         await ask(upstream.ports["http"], head * 100)
         assert 10 < len(upstream.seen) < 30

@@ -28,7 +28,7 @@ from nginx_stream_lint.config import read
 from nginx_stream_lint.probe import Upstream, Nginx, inspect
 from nginx_stream_lint.probe.copy import copy_of
 from nginx_stream_lint.probe.folders import temporary_folder
-from nginx_stream_lint.probe.settle import settle
+from nginx_stream_lint.probe.adapt_copy import settle
 
 async def run():
     binary = inspect(Path(sys.argv[1]))

@@ -12,17 +12,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nginx_stream_lint.config import Directive, Source
-from nginx_stream_lint.config.reading import read
+from nginx_stream_lint.config.configuration import read
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.probe import Nginx, NginxBinary, NginxError, check, free_ports
-from nginx_stream_lint.probe.copied import written
+from nginx_stream_lint.probe.allowed_directives import HTTP, LEADS_TO_FILES, STREAM, UPSTREAM
 from nginx_stream_lint.probe.copy import copy_of
+from nginx_stream_lint.probe.copy_model import copy_text
 from nginx_stream_lint.probe.folders import temporary_folder
-from nginx_stream_lint.probe.permitted import HTTP, LEADS_TO_FILES, STREAM, UPSTREAM
+from nginx_stream_lint.probe.quoting import UnwritableWord, quoted
 from nginx_stream_lint.probe.verify import Bounds, Forbidden, verify
-from nginx_stream_lint.probe.words import UnwritableWord, quoted
 
 SECONDS = 60.0
 MARKS = "\ufdd0\ufdd1\ufdd2\0"
@@ -288,7 +288,7 @@ def test_whatever_is_copied_the_verifier_takes_or_it_is_refused(soup: str) -> No
                 copy = copy_of(configuration, (1, 31, 3), ports, folder)
             except NginxError:
                 continue
-            copied = written(copy.root)[0]
+            copied = copy_text(copy.root)[0]
             bounds = Bounds(
                 frozenset(one.port for one in copy.sockets.values()), frozenset(ports.values())
             )

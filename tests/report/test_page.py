@@ -12,8 +12,8 @@ from tests.report.schemas import run_of
 
 from nginx_stream_lint.report import render
 from nginx_stream_lint.report.github import step_summary
-from nginx_stream_lint.report.picture import picture, said
-from nginx_stream_lint.report.way import Way, ways
+from nginx_stream_lint.report.stream_path import StreamPath, stream_paths
+from nginx_stream_lint.report.stream_svg import stream_in_words, stream_svg
 
 DEMO = Path(__file__).resolve().parents[2] / "fixtures" / "demo" / "nginx.conf"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -80,7 +80,7 @@ def test_the_page_fits_a_desk_and_a_phone(crowded: Path, tmp_path: Path) -> None
         desk, phone = laid_out(render("html", run), tmp_path)
         for found, width in ((desk, DESKTOP), (phone, PHONE)):
             assert found["content"] <= found["width"] <= width, "it scrolls sideways"
-            assert found["pictures"] == len(ways(run.report, None)) > 3
+            assert found["pictures"] == len(stream_paths(run.report, None)) > 3
             assert found["outside"] == []
             assert found["targets"]
             assert found["smallest"] >= 9
@@ -91,14 +91,14 @@ def test_the_page_fits_a_desk_and_a_phone(crowded: Path, tmp_path: Path) -> None
                 assert str(problem) in found["text"]
 
 
-def _way(path: Path, text: str) -> Way:
+def _way(path: Path, text: str) -> StreamPath:
     path.write_text(text)
-    (way,) = ways(run_of(path).report, None)
+    (way,) = stream_paths(run_of(path).report, None)
     return way
 
 
-def _counts(way: Way) -> dict[str, int]:
-    root = etree.fromstring(picture(way))
+def _counts(way: StreamPath) -> dict[str, int]:
+    root = etree.fromstring(stream_svg(way))
     classes = [str(one.get("class")) for one in root.iter()]
     return {name: classes.count(name) for name in ("flow", "held", "dam", "doubt", "goodbox")}
 
@@ -115,7 +115,7 @@ def test_the_picture_shows_where_the_stream_is_held(tmp_path: Path) -> None:
         ("tls-buffer", ["h1-tls"]),
     ]
     assert _counts(bare) == {"flow": 2, "held": 2, "dam": 3, "doubt": 0, "goodbox": 0}
-    assert "plain HTTP/1.1 clients: stalls: bursts of 4 KB" in said(bare)
+    assert "plain HTTP/1.1 clients: stalls: bursts of 4 KB" in stream_in_words(bare)
 
     chunked = _way(path, server.format(STREAM.format(more="proxy_http_version 1.1;")))
     assert _counts(chunked) == {"flow": 2, "held": 1, "dam": 1, "doubt": 0, "goodbox": 1}
@@ -137,5 +137,5 @@ def test_nobody_is_shown_a_way_that_is_never_taken(tmp_path: Path) -> None:
         "server { location /v1/chat { proxy_pass http://a:1; }\n"
         "location ~ ^/v1/ { proxy_pass http://b:1; } }"
     )
-    labels = [way.served.level.label for way in ways(run_of(path).report, None)]
+    labels = [way.served.level.label for way in stream_paths(run_of(path).report, None)]
     assert "location /v1/chat" not in labels

@@ -16,7 +16,7 @@ from tests.report.schemas import CHECKS, EXAMPLES, READ, RULES, WRONG, check_all
 
 from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config import Problem, Source
-from nginx_stream_lint.fixes.apply import edited
+from nginx_stream_lint.fixes.apply import apply_edits
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.github import step_summary
 from nginx_stream_lint.report.run import Run
@@ -157,9 +157,9 @@ def test_fixes_can_be_applied_by_line_and_column(words: str) -> None:
         Fix("do it", "safe", "x", (edit, behind)),
     )
     run = Run(Result(findings=[finding]), (), None, 0.1, "/")
-    wanted = edited(text, (edit, behind))
+    wanted = apply_edits(text, (edit, behind))
     edits = _sarif_edits(json.loads(render("sarif", run)), text)
-    assert edited(text, [Edit(source, *one) for one in edits]) == wanted
+    assert apply_edits(text, [Edit(source, *one) for one in edits]) == wanted
     (one,) = _rdjson_edits(json.loads(render("rdjson", run)), text)
     data = text.encode()
     assert data[: one[0]] + one[2].encode() + data[one[1] :] == wanted.encode()

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from nginx_stream_lint.analysis.lint import (
     Options,
     Result,
+    detect_streams,
     judge_places,
     lint,
     read,
-    survey,
     with_fixes,
 )
 from nginx_stream_lint.files import Workspace
@@ -26,7 +26,7 @@ from nginx_stream_lint.rules import verdict
 from nginx_stream_lint.rules.cache import LocationCache
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules, shipped_rules
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import KINDS, Kind, Stream
 
 # What rules of other people may ask: the place itself, and where a value comes from.
@@ -209,20 +209,20 @@ def configurations(draw: st.DrawFn) -> str:
     return f"{main}\nevents {{ {events} }}\nstream {{ {stream} }}\nhttp {{\n{http}\n}}\n"
 
 
-def _served(text: str, options: Options) -> list[Served]:
+def _served(text: str, options: Options) -> list[ProxiedLocation]:
     name = "nginx.conf.j2"
     [configuration] = read(Workspace.in_memory({name: text}), [name], options.around)
-    found, _ = survey(configuration, build(configuration), options)
+    found, _ = detect_streams(configuration, build(configuration), options)
     return found
 
 
-def findings(found: list[Served], options: Options) -> list[Finding]:
+def findings(found: list[ProxiedLocation], options: Options) -> list[Finding]:
     judged = judge_places(found, options)
     return with_fixes([one.finding for one in judged], judged, [])[0]
 
 
-def _one_by_one(found: list[Served], options: Options) -> list[Finding]:
-    def itself(_: LocationCache[object], served: Served) -> Hashable:
+def _one_by_one(found: list[ProxiedLocation], options: Options) -> list[Finding]:
+    def itself(_: LocationCache[object], served: ProxiedLocation) -> Hashable:
         return served
 
     with pytest.MonkeyPatch.context() as patch:
@@ -277,9 +277,9 @@ def test_what_is_alike_is_judged_once(
 ) -> None:
     """Where nobody asks for what only a place has."""
     shipped = replace(options, rules=load_rules(builtin_folder()))
-    judged: list[Served] = []
+    judged: list[ProxiedLocation] = []
 
-    def counted(served: Served, *rest: object) -> object:
+    def counted(served: ProxiedLocation, *rest: object) -> object:
         judged.append(served)
         return verdicts(served, *rest)  # type: ignore[arg-type]
 

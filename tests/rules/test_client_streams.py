@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from nginx_stream_lint import Finding, Workspace, explain, lint
-from nginx_stream_lint.streams.declarations import Misdeclared, from_comment
+from nginx_stream_lint.streams.declarations import DeclarationMistake, from_comment
 
 GRPC = "grpc_pass grpc://127.0.0.1:50051;"
 LISTEN = "listen 443 ssl http2; ssl_certificate a; ssl_certificate_key b;"
@@ -43,7 +43,7 @@ def test_the_word_of_a_comment(words: str, expected: bool) -> None:
 
 
 def test_a_word_that_is_no_truth() -> None:
-    with pytest.raises(Misdeclared, match="neither true nor false"):
+    with pytest.raises(DeclarationMistake, match="neither true nor false"):
         from_comment("# nginx-stream-lint: stream grpc client_streams=perhaps")
 
 

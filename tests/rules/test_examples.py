@@ -11,7 +11,7 @@ import pytest
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.analysis.rule_examples import Case, cases, failures, lint_text
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.fixes.apply import compatible, edited, fix_all
+from nginx_stream_lint.fixes.apply import apply_edits, compatible, fix_all
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.measured import EVIDENCE
@@ -48,7 +48,7 @@ def _fixed(path: Path, findings: list[Finding]) -> str:
     """The text of a file with all fixes of some findings applied."""
     fixes = [finding.fix for finding in findings if finding.fix is not None]
     assert all(fix.applicability != "manual" for fix in fixes)
-    return edited(path.read_text(encoding="utf-8"), compatible(fixes))
+    return apply_edits(path.read_text(encoding="utf-8"), compatible(fixes))
 
 
 @pytest.mark.parametrize("case", CASES, ids=_name)

@@ -11,7 +11,7 @@ import pytest
 from nginx_stream_lint import Finding, Workspace, explain, lint
 from nginx_stream_lint.analysis.lint import Options
 from nginx_stream_lint.fixes.apply import fix_all
-from nginx_stream_lint.report.way import ways
+from nginx_stream_lint.report.stream_path import stream_paths
 
 UPGRADE = "proxy_set_header Upgrade $http_upgrade;"
 VARIABLE = "proxy_set_header Connection $connection_upgrade;"
@@ -264,5 +264,5 @@ def test_explain_says_what_becomes_of_a_handshake(url: str, place: str, verdict:
 def test_the_page_shows_no_websocket_over_http2() -> None:
     place = f"location /ws {{ proxy_pass http://a; {UPGRADE} }}"
     workspace = Workspace.in_memory({"nginx.conf": f"server {{ {LISTEN} {place} }}"})
-    [way] = ways(lint(workspace, ["nginx.conf"]), (1, 31, 3))
+    [way] = stream_paths(lint(workspace, ["nginx.conf"]), (1, 31, 3))
     assert [(one.client, one.verdict) for one in way.arrivals] == [("h1-tls", "no-stream")]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from nginx_stream_lint.cli import cli
-from nginx_stream_lint.nginx.values import seconds, size
+from nginx_stream_lint.nginx.values import parse_size, parse_time
 from nginx_stream_lint.rules.conditions import (
     UNKNOWN,
     All,
@@ -126,11 +126,11 @@ def test_what_is_unknown_stays_unknown_unless_the_rest_decides(
         ("59s", "at_least", "1m", False),
         (None, "at_least", 60, False),
         (True, "less_than", 60, False),
-        (Quantity("5m", seconds), "less_than", 301, True),
-        (Quantity("5m", seconds), "greater_than", "4m", True),
-        (Quantity("5m", seconds), "less_than", "1h", True),
-        (Quantity("5m", size), "less_than", 301, False),
-        (Quantity("5m", size), "greater_than", "4096k", True),
+        (Quantity("5m", parse_time), "less_than", 301, True),
+        (Quantity("5m", parse_time), "greater_than", "4m", True),
+        (Quantity("5m", parse_time), "less_than", "1h", True),
+        (Quantity("5m", parse_size), "less_than", 301, False),
+        (Quantity("5m", parse_size), "greater_than", "4096k", True),
     ],
 )
 def test_operators(value: Any, operator: str, operand: Any, truth: Truth) -> None:

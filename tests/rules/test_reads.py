@@ -19,20 +19,20 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 from tests.rules.test_cache import EVERYWHERE, PASSES, SERVER, TARGETS, UPSTREAMS
 
-from nginx_stream_lint.analysis.lint import Options, read, survey
+from nginx_stream_lint.analysis.lint import Options, detect_streams, read
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Level, build
 from nginx_stream_lint.nginx.versions import OLD
-from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, Facts, delivery, elsewhere
-from nginx_stream_lint.rules.facts.base import Elsewhere, Headers, Read, directives_meant
+from nginx_stream_lint.rules.facts import FACTS, PLACEHOLDERS, Facts, delivery, other_inputs
+from nginx_stream_lint.rules.facts.base import Headers, OtherInput, Read, directives_meant
 from nginx_stream_lint.rules.messages import PHRASES
 from nginx_stream_lint.rules.reads import Reads, reads_of_declared
 from nginx_stream_lint.rules.shipped import shipped_rules
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import Stream
 
-ELSEWHERE = {one.name: one for one in vars(elsewhere).values() if isinstance(one, Elsewhere)}
+ELSEWHERE = {one.name: one for one in vars(other_inputs).values() if isinstance(one, OtherInput)}
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 # A folder of many configurations, such as a copy of other people's repositories.
 CORPUS = os.environ.get("NGINX_STREAM_LINT_CORPUS", "")
@@ -82,7 +82,7 @@ class _Recorder:
         return recorded
 
     def _around_elsewhere(self, read: Any) -> Any:
-        def recorded(facts: Facts, what: Elsewhere) -> Any:
+        def recorded(facts: Facts, what: OtherInput) -> Any:
             self.read.elsewhere.add(what.name)
             return self._inside(lambda: read(facts, what))
 
@@ -117,7 +117,7 @@ class _Recorder:
         finally:
             self.is_inside = before
 
-    def record(self, read: _Read, served: Served, stream: Stream, name: str) -> None:
+    def record(self, read: _Read, served: ProxiedLocation, stream: Stream, name: str) -> None:
         """Work out a fact or phrase, with nothing known before."""
         for level in _levels(served.level):
             level.kept = None
@@ -211,7 +211,7 @@ def _texts() -> dict[str, str]:
     return texts
 
 
-def _places(texts: dict[str, str]) -> list[Served]:
+def _places(texts: dict[str, str]) -> list[ProxiedLocation]:
     options = Options(all_streams=True)
     runs = [(Workspace.in_memory({name: text}), name) for name, text in texts.items()]
     runs += [(Workspace.on_disk(name), name) for name in (str(FIXTURES), CORPUS) if name]
@@ -219,11 +219,11 @@ def _places(texts: dict[str, str]) -> list[Served]:
         place
         for workspace, name in runs
         for configuration in read(workspace, [name], options.around)
-        for place in survey(configuration, build(configuration), options)[0]
+        for place in detect_streams(configuration, build(configuration), options)[0]
     ]
 
 
-def _record(places: list[Served], names: list[str]) -> dict[str, _Read]:
+def _record(places: list[ProxiedLocation], names: list[str]) -> dict[str, _Read]:
     """What each fact read at these places."""
     recorded: dict[str, _Read] = defaultdict(_Read)
     with pytest.MonkeyPatch.context() as patch:
@@ -270,7 +270,7 @@ def test_a_fact_declares_all_that_it_reads(name: str, recorded: dict[str, _Read]
 
 def _is_used(read: Read, found: _Read) -> bool:
     """Whether a declaration was made use of anywhere."""
-    if isinstance(read, Elsewhere):
+    if isinstance(read, OtherInput):
         return read.name in found.elsewhere
     if isinstance(read, Headers):
         return not found.headers.isdisjoint(directives_meant(read.directive))

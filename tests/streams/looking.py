@@ -7,10 +7,10 @@ from pathlib import Path
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import OLD
-from nginx_stream_lint.streams.find import Served, served
+from nginx_stream_lint.streams.detect import ProxiedLocation, find_proxied
 
 
-def found(folder: Path, text: str, name: str = "app.conf") -> dict[str, Served]:
+def found(folder: Path, text: str, name: str = "app.conf") -> dict[str, ProxiedLocation]:
     """What is served, by label; a text without `server` is put into one."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -18,7 +18,7 @@ def found(folder: Path, text: str, name: str = "app.conf") -> dict[str, Served]:
     configuration = read(str(path))
     configuration.top = str(folder)
     assert configuration.problems == []
-    result, problems = served(configuration, build(configuration), OLD)
+    result, problems = find_proxied(configuration, build(configuration), OLD)
     assert problems == []
     return {one.level.label.removeprefix("location "): one for one in result}
 

@@ -12,7 +12,7 @@ from tests.streams.looking import found, likely
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import OLD
-from nginx_stream_lint.streams.find import served
+from nginx_stream_lint.streams.detect import find_proxied
 
 API = "location /api/ { proxy_pass http://backend:8000; }"
 PAGES = "location / { proxy_pass http://frontend:3000; }"
@@ -110,7 +110,7 @@ def test_an_included_file_is_about_its_own_locations(tmp_path: Path) -> None:
     path = tmp_path / "site.conf"
     path.write_text("server { include chatbot.conf; include shop.conf; }")
     configuration = read(str(path))
-    result, _ = served(configuration, build(configuration), OLD)
+    result, _ = find_proxied(configuration, build(configuration), OLD)
     confidences = {one.level.label: one.streams[0].confidence for one in result}
     assert confidences == {"location /api/": "likely", "location /v1/": "possible"}
 

@@ -11,8 +11,8 @@ from tests.command import findings, run
 from nginx_stream_lint.config import read
 from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import OLD
-from nginx_stream_lint.streams.declarations import Misdeclared, declaration
-from nginx_stream_lint.streams.find import served
+from nginx_stream_lint.streams.declarations import DeclarationMistake, declaration
+from nginx_stream_lint.streams.detect import find_proxied
 from nginx_stream_lint.streams.stream import Stream
 
 
@@ -23,7 +23,7 @@ def declared(folder: Path, text: str, *streams: object) -> dict[str, list[Stream
     configuration = read(str(path))
     assert configuration.problems == []
     said = [declaration(one, "the test says so") for one in streams]
-    found, _ = served(configuration, build(configuration), OLD, said)
+    found, _ = find_proxied(configuration, build(configuration), OLD, said)
     return {
         one.level.label.removeprefix("location "): list(one.streams)
         for one in found
@@ -82,7 +82,7 @@ def test_comments_declare_so_many_different_streams_for_one_place(tmp_path: Path
     for number in (limit, limit + 1, 10 * limit):
         path.write_text(f"events {{}}\nhttp {{\nserver {{ {comments(number)} }}\n}}\n")
         configuration = read(str(path))
-        [one], problems = served(configuration, build(configuration), OLD)
+        [one], problems = find_proxied(configuration, build(configuration), OLD)
         assert len(one.streams) == limit
         assert [(problem.line, problem.column) for problem in problems] == (
             [(3, 10)] if number > limit else []
@@ -147,7 +147,7 @@ def test_a_path_is_for_every_server(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["x", "ftp://a/x", "http:///x", "http://a:99999/x", "", "a.b/c"])
 def test_what_is_no_path_and_no_url(text: str) -> None:
-    with pytest.raises(Misdeclared):
+    with pytest.raises(DeclarationMistake):
         declaration(text, "x")
 
 

@@ -420,8 +420,8 @@ def test_a_long_path_is_not_looked_up_at_each_of_its_slashes(
         catalogue, "_by_leading_segments", lambda: (firsts, Counted(table), longest)
     )
     path = "/v1/chat/completions"
-    known = catalogue.by_leading_segments(path)
+    known = catalogue.endpoints_by_leading_segments(path)
     assert known
     few = len(asked)
-    assert catalogue.by_leading_segments(path + "/more" * 10_000) == known
+    assert catalogue.endpoints_by_leading_segments(path + "/more" * 10_000) == known
     assert len(asked) - few < few + longest

@@ -13,14 +13,14 @@ from nginx_stream_lint.nginx.levels import build
 from nginx_stream_lint.nginx.versions import OLD
 from nginx_stream_lint.streams.catalogue import (
     apps,
-    by_leading_segments,
+    endpoints_by_leading_segments,
     every_endpoint,
-    example,
-    words,
+    evidence_words,
+    example_path,
 )
-from nginx_stream_lint.streams.declarations import Misdeclared, declaration, from_comment
-from nginx_stream_lint.streams.find import served
-from nginx_stream_lint.streams.vocabulary import reduced
+from nginx_stream_lint.streams.declarations import DeclarationMistake, declaration, from_comment
+from nginx_stream_lint.streams.detect import find_proxied
+from nginx_stream_lint.streams.word_classes import normalized
 
 
 def first(folder: Path, text: str) -> tuple[str, str]:
@@ -160,15 +160,15 @@ def test_a_comment_outside_locations_is_for_all_inside(tmp_path: Path) -> None:
     ],
 )
 def test_comments_that_are_wrong(comment: str, message: str) -> None:
-    with pytest.raises(Misdeclared, match=message):
+    with pytest.raises(DeclarationMistake, match=message):
         from_comment(comment)
 
 
 def test_declarations_need_a_path() -> None:
     assert declaration("/a", "x").stream.confidence == "declared"
-    with pytest.raises(Misdeclared, match="starts with /"):
+    with pytest.raises(DeclarationMistake, match="starts with /"):
         declaration("a", "x")
-    with pytest.raises(Misdeclared, match="path"):
+    with pytest.raises(DeclarationMistake, match="path"):
         declaration({"kind": "sse"}, "x")
 
 
@@ -180,7 +180,7 @@ def test_the_catalogue_is_whole() -> None:
             assert endpoint.path.startswith(("/", "**", "*")), (app.name, endpoint.path)
             assert endpoint.distinctive.startswith(("/", "(never)")), (app.name, endpoint.path)
         assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in app.names), app.name
-    assert set(words()) == {
+    assert set(evidence_words()) == {
         *("path", "talk", "comment", "upstream", "around", "around_api"),
         *("pages", "general", "usual", "never", "files", "no_sockets", "media", "beside"),
     }
@@ -210,19 +210,19 @@ def test_declared_paths_follow_rewrites(tmp_path: Path) -> None:
     path.write_text(f"server {{ {text} }}")
     configuration = read(str(path))
     declared = [declaration("/old/chat", "the test says so")]
-    result, _ = served(configuration, build(configuration), OLD, declared)
+    result, _ = find_proxied(configuration, build(configuration), OLD, declared)
     by_label = {one.level.label: one.streams[0].confidence for one in result}
     assert by_label == {"location /old/": "possible", "location /new/": "declared"}
 
 
 def test_endpoints_are_found_by_what_is_distinctive_of_them() -> None:
     for endpoint in every_endpoint():
-        path = example(endpoint.distinctive)
+        path = example_path(endpoint.distinctive)
         for more in ("", "/", "/more/of/it"):
-            assert endpoint in by_leading_segments(path + more)
+            assert endpoint in endpoints_by_leading_segments(path + more)
         if "*" not in endpoint.distinctive:
-            assert endpoint in by_leading_segments(reduced(f"{path}/more"))
-            assert endpoint not in by_leading_segments(f"{path}x")
+            assert endpoint in endpoints_by_leading_segments(normalized(f"{path}/more"))
+            assert endpoint not in endpoints_by_leading_segments(f"{path}x")
 
 
 def test_comments_of_an_included_file_are_for_each_place(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_comments_of_an_included_file_are_for_each_place(tmp_path: Path) -> None
     text = "".join(f"server {{ listen {port}; include shared.conf; }}\n" for port in (81, 82))
     (tmp_path / "main.conf").write_text(f"events {{}}\nhttp {{\n{text}}}\n")
     configuration = read(str(tmp_path / "main.conf"))
-    result, _ = served(configuration, build(configuration), OLD)
+    result, _ = find_proxied(configuration, build(configuration), OLD)
     kinds = [(one.level.label, [stream.kind for stream in one.streams]) for one in result]
     assert kinds == [("location /a", ["sse"]), ("location /b", ["sse", "chunked"])] * 2
     assert result[0].streams is result[2].streams

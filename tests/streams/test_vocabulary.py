@@ -8,15 +8,21 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nginx_stream_lint.streams.catalogue import Word, apps, by_word, named_in, words
+from nginx_stream_lint.streams.catalogue import (
+    EvidenceWord,
+    app_by_word,
+    app_named_in,
+    apps,
+    evidence_words,
+)
+from nginx_stream_lint.streams.endpoint_names import is_general
 from nginx_stream_lint.streams.evidence import answers_at_once
-from nginx_stream_lint.streams.naming import is_general
-from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
+from nginx_stream_lint.streams.word_classes import normalized, normalized_pattern
 from nginx_stream_lint.streams.word_lists import spellings
 from nginx_stream_lint.util.sinks import MARKS
 
-LISTS = tuple(where for where in words() if where not in ("general", "usual"))
-ROWS = [(where, row) for where in (*LISTS, "general") for row in words()[where]]
+LISTS = tuple(where for where in evidence_words() if where not in ("general", "usual"))
+ROWS = [(where, row) for where in (*LISTS, "general") for row in evidence_words()[where]]
 SPELLED = sorted({one for _, row in ROWS for one in spellings(row.words)})
 NAMES = sorted(name for app in apps() for name in app.names)
 
@@ -33,7 +39,7 @@ text = st.lists(piece, max_size=8).map("".join)
 
 def heard(where: str, text: str) -> list[list[str]]:
     """What each row of a list finds, in its order."""
-    return [[found[0] for found in row.pattern.finditer(text)] for row in words()[where]]
+    return [[found[0] for found in row.pattern.finditer(text)] for row in evidence_words()[where]]
 
 
 def order(text: str) -> list[tuple[str, int, str]]:
@@ -41,7 +47,7 @@ def order(text: str) -> list[tuple[str, int, str]]:
     found = [
         (match.start(), where, at, match[0])
         for where in ("path", "never")
-        for at, row in enumerate(words()[where])
+        for at, row in enumerate(evidence_words()[where])
         for match in row.pattern.finditer(text)
     ]
     return [one[1:] for one in sorted(found)]
@@ -54,34 +60,34 @@ def order(text: str) -> list[tuple[str, int, str]]:
 @example("superuser-agents")
 @example("(foo|sse)/health/bar|sse")
 def test_the_same_is_heard(text: str) -> None:
-    short = reduced(text)
+    short = normalized(text)
     for where in LISTS:
         assert heard(where, short) == heard(where, text), where
     assert order(short) == order(text)
     assert is_general(short) == is_general(text)
-    assert named_in(short) is named_in(text)
+    assert app_named_in(short) is app_named_in(text)
     for token, other in zip(re.findall(r"[\w-]+", text), re.findall(r"[\w-]+", short), strict=True):
-        assert by_word(token.lower()) is by_word(other.lower())
-    assert answers_at_once(reduced_pattern(text)) == answers_at_once(text)
+        assert app_by_word(token.lower()) is app_by_word(other.lower())
+    assert answers_at_once(normalized_pattern(text)) == answers_at_once(text)
 
 
 @given(text)
 def test_what_is_reduced_stays_so(text: str) -> None:
-    assert reduced(reduced(text)) == reduced(text)
+    assert normalized(normalized(text)) == normalized(text)
 
 
 def test_idle_words_are_alike() -> None:
-    assert reduced("/svc17/orders") == reduced("/team4/accounts")
-    assert reduced("# team 3, service 17") == reduced("# crew 14, helpdesk 2")
-    assert reduced("/app3/chat/completions") != reduced("/app3/orders")
-    assert reduced("/chat17") == reduced("/chat3")
+    assert normalized("/svc17/orders") == normalized("/team4/accounts")
+    assert normalized("# team 3, service 17") == normalized("# crew 14, helpdesk 2")
+    assert normalized("/app3/chat/completions") != normalized("/app3/orders")
+    assert normalized("/chat17") == normalized("/chat3")
     start, end = MARKS[0], MARKS[1]  # around a placeholder
-    assert reduced(f"/{start}a.b1{end}/x") == reduced(f"/{start}c.d2{end}/y")
-    assert reduced(f"/{start}chat{end}") != reduced(f"/{start}c{end}")
+    assert normalized(f"/{start}a.b1{end}/x") == normalized(f"/{start}c.d2{end}/y")
+    assert normalized(f"/{start}chat{end}") != normalized(f"/{start}c{end}")
 
 
 @pytest.mark.parametrize("row", [row for _, row in ROWS], ids=lambda row: row.words)
-def test_what_is_spelled_is_found(row: Word) -> None:
+def test_what_is_spelled_is_found(row: EvidenceWord) -> None:
     for text in spellings(row.words):
         plain = text.replace("~", "my").replace("#", "my7x")
         forms = [plain.replace(" ", one) for one in ("-", " ", "_", "/", ".", "", "$")]

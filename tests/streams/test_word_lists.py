@@ -15,12 +15,14 @@ from nginx_stream_lint.streams.word_lists import parts
 
 # Where case is ignored, some letters that are no ASCII match ASCII ones: such texts are searched.
 @pytest.mark.parametrize(
-    "word", [one for rows in catalogue.words().values() for one in rows], ids=lambda one: one.words
+    "word",
+    [one for rows in catalogue.evidence_words().values() for one in rows],
+    ids=lambda one: one.words,
 )
 @settings(deadline=None)
 @given(data=st.data())
 def test_what_an_expression_finds_has_one_of_its_parts(
-    word: catalogue.Word, data: st.DataObject
+    word: catalogue.EvidenceWord, data: st.DataObject
 ) -> None:
     text = data.draw(st.from_regex(re.compile(word.words, re.IGNORECASE | re.ASCII)))
     found = parts(word.words)
@@ -34,9 +36,9 @@ def test_what_an_expression_finds_has_one_of_its_parts(
 @settings(deadline=None)
 @given(text=st.text("abcdefghijklmnopqrstuvwxyz-/ .0KſS"))
 def test_a_finder_finds_what_its_expression_finds(text: str) -> None:
-    for rows in catalogue.words().values():
+    for rows in catalogue.evidence_words().values():
         for word in rows:
-            finder = catalogue.Finder(word.words, re.IGNORECASE, word.parts)
+            finder = catalogue.RegexFinder(word.words, re.IGNORECASE, word.parts)
             expression = re.compile(word.words, re.IGNORECASE)
             for method in ("search", "fullmatch"):
                 ours, theirs = getattr(finder, method)(text), getattr(expression, method)(text)

@@ -11,13 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nginx_stream_lint.analysis.lint import Options, Result, lint
-from nginx_stream_lint.config import Around, Source
+from nginx_stream_lint.config import InputOptions, Source
 from nginx_stream_lint.config.tree import parse
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.fixes.apply import fix_all, fix_soundly
+from nginx_stream_lint.fixes.apply import fix_all, fix_checked
 from nginx_stream_lint.rules.finding import Place
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
-from nginx_stream_lint.suppress.comments import Ignore, _Comment, _Regions
+from nginx_stream_lint.suppress.comments import IgnoreComment, _Comment, _Regions
 
 RULES = load_rules(builtin_folder())
 ABOUT = {"unexplained-ignore", "unknown-ignored-rule", "unused-ignore"}
@@ -31,7 +31,7 @@ def run(folder: Path, text: str, name: str = "a.conf", *select: str) -> Result:
     path.write_bytes(text.encode())
     rules = tuple(rule for rule in RULES if not select or rule.name in {*select, *ABOUT})
     options = Options(
-        rules, around=Around(markdown=True), all_rules=tuple(rule.name for rule in RULES)
+        rules, around=InputOptions(markdown=True), all_rules=tuple(rule.name for rule in RULES)
     )
     return lint(Workspace.on_disk(str(path)), options=options)
 
@@ -193,7 +193,9 @@ def test_what_ignores_nothing_is_taken_out(before: str, after: str, tmp_path: Pa
 def test_an_offset_lies_in_all_regions_around_it(spans: list[tuple[int, int]]) -> None:
     place = Place(Source("a.conf", "text"), 0, 1)
     comment = _Comment(0, 1, True)
-    ignores = [Ignore(place, (), "", start, end, comment) for start, end in spans if start <= end]
+    ignores = [
+        IgnoreComment(place, (), "", start, end, comment) for start, end in spans if start <= end
+    ]
     regions = _Regions(ignores)
     for offset in range(8):
         found = [one for region in regions.at(offset) for one in region.ignores]
@@ -310,10 +312,10 @@ def test_a_fix_takes_out_nothing_but_comments(
     text = "".join(words)
     path.write_bytes(text.encode())
     rules = tuple(rule for rule in RULES if rule.name in {"unused-ignore", "nagle-delay"})
-    options = Options(rules, around=Around(markdown=True))
+    options = Options(rules, around=InputOptions(markdown=True))
     workspace = Workspace.on_disk(str(path))
     before = lint(workspace, options=options)
-    fixed = fix_soundly(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
+    fixed = fix_checked(lambda texts: lint(workspace.overlaid(texts), options=options), unsafe=True)
     assert fixed.refused == []
     for _, after in fixed.changed.values():
         # All that is gone are comments, with the white space and the marks of a template around.
@@ -371,7 +373,7 @@ def test_a_comment_at_the_head_of_a_block_is_for_all_of_it(text: str, tmp_path: 
     report = lint(Workspace.on_disk(str(path)), options=Options(RULES))
     assert [one.rule for one in report.findings] == []
     assert [one.finding.rule for one in report.suppressed] == ["short-read-timeout"]
-    fixed = fix_soundly(
+    fixed = fix_checked(
         lambda texts: lint(Workspace.on_disk(str(path)).overlaid(texts), options=Options(RULES)),
         unsafe=True,
     )
@@ -399,7 +401,7 @@ def test_what_became_part_of_another_rule_can_still_be_ignored(tmp_path: Path) -
     )
     report = lint(Workspace.on_disk(str(path)), options=Options(RULES))
     assert [one.rule for one in report.findings] == ["response-buffering"]
-    fixed = fix_soundly(
+    fixed = fix_checked(
         lambda texts: lint(Workspace.on_disk(str(path)).overlaid(texts), options=Options(RULES)),
         unsafe=True,
     )

@@ -25,15 +25,15 @@ from pathlib import Path
 from nginx_stream_lint.nginx.versions import NEW
 from nginx_stream_lint.probe import (
     Drip,
+    DrippingUpstream,
     Nginx,
     NginxBinary,
-    Upstream,
     find_nginx,
     free_ports,
     write_certificate,
 )
-from nginx_stream_lint.trace.request import Ask, Limits, parse_layers
-from nginx_stream_lint.trace.run import Result, trace
+from nginx_stream_lint.trace.request import TraceLimits, TraceRequest, parse_layers
+from nginx_stream_lint.trace.run import TraceResult, trace
 from nginx_stream_lint.trace.verdict import (
     CACHE,
     COMPRESSION,
@@ -44,7 +44,7 @@ from nginx_stream_lint.trace.verdict import (
     UPSTREAM_BUFFER,
     WHOLE_ANSWER,
     Judgement,
-    culprit,
+    first_failing_layer,
     judge,
 )
 
@@ -345,7 +345,7 @@ async def _listening(process: subprocess.Popen[bytes], place: Place) -> None:
 
 
 @contextlib.asynccontextmanager
-async def chain(case: Case, upstream: Upstream) -> AsyncIterator[list[str]]:
+async def chain(case: Case, upstream: DrippingUpstream) -> AsyncIterator[list[str]]:
     """Run a chain; gives the URLs of the app and of all tiers."""
     app = upstream.ports["http"]
     urls = [f"http://127.0.0.1:{app}/stream"]
@@ -360,18 +360,18 @@ async def chain(case: Case, upstream: Upstream) -> AsyncIterator[list[str]]:
         yield urls
 
 
-async def traced(case: Case, urls: list[str], run: int) -> tuple[Result, list[Judgement]]:
+async def traced(case: Case, urls: list[str], run: int) -> tuple[TraceResult, list[Judgement]]:
     """Trace through a chain; a run of its own has nothing from a cache."""
     layers = parse_layers([f"{url}?run={run}" for url in urls], (), ())
     headers = (("X-Drip", case.drip.named(f"{os.getpid()}-{run}").encode()),)
-    ask = Ask(headers=headers, verify=False, limits=Limits(time_s=30.0))
+    ask = TraceRequest(headers=headers, verify=False, limits=TraceLimits(time_s=30.0))
     result = await trace(layers, ask, case.repeat)
     return result, judge(result.measured)
 
 
 def mistake(case: Case, found: list[Judgement]) -> str:
     """What is wrong about what a trace says; empty: nothing."""
-    named = culprit(found)
+    named = first_failing_layer(found)
     got = (named.layer, named.cause) if named else (None, None)
     wanted = (case.layer, case.cause)
     if got == wanted:
@@ -407,7 +407,7 @@ async def _all(runs: int, only: str, load: bool) -> int:
     wrong = right = 0
     here = installed()
     with busy(load):
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             for case in cases():
                 if only not in case.name:
                     continue

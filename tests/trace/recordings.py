@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 
-from nginx_stream_lint.trace.recording import Piece, Recording
+from nginx_stream_lint.trace.recording import BodyPart, Recording
 
 PACE, SIZE, COUNT = 0.03, 800, 50
 SSE = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
 
 
 def recording(
-    pieces: Sequence[Piece],
+    pieces: Sequence[BodyPart],
     client: str = "h1",
     headers: dict[str, str] | None = None,
     tail: float = 0.005,
@@ -30,7 +30,7 @@ def recording(
 
 def streamed(
     count: int = COUNT, pace: float = PACE, size: int = SIZE, late: Sequence[float] = ()
-) -> list[Piece]:
+) -> list[BodyPart]:
     """One event a piece, on a clock; `late` is what a busy machine adds to each arrival.
 
     What is late comes with what is behind it: nothing overtakes.
@@ -38,24 +38,26 @@ def streamed(
     due = [pace * number for number in range(1, count + 1)]
     delays = [*late, *([0.0] * count)][:count]
     at = list(accumulate((time + delay for time, delay in zip(due, delays, strict=True)), max))
-    return [Piece(time, size, 1, False) for time in at]
+    return [BodyPart(time, size, 1, False) for time in at]
 
 
-def buffered(buffer: int, count: int = COUNT, pace: float = PACE, size: int = SIZE) -> list[Piece]:
+def buffered(
+    buffer: int, count: int = COUNT, pace: float = PACE, size: int = SIZE
+) -> list[BodyPart]:
     """What a buffer of so many bytes makes of a stream: full ones, and the rest at the end."""
-    pieces: list[Piece] = []
+    pieces: list[BodyPart] = []
     held = sent = 0
     for number in range(1, count + 1):
         held += size
         while held >= buffer:
             before, sent, held = sent, sent + buffer, held - buffer
             events = sent // size - before // size
-            pieces.append(Piece(number * pace, buffer, events, bool(sent % size)))
+            pieces.append(BodyPart(number * pace, buffer, events, bool(sent % size)))
     if held:
-        pieces.append(Piece(count * pace, held, count - sent // size, False))
+        pieces.append(BodyPart(count * pace, held, count - sent // size, False))
     return pieces
 
 
-def at_once(at: float, count: int = COUNT, size: int = SIZE) -> list[Piece]:
+def at_once(at: float, count: int = COUNT, size: int = SIZE) -> list[BodyPart]:
     """All of it in one heap."""
-    return [Piece(at, size * count, count, False)]
+    return [BodyPart(at, size * count, count, False)]

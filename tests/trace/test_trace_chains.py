@@ -11,11 +11,11 @@ import pytest
 import trustme
 from msgspec import structs
 
-from nginx_stream_lint.probe import Drip, Upstream, free_ports
-from nginx_stream_lint.trace.headers import notes
+from nginx_stream_lint.probe import Drip, DrippingUpstream, free_ports
+from nginx_stream_lint.trace.headers import header_notes
 from nginx_stream_lint.trace.network import fetch
 from nginx_stream_lint.trace.recording import Recording
-from nginx_stream_lint.trace.request import Ask, Layer
+from nginx_stream_lint.trace.request import Layer, TraceRequest
 from nginx_stream_lint.trace.verdict import DELAY, RATE_LIMIT, READ_TIMEOUT
 from tests.command import run
 from tests.report.schemas import check_document
@@ -84,7 +84,7 @@ def _needs(name: str) -> list[pytest.MarkDecorator]:
 @pytest.mark.parametrize("name", [pytest.param(name, marks=_needs(name)) for name in SLICE])
 def test_the_layer_and_the_cause_are_right(name: str) -> None:
     async def said(case: Case) -> str:
-        async with Upstream() as upstream, chain(case, upstream) as urls:
+        async with DrippingUpstream() as upstream, chain(case, upstream) as urls:
             words = ""
             for number in range(1 + TWICE):
                 words = mistake(case, (await traced(case, urls, number))[1])
@@ -99,7 +99,7 @@ def test_what_streams_streams_while_both_cores_are_busy() -> None:
     case = _quick(CASES["fine:new"])
 
     async def said() -> list[str]:
-        async with Upstream() as upstream, chain(case, upstream) as urls:
+        async with DrippingUpstream() as upstream, chain(case, upstream) as urls:
             with busy(True):
                 return [mistake(case, (await traced(case, urls, run))[1]) for run in range(2)]
 
@@ -111,10 +111,10 @@ def test_the_first_token_is_measured_when_it_comes() -> None:
 
     async def delays() -> list[float]:
         found = []
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             for number in range(7):
                 drip = Drip(id=f"clock-{number}", tokens=5, interval=0.03)
-                ask = Ask(headers=(("X-Drip", drip.encode()),))
+                ask = TraceRequest(headers=(("X-Drip", drip.encode()),))
                 url = f"http://127.0.0.1:{upstream.ports['http']}/"
                 recording = await fetch(Layer(1, url), "h1", ask)
                 (seen,) = upstream.find(drip.id)
@@ -137,13 +137,16 @@ def test_certificates_are_checked_unless_told_otherwise(tmp_path: Path) -> None:
     async def recordings() -> list[Recording]:
         plain, tls = free_ports(2)
         place = Place(plain, tls, tmp_path, files[1], files[2])
-        async with Upstream() as upstream, running(Tier("new"), place, upstream.ports["http"]):
+        async with (
+            DrippingUpstream() as upstream,
+            running(Tier("new"), place, upstream.ports["http"]),
+        ):
             layer = Layer(1, f"https://localhost:{tls}/")
             headers = (("X-Drip", Drip(tokens=3, interval=0.01).encode()),)
             asks = [
-                Ask(headers=headers),
-                Ask(headers=headers, ca_file=str(files[0])),
-                Ask(headers=headers, verify=False),
+                TraceRequest(headers=headers),
+                TraceRequest(headers=headers, ca_file=str(files[0])),
+                TraceRequest(headers=headers, verify=False),
             ]
             return [await fetch(layer, client, ask) for ask in asks for client in ("h1", "h2")]
 
@@ -159,13 +162,13 @@ def test_all_versions_of_http_are_spoken(tmp_path: Path) -> None:
     """Caddy speaks HTTP/1.1, 2 and 3 on one port; the stream is the same over each."""
 
     async def recordings() -> list[Recording]:
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             place = place_for(tmp_path)
             tier = Tier("caddy")
             drip = Drip(tokens=10, interval=0.03).encode()
             async with running(tier, place, upstream.ports["http"]):
                 url = f"https://localhost:{place.tls}/"
-                ask = Ask(headers=(("X-Drip", drip),), verify=False)
+                ask = TraceRequest(headers=(("X-Drip", drip),), verify=False)
                 return [await fetch(Layer(1, url), client, ask) for client in ("h1", "h2", "h3")]
 
     found = asyncio.run(recordings())
@@ -177,7 +180,7 @@ def test_all_versions_of_http_are_spoken(tmp_path: Path) -> None:
     for one in found:
         assert (one.status, one.ended, one.events) == (200, "complete", 10), one.error
         assert len(one.pieces) >= 8
-    assert [note.code for note in notes([(1, found[0])])] == ["storable", "h3"]
+    assert [note.code for note in header_notes([(1, found[0])])] == ["storable", "h3"]
 
 
 def test_the_finding_that_explains_it_is_shown(tmp_path: Path) -> None:
@@ -185,7 +188,7 @@ def test_the_finding_that_explains_it_is_shown(tmp_path: Path) -> None:
     drip = Drip(tokens=40, bytes=400, interval=0.01).encode()
 
     async def documents() -> list[dict[str, object]]:
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             place = place_for(tmp_path)
             app = upstream.ports["http"]
             text = "\n".join(

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nginx_stream_lint.trace.events import Events, EventStream, JsonLines, Pieces, events_for
+from nginx_stream_lint.trace.events import Events, EventStream, JsonLines, PlainPieces, events_for
 
 WHOLE = (
     "\ufeff: hello\n\ndata: one\n\ndata: two\r\ndata: lines\r\n\r\nevent: ping\r\r"
@@ -90,7 +90,7 @@ def test_json_lines_and_plain_pieces() -> None:
     assert fed(lines, [b'{"a":1}\n{"b"', b":2}\r", b'\n\n{"c":3}']) == 2
     assert lines.inside
     assert lines.comments == 1
-    pieces = Pieces()
+    pieces = PlainPieces()
     assert fed(pieces, [b"abc", b"", b"d"]) == 2
 
 

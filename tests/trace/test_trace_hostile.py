@@ -25,7 +25,7 @@ from click.testing import CliRunner
 
 from nginx_stream_lint.cli import cli
 from nginx_stream_lint.trace import network, worker
-from nginx_stream_lint.trace.request import Ask, Layer, Limits
+from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest
 from tests.trace.hostile_http2 import ATTACKS, hostile_http2
 from tests.trace.misbehaving import bombs, misbehaving
 
@@ -270,7 +270,9 @@ def test_a_process_that_goes_on_talking_is_ended(monkeypatch: pytest.MonkeyPatch
     line = '{"piece": [0.1, 1, 0, false]}\\n'
     talking = f"import os\nos.write(1, b'{{}}\\n')\nwhile True: os.write(1, b'{line}' * 1000)"
     monkeypatch.setattr(network, "_START", talking)
-    asked = network.fetch(Layer(1, "http://127.0.0.1:9/"), "h1", Ask(limits=Limits(time_s=0.1)))
+    asked = network.fetch(
+        Layer(1, "http://127.0.0.1:9/"), "h1", TraceRequest(limits=TraceLimits(time_s=0.1))
+    )
     found = asyncio.run(asyncio.wait_for(asked, float(LONG)))
     assert (found.ended, found.error) == ("failed", "no response within 0.1 s (--max-time)")
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nginx_stream_lint.trace.request import (
-    Ask,
     BadRequest,
+    TraceRequest,
     parse_header,
     parse_layers,
 )
@@ -88,7 +88,7 @@ def test_parts_of_a_secret_are_hidden() -> None:
 
 
 def test_a_path_that_repeats_a_secret_is_hidden() -> None:
-    ask = Ask(headers=(("X-Password", "hunter2"),), body=b'{"token": "open-sesame"}')
+    ask = TraceRequest(headers=(("X-Password", "hunter2"),), body=b'{"token": "open-sesame"}')
     (layer,) = parse_layers(["http://h/v1/HUNTER-2/open%2Dsesame?q=wordy"], (), (), ask)
     assert layer.shown == "http://h/v1/***/***?q=***"
     assert "hunter" not in repr((layer, ask)).lower()

@@ -19,14 +19,14 @@ from nginx_stream_lint.report.trace import trace_json, trace_text
 from nginx_stream_lint.report.trace_plot import trace_html, trace_svg
 from nginx_stream_lint.trace import known_words
 from nginx_stream_lint.trace.diagnosis import diagnose
-from nginx_stream_lint.trace.exchange import Reading, describe_error
+from nginx_stream_lint.trace.exchange import ResponseReader, describe_error
 from nginx_stream_lint.trace.known_words import NOT_SHOWN, known_answer, known_headers
-from nginx_stream_lint.trace.network import take_down
+from nginx_stream_lint.trace.network import apply_news
 from nginx_stream_lint.trace.products import products
 from nginx_stream_lint.trace.recording import Recording
-from nginx_stream_lint.trace.request import Ask, Layer, Limits, parse_layers
-from nginx_stream_lint.trace.run import Result
-from nginx_stream_lint.trace.verdict import Measured
+from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest, parse_layers
+from nginx_stream_lint.trace.run import TraceResult
+from nginx_stream_lint.trace.verdict import LayerMeasurement
 from tests.report.schemas import check_document
 from tests.trace.disguises import DISGUISES, canonical, shown_parts
 from tests.trace.misbehaving import ECHOED, misbehaving
@@ -52,9 +52,9 @@ def reports(status: int, headers: dict[str, str], body: str, error: Exception | 
         def say(news: dict[str, Any], recording: Recording = recording) -> None:
             # Times are alike in all runs: what they show is not the server's.
             known = json.loads(json.dumps(news), parse_float=lambda _: 0.5)
-            take_down(recording, known)
+            apply_news(recording, known)
 
-        reading = Reading(Limits(), layer.url, layer.shown, say)
+        reading = ResponseReader(TraceLimits(), layer.url, layer.shown, say)
         reading.connected()
         if layer.number == 1:
             reading.head(200, {"content-type": "text/event-stream"}, "1.1")
@@ -65,8 +65,8 @@ def reports(status: int, headers: dict[str, str], body: str, error: Exception | 
             if error is not None:
                 reading.error = describe_error(error, layer, started=status < 300)
         reading.finish()
-        found.append(Measured(layer.number, "h1", (recording,)))
-    told = diagnose(Result(tuple(layers), tuple(found)))
+        found.append(LayerMeasurement(layer.number, "h1", (recording,)))
+    told = diagnose(TraceResult(tuple(layers), tuple(found)))
     check_document("trace", json.loads(trace_json(told)))
     fields = [repr(one.recordings[0]) for one in found]
     texts = (trace_text(told), trace_json(told), trace_svg(told), trace_html(told), *fields)
@@ -226,10 +226,12 @@ def test_an_answer_is_shown_in_known_words(text: str, said: str) -> None:
 def test_a_redirect_is_compared_with_what_was_asked(location: str, words: str) -> None:
     recording = Recording("h1")
     layer = Layer(1, "http://h/a/b")
-    reading = Reading(Limits(), layer.url, layer.shown, lambda news: take_down(recording, news))
+    reading = ResponseReader(
+        TraceLimits(), layer.url, layer.shown, lambda news: apply_news(recording, news)
+    )
     reading.head(302, {"location": location}, "1.1")
     reading.finish()
-    told = diagnose(Result((layer,), (Measured(1, "h1", (recording,)),)))
+    told = diagnose(TraceResult((layer,), (LayerMeasurement(1, "h1", (recording,)),)))
     assert re.sub(r"\s+", " ", trace_text(told)).count(words) == 1
 
 
@@ -255,11 +257,11 @@ def test_a_configuration_is_shown_without_the_secrets(tmp_path: Path) -> None:
 def test_a_large_body_takes_no_time() -> None:
     """Quadratic work on these would take hours."""
     for body in (b"a" * 3_000_000, b"a1" * 1_500_000, json.dumps({"key": "x1" * 10**6}).encode()):
-        (layer,) = parse_layers(["http://h/v1/chat?q=hunter2"], (), (), Ask(body=body))
+        (layer,) = parse_layers(["http://h/v1/chat?q=hunter2"], (), (), TraceRequest(body=body))
         assert layer.shown == "http://h/v1/chat?q=***"
 
 
 def test_objects_do_not_show_secrets_in_a_traceback() -> None:
-    ask = Ask(headers=(("X-Key", "hunter2-hunter2"),), body=b"hunter2-hunter2")
+    ask = TraceRequest(headers=(("X-Key", "hunter2-hunter2"),), body=b"hunter2-hunter2")
     (layer,) = parse_layers(["http://hunter2-hunter2@h/?hunter2-hunter2"], (), (), ask)
     assert "hunter2" not in repr((ask, layer))

@@ -7,19 +7,19 @@ import pytest
 from nginx_stream_lint.report.trace_words import verdict
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.trace.diagnosis import diagnose
-from nginx_stream_lint.trace.headers import notes
+from nginx_stream_lint.trace.headers import header_notes
 from nginx_stream_lint.trace.products import (
     Product,
     products,
-    recognised,
+    recognise_product,
     remedies_for,
     rules_for,
     timeouts_near,
 )
 from nginx_stream_lint.trace.recording import Recording
 from nginx_stream_lint.trace.request import parse_layers
-from nginx_stream_lint.trace.run import Result
-from nginx_stream_lint.trace.verdict import CAUSES, Measured
+from nginx_stream_lint.trace.run import TraceResult
+from nginx_stream_lint.trace.verdict import CAUSES, LayerMeasurement
 from tests.trace.recordings import buffered, recording, streamed
 
 WANTED = {
@@ -65,10 +65,10 @@ def test_an_entry_is_whole(product: Product) -> None:
     ],
 )
 def test_a_layer_is_recognised_by_its_headers(headers: dict[str, str], name: str | None) -> None:
-    found = recognised(headers)
+    found = recognise_product(headers)
     assert (found.name if found else None) == name
     # What the layer before said already is not news.
-    assert recognised(headers, headers) is None
+    assert recognise_product(headers, headers) is None
 
 
 def test_a_silence_is_matched_with_known_timeouts() -> None:
@@ -99,7 +99,7 @@ def test_what_is_likely_comes_first() -> None:
 def codes(*headers: dict[str, str], text_is_utf8: bool = True) -> list[tuple[int, str]]:
     """What is noted of layers that answer with these headers."""
     answers = [recording(streamed(), headers=one, text_is_utf8=text_is_utf8) for one in headers]
-    return [(note.layer, note.code) for note in notes(list(enumerate(answers, 1)))]
+    return [(note.layer, note.code) for note in header_notes(list(enumerate(answers, 1)))]
 
 
 GOOD = {"cache-control": "no-store"}
@@ -130,9 +130,9 @@ def test_what_headers_say() -> None:
 def test_an_unchunked_answer_is_noted() -> None:
     answer = recording(streamed(), headers=GOOD)
     del answer.headers["transfer-encoding"]
-    assert [note.code for note in notes([(1, answer)])] == ["unchunked"]
+    assert [note.code for note in header_notes([(1, answer)])] == ["unchunked"]
     answer.protocol = "2"
-    assert notes([(1, answer)]) == []
+    assert header_notes([(1, answer)]) == []
 
 
 # Words
@@ -141,8 +141,8 @@ def test_an_unchunked_answer_is_noted() -> None:
 def said(*layers: Recording) -> str:
     """The verdict on some layers, in words."""
     urls = [f"http://layer-{number}/" for number in range(1, len(layers) + 1)]
-    measured = tuple(Measured(n, one.client, (one,)) for n, one in enumerate(layers, 1))
-    return " ".join(verdict(diagnose(Result(tuple(parse_layers(urls, (), ())), measured))))
+    measured = tuple(LayerMeasurement(n, one.client, (one,)) for n, one in enumerate(layers, 1))
+    return " ".join(verdict(diagnose(TraceResult(tuple(parse_layers(urls, (), ())), measured))))
 
 
 def test_the_verdict_in_words() -> None:

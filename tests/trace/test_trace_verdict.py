@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nginx_stream_lint.trace import verdict as v
-from nginx_stream_lint.trace.figures import cluster, figures
-from nginx_stream_lint.trace.recording import Piece, Recording
-from nginx_stream_lint.trace.verdict import Judgement, Measured, culprit, judge
+from nginx_stream_lint.trace.metrics import cluster, metrics
+from nginx_stream_lint.trace.recording import BodyPart, Recording
+from nginx_stream_lint.trace.verdict import Judgement, LayerMeasurement, first_failing_layer, judge
 from tests.trace.recordings import COUNT, PACE, SIZE, at_once, buffered, recording, streamed
 
 APP = recording(streamed())
@@ -21,7 +21,7 @@ def trace(*layers: Recording | tuple[Recording, ...]) -> list[Judgement]:
     """Judge layers; a tuple is what several clients got from one."""
     return judge(
         [
-            Measured(number, one.client, (one,))
+            LayerMeasurement(number, one.client, (one,))
             for number, found in enumerate(layers, 1)
             for one in (found if isinstance(found, tuple) else (found,))
         ]
@@ -30,7 +30,7 @@ def trace(*layers: Recording | tuple[Recording, ...]) -> list[Judgement]:
 
 def named(*layers: Recording | tuple[Recording, ...]) -> tuple[int, str | None] | None:
     """Layer and cause that are blamed."""
-    found = culprit(trace(*layers))
+    found = first_failing_layer(trace(*layers))
     return None if found is None else (found.layer, found.cause)
 
 
@@ -38,7 +38,7 @@ def named(*layers: Recording | tuple[Recording, ...]) -> tuple[int, str | None] 
 
 
 def test_figures_of_a_stream() -> None:
-    what = figures(APP)
+    what = metrics(APP)
     assert (what.events, what.size) == (COUNT, COUNT * SIZE)
     assert what.first_event_s == pytest.approx(PACE)
     assert what.gap_median_s == what.gap_95_s == pytest.approx(PACE)
@@ -49,7 +49,7 @@ def test_figures_of_a_stream() -> None:
 
 
 def test_figures_of_a_buffer() -> None:
-    what = figures(recording(buffered(4096)), figures(APP))
+    what = metrics(recording(buffered(4096)), metrics(APP))
     assert what.cluster == 4096
     assert what.cut_inside == 1
     assert 4.5 < what.together < 6
@@ -57,15 +57,15 @@ def test_figures_of_a_buffer() -> None:
 
 
 def test_a_pause_is_no_part_of_the_pace() -> None:
-    pieces = streamed(8) + [Piece(one.at + 3, SIZE, 1, False) for one in streamed(16)[8:]]
-    what = figures(recording(pieces))
+    pieces = streamed(8) + [BodyPart(one.at + 3, SIZE, 1, False) for one in streamed(16)[8:]]
+    what = metrics(recording(pieces))
     assert what.pace_s == pytest.approx(PACE)
     assert what.silence_s == pytest.approx(3 + PACE)
     assert what.together == 1
 
 
 def test_an_answer_without_events_has_figures() -> None:
-    what = figures(recording([]))
+    what = metrics(recording([]))
     assert (what.events, what.together, what.bursts) == (0, 0, ())
     assert what.first_event_s is None
     assert what.gap_max_s is None
@@ -123,7 +123,7 @@ def test_what_holds_all_clients_is_named_before_the_tls_buffer() -> None:
 
 def test_compression_shows_by_its_header() -> None:
     zipped = recording(
-        [Piece(0.9, 12288, 30, True), Piece(1.5, 9000, 20, False)],
+        [BodyPart(0.9, 12288, 30, True), BodyPart(1.5, 9000, 20, False)],
         headers={"content-encoding": "gzip"},
     )
     assert named(APP, zipped) == (2, v.COMPRESSION)
@@ -144,12 +144,12 @@ def test_one_run_cannot_tell_whose_recording_it_is() -> None:
     kept = recording(at_once(0.004))
     assert [one.maybe_from for one in trace(APP, APP, kept)] == [None, None, 2]
     again = [
-        Measured(1, "h1", (APP, APP)),
-        Measured(2, "h1", (APP, kept)),
-        Measured(3, "h1", (kept, kept)),
+        LayerMeasurement(1, "h1", (APP, APP)),
+        LayerMeasurement(2, "h1", (APP, kept)),
+        LayerMeasurement(3, "h1", (kept, kept)),
     ]
     found = judge(again)
-    first = culprit(found)
+    first = first_failing_layer(found)
     assert first is not None
     assert (first.layer, first.cause, first.maybe_from) == (2, v.CACHE, None)
     assert found[2].inherited == 2
@@ -157,12 +157,14 @@ def test_one_run_cannot_tell_whose_recording_it_is() -> None:
 
 def test_the_app_itself_may_give_a_recording() -> None:
     kept = recording(at_once(0.004))
-    found = judge([Measured(1, "h1", (APP, kept))])
+    found = judge([LayerMeasurement(1, "h1", (APP, kept))])
     assert (found[0].verdict, found[0].cause) == ("replays", v.CACHE)
 
 
 def test_cut_after_a_silence() -> None:
-    pause = recording(streamed(8) + [Piece(one.at + 3, SIZE, 1, False) for one in streamed(16)[8:]])
+    pause = recording(
+        streamed(8) + [BodyPart(one.at + 3, SIZE, 1, False) for one in streamed(16)[8:]]
+    )
     cut = recording(streamed(8), tail=2.0, ended="cut")
     found = trace(pause, pause, cut)
     assert (found[2].verdict, found[2].cause) == ("cut", v.READ_TIMEOUT)
@@ -187,23 +189,25 @@ def test_broken_off_without_a_silence() -> None:
 
 
 def test_a_rate_limit_stretches_the_answer() -> None:
-    slow = [Piece(0.2 * number, 1624, 2, bool(number % 3)) for number in range(1, COUNT // 2 + 1)]
+    slow = [
+        BodyPart(0.2 * number, 1624, 2, bool(number % 3)) for number in range(1, COUNT // 2 + 1)
+    ]
     assert named(APP, recording(slow)) == (2, v.RATE_LIMIT)
     # As nginx's limit_rate does it: a little at first, then more and more at once.
     grows = [(0.03, 1), (0.15, 2), (0.35, 2), (0.55, 5), (1.03, 6), (1.62, 14), (3.0, 11), (4.0, 9)]
-    pieces = [Piece(at, SIZE * count, count, count in (5, 14)) for at, count in grows]
+    pieces = [BodyPart(at, SIZE * count, count, count in (5, 14)) for at, count in grows]
     assert named(APP, recording(pieces)) == (2, v.RATE_LIMIT)
     # An app may be slower now and then: that alone is nothing, three times over it is.
     slower = recording(streamed(pace=2 * PACE))
     assert named(APP, slower) is None
-    runs = [Measured(1, "h1", (APP,) * 3), Measured(2, "h1", (slower,) * 3)]
-    first = culprit(judge(runs))
+    runs = [LayerMeasurement(1, "h1", (APP,) * 3), LayerMeasurement(2, "h1", (slower,) * 3)]
+    first = first_failing_layer(judge(runs))
     assert first is not None
     assert (first.layer, first.cause) == (2, v.RATE_LIMIT)
 
 
 def test_a_regular_delay() -> None:
-    pieces = [Piece(0.21 * number, 7 * SIZE, 7, False) for number in range(1, 8)]
+    pieces = [BodyPart(0.21 * number, 7 * SIZE, 7, False) for number in range(1, 8)]
     found = trace(APP, recording(pieces))
     assert (found[1].verdict, found[1].cause) == ("stalls", v.DELAY)
     assert found[1].beat_s == pytest.approx(0.21)
@@ -244,7 +248,7 @@ def test_the_first_layer_is_judged_by_itself() -> None:
 
 
 def test_an_app_may_send_in_bursts_of_its_own() -> None:
-    own = [Piece(0.3 * number, 10 * SIZE, 10, False) for number in range(1, 9)]
+    own = [BodyPart(0.3 * number, 10 * SIZE, 10, False) for number in range(1, 9)]
     assert named(recording(own)) is None
     assert named(recording(own), recording(own)) is None
 
@@ -252,7 +256,7 @@ def test_an_app_may_send_in_bursts_of_its_own() -> None:
 def test_a_flood_is_not_held() -> None:
     """10 MB/s: what carries it cuts it into pieces of its own, and a busy machine makes heaps."""
     for step in (0.0016, 0.005):
-        flood = recording([Piece(step * n, 16384, 16, True) for n in range(1, 400)])
+        flood = recording([BodyPart(step * n, 16384, 16, True) for n in range(1, 400)])
         assert named(flood) is None
         assert named(flood, flood) is None
 
@@ -284,22 +288,22 @@ PLAIN = {"content-type": "text/plain"}
     ],
 )
 def test_plain_pieces_are_judged_by_their_bytes(
-    pieces: list[Piece], expected: tuple[str, str | None]
+    pieces: list[BodyPart], expected: tuple[str, str | None]
 ) -> None:
     app = recording(streamed(), kind="chunks", headers=PLAIN)
-    plain = [Piece(one.at, one.size, 1, False) for one in pieces]
+    plain = [BodyPart(one.at, one.size, 1, False) for one in pieces]
     found = trace(app, recording(plain, kind="chunks", headers=PLAIN))
     assert (found[1].verdict, found[1].cause) == expected
 
 
 def test_a_heap_may_take_its_time_on_a_slow_network() -> None:
-    heap = [Piece(COUNT * PACE + 0.005 * number, SIZE, 1, False) for number in range(COUNT)]
+    heap = [BodyPart(COUNT * PACE + 0.005 * number, SIZE, 1, False) for number in range(COUNT)]
     assert named(APP, recording(heap)) == (2, v.WHOLE_ANSWER)
 
 
 def test_a_slow_start_is_no_heap() -> None:
     """An app that thinks for two seconds and then is fast."""
-    fast = [Piece(2 + 0.004 * number, 230, 1, False) for number in range(50)]
+    fast = [BodyPart(2 + 0.004 * number, 230, 1, False) for number in range(50)]
     assert named(recording(fast)) is None
 
 
@@ -335,6 +339,6 @@ def test_a_buffer_is_found_at_any_size_of_event(size: int, pace: float) -> None:
 
 def test_one_run_that_streams_is_enough() -> None:
     heap = recording(at_once(COUNT * PACE))
-    measured = [Measured(1, "h1", (APP, APP)), Measured(2, "h1", (heap, APP))]
+    measured = [LayerMeasurement(1, "h1", (APP, APP)), LayerMeasurement(2, "h1", (heap, APP))]
     found = judge(measured)
     assert (found[1].verdict, found[1].runs, found[1].agreeing) == ("streams", 2, 1)

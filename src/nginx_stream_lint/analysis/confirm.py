@@ -10,28 +10,28 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario
-from nginx_stream_lint.nginx.handshake import HANDSHAKE_CLIENTS, asked
+from nginx_stream_lint.nginx.handshake import HANDSHAKE_CLIENTS, as_handshake
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client
+from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.request import Request as Asked
-from nginx_stream_lint.nginx.route import route_in
-from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.request_route import route_in_server
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.probe import NginxBinary
-from nginx_stream_lint.probe.run import Outcome, Request, probe
+from nginx_stream_lint.probe.run import ProbeOutcome, ProbeRequest, probe
 from nginx_stream_lint.rules.filters import of_clients
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.judge import location_info, server_names
 from nginx_stream_lint.rules.rule import Rule
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
 _ABOUT_DELIVERY = ("delivery", "recording")
 _HANDSHAKES = "websocket-upgrade"
 
 
-class Measured(Struct, frozen=True):
-    """What was measured for a location: for whom it streams, and for whom it does not.
+class MeasuredDelivery(Struct, frozen=True):
+    """Measurements of a location: the clients it streams for, and the others.
 
     `handshake` is what a WebSocket handshake gets, in words: empty where none was sent, or where it
     gets through (`accepted`).
@@ -43,22 +43,27 @@ class Measured(Struct, frozen=True):
     handshake: str = ""
 
 
-def measure_served(
-    configuration: Configuration, found: Sequence[Served], version: Version, binary: NginxBinary
-) -> dict[Level, Measured]:
-    """What a real nginx does at each place that a plain request or a handshake can be sent to.
+def measure_locations(
+    configuration: Configuration,
+    locations: Sequence[ProxiedLocation],
+    version: Version,
+    binary: NginxBinary,
+) -> dict[Level, MeasuredDelivery]:
+    """Measure each location that a plain request or a handshake can reach, on a real nginx.
 
     Raises `probe.NginxError` where the configuration's copy does not run.
     """
-    requests = {one.level: _request(one) for one in found if _can_be_asked(one, version)}
-    handshakes = {one.level: _handshake(one) for one in found if _can_get_handshakes(one, version)}
+    requests = {one.level: _request(one) for one in locations if _can_be_asked(one, version)}
+    handshakes = {
+        one.level: _handshake(one) for one in locations if _can_get_handshakes(one, version)
+    }
     root = configuration.root
     if not (requests or handshakes) or root is None or root.reading.author is not None:
-        return {}  # what a controller would make of a file is not there to be run
+        return {}  # the configuration that a controller would generate does not exist as files
     every = [*requests.values(), *handshakes.values()]
     result = asyncio.run(probe(configuration, every, (), binary))
 
-    def outcomes(level: Level, request: Request | None) -> dict[Client, Outcome]:
+    def outcomes(level: Level, request: ProbeRequest | None) -> dict[Client, ProbeOutcome]:
         return {
             outcome.scenario.client: outcome
             for outcome in result.outcomes
@@ -67,7 +72,7 @@ def measure_served(
             and outcome.place.directive is level.directive
         }
 
-    measured: dict[Level, Measured] = {}
+    measured: dict[Level, MeasuredDelivery] = {}
     for level in dict.fromkeys([*requests, *handshakes]):
         verdicts = {
             client: one.verdict for client, one in outcomes(level, requests.get(level)).items()
@@ -80,18 +85,18 @@ def measure_served(
         )
         if good or bad or answers:
             accepted = not refused and any(one.verdict == "streams" for one in answers)
-            measured[level] = Measured(good, bad, accepted, refused)
+            measured[level] = MeasuredDelivery(good, bad, accepted, refused)
     return measured
 
 
-def confirmed(
+def with_measurements(
     findings: Sequence[Finding],
     rules: Sequence[Rule],
-    found: Sequence[Served],
-    measured: dict[Level, Measured],
+    locations: Sequence[ProxiedLocation],
+    measured: dict[Level, MeasuredDelivery],
     binary: NginxBinary,
 ) -> list[Finding]:
-    """The findings with what was measured said; one that was refuted is a note.
+    """Return the findings with their measurements; a refuted one becomes a note.
 
     Behind them, those about handshakes that fail though no rule says so.
     """
@@ -101,7 +106,7 @@ def confirmed(
     for finding in findings:
         seen = [
             measured[one.level]
-            for one in found
+            for one in locations
             if one.level in measured
             and one.level.directive is not None
             and one.level.directive.source is finding.location.place.source
@@ -129,18 +134,18 @@ def confirmed(
             said = f". On nginx {version} it streams today for {of_clients(streams)}"
             result.append(replace(finding, message=finding.message + said))
     if any(rule.name == _HANDSHAKES for rule in rules):
-        result += _unreported(findings, found, measured, version)
+        result += _unreported(findings, locations, measured, version)
     return result
 
 
-def _answer(one: Outcome) -> str:
-    """What a handshake that fails gets, in words."""
-    status = f"status {one.status}" if one.status else "no response"
-    return f"{status} ({one.error})" if one.error else status
+def _answer(outcome: ProbeOutcome) -> str:
+    """The response to a failed handshake, in words."""
+    status = f"status {outcome.status}" if outcome.status else "no response"
+    return f"{status} ({outcome.error})" if outcome.error else status
 
 
-def _about_handshake(finding: Finding, seen: Sequence[Measured], version: str) -> Finding:
-    """A finding about handshakes with what one got."""
+def _about_handshake(finding: Finding, seen: Sequence[MeasuredDelivery], version: str) -> Finding:
+    """A finding about handshakes with the measured response."""
     refused = next((one.handshake for one in seen if one.handshake), "")
     if refused:
         said = f". Confirmed on nginx {version}: a handshake gets {refused}"
@@ -157,8 +162,8 @@ def _about_handshake(finding: Finding, seen: Sequence[Measured], version: str) -
 
 def _unreported(
     findings: Sequence[Finding],
-    found: Sequence[Served],
-    measured: dict[Level, Measured],
+    locations: Sequence[ProxiedLocation],
+    measured: dict[Level, MeasuredDelivery],
     version: str,
 ) -> list[Finding]:
     """Findings about handshakes that fail on a real nginx, and that no rule has found."""
@@ -168,7 +173,7 @@ def _unreported(
         if one.rule == _HANDSHAKES
     }
     result: list[Finding] = []
-    for one in found:
+    for one in locations:
         refused = measured[one.level].handshake if one.level in measured else ""
         if not refused:
             continue
@@ -182,83 +187,89 @@ def _unreported(
     return result
 
 
-def _can_be_asked(one: Served, version: Version) -> bool:
+def _can_be_asked(proxied: ProxiedLocation, version: Version) -> bool:
     """Whether a plain request for the location's own path ends in it."""
-    if one.level.kind != "location" or match_of(one.level).is_regex:
+    if proxied.level.kind != "location" or match_of(proxied.level).is_regex:
         return False
-    if not CONTENT_TYPES[one.streams[0].kind]:
+    if not CONTENT_TYPES[proxied.streams[0].kind]:
         return False
-    plain = Asked("http", None, None, match_of(one.level).pattern, one.streams[0].method or "GET")
-    return route_in(one.server, plain, version).location is one.level
+    plain = Asked(
+        "http", None, None, match_of(proxied.level).pattern, proxied.streams[0].method or "GET"
+    )
+    return route_in_server(proxied.server, plain, version).location is proxied.level
 
 
-def _can_get_handshakes(one: Served, version: Version) -> bool:
+def _can_get_handshakes(proxied: ProxiedLocation, version: Version) -> bool:
     """Whether a WebSocket handshake that nothing diverts ends in the location."""
-    if one.level.kind != "location" or match_of(one.level).is_regex or not one.is_stream:
+    if (
+        proxied.level.kind != "location"
+        or match_of(proxied.level).is_regex
+        or not proxied.is_stream
+    ):
         return False
-    stream = _websocket(one)
-    if stream is None or not {*HANDSHAKE_CLIENTS} & {*one.clients}:
+    stream = _websocket(proxied)
+    if stream is None or not {*HANDSHAKE_CLIENTS} & {*proxied.clients}:
         return False
-    request = asked(Asked("http", None, None, _path(one, stream)))
-    return route_in(one.server, request, version).location is one.level
+    request = as_handshake(Asked("http", None, None, _path(proxied, stream)))
+    return route_in_server(proxied.server, request, version).location is proxied.level
 
 
-def _websocket(one: Served) -> Stream | None:
+def _websocket(proxied: ProxiedLocation) -> Stream | None:
     """The first WebSocket of a location."""
-    return next((each for each in one.streams if each.kind == "websocket"), None)
+    return next((each for each in proxied.streams if each.kind == "websocket"), None)
 
 
-def _path(one: Served, stream: Stream) -> str:
+def _path(proxied: ProxiedLocation, stream: Stream) -> str:
     """The path of a WebSocket: that of the stream as far as it is known, else the location's."""
-    return (stream.path or match_of(one.level).pattern).partition("*")[0]
+    return (stream.path or match_of(proxied.level).pattern).partition("*")[0]
 
 
-def _handshake(one: Served) -> Request:
+def _handshake(proxied: ProxiedLocation) -> ProbeRequest:
     """A WebSocket handshake to a location."""
-    stream = _websocket(one)
+    stream = _websocket(proxied)
     assert stream is not None
-    plain = _request(one)
+    plain = _request(proxied)
     sockets: dict[str, str] = {
         client: at for client, at in plain.sockets.items() if client in HANDSHAKE_CLIENTS
     }
     return replace(
         plain,
         sockets=sockets,
-        path=_path(one, stream),
+        path=_path(proxied, stream),
         method="GET",
         content_type="text/event-stream",
         websocket=True,
-        scenarios=tuple(Scenario(client) for client in one.clients if client in sockets),
+        scenarios=tuple(Scenario(client) for client in proxied.clients if client in sockets),
     )
 
 
-def _request(one: Served) -> Request:
-    stream = one.streams[0]
-    grpc = one.handler.family == "grpc"
+def _request(proxied: ProxiedLocation) -> ProbeRequest:
+    stream = proxied.streams[0]
+    grpc = proxied.handler.family == "grpc"
     sockets: dict[str, str] = {}
-    for row in one.server.rows.get("listen", []):
+    for row in proxied.server.rows.get("listen", []):
         if "quic" in row.args[1:]:
             continue
         is_tls = "ssl" in row.args[1:]
-        for client in one.clients:
+        for client in proxied.clients:
             if client in TCP_CLIENTS and is_tls == (client != "h1"):
                 sockets.setdefault(client, row.args[0])
     if not sockets:
         sockets["h1"] = "80"
-    names = [arg for row in one.server.rows.get("server_name", []) for arg in row.args]
+    names = [arg for row in proxied.server.rows.get("server_name", []) for arg in row.args]
     plain = [name for name in names if not set(name) & set("~*_")]
-    return Request(
-        name=one.level.label,
+    return ProbeRequest(
+        name=proxied.level.label,
         sockets=sockets,
         host=plain[0].lstrip(".") if plain else "localhost",
-        path=match_of(one.level).pattern,
+        path=match_of(proxied.level).pattern,
         method=stream.method or "GET",
         content_type="application/grpc"
         if grpc
         else next(iter(CONTENT_TYPES[stream.kind]), "text/event-stream"),
         scenarios=tuple(
             Scenario(client, stream.framing or "chunked", stream.x_accel_buffering or "absent")
-            for client in one.clients
+            for client in proxied.clients
             if client in TCP_CLIENTS
         ),
     )

@@ -1,4 +1,4 @@
-"""Where a URL lands, what is in force there and from where, and whether a stream gets through."""
+"""Explain a URL: its location, the effective settings with origins, and whether it streams."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from msgspec.structs import replace
 from nginx_stream_lint.analysis.lint import (
     Options,
     VerdictCaches,
+    detect_streams,
     judge_places,
     read,
-    survey,
     with_fixes,
 )
+from nginx_stream_lint.analysis.stream_paths import (
+    PassedPlace,
+    StreamPaths,
+    delivery_path,
+    passed_place,
+)
 from nginx_stream_lint.analysis.versions import by_version
-from nginx_stream_lint.analysis.ways import Passed, Ways, delivery_path, passed
 from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
 from nginx_stream_lint.config import Configuration, Note, Problem
 from nginx_stream_lint.config.deployed import Deployed
@@ -29,21 +34,21 @@ from nginx_stream_lint.nginx.delivery import (
     Delivery,
     Scenario,
 )
-from nginx_stream_lint.nginx.delivery import Path as Way
+from nginx_stream_lint.nginx.delivery import DeliveryPath as Way
 from nginx_stream_lint.nginx.directives import FAMILIES, table
-from nginx_stream_lint.nginx.documents import Documents
+from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level, build
 from nginx_stream_lint.nginx.listeners import Client, clients, idle_timeout_s
 from nginx_stream_lint.nginx.request import Request, parse_url
 from nginx_stream_lint.nginx.request_body import client_silence_s
-from nginx_stream_lint.nginx.route import Route, route
+from nginx_stream_lint.nginx.request_route import Route, route_request
 from nginx_stream_lint.nginx.validity import refusals
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import Declaration, declaration
+from nginx_stream_lint.streams.detect import Asked, ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
-from nginx_stream_lint.streams.find import Asked, Served
 from nginx_stream_lint.streams.stream import ASKED, Stream
 from nginx_stream_lint.streams.upstreams import upstreams_of
 from nginx_stream_lint.util.budget import Budget, Limits, spending
@@ -52,7 +57,7 @@ from nginx_stream_lint.util.remembering import remembered
 
 
 class Explanation(Struct, frozen=True):
-    """What is to say about one URL.
+    """The explanation of one URL.
 
     `settings` are the directives that matter where it lands, `read_timeout_s` the longest silence
     there in seconds (of the app, of a client that still sends, and on HTTP/3 connections), and
@@ -68,17 +73,17 @@ class Explanation(Struct, frozen=True):
     settings: dict[str, Effective]
     read_timeout_s: float | None
     deliveries: list[Delivery]
-    tiers: Sequence[Passed] = ()
+    tiers: Sequence[PassedPlace] = ()
 
 
-class Unexplained(Struct, frozen=True):
+class UnexplainedUrl(Struct, frozen=True):
     """A URL that no server takes, or that is none, and why."""
 
     url: str
     why: str
 
 
-class _Asked(Struct, frozen=True):
+class _Question(Struct, frozen=True):
     """A question about a place: `target` is a path with its query that is taken to stream there."""
 
     server: Level
@@ -93,7 +98,7 @@ class _Asked(Struct, frozen=True):
 
 
 class NoServer(Unreadable):
-    """A configuration without a server that could be asked; `problems` are all that say why."""
+    """The configuration has no server; `problems` say why."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(problems[-1])
@@ -123,22 +128,22 @@ def explain(
     60.0
     """
     requests = [(url, parse_url(url, method.upper())) for url in urls]
-    explainer = explainer_of(workspace, conf, options or Options(), documents)
+    explainer = make_explainer(workspace, conf, options or Options(), documents)
     return explainer.explain_all(requests)
 
 
-def explainer_of(
+def make_explainer(
     workspace: Workspace,
     conf: str,
     options: Options,
     documents: str | None = None,
     streams: bool = False,
 ) -> Explainer:
-    """What answers questions about a configuration; of several the first one that has a server.
+    """Return an explainer for a configuration; of several, for the first one with a server.
 
     Raises `NoServer`.
     """
-    files = None if documents is None else Documents(workspace, documents)
+    files = None if documents is None else DocumentRoot(workspace, documents)
     with spending(workspace.budget):
         found = read(workspace, [conf], options.around)
         for one in found:
@@ -154,7 +159,7 @@ def explainer_of(
 
 
 class Explainer:
-    """A configuration ready to be asked about many URLs.
+    """Explains URLs in one configuration.
 
     `files` are those behind every `root`. With `streams`, what is asked about is taken to stream.
     """
@@ -163,7 +168,7 @@ class Explainer:
         self,
         configuration: Configuration,
         options: Options,
-        files: Documents | None = None,
+        files: DocumentRoot | None = None,
         streams: bool = False,
         budget: Budget | None = None,
     ) -> None:
@@ -179,12 +184,12 @@ class Explainer:
         self._files = files
         http = self.root.first("http")
         self._clients = {} if http is None else clients(http, self.version)
-        self._ways = Ways(http, self.version)
+        self._ways = StreamPaths(http, self.version)
         self._streams = streams
         # The places that were asked about, and what streams there. New ones are looked into when
         # that is wanted, many at once, but none of them changes what is said of another.
-        self._asked: dict[_Asked, None] = {}
-        self._served: dict[_Asked, Served | None] = {}
+        self._asked: dict[_Question, None] = {}
+        self._served: dict[_Question, ProxiedLocation | None] = {}
         self._deliveries: dict[tuple[Way, tuple[Client, ...]], list[Delivery]] = {}
         self._caches: VerdictCaches = {}
         self._mistakes: list[Problem] | None = None
@@ -196,12 +201,12 @@ class Explainer:
         return list(self._clients)
 
     def explain(self, url: str, request: Request) -> Explanation:
-        """What is to say about a request; `route.server` is None where no server takes it."""
+        """Explain a request; `route.server` is None if no server accepts it."""
         with spending(self.budget):
             return self._explain(url, request)
 
     def _explain(self, url: str, request: Request) -> Explanation:
-        found = route(self.root, request, self.version, self._files)
+        found = route_request(self.root, request, self.version, self._files)
         level = found.location
         if level is None or found.server is None:
             return Explanation(url, request, found, {}, None, [])
@@ -214,30 +219,38 @@ class Explainer:
         self._asked |= dict.fromkeys(new)
         return explanation
 
-    def _with_tiers(self, one: Explanation) -> Explanation:
+    def _with_tiers(self, explanation: Explanation) -> Explanation:
         """The explanation of a request that other servers here may pass on again."""
-        ways, circles = self._ways.of(one.route)
-        one.route.unknown.extend(circles)
-        if ways == [[one.route]]:
-            return replace(one, tiers=[passed(one.route, one.deliveries)])
-        scenarios = [each.scenario for each in one.deliveries]
+        ways, circles = self._ways.of(explanation.route)
+        explanation.route.unknown.extend(circles)
+        if ways == [[explanation.route]]:
+            return replace(
+                explanation, tiers=[passed_place(explanation.route, explanation.deliveries)]
+            )
+        scenarios = [each.scenario for each in explanation.deliveries]
         deliveries, tiers = self._ways.delivered(ways, scenarios)
         timeouts = [
-            seconds(each.level.effective(f"{each.handler.family}_read_timeout", self.version).text)
+            parse_time(
+                each.level.effective(f"{each.handler.family}_read_timeout", self.version).text
+            )
             for each in tiers
         ]
-        limits = [limit for limit in (*timeouts, one.read_timeout_s) if limit is not None]
+        limits = [limit for limit in (*timeouts, explanation.read_timeout_s) if limit is not None]
         timeout = min(limits, default=None)
-        return replace(one, deliveries=deliveries, tiers=tiers, read_timeout_s=timeout)
+        return replace(explanation, deliveries=deliveries, tiers=tiers, read_timeout_s=timeout)
 
     @property
     def deployed(self) -> Deployed | None:
         """The nginx of the deployment that reads this configuration."""
         return self._configuration.deployed
 
-    def app_behind(self, one: Explanation) -> str | None:
+    def app_behind(self, explanation: Explanation) -> str | None:
         """The name of the app that the deployment runs behind a URL; None where it is not known."""
-        level, handler, http = one.route.location, one.route.handler, self.root.first("http")
+        level, handler, http = (
+            explanation.route.location,
+            explanation.route.handler,
+            self.root.first("http"),
+        )
         if level is None or handler is None or http is None or self.deployed is None:
             return None
         behind = upstreams_of(http, self.deployed.app_of).behind(level, handler)
@@ -245,24 +258,26 @@ class Explainer:
 
     @property
     def notes(self) -> list[Note]:
-        """What had to be guessed while reading."""
+        """Notes about assumptions made while reading."""
         return self._configuration.notes
 
     @property
     def problems(self) -> list[Problem]:
-        """What could not be read, and what nginx would refuse."""
+        """Problems: unreadable files, and errors that nginx would report."""
         return list(dict.fromkeys([*self._problems, *self.budget.problems]))
 
     @cached_property
     def _problems(self) -> list[Problem]:
         with spending(self.budget):
-            if self._configuration.guessed:  # nobody says that it is nginx's
+            if self._configuration.guessed:  # not known to be nginx configuration
                 return self._declared_wrong()
             wrong = refusals(self.root, self._known_version)
             return [*self._configuration.problems, *wrong, *self._declared_wrong()]
 
-    def _survey(self, asked: Asked) -> list[Served]:
-        found, self._mistakes = survey(self._configuration, self.root, self._options, asked=asked)
+    def _survey(self, asked: Asked) -> list[ProxiedLocation]:
+        found, self._mistakes = detect_streams(
+            self._configuration, self.root, self._options, asked=asked
+        )
         return found
 
     def _declared_wrong(self) -> list[Problem]:
@@ -271,7 +286,7 @@ class Explainer:
         return self._mistakes or []
 
     def explain_all(self, requests: Iterable[tuple[str, Request]]) -> list[Explanation]:
-        """What is to say about several URLs, in their order.
+        """Explain several URLs, in their order.
 
         Where the client goes on sending, the longest silence is also that of its body. A WebSocket
         has the deliveries of its handshake.
@@ -279,65 +294,67 @@ class Explainer:
         found = [self.explain(url, request) for url, request in requests]
         return [self._as_websocket(self._with_client_silence(one)) for one in found]
 
-    def _as_websocket(self, one: Explanation) -> Explanation:
-        if not one.deliveries or not self.is_websocket(one):
-            return one
+    def _as_websocket(self, explanation: Explanation) -> Explanation:
+        if not explanation.deliveries or not self.is_websocket(explanation):
+            return explanation
         with spending(self.budget):
             deliveries = deliveries_of_websocket(
-                one.deliveries, self.root, one.request, self.version, self._files
+                explanation.deliveries, self.root, explanation.request, self.version, self._files
             )
-        tiers = [replace(tier, deliveries=deliveries) for tier in one.tiers]
-        return replace(one, deliveries=deliveries, tiers=tiers)
+        tiers = [replace(tier, deliveries=deliveries) for tier in explanation.tiers]
+        return replace(explanation, deliveries=deliveries, tiers=tiers)
 
-    def is_websocket(self, one: Explanation) -> bool:
-        """Whether a URL is thought to be that of a WebSocket."""
+    def is_websocket(self, explanation: Explanation) -> bool:
+        """Whether a URL is likely a WebSocket's."""
         with spending(self.budget):
-            served = [self._answered(asked) for asked in self._questions(one)[:1]]
+            served = [self._answered(asked) for asked in self._questions(explanation)[:1]]
         streams = next((each.streams for each in served if each is not None), ())
-        stream = stream_of_url(streams, one.request.target)
+        stream = stream_of_url(streams, explanation.request.target)
         return stream is not None and stream.kind == "websocket"
 
-    def _with_client_silence(self, one: Explanation) -> Explanation:
-        level = one.route.location
-        stream = self.stream(one) if level is not None else None
-        if level is None or one.read_timeout_s is None or stream is None:
-            return one
+    def _with_client_silence(self, explanation: Explanation) -> Explanation:
+        level = explanation.route.location
+        stream = self.stream(explanation) if level is not None else None
+        if level is None or explanation.read_timeout_s is None or stream is None:
+            return explanation
         if not stream.client_streams:
-            return one
+            return explanation
         client = client_silence_s(lambda name: level.effective(name, self.version))
-        limits = (one.read_timeout_s, client)
-        return replace(one, read_timeout_s=min(limit for limit in limits if limit is not None))
+        limits = (explanation.read_timeout_s, client)
+        return replace(
+            explanation, read_timeout_s=min(limit for limit in limits if limit is not None)
+        )
 
-    def stream(self, one: Explanation) -> Stream | None:
-        """What the place where a URL lands is thought to serve."""
+    def stream(self, explanation: Explanation) -> Stream | None:
+        """The likely stream at the location of a URL."""
         with spending(self.budget):
-            served = [self._answered(asked) for asked in self._questions(one)[:1]]
+            served = [self._answered(asked) for asked in self._questions(explanation)[:1]]
             return next((each.streams[0] for each in served if each is not None), None)
 
-    def findings(self, one: Explanation) -> list[Finding]:
-        """What the rules say of the place where a URL lands, and of those that it passes then."""
+    def findings(self, explanation: Explanation) -> list[Finding]:
+        """The findings about the locations that a URL's request passes."""
         with spending(self.budget):
-            served = [self._answered(asked) for asked in self._questions(one)]
+            served = [self._answered(asked) for asked in self._questions(explanation)]
             places = [each for each in served if each is not None]
             judged = judge_places(places, self._options, self._caches)
             found = self._options.policy.applied(each.finding for each in judged)
             return with_fixes(found, judged, self._configuration.files)[0]
 
-    def _questions(self, one: Explanation) -> list[_Asked]:
-        """The places that a URL passes, the client's first, and what is taken to stream there."""
-        found = one.route
+    def _questions(self, explanation: Explanation) -> list[_Question]:
+        """The locations that a URL passes, nearest to the client first, with the assumed stream."""
+        found = explanation.route
         if found.server is None or found.location is None or found.handler is None:
             return []
-        passed = [(found.server, found.location, one.request.target)]
-        passed += [(tier.server, tier.level, tier.uri) for tier in one.tiers[-2::-1]]
+        passed = [(found.server, found.location, explanation.request.target)]
+        passed += [(tier.server, tier.level, tier.uri) for tier in explanation.tiers[-2::-1]]
         return [
-            _Asked(server, level, target if self._streams else None)
+            _Question(server, level, target if self._streams else None)
             for server, level, target in passed
         ]
 
-    def _answered(self, asked: _Asked) -> Served | None:
-        """What streams in a place; all that was asked about by then is looked into at once."""
-        if asked not in self._served:
+    def _answered(self, question: _Question) -> ProxiedLocation | None:
+        """The streams of a location; all questions so far are handled in one batch."""
+        if question not in self._served:
             places: dict[Level, dict[Level, list[Declaration]]] = {}
             for each in self._asked:
                 places.setdefault(each.server, {}).setdefault(each.level, []).extend(each.declared)
@@ -345,15 +362,15 @@ class Explainer:
             self._asked = {}
             for found in self._survey(places):
                 target = None if found.asked is None else found.asked.text
-                self._served[_Asked(found.server, found.level, target)] = found
-        return self._served[asked]
+                self._served[_Question(found.server, found.level, target)] = found
+        return self._served[question]
 
-    def _in_force(self, level: Level, found: Route) -> dict[str, Effective]:
-        """What is in force where a request ends."""
-        key = (level, found.handler)
+    def _in_force(self, level: Level, route: Route) -> dict[str, Effective]:
+        """The effective settings where a request ends."""
+        key = (level, route.handler)
         if key not in self._settings:
-            family = found.handler.family if found.handler is not None else None
-            # What nobody sets is the same default everywhere.
+            family = route.handler.family if route.handler is not None else None
+            # Directives that are set nowhere have the same default everywhere.
             settings = dict(_defaults(family, self.version))
             somewhere = {name for outer in level.outward() for name in outer.rows}
             for name in settings.keys() if level.uncertain else settings.keys() & somewhere:
@@ -362,16 +379,16 @@ class Explainer:
         return self._settings[key]
 
     def _delivered(
-        self, one: Explanation, found: Route, level: Level, handler: Handler
+        self, explanation: Explanation, route: Route, level: Level, handler: Handler
     ) -> Explanation:
-        """The explanation with the longest silence, and what happens in every scenario."""
-        assert found.server is not None
+        """The explanation with the read timeout and the delivery in each scenario."""
+        assert route.server is not None
 
         def in_force(name: str) -> Effective:
-            return one.settings.get(name) or level.effective(name, self.version)
+            return explanation.settings.get(name) or level.effective(name, self.version)
 
-        way = delivery_path(found, in_force, self.version)
-        reach = self._clients.get(found.server, ())
+        way = delivery_path(route, in_force, self.version)
+        reach = self._clients.get(route.server, ())
         if (way, reach) not in self._deliveries:
             self._deliveries[way, reach] = [
                 way.deliver(Scenario(client, framing, accel, encoding))
@@ -381,16 +398,16 @@ class Explainer:
                 for encoding in ACCEPT_ENCODINGS
             ]
         limits = (
-            seconds(in_force(f"{handler.family}_read_timeout").text),
-            idle_timeout_s(found.server, self.version),
+            parse_time(in_force(f"{handler.family}_read_timeout").text),
+            idle_timeout_s(route.server, self.version),
         )
         timeout = min((limit for limit in limits if limit is not None), default=None)
-        return replace(one, read_timeout_s=timeout, deliveries=self._deliveries[way, reach])
+        return replace(explanation, read_timeout_s=timeout, deliveries=self._deliveries[way, reach])
 
 
 @remembered
 def _defaults(family: str | None, version: Version) -> dict[str, Effective]:
-    """What is in force where nothing is set."""
+    """The default settings."""
     found: dict[str, Effective] = {}
     for name in _names(family):
         default = table()[name].default(version, in_stream=False)
@@ -400,7 +417,7 @@ def _defaults(family: str | None, version: Version) -> dict[str, Effective]:
 
 @cache
 def _names(family: str | None) -> list[str]:
-    """The directives of the table that say something about a location with this handler."""
+    """The directives of the table that apply to a location with this handler."""
     others = tuple(f"{one}_" for one in FAMILIES if one != family)
     return [
         name

@@ -13,23 +13,27 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from nginx_stream_lint.analysis.remarks import about_blocks, about_comments, about_declarations
+from nginx_stream_lint.analysis.remarks import (
+    block_findings,
+    comment_findings,
+    declaration_findings,
+)
 from nginx_stream_lint.analysis.versions import by_version, of_all_versions
 from nginx_stream_lint.config import (
-    Around,
     Configuration,
     File,
-    Files,
+    IncludeResolver,
+    InputOptions,
     Note,
     Problem,
     Regions,
     Source,
     configurations,
-    said_once,
+    without_repeats,
 )
 from nginx_stream_lint.config.deployed import Deployed
+from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.config.repository import Repository
-from nginx_stream_lint.config.source import Reading
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.levels import Level, build, take_apart
 from nginx_stream_lint.nginx.validity import refusals
@@ -42,27 +46,27 @@ from nginx_stream_lint.rules.finding import (
     Unchecked,
     in_order,
 )
-from nginx_stream_lint.rules.judge import Judged, judge, unchecked
+from nginx_stream_lint.rules.judge import FindingWithContext, judge, unchecked
 from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.rules.shipped import shipped_rules
 from nginx_stream_lint.rules.verdict import VerdictCache
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.find import Asked, Served, served
-from nginx_stream_lint.streams.unproxied import Answer, answers
+from nginx_stream_lint.streams.detect import Asked, ProxiedLocation, find_proxied
+from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_reasons
 from nginx_stream_lint.suppress.comments import without_ignored
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import unexpected
 from nginx_stream_lint.util.remembering import forget
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.suppress.baseline import Baseline, Entry
+    from nginx_stream_lint.suppress.baseline import Baseline, BaselineEntry
 
 MIN_READ_TIMEOUT_S = 300.0
 
 
 class Options(Struct, frozen=True):
-    """What to check for. `nginx_version` None: unknown, the old defaults hold.
+    """Options of a check. `nginx_version` None: unknown, older defaults are assumed.
 
     `policy` says what findings are worth, and what is otherwise in some files; `baseline` has the
     findings that are known. `isolated`: comments ignore nothing, and the streams that they declare
@@ -74,7 +78,7 @@ class Options(Struct, frozen=True):
     min_read_timeout_s: float = MIN_READ_TIMEOUT_S
     streams: tuple[Declaration, ...] = ()
     all_streams: bool = False
-    around: Around = field(default_factory=Around)
+    around: InputOptions = field(default_factory=InputOptions)
     policy: Policy = field(default_factory=Policy)
     all_rules: tuple[str, ...] = ()
     baseline: Baseline | None = None
@@ -87,7 +91,7 @@ class Options(Struct, frozen=True):
 
 
 class Result(Struct):
-    """What was found, and in what.
+    """The result of a check: the findings and the files.
 
     `problems` are what could not be read, `notes` what had to be guessed while reading; `served` is
     everything that hands requests on; `suppressed` are findings that somebody does not want to see;
@@ -102,10 +106,10 @@ class Result(Struct):
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    served: list[Served] = field(default_factory=list)
+    served: list[ProxiedLocation] = field(default_factory=list)
     suppressed: list[Suppressed] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
-    stale: list[Entry] = field(default_factory=list)
+    stale: list[BaselineEntry] = field(default_factory=list)
     details: list[Note] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
     deployed: list[Deployed] = field(default_factory=list)
@@ -114,7 +118,7 @@ class Result(Struct):
     _detected: list[Detected] = field(default_factory=list)
 
     def add_notes(self, notes: Iterable[Note]) -> None:
-        """Add what was guessed while reading, and what is for people who ask for more."""
+        """Add notes from reading; some are shown only with -v."""
         for note in notes:
             (self.details if note.detail else self.notes).append(note)
 
@@ -158,16 +162,17 @@ class Result(Struct):
 
 
 class Detected(Struct, frozen=True):
-    """One configuration, the places in it that hand requests on, and what is wrong with it.
+    """One configuration with its proxied locations and its problems.
 
-    `answers` is what nginx does with the declared streams; see `streams.unproxied.answers`.
+    `answers` is what nginx does with the declared streams; see
+    `streams.unproxied.unproxied_reasons`.
     """
 
     configuration: Configuration
     root: Level
-    served: list[Served]
+    served: list[ProxiedLocation]
     problems: list[Problem]
-    answers: dict[Declaration, list[Answer]]
+    answers: dict[Declaration, list[UnproxiedReason]]
 
 
 # Gives the findings of a configuration with what was measured, in their order; behind them, those
@@ -188,11 +193,11 @@ def lint(
     options = options or Options()
     paths = list(dict.fromkeys(workspace.paths if paths is None else paths))
     result = Result(inputs=paths)
-    judged: dict[_Said, Judged] = {}
+    judged: dict[_Said, FindingWithContext] = {}
     caches: VerdictCaches = {}
     findings: dict[_Said, Finding] = {}
     running: dict[_Said, list[Deployed]] = {}  # which nginx of the deployment they are about
-    fates: dict[Declaration, list[list[Answer]]] = {}
+    fates: dict[Declaration, list[list[UnproxiedReason]]] = {}
     whole: set[str] = set()  # keys of the files of configurations that are read as a whole
     files: list[File] = []
     with spending(workspace.budget):
@@ -220,7 +225,7 @@ def lint(
             if configuration.about is None:
                 whole.update(file.source.key for file in configuration.files)
             here = [one.finding for one in found]
-            # Two main files may include the same snippet, and the rules say the same of it.
+            # Two main files may include the same snippet, with the same findings.
             for finding in sorted([*here, *remarked], key=in_order) if remarked else here:
                 findings.setdefault(_said(finding), finding)
                 if configuration.deployed is not None:
@@ -229,7 +234,7 @@ def lint(
                 judged.setdefault(_said(one.finding), one)
         result.deployed = _name_instances(findings, running)
         unproxied = _unproxied(fates, paths, whole, workspace)
-        every = [*findings.values(), *about_declarations(unproxied, options.rules)]
+        every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
         kept = suppress(every, files, result, options)
         kept = options.policy.applied(kept)
         if options.baseline is not None:
@@ -240,7 +245,7 @@ def lint(
     result.unchecked = _each_once(result.unchecked)
     result.problems += [*failed, *workspace.budget.problems]
     result.problems = list(dict.fromkeys(result.problems))
-    result.notes, result.details = said_once(result.notes), said_once(result.details)
+    result.notes, result.details = without_repeats(result.notes), without_repeats(result.details)
     return result
 
 
@@ -262,28 +267,28 @@ def _check(
     workspace: Workspace,
     confirm: Confirm | None,
     caches: VerdictCaches,
-) -> tuple[Detected, list[Judged], list[Finding]]:
+) -> tuple[Detected, list[FindingWithContext], list[Finding]]:
     """What is in a configuration, and what the rules say of it: for each nginx that may run it."""
     checked: list[Detected] = []
-    found: list[list[Judged]] = []
+    found: list[list[FindingWithContext]] = []
     remarked: list[Finding] = []
     for each in by_version(configuration, options):
         detected = detect(configuration, each, workspace)
         judged, measured = judge_all(detected, each, confirm, caches)
         checked.append(detected)
         found.append(judged)
-        remarked = remarked or [*remark(detected, each), *measured]
+        remarked = remarked or [*judge_remarks(detected, each), *measured]
     # What one of them takes is not refused.
     problems = [one for one in checked[0].problems if all(one in each.problems for each in checked)]
     return replace(checked[0], problems=problems), of_all_versions(found), remarked
 
 
 def _as_note(problem: Problem) -> Note:
-    """What is wrong with a file that is only guessed to be nginx's."""
+    """A problem as a note, for a file that is only probably nginx configuration."""
     return Note(problem.file, problem.line, problem.column, f"{problem.message}; {problem.advice}")
 
 
-def read(workspace: Workspace, paths: Sequence[str], around: Around) -> list[Configuration]:
+def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> list[Configuration]:
     """All configurations that paths lead to, those that a controller would make included.
 
     A run begins here: what was remembered for an earlier one is forgotten.
@@ -293,7 +298,7 @@ def read(workspace: Workspace, paths: Sequence[str], around: Around) -> list[Con
 
 
 def _manifests(
-    source: Source, text: str, conditional: Regions, files: Files
+    source: Source, text: str, conditional: Regions, files: IncludeResolver
 ) -> list[Configuration]:
     from nginx_stream_lint.kubernetes import configurations as translated
 
@@ -304,7 +309,7 @@ def _deployments(
     workspace: Workspace,
     root: str,
     files: Sequence[str],
-    blocks: Callable[[str, str], Reading | None],
+    blocks: Callable[[str, str], MappedText | None],
 ) -> tuple[Sequence[Deployed], Sequence[Note]]:
     from nginx_stream_lint.deployment import deployed
 
@@ -313,21 +318,21 @@ def _deployments(
 
 
 def detect(configuration: Configuration, options: Options, workspace: Workspace) -> Detected:
-    """Find the places of a configuration that hand requests on, and what streams there."""
+    """Detect the proxied locations of a configuration and their streams."""
     root = build(configuration)
     about = configuration.about
     known = options.policy.nginx_version(configuration.path, options.nginx_version)
-    declared = answers(root, known or OLD, options.streams, configuration.missing)
+    declared = unproxied_reasons(root, known or OLD, options.streams, configuration.missing)
     if about is None:
-        found, mistakes = survey(configuration, root, options)
+        found, mistakes = detect_streams(configuration, root, options)
         problems = [*configuration.problems, *refusals(root, known), *mistakes]
         return Detected(configuration, root, found, problems, declared)
-    # Of a whole configuration only a few files were asked for.
+    # Only a few files of the configuration were named.
     wanted = {id(file) for file in _asked_for(configuration)}
 
     @cache
     def is_partly(level: Level) -> bool:
-        """Whether something that a level itself is made of stands in one of them."""
+        """Whether a part of a level's own block is in one of them."""
         rows = [row for rows in level.rows.values() for row in rows]
         rows += [level.directive] if level.directive else []
         return any(id(row.file) in wanted for row in rows)
@@ -339,7 +344,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
     def has_asked_for(server: Level) -> bool:
         return any(map(is_asked_for, server.walk()))
 
-    found, mistakes = survey(configuration, root, options, has_asked_for)
+    found, mistakes = detect_streams(configuration, root, options, has_asked_for)
     found = [one for one in found if is_asked_for(one.level)]
     problems = [*configuration.problems, *refusals(root, known), *mistakes]
     problems = [one for one in problems if workspace.key(one.file) in about]
@@ -347,7 +352,7 @@ def detect(configuration: Configuration, options: Options, workspace: Workspace)
 
 
 def _asked_for(configuration: Configuration) -> list[File]:
-    """The files of a configuration that somebody asked for."""
+    """The files of a configuration that the user named."""
     about = configuration.about
     return [file for file in configuration.files if about is None or file.source.key in about]
 
@@ -357,8 +362,8 @@ def judge_all(
     options: Options,
     confirm: Confirm | None = None,
     caches: VerdictCaches | None = None,
-) -> tuple[list[Judged], list[Finding]]:
-    """What the rules say of a configuration, as far as it is about the files asked for.
+) -> tuple[list[FindingWithContext], list[Finding]]:
+    """Return the findings of a configuration that concern the named files.
 
     The second list is what `confirm` adds. `caches` are those of the other configurations of a
     run, which must be there as long.
@@ -369,30 +374,30 @@ def judge_all(
         findings = confirm(detected, findings)
     about = detected.configuration.about
     kept = [
-        one if finding is one.finding else Judged(finding, one.verdict, one.served)
+        one if finding is one.finding else FindingWithContext(finding, one.verdict, one.served)
         for one, finding in zip(judged, findings, strict=False)
         if _is_about(finding, about)
     ]
     return kept, [one for one in findings[len(judged) :] if _is_about(one, about)]
 
 
-def remark(detected: Detected, options: Options) -> list[Finding]:
-    """What the rules say of blocks and comments that no stream is behind."""
+def judge_remarks(detected: Detected, options: Options) -> list[Finding]:
+    """Return the findings about blocks and comments without a stream."""
     found = [
-        *about_blocks(detected.root, options.rules),
-        *about_comments(detected.configuration, detected.root, options.rules, detected.served),
+        *block_findings(detected.root, options.rules),
+        *comment_findings(detected.configuration, detected.root, options.rules, detected.served),
     ]
     about = detected.configuration.about
     return [finding for finding in found if _is_about(finding, about)]
 
 
 def _unproxied(
-    fates: Mapping[Declaration, Sequence[Sequence[Answer]]],
+    fates: Mapping[Declaration, Sequence[Sequence[UnproxiedReason]]],
     paths: Sequence[str],
     whole: set[str],
     workspace: Workspace,
-) -> dict[Declaration, list[Answer]]:
-    """The declared streams that no configuration passes on, and what nginx does with them."""
+) -> dict[Declaration, list[UnproxiedReason]]:
+    """Findings about declared streams that no configuration proxies."""
     return {
         declared: [answer for answers in found for answer in answers]
         for declared, found in fates.items()
@@ -402,7 +407,7 @@ def _unproxied(
 
 
 def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: Workspace) -> bool:
-    """Whether a run over `paths` reads all that a settings file is for.
+    """Whether a run over `paths` reads everything that a settings file covers.
 
     It does where a folder around that is named, or where the files that it reads as a `whole` are
     all main files of its repository.
@@ -415,7 +420,7 @@ def _reads_all(settings: str, paths: Sequence[str], whole: set[str], workspace: 
     return {workspace.key(path) for path in known} <= whole
 
 
-# What tells a finding from the others of a run: rule, file, place and message.
+# The identity of a finding in a run: rule, file, place and message.
 _Said = tuple[str, str, int, str]
 
 
@@ -460,9 +465,9 @@ def _without_known(
 
 
 def with_fixes(
-    findings: Iterable[Finding], judged: Iterable[Judged], files: Sequence[File]
+    findings: Iterable[Finding], judged: Iterable[FindingWithContext], files: Sequence[File]
 ) -> tuple[list[Finding], list[Problem]]:
-    """The findings with what mends them; and where planning that failed, which is our fault.
+    """Return the findings with their fixes, and the files in which planning failed (a bug).
 
     Findings about comments have their fix already. No fix edits more of the `files` than nginx's
     text.
@@ -470,23 +475,23 @@ def with_fixes(
     findings = list(findings)
     if not findings:
         return [], []
-    from nginx_stream_lint.fixes.apply import confined, seen, sparing
-    from nginx_stream_lint.fixes.plan import plan
+    from nginx_stream_lint.fixes.apply import confine, visible_regions, without_directives
+    from nginx_stream_lint.fixes.placement import place_fix
 
     made_from = {_said(one.finding): one for one in judged}
     mapped = {id(file.source) for file in files if file.reading.pieces}
-    regions = seen(file for file in files if id(file.source) in mapped)
+    regions = visible_regions(file for file in files if id(file.source) in mapped)
     found: list[Finding] = []
     problems: list[Problem] = []
     for finding in findings:
         one, fix = made_from.get(_said(finding)), finding.fix
         try:
-            fix = fix if one is None else plan(one)
+            fix = fix if one is None else place_fix(one)
         except Exception as error:
             problems.append(unexpected(finding.place.source.name, error))
-        fix = confined(fix, regions) if fix is not None and regions else fix
+        fix = confine(fix, regions) if fix is not None and regions else fix
         if fix is not None and finding.spared:
-            fix = sparing(fix, finding.spared)
+            fix = without_directives(fix, finding.spared)
         if fix is not None and any(edit.source.is_from_image for edit in fix.edits):
             fix = Fix(fix.title, "manual", fix.snippet)
         found.append(_in_repository(finding if fix is finding.fix else finding.with_fix(fix)))
@@ -503,7 +508,7 @@ def _in_repository(finding: Finding) -> Finding:
 
 
 def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
-    """Whether a finding has to do with one of the files that somebody asked for."""
+    """Whether a finding concerns one of the named files."""
     if about is None:
         return True
     places = (
@@ -516,7 +521,7 @@ def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:
 
 def _unchecked(detected: Detected, options: Options) -> list[Unchecked]:
     """The locations that nothing suggests to stream, by the version of the file they are in."""
-    by_version: dict[Version | None, list[Served]] = {}
+    by_version: dict[Version | None, list[ProxiedLocation]] = {}
     for one in detected.served:
         file = (one.level.directive or one.handler.directive).source.name
         version = options.policy.nginx_version(file, options.nginx_version)
@@ -535,30 +540,30 @@ def _each_once(places: list[Unchecked]) -> list[Unchecked]:
     return [found[key] for key in sorted(found)]
 
 
-def _number(served: list[Served]) -> int:
-    """How many locations these are: what a controller makes several of at one place counts once."""
+def _number(locations: list[ProxiedLocation]) -> int:
+    """Count locations; several that a controller generates from one place count once."""
     made = [
         directive
-        for one in served
+        for one in locations
         if (directive := one.level.directive) is not None
         and directive.file.reading.author is not None
     ]
-    return len(served) - len(made) + len({(one.source.name, one.start) for one in made})
+    return len(locations) - len(made) + len({(one.source.name, one.start) for one in made})
 
 
-def survey(
+def detect_streams(
     configuration: Configuration,
     root: Level,
     options: Options,
     only: Callable[[Level], bool] | None = None,
     asked: Asked | None = None,
-) -> tuple[list[Served], list[Problem]]:
-    """What hands requests on and what streams there, in all servers or those that `only` holds for.
+) -> tuple[list[ProxiedLocation], list[Problem]]:
+    """Detect proxied locations and their streams, in all servers or those where `only` is true.
 
-    And declarations gone wrong. `asked` is as in `streams.find.served`.
+    And declarations gone wrong. `asked` is as in `streams.detect.find_proxied`.
     """
     version = options.policy.nginx_version(configuration.path, options.nginx_version) or OLD
-    return served(
+    return find_proxied(
         configuration,
         root,
         version,
@@ -570,14 +575,14 @@ def survey(
     )
 
 
-# What has been judged, by version and timeout.
+# Verdict caches, by version and timeout.
 VerdictCaches = dict[tuple[Version | None, float], VerdictCache]
 
 
 def judge_places(
-    found: Sequence[Served], options: Options, caches: VerdictCaches | None = None
-) -> list[Judged]:
-    """What the rules say of some of the places that hand requests on.
+    locations: Sequence[ProxiedLocation], options: Options, caches: VerdictCaches | None = None
+) -> list[FindingWithContext]:
+    """Return the findings about some proxied locations.
 
     The version and the timeout are those of the file that a place is written in. `caches` are for
     those who ask about one configuration again and again, or about several.
@@ -592,11 +597,11 @@ def judge_places(
             policy.min_read_timeout_s(file, options.min_read_timeout_s),
         )
 
-    alike: dict[tuple[Version | None, float], list[Served]] = {}
-    for one in found:
+    alike: dict[tuple[Version | None, float], list[ProxiedLocation]] = {}
+    for one in locations:
         file = (one.level.directive or one.handler.directive).source.name
         alike.setdefault(settings(file), []).append(one)
-    found_here: list[Judged] = []
+    found_here: list[FindingWithContext] = []
     for key, places in alike.items():
         if key not in caches:
             caches[key] = VerdictCache(options.rules, *key)

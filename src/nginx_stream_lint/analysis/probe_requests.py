@@ -1,4 +1,4 @@
-"""What to ask a configuration's copy for: users' URLs, or what is thought to stream."""
+"""Requests for a probe: the user's URLs, or those of likely streams."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from nginx_stream_lint.nginx.delivery import (
 )
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, address
+from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.request import Request as Routed
 from nginx_stream_lint.nginx.request import parse_url
-from nginx_stream_lint.nginx.route import route, route_in
-from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.servers import Socket, choose, tcp_sockets
+from nginx_stream_lint.nginx.request_route import route_in_server, route_request
+from nginx_stream_lint.nginx.servers import ListenSocket, choose_server, tcp_sockets
 from nginx_stream_lint.nginx.versions import Version
-from nginx_stream_lint.probe.run import Request
+from nginx_stream_lint.probe.run import ProbeRequest
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
-from nginx_stream_lint.streams.find import Served
 from nginx_stream_lint.streams.stream import CONTENT_TYPES, Stream
 
 _HTTP2_DIRECTIVE: Version = (1, 25, 1)
-# Locations of one server whose paths are tried for one that nobody can name.
+# Paths of this many locations are tried to reach one without a known path.
 _MOST_TRIED = 200
 _NOBODY = "localhost"
 _ASCII = "".join(map(chr, range(128)))
 
 
-class Unaskable(ValueError):
-    """A URL that no server takes; the message says so."""
+class NotProbeable(ValueError):
+    """No server accepts the URL; the message says so."""
 
 
-class Wanted(Struct, frozen=True):
-    """The scenarios a person wants; empty where what is known of the stream decides."""
+class ScenarioChoice(Struct, frozen=True):
+    """The scenarios that the user chose; empty fields are decided by the stream."""
 
     clients: tuple[Client, ...] = ()
     framings: tuple[Framing, ...] = ()
@@ -61,32 +61,32 @@ class Wanted(Struct, frozen=True):
         )
 
 
-def ask_urls(
+def requests_for_urls(
     root: Level,
     urls: Sequence[str],
     version: Version,
-    served: Sequence[Served],
-    wanted: Wanted,
+    locations: Sequence[ProxiedLocation],
+    wanted: ScenarioChoice,
     method: str | None = None,
-) -> list[Request]:
+) -> list[ProbeRequest]:
     """The requests for URLs.
 
     Raises BadUrl for what is no URL, and Unaskable.
     """
-    return [_ask_url(root, url, version, served, wanted, method) for url in urls]
+    return [_ask_url(root, url, version, locations, wanted, method) for url in urls]
 
 
 def _ask_url(
     root: Level,
     url: str,
     version: Version,
-    served: Sequence[Served],
-    wanted: Wanted,
+    locations: Sequence[ProxiedLocation],
+    wanted: ScenarioChoice,
     method: str | None,
-) -> Request:
+) -> ProbeRequest:
     routed = parse_url(url, (method or "GET").upper())
     http = root.first("http")
-    chosen = choose(http, routed, version) if http is not None else None
+    chosen = choose_server(http, routed, version) if http is not None else None
     if http is None or chosen is None:
         return _ask_stream_server(root, url, routed, wanted)
     if routed.host is None:
@@ -99,22 +99,24 @@ def _ask_url(
         usual = 443 if routed.scheme == "https" else 80
         if routed.port not in (None, usual):
             host = f"{host}:{routed.port}"
-    level = route(root, routed, version).location
-    streams = next((one.streams for one in served if one.level is level), ())
+    level = route_request(root, routed, version).location
+    streams = next((one.streams for one in locations if one.level is level), ())
     stream = stream_of_url(streams, routed.target)
     if method is None and stream is not None and stream.method is not None:
         routed = Routed(routed.scheme, routed.host, routed.port, routed.target, stream.method)
     request = _request(url, chosen.server, mine, version, level, stream, wanted)
     if not any(one.client in request.sockets for one in request.scenarios):
         there = ", ".join(request.sockets) or "nobody"
-        raise Unaskable(f'"{url}" is served to {there} only; choose another --client')
+        raise NotProbeable(f'"{url}" is served to {there} only; choose another --client')
     path = quote(routed.target.partition("#")[0], safe=_ASCII)
     if not host.isascii():
-        raise Unaskable(f'"{url}": write the host in ASCII (punycode)')
+        raise NotProbeable(f'"{url}": write the host in ASCII (punycode)')
     return replace(request, host=host, path=path, method=routed.method)
 
 
-def _sockets_for(http: Level, routed: Routed, server: Level, version: Version) -> list[Socket]:
+def _sockets_for(
+    http: Level, routed: Routed, server: Level, version: Version
+) -> list[ListenSocket]:
     """The socket that a URL means: that of its address, else one of all addresses, else any."""
     port = routed.port or (443 if routed.scheme == "https" else 80)
     mine = [
@@ -126,16 +128,18 @@ def _sockets_for(http: Level, routed: Routed, server: Level, version: Version) -
     return sorted(mine, key=lambda one: order.get(one.host, 2))[:1]
 
 
-def _ask_stream_server(root: Level, url: str, routed: Routed, wanted: Wanted) -> Request:
+def _ask_stream_server(
+    root: Level, url: str, routed: Routed, wanted: ScenarioChoice
+) -> ProbeRequest:
     """A request to a `stream {}` server, which there is for a URL with its port."""
     stream = root.first("stream")
     for server in stream.children if stream is not None else ():
         for row in server.rows.get("listen", []):
             tls = "ssl" in row.args[1:]
             fits = row.args and "udp" not in row.args and tls == (routed.scheme == "https")
-            if fits and routed.port and Socket(address(row.args[0])).has_port(routed.port):
+            if fits and routed.port and ListenSocket(address(row.args[0])).has_port(routed.port):
                 client: Client = "h1-tls" if tls else "h1"
-                return Request(
+                return ProbeRequest(
                     url,
                     {client: row.args[0]},
                     routed.host or _NOBODY,
@@ -144,21 +148,21 @@ def _ask_stream_server(root: Level, url: str, routed: Routed, wanted: Wanted) ->
                     stream=True,
                     scenarios=wanted.scenarios(None),
                 )
-    raise Unaskable(f'no server listens for "{url}"; check scheme and port')
+    raise NotProbeable(f'no server listens for "{url}"; check scheme and port')
 
 
-def ask_streams(
+def requests_for_streams(
     root: Level,
     version: Version,
-    served: Sequence[Served],
-    wanted: Wanted,
-) -> tuple[list[Request], list[Served]]:
-    """The requests for everything that is thought to stream, and what no URL was found for."""
+    locations: Sequence[ProxiedLocation],
+    wanted: ScenarioChoice,
+) -> tuple[list[ProbeRequest], list[ProxiedLocation]]:
+    """Return requests for all likely streams, and the locations without a known URL."""
     http = root.first("http")
-    found: list[Request] = []
-    left: list[Served] = []
+    found: list[ProbeRequest] = []
+    left: list[ProxiedLocation] = []
     every = tcp_sockets(http, version) if http is not None else []
-    for one in served:
+    for one in locations:
         stream = one.streams[0]
         if stream.confidence == "possible":
             continue
@@ -182,7 +186,7 @@ def ask_streams(
     return found, left
 
 
-def _port(request: Request, scheme: str) -> str:
+def _port(request: ProbeRequest, scheme: str) -> str:
     client = "h1" if scheme == "http" else next(iter(request.sockets), "")
     port = request.sockets.get(client, "").rpartition(":")[2]
     usual = "80" if scheme == "http" else "443"
@@ -192,12 +196,12 @@ def _port(request: Request, scheme: str) -> str:
 def _request(
     name: str,
     server: Level,
-    mine: Sequence[Socket],
+    mine: Sequence[ListenSocket],
     version: Version,
     level: Level | None,
     stream: Stream | None,
-    wanted: Wanted,
-) -> Request:
+    wanted: ScenarioChoice,
+) -> ProbeRequest:
     addresses: dict[str, str] = {}
     for socket in mine:
         for client in clients_at(socket, server, version):
@@ -206,7 +210,7 @@ def _request(
     if is_websocket:
         addresses.pop("h2", None)
     kinds = CONTENT_TYPES[stream.kind] if stream is not None else ()
-    return Request(
+    return ProbeRequest(
         name,
         {client: addresses[client] for client in TCP_CLIENTS if client in addresses},
         content_type=_content_type(level, kinds or CONTENT_TYPES["sse"], version),
@@ -215,7 +219,7 @@ def _request(
     )
 
 
-def clients_at(socket: Socket, server: Level, version: Version) -> tuple[Client, ...]:
+def clients_at(socket: ListenSocket, server: Level, version: Version) -> tuple[Client, ...]:
     """The clients that reach a server through a socket.
 
     The parameter `http2` of a `listen` is the socket's. The directive is the server's: over TLS
@@ -240,7 +244,7 @@ def clients_at(socket: Socket, server: Level, version: Version) -> tuple[Client,
 
 
 def _content_type(level: Level | None, kinds: Sequence[str], version: Version) -> str:
-    """The type of the answer: one that is compressed there, if there is one."""
+    """The content type of the response: one that is compressed there, if possible."""
     if level is not None:
         for name in ("brotli_types", "gzip_types"):
             types = {arg.lower() for row in level.effective(name, version).rows for arg in row}
@@ -250,8 +254,8 @@ def _content_type(level: Level | None, kinds: Sequence[str], version: Version) -
     return kinds[0]
 
 
-def _host(server: Level, mine: Sequence[Socket]) -> str | None:
-    """A name that leads to a server on its sockets; None where nobody can say one."""
+def _host(server: Level, mine: Sequence[ListenSocket]) -> str | None:
+    """A host name that selects a server on its sockets; None if unknown."""
     names = [name for row in server.rows.get("server_name", []) for name in row.args]
     for name in names:
         if name == "_" or re.fullmatch(r"[A-Za-z0-9._*-]+", name) is None:
@@ -265,18 +269,21 @@ def _host(server: Level, mine: Sequence[Socket]) -> str | None:
     return next((name for name in samples if re.fullmatch(r"[A-Za-z0-9._-]+", name)), None)
 
 
-def _target(one: Served, version: Version) -> str | None:
+def _target(proxied: ProxiedLocation, version: Version) -> str | None:
     """A path that ends in a location, as far as one is found."""
-    method = one.streams[0].method or "GET"
-    if one.level.kind not in ("location", "server"):
+    method = proxied.streams[0].method or "GET"
+    if proxied.level.kind not in ("location", "server"):
         return None
-    own = list(_paths(one.level)) if one.level.kind == "location" else ["/"]
+    own = list(_paths(proxied.level)) if proxied.level.kind == "location" else ["/"]
     others = [
-        path for level in one.server.walk() if level.kind == "location" for path in _paths(level)
+        path
+        for level in proxied.server.walk()
+        if level.kind == "location"
+        for path in _paths(level)
     ]
     for path in [*own, *others[:_MOST_TRIED], "/", "/x"]:
-        way = route_in(one.server, Routed("http", None, None, path, method), version)
-        if way.location is one.level and way.handler is not None:
+        way = route_in_server(proxied.server, Routed("http", None, None, path, method), version)
+        if way.location is proxied.level and way.handler is not None:
             return path
     return None
 

@@ -1,4 +1,4 @@
-"""Findings about what is no stream: blocks that never match, declarations that lead nowhere."""
+"""Findings without a stream: blocks that never match, declarations without a location."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nginx_stream_lint.config import Configuration, Source
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.unmatchable import unmatchable
+from nginx_stream_lint.nginx.location_match import match_of
+from nginx_stream_lint.nginx.unreachable_locations import unreachable_locations
 from nginx_stream_lint.rules.finding import COMMAND_LINE, Finding, LocationInfo, Place, Related
 from nginx_stream_lint.rules.judge import location_info, place_of
 from nginx_stream_lint.rules.remarks import remarks
 from nginx_stream_lint.rules.rule import Rule
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.find import Served
-from nginx_stream_lint.streams.unproxied import Answer, unproxied_comments
+from nginx_stream_lint.streams.detect import ProxiedLocation
+from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_comments
 
 
-def about_blocks(root: Level, rules: Sequence[Rule]) -> Iterator[Finding]:
+def block_findings(root: Level, rules: Sequence[Rule]) -> Iterator[Finding]:
     """Findings about locations that would pass requests on and get none."""
     http = root.first("http")
     for server in () if http is None else http.children:
         if server.kind != "server":
             continue
-        for level, meant in unmatchable(server).items():
+        for level, meant in unreachable_locations(server).items():
             directive = level.directive
             if directive is None or directive.file.reading.author is not None:
                 continue
@@ -35,14 +35,14 @@ def about_blocks(root: Level, rules: Sequence[Rule]) -> Iterator[Finding]:
             yield from _findings(rules, values, location.place, location)
 
 
-def about_comments(
+def comment_findings(
     configuration: Configuration,
     root: Level,
     rules: Sequence[Rule],
-    served: Iterable[Served],
+    locations: Iterable[ProxiedLocation],
 ) -> Iterator[Finding]:
     """Findings about comments that declare streams where nothing is passed on."""
-    levels = [one.level for one in served]
+    levels = [one.level for one in locations]
     for one in unproxied_comments(configuration, root, levels):
         place = Place(one.source, one.start, one.end)
         location = LocationInfo("comment", place, one.end, ())
@@ -50,10 +50,10 @@ def about_comments(
         yield from _findings(rules, values, place, location, _related((one.answer,)))
 
 
-def about_declarations(
-    found: Mapping[Declaration, Sequence[Answer]], rules: Sequence[Rule]
+def declaration_findings(
+    found: Mapping[Declaration, Sequence[UnproxiedReason]], rules: Sequence[Rule]
 ) -> Iterator[Finding]:
-    """Findings about declared paths and URLs that nginx passes to no app, by what it does."""
+    """Return findings about declared paths and URLs that nginx does not proxy."""
     for one, answers in found.items():
         place = _place(one)
         location = LocationInfo(f"stream {one.text}", place, place.end, (), is_block=False)
@@ -61,10 +61,10 @@ def about_declarations(
         yield from _findings(rules, values, place, location, _related(answers))
 
 
-def _values(declared: str, answers: Sequence[Answer]) -> dict[str, str | None]:
+def _values(declared: str, reasons: Sequence[UnproxiedReason]) -> dict[str, str | None]:
     """The facts about a declared stream."""
-    first = next((answer for answer in answers if answer.block is not None), answers[0])
-    absent = next((answer.unless for answer in answers if answer.unless is not None), None)
+    first = next((answer for answer in reasons if answer.block is not None), reasons[0])
+    absent = next((answer.unless for answer in reasons if answer.unless is not None), None)
     return {
         "declared": declared,
         "nginx_answers": first.words,
@@ -84,10 +84,10 @@ def _place(declaration: Declaration) -> Place:
     return Place(source, start, len(written.text) if end < 0 else end)
 
 
-def _related(answers: Iterable[Answer]) -> tuple[Related, ...]:
+def _related(reasons: Iterable[UnproxiedReason]) -> tuple[Related, ...]:
     related = {
         Related(place_of(answer.block), answer.words): None
-        for answer in answers
+        for answer in reasons
         if answer.block is not None
     }
     return tuple(related)

@@ -1,4 +1,4 @@
-"""The examples of a rule, run: the linter must say of each what its rule file promises.
+"""Run the examples of rules, and check that the findings are as the rule file says.
 
 Examples are judged with all rules, as in a real run. They stand alone: an `include` in one leads to
 no file.
@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.files import Workspace
-from nginx_stream_lint.fixes.apply import fix_soundly
+from nginx_stream_lint.fixes.apply import fix_checked
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.rule import Example, Rule
 
@@ -44,14 +44,14 @@ def cases(rules: Iterable[Rule]) -> list[Case]:
 
 
 def lint_text(text: str, rules: Sequence[Rule], version: Version | None) -> Result:
-    """What some rules say of a text: nginx configuration, or a Kubernetes manifest."""
+    """Lint a text with some rules: nginx configuration, or a Kubernetes manifest."""
     name = "example.yaml" if text.startswith("apiVersion:") else "example.conf"
     options = Options(rules=tuple(rules), nginx_version=version)
     return lint(Workspace.in_memory({name: text}), [name], options)
 
 
 def failures(case: Case, rules: Sequence[Rule]) -> list[str]:
-    """What is wrong with an example when these rules judge it, in words; nothing if it is right.
+    """Return the failures of an example with these rules, in words; empty if it is right.
 
     An example that names no nginx version has to be right for all of VERSIONS.
 
@@ -97,12 +97,12 @@ def _said(text: str, report: Result, wanted: str | None, version: Version | None
 
 
 def fixed_text(text: str, rules: Sequence[Rule], version: Version | None) -> str | None:
-    """What all fixes make of a text; None where all are to be done by hand."""
+    """Return a text with all fixes applied; None if all are manual."""
 
     def again(texts: Mapping[str, str]) -> Result:
         return lint_text(next(iter(texts.values()), text), rules, version)
 
-    changed = fix_soundly(again, unsafe=True).changed
+    changed = fix_checked(again, unsafe=True).changed
     return next((after.text for _, after in changed.values()), None)
 
 

@@ -1,4 +1,4 @@
-"""A measured layer and its nginx configuration: which findings explain what was measured."""
+"""Findings in a traced layer's nginx configuration that explain its measurements."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.streams.declarations import declaration
 
 
-class Blame(Struct, frozen=True):
-    """Where the traced URL lands in the layer's configuration, and what is found there.
+class TraceFindings(Struct, frozen=True):
+    """The location of a traced URL in a layer's configuration, with its findings.
 
     Attributes:
         place: `file:line: location`; empty where nothing takes the URL.
@@ -32,9 +32,9 @@ class Blame(Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-def blame(
+def trace_findings(
     configuration: Configuration, url: str, method: str, rules: Sequence[str], options: Options
-) -> Blame:
+) -> TraceFindings:
     """Lint the place where a traced URL lands.
 
     Args:
@@ -59,7 +59,7 @@ def blame(
     problems = tuple(explainer.problems)
     level = found.route.location
     if level is None:
-        return Blame("", (), False, problems)
+        return TraceFindings("", (), False, problems)
     directive = level.directive
     where = "" if directive is None else f"{directive.source.name}:{directive.line}: "
     all_found = explainer.findings(found)
@@ -67,4 +67,4 @@ def blame(
         (one for one in all_found if one.rule in rules), key=lambda one: rules.index(one.rule)
     )
     chosen = telling or all_found
-    return Blame(f"{where}{level.label}", tuple(chosen), bool(telling), problems)
+    return TraceFindings(f"{where}{level.label}", tuple(chosen), bool(telling), problems)

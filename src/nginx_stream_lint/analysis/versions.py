@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding, Severity
-from nginx_stream_lint.rules.judge import Judged
+from nginx_stream_lint.rules.judge import FindingWithContext
 
 if TYPE_CHECKING:
     from nginx_stream_lint.analysis.lint import Options
@@ -27,18 +27,18 @@ def by_version(configuration: Configuration, options: Options) -> list[Options]:
     return [replace(options, nginx_version=one) for one in deployed.versions]
 
 
-def of_all_versions(found: Sequence[list[Judged]]) -> list[Judged]:
+def of_all_versions(found: Sequence[list[FindingWithContext]]) -> list[FindingWithContext]:
     """The findings of several versions: what not all of them have is no error.
 
     Of those that all have the first is taken, with the mildest severity.
     """
     if len(found) == 1:
         return found[0]
-    by_place: dict[tuple[str, str, int, str, int], list[Judged]] = {}
+    by_place: dict[tuple[str, str, int, str, int], list[FindingWithContext]] = {}
     for judged in found:
         for one in judged:
             by_place.setdefault(_place(one.finding), []).append(one)
-    merged: list[Judged] = []
+    merged: list[FindingWithContext] = []
     for several in by_place.values():
         first = several[0]
         severities: list[Severity] = [one.finding.severity for one in several]
@@ -47,7 +47,7 @@ def of_all_versions(found: Sequence[list[Judged]]) -> list[Judged]:
         severity = max(severities, key=SEVERITIES.index)
         if severity != first.finding.severity:
             finding = replace(first.finding, severity=severity, at_most=severity)
-            first = Judged(finding, first.verdict, first.served)
+            first = FindingWithContext(finding, first.verdict, first.served)
         merged.append(first)
     return merged
 

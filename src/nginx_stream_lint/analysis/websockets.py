@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nginx_stream_lint.nginx.delivery import Delivery, Verdict
-from nginx_stream_lint.nginx.documents import Documents
+from nginx_stream_lint.nginx.document_root import DocumentRoot
 from nginx_stream_lint.nginx.handshake import (
     CONNECTION,
     HANDSHAKE_CLIENTS,
     TUNNELS,
-    asked,
-    received,
+    as_handshake,
+    received_handshake,
 )
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.nginx.own_server import MOST_TIERS, own_routes
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.route import Route, route
+from nginx_stream_lint.nginx.request_route import Route, route_request
+from nginx_stream_lint.nginx.self_proxying import MOST_TIERS, self_proxied_routes
 from nginx_stream_lint.nginx.versions import Version
 
 
@@ -25,14 +25,16 @@ def deliveries_of_websocket(
     root: Level,
     request: Request,
     version: Version,
-    files: Documents | None,
+    files: DocumentRoot | None,
 ) -> list[Delivery]:
     """The deliveries of a URL as those of a WebSocket at that URL.
 
     nginx has no WebSockets over HTTP/2: browsers open a connection in HTTP/1.1 for one. Nothing
     holds what goes through the tunnel, so that all depends on the handshake.
     """
-    verdict: Verdict = "streams" if gets_through(root, request, version, files) else "no-stream"
+    verdict: Verdict = (
+        "streams" if handshake_succeeds(root, request, version, files) else "no-stream"
+    )
     return [
         Delivery(one.scenario, verdict, repeat=verdict)
         for one in deliveries
@@ -40,26 +42,26 @@ def deliveries_of_websocket(
     ]
 
 
-def gets_through(
+def handshake_succeeds(
     root: Level,
     request: Request,
     version: Version,
-    files: Documents | None = None,
+    files: DocumentRoot | None = None,
     connection: str = CONNECTION,
 ) -> bool:
     """Whether a handshake is answered with a 101, by an app that takes HTTP/1.0, too."""
-    way = route(root, asked(request, connection), version, files)
+    way = route_request(root, as_handshake(request, connection), version, files)
     return _gets_through(root.first("http"), way, version, MOST_TIERS)
 
 
-def _gets_through(http: Level | None, way: Route, version: Version, tiers: int) -> bool:
+def _gets_through(http: Level | None, route: Route, version: Version, tiers: int) -> bool:
     """Whether a handshake that ends in a place gets through it, and through those behind it."""
-    if way.handler is None or way.location is None or way.state is None:
-        return bool(way.unknown)
-    if way.handler.family not in TUNNELS:
+    if route.handler is None or route.location is None or route.state is None:
+        return bool(route.unknown)
+    if route.handler.family not in TUNNELS:
         return False
-    found = received(way.location, way.state, version)
+    found = received_handshake(route.location, route.state, version)
     if found is not None and found.fails:
         return False
-    behind = own_routes(http, way, version) if http is not None and tiers > 1 else ()
+    behind = self_proxied_routes(http, route, version) if http is not None and tiers > 1 else ()
     return all(_gets_through(http, one, version, tiers - 1) for one in behind)

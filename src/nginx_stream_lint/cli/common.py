@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 import click
 
 from nginx_stream_lint.config import STDIN
-from nginx_stream_lint.config.source import without_marks
+from nginx_stream_lint.config.mapped_text import without_marks
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.report.wrapping import WIDTH

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import click
 
-from nginx_stream_lint.analysis.explain import NoServer, Unexplained, explainer_of
-from nginx_stream_lint.cli.choices import choose
+from nginx_stream_lint.analysis.explain import NoServer, UnexplainedUrl, make_explainer
 from nginx_stream_lint.cli.common import EXIT_UNUSABLE, columns, say, workspace_of, write
 from nginx_stream_lint.cli.help import HelpfulCommand
+from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import (
     PathOption,
     configuration_options,
@@ -98,12 +98,12 @@ def explain_command(
     server, or complete: https://api.example.com/v1/chat.
     """
     requests: dict[str, Request] = {}
-    unexplained: dict[str, Unexplained] = {}
+    unexplained: dict[str, UnexplainedUrl] = {}
     for url in urls:
         try:
             requests[url] = parse_url(url, method.upper())
         except BadUrl as mistake:
-            unexplained[url] = Unexplained(url, str(mistake))
+            unexplained[url] = UnexplainedUrl(url, str(mistake))
     flags = {
         "config_file": config_file,
         "isolated": isolated,
@@ -116,13 +116,13 @@ def explain_command(
         "mounts": mounts,
     }
     workspace = workspace_of([conf], flags)
-    options = choose(workspace, conf, flags).options
+    options = merge_options(workspace, conf, flags).options
     # Whoever asks about a URL wants to know what a stream meets there.
     streams = format_ == "text"
     documents = None if files is None else str(files)
     try:
         main = STDIN if conf == "-" else conf
-        explainer = explainer_of(workspace, main, options, documents, streams)
+        explainer = make_explainer(workspace, main, options, documents, streams)
     except NoServer as stop:
         for problem in stop.problems:
             say(str(problem))
@@ -131,7 +131,7 @@ def explain_command(
     for url, one in explained.items():
         if one.route.server is None:
             why = f'{conf}:1:1: no server listens for "{url}"; check its scheme and port'
-            unexplained[url] = Unexplained(url, why)
+            unexplained[url] = UnexplainedUrl(url, why)
     from nginx_stream_lint.report.explain import explain_json, explain_text
 
     if format_ == "json":
@@ -144,7 +144,7 @@ def explain_command(
             if not changed:
                 return _Findings(_each_once(found), explainer.problems)
             files_now = workspace.overlaid(changed)
-            other = explainer_of(files_now, main, options, documents, streams)
+            other = make_explainer(files_now, main, options, documents, streams)
             there = [other.explain(one.url, one.request) for one in explanations]
             return _Findings(_each_once(map(other.findings, there)), other.problems)
 

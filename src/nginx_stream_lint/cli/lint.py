@@ -12,7 +12,7 @@ import click
 from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.lint import Confirm, Detected, Options, Result, lint, read
-from nginx_stream_lint.cli.choices import choose
+from nginx_stream_lint.cli.baseline import baseline_at, say_stale, write_baseline
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
@@ -24,7 +24,7 @@ from nginx_stream_lint.cli.common import (
     write_patch,
 )
 from nginx_stream_lint.cli.help import HelpfulCommand
-from nginx_stream_lint.cli.known import baseline_at, say_stale, write_baseline
+from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import (
     PathOption,
     color_option,
@@ -197,7 +197,7 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     if flags["verbose"] and flags["quiet"]:
         raise click.UsageError("--verbose and --quiet cannot be combined; remove one of them")
     workspace = workspace_of(paths or ["."], flags)
-    choices = choose(workspace, paths[0] if paths else ".", flags)
+    choices = merge_options(workspace, paths[0] if paths else ".", flags)
     if flags["show_settings"]:
         from nginx_stream_lint.settings.show import in_force
 
@@ -269,7 +269,7 @@ def _fix(
 
     Returns the files with them, the result of the last round, and why files were left alone.
     """
-    from nginx_stream_lint.fixes.apply import fix_soundly
+    from nginx_stream_lint.fixes.apply import fix_checked
     from nginx_stream_lint.fixes.diff import diff
 
     rounds: list[Result] = []
@@ -278,7 +278,7 @@ def _fix(
         rounds.append(lint(workspace.overlaid(changed), inputs, options))
         return rounds[-1]
 
-    changed, refused, *_ = fix_soundly(checked, unsafe)
+    changed, refused, *_ = fix_checked(checked, unsafe)
     mended = workspace.overlaid({key: after.text for key, (_, after) in changed.items()})
     if changed and binary is not None:
         _must_stream(mended, inputs, options, binary)
@@ -312,17 +312,17 @@ def _confirming(options: Options, binary: NginxBinary | None) -> Confirm | None:
     """What has the last word on findings with --probe."""
     if binary is None:
         return None
-    from nginx_stream_lint.analysis.confirm import confirmed, measure_served
+    from nginx_stream_lint.analysis.confirm import measure_locations, with_measurements
     from nginx_stream_lint.probe import NginxError
 
     def confirm(detected: Detected, findings: list[Finding]) -> list[Finding]:
         configuration = detected.configuration
         try:
             version = options.nginx_version or binary.version
-            measured = measure_served(configuration, detected.served, version, binary)
+            measured = measure_locations(configuration, detected.served, version, binary)
         except NginxError as error:
             unusable(f"{configuration.path}:1:1: cannot be measured: {error}")
-        return confirmed(findings, options.rules, detected.served, measured, binary)
+        return with_measurements(findings, options.rules, detected.served, measured, binary)
 
     return confirm
 
@@ -331,7 +331,7 @@ def _must_stream(
     workspace: Workspace, inputs: list[str], options: Options, binary: NginxBinary
 ) -> None:
     """Measure the mended configurations; end with status 2 where one still stalls unexpectedly."""
-    from nginx_stream_lint.analysis.confirm import measure_served
+    from nginx_stream_lint.analysis.confirm import measure_locations
     from nginx_stream_lint.analysis.lint import detect, judge_places
     from nginx_stream_lint.probe import NginxError
 
@@ -344,7 +344,7 @@ def _must_stream(
         }
         try:
             version = options.nginx_version or binary.version
-            measured = measure_served(configuration, detected.served, version, binary)
+            measured = measure_locations(configuration, detected.served, version, binary)
         except NginxError as error:
             unusable(f"{path}:1:1: the fix cannot be measured: {error}; no file was changed")
         for level, found in measured.items():

@@ -10,7 +10,7 @@ import click
 
 from nginx_stream_lint.cli.common import known_rules
 from nginx_stream_lint.nginx.versions import Version, parse_version
-from nginx_stream_lint.streams.declarations import Declaration, Misdeclared, declaration
+from nginx_stream_lint.streams.declarations import Declaration, DeclarationMistake, declaration
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -53,7 +53,7 @@ def streams_option(
     """Callback of `--stream`."""
     try:
         return tuple(declaration(value, "--stream declares it") for value in values)
-    except Misdeclared as mistake:
+    except DeclarationMistake as mistake:
         raise click.BadParameter(str(mistake)) from None
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.cli.common import columns, try_write
 from nginx_stream_lint.report import FORMATS, render
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.streams.declarations import nearest_words
 from nginx_stream_lint.util.problems import unexpected
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def targets_of(values: Sequence[str]) -> tuple[Target, ...]:
     for value in values:
         name, _equals, file = value.partition("=")
         if name not in FORMATS:
-            raise ValueError(f'unknown format "{name}"{nearest(name, FORMATS)}')
+            raise ValueError(f'unknown format "{name}"{nearest_words(name, FORMATS)}')
         targets.append(Target(name, None if file in _STDOUT else file))
     for place in {target.file for target in targets}:
         same = [target.format for target in targets if target.file == place]
@@ -102,7 +102,7 @@ def _write(run: Run, target: Target, color: bool | None) -> str | None:
         return str(unexpected(f"--format {target.format}", error))
     if not target.guarded or target.file is None:
         return try_write(text, target.file, color, are_commands)
-    from nginx_stream_lint.report.marks import marked
+    from nginx_stream_lint.report.report_files import marked
 
     if not _may_replace(target.file, target.format):
         return (
@@ -114,7 +114,7 @@ def _write(run: Run, target: Target, color: bool | None) -> str | None:
 
 def _may_replace(path: str, name: str) -> bool:
     """Whether there is no file yet, or an older report in the format `name`."""
-    from nginx_stream_lint.report.marks import BYTES, is_ours
+    from nginx_stream_lint.report.report_files import BYTES, is_own_report
 
     if not os.path.lexists(path):
         return True
@@ -127,7 +127,7 @@ def _may_replace(path: str, name: str) -> bool:
             last = stream.read(BYTES)
     except OSError:
         return False
-    return is_ours(name, first.decode("utf-8", "replace"), last.decode("utf-8", "replace"))
+    return is_own_report(name, first.decode("utf-8", "replace"), last.decode("utf-8", "replace"))
 
 
 def _append_summary(run: Run) -> str | None:

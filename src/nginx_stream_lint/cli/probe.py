@@ -11,7 +11,6 @@ import click
 from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.lint import Detected, Options, detect, read
-from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     columns,
@@ -23,20 +22,21 @@ from nginx_stream_lint.cli.common import (
     write,
 )
 from nginx_stream_lint.cli.help import HelpfulCommand
+from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import PathOption, configuration_options
-from nginx_stream_lint.config import STDIN, Around, Configuration
+from nginx_stream_lint.config import STDIN, Configuration, InputOptions
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import TCP_CLIENTS
 from nginx_stream_lint.nginx.request import BadUrl
 from nginx_stream_lint.nginx.validity import refusals
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.util.budget import spending
 
 if TYPE_CHECKING:
     from nginx_stream_lint.probe import NginxBinary
-    from nginx_stream_lint.probe.run import Request
+    from nginx_stream_lint.probe.run import ProbeRequest
 
 _MOST_TOKENS, _LONGEST_INTERVAL = 1000, 60.0
 
@@ -128,7 +128,7 @@ def probe_command(conf: str, urls: tuple[str, ...], **flags: Any) -> None:
     names = ("config_file", "isolated", "host", "mounts", "env_file", "markdown")
     files = {key: flags[key] for key in names}
     workspace = workspace_of([conf], files)
-    options = choose(workspace, conf, files).options
+    options = merge_options(workspace, conf, files).options
     found = _readable(workspace, STDIN if conf == "-" else conf, options.around)
     plot: Path | None = flags["plot"]
     if plot is not None and not os.access(plot.absolute().parent, os.W_OK):
@@ -153,13 +153,13 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _readable(workspace: Workspace, conf: str, around: Around) -> list[Configuration]:
+def _readable(workspace: Workspace, conf: str, around: InputOptions) -> list[Configuration]:
     """The configurations that can be run at all; ends with status 2 where there is none."""
-    from nginx_stream_lint.probe.copy import hindrance
+    from nginx_stream_lint.probe.copy import first_problem
 
     with spending(workspace.budget):
         found = read(workspace, [conf], around)
-    hindered = [(one, hindrance(one)) for one in found if one.root is not None or one.problems]
+    hindered = [(one, first_problem(one)) for one in found if one.root is not None or one.problems]
     problems = [problem for _, problem in hindered if problem is not None]
     free = [one for one, problem in hindered if problem is None]
     if not free:
@@ -194,9 +194,14 @@ def _has_server(root: Level) -> bool:
 
 def _requests(
     detected: Detected, urls: tuple[str, ...], binary: NginxBinary, flags: dict[str, Any]
-) -> tuple[list[Request], list[str]]:
+) -> tuple[list[ProbeRequest], list[str]]:
     """What to ask for, and what nothing can be asked of."""
-    from nginx_stream_lint.analysis.probe_requests import Unaskable, Wanted, ask_streams, ask_urls
+    from nginx_stream_lint.analysis.probe_requests import (
+        NotProbeable,
+        ScenarioChoice,
+        requests_for_streams,
+        requests_for_urls,
+    )
 
     conf, root, found = detected.configuration.path, detected.root, detected.served
     wrong = refusals(root, binary.version)
@@ -214,7 +219,7 @@ def _requests(
     mistakes = [one for one in detected.problems if one not in known]
     if mistakes:
         unusable(str(mistakes[0]))
-    wanted = Wanted(
+    wanted = ScenarioChoice(
         flags["clients"],
         flags["framings"],
         flags["accels"],
@@ -222,25 +227,25 @@ def _requests(
     )
     if urls:
         try:
-            return ask_urls(root, urls, binary.version, found, wanted, flags["method"]), []
-        except (BadUrl, Unaskable) as mistake:
+            return requests_for_urls(root, urls, binary.version, found, wanted, flags["method"]), []
+        except (BadUrl, NotProbeable) as mistake:
             unusable(f"{conf}:1:1: {mistake}")
-    requests, left = ask_streams(root, binary.version, found, wanted)
+    requests, left = requests_for_streams(root, binary.version, found, wanted)
     if not requests:
         why = "no URL leads to the streams" if left else "no location seems to stream"
         unusable(f"{conf}:1:1: {why}; name the URLs to measure")
     return requests, [f"{_place(one)} (found no URL that leads to it)" for one in left]
 
 
-def _place(one: Served) -> str:
-    directive = one.level.directive
+def _place(proxied: ProxiedLocation) -> str:
+    directive = proxied.level.directive
     where = "" if directive is None else f"{directive.source.name}:{directive.line}: "
-    return f"{where}{one.level.label}"
+    return f"{where}{proxied.level.label}"
 
 
 def _measure(
     configuration: Configuration,
-    requests: list[Request],
+    requests: list[ProbeRequest],
     left: list[str],
     binary: NginxBinary,
     flags: dict[str, Any],

@@ -22,7 +22,7 @@ from nginx_stream_lint.cli.options import (
 from nginx_stream_lint.rules.measured import measured
 from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
-from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.streams.declarations import nearest_words
 
 # The shipped examples take 0.1 s at most.
 _EXAMPLE_S = 1.0
@@ -91,7 +91,7 @@ def rules_command(
         write(_listed(list(rules.values())), None, color)
         return
     if name not in rules:
-        unusable(f'unknown rule "{name}"{nearest(name, sorted(rules))}')
+        unusable(f'unknown rule "{name}"{nearest_words(name, sorted(rules))}')
     from nginx_stream_lint.report.rule import rule_page, rule_terminal
 
     if format_ == "markdown":

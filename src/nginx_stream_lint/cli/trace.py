@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nginx_stream_lint.cli.choices import choose
 from nginx_stream_lint.cli.common import (
     EXIT_FINDINGS,
     EXIT_UNUSABLE,
@@ -27,6 +26,7 @@ from nginx_stream_lint.cli.common import (
     write,
 )
 from nginx_stream_lint.cli.help import HelpfulCommand
+from nginx_stream_lint.cli.merged_options import merge_options
 from nginx_stream_lint.cli.options import (
     include_options,
     isolated_option,
@@ -39,10 +39,10 @@ from nginx_stream_lint.nginx.request import BadUrl
 from nginx_stream_lint.util.numbers import whole_number
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.analysis.trace_findings import Blame
+    from nginx_stream_lint.analysis.trace_findings import TraceFindings
     from nginx_stream_lint.trace.diagnosis import Diagnosis
-    from nginx_stream_lint.trace.request import Ask, Layer
-    from nginx_stream_lint.trace.run import OnProgress, Result
+    from nginx_stream_lint.trace.request import Layer, TraceRequest
+    from nginx_stream_lint.trace.run import OnProgress, TraceResult
 
 _MOST_RUNS = 20
 _PLOTS = (".svg", ".html")
@@ -207,9 +207,9 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
 # What to ask
 
 
-def _ask(flags: dict[str, Any]) -> Ask:
+def _ask(flags: dict[str, Any]) -> TraceRequest:
     """The request that the options describe. Raises BadRequest."""
-    from nginx_stream_lint.trace.request import Ask, Limits, parse_header
+    from nginx_stream_lint.trace.request import TraceLimits, TraceRequest, parse_header
 
     headers = [parse_header(line) for text in flags["headers"] for line in _header_lines(text)]
     body = b"" if flags["data"] is None else _body(flags["data"])
@@ -221,8 +221,10 @@ def _ask(flags: dict[str, Any]) -> Ask:
     method = flags["method"] or ("GET" if flags["data"] is None else "POST")
     if not re.fullmatch(r"[A-Za-z]+", method):
         unusable("--method must be one word, such as POST")
-    limits = Limits(flags["connect_timeout"], flags["max_time"], flags["max_bytes"])
-    return Ask(method.upper(), tuple(headers), body, not flags["insecure"], flags["cacert"], limits)
+    limits = TraceLimits(flags["connect_timeout"], flags["max_time"], flags["max_bytes"])
+    return TraceRequest(
+        method.upper(), tuple(headers), body, not flags["insecure"], flags["cacert"], limits
+    )
 
 
 def _header_lines(text: str) -> Iterator[str]:
@@ -249,7 +251,7 @@ def _file(path: str, option: str) -> bytes:
 # Measuring
 
 
-def _trace(urls: tuple[str, ...], ask: Ask, flags: dict[str, Any]) -> Diagnosis:
+def _trace(urls: tuple[str, ...], ask: TraceRequest, flags: dict[str, Any]) -> Diagnosis:
     from nginx_stream_lint.trace.diagnosis import diagnose
     from nginx_stream_lint.trace.request import parse_layers
     from nginx_stream_lint.trace.run import trace
@@ -267,7 +269,7 @@ def _demo(flags: dict[str, Any]) -> Diagnosis:
 
     binary = nginx_binary(flags["nginx_path"])
 
-    async def run() -> Result:
+    async def run() -> TraceResult:
         async with demo(binary, flags["clients"]) as (layers, ask):
             with _progress(layers, flags) as seen:
                 return await trace(layers, ask, flags["repeat"], seen)
@@ -311,7 +313,7 @@ def _configs(texts: tuple[str, ...], layers: int, flags: dict[str, Any]) -> _Con
         files = {key: flags[key] for key in ("host", "mounts")}
         workspace = workspace_of([path], files)
         given = files | {"config_file": None, "isolated": flags["isolated"]}
-        configuration = read(path, workspace, choose(workspace, path, given).options.around)
+        configuration = read(path, workspace, merge_options(workspace, path, given).options.around)
         if configuration.root is None or configuration.context:
             for problem in configuration.problems:
                 say(str(problem))
@@ -322,12 +324,12 @@ def _configs(texts: tuple[str, ...], layers: int, flags: dict[str, Any]) -> _Con
     return found
 
 
-def _blamed(told: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> Blame | None:
+def _blamed(diagnosis: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> TraceFindings | None:
     """The findings that explain the trace, where there is a configuration."""
-    from nginx_stream_lint.analysis.trace_findings import blame
+    from nginx_stream_lint.analysis.trace_findings import trace_findings
     from nginx_stream_lint.trace.products import rules_for
 
-    named = told.named
+    named = diagnosis.named
     if named is None or not configs:
         return None
     chosen = configs.get(named.layer, configs.get(None))
@@ -336,10 +338,10 @@ def _blamed(told: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> Blame 
     workspace, configuration = chosen
     try:
         given = {key: flags[key] for key in ("nginx_version", "isolated")} | {"config_file": None}
-        options = choose(workspace, configuration.path, given).options
+        options = merge_options(workspace, configuration.path, given).options
         method = (flags["method"] or ("GET" if flags["data"] is None else "POST")).upper()
-        url, rules = told.layer(named.layer).shown, rules_for(named.cause)
-        return blame(configuration, url, method, rules, options)
+        url, rules = diagnosis.layer(named.layer).shown, rules_for(named.cause)
+        return trace_findings(configuration, url, method, rules, options)
     except BadUrl as mistake:
         unusable(str(mistake))
 
@@ -357,7 +359,7 @@ def _check_plot(plot: Path | None) -> None:
         unusable(f"{plot}:1:1: cannot be written (its folder does not exist or is not writable)")
 
 
-def _report(told: Diagnosis, blame: Blame | None, flags: dict[str, Any]) -> None:
+def _report(diagnosis: Diagnosis, blame: TraceFindings | None, flags: dict[str, Any]) -> None:
     from nginx_stream_lint.report.trace import trace_json, trace_text
 
     plot: Path | None = flags["plot"]
@@ -365,9 +367,9 @@ def _report(told: Diagnosis, blame: Blame | None, flags: dict[str, Any]) -> None
         from nginx_stream_lint.report.trace_plot import trace_html, trace_svg
 
         make = trace_svg if plot.suffix.lower() == ".svg" else trace_html
-        write(make(told), str(plot), color=False)
+        write(make(diagnosis), str(plot), color=False)
     if flags["format_"] == "json":
-        text = trace_json(told, blame)
+        text = trace_json(diagnosis, blame)
     else:
-        text = trace_text(told, blame, columns(flags["output"]))
+        text = trace_text(diagnosis, blame, columns(flags["output"]))
     write(text, flags["output"], flags["color"])

@@ -1,4 +1,4 @@
-"""A trace while it runs: a row for each layer and client, with its events as they arrive."""
+"""Show a trace while it runs: a row for each layer and client, with its events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nobody expected: said in one line, with status 2; loaded when it happens."""
+"""Report an internal error in one line, with status 2; loaded only then."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from nginx_stream_lint.config.source import Reading
+from nginx_stream_lint.config.mapped_text import MappedText
 
 
 class DeployedPaths(Struct, frozen=True):
@@ -52,7 +52,7 @@ class Deployed(Protocol):
         """The environment's variables, for templates."""
 
     @property
-    def texts(self) -> Mapping[str, Reading]:
+    def texts(self) -> Mapping[str, MappedText]:
         """Texts that are no files here, by the paths that `paths_of` gives them."""
 
     @property

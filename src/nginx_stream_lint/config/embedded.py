@@ -11,8 +11,8 @@ import yaml
 from msgspec import Struct
 from msgspec.structs import replace
 
+from nginx_stream_lint.config.mapped_text import MappedText, SourceMapping
 from nginx_stream_lint.config.recognise import all_nginx, looks_like_nginx, names_nginx
-from nginx_stream_lint.config.source import Piece, Reading
 from nginx_stream_lint.config.templates import readings_within
 from nginx_stream_lint.files.source import FILLER, Source
 from nginx_stream_lint.util.problems import Unreadable
@@ -43,20 +43,20 @@ _LANGUAGES = ("nginx", "nginxconf", "nginx.conf")
 _OTHERS = ("conf", "config", "text", "")
 
 
-class Block(Struct, frozen=True):
-    """One piece of nginx text in another file; `name` is what that file calls it, if it does."""
+class EmbeddedBlock(Struct, frozen=True):
+    """nginx text embedded in another file; `name` is its key or title there, if it has one."""
 
     name: str
-    reading: Reading
+    reading: MappedText
 
 
-def in_yaml(outer: Reading) -> tuple[list[Block], YamlMistake | None]:
+def blocks_in_yaml(outer: MappedText) -> tuple[list[EmbeddedBlock], YamlMistake | None]:
     """The strings of a YAML text that are nginx configuration, and the mistake that ended it.
 
     `outer` is the reading of it all, a template's actions masked: its offsets are the source's.
     """
     documents, mistake = compose_all(outer.text)
-    found: list[Block] = []
+    found: list[EmbeddedBlock] = []
     for document in documents:
         keys = _keys(document)
         is_compose = bool(keys & {"services", "configs"})
@@ -66,28 +66,28 @@ def in_yaml(outer: Reading) -> tuple[list[Block], YamlMistake | None]:
             inner = _conditional(outer, _reading(outer.source, outer.text, node, is_compose))
             within = readings_within(inner)
             if names_nginx(name) or all_nginx(within):
-                found += [Block(name, reading) for reading in within]
+                found += [EmbeddedBlock(name, reading) for reading in within]
     return found, mistake
 
 
-def _conditional(outer: Reading, inner: Reading) -> Reading:
-    """A block with the conditions that are in it; one around it all says nothing of its parts."""
+def _conditional(outer: MappedText, inner: MappedText) -> MappedText:
+    """A block with the conditions inside it; a condition around all of it is left out."""
     start, end = inner.pieces[0].source_start, inner.pieces[-1].source_end
     first, last = (bisect_left(outer.conditional, (at, 0)) for at in (start, end))
     regions = outer.conditional[first:last]
     return replace(inner, conditional=regions)
 
 
-def in_markdown(source: Source) -> list[Block]:
+def blocks_in_markdown(source: Source) -> list[EmbeddedBlock]:
     """The fenced blocks of a document that are nginx configuration."""
-    found: list[Block] = []
+    found: list[EmbeddedBlock] = []
     text = source.text
     code = ((match["language"], *match.span("body")) for match in _CODE_BLOCK.finditer(text))
     for language, start, end in (*_fenced(text), *code):
         name = language.lower()
         if name in _LANGUAGES or (name in _OTHERS and looks_like_nginx(text[start:end])):
             body_reading = _stretch(source, text, start, end)
-            found += [Block("", reading) for reading in readings_within(body_reading)]
+            found += [EmbeddedBlock("", reading) for reading in readings_within(body_reading)]
     return sorted(found, key=lambda block: block.reading.pieces[0].source_start)
 
 
@@ -136,7 +136,7 @@ def _strings(document: yaml.Node) -> Iterator[tuple[str, yaml.ScalarNode]]:
             yield name, node
 
 
-def _reading(source: Source, text: str, node: yaml.ScalarNode, is_compose: bool) -> Reading:
+def _reading(source: Source, text: str, node: yaml.ScalarNode, is_compose: bool) -> MappedText:
     start, end = node.start_mark.index, node.end_mark.index
     if node.style in ("|", ">"):
         head = _BREAK.search(text, start)
@@ -148,39 +148,41 @@ def _reading(source: Source, text: str, node: yaml.ScalarNode, is_compose: bool)
     return _escaped(source, text, start, end, node)
 
 
-def _stretch(source: Source, text: str, start: int, end: int, is_compose: bool = False) -> Reading:
+def _stretch(
+    source: Source, text: str, start: int, end: int, is_compose: bool = False
+) -> MappedText:
     """A stretch of a file as it is."""
     body = text[start:end]
     if is_compose:
         body = body.replace("$$", f"{FILLER}$")
-    return Reading(source, body, (Piece(0, end - start, start, end),))
+    return MappedText(source, body, (SourceMapping(0, end - start, start, end),))
 
 
-def _escaped(source: Source, text: str, start: int, end: int, node: yaml.ScalarNode) -> Reading:
+def _escaped(source: Source, text: str, start: int, end: int, node: yaml.ScalarNode) -> MappedText:
     """A quoted or plain string: each escape stands for one character."""
     quote = text[start] if text[start] in "'\"" else ""
     at, end = start + len(quote), end - len(quote)
-    pieces: list[Piece] = []
+    pieces: list[SourceMapping] = []
     value = node.value
     done = 0
     for match in _ESCAPE.finditer(text, at, end) if quote == '"' else ():
         size = match.start() - at
         stands_for = 0 if match[0].startswith(("\\\n", "\\\r")) else 1
         if size:
-            pieces.append(Piece(done, done + size, at, match.start()))
+            pieces.append(SourceMapping(done, done + size, at, match.start()))
         if stands_for:
-            pieces.append(Piece(done + size, done + size + 1, *match.span()))
+            pieces.append(SourceMapping(done + size, done + size + 1, *match.span()))
         done += size + stands_for
         at = match.end()
     if end > at:
-        pieces.append(Piece(done, done + end - at, at, end))
+        pieces.append(SourceMapping(done, done + end - at, at, end))
     if not pieces or pieces[-1].end != len(value):
-        pieces = [Piece(0, len(value), start, end)]  # folded lines and the like
-    return Reading(source, value, tuple(pieces), read_only=True)
+        pieces = [SourceMapping(0, len(value), start, end)]  # folded lines and the like
+    return MappedText(source, value, tuple(pieces), read_only=True)
 
 
-def unreadable(source: Source, mistake: YamlMistake) -> Unreadable:
-    """What to say of a YAML file that cannot be read any further."""
+def yaml_problem(source: Source, mistake: YamlMistake) -> Unreadable:
+    """Return the problem of a YAML file that cannot be read further."""
     offset = source.offset(mistake.line, mistake.column)
     advice = "correct the YAML; what follows was not checked"
     return Unreadable(source.problem(offset, f"is not YAML: {mistake.message}", advice))

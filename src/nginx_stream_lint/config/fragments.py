@@ -1,4 +1,4 @@
-"""Which level a file stands for: a whole nginx.conf, or what others include in a block."""
+"""The level of a file: a whole nginx.conf, or a fragment that others include in a block."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from nginx_stream_lint.config.tree import Context, Directive, enter, fits, has_commands
 
-# A file given by name may be any of these; the first that fits is what it is taken for.
+# A file given by name may be any of these; the first that fits is assumed.
 _LEVELS: tuple[Context, ...] = (
     (),
     ("http",),
@@ -28,8 +28,8 @@ def is_main(directives: Iterable[Directive]) -> bool:
     return any(one.block is not None and one.name in _MAIN_BLOCKS for one in directives)
 
 
-def level(directives: Sequence[Directive]) -> Context:
-    """The level that directives stand at: the outermost one at which most of them could stand.
+def fragment_level(directives: Sequence[Directive]) -> Context:
+    """Return the level of a fragment: the outermost one that allows most of its directives.
 
     `directives` are those of a file, with its includes replaced by what they lead to.
     """
@@ -39,7 +39,7 @@ def level(directives: Sequence[Directive]) -> Context:
 
 
 def other_level(directive: Directive, context: Context) -> Context | None:
-    """The level of a directive that may not stand in a context; None where it may, or nowhere."""
+    """The level of a directive that a context forbids; None if allowed there or nowhere."""
     if _fits(directive, context):
         return None
     return next((one for one in _ELSEWHERE if _fits(directive, one)), None)

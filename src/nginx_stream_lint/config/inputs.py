@@ -1,4 +1,4 @@
-"""From the paths that people name to configurations: main files, fragments, dumps, documents.
+"""Find the configurations for the paths that a user names: main files, fragments, dumps, documents.
 
 A file that a main file includes is read through that; one that no main file includes is read as
 what it is. Where only a snippet is named, as a hook does, its main files are looked for around it.
@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from nginx_stream_lint.config.configuration import (
+    Configuration,
+    Note,
+    read_all,
+    read_from,
+    without_repeats,
+)
 from nginx_stream_lint.config.deployed import Deployed
-from nginx_stream_lint.config.files import Files, Mount
 from nginx_stream_lint.config.fragments import is_main
-from nginx_stream_lint.config.reading import Configuration, Note, read_all, read_from, said_once
+from nginx_stream_lint.config.includes import IncludeResolver, Mount
+from nginx_stream_lint.config.mapped_text import MappedText, Regions
 from nginx_stream_lint.config.recognise import has_http, plain_name
-from nginx_stream_lint.config.repository import has_nginx_within, is_markdown, is_yaml
-from nginx_stream_lint.config.source import Reading, Regions
+from nginx_stream_lint.config.repository import is_markdown, is_yaml, may_embed_nginx
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.config.templates.detect import may_be_template
 from nginx_stream_lint.config.tree import Directive
@@ -28,24 +34,24 @@ from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.problems import Problem, Unreadable, unexpected
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.config.embedded import Block
+    from nginx_stream_lint.config.embedded import EmbeddedBlock
 
 STDIN = "<stdin>"
 
 # From a YAML source, its text with placeholders masked, what is conditional in it, and where files
 # come from, to configurations.
-Manifests = Callable[[Source, str, Regions, Files], list[Configuration]]
+Manifests = Callable[[Source, str, Regions, IncludeResolver], list[Configuration]]
 
 # From a workspace, the folder of a repository, its files, and nginx text in YAML (by file and key),
 # to the nginx that the repository runs, and what is unknown of them.
 Deployments = Callable[
-    [Workspace, str, Sequence[str], Callable[[str, str], Reading | None]],
+    [Workspace, str, Sequence[str], Callable[[str, str], MappedText | None]],
     tuple[Sequence[Deployed], Sequence[Note]],
 ]
 
 
-class Around(Struct, frozen=True):
-    """What people say about their files.
+class InputOptions(Struct, frozen=True):
+    """The user's options about input files.
 
     `mains` are patterns of main files, whatever is in them, `servers` patterns of files that a main
     file elsewhere includes in its `http` block, all of them. Both are paths as the shell takes
@@ -67,16 +73,16 @@ class Around(Struct, frozen=True):
 def configurations(
     workspace: Workspace,
     paths: Sequence[str],
-    around: Around | None = None,
+    around: InputOptions | None = None,
     manifests: Manifests | None = None,
     deployments: Deployments | None = None,
 ) -> list[Configuration]:
-    """Read all that the paths (files and folders) lead to.
+    """Read all configurations at paths (files and folders).
 
     `manifests` gives what controllers make of YAML, `deployments` the nginx that a repository runs.
     """
-    around = around or Around()
-    files = Files(workspace, around.values, around.absent, mounts=around.mounts)
+    around = around or InputOptions()
+    files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
     gathering = _Gathering(around, files, manifests, deployments)
     return gathering.read(list(dict.fromkeys(paths)))
 
@@ -84,8 +90,8 @@ def configurations(
 class _Gathering:
     def __init__(
         self,
-        around: Around,
-        files: Files,
+        around: InputOptions,
+        files: IncludeResolver,
         manifests: Manifests | None,
         deployments: Deployments | None,
     ) -> None:
@@ -94,10 +100,10 @@ class _Gathering:
         self.manifests = manifests
         self.deployments = deployments
         self.deployed: list[Deployed] = []
-        self.in_yaml: dict[str, dict[str, Reading]] = {}  # by key of the file, then by name
+        self.in_yaml: dict[str, dict[str, MappedText]] = {}  # by key of the file, then by name
         self.found: list[Configuration] = []
-        self.named: set[str] = set()  # keys of the files that people name
-        self.guessed: set[str] = set()  # keys of those that only their text says are nginx's
+        self.named: set[str] = set()  # keys of the files that the user names
+        self.guessed: set[str] = set()  # keys of files that are nginx's by their text only
 
     def read(self, paths: list[str]) -> list[Configuration]:
         mains: list[str] = []
@@ -204,11 +210,11 @@ class _Gathering:
             return read_all(path, self.files)
         return [one for nginx in having for one in read_all(path, self.files.of(nginx))]
 
-    def _block(self, path: str, name: str) -> Reading | None:
+    def _block(self, path: str, name: str) -> MappedText | None:
         return self.in_yaml.get(self.files.key(path), {}).get(name)
 
     def _existing(self, patterns: Iterable[str]) -> list[str]:
-        """What patterns of the settings match. What leads out of their folder is refused."""
+        """The paths that patterns of the settings match. Paths outside their folder are refused."""
         within, workspace = self.around.within, self.files.workspace
         found: list[str] = []
         for pattern in patterns:
@@ -233,53 +239,63 @@ class _Gathering:
             self.found.append(Configuration(folder, notes=[Note(folder, 1, 1, message)]))
         return [path for path, _ in found]
 
-    def _judge_reading(self, one: Configuration) -> None:
+    def _judge_reading(self, configuration: Configuration) -> None:
         """Decide which problems of a configuration are the user's, and find what is missing."""
-        key = self.files.key(one.path)
+        key = self.files.key(configuration.path)
         if key in self.named or self.files.workspace.is_dump:
-            if key not in self.guessed and one.root is not None:
-                self._leads_nowhere(one)
+            if key not in self.guessed and configuration.root is not None:
+                self._leads_nowhere(configuration)
             return
-        one.guessed = key in self.guessed
+        configuration.guessed = key in self.guessed
         # nginx reads what is made of a template. Where we cannot tell what that is, nobody can say
         # whether nginx would refuse it.
         unclear = {
             file.source.name
-            for file in one.files
+            for file in configuration.files
             if file.reading.problems and file.templated and file.reading.author is None
         }
-        if one.root is None and one.problems and self._is_template(one.path):
-            unclear.add(one.path)
+        if (
+            configuration.root is None
+            and configuration.problems
+            and self._is_template(configuration.path)
+        ):
+            unclear.add(configuration.path)
         if not unclear:
             return
-        for problem in one.problems:
+        for problem in configuration.problems:
             if problem.file in unclear:
                 message = f"template skipped: {problem.message}; {problem.advice}"
                 place = problem.file, problem.line, problem.column
-                one.notes.append(Note(*place, message, f"template {problem.file}"))
-        one.problems = [problem for problem in one.problems if problem.file not in unclear]
-        one.notes = said_once(one.notes)
+                configuration.notes.append(Note(*place, message, f"template {problem.file}"))
+        configuration.problems = [
+            problem for problem in configuration.problems if problem.file not in unclear
+        ]
+        configuration.notes = without_repeats(configuration.notes)
 
     def _is_template(self, path: str) -> bool:
-        """Whether something is made of a file before anybody reads it as what it is."""
+        """Whether a file is a template, which a program fills in before nginx reads it."""
         if plain_name(path) != os.path.basename(path):
             return True
         return is_yaml(path) and may_be_template(self.files.repository_of(path).text(path))
 
-    def _leads_nowhere(self, one: Configuration) -> None:
+    def _leads_nowhere(self, configuration: Configuration) -> None:
         """Refuse a main file without a location whose includes are not there."""
-        assert one.root is not None
-        if not one.missing or one.problems or not is_main(one.root.directives):
+        assert configuration.root is not None
+        if (
+            not configuration.missing
+            or configuration.problems
+            or not is_main(configuration.root.directives)
+        ):
             return
-        if not any(_has_location(file.directives) for file in one.files):
-            directive = one.missing[0]
+        if not any(_has_location(file.directives) for file in configuration.files):
+            directive = configuration.missing[0]
             problem = directive.source.problem(
                 directive.start,
                 f'there is no location to check: include "{directive.args[0]}" was not found',
                 "name its folder with --mount PATH=FOLDER, or use --host if nginx runs on this"
                 " machine",
             )
-            one.problems.append(problem)
+            configuration.problems.append(problem)
 
     def _note_rejected(self, folder: str) -> None:
         """Say which files look like nginx's and were left alone."""
@@ -292,7 +308,7 @@ class _Gathering:
             self.found.append(Configuration(path, notes=[note]))
 
     def _sort(self, path: str, mains: list[str], fragments: list[str]) -> None:
-        """Read a file that stands for itself, and put the others where they belong."""
+        """Read a file on its own, and sort the others by what includes them."""
         try:
             source = self.files.source(path)
         except Unreadable as stop:
@@ -301,12 +317,14 @@ class _Gathering:
         dump = None if self.files.workspace.is_dump else split_dump(source.text)
         if dump is not None:
             main = next(iter(dump))
-            self.found += read_all(main, Files(self.files.workspace.of_dump(source, dump)))
+            self.found += read_all(
+                main, IncludeResolver(self.files.workspace.of_dump(source, dump))
+            )
         elif is_markdown(path):
             if self.around.markdown:
-                from nginx_stream_lint.config.embedded import in_markdown
+                from nginx_stream_lint.config.embedded import blocks_in_markdown
 
-                self._blocks(path, in_markdown(source))
+                self._blocks(path, blocks_in_markdown(source))
             else:
                 self._refuse(
                     path, "Markdown file skipped", "use --markdown to check its nginx blocks"
@@ -317,13 +335,13 @@ class _Gathering:
             (mains if has_http(source.text) else fragments).append(path)
 
     def _yaml(self, path: str, source: Source) -> None:
-        from nginx_stream_lint.config.embedded import in_yaml, unreadable
+        from nginx_stream_lint.config.embedded import blocks_in_yaml, yaml_problem
 
         source.is_yaml = True
         reading = yaml_reading(source)
         made: list[Configuration] = []
         try:
-            blocks, mistake = in_yaml(reading)
+            blocks, mistake = blocks_in_yaml(reading)
             self._blocks(path, blocks)
             if blocks:
                 self.in_yaml[self.files.key(path)] = {one.name: one.reading for one in blocks}
@@ -332,7 +350,7 @@ class _Gathering:
         except Unreadable as stop:
             self.found.append(Configuration(path, problems=[stop.problem]))
             return
-        holds_nginx = bool(blocks) or has_nginx_within(path, source.text)
+        holds_nginx = bool(blocks) or may_embed_nginx(path, source.text)
         if mistake is not None and not holds_nginx and may_be_template(source.text):
             # What is made of it may be YAML, and does not concern us.
             message = "template skipped: no readable nginx configuration in it"
@@ -342,11 +360,11 @@ class _Gathering:
         self.found += made
         problems = list(reading.problems) if blocks or made else []
         if mistake is not None and not any(one.problems for one in made):
-            problems.append(unreadable(source, mistake).problem)
+            problems.append(yaml_problem(source, mistake).problem)
         if problems:
             self.found.append(Configuration(path, problems=problems))
 
-    def _blocks(self, path: str, blocks: list[Block]) -> None:
+    def _blocks(self, path: str, blocks: list[EmbeddedBlock]) -> None:
         files = self.files.with_blocks({one.name: one.reading for one in blocks if one.name})
         folder = os.path.dirname(path)
         read = [
@@ -364,7 +382,7 @@ class _Gathering:
         # Relative ones are meant as they are, where absolute ones are those of another machine.
         includes = "".join(f'include "{os.path.relpath(path)}";\n' for path in servers)
         source = Source("(servers in the settings)", f"http {{\n{includes}}}\n")
-        configuration = read_from(Reading(source, source.text), source.name, self.files)
+        configuration = read_from(MappedText(source, source.text), source.name, self.files)
         configuration.about = asked
         configuration.top = self.files.top(servers[0])
         self.found.append(configuration)
@@ -407,7 +425,7 @@ class _Gathering:
 
 
 def _has_location(directives: Iterable[Directive]) -> bool:
-    """Whether there is a location, or a server that hands requests on."""
+    """Whether there is a location, or a server with a handler."""
     work = list(directives)
     while work:
         one = work.pop()

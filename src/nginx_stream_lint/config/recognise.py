@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-from nginx_stream_lint.config.fragments import level, other_level
-from nginx_stream_lint.config.source import Reading, has_hole
+from nginx_stream_lint.config.fragments import fragment_level, other_level
+from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.config.templates import readings
 from nginx_stream_lint.config.tree import (
     Context,
@@ -27,7 +27,7 @@ from nginx_stream_lint.config.tree import (
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Unreadable
 
-# `named`: its name says so; `guessed`: only its text does; `not`: it is no file of nginx's.
+# `named`: by its name; `guessed`: by its text only; `not`: it is not an nginx file.
 Verdict = Literal["named", "guessed", "not"]
 
 _ENOUGH_STATEMENTS = 20
@@ -73,7 +73,7 @@ _DOMAINS = _words(
     cc cs im ml mk mo nu pl ps py rs sh so st tf
     """
 )
-# Well-known files of others, by their name without what templates add.
+# Well-known files of other programs, by their name without template suffixes.
 _OTHER_NAMES = (
     r"(?:docker|container|jenkins|make|gnumake|rake|gem|vagrant|proc|brew|pip|just|earth|tilt|caddy|"
     r"guard|cap|pod|fast|app|dev)file(?:[._-].*)?|"
@@ -112,7 +112,7 @@ _STATEMENT = r"(?m)^[ \t]*([a-z][a-z0-9_]*)(?:[ \t](?:[^\n#;{]|\{\{[^\n{}]*\}\})
 _HTTP = re.compile(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
 # What rows of `map`, `geo` and `types` begin with.
 _ROWS = frozenset({"default", "hostnames", "volatile", "ranges", "proxy"})
-# Directives of modules that others build in: they speak neither for nginx nor against it.
+# Directives of third-party modules: no evidence for nginx or against it.
 _MODULES = (
     r"(?:more_(?:set|clear)|srcache|redis2?|memc|echo|set_(?:un)?escape|set_misc|push_stream|upload|"
     r"subs_filter|headers_more|pagespeed|passenger|modsecurity|vhost_traffic_status|vod|rtmp)"
@@ -128,12 +128,12 @@ _TELLING = _words(
 
 
 def plain_name(name: str) -> str:
-    """A file's base name without what templates and samples add to it."""
+    """Return a file's base name without the suffixes of templates and samples."""
     return re.sub(_SUFFIX, "", re.split(r"[/\\]", name)[-1])
 
 
 def is_sample(name: str) -> bool:
-    """Whether a file's name says that it is an example: nothing reads it under this name."""
+    """Whether a file's name marks it as an example, which nginx does not read."""
     return re.search(_SAMPLE, name) is not None
 
 
@@ -159,7 +159,7 @@ def may_be_nginx(path: str) -> bool:
 
 
 def is_called_nginx(path: str) -> bool:
-    """Whether a path alone says that a file is nginx's."""
+    """Whether a path alone shows that a file is nginx configuration."""
     return _by_path(path) is True
 
 
@@ -182,13 +182,13 @@ def recognise(path: str, text: str) -> Verdict:
 
 
 def names_nginx(key: str) -> bool:
-    """Whether the name of a text in another file, such as a ConfigMap's key, says it is nginx's."""
+    """Whether the name of an embedded text, such as a ConfigMap's key, is an nginx file's."""
     plain = plain_name(key).casefold()
     return "nginx" in plain or ".conf" in plain
 
 
 def plausible(path: str, text: str) -> bool:
-    """Whether a file may hold what an include that names it wants."""
+    """Whether a file may be the target of an include that names it."""
     return (
         may_be_nginx(path)
         and not text.startswith("#!")
@@ -198,7 +198,7 @@ def plausible(path: str, text: str) -> bool:
 
 
 def _by_path(path: str) -> bool | None:
-    """Whether a path says that a file is nginx's (True), another's (False), or nothing."""
+    """Whether a file is nginx's (True) or another program's (False), by its path; None: unknown."""
     *folders, name = re.split(r"[/\\]", path.casefold())
     plain = plain_name(name)
     parts = plain.split(".")
@@ -211,7 +211,7 @@ def _by_path(path: str) -> bool | None:
         return False
     if re.fullmatch(_OTHER_NAMES, plain) or (name.startswith(".") and not says_nginx):
         return False
-    # Extensions of templates are nobody's: `nginx.tmpl` is as good as `nginx.conf.tmpl`.
+    # Template suffixes are neutral: `nginx.tmpl` is as good as `nginx.conf.tmpl`.
     is_suitable = is_conf or extension in _EXTENSIONS or (plain != name and not extension)
     is_named = (
         is_site or plain in _STANDARD_NAMES or (says_nginx and (is_suitable or plain != name))
@@ -226,7 +226,7 @@ def _by_path(path: str) -> bool | None:
 
 
 def _is_other(text: str) -> bool:
-    """Whether a text has what no configuration of nginx's has."""
+    """Whether a text has something that nginx configuration never has."""
     begin = text[:_BEGIN]
     if ";" not in begin and re.search(_ASSIGNMENT, begin):
         return True
@@ -235,7 +235,7 @@ def _is_other(text: str) -> bool:
 
 
 def _is_plausible(path: str, text: str) -> bool:
-    """Whether a file may be what its name says: `logrotate-nginx.conf` is not."""
+    """Whether a file's text fits its name: that of `logrotate-nginx.conf` does not."""
     if plain_name(path).casefold() == "nginx.conf":
         return True
     return re.search(_FIRST_LINE, text) is None or _known_statements(text)[0] > 0
@@ -264,7 +264,7 @@ def _reads_as_nginx(path: str, text: str) -> bool:
         return False
 
 
-def all_nginx(readings: Iterable[Reading]) -> bool:
+def all_nginx(readings: Iterable[MappedText]) -> bool:
     """Whether all of some texts reads as nginx without a mistake, and most directives are known."""
     try:
         files = [parse(one) for one in readings]
@@ -275,7 +275,7 @@ def all_nginx(readings: Iterable[Reading]) -> bool:
     known = others = 0
     is_telling = False
     for file in files:
-        context = level(file.directives)
+        context = fragment_level(file.directives)
         work: list[tuple[list[Directive], Context]] = []
         for directive in file.directives:
             work.append(([directive], other_level(directive, context) or context))
@@ -284,7 +284,7 @@ def all_nginx(readings: Iterable[Reading]) -> bool:
             if not has_commands(context):
                 continue
             for directive in block:
-                if has_hole(directive.name):
+                if has_placeholder(directive.name):
                     pass  # nobody knows what it stands for
                 elif not is_known(directive.name):
                     others += re.fullmatch(_MODULES, directive.name) is None

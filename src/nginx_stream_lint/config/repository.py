@@ -49,17 +49,17 @@ _IN_YAML = (
 
 
 def is_yaml(path: str) -> bool:
-    """Whether a file's name says that it is YAML (or JSON, which is YAML, too)."""
+    """Whether a file is YAML by its name (or JSON, which is also YAML)."""
     return path.endswith(_YAML)
 
 
 def is_markdown(path: str) -> bool:
-    """Whether a file's name says that it is a document."""
+    """Whether a file is Markdown by its name."""
     return path.endswith(_MARKDOWN)
 
 
-class _Look(Struct, frozen=True):
-    """What a first look at a file says."""
+class _FileSummary(Struct, frozen=True):
+    """Summary of a file from its name and text."""
 
     is_blank: bool
     is_main: bool
@@ -68,7 +68,7 @@ class _Look(Struct, frozen=True):
     verdict: Verdict
 
 
-class Found(Struct, frozen=True):
+class IncludeCandidates(Struct, frozen=True):
     """The files of the repository that an include most likely means.
 
     `same`: they lie where the include says, as far as their path in the repository goes.
@@ -84,7 +84,7 @@ class Repository:
     def __init__(self, workspace: Workspace, root: str) -> None:
         self._workspace = workspace
         self._root = root
-        self._looks: dict[str, _Look] = {}
+        self._looks: dict[str, _FileSummary] = {}
 
     @cached_property
     def files(self) -> list[str]:
@@ -93,14 +93,14 @@ class Repository:
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
-        """The files by the name that nginx will see: without what templates and samples add."""
+        """The files by the name that nginx will see: without suffixes of templates and samples."""
         found: dict[str, list[str]] = {}
         for path in self.files:
             for name in {plain_name(path), re.sub(_VARIANT, r"\1", os.path.basename(path))}:
                 found.setdefault(name, []).append(path)
         return found
 
-    def nearest(self, argument: str, near: str, main: str) -> Found:
+    def nearest(self, argument: str, near: str, main: str) -> IncludeCandidates:
         """The files that an include's argument most likely means, in the file `near`.
 
         Those with the longest common end of their path and the argument, then the nearest. A
@@ -108,7 +108,7 @@ class Repository:
         """
         parts = [part for part in re.split(r"[/\\]", argument) if part not in ("", ".", "..")]
         if not parts:
-            return Found([], same=False)
+            return IncludeCandidates([], same=False)
         wild = is_pattern(argument)
         names = (
             [name for name in self._by_name if fnmatchcase(name, parts[-1])]
@@ -136,14 +136,14 @@ class Repository:
                 found.setdefault(rank, {}).setdefault(place, []).append(path)
                 best = rank
         if best is None:
-            return Found([], same=False)
+            return IncludeCandidates([], same=False)
         paths = _without_samples(found[best])
         paths = paths if wild else paths[:1]
         places = {tuple(self._folders(path)) for path in paths}
         same = not any(map(_is_doubtful, paths)) and all(
             _lies_as(place, parts[:-1], tuple(self._folders(main))) for place in places
         )
-        return Found(paths, same)
+        return IncludeCandidates(paths, same)
 
     def templates_of(self, path: str) -> list[str]:
         """The templates from which the files at a path or pattern are made, beside it.
@@ -172,7 +172,7 @@ class Repository:
         return self._workspace.is_file(path) and self._look(path).is_plausible
 
     def candidates(self, documents: bool) -> list[tuple[str, Verdict]]:
-        """The files worth reading, with what says so; `documents` counts Markdown in.
+        """The files worth reading, with the reason; `documents` includes Markdown.
 
         Of a site that is available and enabled, the enabled one stands for both.
         """
@@ -180,7 +180,7 @@ class Repository:
         for path in self.files:
             if is_yaml(path) or is_markdown(path):
                 if is_yaml(path) or documents:
-                    found += [(path, "named")] if has_nginx_within(path, self.text(path)) else []
+                    found += [(path, "named")] if may_embed_nginx(path, self.text(path)) else []
             elif may_be_nginx(self._name(path)):
                 look = self._look(path)
                 if look.verdict != "not" and not look.is_blank:
@@ -230,7 +230,7 @@ class Repository:
         return [part for part in re.split(r"[/\\]", folder.removeprefix(root)) if part]
 
     def text(self, path: str, most: int = MAX_NAMED) -> str:
-        """A file's text; empty for what is no text or has more bytes."""
+        """A file's text; empty for binary or too large files."""
         try:
             data = self._workspace.read(path, most)
         except Unreadable:
@@ -243,25 +243,25 @@ class Repository:
         except Unreadable:
             return False
 
-    def _look(self, path: str) -> _Look:
+    def _look(self, path: str) -> _FileSummary:
         if path not in self._looks:
             name = self._name(path)
             text = self.text(path, longest(name))
             if not text and is_called_nginx(name) and not self._is_empty(path):
                 # What is no text, or too long, is a problem if its name says that it is nginx's.
-                self._looks[path] = _Look(False, False, True, False, "named")
+                self._looks[path] = _FileSummary(False, False, True, False, "named")
                 return self._looks[path]
             is_plausible = plausible(name, text)
             is_alike = is_plausible and looks_like_nginx(text)
             is_main = is_alike and has_http(text)
             is_blank = not text.strip()
-            self._looks[path] = _Look(
+            self._looks[path] = _FileSummary(
                 is_blank, is_main, is_plausible, is_alike, recognise(name, text)
             )
         return self._looks[path]
 
 
-def has_nginx_within(path: str, text: str) -> bool:
+def may_embed_nginx(path: str, text: str) -> bool:
     """Whether a document or YAML file has nginx's text in it, at a first look."""
     if is_markdown(path):
         return "nginx" in text and "```" in text

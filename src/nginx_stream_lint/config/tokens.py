@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nginx_stream_lint.config.source import HOLE, Reading
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText
 from nginx_stream_lint.files.source import ENCODING, ERRORS, FILLER
 from nginx_stream_lint.util.problems import Problem, Unreadable
 from nginx_stream_lint.util.remembering import forgotten
@@ -66,11 +66,11 @@ _PLAIN = re.compile(
 # Names and arguments of plain statements by their text: many are there often, in many files.
 _known: dict[str, tuple[str, tuple[str, ...]]] = {}
 forgotten(_known.clear)
-# Each is a line for people to read, and a text may have one in each character.
+# Each is a line of output, and a text may have a problem at each character.
 _MOST_PROBLEMS = 100
 
 _PLAIN_WORD = re.compile(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
-_UNSEEN = re.compile(f"[{HOLE}{FILLER}]")
+_UNSEEN = re.compile(f"[{PLACEHOLDER}{FILLER}]")
 
 # What matters inside Lua: comments and strings hide braces, braces nest.
 _LUA = re.compile(
@@ -86,7 +86,7 @@ _LUA = re.compile(
 
 
 class Word(NamedTuple):
-    """A word of a statement: its decoded `value`, and where it stands, quotes included."""
+    """A word of a statement: its decoded `value`, and its span including quotes."""
 
     value: str
     start: int
@@ -117,7 +117,7 @@ class Statements:
     code of a `*_by_lua_block` is the last argument of its directive.
     """
 
-    def __init__(self, reading: Reading, max_depth: int) -> None:
+    def __init__(self, reading: MappedText, max_depth: int) -> None:
         """`max_depth` is how deep blocks may nest; nginx itself stops only when its stack is full.
 
         Iterating raises `Unreadable` where they nest deeper: then nothing can be said.
@@ -171,16 +171,16 @@ class Statements:
         end = len(text)
         if opened:
             # What else would have stood in these blocks, nobody knows.
-            yield HOLE, (), end, end, ";"
+            yield PLACEHOLDER, (), end, end, ";"
         for _ in opened:
             yield "", (), end, end, "}"
 
-    def _give_up(self, at: int) -> None:
+    def _give_up(self, offset: int) -> None:
         """Stop at an offset: a text with so many mistakes is no configuration."""
         if not self._is_over:
             message = f"more than {_MOST_PROBLEMS} errors"
             advice = "correct the errors above; the rest was not checked"
-            self.problems[_MOST_PROBLEMS:] = [self._reading.problem(at, message, advice)]
+            self.problems[_MOST_PROBLEMS:] = [self._reading.problem(offset, message, advice)]
         self._is_over = True
 
     def _open(self, brace: int) -> None:
@@ -204,11 +204,11 @@ class Statements:
             _check_length(self._reading, start, end, "#", self.problems)
         self.comments.append((start, end))
 
-    def _read(self, at: int) -> tuple[Statement | None, int]:
+    def _read(self, offset: int) -> tuple[Statement | None, int]:
         """One statement token by token, or None where there is none; and where to go on."""
         text = self._reading.text
         words: list[Word] = []
-        for match in TOKEN.finditer(text, at):
+        for match in TOKEN.finditer(text, offset):
             kind = match.lastindex
             if kind == 2:
                 return self._end_of_statement(words, match.start(2))
@@ -216,11 +216,11 @@ class Statements:
                 if not words or words[-1].end < match.start(5):  # no mistake behind a quote
                     self._comment(*match.span(5))
             elif kind == 6:
-                # How much this swallows, nobody knows: an unknown statement stands for it.
-                at = match.start(6)
-                self.problems.append(_unterminated(self._reading, at))
+                # How much this hides is unknown: an unknown statement replaces it.
+                offset = match.start(6)
+                self.problems.append(_unterminated(self._reading, offset))
                 self._is_over = True
-                return Statement(HOLE, (), at, at, ";"), at
+                return Statement(PLACEHOLDER, (), offset, offset, ";"), offset
             elif kind is not None:
                 word = _word(self._reading, match)
                 if word.end - word.start >= _SHORT:
@@ -237,36 +237,36 @@ class Statements:
         self._is_over = True
         return self._end_of_text(words), len(text)
 
-    def _end_of_statement(self, words: list[Word], at: int) -> tuple[Statement | None, int]:
-        """What `words` and the `;`, `{` or `}` at an offset come to; and where to go on."""
-        mark = self._reading.text[at]
+    def _end_of_statement(self, words: list[Word], offset: int) -> tuple[Statement | None, int]:
+        """The statement of `words` and the `;`, `{` or `}` at an offset, and the next offset."""
+        mark = self._reading.text[offset]
         if mark == "}":
             if words:
-                self._unexpected(at, mark, 'add ";" before it')
-                return _statement(words, at, ";"), at
+                self._unexpected(offset, mark, 'add ";" before it')
+                return _statement(words, offset, ";"), offset
             if self._opened:
                 self._opened.pop()
-                return Statement("", (), at, at + 1, mark), at + 1
-            self._unexpected(at, mark, "remove it: no block is open here")
-            return None, at + 1
+                return Statement("", (), offset, offset + 1, mark), offset + 1
+            self._unexpected(offset, mark, "remove it: no block is open here")
+            return None, offset + 1
         if not words:
-            self._unexpected(at, mark, "add the name of a directive before it")
-            words = [Word(HOLE, at, at, False)]
+            self._unexpected(offset, mark, "add the name of a directive before it")
+            words = [Word(PLACEHOLDER, offset, offset, False)]
         elif mark == "{" and words[0].value.endswith("_by_lua_block"):
-            code, problem = _lua(self._reading, at)
+            code, problem = _lua(self._reading, offset)
             if problem is not None:
                 self.problems.append(problem)
                 self._is_over = True
             return _statement([*words, code], code.end, ";"), code.end
         if mark == "{":
-            self._open(at)
-        return _statement(words, at + 1, mark), at + 1
+            self._open(offset)
+        return _statement(words, offset + 1, mark), offset + 1
 
     def _end_of_text(self, words: list[Word]) -> Statement | None:
-        """The last statement, which has no end; and what is to be said of all that is open."""
+        """The last, unterminated statement, and the problems of blocks that are not closed."""
         end = len(self._reading.text)
         problem = None
-        # A file that cannot be read to its end is said once.
+        # A file that cannot be read to its end is reported once.
         if (words or self._opened) and self._split is not None and not self.problems:
             problem = self._reading.problem(
                 self._split.start,
@@ -289,11 +289,11 @@ class Statements:
             self.problems.append(problem)
         return _statement(words, end, ";") if words else None
 
-    def _unexpected(self, at: int, what: str, advice: str) -> None:
-        self.problems.append(self._reading.problem(at, f'unexpected "{what}"', advice))
+    def _unexpected(self, offset: int, what: str, advice: str) -> None:
+        self.problems.append(self._reading.problem(offset, f'unexpected "{what}"', advice))
 
 
-def words_at(reading: Reading, start: int) -> list[Word]:
+def words_at(reading: MappedText, start: int) -> list[Word]:
     """The words of the statement that starts at an offset of a reading's text, as written."""
     words: list[Word] = []
     for match in TOKEN.finditer(reading.text, start):
@@ -322,7 +322,7 @@ def _statement(words: list[Word], end: int, mark: str) -> Statement:
     return Statement(name.value, tuple(word.value for word in args), name.start, end, mark)
 
 
-def _word(reading: Reading, match: re.Match[str]) -> Word:
+def _word(reading: MappedText, match: re.Match[str]) -> Word:
     kind = match.lastindex
     assert kind is not None
     start, end = match.span(kind)
@@ -336,7 +336,7 @@ def _word(reading: Reading, match: re.Match[str]) -> Word:
     return Word(value, start, end, False) if kind == 1 else Word(value, start - 1, end + 1, True)
 
 
-def _lua(reading: Reading, brace: int) -> tuple[Word, Problem | None]:
+def _lua(reading: MappedText, brace: int) -> tuple[Word, Problem | None]:
     """The Lua code behind a brace, and why its end was not found."""
     end, problem = lua_end(reading, brace + 1)
     value = reading.filled(brace + 1, end)
@@ -351,9 +351,9 @@ def _is_glued(text: str, brace: int) -> bool:
 
 
 def _check_length(
-    reading: Reading, start: int, end: int, quote: str, problems: list[Problem]
+    reading: MappedText, start: int, end: int, quote: str, problems: list[Problem]
 ) -> None:
-    """Note what does not fit nginx's buffer.
+    """Report a statement that does not fit nginx's buffer.
 
     The buffer holds a token from its first character (after an opening quote) until white space
     behind the token is passed; it may be full only if nothing has to be read after that.
@@ -379,21 +379,21 @@ def _check_length(
         )
 
 
-def _unterminated(reading: Reading, at: int) -> Problem:
+def _unterminated(reading: MappedText, offset: int) -> Problem:
     """Say why no token starts here: an open quote, or a backslash as the last character."""
-    character = reading.text[at]
+    character = reading.text[offset]
     if character == "\\":
         message, advice = "unexpected end of file", "remove the backslash at the end of the file"
-    elif len(reading.text[at:].encode(ENCODING, ERRORS)) > _BUFFER:
+    elif len(reading.text[offset:].encode(ENCODING, ERRORS)) > _BUFFER:
         message = f"too long parameter, probably missing terminating '{character}' character"
         advice = "close the quote"
     else:
         message = 'unexpected end of file, expecting ";" or "}"'
         advice = f"close the quote ({character}) that is opened here"
-    return reading.problem(at, message, advice)
+    return reading.problem(offset, message, advice)
 
 
-def lua_end(reading: Reading, start: int) -> tuple[int, Problem | None]:
+def lua_end(reading: MappedText, start: int) -> tuple[int, Problem | None]:
     """Offset of the brace that closes the Lua code starting at `start`, or why there is none."""
     depth = 1
     end = len(reading.text)

@@ -1,4 +1,4 @@
-"""The directive tree of one file, and what may stand where.
+"""The directive tree of one file, and the contexts that allow each directive.
 
 crossplane's parser builds the tree, from our tokens: its own lexer reads some texts differently
 from nginx. crossplane's analyzer, with a corrected table, knows what may stand where. This is the
@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.config.corrections import corrected
-from nginx_stream_lint.config.source import Reading, has_hole
+from nginx_stream_lint.config.crossplane_corrections import with_corrections
+from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
 from nginx_stream_lint.config.tokens import Statements, Word, words_at
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Problem
@@ -53,7 +53,7 @@ _crossplane = _private_crossplane()
 _errors: Any = import_module(".errors", _crossplane.__name__)
 _analyzer: Any = import_module(".analyzer", _crossplane.__name__)
 _parser: Any = import_module(".parser", _crossplane.__name__)
-_analyzer.DIRECTIVES = corrected(_analyzer)
+_analyzer.DIRECTIVES = with_corrections(_analyzer)
 
 
 class Directive(Struct, eq=False):
@@ -127,7 +127,7 @@ class Directive(Struct, eq=False):
 
     @property
     def is_written(self) -> bool:
-        """Whether somebody wrote it; an author's own additions take no room in the source."""
+        """Whether it is written in the source, and not added by a generator."""
         return self.file.reading.author is None or self.start < self.end
 
     @property
@@ -145,14 +145,14 @@ class Directive(Struct, eq=False):
 
 
 class File(Struct, eq=False):
-    """What was read of a file: its directives, and its comments' (start, end) in the source.
+    """A parsed file: its directives, and its comments' (start, end) in the source.
 
     `mistakes` are what nginx's tokenizer would refuse. `uses` counts the includes that lead to it;
     `shared` tells whether more than one place of the configuration uses its directives, directly or
     through a file that is shared itself.
     """
 
-    reading: Reading
+    reading: MappedText
     directives: list[Directive] = field(default_factory=list)
     comments: list[tuple[int, int]] = field(default_factory=list)
     mistakes: list[Problem] = field(default_factory=list)
@@ -165,21 +165,21 @@ class File(Struct, eq=False):
 
     @property
     def templated(self) -> bool:
-        """Whether nginx gets to see something else than what is written."""
+        """Whether the text that nginx sees differs from the source."""
         return self.reading.text is not self.reading.source.text
 
     @property
     def problems(self) -> list[Problem]:
-        """What nginx's tokenizer would refuse, and what could not be read before it."""
+        """The problems of this file: from nginx's tokenizer, and from reading templates."""
         return [*self.reading.problems, *self.mistakes]
 
 
-def parse(source: Source | Reading) -> File:
-    """The tree of one file, or of what nginx gets to see of it; includes not followed.
+def parse(source: Source | MappedText) -> File:
+    """Parse one file, or one mapped text of it; includes are not followed.
 
     What nginx would refuse is in `File.problems`. Raises `Unreadable` for what nests too deep.
     """
-    reading = source if isinstance(source, Reading) else Reading(source, source.text)
+    reading = source if isinstance(source, MappedText) else MappedText(source, source.text)
     tokens = _Tokens(reading)
     payload = _parser.parse(
         tokens, onerror=_raise, single=True, strict=False, check_ctx=False, check_args=False
@@ -207,7 +207,7 @@ class _Tokens:
     the parser takes no word for punctuation or for a comment, whatever is in it.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: MappedText) -> None:
         self.statements = Statements(reading, MAX_DEPTH)
         self._name = reading.source.name
 
@@ -278,7 +278,7 @@ def _place_in_source(file: File) -> None:
             if directive.block is None and first <= at and end <= behind:
                 directive.start, directive.end = place
                 continue
-            # What was put in to end a statement takes no room.
+            # An inserted `;` takes no room.
             room = 1 if at < end and reading.text[end - 1] in ";{}" else 0
             directive.start = reading.source_span(at, at)[0]
             directive.end = reading.source_span(end - room, end)[1]
@@ -294,7 +294,8 @@ def _place_in_source(file: File) -> None:
 
 
 def statements(block: Iterable[Directive]) -> Iterator[Directive]:
-    """The directives of a block with includes replaced by what they lead to, as nginx sees them.
+    """Return the directives of a block with includes replaced by their contents, as nginx sees
+    them.
 
     An include that leads nowhere stays, since nobody knows what it sets.
     """
@@ -319,7 +320,7 @@ def enter(directive: Directive, context: Context) -> Context:
 
 
 def misuse(directive: Directive, context: Context) -> str | None:
-    """What nginx would say against a directive here: wrong context, arguments, or ending.
+    """Return nginx's error about a directive here: wrong context, arguments, or ending.
 
     How many arguments a placeholder becomes, and which, nobody knows.
     """
@@ -332,7 +333,7 @@ def misuse(directive: Directive, context: Context) -> str | None:
     except _errors.NgxParserDirectiveContextError as error:
         return str(error.strerror)
     except _errors.NgxParserDirectiveError as error:
-        return None if any(has_hole(arg) for arg in directive.args) else str(error.strerror)
+        return None if any(has_placeholder(arg) for arg in directive.args) else str(error.strerror)
     return None
 
 
@@ -372,7 +373,7 @@ def has_commands(context: Context) -> bool:
 
 
 def fits(name: str, context: Context) -> bool:
-    """Whether a directive may stand in a context; true for directives nobody knows."""
+    """Whether a context allows a directive; true for unknown directives."""
     masks = _analyzer.DIRECTIVES.get(name)
     return masks is None or any(mask & _analyzer.CONTEXTS[context] for mask in masks)
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence as Items
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment import dockerfile
 from nginx_stream_lint.deployment.instance import Container
 from nginx_stream_lint.deployment.interpolation import interpolated, read_variables
@@ -31,7 +31,14 @@ from nginx_stream_lint.deployment.model import (
 from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
-from nginx_stream_lint.kubernetes.manifest import Entry, Mapping, Node, Sequence, Word, documents
+from nginx_stream_lint.kubernetes.manifest import (
+    Mapping,
+    MappingEntry,
+    Node,
+    Scalar,
+    Sequence,
+    documents,
+)
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 NAME = re.compile(
@@ -60,7 +67,7 @@ class ComposeFile(Struct, frozen=True, eq=False):
     source: Source
     folder: str
     root: Mapping
-    services: dict[str, Entry]
+    services: dict[str, MappingEntry]
     twice: frozenset[str]
 
 
@@ -291,7 +298,7 @@ class _Project:
             mapping = item if isinstance(item, Mapping) else None
             path = mapping.at("path") if mapping is not None else item
             names = path.items if isinstance(path, Sequence) else (path,)
-            texts = [self._text(one) for one in names if isinstance(one, Word)]
+            texts = [self._text(one) for one in names if isinstance(one, Scalar)]
             if not texts or not all(map(is_known, texts)) or any(map(_URL.match, texts)):
                 self.reader.note(
                     origin,
@@ -347,11 +354,11 @@ class _Project:
             self.reader.note(origin, message, "remove one `extends`")
             return None
         other, there = file, folder
-        if isinstance(extends, Word):
+        if isinstance(extends, Scalar):
             base = self._text(extends)
         elif isinstance(extends, Mapping):
             word = extends.word("service")
-            base = self._text(word) if word is not None else HOLE
+            base = self._text(word) if word is not None else PLACEHOLDER
             path = extends.word("file")
             if path is not None:
                 target = os.path.normpath(os.path.join(folder, self._text(path)))
@@ -376,7 +383,7 @@ class _Project:
             return None
         return replace(_merged(before, own), name=name, origin=origin)
 
-    def _text(self, word: Word | None) -> str:
+    def _text(self, word: Scalar | None) -> str:
         return "" if word is None else interpolated(word.text, self.values)
 
     def _container(self, made: tuple[_Spec, ComposeFile]) -> Container | None:
@@ -478,13 +485,13 @@ class _Parser:
                     made.names += [
                         self._text(one)
                         for one in network.value.items("aliases")
-                        if isinstance(one, Word)
+                        if isinstance(one, Scalar)
                     ]
         made.names = [one for one in made.names if is_known(one)]
         made.replicas = self._replicas(node)
         return made
 
-    def _text(self, word: Word) -> str:
+    def _text(self, word: Scalar) -> str:
         return interpolated(word.text, self.project.values)
 
     def _at(self, node: Node) -> DeployedAt:
@@ -494,21 +501,21 @@ class _Parser:
         """The items of a list; a single word stands for a list of it."""
         if isinstance(node, Sequence):
             return node.items
-        return (node,) if isinstance(node, Word) and node.text else ()
+        return (node,) if isinstance(node, Scalar) and node.text else ()
 
     def _pairs(self, node: Node | None) -> Iterator[tuple[str, str | None]]:
         """Names and values, from a mapping or a list of `NAME=value`."""
         if isinstance(node, Mapping):
             for key, entry in node.entries.items():
                 value = entry.value
-                if isinstance(value, Word):
+                if isinstance(value, Scalar):
                     is_null = not value.text and not value.style
                     # Without a value it is the shell's, or that of `.env`.
                     own = self.project.values.get(key) if is_null else _known(self._text(value))
                     yield key, own
         elif isinstance(node, Sequence):
             for item in node.items:
-                if isinstance(item, Word):
+                if isinstance(item, Scalar):
                     name, equals, text = self._text(item).partition("=")
                     if is_known(name):
                         yield name, _known(text) if equals else self.project.values.get(name)
@@ -517,7 +524,7 @@ class _Parser:
         if node is None:
             return None
         made = _BuildSpec(origin=self._at(node))
-        if isinstance(node, Word):
+        if isinstance(node, Scalar):
             made.context = self._path(self._text(node))
         elif isinstance(node, Mapping):
             context = node.word("context")
@@ -540,15 +547,15 @@ class _Parser:
 
     def _command(self, node: Node | None) -> tuple[str, ...] | None:
         if isinstance(node, Sequence):
-            return tuple(self._text(one) for one in node.items if isinstance(one, Word))
-        if isinstance(node, Word) and (node.text or node.style):
+            return tuple(self._text(one) for one in node.items if isinstance(one, Scalar))
+        if isinstance(node, Scalar) and (node.text or node.style):
             return tuple(_split(self._text(node)))
         return None
 
     def _env_file(self, made: _Spec, item: Node) -> None:
-        path: Word | None = None
+        path: Scalar | None = None
         raw = False
-        if isinstance(item, Word):
+        if isinstance(item, Scalar):
             path = item
         elif isinstance(item, Mapping):
             path = item.word("path")
@@ -563,13 +570,13 @@ class _Parser:
     def _volume(self, made: _Spec, item: Node) -> None:
         origin = self._at(item)
         kind = ""
-        if isinstance(item, Word):
+        if isinstance(item, Scalar):
             parts = _parts(self._text(item))
             source = parts[0] if len(parts) > 1 else ""
             target = parts[1] if len(parts) > 1 else parts[0]
             if len(parts) > 1:
                 kind = "bind" if _PATH.match(source) else "volume"
-                if source.startswith(HOLE):
+                if source.startswith(PLACEHOLDER):
                     kind = "unknown"
         elif isinstance(item, Mapping):
             word = item.word("type")
@@ -600,7 +607,7 @@ class _Parser:
 
     def _config(self, made: _Spec, item: Node, section: str, folder: str) -> None:
         origin = self._at(item)
-        if isinstance(item, Word):
+        if isinstance(item, Scalar):
             name = self._text(item)
             target = posixpath.join(folder, name)
         elif isinstance(item, Mapping):
@@ -625,7 +632,7 @@ class _Parser:
             made.mounts[target] = PlacedFile(target, None, "config", origin)
 
     def _ports(self, item: Node) -> list[PublishedPort]:
-        if isinstance(item, Word):
+        if isinstance(item, Scalar):
             text, _, protocol = self._text(item).partition("/")
             outside, _, inside = text.rpartition(":")
             outside = re.sub(r".*[:\]]", "", outside) if ":" in outside else outside

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment.images import base_files, server_image, system_of
 from nginx_stream_lint.deployment.interpolation import substituted
 from nginx_stream_lint.deployment.model import DeployedAt, PlacedFile, PublishedPort, is_known
@@ -116,34 +116,34 @@ def _directives(lines: list[str]) -> tuple[str, int]:
     return escape, at
 
 
-def _joined(lines: list[str], at: int, escape: str) -> tuple[str, int]:
+def _joined(lines: list[str], offset: int, escape: str) -> tuple[str, int]:
     """The text of an instruction, and the number of the line behind it.
 
     Comments and blank lines within do not end it.
     """
     parts: list[str] = []
-    while at < len(lines):
-        line = lines[at].rstrip()
-        at += 1
+    while offset < len(lines):
+        line = lines[offset].rstrip()
+        offset += 1
         if parts and (not line or line.lstrip().startswith("#")):
             continue
         if not line.endswith(escape):
             parts.append(line)
             break
         parts.append(line[: -len(escape)])
-    return "".join(parts), at
+    return "".join(parts), offset
 
 
-def _heredoc(lines: list[str], at: int, end: str, has_tabs: bool) -> tuple[str, int]:
+def _heredoc(lines: list[str], offset: int, end: str, has_tabs: bool) -> tuple[str, int]:
     """The text of a heredoc, and the number of the line behind it."""
     body: list[str] = []
-    while at < len(lines):
-        line = lines[at]
-        at += 1
+    while offset < len(lines):
+        line = lines[offset]
+        offset += 1
         if (line.lstrip("\t") if has_tabs else line) == end:
             break
         body.append(line)
-    return "\n".join(body) + "\n", at
+    return "\n".join(body) + "\n", offset
 
 
 def build(
@@ -244,7 +244,7 @@ class _Build:
             if one.name == "FROM":
                 words = one.text.split()
                 name = words[2].lower() if len(words) > 2 and words[1].upper() == "AS" else ""
-                base = substituted(words[0], self.globals) if words else HOLE
+                base = substituted(words[0], self.globals) if words else PLACEHOLDER
                 self.stages.append(_Stage(name, base, one.origin, []))
             elif self.stages:
                 self.stages[-1].instructions.append(one)
@@ -457,7 +457,7 @@ class _Run:
             one.inside.startswith(f"{inside}/") or (one.inside == inside and one.is_folder)
             for one in self.layers.files
         )
-        if HOLE in target:
+        if PLACEHOLDER in target:
             self._unsure(one, "it copies to a path with an unknown variable", "give it a default")
             return
         for word in words[:-1]:
@@ -508,7 +508,7 @@ class _Run:
     def _from_context(self, one: Instruction, word: str, inside: str, is_folder: bool) -> None:
         workspace, context = self.build.workspace, self.build.context
         name = posixpath.normpath(word.lstrip("/") or ".")
-        if context is None or HOLE in word or name.startswith(".."):
+        if context is None or PLACEHOLDER in word or name.startswith(".."):
             self.layers.add(PlacedFile(inside, None, "copy", one.origin, is_folder=is_folder))
             return
         path = os.path.normpath(os.path.join(context, name))

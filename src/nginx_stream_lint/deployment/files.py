@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 
 from nginx_stream_lint.config.deployed import DeployedPaths
-from nginx_stream_lint.config.source import Reading
+from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.deployment.images import images
 from nginx_stream_lint.deployment.model import Deployment, Instance, PlacedFile, is_known
 from nginx_stream_lint.files.source import Source
@@ -21,7 +21,7 @@ _WILD = re.compile(r"[*?\[]")
 _MAX_ENTRIES = 2000  # of one folder, with its folders
 
 # The nginx text in a block of YAML, by the path of the file and the key; None where there is none.
-Blocks = Callable[[str, str], Reading | None]
+Blocks = Callable[[str, str], MappedText | None]
 
 
 class InstanceFiles:
@@ -34,7 +34,7 @@ class InstanceFiles:
         self._workspace = workspace
         self._deployment = deployment
         self._blocks = blocks
-        self.texts: dict[str, Reading] = {}
+        self.texts: dict[str, MappedText] = {}
         self.values = {
             name: value
             for name, value in instance.environment
@@ -185,7 +185,7 @@ class InstanceFiles:
             return None
         name = f"{found.inside} of {self.instance.image or self.product}"
         if name not in self.texts:
-            self.texts[name] = Reading(
+            self.texts[name] = MappedText(
                 Source(name, text, on_disk=False, key=name, is_from_image=True), text
             )
         return name

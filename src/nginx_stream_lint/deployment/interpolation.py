@@ -1,8 +1,8 @@
 """Variables in compose files and in files of variables (`.env`, `env_file`).
 
 Compose puts the shell's variables in, too, which no file has: a variable that is set nowhere is
-unknown, and a `HOLE` stands for it. A default in the text counts, since it holds where nothing else
-is said.
+unknown, and a `PLACEHOLDER` stands for it. A default in the text counts, since it holds where
+nothing else is said.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 
 _MAX_DEPTH = 16  # of defaults in defaults
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -22,7 +22,7 @@ Values = Mapping[str, str | None]
 
 
 def interpolated(text: str, values: Values, missing: set[str] | None = None) -> str:
-    """The text with variables put in, `HOLE` for unknown ones; their names go to `missing`.
+    """The text with variables put in, `PLACEHOLDER` for unknown ones; their names go to `missing`.
 
     >>> interpolated("nginx:${TAG:-1.27}-$$x", {})
     'nginx:1.27-$x'
@@ -33,7 +33,7 @@ def interpolated(text: str, values: Values, missing: set[str] | None = None) -> 
 
 
 def substituted(text: str, values: Values) -> str:
-    """A word of a Dockerfile with variables put in, `HOLE` for unknown ones."""
+    """A word of a Dockerfile with variables put in, `PLACEHOLDER` for unknown ones."""
     return _interpolated(text, values, set(), 0, "\\") if "$" in text else text
 
 
@@ -43,7 +43,7 @@ def _interpolated(text: str, values: Values, missing: set[str], depth: int, esca
     while True:
         dollar = text.find("$", at)
         if dollar < 0 or depth > _MAX_DEPTH:
-            parts.append(text[at:] if depth <= _MAX_DEPTH else HOLE)
+            parts.append(text[at:] if depth <= _MAX_DEPTH else PLACEHOLDER)
             return "".join(parts)
         before = text[at:dollar]
         if escape == "$" and text.startswith("$$", dollar):
@@ -58,7 +58,7 @@ def _interpolated(text: str, values: Values, missing: set[str], depth: int, esca
         if text.startswith("${", dollar):
             end = _closing(text, dollar + 2)
             if end < 0:
-                parts.append(HOLE)
+                parts.append(PLACEHOLDER)
                 return "".join(parts)
             parts.append(_value(text[dollar + 2 : end], values, missing, depth, escape))
             at = end + 1
@@ -72,13 +72,13 @@ def _interpolated(text: str, values: Values, missing: set[str], depth: int, esca
             at = name.end()
 
 
-def _closing(text: str, at: int) -> int:
-    """The offset of the brace that closes one opened before `at`; -1 where there is none."""
+def _closing(text: str, offset: int) -> int:
+    """The offset of the brace that closes one opened before `offset`; -1 where there is none."""
     depth = 1
-    for brace in re.finditer(r"\$\{|\}", text[at:]):
+    for brace in re.finditer(r"\$\{|\}", text[offset:]):
         depth += 1 if brace[0] == "${" else -1
         if depth == 0:
-            return at + brace.start()
+            return offset + brace.start()
     return -1
 
 
@@ -86,7 +86,7 @@ def _plain(name: str, values: Values, missing: set[str]) -> str:
     value = values.get(name)
     if value is None:
         missing.add(name)
-        return HOLE
+        return PLACEHOLDER
     return value
 
 
@@ -94,20 +94,20 @@ def _value(inside: str, values: Values, missing: set[str], depth: int, escape: s
     """What `${inside}` stands for."""
     name = _NAME.match(inside)
     if name is None:
-        return HOLE
+        return PLACEHOLDER
     rest = inside[name.end() :]
     if not rest:
         return _plain(name[0], values, missing)
     operator = next((one for one in _OPERATORS if rest.startswith(one)), None)
     if operator is None:  # such as the shell's ${NAME%suffix}
         missing.add(name[0])
-        return HOLE
+        return PLACEHOLDER
     word = rest[len(operator) :]
     is_known = name[0] in values
     value = values.get(name[0])
     if is_known and value is None:
         missing.add(name[0])
-        return HOLE
+        return PLACEHOLDER
     is_set = value is not None and (value != "" or operator[0] != ":")
     if operator.endswith("-"):
         if is_set:
@@ -117,10 +117,10 @@ def _value(inside: str, values: Values, missing: set[str], depth: int, escape: s
         if is_set:
             return value or ""
         missing.add(name[0])
-        return HOLE
+        return PLACEHOLDER
     if value is None:
         missing.add(name[0])
-        return HOLE
+        return PLACEHOLDER
     return _interpolated(word, values, missing, depth + 1, escape) if is_set else ""
 
 
@@ -164,7 +164,7 @@ def read_variables(
         else:
             rest = re.sub(r"(?:^|[ \t]+)#.*", "", rest).strip()
         value = _interpolated(rest, {**(values or {}), **found}, set(), 0, "\\")
-        found[name] = None if HOLE in value else value
+        found[name] = None if PLACEHOLDER in value else value
     return found
 
 

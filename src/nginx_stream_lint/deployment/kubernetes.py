@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.config.templates import yaml_reading
 from nginx_stream_lint.deployment.instance import Container
 from nginx_stream_lint.deployment.interpolation import read_variables
@@ -31,7 +31,7 @@ from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.kubernetes import manifest
-from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Word
+from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Scalar
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 _WORKLOADS = {
@@ -158,7 +158,7 @@ def _objects(root: Mapping, source: Source) -> Iterator[ManifestObject]:
         )
 
 
-def name_in(word: Word, source: Source) -> str:
+def name_in(word: Scalar, source: Source) -> str:
     """A name as it is, or as its template is written."""
     return word.text if is_known(word.text) else source.text[word.start : word.end].strip()
 
@@ -265,7 +265,7 @@ class _PodReader:
         if not isinstance(node, manifest.Sequence):
             return None
         return tuple(
-            _expanded(one.text, environment) for one in node.items if isinstance(one, Word)
+            _expanded(one.text, environment) for one in node.items if isinstance(one, Scalar)
         )
 
     def _environment(self, node: Mapping) -> tuple[dict[str, str | None], bool]:
@@ -287,7 +287,7 @@ class _PodReader:
             if name is None or not isinstance(item, Mapping):
                 continue
             value = item.at("value")
-            if isinstance(value, Word):
+            if isinstance(value, Scalar):
                 text = _expanded(value.text, found)
                 found[name.text] = text if is_known(text) else None
                 continue
@@ -362,7 +362,7 @@ class _PodReader:
                     found[posixpath.normpath(path.text)] = entries[key.text]
         return found
 
-    def _config_map(self, name: Word | None) -> dict[str, ConfigEntry] | None:
+    def _config_map(self, name: Scalar | None) -> dict[str, ConfigEntry] | None:
         """The entries of a ConfigMap: that of the same set, else the only one of its name."""
         if name is None:
             return None
@@ -435,7 +435,7 @@ def entries_of(one: ManifestObject) -> dict[str, ConfigEntry]:
     found: dict[str, ConfigEntry] = {}
     if data is not None:
         for key, entry in data.entries.items():
-            if isinstance(entry.value, Word):
+            if isinstance(entry.value, Scalar):
                 origin = one.origin(entry.key)
                 found[key] = ConfigEntry(origin, origin.file, key, entry.value.text)
     return found
@@ -447,7 +447,7 @@ def _texts(node: Mapping | None, source: Source) -> dict[str, str]:
     return {
         key: name_in(one.value, source)
         for key, one in node.entries.items()
-        if isinstance(one.value, Word)
+        if isinstance(one.value, Scalar)
     }
 
 
@@ -460,7 +460,7 @@ def _expanded(text: str, environment: dict[str, str | None]) -> str:
         if match[1] not in environment:
             return match[0]
         known = environment[match[1]]
-        return HOLE if known is None else known
+        return PLACEHOLDER if known is None else known
 
     return _REFERENCE.sub(value, text) if "$" in text else text
 

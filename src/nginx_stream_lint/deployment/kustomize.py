@@ -26,7 +26,7 @@ from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.kubernetes import manifest
-from nginx_stream_lint.kubernetes.manifest import Entry, Mapping, Node, Sequence, Word
+from nginx_stream_lint.kubernetes.manifest import Mapping, MappingEntry, Node, Scalar, Sequence
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -84,7 +84,7 @@ class Kustomizations:
         made = ObjectSet(path)
         for section in ("resources", "bases", "components"):
             for item in root.items(section):
-                if isinstance(item, Word):
+                if isinstance(item, Scalar):
                     self._collect(made, folder, item, source, (*around, key))
         for section in _UNREAD:
             entry = root.entries.get(section)
@@ -121,7 +121,7 @@ class Kustomizations:
         return found[0].root, source
 
     def _collect(
-        self, made: ObjectSet, folder: str, item: Word, source: Source, around: tuple[str, ...]
+        self, made: ObjectSet, folder: str, item: Scalar, source: Source, around: tuple[str, ...]
     ) -> None:
         path = os.path.normpath(os.path.join(folder, item.text))
         if "://" in item.text or self.workspace.leads_out(path):
@@ -156,7 +156,7 @@ class Kustomizations:
             if behavior is not None and behavior.text == "merge":
                 entries.update(made.made.get(name.text, {}))
             for word in item.items("files"):
-                if isinstance(word, Word):
+                if isinstance(word, Scalar):
                     key, equals, path = word.text.partition("=")
                     path = path if equals else key
                     here = os.path.normpath(os.path.join(folder, path))
@@ -164,13 +164,13 @@ class Kustomizations:
                     key = key if equals else os.path.basename(path)
                     entries[key] = ConfigEntry(deployed_at(source, word.start), there)
             for word in item.items("literals"):
-                if isinstance(word, Word):
+                if isinstance(word, Scalar):
                     key, _, value = word.text.partition("=")
                     origin = deployed_at(source, word.start)
                     entries[key] = ConfigEntry(origin, None, None, value)
             files = [item.at("env"), *item.items("envs")]
             for one in files:
-                if isinstance(one, Word):
+                if isinstance(one, Scalar):
                     try:
                         here = os.path.normpath(os.path.join(folder, one.text))
                         entries.update(variables_in(self.workspace, here))
@@ -182,12 +182,12 @@ class Kustomizations:
         for section in ("patches", "patchesStrategicMerge", "patchesJson6902"):
             for item in root.items(section):
                 target = item.mapping("target") if isinstance(item, Mapping) else None
-                word: Word | None
+                word: Scalar | None
                 if isinstance(item, Mapping):
                     word = item.word("path") or item.word("patch")
                     is_path = item.word("path") is not None
                 else:
-                    word = item if isinstance(item, Word) else None
+                    word = item if isinstance(item, Scalar) else None
                     is_path = word is not None and "\n" not in word.text
                 if word is None:
                     continue
@@ -196,7 +196,7 @@ class Kustomizations:
                     self._apply(made, node, other, target)
 
     def _documents(
-        self, folder: str, word: Word, is_path: bool, origin: DeployedAt
+        self, folder: str, word: Scalar, is_path: bool, origin: DeployedAt
     ) -> list[tuple[Node, Source]]:
         """The documents of a patch. Those in place are a text of their own, placed at its start."""
         try:
@@ -261,7 +261,7 @@ class Kustomizations:
             one.suffix += suffix.text if suffix is not None else ""
 
 
-def _text(word: Word | None) -> str | None:
+def _text(word: Scalar | None) -> str | None:
     return None if word is None else word.text
 
 
@@ -297,7 +297,7 @@ def merged(base: Mapping, patch: Mapping) -> Mapping:
     for key, entry in patch.entries.items():
         before = entries.get(key)
         value = entry.value
-        if isinstance(value, Word) and not value.text and not value.style:
+        if isinstance(value, Scalar) and not value.text and not value.style:
             entries.pop(key, None)  # null
         elif (
             isinstance(value, Mapping) and before is not None and isinstance(before.value, Mapping)
@@ -309,11 +309,11 @@ def merged(base: Mapping, patch: Mapping) -> Mapping:
                 entries[key] = entry
             else:
                 inner = merged(before.value, value)
-                entries[key] = Entry(entry.key, inner, entry.span)
+                entries[key] = MappingEntry(entry.key, inner, entry.span)
         elif isinstance(value, Sequence) and before is not None and key in _KEYS:
             if isinstance(before.value, Sequence):
                 items = _merged_items(before.value, value, _KEYS[key])
-                entries[key] = Entry(entry.key, Sequence(items, value.span), entry.span)
+                entries[key] = MappingEntry(entry.key, Sequence(items, value.span), entry.span)
             else:
                 entries[key] = entry
         else:
@@ -353,7 +353,7 @@ def _json_patched(root: Mapping, step: Mapping) -> Mapping:
     return changed if isinstance(changed, Mapping) else root
 
 
-def _set(node: Node, parts: list[str], value: Entry | None, is_new: bool) -> Node:
+def _set(node: Node, parts: list[str], value: MappingEntry | None, is_new: bool) -> Node:
     head, *rest = parts
     if isinstance(node, Mapping):
         entries = dict(node.entries)
@@ -362,12 +362,12 @@ def _set(node: Node, parts: list[str], value: Entry | None, is_new: bool) -> Nod
             if before is None:
                 return node
             inner = _set(before.value, rest, value, is_new)
-            entries[head] = Entry(before.key, inner, before.span)
+            entries[head] = MappingEntry(before.key, inner, before.span)
         elif value is None:
             entries.pop(head, None)
         else:
             key = value.key if before is None else before.key
-            entries[head] = Entry(key, value.value, value.span)
+            entries[head] = MappingEntry(key, value.value, value.span)
         return Mapping(entries, node.own, node.span, node.is_flow)
     if isinstance(node, Sequence):
         items = list(node.items)

@@ -1,7 +1,7 @@
 """Records of a deployment: which nginx runs, with which files, in front of which services.
 
-What the repository does not say is None, or has a `HOLE` in its text; see `is_known`. A note says
-why.
+What the repository does not say is None, or has a `PLACEHOLDER` in its text; see `is_known`. A note
+says why.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.problems import Problem
@@ -163,7 +163,7 @@ class Deployment(Struct, frozen=True):
 
 def is_known(text: str | None) -> bool:
     """Whether a text is known in full."""
-    return text is not None and HOLE not in text
+    return text is not None and PLACEHOLDER not in text
 
 
 def deployed_at(source: Source, offset: int) -> DeployedAt:

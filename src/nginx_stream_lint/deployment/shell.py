@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment.interpolation import interpolated
 from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFile
 
@@ -140,9 +140,9 @@ def _is_redirected(words: list[str], number: int) -> bool:
 
 
 def _without_expansion(word: str, written: str) -> str:
-    """A word of envsubst; `HOLE` for what the shell puts in."""
+    """A word of envsubst; `PLACEHOLDER` for what the shell puts in."""
     is_literal = "$" not in word or written.startswith("'") or "\\$" in written
-    return word if is_literal else HOLE
+    return word if is_literal else PLACEHOLDER
 
 
 def _unquoted(token: str) -> str:
@@ -314,9 +314,13 @@ class Layers:
         if not all(map(_ASSIGNMENT.match, rest)):
             return
         for name, _, value in (one.partition("=") for one in rest):
-            known = interpolated(value, self.variables) if is_certain and "`" not in value else HOLE
+            known = (
+                interpolated(value, self.variables)
+                if is_certain and "`" not in value
+                else PLACEHOLDER
+            )
             self.variables.pop(name, None)
-            if HOLE not in known and "$(" not in value:
+            if PLACEHOLDER not in known and "$(" not in value:
                 self.variables[name] = known
             if words[0] == "export" or name in self.exported:
                 self.exported[name] = self.variables.get(name)
@@ -379,10 +383,16 @@ class Layers:
         self, source: str, target: str, names: list[str], origin: DeployedAt, is_certain: bool
     ) -> None:
         known = self.at(source)
-        if known is None or known.path is None or not is_certain or HOLE in target or "$" in target:
+        if (
+            known is None
+            or known.path is None
+            or not is_certain
+            or PLACEHOLDER in target
+            or "$" in target
+        ):
             self._written(target, origin)
             return
-        if any(HOLE in one for one in names):
+        if any(PLACEHOLDER in one for one in names):
             names = []
         listed = tuple(re.findall(r"\$\{?([A-Za-z_]\w*)", " ".join(names)))
         self.add(

@@ -1,11 +1,11 @@
-"""What `nginx -T` prints: all files of a configuration, one after the other."""
+"""Split the output of `nginx -T`: all files of a configuration in one text."""
 
 from __future__ import annotations
 
 import re
 
 _HEADER = r"(?m)^# configuration file (.+):\r?$"
-# What `nginx -T` says on standard error, where that ends up in the same file.
+# Messages of `nginx -T` on standard error that were written to the same file.
 _SAID = r"nginx: .*\n?"
 
 

@@ -30,7 +30,7 @@ def literal_folder(pattern: str) -> str:
     return os.path.dirname(pattern if found is None else pattern[: found.start()])
 
 
-def matching(
+def matching_paths(
     pattern: str,
     entries: Entries,
     is_there: Callable[[str], bool],

@@ -20,7 +20,9 @@ _MAX_IGNORE_BYTES = 1024 * 1024
 _Ignored = tuple[Patterns, int]
 
 
-def listed(workspace: Workspace, root: str, git_root: str | None, steps: Steps) -> Iterator[str]:
+def list_files(
+    workspace: Workspace, root: str, git_root: str | None, steps: Steps
+) -> Iterator[str]:
     """The paths of the files below a folder.
 
     What git would ignore is left out, also where git tracks it: the names of such files are only in
@@ -92,7 +94,7 @@ def _patterns(workspace: Workspace, path: str, steps: Steps) -> Patterns | None:
 
 
 def _is_ignored(path: str, is_folder: bool, patterns: list[_Ignored]) -> bool:
-    """Whether the nearest patterns that say something of a path ignore it."""
+    """Whether the nearest patterns that match a path ignore it."""
     for one, start in patterns:
         verdict = one.verdict(path[start:], is_folder)
         if verdict is not None:

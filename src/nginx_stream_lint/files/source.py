@@ -12,11 +12,11 @@ from msgspec import Struct
 from nginx_stream_lint.util.problems import Problem, Unreadable
 from nginx_stream_lint.util.sinks import MARKS, printable
 
-# To find the start of each line pays for whoever asks for more places than this.
+# With more lookups than this, an index of line starts is quicker.
 _FEW = 20
 _BLOCK = 1024  # characters whose bytes are counted at once
 
-# nginx reads bytes. Decoding this way loses none: what is not UTF-8 is written back as it was.
+# nginx reads bytes. This decoding loses none: invalid UTF-8 is written back unchanged.
 ENCODING = "utf-8"
 ERRORS = "surrogateescape"
 
@@ -46,7 +46,7 @@ class Source(Struct, eq=False, dict=True):
     is_yaml: bool = False
     is_from_image: bool = False
 
-    _asked: int = 0  # how many places somebody asked for
+    _asked: int = 0  # how many positions were looked up
     _last: tuple[int, int] = (0, 1)  # the offset of the last one, and its line
 
     @cached_property
@@ -57,7 +57,7 @@ class Source(Struct, eq=False, dict=True):
 
     @cached_property
     def indentation(self) -> str:
-        """What the text puts before the lines of a block; four blanks where nothing shows it."""
+        """The indentation of blocks in this text; four blanks if it has none."""
         match = _INDENTED.search(self.text)
         return match[1] if match else "    "
 

@@ -1,4 +1,4 @@
-"""What a workspace needs to know of the place where its files are."""
+"""The interface between a workspace and the storage of its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a run, and what may be read of them.
+"""The files of a run, and which of them may be read.
 
 Everything that `lint` and `explain` read comes from here: configurations and what they include,
 settings, baselines, rules, templates' values. So there is one place that keeps a run inside the
@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nginx_stream_lint.files.disk import Disk
-from nginx_stream_lint.files.globbing import literal_folder, matching
-from nginx_stream_lint.files.listing import listed
-from nginx_stream_lint.files.memory import Memory
+from nginx_stream_lint.files.disk_storage import DiskStorage
+from nginx_stream_lint.files.globbing import literal_folder, matching_paths
+from nginx_stream_lint.files.listing import list_files
+from nginx_stream_lint.files.memory_storage import MemoryStorage
 from nginx_stream_lint.files.source import ENCODING, ERRORS, Source, decode
 from nginx_stream_lint.files.storage import IsFolder, NotRegular
 from nginx_stream_lint.util.budget import Budget, Limits
@@ -80,12 +80,12 @@ class Workspace:
         self.host = host
         self.budget = Budget(limits or Limits(), paths[0] if paths else ".")
         self.is_dump = False
-        self.notes: dict[str, str] = {}  # what people should know of a folder, by its path
+        self.notes: dict[str, str] = {}  # notes about a folder, by its path
         self.kept: dict[object, object] = {}  # what was found out about these files
         self._storage = storage
         self._named = named
-        self._prefix = ""  # of keys, which tells the files of a dump from all others
-        self._texts: dict[str, bytes] = {}  # by key, in place of what is stored
+        self._prefix = ""  # prefix of keys: separates the files of a dump from others
+        self._texts: dict[str, bytes] = {}  # by key, in place of stored texts
         self._given: dict[str, str] = {}  # keys of what is no file, by name
         self._sources: dict[str, Source] = {}
         self._keys: dict[str, str] = {}
@@ -104,7 +104,7 @@ class Workspace:
         `also` are files and folders that are read, too, but nothing around them. `host` None: as
         nginx reads them if all paths lie where nginx looks for its main file.
         """
-        storage = Disk()
+        storage = DiskStorage()
         if host is None:
             real = [storage.real(path) for path in paths]
             host = bool(real) and all(
@@ -113,7 +113,7 @@ class Workspace:
         roots = tuple(dict.fromkeys(_root_of(path, storage) for path in paths))
         named = set[str]()
         for path in also:
-            # A link in the repository is the repository's, whoever names it.
+            # A link in the repository belongs to the repository, even if the user names it.
             real_path = storage.real(path)
             if _is_below(real_path, _root_of(path, storage)):
                 named.add(real_path)
@@ -126,7 +126,7 @@ class Workspace:
         >>> Workspace.in_memory({"/etc/nginx/nginx.conf": ""}).is_folder("/etc/nginx")
         True
         """
-        return cls(Memory(files), ("/",), tuple(files), limits=limits)
+        return cls(MemoryStorage(files), ("/",), tuple(files), limits=limits)
 
     @classmethod
     def from_dump(cls, text: str, limits: Limits | None = None) -> Workspace:
@@ -141,7 +141,7 @@ class Workspace:
         files = split_dump(text)
         if files is None:
             raise ValueError("this is not a dump of nginx -T")
-        made = cls(Memory(files), ("/",), (next(iter(files)),), limits=limits)
+        made = cls(MemoryStorage(files), ("/",), (next(iter(files)),), limits=limits)
         made.is_dump = True
         return made
 
@@ -171,7 +171,7 @@ class Workspace:
 
     def of_dump(self, source: Source, files: Mapping[str, str]) -> Workspace:
         """The files of a dump that is one of our files; `overlaid` texts are for them, too."""
-        made = self._like(Memory(files), ("/",), tuple(files))
+        made = self._like(MemoryStorage(files), ("/",), tuple(files))
         made._prefix = f"{source.key}\0"
         made._keys, made._given, made._sources = {}, {}, {}
         made._listings, made.kept = {}, {}
@@ -187,7 +187,7 @@ class Workspace:
         return made
 
     def key(self, path: str) -> str:
-        """What tells one file from another, whatever the path to it."""
+        """The identity of a file: its real path."""
         if "\0" in path:  # it is a key
             rest = path.removeprefix(self._prefix)
             return path if "\0" in rest else self._prefix + self._storage.real(rest)
@@ -251,7 +251,7 @@ class Workspace:
             raise Unreadable(problem) from None
 
     def _stored(self, path: str, real: str, limit: int) -> bytes:
-        """What is stored at a real path, no more than one byte over the limit."""
+        """The stored bytes at a real path, at most one byte over the limit."""
 
         def refuse(message: str, advice: str, kind: type[NotAFile] = NotAFile) -> NotAFile:
             return kind(Problem(path, 1, 1, message, advice))
@@ -283,7 +283,7 @@ class Workspace:
         return data
 
     def leads_out(self, path: str) -> bool:
-        """Whether a path leads to what this run may not read."""
+        """Whether a path leads outside the folders that this run may read."""
         key = self.key(path)
         return key not in self._texts and not self._may_read(key.removeprefix(self._prefix))
 
@@ -299,7 +299,7 @@ class Workspace:
         return self.key(path) in self._texts or self._kind(path) == "file"
 
     def is_folder(self, path: str) -> bool:
-        """Whether a folder is there. In a dump each is: nginx found what is in it."""
+        """Whether a folder exists. In a dump every folder does."""
         return self.is_dump or self._kind(path) == "folder"
 
     def is_program(self, path: str) -> bool:
@@ -316,7 +316,7 @@ class Workspace:
         return self.key(path) in self._texts or self._kind(path) is not None
 
     def is_gone(self, path: str) -> bool:
-        """Whether nothing is there, as far as this run can tell."""
+        """Whether a file does not exist, as far as this run can see."""
         return not self.leads_out(path) and not self.exists(path)
 
     def _kind(self, path: str) -> str | None:
@@ -326,7 +326,7 @@ class Workspace:
         return self._storage.kind(key.removeprefix(self._prefix))
 
     def entries(self, folder: str) -> Iterator[tuple[str, bool]]:
-        """The names in a folder, each with whether it is a folder; none if there is no such folder.
+        """The names in a folder, each with whether it is a folder; empty if it does not exist.
 
         A link is no folder here, wherever it leads.
         """
@@ -347,7 +347,7 @@ class Workspace:
         """
         if self.leads_out(literal_folder(pattern) or os.curdir):
             raise LeadsOut(Problem(pattern, 1, 1, *_LEADS_OUT))
-        return matching(pattern, self.entries, self._is_there, self.key, deep)
+        return matching_paths(pattern, self.entries, self._is_there, self.key, deep)
 
     def _is_there(self, path: str) -> bool:
         folder = os.path.dirname(path) or os.curdir
@@ -365,7 +365,7 @@ class Workspace:
             git_root = self.git_root(folder)
             steps = Steps(self.budget.limits.ignore_steps, self.budget.limits.ignore_patterns)
             with suppress(Unreadable):
-                found.extend(listed(self, folder, git_root, steps))
+                found.extend(list_files(self, folder, git_root, steps))
             if steps.exceeded:
                 self.notes[folder] = (
                     "the .gitignore files have too many patterns; ignored files are checked, too"
@@ -384,7 +384,7 @@ class Workspace:
         return _git_root(self.key(folder).removeprefix(self._prefix), self._storage)
 
     def shown(self, path: str) -> str:
-        """An absolute path as people would write it here."""
+        """An absolute path in its form for messages."""
         return self._storage.shown(path)
 
     def root_of(self, path: str) -> str:

@@ -1,4 +1,4 @@
-"""Fixes put into the text: whole or not at all, in rounds until nothing is left to mend."""
+"""Apply fixes to texts: whole or not at all, in rounds until none is left."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class NotConverging(Exception):
         self.files = files
 
 
-class Linted(Protocol):
-    """What a check of some texts found."""
+class CheckedFiles(Protocol):
+    """Result of checking some texts."""
 
     @property
     def findings(self) -> Sequence[Finding]: ...
@@ -44,7 +44,7 @@ class Linted(Protocol):
     def problems(self) -> Sequence[Problem]: ...
 
 
-class Fixed(NamedTuple):
+class FixedFiles(NamedTuple):
     """Sources (before, after) by key; and why the fixes of other files are left out.
 
     `refused` has a sentence with its place for each of them. `edits` are all the edits that lead
@@ -69,7 +69,7 @@ def compatible(fixes: Iterable[Fix]) -> list[Edit]:
         # Insertions never overlap.
         return edits if len(edits) < 2 else list(dict.fromkeys(edits))
     chosen: dict[Edit, None] = {}
-    # What was chosen, by stretches of its file: an edit is compared with those in its own only.
+    # Chosen edits by regions of their file, so that an edit is compared with few others.
     near: dict[tuple[Source, int], dict[tuple[int, int], set[str]]] = {}
     for fix in fixes:
         if any(_overlaps(edit, near.get(at, {})) for edit in fix.edits for at in _stretches(edit)):
@@ -89,7 +89,7 @@ def _stretches(edit: Edit) -> list[tuple[Source, int]]:
 
 
 def _overlaps(edit: Edit, spans: Mapping[tuple[int, int], set[str]]) -> bool:
-    """Whether an edit overlaps with others of its file, given by their spans and texts."""
+    """Whether an edit overlaps with other edits of its file, given by spans and texts."""
     return any(
         edit.start < end
         and start < edit.end
@@ -98,7 +98,7 @@ def _overlaps(edit: Edit, spans: Mapping[tuple[int, int], set[str]]) -> bool:
     )
 
 
-def edited(text: str, edits: Iterable[Edit], start: int = 0) -> str:
+def apply_edits(text: str, edits: Iterable[Edit], start: int = 0) -> str:
     """A text, which begins at `start` of its file, with edits that do not overlap applied.
 
     Of insertions at one place, the first one is first.
@@ -113,11 +113,11 @@ def edited(text: str, edits: Iterable[Edit], start: int = 0) -> str:
 
 # By the identity of a source: where the regions that nginx sees of it begin, in order, and how far
 # the longest of those that begin there or before reaches.
-Seen = Mapping[int, tuple[list[int], list[int]]]
+VisibleRegions = Mapping[int, tuple[list[int], list[int]]]
 
 
-def seen(files: Iterable[File]) -> Seen:
-    """What nginx sees of the sources of some files.
+def visible_regions(files: Iterable[File]) -> VisibleRegions:
+    """Return the regions of some sources that nginx sees.
 
     In YAML, Markdown and templates that is only a part; a source may have thousands of them.
     """
@@ -130,8 +130,8 @@ def seen(files: Iterable[File]) -> Seen:
     }
 
 
-def confined(fix: Fix, regions: Seen) -> Fix:
-    """A fix whose edits stay within the text that nginx sees; by hand where one would not."""
+def confine(fix: Fix, regions: VisibleRegions) -> Fix:
+    """Return a fix whose edits stay within the text that nginx sees; manual if one would not."""
     for edit in fix.edits:
         if id(edit.source) in regions:
             starts, ends = regions[id(edit.source)]
@@ -141,14 +141,14 @@ def confined(fix: Fix, regions: Seen) -> Fix:
     return fix
 
 
-# What the title of an unsafe fix says of the lines that the safe fixes write as well.
+# Added to the title of an unsafe fix about lines that safe fixes also write.
 ALSO_WRITTEN = "; --fix alone applies "
 
 
 def with_complete_fixes(
-    findings: Sequence[Finding], lint: Callable[[Mapping[str, str]], Linted]
+    findings: Sequence[Finding], lint: Callable[[Mapping[str, str]], CheckedFiles]
 ) -> list[Finding]:
-    """The findings with fixes whose edits together are what `--fix` would write.
+    """Return the findings with fixes whose combined edits are what `--fix` writes.
 
     A fix gets the edits that only come up once it is applied, such as those for a finding that it
     uncovers. `lint` is as in `fix_soundly`, and gives these findings for no texts. A fix that would
@@ -157,7 +157,7 @@ def with_complete_fixes(
     kinds = {one.fix.applicability for one in findings if one.fix is not None and one.fix.edits}
     if not kinds & {"safe", "unsafe"}:
         return list(findings)
-    done = fix_soundly(lint, unsafe="unsafe" in kinds)
+    done = fix_checked(lint, unsafe="unsafe" in kinds)
     safe: dict[int, list[Edit]] = {}  # by where they begin
     for edit in dict.fromkeys(edit for own in done.safe_edits.values() for edit in own):
         safe.setdefault(edit.start, []).append(edit)
@@ -177,24 +177,24 @@ def with_complete_fixes(
 
 
 def _safe_part(edits: Sequence[Edit], safe: Mapping[int, Sequence[Edit]]) -> str:
-    """What of an unsafe fix the safe ones write as well, in words; empty for nothing.
+    """The lines of an unsafe fix that safe ones also write, in words; empty without any.
 
     `safe` are their edits, by where they begin.
     """
-    within = [one for edit in edits for one in safe.get(edit.start, ()) if has_within(edit, one)]
+    within = [one for edit in edits for one in safe.get(edit.start, ()) if includes_edit(edit, one)]
     parts = [line.rstrip(";") for line in snippet(within).splitlines()]
     return f"{ALSO_WRITTEN}{listed(parts)}" if parts else ""
 
 
-def has_within(edit: Edit, other: Edit) -> bool:
-    """Whether an edit does what another does in the same place, and perhaps more."""
+def includes_edit(edit: Edit, other: Edit) -> bool:
+    """Whether an edit includes another edit of the same place."""
     if edit.source is not other.source or (edit.start, edit.end) != (other.start, other.end):
         return False
     return set(other.text.splitlines()) <= set(edit.text.splitlines())
 
 
-def sparing(fix: Fix, names: Collection[str]) -> Fix:
-    """A fix without its edits of some directives; by hand where nothing is left of it."""
+def without_directives(fix: Fix, names: Collection[str]) -> Fix:
+    """Return a fix without its edits of some directives; manual if none is left."""
     if not fix.edits:
         return fix
     kept = tuple(edit for edit in fix.edits if _directive_of(edit) not in names)
@@ -214,7 +214,7 @@ _ENDS = re.compile(r"[;{}\n]")
 
 
 def snippet(edits: Iterable[Edit]) -> str:
-    """What edits write, as text to read: the statements that are new or changed."""
+    """Return the new or changed statements of edits, as text for messages."""
     from textwrap import dedent
 
     lines: dict[str, None] = {}
@@ -236,14 +236,14 @@ def snippet(edits: Iterable[Edit]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fixed:
+def fix_checked(lint: Callable[[Mapping[str, str]], CheckedFiles], unsafe: bool) -> FixedFiles:
     """Fix all files that this breaks nothing in; see `fix_all`.
 
     A file whose fixes do not end, or after whose fixes something cannot be read that could be
     before, keeps its text.
     """
     refused: dict[str, str] = {}
-    rounds: list[Linted] = []
+    rounds: list[CheckedFiles] = []
 
     def findings(texts: Mapping[str, str]) -> Sequence[Finding]:
         rounds.append(lint(texts))
@@ -251,7 +251,7 @@ def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fi
 
     while True:
         rounds.clear()
-        history = History()
+        history = FixHistory()
         try:
             changed = fix_all(findings, unsafe, refused.keys(), history)
         except NotConverging as error:
@@ -261,7 +261,7 @@ def fix_soundly(lint: Callable[[Mapping[str, str]], Linted], unsafe: bool) -> Fi
         before, after = rounds[0].problems, rounds[-1].problems
         new = _new_problems(before, after)
         if not new or not changed:
-            return Fixed(changed, list(refused.values()), history.edits(), history.safe_edits)
+            return FixedFiles(changed, list(refused.values()), history.edits(), history.safe_edits)
         blamed = {problem.file for problem in new}
         broken = {key for key, (before_it, _) in changed.items() if before_it.name in blamed}
         for key in broken or changed:
@@ -290,15 +290,15 @@ def fix_all(
     lint: Callable[[Mapping[str, str]], Sequence[Finding]],
     unsafe: bool,
     without: Collection[str] = (),
-    history: History | None = None,
+    history: FixHistory | None = None,
 ) -> dict[str, tuple[Source, Source]]:
-    """Apply all safe fixes, until none is left; then, with `unsafe`, all others as well.
+    """Apply all safe fixes until none is left; then, with `unsafe`, all others.
 
     `lint` gives the findings where some files have other texts, by key (see `Workspace.overlaid`).
     Files of the keys `without` are left alone. Returns (before, after) by key; nothing is written.
     `history` is told what is changed, and for which finding. Raises NotConverging.
     """
-    history = History() if history is None else history
+    history = FixHistory() if history is None else history
     allowed = ["safe"]
     files: dict[str, str] = {}
     for _ in range(_MAX_ROUNDS):
@@ -331,7 +331,7 @@ def _keys(fix: Fix) -> set[str]:
 
 
 class _Stretch(NamedTuple):
-    """A stretch of a changed text, and where it stands in the text before all changes.
+    """A span of a changed text, and its span in the text before all changes.
 
     `text` is None for what was there before; else it is what stands in its place now. `owners` are
     the findings that this is for.
@@ -363,8 +363,8 @@ class _Owned(NamedTuple):
     owners: frozenset[int]
 
 
-class History:
-    """What rounds of fixes change, told as edits of the texts before the first round.
+class FixHistory:
+    """The changes of all rounds, as edits of the texts before the first round.
 
     Each change belongs to findings of the first round, by their index: its own, or those that
     brought it about.
@@ -433,7 +433,9 @@ class History:
             ordered = sorted(owned, key=lambda one: _in_order(one[0]))
             new = [_Owned(one.start, one.end, one.text, of) for one, of in ordered]
             self._stretches[path] = self._replaced(self._stretches[path], new)
-            self._now[path] = replace(source, text=edited(source.text, (one for one, _ in ordered)))
+            self._now[path] = replace(
+                source, text=apply_edits(source.text, (one for one, _ in ordered))
+            )
         return {key: self._now[key].name for key in by_path}
 
     def _owner(self, number: int) -> int:
@@ -447,7 +449,7 @@ class History:
         return min(self._numbers.values(), default=0) if known is None else known
 
     def _join(self, one: int, other: int) -> None:
-        """Two findings whose changes cannot be told apart."""
+        """Join two findings whose changes cannot be separated."""
         first, second = self._group(one), self._group(other)
         if first != second:
             self._joined[max(first, second)] = min(first, second)
@@ -502,7 +504,7 @@ class History:
         All of them together, in the order of the findings, make the texts of now.
         """
         for path, before in self._before.items():
-            if edited(before.text, self._all_edits(path)) != self._now[path].text:
+            if apply_edits(before.text, self._all_edits(path)) != self._now[path].text:
                 # Edits of several findings in one place whose order matters: they are one.
                 for gap in self._gaps(path):
                     owners = sorted({owner for one in gap for owner in one.owners})
@@ -542,7 +544,7 @@ class History:
                 yield Edit(source, run[0].start, run[-1].end, text), owners
 
     def _gaps(self, path: str) -> Iterable[list[_Stretch]]:
-        """What is changed in one file, neighbours together."""
+        """The changes in one file, adjacent ones joined."""
         gap: list[_Stretch] = []
         for stretch in self._stretches[path]:
             if stretch.text is not None:
@@ -555,7 +557,7 @@ class History:
 
 
 def _about(finding: Finding) -> tuple[str, ...]:
-    """What a finding is about, whatever line it is on."""
+    """The identity of a finding without its line."""
     return (finding.rule, *_location(finding), finding.place.source.key)
 
 
@@ -566,10 +568,10 @@ def _location(finding: Finding) -> tuple[str, ...]:
 
 
 def _in_order(edit: Edit) -> tuple[int, int, int]:
-    """What edits are sorted by: insertions at one place as an expert would write them."""
+    """Sort key of edits: insertions at one place in the order an expert would write."""
     is_new = edit.start == edit.end
     return edit.start, edit.end, rank_of_line(edit.text) if is_new else 0
 
 
-def _meet(one: Edit, other: Edit) -> bool:
-    return one.source is other.source and one.start <= other.end and other.start <= one.end
+def _meet(edit: Edit, other: Edit) -> bool:
+    return edit.source is other.source and edit.start <= other.end and other.start <= edit.end

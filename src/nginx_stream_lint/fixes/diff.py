@@ -59,7 +59,7 @@ def _unified(old: list[str], new: list[str], name: str, new_name: str) -> Iterat
     alike, and difflib sees the changes alone. Where lines around a change repeat, it may be told
     otherwise than by difflib, and as rightly.
     """
-    groups = list(_Alike(old, new).get_grouped_opcodes(_CONTEXT))
+    groups = list(_ChangedLines(old, new).get_grouped_opcodes(_CONTEXT))
     if groups:
         yield f"--- {name}\n"
         yield f"+++ {new_name}\n"
@@ -81,7 +81,7 @@ def _range(start: int, end: int) -> str:
     return f"{start + 1 if end > start else start},{end - start}"
 
 
-class _Alike(difflib.SequenceMatcher[str]):
+class _ChangedLines(difflib.SequenceMatcher[str]):
     """Lines before and after, of which difflib itself sees the changed ones only."""
 
     def __init__(self, old: list[str], new: list[str]) -> None:
@@ -93,7 +93,7 @@ class _Alike(difflib.SequenceMatcher[str]):
 
 
 def _alike(old: list[str], new: list[str]) -> list[difflib.Match]:
-    """The stretches that are alike before and after, in order, as long as they can be."""
+    """The unchanged runs of lines, in order, as long as possible."""
     once = {line for line, number in Counter(old).items() if number == 1}
     once &= {line for line, number in Counter(new).items() if number == 1}
     where = {line: at for at, line in enumerate(old) if line in once}

@@ -19,7 +19,7 @@ LAST = len(_GROUPS)
 
 @remembered
 def rank(name: str) -> int:
-    """The place of a directive, or of an annotation that stands for one; LAST for all others."""
+    """Return the position of a directive or annotation in the usual order; LAST for others."""
     word = name.rpartition("/")[2].replace("-", "_")
     for place, group in enumerate(_GROUPS):
         if group.fullmatch(word):

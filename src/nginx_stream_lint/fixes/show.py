@@ -1,4 +1,4 @@
-"""Fixes as people read them: the location with everything mended."""
+"""Show fixes: a location with its fixes applied."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.fixes.apply import ALSO_WRITTEN, compatible, edited, has_within
+from nginx_stream_lint.fixes.apply import ALSO_WRITTEN, apply_edits, compatible, includes_edit
 from nginx_stream_lint.rules.finding import Edit, Finding, LocationInfo
 from nginx_stream_lint.util.remembering import latest_remembered
 
@@ -25,7 +25,7 @@ _span = attrgetter("start", "end")
 
 
 class ShownFix(NamedTuple):
-    """A location with fixes in it, the options that write them, and what else those change."""
+    """A location with its fixes, the options that apply them, and their other effects."""
 
     options: str
     text: str
@@ -33,7 +33,7 @@ class ShownFix(NamedTuple):
 
 
 def shown_fixes(location: LocationInfo, findings: Sequence[Finding]) -> list[ShownFix]:
-    """What --fix writes for the findings of a location, and what it writes with unsafe fixes."""
+    """Return a location's safe fixes as --fix writes them, and its unsafe ones."""
     fixable = [one for one in findings if one.fix is not None and one.fix.edits]
     safe = [one for one in fixable if one.fix is not None and one.fix.applicability == "safe"]
     others = [one for one in fixable if one not in safe]
@@ -43,27 +43,29 @@ def shown_fixes(location: LocationInfo, findings: Sequence[Finding]) -> list[Sho
     fixable = [one for one in fixable if one in others or not _is_within(one, has)]
     found: list[ShownFix] = []
     if safe:
-        found.append(ShownFix("--fix", mended(location, safe), ()))
+        found.append(ShownFix("--fix", location_with_fixes(location, safe), ()))
     if unsafe:
         titles = tuple(dict.fromkeys(unsafe))
-        found.append(ShownFix("--fix --unsafe-fixes", mended(location, fixable), titles))
+        found.append(
+            ShownFix("--fix --unsafe-fixes", location_with_fixes(location, fixable), titles)
+        )
     return found
 
 
 def _caution(finding: Finding) -> str:
-    """What else the fix of a finding changes. What of it is safe is shown as a fix of its own."""
+    """The other effects of a finding's fix."""
     assert finding.fix is not None
     title, _, caution = finding.fix.title.partition(ALSO_WRITTEN)[0].partition("; ")
     return caution or title
 
 
 def _is_within(finding: Finding, edits: Sequence[Edit]) -> bool:
-    """Whether all that the fix of a finding writes is part of some edits."""
+    """Whether some edits include the whole fix of a finding."""
     own = () if finding.fix is None else finding.fix.edits
-    return all(any(has_within(edit, one) for edit in edits) for one in own)
+    return all(any(includes_edit(edit, one) for edit in edits) for one in own)
 
 
-def mended(location: LocationInfo, findings: Iterable[Finding]) -> str:
+def location_with_fixes(location: LocationInfo, findings: Iterable[Finding]) -> str:
     """A location with the fixes of its findings in it, changed lines marked; empty without any."""
     edits = compatible([one.fix for one in findings if one.fix is not None])
     if not edits:
@@ -85,7 +87,7 @@ def mended(location: LocationInfo, findings: Iterable[Finding]) -> str:
         lines = _parts(source, spans + list(map(_span, inside)), inside)
     else:
         before = source.text[start:end]
-        lines = _compared(before, edited(before, inside, start))
+        lines = _compared(before, apply_edits(before, inside, start))
     lines += [
         f"and in {edit.source.name}:{edit.source.position(edit.start)[0]}: {edit.text.strip()}"
         for edit in elsewhere
@@ -111,7 +113,7 @@ def _around(source: Source, edits: list[Edit]) -> tuple[int, int] | None:
 
 
 def _parts(source: Source, spans: list[tuple[int, int]], edits: list[Edit]) -> list[str]:
-    """What is near some stretches of a file, as it should be, part by part."""
+    """The fixed text near some spans of a file, in parts."""
     near: list[tuple[int, int]] = []
     for begin, stop in sorted(_near(source, *span) for span in spans):
         if near and begin <= near[-1][1]:
@@ -125,7 +127,7 @@ def _parts(source: Source, spans: list[tuple[int, int]], edits: list[Edit]) -> l
         head = "" if text[start - 1 : start] in ("", "\n") else _CUT
         tail = "" if text[end : end + 1] in ("", "\n", "\r") else _CUT
         before = text[start:end]
-        after = edited(before, inside, start)
+        after = apply_edits(before, inside, start)
         lines += [_LEFT_OUT] if lines else []
         lines += _compared(f"{head}{before}{tail}", f"{head}{after}{tail}")
     return lines

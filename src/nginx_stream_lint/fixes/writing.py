@@ -1,4 +1,4 @@
-"""Fixed texts into their files: all of them prepared first, none outside of what was named."""
+"""Write fixed files: prepare all first, and none outside the named folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.util.git import is_below, repository_root
 from nginx_stream_lint.util.replacing import Refused, Replacement, remove_stale
 
-# Where nginx itself looks: what lies there belongs together, with or without a repository.
+# nginx's own folders: their files belong together, with or without a repository.
 _HOST_FOLDERS = (
     "/etc/nginx",
     "/usr/local/nginx/conf",
@@ -79,7 +79,7 @@ def write(changed: Mapping[str, tuple[Source, Source]], roots: Sequence[str]) ->
 
 
 def clean_up(sources: Iterable[str], roots: Sequence[str]) -> None:
-    """Remove what earlier runs that were killed have left beside the files of these names."""
+    """Remove temporary files that killed runs left beside these files."""
     for folder in {os.path.dirname(os.path.realpath(name)) for name in sources}:
         if any(is_below(folder, root) for root in roots):
             remove_stale(folder)

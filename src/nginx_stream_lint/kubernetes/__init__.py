@@ -7,7 +7,7 @@ from nginx_stream_lint.kubernetes.translate import (
     Translation,
     configurations,
     runnable,
-    translated,
+    translate_resources,
 )
 
-__all__ = ["Translation", "configurations", "runnable", "translated"]
+__all__ = ["Translation", "configurations", "runnable", "translate_resources"]

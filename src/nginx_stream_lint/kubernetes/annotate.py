@@ -10,27 +10,32 @@ from operator import itemgetter
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.config.source import Change, has_hole
+from nginx_stream_lint.config.mapped_text import SourceEdit, has_placeholder
 from nginx_stream_lint.kubernetes.controllers import Controller
-from nginx_stream_lint.kubernetes.manifest import Entry, Mapping, Word
+from nginx_stream_lint.kubernetes.manifest import Mapping, MappingEntry, Scalar
 from nginx_stream_lint.kubernetes.nginx_org import (
     paths_by_upstream,
     paths_of_routes,
     upstreams_of,
 )
-from nginx_stream_lint.kubernetes.resources import Ingress, Path, Settings, VirtualServer
+from nginx_stream_lint.kubernetes.resources import (
+    ControllerSettings,
+    Ingress,
+    IngressPath,
+    VirtualServer,
+)
 from nginx_stream_lint.util.remembering import latest_remembered
 
 
 class Annotator(Struct, frozen=True, eq=False):
-    """The `Author` of what a controller makes of a resource; see config/source.py.
+    """The `Author` of the nginx text that a controller generates; places fixes in its YAML.
 
     `by_class` tells that nothing but the name of its class assigns the resource to the controller;
     `assumed` that not even that does.
     """
 
     controller: Controller
-    resource: Ingress | VirtualServer | Settings
+    resource: Ingress | VirtualServer | ControllerSettings
     by_class: bool
     assumed: bool
     _upstreams: dict[int, Mapping] = field(default_factory=dict)  # see `upstreams_of`
@@ -51,7 +56,7 @@ class Annotator(Struct, frozen=True, eq=False):
         if isinstance(resource, Ingress) and resource.home is not None:
             text = resource.document.text
             start = text.rfind("\n", 0, resource.home.span.start)
-            # Comments may stand above the first annotation.
+            # Comments may be above the first annotation.
             while start > 0:
                 before = text.rfind("\n", 0, start)
                 if not text[before + 1 : start].strip().startswith("#"):
@@ -62,11 +67,11 @@ class Annotator(Struct, frozen=True, eq=False):
 
     @property
     def region(self) -> tuple[int, int]:
-        """The document that the resource stands in."""
+        """The document that contains the resource."""
         return self.resource.document.span
 
     def line(self, name: str, value: str) -> str:
-        """A directive as people write it for this controller."""
+        """A directive as it is written for this controller."""
         if isinstance(self.resource, VirtualServer):
             field = self._field(name, value)
             return f"{field[0]}: {field[1]}" if field else f"{name} {value};"
@@ -81,7 +86,7 @@ class Annotator(Struct, frozen=True, eq=False):
 
     @property
     def apart(self) -> str:
-        """What to do with a path so that its settings are for no others."""
+        """Advice: how to separate a path so that its settings affect no other path."""
         if isinstance(self.resource, VirtualServer):
             return "give it its own upstream"
         return "move it to its own resource"
@@ -127,12 +132,12 @@ class Annotator(Struct, frozen=True, eq=False):
         return self._upstreams.get(offset)
 
     def has_setting(self, name: str, value: str) -> bool:
-        """Whether a directive's value has an annotation or a field; a snippet writes the others."""
+        """Whether a directive's value has an annotation or a field; a snippet sets others."""
         if isinstance(self.resource, VirtualServer):
             return self._field(name, value) is not None
         return self._annotation(name, value) is not None
 
-    def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[Change] | None:
+    def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[SourceEdit] | None:
         """How to give directives their values at the location that begins at an offset.
 
         None where it cannot be done by machine: placeholders, flow mappings, anchors.
@@ -143,7 +148,7 @@ class Annotator(Struct, frozen=True, eq=False):
             return self._fields(upstream, settings) if upstream is not None else None
         if not isinstance(resource, Ingress) or resource.unknown is not None:
             return None
-        found: list[Change] = []
+        found: list[SourceEdit] = []
         new: list[str] = []
         snippets: list[str] = []
         for name, value in settings:
@@ -163,7 +168,7 @@ class Annotator(Struct, frozen=True, eq=False):
             more = self._snippet(snippets)
             if more is None:
                 return None
-            if isinstance(more, Change):
+            if isinstance(more, SourceEdit):
                 found.append(more)
             else:
                 new += more
@@ -195,7 +200,7 @@ class Annotator(Struct, frozen=True, eq=False):
                     return None if said is None else (row.key, said)
         return None
 
-    def _entry(self, key: str) -> Entry | None:
+    def _entry(self, key: str) -> MappingEntry | None:
         assert isinstance(self.resource, Ingress)
         for prefix in self.controller.prefixes:
             short = self.controller.short(key)
@@ -204,21 +209,21 @@ class Annotator(Struct, frozen=True, eq=False):
                 return entry
         return None
 
-    def _replaced(self, entry: Entry, text: str) -> Change | None:
+    def _replaced(self, entry: MappingEntry, text: str) -> SourceEdit | None:
         value = entry.value
-        if entry.is_alias or not isinstance(value, Word) or has_hole(value.text):
+        if entry.is_alias or not isinstance(value, Scalar) or has_placeholder(value.text):
             return None
         if not self._is_own(entry) or value.style in ("|", ">"):
             return None
         if value.style:
-            return Change(value.start, value.end, text)
+            return SourceEdit(value.start, value.end, text)
         if not value.text:
             end = entry.key.end + (1 if entry.key.style else 0)
             at = self._text.find(":", end) + 1
-            return Change(at, at, f' "{text}"')
-        return Change(value.start, value.end, f'"{text}"')
+            return SourceEdit(at, at, f' "{text}"')
+        return SourceEdit(value.start, value.end, f'"{text}"')
 
-    def _is_own(self, entry: Entry) -> bool:
+    def _is_own(self, entry: MappingEntry) -> bool:
         """Whether an annotation is written in this mapping, and not taken over from an anchor."""
         assert isinstance(self.resource, Ingress)
         home = self.resource.home
@@ -228,14 +233,14 @@ class Annotator(Struct, frozen=True, eq=False):
     def _text(self) -> str:
         return self.resource.document.text
 
-    def _snippet(self, lines: list[str]) -> Change | list[str] | None:
+    def _snippet(self, lines: list[str]) -> SourceEdit | list[str] | None:
         """More lines for the snippet; a change, or new lines for the annotations."""
         key = self.controller.prefixes[0] + self.controller.snippets["location"]
         entry = self._entry(key)
         if entry is None:
             return [f"{key}: |", *(f"  {line}" for line in lines)]
         value = entry.value
-        if entry.is_alias or not isinstance(value, Word) or not self._is_own(entry):
+        if entry.is_alias or not isinstance(value, Scalar) or not self._is_own(entry):
             return None
         if value.style != "|" or not value.lines:
             return None
@@ -245,9 +250,9 @@ class Annotator(Struct, frozen=True, eq=False):
         indent = written[: len(written) - len(written.lstrip())]
         newline = _newline(self._text)
         more = "".join(f"{newline}{indent}{line}" for line in lines)
-        return Change(last.end, last.end, more, is_safe=False)
+        return SourceEdit(last.end, last.end, more, is_safe=False)
 
-    def _inserted(self, lines: list[str], has_snippet: bool) -> Change | None:
+    def _inserted(self, lines: list[str], has_snippet: bool) -> SourceEdit | None:
         resource = self.resource
         assert isinstance(resource, Ingress)
         text = self._text
@@ -265,13 +270,13 @@ class Annotator(Struct, frozen=True, eq=False):
             if has_snippet:
                 # Two of these in one place would give one key twice.
                 return _not_twice(text, at, more, is_safe)
-            return Change(at, at, more, is_safe)
+            return SourceEdit(at, at, more, is_safe)
         parent = resource.parent
         if parent is None or parent.is_flow or not parent.own:
             return None
         given = parent.entries.get("annotations")
         if given is not None:
-            if given.is_alias or not isinstance(given.value, Word) or given.value.text:
+            if given.is_alias or not isinstance(given.value, Scalar) or given.value.text:
                 return None
             column = _indent(text, given.span.start)
             if column is None:
@@ -333,8 +338,8 @@ class Annotator(Struct, frozen=True, eq=False):
 
     def _fields(
         self, upstream: Mapping, settings: Sequence[tuple[str, str]]
-    ) -> list[Change] | None:
-        found: list[Change] = []
+    ) -> list[SourceEdit] | None:
+        found: list[SourceEdit] = []
         new: list[str] = []
         for name, value in settings:
             field = self._field(name, value)
@@ -345,30 +350,35 @@ class Annotator(Struct, frozen=True, eq=False):
                 new.append(f"{field[0]}: {field[1]}")
                 continue
             word = entry.value
-            if entry.is_alias or not isinstance(word, Word) or has_hole(word.text) or not word.text:
+            if (
+                entry.is_alias
+                or not isinstance(word, Scalar)
+                or has_placeholder(word.text)
+                or not word.text
+            ):
                 return None
             if all(entry is not own for own in upstream.own):
                 return None
-            found.append(Change(word.start, word.end, field[1]))
+            found.append(SourceEdit(word.start, word.end, field[1]))
         if new:
             where = self._behind(upstream)
             if where is None:
                 return None
             at, indent = where
             newline = _newline(self._text)
-            found.append(Change(at, at, "".join(f"{newline}{indent}{line}" for line in new)))
+            found.append(SourceEdit(at, at, "".join(f"{newline}{indent}{line}" for line in new)))
         return found
 
 
-def _path_of(path: Path) -> str:
+def _path_of(path: IngressPath) -> str:
     return "/" if path.path is None else path.path.text
 
 
-def _not_twice(text: str, at: int, more: str, is_safe: bool) -> Change | None:
+def _not_twice(text: str, offset: int, more: str, is_safe: bool) -> SourceEdit | None:
     """An insertion that another one in the same place does not go with."""
-    if not at:
+    if not offset:
         return None
-    return Change(at - 1, at, text[at - 1] + more, is_safe)
+    return SourceEdit(offset - 1, offset, text[offset - 1] + more, is_safe)
 
 
 @latest_remembered(2)

@@ -1,4 +1,4 @@
-"""The tables of what the controllers make of their settings (`*.yaml`)."""
+"""The tables of annotations and keys of ingress controllers (`*.yaml`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from nginx_stream_lint.config.source import has_hole
+from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.yamlfile import load_text
 
@@ -52,7 +52,7 @@ _HINTS = {
 
 
 class Setting(Struct, frozen=True):
-    """A directive and what sets it; see the head of ingress-nginx.yaml."""
+    """A directive with the annotation, key or field that sets it; see ingress-nginx.yaml."""
 
     directive: str
     value: str
@@ -65,7 +65,7 @@ class Setting(Struct, frozen=True):
 
     def accepts(self, text: str) -> bool:
         """Whether the controller can read a value; a placeholder may become anything."""
-        if has_hole(text):
+        if has_placeholder(text):
             return True
         if self.value == "boolean":
             return text in _TRUE | _FALSE
@@ -73,11 +73,11 @@ class Setting(Struct, frozen=True):
 
     @property
     def hint(self) -> str:
-        """What it takes, in words."""
+        """The accepted values, in words."""
         return _HINTS.get(self.value, "one line without ; and braces")
 
     def annotated(self, value: str) -> str | None:
-        """A directive's value as the annotation wants it; None where it cannot be said."""
+        """A directive's value in the annotation's form; None if it cannot be expressed."""
         if self.value == "seconds":
             found = re.fullmatch(r"([0-9]+)s?", value)
             return found[1] if found else None
@@ -89,12 +89,12 @@ class Setting(Struct, frozen=True):
 
 
 def is_true(text: str) -> bool:
-    """What Go's ParseBool makes of a word; anything else is false."""
+    """Return the result of Go's ParseBool; false for any other word."""
     return text in _TRUE
 
 
 class Controller(Struct, frozen=True):
-    """A controller: its name, what its annotations begin with, and its settings by level.
+    """A controller: its name, its annotation prefixes, and its settings by level.
 
     `class_controllers` are the names it has in an IngressClass, `config_maps` matches the usual
     names of its ConfigMap, `snippets` are its annotations for nginx text by level, `http2` is the
@@ -119,14 +119,14 @@ class Controller(Struct, frozen=True):
         return frozenset(rows) | {"http-snippet", "http-snippets", "server-snippet", "use-http2"}
 
     def short(self, annotation: str) -> str | None:
-        """An annotation's name without the controller's prefix; None for those of others."""
+        """An annotation's name without the controller's prefix; None for other annotations."""
         for prefix in self.prefixes:
             if annotation.startswith(prefix):
                 return annotation[len(prefix) :]
         return None
 
     def setting(self, directive: str) -> Setting | None:
-        """What sets a directive of a location."""
+        """The setting for a directive of a location."""
         for row in self.settings["location"]:
             if directive in (row.directive, row.grpc):
                 return row

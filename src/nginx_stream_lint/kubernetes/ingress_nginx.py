@@ -9,20 +9,20 @@ from __future__ import annotations
 import base64
 import re
 
-from nginx_stream_lint.config.source import has_hole
+from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.kubernetes.controllers import Setting
-from nginx_stream_lint.kubernetes.making import (
+from nginx_stream_lint.kubernetes.conversion import (
     CERTIFICATE,
     KEY,
-    Maker,
-    address,
+    Converter,
     backend_key,
-    split,
+    service_address,
+    split_list,
     word_of,
 )
-from nginx_stream_lint.kubernetes.manifest import Entry, Span, Word
-from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path
-from nginx_stream_lint.kubernetes.text import Arg, Part, Stretch, in_quotes, quoted
+from nginx_stream_lint.kubernetes.manifest import MappingEntry, Scalar, Span
+from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, Stretch, in_quotes, quoted
+from nginx_stream_lint.kubernetes.resources import Host, Ingress, IngressPath
 from nginx_stream_lint.util.numbers import whole_number
 
 _HTTP = """
@@ -90,8 +90,8 @@ _CORS = {
 }
 
 
-class IngressNginx(Maker):
-    """Writes what ingress-nginx makes of one Ingress."""
+class IngressNginxConverter(Converter):
+    """Converts one Ingress as ingress-nginx does."""
 
     def make(self) -> None:
         """Write the whole configuration."""
@@ -105,7 +105,7 @@ class IngressNginx(Maker):
         self.http()
 
     def http(self) -> None:
-        """The block `http`, which stands for the whole resource."""
+        """Write the `http` block, which represents the whole resource."""
         text, span = self.text, self.resource.span
         text.open("http", at=span)
         text.lines(
@@ -137,7 +137,7 @@ class IngressNginx(Maker):
         for same in self.servers(hosts):
             self._server(same)
 
-    def _upstreams(self, paths: list[Path]) -> None:
+    def _upstreams(self, paths: list[IngressPath]) -> None:
         seen: set[str] = set()
         for path in paths:
             name = self.names[backend_key(path)]
@@ -147,7 +147,7 @@ class IngressNginx(Maker):
             at = path.service.span if path.service is not None else None
             self.text.open("upstream", (name, at) if at is not None else name, at=at)
             port = path.port.span if path.port is not None else at
-            self.text.line("server", address(path.port), at=port)
+            self.text.line("server", service_address(path.port), at=port)
             hash_by = self.entry("upstream-hash-by")
             if hash_by is not None:
                 self.text.line("hash", quoted(word_of(hash_by)), "consistent", at=hash_by.span)
@@ -204,21 +204,21 @@ class IngressNginx(Maker):
 
     # Locations
 
-    def _locations(self, hosts: list[Host]) -> list[tuple[Path, list[Arg]]]:
+    def _locations(self, hosts: list[Host]) -> list[tuple[IngressPath, list[Arg]]]:
         """The locations of a server: the path and the arguments of the directive."""
         rewrite = self.value("rewrite-target")
         paths = [path for host in hosts for path in self.paths(host)]
         paths.sort(key=lambda one: -len(one.path.text if one.path is not None else "/"))
 
-        def rewrites(path: Path) -> bool:
+        def rewrites(path: IngressPath) -> bool:
             return bool(rewrite) and rewrite != (path.path.text if path.path else "/")
 
         regex = self.is_on("use-regex") or any(rewrites(path) for path in paths)
-        found: list[tuple[Path, list[Arg]]] = []
+        found: list[tuple[IngressPath, list[Arg]]] = []
         seen: set[str] = set()
 
-        def add(path: Path, head: list[Arg], key: str) -> None:
-            if key not in seen or (has_hole(key) and not self.runs):
+        def add(path: IngressPath, head: list[Arg], key: str) -> None:
+            if key not in seen or (has_placeholder(key) and not self.runs):
                 seen.add(key)
                 found.append((path, head))
 
@@ -230,7 +230,7 @@ class IngressNginx(Maker):
                 add(path, ["~*", in_quotes("^", word)], f"~{text}")
             elif path.type == "Exact":
                 add(path, ["=", in_quotes("", word)], f"={text}")
-            elif path.type == "Prefix" and text != "/" and not has_hole(text):
+            elif path.type == "Prefix" and text != "/" and not has_placeholder(text):
                 slash = "" if text.endswith("/") else "/"
                 if text not in exact:
                     add(path, ["=", in_quotes("", word)], f"={text}")
@@ -239,7 +239,7 @@ class IngressNginx(Maker):
                 add(path, [in_quotes("", word)], text)
         return found
 
-    def _location(self, path: Path, head: list[Arg]) -> None:
+    def _location(self, path: IngressPath, head: list[Arg]) -> None:
         text = self.text
         auth = self._auth_location(path)
         text.open("location", *head, at=path.span)
@@ -264,7 +264,7 @@ class IngressNginx(Maker):
         text.close(path.span)
 
     def _settings(self, header: str) -> None:
-        """What all locations of an Ingress have in common."""
+        """Write the settings that all locations of an Ingress share."""
         text = self.text
         self._limits()
         host = self.entry("upstream-vhost")
@@ -294,7 +294,7 @@ class IngressNginx(Maker):
             text.line("fastcgi_index", quoted(word_of(index)), at=index.span)
         self._redirect()
 
-    def _variables(self, path: Path) -> None:
+    def _variables(self, path: IngressPath) -> None:
         """The variables that snippets may use."""
         service, port = backend_key(path)
         own = path.path.text if path.path is not None else "/"
@@ -324,7 +324,7 @@ class IngressNginx(Maker):
     def _protocol(self) -> tuple[str, str]:
         return _PROTOCOLS.get(self.value("backend-protocol").upper(), ("proxy_pass", "http://"))
 
-    def _pass(self, path: Path, header: str) -> None:
+    def _pass(self, path: IngressPath, header: str) -> None:
         name = self.names[backend_key(path)]
         rewrite = self.entry("rewrite-target")
         own = path.path.text if path.path is not None else "/"
@@ -375,8 +375,8 @@ class IngressNginx(Maker):
         extra = self.is_on("retry-non-idempotent")
         if self.unknown is not None and entry is None:
             return
-        said = entry.value.text if entry is not None and isinstance(entry.value, Word) else ""
-        is_known = not has_hole(said) and Setting("", "conditions").accepts(said)
+        said = entry.value.text if entry is not None and isinstance(entry.value, Scalar) else ""
+        is_known = not has_placeholder(said) and Setting("", "conditions").accepts(said)
         words = said.split() if is_known else ["error", "timeout"]
         if extra and "non_idempotent" not in words:
             words.append("non_idempotent")
@@ -384,12 +384,12 @@ class IngressNginx(Maker):
 
     # What is asked, limited, answered otherwise
 
-    def _auth_path(self, path: Path) -> str:
+    def _auth_path(self, path: IngressPath) -> str:
         own = path.path.text if path.path is not None else "/"
         name = base64.urlsafe_b64encode(own.encode("utf-8", "surrogatepass")).decode().rstrip("=")
         return f"/_external-auth-{name}-{path.type}"
 
-    def _auth_location(self, path: Path) -> str:
+    def _auth_location(self, path: IngressPath) -> str:
         url = self.entry("auth-url")
         if url is None:
             return ""
@@ -454,7 +454,7 @@ class IngressNginx(Maker):
             zone = f"zone={_zone('limit-connections')}:5m"
             self.text.line("limit_conn_zone", "$binary_remote_addr", zone, at=entry.span)
 
-    def _limit(self, name: str) -> Entry | None:
+    def _limit(self, name: str) -> MappingEntry | None:
         entry = self.entry(name)
         is_number = re.fullmatch(r"[1-9][0-9]*", self.value(name)) is not None
         return entry if is_number else None
@@ -494,14 +494,14 @@ class IngressNginx(Maker):
         self.text.line("return", "204", at=entry.span)
         self.text.close(entry.span)
 
-    def _codes(self, entry: Entry | None) -> list[Word]:
-        if entry is None or not isinstance(entry.value, Word):
+    def _codes(self, entry: MappingEntry | None) -> list[Scalar]:
+        if entry is None or not isinstance(entry.value, Scalar):
             return []
         # nginx reserves 499 for itself.
-        found = split(entry.value, ",")
+        found = split_list(entry.value, ",")
         return [one for one in found if re.fullmatch(r"(?!499)[345][0-9][0-9]", one.text)]
 
-    def _errors(self, entry: Entry | None) -> None:
+    def _errors(self, entry: MappingEntry | None) -> None:
         codes = self._codes(entry)
         if not codes or entry is None:
             return
@@ -546,12 +546,12 @@ class IngressNginx(Maker):
         self.text.raw("internal;")
         host = self.value("mirror-host") or re.sub(r"^\w+://|[/?:$].*", "", word.text) or "$host"
         self.text.line("proxy_set_header", "Host", quoted(host), at=target.span)
-        # A variable, so that nobody asks for the address of a host that is far away.
+        # A variable, so that nginx does not resolve a remote host at start.
         self.text.line("set", "$mirror_target", quoted(word), at=target.span)
         self.text.line("proxy_pass", "$mirror_target", at=target.span)
         self.text.close(target.span)
 
-    def _joined(self, before: str, word: Word) -> Arg:
+    def _joined(self, before: str, word: Scalar) -> Arg:
         return [(before, Span(word.start, word.start)), word]
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import yaml
 from msgspec import Struct, field
 
-from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.yamlfile import FORBIDDEN, YamlMistake, compose, place
@@ -27,9 +27,11 @@ _DOCUMENT = re.compile(r"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
 _DIRECTIVES = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*(?:%[^\n]*\n(?:[ \t]*(?:#[^\n]*)?\n)*)+")
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
 # Statements that a template puts in: a line with nothing else on it.
-_ONLY_HOLES = re.compile(rf"^([ \t]*){HOLE}({HOLE}[{HOLE} \t]*)(?=\r?$)", re.MULTILINE)
+_ONLY_HOLES = re.compile(
+    rf"^([ \t]*){PLACEHOLDER}({PLACEHOLDER}[{PLACEHOLDER} \t]*)(?=\r?$)", re.MULTILINE
+)
 _AS_COMMENT = r"\1#\2"
-# What PyYAML takes; the rest is not in a manifest that anybody could apply.
+# The tags that PyYAML accepts; others do not occur in valid manifests.
 
 
 class Span(NamedTuple):
@@ -39,7 +41,7 @@ class Span(NamedTuple):
     end: int
 
 
-class Word(Struct, frozen=True, eq=False):
+class Scalar(Struct, frozen=True, eq=False):
     """A scalar: its value, its place without quotes, and how it is written.
 
     `style` is a quote, `|` or `>` for blocks, or empty. `is_exact` tells that value and place
@@ -59,10 +61,10 @@ class Word(Struct, frozen=True, eq=False):
         return Span(self.start, self.end)
 
 
-class Entry(Struct, frozen=True, eq=False):
-    """A key with its value. `is_alias` tells that the value is written elsewhere, as an anchor."""
+class MappingEntry(Struct, frozen=True, eq=False):
+    """A key with its value. `is_alias`: the value is written elsewhere, as an anchor."""
 
-    key: Word
+    key: Scalar
     value: Node
     span: Span
     is_alias: bool = False
@@ -71,18 +73,18 @@ class Entry(Struct, frozen=True, eq=False):
 class Mapping(Struct, frozen=True, eq=False):
     """A mapping, merge keys resolved; `own` are the keys written in it, `is_flow` in braces."""
 
-    entries: dict[str, Entry]
-    own: tuple[Entry, ...]
+    entries: dict[str, MappingEntry]
+    own: tuple[MappingEntry, ...]
     span: Span
     is_flow: bool
 
-    def word(self, *path: str) -> Word | None:
+    def word(self, *path: str) -> Scalar | None:
         """The word at a path of keys, if there is one and it is not empty."""
         node = self.at(*path)
-        return node if isinstance(node, Word) and node.text else None
+        return node if isinstance(node, Scalar) and node.text else None
 
     def at(self, *path: str) -> Node | None:
-        """What is at a path of keys."""
+        """The node at a path of keys."""
         node: Node = self
         for key in path:
             if not isinstance(node, Mapping) or key not in node.entries:
@@ -96,7 +98,7 @@ class Mapping(Struct, frozen=True, eq=False):
         return node if isinstance(node, Mapping) else None
 
     def items(self, *path: str) -> tuple[Node, ...]:
-        """The items of the sequence at a path of keys; none where there is no sequence."""
+        """The items of the sequence at a path of keys; none without a sequence."""
         node = self.at(*path)
         return node.items if isinstance(node, Sequence) else ()
 
@@ -108,7 +110,7 @@ class Sequence(Struct, frozen=True, eq=False):
     span: Span
 
 
-Node: TypeAlias = Word | Mapping | Sequence
+Node: TypeAlias = Scalar | Mapping | Sequence
 
 
 class Document(Struct, eq=False):
@@ -149,7 +151,7 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
         ]
         try:
             _check(part)
-            reader = _Reader(part, start)
+            reader = _NodeReader(part, start)
             # A comment for the time being: in a block of text that stays a line.
             root = reader.read(compose(_ONLY_HOLES.sub(_AS_COMMENT, part), _MAX_ALIASES))
         except YamlMistake as mistake:
@@ -160,7 +162,7 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
                     min(offset, len(text)),
                     f"not valid YAML: {mistake.message}",
                     "correct it; this document was not checked"
-                    if HOLE not in part
+                    if PLACEHOLDER not in part
                     else "render the template first, and check the result",
                 )
             )
@@ -177,7 +179,7 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
 
 
 def _check(part: str) -> None:
-    """Refuse what PyYAML would fall over, with a place. Raises YamlMistake."""
+    """Refuse YAML that PyYAML cannot handle. Raises YamlMistake with the position."""
 
     def refuse(offset: int, message: str) -> YamlMistake:
         line = part.count("\n", 0, offset) + 1
@@ -197,7 +199,7 @@ def _check(part: str) -> None:
             raise refuse(bracket.start(), f"it is nested deeper than {_MAX_DEPTH} levels")
 
 
-class _Reader:
+class _NodeReader:
     """PyYAML's nodes as ours; an anchor is read once, however often it is used."""
 
     def __init__(self, text: str, base: int) -> None:
@@ -209,13 +211,13 @@ class _Reader:
         self.merged = 0  # keys that merges put in
 
     def is_in_word(self, offset: int) -> bool:
-        """Whether an offset lies in a word; to be asked when all is read."""
+        """Whether an offset lies in a word; valid only after the whole document was read."""
         self.words.sort()
         at = bisect_right(self.words, (offset, len(self.text))) - 1
         return at >= 0 and offset < self.words[at][1]
 
     def read(self, node: yaml.Node | None, depth: int = 0) -> Node | None:
-        """A node, or None where it stands in itself."""
+        """Convert a node; None if it contains itself."""
         if node is None or id(node) in self.open:
             return None
         if depth > _MAX_DEPTH:
@@ -251,9 +253,9 @@ class _Reader:
         return Span(self.base + start, self.base + end)
 
     def _mapping(self, node: yaml.MappingNode, depth: int) -> Mapping:
-        merged: dict[str, Entry] = {}
-        entries: dict[str, Entry] = {}
-        own: list[Entry] = []
+        merged: dict[str, MappingEntry] = {}
+        entries: dict[str, MappingEntry] = {}
+        own: list[MappingEntry] = []
         for key_node, value_node in node.value:
             is_alias = id(value_node) in self.known
             value = self.read(value_node, depth + 1)
@@ -270,13 +272,13 @@ class _Reader:
                 continue
             key = self._word(key_node)
             end = _outer(key).end if is_alias else max(_outer(key).end, _outer(value).end)
-            entry = Entry(key, value, Span(_outer(key).start, end), is_alias)
+            entry = MappingEntry(key, value, Span(_outer(key).start, end), is_alias)
             entries[key.text] = entry
             own.append(entry)
         is_flow = bool(node.flow_style)
         return Mapping({**merged, **entries}, tuple(own), self._span(node), is_flow)
 
-    def _word(self, node: yaml.ScalarNode) -> Word:
+    def _word(self, node: yaml.ScalarNode) -> Scalar:
         style = node.style or ""
         whole = self._span(node)
         start, end = whole
@@ -284,13 +286,13 @@ class _Reader:
             start, end = start + 1, end - 1
         self.words.append((node.start_mark.index, node.end_mark.index))
         text = "" if node.tag == "tag:yaml.org,2002:null" else node.value
-        text = text.replace(f"#{HOLE}", HOLE * 2)
+        text = text.replace(f"#{PLACEHOLDER}", PLACEHOLDER * 2)
         written = self.text[start - self.base : end - self.base]
         is_string = bool(style) or (
             node.tag == "tag:yaml.org,2002:str" and not _BOOLEAN.fullmatch(text)
         )
         lines = tuple(self._lines(node, text)) if style == "|" else ()
-        return Word(text, start, end, style, written == text, is_string, lines)
+        return Scalar(text, start, end, style, written == text, is_string, lines)
 
     def _lines(self, node: yaml.ScalarNode, value: str) -> Iterator[tuple[str, Span]]:
         """The lines of a literal block."""
@@ -310,6 +312,6 @@ class _Reader:
 
 def _outer(node: Node) -> Span:
     """The place of a node, quotes included."""
-    if isinstance(node, Word) and node.style in ("'", '"'):
+    if isinstance(node, Scalar) and node.style in ("'", '"'):
         return Span(node.start - 1, node.end + 1)
     return node.span

@@ -10,20 +10,20 @@ import re
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingOf
 
-from nginx_stream_lint.config.source import has_hole
+from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.kubernetes.controllers import is_true
-from nginx_stream_lint.kubernetes.making import (
+from nginx_stream_lint.kubernetes.conversion import (
     CERTIFICATE,
     KEY,
-    Maker,
-    address,
+    Converter,
     backend_key,
-    split,
+    service_address,
+    split_list,
     word_of,
 )
-from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Span, Word
-from nginx_stream_lint.kubernetes.resources import Host, Ingress, Path, VirtualServer
-from nginx_stream_lint.kubernetes.text import Arg, Part, escaped, in_quotes, quoted
+from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Scalar, Span
+from nginx_stream_lint.kubernetes.nginx_text import Arg, Part, escaped, in_quotes, quoted
+from nginx_stream_lint.kubernetes.resources import Host, Ingress, IngressPath, VirtualServer
 
 _HTTP = """
 sendfile on;
@@ -63,8 +63,8 @@ _METHODS = {
 }
 
 
-class NginxOrg(Maker):
-    """Writes what the NGINX Ingress Controller makes of one resource."""
+class NginxOrgConverter(Converter):
+    """Converts one resource as the NGINX Ingress Controller does."""
 
     def make(self) -> None:
         """Write the whole configuration."""
@@ -106,7 +106,7 @@ class NginxOrg(Maker):
         for same in self.servers(hosts):
             self._server(same, zone)
 
-    def _upstream(self, name: str, service: Word | None, port: Word | None) -> None:
+    def _upstream(self, name: str, service: Scalar | None, port: Scalar | None) -> None:
         text = self.text
         at = service.span if service is not None else None
         text.open("upstream", (name, at) if at is not None else name, at=at)
@@ -128,7 +128,9 @@ class NginxOrg(Maker):
             value = self.value(annotation)
             option = value if re.fullmatch(pattern, value) else default
             options.append(f"{annotation.replace('-', '_')}={option}")
-        text.line("server", address(port), *options, at=port.span if port is not None else at)
+        text.line(
+            "server", service_address(port), *options, at=port.span if port is not None else at
+        )
         self.rows("upstream")
         text.close(at)
 
@@ -171,7 +173,7 @@ class NginxOrg(Maker):
 
     @property
     def _http2(self) -> bool:
-        """Whether clients may speak HTTP/2; the ConfigMap says so, and gRPC needs it."""
+        """Whether clients may use HTTP/2: set in the ConfigMap, or required by gRPC."""
         return self.is_on("http2", self.entry("grpc-services") is not None)
 
     def _ports(self, name: str, default: str) -> list[tuple[list[Arg], Span | None]]:
@@ -217,9 +219,9 @@ class NginxOrg(Maker):
 
     def _add_headers(self) -> None:
         entry = self.entry("add-header") or self.data.get("add-header")
-        if entry is None or not isinstance(entry.value, Word):
+        if entry is None or not isinstance(entry.value, Scalar):
             return
-        for item in split(entry.value, ","):
+        for item in split_list(entry.value, ","):
             name, _, rest = item.text.partition(":")
             value, _, always = rest.strip().partition(":")
             if name.strip() and "$" not in value:
@@ -269,14 +271,14 @@ class NginxOrg(Maker):
         if code is not None and re.fullmatch(r"[45][0-9][0-9]", word_of(code).text):
             self.text.line("limit_req_status", word_of(code), at=code.span)
 
-    def _location(self, path: Path, zone: str, seen: set[str]) -> None:
+    def _location(self, path: IngressPath, zone: str, seen: set[str]) -> None:
         text = self.text
         regex = _REGEX.get(self.value("path-regex"), "")
         own: Part = path.path if path.path is not None else "/"
         plain = own if isinstance(own, str) else path.path.text if path.path is not None else "/"
         exact = path.type == "Exact"
         key = f"{regex or exact}{plain}"
-        if key in seen and (self.runs or not has_hole(key)):
+        if key in seen and (self.runs or not has_placeholder(key)):
             return
         seen.add(key)
         head: list[Arg]
@@ -322,7 +324,7 @@ class NginxOrg(Maker):
         text.line("proxy_http_version", "1.1")
         websocket = self.entry("websocket-services")
         if websocket is not None and self._has("websocket-services", service):
-            # The annotation asks for a WebSocket; whoever reads the location may take it so.
+            # The annotation declares a WebSocket, which is evidence for the location.
             text.line("proxy_set_header", "Upgrade", "$http_upgrade", at=websocket.span)
             text.line("proxy_set_header", "Connection", "$connection_upgrade", at=websocket.span)
         elif self.entry("keepalive") is not None or "keepalive" in self.data:
@@ -350,7 +352,7 @@ class NginxOrg(Maker):
     def _has(self, name: str, service: str) -> bool:
         return any(one.text == service for one in self.listed(name))
 
-    def _pass(self, path: Path, service: str, grpc: bool) -> None:
+    def _pass(self, path: IngressPath, service: str, grpc: bool) -> None:
         secure = self._has("ssl-services", service)
         scheme = ("grpcs" if secure else "grpc") if grpc else ("https" if secure else "http")
         directive = "grpc_pass" if grpc else "proxy_pass"
@@ -409,12 +411,12 @@ class NginxOrg(Maker):
                 self._route(node, upstreams, seen)
         text.close(at)
 
-    def _virtual_upstream(self, name: Word, node: Mapping) -> None:
+    def _virtual_upstream(self, name: Scalar, node: Mapping) -> None:
         text = self.text
         text.open("upstream", (_upstream_name(name, node), name.span), at=node.span)
         text.raw("random two least_conn;")
         port = node.word("port")
-        text.line("server", address(port), at=port.span if port is not None else node.span)
+        text.line("server", service_address(port), at=port.span if port is not None else node.span)
         self.rows("upstream", fields=node.entries)
         text.close(node.span)
 
@@ -422,7 +424,7 @@ class NginxOrg(Maker):
         path = node.word("path")
         if path is None or node.word("route") is not None:
             return
-        if path.text in seen and (self.runs or not has_hole(path.text)):
+        if path.text in seen and (self.runs or not has_placeholder(path.text)):
             return
         seen.add(path.text)
         text = self.text
@@ -446,7 +448,7 @@ class NginxOrg(Maker):
         text.close(node.span)
 
     def _to_upstream(
-        self, path: Word, name: Word, upstream: Mapping, action: Mapping | None
+        self, path: Scalar, name: Scalar, upstream: Mapping, action: Mapping | None
     ) -> None:
         text = self.text
         kind = upstream.word("type")
@@ -477,7 +479,7 @@ class NginxOrg(Maker):
         scheme = {"proxy": "http", "grpc": "grpc"}[family] + ("s" if secure else "")
         before = Span(name.start, name.start)
         target: list[Part] = [(f"{scheme}://", before), (_upstream_name(name, upstream), name.span)]
-        if rewrite is not None and path.text.startswith("~") and not has_hole(path.text):
+        if rewrite is not None and path.text.startswith("~") and not has_placeholder(path.text):
             pattern = re.sub(r"^~[*]?[ ]*[\^]?", "", path.text)
             text.line("rewrite", in_quotes("^", pattern), quoted(rewrite), "break", at=rewrite.span)
         elif rewrite is not None and re.fullmatch(r"/[^\s;{}$]*", rewrite.text) and not grpc:
@@ -486,7 +488,7 @@ class NginxOrg(Maker):
 
     def _virtual_buffers(self, upstream: Mapping) -> None:
         number, size = upstream.word("buffers", "number"), upstream.word("buffers", "size")
-        if number is not None and size is not None and not has_hole(number.text + size.text):
+        if number is not None and size is not None and not has_placeholder(number.text + size.text):
             at = upstream.entries["buffers"].span
             self.text.line("proxy_buffers", number, size, at=at)
 
@@ -495,7 +497,7 @@ class NginxOrg(Maker):
             if not isinstance(node, Mapping):
                 continue
             name, value = node.word("name"), node.at("value")
-            if name is not None and isinstance(value, Word):
+            if name is not None and isinstance(value, Scalar):
                 said = re.sub(r"\$\{(\w+)\}", r"$\1", value.text)
                 always = node.word("always")
                 words = ["always"] if always is not None and is_true(always.text) else []
@@ -507,12 +509,12 @@ class NginxOrg(Maker):
     def _response_headers(self, action: Mapping, family: str) -> None:
         for key, directive in (("hide", "hide_header"), ("pass", "pass_header")):
             for node in action.items("proxy", "responseHeaders", key):
-                if isinstance(node, Word):
+                if isinstance(node, Scalar):
                     self.text.line(f"{family}_{directive}", node, at=node.span)
         ignored = [
             node
             for node in action.items("proxy", "responseHeaders", "ignore")
-            if isinstance(node, Word)
+            if isinstance(node, Scalar)
         ]
         if ignored:
             at = Span(ignored[0].start, ignored[-1].end)
@@ -520,13 +522,13 @@ class NginxOrg(Maker):
         self._named_values(action.items("proxy", "responseHeaders", "add"), "add_header")
 
 
-def _names(nodes: tuple[Node, ...]) -> list[Word]:
+def _names(nodes: tuple[Node, ...]) -> list[Scalar]:
     names = (node.word("name") for node in nodes if isinstance(node, Mapping))
     return [name for name in names if name is not None]
 
 
-def _upstream_name(name: Word, node: Mapping) -> str:
-    """The user's name for an upstream and that of its service, which says more of what answers."""
+def _upstream_name(name: Scalar, node: Mapping) -> str:
+    """The user's name for an upstream and its service's name, which is better evidence."""
     service = node.word("service")
     both = name.text
     if service is not None and service.text != name.text:
@@ -534,7 +536,7 @@ def _upstream_name(name: Word, node: Mapping) -> str:
     return re.sub(r"[\s;{}\"'#$/:]", "-", both)
 
 
-def _action(node: Mapping) -> tuple[Mapping | None, Word | None]:
+def _action(node: Mapping) -> tuple[Mapping | None, Scalar | None]:
     """A route's action, or the first of its splits, or the one after its matches; and upstream."""
     action = node.mapping("action")
     if action is None:
@@ -546,14 +548,14 @@ def _action(node: Mapping) -> tuple[Mapping | None, Word | None]:
     return action, action.word("pass") or action.word("proxy", "upstream")
 
 
-def _virtual_path(path: Word) -> list[Arg]:
+def _virtual_path(path: Scalar) -> list[Arg]:
     """`/x`, `=/x`, `~ ^/x`, `~* ^/x` as a location takes them."""
     found = re.match(r"(=|~\*|~)\s*", path.text)
     if found is None:
         return [quoted(path)]
     rest = path.text[found.end() :]
     start = path.start + found.end() if path.is_exact else path.start
-    word = Word(rest, start, path.end, "", path.is_exact, True)
+    word = Scalar(rest, start, path.end, "", path.is_exact, True)
     modifier = (found[1], Span(path.start, path.start))
     return [modifier, quoted(word) if found[1] == "=" else in_quotes("", word)]
 

@@ -7,9 +7,16 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from nginx_stream_lint.config.source import has_hole
+from nginx_stream_lint.config.mapped_text import has_placeholder
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx, nginx_org
-from nginx_stream_lint.kubernetes.manifest import Document, Entry, Mapping, Node, Span, Word
+from nginx_stream_lint.kubernetes.manifest import (
+    Document,
+    Mapping,
+    MappingEntry,
+    Node,
+    Scalar,
+    Span,
+)
 
 _ROUTES = frozenset({"annotations", "className", "ingressClassName", "hosts", "host", "hostname"})
 # Values nest four deep.
@@ -17,21 +24,21 @@ _MAX_DEPTH = 8
 _APIS = re.compile(r"(?:networking\.k8s\.io|extensions|networking)/.*")
 
 
-class Path(Struct, frozen=True, eq=False):
+class IngressPath(Struct, frozen=True, eq=False):
     """A path of a host: `type` is Prefix, Exact or ImplementationSpecific."""
 
-    path: Word | None
+    path: Scalar | None
     type: str
-    service: Word | None
-    port: Word | None
+    service: Scalar | None
+    port: Scalar | None
     span: Span
 
 
 class Host(Struct, frozen=True, eq=False):
     """A host with its paths; `name` None for any host."""
 
-    name: Word | None
-    paths: tuple[Path, ...]
+    name: Scalar | None
+    paths: tuple[IngressPath, ...]
     span: Span
 
 
@@ -47,13 +54,13 @@ class Ingress(Struct, frozen=True, eq=False):
     place: int
     span: Span
     name: str
-    class_name: Word | None
-    annotations: dict[str, Entry]
+    class_name: Scalar | None
+    annotations: dict[str, MappingEntry]
     home: Mapping | None
     parent: Mapping | None
     hosts: tuple[Host, ...]
     tls: bool
-    default: Path | None
+    default: IngressPath | None
     unknown: Span | None
     is_manifest: bool
 
@@ -68,7 +75,7 @@ class VirtualServer(Struct, frozen=True, eq=False):
     spec: Mapping
 
 
-class Settings(Struct, frozen=True, eq=False):
+class ControllerSettings(Struct, frozen=True, eq=False):
     """The `data` of a ConfigMap, or of a chart's values for one."""
 
     document: Document
@@ -78,7 +85,7 @@ class Settings(Struct, frozen=True, eq=False):
     data: Mapping
 
 
-Resource = Ingress | VirtualServer | Settings
+Resource = Ingress | VirtualServer | ControllerSettings
 
 
 def resources(document: Document) -> Iterator[Resource]:
@@ -131,7 +138,7 @@ def _of(document: Document, node: Mapping) -> Iterator[Resource]:
             for one in (ingress_nginx(), nginx_org())
         ):
             place = node.entries["kind"].span.start
-            yield Settings(document, place, node.span, name, data)
+            yield ControllerSettings(document, place, node.span, name, data)
     elif not kind:
         yield from _values(document, node, (), 0)
     elif node.mapping("spec", "values") is not None:
@@ -165,7 +172,7 @@ def _ingress(document: Document, node: Mapping) -> Ingress:
             backend = spec.mapping(key)
             if backend is not None:
                 service, port = _backend(backend)
-                default = Path(None, "Prefix", service, port, spec.entries[key].span)
+                default = IngressPath(None, "Prefix", service, port, spec.entries[key].span)
     return Ingress(
         document=document,
         place=node.entries["kind"].span.start,
@@ -199,11 +206,11 @@ def _unknown(document: Document, parent: Mapping | None) -> Span | None:
         return None
     entry = parent.entries["annotations"]
     value = entry.value
-    if isinstance(value, Word) and has_hole(value.text):
+    if isinstance(value, Scalar) and has_placeholder(value.text):
         return value.span  # on the line of the key
     if isinstance(value, Mapping):
         for key, one in value.entries.items():
-            if has_hole(key):
+            if has_placeholder(key):
                 return one.span  # a loop over annotations
     end = max(entry.span.end, value.span.end)
     # Lines of placeholders belong to it as far as they are further in than its key.
@@ -232,15 +239,15 @@ def _column(text: str, offset: int) -> int:
     return offset - text.rfind("\n", 0, offset) - 1
 
 
-def _path(node: Node) -> Path | None:
-    if isinstance(node, Word):
-        return Path(node, "Prefix", None, None, node.span)  # `paths: [/]` of old charts
+def _path(node: Node) -> IngressPath | None:
+    if isinstance(node, Scalar):
+        return IngressPath(node, "Prefix", None, None, node.span)  # `paths: [/]` of old charts
     if not isinstance(node, Mapping):
         return None
     kind = node.word("pathType")
     backend = node.mapping("backend")
     service, port = _backend(backend) if backend is not None else (None, None)
-    return Path(
+    return IngressPath(
         node.word("path"),
         kind.text if kind is not None else "ImplementationSpecific",
         service,
@@ -249,7 +256,7 @@ def _path(node: Node) -> Path | None:
     )
 
 
-def _backend(node: Mapping) -> tuple[Word | None, Word | None]:
+def _backend(node: Mapping) -> tuple[Scalar | None, Scalar | None]:
     """Service and port of a backend, in today's form and in that before Kubernetes 1.19."""
     service = node.word("service", "name") or node.word("serviceName") or node.word("service")
     port = node.word("service", "port", "number") or node.word("service", "port", "name")
@@ -268,7 +275,7 @@ def _values(
         assert data is not None
         if ingress_nginx().keys & set(data.entries):
             place = node.entries["config"].span
-            yield Settings(document, place.start, place, "controller.config", data)
+            yield ControllerSettings(document, place.start, place, "controller.config", data)
     if annotated or (within and len(_ROUTES & set(node.entries)) > 1):
         yield _of_values(document, node, trail)
     elif _is_nginx(node):
@@ -295,13 +302,17 @@ def _of_values(document: Document, node: Mapping, trail: tuple[str, ...]) -> Ing
             paths = item.items("paths") or ((item,) if "path" in item.entries else ())
             found = tuple(one for one in map(_path, paths) if one is not None)
             hosts.append(Host(item.word("host") or item.word("name"), found, item.span))
-        elif isinstance(item, Word):
+        elif isinstance(item, Scalar):
             hosts.append(Host(item, (), item.span))
     single = node.word("host") or node.word("hostname")
     if not hosts and single is not None:
         path = node.word("path")
         kind = node.word("pathType")
-        own = [Path(path, kind.text if kind else "Prefix", None, None, path.span)] if path else []
+        own = (
+            [IngressPath(path, kind.text if kind else "Prefix", None, None, path.span)]
+            if path
+            else []
+        )
         hosts.append(Host(single, tuple(own), single.span))
     return Ingress(
         document=document,

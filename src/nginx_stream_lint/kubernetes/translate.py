@@ -7,24 +7,24 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from nginx_stream_lint.config.files import Files
-from nginx_stream_lint.config.reading import Configuration, read_from
-from nginx_stream_lint.config.source import Reading, Regions
+from nginx_stream_lint.config.configuration import Configuration, read_from
+from nginx_stream_lint.config.includes import IncludeResolver
+from nginx_stream_lint.config.mapped_text import MappedText, Regions
 from nginx_stream_lint.files import Source, Workspace
 from nginx_stream_lint.kubernetes.annotate import Annotator
 from nginx_stream_lint.kubernetes.controllers import Controller, ingress_nginx, nginx_org
-from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginx
-from nginx_stream_lint.kubernetes.making import CERTIFICATE, KEY, Maker, without_modules
-from nginx_stream_lint.kubernetes.manifest import Word, documents
-from nginx_stream_lint.kubernetes.nginx_org import NginxOrg
+from nginx_stream_lint.kubernetes.conversion import CERTIFICATE, KEY, Converter, without_modules
+from nginx_stream_lint.kubernetes.ingress_nginx import IngressNginxConverter
+from nginx_stream_lint.kubernetes.manifest import Scalar, documents
+from nginx_stream_lint.kubernetes.nginx_org import NginxOrgConverter
+from nginx_stream_lint.kubernetes.nginx_text import TooLong
 from nginx_stream_lint.kubernetes.resources import (
+    ControllerSettings,
     Resource,
-    Settings,
     VirtualServer,
     classes,
     resources,
 )
-from nginx_stream_lint.kubernetes.text import TooLong
 from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
@@ -52,19 +52,19 @@ class Translation(Struct, frozen=True, eq=False):
     controller: Controller
     by_class: bool
     assumed: bool
-    reading: Reading
+    reading: MappedText
     resource: Resource
-    settings: Settings | None
+    settings: ControllerSettings | None
 
 
-def translated(
+def translate_resources(
     source: Source, text: str, conditional: tuple[tuple[int, int], ...] = ()
 ) -> tuple[list[Translation], list[Problem]]:
     """What controllers make of the resources in a YAML source, and documents that are no YAML.
 
     `text` is the source's with placeholders masked, of the same length; `conditional` is as in
-    `Reading`. Problems of a resource are those of its reading. Resources for other controllers than
-    nginx are passed over.
+    `MappedText`. Problems of a resource are those of its reading. Resources for other controllers
+    than nginx are passed over.
     """
     if not _CONCERNS.search(text):
         return [], []
@@ -77,7 +77,7 @@ def translated(
         controller.name: one
         for one in every
         for controller in (ingress_nginx(), nginx_org())
-        if isinstance(one, Settings) and _is_for(one, controller)
+        if isinstance(one, ControllerSettings) and _is_for(one, controller)
     }
     translations: list[Translation] = []
     try:
@@ -91,14 +91,14 @@ def translated(
 
 
 def configurations(
-    source: Source, text: str, conditional: Regions = (), files: Files | None = None
+    source: Source, text: str, conditional: Regions = (), files: IncludeResolver | None = None
 ) -> list[Configuration]:
     """The configurations of a YAML source, for `nginx.levels.build`; see `translated`.
 
     `files` is where included ones come from; without it there are none.
     """
-    translations, problems = translated(source, text, conditional)
-    files = files or Files(Workspace.in_memory({}))
+    translations, problems = translate_resources(source, text, conditional)
+    files = files or IncludeResolver(Workspace.in_memory({}))
     found = [read_from(one.reading, source.name, files) for one in translations]
     if problems:
         found.append(Configuration(source.name, problems=problems))
@@ -116,10 +116,10 @@ def runnable(translation: Translation, certificate: str, key: str) -> str:
 
 
 def _made(
-    controller: Controller, resource: Resource, settings: Settings | None, runs: bool
-) -> Maker:
-    kind = IngressNginx if controller is ingress_nginx() else NginxOrg
-    maker: Maker = kind(controller, resource, settings, runs)
+    controller: Controller, resource: Resource, settings: ControllerSettings | None, runs: bool
+) -> Converter:
+    kind = IngressNginxConverter if controller is ingress_nginx() else NginxOrgConverter
+    maker: Converter = kind(controller, resource, settings, runs)
     source = resource.document.source
     place = source.name, *source.position(resource.span.start)
     budget = in_force()
@@ -131,7 +131,7 @@ def _made(
     return maker
 
 
-def _is_for(resource: Settings, controller: Controller) -> bool:
+def _is_for(resource: ControllerSettings, controller: Controller) -> bool:
     """Whether settings are those of a controller."""
     own, other = ingress_nginx(), nginx_org()
     if controller is other:
@@ -153,7 +153,7 @@ def _controllers(resource: Resource, classes_: dict[str, str]) -> Iterator[tuple
     if isinstance(resource, VirtualServer):
         yield nginx_org(), "kind"
         return
-    if isinstance(resource, Settings):
+    if isinstance(resource, ControllerSettings):
         yield from ((one, "name") for one in both if _is_for(resource, one))
         return
     keys = resource.annotations
@@ -163,7 +163,7 @@ def _controllers(resource: Resource, classes_: dict[str, str]) -> Iterator[tuple
         return
     given = keys.get("kubernetes.io/ingress.class")
     name = resource.class_name or (given.value if given is not None else None)
-    class_name = name.text if isinstance(name, Word) else ""
+    class_name = name.text if isinstance(name, Scalar) else ""
     known = classes_.get(class_name)
     if known is not None:
         yield from ((one, "class") for one in both if known in one.class_controllers)
@@ -181,14 +181,14 @@ def _translation(
     resource: Resource,
     controller: Controller,
     how: str,
-    settings: Settings | None,
+    settings: ControllerSettings | None,
     conditional: tuple[tuple[int, int], ...],
 ) -> Translation:
-    if isinstance(resource, Settings):
+    if isinstance(resource, ControllerSettings):
         settings = resource
     maker = _made(controller, resource, settings, False)
     author = Annotator(controller, resource, how == "class", how == "")
-    reading = Reading(
+    reading = MappedText(
         resource.document.source,
         maker.text.text,
         tuple(maker.text.pieces),

@@ -1,4 +1,4 @@
-"""What nginx does to a stream on its way from the upstream to the client.
+"""How nginx delivers a stream from the upstream to the client.
 
 Every line of it was measured on nginx 1.22 and 1.31, and tests/conformance/test_delivery.py does it
 again. A response passes the holds in turn. One rule carries most of it: a response that is not
@@ -13,12 +13,12 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config import has_placeholder
+from nginx_stream_lint.nginx.caching import NOTHING, ResponseCaching
 from nginx_stream_lint.nginx.filters import gzip_is_disabled, withholds_event_ends
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.listeners import PLAIN, Client
-from nginx_stream_lint.nginx.recording import NOTHING, Recording
-from nginx_stream_lint.nginx.values import size
+from nginx_stream_lint.nginx.values import parse_size
 
 Framing = Literal["chunked", "close", "length"]
 AccelBuffering = Literal["absent", "no", "yes"]
@@ -42,21 +42,21 @@ FRAMINGS: tuple[Framing, ...] = ("chunked", "close", "length")
 _EVERY = frozenset(FRAMINGS)
 ACCEL_BUFFERINGS: tuple[AccelBuffering, ...] = ("absent", "no", "yes")
 ACCEPT_ENCODINGS: tuple[AcceptEncoding, ...] = ("identity", "gzip")
-# What usual clients accept: programs often no compression, every browser and most SDKs gzip.
+# What common clients accept: programs often no compression, browsers and most SDKs gzip.
 USUAL_ENCODINGS = ACCEPT_ENCODINGS
 
 # The stream that waiting times are given for: an OpenAI-style chunk, and a quick model.
 TOKEN_BYTES = 230
 TOKENS_PER_SECOND = 30
-# The whole answer, where only its length decides; the probe's has as much.
+# The size of a whole response, where only its length matters; the probe sends as much.
 ANSWER_BYTES = 800
 # What a chunk of that size gains on its way to an HTTP/1.1 client: "e6" CR LF before, CR LF behind.
 _CHUNK_OVERHEAD = 6
 
-# What comes is passed on at once, whatever is set.
+# Data is passed on at once, whatever the settings are.
 _UNBUFFERED = ("grpc", "tunnel")
 
-# How long the kernel keeps what does not fill a packet, with tcp_nopush.
+# How long the kernel holds data that does not fill a packet, with tcp_nopush.
 _CORKED_S = 0.2
 BODY_FILTERS = (
     "body_filter_by_lua",
@@ -67,7 +67,7 @@ BODY_FILTERS = (
 
 
 class Scenario(Struct, frozen=True):
-    """One way a stream may be asked for and answered."""
+    """One combination of client and response: how a stream is requested and sent."""
 
     client: Client = "h1"
     framing: Framing = "chunked"
@@ -76,7 +76,7 @@ class Scenario(Struct, frozen=True):
 
 
 class Delivery(Struct, frozen=True):
-    """What happens in a scenario to the first request for something.
+    """Result of one scenario, for the first request of a resource.
 
     `repeat` is what happens to the second one, `is_replayed` whether any later one is answered from
     a recording. `held_by` is the first hold, `held_bytes` how much is collected before anything
@@ -101,7 +101,7 @@ class Delivery(Struct, frozen=True):
         return "replays" if self.is_replayed else self.verdict
 
 
-class Path(Struct, frozen=True):
+class DeliveryPath(Struct, frozen=True):
     """Everything in a configuration that decides how a response of one kind is delivered.
 
     Sizes are in bytes. `piecewise` are the upstream framings whose pieces a buffered response lets
@@ -122,7 +122,7 @@ class Path(Struct, frozen=True):
     body_filter: bool
     postpone_output: int
     ssl_buffer_size: int
-    recording: Recording = NOTHING
+    recording: ResponseCaching = NOTHING
     gzip_min_length: int = 0
     brotli_min_length: int = 0
     sub_filter: bool = False
@@ -164,7 +164,7 @@ class Path(Struct, frozen=True):
         return found
 
     def compression(self, scenario: Scenario) -> Literal["brotli", "gzip"] | None:
-        """What compresses the response, buffered or not; None: nothing does."""
+        """The compression of the response, buffered or not; None without any."""
         if scenario.accept_encoding == "gzip":
             # The client of this scenario takes every compression; nginx prefers brotli.
             if self.brotli and self._is_long_enough(scenario, self.brotli_min_length):
@@ -174,7 +174,7 @@ class Path(Struct, frozen=True):
         return None
 
     def _sends_files(self, scenario: Scenario, holds: list[Hold]) -> bool:
-        """Whether nginx sends what it records from the file, and collects it before."""
+        """Whether nginx collects a cached response in a file before it sends it."""
         is_read = self.replaces or self.body_filter or "gzip" in holds or "brotli" in holds
         piece = TOKEN_BYTES + (_CHUNK_OVERHEAD if scenario.client == "h1" else 0)
         return (
@@ -185,11 +185,11 @@ class Path(Struct, frozen=True):
         )
 
     def _is_long_enough(self, scenario: Scenario, least: int) -> bool:
-        """Whether an answer is compressed; one without a length always is."""
+        """Whether a response is long enough to be compressed; one without a length always is."""
         return scenario.framing != "length" or self.replaces or least <= ANSWER_BYTES
 
     def held_bytes(self, hold: Hold) -> int | None:
-        """How many bytes a hold collects before it lets go; None: the whole answer."""
+        """How many bytes a hold collects before it releases them; None: the whole response."""
         if hold == "upstream-buffer":
             return self.buffer_size
         if hold == "tls-buffer":
@@ -201,7 +201,7 @@ class Path(Struct, frozen=True):
         return None
 
     def deliver(self, scenario: Scenario) -> Delivery:
-        """What nginx does in a scenario."""
+        """Return what nginx does in a scenario."""
         recording = self.recording if self.is_buffered(scenario.x_accel_buffering) else NOTHING
         first = self._live(scenario, recording.first == "yes")
         if recording is NOTHING:
@@ -217,7 +217,7 @@ class Path(Struct, frozen=True):
         return replace(first, repeat=repeat, is_replayed=recording.later == "yes")
 
     def _live(self, scenario: Scenario, is_recorded: bool) -> Delivery:
-        """What happens to a response that comes from the app."""
+        """Return what happens to a response that comes from the app, not from a cache."""
         holds = self._holds(scenario, is_recorded)
         if not holds:
             return Delivery(scenario, "streams")
@@ -225,7 +225,7 @@ class Path(Struct, frozen=True):
         known = [size for size in sizes if size is not None]
         if len(known) < len(sizes):
             return Delivery(scenario, "stalls", holds[0], None, None, holds[sizes.index(None)])
-        # What one hold lets go the next collects: the largest sets the pace.
+        # The next hold collects what one releases, so the largest one sets the pace.
         held = max(known)
         in_chunks = sizes[-1] == held and ("tls-buffer" in holds or holds == ["file-buffer"])
         token = TOKEN_BYTES + (_CHUNK_OVERHEAD if in_chunks and scenario.client != "h2" else 0)
@@ -236,17 +236,17 @@ class Path(Struct, frozen=True):
         return Delivery(scenario, "stalls", holds[0], held, round(wait, 1), slowest)
 
 
-# Gives what is in force for a directive.
+# Returns the effective value of a directive.
 Settings = Callable[[str], Effective]
 
 
-def path(
+def delivery_path_for(
     settings: Settings,
     family: str,
     content_types: tuple[str, ...],
-    recorded: Recording = NOTHING,
+    recorded: ResponseCaching = NOTHING,
     plain: frozenset[Client] = PLAIN,
-) -> Path:
+) -> DeliveryPath:
     """The delivery path of responses that a handler of this family gives where `settings` hold.
 
     `content_types` are the types the answer may have; a filter that takes one of them counts.
@@ -255,21 +255,21 @@ def path(
     unbuffered = family in _UNBUFFERED
     sends_files = recorded is not NOTHING and settings("sendfile").text.lower() == "on"
     ignored = () if unbuffered else settings(f"{family}_ignore_headers").rows
-    return Path(
+    return DeliveryPath(
         family=family,
         buffering=not unbuffered and settings(f"{family}_buffering").text.lower() == "on",
         accel_ignored=any(arg.lower() == "x-accel-buffering" for row in ignored for arg in row),
         piecewise=_piecewise(settings, family),
-        buffer_size=size(settings(f"{family}_buffer_size").text) or 4096,
+        buffer_size=parse_size(settings(f"{family}_buffer_size").text) or 4096,
         gzip=_compresses(settings, "gzip", content_types)
         and not gzip_is_disabled(settings("gzip_disable").rows),
         brotli=_compresses(settings, "brotli", content_types),
         body_filter=any(settings(name).rows for name in BODY_FILTERS),
-        postpone_output=size(settings("postpone_output").text) or 0,
-        ssl_buffer_size=size(settings("ssl_buffer_size").text) or 16384,
+        postpone_output=parse_size(settings("postpone_output").text) or 0,
+        ssl_buffer_size=parse_size(settings("ssl_buffer_size").text) or 16384,
         recording=recorded,
-        gzip_min_length=size(settings("gzip_min_length").text) or 0,
-        brotli_min_length=size(settings("brotli_min_length").text) or 0,
+        gzip_min_length=parse_size(settings("gzip_min_length").text) or 0,
+        brotli_min_length=parse_size(settings("brotli_min_length").text) or 0,
         sub_filter=not unbuffered
         and withholds_event_ends(
             settings("sub_filter"), settings("sub_filter_types"), content_types
@@ -289,12 +289,12 @@ def _piecewise(settings: Settings, family: str) -> frozenset[Framing]:
         http_version = settings("proxy_http_version").text
         if http_version == "2":
             return _EVERY
-        # What a placeholder will be is hoped to be right.
-        passes = http_version == "1.1" or has_hole(http_version)
+        # The value of a placeholder is assumed to be right.
+        passes = http_version == "1.1" or has_placeholder(http_version)
         return frozenset({"chunked"}) if passes else frozenset()
     if family == "fastcgi":
         keep = settings("fastcgi_keep_conn").text.lower()
-        return _EVERY if keep == "on" or has_hole(keep) else frozenset()
+        return _EVERY if keep == "on" or has_placeholder(keep) else frozenset()
     return frozenset()
 
 
@@ -307,14 +307,14 @@ def _compresses(settings: Settings, name: str, content_types: tuple[str, ...]) -
 
 
 def _replaces(settings: Settings, content_types: tuple[str, ...]) -> bool:
-    """Whether `sub_filter` looks through answers of one of the content types."""
+    """Whether `sub_filter` processes responses of one of the content types."""
     return bool(settings("sub_filter").rows) and _is_about(
         settings("sub_filter_types"), content_types
     )
 
 
 def _includes(settings: Settings, content_types: tuple[str, ...]) -> bool:
-    """Whether `ssi` looks through answers of one of the content types."""
+    """Whether `ssi` processes responses of one of the content types."""
     return settings("ssi").text.lower() == "on" and _is_about(settings("ssi_types"), content_types)
 
 

@@ -16,7 +16,7 @@ FILE = os.path.join(os.path.dirname(__file__), "directives.yaml")
 FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi", "grpc", "tunnel")
 
 
-class Entry(Struct, frozen=True):
+class DirectiveEntry(Struct, frozen=True):
     """One directive: `contexts` it may stand in, how values `merge`, the type of its `value`.
 
     `defaults` are (since, arguments) pairs, oldest first; arguments are None where unset means
@@ -53,19 +53,19 @@ class Entry(Struct, frozen=True):
 
 
 @cache
-def table() -> Mapping[str, Entry]:
+def table() -> Mapping[str, DirectiveEntry]:
     """The directives by name."""
-    return data_table("directives", dict[str, Entry], read)
+    return data_table("directives", dict[str, DirectiveEntry], read)
 
 
-def read() -> dict[str, Entry]:
+def read() -> dict[str, DirectiveEntry]:
     """The directives by name, from the YAML."""
     from nginx_stream_lint.util.yamlfile import load_text
 
     return {name: _entry(name, raw) for name, raw in load_text(data_text(FILE)).items()}
 
 
-def _entry(name: str, raw: dict[str, object]) -> Entry:
+def _entry(name: str, raw: dict[str, object]) -> DirectiveEntry:
     def args(value: object) -> tuple[str, ...] | None:
         return None if value is None else tuple(str(value).split())
 
@@ -75,7 +75,7 @@ def _entry(name: str, raw: dict[str, object]) -> Entry:
     default = raw["default"]
     newer: Mapping[str, object] = raw.get("context_since", {})  # type: ignore[assignment]
     rows = default if isinstance(default, list) else [{"args": default}]
-    return Entry(
+    return DirectiveEntry(
         name=name,
         contexts=frozenset(raw["contexts"]) | frozenset(newer),  # type: ignore[call-overload]
         merge=str(raw["merge"]),

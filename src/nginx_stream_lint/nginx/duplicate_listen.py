@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nginx_stream_lint.config import Directive, has_hole
+from nginx_stream_lint.config import Directive, has_placeholder
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import addresses
-from nginx_stream_lint.nginx.unseen import is_whole
+from nginx_stream_lint.nginx.missing_includes import is_complete_configuration
 
 Say = Callable[[Directive, str], None]
 
@@ -23,7 +23,7 @@ def duplicate_listens(root: Level, say: Say) -> None:
     for http in root.children:
         for server in http.children if http.kind == "http" else ():
             found += _of(server, defaults)
-    if found and is_whole(root):
+    if found and is_complete_configuration(root):
         for directive, message in found:
             say(directive, message)
 
@@ -32,7 +32,7 @@ def _of(server: Level, defaults: set[tuple[str, bool]]) -> list[tuple[Directive,
     found: list[tuple[Directive, str]] = []
     here: set[tuple[str, bool]] = set()
     for row in server.rows.get("listen", ()):
-        if not row.args or any(map(has_hole, row.args)):
+        if not row.args or any(map(has_placeholder, row.args)):
             continue
         is_default = "default_server" in row.args or "default" in row.args[1:]
         sockets = {(address, "quic" in row.args) for address in addresses(row.args[0])}
@@ -49,5 +49,5 @@ def _of(server: Level, defaults: set[tuple[str, bool]]) -> list[tuple[Directive,
 
 
 def _said(address: str) -> str:
-    """An address as nginx says it."""
+    """An address as nginx's error messages write it."""
     return f"0.0.0.0{address[1:]}" if address.startswith("*:") else address

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 
-# What clients of streams call themselves: browsers, SDKs, programs.
+# User-Agent headers of streaming clients: browsers, SDKs, programs.
 USER_AGENTS = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:145.0) Gecko/20100101 Firefox/145.0",
@@ -18,7 +18,7 @@ USER_AGENTS = (
     "Go-http-client/2.0",
     "curl/8.17.0",
 )
-# How events end, by the type of the answer. Most have JSON in them.
+# How events end, by the content type of the response. Most contain JSON.
 _EVENT_ENDS = {"text/event-stream": "}\n\n", "application/x-ndjson": "}\n"}
 
 
@@ -28,7 +28,7 @@ def gzip_is_disabled(rows: Sequence[Sequence[str]]) -> bool:
     nginx ignores case. `msie6` stands for old browsers, which no longer exist.
     """
     patterns = [arg for row in rows for arg in row if arg not in ("msie6", "degradation")]
-    if not patterns or any(map(has_hole, patterns)):
+    if not patterns or any(map(has_placeholder, patterns)):
         return False
     try:
         compiled = [compile_pattern(pattern, ignore_case=True) for pattern in patterns]
@@ -56,6 +56,6 @@ def withholds_event_ends(
 
 
 def _begins_with_an_end(pattern: str, end: str) -> bool:
-    if "$" in pattern or has_hole(pattern) or end.endswith(pattern):
+    if "$" in pattern or has_placeholder(pattern) or end.endswith(pattern):
         return False  # unknown, or replaced at once
     return any(end.endswith(pattern[:length]) for length in range(1, len(pattern)))

@@ -1,4 +1,4 @@
-"""The configuration levels of nginx, and what is in force at each with its origin.
+"""The levels of a configuration (http, server, location …) and the effective values at each.
 
 A level is a block that holds directives others may inherit: main, http, server, location, `if`,
 `limit_except`, and the same for `stream {}`. How a value travels from level to level is the `merge`
@@ -13,7 +13,13 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.config import Configuration, Directive, has_hole, is_complete, statements
+from nginx_stream_lint.config import (
+    Configuration,
+    Directive,
+    has_placeholder,
+    is_complete,
+    statements,
+)
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.remembering import remembered
@@ -33,7 +39,7 @@ _OPENS = {
     },
     "stream": {"server": "stream-server", "upstream": "stream-upstream"},
 }
-# What tunnel_pass passes to without an argument.
+# The target of tunnel_pass without an argument.
 _WHERE_ASKED = "$host:$request_port"
 # Of these, one that is on at a level switches the other one off there.
 RIVALS = {
@@ -41,7 +47,7 @@ RIVALS = {
     for family in FAMILIES
     for one, other in (("cache", "store"), ("store", "cache"))
 }
-# What answers a request, or says that something else does.
+# Directives that handle a request, or leave it to another location.
 _ANSWERS = frozenset(
     {
         "return",
@@ -70,7 +76,7 @@ OriginKind = Literal["explicit", "inherited", "default"]
 
 
 class Effective(Struct, frozen=True):
-    """What nginx uses at a level.
+    """The effective value of a directive at a level.
 
     `rows` are the arguments of each directive in force (one for most, several for lists, none
     where nothing is set). `origin` says where they come from and `directives` are the ones that
@@ -97,7 +103,7 @@ class Effective(Struct, frozen=True):
 
 
 class Handler(Struct, frozen=True):
-    """Who answers: `family` of the `*_pass` directive and its `target` as written.
+    """The handler of requests: `family` of the `*_pass` directive and its `target` as written.
 
     `target` is empty where only the family's settings are there to see, and `directive` one of
     them: documentation leaves the rest out, or an include that is not here has it.
@@ -168,7 +174,7 @@ class Level:
 
     @property
     def handler(self) -> Handler | None:
-        """What handles a request that ends here; `if` and `limit_except` take the outer one."""
+        """The handler of requests that end here; `if` and `limit_except` use the outer one."""
         level: Level | None = self
         while level is not None:
             if level.own_handler is not None:
@@ -202,7 +208,7 @@ class Level:
         return next((child for child in self.children if child.kind == kind), None)
 
     def effective(self, name: str, version: Version) -> Effective:
-        """What is in force here for a directive of the table.
+        """Return the effective value of a directive of the table at this level.
 
         Raises KeyError for a directive that the table does not have.
         """
@@ -213,15 +219,15 @@ class Level:
                 return replace(found, unknown_by=doubt)
         return found
 
-    def _doubt(self, name: str, found: Effective) -> Directive | None:
-        """What may set a directive nearer than, or beside, what was found."""
+    def _doubt(self, name: str, effective: Effective) -> Directive | None:
+        """The include or template that may override an effective value."""
         entry = table()[name]
         for depth, level in enumerate(self.outward()):
-            nearer = found.is_default or depth < found.depth
+            nearer = effective.is_default or depth < effective.depth
             if level.unknowns and level.kind in entry.contexts:
                 # Nothing sets a value twice at one level, but lists go on.
                 goes_on = nearer or entry.merge == "rows" or entry.joins
-                one = _unknown_at(level, name, None if goes_on else found.directives)
+                one = _unknown_at(level, name, None if goes_on else effective.directives)
                 if one is not None:
                     return one
             if not nearer or entry.merge in ("own", "handler"):
@@ -229,7 +235,7 @@ class Level:
         return None
 
     def _written(self, name: str, version: Version) -> Effective | None:
-        """What is in force since it is written; None where the default is."""
+        """The effective value if it is written; None if the default applies."""
         entry = table()[name]
         if entry.merge in ("own", "handler"):
             rows = self.rows.get(name)
@@ -248,7 +254,7 @@ class Level:
         return _found(name, owner.rows[name], depth, entry.joins)
 
     def _owner(self, name: str) -> Level | None:
-        """The nearest level that sets a directive; remembered where many levels ask."""
+        """The nearest level that sets a directive; cached for levels with many children."""
         if self.rows.get(name):
             return self
         parent = self.parent
@@ -286,10 +292,10 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def kept(
+def cached_on_level(
     make: Callable[Concatenate[Level, _P], _T],
 ) -> Callable[Concatenate[Level, _P], _T]:
-    """Decorator: keep what a function makes of a level on that level, to be forgotten with it.
+    """Decorator: cache a function's result on the level that it is called with.
 
     Other arguments are positional and hashable.
     """
@@ -315,7 +321,7 @@ def rows_in_force(level: Level, name: str) -> list[Directive]:
 def _unknown_at(
     level: Level, name: str, among: tuple[Directive, ...] | None = None
 ) -> Directive | None:
-    """The first directive of a level that may set another one, though nobody can see that.
+    """The first directive of a level that may set another one invisibly, such as a missing include.
 
     With `among`, those that do set it, the first of these.
     """
@@ -327,12 +333,12 @@ def _unknown_at(
     return level.unknowns[min(found)] if found else None
 
 
-@kept
+@cached_on_level
 def _unseen(level: Level) -> frozenset[int]:
     return frozenset(map(id, level.unknowns))
 
 
-@kept
+@cached_on_level
 def _unknowns(level: Level) -> dict[str | None, int]:
     """The place of the first of a level's `unknowns` that may set each directive; None: any."""
     found: dict[str | None, int] = {}
@@ -349,7 +355,7 @@ def _unknowns(level: Level) -> dict[str | None, int]:
 
 @remembered
 def _default(name: str, version: Version, in_stream: bool) -> Effective:
-    """What nginx uses where nothing is written."""
+    """The default value of a directive."""
     args = table()[name].default(version, in_stream)
     return Effective(name, () if args is None else (args,), "default")
 
@@ -384,7 +390,7 @@ def build(configuration: Configuration) -> Level:
 
 
 def _imply_handler(level: Level) -> None:
-    """Take a location's settings of a family for a sign that it hands requests on."""
+    """Assume a handler if a location has settings of a family but its `*_pass` is not visible."""
     if level.own_handler is not None or level.directive is None:
         return
     if any(name in _ANSWERS or name.endswith("_pass") for name in level.rows):
@@ -413,8 +419,8 @@ def _surroundings(root: Level, context: tuple[str, ...]) -> Level:
 
 
 def _is_unknown(directive: Directive, level: Level) -> bool:
-    """Whether a template leaves open what a directive says, or whether it is there at all."""
-    if any(has_hole(arg) for arg in directive.args):
+    """Whether a template decides a directive's value, or whether it exists."""
+    if any(has_placeholder(arg) for arg in directive.args):
         return True
     # The block around may stand under the same condition, in the same file.
     region = directive.file.reading.condition(directive.start)
@@ -457,7 +463,8 @@ def _fill(level: Level, block: list[Directive]) -> None:
             else:
                 rows.append(directive)
             family = _PASS.get(directive.name)
-            # nginx refuses what is unknown here: a wrong place, or a block where there is none.
+            # nginx refuses unknown directives here: a wrong place, or a block where none is
+            # allowed.
             if family is not None and not directive.unknown:
                 # Each sets the location's handler, so the last one written wins.
                 target = directive.args[0] if directive.args else _WHERE_ASKED
@@ -472,7 +479,7 @@ def take_apart(root: Level) -> None:
 
 
 def always_answers(level: Level) -> bool:
-    """Whether a level answers requests itself, in whatever branches a template has inside it."""
+    """Whether a level handles requests itself in every branch of a template."""
     return any(stands_always(row, level) for row in level.rows.get("return", ()))
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from nginx_stream_lint.nginx.levels import Level, kept
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.levels import Level, cached_on_level
+from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.versions import Version
 
 Client = Literal["h1", "h1-tls", "h2", "h3"]
@@ -61,7 +61,7 @@ def addresses(argument: str) -> list[str]:
 
 
 def shortest(host: str) -> str:
-    """An IPv6 address as people write it; what is none stays."""
+    """Return an IPv6 address in its short form; return other hosts unchanged."""
     if ":" not in host:
         return host
     from ipaddress import IPv6Address
@@ -102,14 +102,14 @@ def idle_timeout_s(server: Level, version: Version) -> float | None:
         return None
     defaults = _sockets(http)[1]
     limits = [
-        seconds(defaults[where, True].effective("keepalive_timeout", version).rows[0][0])
+        parse_time(defaults[where, True].effective("keepalive_timeout", version).rows[0][0])
         for where, said in _listens(server)
         if "quic" in said
     ]
     return min((limit for limit in limits if limit), default=None)
 
 
-@kept
+@cached_on_level
 def _reach(http: Level, version: Version) -> dict[Level, dict[Client, bool]]:
     """The clients of each server, each with whether it may come over TLS."""
     options, defaults = _sockets(http)
@@ -124,9 +124,9 @@ def _reach(http: Level, version: Version) -> dict[Level, dict[Client, bool]]:
 _Sockets = tuple[dict[tuple[str, bool], set[str]], dict[tuple[str, bool], Level]]
 
 
-@kept
+@cached_on_level
 def _sockets(http: Level) -> _Sockets:
-    """What is said of each socket, and its default server, by address and whether it is QUIC's."""
+    """The `listen` parameters and the default server of each socket, by address and QUIC."""
     options: dict[tuple[str, bool], set[str]] = {}
     defaults: dict[tuple[str, bool], Level] = {}
     for server in http.children:
@@ -140,7 +140,7 @@ def _sockets(http: Level) -> _Sockets:
 
 
 def _listens(server: Level) -> list[tuple[str, list[str]]]:
-    """The addresses a server listens on, and what it says of each."""
+    """The addresses that a server listens on, with the parameters of each."""
     rows = server.rows.get("listen", ())
     return [(address(row.args[0]), list(row.args[1:])) for row in rows if row.args]
 

@@ -1,4 +1,4 @@
-"""Modules that answer requests themselves, by their directives, and what is known of streaming.
+"""Modules that handle requests themselves, by their directives, and whether they stream.
 
 Not the families that pass requests on: those are in `directives.FAMILIES`.
 """
@@ -33,20 +33,20 @@ _STREAMING: tuple[tuple[str, Streaming], ...] = (
 )
 # Settings with names like handlers, and the families.
 _SETTINGS = rf"echo_(?:after|before|read|abort)\w*|(?:{'|'.join(FAMILIES)})_\w*"
-# Whether they answer hangs on their argument, and they are inherited where nothing else answers.
+# Their argument decides whether they handle requests; inherited if nothing else does.
 _INHERITED = ("passenger_enabled", "autoindex", "dav_methods")
 _FLAGS = ("passenger_enabled", "autoindex", "random_index", "api")
 
 
 class OtherHandler(Struct, frozen=True):
-    """A module that answers, by the directive that says so."""
+    """A module that handles requests, with the directive that enables it."""
 
     directive: Directive
     streaming: Streaming
 
 
 def other_handler(level: Level, uri: str, method: str) -> OtherHandler | None:
-    """The module that answers a request that ends at a level; None where none does.
+    """Return the module that handles a request that ends at a level; None if none does.
 
     Each handler of a block takes the place of the ones before it, those of the families included.
     """
@@ -80,14 +80,14 @@ def _own(level: Level) -> OtherHandler | None:
     return OtherHandler(last, _streaming(last.name) or "unknown")
 
 
-def _comes_after(level: Level, one: Directive, other: Directive) -> bool:
-    rows = [row for row in statements(level.block) if row is one or row is other]
-    return bool(rows) and rows[-1] is one
+def _comes_after(level: Level, directive: Directive, other: Directive) -> bool:
+    rows = [row for row in statements(level.block) if row is directive or row is other]
+    return bool(rows) and rows[-1] is directive
 
 
 @remembered
 def _streaming(name: str) -> Streaming | None:
-    """What is known of a directive's module; None where it answers nothing."""
+    """Whether a directive's module streams; None if it handles no requests."""
     if re.fullmatch(_SETTINGS, name):
         return None
     return next((known for words, known in _STREAMING if re.fullmatch(words, name)), None)

@@ -1,4 +1,4 @@
-"""Where a `*_pass` leads once its variables are filled in, and what nginx answers where it cannot.
+"""The target of a `*_pass` with its variables filled in, and the error status if it has none.
 
 Source: `ngx_parse_url` in nginx's src/core/ngx_inet.c, the `_eval` functions of the modules, and
 `ngx_http_upstream_init_request` in src/http/ngx_http_upstream.c.
@@ -10,8 +10,8 @@ import re
 
 from msgspec import Struct
 
-from nginx_stream_lint.nginx.levels import Level, kept
-from nginx_stream_lint.nginx.names import lower
+from nginx_stream_lint.nginx.hostnames import lower
+from nginx_stream_lint.nginx.levels import Level, cached_on_level
 from nginx_stream_lint.util.numbers import whole_number
 
 _SCHEMES = {
@@ -23,8 +23,8 @@ _SCHEME = re.compile(r"[A-Za-z]+://")
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 
 
-class Target(Struct, frozen=True):
-    """What a target says: `scheme` (empty without one), `host`, `port` (0: none said or usual).
+class PassTarget(Struct, frozen=True):
+    """A parsed target: `scheme` (empty without one), `host`, `port` (0: none given or default).
 
     `host` is a name, an IPv4 address, an IPv6 address in brackets, or `unix:` with a path; `uri` is
     what follows, from its slash or question mark on. `has_port` tells whether the port is written.
@@ -42,8 +42,8 @@ class Target(Struct, frozen=True):
         return self.host.startswith(("unix:", "[")) or _is_ipv4(self.host)
 
 
-def parse_target(family: str, text: str) -> Target | None:
-    """A target without variables; None where nginx answers 500 to it."""
+def parse_target(family: str, text: str) -> PassTarget | None:
+    """Parse a target without variables; None if nginx responds with 500 to it."""
     schemes = _SCHEMES.get(family, {})
     written = _SCHEME.match(text)
     scheme = lower(written[0]) if written is not None else ""
@@ -58,7 +58,7 @@ def parse_target(family: str, text: str) -> Target | None:
     with_uri = family == "proxy"
     if text[:5].lower() == "unix:":
         path, _, uri = text[5:].partition(":") if with_uri else (text[5:], "", "")
-        return Target(scheme, f"unix:{path}", 0, False, uri) if path else None
+        return PassTarget(scheme, f"unix:{path}", 0, False, uri) if path else None
     ends = [at for at in (text.find("/"), text.find("?")) if at >= 0]
     authority, uri = (text[: min(ends)], text[min(ends) :]) if ends else (text, "")
     if uri and not with_uri:
@@ -66,7 +66,7 @@ def parse_target(family: str, text: str) -> Target | None:
     return _parsed(scheme, authority, default, uri)
 
 
-def _parsed(scheme: str, authority: str, default: int, uri: str) -> Target | None:
+def _parsed(scheme: str, authority: str, default: int, uri: str) -> PassTarget | None:
     if authority.startswith("["):
         from ipaddress import IPv6Address
 
@@ -83,14 +83,14 @@ def _parsed(scheme: str, authority: str, default: int, uri: str) -> Target | Non
     if not host:
         return None
     if not colon:
-        return Target(scheme, host, default, False, uri)
+        return PassTarget(scheme, host, default, False, uri)
     port = whole_number(port_text)
     if port is None or not 0 < port < 65536:
         return None
-    return Target(scheme, host, port, True, uri)
+    return PassTarget(scheme, host, port, True, uri)
 
 
-def refused_with(target: Target | None, http: Level | None, has_resolver: bool) -> int | None:
+def refused_with(target: PassTarget | None, http: Level | None, has_resolver: bool) -> int | None:
     """The status of a request to a target made by variables; None where nginx connects."""
     if target is None:
         return 500
@@ -101,14 +101,14 @@ def refused_with(target: Target | None, http: Level | None, has_resolver: bool) 
     return None if has_resolver else 502
 
 
-def _is_known(http: Level, target: Target) -> bool:
+def _is_known(http: Level, target: PassTarget) -> bool:
     """Whether the name is that of an upstream, or of a target that is written without variables."""
     name = lower(target.host)
     known = _known(http)
     return (not target.has_port and (name, 0) in known) or (name, target.port) in known
 
 
-@kept
+@cached_on_level
 def _known(http: Level) -> frozenset[tuple[str, int]]:
     """The upstreams, with port 0, and the targets without variables."""
     found: set[tuple[str, int]] = set()

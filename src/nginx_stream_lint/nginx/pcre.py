@@ -69,13 +69,13 @@ _ASSERTIONS = {
     "Z": r"(?=\n?\Z)",
     "b": r"\b",
     "B": r"(?!\b)",  # Python's \B is not there in an empty text
-    "K": "",  # only moves the start of what is said to have matched
+    "K": "",  # only moves the start of the reported match
 }
 _OTHERS = {"R": r"(?:\r\n|[\n\v\f\r\x85])", "N": r"[^\n]", "C": r"(?s:.)"}
 
 
-class Match:
-    """What a pattern found: `captures` by number from 1, and `named` ones, as text."""
+class RegexMatch:
+    """A match: `captures` by number from 1, and `named` ones, as text."""
 
     def __init__(self, found: re.Match[str], groups: int, names: dict[str, int]) -> None:
         texts = (found[f"_{number}"] for number in range(1, groups + 1))
@@ -84,11 +84,11 @@ class Match:
 
 
 class Undecided(Exception):
-    """Nobody can say here whether a pattern matches: Python cannot read it, or not in time."""
+    """Whether a pattern matches is unknown: Python cannot read it, or not in time."""
 
 
 class Pattern:
-    """A regular expression; subjects and captures are text as in `config.source`.
+    """A regular expression; subjects and captures are text as in `config.mapped_text`.
 
     It is read when that is first needed: of thousands of locations few are asked about.
     """
@@ -104,10 +104,10 @@ class Pattern:
 
     @property
     def captures(self) -> bool:
-        """Whether it captures something, as far as anybody can say."""
+        """Whether it captures something, if that is known."""
         return self._read is None or self._read[1].groups > 0
 
-    def search(self, subject: str) -> Match | None:
+    def search(self, subject: str) -> RegexMatch | None:
         """The first match in a subject, or None; raises `Undecided`."""
         start = subject[: len(self._prefix)]
         if start != self._prefix and not (self._ignore_case and start.lower() == self._prefix):
@@ -128,14 +128,14 @@ class Pattern:
             return None
         # Names of nginx's variables have no case.
         names = {name.lower(): number for name, number in reader.names.items()}
-        return Match(found, reader.groups, names)
+        return RegexMatch(found, reader.groups, names)
 
     @cached_property
-    def _read(self) -> tuple[re.Pattern[str], _Reader, Any] | None:
+    def _read(self) -> tuple[re.Pattern[str], _RegexTranslator, Any] | None:
         text = _bytes(self._text)
         if len(text) > _MAX_PATTERN:
             return None
-        reader = _Reader(text)
+        reader = _RegexTranslator(text)
         try:
             tree = parsed(reader.everything(self._ignore_case), re.ASCII)
             return compiled(tree), reader, tree
@@ -173,7 +173,7 @@ _GROUP = r"\([^()]*\)"
 
 @latest_remembered(4096)
 def prefix(pattern: str) -> str:
-    """What each subject that a pattern matches begins with, as far as that is easily seen."""
+    """The literal prefix of every match of a pattern, if it is easily seen."""
     found = re.match(_LITERALS, pattern)
     if found is None:
         return ""
@@ -214,8 +214,8 @@ _PROPERTY = r"([pP])(?:\{(\^?)(\w+&?)\}|()([A-Z]))"
 _LOOKS = ("?=", "?!", "?<=", "?<!")
 
 
-class _Reader:
-    """A pattern being read; gives what it is in Python."""
+class _RegexTranslator:
+    """Translates a pattern to Python's syntax."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -253,7 +253,7 @@ class _Reader:
         return found
 
     def _alternatives(self, flags: set[str]) -> list[str]:
-        """What stands up to the end of a group; flags set in it hold for all that follows."""
+        """Translate up to the end of a group; flags set in it apply to the rest of it."""
         found = [""]
         while self.at < len(self.pattern):
             if not self._verbatim:
@@ -266,7 +266,7 @@ class _Reader:
         return found
 
     def _piece(self, flags: set[str]) -> str:
-        """One atom with its quantifier; empty for what matches nothing, like a comment."""
+        """One atom with its quantifier; empty for a comment."""
         atom = self._atom(flags)
         if self._verbatim:
             return atom
@@ -407,7 +407,7 @@ class _Reader:
         return _TYPES[letter]
 
     def _character(self) -> int:
-        """The character that an escape stands for, inside a class or not."""
+        """The character that an escape matches, inside a class or not."""
         hexadecimal = self._match(_HEXADECIMAL)
         if hexadecimal is not None:
             return int(hexadecimal[1] or hexadecimal[2] or "0", 16)
@@ -424,7 +424,7 @@ class _Reader:
         return ord(letter)
 
     def _class(self, flags: set[str]) -> frozenset[int]:
-        """The bytes that a class in brackets stands for."""
+        """The bytes that a class in brackets matches."""
         negated = self._take("^")
         members: set[int] = set()
         first = True

@@ -27,7 +27,7 @@ class Request(Struct, frozen=True):
 
 
 class BadUrl(ValueError):
-    """What cannot be asked for; the message says why."""
+    """A URL that cannot be requested; the message says why."""
 
 
 def parse_url(url: str, method: str = "GET") -> Request:

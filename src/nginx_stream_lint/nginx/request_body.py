@@ -1,4 +1,4 @@
-"""How nginx hands a request's body on while the client still sends it.
+"""How nginx passes a request body on while the client still sends it.
 
 Measured on 1.22 and 1.31 with clients that keep their request open (HTTP/1.1 in chunks, HTTP/2).
 Such a request has no length, so what nginx does with lengths is left out.
@@ -6,9 +6,9 @@ Such a request has no length, so what nginx does with lengths is left out.
 
 from __future__ import annotations
 
-from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.delivery import Settings
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.values import parse_time
 
 
 def collected_by(settings: Settings, family: str, is_mirrored: bool) -> str | None:
@@ -32,14 +32,14 @@ def collected_by(settings: Settings, family: str, is_mirrored: bool) -> str | No
         if settings("proxy_set_body").rows:
             return "proxy_set_body"
         version = settings("proxy_http_version").text
-        if version == "1.0" and not has_hole(version):
+        if version == "1.0" and not has_placeholder(version):
             return "proxy_http_version"
     return None
 
 
 def client_silence_s(settings: Settings) -> float | None:
     """How long, in seconds, a client may send nothing before it has ended its request."""
-    return seconds(settings("client_body_timeout").text)
+    return parse_time(settings("client_body_timeout").text)
 
 
 def app_ends_client_silence(settings: Settings, family: str) -> bool:

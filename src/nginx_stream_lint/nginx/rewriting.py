@@ -12,10 +12,10 @@ from typing import NoReturn
 from msgspec import Struct, field
 
 from nginx_stream_lint.config import Directive, is_complete, statements
-from nginx_stream_lint.nginx.levels import Level, kept, stands_always
+from nginx_stream_lint.nginx.levels import Level, cached_on_level, stands_always
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.uri import unescape_redirect
-from nginx_stream_lint.nginx.variables import State
+from nginx_stream_lint.nginx.variables import RequestState
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
 
@@ -28,8 +28,8 @@ REDIRECTS = (301, 302, 303, 307, 308)
 _ESCAPES_RESET: Version = (1, 31, 0)
 
 
-class Outcome(Struct):
-    """What the rewrite directives of a level did.
+class RewriteOutcome(Struct):
+    """Result of the rewrite directives of a level.
 
     `entered` are the `if` blocks of a location that held; the last one is where the request is now.
     `status` is set where they answered: with `text` (or a redirect to it), else with an error page.
@@ -53,9 +53,9 @@ class _Stop(Exception):
     """No further directive is carried out."""
 
 
-def rewrite(level: Level, state: State, version: Version) -> Outcome:
-    """Carry out the rewrite directives of a server or location; `state` is changed."""
-    run = _Run(state, version)
+def rewrite(level: Level, state: RequestState, version: Version) -> RewriteOutcome:
+    """Run the rewrite directives of a server or location; changes `state`."""
+    run = _Rewriter(state, version)
     if _program(level):
         with suppress(_Stop):
             run.level(level)
@@ -63,12 +63,12 @@ def rewrite(level: Level, state: State, version: Version) -> Outcome:
 
 
 def _is_one_branch(directive: Directive, level: Level) -> bool:
-    """Whether a template answers in one branch, and hands requests on in another."""
+    """Whether a template responds in one branch, and proxies in another."""
     hands_on = level.own_handler is not None or bool(level.children)
     return hands_on and not stands_always(directive, level)
 
 
-@kept
+@cached_on_level
 def _program(level: Level) -> list[tuple[Directive, Level | None]]:
     """The rewrite directives of a level in their order, and the level that an `if` opens."""
     conditional = {one.directive: one for one in level.children if one.kind.startswith("if")}
@@ -83,13 +83,13 @@ def _program(level: Level) -> list[tuple[Directive, Level | None]]:
     ]
 
 
-class _Run:
+class _Rewriter:
     """The rewrite directives of one level, being carried out."""
 
-    def __init__(self, state: State, version: Version) -> None:
+    def __init__(self, state: RequestState, version: Version) -> None:
         self.state = state
         self.version = version
-        self.outcome = Outcome()
+        self.outcome = RewriteOutcome()
         # Captures get escapes until a first `rewrite` has matched,
         self.escape = True
         # and in old versions after one with arguments.
@@ -145,7 +145,7 @@ class _Run:
             self.level(inner)
 
     def _holds(self, directive: Directive) -> bool | None:
-        """Whether the condition of an `if` holds; None if nobody knows."""
+        """Whether the condition of an `if` is true; None if unknown."""
         state = self.state
         args = directive.args
         if len(args) == 2 and re.fullmatch(r"!?-[fdex]", args[0]):

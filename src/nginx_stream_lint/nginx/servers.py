@@ -1,4 +1,4 @@
-"""Which server answers: listening sockets first, then names.
+"""Server selection: listening sockets first, then names.
 
 Source: `ngx_http_validate_host` and `ngx_http_find_virtual_server` in nginx's
 src/http/ngx_http_request.c: the best of the names without regular expressions, the first of those
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.nginx.levels import Level, kept
+from nginx_stream_lint.nginx.hostnames import HostnameTable, lower
+from nginx_stream_lint.nginx.levels import Level, cached_on_level
 from nginx_stream_lint.nginx.listeners import address, shortest
-from nginx_stream_lint.nginx.names import Names, lower
 from nginx_stream_lint.nginx.pcre import Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.versions import Version
@@ -28,8 +28,8 @@ _BAD_HOST = r"\.\.|[\x00-\x20/\x7f]|^\.?$"
 _STRICT_HOST = r"[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9:._~!$&'()*+,;=-]*\]"
 
 
-class Socket(Struct, eq=False):
-    """A listening socket: its `address`, whether it speaks TLS, and its servers in file order.
+class ListenSocket(Struct, eq=False):
+    """A listening socket: its `address`, whether it uses TLS, and its servers in file order.
 
     `takes_ipv4` tells whether one for all IPv6 addresses takes IPv4, too (`ipv6only=off`).
     One that speaks `quic` is another one than the TCP socket of that address.
@@ -41,7 +41,7 @@ class Socket(Struct, eq=False):
     quic: bool = False
     servers: list[Level] = field(default_factory=list)
     marked: Level | None = None
-    names: Names[Level] = field(default_factory=Names)
+    names: HostnameTable[Level] = field(default_factory=HostnameTable)
     patterns: list[tuple[str, Level]] = field(default_factory=list)
 
     @property
@@ -71,25 +71,25 @@ class Socket(Struct, eq=False):
         return least is not None and most is not None and least <= port <= most
 
 
-class Chosen(Struct, frozen=True):
-    """A server, the socket it was found on, and what the regular expression of its name captured.
+class ServerMatch(Struct, frozen=True):
+    """The selected server, its socket, and the captures of its name's regular expression.
 
     `bad_host` tells that nginx refuses the host, and `unreadable` are expressions that may have
     chosen another server.
     """
 
     server: Level
-    socket: Socket
+    socket: ListenSocket
     named: dict[str, str] = field(default_factory=dict)
     numbered: tuple[str, ...] = ()
     bad_host: bool = False
     unreadable: tuple[str, ...] = ()
 
 
-@kept
-def sockets(http: Level, version: Version) -> Sequence[Socket]:
+@cached_on_level
+def sockets(http: Level, version: Version) -> Sequence[ListenSocket]:
     """The listening sockets of an `http` level, in the order of the file; those for QUIC last."""
-    found: dict[tuple[str, bool], Socket] = {}
+    found: dict[tuple[str, bool], ListenSocket] = {}
     for server in http.children:
         if server.kind != "server":
             continue
@@ -97,7 +97,7 @@ def sockets(http: Level, version: Version) -> Sequence[Socket]:
         listens = [row.args for row in server.rows.get("listen", []) if row.args] or [("80",)]
         for args in listens:
             where, quic = address(args[0]), "quic" in args[1:]
-            socket = found.setdefault((where, quic), Socket(where, tls=quic, quic=quic))
+            socket = found.setdefault((where, quic), ListenSocket(where, tls=quic, quic=quic))
             socket.tls |= "ssl" in args[1:] or all_tls
             socket.takes_ipv4 |= "ipv6only=off" in args[1:]
             if "default_server" in args[1:] or "default" in args[1:]:
@@ -108,12 +108,12 @@ def sockets(http: Level, version: Version) -> Sequence[Socket]:
     return tuple(sorted(found.values(), key=lambda socket: socket.quic))
 
 
-def tcp_sockets(http: Level, version: Version) -> list[Socket]:
+def tcp_sockets(http: Level, version: Version) -> list[ListenSocket]:
     """The listening sockets of an `http` level but those for QUIC."""
     return [socket for socket in sockets(http, version) if not socket.quic]
 
 
-def with_port(http: Level, version: Version, port: int) -> list[Socket]:
+def sockets_with_port(http: Level, version: Version, port: int) -> list[ListenSocket]:
     """The sockets that have a port, in the order of the file."""
     by_port, ranges = _by_port(http, version)
     every = sockets(http, version)
@@ -121,7 +121,7 @@ def with_port(http: Level, version: Version, port: int) -> list[Socket]:
     return [every[at] for at in sorted(found)]
 
 
-@kept
+@cached_on_level
 def _by_port(http: Level, version: Version) -> tuple[dict[int, list[int]], list[int]]:
     """The places of sockets by their port, and of those with ranges of ports or without any."""
     by_port: dict[int, list[int]] = {}
@@ -135,7 +135,7 @@ def _by_port(http: Level, version: Version) -> tuple[dict[int, list[int]], list[
     return by_port, others
 
 
-def _add_names(socket: Socket, server: Level) -> None:
+def _add_names(socket: ListenSocket, server: Level) -> None:
     for row in server.rows.get("server_name", []):
         for name in row.args:
             if name.startswith("~"):
@@ -144,8 +144,8 @@ def _add_names(socket: Socket, server: Level) -> None:
                 socket.names.add(name, server)
 
 
-def choose(http: Level, request: Request, version: Version) -> Chosen | None:
-    """The server for a request; None if no socket takes it.
+def choose_server(http: Level, request: Request, version: Version) -> ServerMatch | None:
+    """Return the server for a request; None if no socket accepts it.
 
     A path alone goes to the default server of the first socket. A host that is an address finds the
     socket of that address; any other host the one that knows its name, wildcard sockets first.
@@ -154,16 +154,16 @@ def choose(http: Level, request: Request, version: Version) -> Chosen | None:
     if request.host is None:
         first = next((socket for socket in every if socket.marked is not None), None)
         socket = first or (every[0] if every else None)
-        return None if socket is None else Chosen(socket.default, socket)
+        return None if socket is None else ServerMatch(socket.default, socket)
     host = host_of(request)
     assert host is not None
     port = request.port or (443 if request.scheme == "https" else 80)
     tls = request.scheme == "https"
-    here = with_port(http, version, port)
+    here = sockets_with_port(http, version, port)
     if is_address(host):
-        ends = reached(shortest(host), here)
+        ends = reached_sockets(shortest(host), here)
     elif host == "localhost":
-        ends = [socket for one in _LOOPBACKS for socket in reached(one, here)]
+        ends = [socket for one in _LOOPBACKS for socket in reached_sockets(one, here)]
     else:
         # A name leads to an address that is not known: to one of all, and more likely to IPv4.
         likely = [_with_host(one, here) for one in (host, _EVERY_IPV4, _EVERY_IPV6)]
@@ -172,7 +172,7 @@ def choose(http: Level, request: Request, version: Version) -> Chosen | None:
     return _among(candidates, request.host, host, version)
 
 
-def reached(address: str, here: Sequence[Socket]) -> list[Socket]:
+def reached_sockets(address: str, here: Sequence[ListenSocket]) -> list[ListenSocket]:
     """The sockets that a connection to an address reaches, of those with its port.
 
     An IPv6 address is one in its shortest form, in brackets.
@@ -186,30 +186,30 @@ def reached(address: str, here: Sequence[Socket]) -> list[Socket]:
     return _with_host(_EVERY_IPV4, here) or [one for one in every_ipv6 if one.takes_ipv4]
 
 
-def choose_on(socket: Socket, request: Request, version: Version) -> Chosen:
-    """The server for a request that comes to a socket."""
+def choose_server_on(socket: ListenSocket, request: Request, version: Version) -> ServerMatch:
+    """Return the server for a request that arrives at a socket."""
     chosen = _among([socket], request.host or "", host_of(request) or "", version)
     assert chosen is not None
     return chosen
 
 
-def _with_host(host: str, sockets: Sequence[Socket]) -> list[Socket]:
+def _with_host(host: str, sockets: Sequence[ListenSocket]) -> list[ListenSocket]:
     return [socket for socket in sockets if socket.host == host]
 
 
 def _among(
-    candidates: Sequence[Socket], written: str, host: str, version: Version
-) -> Chosen | None:
+    candidates: Sequence[ListenSocket], written: str, host: str, version: Version
+) -> ServerMatch | None:
     """The server for a host, of those on some sockets; `written` is the host as it was sent."""
     if not candidates:
         return None
     if not valid_host(written, version):
-        return Chosen(candidates[0].default, candidates[0], bad_host=True)
+        return ServerMatch(candidates[0].default, candidates[0], bad_host=True)
     for socket in candidates:
         named = _by_name(socket, host)
         if named is not None:
             return named
-    return Chosen(candidates[0].default, candidates[0])
+    return ServerMatch(candidates[0].default, candidates[0])
 
 
 def host_of(request: Request) -> str | None:
@@ -229,13 +229,13 @@ def valid_host(host: str, version: Version) -> bool:
     return re.search(_BAD_HOST, host) is None
 
 
-def _by_name(socket: Socket, host: str) -> Chosen | None:
-    """The server that has this name; None where it is nobody's."""
+def _by_name(socket: ListenSocket, host: str) -> ServerMatch | None:
+    """The server with this name; None if no server has it."""
     if not socket.looks_at_names:
         return None
     server = socket.names.find(host)
     if server is not None:
-        return Chosen(server, socket)
+        return ServerMatch(server, socket)
     unreadable: list[str] = []
     for name, server in socket.patterns:
         # nginx ignores case where the expression has a capital letter in it.
@@ -245,7 +245,9 @@ def _by_name(socket: Socket, host: str) -> Chosen | None:
             unreadable.append(name)
             continue
         if match is not None:
-            return Chosen(server, socket, match.named, match.captures, unreadable=tuple(unreadable))
+            return ServerMatch(
+                server, socket, match.named, match.captures, unreadable=tuple(unreadable)
+            )
     if unreadable:
-        return Chosen(socket.default, socket, unreadable=tuple(unreadable))
+        return ServerMatch(socket.default, socket, unreadable=tuple(unreadable))
     return None

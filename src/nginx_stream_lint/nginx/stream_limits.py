@@ -13,7 +13,7 @@ from nginx_stream_lint.nginx.delivery import Settings
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.util.numbers import whole_number
 
-# What makes a key that no request leaves empty, and one that each request has for itself.
+# Variables that are never empty, and variables that differ for each request.
 _ALWAYS_THERE = (
     r"\$\{?(?:binary_remote_addr|remote_addr|realip_remote_addr|proxy_add_x_forwarded_for"
     r"|server_name|server_port|server_addr|server_protocol|protocol|scheme|host|http_host"
@@ -85,7 +85,7 @@ def _counts(key: str, level: Level) -> bool:
 
 
 def _key(level: Level, definer: str, zone: str) -> str | None:
-    """What a zone counts by; None where that is not there to see."""
+    """The key of a zone; None if the zone's definition is not visible."""
     around = level.nearest("http", "stream")
     for row in around.rows.get(definer, ()) if around is not None else ():
         if any(arg.partition("=")[2].partition(":")[0] == zone for arg in row.args[1:]):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nginx_stream_lint.nginx.levels import Level, kept
-from nginx_stream_lint.nginx.names import lower
+from nginx_stream_lint.nginx.hostnames import lower
+from nginx_stream_lint.nginx.levels import Level, cached_on_level
 
 
-@kept
+@cached_on_level
 def _blocks(http: Level) -> dict[str, Level]:
     """The blocks by name, in lower case; of several with one name the first."""
     found: dict[str, Level] = {}

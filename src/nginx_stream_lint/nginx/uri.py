@@ -1,7 +1,7 @@
 """The target of a request and the escapes in it, as nginx reads and writes them.
 
 Source: `ngx_http_parse_complex_uri` in nginx's src/http/ngx_http_parse.c, `ngx_escape_uri` and
-`ngx_unescape_uri` in src/core/ngx_string.c. Texts are as in `config.source`: bytes that are no
+`ngx_unescape_uri` in src/core/ngx_string.c. Texts are as in `config.mapped_text`: bytes that are no
 UTF-8 are surrogates.
 """
 
@@ -20,7 +20,7 @@ _PLAIN = r"(?a)(?:/[\w~-][\w.~-]*)+/?"
 
 
 def normalize(target: str, merge_slashes: bool = True) -> tuple[str, str] | None:
-    """The URI that nginx matches locations with, and the arguments; None where it answers 400.
+    """Return the URI that nginx matches locations with, and the arguments; None if it responds 400.
 
     Percent signs are decoded, `.` and `..` resolved and slashes merged; decoded dots and slashes
     count like others.

@@ -1,4 +1,4 @@
-"""What nginx refuses for reasons beyond syntax, as far as the directives that matter go.
+"""Configurations that nginx refuses for reasons other than syntax, for relevant directives.
 
 Values that are no times, sizes or flags; what is written twice and must not be; locations,
 conditions and targets that cannot be where they are. Message texts follow nginx's, so that people
@@ -10,21 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from nginx_stream_lint.config import Directive, Problem, has_hole
-from nginx_stream_lint.nginx.buffers import MismatchedBuffers
-from nginx_stream_lint.nginx.by_version import is_of_another_family, unavailable
+from nginx_stream_lint.config import Directive, Problem, has_placeholder
+from nginx_stream_lint.nginx.buffer_sizes import MismatchedBuffers
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.duplicate_listen import duplicate_listens
 from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.rewriting import MOST_STATUS
-from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.undefined import undefined
+from nginx_stream_lint.nginx.undefined_names import report_undefined
+from nginx_stream_lint.nginx.version_support import is_of_another_family, unsupported_in
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.numbers import whole_number
 
 _ADVICE = "correct it, because nginx rejects this configuration"
 
-# What says something about its own level only, and may be said once there.
+# Directives that apply to their own level only, and may occur once there.
 _ONCE = frozenset(
     {"keepalive", "try_files", "worker_connections", "worker_processes", "worker_shutdown_timeout"}
 )
@@ -47,7 +47,7 @@ _OVERFLOW = re.compile(r"[1-9][0-9]{19}")
 _PATTERNS = {"time": _TIME, "size": _SIZE, "offset": _OFFSET, "number": _NUMBER}
 _KINDS = {"flag", *_PATTERNS}
 
-# nginx stops at the first. Whoever has more than this many has one that repeats.
+# nginx stops at the first problem. More than this many are repetitions.
 _MAX_REFUSALS = 100
 
 _Say = Callable[[Directive, str], None]
@@ -67,7 +67,7 @@ def refusals(root: Level, version: Version | None = None) -> list[Problem]:
             found.append(directive.source.problem(directive.start, message, _ADVICE))
 
     entries = table()
-    lacking = unavailable(version)
+    lacking = unsupported_in(version)
     mismatched = MismatchedBuffers()
     right: set[tuple[str, str]] = set()  # values that were looked at
     for level in root.walk():
@@ -106,12 +106,12 @@ def refusals(root: Level, version: Version | None = None) -> list[Problem]:
         lacking.say_which(level, say)
         mismatched.look_at(level, say)
     duplicate_listens(root, say)
-    undefined(root, say)
+    report_undefined(root, say)
     return found[:_MAX_REFUSALS]
 
 
 def _bad_value(name: str, value: str, kind: str) -> str | None:
-    if "$" in value or has_hole(value):
+    if "$" in value or has_placeholder(value):
         return None
     if kind == "flag":
         if value.lower() not in ("on", "off"):
@@ -142,7 +142,7 @@ def _target(level: Level, say: _Say) -> None:
         return
     no_prefix = level.kind != "location" or match_of(level).modifier in ("~", "~*", "@")
     for row in rows:
-        if not row.args or "$" in row.args[0] or has_hole(row.args[0]):
+        if not row.args or "$" in row.args[0] or has_placeholder(row.args[0]):
             continue
         url = _URL.match(row.args[0])
         if url is None:
@@ -164,10 +164,10 @@ def _condition(level: Level, say: _Say) -> None:
     if directive is None or directive.name != "if":
         return
     words = directive.words
-    if any(has_hole(word) for word in words):
+    if any(has_placeholder(word) for word in words):
         return
     if not words:
-        return  # a wrong number of arguments, said elsewhere
+        return  # a wrong number of arguments, reported elsewhere
     if not words[0].startswith("("):
         say(directive, f'invalid condition "{words[0]}"')
         return
@@ -193,12 +193,12 @@ def _condition(level: Level, say: _Say) -> None:
 def _locations(level: Level, say: _Say) -> None:
     names: set[tuple[bool, str]] = set()
     outer = match_of(level) if level.kind == "location" and level.directive is not None else None
-    if outer is not None and has_hole(outer.pattern):
+    if outer is not None and has_placeholder(outer.pattern):
         outer = None
     for child in level.children:
         if child.kind != "location" or child.directive is None:
             continue
-        if any(has_hole(arg) for arg in child.directive.args):
+        if any(has_placeholder(arg) for arg in child.directive.args):
             continue
         match = match_of(child)
         args = child.directive.args

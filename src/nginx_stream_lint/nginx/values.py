@@ -22,7 +22,7 @@ _ORDER = list(_UNITS)
 _PART = re.compile(r"([0-9]{0,18})(ms|[yMwdhms])? *")
 
 
-def seconds(text: str) -> float | None:
+def parse_time(text: str) -> float | None:
     """A time (`60s`, `1h30m`, `500ms`, bare seconds) in seconds; None if it is not one."""
     total = 0.0
     last = -1
@@ -40,7 +40,7 @@ def seconds(text: str) -> float | None:
     return total if any(digit in text for digit in "0123456789") else None
 
 
-def size(text: str) -> int | None:
+def parse_size(text: str) -> int | None:
     """A size (`4k`, `1m`, `1g`, bare bytes) in bytes; None if it is not one."""
     match = re.fullmatch(r"([0-9]{1,18})([kKmMgG]?)", text)
     if match is None:

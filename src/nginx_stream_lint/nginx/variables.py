@@ -12,10 +12,10 @@ from collections.abc import Callable
 from msgspec import Struct, field
 
 from nginx_stream_lint.config import Directive, statements
-from nginx_stream_lint.nginx.documents import Documents
-from nginx_stream_lint.nginx.levels import Level, kept
-from nginx_stream_lint.nginx.names import Names, lower
-from nginx_stream_lint.nginx.pcre import Match, Pattern, Undecided, compile_pattern
+from nginx_stream_lint.nginx.document_root import DocumentRoot
+from nginx_stream_lint.nginx.hostnames import HostnameTable, lower
+from nginx_stream_lint.nginx.levels import Level, cached_on_level
+from nginx_stream_lint.nginx.pcre import Pattern, RegexMatch, Undecided, compile_pattern
 from nginx_stream_lint.nginx.request import Request
 from nginx_stream_lint.nginx.servers import host_of
 from nginx_stream_lint.nginx.uri import escape_arguments, is_quoted
@@ -54,7 +54,7 @@ _NEVER_EMPTY = _EACH_TIME | {
 # What the path is.
 _PATHS = ("document_uri", "request", "request_filename", "request_uri", "uri")
 
-# Headers that clients send without being told to: nobody knows them.
+# Headers that clients send by themselves: their values are unknown.
 _SENT_ANYWAY = ("user_agent", "accept", "accept_encoding", "accept_language", "connection")
 # What depends on the path or the query of a URL.
 _OF_URL = frozenset(
@@ -62,8 +62,8 @@ _OF_URL = frozenset(
 )
 
 
-class State(Struct):
-    """A request on its way: what rewriting changes, and what patterns have captured.
+class RequestState(Struct):
+    """The state of a request while it is routed: rewritten URI, variables and captures.
 
     `files` are those behind every `root`, None where they are unknown. `unknown`
     collects what could not be decided on the way. Without `url_is_known` the URL only stands for
@@ -74,7 +74,7 @@ class State(Struct):
     server: Level
     uri: str
     args: str
-    files: Documents | None = None
+    files: DocumentRoot | None = None
     url_is_known: bool = True
     variables: dict[str, str | None] = field(default_factory=dict)
     captures: tuple[str, ...] = ()
@@ -85,9 +85,9 @@ class State(Struct):
     host: str | None = None
     # Captures get escapes in arguments if the target of the request had any.
     quoted: bool = False
-    # What nothing says: the headers and cookies of a client that has to show who it is.
+    # Unknown values: headers and cookies of a client that authenticates.
     headers_known: bool = True
-    # `$request_method`: that of the client, also where nginx itself asks another location.
+    # `$request_method`: the client's, also in a subrequest.
     client_method: str | None = None
     # Of variables by name: whether an equal request gives another value, and whether one that is
     # unknown is set for certain.
@@ -102,9 +102,9 @@ class State(Struct):
         self.host = host_of(self.request)
         self.quoted = is_quoted(self.request.target)
 
-    def subrequest(self, uri: str) -> State:
+    def subrequest(self, uri: str) -> RequestState:
         """The state of a request that nginx makes of this one: its variables are the same."""
-        inner = State(
+        inner = RequestState(
             self.request, self.server, uri, "", self.files, self.url_is_known, self.variables
         )
         inner.method, inner.client_method = "GET", self.method
@@ -113,13 +113,13 @@ class State(Struct):
         inner._maps, inner._lookups = dict(self._maps), self._lookups
         return inner
 
-    def after(self, inner: State) -> None:
-        """Keep what a subrequest has found out."""
+    def after(self, inner: RequestState) -> None:
+        """Take over what a subrequest assigned."""
         self._lookups = inner._lookups
         self._maps |= {name: value for name, value in inner._maps.items() if value is not None}
 
-    def matched(self, match: Match) -> None:
-        """Take over what a pattern captured."""
+    def matched(self, match: RegexMatch) -> None:
+        """Store the captures of a match."""
         self.captures = match.captures
         self.variables |= match.named
 
@@ -248,7 +248,7 @@ class State(Struct):
         return found.pop()
 
     def _mapped(self, name: str, table: _Map) -> str | None:
-        """What a `map` makes of its source: once for a request, unless it is volatile."""
+        """The value of a `map`: computed once for a request, unless it is volatile."""
         if name in self._maps:
             return self._maps[name]
         if self._depth == _MAX_MAPS or self._lookups == _MAX_LOOKUPS:
@@ -266,7 +266,7 @@ class State(Struct):
         return None if found is None else self.expand(found)
 
     def _found_in(self, table: _Map) -> str | None:
-        """The text that stands in a `map` for its source; None if that is unknown."""
+        """The result text of a `map` for its source; None if unknown."""
         key = self.expand(table.source)
         if key is None:
             return None
@@ -294,9 +294,9 @@ def without_variables(text: str) -> str:
     return "".join(literal for literal, _ in _pieces(text))
 
 
-def unknown_request(server: Level, method: str, path: str | None) -> State:
-    """A plain request to a server, of which the path at most is known: what is assigned is not."""
-    state = State(Request("http", None, None, path or "/", method), server, path or "/", "")
+def unknown_request(server: Level, method: str, path: str | None) -> RequestState:
+    """Return the state of a request to a server of which at most the path is known."""
+    state = RequestState(Request("http", None, None, path or "/", method), server, path or "/", "")
     http = server.nearest("http")
     for name in () if http is None else _declared(http).assigned:
         state.variables[name] = state._varying[name] = None
@@ -324,7 +324,7 @@ class _Map:
         self.default = ""
         self.hostnames = False
         self.volatile = False
-        self.names: Names[str] = Names()
+        self.names: HostnameTable[str] = HostnameTable()
         self.patterns: list[tuple[Pattern, str]] = []
         self._texts: list[str] = []
         for one in statements(row.block or []):
@@ -332,7 +332,7 @@ class _Map:
 
     @property
     def values(self) -> list[str]:
-        """All that it may give."""
+        """All values that the map may have."""
         return list(dict.fromkeys((self.default, *self._texts)))
 
     def _add(self, name: str, args: tuple[str, ...]) -> None:
@@ -353,14 +353,14 @@ class _Map:
             add(name.removeprefix("\\"), args[0])
 
 
-class _Declared(Struct, frozen=True):
+class _Definitions(Struct, frozen=True):
     """The variables of an `http` level: its maps, and what `set` or a capture may assign."""
 
     maps: dict[str, _Map]
     assigned: frozenset[str]
 
 
-_NOTHING = _Declared({}, frozenset())
+_NOTHING = _Definitions({}, frozenset())
 
 
 def maps_of(http: Level, source: str) -> list[str]:
@@ -368,8 +368,8 @@ def maps_of(http: Level, source: str) -> list[str]:
     return [name for name, table in _declared(http).maps.items() if table.source == source]
 
 
-@kept
-def _declared(http: Level) -> _Declared:
+@cached_on_level
+def _declared(http: Level) -> _Definitions:
     assigned: set[str] = set()
     texts: list[str] = []
     for level in http.walk():
@@ -383,7 +383,7 @@ def _declared(http: Level) -> _Declared:
             maps[row.args[1].lstrip("$").lower()] = _Map(row)
             texts += (one.name for one in statements(row.block or []))
     assigned.update(name for text in texts for name in _GROUP_NAME.findall(text))
-    return _Declared(maps, frozenset(name.lower() for name in assigned))
+    return _Definitions(maps, frozenset(name.lower() for name in assigned))
 
 
 def _argument(args: str, name: str) -> str:
@@ -395,23 +395,23 @@ def _argument(args: str, name: str) -> str:
     return ""
 
 
-def _server_name(state: State) -> str:
+def _server_name(state: RequestState) -> str:
     """The first name of the server."""
     name = next((arg for row in state.server.rows.get("server_name", []) for arg in row.args), "")
     return name if name.startswith("~") else name.lower().removeprefix(".")
 
 
-def _host(state: State) -> str | None:
+def _host(state: RequestState) -> str | None:
     return _only_name(state) if state.host is None else state.host or _server_name(state)
 
 
-def _only_name(state: State) -> str | None:
-    """The host that must be meant where a path is all there is."""
+def _only_name(state: RequestState) -> str | None:
+    """The only possible host of a request that has just a path."""
     names = [arg for row in state.server.rows.get("server_name", []) for arg in row.args]
     return names[0] if len(names) == 1 and names[0][:1] not in ("", "*", ".", "~") else None
 
 
-def _http_host(state: State) -> str | None:
+def _http_host(state: RequestState) -> str | None:
     host, port = state.request.host, state.request.port
     if host is None:
         return _only_name(state)
@@ -419,7 +419,7 @@ def _http_host(state: State) -> str | None:
     return host if not host or port in (None, usual) else f"{host}:{port}"
 
 
-def _server_port(state: State) -> str | None:
+def _server_port(state: RequestState) -> str | None:
     if state.request.port is not None:
         return str(state.request.port)
     if state.request.host is None:
@@ -427,11 +427,11 @@ def _server_port(state: State) -> str | None:
     return "443" if state.request.scheme == "https" else "80"
 
 
-def _request_filename(state: State) -> str | None:
+def _request_filename(state: RequestState) -> str | None:
     return None if state.files is None else f"{state.files.folder}{state.uri}"
 
 
-_BUILT_IN: dict[str, Callable[[State], str | None]] = {
+_BUILT_IN: dict[str, Callable[[RequestState], str | None]] = {
     "uri": lambda state: state.uri,
     "document_uri": lambda state: state.uri,
     "args": lambda state: state.args,

@@ -1,4 +1,4 @@
-"""nginx versions, as far as behaviour hangs on them."""
+"""nginx versions, and the two that behaviour depends on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 # (major, minor, patch)
 Version = tuple[int, int, int]
 
-# Assumed where nobody says which nginx runs: the old defaults are the worse ones.
+# Assumed if the version is not given: the old defaults are the worse ones.
 OLD: Version = (1, 18, 0)
 # The release that changed the defaults towards the upstream: HTTP/1.1, kept alive.
 NEW: Version = (1, 29, 7)

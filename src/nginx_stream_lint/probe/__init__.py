@@ -1,22 +1,22 @@
 """Measure on a real nginx whether a stream comes out piece by piece.
 
-The parts, each usable alone: `Nginx` runs a configuration in one folder; `Upstream` drips tokens
-on a clock in every protocol nginx passes requests to; `fetch` notes when they arrive; `measure`
-joins the two and says what nginx did. Every server listens on loopback only.
+The parts, each usable alone: `Nginx` runs a configuration in one folder; `DrippingUpstream` drips
+tokens on a clock in every protocol nginx passes requests to; `fetch` notes when they arrive;
+`measure` joins the two and says what nginx did. Every server listens on loopback only.
 
     async with Upstream() as upstream, Nginx(binary, text, folder):
         result = await measure(upstream, port, "/v1/chat", "h1")
         print(result.verdict)
 """
 
-from .arrivals import Arrivals
-from .certificate import write_certificate
-from .client import CLIENTS, fetch
-from .drip import Drip
-from .dripping import Seen
-from .launch import NginxError
-from .measure import Job, Measurement, measure, measure_many
-from .nginx import (
+from nginx_stream_lint.probe.arrivals import Arrivals
+from nginx_stream_lint.probe.certificate import write_certificate
+from nginx_stream_lint.probe.client import CLIENTS, fetch
+from nginx_stream_lint.probe.drip import Drip
+from nginx_stream_lint.probe.emission import ReceivedRequest
+from nginx_stream_lint.probe.launch import NginxError
+from nginx_stream_lint.probe.measure import Job, Measurement, measure, measure_many
+from nginx_stream_lint.probe.nginx import (
     Nginx,
     NginxBinary,
     check,
@@ -26,19 +26,19 @@ from .nginx import (
     free_ports,
     inspect,
 )
-from .upstream import Upstream
+from nginx_stream_lint.probe.upstream import DrippingUpstream
 
 __all__ = [
     "CLIENTS",
     "Arrivals",
     "Drip",
+    "DrippingUpstream",
     "Job",
     "Measurement",
     "Nginx",
     "NginxBinary",
     "NginxError",
-    "Seen",
-    "Upstream",
+    "ReceivedRequest",
     "check",
     "check_file",
     "default_nginx",

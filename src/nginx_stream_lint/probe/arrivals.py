@@ -1,4 +1,4 @@
-"""What a client is to send, and what it got."""
+"""A client's request, and the response as it arrived."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Headers = Iterable[tuple[str, str]]
 
 
 class Arrivals(Struct):
-    """What a client got. Times are seconds of `time.monotonic()`.
+    """A response as a client received it. Times are seconds of `time.monotonic()`.
 
     Attributes:
         ended: `complete`; `cut` (a chunked answer without its end, a Content-Length not reached, a
@@ -40,8 +40,8 @@ class Arrivals(Struct):
     error: str = ""
 
 
-class Request(Struct, frozen=True):
-    """What a client is to send; see `fetch`."""
+class ClientRequest(Struct, frozen=True):
+    """A request for a client to send; see `fetch`."""
 
     port: int
     path: str

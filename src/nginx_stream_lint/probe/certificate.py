@@ -1,4 +1,4 @@
-"""A certificate for a sandboxed nginx; nobody trusts it, and nobody has to."""
+"""A certificate for a sandboxed nginx; no client needs to trust it."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ import ssl
 import time
 import zlib
 
-from .arrivals import Arrivals, Headers, Request, joined
-from .decoding import Chunks, Tokens
+from nginx_stream_lint.probe.arrivals import Arrivals, ClientRequest, Headers, joined
+from nginx_stream_lint.probe.decoding import Chunks, Tokens
 
 _HANDSHAKE = (
     ("Upgrade", "websocket"),
@@ -16,7 +16,7 @@ _HANDSHAKE = (
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 )
-# What the answer to it has to have: RFC 6455, section 4.1.
+# Required headers of the response: RFC 6455, section 4.1.
 _ACCEPTED = {
     "Upgrade": "websocket",
     "Connection": "upgrade",
@@ -38,7 +38,7 @@ async def fetch(
     timeout: float = 30.0,
     websocket: bool = False,
 ) -> Arrivals:
-    """Send one request to loopback, read the answer to its end; nothing nginx does raises.
+    """Send one request to loopback and read the whole response; never raises for nginx's errors.
 
     Args:
         port: on 127.0.0.1.
@@ -60,7 +60,7 @@ async def fetch(
         raise ValueError(f"client is {client!r}, not one of {', '.join(CLIENTS)}")
     encoding = (("Accept-Encoding", accept_encoding),) if accept_encoding else ()
     everything = (*encoding, *headers)
-    request = Request(port, path, client, host, method, everything, body, websocket)
+    request = ClientRequest(port, path, client, host, method, everything, body, websocket)
     arrivals = Arrivals(started=time.monotonic())
     tokens = Tokens()
     arrivals.times, arrivals.lacked = tokens.times, tokens.lacked
@@ -73,7 +73,7 @@ async def fetch(
     return arrivals
 
 
-async def _converse(request: Request, arrivals: Arrivals, tokens: Tokens) -> None:
+async def _converse(request: ClientRequest, arrivals: Arrivals, tokens: Tokens) -> None:
     try:
         reader, writer = await _connect(request)
     except (OSError, ssl.SSLError, ValueError) as error:  # the last: a host that is no name
@@ -83,7 +83,7 @@ async def _converse(request: Request, arrivals: Arrivals, tokens: Tokens) -> Non
         if request.client in ("h1", "h1-tls"):
             await _converse_h1(request, arrivals, tokens, reader, writer)
         else:
-            from .client_http2 import converse_http2
+            from nginx_stream_lint.probe.client_http2 import converse_http2
 
             await converse_http2(request, arrivals, tokens, reader, writer)
     except asyncio.IncompleteReadError:
@@ -98,7 +98,7 @@ async def _converse(request: Request, arrivals: Arrivals, tokens: Tokens) -> Non
         writer.transport.abort()
 
 
-async def _connect(request: Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(request: ClientRequest) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     tls = _tls(request.client)
     name = request.host.partition(":")[0] if tls else None
     for attempt in (1, 2):
@@ -124,7 +124,7 @@ def _tls(client: str) -> ssl.SSLContext | None:
 
 
 async def _converse_h1(
-    request: Request,
+    request: ClientRequest,
     arrivals: Arrivals,
     tokens: Tokens,
     reader: asyncio.StreamReader,
@@ -152,13 +152,13 @@ async def _converse_h1(
             return
         data = await reader.read(65536)
         if not data:
-            # Without chunks and length, closing is how an answer ends.
+            # Without chunks and length, closing ends a response.
             arrivals.ended = "cut" if chunks or length else "complete"
             return
         tokens.feed(chunks.feed(data) if chunks else data, time.monotonic())
 
 
-def _h1_head(request: Request) -> bytes:
+def _h1_head(request: ClientRequest) -> bytes:
     lines = [f"{request.method} {request.path} HTTP/1.1", f"Host: {request.host}"]
     lines += [f"{name}: {value}" for name, value in request.headers]
     if request.body:

@@ -10,12 +10,12 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.exceptions import ProtocolError
 
-from .arrivals import Arrivals, Request, joined
-from .decoding import Tokens
+from nginx_stream_lint.probe.arrivals import Arrivals, ClientRequest, joined
+from nginx_stream_lint.probe.decoding import Tokens
 
 
 async def converse_http2(
-    request: Request,
+    request: ClientRequest,
     arrivals: Arrivals,
     tokens: Tokens,
     reader: asyncio.StreamReader,
@@ -70,7 +70,7 @@ async def converse_http2(
                 return
 
 
-def _h2_headers(request: Request) -> list[tuple[str, str]]:
+def _h2_headers(request: ClientRequest) -> list[tuple[str, str]]:
     headers = [
         (":method", request.method),
         (":scheme", "http" if request.client == "h2c" else "https"),

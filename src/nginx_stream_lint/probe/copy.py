@@ -13,16 +13,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from nginx_stream_lint.config import Configuration, Directive, File, Problem, has_hole
+from nginx_stream_lint.config import Configuration, Directive, File, Problem, has_placeholder
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.listeners import addresses
-from nginx_stream_lint.nginx.routing import locate
+from nginx_stream_lint.nginx.location_match import locate_uri
 from nginx_stream_lint.nginx.versions import NEW, Version
-
-from .copied import Copy, Node, Place, Socket
-from .launch import NginxError
-from .nginx import free_ports
-from .permitted import (
+from nginx_stream_lint.probe.allowed_directives import (
     BELOW_ROOT,
     DATA_BLOCKS,
     HTTP,
@@ -35,11 +31,14 @@ from .permitted import (
     NOWHERE,
     STREAM,
     UPSTREAM,
-    reason,
+    reason_for_omission,
     too_large,
 )
-from .targets import SPEAKS, Groups, renamed, rewritten
-from .words import UnwritableWord, quoted
+from nginx_stream_lint.probe.copy_model import CopiedDirective, CopiedPlace, CopiedSocket, Copy
+from nginx_stream_lint.probe.launch import NginxError
+from nginx_stream_lint.probe.nginx import free_ports
+from nginx_stream_lint.probe.pass_targets import PROTOCOLS, Groups, renamed_group, rewritten_target
+from nginx_stream_lint.probe.quoting import UnwritableWord, quoted
 
 MARKER = "X-Nsl-Route"
 # Where nginx may write, inside the folder; nothing else in there is its own.
@@ -120,14 +119,16 @@ class _Copying:
         self.upstream = upstream
         self.folder = folder
         self.tree = tree_of(configuration.path)
-        self.copy = Copy(Node("main", children=[]), upstream=frozenset(upstream.values()))
+        self.copy = Copy(
+            CopiedDirective("main", children=[]), upstream=frozenset(upstream.values())
+        )
         self.groups = {"http": Groups(), "stream": Groups()}
-        self._group_nodes: list[tuple[str, Node, list[Node]]] = []
-        self._passes: list[tuple[Node, str, str]] = []
-        self._listens: list[tuple[Node, str]] = []
-        self._asked: list[tuple[Node, list[Node], Level]] = []
+        self._group_nodes: list[tuple[str, CopiedDirective, list[CopiedDirective]]] = []
+        self._passes: list[tuple[CopiedDirective, str, str]] = []
+        self._listens: list[tuple[CopiedDirective, str]] = []
+        self._asked: list[tuple[CopiedDirective, list[CopiedDirective], Level]] = []
         self._caches = 0
-        self._work: list[tuple[Level, Node]] = []
+        self._work: list[tuple[Level, CopiedDirective]] = []
         self._markers: dict[Level, str] = {}
         self._noted: set[tuple[int, str]] = set()
 
@@ -147,7 +148,7 @@ class _Copying:
         return self.copy
 
     def _statements(self, block: Iterable[Directive]) -> Iterator[Directive]:
-        """The directives of a block, with includes replaced by what they lead to in the tree."""
+        """The directives of a block, with includes replaced by their contents."""
         for directive in block:
             if directive.name != "include" or directive.block is not None:
                 yield directive
@@ -166,7 +167,7 @@ class _Copying:
 
     # One block
 
-    def _fill(self, level: Level, node: Node) -> None:
+    def _fill(self, level: Level, node: CopiedDirective) -> None:
         rows = list(self._statements(level.block))
         assert node.children is not None
         if level.kind in _ANSWERS:
@@ -177,9 +178,9 @@ class _Copying:
         inner: dict[int, list[Level]] = {}
         for child in reversed(level.children):
             if child.directive is None:
-                # What surrounds a fragment, and is not there to see.
+                # The blocks around a fragment, which are unknown.
                 args = {"location": ["/"], "upstream": ["fragment"]}.get(child.kind, [])
-                self._open(child, Node(_name(child), args, None, []), node.children)
+                self._open(child, CopiedDirective(_name(child), args, None, []), node.children)
                 node.children.append(self._work[-1][1])
             else:
                 inner.setdefault(id(child.directive), []).append(child)
@@ -190,9 +191,9 @@ class _Copying:
                 node.children.append(made)
 
     def _row(
-        self, row: Directive, level: Level, opened: Level | None, siblings: list[Node]
-    ) -> Node | None:
-        """What stands for one directive in the copy; None where nothing does."""
+        self, row: Directive, level: Level, opened: Level | None, siblings: list[CopiedDirective]
+    ) -> CopiedDirective | None:
+        """The copy of one directive; None if it is removed."""
         kind = level.kind
         if opened is not None and opened.kind != "events":
             return self._block(row, opened, siblings)
@@ -202,12 +203,12 @@ class _Copying:
             if not row.name.endswith("_by_lua_block"):
                 return self._unlisted(row)
         if kind in ("upstream", "stream-upstream") and row.name == "server":
-            return Node("server", ["", *filter(_is_flag, row.args[1:])], row)
+            return CopiedDirective("server", ["", *filter(_is_flag, row.args[1:])], row)
         in_http = kind not in _NOT_HTTP
         family = row.name.removesuffix("_pass")
         if kind in _IN_STREAM and row.name == "proxy_pass" and row.args:
             return self._pass(row, level, "stream")
-        if in_http and row.name.endswith("_pass") and family in SPEAKS and row.args:
+        if in_http and row.name.endswith("_pass") and family in PROTOCOLS and row.args:
             return self._pass(row, level, family)
         special = _SPECIAL.get(row.name)
         if special is not None and (in_http or row.name in _ANYWHERE):
@@ -216,7 +217,9 @@ class _Copying:
             return self._as_written(row)
         return self._unlisted(row)
 
-    def _block(self, row: Directive, level: Level, siblings: list[Node]) -> Node | None:
+    def _block(
+        self, row: Directive, level: Level, siblings: list[CopiedDirective]
+    ) -> CopiedDirective | None:
         words = self._condition(row, list(row.words)) if row.name == "if" else list(row.args)
         if level.kind in ("upstream", "stream-upstream") and (
             len(words) != 1 or NAME.fullmatch(words[0]) is None
@@ -227,8 +230,8 @@ class _Copying:
             self._open(level, node, siblings)
         return node
 
-    def _open(self, level: Level, node: Node, siblings: list[Node]) -> None:
-        """Remember a block for what is to be done with it later."""
+    def _open(self, level: Level, node: CopiedDirective, siblings: list[CopiedDirective]) -> None:
+        """Remember a block for later steps."""
         if level.kind == "http":
             self.copy.http = self.copy.http or node
         elif level.kind == "stream":
@@ -239,7 +242,7 @@ class _Copying:
             self._group_nodes.append((area, node, siblings))
         self._work.append((level, node))
 
-    def _data(self, row: Directive) -> Node | None:
+    def _data(self, row: Directive) -> CopiedDirective | None:
         """A block of rows, which nginx takes for data whatever they are."""
         assert row.block is not None
         rows = [one for one in self._statements(row.block) if one.block is None]
@@ -249,7 +252,7 @@ class _Copying:
             node.children = [one for one in made if one is not None]
         return node
 
-    def _as_written(self, row: Directive) -> Node | None:
+    def _as_written(self, row: Directive) -> CopiedDirective | None:
         if row.name in LEADS_TO_FILES:
             paths = row.args[1:] if row.name == "rewrite" else row.args
             if any(_UPWARDS.search(path) for path in paths):
@@ -263,8 +266,8 @@ class _Copying:
         return self._written(row, list(row.args))
 
     def _written(
-        self, row: Directive, words: list[str], children: list[Node] | None = None
-    ) -> Node | None:
+        self, row: Directive, words: list[str], children: list[CopiedDirective] | None = None
+    ) -> CopiedDirective | None:
         """A directive with these words, if nginx's syntax and the sandbox's limits have room."""
         if too_large(row.name, words):
             return self._leave_out(row, "it needs more memory than the probe allows", True)
@@ -276,10 +279,10 @@ class _Copying:
             return self._leave_out(row, f"the copy cannot contain it: {error}", True)
         if kept != [row.name, *words]:
             self._replaced(row, "values that show this machine are empty in the copy", True)
-        return Node(kept[0], kept[1:], row, children)
+        return CopiedDirective(kept[0], kept[1:], row, children)
 
-    def _unlisted(self, row: Directive) -> Node | None:
-        why = reason(row.name)
+    def _unlisted(self, row: Directive) -> CopiedDirective | None:
+        why = reason_for_omission(row.name)
         return self._leave_out(row, why.why, why.matters)
 
     def _condition(self, row: Directive, words: list[str]) -> list[str]:
@@ -293,8 +296,8 @@ class _Copying:
 
     # Markers
 
-    def _mark(self, level: Level) -> Node:
-        """Let a block's answers carry a number that leads back to it."""
+    def _mark(self, level: Level) -> CopiedDirective:
+        """Add a header with a block's number to its responses."""
         marker = str(len(self.copy.places) + 1)
         self._markers[level] = marker
         directive = level.directive
@@ -303,7 +306,7 @@ class _Copying:
         else:
             file, line = directive.source.name, directive.line
         server = level.nearest("server")
-        self.copy.places[marker] = Place(
+        self.copy.places[marker] = CopiedPlace(
             _ANSWERS[level.kind],
             level.label,
             file,
@@ -315,11 +318,13 @@ class _Copying:
                 for family in _FAMILIES_WITH_FILES
             ),
         )
-        return Node("add_header", [MARKER, marker, "always"])
+        return CopiedDirective("add_header", [MARKER, marker, "always"])
 
     # Listening
 
-    def _listen_rows(self, level: Level, children: list[Node], rows: list[Directive]) -> None:
+    def _listen_rows(
+        self, level: Level, children: list[CopiedDirective], rows: list[Directive]
+    ) -> None:
         is_stream = level.kind == "stream-server"
         before = self.version < _HTTP2_DIRECTIVE and not is_stream
         all_tls = before and level.effective("ssl", self.version).text == "on"
@@ -343,9 +348,9 @@ class _Copying:
             found = [(f"nowhere:{len(self._listens)}" if nowhere else "*:80", [], None)]
         for name, options, origin in found:
             key = f"stream {name}" if is_stream else name
-            socket = self.copy.sockets.setdefault(key, Socket(name, is_stream=is_stream))
+            socket = self.copy.sockets.setdefault(key, CopiedSocket(name, is_stream=is_stream))
             socket.tls |= "ssl" in options or all_tls
-            listen = Node("listen", ["", *options], origin)
+            listen = CopiedDirective("listen", ["", *options], origin)
             children.append(listen)
             self._listens.append((listen, key))
 
@@ -360,22 +365,22 @@ class _Copying:
                 continue
             if any(one.tls for one in sockets.values() if one.is_stream == is_stream):
                 block.children[:0] = [
-                    Node("ssl_certificate", [CERTIFICATE]),
-                    Node("ssl_certificate_key", [KEY]),
+                    CopiedDirective("ssl_certificate", [CERTIFICATE]),
+                    CopiedDirective("ssl_certificate_key", [KEY]),
                 ]
 
     # Targets
 
-    def _pass(self, row: Directive, level: Level, family: str) -> Node:
-        protocol = SPEAKS.get(family, "http")
+    def _pass(self, row: Directive, level: Level, family: str) -> CopiedDirective:
+        protocol = PROTOCOLS.get(family, "http")
         if family == "proxy" and self.version >= _HTTP2_UPSTREAM:
             version = level.effective("proxy_http_version", self.version).text
             protocol = "h2c" if version == "2" else "http"
-        if "$" in row.args[0] or has_hole(row.args[0]):
+        if "$" in row.args[0] or has_placeholder(row.args[0]):
             self._replaced(
                 row, "variables are not evaluated; the target is always the probe's upstream", False
             )
-        node = Node(row.name, [row.args[0]], row)
+        node = CopiedDirective(row.name, [row.args[0]], row)
         # Groups may come after those who use them.
         self._passes.append((node, family, protocol))
         return node
@@ -383,7 +388,7 @@ class _Copying:
     def _finish_passes(self) -> None:
         for node, family, protocol in self._passes:
             groups = self.groups["stream" if family == "stream" else "http"]
-            target = rewritten(family, node.args[0], protocol, self.upstream, groups)
+            target = rewritten_target(family, node.args[0], protocol, self.upstream, groups)
             if target is None:
                 row = node.origin
                 assert row is not None
@@ -399,36 +404,39 @@ class _Copying:
             protocols = self.groups[area].speaks.get(name, ["http"])
             if not any(child.name == "server" for child in node.children or ()):
                 assert node.children is not None
-                node.children.append(Node("server", [""]))
+                node.children.append(CopiedDirective("server", [""]))
                 if node.origin is not None:
                     self._replaced(node.origin, "no server in it can be read", True)
             at = next((at for at, one in enumerate(siblings) if one is node), len(siblings))
             clones = []
             for protocol in protocols:
-                clone = Node(
+                clone = CopiedDirective(
                     "upstream",
-                    [renamed(name, protocol)],
+                    [renamed_group(name, protocol)],
                     node.origin,
-                    [Node(one.name, list(one.args), one.origin) for one in node.children or ()],
+                    [
+                        CopiedDirective(one.name, list(one.args), one.origin)
+                        for one in node.children or ()
+                    ],
                 )
                 for one in clone.children or ():
                     if one.name == "server":
                         one.args[0] = f"127.0.0.1:{self.upstream[protocol]}"
                     elif one.name == "zone":
-                        one.args[0] = renamed(one.args[0], protocol)
+                        one.args[0] = renamed_group(one.args[0], protocol)
                 clones.append(clone)
             siblings[at : at + 1] = clones
 
     def _finish_http(self) -> None:
-        """Where nginx writes and where it finds no files; and what stands for this machine."""
+        """Set nginx's paths, and values for variables of this machine."""
         http = self.copy.http
         if http is not None and http.children is not None:
             http.children[:0] = [
-                Node("access_log", ["off"]),
-                Node("root", [NOWHERE]),
-                Node("client_body_temp_path", [f"{WRITABLE}/tmp/body"]),
+                CopiedDirective("access_log", ["off"]),
+                CopiedDirective("root", [NOWHERE]),
+                CopiedDirective("client_body_temp_path", [f"{WRITABLE}/tmp/body"]),
                 *(
-                    Node(f"{family}_temp_path", [f"{WRITABLE}/tmp/{family}"])
+                    CopiedDirective(f"{family}_temp_path", [f"{WRITABLE}/tmp/{family}"])
                     for family in _FAMILIES_WITH_FILES
                 ),
             ]
@@ -442,23 +450,27 @@ class _Copying:
                 for found in _RENAMED.finditer(word)
             }
             block.children[:0] = [
-                Node("map", [source, f"${name}"], None, [Node("default", [""])])
+                CopiedDirective(
+                    "map", [source, f"${name}"], None, [CopiedDirective("default", [""])]
+                )
                 for name in sorted(names)
             ]
 
     # What has a way of its own
 
-    def _root(self, row: Directive, level: Level, _: list[Node]) -> Node | None:
+    def _root(
+        self, row: Directive, level: Level, _: list[CopiedDirective]
+    ) -> CopiedDirective | None:
         self._replaced(row, "there are no files in the sandbox", False)
         if level.kind == "http":
             return None  # all of the copy has it
         slash = "/" if row.name == "alias" else ""
-        return Node(row.name, [f"{NOWHERE}{slash}"], row)
+        return CopiedDirective(row.name, [f"{NOWHERE}{slash}"], row)
 
     def _certificate(self, row: Directive, *_: object) -> None:
         self._replaced(row, _MY_CERTIFICATE, False)
 
-    def _cache_path(self, row: Directive, *_: object) -> Node | None:
+    def _cache_path(self, row: Directive, *_: object) -> CopiedDirective | None:
         zone = next((arg for arg in row.args[1:] if arg.startswith("keys_zone=")), None)
         if zone is None:
             return self._leave_out(row, "it has no keys_zone", True)
@@ -469,42 +481,44 @@ class _Copying:
         self._replaced(row, "its files are in the sandbox", False)
         path = f"{WRITABLE}/cache/{self._caches}"
         self._caches += 1
-        return Node(row.name, [path, *kept, f"keys_zone={name}:1m"], row)
+        return CopiedDirective(row.name, [path, *kept, f"keys_zone={name}:1m"], row)
 
     def _listen(self, *_: object) -> None:
         """Written for the whole server at once."""
 
-    def _ssl(self, row: Directive, *_: object) -> Node | None:
+    def _ssl(self, row: Directive, *_: object) -> CopiedDirective | None:
         if self.version < _HTTP2_DIRECTIVE:
             return self._written(row, list(row.args))
         return self._leave_out(row, "this nginx supports it only as a parameter of listen", True)
 
-    def _http2(self, row: Directive, *_: object) -> Node | None:
+    def _http2(self, row: Directive, *_: object) -> CopiedDirective | None:
         if self.version >= _HTTP2_DIRECTIVE:
             return self._written(row, list(row.args))
         self._replaced(row, "this nginx supports it as a parameter of listen", False)
         return None
 
-    def _lua_body_filter(self, row: Directive, *_: object) -> Node:
+    def _lua_body_filter(self, row: Directive, *_: object) -> CopiedDirective:
         self._replaced(
             row, "its code is not run; the copy uses a filter that changes nothing", True
         )
-        return Node("body_filter_by_lua", [LUA_BODY_FILTER], row)
+        return CopiedDirective("body_filter_by_lua", [LUA_BODY_FILTER], row)
 
-    def _js_body_filter(self, row: Directive, *_: object) -> Node:
+    def _js_body_filter(self, row: Directive, *_: object) -> CopiedDirective:
         http = self.copy.http
         assert http is not None
         assert http.children is not None
         if not any(one.name == "js_import" for one in http.children):
             (self.folder / JS_FILTER).write_text(_JS_BODY_FILTER, encoding="utf-8")
-            http.children.insert(0, Node("js_import", ["nsl", "from", JS_FILTER]))
+            http.children.insert(0, CopiedDirective("js_import", ["nsl", "from", JS_FILTER]))
         self._replaced(
             row, "its code is not run; the copy uses a filter that changes nothing", True
         )
-        return Node("js_body_filter", ["nsl.pass"], row)
+        return CopiedDirective("js_body_filter", ["nsl.pass"], row)
 
-    def _asks(self, row: Directive, level: Level, siblings: list[Node]) -> Node | None:
-        """`auth_request`: kept where a location of the copy answers it."""
+    def _asks(
+        self, row: Directive, level: Level, siblings: list[CopiedDirective]
+    ) -> CopiedDirective | None:
+        """`auth_request`: kept if a location of the copy handles it."""
         child = self._as_written(row)
         server = level.nearest("server")
         if child is not None and server is not None and child.args and child.args[0] != "off":
@@ -519,10 +533,10 @@ class _Copying:
                 self._leave_out(child.origin, "no location in the copy handles it", True)
 
     def _answers(self, server: Level, uri: str) -> bool:
-        """Whether a location of a server answers a URI, as far as the copy has its handler."""
+        """Whether a location of a server handles a URI with a handler that the copy has."""
         if "$" in uri:
             return True
-        found = locate(server, uri.partition("?")[0])
+        found = locate_uri(server, uri.partition("?")[0])
         if found.unreadable or found.redirects:
             return True
         location = found.level
@@ -532,8 +546,8 @@ class _Copying:
 
     # The list
 
-    def _leave_out(self, directive: Directive, why: str, matters: bool) -> Node | None:
-        """Put a directive on the list; returns what stands for it, which is nothing."""
+    def _leave_out(self, directive: Directive, why: str, matters: bool) -> CopiedDirective | None:
+        """Add a directive to the list of removed ones; returns None, its replacement."""
         self._note(directive, "removed", why, matters)
         return None
 
@@ -548,7 +562,7 @@ class _Copying:
             self.copy.note(directive, done, why, matters)
 
 
-def hindrance(configuration: Configuration) -> Problem | None:
+def first_problem(configuration: Configuration) -> Problem | None:
     """The first problem for which no nginx would run a configuration, sandboxed or not.
 
     An include that leads nowhere here, or out of the tree, is none: the copy goes without. So it
@@ -571,7 +585,7 @@ def may_run(name: str) -> bool:
     return (
         name in HTTP | STREAM | UPSTREAM | LEADS_TO_FILES | _BLOCKS | data
         or name in _SPECIAL
-        or name.removesuffix("_pass") in SPEAKS
+        or name.removesuffix("_pass") in PROTOCOLS
     )
 
 
@@ -601,7 +615,7 @@ def _has_wildcard(directive: Directive) -> bool:
 
 
 def _is_flag(arg: str) -> bool:
-    """Whether a parameter of a group's server decides who answers."""
+    """Whether a parameter of an upstream's server affects which server is used."""
     weight = re.fullmatch(r"weight=(\d{1,4})", arg)
     if weight is not None:
         return int(weight[1]) <= LARGEST_WEIGHT
@@ -612,7 +626,7 @@ def _name(level: Level) -> str:
     return _WRITTEN.get(level.kind, level.kind)
 
 
-_Special = Callable[[_Copying, Directive, Level, list[Node]], Node | None]
+_Special = Callable[[_Copying, Directive, Level, list[CopiedDirective]], CopiedDirective | None]
 
 _ANYWHERE = frozenset({"listen", "ssl_certificate", "ssl_certificate_key"})
 _SPECIAL: dict[str, _Special] = {
@@ -626,5 +640,5 @@ _SPECIAL: dict[str, _Special] = {
     "ssl_certificate": _Copying._certificate,
     "ssl_certificate_key": _Copying._certificate,
     **dict.fromkeys(_LUA_BODY_FILTERS, _Copying._lua_body_filter),
-    **{f"{family}_cache_path": _Copying._cache_path for family in SPEAKS if family != "grpc"},
+    **{f"{family}_cache_path": _Copying._cache_path for family in PROTOCOLS if family != "grpc"},
 }

@@ -1,4 +1,4 @@
-"""Find tokens in an answer while it is still coming: through chunks, gzip and brotli."""
+"""Find tokens in a response while it arrives: through chunks, gzip and brotli."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .drip import LARGEST_TOKEN, TOKEN
+from nginx_stream_lint.probe.drip import LARGEST_TOKEN, TOKEN
 
 DECODED_PART = 65536  # bytes of decoded text given at once
 # Of one answer; the upstream's have no more than one megabyte and 10,000 tokens.
@@ -129,7 +129,7 @@ class Chunks:
 
 
 class Tokens:
-    """Notes when each token of an answer is complete.
+    """Records when each token of a response is complete.
 
     Attributes:
         times: (token number, monotonic seconds), in the order of arrival.
@@ -146,7 +146,7 @@ class Tokens:
         self._held = b""
 
     def encoded_as(self, encoding: str) -> None:
-        """Set the answer's Content-Encoding; raises what `decompressor` does."""
+        """Set the response's Content-Encoding; raises the errors of `decompressor`."""
         self._decode = decompressor(encoding.strip().lower())
 
     def feed(self, data: bytes, now: float) -> None:

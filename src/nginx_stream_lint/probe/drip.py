@@ -1,4 +1,4 @@
-"""What an upstream is asked to send: a `Drip`, carried in the request header `X-Drip`."""
+"""The response that the test upstream sends: a `Drip`, from the request header `X-Drip`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class Drip(Struct, frozen=True):
-    """One answer of the upstream, token by token.
+    """A response of the test upstream, sent token by token.
 
     Tokens are numbered from 1. Token n is due `n * interval` seconds after the answer's headers,
     later by every silence before it. The default answer is 800 bytes: less than every buffer that
@@ -105,7 +105,7 @@ class Drip(Struct, frozen=True):
         return f"{start}{filling}\n\n".encode()
 
     def encode(self) -> str:
-        """Return the value of the header `X-Drip` that asks for this answer."""
+        """Return the value of the header `X-Drip` that requests this response."""
         return urlencode(list(self._pairs()), quote_via=quote)
 
     def _pairs(self) -> Iterator[tuple[str, str]]:
@@ -167,7 +167,7 @@ class Drip(Struct, frozen=True):
         return drip
 
     def _is_modest(self) -> bool:
-        """Whether it is an answer that can be sent, and costs little."""
+        """Whether the response can be sent, and is small."""
         times = (self.interval, self.silence_before, self.silence_after[1])
         texts = [self.type, self.x_accel_buffering, *(one for pair in self.headers for one in pair)]
         return (

@@ -1,4 +1,4 @@
-"""Temporary folders that say whose they are, and are removed even if their owner was killed."""
+"""Temporary folders named after their process, and removed even if it was killed."""
 
 from __future__ import annotations
 

@@ -9,19 +9,19 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from .arrivals import Arrivals, Headers
-from .client import fetch
-from .drip import HEADER, PLAIN, Drip
-from .dripping import Seen
-from .upstream import Upstream
+from nginx_stream_lint.probe.arrivals import Arrivals, Headers
+from nginx_stream_lint.probe.client import fetch
+from nginx_stream_lint.probe.drip import HEADER, PLAIN, Drip
+from nginx_stream_lint.probe.emission import ReceivedRequest
+from nginx_stream_lint.probe.upstream import DrippingUpstream
 
 STREAMS, STALLS, REPLAYS, CUT = "streams", "stalls", "replays", "cut"
 NO_STREAM, UNCLEAR = "no-stream", "unclear"
 
-_EARLY, _LATE = 0.35, 0.65  # of the answer's duration
+_EARLY, _LATE = 0.35, 0.65  # of the response's duration
 _END_BYTES = 3  # "\n\n", and the brace before it
 _SAME_BURST = 0.4  # of the interval
-_GRACE = 5.0  # seconds a client waits for an answer after it should be complete
+_GRACE = 5.0  # seconds a client waits after the response should be complete
 _STARTS_APART = 0.005  # seconds between the starts of streams measured together
 
 _numbers = itertools.count(1)
@@ -49,13 +49,13 @@ class Measurement(Struct, frozen=True):
     first_delay: float | None
     bursts: list[int]
     arrivals: Arrivals
-    seen: Seen | None
+    seen: ReceivedRequest | None
 
 
 class Job(Struct, frozen=True):
     """The arguments of one `measure`, and the verdict that is `expected` (None: none is)."""
 
-    upstream: Upstream
+    upstream: DrippingUpstream
     port: int
     path: str
     client: str
@@ -94,7 +94,7 @@ class Job(Struct, frozen=True):
 
 
 async def measure(
-    upstream: Upstream,
+    upstream: DrippingUpstream,
     port: int,
     path: str,
     client: str,
@@ -133,16 +133,16 @@ async def measure(
         timeout=asked.duration + _GRACE if timeout is None else timeout,
         websocket=websocket,
     )
-    # The last of equals: what auth_request asks comes before the answer itself.
+    # The last of equals: an auth_request comes before the request itself.
     found = reversed(upstream.find(asked.id))
     seen = max(found, key=lambda one: len(one.emitted), default=None)
     return judge(asked, arrivals, seen, websocket)
 
 
 def judge(
-    drip: Drip, arrivals: Arrivals, seen: Seen | None, websocket: bool = False
+    drip: Drip, arrivals: Arrivals, seen: ReceivedRequest | None, websocket: bool = False
 ) -> Measurement:
-    """Join one request's arrivals with its emissions; an answer to a handshake has to be a 101."""
+    """Join one request's arrivals with its emissions; a handshake must get a 101."""
     delay = None
     if arrivals.times and seen and seen.emitted:
         delay = arrivals.times[0][1] - seen.emitted[0]
@@ -152,7 +152,7 @@ def judge(
     return Measurement(verdict, arrivals.status, delay, bursts, arrivals, seen)
 
 
-def _verdict(drip: Drip, arrivals: Arrivals, seen: Seen | None) -> str:
+def _verdict(drip: Drip, arrivals: Arrivals, seen: ReceivedRequest | None) -> str:
     if not arrivals.times or arrivals.status >= 400:
         return NO_STREAM
     if seen is None:
@@ -172,7 +172,7 @@ def _verdict(drip: Drip, arrivals: Arrivals, seen: Seen | None) -> str:
     return STALLS if part > _LATE else UNCLEAR
 
 
-def _ends_wait(arrivals: Arrivals, seen: Seen) -> bool:
+def _ends_wait(arrivals: Arrivals, seen: ReceivedRequest) -> bool:
     """Whether most events came at once but for their end, which came with the next one.
 
     What a busy machine reads late comes as a whole.
@@ -200,7 +200,7 @@ def bursts_of(times: Sequence[tuple[int, float]], interval: float) -> list[int]:
 
 
 async def measure_many(jobs: Sequence[Job], at_once: int = 24) -> list[Measurement]:
-    """Measure many streams side by side; repeat alone what is unclear or not as expected.
+    """Measure many streams in parallel; repeat alone those that are unclear or unexpected.
 
     A busy event loop or a retried SYN looks like a stall. So a result that is unclear, or that
     disagrees with the job's expectation, is measured again with nothing beside it, and counts

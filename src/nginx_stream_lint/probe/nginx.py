@@ -18,8 +18,8 @@ from types import TracebackType
 
 from msgspec import Struct
 
-from .launch import NginxError, Supervised, Wall, run
-from .sandbox import confine, directives
+from nginx_stream_lint.probe.launch import NginxError, SandboxLimits, Supervised, run
+from nginx_stream_lint.probe.sandbox import confine, directives
 
 _MODULES = (  # in an order in which they load: lua needs ndk
     "ndk_http_module",
@@ -34,7 +34,7 @@ _PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/ng
 _FAMILIES_WITH_FILES = ("proxy", "fastcgi", "scgi", "uwsgi")
 _SECONDS_TO_CHECK = 20.0
 _SECONDS_TO_START = 10.0
-_COULD_NOT_START = 126  # what the supervisor returns
+_COULD_NOT_START = 126  # exit status of the supervisor
 # Below the range that Linux takes the source ports of outgoing connections from.
 _PORTS = range(20000, 32000)
 
@@ -93,7 +93,7 @@ def default_nginx() -> NginxBinary | None:
 
 
 def inspect(path: Path) -> NginxBinary:
-    """Return what the executable at `path` says about itself.
+    """Return the version and build options of the executable at `path`.
 
     Raises:
         NginxError: it cannot be run or is not nginx.
@@ -121,9 +121,9 @@ def _from_wheel() -> list[Path]:
 
 
 def check(
-    binary: NginxBinary, config_text: str, folder: Path, wall: Wall | None = None
+    binary: NginxBinary, config_text: str, folder: Path, wall: SandboxLimits | None = None
 ) -> tuple[bool, str]:
-    """Ask `nginx -t` about a main configuration, given as text.
+    """Check a main configuration, given as text, with `nginx -t`.
 
     Args:
         binary: which nginx.
@@ -142,7 +142,7 @@ def check(
 
 
 def check_file(binary: NginxBinary, path: Path) -> tuple[bool, str]:
-    """Ask `nginx -t` about a main configuration that is on disk, as it is.
+    """Check a main configuration on disk with `nginx -t`.
 
     Nothing is replaced, so nginx opens the log and pid files that the file names.
 
@@ -171,7 +171,7 @@ class Nginx:
     """
 
     def __init__(
-        self, binary: NginxBinary, config_text: str, folder: Path, wall: Wall | None = None
+        self, binary: NginxBinary, config_text: str, folder: Path, wall: SandboxLimits | None = None
     ) -> None:
         """`wall` is what nginx is confined by; then the text has to be a whole, verified copy."""
         self.binary = binary
@@ -186,7 +186,7 @@ class Nginx:
 
     @property
     def error_log(self) -> str:
-        """What nginx has logged so far, at level `warn` and above."""
+        """nginx's error log so far, at level `warn` and above."""
         with contextlib.suppress(FileNotFoundError):
             return (self.folder / "error.log").read_text(errors="replace")
         return ""
@@ -269,7 +269,9 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def _prepare(binary: NginxBinary, config_text: str, folder: Path, wall: Wall | None) -> list[str]:
+def _prepare(
+    binary: NginxBinary, config_text: str, folder: Path, wall: SandboxLimits | None
+) -> list[str]:
     """Write the configuration; return the command that runs it."""
     folder = folder.resolve()
     config = folder / "nginx.conf"
@@ -327,7 +329,7 @@ def _command(binary: NginxBinary, config: Path, folder: Path) -> list[str]:
     return command
 
 
-def _run(command: list[str], folder: Path, wall: Wall | None) -> tuple[bool, str]:
+def _run(command: list[str], folder: Path, wall: SandboxLimits | None) -> tuple[bool, str]:
     status, said = run(command, folder, wall, _SECONDS_TO_CHECK)
     if status == _COULD_NOT_START:
         raise NginxError(f"{command[0]} cannot be run: {said.strip()}")

@@ -1,4 +1,4 @@
-"""Run a configuration's copy on a real nginx and measure what its requests get."""
+"""Run a configuration's copy on a real nginx and measure the responses."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from msgspec.structs import replace
 from nginx_stream_lint.config import Configuration
 from nginx_stream_lint.nginx.delivery import Scenario
 from nginx_stream_lint.nginx.listeners import addresses
-
-from .certificate import write_certificate
-from .copied import Change, Copy, Place, Socket
-from .copy import MARKER, WRITABLE, copy_of
-from .drip import Drip
-from .folders import temporary_folder
-from .launch import NginxError
-from .measure import REPLAYS, STALLS, STREAMS, UNCLEAR, Job, Measurement
-from .nginx import Nginx, NginxBinary
-from .settle import settle
-from .upstream import Upstream
+from nginx_stream_lint.probe.adapt_copy import adapt_copy
+from nginx_stream_lint.probe.certificate import write_certificate
+from nginx_stream_lint.probe.copy import MARKER, WRITABLE, copy_of
+from nginx_stream_lint.probe.copy_model import CopiedPlace, CopiedSocket, Copy, CopyChange
+from nginx_stream_lint.probe.drip import Drip
+from nginx_stream_lint.probe.folders import temporary_folder
+from nginx_stream_lint.probe.launch import NginxError
+from nginx_stream_lint.probe.measure import REPLAYS, STALLS, STREAMS, UNCLEAR, Job, Measurement
+from nginx_stream_lint.probe.nginx import Nginx, NginxBinary
+from nginx_stream_lint.probe.upstream import DrippingUpstream
 
 _AT_ONCE = 24
 _STARTS_APART = 0.005
-_TIMES_ALONE = 2  # what is unclear is measured so often again
-_STARTS = 3  # somebody else may take a port between looking and binding
+_TIMES_ALONE = 2  # unclear measurements are repeated this often
+_STARTS = 3  # another process may take a port between looking and binding
 _SECONDS_TO_CONNECT = 5.0
 _SECONDS_TO_DIE = 0.3
 _BEGINNING = 20  # tokens that fit into every buffer
@@ -40,8 +39,8 @@ _ACCEPT = {"identity": "identity", "gzip": "gzip, br"}
 OnProgress = Callable[[int, int], None]
 
 
-class Request(Struct, frozen=True):
-    """What is asked of the copy.
+class ProbeRequest(Struct, frozen=True):
+    """A request to measure on the copy.
 
     `sockets` says, for each kind of client (`h1`, `h1-tls`, `h2`) that is to ask, at which listen
     address of the configuration; `stream` that it is one of a `stream {}` server. `content_type` is
@@ -59,7 +58,7 @@ class Request(Struct, frozen=True):
     scenarios: tuple[Scenario, ...] = ()
 
 
-class Outcome(Struct, frozen=True):
+class ProbeOutcome(Struct, frozen=True):
     """One request in one scenario.
 
     Attributes:
@@ -72,12 +71,12 @@ class Outcome(Struct, frozen=True):
         upstream: what the upstream saw (method, URI, protocol, headers); None when it saw nothing.
     """
 
-    request: Request
+    request: ProbeRequest
     scenario: Scenario
     verdict: str
     status: int
-    place: Place | None
-    server: Place | None
+    place: CopiedPlace | None
+    server: CopiedPlace | None
     first_delay: float | None
     bursts: tuple[int, ...]
     emissions: tuple[float, ...]
@@ -91,13 +90,13 @@ class ProbeResult(Struct):
     """Everything that was measured, and how the copy differs from the configuration."""
 
     binary: NginxBinary
-    outcomes: list[Outcome] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
+    outcomes: list[ProbeOutcome] = field(default_factory=list)
+    changes: list[CopyChange] = field(default_factory=list)
 
 
 async def probe(
     configuration: Configuration,
-    requests: Sequence[Request],
+    requests: Sequence[ProbeRequest],
     scenarios: Sequence[Scenario],
     binary: NginxBinary,
     *,
@@ -126,10 +125,10 @@ async def probe(
     ]
     drip = Drip(tokens=tokens, interval=interval)
     with temporary_folder() as folder:
-        async with Upstream() as upstream:
+        async with DrippingUpstream() as upstream:
             copy, nginx = await _started(configuration, binary, upstream, folder)
             try:
-                run = _Run(copy, nginx, upstream, folder, drip, on_progress)
+                run = _ProbeRun(copy, nginx, upstream, folder, drip, on_progress)
                 outcomes = await run.all(pairs)
             finally:
                 await nginx.__aexit__(None, None, None)
@@ -139,13 +138,13 @@ async def probe(
 
 
 async def _started(
-    configuration: Configuration, binary: NginxBinary, upstream: Upstream, folder: Path
+    configuration: Configuration, binary: NginxBinary, upstream: DrippingUpstream, folder: Path
 ) -> tuple[Copy, Nginx]:
     for attempt in range(_STARTS):
         copy = copy_of(configuration, binary.version, upstream.ports, folder)
         if any(one.tls for one in copy.sockets.values()):
             write_certificate(folder)
-        text, wall = await settle(copy, binary, folder)
+        text, wall = await adapt_copy(copy, binary, folder)
         nginx = Nginx(binary, text, folder, wall)
         try:
             await nginx.__aenter__()
@@ -157,34 +156,34 @@ async def _started(
     raise AssertionError("unreachable")
 
 
-class _Run(Struct):
+class _ProbeRun(Struct):
     copy: Copy
     nginx: Nginx
-    upstream: Upstream
+    upstream: DrippingUpstream
     folder: Path
     drip: Drip
     on_progress: OnProgress | None
 
-    async def all(self, pairs: Sequence[tuple[Request, Scenario]]) -> list[Outcome]:
+    async def all(self, pairs: Sequence[tuple[ProbeRequest, Scenario]]) -> list[ProbeOutcome]:
         """The outcomes, in the order of the pairs."""
         jobs = [self._job(request, scenario) for request, scenario in pairs]
         results: list[Measurement | None] = [None] * len(jobs)
         alone = await self._recorded(jobs) if self.copy.caches else set()
         done = 0
 
-        def finished(at: int, result: Measurement) -> None:
+        def finished(offset: int, result: Measurement) -> None:
             nonlocal done
-            results[at] = result
+            results[offset] = result
             done += 1
             if self.on_progress is not None:
                 self.on_progress(done, len(jobs))
 
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def together(position: int, at: int) -> None:
+        async def together(position: int, offset: int) -> None:
             async with gate:
                 await asyncio.sleep(position % _AT_ONCE * _STARTS_APART)
-                finished(at, await jobs[at].run())
+                finished(offset, await jobs[offset].run())
 
         others = [at for at in range(len(jobs)) if at not in alone]
         await asyncio.gather(*(together(position, at) for position, at in enumerate(others)))
@@ -216,7 +215,7 @@ class _Run(Struct):
     def _doubtful(result: Measurement) -> bool:
         return result.verdict == UNCLEAR or result.arrivals.ended == "refused"
 
-    def _job(self, request: Request, scenario: Scenario) -> Job:
+    def _job(self, request: ProbeRequest, scenario: Scenario) -> Job:
         target = socket_at(self.copy, request.sockets[scenario.client], request.stream)
         accel = scenario.x_accel_buffering
         client = "h2c" if scenario.client == "h2" and not target.tls else scenario.client
@@ -241,7 +240,7 @@ class _Run(Struct):
     # Caches
 
     async def _recorded(self, jobs: Sequence[Job]) -> set[int]:
-        """The jobs whose answers may be recorded; nothing stays recorded."""
+        """The jobs whose responses may be cached; the caches are emptied."""
         found: set[int] = set()
         places: dict[tuple[int, str, str, str], bool] = {}
         for at, job in enumerate(jobs):
@@ -257,19 +256,19 @@ class _Run(Struct):
         return found
 
     async def _second(self, job: Job) -> Measurement:
-        """A measurement after the same has been asked once already."""
+        """A measurement of a repeated request."""
         self._forget()
         quick = _quick(job.drip)
         await replace(job, drip=quick).run()
         result = await job.run()
         arrivals = result.arrivals
         if arrivals.ended == "complete" and len(arrivals.times) == quick.tokens:
-            # The first answer again, whatever else the upstream was asked meanwhile.
+            # The first response again, whatever other requests the upstream got meanwhile.
             return replace(result, verdict=REPLAYS)
         return result
 
     def _forget(self) -> None:
-        """Take all recordings away: nginx asks again for what is no longer on disk."""
+        """Empty all caches: nginx requests again what is no longer on disk."""
         top = str(self.folder / WRITABLE / "cache")
         # By the numbers of open folders: what nginx may have put there leads nowhere else.
         for path, folders, files, number in os.fwalk(top, topdown=False):
@@ -282,14 +281,16 @@ class _Run(Struct):
 
     # Results
 
-    def _place(self, result: Measurement) -> Place | None:
+    def _place(self, result: Measurement) -> CopiedPlace | None:
         marker = result.arrivals.headers.get(MARKER.lower(), "")
         return self.copy.places.get(marker)
 
-    def _outcome(self, request: Request, scenario: Scenario, result: Measurement) -> Outcome:
+    def _outcome(
+        self, request: ProbeRequest, scenario: Scenario, result: Measurement
+    ) -> ProbeOutcome:
         arrivals, seen = result.arrivals, result.seen
         place = self._place(result)
-        return Outcome(
+        return ProbeOutcome(
             request,
             scenario,
             _verdict(result),
@@ -335,7 +336,7 @@ def _accepts(port: int) -> bool:
 
 
 def _verdict(result: Measurement) -> str:
-    """A long answer fills buffers before it ends: then its beginning tells whether it is held."""
+    """A long response fills buffers before it ends, so its beginning shows whether it is held."""
     emitted = [] if result.seen is None else result.seen.emitted
     if result.verdict in (STREAMS, UNCLEAR) and len(emitted) > _BEGINNING:
         beginning = emitted[_BEGINNING - 1] - emitted[0]
@@ -353,11 +354,11 @@ def _plain(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _quick(drip: Drip) -> Drip:
-    """The same kind of answer, over at once."""
+    """The same kind of response, but short."""
     return replace(drip, tokens=2 if drip.tokens == 3 else 3, interval=0.001)
 
 
-def socket_at(copy: Copy, address: str, stream: bool = False) -> Socket:
+def socket_at(copy: Copy, address: str, stream: bool = False) -> CopiedSocket:
     """Where the copy listens for an address of the configuration.
 
     Raises:

@@ -38,7 +38,7 @@ _BLOCKS = frozenset({"http", "server", "location", "if", "limit_except", "stream
 
 
 def directives(text: str) -> list[Directive]:
-    """Return the directives of a text; what is not nginx syntax is passed over.
+    """Return the directives of a text; skips text that is not nginx syntax.
 
     A text that nests too deep to be read has none.
     """
@@ -70,7 +70,7 @@ def confine(text: str, http_level: str) -> str:
 
 
 def _paths(found: list[Directive]) -> Iterator[tuple[int, int]]:
-    """Where the directives stand that name paths."""
+    """The spans of the directives that name paths."""
     work = [found]
     while work:
         for one in work.pop():

@@ -1,4 +1,4 @@
-"""FastCGI, SCGI and uwsgi side of the upstream: three wrappings of the same CGI answer."""
+"""FastCGI, SCGI and uwsgi side of the upstream: three wrappings of the same CGI response."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import asyncio
 import struct
 from collections.abc import Awaitable, Callable
 
-from .drip import Drip
-from .dripping import Log, Seen, drip_asked_for, emit, pause_before_headers, skip
+from nginx_stream_lint.probe.drip import Drip
+from nginx_stream_lint.probe.emission import (
+    Log,
+    ReceivedRequest,
+    emit,
+    pause_before_headers,
+    requested_drip,
+    skip,
+)
 
 _FCGI_BEGIN_REQUEST, _FCGI_END_REQUEST = 1, 3
 _FCGI_PARAMS, _FCGI_STDIN, _FCGI_STDOUT = 4, 5, 6
@@ -21,7 +28,7 @@ Send = Callable[[bytes], Awaitable[None]]
 async def serve_fastcgi(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection_number: int, log: Log
 ) -> None:
-    """Answer FastCGI requests, one at a time; keep the connection where FCGI_KEEP_CONN asks for it.
+    """Serve FastCGI requests, one at a time; keep the connection if FCGI_KEEP_CONN is set.
 
     Raises:
         ClientGone, Died, ConnectionError, asyncio.IncompleteReadError: the connection is over.
@@ -57,7 +64,7 @@ async def serve_fastcgi(
 async def serve_scgi(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection_number: int, log: Log
 ) -> None:
-    """Answer one SCGI request; the answer ends with the connection.
+    """Serve one SCGI request; the response ends with the connection.
 
     Raises:
         ClientGone, Died, ConnectionError, asyncio.IncompleteReadError: the connection is over.
@@ -73,7 +80,7 @@ async def serve_scgi(
 async def serve_uwsgi(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection_number: int, log: Log
 ) -> None:
-    """Answer one uwsgi request; the answer ends with the connection.
+    """Serve one uwsgi request; the response ends with the connection.
 
     Raises:
         ClientGone, Died, ConnectionError, asyncio.IncompleteReadError: the connection is over.
@@ -93,7 +100,7 @@ async def serve_uwsgi(
 async def _serve_plain(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    seen: Seen,
+    seen: ReceivedRequest,
     params: dict[str, str],
 ) -> None:
     length = params.get("CONTENT_LENGTH") or params.get("HTTP_CONTENT_LENGTH") or "0"
@@ -110,8 +117,10 @@ async def _serve_plain(
     seen.finished = True
 
 
-async def _answer(seen: Seen, send: Send, gone: Callable[[], bool], status_line: str) -> None:
-    drip = drip_asked_for(seen.headers)
+async def _answer(
+    seen: ReceivedRequest, send: Send, gone: Callable[[], bool], status_line: str
+) -> None:
+    drip = requested_drip(seen.headers)
     await pause_before_headers(drip)
     await send(_head(drip, status_line))
     if seen.method != "HEAD":
@@ -128,14 +137,14 @@ def _head(drip: Drip, status_line: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _seen(family: str, params: dict[str, str], connection_number: int, log: Log) -> Seen:
+def _seen(family: str, params: dict[str, str], connection_number: int, log: Log) -> ReceivedRequest:
     headers = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): value
         for name, value in params.items()
         if name.startswith("HTTP_")
     }
-    seen = Seen(
-        id=drip_asked_for(headers).id,
+    seen = ReceivedRequest(
+        id=requested_drip(headers).id,
         family=family,
         method=params.get("REQUEST_METHOD", ""),
         uri=params.get("REQUEST_URI", ""),
@@ -147,7 +156,9 @@ def _seen(family: str, params: dict[str, str], connection_number: int, log: Log)
     return seen
 
 
-async def _fastcgi_request(reader: asyncio.StreamReader, connection_number: int, log: Log) -> Seen:
+async def _fastcgi_request(
+    reader: asyncio.StreamReader, connection_number: int, log: Log
+) -> ReceivedRequest:
     """Read parameters and body of the request that has just begun."""
     packed = b""
     while True:

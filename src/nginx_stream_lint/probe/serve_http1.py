@@ -7,8 +7,15 @@ import base64
 import hashlib
 import re
 
-from .drip import Drip
-from .dripping import Log, Seen, drip_asked_for, emit, pause_before_headers, skip
+from nginx_stream_lint.probe.drip import Drip
+from nginx_stream_lint.probe.emission import (
+    Log,
+    ReceivedRequest,
+    emit,
+    pause_before_headers,
+    requested_drip,
+    skip,
+)
 
 _WEBSOCKET_KEY_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _WEBSOCKET_KEY = re.compile("[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
@@ -27,7 +34,7 @@ async def serve_http1(
         seen = _request(head, connection_number)
         log(seen)
         await _read_body(reader, seen)
-        drip = drip_asked_for(seen.headers)
+        drip = requested_drip(seen.headers)
         await pause_before_headers(drip)
         if _wants_websocket(seen):
             await _answer_websocket(reader, writer, seen, drip)
@@ -50,7 +57,7 @@ async def _read_head(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-def _request(head: bytes, connection_number: int) -> Seen:
+def _request(head: bytes, connection_number: int) -> ReceivedRequest:
     first, *lines = head.decode("latin-1").rstrip().split("\r\n")
     method, uri, protocol = first.split(" ", 2)
     headers: dict[str, str] = {}
@@ -58,12 +65,12 @@ def _request(head: bytes, connection_number: int) -> Seen:
         name, _, value = line.partition(":")
         key, value = name.strip().lower(), value.strip()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    asked = drip_asked_for(headers)
+    asked = requested_drip(headers)
     version = protocol.removeprefix("HTTP/")
-    return Seen(asked.id, "http", method, uri, version, headers, connection_number)
+    return ReceivedRequest(asked.id, "http", method, uri, version, headers, connection_number)
 
 
-async def _read_body(reader: asyncio.StreamReader, seen: Seen) -> None:
+async def _read_body(reader: asyncio.StreamReader, seen: ReceivedRequest) -> None:
     """Read the body before answering, as most apps do: one that never comes is waited for."""
     if "chunked" in seen.headers.get("transfer-encoding", "").lower():
         while size := int((await reader.readline()).split(b";")[0], 16):
@@ -75,7 +82,7 @@ async def _read_body(reader: asyncio.StreamReader, seen: Seen) -> None:
     seen.body_length += await skip(reader, int(seen.headers.get("content-length", "0")))
 
 
-def _wants_websocket(seen: Seen) -> bool:
+def _wants_websocket(seen: ReceivedRequest) -> bool:
     """Whether a request is a handshake as RFC 6455 has it, in HTTP/1.1 or HTTP/1.0."""
     return (
         seen.method == "GET"
@@ -86,7 +93,7 @@ def _wants_websocket(seen: Seen) -> bool:
     )
 
 
-def _connection_options(seen: Seen) -> set[str]:
+def _connection_options(seen: ReceivedRequest) -> set[str]:
     return {word.strip().lower() for word in seen.headers.get("connection", "").split(",")}
 
 
@@ -97,9 +104,9 @@ def _head(status: int, headers: list[tuple[str, str]], protocol: str = "HTTP/1.1
 
 
 async def _answer(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Seen, drip: Drip
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: ReceivedRequest, drip: Drip
 ) -> bool:
-    """Send one answer; return whether the connection can take another request."""
+    """Send one response; return whether the connection can take another request."""
     options = _connection_options(seen)
     old = seen.http_version == "1.0"
     # HTTP/1.0 knows no chunks: there a stream ends with its connection.
@@ -130,7 +137,7 @@ async def _answer(
 
 
 async def _answer_websocket(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Seen, drip: Drip
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: ReceivedRequest, drip: Drip
 ) -> None:
     key = seen.headers.get("sec-websocket-key", "") + _WEBSOCKET_KEY_SUFFIX
     accept = base64.b64encode(hashlib.sha1(key.encode(), usedforsecurity=False).digest()).decode()

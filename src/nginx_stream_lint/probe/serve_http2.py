@@ -1,4 +1,4 @@
-"""HTTP/2 side of the upstream: clear text, prior knowledge, ordinary answers and gRPC."""
+"""HTTP/2 side of the upstream: clear text, prior knowledge, ordinary responses and gRPC."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.exceptions import ProtocolError
 
-from .drip import Drip
-from .dripping import (
+from nginx_stream_lint.probe.drip import Drip
+from nginx_stream_lint.probe.emission import (
     ClientGone,
-    Died,
+    DropConnection,
     Log,
-    Seen,
-    drip_asked_for,
+    ReceivedRequest,
     emit,
     pause_before_headers,
+    requested_drip,
 )
 
 _GRPC = "application/grpc"
@@ -51,7 +51,7 @@ class _Connection:
         )
         self._h2 = H2Connection(config)
         self._reader, self._writer, self._number, self._log = reader, writer, number, log
-        self._requests: dict[int, Seen] = {}
+        self._requests: dict[int, ReceivedRequest] = {}
         self._answers: dict[int, asyncio.Task[None]] = {}
         self._more_room = asyncio.Event()
 
@@ -73,8 +73,12 @@ class _Connection:
 
     def _raise_died(self) -> None:
         for task in self._answers.values():
-            if task.done() and not task.cancelled() and isinstance(task.exception(), Died):
-                raise Died("close")
+            if (
+                task.done()
+                and not task.cancelled()
+                and isinstance(task.exception(), DropConnection)
+            ):
+                raise DropConnection("close")
 
     def _handle(self, event: events.Event) -> None:
         if isinstance(event, events.RequestReceived):
@@ -99,17 +103,17 @@ class _Connection:
             name, value = _text(raw_name), _text(raw_value)
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         method, uri = headers.pop(":method", ""), headers.pop(":path", "")
-        name = drip_asked_for(headers).id
-        seen = Seen(name, "h2c", method, uri, "2", headers, self._number)
+        name = requested_drip(headers).id
+        seen = ReceivedRequest(name, "h2c", method, uri, "2", headers, self._number)
         self._requests[event.stream_id] = seen
         self._log(seen)
 
     async def _answer(self, stream: int) -> None:
         seen = self._requests[stream]
-        drip = drip_asked_for(seen.headers)
+        drip = requested_drip(seen.headers)
         try:
             await self._send_answer(stream, seen, drip)
-        except Died as death:
+        except DropConnection as death:
             if death.how == "close":
                 # The reading side of this connection is another task: closing wakes it up.
                 self._writer.close()
@@ -119,7 +123,7 @@ class _Connection:
         except (ClientGone, ConnectionError, ProtocolError):  # the last: the stream was reset
             seen.client_gone = True
 
-    async def _send_answer(self, stream: int, seen: Seen, drip: Drip) -> None:
+    async def _send_answer(self, stream: int, seen: ReceivedRequest, drip: Drip) -> None:
         await pause_before_headers(drip)
         asked_as = seen.headers.get("content-type", "")
         grpc = asked_as.startswith(_GRPC) or drip.type.startswith(_GRPC)

@@ -8,9 +8,9 @@ import struct
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
-from .dripping import ClientGone, Died, Log, Seen
-from .serve_cgi import serve_fastcgi, serve_scgi, serve_uwsgi
-from .serve_http1 import serve_http1
+from nginx_stream_lint.probe.emission import ClientGone, DropConnection, Log, ReceivedRequest
+from nginx_stream_lint.probe.serve_cgi import serve_fastcgi, serve_scgi, serve_uwsgi
+from nginx_stream_lint.probe.serve_http1 import serve_http1
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int, Log], Awaitable[None]]
 
@@ -18,7 +18,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int, Log], Awaitab
 async def _serve_http2(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int, log: Log
 ) -> None:
-    from .serve_http2 import serve_http2
+    from nginx_stream_lint.probe.serve_http2 import serve_http2
 
     await serve_http2(reader, writer, number, log)
 
@@ -44,7 +44,7 @@ _WEIGHT = 1000  # bytes of a request besides its headers
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
 
 
-class Upstream:
+class DrippingUpstream:
     """Listens on loopback, one port per family, while used as an async context manager.
 
     What it answers is governed by each request's `X-Drip` header (see `Drip`); without one it
@@ -57,17 +57,17 @@ class Upstream:
 
     def __init__(self) -> None:
         self.ports: dict[str, int] = {}
-        self.seen: list[Seen] = []
+        self.seen: list[ReceivedRequest] = []
         self._connections = 0
         self._heard = 0
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def find(self, name: str) -> list[Seen]:
+    def find(self, name: str) -> list[ReceivedRequest]:
         """Return the requests whose drip has this id: several where nginx repeats or mirrors."""
         return [seen for seen in self.seen if seen.id == name]
 
-    async def __aenter__(self) -> Upstream:
+    async def __aenter__(self) -> DrippingUpstream:
         for family, serve in _FAMILIES.items():
             server = await asyncio.start_server(self._accept(serve), "127.0.0.1", 0, backlog=512)
             self._servers.append(server)
@@ -103,9 +103,9 @@ class Upstream:
         writer: asyncio.StreamWriter,
         number: int,
     ) -> None:
-        mine: list[Seen] = []
+        mine: list[ReceivedRequest] = []
 
-        def log(seen: Seen) -> None:
+        def log(seen: ReceivedRequest) -> None:
             self._heard += _WEIGHT + sum(map(len, (*seen.headers, *seen.headers.values())))
             if self._heard > _MOST_HEARD:
                 raise ValueError("more requests than any probe asks for")
@@ -117,7 +117,7 @@ class Upstream:
         except (ClientGone, ConnectionError, asyncio.IncompleteReadError, *_NONSENSE):
             for seen in mine:
                 seen.client_gone = not seen.finished
-        except Died as death:
+        except DropConnection as death:
             if death.how == "reset":
                 raw = writer.get_extra_info("socket")
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

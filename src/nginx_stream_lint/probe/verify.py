@@ -13,9 +13,7 @@ from msgspec import Struct
 
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.tree import parse
-from nginx_stream_lint.util.problems import Unreadable
-
-from .permitted import (
+from nginx_stream_lint.probe.allowed_directives import (
     BELOW_ROOT,
     DATA_BLOCKS,
     KEPT,
@@ -25,10 +23,11 @@ from .permitted import (
     NOWHERE,
     too_large,
 )
+from nginx_stream_lint.util.problems import Unreadable
 
 
 class Forbidden(Exception):
-    """The text has something that the sandbox does not allow; `line` says where (from 1)."""
+    """The sandbox does not allow something in the text; `line` counts from 1."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -36,7 +35,7 @@ class Forbidden(Exception):
 
 
 class Bounds(Struct, frozen=True):
-    """What a copy may name.
+    """The addresses, ports and modules that a copy may name.
 
     Attributes:
         listens: ports of loopback that the copy may listen on.
@@ -142,55 +141,57 @@ class _Verifier:
                 if inner is not None:
                     work.append((inner, one.block or []))
 
-    def _one(self, kind: str, one: Directive) -> str | None:
+    def _one(self, kind: str, directive: Directive) -> str | None:
         """Judge a directive; the kind of its block where there is more to judge inside."""
-        self._words(one)
-        if one.block is None:
-            judge = self._judge(kind, one)
-            if judge is None or not judge(one):
-                raise self._refused(one)
+        self._words(directive)
+        if directive.block is None:
+            judge = self._judge(kind, directive)
+            if judge is None or not judge(directive):
+                raise self._refused(directive)
             return None
-        inner = _BLOCKS.get(kind, {}).get(one.name)
+        inner = _BLOCKS.get(kind, {}).get(directive.name)
         if inner is not None:
-            if not self._opens(one):
-                raise self._refused(one)
+            if not self._opens(directive):
+                raise self._refused(directive)
             return inner
-        if one.name not in DATA_BLOCKS.get(kind, ()):
-            raise self._refused(one)
-        for row in one.block:
+        if directive.name not in DATA_BLOCKS.get(kind, ()):
+            raise self._refused(directive)
+        for row in directive.block:
             self._words(row)
             if row.block is not None or row.name.lower() == "include":
                 raise self._refused(row)
         return None
 
-    def _refused(self, one: Directive | None, why: str = "it is not allowed there") -> Forbidden:
-        if one is None:
+    def _refused(
+        self, directive: Directive | None, why: str = "it is not allowed there"
+    ) -> Forbidden:
+        if directive is None:
             return Forbidden(1, why)
-        return Forbidden(one.line, f'"{one.name}": {why}')
+        return Forbidden(directive.line, f'"{directive.name}": {why}')
 
-    def _words(self, one: Directive) -> None:
-        """What holds for every word, wherever it stands."""
-        if one.unknown:
-            raise self._refused(one)
-        for word in (one.name, *one.args):
+    def _words(self, directive: Directive) -> None:
+        """Check the rules for every word in any place."""
+        if directive.unknown:
+            raise self._refused(directive)
+        for word in (directive.name, *directive.args):
             if MACHINE.search(word):
-                raise self._refused(one, "it uses a variable that shows this machine")
-        if too_large(one.name, one.args):
-            raise self._refused(one, "it needs too much memory")
+                raise self._refused(directive, "it uses a variable that shows this machine")
+        if too_large(directive.name, directive.args):
+            raise self._refused(directive, "it needs too much memory")
 
-    def _opens(self, one: Directive) -> bool:
-        if one.name in _WITHOUT_WORDS:
-            return not one.args
-        if one.name == "upstream":
-            return len(one.args) == 1 and NAME.fullmatch(one.args[0]) is not None
-        if one.name == "if":
-            return _is_condition(one.args)
-        return bool(one.args)
+    def _opens(self, directive: Directive) -> bool:
+        if directive.name in _WITHOUT_WORDS:
+            return not directive.args
+        if directive.name == "upstream":
+            return len(directive.args) == 1 and NAME.fullmatch(directive.args[0]) is not None
+        if directive.name == "if":
+            return _is_condition(directive.args)
+        return bool(directive.args)
 
     # Directives
 
     def _judge(self, kind: str, one: Directive) -> Callable[[Directive], bool] | None:
-        """What decides about a directive without a block; None: nothing allows it."""
+        """The check of a directive without a block; None if it is not allowed."""
         name = one.name
         in_stream = kind.startswith("stream")
         in_http = kind not in ("main", "events", "upstream") and not in_stream
@@ -232,16 +233,16 @@ class _Verifier:
             return lambda one: one.args in (("on",), ("off",))
         return (lambda _: True) if name in KEPT.get(kind, ()) else None
 
-    def _listen(self, one: Directive) -> bool:
-        port = _port(one.args[0]) if one.args else None
-        return port in self.bounds.listens and set(one.args[1:]) <= _LISTEN_OPTIONS
+    def _listen(self, directive: Directive) -> bool:
+        port = _port(directive.args[0]) if directive.args else None
+        return port in self.bounds.listens and set(directive.args[1:]) <= _LISTEN_OPTIONS
 
-    def _server(self, one: Directive) -> bool:
-        port = _port(one.args[0]) if one.args else None
+    def _server(self, directive: Directive) -> bool:
+        port = _port(directive.args[0]) if directive.args else None
         return port in self.bounds.upstream and all(
             flag in ("backup", "down")
             or (re.fullmatch(r"weight=[0-9]{1,4}", flag) and int(flag[7:]) <= LARGEST_WEIGHT)
-            for flag in one.args[1:]
+            for flag in directive.args[1:]
         )
 
     def _target(self, host: str, area: str) -> bool:
@@ -250,17 +251,17 @@ class _Verifier:
             return True
         return NAME.fullmatch(host) is not None and host.lower() in self.groups[area]
 
-    def _proxy_pass(self, one: Directive) -> bool:
-        found = _HTTP_TARGET.fullmatch(one.args[0]) if len(one.args) == 1 else None
+    def _proxy_pass(self, directive: Directive) -> bool:
+        found = _HTTP_TARGET.fullmatch(directive.args[0]) if len(directive.args) == 1 else None
         # With a variable, nginx would put the whole target together for each request.
         return found is not None and "$" not in found[0] and self._target(found[1], "http")
 
-    def _cache_path(self, one: Directive) -> bool:
-        zones = [arg for arg in one.args if arg.startswith("keys_zone=")]
-        options = [arg for arg in one.args[1:] if arg not in zones]
+    def _cache_path(self, directive: Directive) -> bool:
+        zones = [arg for arg in directive.args if arg.startswith("keys_zone=")]
+        options = [arg for arg in directive.args[1:] if arg not in zones]
         return (
-            bool(one.args)
-            and _CACHE.fullmatch(one.args[0]) is not None
+            bool(directive.args)
+            and _CACHE.fullmatch(directive.args[0]) is not None
             and len(zones) == 1
             and zones[0].endswith(":1m")
             and NAME.fullmatch(zones[0][len("keys_zone=") : -len(":1m")]) is not None
@@ -275,7 +276,7 @@ def _port(address: str) -> int | None:
 
 
 def _is_condition(args: Sequence[str]) -> bool:
-    """Whether an `if` asks for a variable, or for a file where there are none."""
+    """Whether an `if` tests a variable, or a file below the empty root."""
     if len(args) == 2 and _TEST.fullmatch(args[0]):
         path = args[1]
         return path.startswith(f"{NOWHERE}/") or BELOW_ROOT.match(path) is not None

@@ -1,4 +1,4 @@
-"""Lines of a source with stretches of them underlined, as compilers show them."""
+"""Excerpts of a source with underlined spans, as compilers show them."""
 
 from __future__ import annotations
 

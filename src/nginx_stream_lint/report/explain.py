@@ -10,15 +10,15 @@ from functools import cache
 import click
 from msgspec import Struct
 
-from nginx_stream_lint.analysis.explain import Explainer, Explanation, Unexplained
-from nginx_stream_lint.analysis.ways import Passed
+from nginx_stream_lint.analysis.explain import Explainer, Explanation, UnexplainedUrl
+from nginx_stream_lint.analysis.stream_paths import PassedPlace
 from nginx_stream_lint.config import Directive
 from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
 from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
-from nginx_stream_lint.nginx.route import Route, Step
-from nginx_stream_lint.report.closing import deployed_words
+from nginx_stream_lint.nginx.request_route import RedirectStep, Route
+from nginx_stream_lint.report.closing_lines import deployed_words
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
@@ -156,26 +156,26 @@ class ExplainDocument(Struct):
     deliveries: list[ExplainDelivery]
 
 
-def explain_json(explanations: Sequence[Explanation | Unexplained]) -> str:
+def explain_json(explanations: Sequence[Explanation | UnexplainedUrl]) -> str:
     """A list with one object for each URL."""
     return json_text(
         [
             ExplainError(SCHEMA_VERSION, one.url, one.why)
-            if isinstance(one, Unexplained)
+            if isinstance(one, UnexplainedUrl)
             else _document(one)
             for one in explanations
         ]
     )
 
 
-def _document(one: Explanation) -> ExplainDocument:
-    route = one.route
+def _document(explanation: Explanation) -> ExplainDocument:
+    route = explanation.route
     handler = route.handler
     via = [ExplainStep(*_place(step.directive), step.why) for step in route.via]
     via += [ExplainStep(None, None, f"unknown: {reason}") for reason in route.unknown]
     return ExplainDocument(
         schema_version=SCHEMA_VERSION,
-        url=one.url,
+        url=explanation.url,
         server=ExplainServer(*_block(route.server), _names(route.server)),
         location=None if route.location is None else ExplainBlock(*_block(route.location)),
         via=via,
@@ -185,10 +185,10 @@ def _document(one: Explanation) -> ExplainDocument:
         status=route.status,
         redirect=route.redirect,
         answered_by=_answered_by(route),
-        settings={name: _setting(value) for name, value in one.settings.items()},
-        read_timeout_s=one.read_timeout_s,
-        tiers=[_tier(one, tier) for tier in one.tiers],
-        deliveries=[_delivery(delivery) for delivery in one.deliveries],
+        settings={name: _setting(value) for name, value in explanation.settings.items()},
+        read_timeout_s=explanation.read_timeout_s,
+        tiers=[_tier(explanation, tier) for tier in explanation.tiers],
+        deliveries=[_delivery(delivery) for delivery in explanation.deliveries],
     )
 
 
@@ -226,9 +226,9 @@ def _setting(value: Effective) -> ExplainSetting:
     return ExplainSetting(value.rows, ExplainOrigin(*_place(first), kind))
 
 
-def _tier(one: Explanation, tier: Passed) -> ExplainTier:
+def _tier(explanation: Explanation, tier: PassedPlace) -> ExplainTier:
     """A tier, with the worst of what it does in the usual scenarios."""
-    pairs = zip(one.deliveries, tier.deliveries, strict=True)
+    pairs = zip(explanation.deliveries, tier.deliveries, strict=True)
     usual = [here for whole, here in pairs if _is_usual(whole, any_encoding=True)]
     worst = next((here for here in usual if here.verdict != "streams"), usual[0] if usual else None)
     return ExplainTier(
@@ -272,11 +272,11 @@ def explain_text(
 
 
 def _lines(
-    explainer: Explainer, one: Explanation, findings: Sequence[Finding], width: int
+    explainer: Explainer, explanation: Explanation, findings: Sequence[Finding], width: int
 ) -> Iterator[str]:
-    route = one.route
-    stream = explainer.stream(one)
-    yield click.style(printable(one.url), bold=True)
+    route = explanation.route
+    stream = explainer.stream(explanation)
+    yield click.style(printable(explanation.url), bold=True)
     names = " ".join(_names(route.server)) or "(no name)"
     stands = "" if route.server is None else route.server.place
     if explainer.deployed is not None:
@@ -292,23 +292,23 @@ def _lines(
         yield from _line("stream", stream.words, width)
     handler = route.handler
     if handler is None:
-        yield from _line("response", _answer(one), width)
+        yield from _line("response", _answer(explanation), width)
         return
     yield from _line("passed to", _passed(handler), width)
-    app = explainer.app_behind(one)
+    app = explainer.app_behind(explanation)
     if app is not None:
         yield from _line("app", app, width)
-    for tier in one.tiers[-2::-1]:
+    for tier in explanation.tiers[-2::-1]:
         yield from _line("then in", f"{tier.level.label}{tier.level.place}", width)
         yield from _line("passed to", _passed(tier.handler), width)
     yield ""
-    yield from _settings(one, width)
+    yield from _settings(explanation, width)
     yield ""
-    if explainer.is_websocket(one):
-        yield from _websocket(one.deliveries)
+    if explainer.is_websocket(explanation):
+        yield from _websocket(explanation.deliveries)
     else:
-        yield from _verdicts(one, handler.family, width)
-    blocks = (tier.level.directive for tier in one.tiers[:-1])
+        yield from _verdicts(explanation, handler.family, width)
+    blocks = (tier.level.directive for tier in explanation.tiers[:-1])
     inner = {(block.source.name, block.start) for block in blocks if block is not None}
     for finding in findings:
         yield ""
@@ -334,7 +334,7 @@ def _fixes(findings: Sequence[Finding]) -> Iterator[ShownFix]:
         yield from shown_fixes(here[0].location, here)
 
 
-def _step(step: Step) -> str:
+def _step(step: RedirectStep) -> str:
     return f"{step.why} ({step.directive.source.name}:{step.directive.line})"
 
 
@@ -351,8 +351,8 @@ def _where(directive: Directive) -> str:
     return f"{directive.source.name}:{directive.line}"
 
 
-def _answer(one: Explanation) -> str:
-    route = one.route
+def _answer(explanation: Explanation) -> str:
+    route = explanation.route
     if route.redirect is not None:
         return f"by nginx: {route.status} to {route.redirect}"
     if route.status is not None:
@@ -366,12 +366,12 @@ def _answer(one: Explanation) -> str:
     return "from a file, if it exists"
 
 
-def _settings(one: Explanation, columns: int) -> Iterator[str]:
-    family = "" if one.route.handler is None else one.route.handler.family
+def _settings(explanation: Explanation, columns: int) -> Iterator[str]:
+    family = "" if explanation.route.handler is None else explanation.route.handler.family
     always = _always(family)
     shown = {
         name: value
-        for name, value in one.settings.items()
+        for name, value in explanation.settings.items()
         if (value.origin != "default" and name not in _NEVER) or name in always
     }
     width = max((len(name) for name in shown), default=0)
@@ -412,8 +412,10 @@ def _verdicts(explanation: Explanation, family: str, width: int) -> Iterator[str
     """One line for each client, and what changes its verdict."""
     deliveries = explanation.deliveries
 
-    def said(head: str, one: Delivery, indent: str) -> list[str]:
-        words = f"{head}: {one.verdict}{_held(explanation, one, family)}{_later(one)}"
+    def said(head: str, delivery: Delivery, indent: str) -> list[str]:
+        words = (
+            f"{head}: {delivery.verdict}{_held(explanation, delivery, family)}{_later(delivery)}"
+        )
         lines = wrapped(words, width, indent, f"{indent}  ")
         return _VERDICT.sub(_coloured, "\n".join(lines)).split("\n")
 
@@ -441,17 +443,17 @@ def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
         )
 
 
-def _holding(explanation: Explanation, one: Delivery) -> tuple[Passed, Delivery] | None:
+def _holding(explanation: Explanation, delivery: Delivery) -> tuple[PassedPlace, Delivery] | None:
     """The tier that holds a stream, with what it does there; None where it is the last one."""
-    if one.held_by != "tier" and one.slowest != "tier":
+    if delivery.held_by != "tier" and delivery.slowest != "tier":
         return None
-    at = next(n for n, each in enumerate(explanation.deliveries) if each is one)
+    at = next(n for n, each in enumerate(explanation.deliveries) if each is delivery)
     passed = ((tier, tier.deliveries[at]) for tier in explanation.tiers)
     return next((pair for pair in passed if pair[1].verdict != "streams"), None)
 
 
-def _is_usual(one: Delivery, any_encoding: bool = False) -> bool:
-    scenario = one.scenario
+def _is_usual(delivery: Delivery, any_encoding: bool = False) -> bool:
+    scenario = delivery.scenario
     return (scenario.framing, scenario.x_accel_buffering) == ("chunked", "absent") and (
         any_encoding or scenario.accept_encoding == "identity"
     )
@@ -475,39 +477,39 @@ def _changes(own: Sequence[Delivery]) -> dict[str, list[Delivery]]:
     return found
 
 
-def _outcome(one: Delivery) -> tuple[str, str, bool, float | None]:
+def _outcome(delivery: Delivery) -> tuple[str, str, bool, float | None]:
     """What clients see of a delivery."""
-    return one.verdict, one.repeat, one.is_replayed, one.first_text_s
+    return delivery.verdict, delivery.repeat, delivery.is_replayed, delivery.first_text_s
 
 
 def _coloured(verdict: re.Match[str]) -> str:
     return click.style(verdict[0], fg=_COLOURS[verdict[0]])
 
 
-def _later(one: Delivery) -> str:
-    if one.repeat == "replays":
+def _later(delivery: Delivery) -> str:
+    if delivery.repeat == "replays":
         return "; nginx replays a recording to the second request"
-    if one.is_replayed:
+    if delivery.is_replayed:
         return "; nginx replays a recording to later requests"
-    if one.repeat == "unknown":
+    if delivery.repeat == "unknown":
         return "; nginx may replay a recording to the second request"
-    return "" if one.repeat == one.verdict else f"; the second request {one.repeat}"
+    return "" if delivery.repeat == delivery.verdict else f"; the second request {delivery.repeat}"
 
 
-def _held(explanation: Explanation, one: Delivery, family: str) -> str:
+def _held(explanation: Explanation, delivery: Delivery, family: str) -> str:
     """What holds a stream, and for how long."""
     of = ""
-    holding = _holding(explanation, one)
+    holding = _holding(explanation, delivery)
     if holding is not None:
-        tier, one = holding
+        tier, delivery = holding
         family, of = tier.handler.family, f" in {tier.level.label}{tier.level.place}"
-    if one.verdict == "streams":
+    if delivery.verdict == "streams":
         return ""
-    if one.held_by == "sub-filter":
+    if delivery.held_by == "sub-filter":
         return f": sub_filter{of} holds the end of each event until the next event"
-    holder = HOLDS[str(one.slowest)].format(family=family) + of
-    if one.held_bytes is None:
+    holder = HOLDS[str(delivery.slowest)].format(family=family) + of
+    if delivery.held_bytes is None:
         return f": {holder} holds the whole response until it ends"
-    wait = duration(one.first_text_s)
-    held = amount(one.held_bytes)
+    wait = duration(delivery.first_text_s)
+    held = amount(delivery.held_bytes)
     return f": {holder} holds {held}, so the first text arrives after about {wait}"

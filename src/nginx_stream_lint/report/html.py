@@ -11,11 +11,11 @@ from msgspec import Struct, field
 
 from nginx_stream_lint import __version__
 from nginx_stream_lint.fixes.show import ShownFix, shown_fixes
-from nginx_stream_lint.report.closing import closing
+from nginx_stream_lint.report.closing_lines import closing_lines
 from nginx_stream_lint.report.excerpt import Mark, excerpt
-from nginx_stream_lint.report.picture import outcome, picture
 from nginx_stream_lint.report.run import Run
-from nginx_stream_lint.report.way import Way, ways
+from nginx_stream_lint.report.stream_path import StreamPath, stream_paths
+from nginx_stream_lint.report.stream_svg import outcome, stream_svg
 from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES, listed
 from nginx_stream_lint.rules.finding import MOST_SERVERS, SEVERITIES, Finding
 from nginx_stream_lint.util.data import data_text
@@ -31,12 +31,12 @@ class _Card(Struct):
     where: str
     servers: tuple[str, ...]
     because: str
-    way: Way | None = None
+    way: StreamPath | None = None
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def svg(self) -> str:
-        return "" if self.way is None else picture(self.way)
+        return "" if self.way is None else stream_svg(self.way)
 
     @property
     def arrivals(self) -> list[tuple[str, str, str]]:
@@ -97,7 +97,7 @@ def html(run: Run) -> str:
         suppressed=len(report.suppressed),
         locations=report.locations,
         problems=[str(problem) for problem in report.problems],
-        closing=closing(report),
+        closing=closing_lines(report),
         streams=streams,
         through=sum(card.way is not None and card.way.gets_through for card in streams),
         others=[card for card in cards if card.way is None],
@@ -116,7 +116,7 @@ def _name(path: str, run: Run) -> str:
 def _cards(run: Run) -> list[_Card]:
     """Every stream with its findings, then findings about anything else."""
     cards: dict[tuple[str, int], _Card] = {}
-    for way in ways(run.report, run.nginx_version, run.policy):
+    for way in stream_paths(run.report, run.nginx_version, run.policy):
         directive = way.served.level.directive or way.served.handler.directive
         names = way.served.server.rows.get("server_name", [])
         cards[directive.source.name, directive.start] = _Card(

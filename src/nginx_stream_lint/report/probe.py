@@ -1,4 +1,4 @@
-"""What was measured: for people, as JSON, and as a picture."""
+"""Reports of a probe: text, JSON, and SVG."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import click
 from msgspec import Struct
 
-from nginx_stream_lint.probe.copied import Change, Place
-from nginx_stream_lint.probe.run import Outcome, ProbeResult
-from nginx_stream_lint.report.drawing import STYLE, label, ticks
+from nginx_stream_lint.probe.copy_model import CopiedPlace, CopyChange
+from nginx_stream_lint.probe.run import ProbeOutcome, ProbeResult
+from nginx_stream_lint.report.svg import STYLE, label, ticks
 from nginx_stream_lint.report.words import clipped, counted, rounded, timeline
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS
@@ -51,14 +51,14 @@ def probe_text(result: ProbeResult, left: Sequence[str] = (), width: int = WIDTH
     return "\n".join(lines) + "\n"
 
 
-def _by_request(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
-    groups: dict[int, list[Outcome]] = {}
+def _by_request(outcomes: Sequence[ProbeOutcome]) -> list[list[ProbeOutcome]]:
+    groups: dict[int, list[ProbeOutcome]] = {}
     for one in outcomes:
         groups.setdefault(id(one.request), []).append(one)
     return list(groups.values())
 
 
-def _request_lines(outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
+def _request_lines(outcomes: Sequence[ProbeOutcome], width: int) -> Iterator[str]:
     request = outcomes[0].request
     yield click.style(printable(request.name), bold=True)
     places = {one.place for one in outcomes}
@@ -71,31 +71,33 @@ def _request_lines(outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
     yield ""
 
 
-def _where(one: Outcome) -> str:
-    place = one.place
+def _where(outcome: ProbeOutcome) -> str:
+    place = outcome.place
     if place is None:
-        return "response of a stream {} server" if one.request.stream else "no response"
+        return "response of a stream {} server" if outcome.request.stream else "no response"
     return printable(f"{place.file}:{place.line}: {place.label}")
 
 
-def _outcome_lines(one: Outcome, width: int) -> Iterator[str]:
-    verdict = click.style(f"{one.verdict:<9}", fg=_COLOURS.get(one.verdict, "red"), bold=True)
-    said = f"{_scenario(one)}: {printable(_said(one))}"
+def _outcome_lines(outcome: ProbeOutcome, width: int) -> Iterator[str]:
+    verdict = click.style(
+        f"{outcome.verdict:<9}", fg=_COLOURS.get(outcome.verdict, "red"), bold=True
+    )
+    said = f"{_scenario(outcome)}: {printable(_said(outcome))}"
     first, *rest = wrapped(said, width, " " * 12, " " * 12)
     yield f"  {verdict} {first.strip()}"
     yield from rest
-    if one.emissions or one.arrivals:
-        end, bar = _end(one), min(_BAR, width - 16)
-        yield f"    app sent    {_timeline(one.emissions, end, bar)}"
-        yield f"    client got  {_timeline(one.arrivals, end, bar)}"
+    if outcome.emissions or outcome.arrivals:
+        end, bar = _end(outcome), min(_BAR, width - 16)
+        yield f"    app sent    {_timeline(outcome.emissions, end, bar)}"
+        yield f"    client got  {_timeline(outcome.arrivals, end, bar)}"
         scale = f"{end:.1f} s"
         yield f"                0 s{scale:>{bar - 3}}"
 
 
-def _scenario(one: Outcome) -> str:
-    scenario = one.scenario
-    words = ["WebSocket" if one.request.websocket else "", CLIENTS[scenario.client]]
-    if not one.request.websocket:
+def _scenario(outcome: ProbeOutcome) -> str:
+    scenario = outcome.scenario
+    words = ["WebSocket" if outcome.request.websocket else "", CLIENTS[scenario.client]]
+    if not outcome.request.websocket:
         words[0] = ""
         words.append(
             {
@@ -111,17 +113,17 @@ def _scenario(one: Outcome) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _said(one: Outcome) -> str:
-    if one.verdict == "no-stream":
-        status = f"status {one.status}" if one.status else "no response"
-        return f"no token arrived ({status}{f', {one.error}' if one.error else ''})"
-    if one.first_delay is None:
-        return _MEANINGS[one.verdict]
-    delay = f"after {one.first_delay:.2f} s" if one.first_delay >= 0.01 else "at once"
-    return f"first token {delay}, {bursts_said(one.bursts)}"
+def _said(outcome: ProbeOutcome) -> str:
+    if outcome.verdict == "no-stream":
+        status = f"status {outcome.status}" if outcome.status else "no response"
+        return f"no token arrived ({status}{f', {outcome.error}' if outcome.error else ''})"
+    if outcome.first_delay is None:
+        return _MEANINGS[outcome.verdict]
+    delay = f"after {outcome.first_delay:.2f} s" if outcome.first_delay >= 0.01 else "at once"
+    return f"first token {delay}, {bursts_in_words(outcome.bursts)}"
 
 
-def bursts_said(bursts: Sequence[int]) -> str:
+def bursts_in_words(bursts: Sequence[int]) -> str:
     """How tokens came, in words, from the number of tokens in each burst."""
     if not bursts:
         return "no tokens"
@@ -136,19 +138,19 @@ def bursts_said(bursts: Sequence[int]) -> str:
     return f"{sum(bursts)} tokens in {len(bursts)} bursts ({shown}{more})"
 
 
-def _end(one: Outcome) -> float:
-    return max([*one.emissions, *one.arrivals, 0.1])
+def _end(outcome: ProbeOutcome) -> float:
+    return max([*outcome.emissions, *outcome.arrivals, 0.1])
 
 
 def _timeline(times: Sequence[float], end: float, columns: int) -> str:
     return timeline(((time, 1) for time in times), end, columns)
 
 
-def _change_lines(changes: Sequence[Change], width: int) -> Iterator[str]:
+def _change_lines(changes: Sequence[CopyChange], width: int) -> Iterator[str]:
     mattering = [one for one in changes if one.matters]
     if mattering:
         yield "differences of the measured copy that may affect the result:"
-        groups: dict[tuple[str, str, str], list[Change]] = {}
+        groups: dict[tuple[str, str, str], list[CopyChange]] = {}
         for one in mattering:
             groups.setdefault((one.name, one.done, one.why), []).append(one)
         for number, ((name, done, why), rows) in enumerate(groups.items()):
@@ -172,7 +174,7 @@ def _change_lines(changes: Sequence[Change], width: int) -> Iterator[str]:
         yield ""
 
 
-def _summary(outcomes: Sequence[Outcome]) -> str:
+def _summary(outcomes: Sequence[ProbeOutcome]) -> str:
     """How many URLs stream in every scenario that was measured."""
     urls = _by_request(outcomes)
     good = sum(all(one.verdict == "streams" for one in url) for url in urls)
@@ -282,29 +284,29 @@ def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
     return json_text(document)
 
 
-def _measurement(one: Outcome) -> ProbeMeasurement:
-    scenario = one.scenario
+def _measurement(outcome: ProbeOutcome) -> ProbeMeasurement:
+    scenario = outcome.scenario
     return ProbeMeasurement(
-        url=one.request.name,
-        server=_place(one.server),
-        location=_place(one.place),
+        url=outcome.request.name,
+        server=_place(outcome.server),
+        location=_place(outcome.place),
         client=scenario.client,
         framing=scenario.framing,
         x_accel_buffering=scenario.x_accel_buffering,
         accept_encoding=scenario.accept_encoding,
-        verdict=one.verdict,
-        status=one.status,
-        first_token_s=rounded(one.first_delay),
-        bursts=one.bursts,
-        emitted_s=[rounded(time) for time in one.emissions],
-        arrived_s=[rounded(time) for time in one.arrivals],
-        duration_s=rounded(one.duration),
-        upstream=one.upstream,
-        error=one.error or None,
+        verdict=outcome.verdict,
+        status=outcome.status,
+        first_token_s=rounded(outcome.first_delay),
+        bursts=outcome.bursts,
+        emitted_s=[rounded(time) for time in outcome.emissions],
+        arrived_s=[rounded(time) for time in outcome.arrivals],
+        duration_s=rounded(outcome.duration),
+        upstream=outcome.upstream,
+        error=outcome.error or None,
     )
 
 
-def _place(place: Place | None) -> ProbePlace | None:
+def _place(place: CopiedPlace | None) -> ProbePlace | None:
     return None if place is None else ProbePlace(place.label, place.file, place.line)
 
 
@@ -354,13 +356,13 @@ def probe_svg(result: ProbeResult) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _height(one: Outcome) -> int:
-    return _PANEL if one.emissions or one.arrivals else _EMPTY
+def _height(outcome: ProbeOutcome) -> int:
+    return _PANEL if outcome.emissions or outcome.arrivals else _EMPTY
 
 
-def _panel(one: Outcome, top: int) -> Iterator[str]:
-    end = max(_end(one) * 1.04, 0.2)
-    most = max(len(one.emissions), len(one.arrivals), 1)
+def _panel(outcome: ProbeOutcome, top: int) -> Iterator[str]:
+    end = max(_end(outcome) * 1.04, 0.2)
+    most = max(len(outcome.emissions), len(outcome.arrivals), 1)
     y_0, y_1 = top + _PANEL - _BOTTOM, top + _TOP
     x_0, x_1 = _LEFT, _WIDTH - _RIGHT
 
@@ -370,12 +372,12 @@ def _panel(one: Outcome, top: int) -> Iterator[str]:
     def y(count: float) -> float:
         return y_0 - (y_0 - y_1) * count / most
 
-    tone = "good" if one.verdict == "streams" else "bad"
-    yield label(_LEFT, top + 34, clipped(one.request.name, 100), "text name")
-    scenario = f"{_scenario(one)}: "
-    said = clipped(_said(one), max(20, 105 - len(scenario) - len(one.verdict)))
-    yield label(_LEFT, top + 54, scenario, "faint", (one.verdict, said, tone))
-    if _height(one) == _EMPTY:
+    tone = "good" if outcome.verdict == "streams" else "bad"
+    yield label(_LEFT, top + 34, clipped(outcome.request.name, 100), "text name")
+    scenario = f"{_scenario(outcome)}: "
+    said = clipped(_said(outcome), max(20, 105 - len(scenario) - len(outcome.verdict)))
+    yield label(_LEFT, top + 54, scenario, "faint", (outcome.verdict, said, tone))
+    if _height(outcome) == _EMPTY:
         return
     for count in ticks(most, 1):
         yield f'<line class="grid" x1="{x_0}" x2="{x_1}" y1="{y(count):.1f}" y2="{y(count):.1f}"/>'
@@ -391,13 +393,17 @@ def _panel(one: Outcome, top: int) -> Iterator[str]:
         f'<text class="faint" text-anchor="middle" transform="translate(18 {(y_0 + y_1) / 2:.1f})'
         ' rotate(-90)">tokens</text>'
     )
-    if one.emissions and one.arrivals and one.arrivals[0] - one.emissions[0] > end / 20:
-        left, right = x(one.emissions[0]), x(one.arrivals[0])
+    if (
+        outcome.emissions
+        and outcome.arrivals
+        and outcome.arrivals[0] - outcome.emissions[0] > end / 20
+    ):
+        left, right = x(outcome.emissions[0]), x(outcome.arrivals[0])
         yield (
             f'<rect class="wait" x="{left:.1f}" y="{y_1}" width="{right - left:.1f}"'
             f' height="{y_0 - y_1}"/>'
         )
-    for times, name in ((one.emissions, "sent"), (one.arrivals, tone)):
+    for times, name in ((outcome.emissions, "sent"), (outcome.arrivals, tone)):
         if times:
             path = [f"M{x(0):.1f} {y_0}"]
             path += [f"H{x(time):.1f}V{y(count):.1f}" for count, time in enumerate(times, 1)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import UNSET, Struct, UnsetType
 
 from nginx_stream_lint.config import Problem, Source
-from nginx_stream_lint.fixes.apply import edited
+from nginx_stream_lint.fixes.apply import apply_edits
 from nginx_stream_lint.report.run import Run, insertable
 from nginx_stream_lint.rules.finding import Finding, Fix, Place
 from nginx_stream_lint.util.json_text import json_text
@@ -111,7 +111,7 @@ def _suggestion(fix: Fix, source: Source) -> RdjsonSuggestion | None:
     if not edits or any(edit.source is not source for edit in edits) or not insertable(edits):
         return None
     start, end = min(edit.start for edit in edits), max(edit.end for edit in edits)
-    text = edited(source.text[start:end], edits, start)
+    text = apply_edits(source.text[start:end], edits, start)
     return RdjsonSuggestion(_range(source, start, end), text)
 
 

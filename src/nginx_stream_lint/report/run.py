@@ -1,4 +1,4 @@
-"""What a format is given, and what several formats need of it."""
+"""The input of a format: a finished run."""
 
 from __future__ import annotations
 

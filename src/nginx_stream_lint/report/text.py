@@ -1,11 +1,11 @@
-"""The report for people: by location, with what to change shown in place."""
+"""The text report: by location, with suggested fixes in place."""
 
 from __future__ import annotations
 
 import click
 
 from nginx_stream_lint.analysis.lint import Result
-from nginx_stream_lint.report.closing import closing
+from nginx_stream_lint.report.closing_lines import closing_lines
 from nginx_stream_lint.report.excerpt import Mark, excerpt
 from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.report.words import counted
@@ -26,7 +26,9 @@ def text(run: Run) -> str:
     if run.verbose:
         lines += _whys(run)
     if not run.quiet:
-        lines += [line for said in closing(report) for line in wrapped(printable(said), run.width)]
+        lines += [
+            line for said in closing_lines(report) for line in wrapped(printable(said), run.width)
+        ]
         lines += wrapped(_summary(report, run.seconds), run.width)
     return "".join(f"{line}\n" for line in lines)
 

@@ -1,4 +1,4 @@
-"""A trace for people and for programs."""
+"""Reports of a trace: text and JSON."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import click
 from msgspec import Struct
 
-from nginx_stream_lint.analysis.trace_findings import Blame
-from nginx_stream_lint.report.trace_words import said, verdict
+from nginx_stream_lint.analysis.trace_findings import TraceFindings
+from nginx_stream_lint.report.trace_words import layer_in_words, verdict
 from nginx_stream_lint.report.words import clipped, rounded, timeline
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENTS
@@ -33,51 +33,55 @@ _MOST_REMEDIES = 4
 # Text
 
 
-def trace_text(told: Diagnosis, blame: Blame | None = None, width: int = WIDTH) -> str:
+def trace_text(diagnosis: Diagnosis, blame: TraceFindings | None = None, width: int = WIDTH) -> str:
     """The report with ANSI colours in lines of `width` columns.
 
     `blame` is what the layer's configuration says.
     """
     lines: list[str] = []
-    for layer in told.result.layers:
-        product = told.products[layer.number]
-        maybe = "" if layer.number in told.certain else ", or a layer that forwards its headers"
+    for layer in diagnosis.result.layers:
+        product = diagnosis.products[layer.number]
+        maybe = (
+            "" if layer.number in diagnosis.certain else ", or a layer that forwards its headers"
+        )
         name = f"  ({product.title}{maybe})" if product is not None else ""
         lines.append(click.style(f"layer {layer.number}  {layer.shown}", bold=True) + name)
-        judgements = [one for one in told.judgements if one.layer == layer.number]
-        end = max((_end(one) for one in told.judgements), default=0.0)
+        judgements = [one for one in diagnosis.judgements if one.layer == layer.number]
+        end = max((_end(one) for one in diagnosis.judgements), default=0.0)
         for one in judgements:
             lines += _judgement(one, end, width)
-        lines += _headers(told, layer.number, judgements, width)
+        lines += _headers(diagnosis, layer.number, judgements, width)
         lines.append("")
-    for sentence in verdict(told):
-        colour = "red" if told.named else "green" if told.streams else "yellow"
+    for sentence in verdict(diagnosis):
+        colour = "red" if diagnosis.named else "green" if diagnosis.streams else "yellow"
         sentences = _wrapped(sentence, "", width)
         lines += [click.style(line, fg=colour, bold=True) for line in sentences]
-    lines += _remedies(told, width)
+    lines += _remedies(diagnosis, width)
     if blame is not None:
-        lines += _blame(blame, told.hide, width)
+        lines += _blame(blame, diagnosis.hide, width)
     return "\n".join(lines) + "\n"
 
 
-def _judgement(one: Judgement, end: float, width: int) -> Iterator[str]:
-    word = click.style(f"{one.verdict:<9}", fg=_COLOURS.get(one.verdict, "red"), bold=True)
-    inherited = f" (as at layer {one.inherited})" if one.inherited is not None else ""
-    words = f"{CLIENTS[one.client]}: {said(one)}{inherited}"
+def _judgement(judgement: Judgement, end: float, width: int) -> Iterator[str]:
+    word = click.style(
+        f"{judgement.verdict:<9}", fg=_COLOURS.get(judgement.verdict, "red"), bold=True
+    )
+    inherited = f" (as at layer {judgement.inherited})" if judgement.inherited is not None else ""
+    words = f"{CLIENTS[judgement.client]}: {layer_in_words(judgement)}{inherited}"
     first, *rest = _wrapped(words, " " * _INDENT, width)
     yield f"  {word} {first.strip()}"
     yield from rest
-    if one.figures.events and end:
-        pieces = ((piece.at, piece.events) for piece in one.recording.pieces)
+    if judgement.figures.events and end:
+        pieces = ((piece.at, piece.events) for piece in judgement.recording.pieces)
         yield f"{' ' * _INDENT}{timeline(pieces, end, min(_BAR, width - _INDENT))}"
 
 
-def _end(one: Judgement) -> float:
-    return max([piece.at for piece in one.recording.pieces], default=0.0)
+def _end(judgement: Judgement) -> float:
+    return max([piece.at for piece in judgement.recording.pieces], default=0.0)
 
 
 def _headers(
-    told: Diagnosis, number: int, judgements: list[Judgement], width: int
+    diagnosis: Diagnosis, number: int, judgements: list[Judgement], width: int
 ) -> Iterator[str]:
     answered = [one.recording for one in judgements if one.recording.head_at is not None]
     if answered:
@@ -87,29 +91,29 @@ def _headers(
             printable(shown) or "no header that shows what this layer is", _HEADERS_SHOWN
         )
         yield from _wrapped(words, "  ", width)
-    for note in told.notes:
+    for note in diagnosis.notes:
         if note.layer == number:
             yield from _wrapped(f"- {note.text}", "  ", width)
 
 
-def _remedies(told: Diagnosis, width: int) -> Iterator[str]:
-    if not told.remedies:
+def _remedies(diagnosis: Diagnosis, width: int) -> Iterator[str]:
+    if not diagnosis.remedies:
         return
-    known = told.products[told.named.layer] if told.named is not None else None
+    known = diagnosis.products[diagnosis.named.layer] if diagnosis.named is not None else None
     if known is None:
         yield "The headers of this layer do not show what it is. What to do if it is"
     else:
         yield "What to do:"
-    for product, remedy in told.remedies[:_MOST_REMEDIES]:
+    for product, remedy in diagnosis.remedies[:_MOST_REMEDIES]:
         name = f"{product.title}: " if known is None else ""
         yield from _wrapped(f"{name}{remedy.do}", "  ", width)
         yield f"    {remedy.source}"
-    left = len(told.remedies) - _MOST_REMEDIES
+    left = len(diagnosis.remedies) - _MOST_REMEDIES
     if left > 0:
         yield f"  and {left} more; see --format json"
 
 
-def _blame(blame: Blame, hide: Hide, width: int) -> Iterator[str]:
+def _blame(blame: TraceFindings, hide: Hide, width: int) -> Iterator[str]:
     yield ""
     if not blame.place:
         yield "No server in the configuration handles this URL."
@@ -270,32 +274,34 @@ class TraceDocument(Struct):
     configuration: TraceConfiguration | None
 
 
-def trace_json(told: Diagnosis, blame: Blame | None = None) -> str:
+def trace_json(diagnosis: Diagnosis, blame: TraceFindings | None = None) -> str:
     """One document: the layers with what each client got, and the verdict."""
-    named = told.named
+    named = diagnosis.named
     document = TraceDocument(
         schema_version=SCHEMA_VERSION,
         layers=[
             TraceLayer(
                 number=layer.number,
                 url=layer.shown,
-                product=product.name if (product := told.products[layer.number]) else None,
-                clients=[_client(one) for one in told.judgements if one.layer == layer.number],
+                product=product.name if (product := diagnosis.products[layer.number]) else None,
+                clients=[_client(one) for one in diagnosis.judgements if one.layer == layer.number],
                 notes=[
-                    TraceNote(one.code, one.text) for one in told.notes if one.layer == layer.number
+                    TraceNote(one.code, one.text)
+                    for one in diagnosis.notes
+                    if one.layer == layer.number
                 ],
             )
-            for layer in told.result.layers
+            for layer in diagnosis.result.layers
         ],
         verdict=TraceVerdict(
-            streams=told.streams,
-            measured=told.measured,
+            streams=diagnosis.streams,
+            measured=diagnosis.measured,
             layer=named.layer if named else None,
-            url=told.layer(named.layer).shown if named else None,
+            url=diagnosis.layer(named.layer).shown if named else None,
             client=named.client if named else None,
             verdict=named.verdict if named else None,
             cause=named.cause if named else None,
-            words=verdict(told),
+            words=verdict(diagnosis),
             remedies=[
                 TraceRemedy(
                     product=product.name,
@@ -305,34 +311,34 @@ def trace_json(told: Diagnosis, blame: Blame | None = None) -> str:
                     measured=remedy.measured,
                     rules=remedy.rules,
                 )
-                for product, remedy in told.remedies
+                for product, remedy in diagnosis.remedies
             ],
             timeouts=[
                 TraceTimeout(product.name, timeout.seconds, timeout.what, timeout.source)
-                for product, timeout in told.timeouts
+                for product, timeout in diagnosis.timeouts
             ],
         ),
-        configuration=None if blame is None else _configuration(blame, told.hide),
+        configuration=None if blame is None else _configuration(blame, diagnosis.hide),
     )
     return json_text(document)
 
 
-def _client(one: Judgement) -> TraceClient:
-    recording, what = one.recording, one.figures
+def _client(judgement: Judgement) -> TraceClient:
+    recording, what = judgement.recording, judgement.figures
     return TraceClient(
-        client=one.client,
-        verdict=one.verdict,
-        cause=one.cause,
-        said=said(one),
-        inherited_from=one.inherited,
-        maybe_from=one.maybe_from,
-        held_bytes=one.held_bytes,
-        encoding=one.encoding or None,
-        silence_before_cut_s=rounded(one.silence_s),
-        interval_s=rounded(one.beat_s),
-        times_slower=rounded(one.slower),
-        runs=one.runs,
-        agreeing=one.agreeing,
+        client=judgement.client,
+        verdict=judgement.verdict,
+        cause=judgement.cause,
+        said=layer_in_words(judgement),
+        inherited_from=judgement.inherited,
+        maybe_from=judgement.maybe_from,
+        held_bytes=judgement.held_bytes,
+        encoding=judgement.encoding or None,
+        silence_before_cut_s=rounded(judgement.silence_s),
+        interval_s=rounded(judgement.beat_s),
+        times_slower=rounded(judgement.slower),
+        runs=judgement.runs,
+        agreeing=judgement.agreeing,
         status=recording.status,
         http_version=recording.protocol or None,
         ended=recording.ended,
@@ -367,7 +373,7 @@ def _client(one: Judgement) -> TraceClient:
     )
 
 
-def _configuration(blame: Blame, hide: Hide) -> TraceConfiguration:
+def _configuration(blame: TraceFindings, hide: Hide) -> TraceConfiguration:
     return TraceConfiguration(
         location=hide(blame.place) or None,
         explains=blame.explains,

@@ -1,4 +1,4 @@
-"""A trace as a picture, as one SVG or as a page for any width: what arrived when, by layer."""
+"""A trace as SVG or HTML: arrivals over time, by layer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from html import escape
 from msgspec import Struct
 
 from nginx_stream_lint.probe.measure import CUT, STREAMS
-from nginx_stream_lint.report.drawing import STYLE, label, ticks
-from nginx_stream_lint.report.trace_words import said, seconds, verdict
+from nginx_stream_lint.report.svg import STYLE, label, ticks
+from nginx_stream_lint.report.trace_words import layer_in_words, seconds, verdict
 from nginx_stream_lint.report.words import clipped
 from nginx_stream_lint.rules.filters import CLIENTS
 from nginx_stream_lint.trace.diagnosis import Diagnosis
@@ -63,21 +63,23 @@ class _Lane(Struct, frozen=True):
         return "good" if self.one.verdict == STREAMS else "bad"
 
 
-def _end(told: Diagnosis) -> float:
+def _end(diagnosis: Diagnosis) -> float:
     """The time that all lanes show, in seconds."""
-    times = [piece.at for one in told.judgements for piece in one.recording.pieces]
-    times += [one.figures.end_s for one in told.judgements if one.verdict == CUT]
+    times = [piece.at for one in diagnosis.judgements for piece in one.recording.pieces]
+    times += [one.figures.end_s for one in diagnosis.judgements if one.verdict == CUT]
     return max([*times, 0.1]) * 1.02
 
 
-def _lanes(told: Diagnosis) -> list[_Lane]:
-    end = _end(told)
-    most = max((burst.events for one in told.judgements for burst in one.figures.bursts), default=1)
-    return [_lane(one, end, max(most, _TALL)) for one in told.judgements]
+def _lanes(diagnosis: Diagnosis) -> list[_Lane]:
+    end = _end(diagnosis)
+    most = max(
+        (burst.events for one in diagnosis.judgements for burst in one.figures.bursts), default=1
+    )
+    return [_lane(one, end, max(most, _TALL)) for one in diagnosis.judgements]
 
 
-def _lane(one: Judgement, end: float, most: int) -> _Lane:
-    bursts = [burst for burst in one.figures.bursts if burst.events]
+def _lane(judgement: Judgement, end: float, most: int) -> _Lane:
+    bursts = [burst for burst in judgement.figures.bursts if burst.events]
     # So many that they are a solid block: only what can be told apart is drawn.
     step = max(1, len(bursts) // _MOST_BARS)
     # By the square root, so that one event beside a hundred still shows.
@@ -90,24 +92,24 @@ def _lane(one: Judgement, end: float, most: int) -> _Lane:
             break
         if all(abs(bar.at - other.at) >= _APART for other in numbers):
             numbers.append(bar)
-    cut = one.figures.end_s / end if one.verdict == CUT else None
+    cut = judgement.figures.end_s / end if judgement.verdict == CUT else None
     marks = [0.0, *(bar.at for bar in bars), *([] if cut is None else [cut])]
     pauses = tuple(
         (before, after)
         for before, after in itertools.pairwise(marks)
         if after - before >= _LONG_PAUSE
     )
-    return _Lane(one, bars, tuple(numbers), pauses, cut)
+    return _Lane(judgement, bars, tuple(numbers), pauses, cut)
 
 
-def _title(told: Diagnosis) -> str:
-    return "Where the stream stops" if told.named is not None else "The stream, layer by layer"
+def _title(diagnosis: Diagnosis) -> str:
+    return "Where the stream stops" if diagnosis.named is not None else "The stream, layer by layer"
 
 
-def _name(told: Diagnosis, number: int) -> str:
-    product = told.products[number]
+def _name(diagnosis: Diagnosis, number: int) -> str:
+    product = diagnosis.products[number]
     what = " (the app, or closest to it)" if number == 1 else ""
-    if product is not None and number in told.certain:
+    if product is not None and number in diagnosis.certain:
         what = f" ({product.title})"
     return f"Layer {number}{what}"
 
@@ -119,12 +121,12 @@ _LANE, _STRIP = 108, 46
 _COLUMNS = 118  # characters that fit a line
 
 
-def trace_svg(told: Diagnosis) -> str:
+def trace_svg(diagnosis: Diagnosis) -> str:
     """One picture of a fixed width."""
-    lanes = _lanes(told)
-    head: list[str] = [label(_LEFT, 34, _title(told), "text title")]
+    lanes = _lanes(diagnosis)
+    head: list[str] = [label(_LEFT, 34, _title(diagnosis), "text title")]
     y = 58.0
-    for sentence in verdict(told):
+    for sentence in verdict(diagnosis):
         for line in textwrap.wrap(printable(sentence), _COLUMNS - 6):
             head.append(label(_LEFT, y, line, "text name"))
             y += 18
@@ -135,9 +137,9 @@ def trace_svg(told: Diagnosis) -> str:
     y += 8
     body: list[str] = []
     for lane in lanes:
-        body += _svg_lane(told, lane, y)
+        body += _svg_lane(diagnosis, lane, y)
         y += _LANE
-    body += _svg_axis(told, y)
+    body += _svg_axis(diagnosis, y)
     height = y + 48
     return "\n".join(
         [
@@ -160,11 +162,13 @@ _BARS = """
 """
 
 
-def _svg_lane(told: Diagnosis, lane: _Lane, top: float) -> Iterator[str]:
+def _svg_lane(diagnosis: Diagnosis, lane: _Lane, top: float) -> Iterator[str]:
     one = lane.one
-    url = clipped(told.layer(one.layer).shown, 70)
-    yield label(_LEFT, top + 16, f"{_name(told, one.layer)}, {CLIENTS[one.client]}: {url}", "text")
-    words = clipped(said(one), 100)
+    url = clipped(diagnosis.layer(one.layer).shown, 70)
+    yield label(
+        _LEFT, top + 16, f"{_name(diagnosis, one.layer)}, {CLIENTS[one.client]}: {url}", "text"
+    )
+    words = clipped(layer_in_words(one), 100)
     yield label(_LEFT, top + 34, "", "faint", (one.verdict, words, lane.tone))
     floor = top + 40 + _STRIP
     yield (f'<line class="floor" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{floor}" y2="{floor}"/>')
@@ -187,8 +191,8 @@ def _x(part: float) -> float:
     return _LEFT + (_WIDTH - _LEFT - _RIGHT) * part
 
 
-def _svg_axis(told: Diagnosis, top: float) -> Iterator[str]:
-    end = _end(told)
+def _svg_axis(diagnosis: Diagnosis, top: float) -> Iterator[str]:
+    end = _end(diagnosis)
     yield f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{top}" y2="{top}"/>'
     for time in ticks(end):
         x = _x(time / end)
@@ -240,22 +244,22 @@ ul { margin: .3rem 0; padding-left: 1.2rem } a { color: inherit }
 _STRIP_PX, _LEAST_PX = 54, 12.0
 
 
-def trace_html(told: Diagnosis) -> str:
+def trace_html(diagnosis: Diagnosis) -> str:
     """A page of its own: nothing is loaded, and it fits a phone."""
-    lanes = _lanes(told)
-    sections = [_section(told, number, lanes) for number in _numbers(told)]
-    good = " good" if told.streams else ""
-    words = "".join(f"<p>{_text(sentence)}</p>" for sentence in verdict(told))
+    lanes = _lanes(diagnosis)
+    sections = [_section(diagnosis, number, lanes) for number in _numbers(diagnosis)]
+    good = " good" if diagnosis.streams else ""
+    words = "".join(f"<p>{_text(sentence)}</p>" for sentence in verdict(diagnosis))
     return "\n".join(
         [
             "<!DOCTYPE html>",
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{_text(_title(told))}</title>",
+            f"<title>{_text(_title(diagnosis))}</title>",
             f"<style>{_PAGE_STYLE}</style></head><body>",
-            f"<h1>{_text(_title(told))}</h1>",
+            f"<h1>{_text(_title(diagnosis))}</h1>",
             f'<div class="verdict{good}">{words}</div>',
-            *_what_to_do(told),
+            *_what_to_do(diagnosis),
             f'<p class="faint">{_HOW_TO_READ}</p>',
             '<p class="down">The same request, sent to each layer, starting with the app</p>',
             '<p class="down">↓</p>'.join(sections),
@@ -265,49 +269,49 @@ def trace_html(told: Diagnosis) -> str:
     )
 
 
-def _numbers(told: Diagnosis) -> list[int]:
-    return [layer.number for layer in told.result.layers]
+def _numbers(diagnosis: Diagnosis) -> list[int]:
+    return [layer.number for layer in diagnosis.result.layers]
 
 
-def _what_to_do(told: Diagnosis) -> Iterator[str]:
-    if not told.remedies or told.named is None:
+def _what_to_do(diagnosis: Diagnosis) -> Iterator[str]:
+    if not diagnosis.remedies or diagnosis.named is None:
         return
-    known = told.products[told.named.layer] is not None
+    known = diagnosis.products[diagnosis.named.layer] is not None
     yield "<p><b>What to do</b></p><ul>"
-    for product, remedy in told.remedies:
+    for product, remedy in diagnosis.remedies:
         name = "" if known else f"{_text(product.title)}: "
         link = f' <a class="faint" href="{_text(remedy.source)}">source</a>'
         yield f"<li>{name}{_text(remedy.do)}{link}</li>"
     yield "</ul>"
 
 
-def _section(told: Diagnosis, number: int, lanes: list[_Lane]) -> str:
-    named = told.named is not None and told.named.layer == number
+def _section(diagnosis: Diagnosis, number: int, lanes: list[_Lane]) -> str:
+    named = diagnosis.named is not None and diagnosis.named.layer == number
     parts = [
         f'<section class="{"named" if named else ""}">',
-        f"<h2>{_text(_name(told, number))}{': the stream stops here' if named else ''}</h2>",
-        f'<p class="faint">{_text(told.layer(number).shown)}</p>',
+        f"<h2>{_text(_name(diagnosis, number))}{': the stream stops here' if named else ''}</h2>",
+        f'<p class="faint">{_text(diagnosis.layer(number).shown)}</p>',
     ]
     for lane in lanes:
         if lane.one.layer == number:
-            parts.append(_html_lane(told, lane))
-    parts.append(_details(told, number, lanes))
+            parts.append(_html_lane(diagnosis, lane))
+    parts.append(_details(diagnosis, number, lanes))
     parts.append("</section>")
     return "\n".join(parts)
 
 
-def _html_lane(told: Diagnosis, lane: _Lane) -> str:
+def _html_lane(diagnosis: Diagnosis, lane: _Lane) -> str:
     one = lane.one
     inherited = f" (as at layer {one.inherited})" if one.inherited is not None else ""
     parts = [
         f'<div class="client {lane.tone}"><p><span class="mark">{_text(one.verdict)}</span>'
         f" over {_text(CLIENTS[one.client])}</p>",
-        f'<p class="faint">{_text(said(one))}{inherited}</p>',
+        f'<p class="faint">{_text(layer_in_words(one))}{inherited}</p>',
     ]
     if lane.bars:
         parts += [
             f'<div class="strip"><svg viewBox="0 0 1000 {_STRIP_PX}" preserveAspectRatio="none"'
-            f' role="img" aria-label="{_text(said(one))}">',
+            f' role="img" aria-label="{_text(layer_in_words(one))}">',
             *(
                 f'<rect x="{start * 1000:.1f}" y="0" width="{(stop - start) * 1000:.1f}"'
                 f' height="{_STRIP_PX}"/>'
@@ -326,7 +330,7 @@ def _html_lane(told: Diagnosis, lane: _Lane) -> str:
                 else [f'<span class="cut" style="left:{lane.cut * 100:.1f}%">{_CUT}</span>']
             ),
             "</div>",
-            _html_axis(told),
+            _html_axis(diagnosis),
         ]
     return "\n".join([*parts, "</div>"])
 
@@ -337,8 +341,8 @@ def _html_bar(bar: _Bar) -> str:
     )
 
 
-def _html_axis(told: Diagnosis) -> str:
-    end = _end(told)
+def _html_axis(diagnosis: Diagnosis) -> str:
+    end = _end(diagnosis)
     times = ticks(end)
     # Half as many fit a phone.
     times = times[:: 2 if len(times) > 6 else 1]
@@ -350,7 +354,7 @@ def _html_axis(told: Diagnosis) -> str:
     return f'<div class="axis">{"".join(marks)}</div>'
 
 
-def _details(told: Diagnosis, number: int, lanes: list[_Lane]) -> str:
+def _details(diagnosis: Diagnosis, number: int, lanes: list[_Lane]) -> str:
     recording = next(
         (
             lane.one.recording
@@ -359,7 +363,7 @@ def _details(told: Diagnosis, number: int, lanes: list[_Lane]) -> str:
         ),
         None,
     )
-    found = [note for note in told.notes if note.layer == number]
+    found = [note for note in diagnosis.notes if note.layer == number]
     if recording is None:
         return ""
     rows = "".join(

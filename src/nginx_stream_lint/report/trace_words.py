@@ -20,30 +20,30 @@ _MOST_BURSTS = 6
 # A layer and a client
 
 
-def said(one: Judgement) -> str:
+def layer_in_words(judgement: Judgement) -> str:
     """What a client got from a layer, in one line."""
-    recording, what = one.recording, one.figures
-    if one.verdict == NO_STREAM:
-        return _no_stream(one)
+    recording, what = judgement.recording, judgement.figures
+    if judgement.verdict == NO_STREAM:
+        return _no_stream(judgement)
     parts = []
     if what.first_event_s is not None:
-        parts.append(f"first {_unit(one)} after {seconds(what.first_event_s)}")
-    parts.append(_bursts(one))
+        parts.append(f"first {_unit(judgement)} after {seconds(what.first_event_s)}")
+    parts.append(_bursts(judgement))
     if recording.ended == LIMIT:
         parts.append(recording.error)
-    elif one.verdict == CUT:
-        parts.append(_cut(one))
+    elif judgement.verdict == CUT:
+        parts.append(_cut(judgement))
     else:
         parts.append(f"{seconds(what.end_s)} in all")
-    if one.slower is not None:
-        parts.append(f"{one.slower:.1f} times slower than the layer before")
-    if one.runs > 1:
-        parts.append(f"{one.agreeing} of {one.runs} runs")
+    if judgement.slower is not None:
+        parts.append(f"{judgement.slower:.1f} times slower than the layer before")
+    if judgement.runs > 1:
+        parts.append(f"{judgement.agreeing} of {judgement.runs} runs")
     return printable(", ".join(part for part in parts if part))
 
 
-def _no_stream(one: Judgement) -> str:
-    recording = one.recording
+def _no_stream(judgement: Judgement) -> str:
+    recording = judgement.recording
     if recording.ended in (FAILED, UNOFFERED) and not recording.status:
         return printable(recording.error)
     if 300 <= recording.status < 400:
@@ -67,51 +67,53 @@ def _no_stream(one: Judgement) -> str:
     return printable(f"status {recording.status}{f', {hint}' if hint else ''}{words}")
 
 
-def _unit(one: Judgement) -> str:
-    return {"sse": "event", "ndjson": "line", "chunks": "piece"}[one.recording.kind]
+def _unit(judgement: Judgement) -> str:
+    return {"sse": "event", "ndjson": "line", "chunks": "piece"}[judgement.recording.kind]
 
 
-def _bursts(one: Judgement) -> str:
-    bursts = [burst.events for burst in one.figures.bursts if burst.events]
-    events, unit = one.recording.events, _unit(one)
+def _bursts(judgement: Judgement) -> str:
+    bursts = [burst.events for burst in judgement.figures.bursts if burst.events]
+    events, unit = judgement.recording.events, _unit(judgement)
     units = f"{events} {unit}{'' if events == 1 else 's'}"
     if not bursts:
         return f"no {unit}s"
-    if one.recording.kind == "chunks" and one.held_bytes:
-        return f"{size(one.figures.size)} in bursts of {size(one.held_bytes)}"
+    if judgement.recording.kind == "chunks" and judgement.held_bytes:
+        return f"{size(judgement.figures.size)} in bursts of {size(judgement.held_bytes)}"
     if len(bursts) == 1:
         return f"{units} at once" if events > 1 else units
-    if one.verdict in (STREAMS, CUT) and one.figures.together < 2:
+    if judgement.verdict in (STREAMS, CUT) and judgement.figures.together < 2:
         return f"{units} one by one"
     shown = " + ".join(map(str, bursts[:_MOST_BURSTS]))
     more = " + …" if len(bursts) > _MOST_BURSTS else ""
     return f"{units} in {len(bursts)} bursts ({shown}{more})"
 
 
-def _cut(one: Judgement) -> str:
-    if one.silence_s is not None:
-        status = "" if one.recording.is_answer else f" with status {one.recording.status}"
-        return f"cut after {seconds(one.silence_s)} of silence{status}"
+def _cut(judgement: Judgement) -> str:
+    if judgement.silence_s is not None:
+        status = (
+            "" if judgement.recording.is_answer else f" with status {judgement.recording.status}"
+        )
+        return f"cut after {seconds(judgement.silence_s)} of silence{status}"
     return "truncated"
 
 
 # The verdict
 
 
-def verdict(told: Diagnosis) -> list[str]:
+def verdict(diagnosis: Diagnosis) -> list[str]:
     """The whole verdict, a sentence or two an entry."""
-    named = told.named
+    named = diagnosis.named
     if named is None:
-        return [_without_culprit(told)]
-    lines = [_culprit(told, named)]
-    if _disobeys(told, named):
+        return [_without_culprit(diagnosis)]
+    lines = [_culprit(diagnosis, named)]
+    if _disobeys(diagnosis, named):
         lines.append(
             "The layer before sends X-Accel-Buffering: no, but this layer ignores it (if it is"
             " nginx, because of proxy_ignore_headers)."
         )
     lines += [
         f"Layer {note.layer}: {note.text}."
-        for note in told.notes
+        for note in diagnosis.notes
         if named.cause in note.explains
         and (note.layer, note.code) != (named.layer, "accel-lost")
         and note.layer in (named.layer, named.layer - 1)
@@ -119,37 +121,37 @@ def verdict(told: Diagnosis) -> list[str]:
     ]
     lines += [
         f"{product.title} cuts after {timeout.seconds:g} s by default ({timeout.what})."
-        for product, timeout in told.timeouts
+        for product, timeout in diagnosis.timeouts
     ]
     return lines
 
 
-def _disobeys(told: Diagnosis, named: Judgement) -> bool:
+def _disobeys(diagnosis: Diagnosis, named: Judgement) -> bool:
     """Whether a layer holds an answer that asks not to be held."""
     return named.cause in (v.UPSTREAM_BUFFER, v.TLS_BUFFER, v.COMPRESSION) and any(
         one.recording.headers.get("x-accel-buffering", "").lower() == "no"
-        for one in told.judgements
+        for one in diagnosis.judgements
         if one.layer == named.layer - 1
     )
 
 
-def _without_culprit(told: Diagnosis) -> str:
-    count = len(told.result.layers)
-    if told.streams:
+def _without_culprit(diagnosis: Diagnosis) -> str:
+    count = len(diagnosis.result.layers)
+    if diagnosis.streams:
         through = f"all {count} layers" if count > 1 else "this layer"
-        whole = all(one.recording.ended != LIMIT for one in told.judgements)
+        whole = all(one.recording.ended != LIMIT for one in diagnosis.judgements)
         return (
             f"The response streams through {through},"
             f" {'to the end' if whole else 'up to the limit of this trace'}."
         )
-    if told.measured:
+    if diagnosis.measured:
         return "Some responses are too short to judge; request a longer one."
     missing = [
         layer.number
-        for layer in told.result.layers
+        for layer in diagnosis.result.layers
         if not any(
             one.layer == layer.number and one.verdict not in (NO_STREAM, UNCLEAR)
-            for one in told.judgements
+            for one in diagnosis.judgements
         )
     ]
     if len(missing) == count:
@@ -161,13 +163,15 @@ def _without_culprit(told: Diagnosis) -> str:
     )
 
 
-def _culprit(told: Diagnosis, named: Judgement) -> str:
-    url = told.layer(named.layer).shown
-    same = [one for one in told.judgements if one.layer == named.layer]
+def _culprit(diagnosis: Diagnosis, named: Judgement) -> str:
+    url = diagnosis.layer(named.layer).shown
+    same = [one for one in diagnosis.judgements if one.layer == named.layer]
     bad = [named, *(one for one in same if one.verdict == named.verdict and one is not named)]
     good = [one for one in same if one.verdict == STREAMS]
     before = [
-        one.layer for one in told.judgements if one.layer < named.layer and one.verdict == STREAMS
+        one.layer
+        for one in diagnosis.judgements
+        if one.layer < named.layer and one.verdict == STREAMS
     ]
     what = "request" if named.verdict == NO_STREAM else "response"
     where = f"{_VERBS[named.verdict]} at layer {named.layer} ({url})"
@@ -187,11 +191,11 @@ def _culprit(told: Diagnosis, named: Judgement) -> str:
     text += "."
     if good and named.verdict != NO_STREAM:
         text += f" This layer streams with {_clients(good)}."
-    product = told.products[named.layer]
+    product = diagnosis.products[named.layer]
     remedy = product.remedy(named.cause) if product is not None and named.cause else None
     if product is not None and remedy is not None:
         rule = f" (rule {remedy.rules[0]})" if remedy.rules else ""
-        which = "In" if named.layer in told.certain else "If this layer is"
+        which = "In" if named.layer in diagnosis.certain else "If this layer is"
         text += f" {which} {product.title}, the relevant setting is {remedy.setting}{rule}."
     if named.maybe_from is not None:
         text += (
@@ -204,22 +208,26 @@ def _clients(those: Sequence[Judgement]) -> str:
     return " and ".join(dict.fromkeys(CLIENTS[one.client] for one in those))
 
 
-def cause(one: Judgement) -> str:
+def cause(judgement: Judgement) -> str:
     """Why a layer does not let the stream through."""
-    held = f"bursts of {size(one.held_bytes)}" if one.held_bytes else "all at once at the end"
-    silence = seconds(one.silence_s) if one.silence_s is not None else ""
-    rate = one.figures.size / one.figures.end_s if one.figures.end_s else 0.0
-    beat = seconds(one.beat_s) if one.beat_s is not None else ""
+    held = (
+        f"bursts of {size(judgement.held_bytes)}"
+        if judgement.held_bytes
+        else "all at once at the end"
+    )
+    silence = seconds(judgement.silence_s) if judgement.silence_s is not None else ""
+    rate = judgement.figures.size / judgement.figures.end_s if judgement.figures.end_s else 0.0
+    beat = seconds(judgement.beat_s) if judgement.beat_s is not None else ""
     unknown = (
         f"{held}, each time a buffer of that size is full"
-        if one.held_bytes
-        else f"all at once at the end; with {size(one.figures.size)} the response is"
+        if judgement.held_bytes
+        else f"all at once at the end; with {size(judgement.figures.size)} the response is"
         " too short to tell which buffer holds it"
     )
     return {
         v.UPSTREAM_BUFFER: f"{held}, each time the buffer for the upstream response is full",
         v.TLS_BUFFER: f"{held}, each time the TLS buffer is full",
-        v.COMPRESSION: f"{held}, as {one.encoding} collects text to compress",
+        v.COMPRESSION: f"{held}, as {judgement.encoding} collects text to compress",
         v.CACHE: "the response arrives faster than the app produces it, so it comes from a cache",
         v.RATE_LIMIT: f"a rate limit lets {size(round(rate))} a second through",
         v.READ_TIMEOUT: f"after {silence} of silence",
@@ -227,9 +235,9 @@ def cause(one: Judgement) -> str:
         v.WHOLE_ANSWER: "the whole response is collected before it is forwarded",
         v.DELAY: f"data is forwarded every {beat}",
         v.BUFFER: unknown,
-        v.REFUSED: _no_stream(one),
+        v.REFUSED: _no_stream(judgement),
         None: "no cause found",
-    }[one.cause]
+    }[judgement.cause]
 
 
 def seconds(time: float) -> str:

@@ -1,4 +1,4 @@
-"""What several reports say alike."""
+"""Words that several reports share."""
 
 from __future__ import annotations
 

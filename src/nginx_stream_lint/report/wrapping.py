@@ -1,4 +1,4 @@
-"""Lines of text for people, broken to fit."""
+"""Wrap text to the width of a terminal."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ from nginx_stream_lint.config import Directive
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.nginx.versions import OLD, Version
-from nginx_stream_lint.rules.facts.base import Elsewhere, directives_meant, relevant_header
-from nginx_stream_lint.rules.facts.elsewhere import VERSION
+from nginx_stream_lint.rules.facts.base import OtherInput, directives_meant, relevant_header
+from nginx_stream_lint.rules.facts.other_inputs import VERSION
 from nginx_stream_lint.rules.reads import Reads
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import Stream
 
 _T = TypeVar("_T")
@@ -36,7 +36,7 @@ class LocationCache(Generic[_T]):
 
     def __init__(
         self,
-        work_out: Callable[[Served], _T],
+        work_out: Callable[[ProxiedLocation], _T],
         version: Version | None,
         reads: Reads,
         reads_in_doubt: Callable[[], Reads] = Reads,
@@ -53,7 +53,7 @@ class LocationCache(Generic[_T]):
         # Streams by a number, which is quicker to hash; each is kept, so that no other has its id.
         self._streams: dict[int, tuple[object, int]] = {}
         self._behaviours: dict[Hashable, int] = {}
-        self._for_streams: dict[tuple[int, tuple[Client, ...]], list[Elsewhere]] = {}
+        self._for_streams: dict[tuple[int, tuple[Client, ...]], list[OtherInput]] = {}
         self._may_differ: dict[Level, bool] = {}
 
     @cached_property
@@ -64,41 +64,41 @@ class LocationCache(Generic[_T]):
     def _doubtful(self) -> _Contents:
         return _Contents(self._reads | self._reads_in_doubt())
 
-    def get(self, served: Served) -> _T:
+    def get(self, proxied: ProxiedLocation) -> _T:
         """What is worked out for a location, or was for one with an equal key."""
-        key = self.key(served)
+        key = self.key(proxied)
         found = self._known.get(key)  # to hash a key takes as long as to make it
         if found is None:
-            found = self._known[key] = self._work_out(served)
+            found = self._known[key] = self._work_out(proxied)
         return found
 
-    def key(self, served: Served) -> Hashable:
+    def key(self, proxied: ProxiedLocation) -> Hashable:
         """The key of a location; the location itself where it is like no other."""
-        handler = served.handler
-        if served.shadowed_by is not None or not handler.target:
-            return served
-        streams = served.streams
+        handler = proxied.handler
+        if proxied.shadowed_by is not None or not handler.target:
+            return proxied
+        streams = proxied.streams
         known = self._streams.get(id(streams))
         if known is None:
             what = tuple(map(behaviour, streams))
             number = self._behaviours.setdefault(what, len(self._behaviours))
             known = self._streams[id(streams)] = streams, number
-        who = known[1], served.clients
+        who = known[1], proxied.clients
         always = self._for_streams.get(who)
         if always is None:
-            always = self._for_streams[who] = [one for one in self._always if one.is_for(served)]
-        server = served.server
+            always = self._for_streams[who] = [one for one in self._always if one.is_for(proxied)]
+        server = proxied.server
         in_doubt = self._may_differ.get(server)
         if in_doubt is None:
             in_doubt = self._may_differ[server] = _may_differ(server)
-        in_doubt = in_doubt or served.level.uncertain
+        in_doubt = in_doubt or proxied.level.uncertain
         contents = self._doubtful if in_doubt else self._certain
         version = self._version
-        elsewhere = [one.value(served, version) for one in always]
-        own, present = contents.of(served.level)
+        elsewhere = [one.value(proxied, version) for one in always]
+        own, present = contents.of(proxied.level)
         if present:
             elsewhere += [
-                one.value(served, version)
+                one.value(proxied, version)
                 for one, names in self._sometimes
                 if not names.isdisjoint(present)
             ]
@@ -107,9 +107,9 @@ class LocationCache(Generic[_T]):
         return handler.family, who, in_doubt, own, *elsewhere, by
 
 
-def conditions_of(what: Elsewhere) -> frozenset[str]:
+def conditions_of(other_input: OtherInput) -> frozenset[str]:
     """The directives without which something is not read."""
-    return frozenset(name for word in what.only_with for name in directives_meant(word))
+    return frozenset(name for word in other_input.only_with for name in directives_meant(word))
 
 
 class _Contents:

@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from nginx_stream_lint.nginx.values import seconds, size
+from nginx_stream_lint.nginx.values import parse_size, parse_time
 from nginx_stream_lint.rules.patterns import finds
 
 Truth = bool | None
@@ -186,8 +186,8 @@ def _as_number(value: Any, read: Callable[[str], float | None]) -> float | None:
 
 def number(text: str) -> float | None:
     """Text as a number: bare, a size in bytes, or a time in seconds; None for anything else."""
-    as_size = size(text)
-    return float(as_size) if as_size is not None else seconds(text)
+    as_size = parse_size(text)
+    return float(as_size) if as_size is not None else parse_time(text)
 
 
 def _items(value: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The words that templates and reports share, and the filters that templates may call."""
+"""Words that templates and reports share, and the filters of templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a rule says about a place."""
+"""Findings, fixes and their edits, as data."""
 
 from __future__ import annotations
 

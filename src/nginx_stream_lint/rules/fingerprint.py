@@ -1,4 +1,4 @@
-"""Findings known by what they are about, not by their line: edits elsewhere change nothing."""
+"""Fingerprints of findings by content, not by line number."""
 
 from __future__ import annotations
 

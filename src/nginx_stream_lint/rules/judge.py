@@ -30,20 +30,20 @@ from nginx_stream_lint.rules.messages import doubted, origin
 from nginx_stream_lint.rules.reads import reads_of_declared
 from nginx_stream_lint.rules.templates import Origin
 from nginx_stream_lint.rules.verdict import Doubt, Pointer, Verdict, VerdictCache
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 
 _FROM_WORST: tuple[Fate, ...] = ("replays", "stalls")
 
 
-class Judged(Struct, frozen=True):
+class FindingWithContext(Struct, frozen=True):
     """A finding with what it was made from, for those who mend it."""
 
     finding: Finding
     verdict: Verdict
-    served: Served
+    served: ProxiedLocation
 
 
-def judge(found: Iterable[Served], cache: VerdictCache) -> list[Judged]:
+def judge(locations: Iterable[ProxiedLocation], cache: VerdictCache) -> list[FindingWithContext]:
     """What the rules say about every stream, worst first where one place has several.
 
     Where nothing suggests a stream they say nothing; see `unchecked`.
@@ -54,8 +54,8 @@ def judge(found: Iterable[Served], cache: VerdictCache) -> list[Judged]:
     """
     by_level: dict[Level, list[Verdict]] = {}
     servers: dict[Level, tuple[str, ...]] = {}
-    judged: list[Judged] = []
-    for served in found:
+    judged: list[FindingWithContext] = []
+    for served in locations:
         if not served.is_stream:
             continue
         said = cache.verdicts(served)
@@ -70,11 +70,11 @@ def judge(found: Iterable[Served], cache: VerdictCache) -> list[Judged]:
         if names is None:
             names = servers[served.server] = server_names(served.server)
         location = location_info(level, names)
-        judged += (Judged(_finding(one, served, location), one, served) for one in said)
+        judged += (FindingWithContext(_finding(one, served, location), one, served) for one in said)
     return _merged(judged)
 
 
-def unchecked(found: Iterable[Served], version: Version | None) -> list[Unchecked]:
+def unchecked(locations: Iterable[ProxiedLocation], version: Version | None) -> list[Unchecked]:
     """The locations that nothing suggests to stream, and what would happen to a stream there.
 
     One that several servers share is there once, with the worst verdict.
@@ -83,7 +83,7 @@ def unchecked(found: Iterable[Served], version: Version | None) -> list[Unchecke
     fates = LocationCache(
         lambda served: _fate(served, version), version, reads_of_declared(["stalled_clients"])
     )
-    for served in found:
+    for served in locations:
         if served.is_stream or served.shadowed_by is not None:
             continue
         location = location_info(served.level, ())
@@ -94,21 +94,21 @@ def unchecked(found: Iterable[Served], version: Version | None) -> list[Unchecke
     return list(places.values())
 
 
-def _fate(served: Served, version: Version | None) -> Fate:
+def _fate(proxied: ProxiedLocation, version: Version | None) -> Fate:
     """What would happen to a stream for the worst of the usual clients."""
-    facts = Facts(served, served.streams[0], version, 0)
+    facts = Facts(proxied, proxied.streams[0], version, 0)
     verdicts = {one.worst for one in usual_deliveries(facts)}
     return next((one for one in _FROM_WORST if one in verdicts), "streams")
 
 
-def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Finding:
+def _finding(verdict: Verdict, proxied: ProxiedLocation, location: LocationInfo) -> Finding:
     place = location.place
     related: list[Related] = []
-    shadow = served.shadowed_by
+    shadow = proxied.shadowed_by
     if shadow is not None and shadow.directive is not None:
         related.append(Related(place_of(shadow.directive), f"{shadow.label} handles the stream"))
     for pointer in verdict.pointers:
-        setting = _setting(pointer, served.level, verdict.version)
+        setting = _setting(pointer, proxied.level, verdict.version)
         if setting is None or not (pointer.is_blamed or setting[0].is_written):
             continue
         directive, is_here = setting
@@ -121,10 +121,10 @@ def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Findin
     return Finding(
         rule=verdict.rule.name,
         severity=verdict.severity,
-        message=_message(verdict, served),
+        message=_message(verdict, proxied),
         place=place,
         location=location,
-        stream=served.streams[verdict.stream],
+        stream=proxied.streams[verdict.stream],
         related=tuple(related),
         at_most=verdict.at_most,
         assumes_old_nginx=verdict.assumes_old_nginx,
@@ -132,7 +132,7 @@ def _finding(verdict: Verdict, served: Served, location: LocationInfo) -> Findin
     )
 
 
-def _message(verdict: Verdict, served: Served) -> str:
+def _message(verdict: Verdict, proxied: ProxiedLocation) -> str:
     """A message, with the words that say where values come from."""
     # Of several rows, the one that the finding is about.
     words = {pointer.name: pointer.word for pointer in verdict.pointers}
@@ -141,8 +141,8 @@ def _message(verdict: Verdict, served: Served) -> str:
         if isinstance(part, str):
             return part
         if isinstance(part, Doubt):
-            return doubted(served, part.name, verdict.version)
-        return origin(served.level, part.name, verdict.version, words.get(part.name, ""))
+            return doubted(proxied, part.name, verdict.version)
+        return origin(proxied.level, part.name, verdict.version, words.get(part.name, ""))
 
     return " ".join("".join(map(said, verdict.message)).split())
 
@@ -191,9 +191,9 @@ def place_of(directive: Directive) -> Place:
     return Place(directive.source, directive.start, end)
 
 
-def _merged(judged: list[Judged]) -> list[Judged]:
+def _merged(judged: list[FindingWithContext]) -> list[FindingWithContext]:
     """What is said of one place several times, said once: the worst, for all the servers."""
-    alike: dict[tuple[str, int, int], list[Judged]] = {}
+    alike: dict[tuple[str, int, int], list[FindingWithContext]] = {}
     for one in judged:
         place = one.finding.place
         alike.setdefault((one.finding.rule, id(place.source), place.start), []).append(one)
@@ -201,7 +201,7 @@ def _merged(judged: list[Judged]) -> list[Judged]:
     return sorted(kept, key=lambda one: in_order(one.finding))
 
 
-def _worst(group: list[Judged]) -> Judged:
+def _worst(group: list[FindingWithContext]) -> FindingWithContext:
     worst = group[0]
     servers: dict[str, None] = {}
     related: dict[Related, None] = {}
@@ -217,4 +217,4 @@ def _worst(group: list[Judged]) -> Judged:
     finding = worst.finding
     location = replace(finding.location, servers=tuple(islice(servers, MOST_SERVERS)))
     merged = replace(finding, location=location, related=tuple(related))
-    return Judged(merged, worst.verdict, worst.served)
+    return FindingWithContext(merged, worst.verdict, worst.served)

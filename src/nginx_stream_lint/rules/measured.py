@@ -1,4 +1,4 @@
-"""What the conformance tests measured with the examples of the shipped rules.
+"""Measurements of the shipped rules' examples on real nginx.
 
 `measured.json` beside the rules is written by tests/conformance/record.py, never by hand.
 """

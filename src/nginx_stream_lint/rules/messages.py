@@ -1,4 +1,4 @@
-"""Words of messages that are made in Python: phrases that templates can name, and origins."""
+"""Phrases for messages: those that templates can name, and origins of values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nginx_stream_lint.rules.filters import (
     of_changes,
     of_clients,
 )
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 
 _LONGEST_PATH = 24  # characters of a path in a message
 # Stands for a directive where nobody can see who handles the request; see `doubted`.
@@ -138,18 +138,18 @@ def _home(level: Level) -> File | None:
     return None if level.own_handler is None else level.own_handler.directive.file
 
 
-def doubted(served: Served, name: str, version: Version) -> str:
+def doubted(proxied: ProxiedLocation, name: str, version: Version) -> str:
     """Why an error is a warning only, with what may set a directive unseen."""
-    directive: Directive | None = served.handler.directive
+    directive: Directive | None = proxied.handler.directive
     if name != UNKNOWN_UPSTREAM:
-        directive = holder(served.level, name).effective(name, version).unknown_by
+        directive = holder(proxied.level, name).effective(name, version).unknown_by
     assert directive is not None
     because = "Reported as a warning because"
-    if directive is served.handler.directive:
+    if directive is proxied.handler.directive:
         return f"{because} the upstream is unknown"
     if directive.name == "include":
         return f"{because} the contents of {_end_of(directive.args[0])} are unknown"
-    home = _home(served.level)
+    home = _home(proxied.level)
     is_here = home is not None and directive.source is home.source
     place = f"line {directive.line}" if is_here else _place(directive)
     if directive.unknown:

@@ -1,4 +1,4 @@
-"""Regular expressions of rule files: only those that cannot search for ever.
+"""Regular expressions of rule files: only those with bounded search time.
 
 The ways through a pattern are counted when a rule is read (`util/backtracking.py`). What may have
 too many is refused, and so is what cannot be counted. Subjects are short.
@@ -22,7 +22,7 @@ _ATOMS = {"LITERAL", "NOT_LITERAL", "ANY", "IN", "AT"}
 _REPEATS = {"MAX_REPEAT", "MIN_REPEAT"}
 
 
-class _Refused(Exception):
+class _UnsafePattern(Exception):
     pass
 
 
@@ -37,10 +37,10 @@ def mistake(pattern: str) -> str | None:
             re.compile(pattern)
         _look_through(tree)
         if ways(tree, MAX_SUBJECT) > MAX_WAYS:
-            raise _Refused("it may take too long; use fewer quantifiers and alternatives")
+            raise _UnsafePattern("it may take too long; use fewer quantifiers and alternatives")
     except (re.error, Warning, RecursionError, OverflowError) as error:
         return f"not a valid regular expression: {error}"
-    except _Refused as refused:
+    except _UnsafePattern as refused:
         return f"this regular expression is not allowed: {refused}"
     return None
 
@@ -69,12 +69,12 @@ def _look_through(tree: Any) -> None:
         elif operation in _REPEATS:
             least, most, inner = argument
             if least > _MAX_COUNT or (most > _MAX_COUNT and str(most) != "MAXREPEAT"):
-                raise _Refused(f"it repeats more than {_MAX_COUNT} times")
+                raise _UnsafePattern(f"it repeats more than {_MAX_COUNT} times")
             if inner.getwidth()[0] == 0:
-                raise _Refused("it repeats something that may be empty")
+                raise _UnsafePattern("it repeats something that may be empty")
             _look_through(inner)
         elif operation not in _ATOMS:
-            raise _Refused(
+            raise _UnsafePattern(
                 "only characters, classes, groups, alternatives and quantifiers are allowed; no"
                 " look-around, no references"
             )

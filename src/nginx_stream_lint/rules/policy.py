@@ -1,4 +1,4 @@
-"""What a repository makes of findings: severities of its own, and what holds for some files only.
+"""Apply a repository's severities and overrides to findings.
 
 A rule's opinion comes first; this changes what it is worth here. Formats see only the result.
 """

@@ -1,4 +1,4 @@
-"""What rules read, computed from what their facts declare.
+"""Compute what rules read from the declarations of their facts.
 
 Locations that are equal in all of this get equal verdicts; see `cache.py`.
 """
@@ -14,13 +14,13 @@ from nginx_stream_lint.nginx.levels import RIVALS
 from nginx_stream_lint.rules.conditions import Condition, subjects_of
 from nginx_stream_lint.rules.facts.base import (
     FACTS,
-    Elsewhere,
     Headers,
+    OtherInput,
     Read,
     directives_meant,
     placeholders_in,
 )
-from nginx_stream_lint.rules.facts.elsewhere import LOCATION
+from nginx_stream_lint.rules.facts.other_inputs import LOCATION
 from nginx_stream_lint.rules.messages import PHRASES
 from nginx_stream_lint.rules.rule import Rule, Template
 from nginx_stream_lint.rules.template_names import names_in
@@ -36,7 +36,7 @@ class Reads(Struct, frozen=True):
     directives: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
-    elsewhere: frozenset[Elsewhere] = frozenset()
+    elsewhere: frozenset[OtherInput] = frozenset()
 
     def __or__(self, other: Reads) -> Reads:
         return Reads(
@@ -148,7 +148,7 @@ def _closure(reads: Iterable[Read], written: Iterable[str] = ()) -> Reads:
     """All that some reads come to, with what the facts among them read."""
     directives: set[str] = set()
     headers: set[str] = set()
-    elsewhere: set[Elsewhere] = set()
+    elsewhere: set[OtherInput] = set()
     seen: set[Read] = set()
     work = list(reads)
     while work:
@@ -156,7 +156,7 @@ def _closure(reads: Iterable[Read], written: Iterable[str] = ()) -> Reads:
         if read in seen:
             continue
         seen.add(read)
-        if isinstance(read, Elsewhere):
+        if isinstance(read, OtherInput):
             elsewhere.add(read)
             work += read.only_with
         elif isinstance(read, Headers):

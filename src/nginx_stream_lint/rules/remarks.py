@@ -1,4 +1,4 @@
-"""What rules say of something that is no stream: a comment, a block, a declaration."""
+"""Findings about comments, blocks and declarations instead of streams."""
 
 from __future__ import annotations
 

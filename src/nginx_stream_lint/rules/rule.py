@@ -1,4 +1,4 @@
-"""What a rule is."""
+"""A rule as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rule file, read and checked.
+"""Read and check a rule file.
 
 A rule file may come from anybody, such as a pull request: whatever is in it, it is read in bounded
 time, says nothing but what the language has, and leads to no other file.
@@ -55,7 +55,7 @@ from nginx_stream_lint.rules.rule_form import (
     keys_of,
 )
 from nginx_stream_lint.rules.shipped import builtin_folder
-from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.streams.declarations import nearest_words
 from nginx_stream_lint.streams.stream import KINDS
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose, construct, place, refuse_bombs
@@ -116,7 +116,7 @@ def read_rules(
     for one in new:
         for other in one.rule.replaces:
             if other not in found:
-                known = nearest(other, sorted(found))
+                known = nearest_words(other, sorted(found))
                 raise one.mistake(other, f'replaces unknown rule "{other}"{known}')
     return tuple(one.rule for one in found.values())
 
@@ -516,7 +516,7 @@ def _short(word: str) -> str:
 
 def _unknown(word: str, words: Sequence[str]) -> str:
     """A word that nobody knows, with the nearest that somebody does."""
-    return f'"{_short(word)}"{nearest(_short(word), words)}'
+    return f'"{_short(word)}"{nearest_words(_short(word), words)}'
 
 
 def _known_directive(name: str) -> bool:

@@ -23,7 +23,7 @@ from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.messages import PHRASES, origin
 from nginx_stream_lint.rules.rule import Template
 from nginx_stream_lint.rules.template_names import names_in
-from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.streams.declarations import nearest_words
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
 if TYPE_CHECKING:
@@ -352,7 +352,7 @@ def _short(word: str) -> str:
 
 
 def _near(word: str, words: Sequence[str]) -> str:
-    return nearest(_short(word), list(words))
+    return nearest_words(_short(word), list(words))
 
 
 # One value of each type that facts have, by their annotations.

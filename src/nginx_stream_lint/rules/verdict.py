@@ -1,4 +1,4 @@
-"""What the rules say of one location, and of all locations that are like it (`cache.py`).
+"""Verdicts of the rules on one location, and on all with an equal cache key (`cache.py`).
 
 A verdict names no line of a file: `judge.py` adds what each location has of its own.
 """
@@ -21,7 +21,7 @@ from nginx_stream_lint.rules.messages import UNKNOWN_UPSTREAM
 from nginx_stream_lint.rules.reads import reads_in_doubt, reads_of, reads_of_rule
 from nginx_stream_lint.rules.rule import Rule, Step, Template
 from nginx_stream_lint.rules.templates import Origin, Parts, plain, render
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import CONFIDENCES, Stream
 
 _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
@@ -59,7 +59,7 @@ class Move(Struct, frozen=True):
     key: str
 
 
-class Remedy(Struct, frozen=True):
+class RenderedFix(Struct, frozen=True):
     """A rule's fix in words.
 
     `replaced` are the rows (directive, key) that it sets, `dropped` the headers of outer
@@ -88,7 +88,7 @@ class Verdict(Struct, frozen=True):
     at_most: Severity
     message: Message
     pointers: tuple[Pointer, ...]
-    remedy: Remedy | None
+    remedy: RenderedFix | None
     version: Version
     assumes_old_nginx: bool
     assumes_defaults: bool
@@ -111,9 +111,9 @@ class VerdictCache:
         self._cache = LocationCache(self._work_out, version, reads, in_doubt)
         self.verdicts = self._cache.get
 
-    def _work_out(self, served: Served) -> list[Verdict]:
+    def _work_out(self, proxied: ProxiedLocation) -> list[Verdict]:
         return verdicts(
-            served,
+            proxied,
             self._rules,
             self._version,
             self._min_read_timeout_s,
@@ -132,7 +132,7 @@ class VerdictCache:
 
 
 def verdicts(
-    served: Served,
+    proxied: ProxiedLocation,
     rules: Iterable[Rule],
     version: Version | None,
     min_read_timeout_s: float,
@@ -145,28 +145,28 @@ def verdicts(
     directives that the rules read; `differs_by_version` tells whether a rule may differ with the
     version, where that is unknown.
     """
-    first = Facts(served, served.streams[0], version, min_read_timeout_s)
+    first = Facts(proxied, proxied.streams[0], version, min_read_timeout_s)
     facts_of: dict[int, Facts] = {0: first}
     strongest: dict[tuple[str, ...], list[int]] = {}
-    is_certain = _is_certain(served.level)
+    is_certain = _is_certain(proxied.level)
     found: list[Verdict] = []
     for rule in rules:
-        if served.level.kind not in rule.levels:
+        if proxied.level.kind not in rule.levels:
             continue
-        if rule.shadowed != (served.shadowed_by is not None):
+        if rule.shadowed != (proxied.shadowed_by is not None):
             continue
         streams = strongest.get(rule.kinds)
         if streams is None:
-            streams = strongest[rule.kinds] = _strongest(served.streams, rule.kinds)
+            streams = strongest[rule.kinds] = _strongest(proxied.streams, rule.kinds)
         worst: tuple[Severity, int, str | None] | None = None
         for stream in streams:
             facts = facts_of.get(stream)
             if facts is None:
-                facts = facts_of[stream] = first.about(served.streams[stream])
+                facts = facts_of[stream] = first.about(proxied.streams[stream])
             severity = _severity(rule, facts)
             if severity is None:
                 continue
-            doubt = None if is_certain and served.handler.target else _refutable_in(rule, facts)
+            doubt = None if is_certain and proxied.handler.target else _refutable_in(rule, facts)
             rank = _RANKS[_doubtful(severity, doubt)]
             if worst is None or rank < _RANKS[_doubtful(worst[0], worst[2])]:
                 worst = severity, stream, doubt
@@ -184,9 +184,9 @@ def _without_replaced(found: list[Verdict]) -> list[Verdict]:
     if not any(name in by_name for one in found for name in one.rule.replaces):
         return found
 
-    def replaces(one: Verdict, other: Verdict) -> bool:
-        return other.rule.name in one.rule.replaces and (
-            _RANKS[other.severity] >= _RANKS[one.severity]
+    def replaces(verdict: Verdict, other: Verdict) -> bool:
+        return other.rule.name in verdict.rule.replaces and (
+            _RANKS[other.severity] >= _RANKS[verdict.severity]
         )
 
     kept: dict[str, bool] = {}
@@ -331,7 +331,7 @@ def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity) -> bool:
     )
 
 
-def _remedy(rule: Rule, facts: Facts) -> Remedy | None:
+def _remedy(rule: Rule, facts: Facts) -> RenderedFix | None:
     """A rule's fix for places with these facts."""
     if rule.fix is None:
         return None
@@ -344,7 +344,7 @@ def _remedy(rule: Rule, facts: Facts) -> Remedy | None:
             words = value.split(maxsplit=1)
             moves.append(Move(step, name, value, words[0].strip('"').lower() if words else ""))
     restores = any(move.step.action == "restore_rows" for move in moves)
-    return Remedy(
+    return RenderedFix(
         title=_plainly(rule.fix.title, facts),
         snippet="\n".join(_plainly(line, facts) for line in rule.fix.snippet),
         moves=tuple(moves),

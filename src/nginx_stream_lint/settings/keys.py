@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.nginx.versions import parse_version
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.rules.finding import SEVERITIES
@@ -19,16 +19,16 @@ from nginx_stream_lint.settings.node import Node
 from nginx_stream_lint.settings.types import (
     ByRule,
     Choice,
+    Converted,
     Either,
     FilePath,
     Flag,
-    Here,
     Key,
-    Made,
-    Many,
+    ListOf,
     Mounts,
     Record,
     RuleName,
+    SettingsFile,
     Text,
     inside,
     pattern_inside,
@@ -36,10 +36,10 @@ from nginx_stream_lint.settings.types import (
 )
 from nginx_stream_lint.streams.declarations import (
     Declaration,
-    Written,
+    SettingsPosition,
     declaration,
     declared_request,
-    nearest,
+    nearest_words,
 )
 from nginx_stream_lint.streams.stream import KINDS
 from nginx_stream_lint.util.git import Patterns, Steps, as_bytes
@@ -53,7 +53,7 @@ def timeout_s(text: str) -> float:
 
     Raises ValueError.
     """
-    time = seconds(text)
+    time = parse_time(text)
     if time is None:
         raise ValueError(f'"{text}" is not a time such as 300s')
     return time
@@ -67,21 +67,21 @@ def _path(text: str) -> str:
 def _format(text: str) -> str:
     name = text.partition("=")[0]
     if name not in FORMATS:
-        raise ValueError(f'unknown format "{name}"{nearest(name, FORMATS)}')
+        raise ValueError(f'unknown format "{name}"{nearest_words(name, FORMATS)}')
     return text
 
 
-def _report(text: str, here: Here) -> str:
+def _report(text: str, settings_file: SettingsFile) -> str:
     """A target, whose file must be one that settings may write. Raises ValueError."""
     file = text.partition("=")[2]
     if file in ("", "-"):
         return text
-    path = inside(file, here)
-    key = here.workspace.key
-    below = os.path.relpath(key(str(path)), key(str(here.file.parent)))
+    path = inside(file, settings_file)
+    key = settings_file.workspace.key
+    below = os.path.relpath(key(str(path)), key(str(settings_file.file.parent)))
     if any(part.startswith(".") for part in below.split(os.sep)):
         raise ValueError(f"{shortened(file)} is hidden; choose a file that is not")
-    if here.workspace.is_link(str(path)):
+    if settings_file.workspace.is_link(str(path)):
         raise ValueError(f"{shortened(file)} is a link; choose a regular file")
     return text
 
@@ -93,10 +93,10 @@ def _pattern(text: str) -> str:
     return text
 
 
-def _globs(patterns: tuple[str, ...], here: Here) -> Callable[[str], bool]:
+def _globs(patterns: tuple[str, ...], settings_file: SettingsFile) -> Callable[[str], bool]:
     """Whether a file, by its name or where links lead to, is among those that patterns name."""
     ignore = Patterns(map(as_bytes, patterns), Steps(_MAX_STEPS))
-    folder, key = os.path.abspath(here.file.parent), here.workspace.key
+    folder, key = os.path.abspath(settings_file.file.parent), settings_file.workspace.key
     known: dict[str, bool] = {}
 
     def inside(path: str, base: str) -> bool:
@@ -113,16 +113,21 @@ def _globs(patterns: tuple[str, ...], here: Here) -> Callable[[str], bool]:
     return covers
 
 
-def _stream(entry: object, here: Here) -> Declaration:
-    return declaration(entry, f"{here.file.name} declares it")
+def _stream(entry: object, settings_file: SettingsFile) -> Declaration:
+    return declaration(entry, f"{settings_file.file.name} declares it")
 
 
-class _Declared(Made, frozen=True):
+class _Declared(Converted, frozen=True):
     """A declaration that knows where it stands."""
 
-    def read(self, node: Node, here: Here) -> Declaration:
-        found: Declaration = super().read(node, here)
-        return replace(found, place=Written(str(here.file), here.text, node.line, node.column))
+    def read(self, node: Node, settings_file: SettingsFile) -> Declaration:
+        found: Declaration = super().read(node, settings_file)
+        return replace(
+            found,
+            place=SettingsPosition(
+                str(settings_file.file), settings_file.text, node.line, node.column
+            ),
+        )
 
 
 TIME = Text("a time such as `300s`", timeout_s, r"^([0-9]{1,18}(ms|[yMwdhms])? *)+$", number=True)
@@ -160,7 +165,7 @@ STREAM_KEYS = (
     Key("heartbeat", TIME, "Longest silence of the app.", "15s", unset="unknown"),
     Key(
         "accepts",
-        Many(Choice(CLIENTS)),
+        ListOf(Choice(CLIENTS)),
         "The only kinds of clients that use it.",
         ["h2"],
         unset="all",
@@ -181,7 +186,7 @@ STREAM_KEYS = (
     ),
 )
 
-STREAMS = Many(
+STREAMS = ListOf(
     _Declared(
         Either(_STREAM_PATH, Record("a stream", STREAM_KEYS, required=("path",))),
         _stream,
@@ -198,7 +203,7 @@ SEVERITY = Key(
 )
 IGNORE = Key(
     "ignore",
-    Many(RuleName()),
+    ListOf(RuleName()),
     "Rules to skip. `--ignore` adds to this list, `--select` overrides it.",
     ["nagle-delay"],
     unset="none",
@@ -241,7 +246,7 @@ STREAMS_KEY = Key(
 OVERRIDE_KEYS = (
     Key(
         "paths",
-        Many(_PATTERN, at_least=1),
+        ListOf(_PATTERN, at_least=1),
         "Files that the override applies to: patterns as in a `.gitignore`, relative to the folder"
         " of the settings file. A link matches by its own name and by the name of its target.",
         ["legacy/", "/deploy/**/*.conf"],
@@ -255,8 +260,8 @@ OVERRIDE_KEYS = (
 _OVERRIDE = Record("an override", OVERRIDE_KEYS, required=("paths",), more=True)
 
 
-def _override(values: dict[str, Any], here: Here) -> dict[str, Any]:
-    return values | {"paths": _globs(values["paths"], here)}
+def _override(values: dict[str, Any], settings_file: SettingsFile) -> dict[str, Any]:
+    return values | {"paths": _globs(values["paths"], settings_file)}
 
 
 KEYS = (
@@ -265,14 +270,14 @@ KEYS = (
     MIN_READ_TIMEOUT,
     Key(
         "roots",
-        Many(FilePath("a path pattern", pattern_inside)),
+        ListOf(FilePath("a path pattern", pattern_inside)),
         "Main files, if they have no `http` block to recognise them by.",
         ["deploy/nginx.conf"],
         unset="files with an `http` block",
     ),
     Key(
         "servers",
-        Many(FilePath("a path pattern", pattern_inside)),
+        ListOf(FilePath("a path pattern", pattern_inside)),
         "Files that a main file outside this repository includes in its `http` block.",
         ["deploy/conf.d/*.conf"],
         unset="none",
@@ -290,7 +295,7 @@ KEYS = (
     ),
     Key(
         "absent_includes",
-        Many(Text("a pattern of include arguments")),
+        ListOf(Text("a pattern of include arguments")),
         "Includes that are not in this repository and do not affect streams.",
         ["/etc/nginx/ssl/*"],
         unset="none",
@@ -313,7 +318,7 @@ KEYS = (
     ),
     Key(
         "rules",
-        Many(FilePath("a folder")),
+        ListOf(FilePath("a folder")),
         "Folders with your own rules, in addition to the built-in ones. `--rules` adds one.",
         ["lint/rules"],
         unset="only the built-in rules",
@@ -322,7 +327,7 @@ KEYS = (
     ),
     Key(
         "select",
-        Many(RuleName()),
+        ListOf(RuleName()),
         "The only rules to run.",
         ["response-buffering", "recorded-stream"],
         unset="all rules",
@@ -348,8 +353,8 @@ KEYS = (
     ),
     Key(
         "format",
-        Many(
-            Made(
+        ListOf(
+            Converted(
                 Text(
                     "the name of a format, or `NAME=FILE`",
                     _format,
@@ -377,7 +382,7 @@ KEYS = (
     ),
     Key(
         "overrides",
-        Many(Made(_OVERRIDE, _override)),
+        ListOf(Converted(_OVERRIDE, _override)),
         "Different settings for some files; the last override that matches a file wins. `severity`"
         " and `ignore` apply to findings in these files, `nginx_version` and `min_read_timeout` to"
         " locations in them (but the version of the main file decides which clients a server"

@@ -1,4 +1,4 @@
-"""The settings file of a repository: looked for, read, checked.
+"""Find, read and check the settings file of a repository.
 
 Most runs find none, so what reads one is loaded where one is.
 """
@@ -17,7 +17,7 @@ from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.rules.finding import Severity
 from nginx_stream_lint.rules.policy import Override, Worth
-from nginx_stream_lint.streams.declarations import Declaration, nearest
+from nginx_stream_lint.streams.declarations import Declaration, nearest_words
 from nginx_stream_lint.util.problems import Unreadable
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Settings(Struct, frozen=True):
             if name not in known:
                 from nginx_stream_lint.settings.types import shortened
 
-                self._refuse(node, f"unknown rule {shortened(name)}{nearest(name, known)}")
+                self._refuse(node, f"unknown rule {shortened(name)}{nearest_words(name, known)}")
 
     def refuse(self, key: str, message: str) -> NoReturn:
         """Say that the value of a key cannot be used. Raises SettingsMistake."""
@@ -173,7 +173,7 @@ def load(path: Path, workspace: Workspace | None = None) -> Settings:
     """
     from nginx_stream_lint.settings.keys import SETTINGS
     from nginx_stream_lint.settings.node import yaml_node
-    from nginx_stream_lint.settings.types import Here
+    from nginx_stream_lint.settings.types import SettingsFile
 
     workspace = workspace or Workspace.on_disk(str(path))
     if path.suffix == ".toml":
@@ -184,7 +184,7 @@ def load(path: Path, workspace: Workspace | None = None) -> Settings:
         node = _placed(path, yaml_node, _text(workspace, path))
     if node is None:
         return Settings(file=path)
-    here = Here(path, workspace, _text(workspace, path))
+    here = SettingsFile(path, workspace, _text(workspace, path))
     values = _placed(path, SETTINGS.read, node, here)
     for key in ("roots", "servers"):
         values[key] = tuple(map(str, values.get(key, ())))

@@ -1,4 +1,4 @@
-"""Values in a settings file with their places, alike for YAML and TOML."""
+"""Values of a settings file with their positions, the same for YAML and TOML."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nginx_stream_lint.settings.keys import SETTINGS
-from nginx_stream_lint.settings.types import All, json_schema
+from nginx_stream_lint.settings.types import AllRules, json_schema
 
 
 def schema(rules: Sequence[str]) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def schema(rules: Sequence[str]) -> dict[str, Any]:
     settings name no folder with rules of one's own.
     """
     lax = json_schema(SETTINGS.hint(rules))
-    strict = json_schema(SETTINGS.hint(All(rules)))["properties"]
+    strict = json_schema(SETTINGS.hint(AllRules(rules)))["properties"]
     differing = {name: one for name, one in strict.items() if one != lax["properties"][name]}
     return lax | {
         "$schema": "http://json-schema.org/draft-07/schema#",

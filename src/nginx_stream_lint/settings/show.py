@@ -1,4 +1,4 @@
-"""What is in force, as settings that could be read again, each line with where it comes from."""
+"""Show the effective settings as YAML, each with its origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TOML with places: the values are those of `tomllib`, which knows no places; a scan finds them."""
+"""TOML with positions: `tomllib` reads the values, a scan finds their positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have: how each is read, and how it is told to others.
+"""The types of settings: how each is read, and its schema.
 
 Reading and the JSON schema say the same in two ways; a test holds them together.
 """
@@ -17,14 +17,14 @@ from msgspec.json import schema_components
 
 from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.settings.node import Misplaced, Node
-from nginx_stream_lint.streams.declarations import nearest
+from nginx_stream_lint.streams.declarations import nearest_words
 
 _YAML_1_1 = {"on": True, "yes": True, "off": False, "no": False}
 
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
 
-class Here(Struct):
+class SettingsFile(Struct):
     """The file that is read, with its text.
 
     `rules` collects the names of rules in it, which are checked later. `listed` is how many values
@@ -38,19 +38,19 @@ class Here(Struct):
     listed: int = 0
 
 
-def inside(text: str, here: Here) -> Path:
+def inside(text: str, settings_file: SettingsFile) -> Path:
     """A path of the settings, which starts from their folder and may not leave it.
 
     Settings come with what is checked, so they must not reach what others have on this machine.
     Links count for what they lead to. Raises ValueError.
     """
-    path = here.file.parent / text
-    if not here.workspace.is_below(str(path), str(here.file.parent)):
+    path = settings_file.file.parent / text
+    if not settings_file.workspace.is_below(str(path), str(settings_file.file.parent)):
         raise ValueError(f"{shortened(text)} leads out of the folder of this file; move it inside")
     return path
 
 
-def pattern_inside(text: str, here: Here) -> Path:
+def pattern_inside(text: str, settings_file: SettingsFile) -> Path:
     """As `inside`, for a pattern of paths.
 
     What stands before its wildcards is followed; what matches is for whoever uses it to look at.
@@ -59,8 +59,8 @@ def pattern_inside(text: str, here: Here) -> Path:
     fixed = next((at for at, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
     if os.pardir in parts[fixed:]:
         raise ValueError(f"{shortened(text)} has .. after a wildcard; write the path without ..")
-    inside("/".join(parts[:fixed]) or (os.sep if text.startswith("/") else "."), here)
-    return here.file.parent / text
+    inside("/".join(parts[:fixed]) or (os.sep if text.startswith("/") else "."), settings_file)
+    return settings_file.file.parent / text
 
 
 # `typing` for types that are made of values.
@@ -88,7 +88,7 @@ def _in_one_piece(value: Any, records: Mapping[str, Any]) -> Any:
     return {key: _in_one_piece(one, records) for key, one in value.items()}
 
 
-class All(tuple[str, ...]):
+class AllRules(tuple[str, ...]):
     """The names of all rules that there are, where there are none of one's own."""
 
 
@@ -98,7 +98,7 @@ class Type(Protocol):
     @property
     def words(self) -> str: ...
 
-    def read(self, node: Node, here: Here) -> Any:
+    def read(self, node: Node, here: SettingsFile) -> Any:
         """The value of a node. Raises Misplaced."""
 
     def hint(self, rules: Sequence[str]) -> Any:
@@ -148,7 +148,7 @@ class Text(Struct, frozen=True):
     pattern: str | None = None
     number: bool = False
 
-    def read(self, node: Node, _: Here) -> Any:
+    def read(self, node: Node, _: SettingsFile) -> Any:
         if node.kind == "number" and not self.number:
             node.fail(f'quote this value: "{node.text}"')
         text = node.text if node.kind == "number" else _word(node, self.words)
@@ -166,12 +166,12 @@ class FilePath(Struct, frozen=True):
     """A path in the folder of the settings file; `follow` gives it and raises ValueError."""
 
     words: str
-    follow: Callable[[str, Here], Path] = inside
+    follow: Callable[[str, SettingsFile], Path] = inside
 
-    def read(self, node: Node, here: Here) -> Path:
+    def read(self, node: Node, settings_file: SettingsFile) -> Path:
         text = _word(node, self.words)
         try:
-            return self.follow(text, here)
+            return self.follow(text, settings_file)
         except ValueError as error:
             node.fail(str(error))
 
@@ -188,11 +188,11 @@ class Choice(Struct, frozen=True):
     def words(self) -> str:
         return ", ".join(f"`{word}`" for word in self.choices)
 
-    def read(self, node: Node, _: Here) -> str:
+    def read(self, node: Node, _: SettingsFile) -> str:
         if node.kind != "text":
             raise _wrong(node, f"one of {', '.join(self.choices)}")
         if node.text not in self.choices:
-            node.fail(f"{shortened(node.text)} is unknown{nearest(node.text, self.choices)}")
+            node.fail(f"{shortened(node.text)} is unknown{nearest_words(node.text, self.choices)}")
         return node.text
 
     def hint(self, _: Sequence[str]) -> Any:
@@ -208,7 +208,7 @@ class Flag(Struct, frozen=True):
 
     words: str = "`true` or `false`"
 
-    def read(self, node: Node, _: Here) -> bool:
+    def read(self, node: Node, _: SettingsFile) -> bool:
         if node.kind != "flag":
             raise _wrong(node, "true or false")
         return node.text == "true"
@@ -222,20 +222,20 @@ class RuleName(Struct, frozen=True):
 
     words: str = "the name of a rule"
 
-    def read(self, node: Node, here: Here) -> str:
+    def read(self, node: Node, settings_file: SettingsFile) -> str:
         name = _word(node, self.words)
-        here.rules.append((name, node))
+        settings_file.rules.append((name, node))
         return name
 
     def hint(self, rules: Sequence[str]) -> Any:
-        if isinstance(rules, All):
+        if isinstance(rules, AllRules):
             return _T.Literal[tuple(rules)]
         # Editors complete the known ones.
         known = Meta(extra_json_schema={"anyOf": [{"enum": list(rules)}, {"minLength": 1}]})
         return _T.Annotated[str, known]
 
 
-class Many(Struct, frozen=True):
+class ListOf(Struct, frozen=True):
     """A list of values, or a single one."""
 
     item: Type
@@ -245,15 +245,15 @@ class Many(Struct, frozen=True):
     def words(self) -> str:
         return f"one or a list: {self.item.words}"
 
-    def read(self, node: Node, here: Here) -> tuple[Any, ...]:
+    def read(self, node: Node, settings_file: SettingsFile) -> tuple[Any, ...]:
         nodes = node.list_items() if node.kind == "list" else [node]
         if len(nodes) < self.at_least:
             raise _wrong(node, self.item.words, "an empty list")
-        here.listed += len(nodes)
-        most = here.workspace.budget.limits.settings_values
-        if here.listed > most:
+        settings_file.listed += len(nodes)
+        most = settings_file.workspace.budget.limits.settings_values
+        if settings_file.listed > most:
             node.fail(f"with this list there are more than {most:,} values; name folders instead")
-        return tuple(self.item.read(one, here) for one in nodes)
+        return tuple(self.item.read(one, settings_file) for one in nodes)
 
     def hint(self, rules: Sequence[str]) -> Any:
         one = self.item.hint(rules)
@@ -269,17 +269,20 @@ class ByRule(Struct, frozen=True):
     def words(self) -> str:
         return f"a mapping of rules to {self.value.words}"
 
-    def read(self, node: Node, here: Here) -> dict[str, Any]:
+    def read(self, node: Node, settings_file: SettingsFile) -> dict[str, Any]:
         if node.kind != "mapping":
             raise _wrong(node, "a mapping of rules")
         name = RuleName()
-        return {name.read(key, here): self.value.read(value, here) for key, value in node.pairs()}
+        return {
+            name.read(key, settings_file): self.value.read(value, settings_file)
+            for key, value in node.pairs()
+        }
 
     def hint(self, rules: Sequence[str]) -> Any:
         value = json_schema(self.value.hint(rules))
         # Editors complete the known ones.
         known = dict.fromkeys(rules, value)
-        others = False if isinstance(rules, All) else value
+        others = False if isinstance(rules, AllRules) else value
         more = Meta(extra_json_schema={"properties": known, "additionalProperties": others})
         return _T.Annotated[dict, more]
 
@@ -289,7 +292,7 @@ class Mounts(Struct, frozen=True):
 
     words: str = "a mapping of absolute paths to files or folders here"
 
-    def read(self, node: Node, here: Here) -> tuple[tuple[str, str], ...]:
+    def read(self, node: Node, settings_file: SettingsFile) -> tuple[tuple[str, str], ...]:
         found: list[tuple[str, str]] = []
         for one in node.list_items() if node.kind == "list" else [node]:
             if one.kind == "mapping":
@@ -299,7 +302,7 @@ class Mounts(Struct, frozen=True):
                 pairs = [(one, path, folder if equals else "")]
             for place, path, folder in pairs:
                 try:
-                    found.append(mount(path, str(inside(folder, here)) if folder else ""))
+                    found.append(mount(path, str(inside(folder, settings_file)) if folder else ""))
                 except ValueError as error:
                     place.fail(str(error))
         return tuple(found)
@@ -357,7 +360,7 @@ class Record(Struct, frozen=True):
     def words(self) -> str:
         return f"a mapping with {', '.join(f'`{key.name}`' for key in self.keys)}"
 
-    def read(self, node: Node, here: Here) -> dict[str, Any]:
+    def read(self, node: Node, settings_file: SettingsFile) -> dict[str, Any]:
         """The values by field."""
         names = [key.name for key in self.keys]
         if node.kind != "mapping":
@@ -367,9 +370,9 @@ class Record(Struct, frozen=True):
             key = next((key for key in self.keys if key.name == written.text), None)
             if key is None:
                 of = "" if self.what == "settings" else f" of {self.what}"
-                known = nearest(written.text, names)
+                known = nearest_words(written.text, names)
                 written.fail(f"unknown key {shortened(written.text)}{of}{known}")
-            found[key.field or key.name] = key.type.read(value, here)
+            found[key.field or key.name] = key.type.read(value, settings_file)
         for name in self.required:
             if name not in found:
                 node.fail(f'{self.what} needs the key "{name}"')
@@ -399,31 +402,31 @@ class Either(Struct, frozen=True):
     def words(self) -> str:
         return f"{self.text.words}, or {self.record.words}"
 
-    def read(self, node: Node, here: Here) -> Any:
+    def read(self, node: Node, settings_file: SettingsFile) -> Any:
         if node.kind == "mapping":
-            self.record.read(node, here)
+            self.record.read(node, settings_file)
         else:
-            self.text.read(node, here)
+            self.text.read(node, settings_file)
         return node.plain()
 
     def hint(self, rules: Sequence[str]) -> Any:
         return _T.Union[self.text.hint(rules), self.record.hint(rules)]
 
 
-class Made(Struct, frozen=True):
+class Converted(Struct, frozen=True):
     """A value of another kind, with something made of it; `make` may raise ValueError."""
 
     type: Type
-    make: Callable[[Any, Here], Any]
+    make: Callable[[Any, SettingsFile], Any]
 
     @property
     def words(self) -> str:
         return self.type.words
 
-    def read(self, node: Node, here: Here) -> Any:
-        value = self.type.read(node, here)
+    def read(self, node: Node, settings_file: SettingsFile) -> Any:
+        value = self.type.read(node, settings_file)
         try:
-            return self.make(value, here)
+            return self.make(value, settings_file)
         except ValueError as error:
             node.fail(str(error))
 

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.streams.stream import Kind, Stream
 from nginx_stream_lint.util.data import data_text, table
 from nginx_stream_lint.util.remembering import latest_remembered
@@ -77,13 +77,13 @@ def every_endpoint() -> tuple[Endpoint, ...]:
 
 
 @cache
-def by_name(name: str) -> App:
+def app_by_name(name: str) -> App:
     """The app with this name in messages."""
     return next(app for app in apps() if app.name == name)
 
 
 @latest_remembered(4096)
-def named_in(text: str) -> App | None:
+def app_named_in(text: str) -> App | None:
     """The first app of the catalogue with one of its names in a host, a path or a file's name."""
     pattern, found = _names()
     words = "-".join(_WORD.findall(text.lower()))
@@ -91,25 +91,25 @@ def named_in(text: str) -> App | None:
     return None if rank is None else apps()[rank]
 
 
-def by_word(word: str) -> App | None:
+def app_by_word(word: str) -> App | None:
     """The first app of the catalogue with this name for its upstreams."""
     rank = _names()[1].get(word.replace("_", "-"))
     return None if rank is None else apps()[rank]
 
 
 @cache
-def _names() -> tuple[Finder, dict[str, int]]:
-    """What finds the names of apps, and the place of each name's first app in the catalogue."""
+def _names() -> tuple[RegexFinder, dict[str, int]]:
+    """The expression for names of apps, and the index of each name's first app."""
     found: dict[str, int] = {}
     for rank, app in enumerate(apps()):
         for name in app.names:
             found.setdefault(name, rank)
     longest_first = sorted(found, key=len, reverse=True)
     expression = rf"(?<![a-z0-9])(?:{'|'.join(longest_first)})(?![a-z])"
-    return Finder(expression, 0, found.keys()), found
+    return RegexFinder(expression, 0, found.keys()), found
 
 
-def by_leading_segments(path: str) -> Sequence[Endpoint]:
+def endpoints_by_leading_segments(path: str) -> Sequence[Endpoint]:
     """The endpoints whose distinctive part a path may begin with."""
     firsts, table, longest = _by_leading_segments()
     at = path.find("/", 1)
@@ -140,8 +140,8 @@ def _by_leading_segments() -> tuple[set[str], dict[str, list[int]], int]:
 
 
 @latest_remembered(4096)
-def sockets_below(path: str) -> Sequence[Endpoint]:
-    """The endpoints for WebSockets below a path, by what is their own; only those of one app."""
+def websockets_below(path: str) -> Sequence[Endpoint]:
+    """Return one app's WebSocket endpoints below a path, by their distinctive part."""
     below = f"{path.rstrip('/')}/"
     found = [
         one
@@ -153,7 +153,7 @@ def sockets_below(path: str) -> Sequence[Endpoint]:
     return found if len({one.app for one in found}) == 1 else ()
 
 
-def by_words(pattern: str) -> Sequence[Endpoint]:
+def endpoints_by_words(pattern: str) -> Sequence[Endpoint]:
     """The endpoints whose distinctive part ends with a word of a regular expression."""
     table = _by_last_word()
     known = table.keys() & _WORD.findall(pattern.lower())
@@ -183,7 +183,7 @@ def _app(raw: dict[str, Any]) -> App:
 
 
 def _with_shared(found: Sequence[App]) -> Iterator[App]:
-    """The apps, with what shared endpoints say of silences for those that serve the same paths."""
+    """The apps, with the silences of shared endpoints added to apps with the same paths."""
     shared: dict[tuple[str, Kind], Stream] = {}
     for app in found:
         for one in app.endpoints if app.shared else ():
@@ -202,8 +202,8 @@ def _quiet_as(stream: Stream, shared: Stream | None) -> Stream:
     return replace(stream, heartbeat_s=shared.heartbeat_s, silence_s=shared.silence_s)
 
 
-def _word(raw: dict[str, Any], parts: Callable[[str], tuple[str, ...]]) -> Word:
-    return Word(
+def _word(raw: dict[str, Any], parts: Callable[[str], tuple[str, ...]]) -> EvidenceWord:
+    return EvidenceWord(
         raw["words"],
         raw.get("kind"),
         raw.get("points", 0),
@@ -214,7 +214,7 @@ def _word(raw: dict[str, Any], parts: Callable[[str], tuple[str, ...]]) -> Word:
 
 
 def _seconds(raw: dict[str, Any], key: str) -> float | None:
-    return None if key not in raw else seconds(str(raw[key]))
+    return None if key not in raw else parse_time(str(raw[key]))
 
 
 def _endpoint(app: str, raw: dict[str, Any]) -> Endpoint:
@@ -232,24 +232,24 @@ def _endpoint(app: str, raw: dict[str, Any]) -> Endpoint:
 
 
 @cache
-def example(pattern: str) -> str:
-    """A path that a catalogue pattern stands for, to try locations with."""
+def example_path(pattern: str) -> str:
+    """Return a path that a catalogue pattern matches, to test locations with."""
     return pattern.replace("**", "x/y").replace("*", "x")
 
 
 @cache
-def expression(pattern: str) -> re.Pattern[str]:
-    """A regular expression for what begins like a catalogue pattern."""
+def pattern_regex(pattern: str) -> re.Pattern[str]:
+    """Return a regular expression for paths that begin with a catalogue pattern."""
     parts = re.split(r"(\*\*|\*)", pattern)
     text = "".join({"**": ".*", "*": "[^/]+"}.get(part, re.escape(part)) for part in parts)
     return re.compile(text)
 
 
-class Word(Struct, frozen=True):
-    """Something that speaks for a stream: `points` of evidence for one of `kinds` of streams.
+class EvidenceWord(Struct, frozen=True):
+    """A word that is evidence for a stream: `points` for one of `kinds`.
 
-    `words` are regular expressions for whole words, with `|` between them; `parts` see `Finder`.
-    The rest is what such a stream is known to do, as `Stream` has it.
+    `words` are regular expressions for whole words, with `|` between them; `parts` see
+    `RegexFinder`. The rest is what such a stream is known to do, as `Stream` has it.
     """
 
     words: str
@@ -260,12 +260,12 @@ class Word(Struct, frozen=True):
     is_endless: bool = False
 
     @property
-    def pattern(self) -> Finder:
-        """What finds it."""
+    def pattern(self) -> RegexFinder:
+        """The compiled expression."""
         return _in_any_case(self.words, self.parts)
 
 
-class Finder:
+class RegexFinder:
     """A regular expression of which each match has one of some `parts`, in lower case, in it.
 
     To compile one takes longer than all that a small configuration asks of it, so that waits for a
@@ -304,11 +304,11 @@ class Finder:
 
 
 @cache
-def _in_any_case(words: str, parts: tuple[str, ...]) -> Finder:
-    return Finder(rf"(?<![a-z])(?:{words})(?![a-z])", re.IGNORECASE, parts)
+def _in_any_case(words: str, parts: tuple[str, ...]) -> RegexFinder:
+    return RegexFinder(rf"(?<![a-z])(?:{words})(?![a-z])", re.IGNORECASE, parts)
 
 
-def words() -> dict[str, tuple[Word, ...]]:
+def evidence_words() -> dict[str, tuple[EvidenceWord, ...]]:
     """The words by where they are looked for, as `evidence.yaml` has them."""
     return catalogue().words
 
@@ -327,13 +327,13 @@ class Vocabulary(Struct, frozen=True):
 
 
 class Catalogue(Struct, frozen=True):
-    """The apps, the words by where they are looked for, and what all of these have in them."""
+    """The apps, the evidence words by where they are searched, and the vocabulary of both."""
 
     apps: tuple[App, ...]
-    words: dict[str, tuple[Word, ...]]
+    words: dict[str, tuple[EvidenceWord, ...]]
     vocabulary: Vocabulary
 
 
 def vocabulary() -> Vocabulary:
-    """What all lists have in them that texts are searched with."""
+    """Return the vocabulary: all words and parts that texts are searched for."""
     return catalogue().vocabulary

@@ -1,4 +1,4 @@
-"""What is written about a block: comments in it, right above it, and at the top of its file."""
+"""Comments about a block: inside it, directly above it, and at the top of its file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from itertools import accumulate
 
 from nginx_stream_lint.config import File
 from nginx_stream_lint.nginx.levels import Level
-from nginx_stream_lint.streams.catalogue import words
+from nginx_stream_lint.streams.catalogue import evidence_words
 
 _NEAR = 80  # characters
-# What says that it is about other locations, or that there is no stream.
+# Comments about other locations, or that say that there is no stream.
 _OF_OTHERS = (
     r"(?i)\b(?:separately|elsewhere|everything else|all others?|the rest|remaining"
     r"|other (?:requests|paths|endpoints|routes|locations)"
@@ -20,13 +20,13 @@ _OF_OTHERS = (
     r"(?:sse|web-?sockets?|stream(?:s|ed|ing)?|event[ -]?streams?|server[ -]sent|long[ -]?poll\w*))"
     r"\b"
 )
-_OURS = "nginx-stream-lint:"  # what such a comment says is for us, and no word about the app
+_OURS = "nginx-stream-lint:"  # this comment is for the linter, and no evidence about the app
 # Each is about all locations of a file, and both may be thousands.
 _MOST_NOTES = 100
 
 
 class Comments:
-    """The comments of a configuration, those aside that cannot say anything of streams."""
+    """The comments of a configuration that may be evidence for streams."""
 
     def __init__(self) -> None:
         self._told: dict[File, list[int] | None] = {}
@@ -66,10 +66,10 @@ class Comments:
 
 
 def _told(file: File) -> list[int] | None:
-    """How many comments before each one may say something; None where no comment does."""
+    """For each comment, how many comments before it may be evidence; None without any."""
     if not file.comments:
         return None
-    parts = {part for word in words()["comment"] for part in word.parts}
+    parts = {part for word in evidence_words()["comment"] for part in word.parts}
     text = file.source.text
     texts = [text[start:end] for start, end in file.comments]
     together = "\0".join(texts)  # no source has that in it
@@ -108,11 +108,11 @@ def _texts(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
 
 
 def is_of_others(comment: str) -> bool:
-    """Whether a comment speaks of other locations' streams, or of what is left over."""
+    """Whether a comment is about other locations' streams, or about a catch-all location."""
     return re.search(_OF_OTHERS, comment) is not None
 
 
-def above(level: Level) -> list[str]:
+def comments_above(level: Level) -> list[str]:
     """The comments on the lines right above a block, the lowest first."""
     directive = level.directive
     if directive is None:
@@ -122,12 +122,12 @@ def above(level: Level) -> list[str]:
     return _above(directive.source.text, comments, at, directive.start)
 
 
-def _above(text: str, comments: Sequence[tuple[int, int]], at: int, top: int) -> list[str]:
-    """The comments on the lines right above an offset; `at` is the place of those behind it."""
+def _above(text: str, comments: Sequence[tuple[int, int]], offset: int, top: int) -> list[str]:
+    """The comments on the lines right above an offset; `offset` is the place of those behind it."""
     found: list[str] = []
-    while at > 0:
-        at -= 1
-        start, end = comments[at]
+    while offset > 0:
+        offset -= 1
+        start, end = comments[offset]
         between = text[max(end, top - _NEAR) : top]
         if not between.isspace():
             break  # before the text in between is looked at, which may be a whole file
@@ -145,7 +145,7 @@ def _above(text: str, comments: Sequence[tuple[int, int]], at: int, top: int) ->
     return found
 
 
-def opening(level: Level) -> Iterator[str]:
+def opening_comments(level: Level) -> Iterator[str]:
     """The comments in a block before its first directive."""
     directive = level.directive
     if directive is None or not directive.file.comments:
@@ -159,7 +159,7 @@ def opening(level: Level) -> Iterator[str]:
         yield from _texts(directive.source.text, ((start, end),))
 
 
-def at_the_top(file: File) -> Iterator[str]:
+def comments_at_top(file: File) -> Iterator[str]:
     """The comments of a file before its first directive."""
     first = file.directives[0].start if file.directives else None
     for start, end in file.comments:

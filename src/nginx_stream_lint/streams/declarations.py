@@ -1,4 +1,4 @@
-"""What users say about their streams: in settings, on the command line, in comments."""
+"""Declared streams: in the settings, on the command line, in comments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from nginx_stream_lint.nginx.delivery import ACCEL_BUFFERINGS, FRAMINGS
 from nginx_stream_lint.nginx.listeners import CLIENTS
 from nginx_stream_lint.nginx.request import BadUrl, Request, parse_url
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.streams.stream import KINDS, Stream
 from nginx_stream_lint.util.remembering import latest_remembered
 
@@ -35,7 +35,7 @@ _KEYS = (
 )
 
 
-class Written(Struct, frozen=True):
+class SettingsPosition(Struct, frozen=True):
     """A place in a settings file with this text; `line` and `column` count from 1."""
 
     file: str
@@ -45,7 +45,7 @@ class Written(Struct, frozen=True):
 
 
 class Declaration(Struct, frozen=True):
-    """A path or URL that streams, and what its app does.
+    """A declared path or URL that streams, with what is known of its app.
 
     `text` is as the user wrote it, `request` what a client sends; without a host it is for every
     server. `place` is where settings declare it; None where the command line does. `where` is true
@@ -56,7 +56,7 @@ class Declaration(Struct, frozen=True):
     text: str
     request: Request
     stream: Stream
-    place: Written | None = None
+    place: SettingsPosition | None = None
     where: Callable[[str], bool] | None = None
 
     @property
@@ -65,11 +65,11 @@ class Declaration(Struct, frozen=True):
         return self.request.target.partition("?")[0]
 
 
-class Misdeclared(ValueError):
-    """A declaration that cannot be understood; the message says what and the nearest valid word."""
+class DeclarationMistake(ValueError):
+    """An invalid declaration; the message names the problem and the nearest valid word."""
 
 
-def nearest(word: str, words: Sequence[str]) -> str:
+def nearest_words(word: str, words: Sequence[str]) -> str:
     """`; did you mean "x"?`, or the choice of words where none is near and they are not many."""
     import difflib
 
@@ -87,10 +87,10 @@ def declaration(entry: object, because: str) -> Declaration:
     if isinstance(entry, str):
         entry = {"path": entry}
     if not isinstance(entry, Mapping):
-        raise Misdeclared("a stream must be a path or URL, or a mapping with a path")
+        raise DeclarationMistake("a stream must be a path or URL, or a mapping with a path")
     text = entry.get("path")
     if not isinstance(text, str):
-        raise Misdeclared("a stream needs a path")
+        raise DeclarationMistake("a stream needs a path")
     properties = {str(key): value for key, value in entry.items() if key != "path"}
     stream = _stream(properties, because)
     return Declaration(text, declared_request(text, stream.method or "GET"), stream)
@@ -99,11 +99,11 @@ def declaration(entry: object, because: str) -> Declaration:
 def declared_request(text: str, method: str = "GET") -> Request:
     """The request for a declared path or URL. Raises Misdeclared."""
     if not text.startswith("/") and "://" not in text:
-        raise Misdeclared("a stream needs a path that starts with / or a URL")
+        raise DeclarationMistake("a stream needs a path that starts with / or a URL")
     try:
         return parse_url(text, method)
     except BadUrl as mistake:
-        raise Misdeclared(str(mistake)) from None
+        raise DeclarationMistake(str(mistake)) from None
 
 
 @latest_remembered(256)
@@ -136,9 +136,9 @@ def _stream(properties: Mapping[str, object], because: str) -> Stream:
                 _choose(key, client, CLIENTS)
             stream = replace(stream, clients=tuple(c for c in CLIENTS if c in values))
         elif key == "heartbeat":
-            time = seconds(str(value))
+            time = parse_time(str(value))
             if time is None:
-                raise Misdeclared(f'heartbeat "{value}" is not a time such as 15s')
+                raise DeclarationMistake(f'heartbeat "{value}" is not a time such as 15s')
             stream = replace(stream, heartbeat_s=time)
         elif key == "method":
             stream = replace(stream, method=str(value).upper())
@@ -151,7 +151,7 @@ def _stream(properties: Mapping[str, object], because: str) -> Stream:
         elif key == "x_accel_buffering":
             stream = replace(stream, x_accel_buffering=_choose(key, value, ACCEL_BUFFERINGS))
         else:
-            raise Misdeclared(f'unknown key "{key}" of a stream{nearest(key, _KEYS)}')
+            raise DeclarationMistake(f'unknown key "{key}" of a stream{nearest_words(key, _KEYS)}')
     return stream
 
 
@@ -159,7 +159,7 @@ def _truth(key: str, value: object) -> bool:
     words = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
     found = words.get(str(value).lower())
     if found is None:
-        raise Misdeclared(f'{key} "{value}" must be true or false')
+        raise DeclarationMistake(f'{key} "{value}" must be true or false')
     return found
 
 
@@ -167,19 +167,19 @@ def _choose(key: str, value: object, words: tuple[_Word, ...]) -> _Word:
     for word in words:
         if word == value:
             return word
-    raise Misdeclared(f'{key} "{value}" is unknown{nearest(str(value), words)}')
+    raise DeclarationMistake(f'{key} "{value}" is unknown{nearest_words(str(value), words)}')
 
 
-def without_favours(stream: Stream) -> Stream:
-    """A stream that a stranger's comment declares, without what that says of its app and clients.
+def without_assumptions(stream: Stream) -> Stream:
+    """Return an untrusted declaration without its claims about the app and its clients.
 
     Those may only make a check milder, such as a heartbeat that the app does not send.
     """
     return Stream(stream.kind, stream.confidence, stream.because, kind_is_open=stream.kind_is_open)
 
 
-def settled(stream: Stream, found: Sequence[Stream]) -> tuple[Stream, ...]:
-    """A declared stream with the kind, and the facts, of what was `found` out about its place.
+def with_found_facts(stream: Stream, found: Sequence[Stream]) -> tuple[Stream, ...]:
+    """Return a declared stream with its kind and facts completed from `found`.
 
     What the user said of it stays. Without a find it is an event stream.
     """

@@ -1,4 +1,4 @@
-"""What speaks for a stream in a location: its path, comments, upstream, and directives."""
+"""Evidence for a stream in a location: its path, comments, upstream, and directives."""
 
 from __future__ import annotations
 
@@ -10,14 +10,25 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nginx_stream_lint.nginx.levels import Handler, Level
-from nginx_stream_lint.nginx.routing import Match, match_of
-from nginx_stream_lint.nginx.values import seconds
-from nginx_stream_lint.streams.catalogue import App, Endpoint, by_word, sockets_below, words
+from nginx_stream_lint.nginx.location_match import LocationPattern, match_of
+from nginx_stream_lint.nginx.values import parse_time
+from nginx_stream_lint.streams.catalogue import (
+    App,
+    Endpoint,
+    app_by_word,
+    evidence_words,
+    websockets_below,
+)
 from nginx_stream_lint.streams.comments import is_of_others
-from nginx_stream_lint.streams.naming import EVERYTHING, candidates, is_general, named_by
+from nginx_stream_lint.streams.endpoint_names import (
+    EVERYTHING,
+    candidates,
+    endpoints_named_by,
+    is_general,
+)
 from nginx_stream_lint.streams.stream import Kind, Stream
-from nginx_stream_lint.streams.upstreams import Behind, Upstreams
-from nginx_stream_lint.streams.vocabulary import reduced, reduced_pattern
+from nginx_stream_lint.streams.upstreams import Upstream, Upstreams
+from nginx_stream_lint.streams.word_classes import normalized, normalized_pattern
 from nginx_stream_lint.util.remembering import latest_remembered
 
 _ENOUGH = 2
@@ -47,7 +58,7 @@ _Rows = tuple[tuple[str, tuple[str, ...], bool, bool], ...]
 
 
 class Clue(Struct, frozen=True, eq=False):
-    """One thing that speaks for a stream: `points`, the `kind` it speaks for, and why.
+    """One piece of evidence for a stream: `points`, the `kind` of stream, and why.
 
     `word` is the telling word, if it is one: the same word in two places is one clue.
     `heartbeat_s` and `is_endless` are what is known of the streams of the app that it names, or of
@@ -69,8 +80,8 @@ _clue = latest_remembered(4096)(Clue)
 _OF_MEDIA = Clue(0, "chunked", "", heartbeat_s=10.0)
 
 
-class Path(Struct, frozen=True, eq=False):
-    """What a location's pattern says by itself.
+class PathEvidence(Struct, frozen=True, eq=False):
+    """Evidence in a location's pattern alone.
 
     `at_once` tells that it is asked once and answered at once, `is_file` that it is a file's,
     `is_general` that it is an API as such. `called` are the lists that find a name in it, `talk`
@@ -89,27 +100,27 @@ class Path(Struct, frozen=True, eq=False):
 
     @property
     def says_websocket(self) -> bool:
-        """Whether it says that it is one of WebSockets."""
+        """Whether the path names WebSockets."""
         return any(one.kind == "websocket" and one.points >= _ENOUGH for one in self.clues)
 
 
 @latest_remembered(4096)
-def _path(modifier: str, pattern: str) -> Path:
+def _path(modifier: str, pattern: str) -> PathEvidence:
     saying = 'its path says "{word}"'
     segments = re.findall(r"[a-z0-9_-]+", pattern.lower())
-    return Path(
+    return PathEvidence(
         answers_at_once(pattern),
         _has_word("files", pattern),
         is_general(pattern),
         frozenset(where for where in ("no_sockets", "media") if _has_word(where, pattern)),
-        tuple(hear("path", [(pattern, saying)])),
-        tuple(hear("talk", [(pattern, saying)])),
-        next((app for app in map(by_word, segments) if app is not None), None),
-        candidates(Match(modifier, pattern)),
+        tuple(match_words("path", [(pattern, saying)])),
+        tuple(match_words("talk", [(pattern, saying)])),
+        next((app for app in map(app_by_word, segments) if app is not None), None),
+        candidates(LocationPattern(modifier, pattern)),
     )
 
 
-class Place(Struct, eq=False):
+class StreamCandidate(Struct, eq=False):
     """A level that hands requests on, with its pattern, what that says, what is behind it, and
     what is written about it.
 
@@ -119,9 +130,9 @@ class Place(Struct, eq=False):
     """
 
     level: Level
-    match: Match
-    path: Path
-    behind: Behind
+    match: LocationPattern
+    path: PathEvidence
+    behind: Upstream
     comments: Sequence[str]
     off_is_usual: bool = False
     sockets_elsewhere: bool = False
@@ -133,7 +144,7 @@ class Place(Struct, eq=False):
 
     @property
     def takes_the_rest(self) -> bool:
-        """Whether it takes what no other location does, itself or for a fallback."""
+        """Whether it is a catch-all location, itself or as a fallback."""
         return self.takes_all or self.match.modifier == "@"
 
     @property
@@ -144,28 +155,28 @@ class Place(Struct, eq=False):
         return self.level.kind == "location" and self.match.modifier != "@"
 
 
-def place_of(level: Level, handler: Handler, upstreams: Upstreams) -> Place:
-    """What there is to know of a level with a handler before others are looked at."""
+def candidate_of(level: Level, handler: Handler, upstreams: Upstreams) -> StreamCandidate:
+    """Return the candidate for a level with a handler, before its neighbours are considered."""
     match = match_of(level)
-    path = _path(match.modifier, reduced_pattern(match.pattern))
+    path = _path(match.modifier, normalized_pattern(match.pattern))
     behind = upstreams.behind(level, handler)
-    return Place(level, match, path, behind, upstreams.comments.of(level))
+    return StreamCandidate(level, match, path, behind, upstreams.comments.of(level))
 
 
-def switches_off(place: Place) -> bool:
+def switches_off(place: StreamCandidate) -> bool:
     """Whether a place switches the buffering of its handler off itself."""
     handler = place.level.own_handler
     rows = place.level.rows.get(f"{handler.family}_buffering", ()) if handler is not None else ()
     return any(row.args[:1] == ("off",) for row in rows)
 
 
-def streams_of(
-    place: Place,
+def streams_of_candidate(
+    place: StreamCandidate,
     endpoints: Sequence[Endpoint] = (),
     at_home: bool = False,
     around: Iterable[Clue] = (),
 ) -> tuple[Stream, ...]:
-    """The streams of a place, the strongest first; empty if nothing says that there are any.
+    """Return the streams of a candidate, strongest first; empty without evidence.
 
     `endpoints` are the catalogued ones that end here: those are known. What else speaks for a
     stream makes it likely, `around` (what its surroundings say) with the rest. `at_home` tells that
@@ -182,9 +193,9 @@ def streams_of(
 
 @latest_remembered(256)
 def streams_at(path: str) -> tuple[Stream, ...]:
-    """What a request's path says by itself: catalogued endpoints, else the kind its words tell."""
-    match = Match("=", path)
-    endpoints = named_by(match, candidates(match))
+    """Return the streams that a path alone suggests: catalogued endpoints, else by its words."""
+    match = LocationPattern("=", path)
+    endpoints = endpoints_named_by(match, candidates(match))
     if endpoints:
         return tuple(map(_known, endpoints))
     said = _path("=", path)
@@ -197,7 +208,7 @@ def streams_at(path: str) -> tuple[Stream, ...]:
 
 
 def stream_of_url(streams: Sequence[Stream], target: str) -> Stream | None:
-    """The stream that a URL means, of those where it lands: a WebSocket if its path says so."""
+    """Return the stream of a URL among those of its location: a WebSocket if its path says so."""
     said = streams_at(target.partition("?")[0])
     if said and said[0].kind == "websocket":
         return next((one for one in streams if one.kind == "websocket"), said[0])
@@ -211,7 +222,7 @@ def _known(endpoint: Endpoint) -> Stream:
 
 @latest_remembered(4096)
 def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[Stream, ...]:
-    """What endpoints and clues make together; the same for the same."""
+    """Combine endpoints and clues into streams."""
     found = list(map(_known, endpoints))
     websocket = [clue for clue in clues if clue.kind == "websocket"]
     others = [clue for clue in clues if clue.kind != "websocket"]
@@ -241,7 +252,7 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
 
 
 def _points(clues: Sequence[Clue]) -> int:
-    """What clues are worth together.
+    """The sum of the points of clues.
 
     Small ones that say nothing of a kind (a long timeout, kept connections) are a point less: two
     of them are set for other reasons as often.
@@ -250,7 +261,7 @@ def _points(clues: Sequence[Clue]) -> int:
     return sum(clue.points for clue in clues) - (1 if len(small) > 1 else 0)
 
 
-def hear(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
+def match_words(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
     """A clue for each telling word in texts, the first time that it is there.
 
     `where` is the list of `evidence.yaml`. With each text goes how to say it, with {text} and
@@ -258,7 +269,7 @@ def hear(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
     """
     seen: set[str] = set()
     for text, saying in texts:
-        for clue in _heard(where, reduced(text)):
+        for clue in _heard(where, normalized(text)):
             if clue.word not in seen:
                 seen.add(clue.word)
                 because = saying.replace("{text}", text).replace("{word}", clue.because)
@@ -269,7 +280,7 @@ def hear(where: str, texts: Iterable[tuple[str, str]]) -> Iterator[Clue]:
 
 @latest_remembered(4096)
 def _heard(where: str, text: str) -> tuple[Clue, ...]:
-    found = ((word, word.pattern.search(text)) for word in words()[where])
+    found = ((word, word.pattern.search(text)) for word in evidence_words()[where])
     return tuple(
         Clue(
             word.points,
@@ -285,7 +296,7 @@ def _heard(where: str, text: str) -> tuple[Clue, ...]:
 
 
 def answers_at_once(pattern: str) -> bool:
-    """Whether a path is one that is asked once and answered at once, whatever runs behind it.
+    """Whether a path has short responses whatever app is behind it, such as a health check.
 
     The last word decides: `/sse/health` does, `/health/sse` does not. Of alternatives all must:
     `^/(api|openapi.json)` does not.
@@ -305,7 +316,7 @@ def _last(where: str, pattern: str) -> int:
     return max(
         (
             found.start()
-            for word in words()[where]
+            for word in evidence_words()[where]
             if word.points != 1
             for found in word.pattern.finditer(pattern)
         ),
@@ -313,7 +324,9 @@ def _last(where: str, pattern: str) -> int:
     )
 
 
-def _clues(place: Place, endpoints: tuple[Endpoint, ...], at_home: bool) -> tuple[Clue, ...]:
+def _clues(
+    place: StreamCandidate, endpoints: tuple[Endpoint, ...], at_home: bool
+) -> tuple[Clue, ...]:
     path, behind = place.path, place.behind
     if path.at_once:
         return ()
@@ -327,7 +340,7 @@ def _clues(place: Place, endpoints: tuple[Endpoint, ...], at_home: bool) -> tupl
     if place.comments:
         saying = 'a comment says "{word}"'
         own = [(one, saying) for one in place.comments if not is_of_others(one)]
-        comments = tuple(hear("comment", own))
+        comments = tuple(match_words("comment", own))
     upstream = _upstream_clues(place, endpoints, at_home)
     if _is_for_sockets(place, endpoints):
         # Buffering is switched off for WebSockets, too, and other names say what they are used for.
@@ -338,21 +351,21 @@ def _clues(place: Place, endpoints: tuple[Endpoint, ...], at_home: bool) -> tupl
     return found + _quiet_never(place) if found else ()
 
 
-def _quiet_never(place: Place) -> tuple[Clue, ...]:
-    """What is known of silences in all that is behind a location, whatever speaks for a stream."""
+def _quiet_never(place: StreamCandidate) -> tuple[Clue, ...]:
+    """Known silences of the apps behind a location, whatever the evidence is."""
     app = place.behind.app
     heartbeat = None if app is None else _heartbeat(app, "websocket")
     found = (_clue(0, "websocket", "", "", heartbeat),) if heartbeat is not None else ()
     return (*found, _OF_MEDIA) if _serves_media(place) else found
 
 
-def _below(place: Place, directives: Iterable[Clue]) -> tuple[Clue, ...]:
+def _below(place: StreamCandidate, directives: Iterable[Clue]) -> tuple[Clue, ...]:
     """A clue where one app's WebSockets are below a location that passes on Upgrade."""
     if place.is_general or place.match.is_regex or place.match.pattern.count("/") > _DEEP:
         return ()
     if all(clue.kind != "websocket" for clue in directives) or place.takes_the_rest:
         return ()
-    found = sockets_below(place.match.pattern)
+    found = websockets_below(place.match.pattern)
     times = [one.stream.heartbeat_s for one in found]
     if not found or None in times:
         return ()
@@ -360,7 +373,7 @@ def _below(place: Place, directives: Iterable[Clue]) -> tuple[Clue, ...]:
     return (_clue(1, "websocket", f"{found[0].path} of {found[0].app} is below", "", heartbeat),)
 
 
-def _is_for_sockets(place: Place, endpoints: tuple[Endpoint, ...]) -> bool:
+def _is_for_sockets(place: StreamCandidate, endpoints: tuple[Endpoint, ...]) -> bool:
     """Whether a location is there for WebSockets: by its path, or its app that has nothing else.
 
     An app by its upstream's name alone may answer there what the catalogue does not know.
@@ -373,17 +386,17 @@ def _is_for_sockets(place: Place, endpoints: tuple[Endpoint, ...]) -> bool:
     return bool(named) and all(one.stream.kind == "websocket" for one in named)
 
 
-def _has_no_sockets(place: Place) -> bool:
-    """Whether what is behind a location is called after an app that serves no WebSockets."""
+def _has_no_sockets(place: StreamCandidate) -> bool:
+    """Whether a location's upstream is named after an app without WebSockets."""
     return _is_called("no_sockets", place)
 
 
-def _serves_media(place: Place) -> bool:
-    """Whether what is behind a location is called after an app that plays music or films."""
+def _serves_media(place: StreamCandidate) -> bool:
+    """Whether a location's upstream is named after an app that serves music or films."""
     return _is_called("media", place)
 
 
-def _is_called(where: str, place: Place) -> bool:
+def _is_called(where: str, place: StreamCandidate) -> bool:
     handler = place.level.own_handler
     written = () if handler is None else (handler.target,)
     names = (*place.behind.names, *written, place.behind.path)
@@ -392,24 +405,26 @@ def _is_called(where: str, place: Place) -> bool:
 
 @latest_remembered(4096)
 def _is_any_called(where: str, names: tuple[str, ...]) -> bool:
-    return any(_has_word(where, reduced(name)) for name in names)
+    return any(_has_word(where, normalized(name)) for name in names)
 
 
 @latest_remembered(4096)
 def _has_word(where: str, text: str) -> bool:
-    return any(word.pattern.search(text) for word in words()[where])
+    return any(word.pattern.search(text) for word in evidence_words()[where])
 
 
 @latest_remembered(4096)
-def serves_pages(behind: Behind) -> bool:
+def serves_pages(behind: Upstream) -> bool:
     """Whether a host is called after pages."""
-    return any(word.pattern.search(host) for word in words()["pages"] for host in behind.names)
+    return any(
+        word.pattern.search(host) for word in evidence_words()["pages"] for host in behind.names
+    )
 
 
 def _upstream_clues(
-    place: Place, endpoints: tuple[Endpoint, ...], at_home: bool
+    place: StreamCandidate, endpoints: tuple[Endpoint, ...], at_home: bool
 ) -> tuple[Clue, ...]:
-    """What is behind a location, and what that is called."""
+    """Evidence in the names of a location's upstream."""
     behind = place.behind
     app, because = behind.app, "its upstream looks like {}"
     if behind.is_deployed:
@@ -437,12 +452,12 @@ def _upstream_clues(
 
 
 @latest_remembered(4096)
-def _behind_clues(behind: Behind) -> tuple[Clue, ...]:
-    """What the hosts behind a location are called, and what is written about them."""
+def _behind_clues(behind: Upstream) -> tuple[Clue, ...]:
+    """Evidence in the upstream's host names and in the comments about them."""
     saying = 'a comment about its upstream says "{word}"'
     return (
-        *hear("upstream", [(host, '"{text}" says "{word}"') for host in behind.names]),
-        *hear("comment", [(one, saying) for one in behind.comments]),
+        *match_words("upstream", [(host, '"{text}" says "{word}"') for host in behind.names]),
+        *match_words("comment", [(one, saying) for one in behind.comments]),
     )
 
 
@@ -454,7 +469,7 @@ def _heartbeat(app: App, kind: Kind) -> float | None:
 
 
 def _kinds_here(
-    match: Match, app: App, endpoints: Sequence[Endpoint], elsewhere: bool, moved: bool
+    match: LocationPattern, app: App, endpoints: Sequence[Endpoint], elsewhere: bool, moved: bool
 ) -> set[Kind]:
     """The kinds of streams of an app that can end in a location.
 
@@ -469,8 +484,8 @@ def _kinds_here(
     return {endpoint.stream.kind for endpoint in (endpoints if here else app.endpoints)}
 
 
-def _directive_clues(place: Place) -> tuple[Clue, ...]:
-    """What directives say that are set in the location.
+def _directive_clues(place: StreamCandidate) -> tuple[Clue, ...]:
+    """Evidence in the directives of the location.
 
     What is set for the whole server is there for the locations without a purpose of their own.
     """
@@ -549,10 +564,10 @@ def _said_by_directives(
     off_is_usual: bool,
     upgrade_is_usual: bool,
 ) -> tuple[Clue, ...]:
-    """What rows say: those of a location, and those of its server that are for it, too.
+    """Evidence in directives of a location, and of its server if they apply to it.
 
-    `upgrade_is_usual` tells that Upgrade is passed on out of habit. The rest is as in `Place`, and
-    in `_directive_clues`.
+    `upgrade_is_usual` tells that Upgrade is passed on out of habit. The rest is as in
+    `StreamCandidate`, and in `_directive_clues`.
     """
 
     def rows(name: str) -> list[tuple[str, ...]]:
@@ -573,7 +588,7 @@ def _said_by_directives(
     is_habit = upgrade_is_usual
     for name in _TIMEOUTS:
         for args in rows(name):
-            time = seconds(args[0]) if args else None
+            time = parse_time(args[0]) if args else None
             if time is None:
                 continue
             is_habit = is_habit or time < _BRIEF_S
@@ -595,7 +610,7 @@ def _said_by_directives(
                 found.append(_clue(1, kind, f"{name} off is set", ""))
     limits = [arg for name, args, *_ in own if name == "limit_req" for arg in args]
     zones = [arg for arg in limits if arg.startswith("zone=") and not answers_at_once(arg)]
-    found += hear(
+    found += match_words(
         "upstream",
         [
             *((name, 'it includes "{text}"') for name in included),
@@ -608,7 +623,7 @@ def _said_by_directives(
 def _header_clues(
     name: str, rows: Sequence[tuple[str, ...]], habitual: Sequence[bool], keepalive: bool
 ) -> Iterator[Clue]:
-    """What rows of `add_header`, `proxy_set_header` or `proxy_pass_header` say.
+    """Evidence in `add_header`, `proxy_set_header` and `proxy_pass_header`.
 
     `habitual` tells for each row whether it is there out of habit, such as from a file that many
     places include.

@@ -1,4 +1,4 @@
-"""What is known about a stream."""
+"""A stream: its kind, and what is known of its app and clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS: tuple[Kind, ...] = ("sse", "chunked", "websocket", "long-poll", "grpc")
 Confidence = Literal["possible", "likely", "known", "declared"]
 CONFIDENCES: tuple[Confidence, ...] = ("possible", "likely", "known", "declared")
 
-# The types an answer of each kind has, as far as compression asks for them.
+# Content types of each kind, which decide about compression.
 CONTENT_TYPES: dict[Kind, tuple[str, ...]] = {
     "sse": ("text/event-stream",),
     "chunked": ("application/x-ndjson", "application/octet-stream", "text/plain"),
@@ -57,7 +57,7 @@ class Stream(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """How sure it is that this streams, and why: `likely to stream (sse): its path says …`."""
+        """The confidence and its reason in words: `likely to stream (sse): its path says …`."""
         if self.because.startswith("because "):  # an option or a question, no evidence
             return f"assumed to stream ({self.kind}), {self.because}"
         return f"{self.confidence} to stream ({self.kind}): {self.because}"

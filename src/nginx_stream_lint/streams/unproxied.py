@@ -1,4 +1,4 @@
-"""Declared streams that nginx passes to no app: it answers them itself, or no server takes them."""
+"""Declared streams that nginx does not proxy: it responds itself, or no server accepts them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from nginx_stream_lint.config import Configuration, Directive, Source, has_hole
+from nginx_stream_lint.config import Configuration, Directive, Source, has_placeholder
 from nginx_stream_lint.nginx.levels import Level
 from nginx_stream_lint.nginx.listeners import clients
-from nginx_stream_lint.nginx.route import Route, route, route_in
-from nginx_stream_lint.nginx.routing import match_of
+from nginx_stream_lint.nginx.location_match import match_of
+from nginx_stream_lint.nginx.request_route import Route, route_in_server, route_request
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.declarations import Declaration
-from nginx_stream_lint.streams.find import commented_at
-from nginx_stream_lint.streams.landing import is_for
+from nginx_stream_lint.streams.detect import commented_at
+from nginx_stream_lint.streams.endpoint_routing import applies_to
 
-# Directives of modules that answer in a location without passing the request on as we know it.
+# Directives of modules that handle requests in their own way, which is unknown here.
 _OTHERS = (
     r"(?:content_by|rewrite_by|access_by)_lua\w*|js_content|perl|memcached_pass|drizzle_pass|"
     r"(?:nchan|push_stream|passenger)_\w+|rtmp_\w+|hls|f4f|mp4|flv|upload_pass|redis2?_pass"
@@ -27,8 +27,8 @@ NO_SERVER = "no server handles it"
 Absent = Mapping[Level, Sequence[Directive]]
 
 
-class Answer(Struct, frozen=True):
-    """What nginx does with a declared stream instead, in words, and the block that does it.
+class UnproxiedReason(Struct, frozen=True):
+    """Why nginx does not proxy a declared stream, in words, and the block that decides it.
 
     `unless` is an include that leads nowhere here: what it stands for may pass the stream on.
     """
@@ -44,16 +44,17 @@ class Unproxied(Struct, frozen=True):
     source: Source
     start: int
     end: int
-    answer: Answer
+    answer: UnproxiedReason
 
 
-def answers(
+def unproxied_reasons(
     root: Level,
     version: Version,
     declarations: Iterable[Declaration],
     missing: Sequence[Directive] = (),
-) -> dict[Declaration, list[Answer]]:
-    """What nginx does with declared paths and URLs, by server; empty where one passes it on.
+) -> dict[Declaration, list[UnproxiedReason]]:
+    """Return why declared paths and URLs are not proxied, by server; empty if a server proxies
+    them.
 
     It is empty, too, where nobody can see what nginx does. A declaration that is for none of these
     servers is left out. `missing` are includes that lead nowhere here (`Configuration.missing`).
@@ -64,12 +65,12 @@ def answers(
         return {}
     servers = list(clients(http, version))
     absent = _absent_in(root, missing)
-    found: dict[Declaration, list[Answer]] = {}
+    found: dict[Declaration, list[UnproxiedReason]] = {}
     for one in declared:
         if one.request.host is not None:
-            ends = [route(root, one.request, version)]
+            ends = [route_request(root, one.request, version)]
         else:
-            ends = [route_in(server, one.request, version) for server in servers]
+            ends = [route_in_server(server, one.request, version) for server in servers]
         mine = [end for end in ends if _is_about(one, end)]
         if _is_unclear(http, absent) or any(_may_pass(end, absent) for end in mine):
             found[one] = []
@@ -95,26 +96,28 @@ def _absent_in(root: Level, missing: Sequence[Directive]) -> Absent:
 
 
 def _unless(
-    one: Declaration, end: Route, root: Level, http: Level, absent: Absent
+    declaration: Declaration, end: Route, root: Level, http: Level, absent: Absent
 ) -> Directive | None:
-    """What includes the location that may pass a stream on, or its server, and leads nowhere."""
+    """The missing include that may hold the location or server for a stream."""
     if not absent:
         return None
     inner = end.location or end.server
     around = [] if inner is None else [level for level in inner.outward() if level is not http]
     rows = () if end.server is None else end.server.rows.get("server_name", ())
-    if one.request.host is None or all(one.request.host not in row.args for row in rows):
-        around += [http, root]  # another server may be meant
+    if declaration.request.host is None or all(
+        declaration.request.host not in row.args for row in rows
+    ):
+        around += [http, root]  # another server may be intended
     return next((absent[level][0] for level in around if level in absent), None)
 
 
-def _is_about(one: Declaration, end: Route) -> bool:
+def _is_about(declaration: Declaration, end: Route) -> bool:
     levels = [level for level in (end.server, end.location) if level is not None]
-    return is_for(one, *levels) if levels else one.where is None
+    return applies_to(declaration, *levels) if levels else declaration.where is None
 
 
 def _is_unclear(level: Level, absent: Absent) -> bool:
-    """Whether more than absent includes keeps us from seeing what handles a request at a level.
+    """Whether the handler at a level is unknown for reasons other than missing includes.
 
     What comes with nginx, such as mime.types, handles none.
     """
@@ -126,36 +129,38 @@ def _is_unclear(level: Level, absent: Absent) -> bool:
 
 
 def _may_pass(end: Route, absent: Absent) -> bool:
-    """Whether nginx passes a request on, or nobody can see that it does not."""
+    """Whether nginx proxies a request, or may do so."""
     level = end.location or end.server
     if end.handler is not None or end.unknown:
         return True
     if level is None or end.server is None:
         return False
-    hidden = any(has_hole(match_of(one).pattern) for one in end.server.walk() if one is not level)
-    return _is_unclear(level, absent) or hidden or answers_otherwise(level)
+    hidden = any(
+        has_placeholder(match_of(one).pattern) for one in end.server.walk() if one is not level
+    )
+    return _is_unclear(level, absent) or hidden or may_be_handled_otherwise(level)
 
 
-def answers_otherwise(level: Level) -> bool:
-    """Whether a module that we know nothing of may answer here."""
+def may_be_handled_otherwise(level: Level) -> bool:
+    """Whether an unknown module may handle requests here."""
     return any(re.fullmatch(_OTHERS, name) for outer in level.outward() for name in outer.rows)
 
 
-def _answer(end: Route, unless: Directive | None) -> Answer:
+def _answer(end: Route, unless: Directive | None) -> UnproxiedReason:
     level = end.location
     block = level.directive if level is not None and level.kind == "location" else None
     if end.server is None:
-        return Answer(NO_SERVER, None, unless)
+        return UnproxiedReason(NO_SERVER, None, unless)
     if end.redirect is not None:
-        return Answer(f"nginx redirects it to {end.redirect}", block, unless)
+        return UnproxiedReason(f"nginx redirects it to {end.redirect}", block, unless)
     if end.status is not None:
-        return Answer(f"nginx returns {end.status}", block, unless)
+        return UnproxiedReason(f"nginx returns {end.status}", block, unless)
     if end.rejected_by is not None:
         rejecting = "nginx rejects the TLS handshake (ssl_reject_handshake)"
-        return Answer(rejecting, end.rejected_by, unless)
+        return UnproxiedReason(rejecting, end.rejected_by, unless)
     if end.other is not None:
-        return Answer(f"{end.other.directive.name} responds", block, unless)
-    return Answer("nginx serves a file", block, unless)
+        return UnproxiedReason(f"{end.other.directive.name} responds", block, unless)
+    return UnproxiedReason("nginx serves a file", block, unless)
 
 
 def unproxied_comments(
@@ -172,7 +177,7 @@ def unproxied_comments(
         inside = [level for level in levels if level.kind == "location"]
         if len(inside) < len(levels) or not inside or any(level in passing for level in inside):
             continue
-        if any(_is_unclear(level, absent) or answers_otherwise(level) for level in inside):
+        if any(_is_unclear(level, absent) or may_be_handled_otherwise(level) for level in inside):
             continue
         status = next((row.args[0] for row in inside[0].rows.get("return", ()) if row.args), None)
         words = (
@@ -182,4 +187,4 @@ def unproxied_comments(
         )
         parts = (part for level in inside for part in level.walk())
         unless = next((absent[part][0] for part in parts if part in absent), None)
-        yield Unproxied(source, start, end, Answer(words, inside[0].directive, unless))
+        yield Unproxied(source, start, end, UnproxiedReason(words, inside[0].directive, unless))

@@ -1,4 +1,4 @@
-"""Who is behind the targets that locations hand requests on to."""
+"""The upstreams behind the targets of proxied locations."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.nginx.levels import Handler, Level, kept
+from nginx_stream_lint.nginx.levels import Handler, Level, cached_on_level
 from nginx_stream_lint.nginx.upstreams import upstream_block
-from nginx_stream_lint.streams.catalogue import App, by_name, named_in
+from nginx_stream_lint.streams.catalogue import App, app_by_name, app_named_in
 from nginx_stream_lint.streams.comments import Comments
-from nginx_stream_lint.streams.vocabulary import reduced
+from nginx_stream_lint.streams.word_classes import normalized
 
 _SCHEME = re.compile(r"^\w+://")
 _ADDRESS = re.compile(r"(?:https?://)?[0-9.:/]*")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 _NAME = re.compile(r"\$\w+")
-# As many of an upstream's servers, and of a map's values, are looked at for what they are called.
+# At most this many servers of an upstream, or values of a map, are searched for names.
 _MOST = 100
 
 
-class Behind(Struct, eq=False):
-    """What a location's target leads to.
+class Upstream(Struct, eq=False):
+    """The upstream behind a location's target.
 
     `hosts` are the target and the servers behind its name, `comments` what is written about the
     upstream block, and `keepalive` tells whether that keeps connections. `app` is the catalogued
@@ -45,7 +45,7 @@ class Behind(Struct, eq=False):
         _, slash, rest = _without_scheme(self.hosts[0]).partition("/")
         self.path = slash + rest
         self.names = [host for host in self.hosts if _ADDRESS.fullmatch(host) is None]
-        self.app = next(filter(None, (named_in(reduced(host)) for host in self.names)), None)
+        self.app = next(filter(None, (app_named_in(normalized(host)) for host in self.names)), None)
 
 
 class Upstreams(Struct):
@@ -59,10 +59,10 @@ class Upstreams(Struct):
     comments: Comments = field(default_factory=Comments)
     values: dict[str, list[str]] = field(default_factory=dict)
     deployed_app: Callable[[str], str | None] | None = None
-    _known: dict[str, Behind] = field(default_factory=dict)
+    _known: dict[str, Upstream] = field(default_factory=dict)
 
-    def behind(self, location: Level, handler: Handler) -> Behind:
-        """What is behind a location's handler."""
+    def behind(self, location: Level, handler: Handler) -> Upstream:
+        """Return the upstream behind a location's handler."""
         target = handler.target if "$" not in handler.target else _filled(location, handler.target)
         found = self._known.get(target)
         if found is None:
@@ -70,11 +70,11 @@ class Upstreams(Struct):
         return found
 
     def host(self, location: Level) -> str:
-        """The host and port that a location hands requests on to, as far as they are written."""
+        """The host and port of a location's target, if they are written."""
         handler = location.handler
         return self.behind(location, handler).host if handler is not None else ""
 
-    def _look(self, target: str) -> Behind:
+    def _look(self, target: str) -> Upstream:
         hosts: list[str] = []
         comments: list[str] = []
         keepalive = False
@@ -87,16 +87,16 @@ class Upstreams(Struct):
             hosts += [row.args[0] for row in peers if row.args]
             comments += self.comments.of(block)
             keepalive = keepalive or "keepalive" in block.rows
-        found = Behind(tuple(hosts), tuple(comments), keepalive)
+        found = Upstream(tuple(hosts), tuple(comments), keepalive)
         if self.deployed_app is not None:
             apps = (self.deployed_app(_name_of(host)) for host in found.names)
             app = next(filter(None, apps), None)
             if app is not None:
-                found.app, found.is_deployed = by_name(app), True
+                found.app, found.is_deployed = app_by_name(app), True
         return found
 
     def _targets(self, target: str) -> Iterator[str]:
-        """A target, and what it becomes with each value that a map gives a variable in it."""
+        """A target, and its variants for each value that a map gives to a variable in it."""
         yield target
         for variable in _VARIABLE.finditer(target):
             for value in self.values.get(variable[1], [])[:_MOST]:
@@ -137,7 +137,7 @@ def _filled(location: Level, target: str) -> str:
     return target
 
 
-@kept
+@cached_on_level
 def _constants(level: Level) -> dict[str, str]:
     """The variables that `set` gives a constant in a block, the first of each."""
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What the regular expressions of the lists of words can find, read from the expressions.
+"""The words that the regular expressions of the word lists can match.
 
 Only the reading of the YAML asks for this: what comes of it is part of the catalogue.
 """
@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from nginx_stream_lint.streams.catalogue import App, Vocabulary, Word
+from nginx_stream_lint.streams.catalogue import App, EvidenceWord, Vocabulary
 
-# The parser of `re` itself: what it reads is what will run.
+# The parser of `re` itself, so that the result is true for what will run.
 _parser: Any = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 
 
@@ -24,7 +24,7 @@ def parts(expression: str) -> tuple[str, ...]:
 
 
 def _parts(tree: Any) -> set[str]:
-    """The parts of the piece of a sequence that tells most; an empty text where none tells."""
+    """The alternatives of the most selective item of a sequence; an empty text if none is."""
     choices: list[set[str]] = [{""}]
     letters = ""
     for operation, argument in tree:
@@ -43,12 +43,12 @@ def _parts(tree: Any) -> set[str]:
     return max(choices, key=lambda one: min(map(len, one)))
 
 
-# Lists that are asked about single labels and names, not about texts.
+# Lists that are used for single labels and names, not for texts.
 _OTHERS = ("usual",)
 
 
-def vocabulary(apps: Sequence[App], words: Mapping[str, Sequence[Word]]) -> Vocabulary:
-    """What the lists for texts, and the names and endpoints of apps, have in them."""
+def vocabulary(apps: Sequence[App], words: Mapping[str, Sequence[EvidenceWord]]) -> Vocabulary:
+    """Build the vocabulary of the word lists and of the apps' names and endpoints."""
     texts = [name for app in apps for name in app.names]
     texts += (one.distinctive.lower() for app in apps for one in app.endpoints)
     for where, rows in words.items():
@@ -72,7 +72,7 @@ def vocabulary(apps: Sequence[App], words: Mapping[str, Sequence[Word]]) -> Voca
 
 
 def spellings(expression: str) -> list[str]:
-    """What a regular expression of words can find.
+    """Return the spellings that a regular expression of words can match.
 
     `~` stands for any letters, `#` for any letters and digits. Of repeated characters one is there,
     of characters that are no letters a space. Look-arounds are taken for part of what is found.
@@ -107,7 +107,7 @@ def _spellings(tree: Any) -> list[str]:
 
 
 def _members(members: Any) -> list[str]:
-    """What stands for one of the characters of a class."""
+    """The replacement of the characters of a class."""
     ranges = [argument for operation, argument in members if str(operation) == "RANGE"]
     if (ord("a"), ord("z")) in ranges:
         return ["#" if (ord("0"), ord("9")) in ranges else "~"]

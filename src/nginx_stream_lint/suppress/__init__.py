@@ -1,1 +1,1 @@
-"""Findings that somebody does not want to see: ignored in a comment, or known in a baseline."""
+"""Suppressed findings: ignored in a comment, or known in a baseline."""

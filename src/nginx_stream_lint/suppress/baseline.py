@@ -1,4 +1,4 @@
-"""The baseline: findings that were there when the linter came, known by what they are about."""
+"""The baseline: findings from before the linter was adopted, known by their content."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class BaselineMistake(Exception):
     """A baseline that cannot be used; the message starts with `file:line:column`."""
 
 
-class Entry(Struct, frozen=True):
-    """A finding as the baseline knows it; the texts are for people."""
+class BaselineEntry(Struct, frozen=True):
+    """A finding in a baseline; the texts are for readers."""
 
     fingerprint: str
     rule: str
@@ -43,14 +43,14 @@ class BaselineDocument(Struct):
 
     schema_version: int
     tool: str
-    findings: list[Entry]
+    findings: list[BaselineEntry]
 
 
 class Baseline(Struct, frozen=True):
     """The findings that are known. `path` is where the file is: names in it start from there."""
 
     path: str
-    entries: tuple[Entry, ...]
+    entries: tuple[BaselineEntry, ...]
 
     @property
     def base(self) -> str:
@@ -76,7 +76,7 @@ def load(workspace: Workspace, path: str) -> Baseline:
                 f"{path}:1:1: is a baseline of version {version}, but this {_TOOL} supports"
                 f" version {SCHEMA_VERSION}; update {_TOOL}, or {advice}"
             )
-        entries = msgspec.convert(document.get("findings"), tuple[Entry, ...])
+        entries = msgspec.convert(document.get("findings"), tuple[BaselineEntry, ...])
     except json.JSONDecodeError as error:
         raise BaselineMistake(
             f"{path}:{error.lineno}:{error.colno}: is not valid JSON: {error.msg}; {advice}"
@@ -99,8 +99,8 @@ def without_known(
     baseline: Baseline,
     is_gone: Callable[[str], bool],
     renamed: Collection[str] = (),
-) -> tuple[list[Finding], list[Suppressed], list[Entry]]:
-    """The findings that are new, all that are suppressed, and the entries nothing is left of.
+) -> tuple[list[Finding], list[Suppressed], list[BaselineEntry]]:
+    """Return the new findings, all suppressed ones, and the stale entries.
 
     Of `renamed` rules nobody can say that: they may be found under another name.
 
@@ -149,7 +149,7 @@ def written(
         one for one in baseline.entries if not _is_checked(one, read, rules, baseline.base, is_gone)
     ]
     entries += [
-        Entry(
+        BaselineEntry(
             name,
             one.rule,
             portable(one.place.source.name, baseline.base, os.getcwd()),
@@ -171,7 +171,7 @@ def _read(files: Sequence[File], base: str) -> set[str]:
 
 
 def _is_checked(
-    entry: Entry,
+    entry: BaselineEntry,
     read: set[str],
     rules: Collection[str],
     base: str,

@@ -38,7 +38,7 @@ _COMMENT = (
 )
 _COMMENT_END = r"[ \t]*(?:\*/|-?#\}|-?%>|-?\}\})[\s\S]*|[ \t\r]+$"
 _ONLY_END = r"\s*(?:(?:\*/\s*)?-?(?:#\}|%>|\}\}))?\Z"
-# What a template's comment has before that.
+# The text before it in a template's comment.
 _BEFORE = r"(?:\{\{-?|<%)[ \t]*$|(?<=\{)$"
 _ONLY_CONTROL = r"(?m)[ \t]*(?:\{\{.*\}\}|\{%.*%\}|<%.*%>)[ \t\r]*$"
 _ONLY_COMMENT = r"[ \t]*(?:#|\{#|\{\{-?[ \t]*/\*|<%#)"
@@ -55,7 +55,7 @@ class _Comment(NamedTuple):
     is_removable: bool
 
 
-class Ignore(Struct, eq=False):
+class IgnoreComment(Struct, eq=False):
     """One comment. It is for findings that stand in `[start, end)` of its source.
 
     `rules` is empty where the comment names none: then it is for all. `hits` are the rules of the
@@ -79,11 +79,11 @@ class _Region:
     """The comments for one stretch of a source, in order."""
 
     def __init__(self) -> None:
-        self.ignores: list[Ignore] = []
-        self._first: dict[str, Ignore | None] = {}
+        self.ignores: list[IgnoreComment] = []
+        self._first: dict[str, IgnoreComment | None] = {}
 
-    def first(self, rule: str, earlier: Collection[str] = ()) -> Ignore | None:
-        """The first comment that ignores a finding of a rule here; for all that do, it is a hit."""
+    def first(self, rule: str, earlier: Collection[str] = ()) -> IgnoreComment | None:
+        """The first comment that ignores a finding of a rule here; counts a hit for all that do."""
         if rule not in self._first:
             hits = [one for one in self.ignores if one.is_for(rule, earlier)]
             for one in hits:
@@ -104,7 +104,7 @@ class _Region:
 class _Regions:
     """The regions of one source, by offset: neither comments nor findings need be few."""
 
-    def __init__(self, ignores: Iterable[Ignore]) -> None:
+    def __init__(self, ignores: Iterable[IgnoreComment]) -> None:
         regions: dict[tuple[int, int], _Region] = {}
         changes: dict[int, list[_Region]] = {}
         for one in ignores:
@@ -150,7 +150,7 @@ def without_ignored(
         return list(findings), []
     earlier = {rule.name: set(rule.renamed_from) - set(known) for rule in rules}
     parts = {rule.name: set(rule.renamed_from).intersection(known) for rule in rules}
-    by_source: dict[Source, list[Ignore]] = {}
+    by_source: dict[Source, list[IgnoreComment]] = {}
     for ignore in ignores:
         by_source.setdefault(ignore.place.source, []).append(ignore)
     regions = {source: _Regions(inside) for source, inside in by_source.items()}
@@ -251,7 +251,7 @@ def _is_in_word(file: File, offset: int) -> bool:
     return False
 
 
-def _ignores(files: list[File]) -> Iterator[Ignore]:
+def _ignores(files: list[File]) -> Iterator[IgnoreComment]:
     """The comments of one source, of which there may be several files, as in YAML."""
     source = files[0].source
     text = source.text
@@ -280,11 +280,11 @@ def _ignores(files: list[File]) -> Iterator[Ignore]:
             region = (line_start, start)
             if own_line:
                 region = _covered(files, below, begin, match.end())
-        yield Ignore(place, rules, reason, *region, taken)
+        yield IgnoreComment(place, rules, reason, *region, taken)
 
 
 def _covered(files: list[File], below: _Below, start: int, end: int) -> tuple[int, int]:
-    """What a comment on a line of its own is for.
+    """The span that a comment on a line of its own applies to.
 
     The statement right below; but at the head of a block, all of that, unless another block begins
     below.
@@ -319,7 +319,7 @@ def _block_around(file: File, offset: int) -> Directive | None:
 
 
 class _Below:
-    """What stands below the comments of a source, each line looked at once."""
+    """Finds the statements below comments; each line is read once."""
 
     def __init__(self, files: list[File]) -> None:
         self._files = files
@@ -327,12 +327,12 @@ class _Below:
         self._ends: dict[int, int] = {}  # of the comments that begin a line, where they all end
         self._found: dict[int, tuple[int, int] | None] = {}
 
-    def of(self, at: int) -> tuple[int, int]:
+    def of(self, offset: int) -> tuple[int, int]:
         """The statement right below a comment, its block included; empty where there is none."""
-        line = self._behind(self._text.find("\n", at) + 1)
+        line = self._behind(self._text.find("\n", offset) + 1)
         if line not in self._found:
             self._found[line] = self._statement(line) if line else None
-        return self._found[line] or (at, at)
+        return self._found[line] or (offset, offset)
 
     def _behind(self, line: int) -> int:
         """The first line from one on that is more than a comment; 0 where there is none."""
@@ -359,7 +359,7 @@ class _Below:
 
 
 def _first_behind(file: File, offset: int) -> tuple[int, int] | None:
-    """What begins first in a file from an offset on: a statement, what is left of one, or a `}`."""
+    """The first item after an offset: a statement, the rest of one, or a `}`."""
     block, brace = file.directives, None
     while True:
         at = bisect_left(block, offset, key=lambda one: one.start)
@@ -381,7 +381,7 @@ def _end(directive: Directive) -> int:
 
 
 def _indented_end(text: str, line: int, line_end: int) -> int:
-    """The end of what a line of YAML opens: the lines below that are indented further."""
+    """The end of a YAML line's block: the lines below that are indented further."""
     indent = len(text[line:line_end]) - len(text[line:line_end].lstrip(" "))
     end = line_end
     while end < len(text):
@@ -395,7 +395,7 @@ def _indented_end(text: str, line: int, line_end: int) -> int:
 
 
 def _said(
-    ignores: Sequence[Ignore], rules: Sequence[Rule], known: Collection[str]
+    ignores: Sequence[IgnoreComment], rules: Sequence[Rule], known: Collection[str]
 ) -> Iterator[Finding]:
     """The findings about comments."""
     applied = {rule.name for rule in rules}
@@ -403,7 +403,7 @@ def _said(
 
     @cache
     def opinions(mistake: str, names: tuple[str, ...]) -> list[Remark]:
-        """What rules say of such a mistake."""
+        """The findings about an invalid ignore comment."""
         return list(remarks(rules, {"ignore_mistake": mistake, "ignored_rules": list(names)}))
 
     for ignore in ignores:
@@ -422,7 +422,9 @@ def _said(
                 yield _finding(ignore, remark, mistake == "unused", names)
 
 
-def _finding(ignore: Ignore, remark: Remark, unused: bool, names: tuple[str, ...]) -> Finding:
+def _finding(
+    ignore: IgnoreComment, remark: Remark, unused: bool, names: tuple[str, ...]
+) -> Finding:
     """A finding about a comment; where it is `unused`, with the edit that takes `names` out."""
     fix = remark.fix
     if fix is not None and unused and ignore.comment.is_removable:
@@ -438,7 +440,7 @@ def _finding(ignore: Ignore, remark: Remark, unused: bool, names: tuple[str, ...
     )
 
 
-def _removal(ignore: Ignore, names: Sequence[str]) -> Edit:
+def _removal(ignore: IgnoreComment, names: Sequence[str]) -> Edit:
     """Take the rules that nothing is ignored of out of a comment, or the comment as a whole."""
     source, (start, end, _) = ignore.place.source, ignore.comment
     text = source.text

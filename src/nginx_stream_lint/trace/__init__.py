@@ -1,4 +1,4 @@
-"""Which layer of a live system stops the stream: ask each one the same, and compare.
+"""Find the layer of a live system that stops the stream: send each the same request, and compare.
 
 Data flows one way: `request` says what to send, `network` sends it and makes a `recording`,
 `figures` puts it in numbers, `verdict` compares layers, `headers` and `products` say what may be

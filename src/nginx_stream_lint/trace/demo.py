@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
-from nginx_stream_lint.probe import Drip, Nginx, NginxBinary, Upstream, free_ports
+from nginx_stream_lint.probe import Drip, DrippingUpstream, Nginx, NginxBinary, free_ports
 from nginx_stream_lint.probe.certificate import write_certificate
 from nginx_stream_lint.probe.drip import HEADER
 from nginx_stream_lint.probe.folders import temporary_folder
-
-from .request import Ask, Layer, parse_layers
+from nginx_stream_lint.trace.request import Layer, TraceRequest, parse_layers
 
 # As an LLM writes: OpenAI's pieces have about 230 bytes.
 DRIP = Drip(id="demo", tokens=100, interval=0.012, bytes=230)
@@ -19,8 +18,8 @@ DRIP = Drip(id="demo", tokens=100, interval=0.012, bytes=230)
 @contextlib.asynccontextmanager
 async def demo(
     binary: NginxBinary, clients: Sequence[str] = ()
-) -> AsyncIterator[tuple[list[Layer], Ask]]:
-    """Run the chain until the block ends; gives its layers and what to ask them.
+) -> AsyncIterator[tuple[list[Layer], TraceRequest]]:
+    """Run the chain until the block ends; yields its layers and the request.
 
     Args:
         binary: which nginx.
@@ -34,7 +33,7 @@ async def demo(
         inner, inner_tls, outer = free_ports(3)
         chain, key = write_certificate(folder)
         async with contextlib.AsyncExitStack() as stack:
-            app = (await stack.enter_async_context(Upstream())).ports["http"]
+            app = (await stack.enter_async_context(DrippingUpstream())).ports["http"]
             text = f"""
             http {{
               ssl_certificate {chain}; ssl_certificate_key {key};
@@ -54,4 +53,4 @@ async def demo(
                 f"https://localhost:{outer}/v1/chat/completions",
             ]
             layers = parse_layers(urls, clients, ())
-            yield layers, Ask(headers=((HEADER, DRIP.encode()),), verify=False)
+            yield layers, TraceRequest(headers=((HEADER, DRIP.encode()),), verify=False)

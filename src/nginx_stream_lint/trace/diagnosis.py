@@ -1,20 +1,26 @@
-"""All that a trace comes to: the judgements, who is to blame, what it is, what to do. Pure."""
+"""Diagnosis of a trace: the judgements, the failing layer, its product, remedies. Pure."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
 from nginx_stream_lint.probe.measure import NO_STREAM, UNCLEAR
-
-from .headers import Note, notes
-from .products import Product, Remedy, Timeout, recognised, remedies_for, timeouts_near
-from .request import Layer
-from .run import Result
-from .verdict import REFUSED, Judgement, culprit, judge
+from nginx_stream_lint.trace.headers import HeaderNote, header_notes
+from nginx_stream_lint.trace.products import (
+    Product,
+    Remedy,
+    Timeout,
+    recognise_product,
+    remedies_for,
+    timeouts_near,
+)
+from nginx_stream_lint.trace.request import Layer
+from nginx_stream_lint.trace.run import TraceResult
+from nginx_stream_lint.trace.verdict import REFUSED, Judgement, first_failing_layer, judge
 
 
 class Diagnosis(Struct, frozen=True):
-    """A trace with everything that is to be said of it.
+    """A trace with its diagnosis.
 
     Attributes:
         result: what was measured.
@@ -25,12 +31,12 @@ class Diagnosis(Struct, frozen=True):
         notes: what the headers say.
     """
 
-    result: Result
+    result: TraceResult
     judgements: tuple[Judgement, ...]
     named: Judgement | None
     products: dict[int, Product | None]
     certain: frozenset[int]
-    notes: tuple[Note, ...]
+    notes: tuple[HeaderNote, ...]
 
     @property
     def measured(self) -> bool:
@@ -50,7 +56,7 @@ class Diagnosis(Struct, frozen=True):
 
     @property
     def is_faulty(self) -> bool:
-        """Whether a layer stops or refuses what the layer before it lets through."""
+        """Whether a layer stops or refuses a stream that gets through the layer before it."""
         return self.named is not None
 
     @property
@@ -68,7 +74,7 @@ class Diagnosis(Struct, frozen=True):
 
     @property
     def remedies(self) -> list[tuple[Product, Remedy]]:
-        """What to do, for what the named layer is; for all products where it does not say."""
+        """The remedies for the failing layer's product; for all products if it is unknown."""
         named = self.named
         if named is None or named.cause is None:
             return []
@@ -83,8 +89,8 @@ class Diagnosis(Struct, frozen=True):
         return list(timeouts_near(named.silence_s, self.products[named.layer]))
 
 
-def diagnose(result: Result) -> Diagnosis:
-    """Judge a trace and find out what there is to say of it."""
+def diagnose(result: TraceResult) -> Diagnosis:
+    """Judge a trace and return its diagnosis."""
     judgements = tuple(judge(result.measured))
     answers = []
     known: dict[int, Product | None] = dict.fromkeys(one.number for one in result.layers)
@@ -102,16 +108,16 @@ def diagnose(result: Result) -> Diagnosis:
         if recording is None:
             continue
         answers.append((layer.number, recording))
-        news = recognised(recording.headers, before)
-        known[layer.number] = news or recognised(recording.headers)
+        news = recognise_product(recording.headers, before)
+        known[layer.number] = news or recognise_product(recording.headers)
         if news is not None:
             certain.add(layer.number)
         before = recording.headers
     return Diagnosis(
         result,
         judgements,
-        culprit(judgements),
+        first_failing_layer(judgements),
         known,
         frozenset(certain),
-        tuple(notes(answers)),
+        tuple(header_notes(answers)),
     )

@@ -1,4 +1,4 @@
-"""Where one event of a streamed answer ends and the next begins, found while it is still coming.
+"""Find the boundaries of events in a streamed response while it arrives.
 
 Everything works on bytes: a piece may be cut inside a character, a line end or an event.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-# What an app sends last, so that a whole answer can be told from one that lost its end.
+# The last event of some apps, which shows that a response is complete.
 # Sources: the streaming references of the OpenAI and Anthropic APIs and of Ollama.
 _LAST_DATA = (b"[DONE]",)
 _LAST_TYPES = (b"message_stop", b"response.completed", b"response.failed", b"response.incomplete")
@@ -24,7 +24,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class Events(Protocol):
-    """Counts the events of one answer.
+    """Counts the events of one response.
 
     Attributes:
         kind: `sse`, `ndjson` or `chunks`.
@@ -47,7 +47,7 @@ class Events(Protocol):
 
 
 def events_for(content_type: str, beginning: bytes) -> Events:
-    """Return what counts events in an answer of this Content-Type that begins like this.
+    """Return the event counter for a response with this Content-Type and beginning.
 
     Event streams are known by their beginning, too: many are sent as something else.
     """
@@ -57,7 +57,7 @@ def events_for(content_type: str, beginning: bytes) -> Events:
         return EventStream()
     if kind in _JSON_LINES:
         return JsonLines()
-    return Pieces()
+    return PlainPieces()
 
 
 class _Lines:
@@ -178,7 +178,7 @@ class JsonLines:
         return done
 
 
-class Pieces:
+class PlainPieces:
     """Anything else: each piece that arrives counts as an event."""
 
     kind = "chunks"

@@ -1,4 +1,4 @@
-"""One exchange: the request, and what comes of it when. Runs in the worker's process.
+"""One exchange: send the request, record the response with times. Runs in the worker's process.
 
 The only module that knows niquests, which speaks HTTP/1.1, HTTP/2 and HTTP/3.
 """
@@ -20,14 +20,13 @@ from urllib.parse import urlsplit
 
 from nginx_stream_lint import __version__
 from nginx_stream_lint.probe.decoding import decompressor
+from nginx_stream_lint.trace.events import Events, events_for
+from nginx_stream_lint.trace.known_words import known_answer, known_headers, known_redirect
+from nginx_stream_lint.trace.recording import COMPLETE, CUT, FAILED, LIMIT, UNOFFERED
+from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest
 
-from .events import Events, events_for
-from .known_words import known_answer, known_headers, known_redirect
-from .recording import COMPLETE, CUT, FAILED, LIMIT, UNOFFERED
-from .request import Ask, Layer, Limits
-
-_BEGINNING = 4096  # bytes of an answer kept for those that are no stream
-_ERROR_BODY_S = 5.0  # seconds to read the body of an answer that is an error
+_BEGINNING = 4096  # bytes kept of responses that are not streams
+_ERROR_BODY_S = 5.0  # seconds to read the body of an error response
 # Reads of a body, and its events: no app writes so many in an answer, but a server may.
 _MOST_PIECES = 200_000
 
@@ -35,8 +34,9 @@ _MOST_PIECES = 200_000
 Say = Callable[[dict[str, Any]], None]
 
 
-async def exchange(layer: Layer, client: str, ask: Ask, shown: str, say: Say) -> None:
-    """Ask one layer once and say what comes when; nothing the layer does raises.
+async def exchange(layer: Layer, client: str, ask: TraceRequest, shown: str, say: Say) -> None:
+    """Send one request to a layer and report the response as it arrives; never raises for its
+    errors.
 
     Args:
         layer: whom to ask.
@@ -45,7 +45,7 @@ async def exchange(layer: Layer, client: str, ask: Ask, shown: str, say: Say) ->
         shown: the layer's URL without secrets.
         say: takes what is to be changed in the recording. The last change has `finished`.
     """
-    reading = Reading(ask.limits, layer.url, shown, say)
+    reading = ResponseReader(ask.limits, layer.url, shown, say)
     exchanging = asyncio.ensure_future(_converse(layer, client, ask, reading))
     connection = asyncio.ensure_future(reading.connection.wait())
     try:
@@ -61,8 +61,8 @@ async def _within(
     both: set[asyncio.Future[Any]],
     exchanging: asyncio.Future[None],
     layer: Layer,
-    limits: Limits,
-    reading: Reading,
+    limits: TraceLimits,
+    reading: ResponseReader,
 ) -> None:
     """Let an exchange take its time, but no longer than the limits."""
     over = time.monotonic() + limits.time_s
@@ -79,7 +79,7 @@ async def _within(
         reading.out_of_time()
 
 
-class Reading:
+class ResponseReader:
     """Turns bytes into pieces and events while they come.
 
     Attributes:
@@ -89,7 +89,7 @@ class Reading:
         beginning: of the answer's text.
     """
 
-    def __init__(self, limits: Limits, url: str, shown: str, say: Say) -> None:
+    def __init__(self, limits: TraceLimits, url: str, shown: str, say: Say) -> None:
         self.error = ""
         self.ended = FAILED
         self.headers: dict[str, str] = {}
@@ -110,7 +110,7 @@ class Reading:
         self._started = time.monotonic()
 
     def connected(self, *_: object) -> None:
-        """Start the clock anew: names, connection and TLS are done, the request is being sent."""
+        """Restart the clock: the connection is ready, and the request is being sent."""
         connect_s = self._now
         self.connection.set()
         self.start()
@@ -123,7 +123,7 @@ class Reading:
 
     @property
     def is_answer(self) -> bool:
-        """Whether an answer has begun that is none of an error."""
+        """Whether a successful response has begun."""
         return 200 <= self.status < 300
 
     def head(self, status: int, headers: dict[str, str], protocol: str) -> None:
@@ -197,7 +197,7 @@ class Reading:
             self.error = f"no response within {self._limits.time_s:g} s (--max-time)"
 
     def finish(self) -> None:
-        """Say how it ended, and what an answer that is no stream says."""
+        """Report how it ended, and the text of a response that is not a stream."""
         kind = self.headers.get("content-type", "").strip().lower()
         is_stream = self.is_answer and not kind.startswith(("text/html", "application/json"))
         to = self.headers.get("location", "")
@@ -213,7 +213,7 @@ class Reading:
         )
 
 
-async def _converse(layer: Layer, client: str, ask: Ask, reading: Reading) -> None:
+async def _converse(layer: Layer, client: str, ask: TraceRequest, reading: ResponseReader) -> None:
     niquests: Any = importlib.import_module("niquests")
     try:
         async with _session(niquests, layer, client) as session:
@@ -247,7 +247,7 @@ async def _converse(layer: Layer, client: str, ask: Ask, reading: Reading) -> No
 
 
 def _read_past_nothing(raw: Any) -> None:
-    """Let an answer of urllib3-future go on after a DATA frame without data.
+    """Let a response of urllib3-future go on after an empty DATA frame.
 
     It takes a read of nothing for the end. What it reads from knows better: it is `closed` then.
     """
@@ -262,15 +262,15 @@ def _read_past_nothing(raw: Any) -> None:
     inner.read = read_on
 
 
-def _note_error(reading: Reading, error: Exception, layer: Layer) -> None:
+def _note_error(reading: ResponseReader, error: Exception, layer: Layer) -> None:
     reading.ended = CUT if reading.is_answer else FAILED
     if any("no application protocol" in str(cause) for cause in _causes(error)):
         reading.ended = UNOFFERED
     reading.error = describe_error(error, layer, reading.is_answer)
 
 
-async def _beginning(raw: Any, reading: Reading) -> None:
-    """Read a little of an answer that is an error."""
+async def _beginning(raw: Any, reading: ResponseReader) -> None:
+    """Read the beginning of an error response."""
     reading.ended = COMPLETE
     while len(reading.beginning) < _BEGINNING:
         data = await raw.read(amt=-1, decode_content=False)
@@ -298,8 +298,8 @@ def _session(niquests: Any, layer: Layer, client: str) -> Any:
     return session
 
 
-def _headers(ask: Ask) -> dict[str, str]:
-    """The headers to send: those asked for, and what every client says besides."""
+def _headers(ask: TraceRequest) -> dict[str, str]:
+    """The headers to send: the user's, and those that every client sends."""
     encodings = "gzip, deflate" + (", br" if importlib.util.find_spec("brotli") else "")
     headers = {
         "User-Agent": f"nginx-stream-lint/{__version__}",
@@ -315,7 +315,7 @@ def _headers(ask: Ask) -> dict[str, str]:
 
 
 def describe_error(error: Exception, layer: Layer, started: bool) -> str:
-    """What went wrong, in words of ours: messages of libraries repeat what a server sent."""
+    """Return an error message in our words: a library's may repeat what a server sent."""
     host = layer.host
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):

@@ -1,4 +1,4 @@
-"""What the headers of each layer's answer say about the stream. Pure."""
+"""Notes from the response headers of each layer. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from .known_words import NOT_SHOWN
-from .recording import Recording
+from nginx_stream_lint.trace.known_words import NOT_SHOWN
+from nginx_stream_lint.trace.recording import Recording
 
-# Shown for each layer; nothing else of an answer's headers is.
+# The only response headers that are shown.
 READ = (
     "content-type", "content-encoding", "transfer-encoding", "content-length",
     "x-accel-buffering", "cache-control", "age", "via", "server", "cf-cache-status", "x-cache",
@@ -18,8 +18,8 @@ READ = (
 _NOT_STORED = ("no-store", "no-cache", "private")
 
 
-class Note(Struct, frozen=True):
-    """Something about a layer's answer.
+class HeaderNote(Struct, frozen=True):
+    """A note about a layer's response.
 
     Attributes:
         layer: its number.
@@ -34,9 +34,9 @@ class Note(Struct, frozen=True):
     explains: tuple[str, ...] = ()
 
 
-def notes(answers: Sequence[tuple[int, Recording]]) -> list[Note]:
-    """What is to say of the answers of all layers, nearest to the app first."""
-    found: list[Note] = []
+def header_notes(answers: Sequence[tuple[int, Recording]]) -> list[HeaderNote]:
+    """Return notes about the responses of all layers, nearest to the app first."""
+    found: list[HeaderNote] = []
     before: Mapping[str, str] | None = None
     for number, recording in answers:
         if recording.is_answer:
@@ -45,23 +45,27 @@ def notes(answers: Sequence[tuple[int, Recording]]) -> list[Note]:
     return found
 
 
-def _of(number: int, recording: Recording, before: Mapping[str, str] | None) -> Iterator[Note]:
+def _of(
+    number: int, recording: Recording, before: Mapping[str, str] | None
+) -> Iterator[HeaderNote]:
     headers = recording.headers
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if recording.kind == "sse" and kind != "text/event-stream":
         kind = "another type" if kind == NOT_SHOWN else kind or "no type"
-        yield Note(number, "type", f"events are sent as {kind}, not text/event-stream")
+        yield HeaderNote(number, "type", f"events are sent as {kind}, not text/event-stream")
     if not recording.text_is_utf8:
-        yield Note(number, "charset", "the text is not UTF-8, as event streams and JSON must be")
+        yield HeaderNote(
+            number, "charset", "the text is not UTF-8, as event streams and JSON must be"
+        )
     if "content-length" in headers:
-        yield Note(
+        yield HeaderNote(
             number,
             "length",
             "Content-Length is set, so the response was complete before it was sent",
             ("whole-answer", "upstream-buffer", "buffer"),
         )
     elif recording.protocol in ("1.0", "1.1") and "transfer-encoding" not in headers:
-        yield Note(
+        yield HeaderNote(
             number,
             "unchunked",
             "the response is not chunked and ends when the connection closes, so an nginx in front"
@@ -73,25 +77,25 @@ def _of(number: int, recording: Recording, before: Mapping[str, str] | None) -> 
     encoding = headers.get("content-encoding", "")
     if encoding and (before is None or not before.get("content-encoding")):
         what = "an unknown encoding" if encoding == NOT_SHOWN else encoding
-        yield Note(number, "encoding", f"compressed with {what} here", ("compression",))
+        yield HeaderNote(number, "encoding", f"compressed with {what} here", ("compression",))
     if 'h3="' in headers.get("alt-svc", ""):
-        yield Note(number, "h3", "HTTP/3 is offered (use --client h3 to test it)")
+        yield HeaderNote(number, "h3", "HTTP/3 is offered (use --client h3 to test it)")
 
 
 def _accel(
     number: int, headers: Mapping[str, str], before: Mapping[str, str] | None
-) -> Iterator[Note]:
+) -> Iterator[HeaderNote]:
     value = headers.get("x-accel-buffering", "").lower()
     asked = "" if before is None else before.get("x-accel-buffering", "").lower()
     if value == "yes":
-        yield Note(
+        yield HeaderNote(
             number,
             "accel-yes",
             "X-Accel-Buffering: yes turns buffering on in an nginx in front",
             ("upstream-buffer", "tls-buffer", "compression"),
         )
     if asked == "no" and value != "no":
-        yield Note(
+        yield HeaderNote(
             number,
             "accel-lost",
             "this layer removes X-Accel-Buffering: no, which the layer before sends, so an nginx"
@@ -102,7 +106,7 @@ def _accel(
 
 def _kept(
     number: int, headers: Mapping[str, str], before: Mapping[str, str] | None
-) -> Iterator[Note]:
+) -> Iterator[HeaderNote]:
     hit = next(
         (
             f"{name}: {headers[name]}"
@@ -112,9 +116,9 @@ def _kept(
         f"Age: {headers['age']}" if headers.get("age", "0").strip() not in ("", "0") else "",
     )
     if hit:
-        yield Note(number, "hit", f"the response comes from a cache ({hit})", ("cache",))
+        yield HeaderNote(number, "hit", f"the response comes from a cache ({hit})", ("cache",))
     elif _is_storable(headers) and (before is None or not _is_storable(before)):
-        yield Note(
+        yield HeaderNote(
             number,
             "storable",
             "no Cache-Control: no-store or no-cache, so a cache may store the stream",

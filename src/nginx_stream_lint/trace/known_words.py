@@ -1,4 +1,4 @@
-"""What of a server's words may be shown: those of the lists here, and nothing else. Pure.
+"""The parts of a server's text that may be shown: only words in these lists. Pure.
 
 A server may send back whatever it was sent, in any place and in any disguise. No search finds all
 disguises of a secret, so none of a server's text is shown. What a report says of it is put together
@@ -121,7 +121,7 @@ def known_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def known_answer(beginning: bytes) -> str:
-    """Return what a response that is no stream says in words that we know; empty for none.
+    """Return the known words of a response that is not a stream; empty without any.
 
     Args:
         beginning: of its text, decoded. A page counts by its title, if it has one.
@@ -138,7 +138,7 @@ def known_answer(beginning: bytes) -> str:
 
 
 def known_redirect(location: str, url: str, path: str) -> str:
-    """Return where a redirect leads, compared with the URL that was asked.
+    """Return the target of a redirect, compared with the requested URL.
 
     Args:
         location: the header.
@@ -239,7 +239,7 @@ def _alt_svc(value: str) -> str:
 
 
 def _cookies(value: str) -> str:
-    """The cookies that say who set them, by their names alone."""
+    """The cookies whose names show the product that set them."""
     return "AWSALB" if re.search(r"(^|,\s*)AWSALB(CORS)?=", value) else ""
 
 

@@ -1,4 +1,4 @@
-"""The network: one request to one layer, and when each piece of its answer came.
+"""The network: send one request to one layer, and record when each part of the response arrives.
 
 Everything that a server sends goes through an HTTP library that was not made for enemies. So each
 exchange has a process of its own (`worker.py`), which may be slow, grow or crash: it ends when its
@@ -18,26 +18,26 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from .recording import CUT, FAILED, LIMIT, Piece, Recording
-from .request import Ask, Layer
+from nginx_stream_lint.trace.recording import CUT, FAILED, LIMIT, BodyPart, Recording
+from nginx_stream_lint.trace.request import Layer, TraceRequest
 
-# Isolated from the folder it is started in, where somebody else's modules may lie.
+# Isolated from the current folder, which may have foreign modules.
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
     "from nginx_stream_lint.trace.worker import main; main()"
 )
 _START_S = 60.0  # seconds for the process to start: only a very busy machine takes that long
 _GRACE_S = 2.0  # seconds after the time limit until a process that does not keep it is ended
-_LEAVE_S = 1.0  # seconds to say goodbye to the server
+_LEAVE_S = 1.0  # seconds to close the connection
 _LONGEST_LINE = 1 << 20
 
 OnPiece = Callable[[Recording], None]
 
 
 async def fetch(
-    layer: Layer, client: str, ask: Ask, on_piece: OnPiece = lambda _: None
+    layer: Layer, client: str, ask: TraceRequest, on_piece: OnPiece = lambda _: None
 ) -> Recording:
-    """Ask one layer once and note what comes when; nothing the layer does raises.
+    """Send one request to a layer and record the response; never raises for the layer's errors.
 
     Redirects are not followed: they lead to another layer, and would take secrets along.
 
@@ -77,7 +77,7 @@ async def fetch(
     return recording
 
 
-def _request(layer: Layer, client: str, ask: Ask) -> bytes:
+def _request(layer: Layer, client: str, ask: TraceRequest) -> bytes:
     """What the worker is told, in one line of its standard input: nobody sees it in a list of
     processes."""
     told = {
@@ -99,10 +99,10 @@ async def _listen(
     process: asyncio.subprocess.Process,
     request: bytes,
     recording: Recording,
-    ask: Ask,
+    ask: TraceRequest,
     on_piece: OnPiece,
 ) -> None:
-    """Take down what the worker says until it has finished, or its time is over."""
+    """Record the worker's messages until it has finished, or its time is over."""
     assert process.stdin is not None
     with contextlib.suppress(asyncio.TimeoutError, ConnectionError, ValueError):
         process.stdin.write(request)
@@ -116,28 +116,28 @@ async def _follow(
     process: asyncio.subprocess.Process, recording: Recording, on_piece: OnPiece
 ) -> None:
     while not recording.finished and (news := await _line(process)) is not None:
-        take_down(recording, news)
+        apply_news(recording, news)
         on_piece(recording)
 
 
-def take_down(recording: Recording, news: dict[str, Any]) -> None:
-    """Put what a worker says into a recording: fields by their names, and `piece`, the next one."""
+def apply_news(recording: Recording, news: dict[str, Any]) -> None:
+    """Apply a worker's message to a recording: fields by name, and `piece`, the next one."""
     for name, value in news.items():
         if name == "piece":
-            recording.pieces.append(Piece(*value))
+            recording.pieces.append(BodyPart(*value))
         else:
             setattr(recording, name, value)
 
 
 async def _line(process: asyncio.subprocess.Process) -> dict[str, Any] | None:
-    """The next of the worker's lines; None where there are no more."""
+    """The worker's next line; None at the end."""
     assert process.stdout is not None
     line = await process.stdout.readline()
     return json.loads(line) if line.endswith(b"\n") else None
 
 
-def _note_lost(recording: Recording, layer: Layer, ask: Ask, in_time: bool) -> None:
-    """Say of a worker that did not finish what can be said."""
+def _note_lost(recording: Recording, layer: Layer, ask: TraceRequest, in_time: bool) -> None:
+    """Record the error of a worker that did not finish."""
     limit = f"{ask.limits.time_s:g} s (--max-time)"
     began = recording.head_at is not None
     if in_time:

@@ -1,4 +1,4 @@
-"""What stands in the way, by its headers; its known timeouts and remedies (`products.yaml`)."""
+"""Recognise proxies by their headers; their timeouts and remedies (`products.yaml`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Timeout(Struct, frozen=True):
 
 
 class Remedy(Struct, frozen=True):
-    """What to do about some causes.
+    """A remedy for some causes.
 
     Attributes:
         causes: see verdict.py.
@@ -44,7 +44,7 @@ class Remedy(Struct, frozen=True):
 
 
 class Product(Struct, frozen=True):
-    """One kind of proxy, load balancer or CDN; an `anonymous` one usually does not say its name."""
+    """One kind of proxy, load balancer or CDN; `anonymous`: it usually does not send its name."""
 
     name: str
     title: str
@@ -54,19 +54,19 @@ class Product(Struct, frozen=True):
     remedies: tuple[Remedy, ...]
 
     def remedy(self, cause: str) -> Remedy | None:
-        """What to do about a cause."""
+        """The remedy for a cause."""
         return next((one for one in self.remedies if cause in one.causes), None)
 
 
 @cache
 def products() -> tuple[Product, ...]:
-    """All that is known."""
+    """Return all known products."""
     text = (files(__package__) / "products.yaml").read_text(encoding="utf-8")
     return tuple(_product(raw) for raw in load_text(text))
 
 
 def remedies_for(cause: str, known: Product | None) -> list[tuple[Product, Remedy]]:
-    """What to do about a cause, for a known product or for all.
+    """Return the remedies for a cause, for a known product or for all.
 
     Of all, those come first that are meant for this cause above all, and of these the products that
     do not say their names: a layer is unknown because it does not.
@@ -108,10 +108,10 @@ def _product(raw: dict[str, Any]) -> Product:
     )
 
 
-def recognised(
+def recognise_product(
     headers: Mapping[str, str], before: Mapping[str, str] | None = None
 ) -> Product | None:
-    """The product that an answer says it came through; None where it does not say.
+    """Return the product that a response's headers name; None without one.
 
     Args:
         headers: of the answer, names in lower case.

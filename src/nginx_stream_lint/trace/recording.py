@@ -1,4 +1,4 @@
-"""What one client got from one layer: every piece with its time. Data, and nothing else.
+"""Records of one client's response from one layer: every part with its time. Data only.
 
 No field has text of the server's: what it says is there in the words of `known_words` only.
 """
@@ -12,8 +12,8 @@ COMPLETE, CUT, LIMIT = "complete", "cut", "limit"
 FAILED, UNOFFERED = "failed", "unoffered"
 
 
-class Piece(Struct, frozen=True):
-    """What one read of the body gave.
+class BodyPart(Struct, frozen=True):
+    """The data of one read of the body.
 
     Attributes:
         at: seconds after the request was sent.
@@ -29,7 +29,7 @@ class Piece(Struct, frozen=True):
 
 
 class Recording(Struct):
-    """One answer. Times are seconds after the request was sent.
+    """One response. Times are seconds after the request was sent.
 
     Attributes:
         client: `h1` (HTTP/1.1), `h1-tls`, `h2` or `h3`.
@@ -59,7 +59,7 @@ class Recording(Struct):
     protocol: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     head_at: float | None = None
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[BodyPart] = field(default_factory=list)
     kind: str = "chunks"
     comments: int = 0
     said_last: bool = False
@@ -82,5 +82,5 @@ class Recording(Struct):
 
     @property
     def is_answer(self) -> bool:
-        """Whether it is an answer of the kind that was asked for: status 2xx."""
+        """Whether the response is successful: status 2xx."""
         return 200 <= self.status < 300

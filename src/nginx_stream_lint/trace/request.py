@@ -1,4 +1,4 @@
-"""What is sent to each layer."""
+"""The request that is sent to each layer."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct
 
-from .secrets import Secrets, shown_url
+from nginx_stream_lint.trace.secrets import Secrets, shown_url
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class BadRequest(ValueError):
-    """Something asked for that cannot be sent; the message says what, without secrets."""
+    """A request that cannot be sent; the message says why, without secrets."""
 
 
-class Limits(Struct, frozen=True):
+class TraceLimits(Struct, frozen=True):
     """When to stop.
 
     Attributes:
@@ -34,7 +34,7 @@ class Limits(Struct, frozen=True):
 _NO_SECRETS = Secrets()
 
 
-class Ask(Struct, frozen=True):
+class TraceRequest(Struct, frozen=True):
     """The request that goes through every layer.
 
     Attributes:
@@ -51,7 +51,7 @@ class Ask(Struct, frozen=True):
     body: bytes = b""
     verify: bool = True
     ca_file: str | None = None
-    limits: Limits = Limits()
+    limits: TraceLimits = TraceLimits()
 
     def __repr__(self) -> str:
         # Headers and bodies may hold secrets.
@@ -85,33 +85,33 @@ class Layer(Struct, frozen=True):
 
     @property
     def is_tls(self) -> bool:
-        """Whether the layer is asked over TLS."""
+        """Whether the layer's URL uses TLS."""
         return self.parts.scheme == "https"
 
     @property
     def port(self) -> int:
-        """The port, also where the URL does not say."""
+        """The port, or the scheme's default port."""
         return self.parts.port or _DEFAULT_PORTS[self.parts.scheme]
 
     @property
     def host(self) -> str:
-        """Host and port that are connected to, for people."""
+        """The host and port of the connection, for messages."""
         return f"{self.address or self.parts.hostname}:{self.port}"
 
     @property
     def shown(self) -> str:
-        """The URL for people and files: no credentials, and nothing of a query but its names."""
+        """The URL for messages and files: without credentials and query values."""
         return shown_url(self.url, self.secrets)
 
 
-_GET = Ask()
+_GET = TraceRequest()
 
 
 def parse_layers(
     urls: Sequence[str],
     clients: Sequence[str],
     resolve: Sequence[str],
-    ask: Ask = _GET,
+    ask: TraceRequest = _GET,
 ) -> list[Layer]:
     """Return the layers that `urls` are.
 

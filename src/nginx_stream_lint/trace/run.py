@@ -6,27 +6,27 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from .network import fetch
-from .recording import Recording
-from .request import Ask, Layer
-from .verdict import Measured
+from nginx_stream_lint.trace.network import fetch
+from nginx_stream_lint.trace.recording import Recording
+from nginx_stream_lint.trace.request import Layer, TraceRequest
+from nginx_stream_lint.trace.verdict import LayerMeasurement
 
 OnProgress = Callable[[Layer, str, int, Recording], None]
 
 
-class Result(Struct, frozen=True):
-    """What was asked, of whom, and what came. Several runs of one client are one `Measured`."""
+class TraceResult(Struct, frozen=True):
+    """A finished trace. Several runs of one client are one `LayerMeasurement`."""
 
     layers: tuple[Layer, ...]
-    measured: tuple[Measured, ...]
+    measured: tuple[LayerMeasurement, ...]
 
 
 async def trace(
     layers: Sequence[Layer],
-    ask: Ask,
+    ask: TraceRequest,
     repeat: int = 1,
     on_progress: OnProgress = lambda *_: None,
-) -> Result:
+) -> TraceResult:
     """Send the same request through each layer, `repeat` times with each of its clients.
 
     One at a time: two requests at once would wait for each other in the app. The nearest to the app
@@ -56,7 +56,7 @@ async def trace(
                 seen(recording)
                 found.setdefault((layer.number, recording.client), []).append(recording)
     measured = [
-        Measured(number, client, tuple(recordings))
+        LayerMeasurement(number, client, tuple(recordings))
         for (number, client), recordings in found.items()
     ]
-    return Result(tuple(layers), tuple(measured))
+    return TraceResult(tuple(layers), tuple(measured))

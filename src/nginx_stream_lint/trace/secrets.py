@@ -1,4 +1,4 @@
-"""What of a request is secret, and hiding it.
+"""Find the secrets of a request, and hide them in texts.
 
 A report has two kinds of text that is not ours. What a server sends is never shown: only those of
 its words that `known_words` lists get into a recording. What the user gave (URLs, a
@@ -42,12 +42,12 @@ _SECRET_NAME = re.compile(
 _VENDOR_KEY = re.compile(r"(?:sk|pk|rk|ghp|gho|xox[a-z]|hf|glpat|AKIA|AIza|eyJ)[-_A-Za-z0-9.]{12,}")
 _LONG_WORD = re.compile(r"[-_A-Za-z0-9+/=.]{24,}")
 _QUERY_NAME = re.compile(r"[A-Za-z][-_.A-Za-z\[\]]{0,30}")
-_SHORTEST = 4  # characters: what is shorter cannot be found in a text without ruining it
-_LONGEST = 1 << 14  # characters: no URL or line of a configuration has what is longer
+_SHORTEST = 4  # characters: replacing shorter secrets would ruin a text
+_LONGEST = 1 << 14  # characters: URLs and lines of a configuration have no longer ones
 _NO_SECRETS = ("bearer", "basic", "digest", "true", "false")
 # A part of a value is searched for by itself where it is no plain word.
 _SHORTEST_MIXED_PART, _SHORTEST_PART = 6, 12
-_MOST_DIGITS, _MOST_HUMPS = 4, 4  # in a part of a path that people gave a name
+_MOST_DIGITS, _MOST_HUMPS = 4, 4  # in a part of a path with a readable name
 
 
 class Secrets:
@@ -105,7 +105,7 @@ class Secrets:
 
 
 def shown_url(url: str, secrets: Secrets | None = None) -> str:
-    """Return a URL without credentials, the values of its query, and what looks like a key.
+    """Return a URL without credentials, query values, and parts that look like a key.
 
     Args:
         url: as asked.
@@ -129,7 +129,7 @@ def shown_url(url: str, secrets: Secrets | None = None) -> str:
 
 
 def _is_key(part: str) -> bool:
-    """Whether a part of a path is nothing that people would name a path."""
+    """Whether a part of a path looks like a key."""
     text = unquote(part)
     digits = sum(one.isdecimal() for one in text)
     humps = len(re.findall(r"[a-z][A-Z]", text))
@@ -206,7 +206,7 @@ def _in_body(body: bytes) -> Iterator[str]:
 
 
 def _keys_in(text: str) -> Iterator[str]:
-    """What looks like a key or a token: a vendor's prefix, or a long word with a digit in it."""
+    """Words that look like a key or token: a vendor's prefix, or a long word with a digit in it."""
     yield from _VENDOR_KEY.findall(text)
     for word in _LONG_WORD.findall(text):
         if re.search(r"[0-9]", word) and re.search(r"[A-Za-z]", word):

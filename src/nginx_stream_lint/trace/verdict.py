@@ -18,11 +18,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nginx_stream_lint.probe.measure import CUT, NO_STREAM, REPLAYS, STALLS, STREAMS, UNCLEAR
-
-from .figures import Figures, figures
-from .known_words import NOT_SHOWN
-from .recording import CUT as BROKEN_OFF
-from .recording import FAILED, LIMIT, UNOFFERED, Recording
+from nginx_stream_lint.trace.known_words import NOT_SHOWN
+from nginx_stream_lint.trace.metrics import ResponseMetrics, metrics
+from nginx_stream_lint.trace.recording import CUT as BROKEN_OFF
+from nginx_stream_lint.trace.recording import FAILED, LIMIT, UNOFFERED, Recording
 
 # Causes.
 UPSTREAM_BUFFER = "upstream-buffer"  # a buffer of 4 or 8 KB fills up
@@ -35,7 +34,7 @@ BROKEN = "broken"  # cut, and not after a silence
 WHOLE_ANSWER = "whole-answer"  # collected to its end, by a layer that then knows its length
 DELAY = "delay"  # sent at regular intervals, whatever there is by then
 BUFFER = "buffer"  # of another or an unknown size
-REFUSED = "refused"  # an error status, where the layer before answers
+REFUSED = "refused"  # an error status, although the layer before responds
 CAUSES = (
     UPSTREAM_BUFFER, TLS_BUFFER, COMPRESSION, CACHE, RATE_LIMIT, READ_TIMEOUT, BROKEN,
     WHOLE_ANSWER, DELAY, BUFFER, REFUSED,
@@ -44,13 +43,13 @@ CAUSES = (
 _FEWEST = 3  # events to judge by
 _MANY, _SOME = 3.0, 1.8  # times as many events together as before
 _FULL = 0.5  # of the bursts end inside an event
-_LONG_WAIT = 0.25  # seconds that events wait, where nothing else tells
-_SHORTEST_PAUSE = 0.02  # seconds between bursts that somebody could notice
+_LONG_WAIT = 0.25  # seconds that events may wait, without other evidence
+_SHORTEST_PAUSE = 0.02  # seconds between bursts that are noticeable
 _FEWEST_BEATS, _SHORTEST_BEAT, _REGULAR, _MOSTLY = 4, 0.1, 0.15, 0.7
 _HEAP = 0.8  # of the events in one burst: all at once
 _HEAP_TIME, _HEAP_SPAN = 0.05, 0.2  # a heap takes so many seconds, or this part of the app's time
-_AT_THE_END = 0.6  # of the answer's time
-_SHORT_ANSWER = 0.2  # seconds: too short to tell a stream from a heap
+_AT_THE_END = 0.6  # of the response's time
+_SHORT_ANSWER = 0.2  # seconds: too short to tell a stream from a burst
 _REPLAYED_SPAN, _REPLAYED_END = 0.25, 0.5  # of the time that the app took
 _SLOWER = 1.3  # times as long as before
 _RUNS_TO_BE_SURE = 3  # an app may be slower now and then
@@ -61,8 +60,8 @@ _SMALL_BUFFERS = frozenset({4096, 8192})
 _TLS_RECORD = 16384
 
 
-class Measured(Struct, frozen=True):
-    """What one client got from one layer, a recording for each run."""
+class LayerMeasurement(Struct, frozen=True):
+    """The responses of one layer to one client, a recording for each run."""
 
     layer: int
     client: str
@@ -70,7 +69,7 @@ class Measured(Struct, frozen=True):
 
 
 class Judgement(Struct, frozen=True):
-    """What is thought of one layer and client.
+    """The verdict on one layer and client.
 
     Attributes:
         layer: its number, from 1.
@@ -94,7 +93,7 @@ class Judgement(Struct, frozen=True):
     verdict: str
     cause: str | None
     recording: Recording
-    figures: Figures
+    figures: ResponseMetrics
     held_bytes: int | None = None
     encoding: str = ""
     silence_s: float | None = None
@@ -106,7 +105,7 @@ class Judgement(Struct, frozen=True):
     agreeing: int = 1
 
 
-def judge(measured: Sequence[Measured]) -> list[Judgement]:
+def judge(measured: Sequence[LayerMeasurement]) -> list[Judgement]:
     """Judge all layers, nearest to the app first; the order of `measured` is kept."""
     found: list[Judgement] = []
     for layer in sorted({one.layer for one in measured}):
@@ -117,7 +116,7 @@ def judge(measured: Sequence[Measured]) -> list[Judgement]:
     return _with_origins(found)
 
 
-def culprit(judgements: Sequence[Judgement]) -> Judgement | None:
+def first_failing_layer(judgements: Sequence[Judgement]) -> Judgement | None:
     """The first layer that does not let the stream through; None where all do.
 
     One that refuses the request counts where no other does anything to a stream. Of a layer's
@@ -131,24 +130,26 @@ def culprit(judgements: Sequence[Judgement]) -> Judgement | None:
     return min(first, key=lambda one: one.cause == TLS_BUFFER, default=None)
 
 
-def _reference(found: Sequence[Judgement]) -> Judgement | None:
+def _reference(judgements: Sequence[Judgement]) -> Judgement | None:
     """The nearest layer before where the request streamed."""
-    streaming = [one for one in found if one.verdict == STREAMS and one.figures.events >= _FEWEST]
+    streaming = [
+        one for one in judgements if one.verdict == STREAMS and one.figures.events >= _FEWEST
+    ]
     return min(streaming, key=lambda one: (-one.layer, one.figures.together), default=None)
 
 
 # One layer, one client
 
 
-def _look_at_all(one: Measured, reference: Judgement | None) -> Judgement:
+def _look_at_all(measurement: LayerMeasurement, reference: Judgement | None) -> Judgement:
     """The verdict of all runs, with the run that shows it best."""
     looks: list[Judgement] = []
-    for recording in one.recordings:
-        # A layer that was asked before may have kept the answer, the nearest one too.
+    for recording in measurement.recordings:
+        # A layer that got the request before may have cached the response, the nearest one too.
         before = reference.figures if reference else None
         if before is None and looks and looks[0].verdict == STREAMS:
             before = looks[0].figures
-        looks.append(_look(one, recording, before))
+        looks.append(_look(measurement, recording, before))
     count = Counter(look.verdict for look in looks)
     # Noise can hide a stream, so one run that streams is enough; nothing but a cache replays,
     # and nothing but a cut cuts.
@@ -165,10 +166,12 @@ def _look_at_all(one: Measured, reference: Judgement | None) -> Judgement:
     return replace(shown, runs=len(looks), agreeing=len(chosen))
 
 
-def _look(one: Measured, recording: Recording, before: Figures | None) -> Judgement:
+def _look(
+    measurement: LayerMeasurement, recording: Recording, before: ResponseMetrics | None
+) -> Judgement:
     """The verdict of one run."""
-    what = figures(recording, before)
-    look = Judgement(one.layer, one.client, STREAMS, None, recording, what)
+    what = metrics(recording, before)
+    look = Judgement(measurement.layer, measurement.client, STREAMS, None, recording, what)
     slower = _slower(what, before)
     if slower is not None:
         look = replace(look, slower=slower)
@@ -191,8 +194,8 @@ def _look(one: Measured, recording: Recording, before: Figures | None) -> Judgem
     return look
 
 
-def _of_few(look: Judgement, before: Figures | None) -> Judgement:
-    """The verdict on an answer of one or two events."""
+def _of_few(look: Judgement, before: ResponseMetrics | None) -> Judgement:
+    """The verdict on a response of one or two events."""
     what = look.figures
     other = what.kind == "chunks" and look.recording.ended != LIMIT
     if what.events and not other:
@@ -200,7 +203,7 @@ def _of_few(look: Judgement, before: Figures | None) -> Judgement:
     return replace(look, verdict=NO_STREAM, cause=REFUSED if before else None)
 
 
-def _refusal(look: Judgement, before: Figures | None) -> Judgement:
+def _refusal(look: Judgement, before: ResponseMetrics | None) -> Judgement:
     recording = look.recording
     waited = recording.head_at or 0.0
     if before is not None and recording.status in _GATEWAY_ERRORS and waited >= _A_SILENCE:
@@ -213,74 +216,79 @@ def _is_html(recording: Recording) -> bool:
     return recording.headers.get("content-type", "").lower().startswith("text/html")
 
 
-def _lost_its_end(recording: Recording, what: Figures, before: Figures | None) -> bool:
-    """Whether an answer that seems whole is not: an unchunked one ends by closing."""
+def _lost_its_end(
+    recording: Recording, metrics: ResponseMetrics, before: ResponseMetrics | None
+) -> bool:
+    """Whether a response that seems complete is truncated: an unchunked one ends by closing."""
     return (
         before is not None
         and recording.ended != LIMIT
         and not recording.said_last
-        and what.events < _FEWER * before.events
-        and what.last_silence_s >= max(_A_SILENCE, 5 * before.pace_s)
+        and metrics.events < _FEWER * before.events
+        and metrics.last_silence_s >= max(_A_SILENCE, 5 * before.pace_s)
     )
 
 
-def _is_replayed(what: Figures, before: Figures) -> bool:
+def _is_replayed(metrics: ResponseMetrics, before: ResponseMetrics) -> bool:
     """Whether it came faster than the app makes it."""
     return (
         before.span_s >= _SHORT_ANSWER
-        and what.events >= max(_FEWEST, before.events / 2)
-        and what.last_event_s is not None
+        and metrics.events >= max(_FEWEST, before.events / 2)
+        and metrics.last_event_s is not None
         and before.last_event_s is not None
-        and what.span_s <= _REPLAYED_SPAN * before.span_s
-        and what.span_s <= _REPLAYED_SPAN * before.pace_s * what.events  # a pause left out is none
-        and what.last_event_s <= _REPLAYED_END * before.last_event_s
+        and metrics.span_s <= _REPLAYED_SPAN * before.span_s
+        and metrics.span_s
+        <= _REPLAYED_SPAN * before.pace_s * metrics.events  # a pause left out is none
+        and metrics.last_event_s <= _REPLAYED_END * before.last_event_s
     )
 
 
-def _is_heap(what: Figures, before: Figures | None = None) -> bool:
+def _is_heap(metrics: ResponseMetrics, before: ResponseMetrics | None = None) -> bool:
     """Whether nearly all events came at once: as fast as the network brings them."""
     longest = max(_HEAP_TIME, _HEAP_SPAN * before.span_s if before else 0.0)
     return any(
-        burst.events >= _HEAP * what.events and burst.until - burst.at <= longest
-        for burst in what.bursts
+        burst.events >= _HEAP * metrics.events and burst.until - burst.at <= longest
+        for burst in metrics.bursts
     )
 
 
-def _is_held(recording: Recording, what: Figures, before: Figures | None) -> bool:
+def _is_held(
+    recording: Recording, metrics: ResponseMetrics, before: ResponseMetrics | None
+) -> bool:
     base = max(1.0, before.together) if before else 1.0
-    end = what.last_event_s or 0.0
+    end = metrics.last_event_s or 0.0
     if end < _SHORT_ANSWER:
         return False
-    if _is_heap(what, before) and (before is None or not _is_heap(before)):
-        heap = max(what.bursts, key=lambda burst: burst.events)
+    if _is_heap(metrics, before) and (before is None or not _is_heap(before)):
+        heap = max(metrics.bursts, key=lambda burst: burst.events)
         took = max(end, before.last_event_s or 0.0) if before else end
         return heap.at >= _AT_THE_END * took
-    if _pause(what) < _SHORTEST_PAUSE:
+    if _pause(metrics) < _SHORTEST_PAUSE:
         return False  # a flood: whatever carries it cuts it somewhere
-    many = what.together >= _MANY * base
-    some = what.together >= _SOME * base
-    full = _is_full(what, before)
-    sized = _buffer(recording, what, before) is not None
+    many = metrics.together >= _MANY * base
+    some = metrics.together >= _SOME * base
+    full = _is_full(metrics, before)
+    sized = _buffer(recording, metrics, before) is not None
     if (many and (full or sized or _encoding(recording))) or (some and sized):
         return True
     if before is None:
         return False  # an app may send in bursts of its own
-    paused = (what.gap_max_s or 0.0) >= _LONG_WAIT
-    if _slower(what, before) is not None and ((some and full) or (many and paused)):
+    paused = (metrics.gap_max_s or 0.0) >= _LONG_WAIT
+    if _slower(metrics, before) is not None and ((some and full) or (many and paused)):
         return True
-    waits = (what.together - base) * before.pace_s
-    return many and (waits >= _LONG_WAIT or _beat(what) is not None)
+    waits = (metrics.together - base) * before.pace_s
+    return many and (waits >= _LONG_WAIT or _beat(metrics) is not None)
 
 
-def _pause(what: Figures) -> float:
+def _pause(metrics: ResponseMetrics) -> float:
     """The usual time in seconds from the end of one burst to the next."""
-    pauses = [after.at - burst.until for burst, after in itertools.pairwise(what.bursts)]
+    pauses = [after.at - burst.until for burst, after in itertools.pairwise(metrics.bursts)]
     return statistics.median(pauses) if pauses else 0.0
 
 
-def _beat(what: Figures) -> float | None:
+def _beat(metrics: ResponseMetrics) -> float | None:
     """The interval in seconds at which bursts come, where it is regular."""
-    starts = [burst.at for burst in what.bursts if burst.events]
+    starts = [burst.at for burst in metrics.bursts if burst.events]
     steps = [after - start for start, after in itertools.pairwise(starts)]
     if len(steps) < _FEWEST_BEATS:
         return None
@@ -289,24 +297,26 @@ def _beat(what: Figures) -> float | None:
     return beat if beat >= _SHORTEST_BEAT and regular >= _MOSTLY * len(steps) else None
 
 
-def _is_full(what: Figures, before: Figures | None) -> bool:
+def _is_full(metrics: ResponseMetrics, before: ResponseMetrics | None) -> bool:
     """Whether bursts end where a buffer was full, not where an event ends."""
-    return what.cut_inside >= _FULL and (before is None or before.cut_inside < _FULL)
+    return metrics.cut_inside >= _FULL and (before is None or before.cut_inside < _FULL)
 
 
-def _buffer(recording: Recording, what: Figures, before: Figures | None) -> int | None:
+def _buffer(
+    recording: Recording, metrics: ResponseMetrics, before: ResponseMetrics | None
+) -> int | None:
     """The size of the buffer that fills, where bursts have one; by chance they do not end inside
     an event as well."""
     if before is not None and before.cluster is not None:
         return None
-    return what.cluster if recording.kind == "chunks" or _is_full(what, before) else None
+    return metrics.cluster if recording.kind == "chunks" or _is_full(metrics, before) else None
 
 
-def _slower(what: Figures, before: Figures | None) -> float | None:
-    """How many times longer the same answer took, where that is much longer."""
-    if before is None or not before.span_s or what.events < _FEWER * before.events:
+def _slower(metrics: ResponseMetrics, before: ResponseMetrics | None) -> float | None:
+    """How many times longer the same response took, if it is much longer."""
+    if before is None or not before.span_s or metrics.events < _FEWER * before.events:
         return None
-    times = what.span_s / before.span_s
+    times = metrics.span_s / before.span_s
     return times if times >= _SLOWER and before.span_s >= _SHORT_ANSWER else None
 
 
@@ -314,36 +324,36 @@ def _slower(what: Figures, before: Figures | None) -> float | None:
 
 
 def _with_cause(
-    one: Judgement, reference: Judgement | None, verdicts: Mapping[str, str]
+    judgement: Judgement, reference: Judgement | None, verdicts: Mapping[str, str]
 ) -> Judgement:
-    """Say what holds a stream that stalls; `verdicts` are those of all clients of the layer."""
-    if one.verdict != STALLS or one.cause is not None:
-        return one
-    recording, what = one.recording, one.figures
+    """Add the cause of a stall; `verdicts` are those of all clients of the layer."""
+    if judgement.verdict != STALLS or judgement.cause is not None:
+        return judgement
+    recording, what = judgement.recording, judgement.figures
     before = reference.figures if reference else None
     inner = [burst.size for burst in what.bursts if burst.events][:-1]
     held = round(statistics.median(inner)) if inner else None
     encoding = _encoding(recording)
     if encoding and not (reference and _encoding(reference.recording)):
-        return replace(one, cause=COMPRESSION, encoding=encoding, held_bytes=held)
-    if one.client == "h1-tls" and STREAMS in (verdicts.get("h2"), verdicts.get("h3")):
-        return replace(one, cause=TLS_BUFFER, held_bytes=held)
+        return replace(judgement, cause=COMPRESSION, encoding=encoding, held_bytes=held)
+    if judgement.client == "h1-tls" and STREAMS in (verdicts.get("h2"), verdicts.get("h3")):
+        return replace(judgement, cause=TLS_BUFFER, held_bytes=held)
     buffer = _buffer(recording, what, before)
-    if one.slower is not None and buffer not in _SMALL_BUFFERS:
-        return replace(one, cause=RATE_LIMIT, held_bytes=held)
+    if judgement.slower is not None and buffer not in _SMALL_BUFFERS:
+        return replace(judgement, cause=RATE_LIMIT, held_bytes=held)
     if buffer in _SMALL_BUFFERS:
-        return replace(one, cause=UPSTREAM_BUFFER, held_bytes=held)
-    if buffer == _TLS_RECORD and one.client == "h1-tls":
-        return replace(one, cause=TLS_BUFFER, held_bytes=held)
+        return replace(judgement, cause=UPSTREAM_BUFFER, held_bytes=held)
+    if buffer == _TLS_RECORD and judgement.client == "h1-tls":
+        return replace(judgement, cause=TLS_BUFFER, held_bytes=held)
     known = reference is not None and "content-length" in reference.recording.headers
     if "content-length" in recording.headers and not known:
-        return replace(one, cause=WHOLE_ANSWER)
+        return replace(judgement, cause=WHOLE_ANSWER)
     if _is_heap(what, before):
-        return replace(one, cause=WHOLE_ANSWER if what.size > _TLS_RECORD else BUFFER)
+        return replace(judgement, cause=WHOLE_ANSWER if what.size > _TLS_RECORD else BUFFER)
     beat = _beat(what)
     if beat is not None and not _is_full(what, before):
-        return replace(one, cause=DELAY, beat_s=beat, held_bytes=held)
-    return replace(one, cause=BUFFER, held_bytes=held)
+        return replace(judgement, cause=DELAY, beat_s=beat, held_bytes=held)
+    return replace(judgement, cause=BUFFER, held_bytes=held)
 
 
 def _encoding(recording: Recording) -> str:
@@ -351,10 +361,10 @@ def _encoding(recording: Recording) -> str:
     return {"identity": "", NOT_SHOWN: "an unknown encoding"}.get(name, name)
 
 
-def _with_origins(found: Sequence[Judgement]) -> list[Judgement]:
-    """Say what a layer only passes on."""
+def _with_origins(judgements: Sequence[Judgement]) -> list[Judgement]:
+    """Mark problems that a layer inherits from the one before."""
     result: list[Judgement] = []
-    for one in found:
+    for one in judgements:
         earlier = next(
             (
                 other.layer
@@ -369,7 +379,7 @@ def _with_origins(found: Sequence[Judgement]) -> list[Judgement]:
         if earlier is not None:
             result.append(replace(one, inherited=earlier))
         elif one.verdict == REPLAYS and one.runs == 1 and one.layer > 2:
-            # The layers before were asked a moment ago, and may have kept what they passed on.
+            # The layers before got this request a moment ago, and may have cached the response.
             result.append(replace(one, maybe_from=2))
         else:
             result.append(one)

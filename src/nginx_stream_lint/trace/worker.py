@@ -1,4 +1,4 @@
-"""The process of one exchange: reads a request, asks, and says what came, a line of JSON each.
+"""The process of one exchange: reads a request, sends it, and writes events as lines of JSON.
 
 It is bounded in memory, ends with the process that started it, and shows nothing of what the server
 sends (see `known_words`).
@@ -18,8 +18,8 @@ import sys
 import threading
 from typing import Any
 
-from .exchange import exchange
-from .request import Ask, Layer, Limits
+from nginx_stream_lint.trace.exchange import exchange
+from nginx_stream_lint.trace.request import Layer, TraceLimits, TraceRequest
 
 # Bytes of data; a plain exchange takes 60 MB, and the largest window of brotli 16 MB.
 MEMORY = 400 << 20
@@ -32,10 +32,10 @@ def main() -> None:
     told: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _say({})
-    limits = Limits(**told["limits"])
+    limits = TraceLimits(**told["limits"])
     headers = tuple((name, value) for name, value in told["headers"])
     body = base64.b64decode(told["body"])
-    ask = Ask(told["method"], headers, body, told["verify"], told["ca_file"], limits)
+    ask = TraceRequest(told["method"], headers, body, told["verify"], told["ca_file"], limits)
     layer = Layer(0, told["url"], told["address"])
     asyncio.run(exchange(layer, told["client"], ask, told["shown"], _say))
 
@@ -47,7 +47,7 @@ def _say(news: dict[str, Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Wait until nobody has the other end of standard input."""
+    """Wait until standard input is closed."""
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass

@@ -1,1 +1,1 @@
-"""What any part may use and what knows nothing of nginx."""
+"""Helpers that know nothing of nginx; any part may use them."""

@@ -1,4 +1,4 @@
-"""How long Python's `re` may search: it tries one way through a pattern after the other.
+"""Bound the search time of Python's `re`, which may backtrack for ever.
 
 It cannot be interrupted by us, so this is asked before. The ways through a pattern are counted for
 all subjects of a length: each quantifier and each alternative multiplies them, a quantifier around
@@ -26,7 +26,7 @@ _WAYS_A_STEP = 400
 # To parse and compile so many characters takes as long as one of these steps, or to count the ways.
 _CHARACTERS_A_STEP = 2
 _COUNTED_A_STEP = 4
-# The parser of `re` itself: what it reads is what will run.
+# The parser of `re` itself, so that the result is true for what will run.
 _NEW = sys.version_info >= (3, 11)
 _parser: Any = import_module("re._parser" if _NEW else "sre_parse")
 _compiler: Any = import_module("re._compiler" if _NEW else "sre_compile")
@@ -158,26 +158,26 @@ class _Walk:
         self.left = steps
         self._groups: dict[int, str] = {}
 
-    def sequence(self, tree: Sequence[Any], at: int, fold: bool) -> Iterator[int]:
+    def sequence(self, tree: Sequence[Any], offset: int, fold: bool) -> Iterator[int]:
         """Where operations, one behind the other, end; `fold` tells that case is ignored."""
         for index, (operation, argument) in enumerate(tree):
             if operation not in _CHARACTERS:
-                for end in self._one(operation, argument, at, fold):
+                for end in self._one(operation, argument, offset, fold):
                     yield from self.sequence(tree[index + 1 :], end, fold)
                 return
-            if not self._takes(operation, argument, at):
+            if not self._takes(operation, argument, offset):
                 return
-            at += 1
-        yield at
+            offset += 1
+        yield offset
 
-    def _takes(self, operation: Any, argument: Any, at: int) -> bool:
+    def _takes(self, operation: Any, argument: Any, offset: int) -> bool:
         """Whether the character at an offset is one of those that are wanted."""
         self.left -= 1
         if self.left < 0:
             raise _TooLong
-        if at >= len(self._subject):
+        if offset >= len(self._subject):
             return False
-        code = ord(self._subject[at])
+        code = ord(self._subject[offset])
         if operation is _parser.IN:
             return any(
                 code == wanted if kind is _parser.LITERAL else wanted[0] <= code <= wanted[1]
@@ -185,66 +185,69 @@ class _Walk:
             )
         return operation is _parser.ANY or (code == argument) == (operation is _parser.LITERAL)
 
-    def _one(self, operation: Any, argument: Any, at: int, fold: bool) -> Iterator[int]:
+    def _one(self, operation: Any, argument: Any, offset: int, fold: bool) -> Iterator[int]:
         self.left -= 1
         if operation is _parser.SUBPATTERN:
-            yield from self._group(argument, at, fold)
+            yield from self._group(argument, offset, fold)
         elif operation is _parser.BRANCH:
             for one in argument[1]:
-                yield from self.sequence(one, at, fold)
+                yield from self.sequence(one, offset, fold)
         elif operation in _REPEATS:
-            yield from self._repeat(argument, at, fold, operation is _parser.MAX_REPEAT)
+            yield from self._repeat(argument, offset, fold, operation is _parser.MAX_REPEAT)
         elif operation in _LOOKS:
-            start = at if argument[0] > 0 else at - int(argument[1].getwidth()[0])
+            start = offset if argument[0] > 0 else offset - int(argument[1].getwidth()[0])
             found = start >= 0 and any(True for _ in self.sequence(argument[1], start, fold))
             if found == (operation is _parser.ASSERT):
-                yield at
+                yield offset
         elif operation is _parser.GROUPREF:
             wanted = self._groups.get(argument)
-            end = at + len(wanted or "")
-            there = self._subject[at:end]
+            end = offset + len(wanted or "")
+            there = self._subject[offset:end]
             if there == wanted or (fold and wanted and there.lower() == wanted.lower()):
                 yield end
-        elif self._is_at(argument, at):
-            yield at
+        elif self._is_at(argument, offset):
+            yield offset
 
-    def _group(self, argument: Any, at: int, fold: bool) -> Iterator[int]:
+    def _group(self, argument: Any, offset: int, fold: bool) -> Iterator[int]:
         number, added, _, inner = argument
         before = self._groups.get(number)
-        for end in self.sequence(inner, at, fold or bool(added & re.IGNORECASE)):
-            self._groups[number] = self._subject[at:end]
+        for end in self.sequence(inner, offset, fold or bool(added & re.IGNORECASE)):
+            self._groups[number] = self._subject[offset:end]
             yield end
             if before is not None:
                 self._groups[number] = before
 
-    def _repeat(self, argument: Any, at: int, fold: bool, greedy: bool) -> Iterator[int]:
+    def _repeat(self, argument: Any, offset: int, fold: bool, greedy: bool) -> Iterator[int]:
         least, most, inner = argument
         if len(inner) == 1 and inner[0][0] in _CHARACTERS:
-            end = at
-            while end - at < most and self._takes(inner[0][0], inner[0][1], end):
+            end = offset
+            while end - offset < most and self._takes(inner[0][0], inner[0][1], end):
                 end += 1
-            first = at + int(least)
+            first = offset + int(least)
             yield from range(end, first - 1, -1) if greedy else range(first, end + 1)
             return
         if not greedy and least <= 0:
-            yield at
+            yield offset
         if most > 0:
-            for end in self.sequence(inner, at, fold):
-                if end > at or least > 0:
+            for end in self.sequence(inner, offset, fold):
+                if end > offset or least > 0:
                     rest = (max(0, int(least) - 1), most if most == _MANY else most - 1, inner)
                     yield from self._repeat(rest, end, fold, greedy)
                 else:
-                    yield at  # nothing was taken, so there is no next time
+                    yield offset  # nothing was taken, so there is no next time
         if greedy and least <= 0:
-            yield at
+            yield offset
 
-    def _is_at(self, place: Any, at: int) -> bool:
+    def _is_at(self, place: Any, offset: int) -> bool:
         if place in _STARTS:
-            return at == 0
+            return offset == 0
         if place is _parser.AT_END_STRING:
-            return at == len(self._subject)
+            return offset == len(self._subject)
         if place not in _BOUNDARIES:
             raise _TooLong  # nothing that is written there
-        around = self._subject[at - 1 : at] if at else "", self._subject[at : at + 1]
+        around = (
+            self._subject[offset - 1 : offset] if offset else "",
+            self._subject[offset : offset + 1],
+        )
         before, after = (one in _WORD if one else False for one in around)
         return (before != after) == (place is _parser.AT_BOUNDARY)

@@ -1,4 +1,4 @@
-"""The limits of a run, and how much of them is used up.
+"""The limits of a run, and how much of each is used.
 
 Everything in a repository may be hostile: a small file can ask for endless work. So each run has
 one budget. Where it is used up, the run says so once, and goes on without what it cannot afford.

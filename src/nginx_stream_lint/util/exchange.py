@@ -1,4 +1,4 @@
-"""Two files that change places in one step, where the system can do that."""
+"""Exchange two files in one step, where the system supports it."""
 
 from __future__ import annotations
 

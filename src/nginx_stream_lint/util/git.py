@@ -1,4 +1,4 @@
-"""What git would say of a folder: where its repository begins, and which paths it ignores.
+"""git's view of a folder without git: the repository's root, and ignored paths.
 
 git itself is never started: in a folder of strangers it would run what their `.git/config` says.
 
@@ -293,54 +293,54 @@ def _not_slash(one: str) -> bool:
     return one != "/"
 
 
-def _bracket(text: str, at: int) -> tuple[_Test | None, int]:
-    """The test of a bracket whose inside starts at `at`, and where it ends.
+def _bracket(text: str, offset: int) -> tuple[_Test | None, int]:
+    """The test of a bracket whose inside starts at `offset`, and where it ends.
 
     None in place of the test if nothing can match. A slash never matches.
     """
-    negated = text[at : at + 1] in ("!", "^")
-    at += negated
+    negated = text[offset : offset + 1] in ("!", "^")
+    offset += negated
     tests: list[_Test] = []
     before = ""  # what a range may start with
     first = True
-    while first or text[at : at + 1] != "]":
+    while first or text[offset : offset + 1] != "]":
         first = False
-        if at >= len(text):
-            return None, at
-        one = text[at]
-        if one == "-" and before and text[at + 1 : at + 2] not in ("", "]"):
-            at += 1
-            if text[at] == "\\":
-                at += 1
-            if at >= len(text):
-                return None, at
-            tests.append(_between(before, text[at]))
+        if offset >= len(text):
+            return None, offset
+        one = text[offset]
+        if one == "-" and before and text[offset + 1 : offset + 2] not in ("", "]"):
+            offset += 1
+            if text[offset] == "\\":
+                offset += 1
+            if offset >= len(text):
+                return None, offset
+            tests.append(_between(before, text[offset]))
             before = ""
-        elif text.startswith("[:", at):
-            end = text.find("]", at + 2)
+        elif text.startswith("[:", offset):
+            end = text.find("]", offset + 2)
             if end < 0:
-                return None, at
-            if end - at < 3 or text[end - 1] != ":":
+                return None, offset
+            if end - offset < 3 or text[end - 1] != ":":
                 tests.append("[".__eq__)
                 before = "["
             else:
-                test = _CLASSES.get(text[at + 2 : end - 1])
+                test = _CLASSES.get(text[offset + 2 : end - 1])
                 if test is None:
-                    return None, at
+                    return None, offset
                 tests.append(test)
                 before = ""
-                at = end
+                offset = end
         else:
             if one == "\\":
-                at += 1
-                if at >= len(text):
-                    return None, at
-            before = text[at]
+                offset += 1
+                if offset >= len(text):
+                    return None, offset
+            before = text[offset]
             tests.append(before.__eq__)
-        at += 1
+        offset += 1
     return (
         lambda one: one != "/" and any(test(one) for test in tests) != negated,
-        at + 1,
+        offset + 1,
     )
 
 

@@ -1,4 +1,4 @@
-"""Numbers in text that a stranger wrote."""
+"""Read numbers from untrusted text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What could not be read, said so that a person can act on it."""
+"""Problems: what could not be read, and what to do about it."""
 
 from __future__ import annotations
 

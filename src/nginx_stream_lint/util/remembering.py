@@ -1,9 +1,9 @@
-"""Results of functions that are kept while one run lasts.
+"""Cache results of functions for one run.
 
 Thousands of locations share few paths, comments and patterns, so what is found out about one text
 is kept for the next. It is not kept for the next run: a process that lints for days, such as an
 editor's, would collect the texts of all configurations that it has ever seen. What is about one
-block of a configuration is kept on that block instead (`nginx.levels.kept`).
+block of a configuration is kept on that block instead (`nginx.levels.cached_on_level`).
 """
 
 from __future__ import annotations

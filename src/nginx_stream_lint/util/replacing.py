@@ -1,4 +1,4 @@
-"""Files that are replaced in one step, so that nobody ever sees half of one and nothing is lost.
+"""Replace files in one step, with their owner, mode and attributes.
 
 A new text is written to a temporary file beside the old one, with the old one's mode, owner, access
 list and extended attributes, and then takes its place. Where any of these cannot be kept, the file

@@ -1,4 +1,4 @@
-"""The places that text goes to, and what each of them would take for something else.
+"""Escape untrusted text for each place it is written to: terminal, log, JSON, XML.
 
 File names, location names and what is quoted from files come from strangers. Each place has one
 function, called where the text leaves: after it no character moves a cursor, reorders a line or

@@ -1,4 +1,4 @@
-"""How our temporary files are called, so that nobody takes them for configurations."""
+"""Names of our temporary files, which are not read as configurations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML as this project reads it: words stay words, and every mistake has a place.
+"""Read YAML: `on` and `no` stay words, and every mistake has a position.
 
 YAML 1.1 reads `on`, `off`, `yes` and `no` as booleans, and nginx is full of them. Here they are
 strings; only `true` and `false` are booleans. Where writing them bare could still be read wrongly

@@ -1,4 +1,4 @@
-"""Templates: what nginx will get to see of a text that is not its configuration yet.
+"""Templates: the nginx text that a template will become, with the same offsets.
 
 `readings` is the way in; `yaml_reading` is for YAML around nginx's text, `readings_within` for that
 text, and for blocks of other files. Placeholders become unknown words or statements of the same
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nginx_stream_lint.config.source import Reading
+from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.config.templates.detect import has_template_name, may_be_template
 from nginx_stream_lint.files.source import Source
 
 
-def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
-    """What nginx gets to see of a source that may be a template, in the languages people use.
+def readings(source: Source, values: Mapping[str, str] = {}) -> list[MappedText]:
+    """Return the nginx texts of a source that may be a template.
 
     Mostly one reading with all branches of all conditions; several where branches open or close
     different blocks, and for definitions, which do not stand where they are written. `values` are
@@ -23,13 +23,13 @@ def readings(source: Source, values: Mapping[str, str] = {}) -> list[Reading]:
     """
     is_template = has_template_name(source.name)
     if not is_template and not may_be_template(source.text):
-        return [Reading(source, source.text)]
+        return [MappedText(source, source.text)]
     from nginx_stream_lint.config.templates.masking import readings_of
 
     return readings_of(source, is_template, values)
 
 
-def readings_within(reading: Reading) -> list[Reading]:
+def readings_within(reading: MappedText) -> list[MappedText]:
     """The same for nginx's text in another file, such as a block of Markdown or YAML."""
     from nginx_stream_lint.config.templates import masking
 
@@ -42,12 +42,12 @@ def template_comments(source: Source) -> list[tuple[int, int]]:
         return []
     from nginx_stream_lint.config.templates import tags
 
-    found = tags.find(Reading(source, source.text), []).tags
+    found = tags.find(MappedText(source, source.text), []).tags
     return [(one.start, one.end) for one in found if one.kind == "comment"]
 
 
-def yaml_reading(source: Source) -> Reading:
-    """YAML around nginx's text, which may be a template; what is made of it is YAML again."""
+def yaml_reading(source: Source) -> MappedText:
+    """Return the text of a YAML file that may be a template; the result is YAML."""
     from nginx_stream_lint.config.templates import masking
 
     return masking.yaml_reading(source)

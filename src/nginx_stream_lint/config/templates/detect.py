@@ -22,7 +22,7 @@ _OUTSIDE_COMMENTS = _any_of(
 # Most texts have neither, and are searched only once.
 _ANY = re.compile(f"{_SIGNS}|{_OUTSIDE_COMMENTS}")
 
-_LONGEST_LINE = 1000  # no line that people write is longer before its comment
+_LONGEST_LINE = 1000  # handwritten lines are shorter before their comment
 
 
 def has_template_name(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""From a template to what nginx will get to see of it, in texts of the same length."""
+"""Turn a template into nginx texts of the same length."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
-from nginx_stream_lint.config.source import HOLE, Reading
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText
 from nginx_stream_lint.config.templates import placeholders as shapes
 from nginx_stream_lint.config.templates import statements, tags, yaml_lines
 from nginx_stream_lint.config.templates.detect import has_markers, may_be_template
 from nginx_stream_lint.config.templates.overlay import (
     Span,
     blank,
-    inside,
+    fill_spans,
+    is_inside,
     outermost,
-    painted,
-    put,
+    replace_spans,
 )
-from nginx_stream_lint.config.templates.statements import Statements
-from nginx_stream_lint.config.templates.tags import Block
+from nginx_stream_lint.config.templates.statements import StatementScan
+from nginx_stream_lint.config.templates.tags import TemplateBlock
 from nginx_stream_lint.files.source import FILLER, Source
 from nginx_stream_lint.util.problems import Problem
 
@@ -30,17 +30,17 @@ _MAX_READINGS = 32
 _MAX_DEPTH = 64
 
 
-def readings_of(source: Source, is_template: bool, values: Mapping[str, str]) -> list[Reading]:
-    """What nginx gets to see of a source with signs of a template; see `templates.readings`."""
-    text, pieces = shapes.substituted(source.text, values)
-    template = _Template(Reading(source, text, pieces), is_template=is_template)
-    plain = Reading(source, source.text)
+def readings_of(source: Source, is_template: bool, values: Mapping[str, str]) -> list[MappedText]:
+    """Return the nginx texts of a source with signs of a template; see `templates.readings`."""
+    text, pieces = shapes.substitute(source.text, values)
+    template = _Template(MappedText(source, text, pieces), is_template=is_template)
+    plain = MappedText(source, source.text)
     if template.problems and tags.is_nginx(plain):
         return [plain]
     return template.readings()
 
 
-def readings_within(reading: Reading) -> list[Reading]:
+def readings_within(reading: MappedText) -> list[MappedText]:
     """The same for nginx's text in another file, such as a block of Markdown or YAML."""
     blocks = _blocks_within(reading)
     if not blocks and not may_be_template(reading.text):
@@ -51,7 +51,7 @@ def readings_within(reading: Reading) -> list[Reading]:
     return template.readings()
 
 
-def _blocks_within(reading: Reading) -> list[Block]:
+def _blocks_within(reading: MappedText) -> list[TemplateBlock]:
     """The conditions that are known already, by their places in the reading's text."""
     if not reading.conditional or len(reading.pieces) != 1:
         return []
@@ -64,11 +64,11 @@ def _blocks_within(reading: Reading) -> list[Block]:
     return [one for one in blocks if one.end <= end]
 
 
-def yaml_reading(source: Source) -> Reading:
-    """YAML around nginx's text, which may be a template; what is made of it is YAML again."""
+def yaml_reading(source: Source) -> MappedText:
+    """Return the text of a YAML file that may be a template; the result is YAML."""
     if not may_be_template(source.text):
-        return Reading(source, source.text)
-    return _Template(Reading(source, source.text), is_yaml=True).yaml()
+        return MappedText(source, source.text)
+    return _Template(MappedText(source, source.text), is_yaml=True).yaml()
 
 
 class _Template:
@@ -76,11 +76,11 @@ class _Template:
 
     def __init__(
         self,
-        reading: Reading,
+        reading: MappedText,
         *,
         is_template: bool = False,
         is_yaml: bool = False,
-        blocks: Iterable[Block] = (),
+        blocks: Iterable[TemplateBlock] = (),
     ) -> None:
         self.original = reading
         self.source = reading.source
@@ -96,25 +96,28 @@ class _Template:
         self.tags = found.tags
         self.blocks = sorted([*found.blocks, *blocks], key=lambda one: (one.start, -one.end))
         self._tell_halves(found)
-        text = painted(
+        text = fill_spans(
             text,
-            ((tag.start, tag.end, HOLE if tag.kind == "value" else " ") for tag in self.tags),
+            (
+                (tag.start, tag.end, PLACEHOLDER if tag.kind == "value" else " ")
+                for tag in self.tags
+            ),
         )
         has_no_tags = not is_yaml and not self.tags
         dialects = shapes.recognised(text) if has_no_tags else found.dialects
         variables = shapes.find(text, dialects)
-        literal = outermost([*put_in, *tags.lua_regions(Reading(self.source, text))])
-        spans = [span for span in variables.spans if not inside(literal, span[0])]
+        literal = outermost([*put_in, *tags.lua_regions(MappedText(self.source, text))])
+        spans = [span for span in variables.spans if not is_inside(literal, span[0])]
         self.placeholders = dict(spans)
         self.placeholders.update((tag.start, tag.end) for tag in self.tags if tag.kind == "value")
-        text = painted(
+        text = fill_spans(
             text,
             sorted(
-                [(start, end, HOLE) for start, end in spans]
+                [(start, end, PLACEHOLDER) for start, end in spans]
                 + [(at, at + 1, FILLER) for at in variables.escapes]
             ),
         )
-        self.masked = Reading(self.source, text, reading.pieces)
+        self.masked = MappedText(self.source, text, reading.pieces)
 
     def _tell_halves(self, found: tags.Tags) -> None:
         for at in found.unclosed[:1]:
@@ -132,21 +135,21 @@ class _Template:
                 )
             )
 
-    def yaml(self) -> Reading:
+    def yaml(self) -> MappedText:
         """The reading of YAML around nginx."""
-        text = yaml_lines.fitted(
+        text = yaml_lines.fit_lines(
             self.original.text, self.masked.text, self.placeholders, self.blocks
         )
         return self._reading(text, self._conditional(self.blocks), self.problems)
 
-    def readings(self) -> list[Reading]:
+    def readings(self) -> list[MappedText]:
         """The readings of nginx's own text."""
         is_plain = not self.blocks and not self.tags and self.masked.text == self.original.text
         if is_plain and not self.is_template and not has_markers(self.original.text):
             return [self.original]
         text = self.masked.text
         definitions = self._definitions()
-        main = painted(text, ((start, end, " ") for start, end in definitions))
+        main = fill_spans(text, ((start, end, " ") for start, end in definitions))
         made = self._document(main, (0, len(text)), is_optional=bool(definitions))
         for start, end in definitions:
             alone = blank(text[:start]) + text[start:end] + blank(text[end:])
@@ -166,46 +169,48 @@ class _Template:
         return made
 
     def _definitions(self) -> list[Span]:
-        """The bodies of what is defined here, to stand elsewhere."""
+        """The bodies of definitions, which are used elsewhere."""
         spans: list[Span] = []
         for block in self.blocks:
             if block.kind == "define" and (not spans or block.start >= spans[-1][1]):
                 spans.append((block.branches[0][0], block.branches[-1][1]))
         return spans if len(spans) <= _MAX_READINGS else []
 
-    def _document(self, text: str, region: Span, *, is_optional: bool) -> list[Reading]:
+    def _document(self, text: str, region: Span, *, is_optional: bool) -> list[MappedText]:
         """The readings of a part of the text; none if it may be of something else and is."""
-        masked = Reading(self.source, text, self.original.pieces)
+        masked = MappedText(self.source, text, self.original.pieces)
         found = statements.read(masked, region, self.placeholders, is_template=self.is_template)
         if is_optional and not found.is_nginx:
             return []
         blocks = [one for one in self.blocks if region[0] <= one.start < region[1]]
-        text = painted(text, ((start, end, HOLE) for start, end in found.holes))
-        text = painted(text, ((end, end + 1, ";") for end in found.ends))
-        within: list[Block] = []
+        text = fill_spans(text, ((start, end, PLACEHOLDER) for start, end in found.holes))
+        text = fill_spans(text, ((end, end + 1, ";") for end in found.ends))
+        within: list[TemplateBlock] = []
         for block in blocks:
             is_outer = not within or block.start >= within[-1].end
             if is_outer and found.within(text, block.start, block.end):
                 within.append(block)
-        text = painted(text, ((one.start, one.end, HOLE) for one in within))
-        # Behind a closing quote nginx wants a blank; what is put in there has to start with one.
-        behind = sorted(at for at in found.quotes if text.startswith(HOLE, at))
-        text = painted(text, ((at, at + 1, " ") for at in behind))
+        text = fill_spans(text, ((one.start, one.end, PLACEHOLDER) for one in within))
+        # nginx requires a blank after a closing quote, so the inserted value must start with one.
+        behind = sorted(at for at in found.quotes if text.startswith(PLACEHOLDER, at))
+        text = fill_spans(text, ((at, at + 1, " ") for at in behind))
         original = self.original.text
-        text = put(text, ((start, end, original[start:end]) for start, end in found.comments))
+        text = replace_spans(
+            text, ((start, end, original[start:end]) for start, end in found.comments)
+        )
         if text == original and not blocks:
             return [self._reading(text, (), found.problems)]
         inline = [(one.start, one.end) for one in within]
-        blocks = [one for one in blocks if not inside(inline, one.start)]
+        blocks = [one for one in blocks if not is_inside(inline, one.start)]
         conditional = self._conditional(blocks)
         made = []
         for left_out, problems in _choices(self.original, found, blocks):
-            chosen = painted(text, ((start, end, " ") for start, end in left_out))
+            chosen = fill_spans(text, ((start, end, " ") for start, end in left_out))
             made.append(self._reading(chosen, conditional, [*found.problems, *problems]))
             found.problems = []
         return made
 
-    def _conditional(self, blocks: Iterable[Block]) -> tuple[Span, ...]:
+    def _conditional(self, blocks: Iterable[TemplateBlock]) -> tuple[Span, ...]:
         """The branches in the source, those around others first."""
         spans = (
             (self.original.source_span(start, start)[0], self.original.source_span(end, end)[0])
@@ -218,7 +223,7 @@ class _Template:
 
     def _reading(
         self, text: str, conditional: tuple[Span, ...], problems: Iterable[Problem]
-    ) -> Reading:
+    ) -> MappedText:
         return replace(
             self.original,
             text=text,
@@ -232,13 +237,13 @@ def _outer_first(span: Span) -> Span:
 
 
 def _choices(
-    original: Reading, found: Statements, blocks: list[Block]
+    original: MappedText, scan: StatementScan, blocks: list[TemplateBlock]
 ) -> list[tuple[list[Span], list[Problem]]]:
     """Which branches to leave out so that blocks are whole, for each reading.
 
     Nothing where all branches together are: that is the usual case.
     """
-    alternatives = _alternatives(found.braces, blocks, 2 if _is_whole(found.braces) else 1)
+    alternatives = _alternatives(scan.braces, blocks, 2 if _is_whole(scan.braces) else 1)
     if not alternatives:
         return [([], [])]
     count = min(max(len(one.branches) for one in alternatives), _MAX_READINGS)
@@ -254,7 +259,7 @@ def _choices(
     whole = [
         one
         for one in choices
-        if _is_whole(brace for brace in found.braces if not inside(one, brace[0]))
+        if _is_whole(brace for brace in scan.braces if not is_inside(one, brace[0]))
     ]
     advice = "in each branch, close the blocks that it opens"
     if not whole:
@@ -268,7 +273,7 @@ def _choices(
         start
         for block in alternatives
         for start, _ in block.branches
-        if all(inside(left_out, start) for left_out in whole)
+        if all(is_inside(left_out, start) for left_out in whole)
     ]
     problems = [
         original.problem(
@@ -281,14 +286,16 @@ def _choices(
     return [(one, [] if index else problems) for index, one in enumerate(whole)]
 
 
-def _alternatives(braces: list[tuple[int, int]], blocks: list[Block], at_least: int) -> list[Block]:
+def _alternatives(
+    braces: list[tuple[int, int]], blocks: list[TemplateBlock], at_least: int
+) -> list[TemplateBlock]:
     """Those conditions of which only one branch can be there, in order.
 
     At least so many of their branches have braces without the other one.
     """
     places = [place for place, _ in braces]
     counts = bytearray(b"\1" * len(braces))
-    chosen: list[Block] = []
+    chosen: list[TemplateBlock] = []
     for block in sorted(blocks, key=lambda one: one.end):  # inner ones first
         if block.kind != "if" or len(block.branches) < 2 or block.depth > _MAX_DEPTH:
             continue

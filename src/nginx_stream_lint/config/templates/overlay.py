@@ -11,15 +11,15 @@ Span = tuple[int, int]
 _NOT_LINE_END = re.compile(r"[^\r\n]")
 
 
-def painted(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
+def fill_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
     """The text with one character all over each span (start, end, character); they are in order."""
-    return put(
+    return replace_spans(
         text,
         ((start, end, _NOT_LINE_END.sub(color, text[start:end])) for start, end, color in spans),
     )
 
 
-def put(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
+def replace_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
     """The text with other text of the same length in spans, which are in order.
 
     Where they overlap, the earlier one stays.
@@ -38,10 +38,10 @@ def blank(text: str) -> str:
     return _NOT_LINE_END.sub(" ", text)
 
 
-def inside(spans: list[Span], at: int) -> bool:
+def is_inside(spans: list[Span], offset: int) -> bool:
     """Whether a place is in one of spans, which are in order and do not overlap."""
-    index = bisect_right(spans, at, key=lambda span: span[0]) - 1
-    return index >= 0 and at < spans[index][1]
+    index = bisect_right(spans, offset, key=lambda span: span[0]) - 1
+    return index >= 0 and offset < spans[index][1]
 
 
 def outermost(spans: Iterable[Span]) -> list[Span]:

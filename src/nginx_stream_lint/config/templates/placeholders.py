@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from nginx_stream_lint.config.source import Piece
+from nginx_stream_lint.config.mapped_text import SourceMapping
 from nginx_stream_lint.config.templates.dialects import DIALECTS, ENVSUBST_VARIABLE, Dialect
 
 # What envsubst replaces; and an elision without room for the `;` of an unknown statement.
@@ -25,27 +25,27 @@ _DEFINED = re.compile(
 )
 
 
-class Found(NamedTuple):
+class PlaceholderMatches(NamedTuple):
     """Spans of placeholders in order, and offsets of escapes that nginx does not get to see."""
 
     spans: list[tuple[int, int]]
     escapes: list[int]
 
 
-def substituted(text: str, values: Mapping[str, str]) -> tuple[str, tuple[Piece, ...]]:
+def substitute(text: str, values: Mapping[str, str]) -> tuple[str, tuple[SourceMapping, ...]]:
     """The text with values in the place of their variables, as envsubst does, and its pieces.
 
     A `…` all by itself becomes `...`.
     """
     parts: list[str] = []
-    pieces: list[Piece] = []
+    pieces: list[SourceMapping] = []
     at = length = 0
 
     def add(part: str, start: int, end: int) -> None:
         nonlocal length
         if end > start:
             parts.append(part)
-            pieces.append(Piece(length, length + len(part), start, end))
+            pieces.append(SourceMapping(length, length + len(part), start, end))
             length += len(part)
 
     for start, end, value in _replacements(text, values):
@@ -78,7 +78,7 @@ def recognised(text: str) -> list[Dialect]:
     ]
 
 
-def find(text: str, dialects: Iterable[Dialect]) -> Found:
+def find(text: str, dialects: Iterable[Dialect]) -> PlaceholderMatches:
     """The placeholders of a text outside its tags, where these dialects were recognised."""
     spans: list[tuple[int, int]] = []
     escapes: list[int] = []
@@ -101,7 +101,7 @@ def find(text: str, dialects: Iterable[Dialect]) -> Found:
             if variable in defined:
                 continue
         spans.append(match.span())
-    return Found(spans, escapes)
+    return PlaceholderMatches(spans, escapes)
 
 
 def _defined(text: str) -> set[str]:

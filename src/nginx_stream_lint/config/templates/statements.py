@@ -1,4 +1,4 @@
-"""What placeholders are within nginx's statements: a value, a statement, something left out."""
+"""The role of placeholders within nginx's statements: a value, a statement, an omission."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bisect import bisect_left
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.config.source import HOLE, Reading
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER, MappedText
 from nginx_stream_lint.config.templates.dialects import (
     ELISION,
     IN_ANGLES,
@@ -28,19 +28,19 @@ _PARTS = re.compile(r"[ _/.'-]+")
 _REST_OF_LINE = re.compile(r"[ \t\r]*(?:\#[^\n]*)?(?:\n|\Z|(?=\}))")
 _ENDS_BELOW = re.compile(r"[ \t\r\n]*(?:\#[^\n]*\n[ \t\r\n]*){0,3}[;{]")
 _GOES_ON = re.compile(r"[ \t]*[^\s#}]")
-_MORE_HOLES = re.compile(f"[ \\t]*({HOLE}+)")
+_MORE_HOLES = re.compile(f"[ \\t]*({PLACEHOLDER}+)")
 _PROSE = re.compile(r"[^;{}#\n]*")
 
-# Where text between brackets and angles is meant as it stands.
+# Directives in whose arguments brackets and angles are literal.
 _LITERAL = {"sub_filter", "subs_filter", "return", "rewrite", "if", "echo", "log_format"}
-# Where names in capitals are meant as they stand.
+# Directives in whose arguments names in capitals are literal.
 _CAPITALS = re.compile(
     r"env$|ssl_|\w+_(?:param|set_header|hide_header|pass_header)$|add_|more_|set$"
 )
 
 
-class Statements(Struct):
-    """What is known of a text's statements.
+class StatementScan(Struct):
+    """Result of scanning a text's statements.
 
     `holes` are placeholders that only a statement's words tell, `ends` the offsets of those
     characters of placeholders that stand for the `;` of an unknown statement. `stops` are the
@@ -76,40 +76,40 @@ class Statements(Struct):
 
 
 def read(
-    reading: Reading, region: Span, placeholders: dict[int, int], *, is_template: bool
-) -> Statements:
-    """Read the statements of a region of a text whose placeholders are `HOLE` already.
+    reading: MappedText, region: Span, placeholders: dict[int, int], *, is_template: bool
+) -> StatementScan:
+    """Read the statements of a region of a text whose placeholders are `PLACEHOLDER` already.
 
     `placeholders` maps their starts to their ends. `is_template` tells that the file's name is a
     template's: there, values in capitals are placeholders.
     """
-    reader = _Reader(reading, region[1], placeholders, is_template)
+    reader = _StatementReader(reading, region[1], placeholders, is_template)
     at = region[0]
     while at >= 0:
         at = reader.read_on(at)
     return reader.found
 
 
-class _Reader:
+class _StatementReader:
     """Follows nginx's tokenizer; a placeholder with blanks in it is more than one of its words."""
 
     def __init__(
-        self, reading: Reading, limit: int, placeholders: dict[int, int], is_template: bool
+        self, reading: MappedText, limit: int, placeholders: dict[int, int], is_template: bool
     ) -> None:
         self.reading = reading
         self.text = reading.text
         self.limit = limit
         self.placeholders = placeholders
         self.is_template = is_template
-        self.found = Statements()
+        self.found = StatementScan()
         self.words = 0  # of the statement being read
         self.name = ""
         self.is_regex = False
 
-    def read_on(self, at: int) -> int:
+    def read_on(self, offset: int) -> int:
         """Read tokens; gives the place to go on from, or -1 at the end."""
         found = self.found
-        for match in TOKEN.finditer(self.text, at, self.limit):
+        for match in TOKEN.finditer(self.text, offset, self.limit):
             kind = match.lastindex
             if kind == 1:
                 start, end = match.span(1)
@@ -219,5 +219,5 @@ def _end(match: re.Match[str] | None, otherwise: int) -> int:
     return match.end() if match else otherwise
 
 
-def _goes_on_below(text: str, at: int, limit: int) -> bool:
-    return _ENDS_BELOW.match(text, at, limit) is not None
+def _goes_on_below(text: str, offset: int, limit: int) -> bool:
+    return _ENDS_BELOW.match(text, offset, limit) is not None

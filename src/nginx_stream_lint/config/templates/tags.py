@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from nginx_stream_lint.config.source import Reading
+from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.config.templates.dialects import DIALECTS, Dialect, Kind, TagSyntax
-from nginx_stream_lint.config.templates.overlay import Span, inside
+from nginx_stream_lint.config.templates.overlay import Span, is_inside
 from nginx_stream_lint.config.tokens import Statements, lua_end
 from nginx_stream_lint.util.problems import Unreadable
 
 # Deeper blocks are not read when a text is tried as plain nginx text.
 _DEEPEST = 64
-_NEARBY = 500  # no line that people write is longer before its comment
+_NEARBY = 500  # handwritten lines are shorter before their comment
 
 _COMMENT = re.compile(r"(?:^|\s)#")
 _LUA_BLOCK = re.compile(r"_by_lua_block\s*\{")
@@ -39,7 +39,7 @@ class Tag(NamedTuple):
     kind: Kind
 
 
-class Block(Struct):
+class TemplateBlock(Struct):
     """A construct with an end: offsets from its first to behind its last tag.
 
     `branches` are the regions between its tags; `depth` is how many blocks are around it.
@@ -61,12 +61,12 @@ class Tags(NamedTuple):
 
     dialects: list[Dialect]
     tags: list[Tag]
-    blocks: list[Block]
+    blocks: list[TemplateBlock]
     unclosed: list[int]
     unopened: list[int]
 
 
-def find(reading: Reading, literal: list[Span]) -> Tags:
+def find(reading: MappedText, literal: list[Span]) -> Tags:
     """Find the tags of a text, except those that start in literal spans.
 
     Those within Lua code are tags only if there are others outside.
@@ -78,12 +78,12 @@ def find(reading: Reading, literal: list[Span]) -> Tags:
     tags = finder.tags()
     return _paired(
         dialects,
-        [tag for tag in tags if not inside(literal, tag.start)],
-        [at for at in finder.unclosed if not inside(literal, at)],
+        [tag for tag in tags if not is_inside(literal, tag.start)],
+        [at for at in finder.unclosed if not is_inside(literal, at)],
     )
 
 
-def is_nginx(reading: Reading) -> bool:
+def is_nginx(reading: MappedText) -> bool:
     """Whether nginx's tokenizer accepts a text: then what looks like a broken template is none."""
     found = Statements(reading, _DEEPEST)
     try:
@@ -92,7 +92,7 @@ def is_nginx(reading: Reading) -> bool:
         return False
 
 
-def _recognised(reading: Reading) -> list[Dialect]:
+def _recognised(reading: MappedText) -> list[Dialect]:
     """The dialects with tags that a text is written in, by its name or by its tags.
 
     A tag that is only a comment is not enough if nginx accepts the text: in `server {# a #}` nginx
@@ -130,14 +130,14 @@ def _occurs(syntax: TagSyntax, text: str, lua: list[Span]) -> bool:
     if first < 0 or first > text.rfind(syntax.closing):
         return False
     return any(
-        not inside(lua, match.start()) and not _in_comment(text, match.start())
+        not is_inside(lua, match.start()) and not _in_comment(text, match.start())
         for match in re.finditer(syntax.evidence or syntax.start, text, re.ASCII)
     )
 
 
-def _in_comment(text: str, at: int) -> bool:
+def _in_comment(text: str, offset: int) -> bool:
     """Whether there seems to be a `#` of a comment before an offset in its line."""
-    line = text[max(at - _NEARBY, 0) : at].rpartition("\n")[2]
+    line = text[max(offset - _NEARBY, 0) : offset].rpartition("\n")[2]
     return _COMMENT.search(line) is not None
 
 
@@ -176,21 +176,21 @@ class _Finder:
             at = self._behind(syntax, tag)
         return found
 
-    def _tag(self, opening: str, at: int) -> tuple[TagSyntax | None, Tag | None]:
+    def _tag(self, opening: str, offset: int) -> tuple[TagSyntax | None, Tag | None]:
         """The tag that begins at an offset, if one does, and its syntax."""
         for syntax in self.syntaxes[opening]:
-            start = re.compile(syntax.start, re.ASCII).match(self.text, at)
+            start = re.compile(syntax.start, re.ASCII).match(self.text, offset)
             if start is None:
                 continue
-            end = self._end(syntax, at + len(opening), start.end())
+            end = self._end(syntax, offset + len(opening), start.end())
             if end >= 0:
-                content = self.text[at + len(opening) : end - len(syntax.closing)]
+                content = self.text[offset + len(opening) : end - len(syntax.closing)]
                 kind = syntax.kind
                 if not isinstance(kind, str):
                     kind = kind(content, self.end_names)
-                return syntax, Tag(at, end, kind)
+                return syntax, Tag(offset, end, kind)
             if syntax.must_close:
-                self.unclosed.append(at)
+                self.unclosed.append(offset)
             break
         return None, None
 
@@ -204,33 +204,33 @@ class _Finder:
         closing = re.compile(end).search(self.text, tag.end)
         return closing.start() if closing else len(self.text)
 
-    def _end(self, syntax: TagSyntax, at: int, start_end: int) -> int:
+    def _end(self, syntax: TagSyntax, offset: int, start_end: int) -> int:
         """The offset behind the closing of a tag; -1 where there is none."""
         if syntax.before_closing:
-            at = max(self.text.find(syntax.before_closing, start_end), at)
+            offset = max(self.text.find(syntax.before_closing, start_end), offset)
         if syntax.has_strings:
-            return self._end_outside_strings(at, syntax.closing)
-        end = self.text.find(syntax.closing, at)
+            return self._end_outside_strings(offset, syntax.closing)
+        end = self.text.find(syntax.closing, offset)
         return end + len(syntax.closing) if end >= 0 else -1
 
-    def _end_outside_strings(self, at: int, closing: str) -> int:
+    def _end_outside_strings(self, offset: int, closing: str) -> int:
         text = self.text
-        plain = text.find(closing, at)
+        plain = text.find(closing, offset)
         if plain < 0 or not self.strings_hide_ends:
             return plain + len(closing) if plain >= 0 else -1
         interesting = re.compile(f"[\"'`]|{re.escape(closing)}")
-        while match := interesting.search(text, at):
-            at = match.end()
+        while match := interesting.search(text, offset):
+            offset = match.end()
             quote = match[0]
             if quote == closing:
-                return at
+                return offset
             if match.start() < self.open_until[quote]:
                 continue
-            string = _STRINGS[quote].match(text, at)
+            string = _STRINGS[quote].match(text, offset)
             if string:
-                at = string.end()
+                offset = string.end()
             else:
-                line_end = text.find("\n", at) if quote != "`" else -1
+                line_end = text.find("\n", offset) if quote != "`" else -1
                 self.open_until[quote] = line_end if line_end >= 0 else len(text)
         self.strings_hide_ends = False  # some quote is none: do not look to the end each time
         return plain + len(closing)
@@ -257,12 +257,12 @@ def _statements(syntax: TagSyntax, tag: Tag, text: str) -> list[Tag]:
 
 
 def _paired(dialects: list[Dialect], tags: list[Tag], unclosed: list[int]) -> Tags:
-    blocks: list[Block] = []
+    blocks: list[TemplateBlock] = []
     unopened: list[int] = []
-    stack: list[tuple[Block, int]] = []
+    stack: list[tuple[TemplateBlock, int]] = []
     for tag in tags:
         if tag.kind in ("if", "define", "group"):
-            block = Block(tag.kind, tag.start, len(stack))
+            block = TemplateBlock(tag.kind, tag.start, len(stack))
             blocks.append(block)
             stack.append((block, tag.end))
         elif tag.kind in ("else", "end"):
@@ -282,16 +282,16 @@ def _paired(dialects: list[Dialect], tags: list[Tag], unclosed: list[int]) -> Ta
     return Tags(dialects, tags, blocks, sorted(unclosed), unopened)
 
 
-def blocks_of(text: str, branches: Iterable[Span]) -> list[Block]:
+def blocks_of(text: str, branches: Iterable[Span]) -> list[TemplateBlock]:
     """The conditions of a text whose branches are known: in order, those around others first."""
-    blocks: list[Block] = []
-    around: list[Block] = []
+    blocks: list[TemplateBlock] = []
+    around: list[TemplateBlock] = []
     for start, end in branches:
-        last: Block | None = None
+        last: TemplateBlock | None = None
         while around and around[-1].end <= start:
             last = around.pop()
         if last is None or not _is_else(text[last.end : start]):
-            last = Block("if", start, len(around))
+            last = TemplateBlock("if", start, len(around))
             blocks.append(last)
         last.branches.append((start, end))
         last.end = end
@@ -311,8 +311,8 @@ def _dialects_of_tag(text: str) -> list[Dialect]:
     return [one for one in DIALECTS if any(_occurs(syntax, text, []) for syntax in one.tags)]
 
 
-def lua_regions(reading: Reading) -> list[Span]:
-    """Where a text has Lua code, as far as it can be told before templates are read."""
+def lua_regions(reading: MappedText) -> list[Span]:
+    """Return the spans of Lua code in a text, as far as known before templates are read."""
     text = reading.text
     regions: list[Span] = []
     at = 0

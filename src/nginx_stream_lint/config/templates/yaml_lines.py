@@ -5,26 +5,28 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 
-from nginx_stream_lint.config.source import HOLE
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.config.templates.dialects import INDENTATION
-from nginx_stream_lint.config.templates.overlay import painted
-from nginx_stream_lint.config.templates.tags import Block
+from nginx_stream_lint.config.templates.overlay import fill_spans
+from nginx_stream_lint.config.templates.tags import TemplateBlock
 
-_ALONE = re.compile(f"[ \\t]*({HOLE}[{HOLE} \\t]*?)[ \\t\\r]*(?:\\#.*)?")
+_ALONE = re.compile(f"[ \\t]*({PLACEHOLDER}[{PLACEHOLDER} \\t]*?)[ \\t\\r]*(?:\\#.*)?")
 # `key: |` and `- >-` start a block of text.
 _STARTS_TEXT = re.compile(r"(?:[^#]*:|[ \t]*-)[ \t]+[|>][-+0-9]{0,2}[ \t\r]*(?:#.*)?")
-_NEARBY = 1000  # no line of YAML that people write is longer
+_NEARBY = 1000  # handwritten lines of YAML are shorter
 _INDENTED = re.compile(INDENTATION)
 
 
-def fitted(original: str, text: str, placeholders: dict[int, int], blocks: list[Block]) -> str:
-    """The masked text with what only YAML wants.
+def fit_lines(
+    original: str, text: str, placeholders: dict[int, int], blocks: list[TemplateBlock]
+) -> str:
+    """Return the masked text, changed so that it is valid YAML.
 
     A line of nothing but placeholders becomes an unknown statement within a block of text, which
     is nginx's probably; elsewhere an entry of a mapping or sequence.
     """
-    text = painted(text, _parts_of_lines(text, blocks))
-    text = painted(
+    text = fill_spans(text, _parts_of_lines(text, blocks))
+    text = fill_spans(
         text,
         (
             (text.index("\n", start, end), end, " ")
@@ -32,13 +34,13 @@ def fitted(original: str, text: str, placeholders: dict[int, int], blocks: list[
             if "\n" in text[start:end]
         ),
     )
-    made = _Lines(original, placeholders)
+    made = _YamlLines(original, placeholders)
     for line in text.split("\n"):
         made.add(line)
     return "\n".join(made.lines)
 
 
-class _Lines:
+class _YamlLines:
     """The lines so far, and where in the YAML they lead."""
 
     def __init__(self, original: str, placeholders: dict[int, int]) -> None:
@@ -97,7 +99,7 @@ class _Lines:
                 self.lines[index] = f"{line[:indent]}#{line[indent + 1 :]}"
 
     def _placeholder(self, line: str, start: int, end: int) -> str:
-        """What a line of nothing but placeholders becomes, in as many characters or less."""
+        """Replacement of a line that has only placeholders, in as many characters or fewer."""
         begin = start + _indent(line)
         written = _INDENTED.search(self.original, begin, self.placeholders.get(begin, begin))
         indent = int(written[1]) if written else _indent(line)
@@ -106,24 +108,24 @@ class _Lines:
         if self.key >= 0:
             self._begin_text(indent)
             size = end - max(indent, self.text) - 1
-            return f"{HOLE * size};" if size > 0 else ""
+            return f"{PLACEHOLDER * size};" if size > 0 else ""
         if not self.entry:
             return ""  # whole documents, or nothing
         if self._is_in_sequence(indent):
             size = end - indent - 2
-            return f"- {HOLE * size}" if size > 0 else ""
+            return f"- {PLACEHOLDER * size}" if size > 0 else ""
         longest = size = end - indent - 1
         while size in self.shorter:
             size = self.shorter[size]
         self.shorter[size] = self.shorter[longest] = size - 1
-        return f"{HOLE * size}:".ljust(end - indent) if size > 0 else ""
+        return f"{PLACEHOLDER * size}:".ljust(end - indent) if size > 0 else ""
 
 
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" \t"))
 
 
-def _parts_of_lines(text: str, blocks: list[Block]) -> list[tuple[int, int, str]]:
+def _parts_of_lines(text: str, blocks: list[TemplateBlock]) -> list[tuple[int, int, str]]:
     """Conditions within a line that has more: unknown values."""
     parts: list[tuple[int, int, str]] = []
     for block in blocks:
@@ -136,5 +138,5 @@ def _parts_of_lines(text: str, blocks: list[Block]) -> list[tuple[int, int, str]
         before = text[max(start - _NEARBY, 0) : start].rpartition("\n")[2]
         after = text[end : end + _NEARBY].partition("\n")[0]
         if (before + after).strip() and "#" not in before:
-            parts.append((start, end, HOLE))
+            parts.append((start, end, PLACEHOLDER))
     return parts

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 # Each adds its facts to FACTS.
 from nginx_stream_lint.rules.facts import (  # noqa: F401
+    caching,
     delivery,
     limits,
     location,
     no_stream,
-    recording,
     timeouts,
     upstream_request,
     websocket,

@@ -1,4 +1,4 @@
-"""What a fact is, and the facts of one stream through one location.
+"""Facts: their declaration, and the facts of one stream through one location.
 
 A fact is a function of `Facts` with the decorator `@fact`; its docstring is its documentation. The
 decorator declares what the function reads, since the verdict cache (`rules/cache.py`) takes for
@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.levels import Effective, Level
-from nginx_stream_lint.nginx.values import seconds, size
+from nginx_stream_lint.nginx.values import parse_size, parse_time
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.conditions import UNKNOWN, Quantity
-from nginx_stream_lint.streams.find import Served
+from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import Stream
 
 _T = TypeVar("_T")
@@ -33,8 +33,8 @@ _RELEVANT = frozenset(
 )
 
 
-class Elsewhere(Struct, frozen=True):
-    """What facts read beside the directives in force at their location.
+class OtherInput(Struct, frozen=True):
+    """Inputs of facts other than the effective directives of their location.
 
     `value` gives it, in a form that is equal where it means the same. It is always the same where
     none of the directives `only_with` is in force, if there are such, and where `only_for` is
@@ -43,14 +43,14 @@ class Elsewhere(Struct, frozen=True):
     """
 
     name: str
-    value: Callable[[Served, Version], Hashable]
+    value: Callable[[ProxiedLocation, Version], Hashable]
     only_with: tuple[str, ...] = ()
-    only_for: Callable[[Served], bool] | None = None
+    only_for: Callable[[ProxiedLocation], bool] | None = None
     by_version: bool = True
 
-    def is_for(self, served: Served) -> bool:
+    def is_for(self, proxied: ProxiedLocation) -> bool:
         """Whether it may differ for these streams and clients."""
-        return self.only_for is None or self.only_for(served)
+        return self.only_for is None or self.only_for(proxied)
 
 
 class Headers(Struct, frozen=True):
@@ -60,7 +60,7 @@ class Headers(Struct, frozen=True):
 
 
 # What a fact reads: a directive, or another fact, by its name, or one of these.
-Read = str | Headers | Elsewhere
+Read = str | Headers | OtherInput
 
 
 class Fact(Struct, frozen=True):
@@ -125,7 +125,7 @@ class Facts:
 
     def __init__(
         self,
-        served: Served,
+        served: ProxiedLocation,
         stream: Stream,
         version: Version | None,
         min_read_timeout_s: float,
@@ -188,11 +188,11 @@ class Facts:
         """The same for the rows that are written at one level."""
         return [relevant_header(row.args) for row in level.rows.get(self.resolve(name), ())]
 
-    def elsewhere(self, what: Elsewhere) -> Any:
+    def elsewhere(self, other_input: OtherInput) -> Any:
         """The value of something beside the directives in force at the location."""
-        if what.name not in self._elsewhere:
-            self._elsewhere[what.name] = what.value(self.served, self.version)
-        return self._elsewhere[what.name]
+        if other_input.name not in self._elsewhere:
+            self._elsewhere[other_input.name] = other_input.value(self.served, self.version)
+        return self._elsewhere[other_input.name]
 
     def is_written(self, name: str) -> bool:
         """Whether a directive in force is written somewhere."""
@@ -229,10 +229,10 @@ class Facts:
         if entry.value in ("strings", "row"):
             return [arg for row in effective.rows for arg in row]
         text = effective.text
-        if "$" in text or has_hole(text):
+        if "$" in text or has_placeholder(text):
             return UNKNOWN
         if entry.value in ("time", "size"):
-            return Quantity(text, seconds if entry.value == "time" else size)
+            return Quantity(text, parse_time if entry.value == "time" else parse_size)
         return text.lower() if entry.value == "flag" else text
 
 

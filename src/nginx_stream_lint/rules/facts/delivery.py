@@ -1,4 +1,4 @@
-"""Facts about delivery: what holds a stream back in nginx, and for whom."""
+"""Facts about delivery: where nginx holds a stream, and for which clients."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from nginx_stream_lint.nginx.caching import NOTHING, response_caching
 from nginx_stream_lint.nginx.delivery import (
     BODY_FILTERS,
     USUAL_ENCODINGS,
     AcceptEncoding,
     Delivery,
+    DeliveryPath,
     Hold,
-    Path,
     Scenario,
-    path,
+    delivery_path_for,
 )
 from nginx_stream_lint.nginx.directives import FAMILIES, table
 from nginx_stream_lint.nginx.listeners import PLAIN, Client
-from nginx_stream_lint.nginx.recording import NOTHING, recording
+from nginx_stream_lint.nginx.location_match import match_of
 from nginx_stream_lint.nginx.request import Request
-from nginx_stream_lint.nginx.route import route_in
-from nginx_stream_lint.nginx.routing import match_of
-from nginx_stream_lint.nginx.variables import State, unknown_request
+from nginx_stream_lint.nginx.request_route import route_in_server
+from nginx_stream_lint.nginx.variables import RequestState, unknown_request
 from nginx_stream_lint.rules.facts.base import Facts, Headers, computed, fact
-from nginx_stream_lint.rules.facts.elsewhere import PLAIN_CLIENTS, REQUEST
 from nginx_stream_lint.rules.facts.location import is_http, usual_clients
+from nginx_stream_lint.rules.facts.other_inputs import PLAIN_CLIENTS, REQUEST
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
 
 # What `usual_deliveries` and `delivery_path` read.
@@ -47,9 +47,9 @@ DELIVERY = (
 
 
 @computed
-def whole_path(facts: Facts) -> Path:
+def whole_path(facts: Facts) -> DeliveryPath:
     """The delivery path of the stream's answers."""
-    recorded = recording(
+    recorded = response_caching(
         facts.effective,
         facts.served.handler.family,
         facts.stream.method or "GET",
@@ -58,7 +58,7 @@ def whole_path(facts: Facts) -> Path:
     plain = PLAIN
     if recorded is not NOTHING and "h2" in facts.served.clients:
         plain = facts.elsewhere(PLAIN_CLIENTS)
-    return path(
+    return delivery_path_for(
         facts.effective,
         facts.served.handler.family,
         CONTENT_TYPES[facts.stream.kind],
@@ -68,12 +68,12 @@ def whole_path(facts: Facts) -> Path:
 
 
 @computed
-def delivery_path(facts: Facts) -> Path:
+def delivery_path(facts: Facts) -> DeliveryPath:
     """The delivery path of the stream's answers, without what `sub_filter` keeps of events."""
     return replace(whole_path(facts), sub_filter=False)
 
 
-def _request(facts: Facts) -> State:
+def _request(facts: Facts) -> RequestState:
     """A request for the stream, at its end; what is not known of it is unknown."""
     facts.elsewhere(REQUEST)  # what else is read makes the location one like no other
     method = facts.stream.method or "GET"
@@ -84,7 +84,7 @@ def _request(facts: Facts) -> State:
         path = pattern.pattern
     if path is not None and path.startswith("/"):
         asked = Request("http", None, None, path, method)
-        found = route_in(facts.served.server, asked, facts.version)
+        found = route_in_server(facts.served.server, asked, facts.version)
         if found.location is facts.served.level and found.state is not None:
             return found.state
     return unknown_request(facts.served.server, method, None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.stream_limits import StreamLimit
-from nginx_stream_lint.nginx.values import size
+from nginx_stream_lint.nginx.values import parse_size
 from nginx_stream_lint.rules.conditions import UNKNOWN, Unknown
 from nginx_stream_lint.rules.facts.base import Facts, fact
-from nginx_stream_lint.rules.facts.elsewhere import STREAM_LIMIT, VERSION
 from nginx_stream_lint.rules.facts.location import is_http
+from nginx_stream_lint.rules.facts.other_inputs import STREAM_LIMIT, VERSION
 from nginx_stream_lint.rules.facts.upstream_request import is_since
 from nginx_stream_lint.util.numbers import whole_number
 
@@ -37,13 +37,13 @@ def throttle(facts: Facts) -> int | Unknown | None:
     texts = [facts.effective(name).text for name in rate_limits(facts)]
     if any("$" in text for text in texts):
         return UNKNOWN
-    return min((rate for rate in map(size, texts) if rate), default=None)
+    return min((rate for rate in map(parse_size, texts) if rate), default=None)
 
 
 @fact(reads=[*RATE_LIMITS], directives=[*RATE_LIMITS])
 def throttled_by(facts: Facts) -> str | None:
     """The directive with the lowest rate limit: `limit_rate`, `proxy_download_rate` …"""
-    rates = {name: size(facts.effective(name).text) or 0 for name in rate_limits(facts)}
+    rates = {name: parse_size(facts.effective(name).text) or 0 for name in rate_limits(facts)}
     limits = {name: rate for name, rate in rates.items() if rate}
     return min(limits, key=lambda name: limits[name], default=None)
 

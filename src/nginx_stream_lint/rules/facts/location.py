@@ -1,11 +1,11 @@
-"""Facts about a location and its stream: who handles it, where it stands, who reaches it."""
+"""Facts about a location and its stream: handler, level, clients."""
 
 from __future__ import annotations
 
-from nginx_stream_lint.config.source import Author
+from nginx_stream_lint.config.mapped_text import Author
 from nginx_stream_lint.nginx.listeners import Client
 from nginx_stream_lint.rules.facts.base import Facts, computed, fact
-from nginx_stream_lint.rules.facts.elsewhere import PREFIX, TARGET
+from nginx_stream_lint.rules.facts.other_inputs import PREFIX, TARGET
 
 
 def author(facts: Facts) -> Author | None:

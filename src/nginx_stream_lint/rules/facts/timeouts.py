@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from nginx_stream_lint.nginx.request_body import app_ends_client_silence, client_silence_s
-from nginx_stream_lint.nginx.values import seconds
+from nginx_stream_lint.nginx.values import parse_time
 from nginx_stream_lint.rules.facts.base import Facts, computed, fact
-from nginx_stream_lint.rules.facts.elsewhere import HTTP3_TIMEOUT
 from nginx_stream_lint.rules.facts.location import is_http, usual_clients
+from nginx_stream_lint.rules.facts.other_inputs import HTTP3_TIMEOUT
 
 # What `cuts` reads.
 CUTS = (
@@ -24,7 +24,7 @@ def read_timeout(facts: Facts) -> str:
 @fact(reads=["<read_timeout>"])
 def read_timeout_s(facts: Facts) -> float | None:
     """The longest silence nginx waits for, in seconds."""
-    return seconds(facts.effective(facts.value("read_timeout")).text)
+    return parse_time(facts.effective(facts.value("read_timeout")).text)
 
 
 @fact(reads=["client_streams", "client_body_timeout"])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from nginx_stream_lint.config import has_hole
+from nginx_stream_lint.config import has_placeholder
 from nginx_stream_lint.nginx.levels import Effective
 from nginx_stream_lint.nginx.request_body import collected_by
 from nginx_stream_lint.nginx.versions import NEW, Version
 from nginx_stream_lint.rules.conditions import UNKNOWN, Unknown
 from nginx_stream_lint.rules.facts.base import Facts, Headers, fact
-from nginx_stream_lint.rules.facts.elsewhere import AUTH_REQUEST, MIRRORED, UPSTREAM, VERSION
 from nginx_stream_lint.rules.facts.location import is_http
+from nginx_stream_lint.rules.facts.other_inputs import AUTH_REQUEST, MIRRORED, UPSTREAM, VERSION
 
 # What `collected_by` reads.
 COLLECTING = (
@@ -77,7 +77,7 @@ def connection_header(facts: Facts) -> str | Unknown | None:
     sent = facts.value("connection_row")
     if sent is None:
         return "" if is_since(facts, NEW) else "close"
-    return UNKNOWN if "$" in sent or has_hole(sent) else sent.lower()
+    return UNKNOWN if "$" in sent or has_placeholder(sent) else sent.lower()
 
 
 @fact(reads=["connection_header", "dropped_headers", "connection_row", "upstream_keepalive"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nginx_stream_lint.rules.facts.base import Facts, fact
-from nginx_stream_lint.rules.facts.elsewhere import HANDSHAKES, NEW_VARIABLE, Handshakes
+from nginx_stream_lint.rules.facts.other_inputs import HANDSHAKES, NEW_VARIABLE, Handshakes
 
 
 def handshakes(facts: Facts) -> Handshakes:

@@ -1,0 +1,197 @@
+"""nginx text with a mapping of its offsets to the source that it comes from."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+from nginx_stream_lint.files.source import FILLER, Source
+from nginx_stream_lint.util.problems import Problem
+from nginx_stream_lint.util.sinks import MARKS
+
+# A character of a placeholder: its value is unknown.
+PLACEHOLDER = MARKS[0]
+_END_OF_HOLE = MARKS[1]
+
+_HOLES = re.compile(f"{PLACEHOLDER}+")
+
+
+# Stretches of a source, (start, end) each.
+Regions = tuple[tuple[int, int], ...]
+
+
+class SourceMapping(NamedTuple):
+    """A span of a mapped text, and the span of the source that it comes from.
+
+    Offsets are in characters. Where both are of one length they correspond one to one; otherwise
+    the one as a whole stands for the other as a whole.
+    """
+
+    start: int
+    end: int
+    source_start: int
+    source_end: int
+
+
+class SourceEdit(NamedTuple):
+    """Replace `[start, end)` of a source by `text`; unsafe edits need the user's consent."""
+
+    start: int
+    end: int
+    text: str
+    is_safe: bool = True
+
+
+class Author(Protocol):
+    """A program that generates nginx text from another source: an ingress controller.
+
+    What it adds of its own, such as its defaults, has a place without extent in the source.
+    `by_class` tells that only a class's name says that it is this author, `assumed` that nothing
+    does. Comments in the stretch `notes` are about all locations. `region` is all that is read.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def by_class(self) -> bool: ...
+    @property
+    def assumed(self) -> bool: ...
+    @property
+    def notes(self) -> tuple[int, int]: ...
+    @property
+    def region(self) -> tuple[int, int]: ...
+
+    def line(self, name: str, value: str) -> str:
+        """A directive as it is written in the source, such as an annotation."""
+
+    def has_setting(self, name: str, value: str) -> bool:
+        """Whether the source has its own setting for a directive; a snippet sets others."""
+
+    def others(self, offset: int, most: int) -> tuple[list[str], int]:
+        """The paths that settings for the location at an offset would change as well.
+
+        As many as `most` of them, and how many there are.
+        """
+
+    @property
+    def apart(self) -> str:
+        """Advice: how to separate a path so that its settings affect no other path."""
+
+    def changes(self, settings: Sequence[tuple[str, str]], offset: int) -> list[SourceEdit] | None:
+        """How to give directives values at a location that begins at an offset of the source.
+
+        None where nobody can say: then it is for people to do.
+        """
+
+
+class MappedText(Struct, eq=False):
+    """The text that nginx sees of a source: of a template, of a block in a YAML file, or all of it.
+
+    Placeholders are runs of `PLACEHOLDER`, what is not nginx's is blank. `pieces`, in order, tell
+    where the text comes from; without any, text and source have the same offsets. `conditional` are
+    regions of the source, in order of their starts and perhaps nested, that are there under a
+    condition, or several times. `problems` are what could not be read on the way to this text.
+    `read_only` tells that nginx text cannot simply be put into the source, as in a YAML string with
+    escapes.
+    `author` is who made the text, where the source is not nginx's. `is_definition` tells that it is
+    defined here, to stand somewhere else.
+    """
+
+    source: Source
+    text: str
+    pieces: tuple[SourceMapping, ...] = ()
+    conditional: Regions = ()
+    problems: tuple[Problem, ...] = ()
+    read_only: bool = False
+    author: Author | None = None
+    is_definition: bool = False
+    # Made when first needed, and not copied: the starts of the pieces, and see `condition`.
+    _starts: list[int] = []
+    _changes: list[tuple[int, int]] = []
+
+    def __post_init__(self) -> None:
+        self._starts = []
+        self._changes = []
+
+    @property
+    def region(self) -> tuple[int, int]:
+        """The stretch of the source that the text comes from, or that its author reads."""
+        if self.author is not None:
+            return self.author.region
+        if not self.pieces:
+            return 0, len(self.source.text)
+        return self.pieces[0].source_start, self.pieces[-1].source_end
+
+    def source_span(self, start: int, end: int) -> tuple[int, int]:
+        """Where in the source a stretch of the text comes from."""
+        if not self.pieces:
+            return start, end
+        first = self._piece(start)
+        last = self._piece(max(start, end - 1))
+        begin, stop = first.source_start, last.source_end
+        if first.end - first.start == first.source_end - first.source_start:
+            begin += start - first.start
+        if last.end - last.start == last.source_end - last.source_start:
+            stop -= last.end - end
+        size = len(self.source.text)  # text inserted at the end takes no room
+        return min(begin, size), min(max(begin, stop), size)
+
+    def condition(self, offset: int) -> tuple[int, int] | None:
+        """The innermost region of `conditional` that an offset of the source is in."""
+        if not self.conditional:
+            return None
+        if not self._changes:
+            # From each offset on, the place of the innermost region; -1 for none.
+            around: list[int] = []
+            for at, (start, _) in enumerate((*self.conditional, (len(self.source.text) + 1, 0))):
+                while around and self.conditional[around[-1]][1] <= start:
+                    end = self.conditional[around.pop()][1]
+                    self._changes.append((end, around[-1] if around else -1))
+                around.append(at)
+                self._changes.append((start, at))
+        at = bisect_right(self._changes, (offset, len(self.conditional))) - 1
+        found = self._changes[at][1] if at >= 0 else -1
+        return self.conditional[found] if 0 <= found < len(self.conditional) else None
+
+    def one_place(self, offset: int) -> tuple[int, int, tuple[int, int]]:
+        """The stretch of the text around an offset that comes from one place without extent."""
+        piece = self._piece(offset)
+        if piece.source_start < piece.source_end:
+            return 0, 0, (0, 0)
+        at = min(piece.source_start, len(self.source.text))
+        return piece.start, piece.end, (at, at)
+
+    def _piece(self, offset: int) -> SourceMapping:
+        starts = self._starts
+        if not starts:
+            starts += [piece[0] for piece in self.pieces]
+        return self.pieces[max(bisect_right(starts, offset) - 1, 0)]
+
+    def problem(self, offset: int, message: str, advice: str) -> Problem:
+        """A problem at an offset of the text, placed in the source."""
+        return self.source.problem(self.source_span(offset, offset)[0], message, advice)
+
+    def filled(self, start: int, end: int) -> str:
+        """A stretch of the text, with holes as they are written in the source, and marked."""
+
+        def fill(hole: re.Match[str]) -> str:
+            begin, stop = self.source_span(start + hole.start(), start + hole.end())
+            return f"{PLACEHOLDER}{self.source.text[begin:stop]}{_END_OF_HOLE}"
+
+        return _HOLES.sub(fill, self.text[start:end]).replace(FILLER, "")
+
+
+def has_placeholder(text: str) -> bool:
+    """Whether a word has a placeholder in it: its value is unknown."""
+    return PLACEHOLDER in text
+
+
+def without_marks(text: str) -> str:
+    """Return text for messages, with placeholders as they are written."""
+    if PLACEHOLDER not in text:
+        return text
+    return text.replace(PLACEHOLDER, "").replace(_END_OF_HOLE, "")

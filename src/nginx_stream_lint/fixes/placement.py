@@ -1,0 +1,526 @@
+"""From a rule's steps to edits of the files as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from nginx_stream_lint.config import Directive, Source
+from nginx_stream_lint.config.mapped_text import Author
+from nginx_stream_lint.fixes.order import LAST, rank, rank_of_line
+from nginx_stream_lint.nginx.directives import FAMILIES, table
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.nginx.location_match import match_of
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.facts.base import holder
+from nginx_stream_lint.rules.facts.other_inputs import auth_target
+from nginx_stream_lint.rules.filters import listed
+from nginx_stream_lint.rules.finding import Applicability, Edit, Fix
+from nginx_stream_lint.rules.judge import FindingWithContext
+from nginx_stream_lint.rules.verdict import Move, RenderedFix
+from nginx_stream_lint.streams.detect import ProxiedLocation
+from nginx_stream_lint.streams.endpoint_names import EVERYTHING
+
+_STATEMENT = r"(\w+) (.*);"
+_SAFETY: tuple[Applicability, ...] = ("safe", "unsafe", "manual")
+
+
+class _ManualOnlyError(Exception):
+    """The step would change other locations, so it must be done manually.
+
+    `advice` says what to change instead, where that is known.
+    """
+
+    def __init__(self, advice: str = "") -> None:
+        super().__init__(advice)
+        self.advice = advice
+
+
+def place_fix(judged: FindingWithContext) -> Fix | None:
+    """The fix of a finding; None if its rule has none.
+
+    A fix that would touch a file which several places include becomes `manual`: it says what to
+    change there, and the files are left alone. One that changes how other paths behave is `unsafe`,
+    and its title says what else it changes, and how to avoid that.
+    """
+    verdict, served = judged.verdict, judged.served
+    rule, remedy = verdict.rule, verdict.remedy
+    if rule.fix is None or remedy is None or not (remedy.moves or remedy.snippet):
+        return None
+    at = _FixSite(served, verdict.version, remedy)
+    author = served.handler.directive.file.reading.author
+    if author is not None and not _is_in_snippet(served.level):
+        fix = _by_author(author, rule.fix.applicability, at)
+        by_hand = [_by_hand(author, line) for line in remedy.snippet.splitlines()]
+        said = "\n".join(by_hand) or fix.snippet
+        return Fix(f"{remedy.title}{fix.title}", fix.applicability, said, fix.edits)
+    edits: dict[Edit, None] = {}
+    lines: list[str] = []
+    safe: list[str] = []
+    cautions: dict[str, None] = {}
+    applicabilities = [rule.fix.applicability]
+    for move in remedy.moves:
+        try:
+            edits |= dict.fromkeys(at.edits(move))
+        except _ManualOnlyError as manual:
+            if move.step.action != "remove_row" and not move.step.optional:
+                applicabilities.append("manual")
+                lines += [manual.advice] if manual.advice else at.lines(move)
+            continue
+        lines += at.lines(move)
+        applicabilities.append(move.step.applicability)
+        caution = at.caution(move)
+        if caution:
+            cautions[caution] = None
+            applicabilities.append("unsafe")
+        elif max(rule.fix.applicability, move.step.applicability, key=_SAFETY.index) == "safe":
+            safe += at.lines(move)
+    snippet = remedy.snippet or "\n".join(dict.fromkeys(line for line in lines if line))
+    applicability = max(applicabilities, key=_SAFETY.index)
+    if applicability == "manual" or not edits:
+        return Fix(remedy.title, "manual", snippet or _lines_of_all(at))
+    parts = [line.rstrip(";") for line in safe] if applicability == "unsafe" else []
+    more = [f"safe on its own: {listed(parts)}"] if parts else []
+    title = "; ".join((remedy.title, *cautions, *more))
+    return Fix(title, applicability, snippet, tuple(edits))
+
+
+def _lines_of_all(site: _FixSite) -> str:
+    """The lines that all steps would write, for a manual fix."""
+    return "\n".join(dict.fromkeys(line for move in site.remedy.moves for line in site.lines(move)))
+
+
+def _by_author(author: Author, applicability: Applicability, site: _FixSite) -> Fix:
+    """The fix where a controller makes the configuration: the settings that make it do so.
+
+    What stands in a snippet as nginx text is fixed there. The title is only what is to be added to
+    the rule's: which other paths the settings are for.
+    """
+    title = ""
+    lines: list[str] = []
+    edits: list[Edit] = []
+    settings: dict[str, str] = {}
+    level = site.served.level.nearest("location")
+    applicabilities = [applicability, *(move.step.applicability for move in site.remedy.moves)]
+    for move in site.remedy.moves:
+        action, name, value = move.step.action, move.name, move.value
+        if action in ("set", "reset", "set_row"):
+            lines.append(author.line(name, value))
+        else:
+            lines += site.lines(move)
+        try:
+            target = site.target(move)
+        except _ManualOnlyError:
+            applicabilities.append("manual")
+            continue
+        rows = target.rows.get(name, [])
+        if action not in ("set", "reset"):
+            rows = _rows_named(target, name, move.key)
+        if len(rows) == 1 and _is_text(rows[0]):
+            if action == "remove_row":
+                edits.append(_remove_row(rows[0], target))
+            else:
+                edits.append(_replace_args(rows[0], value))
+        elif (
+            target is level
+            and action in ("set", "reset", "set_row")
+            # Directives that the controller writes itself would occur twice.
+            and (not rows or (action != "set_row" and author.has_setting(name, value)))
+        ):
+            settings[name] = value
+        elif action != "remove_row" and not move.step.optional:
+            applicabilities.append("manual")
+    if settings and level is not None and level.directive is not None:
+        source = level.directive.source
+        changes = author.changes(list(settings.items()), level.directive.start)
+        others, number = author.others(level.directive.start, _MOST_PATHS)
+        if others:
+            applicabilities.append("unsafe")
+            title = f"; {_also_changes(others, number, author.apart)}"
+        if changes is None:
+            applicabilities.append("manual")
+        for change in changes or ():
+            applicabilities.append("safe" if change.is_safe else "unsafe")
+            edits.append(Edit(source, change.start, change.end, change.text))
+    worst = max(applicabilities, key=_SAFETY.index)
+    if worst == "manual" or not edits:
+        return Fix("", "manual", "\n".join(dict.fromkeys(lines)))
+    return Fix(title, worst, "\n".join(dict.fromkeys(lines)), tuple(dict.fromkeys(edits)))
+
+
+# At most this many paths are named; the rest are counted.
+_MOST_PATHS = 4
+
+
+def _also_changes(paths: Sequence[str], number: int, apart: str) -> str:
+    """A warning that a setting affects several paths, and how to avoid that."""
+    more = number - len(paths)
+    named = ", ".join(paths) + (f" and {more} more" if more > 0 else "")
+    return (
+        f"this also changes {named}, which the same resource configures;"
+        f" to change only this path, {apart}"
+    )
+
+
+def _by_hand(author: Author, line: str) -> str:
+    """A line of a manual fix in the form of the ingress controller's settings."""
+    directive = re.fullmatch(_STATEMENT, line)
+    return author.line(directive[1], directive[2]) if directive else line
+
+
+def _is_text(row: Directive) -> bool:
+    """Whether a directive is nginx text in the source, not a controller's setting."""
+    if row.file.reading.author is None:
+        return True
+    return row.is_written and row.source.text.startswith(row.name, row.start)
+
+
+def _is_in_snippet(level: Level) -> bool:
+    """Whether a location is nginx text that a user gave to a controller."""
+    location = level.nearest("location")
+    return location is not None and location.directive is not None and _is_text(location.directive)
+
+
+class _FixSite(Struct, frozen=True):
+    """A place where a remedy is to be brought about."""
+
+    served: ProxiedLocation
+    version: Version
+    remedy: RenderedFix
+
+    def lines(self, move: Move) -> list[str]:
+        """The nginx text that a step writes."""
+        if move.step.action == "restore_rows":
+            return [_written(row) for row in self._outer_rows(move.name)]
+        if move.step.action == "remove_row":
+            return [f"# remove: {move.name} {move.value}"]
+        if move.step.action == "add_map":
+            return _map_lines(move.value, "    ")
+        if move.step.action == "reset" and self._inherits(move, self.target(move)):
+            return [f"# remove: {move.name}"]
+        return [f"{move.name} {move.value};"]
+
+    def edits(self, move: Move) -> list[Edit]:
+        """The edits of a step."""
+        action, name, value = move.step.action, move.name, move.value
+        if action == "add_map":
+            return [_insert_map(value, self.served.server)]
+        level = self.target(move)
+        if not value and action != "restore_rows":
+            raise _ManualOnlyError  # the template says nothing here
+        if action == "reset" and self._inherits(move, level):
+            return [_remove_row(row, level, anyway=True) for row in level.rows[name]]
+        if action in ("set", "reset"):
+            return [_set(name, value, level)]
+        if action == "set_row":
+            return _set_row(name, value, level, self.remedy.replaced)
+        if action == "remove_row":
+            return [_remove_row(row, level) for row in _rows_named(level, name, move.key)]
+        own = level.rows.get(name, [])
+        return [
+            _insert(_written(row), level, own[-1] if own else None)
+            for row in self._outer_rows(name)
+            if (name, row.args[0].lower()) not in self.remedy.replaced
+        ]
+
+    def _inherits(self, move: Move, level: Level) -> bool:
+        """Whether a directive that is set at a level would have the wanted value without."""
+        outer = level.parent
+        if not level.rows.get(move.name) or outer is None:
+            return False
+        return outer.effective(move.name, self.version).text == move.value
+
+    def caution(self, move: Move) -> str:
+        """A warning about other effects of a step; empty without any."""
+        if move.step.action == "remove_row":
+            return ""
+        if move.step.action == "add_map":
+            return "this adds a map to the http block"
+        target = self.target(move)
+        other = self._may_be_there(move, target)
+        if other is not None:
+            return (
+                f"{_unseen(other)} may set the same directives, and nginx rejects a block that"
+                " sets one twice; check it first"
+            )
+        if target.kind in ("server", "http") and move.step.scope in ("server", "origin"):
+            caution = f"this changes the whole {target.kind} block"
+            if "location" not in table()[move.name].contexts:
+                return caution
+            return f"{caution}; to change only this stream, set it in its location"
+        if not move.name.endswith("_buffering") or target.kind != "location":
+            return ""
+        location = match_of(target)
+        paths = [one.path for one in self.served.streams if one.confidence != "possible"]
+        if location.pattern not in EVERYTHING or not all(paths) or location.pattern in paths:
+            return ""
+        named = ", ".join(dict.fromkeys(path for path in paths if path))
+        label = target.label
+        return (
+            f"this changes every path of {label};"
+            f" to change only the stream, give it its own location: {named}"
+        )
+
+    def _may_be_there(self, move: Move, target: Level) -> Directive | None:
+        """The include or template that may already set the value in the block itself."""
+        if move.step.action not in ("set", "reset") or target.rows.get(move.name):
+            return None
+        doubt = target.effective(move.name, self.version).unknown_by
+        return doubt if doubt is not None and doubt in target.unknowns else None
+
+    def target(self, move: Move) -> Level:
+        """The level to change: the nearest of the step's scope where the directive may stand."""
+        served, scope = self.served, move.step.scope
+        if move.step.action == "add_map":
+            raise _ManualOnlyError
+        if scope == "origin":
+            level = holder(served.level, move.name)
+            effective = level.effective(move.name, self.version)
+            if not effective.directives:
+                raise _ManualOnlyError
+            return list(level.outward())[effective.depth]
+        if scope == "auth_request":
+            asked = auth_target(served, self.version)
+            if asked is None:
+                raise _ManualOnlyError
+            return asked
+        start = served.server if scope == "server" else served.level
+        contexts = table()[move.name].contexts
+        for level in start.outward():
+            if level.kind in contexts:
+                return level
+            if level.rows.get(move.name):
+                raise _ManualOnlyError  # it is at a level where nginx refuses it
+        raise _ManualOnlyError
+
+    def _outer_rows(self, name: str) -> list[Directive]:
+        """Inherited rows that this level would lose."""
+        levels = [level for level in self.served.level.outward() if level.rows.get(name)]
+        return [
+            row
+            for level in levels[1:2]
+            for row in level.rows[name]
+            if row.args and row.args[0] in self.remedy.dropped
+        ]
+
+
+def _unseen(directive: Directive) -> str:
+    """A missing include or template at this level, whose directives are unknown."""
+    place = f"{directive.source.name}:{directive.line}"
+    if directive.name == "include" and directive.args:
+        return f"{directive.args[0]} ({place})"
+    return f"the template ({place})"
+
+
+def _set(name: str, value: str, level: Level) -> Edit:
+    """Give a one-value directive its value: in place where it is set at this level, else new."""
+    rows = level.rows.get(name)
+    if not rows:
+        return _insert(f"{name} {value};", level, None)
+    if len(rows) > 1:
+        raise _ManualOnlyError
+    return _replace_args(rows[0], value, level)
+
+
+def _set_row(
+    name: str, value: str, level: Level, replaced: frozenset[tuple[str, str]]
+) -> list[Edit]:
+    """Give a list directive a row at this level without losing the rows it has or inherits."""
+    line = f"{name} {value};"
+    same = _rows_named(level, name, value.split(maxsplit=1)[0])
+    if len(same) > 1:
+        raise _ManualOnlyError
+    if same:
+        return [_replace_args(same[0], value, level)]
+    own = level.rows.get(name, [])
+    if own:
+        return [_insert(line, level, own[-1])]
+    # The first row of a level drops all outer ones: bring those along that stay true.
+    outer: list[Directive] = []
+    for other in level.outward():
+        if other.rows.get(name):
+            outer = other.rows[name]
+            break
+    kept = [row for row in outer if (name, row.args[0].lower()) not in replaced]
+    texts = [_written(row) for row in kept] + [line]
+    return [_insert(text, level, None) for text in texts]
+
+
+def _remove_row(row: Directive, level: Level, anyway: bool = False) -> Edit:
+    """Take a row out; with `anyway` also where blocks inside inherit it."""
+    _check_own(row)
+    outer = [other for other in level.outward() if other is not level and other.rows.get(row.name)]
+    if len(level.rows[row.name]) == 1 and outer and table()[row.name].merge == "rows":
+        raise _ManualOnlyError  # the last row of a level: without it the outer rows come back
+    if level.children and table()[row.name].merge == "nearest" and not anyway:
+        raise _ManualOnlyError  # a block inside may inherit it
+    return Edit(row.source, *row.source.removal(row.start, row.end), "")
+
+
+def _rows_named(level: Level, name: str, key: str) -> list[Directive]:
+    """The rows of a list directive at a level that begin with the given argument."""
+    wanted = key.strip('"').lower()
+    return [row for row in level.rows.get(name, []) if row.args and row.args[0].lower() == wanted]
+
+
+def _written(row: Directive) -> str:
+    """A directive exactly as it is written, with its quotes."""
+    return row.source.text[row.start : row.end]
+
+
+def _replace_args(row: Directive, value: str, level: Level | None = None) -> Edit:
+    try:
+        _check_own(row)
+    except _ManualOnlyError:
+        raise _ManualOnlyError(_elsewhere(row, value, level)) from None
+    spans = row.arg_spans
+    if not spans:
+        return Edit(row.source, row.end - 1, row.end - 1, f" {value}")
+    return Edit(row.source, spans[0][0], spans[-1][1], value)
+
+
+def _elsewhere(row: Directive, value: str, level: Level | None) -> str:
+    """Advice about a file that several places include; empty for other reasons.
+
+    A second line of the same directive would be refused by nginx, so none is shown.
+    """
+    file = row.file
+    if not file.shared or not _is_text(row):
+        return ""
+    kind = "location" if level is not None and level.kind == "location" else "place"
+    users = (
+        f"{file.uses} {kind}s include this file"
+        if file.uses > 1
+        else f"several {kind}s include this file"
+    )
+    place = f"{row.source.name}:{row.line}"
+    return f"# change {place}; {users}: {row.name} {value}"
+
+
+def _check_own(directive: Directive) -> None:
+    """Refuse to edit shared text, text that needs escapes, and text that nginx does not read."""
+    file = directive.file
+    broken = file.reading.read_only or file.mistakes
+    if file.shared or broken or not _is_text(directive):
+        raise _ManualOnlyError
+
+
+def _map_lines(value: str, indent: str) -> list[str]:
+    """A `map` with this source, variable, and pairs of key and value."""
+    source, variable, *words = value.split()
+    pairs = list(zip(words[::2], words[1::2], strict=True))
+    width = max(len(key) for key, _ in pairs)
+    rows = [f"{indent}{key:{width}} {made};" for key, made in pairs]
+    return [f"map {source} {variable} {{", *rows, "}"]
+
+
+def _insert_map(value: str, server: Level) -> Edit:
+    """A new `map` before the first server of a server's file, and before the comments on that."""
+    http = server.parent
+    opening = server.directive
+    if http is None or opening is None:
+        raise _ManualOnlyError
+    servers = [one.directive for one in http.children if one.kind == "server"]
+    first = min(
+        (one for one in servers if one is not None and one.file is opening.file),
+        key=lambda one: one.start,
+    )
+    _check_own(first)
+    source = first.source
+    start, is_first = source.blanks_before(first.start)
+    lines = _map_lines(value, source.indentation)
+    if not is_first:
+        return Edit(source, first.start, first.start, f"{' '.join(map(str.strip, lines))} ")
+    indent = source.text[start : first.start]
+    while start:
+        above = source.line_span(source.position(start - 1)[0])[0]
+        if not source.text[above:start].lstrip().startswith("#"):
+            break
+        start = above
+    newline = "\r\n" if "\r\n" in source.text[: first.end + 2] else "\n"
+    text = newline.join([*(f"{indent}{line}" for line in lines), "", ""])
+    return Edit(source, start, start, text)
+
+
+def _insert(line: str, level: Level, after: Directive | None) -> Edit:
+    """A new directive in a level's block: behind `after`, or where an expert would write it."""
+    if after is not None and _is_inside(after, level) and _stays(after, level):
+        anchor: Directive | None = after
+    else:
+        anchor = _anchor(level, rank_of_line(line))
+    if anchor is None:
+        opening = level.directive
+        if opening is None or opening.block is None:
+            raise _ManualOnlyError
+        _check_own(opening)
+        return _insert_behind(opening.source, opening.start, opening.end, line, True)
+    _check_own(anchor)
+    return _insert_behind(anchor.source, anchor.start, anchor.end, line, False)
+
+
+def _is_inside(directive: Directive, level: Level) -> bool:
+    """Whether a directive is in the level's own block and file."""
+    opening = level.directive
+    if opening is None:
+        return True  # a fragment: the file is the block
+    return (
+        directive.file is opening.file
+        and directive.block is None
+        and opening.end <= directive.start < opening.block_end
+    )
+
+
+def _anchor(level: Level, place: int) -> Directive | None:
+    """The directive after which one with this rank is inserted."""
+    handler = level.own_handler
+    if handler is not None and _is_inside(handler.directive, level):
+        behind = handler.directive
+        ordered = [
+            row
+            for name, rows in level.rows.items()
+            if rank(name) <= min(place, LAST - 1)
+            for row in rows
+            if row.start > behind.start and _is_inside(row, level) and _stays(row, level)
+        ]
+        return max(ordered, key=lambda row: row.start, default=behind)
+    inside = [
+        row
+        for rows in level.rows.values()
+        for row in rows
+        if _is_inside(row, level) and _stays(row, level)
+    ]
+    return max(inside, key=lambda row: row.start, default=None)
+
+
+def _stays(row: Directive, level: Level) -> bool:
+    """Whether no rule removes a row, so that lines inserted after it stay.
+
+    They take out what does nothing: directives of another family, X-Accel-Buffering for the app.
+    """
+    handler = level.handler
+    family = row.name.partition("_")[0]
+    if handler is not None and family in FAMILIES and family != handler.family:
+        return False
+    is_header = row.name.endswith("_set_header") and bool(row.args)
+    return not (is_header and row.args[0].lower() == "x-accel-buffering")
+
+
+def _insert_behind(source: Source, start: int, end: int, line: str, opening: bool) -> Edit:
+    """Insert a line behind a directive (`opening`: the `{` of a block), in the style around it."""
+    text = source.text
+    line_start, is_first = source.blanks_before(start)
+    rest, is_last = source.blanks_behind(end)
+    if not is_first or not (is_last or text[rest] == "#"):
+        # Something else is on the line: stay on it.
+        return Edit(source, end, end, f" {line}")
+    indent = text[line_start:start]
+    stop = source.line_span(source.position(end)[0])[1]
+    newline = "\n"
+    if stop < len(text) and text[stop - 1] == "\r":
+        stop -= 1
+        newline = "\r\n"
+    if opening:
+        indent += source.indentation
+    return Edit(source, stop, stop, f"{newline}{indent}{line}")

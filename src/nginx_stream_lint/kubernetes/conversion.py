@@ -1,0 +1,320 @@
+"""Shared parts of the converters: reading values, writing rows of the tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from nginx_stream_lint.config.mapped_text import (
+    PLACEHOLDER,
+    MappedText,
+    has_placeholder,
+    without_marks,
+)
+from nginx_stream_lint.config.tree import parse
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.kubernetes.controllers import Controller, Setting, is_true
+from nginx_stream_lint.kubernetes.manifest import MappingEntry, Scalar, Span
+from nginx_stream_lint.kubernetes.nginx_text import Arg, NginxText, quoted
+from nginx_stream_lint.kubernetes.resources import (
+    ControllerSettings,
+    Host,
+    Ingress,
+    IngressPath,
+    Resource,
+)
+from nginx_stream_lint.util.budget import in_force
+from nginx_stream_lint.util.problems import Problem, Unreadable
+
+_PLACEHOLDER = "placeholder"
+_MAX_PORT = 65535
+# Where a real nginx finds a certificate when the text is made to run; see `translate.runnable`.
+CERTIFICATE = "/etc/nginx/secrets/tls.pem"
+KEY = "/etc/nginx/secrets/tls.key"
+
+
+class Converter:
+    """Converts a resource to nginx configuration; `problems` are values that it cannot read.
+
+    With `runs` it writes for a real nginx that is not to know of placeholders.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        resource: Resource,
+        settings: ControllerSettings | None,
+        runs: bool,
+    ) -> None:
+        self.controller = controller
+        self.resource = resource
+        self.document = resource.document
+        self.data = settings.data.entries if settings is not None else {}
+        self.runs = runs
+        most = in_force().left("made")
+        self.text = NginxText(resource.place, _PLACEHOLDER if runs else None, most)
+        self._mistakes: dict[int, tuple[Problem, ...]] = {}  # in snippets, by their places
+        self.problems: list[Problem] = []
+        self.annotations: dict[str, MappingEntry] = {}
+        self.unknown: Span | None = None
+        if isinstance(resource, Ingress):
+            self.unknown = resource.unknown
+            for key, entry in resource.annotations.items():
+                short = self.controller.short(key)
+                if short is not None and self._is_text(entry, resource.is_manifest):
+                    self.annotations[short] = entry
+
+    def make(self) -> None:
+        """Write the whole configuration into `text`."""
+        raise NotImplementedError
+
+    @property
+    def ingress(self) -> Ingress:
+        """The resource, where it is an Ingress."""
+        assert isinstance(self.resource, Ingress)
+        return self.resource
+
+    def _is_text(self, entry: MappingEntry, is_manifest: bool) -> bool:
+        value = entry.value
+        if isinstance(value, Scalar) and (
+            value.is_string or has_placeholder(value.text) or not is_manifest
+        ):
+            return True
+        self.problem(
+            entry.span.start,
+            f"the annotation {entry.key.text} is not a string, so Kubernetes rejects it",
+            "quote its value",
+        )
+        return isinstance(value, Scalar) and bool(value.text)
+
+    def problem(self, offset: int, message: str, advice: str) -> None:
+        """Add a problem about a value that cannot be read."""
+        self.problems.append(self.document.source.problem(offset, message, advice))
+
+    # Values
+
+    def entry(self, name: str) -> MappingEntry | None:
+        """An annotation, by its name without prefix, if it is not empty."""
+        entry = self.annotations.get(name)
+        return entry if entry is not None and word_of(entry).text.strip() else None
+
+    def value(self, name: str) -> str:
+        """An annotation's value; empty without one."""
+        entry = self.entry(name)
+        return word_of(entry).text.strip() if entry is not None else ""
+
+    def is_on(self, name: str, default: bool = False) -> bool:
+        """A boolean of the annotations, or else of the ConfigMap."""
+        for entry in (self.entry(name), self.data.get(name)):
+            if entry is not None and isinstance(entry.value, Scalar):
+                return is_true(entry.value.text)
+        return default
+
+    def listed(self, name: str, separator: str = ",") -> Iterator[Scalar]:
+        """The items of a list in an annotation, each with its place."""
+        entry = self.entry(name)
+        if entry is not None:
+            yield from split_list(word_of(entry), separator)
+
+    # Rows
+
+    def rows(
+        self, level: str, fields: Mapping[str, MappingEntry] | None = None, grpc: bool = False
+    ) -> None:
+        """The directives of a level that the controller's table has.
+
+        `fields` are those of a VirtualServer's upstream, which has no annotations.
+        """
+        for row in self.controller.settings[level]:
+            name = row.directive if row.grpc is None or not grpc else row.grpc
+            if not name:
+                continue
+            entry = self._given(row, fields)
+            if entry is not None:
+                self._row(name, row, entry)
+            elif self.unknown is not None and row.annotation and fields is None:
+                if not self.runs:
+                    self.text.line(name, (PLACEHOLDER, self.unknown), at=self.unknown)
+                elif row.default is not None:
+                    self._default(name, row, None)
+            elif row.default is not None:
+                self._default(name, row, None)
+
+    def _given(
+        self, row: Setting, fields: Mapping[str, MappingEntry] | None
+    ) -> MappingEntry | None:
+        if fields is not None:
+            entry = fields.get(row.field or "")
+        else:
+            entry = self.entry(row.annotation) if row.annotation else None
+        if entry is None and row.key and not (self.unknown is not None and row.annotation):
+            entry = self.data.get(row.key)
+        return entry if entry is not None and isinstance(entry.value, Scalar) else None
+
+    def _row(self, name: str, row: Setting, entry: MappingEntry) -> None:
+        word = word_of(entry)
+        text = word.text.strip()
+        if has_placeholder(text) and self.runs:
+            if row.default is not None:
+                self._default(name, row, None)
+            return
+        if not row.accepts(text):
+            self.problem(
+                entry.span.start,
+                f'{entry.key.text}: "{without_marks(text)}" is not {row.hint};'
+                f" {self.controller.name} does not accept it",
+                "write " + row.hint,
+            )
+            if row.default is not None:
+                self._default(name, row, entry.span)
+            return
+        if row.value == "each":
+            for item in split_list(word, ","):
+                self.text.line(name, item, at=entry.span)
+            return
+        self.text.line(name, self._argument(row, word), at=entry.span)
+
+    def _argument(self, row: Setting, word: Scalar) -> Arg:
+        text = word.text.strip()
+        if row.value == "boolean" and not has_placeholder(text):
+            return ("on" if is_true(text) else "off", word.span)
+        if row.value == "word":
+            return quoted(word)
+        part = word if text == word.text else (text, word.span)
+        unit = "s" if row.value == "seconds" else row.unit
+        if has_placeholder(text):
+            return part  # all of it is unknown
+        return [part, (unit, Span(word.end, word.end))] if unit else part
+
+    def _default(self, name: str, row: Setting, span: Span | None) -> None:
+        assert row.default is not None
+        text = row.default
+        if row.value == "boolean":
+            text = "on" if is_true(text) else "off"
+        elif row.value == "seconds":
+            text += "s"
+        self.text.line(name, *text.split(), at=span)
+
+    # Snippets
+
+    def snippet(self, entry: MappingEntry | None) -> None:
+        """Write the nginx text of a snippet; leave it out if it would break the rest."""
+        if entry is None or not isinstance(entry.value, Scalar) or not entry.value.text.strip():
+            return
+        word = entry.value
+        lines = word.lines or ((word.text, word.span),)
+        if self.runs:
+            lines = tuple((re.sub(f"{PLACEHOLDER}+", "1", text), span) for text, span in lines)
+        mistakes = self._mistakes.get(word.start)
+        if mistakes is None:  # it is put into every location
+            mistakes = self._mistakes[word.start] = self._mistakes_in(lines)
+            self.problems += mistakes
+        if not mistakes:
+            self.text.lines(lines)
+
+    def _mistakes_in(self, lines: Iterable[tuple[str, Span]]) -> tuple[Problem, ...]:
+        alone = NginxText(self.resource.place)
+        alone.lines(lines)
+        reading = MappedText(self.document.source, alone.text, tuple(alone.pieces))
+        try:
+            return tuple(parse(reading).problems)
+        except Unreadable as stop:
+            return (stop.problem,)
+
+    # Names
+
+    @property
+    def head(self) -> Span:
+        """Write a comment that names the resource."""
+        end = self.document.text.find("\n", self.resource.place)
+        end = len(self.document.text) if end < 0 else end
+        line = self.document.text[self.resource.place : end]
+        return Span(self.resource.place, self.resource.place + len(line.rstrip()))
+
+    def servers(self, hosts: Sequence[Host]) -> list[list[Host]]:
+        """Hosts with one name together, as they make one server."""
+        found: dict[str, list[Host]] = {}
+        for host in hosts:
+            name = host.name
+            text = self.document.source.text[name.start : name.end] if name is not None else ""
+            found.setdefault(text, []).append(host)
+        return list(found.values())
+
+    def paths(self, host: Host) -> list[IngressPath]:
+        """The paths of a host; without any, all of it goes to the default backend."""
+        if host.paths:
+            return list(host.paths)
+        resource = self.resource
+        default = resource.default if isinstance(resource, Ingress) else None
+        span = host.name.span if host.name is not None else host.span
+        if default is not None:
+            return [IngressPath(None, "Prefix", default.service, default.port, default.span)]
+        return [IngressPath(None, "Prefix", None, None, span)]
+
+    def upstream_names(self, paths: list[IngressPath]) -> dict[tuple[str, str], str]:
+        """A name for every service and port: the service's own, with the port where it has two."""
+        ports: dict[str, set[str]] = {}
+        for path in paths:
+            service, port = backend_key(path)
+            ports.setdefault(service, set()).add(port)
+        return {
+            (service, port): service if len(found) == 1 else f"{service}-{port}"
+            for service, found in ports.items()
+            for port in found
+        }
+
+
+def backend_key(path: IngressPath) -> tuple[str, str]:
+    """Service and port of a path as text."""
+    service = path.service.text if path.service is not None else "backend"
+    return re.sub(r"[^\w.\-" + PLACEHOLDER + "]", "-", service), path.port.text if path.port else ""
+
+
+def word_of(entry: MappingEntry) -> Scalar:
+    """The value of an entry that is known to be a word."""
+    assert isinstance(entry.value, Scalar)
+    return entry.value
+
+
+def split_list(word: Scalar, separator: str) -> Iterator[Scalar]:
+    """The items of a list in a word, without white space around them."""
+    at = 0
+    for item in word.text.split(separator):
+        text = item.strip()
+        if text:
+            start = word.start + at + item.index(text) if word.is_exact else word.start
+            end = start + len(text) if word.is_exact else word.end
+            yield Scalar(text, start, end, "", word.is_exact, True)
+        at += len(item) + len(separator)
+
+
+def service_address(port: Scalar | None) -> str:
+    """Return a placeholder address for a service, with the service's port."""
+    number = port.text if port is not None else ""
+    is_number = re.fullmatch(r"[0-9]{1,5}", number) is not None
+    return f"127.0.0.1:{number}" if is_number and 0 < int(number) <= _MAX_PORT else "127.0.0.1"
+
+
+_THIRD_PARTY = re.compile(
+    r"more_\w+|\w+_by_lua(?:_\w+)?|lua_\w+|modsecurity\w*|opentelemetry\w*|opentracing\w*|otel_\w+"
+    r"|brotli\w*|geoip2?\w*|set_escape_uri|vhost_traffic_\w+|js_\w+|auth_digest\w*|jaeger_\w+"
+    r"|zipkin_\w+|datadog_\w+|headers_more\w*|subs_filter\w*|http2_push\w*|auth_jwt\w*|perl\w*"
+    r"|load_module|pagespeed|image_filter\w*|xslt_\w+"
+)
+
+
+def without_modules(text: str) -> str:
+    """nginx text without the directives of modules that a plain nginx lacks."""
+    file = parse(Source("", text))
+    edits: list[tuple[int, int]] = []
+    work = list(file.directives)
+    while work:
+        directive = work.pop()
+        if _THIRD_PARTY.fullmatch(directive.name) or directive.name == "include":
+            end = directive.end if directive.block is None else directive.block_end + 1
+            edits.append((directive.start, end))
+        else:
+            work += directive.block or []
+    for start, end in sorted(edits, reverse=True):
+        text = text[:start] + text[end:]
+    return text

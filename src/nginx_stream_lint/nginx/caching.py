@@ -1,0 +1,188 @@
+"""Which responses nginx records on their way to the client, and which requests get a recording.
+
+Only a buffered response is recorded. Source: `ngx_http_upstream_cache` and
+`ngx_http_upstream_send_response` in nginx's src/http/ngx_http_upstream.c, and
+src/http/ngx_http_file_cache.c. tests/nginx/test_recording.py and tests/conformance ask real nginx.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+
+from nginx_stream_lint.config import has_placeholder
+from nginx_stream_lint.nginx.levels import Effective
+from nginx_stream_lint.nginx.values import parse_time
+from nginx_stream_lint.nginx.variables import RequestState, variables_in, without_variables
+from nginx_stream_lint.util.numbers import whole_number
+
+_FAMILIES = ("proxy", "fastcgi", "uwsgi", "scgi")
+Truth = Literal["no", "yes", "unknown"]
+
+# Variables that are never empty when the app's response has begun, and empty before.
+_IN_RESPONSES = frozenset(
+    {
+        "sent_http_content_type",
+        "status",
+        "upstream_addr",
+        "upstream_cache_status",
+        "upstream_http_content_type",
+        "upstream_status",
+    }
+)
+_OF_RESPONSES = ("sent_http_", "upstream_")
+# Headers with which an app may allow a cache to record a response.
+_ALLOWING = frozenset(("cache-control", "expires", "x-accel-expires"))
+# Statuses that a row of `*_cache_valid` without any is about.
+_USUAL = ("200", "301", "302")
+
+
+class ResponseCaching(Struct, frozen=True):
+    """What nginx caches when the same request is sent repeatedly, one after the other.
+
+    `first` and `second` tell whether nginx writes the response to that request to a file, if the
+    response comes from the app; `repeat` whether the second request gets the recording instead, and
+    `later` whether any later request does.
+    """
+
+    first: Truth = "no"
+    second: Truth = "no"
+    repeat: Truth = "no"
+    later: Truth = "no"
+
+
+NOTHING = ResponseCaching()
+_STORED = ResponseCaching("yes", "yes")
+
+# Returns the effective value of a directive.
+Settings = Callable[[str], Effective]
+# Gives the request that decides what variables stand for; called only where some do.
+Asked = Callable[[], RequestState]
+
+
+def response_caching(settings: Settings, family: str, method: str, asked: Asked) -> ResponseCaching:
+    """Return what nginx caches of responses with status 200 from a handler of this family."""
+    if family not in _FAMILIES:
+        return NOTHING
+    if settings(f"{family}_store").text not in ("", "off"):
+        return _STORED
+    cache = settings(f"{family}_cache").text
+    if cache in ("", "off"):
+        return NOTHING
+    return _Cache(settings, family, asked).recording(cache, method)
+
+
+def depends_on_the_request(settings: Settings, family: str) -> bool:
+    """Whether the result of `response_caching` depends on the request."""
+    if family not in _FAMILIES or settings(f"{family}_cache").text in ("", "off"):
+        return False
+    key = settings(f"{family}_cache_key")
+    names = ("cache", "no_cache", "cache_bypass")
+    rows = [row for name in names for row in settings(f"{family}_{name}").rows]
+    rows += () if key.is_default else key.rows
+    return any(variables_in(arg) for row in rows for arg in row)
+
+
+class _Cache:
+    """A cache as far as it decides about one request."""
+
+    def __init__(self, settings: Settings, family: str, asked: Asked) -> None:
+        self._settings = settings
+        self._family = family
+        self._asked = asked
+
+    def recording(self, zone: str, method: str) -> ResponseCaching:
+        """What this cache stores, and which requests get the stored response."""
+        methods = (arg.upper() for row in self._rows("cache_methods") for arg in row)
+        if method not in {"GET", "HEAD", *methods}:
+            return NOTHING
+        allows = _all(self._exists(zone), self._is_valid(), _not(self._any("no_cache")))
+        if allows == "no":
+            return NOTHING
+        bypassed = self._any("cache_bypass")
+        uses = whole_number(self._settings(f"{self._family}_cache_min_uses").text)
+        varies = self._key_varies()
+        found = _all(allows, _not(bypassed), _not(varies))
+        first = _all(allows, _is_counted(1, uses, bypassed))
+        second = _all(allows, _is_counted(2, uses, bypassed))
+        if varies != "no" and first != second:
+            # Where each has a key of its own, each is the first of its kind.
+            second = first if varies == "yes" else "unknown"
+        return ResponseCaching(
+            first=first,
+            second=second,
+            repeat=_all(found, _is_counted(1, uses, "no")),
+            later=found,
+        )
+
+    def _rows(self, name: str) -> tuple[tuple[str, ...], ...]:
+        return self._settings(f"{self._family}_{name}").rows
+
+    def _exists(self, zone: str) -> Truth:
+        """Whether `*_cache` names a zone for this request."""
+        value = self._value(zone)
+        return "unknown" if value is None else _truth(value not in ("", "off"))
+
+    def _value(self, text: str) -> str | None:
+        """A text with its variables filled in; None if it is unknown."""
+        if has_placeholder(text):
+            return None
+        return self._asked().expand(text) if variables_in(text) else text
+
+    def _is_valid(self) -> Truth:
+        """Whether a response may be recorded at all: the first row about its status decides.
+
+        Without such a row, the app's own headers do.
+        """
+        for *codes, time in self._rows("cache_valid"):
+            if "200" in (codes or _USUAL) or "any" in codes:
+                return "unknown" if has_placeholder(time) else _truth(bool(parse_time(time)))
+        ignored = {arg.lower() for row in self._rows("ignore_headers") for arg in row}
+        return "no" if ignored >= _ALLOWING else "unknown"
+
+    def _any(self, name: str) -> Truth:
+        """Whether one of the conditions of `*_no_cache` or `*_cache_bypass` holds."""
+        has_response = name == "no_cache"  # a bypass is decided before the request goes to the app
+        found = {self._holds(arg, has_response) for row in self._rows(name) for arg in row}
+        return "yes" if "yes" in found else "unknown" if "unknown" in found else "no"
+
+    def _holds(self, text: str, has_response: bool) -> Truth:
+        """Whether a condition is neither empty nor `0`."""
+        names = variables_in(text)
+        if has_placeholder(text):
+            return "unknown"
+        if has_response and not _IN_RESPONSES.isdisjoint(names):
+            return "yes"
+        if not has_response and all(name.startswith(_OF_RESPONSES) for name in names):
+            return _truth(without_variables(text) not in ("", "0"))
+        holds = self._asked().is_set(text) if names else text not in ("", "0")
+        return "unknown" if holds is None else _truth(holds)
+
+    def _key_varies(self) -> Truth:
+        """Whether equal requests have different keys; nginx's own is the same for all."""
+        key = self._settings(f"{self._family}_cache_key")
+        if key.is_default or not variables_in(key.text):
+            return "no"
+        varies = self._asked().varies(key.text)
+        return "unknown" if varies is None else _truth(varies)
+
+
+def _is_counted(number: int, uses: int | None, bypassed: Truth) -> Truth:
+    """Whether a request is one of so many that are recorded; one that bypasses always is."""
+    if uses is None or (uses > number and bypassed == "unknown"):
+        return "unknown"
+    return _truth(uses <= number or bypassed == "yes")
+
+
+def _all(*truths: Truth) -> Truth:
+    return "no" if "no" in truths else "unknown" if "unknown" in truths else "yes"
+
+
+def _not(truth: Truth) -> Truth:
+    return {"no": "yes", "yes": "no"}.get(truth, "unknown")  # type: ignore[return-value]
+
+
+def _truth(value: bool) -> Truth:
+    return "yes" if value else "no"

@@ -1,0 +1,153 @@
+"""Delivery of a stream through several nginx in a row.
+
+Each is judged alone, with what the one behind it sends as its upstream's response; the stream
+stalls if one of them holds it. tests/conformance/random_tiers.py measures it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nginx_stream_lint.nginx.delivery import (
+    AccelBuffering,
+    Delivery,
+    DeliveryPath,
+    Framing,
+    Scenario,
+    Settings,
+)
+from nginx_stream_lint.nginx.listeners import Client
+
+_ACCEL = "x-accel-buffering"
+_WORD = re.compile(r"\w+")
+_COMPRESSIONS = frozenset(("gzip", "br"))
+
+
+class ForwardedResponse(Struct, frozen=True):
+    """The properties of a response that one nginx sends to the next.
+
+    `chunks` tells whether it may send chunks, `passes_accel` whether it lets X-Accel-Buffering
+    through, and `adds_accel` what it adds.
+    """
+
+    chunks: bool
+    passes_accel: bool
+    adds_accel: AccelBuffering
+
+    def accel(self, got: AccelBuffering) -> AccelBuffering:
+        """The X-Accel-Buffering that the next one gets."""
+        if self.adds_accel != "absent":
+            return self.adds_accel  # of two, the last counts
+        return got if self.passes_accel else "absent"
+
+
+class Tier(Struct, frozen=True):
+    """One nginx of several: its delivery `path`, the request it sends, and its response.
+
+    `client` is what it is for the tier behind it, and `asks_old` tells that it asks in HTTP/1.0.
+    `accepts` are the compressions that it asks for; None: those that it is asked for itself.
+    `over_tls` tells that it asks over TLS, `compresses_old` whether gzip is for HTTP/1.0, too.
+    """
+
+    path: DeliveryPath
+    client: Client
+    over_tls: bool
+    asks_old: bool
+    accepts: frozenset[str] | None
+    sent: ForwardedResponse
+    compresses_old: bool
+
+
+def tier(settings: Settings, path: DeliveryPath, scheme: str) -> Tier:
+    """A tier with these settings in force; `scheme` is that of its target."""
+    family = path.family
+    version = settings("proxy_http_version").text if family == "proxy" else "2"
+    client: Client = "h2"
+    if version != "2":
+        client = "h1-tls" if scheme == "https" else "h1"
+    accepts: frozenset[str] | None = None
+    rows = settings(f"{family}_set_header").rows if family in ("proxy", "grpc") else ()
+    for row in rows:
+        if len(row) == 2 and row[0].lower() == "accept-encoding" and "$" not in row[1]:
+            accepts = _COMPRESSIONS.intersection(_WORD.findall(row[1].lower()))
+    return Tier(
+        path=path,
+        client=client,
+        over_tls=scheme in ("https", "grpcs"),
+        asks_old=version == "1.0",
+        accepts=accepts,
+        sent=forwarded_response(settings, family),
+        compresses_old=settings("gzip_http_version").text == "1.0",
+    )
+
+
+def forwarded_response(settings: Settings, family: str) -> ForwardedResponse:
+    """Return how nginx sends responses on with these effective settings."""
+    adds: AccelBuffering = "absent"
+    for row in settings("add_header").rows:
+        if len(row) > 1 and row[0].lower() == _ACCEL:
+            adds = _accel(row[1]) or adds
+    passed = () if family == "tunnel" else settings(f"{family}_pass_header").rows
+    return ForwardedResponse(
+        chunks=settings("chunked_transfer_encoding").text.lower() != "off",
+        passes_accel=any(arg.lower() == _ACCEL for row in passed for arg in row),
+        adds_accel=adds,
+    )
+
+
+def _accel(value: str) -> Literal["no", "yes"] | None:
+    word = value.strip().lower()
+    return "no" if word == "no" else "yes" if word == "yes" else None
+
+
+def deliver(tiers: Sequence[Tier], scenario: Scenario) -> list[Delivery]:
+    """Return the delivery of each tier in a scenario; the first tier is next to the app."""
+    accepted = _accepted(tiers, scenario)
+    framing, accel = scenario.framing, scenario.x_accel_buffering
+    is_compressed = False
+    found: list[Delivery] = []
+    for at, one in enumerate(tiers):
+        following = tiers[at + 1] if at + 1 < len(tiers) else None
+        client = scenario.client if following is None else following.client
+        too_old = following is not None and following.asks_old and not one.compresses_old
+        path = replace(
+            one.path,
+            gzip=one.path.gzip and "gzip" in accepted[at] and not (is_compressed or too_old),
+            brotli=one.path.brotli and "br" in accepted[at] and not is_compressed,
+            # `sub_filter` finds nothing in a compressed response.
+            sub_filter=one.path.sub_filter and not is_compressed,
+        )
+        if following is not None:
+            plain = frozenset[Client]() if following.over_tls else frozenset((client,))
+            path = replace(path, plain=plain)
+        asked = Scenario(client, framing, accel, "gzip" if accepted[at] else "identity")
+        found.append(path.deliver(asked))
+        compresses = path.compression(asked) is not None
+        is_compressed |= compresses
+        if following is not None:
+            loses_length = compresses or path.replaces
+            framing = _framing(one, following, "chunked" if loses_length else framing)
+            accel = one.sent.accel(accel)
+    return found
+
+
+def _accepted(tiers: Sequence[Tier], scenario: Scenario) -> list[frozenset[str]]:
+    """The compressions that each tier's request accepts."""
+    accepts = _COMPRESSIONS if scenario.accept_encoding == "gzip" else frozenset[str]()
+    found: list[frozenset[str]] = []
+    for one in reversed(tiers):
+        found.append(accepts)
+        accepts = accepts if one.accepts is None else one.accepts
+    return found[::-1]
+
+
+def _framing(tier: Tier, following: Tier, framing: Framing) -> Framing:
+    """The framing of a tier's response to the next tier."""
+    if framing == "length" or following.client == "h2":
+        return framing
+    return "chunked" if tier.sent.chunks and not following.asks_old else "close"

@@ -1,0 +1,148 @@
+"""The sandboxed copy of a configuration, as data: directives that know where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct, field
+
+from nginx_stream_lint.config import Directive
+from nginx_stream_lint.probe.quoting import quoted
+
+_LONGEST_HEAD = 120  # characters of a directive that are shown
+
+
+class CopyChange(Struct, frozen=True):
+    """A difference between the copy and the configuration.
+
+    `name` is the directive's name, `text` the directive as written, `done` what happened to it:
+    `left out` or `replaced`. `matters` tells that the route or the delivery may differ for it.
+    """
+
+    name: str
+    text: str
+    file: str
+    line: int
+    done: str
+    why: str
+    matters: bool
+
+
+class CopiedPlace(Struct, frozen=True):
+    """A block that can handle a request.
+
+    `kind` is `server`, `location` or `if`; `directive` is None for what is assumed around a
+    fragment. `cached` tells that answers may be recorded there.
+    """
+
+    kind: str
+    label: str
+    file: str
+    line: int
+    directive: Directive | None
+    server: str
+    cached: bool
+
+
+class CopiedSocket(Struct):
+    """Where the copy listens instead of an address of the configuration."""
+
+    address: str
+    port: int = 0
+    tls: bool = False
+    is_stream: bool = False
+
+
+class CopiedDirective(Struct, eq=False):
+    """One directive of the copy: decoded words, quoted only when they are written.
+
+    `origin` is the directive it stands for, None for what the probe adds.
+    """
+
+    name: str
+    args: list[str] = field(default_factory=list)
+    origin: Directive | None = None
+    children: list[CopiedDirective] | None = None
+
+    def walk(self) -> Iterator[tuple[CopiedDirective, list[CopiedDirective]]]:
+        """Everything inside, each with the list it is in."""
+        work = [self.children or []]
+        while work:
+            siblings = work.pop()
+            for node in siblings:
+                yield node, siblings
+                if node.children is not None:
+                    work.append(node.children)
+
+
+class Copy(Struct, eq=False):
+    """A configuration that a real nginx runs without touching anything of its author's.
+
+    Attributes:
+        root: the main level.
+        http, stream: its blocks, where there are such.
+        sockets: original listen address (see `nginx.listeners.address`) to where the copy listens.
+        places: marker (the value of the answer's `X-Nsl-Route`) to the block.
+        changes: everything that was left out or replaced.
+        upstream: ports of the dripping upstream, where all requests go.
+    """
+
+    root: CopiedDirective
+    http: CopiedDirective | None = None
+    stream: CopiedDirective | None = None
+    sockets: dict[str, CopiedSocket] = field(default_factory=dict)
+    places: dict[str, CopiedPlace] = field(default_factory=dict)
+    changes: list[CopyChange] = field(default_factory=list)
+    upstream: frozenset[int] = frozenset()
+
+    @property
+    def caches(self) -> bool:
+        """Whether any block may cache its responses."""
+        return any(place.cached for place in self.places.values())
+
+    def note(self, directive: Directive, done: str, why: str, matters: bool) -> None:
+        """Put a change on the list."""
+        source = directive.source
+        self.changes.append(
+            CopyChange(
+                directive.name,
+                directive_head(directive),
+                source.name,
+                directive.line,
+                done,
+                why,
+                matters,
+            )
+        )
+
+
+def directive_head(directive: Directive) -> str:
+    """A directive without its block on one line, shortened."""
+    text = " ".join(directive.source.text[directive.start : directive.head_end].split())
+    return text if len(text) <= _LONGEST_HEAD else f"{text[: _LONGEST_HEAD - 3]}..."
+
+
+def copy_text(node: CopiedDirective) -> tuple[str, dict[int, CopiedDirective]]:
+    """Return the text of the copy, and the directive on each of its lines (from 1).
+
+    Raises UnwritableWord for a word that should not have got into the copy.
+    """
+    lines: list[str] = []
+    owners: dict[int, CopiedDirective] = {}
+    # None closes a block.
+    work: list[tuple[CopiedDirective | None, CopiedDirective]] = [
+        (child, child) for child in reversed(node.children or ())
+    ]
+    while work:
+        one, owner = work.pop()
+        if one is None:
+            text = "}"
+        else:
+            text = " ".join(map(quoted, (one.name, *one.args)))
+            text += ";" if one.children is None else " {"
+            if one.children is not None:
+                work.append((None, one))
+                work.extend((child, child) for child in reversed(one.children))
+        lines.append(text)
+        owners[len(lines)] = owner
+    return "\n".join(lines) + "\n", owners

@@ -1,0 +1,118 @@
+"""Shared by all families of upstream: the log of requests and the clock that emits tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from msgspec import Struct, field
+
+from nginx_stream_lint.probe.drip import HEADER, Drip
+
+
+class ReceivedRequest(Struct):
+    """One request as the upstream saw it. Times are seconds of `time.monotonic()`.
+
+    Attributes:
+        id: the drip's id; empty when the request asked for none.
+        family: `http`, `fastcgi`, `scgi`, `uwsgi` or `h2c`.
+        method, uri: as sent; empty when a CGI family does not pass them.
+        http_version: `1.0`, `1.1`, `2`, or what a CGI family passes as SERVER_PROTOCOL.
+        headers: names in lower case; a repeated header's values are joined with a comma.
+        body_length: bytes of the request's body read so far.
+        connection_number: which connection it came on, counted from 1 over all families.
+        started: when the request's head was read.
+        emitted: when each token was written.
+        finished: the whole answer was written.
+        client_gone: the peer (nginx) closed the connection before that.
+    """
+
+    id: str
+    family: str
+    method: str
+    uri: str
+    http_version: str
+    headers: dict[str, str]
+    connection_number: int
+    body_length: int = 0
+    started: float = field(default_factory=time.monotonic)
+    emitted: list[float] = field(default_factory=list)
+    finished: bool = False
+    client_gone: bool = False
+
+
+class ClientGone(Exception):
+    """The peer closed the connection before the response was complete."""
+
+
+class DropConnection(Exception):
+    """The drip ends with a dropped connection here; `how` is `close` or `reset`."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(how)
+        self.how = how
+
+
+Log = Callable[[ReceivedRequest], None]
+
+
+def requested_drip(headers: Mapping[str, str]) -> Drip:
+    """Return the drip that a request's headers ask for; a malformed one becomes a plain 400."""
+    try:
+        return Drip.parse(headers.get(HEADER, ""))
+    except ValueError:
+        return Drip(status=400, tokens=0)
+
+
+async def skip(reader: asyncio.StreamReader, size: int) -> int:
+    """Read so many bytes of a request's body and forget them; returns how many.
+
+    Raises:
+        ValueError: fewer than none.
+        asyncio.IncompleteReadError: the peer closed before that.
+    """
+    if size < 0:
+        raise ValueError("a body has no fewer bytes than none")
+    left = size
+    while left:
+        piece = await reader.read(min(left, 65536))
+        if not piece:
+            raise asyncio.IncompleteReadError(b"", left)
+        left -= len(piece)
+    return size
+
+
+async def pause_before_headers(drip: Drip) -> None:
+    """Wait out the silence before the headers.
+
+    Raises:
+        Died: the drip dies before its headers.
+    """
+    await asyncio.sleep(drip.silence_before)
+    if drip.die_after == 0:
+        raise DropConnection(drip.die)
+
+
+async def emit(
+    drip: Drip,
+    seen: ReceivedRequest,
+    send: Callable[[bytes], Awaitable[None]],
+    gone: Callable[[], bool],
+) -> None:
+    """Send the tokens when they are due and note the times in `seen.emitted`.
+
+    Raises:
+        ClientGone: `gone()` became true.
+        Died: the drip dies after a token.
+    """
+    # Every due time is counted from the start: sleeps that are each a little late would add up.
+    start = time.monotonic()
+    for number, due in enumerate(drip.schedule(), 1):
+        await asyncio.sleep(start + due - time.monotonic())
+        if gone():
+            raise ClientGone
+        seen.emitted.append(time.monotonic())
+        await send(drip.token(number))
+        if number == drip.die_after:
+            raise DropConnection(drip.die)

@@ -1,0 +1,145 @@
+"""The path of a stream from its app through nginx to each client, with its holds, as data."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+from msgspec import Struct
+
+from nginx_stream_lint.analysis.lint import MIN_READ_TIMEOUT_S, Result
+from nginx_stream_lint.nginx.delivery import Delivery, Hold, Worst
+from nginx_stream_lint.nginx.handshake import HANDSHAKE_CLIENTS
+from nginx_stream_lint.nginx.listeners import Client
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.facts import Facts
+from nginx_stream_lint.rules.facts.delivery import delivery_path, usual_deliveries
+from nginx_stream_lint.rules.facts.location import usual_clients
+from nginx_stream_lint.rules.policy import Policy
+from nginx_stream_lint.streams.detect import ProxiedLocation
+from nginx_stream_lint.streams.stream import Stream
+
+# What a stream stops at: a hold, or a cache, which replays.
+Stop = Hold | Literal["cache"]
+
+# In the order in which an answer passes them.
+_ORDER: tuple[Stop, ...] = (
+    "cache",
+    "upstream-buffer",
+    "brotli",
+    "gzip",
+    "body-filter",
+    "file-buffer",
+    "tls-buffer",
+)
+
+
+class HoldStage(Struct, frozen=True):
+    """Something on the way that holds the stream, at once or if `only_if` comes true.
+
+    `held_bytes` is how much it collects before it lets go (None: the whole answer), `clients` whom
+    it holds for.
+    """
+
+    hold: Stop
+    held_bytes: int | None
+    clients: frozenset[Client]
+    only_if: str = ""
+
+
+class Arrival(Struct, frozen=True):
+    """How the stream reaches a kind of client; see `delivery.Delivery` for the numbers."""
+
+    client: Client
+    verdict: Worst
+    held_bytes: int | None = None
+    first_text_s: float | None = 0.0
+
+
+class StreamPath(Struct, frozen=True):
+    """The way of the most certain stream of a place that hands requests on."""
+
+    served: ProxiedLocation
+    stream: Stream
+    stages: tuple[HoldStage, ...]
+    arrivals: tuple[Arrival, ...]
+
+    @property
+    def gets_through(self) -> bool:
+        return all(one.verdict == "streams" for one in self.arrivals)
+
+
+def stream_paths(
+    report: Result, version: Version | None, policy: Policy | None = None
+) -> list[StreamPath]:
+    """The ways of all that is thought to stream, each location once, in the order of the files.
+
+    `policy` knows the versions of some files.
+    """
+    version_of = cache((policy or Policy()).nginx_version)
+    found: dict[tuple[str, int], StreamPath] = {}
+    for served in report.served:
+        directive = served.level.directive or served.handler.directive
+        if served.is_stream and served.shadowed_by is None:
+            name = directive.source.name
+            way = _way(served, version_of(name, version))
+            found.setdefault((name, directive.start), way)
+    return list(found.values())
+
+
+def _way(proxied: ProxiedLocation, version: Version | None) -> StreamPath:
+    stream = proxied.streams[0]
+    facts = Facts(proxied, stream, version, MIN_READ_TIMEOUT_S)
+    if stream.kind == "websocket":
+        # nginx has none over HTTP/2: a browser opens a connection in HTTP/1.1 for it.
+        fails = facts.value("handshake") == "fails"
+        clients = [one for one in usual_clients(facts) if one in HANDSHAKE_CLIENTS]
+        verdict: Worst = "no-stream" if fails else "streams"
+        arrivals = tuple(Arrival(one, verdict) for one in clients or usual_clients(facts))
+        return StreamPath(proxied, stream, (), arrivals)
+    if not usual_deliveries(facts):
+        # A tunnel, or an answer in one piece: there is nothing to hold.
+        arrivals = tuple(Arrival(client, "streams") for client in usual_clients(facts))
+        return StreamPath(proxied, stream, (), arrivals)
+    held: dict[Stop, set[Client]] = {}
+    always = [one for one in usual_deliveries(facts) if one.scenario.accept_encoding == "identity"]
+    for one in always:
+        if one.is_replayed:
+            held.setdefault("cache", set()).add(one.scenario.client)
+        for hold in delivery_path(facts).holds(one.scenario):
+            held.setdefault(hold, set()).add(one.scenario.client)
+    stages = [
+        HoldStage(
+            hold,
+            None if hold == "cache" else delivery_path(facts).held_bytes(hold),
+            frozenset(clients),
+        )
+        for hold, clients in held.items()
+    ]
+    compression = [hold for hold in facts.value("holds") if hold in ("gzip", "brotli")]
+    stages += [
+        HoldStage(hold, None, frozenset(usual_clients(facts)), "clients accept it")
+        for hold in compression
+        if hold not in held
+    ]
+    # For each client what the worst of its usual scenarios gives.
+    worst: dict[Client, Delivery] = {}
+    for one in usual_deliveries(facts):
+        known = worst.get(one.scenario.client)
+        if known is None or _is_worse(one, known):
+            worst[one.scenario.client] = one
+    arrivals = tuple(
+        Arrival(client, one.worst, one.held_bytes, one.first_text_s)
+        for client, one in worst.items()
+    )
+    ordered = sorted(stages, key=lambda stage: _ORDER.index(stage.hold))
+    return StreamPath(proxied, stream, tuple(ordered), arrivals)
+
+
+def _is_worse(delivery: Delivery, other: Delivery) -> bool:
+    """Whether a stream is a stream no more, or its first text comes later."""
+    if "streams" in (delivery.worst, other.worst) or "replays" in (delivery.worst, other.worst):
+        return other.worst == "streams" != delivery.worst
+    if other.first_text_s is None:
+        return False
+    return delivery.first_text_s is None or delivery.first_text_s > other.first_text_s

@@ -1,0 +1,229 @@
+"""Inputs of facts other than the effective directives of their location.
+
+Each is one value that all that matters is in: it is a part of the key by which the verdict cache
+knows a location, so the blocks that it is made from need not be.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from nginx_stream_lint.nginx.caching import depends_on_the_request
+from nginx_stream_lint.nginx.handshake import (
+    LONG_CONNECTION,
+    Handshake,
+    connection_variable,
+    handshake_at,
+)
+from nginx_stream_lint.nginx.levels import Level, cached_on_level
+from nginx_stream_lint.nginx.listeners import Client, idle_timeout_s, plain_clients
+from nginx_stream_lint.nginx.location_match import find_location, match_of
+from nginx_stream_lint.nginx.stream_limits import StreamLimit, stream_limit
+from nginx_stream_lint.nginx.undefined_names import defines
+from nginx_stream_lint.nginx.upstreams import upstream_block
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.rules.facts.base import OtherInput, headers_at
+from nginx_stream_lint.streams.detect import ProxiedLocation
+from nginx_stream_lint.streams.evidence import streams_at
+
+_SCHEME = re.compile(r"^\w+://")
+# One address of an upstream, not a name that may stand for several.
+_ADDRESS = re.compile(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
+# Protocols that also poll, at the same path.
+_TRANSPORTS = re.compile(r"(?i)socket\\?\.?io|sockjs|signalr|blazor|\bhubs?\b")
+# Names for the variable that Connection gets, the usual one first.
+_NAMES = ("connection_upgrade", "websocket_connection", "websocket_connection_2")
+
+
+def location_path(proxied: ProxiedLocation) -> str:
+    """The path of the location that the handler stands in."""
+    return match_of(proxied.level.nearest("location") or proxied.level).pattern
+
+
+class UpstreamConnections(Struct, frozen=True):
+    """What matters of the upstream that a handler names.
+
+    `keeps_alive`: its block asks for kept-alive connections. `has_one_peer`: there is only one
+    address to send a request to, so that none is tried again.
+    """
+
+    keeps_alive: bool
+    has_one_peer: bool
+
+
+def _upstream(proxied: ProxiedLocation, _: Version) -> UpstreamConnections:
+    http, target = proxied.server.parent or proxied.server, proxied.handler.target
+    known = _upstreams_by_target(http)
+    found = known.get(target)
+    if found is None:
+        found = known[target] = _upstream_of(http, target)
+    return found
+
+
+@cached_on_level
+def _upstreams_by_target(_: Level) -> dict[str, UpstreamConnections]:
+    """What is known of the targets in an `http` block so far."""
+    return {}
+
+
+def _upstream_of(http: Level, target: str) -> UpstreamConnections:
+    host = _SCHEME.sub("", target).split("/")[0]
+    block = upstream_block(http, host)
+    if block is None:
+        return UpstreamConnections(False, _ADDRESS.match(host) is not None)
+    keepalive = block.rows.get("keepalive", [])
+    hosts = [row.args[0] for row in block.rows.get("server", []) if row.args]
+    return UpstreamConnections(
+        bool(keepalive) and keepalive[-1].args[:1] != ("0",),
+        len(hosts) == 1 and _ADDRESS.match(hosts[0]) is not None,
+    )
+
+
+def auth_target(proxied: ProxiedLocation, version: Version) -> Level | None:
+    """The location of this server that `auth_request` asks, if it passes requests on."""
+    uri = proxied.level.effective("auth_request", version).text
+    return None if uri in ("", "off") or "$" in uri else _proxied(proxied.server, uri)
+
+
+def _auth_waits_for_body(proxied: ProxiedLocation, version: Version) -> str | None:
+    """The label of that location, if it announces a body to its upstream and sends none."""
+    if proxied.level.kind == "stream-server":
+        return None
+    target = auth_target(proxied, version)
+    if target is None or target.handler is None or target.handler.family != "proxy":
+        return None
+    if target.effective("proxy_set_body", version).rows:
+        return None
+    headers = headers_at(target, "proxy_set_header", version)
+    if any(row[0].lower() == "content-length" for row in headers if row):
+        return None
+    if target.effective("proxy_pass_request_headers", version).text == "off":
+        return None
+    return target.label
+
+
+def _is_mirrored(proxied: ProxiedLocation, version: Version) -> bool | None:
+    """Whether a `mirror` in force leads to a location that passes requests on."""
+    rows = proxied.level.effective("mirror", version).rows
+    uris = [row[0] for row in rows if row and row[0] != "off"]
+    return any(_proxied(proxied.server, uri) is not None for uri in uris) or None
+
+
+def _proxied(server: Level, uri: str) -> Level | None:
+    """The location that a URI of the configuration leads to, if it passes requests on."""
+    level = find_location(server, uri.split("?", maxsplit=1)[0])
+    return level if level is not None and level.handler is not None else None
+
+
+class Handshakes(Struct, frozen=True):
+    """What becomes of WebSocket handshakes at a location.
+
+    `shown` is the one that `verdict` is about; see the fact `handshake`. `variable` is one that is
+    right for Connection there, without its `$`.
+    """
+
+    verdict: str | None
+    shown: Handshake | None
+    variable: str | None
+
+
+_NO_HANDSHAKES = Handshakes(None, None, None)
+
+
+def _handshakes(proxied: ProxiedLocation, version: Version) -> Handshakes:
+    """Handshakes of WebSockets, for the usual clients; none without such a stream."""
+    if not _has_websockets(proxied):
+        return _NO_HANDSHAKES
+    path = next((one.path for one in proxied.streams if one.kind == "websocket"), None)
+    path = path.partition("*")[0] if path is not None else None
+    scheme = "http" if "h1" in proxied.clients else "https"
+    variable = connection_variable(proxied.server)
+
+    def of(*connection: str) -> Handshake | None:
+        return handshake_at(proxied.level, proxied.server, version, path, scheme, *connection)
+
+    usual, other = of(), of(LONG_CONNECTION)
+    if usual is not None and usual.fails:
+        return Handshakes("fails", usual, variable)
+    if other is not None and other.fails:
+        return Handshakes("depends-on-client", other, variable)
+    is_old = usual is not None and usual.is_old
+    return Handshakes("depends-on-app" if is_old else None, usual, variable)
+
+
+def _has_websockets(proxied: ProxiedLocation) -> bool:
+    return any(one.kind == "websocket" for one in proxied.streams)
+
+
+def _new_variable(proxied: ProxiedLocation, _: Version) -> str | None:
+    """A name for a new variable, without its `$`; None where Connection needs none."""
+    if not _has_websockets(proxied) or _has_only_websockets(proxied):
+        return None
+    http = proxied.level.nearest("http")
+    return _NAMES[0] if http is None else _free_name(http)
+
+
+def _has_only_websockets(proxied: ProxiedLocation) -> bool:
+    """Whether a location is for WebSockets alone, by its path.
+
+    Not if they are one transport of several there, as with Socket.IO, SockJS and SignalR.
+    """
+    pattern = location_path(proxied)
+    kinds = {one.kind for one in (*proxied.streams, *streams_at(pattern))}
+    if kinds != {"websocket"} or _TRANSPORTS.search(pattern):
+        return False
+    return bool(streams_at(pattern)) or pattern in {one.path for one in proxied.streams}
+
+
+@cached_on_level
+def _free_name(http: Level) -> str | None:
+    return next((name for name in _NAMES if not defines(http, name)), None)
+
+
+def _request(proxied: ProxiedLocation, version: Version) -> ProxiedLocation | None:
+    """The location itself, like no other, where its cache looks at the request."""
+    depends = depends_on_the_request(
+        lambda name: proxied.level.effective(name, version), proxied.handler.family
+    )
+    return proxied if depends else None
+
+
+def _plain_clients(proxied: ProxiedLocation, version: Version) -> frozenset[Client] | None:
+    return plain_clients(proxied.server, version) if "h2" in proxied.clients else None
+
+
+def _http3_timeout_s(proxied: ProxiedLocation, version: Version) -> float | None:
+    """The seconds after which HTTP/3 clients without PINGs are cut; None where there are none."""
+    return idle_timeout_s(proxied.server, version) if _has_http3(proxied) else None
+
+
+def _has_http3(proxied: ProxiedLocation) -> bool:
+    return "h3" in proxied.clients or any("h3" in (one.clients or ()) for one in proxied.streams)
+
+
+def _stream_limit(proxied: ProxiedLocation, version: Version) -> StreamLimit | None:
+    return stream_limit(proxied.level, lambda name: proxied.level.effective(name, version))
+
+
+TARGET = OtherInput("target", lambda served, _: served.handler.target, by_version=False)
+PREFIX = OtherInput("prefix", lambda served, _: location_path(served), by_version=False)
+# The location itself: what is read there is like no other.
+LOCATION = OtherInput("location", lambda served, _: served)
+# nginx's version, which is the same for all that a cache knows.
+VERSION = OtherInput("version", lambda _, version: version)
+UPSTREAM = OtherInput("upstream", _upstream, by_version=False)
+AUTH_REQUEST = OtherInput("auth_request", _auth_waits_for_body, only_with=("auth_request",))
+MIRRORED = OtherInput("mirror", _is_mirrored, only_with=("mirror",))
+HANDSHAKES = OtherInput("handshakes", _handshakes, only_for=_has_websockets)
+NEW_VARIABLE = OtherInput("new variable", _new_variable, only_for=_has_websockets, by_version=False)
+# What a cache makes of the request.
+REQUEST = OtherInput("request", _request, only_with=("<family>_cache",))
+# Which clients come without TLS to the sockets of the server.
+PLAIN_CLIENTS = OtherInput(
+    "plain clients", _plain_clients, only_with=("<family>_cache", "<family>_store")
+)
+HTTP3_TIMEOUT = OtherInput("HTTP/3 timeout", _http3_timeout_s, only_for=_has_http3)
+# The `limit_conn` or `limit_req` that allows the fewest streams.
+STREAM_LIMIT = OtherInput("stream limit", _stream_limit, only_with=("limit_conn", "limit_req"))

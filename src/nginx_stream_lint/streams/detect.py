@@ -1,0 +1,530 @@
+"""Detect the proxied locations and the streams of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from nginx_stream_lint.config import Configuration, File, Problem, Source
+from nginx_stream_lint.nginx.directives import table
+from nginx_stream_lint.nginx.levels import Handler, Level, always_answers
+from nginx_stream_lint.nginx.listeners import TCP_CLIENTS, Client, clients
+from nginx_stream_lint.nginx.location_match import find_location as route
+from nginx_stream_lint.nginx.location_match import match_of
+from nginx_stream_lint.nginx.unreachable_locations import unreachable_locations
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.streams.declarations import (
+    COMMENT,
+    Declaration,
+    DeclarationMistake,
+    from_comment,
+    with_found_facts,
+    without_assumptions,
+)
+from nginx_stream_lint.streams.endpoint_names import begins_with
+from nginx_stream_lint.streams.endpoint_routing import (
+    EndpointRouter,
+    route_endpoints,
+    route_url_declarations,
+)
+from nginx_stream_lint.streams.endpoint_routing import route_declarations as declared_in
+from nginx_stream_lint.streams.evidence import (
+    Clue,
+    StreamCandidate,
+    candidate_of,
+    streams_at,
+    streams_of_candidate,
+    switches_off,
+)
+from nginx_stream_lint.streams.self_proxying import add_self_proxied_streams
+from nginx_stream_lint.streams.stream import Stream
+from nginx_stream_lint.streams.surroundings import surroundings_of
+from nginx_stream_lint.streams.upstreams import Upstreams, upstreams_of
+
+_T = TypeVar("_T")
+
+_NAMELESS = ("if-in-location", "limit_except")
+_MOST_SAID = 50  # streams that comments declare for one place: each is judged by all rules
+_ASIDE = ("auth_request", "mirror")
+_HABIT = 5  # as many places are not all streams
+
+NO_EVIDENCE = Stream("chunked", "possible", "nothing suggests that it streams")
+WRITTEN_FOR_ONE = Stream("sse", "likely", "its path is that of a stream")
+_NOBODY_SAYS = (NO_EVIDENCE,)
+_WRITTEN_FOR_ONE = (WRITTEN_FOR_ONE,)
+EVERYTHING = Stream("sse", "declared", "because --all-streams is set", kind_is_open=True)
+
+
+class ProxiedLocation(Struct, eq=False):
+    """A level that finally handles requests, with its `clients` and `streams`, strongest first.
+
+    `shadowed_by` is where the streams really end that a location was written for; None where it
+    gets them itself. `asked` is the question that this answers, where there was one.
+    """
+
+    level: Level
+    handler: Handler
+    server: Level
+    clients: tuple[Client, ...]
+    streams: tuple[Stream, ...]
+    shadowed_by: Level | None = None
+    asked: Declaration | None = None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether a declaration or evidence says that it streams."""
+        return any(stream.confidence != "possible" for stream in self.streams)
+
+
+# The places of each server that somebody wants to know about, with what is declared for each. Each
+# declaration is a question of its own, with a `ProxiedLocation` of its own as its answer.
+Asked = Mapping[Level, Mapping[Level, Sequence[Declaration]]]
+
+
+def find_proxied(
+    configuration: Configuration,
+    root: Level,
+    version: Version,
+    declarations: Sequence[Declaration] = (),
+    all_streams: bool = False,
+    only: Callable[[Level], bool] | None = None,
+    asked: Asked | None = None,
+    isolated: bool = False,
+) -> tuple[list[ProxiedLocation], list[Problem]]:
+    """Return all proxied locations in the order of the file, and invalid comments.
+
+    `only` tells which servers are wanted, `asked` which places of which servers, with declarations
+    for each place; all where not given. `isolated`: comments add streams, and excuse nothing.
+    """
+    commented, problems = _commented(configuration, root)
+    if isolated:
+        commented = {
+            level: list(dict.fromkeys(map(without_assumptions, said)))
+            for level, said in commented.items()
+        }
+    found: list[ProxiedLocation] = []
+    http = root.first("http")
+    if http is not None:
+        deployed = configuration.deployed
+        upstreams = upstreams_of(http, None if deployed is None else deployed.app_of)
+        look = _DetectionContext(
+            configuration.top, version, upstreams, commented, all_streams, isolated
+        )
+        by_url = route_url_declarations(root, version, declarations)
+        for server, its_clients in clients(http, version).items():
+            if only is not None and not only(server):
+                continue
+            if always_answers(server):
+                continue  # every request is answered before a location is looked for
+            here = None if asked is None else asked.get(server)
+            if asked is not None and here is None:
+                continue
+            questions = dict.fromkeys(server.walk(), ()) if here is None else here
+            found += look.into(server, its_clients, declarations, by_url.get(server, {}), questions)
+        add_self_proxied_streams(http, found, version, spread=asked is None)
+    stream = root.first("stream")
+    if stream is not None:
+        for server in stream.children:
+            if server.own_handler is not None:
+                users_say = commented.get(server, [EVERYTHING if all_streams else NO_EVIDENCE])
+                if isolated and all_streams:
+                    users_say = [*users_say, EVERYTHING]
+                said = tuple(one for stream in users_say for one in with_found_facts(stream, ()))
+                found.append(ProxiedLocation(server, server.own_handler, server, TCP_CLIENTS, said))
+    return found, problems
+
+
+class _DetectionContext(Struct):
+    """Shared state of the detection for all servers of a configuration."""
+
+    folder: str
+    version: Version
+    upstreams: Upstreams
+    commented: dict[Level, list[Stream]]
+    all_streams: bool
+    isolated: bool
+    openings: dict[File, list[str]] = field(default_factory=dict)
+    _alike: dict[tuple[Stream, ...], tuple[Stream, ...]] = field(default_factory=dict)
+
+    def into(
+        self,
+        server: Level,
+        its_clients: tuple[Client, ...],
+        declarations: Sequence[Declaration],
+        by_url: Mapping[Level, Sequence[Declaration]],
+        questions: Mapping[Level, Sequence[Declaration]],
+    ) -> Iterator[ProxiedLocation]:
+        """Add the streams of a server's locations; `by_url` are the URLs declared for it."""
+        router = EndpointRouter(server, self.version)
+        declared = declared_in(server, router, declarations)
+        for place, ones in by_url.items():
+            declared.setdefault(place, []).extend(ones)
+        evidence: _ServerEvidence | None = None
+        dead = unreachable_locations(server)
+        asked: Declaration | None
+        for level, asked in (
+            (place, one) for place, ones in questions.items() for one in ones or (None,)
+        ):
+            handler = level.own_handler or level.handler
+            if handler is None or not _handles(level):
+                continue
+            if dead and not dead.keys().isdisjoint(level.outward()):
+                continue
+            said = _said(level, declared, self.commented)
+            if asked is not None:
+                said = [*said, (replace(asked.stream, path=asked.path), asked.path)]
+            is_open = any(stream.kind_is_open or self._is_doubted(path) for stream, path in said)
+            if is_open or not said:
+                # It takes as long as all the rest: only where users leave something open.
+                if evidence is None:
+                    evidence = _ServerEvidence(server, router, self, dead)
+                if not said and level in evidence.unseen:
+                    continue
+            streams, shadowed_by = self._streams(level, handler, said, evidence)
+            yield ProxiedLocation(level, handler, server, its_clients, streams, shadowed_by, asked)
+
+    def _streams(
+        self,
+        level: Level,
+        handler: Handler,
+        said: Sequence[tuple[Stream, str | None]],
+        evidence: _ServerEvidence | None,
+    ) -> tuple[tuple[Stream, ...], Level | None]:
+        """The streams of a level with declarations, and the location that shadows it.
+
+        `evidence` is there wherever what they say leaves something open.
+        """
+        shadowed_by = None
+        if evidence is None:
+            found = tuple(stream for stream, _ in said)
+        else:
+            named = level if level.kind == "location" else level.nearest("location") or level
+            if said:
+                found = tuple(
+                    one
+                    for stream, path in said
+                    for one in _settled(stream, evidence.known(named, handler, path), handler)
+                )
+                if any(self._is_doubted(path) for _, path in said):
+                    found += self._anyway(evidence.streams(named, handler))
+            elif self.all_streams:
+                found = _settled(EVERYTHING, evidence.streams(named, handler), handler)
+            else:
+                shadowed_by = evidence.lands.shadowed.get(named)
+                found = _over(handler, evidence.streams(named, handler))
+                if not found:
+                    found = _NOBODY_SAYS if shadowed_by is None else _WRITTEN_FOR_ONE
+                return found, shadowed_by
+        found = tuple(dict.fromkeys(found))
+        return self._alike.setdefault(found, found), shadowed_by
+
+    def _is_doubted(self, path: str | None) -> bool:
+        """Whether a declaration of this path is in an untrusted comment."""
+        return self.isolated and path is None
+
+    def _anyway(self, found: tuple[Stream, ...]) -> tuple[Stream, ...]:
+        """The streams of a place without the comment in it, as certain as that one."""
+        if self.all_streams:
+            return with_found_facts(EVERYTHING, found)
+        return tuple(replace(one, confidence="declared", kind_is_open=False) for one in found)
+
+
+def _settled(stream: Stream, known: tuple[Stream, ...], handler: Handler) -> tuple[Stream, ...]:
+    """A declared stream, its kind and facts completed from what is known of its location."""
+    found = with_found_facts(stream, known)
+    return _over(handler, found) if stream.kind_is_open else found
+
+
+def _over(handler: Handler, streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
+    """Streams with a kind that their handler can pass on: for grpc_pass only gRPC."""
+    if handler.family != "grpc":
+        return streams
+    return tuple(replace(one, kind="grpc", kind_is_open=False) for one in streams)
+
+
+def _said(
+    level: Level, declared: dict[Level, list[Declaration]], commented: dict[Level, list[Stream]]
+) -> list[tuple[Stream, str | None]]:
+    """The declarations for a level, or for the location that a nameless block is in.
+
+    Beside it is the path that they declare, if they do not say it in a comment.
+    """
+    if not declared and not commented:
+        return []
+    for one in (level, level.parent if level.kind in _NAMELESS else None):
+        said: list[tuple[Stream, str | None]] = []
+        if one is not None:
+            said += [
+                (replace(each.stream, path=each.path), each.path) for each in declared.get(one, ())
+            ]
+            said += [(stream, None) for stream in commented.get(one, ())]
+        if said:
+            return said
+    return []
+
+
+class _ServerEvidence:
+    """The evidence for streams in one server; `dead` are locations that no request reaches.
+
+    `unseen` are locations that only answer `auth_request` or `mirror`: no client sees what they
+    answer.
+    """
+
+    def __init__(
+        self,
+        server: Level,
+        router: EndpointRouter,
+        look: _DetectionContext,
+        dead: Mapping[Level, object],
+    ) -> None:
+        levels = list(server.walk())
+        if dead:
+            levels = [one for one in levels if dead.keys().isdisjoint(one.outward())]
+        self._upstreams = upstreams = look.upstreams
+        self._places = {
+            level: candidate_of(level, level.own_handler, upstreams)
+            for level in levels
+            if level.own_handler is not None
+        }
+        self._mark_usual()
+        self.unseen = _unseen(server, levels)
+        self._around = surroundings_of(server, self._places.values(), look.folder, look.openings)
+        self.lands = route_endpoints(router, levels, self._places, upstreams, self._around)
+        self._mark_sockets()
+        self._homes = {
+            self._places[location].behind.host: location
+            for location in self.lands.endpoints
+            if location in self._places
+        }
+        self._own: dict[Level, tuple[Stream, ...]] = {}
+
+    @cached_property
+    def _settled(self) -> frozenset[str]:
+        """The upstreams with a location for their streams: their other locations are for something
+        else, and so is what is left over.
+        """
+        return frozenset(
+            place.behind.host
+            for place in self._places.values()
+            if any(map(_answers, self._judged(place)))
+        )
+
+    def _judged(self, place: StreamCandidate) -> tuple[Stream, ...]:
+        """The streams of a place by its own clues; one question is mostly about one place."""
+        if place.level not in self._own:
+            self._own[place.level] = self._judge(place)
+        return self._own[place.level]
+
+    def _mark_usual(self) -> None:
+        """Mark settings that are a habit of this server: most of its locations have them."""
+        off = [place for place in self._places.values() if switches_off(place)]
+        if len(off) >= _HABIT and 2 * len(off) > len(self._places):
+            for place in off:
+                place.off_is_usual = True
+
+    def _mark_sockets(self) -> None:
+        """Mark the places that take the rest where a narrower one is for WebSockets."""
+        rest = [place for place in self._places.values() if place.takes_the_rest]
+        if rest and any(map(self._is_for_sockets, self._places.values())):
+            for place in rest:
+                place.sockets_elsewhere = True
+
+    def _is_for_sockets(self, place: StreamCandidate) -> bool:
+        """Whether a narrow place is for WebSockets, by its path or as an endpoint that is known."""
+        if place.takes_the_rest:
+            return False
+        endpoints = self.lands.endpoints.get(place.level, ())
+        return place.path.says_websocket or any(one.stream.kind == "websocket" for one in endpoints)
+
+    def streams(self, location: Level, handler: Handler) -> tuple[Stream, ...]:
+        """The streams of a location with this handler; empty without evidence."""
+        place = self._places.get(location)
+        if place is None:
+            return self._judge(candidate_of(location, handler, self._upstreams))
+        found = self._judged(place)
+        if location not in self._around.general or place.behind.host in self._settled:
+            return found
+        if self._settled and place.takes_all:
+            return found
+        clues = self._around.clues(place)
+        return self._judge(place, clues) if clues else found
+
+    def known(self, location: Level, handler: Handler, path: str | None) -> tuple[Stream, ...]:
+        """Known streams of a declared path in a location, or of the location if it is None."""
+        if path is not None:
+            endpoints = self.lands.endpoints.get(location, ())
+            here = tuple(one.stream for one in endpoints if begins_with(one.path, path))
+            found = here or streams_at(path)
+            if found:
+                return found
+        return self.streams(location, handler)
+
+    def _judge(self, place: StreamCandidate, clues: Sequence[Clue] = ()) -> tuple[Stream, ...]:
+        location = place.level
+        endpoints = self.lands.endpoints.get(location, ())
+        handler = location.own_handler or location.handler
+        host = place.behind.host if handler is not None else ""
+        at_home = self._homes.get(host, location) is not location
+        found = streams_of_candidate(place, endpoints, at_home, clues)
+        hinted = self.lands.hinted.get(location)
+        if hinted is None:
+            return found
+        # An app by its name explains what else has no name: it is the app's stream, of which more
+        # is known.
+        kinds = {stream.kind for stream in hinted}
+        found = tuple(
+            one
+            for one in found
+            if one.path is not None or not (one.kind in kinds or _is_open(one, hinted))
+        )
+        told = set(map(_answers, found))
+        return (*found, *(stream for stream in hinted if _answers(stream) not in told))
+
+
+def _answers(stream: Stream) -> bool:
+    """Whether a stream is a response to a request, as all except WebSockets are."""
+    return stream.kind != "websocket"
+
+
+def _is_open(stream: Stream, others: Iterable[Stream]) -> bool:
+    """Whether the kind of a stream is undecided between several response streams."""
+    return stream.kind_is_open and any(map(_answers, others))
+
+
+def _handles(level: Level) -> bool:
+    """Whether requests end at this level, and differently from the level around it."""
+    if always_answers(level):
+        return False
+    if level.kind == "location":
+        return True
+    # A nameless block that sets nothing of interest is its location over again.
+    return level.own_handler is not None or any(
+        name in table() and table()[name].merge not in ("own", "handler") for name in level.rows
+    )
+
+
+def _unseen(server: Level, levels: Iterable[Level]) -> set[Level]:
+    """The locations of a server that serve only `auth_request` or `mirror` subrequests."""
+    paths = {
+        row.args[0].split("?")[0]
+        for level in (*levels, *server.outward())
+        for name in _ASIDE
+        if name in level.rows
+        for row in level.rows[name]
+        if row.args
+    }
+    targets = (route(server, path) for path in paths)
+    return {
+        target
+        for target in targets
+        if target is not None and ("internal" in target.rows or match_of(target).modifier == "=")
+    }
+
+
+def _commented(
+    configuration: Configuration, root: Level
+) -> tuple[dict[Level, list[Stream]], list[Problem]]:
+    """Declarations in comments, by level; outside a location they apply to everything inside."""
+    found: dict[Level, dict[Stream, None]] = {}
+    problems: list[Problem] = []
+    crowded: dict[Level, File] = {}
+    for file in configuration.files:
+        if "nginx-stream-lint:" not in file.source.text:
+            continue
+        declared: list[tuple[int, Stream]] = []
+        for start, end in file.comments:
+            try:
+                stream = from_comment(file.source.text[start:end])
+            except DeclarationMistake as mistake:
+                problems.append(
+                    file.source.problem(start, str(mistake), "see docs/streams.md for the syntax")
+                )
+                continue
+            if stream is not None:
+                declared.append((start, stream))
+        if declared:
+            for stream, level in _inside(root, file.source.name, declared):
+                for inner in _proxying(level):
+                    ones = found.setdefault(inner, {})
+                    if len(ones) < _MOST_SAID or stream in ones:
+                        ones[stream] = None
+                    else:
+                        crowded.setdefault(inner, file)
+    problems += [_too_many(level, file) for level, file in crowded.items()]
+    return {level: list(ones) for level, ones in found.items()}, problems
+
+
+def _too_many(level: Level, file: File) -> Problem:
+    directive = level.directive
+    source, start = (file.source, 0) if directive is None else (directive.source, directive.start)
+    return source.problem(
+        start,
+        f"the comments here declare more than {_MOST_SAID} different streams",
+        "declare fewer; the others were not checked",
+    )
+
+
+def commented_at(
+    configuration: Configuration, root: Level
+) -> dict[tuple[Source, int, int], list[Level]]:
+    """Return the positions of comments that declare streams, and the levels around each."""
+    found: dict[tuple[Source, int, int], list[Level]] = {}
+    for file in configuration.files:
+        if "nginx-stream-lint:" not in file.source.text:
+            continue
+        places = [
+            (start, (file.source, start, end))
+            for start, end in file.comments
+            if re.match(COMMENT, file.source.text[start:end]) is not None
+        ]
+        for place, level in _inside(root, file.source.name, places):
+            found.setdefault(place, []).append(level)
+    return found
+
+
+def _proxying(level: Level) -> Iterator[Level]:
+    """The level itself if it proxies, else all inside it that do."""
+    if level.handler is not None:
+        yield level
+    else:
+        for inner in level.walk():
+            if inner.own_handler is not None:
+                yield inner
+
+
+def _inside(
+    root: Level, name: str, declared: Sequence[tuple[int, _T]]
+) -> Iterator[tuple[_T, Level]]:
+    """Declarations at offsets of a file, in order, with the innermost level around each.
+
+    There are several where the file is included often.
+    """
+    blocks: list[tuple[int, int, Level]] = []
+    into: list[Level] = []  # the levels that include the file
+    for level in root.walk():
+        directive = level.directive
+        if directive is not None and directive.source.name == name:
+            blocks.append((directive.start, directive.block_end, level))
+        elif any(
+            one.source.name == name
+            for one in (
+                *(row for rows in level.rows.values() for row in rows),
+                *(child.directive for child in level.children if child.directive is not None),
+            )
+        ):
+            into.append(level)
+    blocks.sort(key=lambda block: block[0], reverse=True)
+    around: list[tuple[int, int, Level]] = []
+    for offset, what in declared:
+        while blocks and blocks[-1][0] <= offset:
+            around.append(blocks.pop())
+        around = [block for block in around if block[1] >= offset]
+        outer = {level.parent for _, _, level in around}
+        for level in (*into, *(level for _, _, level in around)):
+            if level not in outer:
+                yield what, level

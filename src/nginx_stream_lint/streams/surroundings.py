@@ -1,0 +1,175 @@
+"""The purpose of a whole server: its name, the names of its file and logs, comments above it."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from msgspec import Struct, field
+
+from nginx_stream_lint.config import File
+from nginx_stream_lint.nginx.levels import Level
+from nginx_stream_lint.streams.catalogue import App, app_named_in, evidence_words
+from nginx_stream_lint.streams.comments import comments_above, comments_at_top, opening_comments
+from nginx_stream_lint.streams.evidence import Clue, StreamCandidate, match_words
+from nginx_stream_lint.streams.word_classes import normalized
+from nginx_stream_lint.util.remembering import latest_remembered, remembered
+
+# So many names of a server are looked at, for each file that its locations are in.
+_MOST_NAMES = 100
+_WORD = re.compile(r"[a-z]+")
+_LOGS = ("access_log", "error_log")
+
+
+class _Clues(Struct, frozen=True):
+    """Clues from a server's surroundings: for API locations, and for catch-all locations."""
+
+    of_api: tuple[Clue, ...]
+    of_all: tuple[Clue, ...]
+
+
+class Surroundings(Struct):
+    """The surroundings of a server's locations.
+
+    They speak for the locations that have no purpose of their own: those of an API as such (`/api`,
+    `/v1`), or where there is none the one that takes everything, or what that falls back to.
+    `folder` is what the configuration belongs to: names of folders from there up say nothing.
+    `openings` are the comments at the top of files, kept for other servers.
+    """
+
+    server: Level
+    general: frozenset[Level]
+    folder: str
+    openings: dict[File, list[str]]
+    _clues: dict[File | None, _Clues] = field(default_factory=dict)
+
+    def clues(self, place: StreamCandidate) -> tuple[Clue, ...]:
+        """Clues for a location that has no purpose of its own."""
+        if place.level not in self.general:
+            return ()
+        file = _file(place.level)
+        found = self._clues.get(file)
+        if found is None:
+            found = self._clues[file] = self._hear(file)
+        return found.of_api if place.is_general else found.of_all
+
+    def apps(self, file: File | None) -> dict[App, str]:
+        """The apps that the server and the file of some locations are named after, and why."""
+        found: dict[App, str] = {}
+        # And not in comments, which name apps for many reasons.
+        for text, saying in self._texts(file):
+            app = app_named_in(normalized(text))
+            if app is not None and not _is_of_another(text, app):
+                found.setdefault(app, saying)
+        return found
+
+    def _hear(self, file: File | None) -> _Clues:
+        texts = self._texts(file)
+        comments = [*comments_above(self.server), *opening_comments(self.server)]
+        for one in self._files(file):
+            if one not in self.openings:
+                self.openings[one] = list(_telling(comments_at_top(one)))
+            comments += self.openings[one]
+        written = [(comment, 'a comment above says "{word}"') for comment in comments]
+        clues = tuple(match_words("around", (*texts, *written)))
+        of_api = tuple(match_words("around_api", texts))
+        told = {clue.word for clue in of_api}
+        return _Clues((*of_api, *(one for one in clues if one.word not in told)), clues)
+
+    def _texts(self, file: File | None) -> list[tuple[str, str]]:
+        """The names of the server, its logs and files, each with words for messages."""
+        rows = self.server.rows
+        # Without the top-level domain: .ai is weak evidence.
+        every = (arg for row in rows.get("server_name", ()) for arg in row.args)
+        names = {arg: arg.rpartition(".")[0] or arg for arg in islice(every, _MOST_NAMES)}
+        logs = [one.args[0] for name in _LOGS for one in rows.get(name, ()) if one.args]
+        return [
+            *((name, f'its server is called "{arg}"') for arg, name in names.items()),
+            *(
+                text
+                for one in self._files(file)
+                for text in _names(one.source.key or one.source.name, self.folder)
+            ),
+            *((name, f'its log is called "{name}"') for name in map(posixpath.basename, logs)),
+        ]
+
+    def _files(self, file: File | None) -> Iterable[File]:
+        """The files of the server and of a location."""
+        return dict.fromkeys(one for one in (_file(self.server), file) if one is not None)
+
+
+def _telling(comments: Iterable[str]) -> Iterator[str]:
+    """The comments with a telling word that none before has, since each server hears all."""
+    seen: set[str] = set()
+    for comment in comments:
+        found = {clue.word for clue in match_words("around", [(comment, "")])}
+        if not found <= seen:
+            seen |= found
+            yield comment
+
+
+def _file(level: Level) -> File | None:
+    return level.directive.file if level.directive is not None else None
+
+
+def surroundings_of(
+    server: Level, places: Iterable[StreamCandidate], folder: str, openings: dict[File, list[str]]
+) -> Surroundings:
+    """The surroundings of a server's places; the rest is as in `Surroundings`."""
+    everything: list[Level] = []
+    named: list[Level] = []
+    general: list[Level] = []
+    for place in places:
+        if place.is_general:
+            general.append(place.level)
+        elif place.takes_all:
+            everything.append(place.level)
+        elif place.match.modifier == "@":
+            named.append(place.level)
+    return Surroundings(server, frozenset(general or everything or named), folder, openings)
+
+
+def _is_of_another(text: str, app: App) -> bool:
+    """Whether a name is that of something beside an app, as `gitlab-registry` is."""
+    for label in text.lower().split("."):
+        words = _WORD.findall(label)
+        for name in app.names:
+            parts = name.split("-")
+            for at in range(len(words) - len(parts) + 1):
+                if words[at : at + len(parts)] == parts:
+                    rest = words[at + len(parts) :]
+                    return any(map(_is_beside, rest))
+    return False
+
+
+@latest_remembered(256)
+def _names(file: str, top: str) -> tuple[tuple[str, str], ...]:
+    """A file's name, or its folder's if the name is generic (`nginx.conf`), with words for it.
+
+    Folders where configuration is kept for anything say nothing either, nor do `top` and those
+    above it.
+    """
+    parts = re.split(r"[/\\\0]", file.removeprefix(os.path.join(top, "")))
+    if not file.startswith(os.path.join(top, "")):
+        parts = parts[-1:]
+    found = [(parts[-1], f'its file is called "{parts[-1]}"')]
+    if all(map(_usual, re.findall(r"[a-z]+", parts[-1].lower()))):
+        folder = next((one for one in parts[-2::-1] if not _usual(one.lower())), None)
+        if folder is not None:
+            found.append((folder, f'its file is in "{folder}"'))
+    return tuple(found)
+
+
+@remembered
+def _is_beside(name: str) -> bool:
+    """Whether this belongs to an app beside it and is named after it."""
+    return any(word.pattern.fullmatch(name) for word in evidence_words()["beside"])
+
+
+@remembered
+def _usual(name: str) -> bool:
+    """Whether a file or folder has this name whatever it is for."""
+    return any(word.pattern.fullmatch(name) for word in evidence_words()["usual"])
