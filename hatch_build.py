@@ -34,12 +34,13 @@ def write_tables(folder: Path) -> None:
     # Not known to whoever only asks hatchling what it can build.
     from msgspec import json
 
+    from nginx_stream_lint.deployment import images
     from nginx_stream_lint.nginx import directives
     from nginx_stream_lint.rules import shipped
     from nginx_stream_lint.streams import catalogue
 
     folder.mkdir(parents=True, exist_ok=True)
-    tables = {"directives": directives, "rules": shipped, "catalogue": catalogue}
+    tables = {"directives": directives, "rules": shipped, "catalogue": catalogue, "images": images}
     for name, module in tables.items():
         (folder / f"{name}.json").write_bytes(json.encode(module.read()))
 

@@ -24,6 +24,7 @@ ORDER = (
     "config",
     "kubernetes",
     "nginx",
+    "deployment",
     "streams",
     "rules",
     "fixes",
@@ -37,6 +38,7 @@ ORDER = (
 # Parts that may see less than their place in the order allows.
 ONLY = {
     "kubernetes": {"util", "files", "config"},
+    "deployment": {"util", "files", "config", "kubernetes", "nginx"},
     "settings": {"util", "files", "nginx", "streams", "rules", "analysis", "report"},
     "suppress": {"util", "files", "config", "rules"},
     "probe": {"util", "files", "config", "nginx"},

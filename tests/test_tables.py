@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hatch_build import write_tables
 
+from nginx_stream_lint.deployment import images
 from nginx_stream_lint.nginx import directives
 from nginx_stream_lint.rules import shipped
 from nginx_stream_lint.streams import catalogue
@@ -16,6 +17,7 @@ from nginx_stream_lint.util import data
 TABLES: dict[str, Any] = {
     "directives": (directives.table, directives.read),
     "catalogue": (catalogue.catalogue, catalogue.read),
+    "images": (images.images, images.read),
     "rules": (shipped.shipped_rules, shipped.read),
 }
 

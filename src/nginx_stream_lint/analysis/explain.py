@@ -22,8 +22,10 @@ from nginx_stream_lint.analysis.stream_paths import (
     delivery_path,
     passed_place,
 )
+from nginx_stream_lint.analysis.versions import by_version
 from nginx_stream_lint.analysis.websockets import deliveries_of_websocket
 from nginx_stream_lint.config import Configuration, Note, Problem
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.delivery import (
     ACCEL_BUFFERINGS,
@@ -48,6 +50,7 @@ from nginx_stream_lint.streams.declarations import Declaration, declaration
 from nginx_stream_lint.streams.detect import Asked, ProxiedLocation
 from nginx_stream_lint.streams.evidence import stream_of_url
 from nginx_stream_lint.streams.stream import ASKED, Stream
+from nginx_stream_lint.streams.upstreams import upstreams_of
 from nginx_stream_lint.util.budget import Budget, Limits, spending
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.remembering import remembered
@@ -169,6 +172,8 @@ class Explainer:
         streams: bool = False,
         budget: Budget | None = None,
     ) -> None:
+        # Of a tag that may be on either side of a change of defaults, the older one is shown.
+        options = by_version(configuration, options)[0]
         self.budget = budget or Budget(Limits())
         self.root = build(configuration)
         version = options.policy.nginx_version(configuration.path, options.nginx_version)
@@ -233,6 +238,23 @@ class Explainer:
         limits = [limit for limit in (*timeouts, explanation.read_timeout_s) if limit is not None]
         timeout = min(limits, default=None)
         return replace(explanation, deliveries=deliveries, tiers=tiers, read_timeout_s=timeout)
+
+    @property
+    def deployed(self) -> Deployed | None:
+        """The nginx of the deployment that reads this configuration."""
+        return self._configuration.deployed
+
+    def app_behind(self, explanation: Explanation) -> str | None:
+        """The name of the app that the deployment runs behind a URL; None where it is not known."""
+        level, handler, http = (
+            explanation.route.location,
+            explanation.route.handler,
+            self.root.first("http"),
+        )
+        if level is None or handler is None or http is None or self.deployed is None:
+            return None
+        behind = upstreams_of(http, self.deployed.app_of).behind(level, handler)
+        return behind.app.name if behind.is_deployed and behind.app is not None else None
 
     @property
     def notes(self) -> list[Note]:

@@ -11,12 +11,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nginx_stream_lint.analysis.remarks import (
     block_findings,
     comment_findings,
     declaration_findings,
 )
+from nginx_stream_lint.analysis.versions import by_version, of_all_versions
 from nginx_stream_lint.config import (
     Configuration,
     File,
@@ -29,6 +31,8 @@ from nginx_stream_lint.config import (
     configurations,
     without_repeats,
 )
+from nginx_stream_lint.config.deployed import Deployed
+from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.config.repository import Repository
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.levels import Level, build, take_apart
@@ -37,6 +41,7 @@ from nginx_stream_lint.nginx.versions import OLD, Version
 from nginx_stream_lint.rules.finding import (
     SEVERITIES,
     Finding,
+    Fix,
     Suppressed,
     Unchecked,
     in_order,
@@ -93,7 +98,8 @@ class Result(Struct):
     `files` is all that was read; `stale` are entries of the baseline that nothing is left of;
     `details` are notes for people who ask for more.
     `unchecked` are the locations that nothing suggests to stream. `locations` is how many locations
-    proxy, `streams` how many of them are thought to stream.
+    proxy, `streams` how many of them are thought to stream. `deployed` is each nginx of the
+    deployment that findings are about.
     """
 
     inputs: list[str] = field(default_factory=list)
@@ -106,6 +112,7 @@ class Result(Struct):
     stale: list[BaselineEntry] = field(default_factory=list)
     details: list[Note] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
+    deployed: list[Deployed] = field(default_factory=list)
     locations: int = 0
     streams: int = 0
     _detected: list[Detected] = field(default_factory=list)
@@ -189,6 +196,7 @@ def lint(
     judged: dict[_Said, FindingWithContext] = {}
     caches: VerdictCaches = {}
     findings: dict[_Said, Finding] = {}
+    running: dict[_Said, list[Deployed]] = {}  # which nginx of the deployment they are about
     fates: dict[Declaration, list[list[UnproxiedReason]]] = {}
     whole: set[str] = set()  # keys of the files of configurations that are read as a whole
     files: list[File] = []
@@ -196,9 +204,9 @@ def lint(
         for configuration in read(workspace, paths, options.around):
             result.add_notes(configuration.notes)
             try:
-                detected = detect(configuration, options, workspace)
-                found, measured = judge_all(detected, options, confirm, caches)
-                remarked = [*judge_remarks(detected, options), *measured]
+                detected, found, remarked = _check(
+                    configuration, options, workspace, confirm, caches
+                )
             except Exception as error:
                 problem = unexpected(configuration.path, error)
                 result.problems += [*configuration.problems, problem]
@@ -209,7 +217,7 @@ def lint(
                 result.problems += detected.problems
             result.served += detected.served
             result._detected.append(detected)
-            result.unchecked += _unchecked(detected, options)
+            result.unchecked += _unchecked(detected, by_version(configuration, options)[0])
             result.files += _asked_for(configuration)
             files += configuration.files
             for declared, told in detected.answers.items():
@@ -220,8 +228,11 @@ def lint(
             # Two main files may include the same snippet, with the same findings.
             for finding in sorted([*here, *remarked], key=in_order) if remarked else here:
                 findings.setdefault(_said(finding), finding)
+                if configuration.deployed is not None:
+                    running.setdefault(_said(finding), []).append(configuration.deployed)
             for one in found:
                 judged.setdefault(_said(one.finding), one)
+        result.deployed = _name_instances(findings, running)
         unproxied = _unproxied(fates, paths, whole, workspace)
         every = [*findings.values(), *declaration_findings(unproxied, options.rules)]
         kept = suppress(every, files, result, options)
@@ -238,6 +249,40 @@ def lint(
     return result
 
 
+def _name_instances(
+    findings: dict[_Said, Finding], running: Mapping[_Said, Sequence[Deployed]]
+) -> list[Deployed]:
+    """Put the names of what runs it into each finding; gives each nginx that has a finding."""
+    found: list[Deployed] = []
+    for said, several in running.items():
+        instance = ", ".join(dict.fromkeys(one.name for one in several))
+        findings[said] = replace(findings[said], instance=instance)
+        found += (one for one in several if one not in found)
+    return found
+
+
+def _check(
+    configuration: Configuration,
+    options: Options,
+    workspace: Workspace,
+    confirm: Confirm | None,
+    caches: VerdictCaches,
+) -> tuple[Detected, list[FindingWithContext], list[Finding]]:
+    """What is in a configuration, and what the rules say of it: for each nginx that may run it."""
+    checked: list[Detected] = []
+    found: list[list[FindingWithContext]] = []
+    remarked: list[Finding] = []
+    for each in by_version(configuration, options):
+        detected = detect(configuration, each, workspace)
+        judged, measured = judge_all(detected, each, confirm, caches)
+        checked.append(detected)
+        found.append(judged)
+        remarked = remarked or [*judge_remarks(detected, each), *measured]
+    # What one of them takes is not refused.
+    problems = [one for one in checked[0].problems if all(one in each.problems for each in checked)]
+    return replace(checked[0], problems=problems), of_all_versions(found), remarked
+
+
 def _as_note(problem: Problem) -> Note:
     """A problem as a note, for a file that is only probably nginx configuration."""
     return Note(problem.file, problem.line, problem.column, f"{problem.message}; {problem.advice}")
@@ -249,7 +294,7 @@ def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> li
     A run begins here: what was remembered for an earlier one is forgotten.
     """
     forget()
-    return configurations(workspace, paths, around, _manifests)
+    return configurations(workspace, paths, around, _manifests, _deployments)
 
 
 def _manifests(
@@ -258,6 +303,18 @@ def _manifests(
     from nginx_stream_lint.kubernetes import configurations as translated
 
     return translated(source, text, conditional, files)
+
+
+def _deployments(
+    workspace: Workspace,
+    root: str,
+    files: Sequence[str],
+    blocks: Callable[[str, str], MappedText | None],
+) -> tuple[Sequence[Deployed], Sequence[Note]]:
+    from nginx_stream_lint.deployment import deployed
+
+    found, problems = deployed(workspace, root, files, blocks)
+    return found, [replace(_as_note(one), detail=True) for one in problems]
 
 
 def detect(configuration: Configuration, options: Options, workspace: Workspace) -> Detected:
@@ -435,8 +492,19 @@ def with_fixes(
         fix = confine(fix, regions) if fix is not None and regions else fix
         if fix is not None and finding.spared:
             fix = without_directives(fix, finding.spared)
-        found.append(finding if fix is finding.fix else finding.with_fix(fix))
+        if fix is not None and any(edit.source.is_from_image for edit in fix.edits):
+            fix = Fix(fix.title, "manual", fix.snippet)
+        found.append(_in_repository(finding if fix is finding.fix else finding.with_fix(fix)))
     return found, problems
+
+
+def _in_repository(finding: Finding) -> Finding:
+    """A finding that points at files of the repository, not at what an image brings."""
+    place = finding.location.place if finding.place.source.is_from_image else finding.place
+    related = tuple(one for one in finding.related if not one.place.source.is_from_image)
+    if place is finding.place and len(related) == len(finding.related):
+        return finding
+    return replace(finding, place=place, related=related)
 
 
 def _is_about(finding: Finding, about: frozenset[str] | None) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.config.fragments import fragment_level, is_main, other_level
 from nginx_stream_lint.config.includes import IncludeResolver
 from nginx_stream_lint.config.mapped_text import MappedText, has_placeholder
@@ -86,7 +87,7 @@ class Configuration(Struct, eq=False):
     are the keys of the files that somebody asked for, None if that is all. `top` is the folder that
     it belongs to, as an absolute path: names of folders from there up say nothing about the files.
     `missing` are includes that lead nowhere and may set anything. `guessed` tells that only its
-    text says that it is nginx's.
+    text says that it is nginx's. `deployed` is the nginx of the deployment that reads it.
     """
 
     path: str
@@ -100,6 +101,7 @@ class Configuration(Struct, eq=False):
     top: str = ""
     missing: list[Directive] = field(default_factory=list)
     guessed: bool = False
+    deployed: Deployed | None = None
 
 
 def read(
@@ -133,7 +135,7 @@ def read_all(path: str, files: IncludeResolver) -> list[Configuration]:
 
 def read_from(reading: MappedText, path: str, files: IncludeResolver) -> Configuration:
     """Read the configuration whose main text is given and stands at `path`."""
-    configuration = Configuration(path, top=files.top(path))
+    configuration = Configuration(path, top=files.top(path), deployed=files.deployed)
     reader = _IncludeReader(configuration, os.path.dirname(path), files)
     try:
         root = reader.parse(reading)
@@ -392,7 +394,14 @@ class _IncludeReader:
             return []
         try:
             mounted = self.provider.mounted(name)
-            if mounted is None and self.provider.is_elsewhere(name):
+            deployed = self.provider.deployed_paths(name) if mounted is None else None
+            if deployed is not None and (deployed.paths or deployed.is_complete):
+                directive.may_match_more = is_pattern(name) and not deployed.is_complete
+                if not deployed.paths:
+                    directive.may_set = frozenset()
+                return [file for one in deployed.paths for file in self._parsed(one, directive)]
+            is_text = self.provider.is_text(directive.source.name)
+            if mounted is None and (is_text or self.provider.is_elsewhere(name)):
                 directive.may_match_more = is_pattern(name)
                 return self._meant(directive) or self._missing(directive)
             path = os.path.join(self.prefix, name) if mounted is None else mounted

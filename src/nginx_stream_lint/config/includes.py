@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from nginx_stream_lint.config.deployed import Deployed, DeployedPaths
 from nginx_stream_lint.config.mapped_text import MappedText
 from nginx_stream_lint.config.recognise import plain_name
 from nginx_stream_lint.config.repository import IncludeCandidates, Repository
@@ -30,7 +31,7 @@ class IncludeResolver:
     `values` are those of a template's variables, `absent` patterns of include arguments that are
     meant to be missing. `blocks` are readings of stretches of one file, such as the strings of a
     ConfigMap, by name: they may include one another, whatever their folder. `mounts` say where
-    parts of the repository will lie.
+    parts of the repository will lie. `deployed` is the nginx that reads them, where one is known.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class IncludeResolver:
         absent: Sequence[str] = (),
         blocks: Mapping[str, MappedText] | None = None,
         mounts: Sequence[Mount] = (),
+        deployed: Deployed | None = None,
     ) -> None:
         self.workspace = workspace
+        self.deployed = deployed
         self._mounts = sorted(
             ((posixpath.normpath(inside), here) for inside, here in mounts),
             key=lambda one: -len(one[0]),  # the innermost first
@@ -56,7 +59,18 @@ class IncludeResolver:
 
     def with_blocks(self, blocks: Mapping[str, MappedText]) -> IncludeResolver:
         """The same files, and blocks that hide those of their names."""
-        made = IncludeResolver(self.workspace, self._values, self._absent, blocks, self._mounts)
+        return self._like(
+            IncludeResolver(self.workspace, self._values, self._absent, blocks, self._mounts)
+        )
+
+    def of(self, deployed: Deployed) -> IncludeResolver:
+        """The same files as one nginx of the deployment finds them."""
+        values = {**deployed.values, **self._values}
+        return self._like(
+            IncludeResolver(self.workspace, values, self._absent, None, self._mounts, deployed)
+        )
+
+    def _like(self, made: IncludeResolver) -> IncludeResolver:
         made._repositories, made._parsed = self._repositories, self._parsed
         made.accepted = self.accepted
         return made
@@ -65,11 +79,17 @@ class IncludeResolver:
         """The identity of a file or block, whatever path leads to it."""
         if self._blocks and plain_name(path) in self._blocks:
             return f"block {plain_name(path)}"
+        if self.is_text(path):
+            return f"text {path}"
         return self.workspace.key(path)
 
     def top(self, path: str) -> str:
         """The folder a file belongs to: its repository, else the named folder, else its own."""
-        return self.workspace.root_of(path)
+        return self.workspace.root_of(os.curdir if self.is_text(path) else path)
+
+    def is_text(self, path: str) -> bool:
+        """Whether a path stands for a text of the deployment, not for a file here."""
+        return self.deployed is not None and path in self.deployed.texts
 
     def source(self, path: str) -> Source:
         """A file's text. Raises as `Workspace.source` does."""
@@ -83,6 +103,8 @@ class IncludeResolver:
         block = self._blocks.get(plain_name(path)) if self._blocks else None
         if block is not None:
             return [block]
+        if self.deployed is not None and path in self.deployed.texts:
+            return [self.deployed.texts[path]]
         source = self.source(path)
         if self.workspace.is_dump:
             return [MappedText(source, source.text)]
@@ -108,6 +130,18 @@ class IncludeResolver:
             if path.startswith(inside.rstrip("/") + "/"):
                 return os.path.join(here, path[len(inside.rstrip("/")) + 1 :])
         return None
+
+    def deployed_paths(self, argument: str) -> DeployedPaths:
+        """The files here that an include's argument leads to on the nginx of the deployment."""
+        if self.deployed is None:
+            return DeployedPaths()
+        found = self.deployed.paths_of(argument)
+        # Where a container may have more than its image, that alone is not what is meant.
+        return (
+            found
+            if found.is_complete or not all(map(self.is_text, found.paths))
+            else DeployedPaths()
+        )
 
     def here(self, path: str) -> list[str]:
         """The files at a path or pattern; without any, those in a templates folder beside it.

@@ -19,6 +19,7 @@ from nginx_stream_lint.config.configuration import (
     read_from,
     without_repeats,
 )
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.config.fragments import is_main
 from nginx_stream_lint.config.includes import IncludeResolver, Mount
 from nginx_stream_lint.config.mapped_text import MappedText, Regions
@@ -40,6 +41,13 @@ STDIN = "<stdin>"
 # From a YAML source, its text with placeholders masked, what is conditional in it, and where files
 # come from, to configurations.
 Manifests = Callable[[Source, str, Regions, IncludeResolver], list[Configuration]]
+
+# From a workspace, the folder of a repository, its files, and nginx text in YAML (by file and key),
+# to the nginx that the repository runs, and what is unknown of them.
+Deployments = Callable[
+    [Workspace, str, Sequence[str], Callable[[str, str], MappedText | None]],
+    tuple[Sequence[Deployed], Sequence[Note]],
+]
 
 
 class InputOptions(Struct, frozen=True):
@@ -67,24 +75,32 @@ def configurations(
     paths: Sequence[str],
     around: InputOptions | None = None,
     manifests: Manifests | None = None,
+    deployments: Deployments | None = None,
 ) -> list[Configuration]:
     """Read all configurations at paths (files and folders).
 
-    `manifests` gives what controllers make of YAML.
+    `manifests` gives what controllers make of YAML, `deployments` the nginx that a repository runs.
     """
     around = around or InputOptions()
     files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
-    gathering = _Gathering(around, files, manifests)
+    gathering = _Gathering(around, files, manifests, deployments)
     return gathering.read(list(dict.fromkeys(paths)))
 
 
 class _Gathering:
     def __init__(
-        self, around: InputOptions, files: IncludeResolver, manifests: Manifests | None
+        self,
+        around: InputOptions,
+        files: IncludeResolver,
+        manifests: Manifests | None,
+        deployments: Deployments | None,
     ) -> None:
         self.around = around
         self.files = files
         self.manifests = manifests
+        self.deployments = deployments
+        self.deployed: list[Deployed] = []
+        self.in_yaml: dict[str, dict[str, MappedText]] = {}  # by key of the file, then by name
         self.found: list[Configuration] = []
         self.named: set[str] = set()  # keys of the files that the user names
         self.guessed: set[str] = set()  # keys of files that are nginx's by their text only
@@ -113,8 +129,11 @@ class _Gathering:
         mains = self._unique([*roots, *mains])
         fragments = [one for one in self._unique(fragments) if one not in set(mains)]
         asked = frozenset(self.files.key(path) for path in (*mains, *fragments))
+        asked |= self.in_yaml.keys()
+        done = self._read_deployed(asked)
         for path in mains:
-            self.found += read_all(path, self.files)
+            if self.files.key(path) not in done:
+                self.found += self._read(path)
         self._behind_servers(asked)
         included = self._included()
         wanted = {self.files.key(path) for path in fragments if path in named} - included
@@ -122,7 +141,7 @@ class _Gathering:
             self._mains_of(wanted, set(mains), asked)
             included = self._included()
         rest = [path for path in fragments if self.files.key(path) not in included]
-        alone = [one for path in rest for one in read_all(path, self.files)]
+        alone = [one for path in rest for one in self._read(path)]
         # One fragment may include another.
         inner = {
             self.files.key(file.source.name)
@@ -142,6 +161,57 @@ class _Gathering:
             for folder, message in self.files.workspace.notes.items()
         ]
         return self.found
+
+    def _read_deployed(self, asked: frozenset[str]) -> set[str]:
+        """Read what each nginx of the deployment reads of the files asked for.
+
+        Gives the keys of the main files that were read so.
+        """
+        workspace, deployments = self.files.workspace, self.deployments
+        if deployments is None or self.files.reads_as_nginx:
+            return set()
+        done: set[str] = set()
+        readings: set[int] = set()
+        made: list[Configuration] = []
+        for top in dict.fromkeys(map(workspace.root_of, sorted(asked))):
+            files = self.files.repository(top).files
+            found, notes = deployments(workspace, top, files, self._block)
+            if any(nginx.has(key) for nginx in found for key in asked):
+                self.deployed += found
+                made.append(Configuration(top, notes=list(notes)))
+        for nginx in self.deployed:
+            if nginx.main is None or not any(map(nginx.has, asked)):
+                continue
+            files_there = self.files.of(nginx)
+            for one in read_all(nginx.main, files_there):
+                read = {files_there.key(file.source.name) for file in one.files}
+                read |= {file.source.key for file in one.files}
+                if not asked & read:
+                    continue
+                done.add(self.files.key(nginx.main))
+                readings.update(id(file.reading) for file in one.files)
+                if self.files.key(nginx.main) not in asked:
+                    one.about = asked
+                    one.problems = [
+                        problem for problem in one.problems if workspace.key(problem.file) in asked
+                    ]
+                made.append(one)
+        self.found = [
+            one for one in self.found if one.root is None or id(one.root.reading) not in readings
+        ]
+        self.found += made
+        return done
+
+    def _read(self, path: str) -> list[Configuration]:
+        """Read a file as what it is: for each nginx of the deployment that has it."""
+        key = self.files.key(path)
+        having = [nginx for nginx in self.deployed if nginx.has(key)]
+        if not having:
+            return read_all(path, self.files)
+        return [one for nginx in having for one in read_all(path, self.files.of(nginx))]
+
+    def _block(self, path: str, name: str) -> MappedText | None:
+        return self.in_yaml.get(self.files.key(path), {}).get(name)
 
     def _existing(self, patterns: Iterable[str]) -> list[str]:
         """The paths that patterns of the settings match. Paths outside their folder are refused."""
@@ -273,6 +343,8 @@ class _Gathering:
         try:
             blocks, mistake = blocks_in_yaml(reading)
             self._blocks(path, blocks)
+            if blocks:
+                self.in_yaml[self.files.key(path)] = {one.name: one.reading for one in blocks}
             if self.manifests is not None:
                 made = self.manifests(source, reading.text, reading.conditional, self.files)
         except Unreadable as stop:

@@ -35,7 +35,8 @@ class Source(Struct, eq=False, dict=True):
     untouched. Offsets are in characters from the start of `text`. `on_disk` is false for what came
     some other way: standard input, a dump of another machine's files. `key` tells the file from all
     others of its workspace, whatever the path to it; see `Workspace.key`. `is_yaml` tells that its
-    nginx text stands in YAML.
+    nginx text stands in YAML, `is_from_image` that it comes with a container's image and is no file
+    of the repository.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Source(Struct, eq=False, dict=True):
     on_disk: bool = True
     key: str = ""
     is_yaml: bool = False
+    is_from_image: bool = False
 
     _asked: int = 0  # how many positions were looked up
     _last: tuple[int, int] = (0, 1)  # the offset of the last one, and its line

@@ -81,6 +81,7 @@ class Workspace:
         self.budget = Budget(limits or Limits(), paths[0] if paths else ".")
         self.is_dump = False
         self.notes: dict[str, str] = {}  # notes about a folder, by its path
+        self.kept: dict[object, object] = {}  # what was found out about these files
         self._storage = storage
         self._named = named
         self._prefix = ""  # prefix of keys: separates the files of a dump from others
@@ -173,14 +174,14 @@ class Workspace:
         made = self._like(MemoryStorage(files), ("/",), tuple(files))
         made._prefix = f"{source.key}\0"
         made._keys, made._given, made._sources = {}, {}, {}
-        made._listings = {}
+        made._listings, made.kept = {}, {}
         made.is_dump = True
         return made
 
     def _like(self, storage: Storage, roots: tuple[str, ...], paths: tuple[str, ...]) -> Workspace:
         made = Workspace(storage, roots, paths, named=self._named, host=self.host)
         made.budget, made.is_dump, made._prefix = self.budget, self.is_dump, self._prefix
-        made.notes = self.notes
+        made.notes, made.kept = self.notes, self.kept
         made._texts, made._given = self._texts, self._given
         made._sources, made._keys, made._listings = self._sources, self._keys, self._listings
         return made

@@ -13,10 +13,13 @@ from msgspec import Struct, field
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Problem
-from nginx_stream_lint.util.yamlfile import FORBIDDEN, YamlMistake, compose
+from nginx_stream_lint.util.yamlfile import FORBIDDEN, YamlMistake, compose, place
 
 # Manifests nest ten deep. PyYAML calls itself once per level.
 _MAX_DEPTH = 100
+# Compose files have hundreds of aliases. Each anchor is read once, so only merges cost more.
+_MAX_ALIASES = 2000
+_MAX_MERGED = 100_000  # keys that merges put in
 # YAML 1.1's booleans, which `yamlfile` leaves as words and Kubernetes does not.
 _BOOLEAN = re.compile(r"(?i)y|n|yes|no|on|off|true|false")
 _DOCUMENT = re.compile(r"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
@@ -150,7 +153,7 @@ def documents(source: Source, text: str) -> tuple[list[Document], list[Problem]]
             _check(part)
             reader = _NodeReader(part, start)
             # A comment for the time being: in a block of text that stays a line.
-            root = reader.read(compose(_ONLY_HOLES.sub(_AS_COMMENT, part)))
+            root = reader.read(compose(_ONLY_HOLES.sub(_AS_COMMENT, part), _MAX_ALIASES))
         except YamlMistake as mistake:
             lines = part.splitlines(keepends=True)
             offset = start + sum(map(len, lines[: mistake.line - 1])) + mistake.column - 1
@@ -205,6 +208,7 @@ class _NodeReader:
         self.known: dict[int, Node] = {}
         self.open: set[int] = set()
         self.words: list[tuple[int, int]] = []
+        self.merged = 0  # keys that merges put in
 
     def is_in_word(self, offset: int) -> bool:
         """Whether an offset lies in a word; valid only after the whole document was read."""
@@ -261,6 +265,9 @@ class _NodeReader:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 for one in value.items if isinstance(value, Sequence) else (value,):
                     if isinstance(one, Mapping):
+                        self.merged += len(one.entries)
+                        if self.merged > _MAX_MERGED:
+                            raise YamlMistake("its aliases stand for too much", *place(key_node))
                         merged = {**one.entries, **merged}
                 continue
             key = self._word(key_node)

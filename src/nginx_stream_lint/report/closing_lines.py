@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from nginx_stream_lint.analysis.lint import Result
+from nginx_stream_lint.config.deployed import Deployed
 from nginx_stream_lint.report.words import counted
+from nginx_stream_lint.util.sinks import printable
 
 # As many places are named; the others are counted.
 _MOST_PLACES = 4
@@ -14,6 +16,7 @@ def closing_lines(report: Result) -> list[str]:
     lines: list[str] = []
     if any(one.assumes_old_nginx for one in report.findings):
         lines.append("Assuming nginx older than 1.29.7; set --nginx-version if yours is newer.")
+    lines += (f"{deployed_words(one)}." for one in report.deployed)
     lines += (
         f"No main file includes {name}, so nginx's defaults are assumed for the outer blocks."
         for name in report.assumed_fragments
@@ -21,6 +24,17 @@ def closing_lines(report: Result) -> list[str]:
     if report.unchecked:
         lines.append(_unchecked(report))
     return lines
+
+
+def deployed_words(nginx: Deployed) -> str:
+    """Which nginx runs somewhere, and what a floating tag means for the findings; no full stop."""
+    name = printable(f"{nginx.name} ({nginx.origin})")
+    if not nginx.versions:
+        return f"{name} runs {nginx.product} of an unknown version; set --nginx-version"
+    says = f"{name} runs {nginx.product} {printable(nginx.version_text)}"
+    if len(nginx.versions) == 1:
+        return says
+    return f"{says}, which may be older or newer than 1.29.7; what differs is a warning"
 
 
 def _unchecked(report: Result) -> str:

@@ -18,6 +18,7 @@ from nginx_stream_lint.nginx.delivery import Delivery
 from nginx_stream_lint.nginx.directives import table
 from nginx_stream_lint.nginx.levels import Effective, Handler, Level
 from nginx_stream_lint.nginx.request_route import RedirectStep, Route
+from nginx_stream_lint.report.closing_lines import deployed_words
 from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES, HOLDS, amount, duration
 from nginx_stream_lint.rules.finding import Finding
@@ -278,6 +279,8 @@ def _lines(
     yield click.style(printable(explanation.url), bold=True)
     names = " ".join(_names(route.server)) or "(no name)"
     stands = "" if route.server is None else route.server.place
+    if explainer.deployed is not None:
+        yield from _line("nginx", deployed_words(explainer.deployed), width)
     yield from _line("server", f"{names}{stands}", width)
     for said, times in Counter(map(_step, route.via)).items():
         yield from _line("via", f"{said}, {times} times" if times > 1 else said, width)
@@ -292,6 +295,9 @@ def _lines(
         yield from _line("response", _answer(explanation), width)
         return
     yield from _line("passed to", _passed(handler), width)
+    app = explainer.app_behind(explanation)
+    if app is not None:
+        yield from _line("app", app, width)
     for tier in explanation.tiers[-2::-1]:
         yield from _line("then in", f"{tier.level.label}{tier.level.place}", width)
         yield from _line("passed to", _passed(tier.handler), width)

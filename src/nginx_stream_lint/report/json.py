@@ -173,7 +173,7 @@ def _finding(finding: Finding) -> LintFinding:
     return LintFinding(
         rule=finding.rule,
         url=None,  # the page of a rule has no address yet
-        instance=None,  # the deployment does not say what it calls this nginx
+        instance=finding.instance,
         severity=finding.severity,
         message=finding.message,
         file=place.source.name if in_file else None,

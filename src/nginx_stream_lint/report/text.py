@@ -47,6 +47,8 @@ def _locations(report: Result, width: int) -> list[str]:
         if location.servers:
             more = ", ..." if len(location.servers) == MOST_SERVERS else ""
             head += f"  ({printable(', '.join(location.servers))}{more})"
+        if finding.instance is not None:
+            head += f" in {printable(finding.instance)}"
         lines.append(head)
         if thought:
             lines += wrapped(printable(thought), width, "  ", _INDENT)

@@ -88,7 +88,8 @@ class Finding(Struct, frozen=True):
     `stream` is None for what is said of a comment. `at_most` is the worst severity that it can be
     given, since more is not known. For `assumes_old_nginx` and `assumes_defaults` see
     `verdict.Verdict`. `spared` are directives that its fix must not touch, since a comment ignores
-    the rule that is about them.
+    the rule that is about them. `instance` names the nginx of the deployment that it is about, or
+    several.
     """
 
     rule: str
@@ -103,6 +104,7 @@ class Finding(Struct, frozen=True):
     assumes_old_nginx: bool = False
     assumes_defaults: bool = False
     spared: frozenset[str] = frozenset()
+    instance: str | None = None
 
     def with_fix(self, fix: Fix | None) -> Finding:
         """The same finding with a fix. There are many: `dataclasses.replace` would take longer."""
@@ -119,6 +121,7 @@ class Finding(Struct, frozen=True):
             self.assumes_old_nginx,
             self.assumes_defaults,
             self.spared,
+            self.instance,
         )
 
     @property

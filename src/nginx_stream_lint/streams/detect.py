@@ -110,8 +110,10 @@ def find_proxied(
     found: list[ProxiedLocation] = []
     http = root.first("http")
     if http is not None:
+        deployed = configuration.deployed
+        upstreams = upstreams_of(http, None if deployed is None else deployed.app_of)
         look = _DetectionContext(
-            configuration.top, version, upstreams_of(http), commented, all_streams, isolated
+            configuration.top, version, upstreams, commented, all_streams, isolated
         )
         by_url = route_url_declarations(root, version, declarations)
         for server, its_clients in clients(http, version).items():

@@ -427,6 +427,8 @@ def _upstream_clues(
     """Evidence in the names of a location's upstream."""
     behind = place.behind
     app, because = behind.app, "its upstream looks like {}"
+    if behind.is_deployed:
+        because = "its upstream runs the image of {}"
     if app is None:
         app, because = place.path.app, "its path is called like {}"
     found: tuple[Clue, ...] = ()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct, field
 
 from nginx_stream_lint.nginx.levels import Handler, Level, cached_on_level
 from nginx_stream_lint.nginx.upstreams import upstream_block
-from nginx_stream_lint.streams.catalogue import App, app_named_in
+from nginx_stream_lint.streams.catalogue import App, app_by_name, app_named_in
 from nginx_stream_lint.streams.comments import Comments
 from nginx_stream_lint.streams.word_classes import normalized
 
@@ -27,8 +27,8 @@ class Upstream(Struct, eq=False):
     `hosts` are the target and the servers behind its name, `comments` what is written about the
     upstream block, and `keepalive` tells whether that keeps connections. `app` is the catalogued
     one that one of the hosts is named after; `names` are the hosts that are more than an address.
-    `host` and `path` are those of the target, with the port; its path takes the place of the
-    location's, empty without one.
+    `is_deployed`: the deployment says that this app runs there. `host` and `path` are those of the
+    target, with the port; its path takes the place of the location's, empty without one.
     """
 
     hosts: tuple[str, ...]
@@ -38,6 +38,7 @@ class Upstream(Struct, eq=False):
     path: str = ""
     names: Sequence[str] = ()
     app: App | None = None
+    is_deployed: bool = False
 
     def __post_init__(self) -> None:
         self.host = _authority(self.hosts[0])
@@ -50,12 +51,14 @@ class Upstream(Struct, eq=False):
 class Upstreams(Struct):
     """The upstreams of an `http` block, and the values that its maps give variables.
 
-    `comments` are the configuration's.
+    `comments` are the configuration's. `deployed_app` gives the name of the catalogued app that the
+    deployment runs under a host's name.
     """
 
     http: Level
     comments: Comments = field(default_factory=Comments)
     values: dict[str, list[str]] = field(default_factory=dict)
+    deployed_app: Callable[[str], str | None] | None = None
     _known: dict[str, Upstream] = field(default_factory=dict)
 
     def behind(self, location: Level, handler: Handler) -> Upstream:
@@ -84,7 +87,13 @@ class Upstreams(Struct):
             hosts += [row.args[0] for row in peers if row.args]
             comments += self.comments.of(block)
             keepalive = keepalive or "keepalive" in block.rows
-        return Upstream(tuple(hosts), tuple(comments), keepalive)
+        found = Upstream(tuple(hosts), tuple(comments), keepalive)
+        if self.deployed_app is not None:
+            apps = (self.deployed_app(_name_of(host)) for host in found.names)
+            app = next(filter(None, apps), None)
+            if app is not None:
+                found.app, found.is_deployed = app_by_name(app), True
+        return found
 
     def _targets(self, target: str) -> Iterator[str]:
         """A target, and its variants for each value that a map gives to a variable in it."""
@@ -94,15 +103,20 @@ class Upstreams(Struct):
                 yield target[: variable.start()] + value + target[variable.end() :]
 
 
-def upstreams_of(http: Level) -> Upstreams:
-    """The upstreams and maps of an `http` block."""
-    found = Upstreams(http)
+def upstreams_of(http: Level, deployed_app: Callable[[str], str | None] | None = None) -> Upstreams:
+    """The upstreams and maps of an `http` block; see `Upstreams`."""
+    found = Upstreams(http, deployed_app=deployed_app)
     for name in ("map", "split_clients"):
         for row in http.rows.get(name, []):
             if len(row.args) == 2 and row.block:
                 values = [one.args[0] for one in row.block if one.args and one.args[0]]
                 found.values.setdefault(row.args[1].lstrip("$"), []).extend(dict.fromkeys(values))
     return found
+
+
+def _name_of(target: str) -> str:
+    """The host of a target, without its port."""
+    return _authority(target).partition(":")[0]
 
 
 def _authority(target: str) -> str:

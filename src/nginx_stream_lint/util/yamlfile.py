@@ -56,13 +56,13 @@ def load_text(text: str) -> Any:
         loader.dispose()
 
 
-def compose(text: str) -> yaml.Node | None:
+def compose(text: str, aliases: int = _MAX_ALIASES) -> yaml.Node | None:
     """The node tree of a YAML text, for callers that need the places; None for an empty text.
 
-    Raises YamlMistake.
+    `aliases` is how many there may be. Raises YamlMistake.
     """
     try:
-        _bounded(text)
+        _bounded(text, aliases)
         loader = _Loader(_characters(text))
     except yaml.YAMLError as error:
         raise _mistake(error, text) from None
@@ -129,12 +129,12 @@ def _characters(text: str) -> str:
     return text if text.isascii() else _NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _bounded(text: str) -> None:
+def _bounded(text: str, aliases: int = _MAX_ALIASES) -> None:
     """Refuse what no reader of nodes should be given.
 
     Raises YamlMistake, yaml's own errors, and Unreadable where the run has no more values left.
     """
-    if text.count("*") > _MAX_ALIASES and len(re.findall(r"(?<!\w)\*\w", text)) > _MAX_ALIASES:
+    if text.count("*") > aliases and len(re.findall(r"(?<!\w)\*\w", text)) > aliases:
         raise YamlMistake("too many aliases", 1, 1)
     budget = in_force()
     left, most = budget.left("yaml_nodes"), budget.limits.yaml_depth

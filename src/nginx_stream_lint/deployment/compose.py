@@ -1,0 +1,721 @@
+"""Compose files: services, and the instances of nginx among them.
+
+One project is a main file with its override (`compose.override.yaml`), with what they extend and
+include. Another file in the same folder is a project of its own where its services say what they
+run; otherwise it changes the services of the main file, as `docker compose -f A -f B` reads them.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Items
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
+from nginx_stream_lint.deployment import dockerfile
+from nginx_stream_lint.deployment.instance import Container
+from nginx_stream_lint.deployment.interpolation import interpolated, read_variables
+from nginx_stream_lint.deployment.model import (
+    MENTIONS,
+    DeployedAt,
+    PlacedFile,
+    PublishedPort,
+    deployed_at,
+    is_known,
+)
+from nginx_stream_lint.deployment.texts import text_of
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.kubernetes.manifest import (
+    Mapping,
+    MappingEntry,
+    Node,
+    Scalar,
+    Sequence,
+    documents,
+)
+from nginx_stream_lint.util.problems import Problem, Unreadable
+
+NAME = re.compile(
+    r"(?:docker-)?compose(?:[.-][\w.-]*)?\.ya?ml|[\w.-]+[.-](?:docker-)?compose\.ya?ml"
+)
+_MAIN_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+_OVERRIDES = tuple(
+    f"{stem}.override.{end}" for stem in ("compose", "docker-compose") for end in ("yaml", "yml")
+)
+_MAX_TEXT = 2 * 1024 * 1024
+_MAX_FILES = 200  # that a project includes
+_MAX_DEPTH = 16
+_MAX_SERVICES = 2000
+_MAX_EXTENDS = 32
+_PATH = re.compile(r"[.~/\\]|[A-Za-z]:[\\/]")
+_URL = re.compile(r"(?:https?|git|ssh|oci)://|git@|github\.com[:/]")
+# Keys of a service; a file of version 1 has them at the top.
+_OF_SERVICE = frozenset(("image", "build", "extends", "command", "volumes", "ports", "environment"))
+
+_DECIDING = _OF_SERVICE - {"ports"} | {"entrypoint", "env_file", "configs", "secrets", "networks"}
+
+
+class ComposeFile(Struct, frozen=True, eq=False):
+    """A compose file that was read: its services and other parts by name."""
+
+    source: Source
+    folder: str
+    root: Mapping
+    services: dict[str, MappingEntry]
+    twice: frozenset[str]
+
+
+class _BuildSpec(Struct):
+    context: str | None = None
+    dockerfile: str | None = None
+    inline: tuple[Source, str] | None = None
+    target: str | None = None
+    arguments: dict[str, str | None] = field(default_factory=dict)
+    origin: DeployedAt | None = None
+
+
+class _Spec(Struct):
+    """A service: what files say of it, each key replaced or merged as Compose does."""
+
+    name: str
+    origin: DeployedAt
+    image: str | None = None
+    image_origin: DeployedAt | None = None
+    build: _BuildSpec | None = None
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    environment: dict[str, str | None] = field(default_factory=dict)
+    from_files: dict[str, str | None] = field(default_factory=dict)
+    is_complete: bool = True
+    mounts: dict[str, PlacedFile] = field(default_factory=dict)
+    ports: list[PublishedPort] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    replicas: int | None = 1
+    is_host: bool = False
+    keys: frozenset[str] = frozenset()
+
+
+def projects(
+    workspace: Workspace, paths: Items[str], notes: list[Problem], root: str
+) -> list[Container]:
+    """The containers that compose files describe."""
+    found: list[Container] = []
+    folders: dict[str, list[str]] = {}
+    for path in paths:
+        folders.setdefault(os.path.dirname(path), []).append(path)
+    reader = _Reader(workspace, notes, root)
+    included: set[str] = set()
+    made: list[tuple[str, list[Container]]] = []
+    for folder, files in folders.items():
+        names = {os.path.basename(one): one for one in files}
+        main = next((names[one] for one in _MAIN_NAMES if one in names), None)
+        override = next((names[one] for one in _OVERRIDES if one in names), None)
+        groups: list[list[str]] = []
+        if main is not None:
+            groups.append([main, override] if override is not None else [main])
+        for path in sorted(files):
+            if path in (main, override):
+                continue
+            if reader.stands_alone(path):
+                groups.append([path])
+            elif main is not None:
+                groups.append([main, path])
+        for group in groups:
+            project = _Project(reader, folder or os.curdir, group)
+            if group[0] == main and len(group) > 1 and group[1] != override:
+                project.name = group[1]
+                changed = project.changed(group[1])
+                containers = [one for one in project.containers() if one.name in changed]
+            else:
+                containers = project.containers()
+            # What another file includes is read there.
+            included |= project.included
+            made.append((project.name, containers))
+    for first, containers in made:
+        if workspace.key(first) not in included:
+            found += containers
+    return found
+
+
+class _Reader:
+    """Compose files of a run, each read once."""
+
+    def __init__(self, workspace: Workspace, notes: list[Problem], root: str) -> None:
+        self.workspace = workspace
+        self.notes = notes
+        self.root = root
+        self._read: dict[str, ComposeFile | None] = {}
+
+    def note(self, origin: DeployedAt, message: str, advice: str) -> None:
+        """Say once what could not be told."""
+        one = Problem(origin.file, origin.line, origin.column, message, advice)
+        if one not in self.notes:
+            self.notes.append(one)
+
+    def file(self, path: str) -> ComposeFile | None:
+        """A compose file; None where it cannot be read, with a note."""
+        key = self.workspace.key(path)
+        if key not in self._read:
+            self._read[key] = self._load(path)
+        return self._read[key]
+
+    def _load(self, path: str) -> ComposeFile | None:
+        try:
+            source = text_of(self.workspace, path)
+            text = re.sub("[\ud800-\udfff]", "?", source.text[:_MAX_TEXT])
+            found, problems = documents(source, text)
+        except Unreadable as error:
+            self.notes.append(error.problem)
+            return None
+        if len(source.text) > _MAX_TEXT:
+            self.note(DeployedAt(path, 1), "is too long for a compose file", "split it")
+            return None
+        for one in problems:
+            if MENTIONS.search(text) is None:
+                continue
+            self.note(
+                DeployedAt(one.file, one.line, one.column),
+                f"this compose file is {one.message}",
+                "correct it, or render it if it is a template; its services are unknown",
+            )
+        if problems or not found or not isinstance(found[0].root, Mapping):
+            return None
+        root = found[0].root
+        services = root.mapping("services")
+        if services is None:
+            if "services" in root.entries or not any(
+                isinstance(one.value, Mapping) and one.value.entries.keys() & _OF_SERVICE
+                for name, one in root.entries.items()
+                if not name.startswith("x-")
+            ):
+                services = Mapping({}, (), root.span, False)
+            else:
+                services = root  # version 1
+        own = [one.key.text for one in services.own]
+        twice = (
+            frozenset(name for name in own if own.count(name) > 1)
+            if len(own) < 500
+            else frozenset()
+        )
+        for name in sorted(twice):
+            self.note(
+                deployed_at(source, services.entries[name].key.start),
+                f"two services are named {name}",
+                "rename one; Compose refuses the file, so both are unknown",
+            )
+        entries = {
+            name: one
+            for name, one in services.entries.items()
+            if isinstance(one.value, Mapping)
+            and (services is not root or one.value.entries.keys() & _OF_SERVICE)
+        }
+        return ComposeFile(source, os.path.dirname(path) or os.curdir, root, entries, twice)
+
+    def stands_alone(self, path: str) -> bool:
+        """Whether all services of a file say what they run."""
+        file = self.file(path)
+        if file is None or not file.services:
+            return file is not None and "include" in file.root.entries
+        return all(
+            isinstance(one.value, Mapping)
+            and one.value.entries.keys() & {"image", "build", "extends"}
+            for one in file.services.values()
+        )
+
+
+class _Project:
+    """Compose files that are read together."""
+
+    def __init__(self, reader: _Reader, folder: str, paths: Items[str], depth: int = 0) -> None:
+        self.reader = reader
+        self.workspace = reader.workspace
+        self.folder = folder
+        self.paths = list(paths)
+        self.depth = depth
+        self.name = paths[0]
+        self.included: set[str] = set()  # keys of files
+        self.around: frozenset[str] = frozenset()  # keys of the files that include these
+        self.specs: dict[tuple[str, str, str], _Spec | None] = {}
+        self.values: dict[str, str | None] = {}
+        self.own = self._variables(os.path.join(folder, ".env"))
+        self.values.update(self.own)
+
+    def _variables(self, path: str, raw: bool = False) -> dict[str, str | None]:
+        if not self.workspace.is_file(path):
+            return {}
+        try:
+            return read_variables(text_of(self.workspace, path).text[:_MAX_TEXT], self.values, raw)
+        except Unreadable as error:
+            self.reader.notes.append(error.problem)
+            return {}
+
+    def changed(self, path: str) -> set[str]:
+        """The services of which a file says what decides about nginx or the app."""
+        file = self.reader.file(path)
+        if file is None:
+            return set()
+        return {
+            name
+            for name, one in file.services.items()
+            if isinstance(one.value, Mapping) and one.value.entries.keys() & _DECIDING
+        }
+
+    def containers(self) -> list[Container]:
+        """All services, as containers."""
+        specs = self._specs()
+        made = (self._container(one) for one in list(specs.values())[:_MAX_SERVICES])
+        return [one for one in made if one is not None]
+
+    def _specs(self) -> dict[str, tuple[_Spec, ComposeFile]]:
+        found: dict[str, tuple[_Spec, ComposeFile]] = {}
+        for path in self.paths:
+            file = self.reader.file(path)
+            if file is None:
+                continue
+            for name, included in self._included(file):
+                found.setdefault(name, included)
+            for name in file.services:
+                if name in file.twice:
+                    found.pop(name, None)
+                    continue
+                spec = self._spec(file, name, self.folder, ())
+                if spec is None:
+                    continue
+                before = found.get(name)
+                found[name] = (spec if before is None else _merged(before[0], spec), file)
+        return found
+
+    def _included(self, file: ComposeFile) -> Iterator[tuple[str, tuple[_Spec, ComposeFile]]]:
+        """The services of files that a file includes."""
+        for item in file.root.items("include"):
+            origin = deployed_at(file.source, item.span.start)
+            mapping = item if isinstance(item, Mapping) else None
+            path = mapping.at("path") if mapping is not None else item
+            names = path.items if isinstance(path, Sequence) else (path,)
+            texts = [self._text(one) for one in names if isinstance(one, Scalar)]
+            if not texts or not all(map(is_known, texts)) or any(map(_URL.match, texts)):
+                self.reader.note(
+                    origin,
+                    "this include is not a file of the repository",
+                    "its services are unknown",
+                )
+                continue
+            paths = [os.path.normpath(os.path.join(self.folder, one)) for one in texts]
+            keys = {self.workspace.key(one) for one in paths}
+            around = self.around | {self.workspace.key(file.source.name)}
+            if self.depth >= _MAX_DEPTH or keys & around or len(self.included) > _MAX_FILES:
+                self.reader.note(
+                    origin, "this include leads back to itself, or too deep", "remove it"
+                )
+                continue
+            missing = [one for one in paths if not self.workspace.is_file(one)]
+            if missing:
+                self.reader.note(origin, f"{missing[0]} is not there", "its services are unknown")
+                continue
+            folder = os.path.dirname(paths[0]) or os.curdir
+            own = mapping.word("project_directory") if mapping is not None else None
+            if own is not None:
+                folder = os.path.normpath(os.path.join(self.folder, self._text(own)))
+            inner = _Project(self.reader, folder, paths, self.depth + 1)
+            inner.values = {**inner.own, **self.values}
+            inner.included, inner.around = self.included, around
+            self.included |= keys
+            yield from inner._specs().items()
+
+    def _spec(
+        self, file: ComposeFile, name: str, folder: str, chain: tuple[tuple[str, str], ...]
+    ) -> _Spec | None:
+        """A service of a file, with what it extends."""
+        key = self.workspace.key(file.source.name), name, folder
+        if key not in self.specs:
+            self.specs[key] = self._extended(file, name, folder, chain)
+        return self.specs[key]
+
+    def _extended(
+        self, file: ComposeFile, name: str, folder: str, chain: tuple[tuple[str, str], ...]
+    ) -> _Spec | None:
+        entry = file.services.get(name)
+        if entry is None or not isinstance(entry.value, Mapping):
+            return None
+        origin = deployed_at(file.source, entry.key.start)
+        own = _Parser(self, file, folder).spec(name, entry.value, origin)
+        extends = entry.value.at("extends")
+        if extends is None:
+            return own
+        here = self.workspace.key(file.source.name), name
+        if here in chain or len(chain) > _MAX_EXTENDS:
+            message = f"{name} extends itself, or too many services"
+            self.reader.note(origin, message, "remove one `extends`")
+            return None
+        other, there = file, folder
+        if isinstance(extends, Scalar):
+            base = self._text(extends)
+        elif isinstance(extends, Mapping):
+            word = extends.word("service")
+            base = self._text(word) if word is not None else PLACEHOLDER
+            path = extends.word("file")
+            if path is not None:
+                target = os.path.normpath(os.path.join(folder, self._text(path)))
+                if not is_known(target) or not self.workspace.is_file(target):
+                    self.reader.note(
+                        origin,
+                        f"the file that {name} extends is not there",
+                        "what it says of the service is unknown",
+                    )
+                    return None
+                found = self.reader.file(target)
+                if found is None:
+                    return None
+                other, there = found, os.path.dirname(target) or os.curdir
+        else:
+            return own
+        before = self._spec(other, base, there, (*chain, here))
+        if before is None:
+            self.reader.note(
+                origin, f"the service that {name} extends is not there", "check its name"
+            )
+            return None
+        return replace(_merged(before, own), name=name, origin=origin)
+
+    def _text(self, word: Scalar | None) -> str:
+        return "" if word is None else interpolated(word.text, self.values)
+
+    def _container(self, made: tuple[_Spec, ComposeFile]) -> Container | None:
+        spec, _ = made
+        built, context, path = self._built(spec)
+        environment = {**spec.from_files, **spec.environment}
+        return Container(
+            spec.name,
+            self.name,
+            spec.origin,
+            spec.image,
+            spec.image_origin or spec.origin,
+            built,
+            context,
+            path,
+            tuple(spec.mounts.values()),
+            environment,
+            spec.is_complete,
+            spec.entrypoint,
+            spec.command,
+            tuple(dict.fromkeys([spec.name, *spec.names])),
+            tuple(spec.ports),
+            spec.replicas,
+        )
+
+    def _built(self, spec: _Spec) -> tuple[dockerfile.BuiltImage | None, str | None, str | None]:
+        """What a service's Dockerfile makes, the folder it is built from, and its path."""
+        build = spec.build
+        if build is None:
+            return None, None, None
+        origin = build.origin or spec.origin
+        context = build.context
+
+        def nothing(message: str) -> dockerfile.BuiltImage:
+            place = origin.file, origin.line, origin.column
+            unknown = Problem(*place, f"{message} {spec.name} is not there", "its image is unknown")
+            return dockerfile.BuiltImage(None, origin, unknown=(unknown,))
+
+        if context is None or not is_known(context):
+            return nothing("the build context of"), None, None
+        try:
+            if build.inline is not None:
+                source, text = build.inline
+                made = dockerfile.build_text(
+                    self.workspace,
+                    Source(source.name, text),
+                    context,
+                    build.arguments,
+                    build.target,
+                )
+                return made, context, source.name
+            path = os.path.normpath(os.path.join(context, build.dockerfile or "Dockerfile"))
+            if not is_known(path) or not self.workspace.is_file(path):
+                return nothing("the Dockerfile of"), context, None
+            made = dockerfile.build(self.workspace, path, context, build.arguments, build.target)
+        except Unreadable as error:
+            self.reader.notes.append(error.problem)
+            return nothing("the Dockerfile of"), context, None
+        return made, context, path
+
+
+class _Parser:
+    """A service's mapping, read."""
+
+    def __init__(self, project: _Project, file: ComposeFile, folder: str) -> None:
+        self.project = project
+        self.file = file
+        self.folder = folder
+        self.workspace = project.workspace
+
+    def spec(self, name: str, node: Mapping, origin: DeployedAt) -> _Spec:
+        """What a file says of a service."""
+        made = _Spec(name, origin, keys=frozenset(node.entries))
+        image = node.word("image")
+        if image is not None:
+            made.image, made.image_origin = self._text(image), self._at(image)
+        made.build = self._build(node.at("build"))
+        made.entrypoint = self._command(node.at("entrypoint"))
+        made.command = self._command(node.at("command"))
+        for item in self._each(node.at("env_file")):
+            self._env_file(made, item)
+        for key, value in self._pairs(node.at("environment")):
+            made.environment[key] = value
+        for item in self._each(node.at("volumes")):
+            self._volume(made, item)
+        for section, folder in (("configs", "/"), ("secrets", "/run/secrets/")):
+            for item in self._each(node.at(section)):
+                self._config(made, item, section, folder)
+        for item in self._each(node.at("ports")):
+            made.ports += self._ports(item)
+        for key in ("container_name", "hostname"):
+            word = node.word(key)
+            if word is not None:
+                made.names.append(self._text(word))
+        networks = node.mapping("networks")
+        if networks is not None:
+            for network in networks.entries.values():
+                if isinstance(network.value, Mapping):
+                    made.names += [
+                        self._text(one)
+                        for one in network.value.items("aliases")
+                        if isinstance(one, Scalar)
+                    ]
+        made.names = [one for one in made.names if is_known(one)]
+        made.replicas = self._replicas(node)
+        return made
+
+    def _text(self, word: Scalar) -> str:
+        return interpolated(word.text, self.project.values)
+
+    def _at(self, node: Node) -> DeployedAt:
+        return deployed_at(self.file.source, node.span.start)
+
+    def _each(self, node: Node | None) -> Iterable[Node]:
+        """The items of a list; a single word stands for a list of it."""
+        if isinstance(node, Sequence):
+            return node.items
+        return (node,) if isinstance(node, Scalar) and node.text else ()
+
+    def _pairs(self, node: Node | None) -> Iterator[tuple[str, str | None]]:
+        """Names and values, from a mapping or a list of `NAME=value`."""
+        if isinstance(node, Mapping):
+            for key, entry in node.entries.items():
+                value = entry.value
+                if isinstance(value, Scalar):
+                    is_null = not value.text and not value.style
+                    # Without a value it is the shell's, or that of `.env`.
+                    own = self.project.values.get(key) if is_null else _known(self._text(value))
+                    yield key, own
+        elif isinstance(node, Sequence):
+            for item in node.items:
+                if isinstance(item, Scalar):
+                    name, equals, text = self._text(item).partition("=")
+                    if is_known(name):
+                        yield name, _known(text) if equals else self.project.values.get(name)
+
+    def _build(self, node: Node | None) -> _BuildSpec | None:
+        if node is None:
+            return None
+        made = _BuildSpec(origin=self._at(node))
+        if isinstance(node, Scalar):
+            made.context = self._path(self._text(node))
+        elif isinstance(node, Mapping):
+            context = node.word("context")
+            made.context = self._path(self._text(context) if context is not None else ".")
+            for key in ("dockerfile", "target"):
+                word = node.word(key)
+                if word is not None:
+                    setattr(made, key, self._text(word))
+            inline = node.word("dockerfile_inline")
+            if inline is not None:
+                made.inline = self.file.source, self._text(inline)
+            made.arguments = dict(self._pairs(node.at("args")))
+        return made
+
+    def _path(self, text: str) -> str | None:
+        """The path here of one in the file; None where it is not one of the repository."""
+        if _URL.match(text) or not is_known(text) or text.startswith(("~", "/")):
+            return None
+        return os.path.normpath(os.path.join(self.folder, text))
+
+    def _command(self, node: Node | None) -> tuple[str, ...] | None:
+        if isinstance(node, Sequence):
+            return tuple(self._text(one) for one in node.items if isinstance(one, Scalar))
+        if isinstance(node, Scalar) and (node.text or node.style):
+            return tuple(_split(self._text(node)))
+        return None
+
+    def _env_file(self, made: _Spec, item: Node) -> None:
+        path: Scalar | None = None
+        raw = False
+        if isinstance(item, Scalar):
+            path = item
+        elif isinstance(item, Mapping):
+            path = item.word("path")
+            kind = item.word("format")
+            raw = kind is not None and kind.text == "raw"
+        here = None if path is None else self._path(self._text(path))
+        if here is None or not self.workspace.is_file(here):
+            made.is_complete = False
+            return
+        made.from_files.update(self.project._variables(here, raw))
+
+    def _volume(self, made: _Spec, item: Node) -> None:
+        origin = self._at(item)
+        kind = ""
+        if isinstance(item, Scalar):
+            parts = _parts(self._text(item))
+            source = parts[0] if len(parts) > 1 else ""
+            target = parts[1] if len(parts) > 1 else parts[0]
+            if len(parts) > 1:
+                kind = "bind" if _PATH.match(source) else "volume"
+                if source.startswith(PLACEHOLDER):
+                    kind = "unknown"
+        elif isinstance(item, Mapping):
+            word = item.word("type")
+            kind = self._text(word) if word is not None else "volume"
+            first, second = item.word("source") or item.word("src"), None
+            for key in ("target", "dst", "destination"):
+                second = second or item.word(key)
+            source = self._text(first) if first is not None else ""
+            target = self._text(second) if second is not None else ""
+        else:
+            return
+        if not target or not is_known(target):
+            return
+        target = posixpath.normpath(target)
+        if kind in ("bind", "unknown"):
+            made.mounts[target] = self._mounted(source, target, origin)
+        else:
+            made.mounts[target] = PlacedFile(target, None, "volume", origin, is_folder=True)
+
+    def _mounted(self, source: str, target: str, origin: DeployedAt) -> PlacedFile:
+        path = self._path(source)
+        if path is not None and self.workspace.is_file(path):
+            return PlacedFile(target, path, "mount", origin)
+        if path is not None and self.workspace.is_folder(path):
+            return PlacedFile(target, path, "mount", origin, is_folder=True)
+        is_folder = "." not in posixpath.basename(target)
+        return PlacedFile(target, None, "mount", origin, is_folder=is_folder)
+
+    def _config(self, made: _Spec, item: Node, section: str, folder: str) -> None:
+        origin = self._at(item)
+        if isinstance(item, Scalar):
+            name = self._text(item)
+            target = posixpath.join(folder, name)
+        elif isinstance(item, Mapping):
+            word = item.word("source")
+            name = self._text(word) if word is not None else ""
+            given = item.word("target")
+            target = posixpath.join(folder, self._text(given) if given is not None else name)
+        else:
+            return
+        if not is_known(target) or not name:
+            return
+        what = self.file.root.mapping(section, name)
+        path = what.word("file") if what is not None else None
+        content = what.word("content") if what is not None else None
+        target = posixpath.normpath(target)
+        if content is not None:
+            key = f"{section}.{name}"
+            made.mounts[target] = PlacedFile(target, self.file.source.name, "config", origin, key)
+        elif path is not None:
+            made.mounts[target] = self._mounted(self._text(path), target, origin)
+        else:
+            made.mounts[target] = PlacedFile(target, None, "config", origin)
+
+    def _ports(self, item: Node) -> list[PublishedPort]:
+        if isinstance(item, Scalar):
+            text, _, protocol = self._text(item).partition("/")
+            outside, _, inside = text.rpartition(":")
+            outside = re.sub(r".*[:\]]", "", outside) if ":" in outside else outside
+            if outside.count(".") == 3:  # an address without a port
+                outside = ""
+            if not is_known(inside) or not inside:
+                return []
+            return [PublishedPort(_known(outside) or None, inside, protocol or "tcp")]
+        if isinstance(item, Mapping):
+            target, published = item.word("target"), item.word("published")
+            kind = item.word("protocol")
+            if target is None:
+                return []
+            return [
+                PublishedPort(
+                    _known(self._text(published)) if published is not None else None,
+                    self._text(target),
+                    kind.text if kind is not None else "tcp",
+                )
+            ]
+        return []
+
+    def _replicas(self, node: Mapping) -> int | None:
+        word = node.word("deploy", "replicas") or node.word("scale")
+        if word is None:
+            mode = node.word("deploy", "mode")
+            return None if mode is not None and mode.text == "global" else 1
+        text = self._text(word)
+        return int(text) if text.isdecimal() and len(text) < 6 else None
+
+
+def _merged(before: _Spec, after: _Spec) -> _Spec:
+    """A service of two files, as Compose merges them."""
+    build = after.build
+    if before.build is not None and build is not None:
+        build = _BuildSpec(
+            build.context if build.context is not None else before.build.context,
+            build.dockerfile or before.build.dockerfile,
+            build.inline or before.build.inline,
+            build.target or before.build.target,
+            {**before.build.arguments, **build.arguments},
+            build.origin,
+        )
+    has_replicas = bool(after.keys & {"deploy", "scale"})
+    return _Spec(
+        before.name,
+        before.origin,
+        after.image or before.image,
+        after.image_origin or before.image_origin,
+        build or before.build,
+        after.entrypoint if after.entrypoint is not None else before.entrypoint,
+        after.command if after.command is not None else before.command,
+        {**before.environment, **after.environment},
+        {**before.from_files, **after.from_files},
+        before.is_complete and after.is_complete,
+        {**before.mounts, **after.mounts},
+        [*before.ports, *(one for one in after.ports if one not in before.ports)],
+        [*before.names, *after.names],
+        after.replicas if has_replicas else before.replicas,
+        keys=before.keys | after.keys,
+    )
+
+
+def _known(text: str) -> str | None:
+    return text if is_known(text) else None
+
+
+def _parts(text: str) -> list[str]:
+    """The parts of a volume's short form; the colon of a Windows drive is none."""
+    parts = text.split(":")
+    if len(parts) > 1 and re.fullmatch(r"[A-Za-z]", parts[0]) and parts[1][:1] in ("\\", "/"):
+        parts[:2] = [f"{parts[0]}:{parts[1]}"]
+    return parts
+
+
+def _split(text: str) -> list[str]:
+    """The words of a command, as Compose splits a string."""
+    words = re.findall(r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s'"\\])+""", text)
+    return [
+        re.sub(
+            r"""'([^']*)'|"((?:\\.|[^"\\])*)"|\\(.)""",
+            lambda one: one[1] or re.sub(r"\\(.)", r"\1", one[2] or "") or one[3] or "",
+            word,
+        )
+        for word in words
+    ]

@@ -1,0 +1,578 @@
+"""Dockerfiles: from which image, with which files, environment and command."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
+from nginx_stream_lint.deployment.images import base_files, server_image, system_of
+from nginx_stream_lint.deployment.interpolation import substituted
+from nginx_stream_lint.deployment.model import DeployedAt, PlacedFile, PublishedPort, is_known
+from nginx_stream_lint.deployment.shell import (
+    Installed,
+    Layers,
+    installed,
+    is_configuration_path,
+    is_folder_of_nginx,
+)
+from nginx_stream_lint.deployment.texts import text_of
+from nginx_stream_lint.files.globbing import is_pattern
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.util.problems import Problem, Unreadable
+
+_MAX_TEXT = 1024 * 1024
+_MAX_INSTRUCTIONS = 5000
+_MAX_FOLDERS = 20  # above a Dockerfile
+_MAX_NAMES = 200  # of what it copies, to find its context
+_MAX_PATTERNS = 200  # of .dockerignore
+_DIRECTIVE = re.compile(r"#[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t\r]*")
+_INSTRUCTION = re.compile(r"[ \t]*([A-Za-z]+)(?:[ \t]+(.*))?", re.DOTALL)
+_FLAG = re.compile(r"--([\w-]+)(?:=(\S*))?[ \t]*")
+_HEREDOC = re.compile(r"(?<![<\w])<<(-?)(['\"]?)([A-Za-z_]\w*)\2")
+_ASSIGNED = re.compile(r"""([A-Za-z_][\w.-]*)=((?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])*)""")
+_URL = re.compile(r"(?:https?|git|ssh)://|git@")
+
+
+class Instruction(Struct, frozen=True):
+    """An instruction: its upper-case name, flags, and text without continuation lines.
+
+    `heredocs` are names and texts of those in it.
+    """
+
+    name: str
+    flags: Mapping[str, str]
+    text: str
+    origin: DeployedAt
+    heredocs: tuple[tuple[str, str], ...] = ()
+
+
+class BuiltImage(Struct, frozen=True):
+    """What a Dockerfile makes. `base` is the image outside of it that it begins with.
+
+    `command` and `entrypoint` are None where it sets none. `unknown` lists problems: what could not
+    be told.
+    """
+
+    base: str | None
+    base_origin: DeployedAt
+    files: tuple[PlacedFile, ...] = ()
+    environment: Mapping[str, str | None] = {}
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    ports: tuple[PublishedPort, ...] = ()
+    installed: Installed | None = None
+    installed_at: DeployedAt | None = None
+    workdir: str = "/"
+    unknown: tuple[Problem, ...] = ()
+
+
+def instructions(source: Source) -> list[Instruction]:
+    """The instructions of a Dockerfile, up to a bound."""
+    lines = [one.rstrip("\r") for one in source.text[:_MAX_TEXT].split("\n")]
+    escape, at = _directives(lines)
+    found: list[Instruction] = []
+    while at < len(lines) and len(found) < _MAX_INSTRUCTIONS:
+        start = at
+        if not lines[at].strip() or lines[at].lstrip().startswith("#"):
+            at += 1
+            continue
+        joined, at = _joined(lines, at, escape)
+        match = _INSTRUCTION.fullmatch(joined)
+        if match is None:
+            continue
+        name, text = match[1].upper(), match[2] or ""
+        heredocs: list[tuple[str, str]] = []
+        if name in ("RUN", "COPY", "ADD"):
+            for dash, _, end in _HEREDOC.findall(text):
+                body, at = _heredoc(lines, at, end, bool(dash))
+                heredocs.append((end, body))
+        flags: dict[str, str] = {}
+        if name in ("RUN", "COPY", "ADD", "FROM"):
+            while (flag := _FLAG.match(text)) is not None:
+                flags[flag[1]] = flag[2] or ""
+                text = text[flag.end() :].lstrip()
+        column = len(lines[start]) - len(lines[start].lstrip()) + 1
+        origin = DeployedAt(source.name, start + 1, column)
+        found.append(Instruction(name, flags, text.strip(), origin, tuple(heredocs)))
+    return found
+
+
+def _directives(lines: list[str]) -> tuple[str, int]:
+    """The character that continues lines, and the number of the first line behind directives."""
+    escape, at = "\\", 0
+    while at < len(lines) and (directive := _DIRECTIVE.fullmatch(lines[at])) is not None:
+        if directive[1].lower() == "escape" and directive[2] in ("`", "\\"):
+            escape = directive[2]
+        at += 1
+    return escape, at
+
+
+def _joined(lines: list[str], offset: int, escape: str) -> tuple[str, int]:
+    """The text of an instruction, and the number of the line behind it.
+
+    Comments and blank lines within do not end it.
+    """
+    parts: list[str] = []
+    while offset < len(lines):
+        line = lines[offset].rstrip()
+        offset += 1
+        if parts and (not line or line.lstrip().startswith("#")):
+            continue
+        if not line.endswith(escape):
+            parts.append(line)
+            break
+        parts.append(line[: -len(escape)])
+    return "".join(parts), offset
+
+
+def _heredoc(lines: list[str], offset: int, end: str, has_tabs: bool) -> tuple[str, int]:
+    """The text of a heredoc, and the number of the line behind it."""
+    body: list[str] = []
+    while offset < len(lines):
+        line = lines[offset]
+        offset += 1
+        if (line.lstrip("\t") if has_tabs else line) == end:
+            break
+        body.append(line)
+    return "\n".join(body) + "\n", offset
+
+
+def build(
+    workspace: Workspace,
+    path: str,
+    context: str | None = None,
+    arguments: Mapping[str, str | None] = {},
+    target: str | None = None,
+) -> BuiltImage:
+    """What is built of the Dockerfile at a path.
+
+    `context` is the folder that COPY takes from; None where nothing says it. Raises `Unreadable`.
+    """
+    return build_text(workspace, text_of(workspace, path), context, arguments, target)
+
+
+def build_text(
+    workspace: Workspace,
+    source: Source,
+    context: str | None = None,
+    arguments: Mapping[str, str | None] = {},
+    target: str | None = None,
+) -> BuiltImage:
+    """The same for a text that may stand in another file."""
+    found = instructions(source)
+    return _Build(workspace, source, found, context, arguments).image(target)
+
+
+def context_of(
+    workspace: Workspace, path: str, found: Sequence[Instruction], root: str
+) -> str | None:
+    """The folder from which all that a Dockerfile copies can be: its own, or the nearest above.
+
+    What a build makes is not in the repository; then the configuration of nginx counts. None where
+    there is no such folder.
+    """
+    folder = os.path.dirname(path) or os.curdir
+    folders = [folder]
+    while workspace.key(folder) != workspace.key(root) and len(folders) < _MAX_FOLDERS:
+        parent = os.path.normpath(os.path.join(folder, os.pardir))
+        if workspace.leads_out(parent) or parent == folder:
+            break
+        folder = parent
+        folders.append(folder)
+    copied = _copied_names(found)
+    ours = [name for name, target in copied if is_configuration_path(target.rstrip("/"))]
+    for names in ([name for name, _ in copied], ours):
+        for one in folders:
+            if names and all(_is_there(workspace, os.path.join(one, name)) for name in names):
+                return one
+    return None if ours else folders[0]
+
+
+def _copied_names(found: Sequence[Instruction]) -> list[tuple[str, str]]:
+    """What is copied from the context, and to where."""
+    names: list[tuple[str, str]] = []
+    for one in found:
+        if one.name in ("COPY", "ADD") and "from" not in one.flags:
+            *sources, target = _words(one.text) or [""]
+            for name in sources:
+                if "$" not in name and not name.startswith("<<") and not _URL.match(name):
+                    names.append((name.lstrip("/") or ".", target))
+    return names[:_MAX_NAMES]
+
+
+def _is_there(workspace: Workspace, path: str) -> bool:
+    try:
+        return bool(workspace.matching(path)) if is_pattern(path) else workspace.exists(path)
+    except Unreadable:
+        return False
+
+
+class _Stage(Struct):
+    name: str
+    base: str
+    origin: DeployedAt
+    instructions: list[Instruction]
+
+
+class _Build:
+    def __init__(
+        self,
+        workspace: Workspace,
+        source: Source,
+        found: Sequence[Instruction],
+        context: str | None,
+        arguments: Mapping[str, str | None],
+    ) -> None:
+        self.workspace = workspace
+        self.source = source
+        self.context = context
+        self.arguments = arguments
+        self.globals: dict[str, str | None] = {}
+        self.stages: list[_Stage] = []
+        self.made: dict[int, BuiltImage] = {}
+        self.ignored = self._ignore_patterns()
+        for one in found:
+            if one.name == "FROM":
+                words = one.text.split()
+                name = words[2].lower() if len(words) > 2 and words[1].upper() == "AS" else ""
+                base = substituted(words[0], self.globals) if words else PLACEHOLDER
+                self.stages.append(_Stage(name, base, one.origin, []))
+            elif self.stages:
+                self.stages[-1].instructions.append(one)
+            elif one.name == "ARG":
+                self._declare(one, self.globals, {})
+
+    def image(self, target: str | None) -> BuiltImage:
+        """What the target stage makes, or the last one."""
+        if not self.stages:
+            return BuiltImage(None, DeployedAt(self.source.name, 1))
+        number = len(self.stages) - 1
+        if target is not None:
+            known = self._number(target, len(self.stages))
+            if known is None:
+                return BuiltImage(None, self.stages[-1].origin)
+            number = known
+        return self._image(number)
+
+    def _number(self, name: str, before: int) -> int | None:
+        """The stage of a name or number."""
+        for number in range(before - 1, -1, -1):
+            if name and self.stages[number].name == name.lower():
+                return number
+        if name.isdecimal() and len(name) < 5 and int(name) < before:
+            return int(name)
+        return None
+
+    def _image(self, number: int) -> BuiltImage:
+        # From the first stage of the chain on: a file may have thousands.
+        chain = [number]
+        while (before := self._number(self.stages[chain[-1]].base, chain[-1])) is not None:
+            chain.append(before)
+            if before in self.made:
+                break
+        for one in reversed(chain):
+            if one not in self.made:
+                before = self._number(self.stages[one].base, one)
+                start = self._start(self.stages[one]) if before is None else self.made[before]
+                self.made[one] = _Run(self, one, start).image()
+        return self.made[number]
+
+    def _start(self, stage: _Stage) -> BuiltImage:
+        """The image that a stage begins with, which is built elsewhere."""
+        row = server_image(stage.base)
+        files = base_files(None if row is None else row.base, stage.origin)
+        return BuiltImage(stage.base, stage.origin, tuple(files))
+
+    def _declare(
+        self, one: Instruction, values: dict[str, str | None], inherited: Mapping[str, str | None]
+    ) -> None:
+        for word in _words(one.text):
+            name, equals, default = word.partition("=")
+            if name in self.arguments:
+                values[name] = self.arguments[name]
+            elif equals:
+                value = substituted(default, values)
+                values[name] = value if is_known(value) else None
+            elif name in inherited:
+                values[name] = inherited[name]
+            # An argument without a default is not set: `${NAME:-default}` takes the default.
+
+    def _ignore_patterns(self) -> list[tuple[str, bool]]:
+        if self.context is None:
+            return []
+        found: list[tuple[str, bool]] = []
+        for path in (
+            f"{self.source.name}.dockerignore",
+            os.path.join(self.context, ".dockerignore"),
+        ):
+            if not self.workspace.is_file(path):
+                continue
+            try:
+                text = self.workspace.source(path).text[:_MAX_TEXT]
+            except Unreadable:
+                return []
+            for line in map(str.strip, text.split("\n")[:_MAX_PATTERNS]):
+                if line and not line.startswith("#"):
+                    keeps = line.startswith("!")
+                    pattern = posixpath.normpath(line.lstrip("!").strip("/") or ".")
+                    found.append((pattern, keeps))
+            return found
+        return found
+
+    def is_ignored(self, name: str) -> bool:
+        """Whether .dockerignore leaves a path of the context out."""
+        parts = posixpath.normpath(name).split("/")
+        ahead = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+        verdict = False
+        for pattern, keeps in self.ignored:
+            tail = pattern.removeprefix("**/")
+            for path in ahead:
+                if (path.count("/") == pattern.count("/") and fnmatchcase(path, pattern)) or (
+                    tail != pattern and fnmatchcase(posixpath.basename(path), tail)
+                ):
+                    verdict = not keeps
+        return verdict
+
+
+class _Run:
+    """The instructions of one stage, one after the other."""
+
+    def __init__(self, build: _Build, number: int, start: BuiltImage) -> None:
+        self.build = build
+        self.number = number
+        self.start = start
+        self.layers = Layers(start.files)
+        self.environment = dict(start.environment)
+        self.values: dict[str, str | None] = dict(start.environment)
+        self.workdir = start.workdir
+        self.command, self.entrypoint = start.command, start.entrypoint
+        self.ports = list(start.ports)
+        self.installed, self.installed_at = start.installed, start.installed_at
+        self.unknown = list(start.unknown)
+        self.is_other_source = False
+
+    def image(self) -> BuiltImage:
+        """What the stage makes."""
+        for one in self.build.stages[self.number].instructions:
+            method = getattr(self, f"_{one.name.lower()}", None)
+            if method is not None:
+                method(one)
+        return BuiltImage(
+            self.start.base,
+            self.start.base_origin,
+            tuple(self.layers.files),
+            self.environment,
+            self.command,
+            self.entrypoint,
+            tuple(self.ports),
+            self.installed,
+            self.installed_at,
+            self.workdir,
+            tuple(self.unknown),
+        )
+
+    def _text(self, text: str) -> str:
+        return substituted(text, self.values)
+
+    def _inside(self, path: str) -> str:
+        return posixpath.normpath(posixpath.join(self.workdir, path))
+
+    def _arg(self, one: Instruction) -> None:
+        self.build._declare(one, self.values, self.build.globals)
+        self.values |= self.environment  # ENV always wins
+
+    def _env(self, one: Instruction) -> None:
+        pairs = _ASSIGNED.findall(one.text)
+        if not pairs or not one.text.startswith(f"{pairs[0][0]}="):
+            name, _, value = one.text.partition(" ")
+            pairs = [(name, value.strip())]
+        before = dict(self.values)
+        for name, value in pairs:
+            plain = substituted(value, before)
+            plain = _unquoted(plain)
+            self.environment[name] = self.values[name] = plain if is_known(plain) else None
+
+    def _workdir(self, one: Instruction) -> None:
+        self.workdir = self._inside(self._text(_unquoted(one.text)))
+
+    def _expose(self, one: Instruction) -> None:
+        for word in self._text(one.text).split():
+            port, _, protocol = word.partition("/")
+            if is_known(port):
+                self.ports.append(PublishedPort(None, port, protocol or "tcp"))
+
+    def _cmd(self, one: Instruction) -> None:
+        self.command = _command(one.text)
+
+    def _entrypoint(self, one: Instruction) -> None:
+        self.entrypoint = _command(one.text)
+        # The command of the image before is gone; one of this file stays.
+        if self.command is self.start.command:
+            self.command = None
+
+    def _run(self, one: Instruction) -> None:
+        text = one.text
+        if one.heredocs and re.match(r"<<", text):
+            text = "\n".join(body for _, body in one.heredocs)
+        if text.startswith("["):
+            text = " ".join(f"'{word}'" for word in _command(text))
+        # The shell's own variables stay as they are.
+        known = {name: value for name, value in self.values.items() if value is not None}
+        text = re.sub(
+            r"\$(?:\{(\w+)\}|(\w+))", lambda match: known.get(match[1] or match[2], match[0]), text
+        )
+        found = installed(text)
+        self.is_other_source |= (
+            re.search(r"nginx\.org/packages|ppa:|openresty\.org/package", text) is not None
+        )
+        if found is not None:
+            own = found.is_own and not self.is_other_source
+            system = system_of(self.start.base or "") if own else None
+            if self.installed is None and system is not None:
+                self.layers.files += base_files(system.base, one.origin)
+            self.installed, self.installed_at = replace(found, is_own=own), one.origin
+        self.layers.run(text, self.workdir, one.origin)
+
+    def _add(self, one: Instruction) -> None:
+        self._copy(one)
+
+    def _copy(self, one: Instruction) -> None:
+        words = [self._text(word) for word in _words(one.text)]
+        if len(words) < 2:
+            return
+        target = words[-1]
+        inside = self._inside(target)
+        is_folder = target.endswith(("/", "/.")) or target == "." or is_folder_of_nginx(inside)
+        is_folder = is_folder or len(words) > 2 or any(map(is_pattern, words[:-1]))
+        is_folder = is_folder or any(
+            one.inside.startswith(f"{inside}/") or (one.inside == inside and one.is_folder)
+            for one in self.layers.files
+        )
+        if PLACEHOLDER in target:
+            self._unsure(one, "it copies to a path with an unknown variable", "give it a default")
+            return
+        for word in words[:-1]:
+            if word.startswith("<<"):
+                name = word.lstrip("<-").strip("'\"")
+                place = posixpath.join(inside, name) if is_folder else inside
+                self.layers.add(
+                    PlacedFile(place, self.build.source.name, "copy", one.origin, key=f"<<{name}")
+                )
+            elif _URL.match(word):
+                name = posixpath.basename(word)
+                place = posixpath.join(inside, name) if is_folder else inside
+                self.layers.add(PlacedFile(place, None, "generated", one.origin))
+            elif "from" in one.flags:
+                self._from(one, word, inside, is_folder)
+            else:
+                self._from_context(one, word, inside, is_folder)
+
+    def _from(self, one: Instruction, word: str, inside: str, is_folder: bool) -> None:
+        name = self._text(one.flags["from"])
+        number = self.build._number(name, self.number)
+        path = posixpath.normpath(posixpath.join("/", word))
+        made = None if number is None else self.build._image(number)
+        known = None if made is None else Layers(made.files).at(path)
+        if known is not None and (known.path is None or not self._exists(known.path)):
+            known = None  # a command of the stage made it
+        if known is None:
+            how = "image" if number is None else "generated"
+            if is_folder and posixpath.basename(path) and "." in posixpath.basename(path):
+                inside = posixpath.join(inside, posixpath.basename(path))
+            self.layers.add(
+                PlacedFile(
+                    inside,
+                    None,
+                    "image" if how == "image" else "generated",
+                    one.origin,
+                    is_folder=is_folder,
+                )
+            )
+            return
+        if is_folder and not known.is_folder:
+            inside = posixpath.join(inside, posixpath.basename(path))
+        self.layers.add(replace(known, inside=inside, origin=one.origin))
+
+    def _exists(self, path: str) -> bool:
+        return self.build.workspace.exists(path)
+
+    def _from_context(self, one: Instruction, word: str, inside: str, is_folder: bool) -> None:
+        workspace, context = self.build.workspace, self.build.context
+        name = posixpath.normpath(word.lstrip("/") or ".")
+        if context is None or PLACEHOLDER in word or name.startswith(".."):
+            self.layers.add(PlacedFile(inside, None, "copy", one.origin, is_folder=is_folder))
+            return
+        path = os.path.normpath(os.path.join(context, name))
+        try:
+            paths = sorted(workspace.matching(path)) if is_pattern(name) else [path]
+        except Unreadable:
+            paths = []
+        start = os.path.normpath(context)
+        for found in paths:
+            relative = found if start == os.curdir else os.path.relpath(found, start)
+            relative = relative.replace(os.sep, "/")
+            if self.build.ignored and relative != "." and self.build.is_ignored(relative):
+                self._unsure(
+                    one,
+                    f"{relative} is left out by .dockerignore",
+                    "take it out of .dockerignore, or do not copy it",
+                )
+                continue
+            if workspace.is_folder(found) and not workspace.is_file(found):
+                self.layers.add(PlacedFile(inside, found, "copy", one.origin, is_folder=True))
+            elif workspace.is_file(found):
+                base = posixpath.basename(relative)
+                place = posixpath.join(inside, base) if is_folder else inside
+                name_there = posixpath.basename(place)
+                # A command may have made a folder of that name, into which the file goes then.
+                is_sure = "." in base + name_there or base == name_there
+                self.layers.add(PlacedFile(place, found if is_sure else None, "copy", one.origin))
+            else:
+                base = posixpath.basename(name)
+                is_file = "." in base
+                place = posixpath.join(inside, base) if is_folder and is_file else inside
+                self.layers.add(PlacedFile(place, None, "copy", one.origin, is_folder=not is_file))
+
+    def _unsure(self, one: Instruction, message: str, advice: str) -> None:
+        place = one.origin
+        self.unknown.append(Problem(place.file, place.line, place.column, message, advice))
+
+
+def _command(text: str) -> tuple[str, ...]:
+    """The words of CMD or ENTRYPOINT; the form without brackets is for a shell."""
+    if text.startswith("["):
+        try:
+            words = json.loads(text)
+        except (ValueError, RecursionError):
+            words = None
+        if isinstance(words, list) and all(isinstance(one, str) for one in words):
+            return tuple(words)
+    return ("/bin/sh", "-c", text)
+
+
+def _words(text: str) -> list[str]:
+    """The words of COPY, ADD or ARG; both forms."""
+    if text.startswith("["):
+        words = _command(text)
+        if words[:2] != ("/bin/sh", "-c"):
+            return list(words)
+    return [
+        _unquoted(word)
+        for word in re.findall(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+""", text)
+    ]
+
+
+def _unquoted(text: str) -> str:
+    """A word without its quotes."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1].replace('\\"', '"') if text[0] == '"' else text[1:-1]
+    return re.sub(r"=(['\"])(.*)\1$", r"=\2", text, flags=re.DOTALL)

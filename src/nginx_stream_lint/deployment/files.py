@@ -1,0 +1,209 @@
+"""The files of an instance, by their paths in its container."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+from nginx_stream_lint.config.deployed import DeployedPaths
+from nginx_stream_lint.config.mapped_text import MappedText
+from nginx_stream_lint.deployment.images import images
+from nginx_stream_lint.deployment.model import Deployment, Instance, PlacedFile, is_known
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.nginx.versions import Version
+
+_WILD = re.compile(r"[*?\[]")
+_MAX_ENTRIES = 2000  # of one folder, with its folders
+
+# The nginx text in a block of YAML, by the path of the file and the key; None where there is none.
+Blocks = Callable[[str, str], MappedText | None]
+
+
+class InstanceFiles:
+    """One nginx of a deployment, as `config` asks for it; see `config.deployed.Deployed`."""
+
+    def __init__(
+        self, workspace: Workspace, instance: Instance, deployment: Deployment, blocks: Blocks
+    ) -> None:
+        self.instance = instance
+        self._workspace = workspace
+        self._deployment = deployment
+        self._blocks = blocks
+        self.texts: dict[str, MappedText] = {}
+        self.values = {
+            name: value
+            for name, value in instance.environment
+            if value is not None and is_known(value)
+        }
+
+    @property
+    def name(self) -> str:
+        """The name of its service."""
+        return self.instance.name
+
+    @property
+    def origin(self) -> str:
+        """Where it is described."""
+        return str(self.instance.origin)
+
+    @property
+    def product(self) -> str:
+        """What runs there."""
+        return self.instance.server or "nginx"
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """The versions that may run there."""
+        return () if self.instance.versions is None else self.instance.versions.judged
+
+    @property
+    def version_text(self) -> str:
+        """The version as the deployment gives it, with its place."""
+        found = self.instance.versions
+        return "" if found is None else f"{found.text} ({found.origin})"
+
+    @cached_property
+    def main(self) -> str | None:
+        """The path here of the main file."""
+        inside = self.instance.main
+        return None if inside is None else self._path_of(inside)
+
+    def paths_of(self, argument: str) -> DeployedPaths:
+        """The files that an include's argument leads to there.
+
+        A relative one starts from the folder of the main file.
+        """
+        if self.instance.main is None:
+            return DeployedPaths()
+        inside = posixpath.join(posixpath.dirname(self.instance.main), argument)
+        inside = posixpath.normpath(inside)
+        if _WILD.search(inside) is None:
+            path = self._path_of(inside)
+            return DeployedPaths() if path is None else DeployedPaths((path,), is_complete=True)
+        known = True
+        found: dict[str, str] = {}
+        for one in self._placed:
+            if _WILD.search(one.inside) is not None:
+                known = known and posixpath.dirname(one.inside) != posixpath.dirname(inside)
+                continue
+            if not fnmatch_path(one.inside, inside) or self.instance.at(one.inside) is None:
+                continue
+            path = self._path_of(one.inside)
+            if path is not None:
+                found[one.inside] = path
+            elif self._at(one.inside) is None:
+                known = False
+        folder = posixpath.dirname(_WILD.split(inside, 1)[0])
+        paths = tuple(found[name] for name in sorted(found))
+        return DeployedPaths(paths, known and self._is_known(folder))
+
+    def has(self, key: str) -> bool:
+        """Whether a file of the repository is there."""
+        return key in self._keys
+
+    def app_of(self, host: str) -> str | None:
+        """The catalogued app that a host's name leads to."""
+        service = self._deployment.service(host, self.instance.project)
+        return None if service is None else service.app
+
+    def replicas_of(self, host: str) -> int | None:
+        """How many containers a host's name stands for."""
+        service = self._deployment.service(host, self.instance.project)
+        return None if service is None else service.replicas
+
+    @cached_property
+    def _placed(self) -> Sequence[PlacedFile]:
+        """All files there, those in folders included; a later one hides an earlier one."""
+        return [one for placed in self.instance.files for one in self._files_in(placed)]
+
+    @cached_property
+    def _keys(self) -> frozenset[str]:
+        return frozenset(
+            self._workspace.key(one.path)
+            for one in self._placed
+            if one.path is not None and self._at(one.inside) == one
+        )
+
+    def _files_in(self, placed: PlacedFile) -> Iterator[PlacedFile]:
+        from msgspec.structs import replace
+
+        if not placed.is_folder or placed.path is None or placed.key is not None:
+            yield placed
+            return
+        waiting, count = [(placed.path, placed.inside)], 0
+        while waiting and count < _MAX_ENTRIES:
+            path, inside = waiting.pop()
+            for name, is_folder in sorted(self._workspace.entries(path)):
+                count += 1
+                entry = os.path.join(path, name), posixpath.join(inside, name)
+                if is_folder:
+                    waiting.append(entry)
+                else:
+                    yield replace(placed, path=entry[0], inside=entry[1], is_folder=False)
+
+    def _at(self, inside: str) -> PlacedFile | None:
+        """The file at a path there; None where there is none, or nothing says what it is."""
+        found = self.instance.at(inside)
+        if found is None or found.how in ("removed", "generated") or found.changed is not None:
+            return None
+        if found.is_folder and found.path is not None and found.key is None:
+            rest = posixpath.relpath(inside, found.inside)
+            path = os.path.normpath(os.path.join(found.path, rest))
+            if not self._workspace.is_file(path):
+                return None
+            from msgspec.structs import replace
+
+            return replace(found, path=path, inside=inside, is_folder=False)
+        return found if found.inside == inside else None
+
+    def _path_of(self, inside: str) -> str | None:
+        found = self._at(inside)
+        if found is None:
+            return None
+        if found.how == "image":
+            return self._of_image(found)
+        if found.path is None:
+            return None
+        if found.key is None:
+            return found.path
+        reading = self._blocks(found.path, found.key)
+        if reading is None:
+            return None
+        self.texts[name := f"{found.path}#{found.key}"] = reading
+        return name
+
+    def _of_image(self, found: PlacedFile) -> str | None:
+        """A file that comes with the image: its text is in our table."""
+        row = images().configurations.get(found.key or "")
+        text = None if row is None else row.files.get(found.inside)
+        if text is None:
+            return None
+        name = f"{found.inside} of {self.instance.image or self.product}"
+        if name not in self.texts:
+            self.texts[name] = MappedText(
+                Source(name, text, on_disk=False, key=name, is_from_image=True), text
+            )
+        return name
+
+    def _is_known(self, folder: str) -> bool:
+        """Whether all files of a folder there are known."""
+        if not self.instance.is_start_known:
+            return False
+        return any(one.how == "image" for one in self.instance.files) or any(
+            one.is_folder and one.path is not None and one.inside == folder
+            for one in self.instance.files
+        )
+
+
+def fnmatch_path(path: str, pattern: str) -> bool:
+    """Whether a path matches a pattern, folder by folder, as `glob` has it."""
+    names, patterns = path.split("/"), pattern.split("/")
+    return len(names) == len(patterns) and all(
+        fnmatchcase(name, one) and (not name.startswith(".") or one.startswith("."))
+        for name, one in zip(names, patterns, strict=True)
+    )

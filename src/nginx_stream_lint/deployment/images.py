@@ -1,0 +1,229 @@
+"""Container images: which nginx is in them, how it is configured, which app they are.
+
+The table is `images.yaml`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from typing import Any
+
+from msgspec import Struct
+
+from nginx_stream_lint.deployment.model import DeployedAt, NginxVersions, PlacedFile, is_known
+from nginx_stream_lint.nginx.versions import NEW, Version, parse_version
+from nginx_stream_lint.util.data import data_text, table
+
+_FILE = os.path.join(os.path.dirname(__file__), "images.yaml")
+
+# The last release with the old defaults: what a floating tag may stand for, besides `NEW`.
+LAST_OLD: Version = (NEW[0], NEW[1], NEW[2] - 1)
+_FLOATING = re.compile(
+    r"latest|(?:(?:stable|mainline|1|alpine|alpine3?\.\d+|slim|perl|otel|bookworm|bullseye|buster|trixie|jammy|noble"
+    r"|focal|fat|apk|debian|ubuntu)(?:-(?=.)|$))+"
+)
+_MAX_TAG = 128
+_EXACT = re.compile(r"(\d+\.\d+\.\d+)(?=$|-|\.(?=\d))")
+_SERIES = re.compile(r"(\d+\.\d+)(?=$|-)")
+_SUFFIX = re.compile(r"-nginx(\d+\.\d+\.\d+)(?=$|-)")
+
+
+class ServerImage(Struct, frozen=True):
+    """Images that run nginx; see `images.yaml`."""
+
+    images: tuple[str, ...]
+    product: str
+    version: str
+    source: str
+    main: str | None = None
+    base: str | None = None
+    templates: bool = False
+    controller: bool = False
+    without: tuple[str, ...] = ()
+
+
+class SystemRelease(Struct, frozen=True):
+    """A release of a system, and the nginx that its package manager installs."""
+
+    image: str
+    names: tuple[str, ...]
+    own: tuple[str, ...]
+    version: str
+    base: str
+    source: str
+
+
+class BaseConfiguration(Struct, frozen=True):
+    """The configuration in an image or package: texts by path."""
+
+    source: str
+    files: dict[str, str]
+
+
+class ImageTable(Struct, frozen=True):
+    """The table of images."""
+
+    mirrors: tuple[str, ...]
+    servers: tuple[ServerImage, ...]
+    angie: dict[str, str]
+    systems: tuple[SystemRelease, ...]
+    systems_of: tuple[str, ...]
+    configurations: dict[str, BaseConfiguration]
+    apps: dict[str, str]
+
+
+class ImageName(Struct, frozen=True):
+    """An image's name without a mirror's, and its tag; empty where it has none."""
+
+    repository: str
+    tag: str
+    has_digest: bool
+
+
+@cache
+def images() -> ImageTable:
+    """The table of images."""
+    return table("images", ImageTable, read)
+
+
+def read() -> ImageTable:
+    """The table of images, from the YAML."""
+    from msgspec import convert
+
+    from nginx_stream_lint.util.yamlfile import load_text
+
+    raw: dict[str, Any] = load_text(data_text(_FILE))
+    raw["apps"] = {image: row["app"] for row in raw["apps"] for image in row["images"]}
+    return convert(raw, ImageTable)
+
+
+def image_name(image: str) -> ImageName:
+    """The parts of an image's name.
+
+    >>> image_name("docker.io/library/nginx:1.27@sha256:0")
+    ImageName(repository='nginx', tag='1.27', has_digest=True)
+    """
+    name, at, _ = image.strip().partition("@")
+    head, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        head, tag = name, ""
+    for mirror in images().mirrors:
+        if head.startswith(f"{mirror}/"):
+            head = head[len(mirror) + 1 :]
+            break
+    return ImageName(head.removeprefix("library/").lower(), tag, bool(at))
+
+
+@cache
+def _servers() -> dict[str, ServerImage]:
+    return {name: row for row in images().servers for name in row.images}
+
+
+def server_image(image: str) -> ServerImage | None:
+    """The row of an image that runs nginx."""
+    name = image_name(image)
+    row = _servers().get(name.repository)
+    return None if row is None or name.tag in row.without else row
+
+
+def base_files(base: str | None, origin: DeployedAt) -> list[PlacedFile]:
+    """The configuration files of an image or package; `key` is the row that has their texts."""
+    known = None if base is None else images().configurations.get(base)
+    if known is None:
+        return []
+    return [PlacedFile(inside, None, "image", origin, key=base) for inside in known.files]
+
+
+def app_of(image: str | None) -> str | None:
+    """The catalogue's app that an image is."""
+    if image is None:
+        return None
+    return images().apps.get(image_name(image).repository)
+
+
+def is_named_after_nginx(image: str) -> bool:
+    """Whether an image of unknown content is named like a server of ours: `company/nginx:3`."""
+    name = image_name(image).repository.rpartition("/")[2]
+    return name in ("nginx", "openresty", "angie", "nginx-unprivileged")
+
+
+def versions_of(image: str, origin: DeployedAt) -> NginxVersions | None:
+    """What an image's tag says of its nginx; None where it says nothing.
+
+    A tag that moves from release to release may stand for nginx before and after its change of
+    defaults. A digest without a tag says nothing.
+    """
+    row = server_image(image)
+    name = image_name(image)
+    if row is None or not is_known(name.tag) or len(name.tag) > _MAX_TAG:
+        return None
+    if name.has_digest and not name.tag:
+        return None
+    tag = name.tag or "latest"
+    if row.version == "never":
+        return None
+    if row.version == "suffix":
+        found = _SUFFIX.search(tag)
+        return None if found is None else _one(found[1], origin)
+    exact = _EXACT.match(tag)
+    series = _SERIES.match(tag)
+    if row.version == "angie":
+        text = (exact or series or [""])[0]
+        base = images().angie.get(".".join(text.split(".")[:2])) if text else None
+        if base is not None:
+            return _one(base, origin)
+        return None if text else _floating(tag, origin)
+    if exact is not None:
+        return _one(exact[1], origin)
+    if series is not None and row.version == "nginx":
+        return _series(series[1], origin)
+    return _floating(tag, origin)
+
+
+def pinned_version(text: str, origin: DeployedAt) -> NginxVersions:
+    """A version that a command installs: `1.27.3`, or a series such as 1.27."""
+    return _series(text, origin) if text.count(".") < 2 else _one(text, origin)
+
+
+def _one(text: str, origin: DeployedAt) -> NginxVersions:
+    return NginxVersions(text, (parse_version(text),), origin)
+
+
+def _series(text: str, origin: DeployedAt) -> NginxVersions:
+    """A series of releases, such as 1.27."""
+    version = parse_version(text)
+    if version[:2] == NEW[:2]:
+        return NginxVersions(text, (LAST_OLD, NEW), origin)
+    return NginxVersions(text, (version,), origin)
+
+
+def _floating(tag: str, origin: DeployedAt) -> NginxVersions | None:
+    if not _FLOATING.fullmatch(tag):
+        return None
+    return NginxVersions(tag, (LAST_OLD, NEW), origin)
+
+
+def system_of(image: str) -> SystemRelease | None:
+    """The system's release that an image is made from, as far as its name says it."""
+    name = image_name(image)
+    if not is_known(name.tag):
+        return None
+    words = re.split(r"-", name.tag)
+    for row in images().systems:
+        if name.repository == row.image:
+            plain = ".".join(words[0].split(".")[:2])
+            if words[0] in row.own or words[0] in row.names or plain in row.own:
+                return row
+            if row.image == "debian" and words[0].split(".")[0] in row.own:
+                return row
+        elif name.repository in images().systems_of and any(one in row.names for one in words):
+            return row
+    return None
+
+
+def installed_version(image: str, origin: DeployedAt) -> NginxVersions | None:
+    """The nginx that the package manager of an image's system installs."""
+    row = system_of(image)
+    return None if row is None else _series(row.version, origin)

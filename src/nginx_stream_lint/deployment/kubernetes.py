@@ -1,0 +1,496 @@
+"""Kubernetes manifests: workloads as containers, with the files of ConfigMaps and their Services.
+
+Objects of one set are applied together: what a kustomization collects, or the manifests of one
+folder. In a template of a Helm chart, placeholders are unknown; names are the same where their
+templates are.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct, field
+
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
+from nginx_stream_lint.config.templates import yaml_reading
+from nginx_stream_lint.deployment.instance import Container
+from nginx_stream_lint.deployment.interpolation import read_variables
+from nginx_stream_lint.deployment.model import (
+    MENTIONS,
+    DeployedAt,
+    How,
+    PlacedFile,
+    PublishedPort,
+    deployed_at,
+    is_known,
+)
+from nginx_stream_lint.deployment.texts import text_of
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.kubernetes import manifest
+from nginx_stream_lint.kubernetes.manifest import Mapping, Node, Scalar
+from nginx_stream_lint.util.problems import Problem, Unreadable
+
+_WORKLOADS = {
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "Pod": (),
+}
+# What says that a YAML text has a workload in it.
+WORKLOAD = re.compile(rf"(?m)^[ \t-]*[\"']?kind[\"']?:[ \t]*[\"']?(?:{'|'.join(_WORKLOADS)})\b")
+OBJECT = re.compile(
+    r"(?m)^[ \t-]*[\"']?kind[\"']?:[ \t]*[\"']?(?:"
+    rf"{'|'.join(_WORKLOADS)}|ConfigMap|Service|Ingress|List)\b"
+)
+_MAX_TEXT = 2 * 1024 * 1024
+# Lines that name what runs, or where its files are.
+_NAMING = re.compile(r"(?m)^[ \t-]*(?:image|name|mountPath):.*")
+_ADVICE = "correct it, or render it if it is a template; what it deploys is unknown"
+_MAX_OBJECTS = 5000
+_REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][\w.-]*)\)")
+
+
+class ConfigEntry(Struct, frozen=True):
+    """A key of a ConfigMap: a file, or a value within one (`key`)."""
+
+    origin: DeployedAt
+    path: str | None
+    key: str | None = None
+    value: str | None = None
+
+
+class ImageChange(Struct, frozen=True):
+    """What a kustomization puts in place of an image; None for what stays."""
+
+    image: str
+    name: str | None
+    tag: str | None
+    digest: str | None
+    origin: DeployedAt
+
+    def changed(self, image: str) -> str:
+        """An image with the change made."""
+        name, tag = _parts(image)
+        digest = image.partition("@")[2]
+        tag, digest = self.tag or tag, self.digest or ("" if self.tag else digest)
+        name = self.name or name
+        return name + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
+
+
+class ManifestObject(Struct, eq=False):
+    """An object of a manifest. `others` are sources of nodes that patches put in, by their id.
+
+    `prefix` and `suffix` are added to its name when it is applied.
+    """
+
+    kind: str
+    name: str
+    namespace: str | None
+    root: Mapping
+    source: Source
+    others: dict[int, Source] = field(default_factory=dict)
+    prefix: str = ""
+    suffix: str = ""
+    replicas: int | None = None
+    images: list[ImageChange] = field(default_factory=list)
+
+    def origin(self, node: Node) -> DeployedAt:
+        """The place of a node."""
+        return deployed_at(self.others.get(id(node), self.source), node.span.start)
+
+
+class ObjectSet(Struct, eq=False):
+    """Objects that are applied together, and the ConfigMaps that are made for them."""
+
+    project: str
+    objects: list[ManifestObject] = field(default_factory=list)
+    made: dict[str, dict[str, ConfigEntry]] = field(default_factory=dict)
+
+
+def objects(workspace: Workspace, path: str, notes: list[Problem]) -> list[ManifestObject]:
+    """The objects of a manifest; what is no YAML is a note."""
+    try:
+        source = text_of(workspace, path)
+        if len(source.text) > _MAX_TEXT:
+            return []
+        text = yaml_reading(source).text if "{{" in source.text else source.text
+        text = re.sub("[\ud800-\udfff]", "?", text)
+        found, problems = manifest.documents(source, text)
+    except Unreadable as error:
+        _add(notes, error.problem)
+        return []
+    for one in problems:
+        if any(MENTIONS.search(line) for line in _NAMING.findall(source.text)):
+            message = f"this manifest is {one.message}"
+            _add(notes, Problem(one.file, one.line, one.column, message, _ADVICE))
+    made: list[ManifestObject] = []
+    for document in found:
+        if isinstance(document.root, Mapping):
+            made += _objects(document.root, source)
+    return made[:_MAX_OBJECTS]
+
+
+def _objects(root: Mapping, source: Source) -> Iterator[ManifestObject]:
+    kind = root.word("kind")
+    if kind is None:
+        return
+    if kind.text == "List":
+        for one in root.items("items"):
+            if isinstance(one, Mapping) and one.word("kind") is not None:
+                yield from _objects(one, source)
+        return
+    name = root.word("metadata", "name")
+    namespace = root.word("metadata", "namespace")
+    if name is not None:
+        yield ManifestObject(
+            kind.text,
+            name_in(name, source),
+            None if namespace is None else name_in(namespace, source),
+            root,
+            source,
+        )
+
+
+def name_in(word: Scalar, source: Source) -> str:
+    """A name as it is, or as its template is written."""
+    return word.text if is_known(word.text) else source.text[word.start : word.end].strip()
+
+
+def containers(
+    workspace: Workspace, group: ObjectSet, every: Sequence[ManifestObject]
+) -> Iterator[Container]:
+    """The containers of the workloads of a set; `every` are all objects of the repository."""
+    for one in group.objects:
+        path = _WORKLOADS.get(one.kind)
+        if path is None:
+            continue
+        template = one.root.mapping(*path) if path else one.root
+        spec = template.mapping("spec") if template is not None else None
+        if template is None or spec is None:
+            continue
+        reader = _PodReader(workspace, group, one, template, spec, every)
+        for item in spec.items("containers"):
+            if isinstance(item, Mapping):
+                found = reader.container(item)
+                if found is not None:
+                    yield found
+
+
+class _PodReader:
+    """The pod of a workload."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        group: ObjectSet,
+        one: ManifestObject,
+        template: Mapping,
+        spec: Mapping,
+        every: Sequence[ManifestObject],
+    ) -> None:
+        self.workspace = workspace
+        self.group = group
+        self.object = one
+        self.spec = spec
+        self.every = every
+        labels = template.mapping("metadata", "labels")
+        self.labels = _texts(labels, one.source)
+        self.names, self.ports = self._reached_by()
+
+    def container(self, node: Mapping) -> Container | None:
+        """A container of the pod."""
+        name = node.word("name")
+        one = self.object
+        shown = name_in(name, one.source) if name is not None else one.name
+        image = node.word("image")
+        origin = one.origin(name or node)
+        image_text = None if image is None else image.text
+        image_origin = origin if image is None else one.origin(image)
+        for change in one.images:
+            if image_text is not None and _parts(image_text)[0] == change.image:
+                image_text, image_origin = change.changed(image_text), change.origin
+        environment, is_complete = self._environment(node)
+        is_alone = len(self.spec.items("containers")) == 1
+        own_ports = [
+            PublishedPort(host.text, port.text)
+            for item in node.items("ports")
+            if isinstance(item, Mapping)
+            and (host := item.word("hostPort")) is not None
+            and (port := item.word("containerPort")) is not None
+        ]
+        inside = {
+            word.text
+            for item in node.items("ports")
+            if isinstance(item, Mapping)
+            for key in ("containerPort", "name")
+            if (word := item.word(key)) is not None
+        }
+        ports = [port for port in self.ports if is_alone or port.inside in inside]
+        return Container(
+            shown if not is_alone else one.prefix + one.name + one.suffix,
+            self.group.project,
+            origin,
+            image_text,
+            image_origin,
+            mounts=tuple(self._mounts(node)),
+            environment=environment,
+            is_environment_complete=is_complete,
+            entrypoint=self._words(node.at("command"), environment),
+            command=self._words(node.at("args"), environment),
+            names=self.names if is_alone or not inside or ports else (),
+            ports=(*own_ports, *ports),
+            replicas=self._replicas(),
+        )
+
+    def _replicas(self) -> int | None:
+        if self.object.replicas is not None:
+            return self.object.replicas
+        if self.object.kind == "DaemonSet":
+            return None
+        word = self.object.root.word("spec", "replicas")
+        if word is None:
+            return 1
+        return int(word.text) if word.text.isdecimal() and len(word.text) < 6 else None
+
+    def _words(
+        self, node: Node | None, environment: dict[str, str | None]
+    ) -> tuple[str, ...] | None:
+        if not isinstance(node, manifest.Sequence):
+            return None
+        return tuple(
+            _expanded(one.text, environment) for one in node.items if isinstance(one, Scalar)
+        )
+
+    def _environment(self, node: Mapping) -> tuple[dict[str, str | None], bool]:
+        found: dict[str, str | None] = {}
+        is_complete = True
+        for item in node.items("envFrom"):
+            if not isinstance(item, Mapping):
+                continue
+            name = item.word("configMapRef", "name")
+            prefix = item.word("prefix")
+            entries = self._config_map(name)
+            if entries is None:
+                is_complete = False
+                continue
+            for key, entry in entries.items():
+                found[(prefix.text if prefix is not None else "") + key] = self._value(entry)
+        for item in node.items("env"):
+            name = item.word("name") if isinstance(item, Mapping) else None
+            if name is None or not isinstance(item, Mapping):
+                continue
+            value = item.at("value")
+            if isinstance(value, Scalar):
+                text = _expanded(value.text, found)
+                found[name.text] = text if is_known(text) else None
+                continue
+            if "valueFrom" not in item.entries:
+                found[name.text] = ""
+                continue
+            reference = item.mapping("valueFrom", "configMapKeyRef")
+            config = None if reference is None else self._config_map(reference.word("name"))
+            wanted = None if reference is None else reference.word("key")
+            known = config.get(wanted.text) if config is not None and wanted is not None else None
+            found[name.text] = None if known is None else self._value(known)
+        return found, is_complete
+
+    def _value(self, entry: ConfigEntry) -> str | None:
+        return entry.value if is_known(entry.value) else None
+
+    def _mounts(self, node: Mapping) -> Iterator[PlacedFile]:
+        volumes = {
+            word.text: item
+            for item in self.spec.items("volumes")
+            if isinstance(item, Mapping) and (word := item.word("name")) is not None
+        }
+        for item in node.items("volumeMounts"):
+            name = item.word("name") if isinstance(item, Mapping) else None
+            path = item.word("mountPath") if isinstance(item, Mapping) else None
+            if name is None or path is None or not isinstance(item, Mapping):
+                continue
+            if not is_known(path.text):
+                continue
+            origin = self.object.origin(path)
+            inside = posixpath.normpath(path.text)
+            sub = item.word("subPath")
+            volume = volumes.get(name.text)
+            files = self._volume_files(volume) if volume is not None else None
+            if files is None:
+                is_config = volume is not None and "configMap" in volume.entries
+                how: How = "config" if is_config else "volume"
+                is_folder = sub is None and "." not in posixpath.basename(inside)
+                yield PlacedFile(inside, None, how, origin, is_folder=is_folder)
+            elif sub is not None:
+                entry = files.get(posixpath.normpath(sub.text))
+                yield self._placed(inside, entry, origin)
+            else:
+                # The mount hides what the image has there.
+                yield PlacedFile(inside, None, "removed", origin, is_folder=True)
+                for file, entry in files.items():
+                    yield self._placed(posixpath.join(inside, file), entry, origin)
+
+    def _placed(self, inside: str, entry: ConfigEntry | None, origin: DeployedAt) -> PlacedFile:
+        if entry is None:
+            return PlacedFile(inside, None, "config", origin)
+        return PlacedFile(inside, entry.path, "config", entry.origin, key=entry.key)
+
+    def _volume_files(self, volume: Mapping) -> dict[str, ConfigEntry] | None:
+        """The files of a volume of ConfigMaps; None for any other, or where one is not there."""
+        projected = volume.items("projected", "sources")
+        found: dict[str, ConfigEntry] = {}
+        for source in projected or (volume,):
+            config = source.mapping("configMap") if isinstance(source, Mapping) else None
+            if config is None:
+                return None
+            entries = self._config_map(config.word("name"))
+            if entries is None:
+                return None
+            items = config.items("items")
+            if not items:
+                found.update(entries)
+            for item in items:
+                key = item.word("key") if isinstance(item, Mapping) else None
+                path = item.word("path") if isinstance(item, Mapping) else None
+                if key is not None and path is not None and key.text in entries:
+                    found[posixpath.normpath(path.text)] = entries[key.text]
+        return found
+
+    def _config_map(self, name: Scalar | None) -> dict[str, ConfigEntry] | None:
+        """The entries of a ConfigMap: that of the same set, else the only one of its name."""
+        if name is None:
+            return None
+        text = name_in(name, self.object.others.get(id(name), self.object.source))
+        if text in self.group.made:
+            return self.group.made[text]
+        for scope in (self.group.objects, self.every):
+            found = [
+                one
+                for one in scope
+                if one.kind == "ConfigMap"
+                and one.name == text
+                and len({one.namespace, self.object.namespace} - {None}) < 2
+            ]
+            if len(found) == 1:
+                return entries_of(found[0])
+            if found:
+                return None
+        return None
+
+    def _reached_by(self) -> tuple[tuple[str, ...], tuple[PublishedPort, ...]]:
+        """The names of the Services in front of the pod, and the ports that they publish."""
+        names: list[str] = []
+        ports: list[PublishedPort] = []
+        for one in self.group.objects:
+            if one.kind != "Service":
+                continue
+            selector = _texts(one.root.mapping("spec", "selector"), one.source)
+            if not selector or not selector.items() <= self.labels.items():
+                continue
+            name = one.prefix + one.name + one.suffix
+            names.append(name)
+            if one.namespace is not None:
+                ends = ("", ".svc", ".svc.cluster.local")
+                names += [f"{name}.{one.namespace}{end}" for end in ends]
+            names += self._hosts(one.name)
+            kind = one.root.word("spec", "type")
+            for item in one.root.items("spec", "ports"):
+                if not isinstance(item, Mapping) or kind is None:
+                    continue
+                port = item.word("port")
+                target = item.word("targetPort") or port
+                outside = port if kind.text == "LoadBalancer" else item.word("nodePort")
+                if kind.text in ("LoadBalancer", "NodePort") and target is not None:
+                    ports.append(PublishedPort(outside.text if outside else None, target.text))
+        return tuple(dict.fromkeys(names)), tuple(ports)
+
+    def _hosts(self, service: str) -> Iterator[str]:
+        """The hosts of Ingresses that lead to a Service."""
+        for one in self.group.objects:
+            if one.kind != "Ingress":
+                continue
+            for rule in one.root.items("spec", "rules"):
+                host = rule.word("host") if isinstance(rule, Mapping) else None
+                if host is None or not isinstance(rule, Mapping) or not is_known(host.text):
+                    continue
+                for path in rule.items("http", "paths"):
+                    if not isinstance(path, Mapping):
+                        continue
+                    word = path.word("backend", "service", "name") or path.word(
+                        "backend", "serviceName"
+                    )
+                    if word is not None and name_in(word, one.source) == service:
+                        yield host.text
+
+
+def entries_of(one: ManifestObject) -> dict[str, ConfigEntry]:
+    """The data of a ConfigMap."""
+    data = one.root.mapping("data")
+    found: dict[str, ConfigEntry] = {}
+    if data is not None:
+        for key, entry in data.entries.items():
+            if isinstance(entry.value, Scalar):
+                origin = one.origin(entry.key)
+                found[key] = ConfigEntry(origin, origin.file, key, entry.value.text)
+    return found
+
+
+def _texts(node: Mapping | None, source: Source) -> dict[str, str]:
+    if node is None:
+        return {}
+    return {
+        key: name_in(one.value, source)
+        for key, one in node.entries.items()
+        if isinstance(one.value, Scalar)
+    }
+
+
+def _expanded(text: str, environment: dict[str, str | None]) -> str:
+    """A text with `$(NAME)` put in, as Kubernetes does; unknown names stay as they are written."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return "$"
+        if match[1] not in environment:
+            return match[0]
+        known = environment[match[1]]
+        return PLACEHOLDER if known is None else known
+
+    return _REFERENCE.sub(value, text) if "$" in text else text
+
+
+def _parts(image: str) -> tuple[str, str]:
+    """An image's name and tag."""
+    name = image.partition("@")[0]
+    head, colon, tag = name.rpartition(":")
+    return (head, tag) if colon and "/" not in tag else (name, "")
+
+
+def variables_in(workspace: Workspace, path: str) -> dict[str, ConfigEntry]:
+    """The entries that a file of variables gives a ConfigMap. Raises `Unreadable`."""
+    text = text_of(workspace, path).text[:_MAX_TEXT]
+    origin = DeployedAt(path, 1)
+    return {
+        name: ConfigEntry(origin, None, None, value)
+        for name, value in read_variables(text, raw=True).items()
+    }
+
+
+def _add(notes: list[Problem], note: Problem) -> None:
+    if note not in notes:
+        notes.append(note)
+
+
+def folder_sets(found: Sequence[ManifestObject]) -> list[ObjectSet]:
+    """The sets of objects that no kustomization collects: those of each folder."""
+    sets: dict[str, ObjectSet] = {}
+    for one in found:
+        folder = os.path.dirname(one.source.name) or os.curdir
+        sets.setdefault(folder, ObjectSet(folder)).objects.append(one)
+    return list(sets.values())

@@ -1,0 +1,387 @@
+"""Kustomizations: which manifests are applied together, with which changes.
+
+Read are resources, bases and components, `configMapGenerator`, patches (strategic merges and JSON
+patches, in files and in place), `images`, `replicas`, and prefixes and suffixes of names. Another
+transformer is a note.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence as Items
+
+from msgspec.structs import replace
+
+from nginx_stream_lint.deployment.kubernetes import (
+    ConfigEntry,
+    ImageChange,
+    ManifestObject,
+    ObjectSet,
+    objects,
+    variables_in,
+)
+from nginx_stream_lint.deployment.model import DeployedAt, deployed_at
+from nginx_stream_lint.deployment.texts import text_of
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.kubernetes import manifest
+from nginx_stream_lint.kubernetes.manifest import Mapping, MappingEntry, Node, Scalar, Sequence
+from nginx_stream_lint.util.problems import Problem, Unreadable
+
+NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_MAX_DEPTH = 16
+_MAX_FOLDERS = 200  # of one kustomization
+_MAX_PATTERN = 200
+# By what items of a list are the same, in a strategic merge.
+_KEYS = {
+    "volumeMounts": "mountPath",
+    "ports": "containerPort",
+    "containers": "name",
+    "initContainers": "name",
+    "volumes": "name",
+    "env": "name",
+}
+_UNREAD = ("helmCharts", "replacements", "vars", "transformers", "generators")
+
+
+class Kustomizations:
+    """The kustomizations of a repository, each read once where it is used."""
+
+    def __init__(self, workspace: Workspace, notes: list[Problem]) -> None:
+        self.workspace = workspace
+        self.notes = notes
+        self.read: dict[str, list[ManifestObject]] = {}  # of manifests, by key
+        self.used: set[str] = set()  # keys of folders that others use
+        self.taken: set[str] = set()  # keys of manifests
+
+    def sets(self, paths: Items[str]) -> list[ObjectSet]:
+        """The sets of the kustomizations that no other one uses."""
+        made: dict[str, ObjectSet] = {}
+        for path in paths:
+            folder = os.path.dirname(path) or os.curdir
+            found = self._set(folder, ())
+            if found is not None:
+                made[self.workspace.key(folder)] = found
+        return [one for key, one in made.items() if key not in self.used]
+
+    def _set(self, folder: str, around: tuple[str, ...]) -> ObjectSet | None:
+        """What a folder's kustomization collects; None where there is none."""
+        name = next(
+            (one for one in NAMES if self.workspace.is_file(os.path.join(folder, one))), None
+        )
+        if name is None:
+            return None
+        path = os.path.normpath(os.path.join(folder, name))
+        key = self.workspace.key(folder)
+        if key in around or len(around) > _MAX_DEPTH or len(self.used) > _MAX_FOLDERS * 20:
+            self._note(DeployedAt(path, 1), "this kustomization leads back to itself")
+            return None
+        loaded = self._mapping(path)
+        if loaded is None:
+            return None
+        root, source = loaded
+        made = ObjectSet(path)
+        for section in ("resources", "bases", "components"):
+            for item in root.items(section):
+                if isinstance(item, Scalar):
+                    self._collect(made, folder, item, source, (*around, key))
+        for section in _UNREAD:
+            entry = root.entries.get(section)
+            if entry is not None:
+                origin = deployed_at(source, entry.key.start)
+                self._note(origin, f"{section} of this kustomization are not read")
+        namespace = root.word("namespace")
+        if namespace is not None:
+            for one in made.objects:
+                one.namespace = namespace.text
+        self._generate(made, folder, root, source)
+        self._patch(made, folder, root, source)
+        self._transform(made, root, source)
+        return made
+
+    def _note(self, origin: DeployedAt, message: str) -> None:
+        note = Problem(
+            origin.file, origin.line, origin.column, message, "what it changes is unknown"
+        )
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _mapping(self, path: str) -> tuple[Mapping, Source] | None:
+        try:
+            source = text_of(self.workspace, path)
+            text = re.sub("[\ud800-\udfff]", "?", source.text)
+            found, problems = manifest.documents(source, text)
+        except Unreadable as error:
+            self.notes.append(error.problem)
+            return None
+        if problems or not found or not isinstance(found[0].root, Mapping):
+            self._note(DeployedAt(path, 1), "this kustomization cannot be read")
+            return None
+        return found[0].root, source
+
+    def _collect(
+        self, made: ObjectSet, folder: str, item: Scalar, source: Source, around: tuple[str, ...]
+    ) -> None:
+        path = os.path.normpath(os.path.join(folder, item.text))
+        if "://" in item.text or self.workspace.leads_out(path):
+            self._note(deployed_at(source, item.start), "a resource is not in the repository")
+        elif self.workspace.is_file(path):
+            for one in self._objects(path):
+                # Each kustomization changes objects of its own.
+                made.objects.append(replace(one, others=dict(one.others), images=list(one.images)))
+        elif self.workspace.is_folder(path):
+            inner = self._set(path, around)
+            self.used.add(self.workspace.key(path))
+            if inner is not None:
+                made.objects += inner.objects
+                made.made.update(inner.made)
+        else:
+            self._note(deployed_at(source, item.start), f"the resource {item.text} is not there")
+
+    def _objects(self, path: str) -> list[ManifestObject]:
+        key = self.workspace.key(path)
+        self.taken.add(key)
+        if key not in self.read:
+            self.read[key] = objects(self.workspace, path, self.notes)
+        return self.read[key]
+
+    def _generate(self, made: ObjectSet, folder: str, root: Mapping, source: Source) -> None:
+        for item in root.items("configMapGenerator"):
+            name = item.word("name") if isinstance(item, Mapping) else None
+            if name is None or not isinstance(item, Mapping):
+                continue
+            behavior = item.word("behavior")
+            entries: dict[str, ConfigEntry] = {}
+            if behavior is not None and behavior.text == "merge":
+                entries.update(made.made.get(name.text, {}))
+            for word in item.items("files"):
+                if isinstance(word, Scalar):
+                    key, equals, path = word.text.partition("=")
+                    path = path if equals else key
+                    here = os.path.normpath(os.path.join(folder, path))
+                    there = here if self.workspace.is_file(here) else None
+                    key = key if equals else os.path.basename(path)
+                    entries[key] = ConfigEntry(deployed_at(source, word.start), there)
+            for word in item.items("literals"):
+                if isinstance(word, Scalar):
+                    key, _, value = word.text.partition("=")
+                    origin = deployed_at(source, word.start)
+                    entries[key] = ConfigEntry(origin, None, None, value)
+            files = [item.at("env"), *item.items("envs")]
+            for one in files:
+                if isinstance(one, Scalar):
+                    try:
+                        here = os.path.normpath(os.path.join(folder, one.text))
+                        entries.update(variables_in(self.workspace, here))
+                    except Unreadable:
+                        self._note(deployed_at(source, one.start), f"{one.text} is not there")
+            made.made[name.text] = entries
+
+    def _patch(self, made: ObjectSet, folder: str, root: Mapping, source: Source) -> None:
+        for section in ("patches", "patchesStrategicMerge", "patchesJson6902"):
+            for item in root.items(section):
+                target = item.mapping("target") if isinstance(item, Mapping) else None
+                word: Scalar | None
+                if isinstance(item, Mapping):
+                    word = item.word("path") or item.word("patch")
+                    is_path = item.word("path") is not None
+                else:
+                    word = item if isinstance(item, Scalar) else None
+                    is_path = word is not None and "\n" not in word.text
+                if word is None:
+                    continue
+                origin = deployed_at(source, word.start)
+                for node, other in self._documents(folder, word, is_path, origin):
+                    self._apply(made, node, other, target)
+
+    def _documents(
+        self, folder: str, word: Scalar, is_path: bool, origin: DeployedAt
+    ) -> list[tuple[Node, Source]]:
+        """The documents of a patch. Those in place are a text of their own, placed at its start."""
+        try:
+            if is_path:
+                path = os.path.normpath(os.path.join(folder, word.text))
+                source = text_of(self.workspace, path)
+            else:
+                source = Source(origin.file, "\n" * (origin.line - 1) + word.text)
+            text = re.sub("[\ud800-\udfff]", "?", source.text)
+            found, problems = manifest.documents(source, text)
+        except Unreadable:
+            self._note(origin, f"the patch {word.text} is not there")
+            return []
+        if problems:
+            self._note(origin, "a patch of this kustomization cannot be read")
+        return [(one.root, source) for one in found]
+
+    def _apply(self, made: ObjectSet, node: Node, source: Source, target: Mapping | None) -> None:
+        if isinstance(node, Mapping):
+            kind, name = node.word("kind"), node.word("metadata", "name")
+        else:
+            kind = name = None
+        for number, one in enumerate(made.objects):
+            if target is not None:
+                if not _is_target(one, target):
+                    continue
+            elif kind is None or name is None or (one.kind, one.name) != (kind.text, name.text):
+                continue
+            others = dict(one.others)
+            _remember(node, source, others)
+            changed: Node | None
+            if isinstance(node, Mapping):
+                changed = merged(one.root, node)
+            else:
+                changed = one.root
+                for step in node.items if isinstance(node, Sequence) else ():
+                    if isinstance(step, Mapping) and isinstance(changed, Mapping):
+                        changed = _json_patched(changed, step)
+            if isinstance(changed, Mapping):
+                made.objects[number] = replace(one, root=changed, others=others)
+
+    def _transform(self, made: ObjectSet, root: Mapping, source: Source) -> None:
+        for item in root.items("images"):
+            name = item.word("name") if isinstance(item, Mapping) else None
+            if name is None or not isinstance(item, Mapping):
+                continue
+            new, tag, digest = item.word("newName"), item.word("newTag"), item.word("digest")
+            origin = deployed_at(source, (tag or digest or new or name).start)
+            change = ImageChange(name.text, _text(new), _text(tag), _text(digest), origin)
+            for one in made.objects:
+                one.images.append(change)
+        for item in root.items("replicas"):
+            name = item.word("name") if isinstance(item, Mapping) else None
+            count = item.word("count") if isinstance(item, Mapping) else None
+            if name is not None and count is not None and count.text.isdecimal():
+                for one in made.objects:
+                    if one.name == name.text:
+                        one.replicas = int(count.text[:6])
+        prefix, suffix = root.word("namePrefix"), root.word("nameSuffix")
+        for one in made.objects:
+            one.prefix = (prefix.text if prefix is not None else "") + one.prefix
+            one.suffix += suffix.text if suffix is not None else ""
+
+
+def _text(word: Scalar | None) -> str | None:
+    return None if word is None else word.text
+
+
+def _is_target(one: ManifestObject, target: Mapping) -> bool:
+    """Whether a patch's target selects an object; names are regular expressions."""
+    kind, name = target.word("kind"), target.word("name")
+    if "labelSelector" in target.entries or "annotationSelector" in target.entries:
+        return False
+    if kind is not None and kind.text != one.kind:
+        return False
+    if name is None:
+        return True
+    plain = re.fullmatch(r"[\w-]+", name.text)
+    if plain is not None:
+        return name.text == one.name
+    return name.text == ".*" or (name.text.endswith(".*") and one.name.startswith(name.text[:-2]))
+
+
+def _remember(node: Node, source: Source, others: dict[int, Source]) -> None:
+    others[id(node)] = source
+    if isinstance(node, Mapping):
+        for entry in node.own:
+            others[id(entry.key)] = source
+            _remember(entry.value, source, others)
+    elif isinstance(node, Sequence):
+        for item in node.items:
+            _remember(item, source, others)
+
+
+def merged(base: Mapping, patch: Mapping) -> Mapping:
+    """A mapping with a strategic merge patch applied."""
+    entries = dict(base.entries)
+    for key, entry in patch.entries.items():
+        before = entries.get(key)
+        value = entry.value
+        if isinstance(value, Scalar) and not value.text and not value.style:
+            entries.pop(key, None)  # null
+        elif (
+            isinstance(value, Mapping) and before is not None and isinstance(before.value, Mapping)
+        ):
+            directive = value.word("$patch")
+            if directive is not None and directive.text == "delete":
+                entries.pop(key)
+            elif directive is not None:
+                entries[key] = entry
+            else:
+                inner = merged(before.value, value)
+                entries[key] = MappingEntry(entry.key, inner, entry.span)
+        elif isinstance(value, Sequence) and before is not None and key in _KEYS:
+            if isinstance(before.value, Sequence):
+                items = _merged_items(before.value, value, _KEYS[key])
+                entries[key] = MappingEntry(entry.key, Sequence(items, value.span), entry.span)
+            else:
+                entries[key] = entry
+        else:
+            entries[key] = entry
+    return Mapping(entries, base.own, base.span, base.is_flow)
+
+
+def _merged_items(base: Sequence, patch: Sequence, key: str) -> tuple[Node, ...]:
+    items: dict[str, Node] = {}
+    for number, item in enumerate(base.items):
+        name = item.word(key) if isinstance(item, Mapping) else None
+        items[name.text if name is not None else f"\0{number}"] = item
+    for number, item in enumerate(patch.items):
+        name = item.word(key) if isinstance(item, Mapping) else None
+        directive = item.word("$patch") if isinstance(item, Mapping) else None
+        where = name.text if name is not None else f"\1{number}"
+        before = items.get(where)
+        if directive is not None and directive.text == "delete":
+            items.pop(where, None)
+        elif isinstance(item, Mapping) and isinstance(before, Mapping):
+            items[where] = merged(before, item)
+        else:
+            items[where] = item
+    return tuple(items.values())
+
+
+def _json_patched(root: Mapping, step: Mapping) -> Mapping:
+    """A mapping with one operation of a JSON patch applied; one that does not fit does nothing."""
+    operation, path = step.word("op"), step.word("path")
+    if operation is None or path is None or operation.text not in ("add", "replace", "remove"):
+        return root
+    parts = [part.replace("~1", "/").replace("~0", "~") for part in path.text.split("/")[1:]]
+    value = None if operation.text == "remove" else step.entries.get("value")
+    if not parts or (value is None and operation.text != "remove") or len(parts) > _MAX_PATTERN:
+        return root
+    changed = _set(root, parts, value, operation.text == "add")
+    return changed if isinstance(changed, Mapping) else root
+
+
+def _set(node: Node, parts: list[str], value: MappingEntry | None, is_new: bool) -> Node:
+    head, *rest = parts
+    if isinstance(node, Mapping):
+        entries = dict(node.entries)
+        before = entries.get(head)
+        if rest:
+            if before is None:
+                return node
+            inner = _set(before.value, rest, value, is_new)
+            entries[head] = MappingEntry(before.key, inner, before.span)
+        elif value is None:
+            entries.pop(head, None)
+        else:
+            key = value.key if before is None else before.key
+            entries[head] = MappingEntry(key, value.value, value.span)
+        return Mapping(entries, node.own, node.span, node.is_flow)
+    if isinstance(node, Sequence):
+        items = list(node.items)
+        if head == "-" and value is not None and not rest:
+            items.append(value.value)
+        elif head.isdecimal() and len(head) < 5 and int(head) < len(items) + (not rest and is_new):
+            at = int(head)
+            if rest:
+                items[at] = _set(items[at], rest, value, is_new)
+            elif value is None:
+                del items[at]
+            elif is_new:
+                items.insert(at, value.value)
+            else:
+                items[at] = value.value
+        return Sequence(tuple(items), node.span)
+    return node

@@ -1,0 +1,171 @@
+"""Records of a deployment: which nginx runs, with which files, in front of which services.
+
+What the repository does not say is None, or has a `PLACEHOLDER` in its text; see `is_known`. A note
+says why.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Literal
+
+from msgspec import Struct
+
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
+from nginx_stream_lint.files.source import Source
+from nginx_stream_lint.nginx.versions import Version
+from nginx_stream_lint.util.problems import Problem
+
+# A name of nginx, or of a server that is made of it.
+MENTIONS = re.compile(r"(?i)nginx|openresty|angie")
+
+# How a file came to where it is in a container. `generated`: a command of an image or container
+# writes it, so that no file of the repository has its content; `removed`: a command deletes it.
+How = Literal["mount", "copy", "config", "volume", "image", "generated", "removed"]
+
+
+class DeployedAt(Struct, frozen=True):
+    """A place in a file of the repository; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class NginxVersions(Struct, frozen=True):
+    """What an image says of its nginx's version.
+
+    `text` is the version, or the floating tag. `judged` has one version; two for a floating tag,
+    which may stand for a release on either side of the change of defaults.
+    """
+
+    text: str
+    judged: tuple[Version, ...]
+    origin: DeployedAt
+
+
+class PlacedFile(Struct, frozen=True):
+    """A file or folder in a container: `inside` is its path there, `path` its path here.
+
+    `inside` has wildcards where the names of files are not known.
+
+    `path` is None where its content is not in the repository. `key` is the key of a ConfigMap's
+    data, or a heredoc's `<<NAME`, within the file `path`. `changed` is a command that changes the
+    content afterwards. `is_filled`: the environment's variables are put into it, as by `envsubst`;
+    only those of `variables`, where it names any.
+    """
+
+    inside: str
+    path: str | None
+    how: How
+    origin: DeployedAt
+    key: str | None = None
+    is_folder: bool = False
+    changed: DeployedAt | None = None
+    is_filled: bool = False
+    variables: tuple[str, ...] | None = None
+
+
+class CommandLine(Struct, frozen=True):
+    """What a container runs, with nginx's `-c` (config), `-g` (directives) and `-p` (prefix)."""
+
+    words: tuple[str, ...]
+    config: str | None = None
+    directives: tuple[str, ...] = ()
+    prefix: str | None = None
+
+
+class PublishedPort(Struct, frozen=True):
+    """A port of a container, and that of the machine (None where the system chooses one)."""
+
+    outside: str | None
+    inside: str
+    protocol: str = "tcp"
+
+
+class Service(Struct, frozen=True):
+    """A container, or a set of equal ones, that others reach by the `names`.
+
+    `app` is the catalogue's name of the program, from the image. `project` is the file that it and
+    its neighbours are described in. `replicas` is None where it is not known.
+    """
+
+    name: str
+    project: str
+    origin: DeployedAt
+    image: str | None = None
+    build: str | None = None
+    dockerfile: str | None = None
+    app: str | None = None
+    names: tuple[str, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
+    environment: tuple[tuple[str, str | None], ...] = ()
+    replicas: int | None = 1
+
+
+class Instance(Struct, frozen=True):
+    """An nginx that runs somewhere, and all that the deployment says of it.
+
+    `files` are in the order in which they come there: a later one hides an earlier one.
+    `environment` are names and values; None for a value that is not known. `main` is the path of
+    its main file in the container. `server` is the product of a row of `images.yaml`.
+    `is_start_known` False: a program that starts it may write configuration files.
+    """
+
+    name: str
+    project: str
+    origin: DeployedAt
+    image: str | None = None
+    server: str | None = None
+    versions: NginxVersions | None = None
+    files: tuple[PlacedFile, ...] = ()
+    environment: tuple[tuple[str, str | None], ...] = ()
+    is_environment_complete: bool = True
+    command: CommandLine | None = None
+    main: str | None = None
+    names: tuple[str, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
+    dockerfile: str | None = None
+    is_start_known: bool = True
+
+    def at(self, inside: str) -> PlacedFile | None:
+        """What is at a path in the container; None where only the image could say it."""
+        inside = posixpath.normpath(inside)
+        for one in reversed(self.files):
+            if inside == one.inside or inside.startswith(f"{one.inside.rstrip('/')}/"):
+                return one
+        return None
+
+
+class Deployment(Struct, frozen=True):
+    """All instances of nginx and all services of a repository, and what could not be read."""
+
+    instances: tuple[Instance, ...] = ()
+    services: tuple[Service, ...] = ()
+    notes: tuple[Problem, ...] = ()
+
+    def service(self, host: str, project: str) -> Service | None:
+        """The service that a host's name stands for in a project; None where two could be meant.
+
+        Files of a folder may be used together, so those count where the project has no such name.
+        """
+        named = [one for one in self.services if host in one.names]
+        folder = posixpath.dirname(project)
+        found = [one for one in named if one.project == project] or [
+            one for one in named if posixpath.dirname(one.project) == folder
+        ]
+        return found[0] if len({(one.name, one.image, one.build) for one in found}) == 1 else None
+
+
+def is_known(text: str | None) -> bool:
+    """Whether a text is known in full."""
+    return text is not None and PLACEHOLDER not in text
+
+
+def deployed_at(source: Source, offset: int) -> DeployedAt:
+    """The place of an offset."""
+    return DeployedAt(source.name, *source.position(offset))

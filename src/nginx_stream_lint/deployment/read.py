@@ -1,0 +1,122 @@
+"""Reading: from the files of a repository to its deployment."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from nginx_stream_lint.deployment import compose, dockerfile, kubernetes, kustomize
+from nginx_stream_lint.deployment.instance import Container, instance_of, service_of
+from nginx_stream_lint.deployment.model import DeployedAt, Deployment, Instance
+from nginx_stream_lint.deployment.texts import text_of
+from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.util.budget import spending
+from nginx_stream_lint.util.problems import Problem, Unreadable
+
+_DOCKERFILE = re.compile(r"(?i)(?:docker|container)file(?:[.-][\w.-]*)?|[\w.-]+[.-]dockerfile")
+_NO_DOCKERFILE = re.compile(
+    r"(?i).*\.(?:dockerignore|md|py|sh|j2|tmpl|tpl|rst|txt|ya?ml|json|go|ts|js)"
+)
+_MAX_FILES = 2000  # of each kind
+
+
+def read_deployment(
+    workspace: Workspace, root: str, files: Sequence[str], manifests: Sequence[str] | None = None
+) -> Deployment:
+    """The deployment that the files of a repository describe.
+
+    `root` is its folder, `files` are the paths of all its files; `manifests` those of its YAML
+    files that have objects of Kubernetes in them (`is_manifest`), None where nobody looked. Only
+    files are read whose name says that they belong to a deployment, and what those name. What
+    cannot be read is a note.
+    """
+    # What lint itself works on is not used up.
+    with spending(workspace.budget.renewed()):
+        return _read(workspace, root, files, manifests)
+
+
+def may_describe(path: str) -> bool:
+    """Whether a file's name says that it describes a deployment."""
+    name = os.path.basename(path)
+    return (
+        compose.NAME.fullmatch(name) is not None or name in kustomize.NAMES or _is_dockerfile(path)
+    )
+
+
+def is_manifest(text: str) -> bool:
+    """Whether a YAML text has objects of Kubernetes in it that count for a deployment."""
+    return kubernetes.OBJECT.search(text) is not None
+
+
+def _read(
+    workspace: Workspace, root: str, files: Sequence[str], manifests: Sequence[str] | None
+) -> Deployment:
+    notes: list[Problem] = []
+    composed = [one for one in files if compose.NAME.fullmatch(os.path.basename(one))]
+    containers = compose.projects(workspace, composed[:_MAX_FILES], notes, root)
+    used = {workspace.key(one.dockerfile) for one in containers if one.dockerfile is not None}
+    for path in [one for one in files if _is_dockerfile(one)][:_MAX_FILES]:
+        if workspace.key(path) not in used:
+            container = _of_dockerfile(workspace, path, root, notes)
+            if container is not None:
+                containers.append(container)
+    containers += _of_manifests(workspace, files, manifests, notes)
+    instances: list[Instance] = []
+    for one in containers:
+        found = instance_of(workspace, one, notes)
+        if found is not None:
+            instances.append(found)
+    services = tuple(service_of(one) for one in containers if one.names)
+    return Deployment(tuple(instances), services, tuple(notes))
+
+
+def _of_manifests(
+    workspace: Workspace,
+    files: Sequence[str],
+    manifests: Sequence[str] | None,
+    notes: list[Problem],
+) -> list[Container]:
+    """The containers of Kubernetes' workloads."""
+    if manifests is None:
+        manifests = [one for one in files if _may_be_manifest(workspace, one)]
+    kustomizations = kustomize.Kustomizations(workspace, notes)
+    paths = [one for one in files if os.path.basename(one) in kustomize.NAMES]
+    sets = kustomizations.sets(paths[:_MAX_FILES])
+    alone: list[kubernetes.ManifestObject] = []
+    for path in manifests[:_MAX_FILES]:
+        if workspace.key(path) not in kustomizations.taken:
+            alone += kubernetes.objects(workspace, path, notes)
+    sets += kubernetes.folder_sets(alone)
+    every = [one for group in sets for one in group.objects]
+    return [one for group in sets for one in kubernetes.containers(workspace, group, every)]
+
+
+def _may_be_manifest(workspace: Workspace, path: str) -> bool:
+    if not path.endswith((".yaml", ".yml")) or compose.NAME.fullmatch(os.path.basename(path)):
+        return False
+    try:
+        return is_manifest(text_of(workspace, path).text)
+    except Unreadable:
+        return False
+
+
+def _is_dockerfile(path: str) -> bool:
+    name = os.path.basename(path)
+    return bool(_DOCKERFILE.fullmatch(name)) and not _NO_DOCKERFILE.fullmatch(name)
+
+
+def _of_dockerfile(
+    workspace: Workspace, path: str, root: str, notes: list[Problem]
+) -> Container | None:
+    """The container of a Dockerfile that no compose file builds."""
+    try:
+        source = text_of(workspace, path)
+        found = dockerfile.instructions(source)
+        context = dockerfile.context_of(workspace, path, found, root)
+        made = dockerfile.build_text(workspace, source, context)
+    except Unreadable as error:
+        notes.append(error.problem)
+        return None
+    origin = DeployedAt(path, 1)
+    return Container(path, path, origin, None, made.base_origin, made, context, path)

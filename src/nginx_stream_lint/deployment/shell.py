@@ -1,0 +1,520 @@
+"""What shell commands do to nginx's files, as far as that can be told without running them.
+
+For `RUN` of a Dockerfile, the commands of containers, and scripts that start them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nginx_stream_lint.config.mapped_text import PLACEHOLDER
+from nginx_stream_lint.deployment.interpolation import interpolated
+from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFile
+
+_MAX_TEXT = 200_000  # characters of one command that are looked at
+_WORD = r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\[^\n]|[^\s'";&|<>()\\])+"""
+_COMMENT = r"(?<![^\s;&|()])\#[^\n]*"
+_TOKEN = re.compile(rf"{_COMMENT}|{_WORD}|&&|\|\||>>|<<<|<<-?|\d?>&\d|[;&|<>()\n]")
+_ENDS = frozenset(("&&", "||", ";", "&", "|", "\n", "(", ")"))
+# What begins and ends a block of commands that may not run, or not once.
+_KEYWORDS = {
+    **dict.fromkeys(("if", "for", "while", "until", "case", "select", "{"), 1),
+    **dict.fromkeys(("fi", "done", "esac", "}"), -1),
+    **dict.fromkeys(("then", "do", "else", "elif", "!"), 0),
+}
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_HEREDOC = re.compile(r"<<-?[ \t]*(['\"]?)([A-Za-z_]\w*)\1")
+# Programs that start the program that their arguments name.
+_STARTERS = frozenset(
+    ("exec", "command", "env", "sudo", "tini", "dumb-init", "su-exec", "gosu", "nohup", "time")
+)
+_SHELLS = frozenset(("sh", "bash", "ash", "dash", "zsh"))
+_INTERPRETERS = frozenset(
+    ("python", "python3", "perl", "ruby", "node", "php", "supervisord", "s6-svscan")
+)
+_HARMLESS = frozenset(
+    (
+        *("nginx", "nginx-debug", "openresty", "angie", "cp", "mv", "ln", "rm", "sed", "echo"),
+        *("printf", "cat", "chmod", "chown", "mkdir", "touch", "test", "[", "true", "sleep"),
+        *("envsubst", "tee", "curl", "wget", "nc", "kill", "wait", "date", "hostname", "env"),
+        *("update-ca-certificates", "crond", "cron", "awk", "grep", "find", "tail"),
+        *("apk", "apt-get", "apt", "yum", "dnf"),
+    )
+)
+NGINX = frozenset(("nginx", "nginx-debug", "openresty", "angie"))
+_PACKAGE = re.compile(
+    r"(nginx|nginx-(?:full|light|extras|core|mainline))(?:[=~@-]+v?(\d+\.\d+(?:\.\d+)?)\S*)?"
+)
+_INSTALLERS = {
+    "apt-get": "install",
+    "apt": "install",
+    "aptitude": "install",
+    "apk": "add",
+    "yum": "install",
+    "dnf": "install",
+    "microdnf": "install",
+    "tdnf": "install",
+    "zypper": "install",
+}
+_DOWNLOAD = re.compile(
+    r"nginx\.org/(?:\S*/)?download/nginx-(\d+\.\d+\.\d+)\.tar|/nginx-(\d+\.\d+\.\d+)\.tar\.gz"
+)
+_OTHER_PACKAGES = re.compile(
+    r"nginx\.org/(?:packages|keys)|ppa:|add-apt-repository|openresty\.org/package"
+)
+# Below these a file may be nginx's configuration.
+_FOLDERS = (
+    "/etc/nginx",
+    "/usr/local/openresty/nginx/conf",
+    "/usr/local/nginx/conf",
+    "/usr/local/etc/nginx",
+    "/etc/angie",
+    "/opt/bitnami/nginx/conf",
+)
+
+
+class Installed(Struct, frozen=True):
+    """A command that installs nginx. `version` is None where the package manager chooses it.
+
+    `is_own` tells that the package is the system's; otherwise another source of packages is used.
+    """
+
+    version: str | None
+    is_own: bool
+
+
+def is_configuration_path(path: str) -> bool:
+    """Whether a path of a container is one where nginx's configuration lies."""
+    return any(path == one or path.startswith(f"{one}/") for one in _FOLDERS)
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The simple commands of a shell text: words without quotes, redirections as words.
+
+    >>> list(commands("cd /x && exec nginx -g 'daemon off;' > /dev/null"))
+    [['cd', '/x'], ['exec', 'nginx', '-g', 'daemon off;', '>', '/dev/null']]
+    """
+    return (words for words, _ in _steps(text))
+
+
+def _steps(text: str) -> Iterator[tuple[list[str], bool]]:
+    """The simple commands, each with whether it certainly runs: it hangs on no condition."""
+    words: list[str] = []
+    written: list[str] = []
+    depth, otherwise = 0, False
+    text = text[:_MAX_TEXT].replace("\\\n", " ")
+    for token in [*_TOKEN.findall(text), "\n"]:
+        if token.startswith("#"):
+            continue
+        if token not in _ENDS:
+            words.append(_unquoted(token))
+            written.append(token)
+            continue
+        if words:
+            if posixpath.basename(words[0]) == "envsubst":
+                words = [
+                    one
+                    if _is_redirected(words, number)
+                    else _without_expansion(one, written[number])
+                    for number, one in enumerate(words)
+                ]
+            while words and words[0] in _KEYWORDS:
+                depth = max(0, depth + _KEYWORDS[words[0]])
+                words = words[1:]
+            if words:
+                yield words, depth == 0 and not otherwise
+        otherwise = token == "||" or (otherwise and token in ("&&", "|"))
+        words, written = [], []
+
+
+def _is_redirected(words: list[str], number: int) -> bool:
+    return number > 0 and words[number - 1] in ("<", ">", ">>")
+
+
+def _without_expansion(word: str, written: str) -> str:
+    """A word of envsubst; `PLACEHOLDER` for what the shell puts in."""
+    is_literal = "$" not in word or written.startswith("'") or "\\$" in written
+    return word if is_literal else PLACEHOLDER
+
+
+def _unquoted(token: str) -> str:
+    parts = re.findall(r"""'([^']*)'|"((?:\\.|[^"\\])*)"|\\(.)|([^'"\\]+)""", token)
+    return "".join(
+        single or re.sub(r"\\([$`\"\\])", r"\1", double) or escaped or plain
+        for single, double, escaped, plain in parts
+    )
+
+
+def command_line(words: Sequence[str]) -> CommandLine:
+    """What a container runs, with what nginx is told."""
+    arguments = _of_nginx(list(words))
+    if arguments is None:
+        return CommandLine(tuple(words))
+    config = prefix = None
+    directives: list[str] = []
+    for flag, value in _options(arguments):
+        if flag == "c":
+            config = value
+        elif flag == "g":
+            directives.append(value)
+        elif flag == "p":
+            prefix = value
+    return CommandLine(tuple(words), config, tuple(directives), prefix)
+
+
+def _options(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    rest = iter(arguments)
+    for word in rest:
+        if re.match(r"-[cgpe]", word):
+            yield word[1], word[2:] or next(rest, "")
+
+
+def runs_nginx(words: Sequence[str]) -> bool:
+    """Whether a command starts nginx, by itself or through a shell."""
+    return _of_nginx(list(words)) is not None
+
+
+def _of_nginx(words: list[str], depth: int = 0) -> list[str] | None:
+    """The arguments of nginx in a command."""
+    words = _started(words)
+    if not words or depth > 4:
+        return None
+    program = posixpath.basename(words[0])
+    if program in NGINX:
+        return words[1:]
+    text = shell_text(words)
+    if text is not None:
+        for command in commands(text):
+            found = _of_nginx(command, depth + 1)
+            if found is not None and "-t" not in found and "-s" not in found:
+                return found
+    return None
+
+
+def _started(words: list[str]) -> list[str]:
+    """A command without what only starts it."""
+    while words:
+        name = posixpath.basename(words[0])
+        if _ASSIGNMENT.match(words[0]) or words[0] in ("--", "!", "then", "do", "else", "{"):
+            words = words[1:]
+        elif name in _STARTERS:
+            words = words[2:] if name in ("su-exec", "gosu") else words[1:]
+            while words and words[0].startswith("-"):
+                words = words[1:]
+        elif name == "docker-entrypoint.sh" and len(words) > 1:
+            words = words[1:]
+        else:
+            return words
+    return words
+
+
+def shell_text(words: Sequence[str]) -> str | None:
+    """The text that a command gives a shell: that of `sh -c TEXT`."""
+    words = _started(list(words))
+    if not words or posixpath.basename(words[0]) not in _SHELLS:
+        return None
+    for at, word in enumerate(words[1:], 1):
+        if re.fullmatch(r"-[a-z]*c", word):
+            return words[at + 1] if at + 1 < len(words) else None
+        if not word.startswith("-"):
+            return None
+    return None
+
+
+def script_of(words: Sequence[str]) -> str | None:
+    """The path of the script that a command runs, where it is one."""
+    words = _started(list(words))
+    if shell_text(words) is not None:
+        return None
+    if words and posixpath.basename(words[0]) in (*_SHELLS, ".", "source"):
+        words = [one for one in words[1:] if not one.startswith("-")]
+    if words and (words[0].endswith((".sh", ".bash")) or words[0].startswith(("/", "./"))):
+        return words[0]
+    return None
+
+
+def installed(text: str) -> Installed | None:
+    """What a shell text installs of nginx."""
+    is_other = _OTHER_PACKAGES.search(text) is not None
+    found: Installed | None = None
+    for words in map(_started, commands(text)):
+        if not words:
+            continue
+        verb = _INSTALLERS.get(posixpath.basename(words[0]))
+        if verb is None or verb not in words:
+            continue
+        for word in words[words.index(verb) + 1 :]:
+            match = _PACKAGE.fullmatch(word)
+            if match is not None:
+                found = Installed(match[2], not is_other)
+    if found is None:
+        match = _DOWNLOAD.search(text)
+        if match is not None and re.search(r"\bmake\b|\bconfigure\b|tar\b", text):
+            return Installed(match[1] or match[2], False)
+    return found
+
+
+class Layers:
+    """The files of a container while commands change them."""
+
+    def __init__(self, files: Sequence[PlacedFile] = ()) -> None:
+        self.files = list(files)
+        self.programs: list[list[str]] = []  # that were started and may have done anything
+        self.nginx: list[str] | None = None  # nginx's command, once it was started
+        self.variables: dict[str, str] = {}  # of the shell
+        self.exported: dict[str, str | None] = {}
+
+    def at(self, inside: str) -> PlacedFile | None:
+        """What is at a path, as far as it is known."""
+        for one in reversed(self.files):
+            if inside == one.inside:
+                return one
+            if one.is_folder and inside.startswith(f"{one.inside.rstrip('/')}/"):
+                if one.path is None or one.key is not None:
+                    return replace(one, inside=inside, is_folder=False)
+                rest = inside[len(one.inside.rstrip("/")) + 1 :]
+                return replace(
+                    one,
+                    inside=inside,
+                    path=posixpath.normpath(posixpath.join(one.path, rest)),
+                    is_folder=False,
+                )
+        return None
+
+    def add(self, one: PlacedFile) -> None:
+        """Put a file where it hides what is there."""
+        self.files.append(one)
+
+    def run(self, text: str, folder: str, origin: DeployedAt) -> None:
+        """Do what a shell text does, as far as it is certain."""
+        heredocs = _HEREDOC.search(text) is not None
+        for step, is_certain in _steps(_without_heredocs(text) if heredocs else text):
+            expanded = [
+                word if number and _is_literal(step, number) else self._expanded(word)
+                for number, word in enumerate(step)
+            ]
+            self._assign(expanded, is_certain)
+            words = _started(expanded)
+            if words and posixpath.basename(words[0]) == "cd" and len(words) > 1:
+                folder = posixpath.normpath(posixpath.join(folder, words[1]))
+            elif words:
+                self._run(words, folder, origin, is_certain)
+
+    def _assign(self, words: list[str], is_certain: bool) -> None:
+        """Note variables that a command sets."""
+        rest = words[1:] if words[0] in ("export", "local", "readonly", "declare") else words
+        if not all(map(_ASSIGNMENT.match, rest)):
+            return
+        for name, _, value in (one.partition("=") for one in rest):
+            known = (
+                interpolated(value, self.variables)
+                if is_certain and "`" not in value
+                else PLACEHOLDER
+            )
+            self.variables.pop(name, None)
+            if PLACEHOLDER not in known and "$(" not in value:
+                self.variables[name] = known
+            if words[0] == "export" or name in self.exported:
+                self.exported[name] = self.variables.get(name)
+
+    def _expanded(self, word: str) -> str:
+        if "$" not in word or not self.variables:
+            return word
+        return _VARIABLE.sub(lambda one: self.variables.get(one[1] or one[2], one[0]), word)
+
+    def _run(self, words: list[str], folder: str, origin: DeployedAt, is_certain: bool) -> None:
+        program = posixpath.basename(words[0])
+        plain, inputs, outputs = _redirected(words)
+        if program in NGINX and not {"-t", "-T", "-s", "-v", "-V"} & set(words):
+            self.nginx = words
+            return
+        script = script_of(words)
+        if program in _INTERPRETERS or (script is not None and program not in _HARMLESS):
+            at = plain.index(script) if script in plain else 0
+            self.programs.append(plain[at:] or words)
+        targets = [*outputs, *(plain[-1:] if program in ("cp", "mv", "ln", "tee") else ())]
+        for path in targets:
+            if "$" in path and ("nginx" in path or ".conf" in path):
+                self.programs.append([program, path])
+
+        def inside(path: str) -> str:
+            return posixpath.normpath(posixpath.join(folder, path))
+
+        arguments = [one for one in plain[1:] if not one.startswith("-")]
+        if program == "envsubst" and outputs and inputs:
+            self._envsubst(inside(inputs[-1]), inside(outputs[-1]), arguments, origin, is_certain)
+            return
+        for path in outputs if program not in ("sed", "cat") else ():
+            self._written(inside(path), origin)
+        if program == "rm" and is_certain:
+            for path in arguments:
+                self._removed(inside(path), origin)
+        elif program in ("cp", "mv", "ln") and len(arguments) >= 2:
+            target = inside(arguments[-1])
+            for path in arguments[:-1]:
+                where = inside(path) + ("/." if path.endswith("/.") else "")
+                self._copied(where, target, origin, is_certain, arguments[-1].endswith("/"))
+                if program == "mv" and is_certain:
+                    self._removed(inside(path), origin)
+        elif program in ("sed", "cat") and outputs and "-i" not in words:
+            self._filtered(program, arguments, [*map(inside, outputs)], folder, origin)
+        elif program == "tee":
+            for path in arguments:
+                self._written(inside(path), origin)
+        elif program in ("sed", "perl") and any(
+            one.startswith(("-i", "--in-place")) for one in words
+        ):
+            for path in arguments:
+                self._changed(inside(path), origin)
+        elif program in ("curl", "wget"):
+            for flag, value in itertools.pairwise(words):
+                if flag in ("-o", "-O", "--output"):
+                    self._written(inside(value), origin)
+
+    def _envsubst(
+        self, source: str, target: str, names: list[str], origin: DeployedAt, is_certain: bool
+    ) -> None:
+        known = self.at(source)
+        if (
+            known is None
+            or known.path is None
+            or not is_certain
+            or PLACEHOLDER in target
+            or "$" in target
+        ):
+            self._written(target, origin)
+            return
+        if any(PLACEHOLDER in one for one in names):
+            names = []
+        listed = tuple(re.findall(r"\$\{?([A-Za-z_]\w*)", " ".join(names)))
+        self.add(
+            replace(
+                known,
+                inside=target,
+                origin=origin,
+                is_filled=True,
+                variables=listed if names else None,
+            )
+        )
+
+    def _filtered(
+        self,
+        program: str,
+        arguments: list[str],
+        outputs: list[str],
+        folder: str,
+        origin: DeployedAt,
+    ) -> None:
+        """What `cat FILE > OUTPUT` or `sed COMMAND FILE > OUTPUT` writes."""
+        names = arguments if program == "cat" else arguments[1:]
+        known = (
+            self.at(posixpath.normpath(posixpath.join(folder, names[0])))
+            if len(names) == 1
+            else None
+        )
+        for path in outputs:
+            if known is not None and known.path is not None:
+                changed = origin if program == "sed" else known.changed
+                self.add(replace(known, inside=path, origin=origin, changed=changed))
+            else:
+                self._written(path, origin)
+
+    def _written(self, path: str, origin: DeployedAt) -> None:
+        if is_configuration_path(path):
+            self.add(PlacedFile(path, None, "generated", origin))
+
+    def _changed(self, path: str, origin: DeployedAt) -> None:
+        known = self.at(path)
+        if known is not None and known.path is not None:
+            self.add(replace(known, changed=origin))
+        else:
+            self._written(path, origin)
+
+    def _removed(self, path: str, origin: DeployedAt) -> None:
+        if re.search(r"[*?\[]", path):
+            # What is there already; what comes later stays.
+            known = [one.inside for one in self.files if fnmatchcase(one.inside, path)]
+            for one in dict.fromkeys(known):
+                self.add(PlacedFile(one, None, "removed", origin))
+        elif is_configuration_path(path) or any(one.inside == path for one in self.files):
+            self.add(PlacedFile(path, None, "removed", origin, is_folder=True))
+
+    def _copied(
+        self, path: str, target: str, origin: DeployedAt, is_certain: bool, slash: bool
+    ) -> None:
+        contents = path.endswith("/.")
+        path = posixpath.normpath(path)
+        known = self.at(path)
+        if not contents and (slash or is_folder_of_nginx(target)):
+            target = posixpath.join(target, posixpath.basename(path))
+        is_file = is_configuration_path(target) or "." in posixpath.basename(target)
+        if known is not None and known.path is not None and is_certain and is_file:
+            self.add(replace(known, inside=target, origin=origin))
+        else:
+            self._written(target, origin)
+
+
+def _is_literal(words: list[str], number: int) -> bool:
+    """Whether a word is for envsubst, which puts variables in itself."""
+    return posixpath.basename(words[0]) == "envsubst" and not _is_redirected(words, number)
+
+
+def is_folder_of_nginx(path: str) -> bool:
+    """Whether a path is a folder in every image of nginx, or by its name in most."""
+    return path in (*_FOLDERS, "/usr/share/nginx/html", "/var/www/html") or (
+        is_configuration_path(path)
+        and posixpath.basename(path)
+        in (
+            "conf.d",
+            "http.d",
+            "sites-enabled",
+            "sites-available",
+            "snippets",
+            "templates",
+            "stream-conf.d",
+        )
+    )
+
+
+def _redirected(words: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """A command without its redirections, the files that it reads, and those that it writes."""
+    plain: list[str] = []
+    inputs: list[str] = []
+    outputs: list[str] = []
+    at = 0
+    while at < len(words):
+        word = words[at]
+        following = words[at + 1] if at + 1 < len(words) else None
+        if word in (">", ">>") and following is not None:
+            outputs.append(following)
+            at += 1
+        elif word == "<" and following is not None:
+            inputs.append(following)
+            at += 1
+        elif word not in (">", ">>", "<", "<<", "<<-", "<<<"):
+            plain.append(word)
+        at += 1
+    return plain, inputs, outputs
+
+
+def _without_heredocs(text: str) -> str:
+    """A shell text without the lines of its heredocs."""
+    lines = text.split("\n")
+    kept: list[str] = []
+    end: str | None = None
+    for line in lines:
+        if end is not None:
+            end = None if line.strip() == end else end
+            continue
+        kept.append(line)
+        match = _HEREDOC.search(line)
+        end = match[2] if match else None
+    return "\n".join(kept)

@@ -1,0 +1,21 @@
+"""The texts of deployment files, which unlike nginx's may begin with a byte order mark."""
+
+from __future__ import annotations
+
+from nginx_stream_lint.files.source import Source, decode
+from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.util.problems import Unreadable
+
+_MARK = b"\xef\xbb\xbf"
+_MAX_BYTES = 4 * 1024 * 1024
+
+
+def text_of(workspace: Workspace, path: str) -> Source:
+    """A file's text. Raises `Unreadable` as `Workspace.source` does."""
+    try:
+        return workspace.source(path)
+    except Unreadable:
+        data = workspace.read(path, _MAX_BYTES)
+        if not data.startswith(_MARK):
+            raise
+        return decode(path, data[len(_MARK) :])

@@ -1,0 +1,378 @@
+"""Compose files: services, and the nginx among them."""
+
+from __future__ import annotations
+
+import pytest
+
+from nginx_stream_lint.deployment.model import Instance
+from tests.deployment.reading import deployment, files, instance, notes
+
+MINIMAL = "services: {web: {image: 'nginx:1.27.3'}}"
+
+
+def service(text: str, **others: str) -> Instance:
+    """The instance of a compose file with the service `web`, whose text this is."""
+    body = "".join(f"    {line}\n" for line in text.splitlines())
+    named = {name.replace("__", "/"): one for name, one in others.items()}
+    found = deployment(
+        {"compose.yaml": f"services:\n  web:\n    image: nginx:1.27.3\n{body}", **named}
+    )
+    return instance(found)
+
+
+def test_a_plain_service() -> None:
+    one = service(
+        "container_name: proxy\nhostname: host\n"
+        "volumes: ['./nginx.conf:/etc/nginx/nginx.conf:ro', data:/var/cache, /anonymous]\n"
+        "ports: ['8080:80', '127.0.0.1:8443:443/tcp', '90', '[::1]:91:92/udp']\n"
+        "networks: {front: {aliases: [edge]}}\nenvironment: {A: 1, B: on, C: }\n",
+        **{"nginx.conf": ""},
+    )
+    assert (one.name, one.project, str(one.origin)) == ("web", "compose.yaml", "compose.yaml:2")
+    assert one.versions is not None
+    assert str(one.versions.origin) == "compose.yaml:3"
+    assert one.names == ("web", "proxy", "host", "edge")
+    assert [(port.outside, port.inside, port.protocol) for port in one.ports] == [
+        ("8080", "80", "tcp"), ("8443", "443", "tcp"), (None, "90", "tcp"), ("91", "92", "udp"),
+    ]  # fmt: skip
+    assert files(one) == {
+        "/etc/nginx/nginx.conf": "nginx.conf",
+        "/var/cache": None,
+        "/anonymous": None,
+    }
+    assert dict(one.environment) == {"A": "1", "B": "on", "C": None}
+
+
+def test_long_forms() -> None:
+    one = service(
+        "volumes:\n- {type: bind, source: ./conf.d, target: /etc/nginx/conf.d}\n"
+        "- {type: volume, source: x, target: /x}\n- {type: tmpfs, target: /tmp}\n"
+        "ports:\n- {target: 80, published: '8080', protocol: tcp}\n"
+        "environment: [A=1, B, 'C=x=y']\n",
+        conf__d="", **{"conf.d/a.conf": ""},
+    )  # fmt: skip
+    assert files(one) == {"/etc/nginx/conf.d": "conf.d", "/x": None, "/tmp": None}
+    assert [(port.outside, port.inside) for port in one.ports] == [("8080", "80")]
+    assert dict(one.environment) == {"A": "1", "B": None, "C": "x=y"}
+
+
+def test_variables_come_from_the_file_beside_it() -> None:
+    found = deployment(
+        {
+            "deploy/compose.yaml": """\
+                services:
+                  web:
+                    image: nginx:${TAG}
+                    env_file: [a.env, {path: missing.env, required: false}]
+                    environment: {TIMEOUT: '${TIMEOUT:-60}', OTHER: $NONE, TAG: }
+                    volumes: ['${CONF:-./nginx.conf}:/etc/nginx/nginx.conf']
+                """,
+            "deploy/.env": "TAG=1.25.5\n",
+            "deploy/a.env": "FILE=x\nTIMEOUT=1\nUSES=${TAG}\n",
+            "deploy/nginx.conf": "",
+        }
+    )
+    one = instance(found)
+    assert one.versions is not None
+    assert one.versions.text == "1.25.5"
+    assert dict(one.environment) == {
+        "FILE": "x", "TIMEOUT": "60", "USES": "1.25.5", "OTHER": None, "TAG": "1.25.5",
+    }  # fmt: skip
+    assert not one.is_environment_complete
+    assert files(one) == {"/etc/nginx/nginx.conf": "deploy/nginx.conf"}
+
+
+def test_what_no_file_sets_is_unknown() -> None:
+    found = deployment(
+        {
+            "compose.yaml": "services: {web: {image: 'nginx:${TAG}', volumes: ['$DIR/x:/etc/nginx/nginx.conf',"
+            " './missing.conf:/etc/nginx/conf.d/a.conf', '../out:/etc/nginx/conf.d/b.conf']}}"
+        }
+    )
+    one = instance(found)
+    assert (one.versions, one.server) == (None, "nginx")
+    assert set(files(one).values()) == {None}
+    assert notes(found)[0] == (
+        "compose.yaml:1:26: the version of nginx in an image with an unknown variable is unknown;"
+        " set nginx_version in the settings"
+    )
+    assert len(found.notes) == 4
+
+
+def test_an_override_changes_the_main_file() -> None:
+    found = deployment(
+        {
+            "compose.yaml": """\
+                services:
+                  web:
+                    image: nginx:1.25.5
+                    command: [nginx, -c, /a.conf]
+                    environment: [A=1, B=1]
+                    volumes: ['./a.conf:/etc/nginx/nginx.conf', './b.conf:/b.conf']
+                    ports: ['80:80']
+                """,
+            "compose.override.yaml": """\
+                services:
+                  web:
+                    image: nginx:1.27.3
+                    environment: {B: 2}
+                    volumes: ['./b.conf:/etc/nginx/nginx.conf']
+                    ports: ['81:81']
+                """,
+            "a.conf": "", "b.conf": "",
+        }
+    )  # fmt: skip
+    one = instance(found)
+    assert one.versions is not None
+    assert (one.versions.text, str(one.versions.origin)) == ("1.27.3", "compose.override.yaml:3")
+    assert dict(one.environment) == {"A": "1", "B": "2"}
+    assert files(one) == {"/etc/nginx/nginx.conf": "b.conf", "/b.conf": "b.conf"}
+    assert [port.outside for port in one.ports] == ["80", "81"]
+    assert one.command is not None
+    assert one.command.config == "/a.conf"
+
+
+def test_other_files_of_a_folder() -> None:
+    main = "services: {web: {image: 'nginx:1.25.5'}, api: {image: 'ollama/ollama'}}"
+    found = deployment(
+        {
+            "docker-compose.yml": main,
+            "docker-compose.prod.yml": "services: {web: {environment: {A: '1'}}}",
+            "docker-compose.ports.yml": "services: {web: {ports: ['80:80'], restart: always}}",
+            "docker-compose.other.yml": "services: {web: {image: 'nginx:1.27.3'}}",
+        }
+    )
+    said = [
+        (one.project, one.versions and one.versions.text, one.environment)
+        for one in found.instances
+    ]
+    assert sorted(said) == [
+        ("docker-compose.other.yml", "1.27.3", ()),
+        ("docker-compose.prod.yml", "1.25.5", (("A", "1"),)),
+        ("docker-compose.yml", "1.25.5", ()),
+    ]
+    # Which of the files run together is not said; one folder has one service of that name.
+    for project in ("docker-compose.yml", "docker-compose.other.yml"):
+        api = found.service("api", project)
+        assert api is not None
+        assert api.app == "Ollama"
+
+
+def test_extends_and_anchors() -> None:
+    one = instance(
+        deployment(
+            {
+                "compose.yml": """\
+                    x-common: &common
+                      environment: {A: '1', B: '1'}
+                    services:
+                      web:
+                        <<: *common
+                        extends: {file: base/base.yml, service: nginx}
+                        ports: ['80:80']
+                    """,
+                "base/base.yml": """\
+                    services:
+                      nginx:
+                        extends: root
+                        volumes: ['./nginx.conf:/etc/nginx/nginx.conf']
+                        environment: {B: '2', C: '2'}
+                      root: {image: 'nginx:1.27.3'}
+                    """,
+                "base/nginx.conf": "",
+            }
+        )
+    )
+    assert one.versions is not None
+    assert str(one.versions.origin) == "base/base.yml:6"
+    assert dict(one.environment) == {"A": "1", "B": "1", "C": "2"}
+    assert files(one) == {"/etc/nginx/nginx.conf": "base/nginx.conf"}
+
+
+def test_includes_have_their_own_folder() -> None:
+    found = deployment(
+        {
+            "compose.yml": "include: [inner/compose.yml, {path: [more.yml], env_file: x}]\nservices: {}",
+            "inner/compose.yml": "services: {web: {image: 'nginx:$TAG', volumes: ['./a:/etc/nginx/a.conf']}}",
+            "inner/.env": "TAG=1.27.3", "inner/a": "", "more.yml": "services: {api: {image: 'n8nio/n8n'}}",
+        }
+    )  # fmt: skip
+    one = instance(found)
+    assert (one.project, one.versions and one.versions.text) == ("compose.yml", "1.27.3")
+    assert files(one) == {"/etc/nginx/a.conf": "inner/a"}
+    assert found.service("api", "compose.yml").app == "n8n"  # type: ignore[union-attr]
+
+
+def test_configs_in_files_and_in_place() -> None:
+    one = instance(
+        deployment(
+            {
+                "compose.yml": """\
+                    services:
+                      web:
+                        image: nginx:1.27.3
+                        configs: [plain, {source: main, target: /etc/nginx/nginx.conf}, {source: text, target: /t}]
+                        secrets: [key]
+                    configs:
+                      plain: {file: ./a.conf}
+                      main: {file: ./a.conf}
+                      text: {content: 'events {}'}
+                    secrets: {key: {external: true}}
+                    """,
+                "a.conf": "",
+            }
+        )
+    )
+    assert files(one) == {
+        "/plain": "a.conf", "/etc/nginx/nginx.conf": "a.conf", "/t": "compose.yml", "/run/secrets/key": None,
+    }  # fmt: skip
+    assert one.at("/t").key == "configs.text"  # type: ignore[union-attr]
+
+
+def test_a_build_is_the_dockerfiles() -> None:
+    found = deployment(
+        {
+            "compose.yml": """\
+                services:
+                  web:
+                    build:
+                      context: ./web
+                      dockerfile: nginx.Dockerfile
+                      target: last
+                      args: {TAG: '1.27.3'}
+                    image: company/web:3
+                    volumes: ['./own.conf:/etc/nginx/conf.d/own.conf']
+                  inline:
+                    build: {dockerfile_inline: "FROM nginx:1.25.5\\nCOPY own.conf /etc/nginx/"}
+                """,
+            "web/nginx.Dockerfile": "ARG TAG=1.0.0\nFROM nginx:$TAG AS last\nCOPY a.conf /etc/nginx/\nFROM x\n",
+            "web/a.conf": "", "own.conf": "",
+        }
+    )  # fmt: skip
+    web, inline = found.instances
+    assert web.versions is not None
+    assert (web.versions.text, str(web.versions.origin)) == ("1.27.3", "web/nginx.Dockerfile:2")
+    assert files(web) == {
+        "/etc/nginx/a.conf": "web/a.conf",
+        "/etc/nginx/conf.d/own.conf": "own.conf",
+    }
+    assert inline.versions is not None
+    assert inline.versions.text == "1.25.5"
+    assert files(inline) == {"/etc/nginx/own.conf": "own.conf"}
+
+
+def test_the_first_version_of_the_format() -> None:
+    one = instance(
+        deployment({"docker-compose.yml": "web:\n  image: nginx:1.27.3\n  ports: ['80:80']\n"})
+    )
+    assert one.names == ("web",)
+
+
+def test_other_programs_are_no_nginx() -> None:
+    found = deployment(
+        {
+            "compose.yml": """\
+                services:
+                  app: {image: 'php:8-fpm', command: php-fpm, volumes: ['./conf.d:/etc/nginx/conf.d']}
+                  certs: {image: 'certbot/certbot', volumes: ['./conf.d:/etc/nginx/conf.d']}
+                  exporter: {image: 'nginx/nginx-prometheus-exporter:1.4'}
+                  npm: {image: 'jc21/nginx-proxy-manager:2.9.1'}
+                  mine: {image: 'company/x', volumes: ['./conf.d/a.conf:/etc/nginx/conf.d/a.conf']}
+                """,
+            "conf.d/a.conf": "",
+        }
+    )
+    assert [(one.name, one.versions) for one in found.instances] == [("npm", None), ("mine", None)]
+    assert not any(one.is_start_known for one in found.instances)
+
+
+def test_replicas() -> None:
+    found = deployment(
+        {
+            "compose.yml": """\
+                services:
+                  a: {image: x, deploy: {replicas: 3}}
+                  b: {image: x, scale: 2}
+                  c: {image: x, deploy: {mode: global}}
+                  d: {image: x, deploy: {replicas: $N}}
+                  e: {image: x}
+                """
+        }
+    )
+    assert [one.replicas for one in found.services] == [3, 2, None, None, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("services:\n  web: {image: nginx}\n  web: {image: nginx}\n", "two services are named web"),
+        ("services: {web: {extends: web}, x: {image: nginx}}", "web extends itself, or"),
+        ("services: {a: {extends: b}, b: {extends: a}}", "extends itself, or"),
+        ("services: {a: {extends: {file: none.yml, service: x}}}", "the file that a extends is not there"),
+        ("services: {a: {extends: none}}", "the service that a extends is not there"),
+        ("include: [compose.yaml]\nservices: {}", "leads back to itself, or too deep"),
+        ("include: [none.yml]\nservices: {}", "none.yml is not there"),
+        ("include: ['https://example.com/x.yml']", "not a file of the repository"),
+        ("include: ['../x.yml']", "is not there"),
+        ("services: {web: {image: nginx", "this compose file is not valid YAML"),
+        ("services: {{ nginx }}: x: y", "this compose file is not valid YAML"),
+        ("services: {nginx: {build: ./none}}", None),
+        ("services: [nginx]", None),
+        ("services: {web: nginx, x: {image: [nginx], volumes: x, ports: {a: b}, environment: x}}", None),
+        ("services: {web: {image: nginx, volumes: [{}], ports: [{}], configs: [{}], build: {}}}", "Dockerfile of"),
+        ("a: &a {image: nginx, b: *a}\nservices: {web: *a}", None),
+        ("services: &s {web: {image: nginx, x: *s}}", None),
+        ("", None), ("[]", None), ("services:", None), ("- nginx", None), ("\ufeffservices: {}", None),
+    ],
+)  # fmt: skip
+def test_bad_files_are_notes(text: str, note: str | None) -> None:
+    found = deployment({"compose.yaml": text})
+    if note is not None:
+        assert note in "\n".join(notes(found)), notes(found)
+
+
+def test_hostile_files_end() -> None:
+    merges = "".join(
+        f"x{n}: &x{n} {{<<: [*x{n - 1}, *x{n - 1}], k{n}: v}}\n" for n in range(1, 400)
+    )
+    deployment({"compose.yaml": f"x0: &x0 {{k: nginx}}\n{merges}services: {{web: *x399}}"})
+    chain = "".join(f"  s{n}: {{extends: s{n + 1}}}\n" for n in range(300))
+    deployment({"compose.yaml": f"services:\n{chain}  s300: {{image: nginx}}\n"})
+    many = "".join(f"  s{n}: {{image: nginx, env_file: .env}}\n" for n in range(300))
+    deployment({"compose.yaml": f"services:\n{many}", ".env": "A=1\n" * 100})
+    inner = {f"d{n}/compose.yaml": f"include: [../d{n + 1}/compose.yaml]" for n in range(100)}
+    deployment({**inner, "d100/compose.yaml": MINIMAL})
+
+
+def test_nothing_outside_of_the_repository_is_read(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    from nginx_stream_lint.deployment.read import read_deployment
+    from nginx_stream_lint.files.workspace import Workspace
+
+    outer = tmp_path_factory.mktemp("outer")
+    root = outer / "repository"
+    (root / ".git").mkdir(parents=True)
+    (outer / "secret.env").write_text("SECRET=1")
+    (outer / "nginx.conf").write_text("events {}")
+    (root / "link.env").symlink_to(outer / "secret.env")
+    (root / "compose.yaml").write_text(
+        "services: {web: {image: nginx, env_file: [../secret.env, link.env],"
+        " volumes: ['../nginx.conf:/etc/nginx/nginx.conf', '/etc/passwd:/etc/nginx/x.conf']}}"
+    )
+    workspace = Workspace.on_disk(str(root))
+    found = read_deployment(workspace, str(root), workspace.files_below(str(root)))
+    one = instance(found)
+    assert (one.environment, one.is_environment_complete) == ((), False)
+    assert set(files(one).values()) == {None}
+
+
+def test_a_repository_without_such_files_is_not_read() -> None:
+    from nginx_stream_lint.deployment.read import read_deployment
+    from nginx_stream_lint.files.workspace import Workspace
+
+    texts = {"nginx.conf": "", "docs/compose.md": "", "a.yaml": "kind: Pod", "Dockerfile.md": ""}
+    workspace = Workspace.in_memory(texts)
+    before = workspace.budget.left("files")
+    assert read_deployment(workspace, ".", list(texts), []).instances == ()
+    assert workspace.budget.left("files") == before

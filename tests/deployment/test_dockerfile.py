@@ -1,0 +1,317 @@
+"""Dockerfiles: which nginx, with which files, environment and command."""
+
+from __future__ import annotations
+
+import pytest
+
+from nginx_stream_lint.deployment.model import Instance
+from tests.deployment.reading import deployment, files, instance, notes
+
+
+def built(text: str, **others: str) -> Instance:
+    """The instance of a Dockerfile beside `nginx.conf` and `site.conf`."""
+    named = {name.replace("__", "/"): one for name, one in others.items()}
+    return instance(
+        deployment({"Dockerfile": text, "nginx.conf": "", "conf.d/site.conf": "", **named})
+    )
+
+
+def test_copies_come_from_the_context() -> None:
+    one = built(
+        """\
+        ARG TAG=1.27.3
+        FROM nginx:${TAG}-alpine
+        WORKDIR /etc/nginx
+        COPY nginx.conf nginx.conf
+        COPY conf.d/*.conf conf.d/
+        COPY ["nginx.conf", "/a b/"]
+        ADD https://example.com/x.conf /etc/nginx/conf.d/
+        """
+    )
+    assert files(one) == {
+        "/etc/nginx/nginx.conf": "nginx.conf",
+        "/etc/nginx/conf.d/site.conf": "conf.d/site.conf",
+        "/a b/nginx.conf": "nginx.conf",
+        "/etc/nginx/conf.d/x.conf": None,
+    }
+    assert one.versions is not None
+    assert (one.versions.text, str(one.versions.origin)) == ("1.27.3", "Dockerfile:2")
+    assert (one.image, one.server, one.main) == (
+        "nginx:1.27.3-alpine",
+        "nginx",
+        "/etc/nginx/nginx.conf",
+    )
+
+
+def test_a_copy_into_a_folder_of_the_image_goes_into_it() -> None:
+    one = built("FROM nginx\nCOPY nginx.conf /etc/nginx\nCOPY conf.d /etc/nginx/conf.d\n")
+    assert files(one) == {"/etc/nginx/nginx.conf": "nginx.conf", "/etc/nginx/conf.d": "conf.d"}
+    assert one.files[-1].is_folder
+
+
+def test_stages_take_from_one_another() -> None:
+    one = built(
+        """\
+        FROM node:22 AS build
+        COPY . /src
+        RUN npm run build
+        FROM nginx:1.25.5 AS base
+        ENV PORT=80
+        FROM base
+        COPY --from=build /src/conf.d/site.conf /etc/nginx/conf.d/default.conf
+        COPY --from=build /src/dist /usr/share/nginx/html
+        COPY --from=0 /src/nginx.conf /etc/nginx/nginx.conf
+        COPY --from=busybox /etc/hosts /hosts
+        """
+    )
+    assert files(one) == {
+        "/etc/nginx/conf.d/default.conf": "conf.d/site.conf",
+        "/usr/share/nginx/html": None,
+        "/etc/nginx/nginx.conf": "nginx.conf",
+    }
+    assert dict(one.environment) == {"PORT": "80"}
+    assert one.versions is not None
+    assert one.versions.text == "1.25.5"
+
+
+def test_what_continues_and_what_is_a_comment() -> None:
+    one = built(
+        """\
+        # syntax=docker/dockerfile:1
+        # escape=`
+        FROM `
+        # a comment within
+
+          nginx:1.27.0
+        COPY nginx.conf `
+             /etc/nginx/ng`
+        inx.conf
+        """
+    )
+    assert files(one) == {"/etc/nginx/nginx.conf": "nginx.conf"}
+
+
+def test_heredocs() -> None:
+    one = built(
+        """\
+        FROM nginx:1.27.0
+        COPY <<EOF /etc/nginx/conf.d/default.conf
+        FROM nothing
+        COPY nginx.conf /elsewhere
+        EOF
+        RUN <<-'X'
+        \trm /etc/nginx/nginx.conf
+        \tX
+        RUN cat <<E > /etc/nginx/conf.d/more.conf
+        server {}
+        E
+        """
+    )
+    assert files(one) == {
+        "/etc/nginx/conf.d/default.conf": "Dockerfile",
+        "/etc/nginx/conf.d/more.conf": None,
+    }
+    assert one.at("/etc/nginx/conf.d/default.conf").key == "<<EOF"  # type: ignore[union-attr]
+    assert one.at("/etc/nginx/nginx.conf").how == "removed"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("FROM debian:12\nRUN apt-get update && apt-get install -y curl nginx", "1.22.1"),
+        ("FROM ubuntu:24.04\nRUN apt install -y nginx-extras", "1.24.0"),
+        ("FROM alpine:3.19\nRUN apk add --no-cache nginx", "1.24.0"),
+        (
+            "FROM alpine:3.19\nRUN apk add --no-cache \\\n    # comment\n    nginx \\\n    curl",
+            "1.24.0",
+        ),
+        ("FROM python:3.12-slim-bookworm\nRUN apt-get install nginx", "1.22.1"),
+        ("FROM alpine\nRUN apk add nginx=1.24.0-r6", "1.24.0"),
+        ("FROM alpine\nRUN apk add nginx", None),
+        # Packages of nginx.org have other versions.
+        (
+            "FROM debian:12\nRUN echo deb https://nginx.org/packages/debian > x && apt install nginx",
+            None,
+        ),
+        ("FROM ubuntu:22.04\nRUN add-apt-repository ppa:nginx/stable\nRUN apt install nginx", None),
+        (
+            "FROM debian:12\nARG V=1.25.3\nRUN curl -O https://nginx.org/download/nginx-$V.tar.gz"
+            " && tar xf nginx-$V.tar.gz && ./configure && make",
+            "1.25.3",
+        ),
+        ("FROM company/base:1.27\nRUN apt install nginx", None),
+        # The image's own nginx is newer than what the package manager has.
+        ("FROM nginx:1.30.4-alpine\nRUN apk add nginx", "1.30.4"),
+    ],
+)
+def test_installed_nginx(text: str, version: str | None) -> None:
+    found = instance(deployment({"Dockerfile": text}))
+    assert (found.versions and found.versions.text) == version
+
+
+def test_a_package_brings_its_configuration() -> None:
+    one = built("FROM debian:12\nRUN apt install nginx\nRUN rm /etc/nginx/sites-enabled/default\n")
+    assert one.at("/etc/nginx/nginx.conf").key == "debian"  # type: ignore[union-attr]
+    assert one.at("/etc/nginx/sites-enabled/default").how == "removed"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "config", "directives"),
+    [
+        ('CMD ["nginx", "-c", "/x.conf", "-g", "daemon off;"]', "/x.conf", ("daemon off;",)),
+        ("CMD nginx -c /x.conf -g 'daemon off;'", "/x.conf", ("daemon off;",)),
+        ('ENTRYPOINT ["/usr/sbin/nginx"]\nCMD ["-g", "daemon off;"]', None, ("daemon off;",)),
+        (
+            "CMD exec tini -- nginx -g 'daemon off; worker_processes 2;'",
+            None,
+            ("daemon off; worker_processes 2;",),
+        ),
+        ("CMD sleep 1 && nginx -t && exec nginx -c/y.conf", "/y.conf", ()),
+        ("", None, ("daemon off;",)),
+    ],
+)
+def test_the_command(text: str, config: str | None, directives: tuple[str, ...]) -> None:
+    one = built(f"FROM nginx:1.27.0\n{text}\n")
+    assert one.command is not None
+    assert (one.command.config, one.command.directives) == (config, directives)
+    assert one.main == (config or "/etc/nginx/nginx.conf")
+
+
+def test_an_entrypoint_takes_the_command_of_the_image_away() -> None:
+    one = built('FROM nginx:1.27.0\nCMD ["x"]\nFROM nginx:1.27.0\nENTRYPOINT ["/start"]\n')
+    assert one.command is not None
+    assert one.command.words == ("/start",)
+    assert not one.is_start_known
+
+
+def test_commands_change_files() -> None:
+    one = built(
+        """\
+        FROM nginx:1.27.0
+        COPY nginx.conf /tmp/nginx.conf
+        COPY conf.d /etc/nginx/conf.d
+        RUN rm -f /etc/nginx/conf.d/default.conf && cp /tmp/nginx.conf /etc/nginx/nginx.conf
+        RUN sed -i 's/a/b/' /etc/nginx/conf.d/site.conf; echo x > /etc/nginx/made.conf
+        RUN if [ -n "$X" ]; then cp /tmp/nginx.conf /etc/nginx/other.conf; fi
+        """
+    )
+    found = {one.inside: one for one in one.files}
+    assert found["/etc/nginx/conf.d/default.conf"].how == "removed"
+    assert found["/etc/nginx/nginx.conf"].path == "nginx.conf"
+    assert str(found["/etc/nginx/conf.d/site.conf"].changed) == "Dockerfile:5"
+    assert found["/etc/nginx/made.conf"].path is None
+    assert found["/etc/nginx/other.conf"].path is None  # it may not be there
+
+
+def test_templates_are_filled_by_the_images_entrypoint() -> None:
+    text = "FROM nginx:1.27.0\nENV PORT=80\nCOPY t /etc/nginx/templates\n"
+    others = {"t/default.conf.template": "", "t/sub/x.conf.template": "", "t/readme": ""}
+    one = instance(deployment({"Dockerfile": text, **others}))
+    filled = {file.inside: file.path for file in one.files if file.is_filled}
+    assert filled == {
+        "/etc/nginx/conf.d/default.conf": "t/default.conf.template",
+        "/etc/nginx/conf.d/sub/x.conf": "t/sub/x.conf.template",
+    }
+    for command in ('ENTRYPOINT ["nginx"]', 'CMD ["sh", "-c", "nginx"]'):
+        one = instance(deployment({"Dockerfile": f"{text}{command}\n", **others}))
+        assert not any(file.is_filled for file in one.files), command
+
+
+def test_envsubst_in_a_command_and_in_a_script() -> None:
+    line = "envsubst '$PORT $HOST' \\\n  < /t.conf > /etc/nginx/nginx.conf"
+    for start, script in (
+        (f"CMD {line} && nginx", ""),
+        ('ENTRYPOINT ["/start.sh"]\nCOPY start.sh /start.sh', f"#!/bin/sh\n{line}\nexec nginx\n"),
+    ):
+        one = instance(
+            deployment(
+                {
+                    "Dockerfile": f"FROM nginx:1.27.0\nCOPY t.conf /t.conf\n{start}\n",
+                    "t.conf": "", "start.sh": script,
+                }
+            )
+        )  # fmt: skip
+        found = one.at("/etc/nginx/nginx.conf")
+        assert found is not None
+        assert (found.path, found.is_filled, found.variables) == ("t.conf", True, ("PORT", "HOST"))
+        assert one.is_start_known
+
+
+def test_a_script_gets_arguments_and_exports_variables() -> None:
+    script = """\
+        #!/bin/sh
+        export PORT="${PORT:-80}" API=${API:-api}
+        NAME=nginx
+        envsubst "\\$PORT,\\$API" < "/t/$1.template" > /etc/nginx/$NAME.conf
+        if [ "$MORE" ]; then export MORE_PORT=1; envsubst < /t/a.template > /etc/nginx/more.conf; fi
+        f() { rm /etc/nginx/mime.types; }
+        test -e /x || rm /etc/nginx/mime.types
+        # rm /etc/nginx/mime.types
+        echo it#is; # rm /etc/nginx/mime.types
+        exec "$@"
+        """
+    one = instance(
+        deployment(
+            {
+                "Dockerfile": "FROM nginx:1.27.0\nENV API=app\nCOPY t /t\nCOPY s.sh /s.sh\n"
+                'ENTRYPOINT ["/s.sh", "a"]\nCMD ["nginx"]\n',
+                "s.sh": script, "t/a.template": "",
+            }
+        )
+    )  # fmt: skip
+    assert dict(one.environment) == {"API": "app", "PORT": "80", "MORE_PORT": None}
+    found = {file.inside: (file.path, file.variables) for file in one.files}
+    assert found["/etc/nginx/nginx.conf"] == ("t/a.template", ("PORT", "API"))
+    assert found["/etc/nginx/more.conf"] == (None, None)
+    assert "/etc/nginx/mime.types" not in found
+
+
+def test_a_program_may_write_anything() -> None:
+    found = deployment(
+        {
+            "Dockerfile": 'FROM nginx:1.27.0\nCOPY s.sh /s.sh\nENTRYPOINT ["/s.sh"]',
+            "s.sh": "python3 /x.py",
+        }
+    )
+    assert not instance(found).is_start_known
+    assert notes(found) == [
+        "Dockerfile:1:1: Dockerfile starts with python3 /x.py, which may write configuration files;"
+        " what they hold is unknown"
+    ]
+
+
+def test_what_is_ignored_or_not_there_is_unknown() -> None:
+    found = deployment(
+        {
+            "Dockerfile": "FROM nginx:1.27.0\nCOPY a.conf /etc/nginx/nginx.conf\nCOPY b.conf /etc/nginx/\n",
+            "a.conf": "", "b.conf": "", ".dockerignore": "*.conf\n!b.conf\n",
+        }
+    )  # fmt: skip
+    assert files(instance(found)) == {"/etc/nginx/b.conf": "b.conf"}
+    assert notes(found) == [
+        "Dockerfile:2:1: a.conf is left out by .dockerignore;"
+        " take it out of .dockerignore, or do not copy it"
+    ]
+    found = deployment({"Dockerfile": "FROM nginx:1.27.0\nCOPY made.conf /etc/nginx/nginx.conf\n"})
+    assert files(instance(found)) == {"/etc/nginx/nginx.conf": None}
+    assert len(notes(found)) == 1
+
+
+def test_the_context_is_where_the_files_are() -> None:
+    text = "FROM nginx:1.27.0\nCOPY deploy/nginx.conf /etc/nginx/\n"
+    one = instance(deployment({"deploy/Dockerfile": text, "deploy/nginx.conf": ""}))
+    assert files(one) == {"/etc/nginx/nginx.conf": "deploy/nginx.conf"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "FROM", "FROM \\", "FROM nginx\nCOPY", "FROM nginx\nCOPY a", "COPY a b", "FROM a\nFROM a AS a",
+        "FROM nginx\nCOPY <<EOF /x", "FROM nginx AS a\nCOPY --from=a / /", "FROM nginx\nCMD [\"", "\\\n" * 999,
+        "FROM ${A:-${B:-${C}}}\n", "FROM nginx\nENV", "FROM nginx\nRUN " + "((((" * 9999, "FROM nginx\nRUN 'a",
+        "FROM nginx\nCMD " + "[" * 99999, "FROM nginx\nCOPY --from=" + "9" * 99 + " a b", "# escape=\nFROM x",
+        "FROM nginx\n" + "COPY . /\n" * 3000, "FROM a AS b\n" * 3000, "FROM nginx\nWORKDIR $X\nCOPY . .",
+    ],
+)  # fmt: skip
+def test_bad_dockerfiles_are_no_trouble(text: str) -> None:
+    deployment({"Dockerfile": text, "nginx.conf": ""})
