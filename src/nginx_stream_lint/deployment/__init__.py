@@ -16,10 +16,10 @@ __all__ = ["deployed", "read_deployment"]
 def deployed(
     workspace: Workspace, root: str, files: Sequence[str], blocks: Blocks
 ) -> tuple[list[InstanceFiles], Sequence[Problem]]:
-    """Each nginx that a repository runs, with the files that it reads there; what is unknown."""
+    """Each nginx that a repository runs, with its files; and what is unknown, as problems."""
     if not any(map(may_describe, files)):
         return [], ()
-    found = workspace.kept.get(root)  # runs that try fixes read the same again
+    found = workspace.kept.get(root)  # repeated runs for fixes read the same files
     if not isinstance(found, Deployment):
         found = workspace.kept[root] = read_deployment(workspace, root, files)
     nginx = [InstanceFiles(workspace, one, found, blocks) for one in found.instances]
