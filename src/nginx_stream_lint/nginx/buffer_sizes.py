@@ -26,7 +26,7 @@ class MismatchedBuffers:
     """
 
     def __init__(self) -> None:
-        # Combinations of outer block and own rows that were compared: many locations have equal ones.
+        # Combinations of outer block and own rows that were compared; many locations share one.
         self._seen: set[tuple[Level | None, tuple[tuple[str, ...], ...]]] = set()
 
     def look_at(self, level: Level, say: Say) -> None:

@@ -36,7 +36,7 @@ def normalize(target: str, merge_slashes: bool = True) -> tuple[str, str] | None
 
 
 def is_quoted(target: str) -> bool:
-    """Whether a target has escapes, so that nginx escapes its captures in arguments."""
+    """Whether a path has `%` or `+`, so that nginx escapes its captures in arguments."""
     if "%" not in target and "+" not in target:
         return False
     path = re.split("[?#]", target, maxsplit=1)[0]
