@@ -109,8 +109,8 @@ class TestBaseline:
     [
         ("", "1:1: is not valid JSON"),
         ("{\n]", "2:1: is not valid JSON"),
-        ("[]", "is no baseline of nginx-stream-lint"),
-        ('{"tool": "other", "version": 1}', "is no baseline of nginx-stream-lint"),
+        ("[]", "is not a baseline of nginx-stream-lint"),
+        ('{"tool": "other", "version": 1}', "is not a baseline of nginx-stream-lint"),
         ('{"tool": "nginx-stream-lint", "version": 2}', "update nginx-stream-lint"),
         ('{"tool": "nginx-stream-lint", "version": 1}', "is damaged"),
         ('{"tool": "nginx-stream-lint", "version": 1, "findings": [1]}', "is damaged"),
