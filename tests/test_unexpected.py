@@ -219,7 +219,8 @@ def test_a_fault_in_one_file_does_not_hide_the_others(where: str, tmp_path: Path
     assert status == 2
     assert {one["file"] for one in json.loads(out)["findings"]} == {"a.conf", "c.conf"}
     assert re.fullmatch(
-        r"bad.conf:1:1: nginx-stream-lint failed on this file: ZeroDivisionError in \w+/\w+\.py:\d+;"
+        r"bad.conf:1:1: nginx-stream-lint failed on this file:"
+        " ZeroDivisionError in \w+/\w+\.py:\d+;"
         r" please report this with the file, if you can share it\n",
         err,
     )
@@ -326,7 +327,8 @@ def test_a_package_that_is_not_here(
     )  # fmt: skip
     assert done.returncode == 2, done
     assert re.fullmatch(
-        rf"the Python package {package}[\w.]* is not installed; run pip install '\.\[{extra}\]' in a checkout of"
+        rf"the Python package {package}[\w.]* is not installed; run pip"
+        rf" install '\.\[{extra}\]' in a checkout of"
         " nginx-stream-lint\n",
         done.stderr,
     ), done.stderr
