@@ -220,7 +220,7 @@ def test_a_fault_in_one_file_does_not_hide_the_others(where: str, tmp_path: Path
     assert {one["file"] for one in json.loads(out)["findings"]} == {"a.conf", "c.conf"}
     assert re.fullmatch(
         r"bad.conf:1:1: nginx-stream-lint failed on this file:"
-        " ZeroDivisionError in \w+/\w+\.py:\d+;"
+        r" ZeroDivisionError in \w+/\w+\.py:\d+;"
         r" please report this with the file, if you can share it\n",
         err,
     )
