@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["deployed", "may_describe"]
 
-# Files with another name describe no deployment. Most runs see none, and load nothing of this folder.
+# Files with another name describe no deployment. Most runs see none and load nothing of this folder.
 _NAMES = r"(?i).*(?:compose.*\.ya?ml|dockerfile.*|containerfile.*|kustomization\.ya?ml)"
 
 
@@ -41,8 +41,9 @@ def deployed(
     from nginx_stream_lint.deployment.model import Deployment
     from nginx_stream_lint.deployment.read import read_deployment
 
-    found = workspace.kept.get(root)  # runs that try fixes read the same again
+    key = (root, *files)
+    found = workspace.kept.get(key)  # runs that try fixes read the same again
     if not isinstance(found, Deployment):
-        found = workspace.kept[root] = read_deployment(workspace, root, files)
+        found = workspace.kept[key] = read_deployment(workspace, root, files)
     nginx = [InstanceFiles(workspace, one, found, blocks) for one in found.instances]
     return nginx, found.notes
