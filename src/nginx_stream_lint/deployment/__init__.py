@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["deployed", "may_describe"]
 
-# Files with another name describe no deployment. Most runs see none and load nothing of this folder.
+# Files with another name describe no deployment. Most runs see none and load nothing of it.
 _NAMES = r"(?i).*(?:compose.*\.ya?ml|dockerfile.*|containerfile.*|kustomization\.ya?ml)"
 
 
