@@ -12,6 +12,7 @@ from nginx_stream_lint.config.tree import MAX_DEPTH
 from nginx_stream_lint.rules.conditions import OPERATORS
 from nginx_stream_lint.rules.facts import FACTS
 from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, Step
+from tests.test_architecture import ORDER
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "nginx_stream_lint"
@@ -20,7 +21,7 @@ WORDS = set(re.findall(r"`([^`\n]+)`", TEXT))
 ARCHITECTURE = {
     path.relative_to(PACKAGE).as_posix()
     for path in PACKAGE.rglob("*.py")
-    if path.name not in ("__init__.py", "__main__.py") and path.parent.name != "probe"
+    if path.name not in ("__init__.py", "__main__.py")
 } | {f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")}
 
 
@@ -48,6 +49,11 @@ def test_no_line_is_about_a_part_that_is_gone() -> None:
     section = _section("## The parts")
     named = re.findall(r"^\| (?:\*\*)?`([^`]+)`", section, re.MULTILINE)
     assert set(named) == ARCHITECTURE
+
+
+def test_the_parts_are_in_the_order_of_imports() -> None:
+    folders = re.findall(r"^\| \*\*`([a-z]+)/`\*\*", _section("## The parts"), re.MULTILINE)
+    assert folders == [*(part for part in ORDER if part != "__main__"), "probe", "trace"]
 
 
 def test_rule_keys_are_those_of_the_code() -> None:
