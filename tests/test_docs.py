@@ -11,6 +11,7 @@ import pytest
 from nginx_stream_lint.config.tree import MAX_DEPTH
 from nginx_stream_lint.rules.conditions import OPERATORS
 from nginx_stream_lint.rules.facts import FACTS
+from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, Step
 from tests.test_architecture import ORDER
 
@@ -73,6 +74,13 @@ def test_steps_and_operators_are_mentioned() -> None:
     assert {"set", "set_row", "remove_row", "restore_rows"} <= WORDS
     assert {*OPERATORS, "all", "any", "not"} <= WORDS
     assert f"nest {MAX_DEPTH} deep" in TEXT
+
+
+@pytest.mark.parametrize("name", sorted(FILTERS))
+def test_filters_are_in_the_table_of_templates(name: str) -> None:
+    # A cell ends at a bar that no backslash escapes.
+    cells = re.findall(r"^\| (.*?) (?<!\\)\|", _section("### Templates"), re.MULTILINE)
+    assert name in {word for cell in cells for word in re.findall(r"\w+", cell)}
 
 
 def test_names_that_templates_may_use_are_mentioned() -> None:
