@@ -270,7 +270,7 @@ HEAVY = {
 UNUSED = {
     "analysis.complete", "analysis.explain", "analysis.rule_examples", "config.embedded",
     "config.templates.masking", "fixes.apply", "fixes.placement", "fixes.show", "kubernetes",
-    "probe", "util.json_text", "rules.measured", "rules.rule_file", "settings.keys",
+    "probe", "deployment.read", "util.json_text", "rules.measured", "rules.rule_file", "settings.keys",
     "settings.node",
     "settings.show", "settings.toml", "settings.types", "suppress.baseline", "trace",
     "util.yamlfile", *(f"cli.{name}" for name in COMMANDS if name != "lint"),

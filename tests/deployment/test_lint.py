@@ -8,10 +8,10 @@ from textwrap import dedent
 import pytest
 from msgspec.structs import replace
 
-from nginx_stream_lint import deployment
 from nginx_stream_lint.analysis.explain import explain
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.config import InputOptions
+from nginx_stream_lint.deployment import read
 from nginx_stream_lint.deployment.model import Deployment
 from nginx_stream_lint.files.workspace import Workspace
 
@@ -166,13 +166,13 @@ def test_what_is_left_open_is_for_people_who_ask_for_more() -> None:
 
 def test_a_second_look_does_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    real = deployment.read_deployment
+    real = read.read_deployment
 
     def counted(workspace: Workspace, root: str, *rest: Sequence[str]) -> Deployment:
         calls.append(root)
         return real(workspace, root, *rest)
 
-    monkeypatch.setattr(deployment, "read_deployment", counted)
+    monkeypatch.setattr(read, "read_deployment", counted)
     workspace = Workspace.in_memory(repository())
     lint(workspace, ["."])
     lint(workspace.overlaid({"b/site.conf": SITE + "\n"}), ["."])

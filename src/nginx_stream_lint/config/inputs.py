@@ -99,6 +99,7 @@ class _Gathering:
         self.files = files
         self.manifests = manifests
         self.deployments = deployments
+        self.paths: list[str] = []
         self.deployed: list[Deployed] = []
         self.in_yaml: dict[str, dict[str, MappedText]] = {}  # by key of the file, then by name
         self.found: list[Configuration] = []
@@ -106,6 +107,7 @@ class _Gathering:
         self.guessed: set[str] = set()  # keys of files that are nginx's by their text only
 
     def read(self, paths: list[str]) -> list[Configuration]:
+        self.paths = paths
         mains: list[str] = []
         fragments: list[str] = []
         named: set[str] = set()
@@ -173,8 +175,7 @@ class _Gathering:
         done: set[str] = set()
         readings: set[int] = set()
         made: list[Configuration] = []
-        for top in dict.fromkeys(map(workspace.root_of, sorted(asked))):
-            files = self.files.repository(top).files
+        for top, files in self._files_around().items():
             found, notes = deployments(workspace, top, files, self._block)
             if any(nginx.has(key) for nginx in found for key in asked):
                 self.deployed += found
@@ -209,6 +210,31 @@ class _Gathering:
         if not having:
             return read_all(path, self.files)
         return [one for nginx in having for one in read_all(path, self.files.of(nginx))]
+
+    def _files_around(self) -> dict[str, list[str]]:
+        """The files that may describe what is named, by the root of their repository.
+
+        They are those below the named folders, and those in each folder from there up to the root.
+        """
+        workspace = self.files.workspace
+        found: dict[str, dict[str, None]] = {}
+        for path in self.paths:
+            is_folder = workspace.is_folder(path) and not workspace.is_file(path)
+            if not is_folder and not workspace.is_file(path):
+                continue  # standard input, or nothing
+            root = workspace.root_of(path)
+            here = found.setdefault(root, {})
+            if is_folder:
+                here.update(dict.fromkeys(self.files.repository(path).files))
+            folder = path if is_folder else os.path.dirname(path) or os.curdir
+            while not workspace.leads_out(folder):
+                for name, inner in workspace.entries(folder):
+                    if not inner:
+                        here[os.path.normpath(os.path.join(folder, name))] = None
+                if workspace.key(folder) == workspace.key(root):
+                    break
+                folder = os.path.normpath(os.path.join(folder, os.pardir))
+        return {root: sorted(files) for root, files in found.items()}
 
     def _block(self, path: str, name: str) -> MappedText | None:
         return self.in_yaml.get(self.files.key(path), {}).get(name)

@@ -36,14 +36,6 @@ def read_deployment(
         return _read(workspace, root, files, manifests)
 
 
-def may_describe(path: str) -> bool:
-    """Whether a file's name belongs to a deployment description."""
-    name = os.path.basename(path)
-    return (
-        compose.NAME.fullmatch(name) is not None or name in kustomize.NAMES or _is_dockerfile(path)
-    )
-
-
 def is_manifest(text: str) -> bool:
     """Whether a YAML text has Kubernetes objects that matter for a deployment."""
     return kubernetes.OBJECT.search(text) is not None
