@@ -1,6 +1,6 @@
-"""Kubernetes: the nginx configuration that ingress controllers make, with its place in the YAML.
+"""Kubernetes: the nginx configuration that ingress controllers generate, with places in the YAML.
 
-`configurations` is the way in.
+`configurations` is the entry point.
 """
 
 from nginx_stream_lint.kubernetes.translate import (
