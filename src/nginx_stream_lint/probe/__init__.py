@@ -1,4 +1,4 @@
-"""Measure on a real nginx whether a stream comes out piece by piece.
+"""Measure on a real nginx whether a stream arrives piece by piece.
 
 The parts, each usable alone: `Nginx` runs a configuration in one folder; `DrippingUpstream` drips
 tokens on a clock in every protocol nginx passes requests to; `fetch` notes when they arrive;
