@@ -187,3 +187,85 @@ def test_without_such_files_nothing_more_is_read_or_loaded() -> None:
     assert result.details == []
     # The main file, what it includes, and nothing for the deployment.
     assert workspace.budget.limits.files - workspace.budget.left("files") <= len(files) * 2
+
+
+WORKLOAD = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: edge}
+spec:
+  template:
+    metadata: {labels: {app: edge}}
+    spec:
+      containers:
+        - name: nginx
+          image: IMAGE
+          volumeMounts:
+            - {name: main, mountPath: /etc/nginx/nginx.conf, subPath: nginx.conf}
+            - {name: sites, mountPath: /etc/nginx/conf.d}
+      volumes:
+        - {name: main, configMap: {name: main}}
+        - {name: sites, configMap: {name: sites}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: main}
+data:
+  nginx.conf: |
+    events {}
+    http {
+      include /etc/nginx/conf.d/*.conf;
+    }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: sites}
+data:
+  default.conf: |
+    server {
+      location / {
+        proxy_pass http://llm:11434;
+        proxy_buffering on;
+      }
+    }
+"""
+APP = """\
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: llm}
+spec:
+  template:
+    metadata: {labels: {app: llm}}
+    spec:
+      containers:
+        - {name: ollama, image: 'ollama/ollama:0.9.0', ports: [{containerPort: 11434}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: llm}
+spec:
+  selector: {app: llm}
+  ports: [{port: 11434}]
+"""
+
+
+def test_files_of_config_maps_are_not_those_of_the_image() -> None:
+    files = {
+        "k8s/edge.yaml": WORKLOAD.replace("IMAGE", "registry.example/ours:5"),
+        "k8s/kustomization.yaml": "resources: [edge.yaml]\n",
+        "conf.d/other.conf": SITE,
+    }
+    found = linted(files)
+    assert found.notes == []
+    read = [(one.source.name, one.uses) for one in found.files]
+    assert ("k8s/edge.yaml", 1) in read
+    labels = {one.level.directive.args[0] for one in found.served if one.level.directive}
+    assert labels == {"/", "/v1/chat/completions"}
+
+
+def test_a_location_that_several_nginx_read_counts_once() -> None:
+    more = {"docker-compose.other.yml": COMPOSE.replace("{version}", "1.27.3")}
+    found = linted(repository("1.30.0", **more))
+    assert (found.locations, found.streams) == (1, 1)
+    assert len(found.served) == 2

@@ -541,14 +541,9 @@ def _each_once(places: list[Unchecked]) -> list[Unchecked]:
 
 
 def _number(locations: list[ProxiedLocation]) -> int:
-    """Count locations; several that a controller generates from one place count once."""
-    made = [
-        directive
-        for one in locations
-        if (directive := one.level.directive) is not None
-        and directive.file.reading.author is not None
-    ]
-    return len(locations) - len(made) + len({(one.source.name, one.start) for one in made})
+    """Count locations by their places: each nginx that reads a file has those in it."""
+    places = (one.level.directive or one.handler.directive for one in locations)
+    return len({(one.source.key, one.start) for one in places})
 
 
 def detect_streams(
