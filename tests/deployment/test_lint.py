@@ -8,10 +8,10 @@ from textwrap import dedent
 import pytest
 from msgspec.structs import replace
 
-from nginx_stream_lint import deployment
 from nginx_stream_lint.analysis.explain import explain
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.config import InputOptions
+from nginx_stream_lint.deployment import read as reading
 from nginx_stream_lint.deployment.model import Deployment
 from nginx_stream_lint.files.workspace import Workspace
 
@@ -166,13 +166,13 @@ def test_what_is_left_open_is_for_people_who_ask_for_more() -> None:
 
 def test_a_second_look_does_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    real = deployment.read_deployment
+    real = reading.read_deployment
 
     def counted(workspace: Workspace, root: str, *rest: Sequence[str]) -> Deployment:
         calls.append(root)
         return real(workspace, root, *rest)
 
-    monkeypatch.setattr(deployment, "read_deployment", counted)
+    monkeypatch.setattr(reading, "read_deployment", counted)
     workspace = Workspace.in_memory(repository())
     lint(workspace, ["."])
     lint(workspace.overlaid({"b/site.conf": SITE + "\n"}), ["."])
@@ -248,6 +248,16 @@ spec:
   selector: {app: llm}
   ports: [{port: 11434}]
 """
+
+
+def test_a_manifest_with_a_config_map_is_a_deployment() -> None:
+    for version, severity in (("1.27.3", "error"), ("1.30.0", "warning")):
+        result = linted({"k8s/edge.yaml": WORKLOAD.replace("IMAGE", f"nginx:{version}") + APP})
+        [one] = [one for one in result.findings if one.rule == "response-buffering"]
+        assert one.severity == severity, version
+        assert {one.instance for one in result.findings} == {"edge"}
+        assert {one.stream.confidence for one in result.findings if one.stream} == {"known"}
+        assert (result.locations, result.problems, result.notes) == (1, [], [])
 
 
 def test_files_of_config_maps_are_not_those_of_the_image() -> None:

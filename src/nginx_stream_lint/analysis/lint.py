@@ -300,7 +300,7 @@ def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> li
 def _manifests(
     source: Source, text: str, conditional: Regions, files: IncludeResolver
 ) -> list[Configuration]:
-    from nginx_stream_lint.kubernetes import configurations as translated
+    from nginx_stream_lint.kubernetes.translate import configurations as translated
 
     return translated(source, text, conditional, files)
 
@@ -309,11 +309,12 @@ def _deployments(
     workspace: Workspace,
     root: str,
     files: Sequence[str],
+    yaml: Sequence[str],
     blocks: Callable[[str, str], MappedText | None],
 ) -> tuple[Sequence[Deployed], Sequence[Note]]:
     from nginx_stream_lint.deployment import deployed
 
-    found, problems = deployed(workspace, root, files, blocks)
+    found, problems = deployed(workspace, root, files, yaml, blocks)
     return found, [replace(_as_note(one), detail=True) for one in problems]
 
 

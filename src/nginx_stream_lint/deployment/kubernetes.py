@@ -43,12 +43,6 @@ _WORKLOADS = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
     "Pod": (),
 }
-# What says that a YAML text has a workload in it.
-WORKLOAD = re.compile(rf"(?m)^[ \t-]*[\"']?kind[\"']?:[ \t]*[\"']?(?:{'|'.join(_WORKLOADS)})\b")
-OBJECT = re.compile(
-    r"(?m)^[ \t-]*[\"']?kind[\"']?:[ \t]*[\"']?(?:"
-    rf"{'|'.join(_WORKLOADS)}|ConfigMap|Service|Ingress|List)\b"
-)
 _MAX_TEXT = 2 * 1024 * 1024
 # Lines that name what runs, or where its files are.
 _NAMING = re.compile(r"(?m)^[ \t-]*(?:image|name|mountPath):.*")
