@@ -41,9 +41,6 @@ from nginx_stream_lint.kubernetes.manifest import (
 )
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
-NAME = re.compile(
-    r"(?:docker-)?compose(?:[.-][\w.-]*)?\.ya?ml|[\w.-]+[.-](?:docker-)?compose\.ya?ml"
-)
 _MAIN_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _OVERRIDES = tuple(
     f"{stem}.override.{end}" for stem in ("compose", "docker-compose") for end in ("yaml", "yml")
