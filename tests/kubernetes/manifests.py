@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.kubernetes import Translation, translate_resources
 from nginx_stream_lint.kubernetes.controllers import Controller
+from nginx_stream_lint.kubernetes.translate import Translation, translate_resources
 
 # Values for each kind of setting. The first one that is not the default is tested.
 VALUES = {

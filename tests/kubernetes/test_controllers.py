@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.kubernetes import Translation, translate_resources
 from nginx_stream_lint.kubernetes.controllers import LEVELS, Controller, ingress_nginx, nginx_org
+from nginx_stream_lint.kubernetes.translate import Translation, translate_resources
 from tests.kubernetes.manifests import every_annotation, ingress, translate
 
 KUBERNETES, ORG = ingress_nginx().name, nginx_org().name

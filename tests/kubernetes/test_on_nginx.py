@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
-from nginx_stream_lint.kubernetes import Translation, runnable
 from nginx_stream_lint.kubernetes.controllers import Controller, ingress_nginx, nginx_org
+from nginx_stream_lint.kubernetes.translate import Translation, runnable
 from nginx_stream_lint.probe import NginxBinary, check, write_certificate
 from tests.kubernetes.manifests import every_annotation, ingress, translate, value_of
 

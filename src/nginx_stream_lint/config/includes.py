@@ -137,8 +137,16 @@ class IncludeResolver:
         # probably means one of those.
         return (
             found
-            if found.is_complete or not all(map(self.is_text, found.paths))
+            if found.is_complete or not all(map(self._is_from_image, found.paths))
             else DeployedPaths()
+        )
+
+    def _is_from_image(self, path: str) -> bool:
+        """Whether a path stands for a file that a container's image brings."""
+        return (
+            self.deployed is not None
+            and path in self.deployed.texts
+            and self.deployed.texts[path].source.is_from_image
         )
 
     def here(self, path: str) -> list[str]:

@@ -42,10 +42,11 @@ STDIN = "<stdin>"
 # resolver, to configurations.
 Manifests = Callable[[Source, str, Regions, IncludeResolver], list[Configuration]]
 
-# From a workspace, the folder of a repository, its files, and nginx text in YAML (by file and key),
-# to the nginx instances of the repository, and what is unknown about them.
+# From a workspace, the folder of a repository, its files, the texts of those YAML files that have
+# nginx text in them, and that nginx text (by file and key), to the nginx that the repository runs,
+# and what is unknown of them.
 Deployments = Callable[
-    [Workspace, str, Sequence[str], Callable[[str, str], MappedText | None]],
+    [Workspace, str, Sequence[str], Sequence[str], Callable[[str, str], MappedText | None]],
     tuple[Sequence[Deployed], Sequence[Note]],
 ]
 
@@ -176,7 +177,13 @@ class _Gathering:
         readings: set[int] = set()
         made: list[Configuration] = []
         for top, files in self._files_around().items():
-            found, notes = deployments(workspace, top, files, self._block)
+            yaml = [
+                block.source.text
+                for key, blocks in self.in_yaml.items()
+                if workspace.root_of(key) == top
+                for block in list(blocks.values())[:1]
+            ]
+            found, notes = deployments(workspace, top, files, yaml, self._block)
             if any(nginx.has(key) for nginx in found for key in asked):
                 self.deployed += found
                 made.append(Configuration(top, notes=list(notes)))

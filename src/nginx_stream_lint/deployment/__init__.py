@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from nginx_stream_lint.config.mapped_text import MappedText
+from nginx_stream_lint.deployment.names import is_manifest, may_describe
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.problems import Problem
 
 if TYPE_CHECKING:
-    from nginx_stream_lint.deployment.files import InstanceFiles
+    from nginx_stream_lint.deployment.files import Blocks, InstanceFiles
 
-__all__ = ["deployed", "may_describe"]
-
-# Files with another name describe no deployment. Most runs see none and load nothing of it.
-_NAMES = r"(?i).*(?:compose.*\.ya?ml|dockerfile.*|containerfile.*|kustomization\.ya?ml)"
-
-
-def may_describe(path: str) -> bool:
-    """Whether a file's name says that it describes a deployment."""
-    return re.fullmatch(_NAMES, os.path.basename(path)) is not None
+__all__ = ["deployed"]
 
 
 def deployed(
-    workspace: Workspace,
-    root: str,
-    files: Sequence[str],
-    blocks: Callable[[str, str], MappedText | None],
+    workspace: Workspace, root: str, files: Sequence[str], yaml: Iterable[str], blocks: Blocks
 ) -> tuple[list[InstanceFiles], Sequence[Problem]]:
     """Each nginx that a repository runs, with the files that it reads there; what is unknown.
 
-    `blocks` gives the nginx text in a YAML file by the file and the key.
+    `yaml` are the texts of its YAML files that have nginx text in them: a ConfigMap among them is
+    part of a deployment, as a compose file is.
     """
-    if not any(map(may_describe, files)):
+    if not any(map(may_describe, files)) and not any(map(is_manifest, yaml)):
         return [], ()
+    # Most repositories do not need these modules, which take longer to load than to use.
     from nginx_stream_lint.deployment.files import InstanceFiles
     from nginx_stream_lint.deployment.model import Deployment
     from nginx_stream_lint.deployment.read import read_deployment

@@ -41,9 +41,6 @@ from nginx_stream_lint.kubernetes.manifest import (
 )
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
-NAME = re.compile(
-    r"(?:docker-)?compose(?:[.-][\w.-]*)?\.ya?ml|[\w.-]+[.-](?:docker-)?compose\.ya?ml"
-)
 _MAIN_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _OVERRIDES = tuple(
     f"{stem}.override.{end}" for stem in ("compose", "docker-compose") for end in ("yaml", "yml")
@@ -109,7 +106,7 @@ def projects(
     folders: dict[str, list[str]] = {}
     for path in paths:
         folders.setdefault(os.path.dirname(path), []).append(path)
-    reader = _Reader(workspace, notes, root)
+    reader = _ComposeReader(workspace, notes, root)
     included: set[str] = set()
     made: list[tuple[str, list[Container]]] = []
     for folder, files in folders.items():
@@ -143,7 +140,7 @@ def projects(
     return found
 
 
-class _Reader:
+class _ComposeReader:
     """Reads each compose file of a run once."""
 
     def __init__(self, workspace: Workspace, notes: list[Problem], root: str) -> None:
@@ -232,7 +229,9 @@ class _Reader:
 class _Project:
     """Compose files that are merged."""
 
-    def __init__(self, reader: _Reader, folder: str, paths: Items[str], depth: int = 0) -> None:
+    def __init__(
+        self, reader: _ComposeReader, folder: str, paths: Items[str], depth: int = 0
+    ) -> None:
         self.reader = reader
         self.workspace = reader.workspace
         self.folder = folder
@@ -344,7 +343,7 @@ class _Project:
         if entry is None or not isinstance(entry.value, Mapping):
             return None
         origin = deployed_at(file.source, entry.key.start)
-        own = _Parser(self, file, folder).spec(name, entry.value, origin)
+        own = _ServiceParser(self, file, folder).spec(name, entry.value, origin)
         extends = entry.value.at("extends")
         if extends is None:
             return own
@@ -445,7 +444,7 @@ class _Project:
         return made, context, path
 
 
-class _Parser:
+class _ServiceParser:
     """Parses a service's mapping."""
 
     def __init__(self, project: _Project, file: ComposeFile, folder: str) -> None:

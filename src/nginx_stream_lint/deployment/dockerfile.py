@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct, json
 from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
@@ -551,8 +550,8 @@ def _command(text: str) -> tuple[str, ...]:
     """The words of CMD or ENTRYPOINT; without brackets, they are run by a shell."""
     if text.startswith("["):
         try:
-            words = json.loads(text)
-        except (ValueError, RecursionError):
+            words = json.decode(text)
+        except (ValueError, DecodeError, RecursionError):
             words = None
         if isinstance(words, list) and all(isinstance(one, str) for one in words):
             return tuple(words)

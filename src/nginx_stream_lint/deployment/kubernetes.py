@@ -42,12 +42,6 @@ _WORKLOADS = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
     "Pod": (),
 }
-# A YAML text that matches has a workload.
-WORKLOAD = re.compile(rf"(?m)^[ \t-]*[\"']?kind[\"']?:[ \t]*[\"']?(?:{'|'.join(_WORKLOADS)})\b")
-OBJECT = re.compile(
-    r"(?m)^[ \t-]*[\"']?kind[\"']?:[ \t]*[\"']?(?:"
-    rf"{'|'.join(_WORKLOADS)}|ConfigMap|Service|Ingress|List)\b"
-)
 _MAX_TEXT = 2 * 1024 * 1024
 # Lines that name a program, or the source of its files.
 _NAMING = re.compile(r"(?m)^[ \t-]*(?:image|name|mountPath):.*")

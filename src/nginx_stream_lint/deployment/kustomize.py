@@ -22,6 +22,7 @@ from nginx_stream_lint.deployment.kubernetes import (
     variables_in,
 )
 from nginx_stream_lint.deployment.model import DeployedAt, deployed_at
+from nginx_stream_lint.deployment.names import KUSTOMIZATIONS
 from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
@@ -29,7 +30,6 @@ from nginx_stream_lint.kubernetes import manifest
 from nginx_stream_lint.kubernetes.manifest import Mapping, MappingEntry, Node, Scalar, Sequence
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
-NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MAX_DEPTH = 16
 _MAX_FOLDERS = 200  # of one kustomization
 _MAX_PATTERN = 200
@@ -68,7 +68,8 @@ class Kustomizations:
     def _set(self, folder: str, around: tuple[str, ...]) -> ObjectSet | None:
         """The objects of a folder's kustomization; None if there is none."""
         name = next(
-            (one for one in NAMES if self.workspace.is_file(os.path.join(folder, one))), None
+            (one for one in KUSTOMIZATIONS if self.workspace.is_file(os.path.join(folder, one))),
+            None,
         )
         if name is None:
             return None
