@@ -106,7 +106,7 @@ def projects(
     folders: dict[str, list[str]] = {}
     for path in paths:
         folders.setdefault(os.path.dirname(path), []).append(path)
-    reader = _Reader(workspace, notes, root)
+    reader = _ComposeReader(workspace, notes, root)
     included: set[str] = set()
     made: list[tuple[str, list[Container]]] = []
     for folder, files in folders.items():
@@ -140,7 +140,7 @@ def projects(
     return found
 
 
-class _Reader:
+class _ComposeReader:
     """Compose files of a run, each read once."""
 
     def __init__(self, workspace: Workspace, notes: list[Problem], root: str) -> None:
@@ -229,7 +229,9 @@ class _Reader:
 class _Project:
     """Compose files that are read together."""
 
-    def __init__(self, reader: _Reader, folder: str, paths: Items[str], depth: int = 0) -> None:
+    def __init__(
+        self, reader: _ComposeReader, folder: str, paths: Items[str], depth: int = 0
+    ) -> None:
         self.reader = reader
         self.workspace = reader.workspace
         self.folder = folder
@@ -341,7 +343,7 @@ class _Project:
         if entry is None or not isinstance(entry.value, Mapping):
             return None
         origin = deployed_at(file.source, entry.key.start)
-        own = _Parser(self, file, folder).spec(name, entry.value, origin)
+        own = _ServiceParser(self, file, folder).spec(name, entry.value, origin)
         extends = entry.value.at("extends")
         if extends is None:
             return own
@@ -430,19 +432,33 @@ class _Project:
                     context,
                     build.arguments,
                     build.target,
+                    _mentions_nginx(spec),
                 )
                 return made, context, source.name
             path = os.path.normpath(os.path.join(context, build.dockerfile or "Dockerfile"))
             if not is_known(path) or not self.workspace.is_file(path):
                 return nothing("the Dockerfile of"), context, None
-            made = dockerfile.build(self.workspace, path, context, build.arguments, build.target)
+            made = dockerfile.build(
+                self.workspace,
+                path,
+                context,
+                build.arguments,
+                build.target,
+                _mentions_nginx(spec),
+            )
         except Unreadable as error:
             self.reader.notes.append(error.problem)
             return nothing("the Dockerfile of"), context, None
         return made, context, path
 
 
-class _Parser:
+def _mentions_nginx(spec: _Spec) -> bool:
+    """Whether what a service says beside its Dockerfile may mean that it is nginx."""
+    words = *(spec.entrypoint or ()), *(spec.command or ()), *spec.mounts, spec.image or ""
+    return any(map(MENTIONS.search, words))
+
+
+class _ServiceParser:
     """A service's mapping, read."""
 
     def __init__(self, project: _Project, file: ComposeFile, folder: str) -> None:
