@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from nginx_stream_lint.deployment import compose, dockerfile, kubernetes, kustomize
@@ -105,4 +106,6 @@ def _of_dockerfile(
         notes.append(error.problem)
         return None
     origin = DeployedAt(path, 1)
-    return Container(path, path, origin, None, made.base_origin, made, context, path)
+    name = os.path.relpath(path, root)
+    name = path if name.startswith(os.pardir) else name.replace(os.sep, "/")
+    return Container(name, path, origin, None, made.base_origin, made, context, path)
