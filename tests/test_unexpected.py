@@ -219,7 +219,8 @@ def test_a_fault_in_one_file_does_not_hide_the_others(where: str, tmp_path: Path
     assert status == 2
     assert {one["file"] for one in json.loads(out)["findings"]} == {"a.conf", "c.conf"}
     assert re.fullmatch(
-        r"bad.conf:1:1: nginx-stream-lint failed on it: ZeroDivisionError in \w+/\w+\.py:\d+;"
+        r"bad.conf:1:1: nginx-stream-lint failed on this file:"
+        r" ZeroDivisionError in \w+/\w+\.py:\d+;"
         r" please report this with the file, if you can share it\n",
         err,
     )
@@ -253,14 +254,16 @@ def test_one_format_that_fails_does_not_hide_the_others(tmp_path: Path) -> None:
     assert status == 2
     assert "response-buffering" in out
     assert json.loads((tmp_path / "out.sarif").read_text())
-    assert re.match(r"--format json:1:1: nginx-stream-lint failed on it: ZeroDivisionError", err)
+    assert re.match(
+        r"--format json:1:1: nginx-stream-lint failed on this file: ZeroDivisionError", err
+    )
 
 
 def test_developers_see_the_traceback(tmp_path: Path) -> None:
     (tmp_path / "bad.conf").write_text(GOOD)
     code = (
         "import sys, nginx_stream_lint.cli.lint as module\n"
-        "module.choose = None\nfrom nginx_stream_lint.cli import main\n"
+        "module.merge_options = None\nfrom nginx_stream_lint.cli import main\n"
         "sys.argv = ['nginx-stream-lint', 'bad.conf']\nmain()"
     )
     done = subprocess.run(
@@ -324,7 +327,8 @@ def test_a_package_that_is_not_here(
     )  # fmt: skip
     assert done.returncode == 2, done
     assert re.fullmatch(
-        rf"the package {package}[\w.]* is missing; pip install '\.\[{extra}\]' in a checkout of"
+        rf"the Python package {package}[\w.]* is not installed; run pip"
+        rf" install '\.\[{extra}\]' in a checkout of"
         " nginx-stream-lint\n",
         done.stderr,
     ), done.stderr

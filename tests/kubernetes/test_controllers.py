@@ -94,7 +94,7 @@ def test_a_document_that_is_broken_does_not_hide_the_others() -> None:
     text = ingress({}) + "---\nkind: Ingress\n  metadata: {\n"
     found, problems = translate_resources(Source("a.yaml", text), text)
     assert len(found) == 1
-    assert [problem.message.startswith("no YAML") for problem in problems] == [True]
+    assert [problem.message.startswith("not valid YAML") for problem in problems] == [True]
 
 
 def test_yaml_that_is_about_something_else_is_let_be() -> None:

@@ -353,9 +353,7 @@ def test_unknown_files_are_taken_to_be_missing() -> None:
     text = "if (!-e $request_filename) { rewrite ^ /index.php; } location ~ php { return 204; }"
     found = way(text, "/a", files=None)
     assert found.status == 204
-    assert found.unknown == [
-        "whether $request_filename is there, in nginx.conf:1; it is taken not to be"
-    ]
+    assert found.unknown == ["whether $request_filename in nginx.conf:1 exists; assumed missing"]
 
 
 def test_the_last_if_that_holds_is_where_a_request_ends() -> None:
@@ -552,14 +550,14 @@ def test_files_that_are_there(tmp_path: Path) -> None:
 def test_an_absolute_index() -> None:
     text = "location / { index /page; } location /page { return 204; }"
     assert ends(text, "/a/") == "location /page: 204"
-    assert way("index a.html /page;", "/", files=None).unknown == ["whether / has a.html"]
+    assert way("index a.html /page;", "/", files=None).unknown == ["whether a.html exists in /"]
 
 
 def test_what_hangs_on_the_client_is_unknown() -> None:
     found = way("if ($remote_addr = 1.2.3.4) { return 403; } return 204;", "/")
     assert found.status == 204
     assert found.unknown == [
-        "whether if ($remote_addr = 1.2.3.4) holds, in nginx.conf:1; it is taken not to"
+        "whether if ($remote_addr = 1.2.3.4) in nginx.conf:1 is true; assumed false"
     ]
 
 

@@ -30,8 +30,9 @@ def deployed(
     from nginx_stream_lint.deployment.model import Deployment
     from nginx_stream_lint.deployment.read import read_deployment
 
-    found = workspace.kept.get(root)  # runs that try fixes read the same again
+    key = (root, *files)
+    found = workspace.kept.get(key)  # runs that try fixes read the same again
     if not isinstance(found, Deployment):
-        found = workspace.kept[root] = read_deployment(workspace, root, files)
+        found = workspace.kept[key] = read_deployment(workspace, root, files)
     nginx = [InstanceFiles(workspace, one, found, blocks) for one in found.instances]
     return nginx, found.notes

@@ -1,4 +1,4 @@
-"""Reading: from the files of a repository to its deployment."""
+"""Read the deployment of a repository from its files."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _MAX_FILES = 2000  # of each kind
 def read_deployment(
     workspace: Workspace, root: str, files: Sequence[str], manifests: Sequence[str] | None = None
 ) -> Deployment:
-    """The deployment that the files of a repository describe.
+    """Read the deployment that the files of a repository describe.
 
-    `root` is its folder, `files` are the paths of all its files; `manifests` those of its YAML
-    files that have objects of Kubernetes in them (`is_manifest`), None where nobody looked. Only
-    files are read whose name says that they belong to a deployment, and what those name. What
-    cannot be read is a note.
+    `root` is its folder, `files` are the paths of all its files; `manifests` are those of its YAML
+    files that contain Kubernetes objects (`is_manifest`), or None if that was not checked. Only
+    files whose name belongs to a deployment are read, and the files that those name. Unreadable
+    files become notes.
     """
-    # What lint itself works on is not used up.
+    # Do not use up the budget of the check itself.
     with spending(workspace.budget.renewed()):
         return _read(workspace, root, files, manifests)
 
@@ -66,7 +66,7 @@ def _of_manifests(
     manifests: Sequence[str] | None,
     notes: list[Problem],
 ) -> list[Container]:
-    """The containers of Kubernetes' workloads."""
+    """The containers of Kubernetes workloads."""
     if manifests is None:
         manifests = [one for one in files if _may_be_manifest(workspace, one)]
     kustomizations = kustomize.Kustomizations(workspace, notes)

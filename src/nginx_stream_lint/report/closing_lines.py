@@ -8,7 +8,7 @@ from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.report.words import counted
 from nginx_stream_lint.util.sinks import printable
 
-# As many places are named; the others are counted.
+# Name at most this many places, and count the others.
 _MOST_PLACES = 4
 
 
@@ -33,7 +33,7 @@ def closing_lines(report: Result) -> list[str]:
 
 
 def deployed_words(nginx: Deployed) -> str:
-    """Which nginx runs somewhere, and what a floating tag means for the findings; no full stop."""
+    """Describe which nginx runs there, and the effect of a floating tag; without a full stop."""
     name = printable(f"{nginx.name} ({nginx.origin})")
     if not nginx.versions:
         return f"{name} runs {nginx.product} of an unknown version; set --nginx-version"

@@ -1,14 +1,14 @@
-"""Recognise files that are our own reports, which settings may replace.
+"""Recognize files that are our own reports, which settings may replace.
 
-Formats that name their tool are known by that. The plain ones get a last line when settings say
-where they go. GitLab's has no place for either: it is known by its layout.
+Formats that name their tool are recognized by that. Plain formats get a marker as last line if
+settings name their file. GitLab's format has room for neither: it is recognized by its layout.
 """
 
 from __future__ import annotations
 
 import re
 
-# All that is asked of a file: its first bytes, or its last.
+# Number of bytes that are read from the start and the end of a file.
 BYTES = 4096
 
 _LAST_LINE = "# a report of nginx-stream-lint: the next one replaces it\n"
@@ -21,7 +21,7 @@ _GITLAB = re.compile(
 
 
 def marked(name: str, text: str) -> str:
-    """A report in the format `name` as settings have it written: one that `is_ours`."""
+    """Add a marker to a report that settings write, so that `is_own_report` recognizes it."""
     return text if name in _STARTS or name == "gitlab" else text + _LAST_LINE
 
 
