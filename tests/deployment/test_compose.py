@@ -376,3 +376,26 @@ def test_a_repository_without_such_files_is_not_read() -> None:
     before = workspace.budget.left("files")
     assert read_deployment(workspace, ".", list(texts), []).instances == ()
     assert workspace.budget.left("files") == before
+
+
+def test_of_an_image_without_nginx_only_the_base_is_read() -> None:
+    found = deployment(
+        {
+            "compose.yaml": """\
+                services:
+                  llm: {build: {context: ., dockerfile: llm.Dockerfile}}
+                  web: {build: {context: ., dockerfile: web.Dockerfile, args: {BASE: linuxserver/swag}}}
+                  edge:
+                    build: {context: ., dockerfile: edge.Dockerfile}
+                    command: [nginx, -c, /srv/edge.conf]
+                """,
+            "llm.Dockerfile": "FROM ollama/ollama AS start\nFROM start\nCOPY a.conf /x\n",
+            "web.Dockerfile": "ARG BASE\nFROM $BASE\nCOPY a.conf /x\n",
+            "edge.Dockerfile": "FROM debian:12\nCOPY edge.conf /srv/\n",
+            "a.conf": "",
+            "edge.conf": "",
+        }
+    )
+    assert {one.name: one.app for one in found.services}["llm"] == "Ollama"
+    placed = {one.name: files(one) for one in found.instances}
+    assert placed == {"web": {"/x": "a.conf"}, "edge": {"/srv/edge.conf": "edge.conf"}}

@@ -432,16 +432,30 @@ class _Project:
                     context,
                     build.arguments,
                     build.target,
+                    _mentions_nginx(spec),
                 )
                 return made, context, source.name
             path = os.path.normpath(os.path.join(context, build.dockerfile or "Dockerfile"))
             if not is_known(path) or not self.workspace.is_file(path):
                 return nothing("the Dockerfile of"), context, None
-            made = dockerfile.build(self.workspace, path, context, build.arguments, build.target)
+            made = dockerfile.build(
+                self.workspace,
+                path,
+                context,
+                build.arguments,
+                build.target,
+                _mentions_nginx(spec),
+            )
         except Unreadable as error:
             self.reader.notes.append(error.problem)
             return nothing("the Dockerfile of"), context, None
         return made, context, path
+
+
+def _mentions_nginx(spec: _Spec) -> bool:
+    """Whether what a service says beside its Dockerfile may mean that it runs nginx."""
+    words = *(spec.entrypoint or ()), *(spec.command or ()), *spec.mounts, spec.image or ""
+    return any(map(MENTIONS.search, words))
 
 
 class _ServiceParser:
