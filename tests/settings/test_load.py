@@ -259,7 +259,7 @@ def test_what_cannot_be_a_file(tmp_path: Path) -> None:
     assert run("nginx.conf", cwd=tmp_path).returncode == 1
     done = run("--config", "pyproject.toml", "nginx.conf", cwd=tmp_path)
     assert done.returncode == 2
-    assert "there is no [tool.nginx-stream-lint] in it" in done.stderr
+    assert "it has no table [tool.nginx-stream-lint]" in done.stderr
 
 
 def test_mistakes_that_only_the_run_can_see(tmp_path: Path) -> None:
