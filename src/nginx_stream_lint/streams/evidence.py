@@ -370,7 +370,9 @@ def _below(place: StreamCandidate, directives: Iterable[Clue]) -> tuple[Clue, ..
     if not found or None in times:
         return ()
     heartbeat = max(time for time in times if time is not None)
-    return (_clue(1, "websocket", f"{found[0].path} of {found[0].app} is below", "", heartbeat),)
+    return (
+        _clue(1, "websocket", f"{found[0].app} has a WebSocket at {found[0].path}", "", heartbeat),
+    )
 
 
 def _is_for_sockets(place: StreamCandidate, endpoints: tuple[Endpoint, ...]) -> bool:
@@ -430,7 +432,7 @@ def _upstream_clues(
     if behind.is_deployed:
         because = "its upstream runs the image of {}"
     if app is None:
-        app, because = place.path.app, "its path is called like {}"
+        app, because = place.path.app, "its path is named after {}"
     found: tuple[Clue, ...] = ()
     if at_home or app is not None:
         moved = "rewrite" in place.level.rows or behind.path not in ("", place.match.pattern)
@@ -582,7 +584,7 @@ def _said_by_directives(
     for name in () if off_is_usual else _SWITCHES:
         for one, args, written, _ in own:
             if one == name and written and args[:1] == ("off",):
-                found.append(_clue(1 if is_both else 2, None, f"{name} off is set there", ""))
+                found.append(_clue(1 if is_both else 2, None, f"it sets {name} off", ""))
     if held_around:
         found.append(_clue(2, None, held_around, ""))
     is_habit = upgrade_is_usual
