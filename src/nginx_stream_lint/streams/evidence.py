@@ -236,7 +236,7 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
         group.sort(key=lambda clue: -clue.points)
         kind = next((clue.kind for clue in group if clue.kind is not None), None)
         reasons = list(dict.fromkeys(clue.because for clue in group if clue.because))
-        because = " and ".join(reasons[:2])
+        because = _joined(reasons[:2])
         heartbeats = [clue.heartbeat_s for clue in group if clue.heartbeat_s and clue.kind == kind]
         found.append(
             Stream(
@@ -249,6 +249,15 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
             )
         )
     return tuple(found)
+
+
+def _joined(reasons: Sequence[str]) -> str:
+    """One or two reasons as one clause: `its path says "a" and "b"`."""
+    if len(reasons) == 2:
+        head, says, word = reasons[1].partition(" says ")
+        if says and reasons[0].startswith(head + says):
+            return f"{reasons[0]} and {word}"
+    return " and ".join(reasons)
 
 
 def _points(clues: Sequence[Clue]) -> int:
@@ -597,7 +606,7 @@ def _said_by_directives(
             if time >= _LONG_S:
                 # An ordinary call has an end that the client sets.
                 points = 2 if name.startswith("grpc") else 1
-                found.append(_clue(points, None, f"{name} {args[0]} is set", ""))
+                found.append(_clue(points, None, f"it has {name} {args[0]}", ""))
     for name in _HEADERS:
         set_here = rows(name)
         habitual = [is_habit or (name, args) in habits for args in set_here]
@@ -609,7 +618,7 @@ def _said_by_directives(
             continue
         for one, args, *_ in own:
             if one == name and args[:1] == ("off",):
-                found.append(_clue(1, kind, f"{name} off is set", ""))
+                found.append(_clue(1, kind, f"it sets {name} off", ""))
     limits = [arg for name, args, *_ in own if name == "limit_req" for arg in args]
     zones = [arg for arg in limits if arg.startswith("zone=") and not answers_at_once(arg)]
     found += match_words(
