@@ -34,7 +34,7 @@ EVIDENCE = {
     "many-streams": "some of five streams on one HTTP/2 connection are rejected",
     "late-events": "without the fix, the end of each event arrives with the next event",
     "slowed-down": "without the fix, the stream falls further and further behind",
-    "accepted": "nginx accepts both configurations; the effect cannot be seen on one machine",
+    "accepted": "nginx accepts both configurations; the effect itself is not measured",
 }
 
 
