@@ -401,7 +401,7 @@ def _elsewhere(row: Directive, value: str, level: Level | None) -> str:
         else f"several {kind}s include this file"
     )
     place = f"{row.source.name}:{row.line}"
-    return f"# change {place}; {users}: {row.name} {value}"
+    return f"# set {row.name} {value} in {place} ({users})"
 
 
 def _check_own(directive: Directive) -> None:

@@ -89,10 +89,19 @@ def location_with_fixes(location: LocationInfo, findings: Iterable[Finding]) -> 
         before = source.text[start:end]
         lines = _compared(before, apply_edits(before, inside, start))
     lines += [
-        f"and in {edit.source.name}:{edit.source.position(edit.start)[0]}: {edit.text.strip()}"
+        f"and in {edit.source.name}:{edit.source.position(edit.start)[0]}: {_changed_line(edit)}"
         for edit in elsewhere
     ]
     return "\n".join(lines).rstrip("\n")
+
+
+def _changed_line(edit: Edit) -> str:
+    """The line that an edit changes, as it is afterwards; of an edit of several lines its text."""
+    text = edit.source.text
+    if "\n" in edit.text or "\n" in text[edit.start : edit.end]:
+        return edit.text.strip()
+    start, end = edit.source.line_span(edit.source.position(edit.start)[0])
+    return f"{text[start : edit.start]}{edit.text}{text[edit.end : end]}".strip()
 
 
 def _elsewhere(edits: list[Edit], source: Source, start: int, end: int) -> list[Edit]:

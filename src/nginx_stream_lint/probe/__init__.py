@@ -4,7 +4,7 @@ The parts, each usable alone: `Nginx` runs a configuration in one folder; `Dripp
 tokens on a clock in every protocol nginx passes requests to; `fetch` notes when they arrive;
 `measure` joins the two and says what nginx did. Every server listens on loopback only.
 
-    async with Upstream() as upstream, Nginx(binary, text, folder):
+    async with DrippingUpstream() as upstream, Nginx(binary, text, folder):
         result = await measure(upstream, port, "/v1/chat", "h1")
         print(result.verdict)
 """

@@ -102,7 +102,7 @@ def inspect(path: Path) -> NginxBinary:
     version = re.search(r"nginx version: \S+?/(\d+)\.(\d+)\.(\d+)", build)
     if not version:
         said = " ".join(build.split())[:200]
-        raise NginxError(f"{path} does not seem to be nginx; it prints: {said}")
+        raise NginxError(f"{path} does not seem to be nginx; -V prints {said or 'nothing'}")
     major, minor, patch = map(int, version.groups())
     folder = re.search(r"--modules-path=(\S+)", build)
     files = [Path(folder[1]) / f"{name}.so" for name in _MODULES] if folder else []

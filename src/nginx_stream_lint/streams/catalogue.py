@@ -223,7 +223,7 @@ def _endpoint(app: str, raw: dict[str, Any]) -> Endpoint:
     stream = Stream(
         kind=raw["kind"],
         confidence="likely",
-        because=f"{raw['path']} is a streaming endpoint of {app}",
+        because=f"{raw['path']} is a streaming endpoint ({app})",
         framing=raw.get("framing"),
         x_accel_buffering=raw.get("x_accel_buffering"),
         heartbeat_s=_seconds(raw, "heartbeat"),

@@ -99,7 +99,7 @@ def declaration(entry: object, because: str) -> Declaration:
 def declared_request(text: str, method: str = "GET") -> Request:
     """The request for a declared path or URL. Raises Misdeclared."""
     if not text.startswith("/") and "://" not in text:
-        raise DeclarationMistake("a stream needs a path that starts with / or a URL")
+        raise DeclarationMistake("a stream needs a URL, or a path that starts with /")
     try:
         return parse_url(text, method)
     except BadUrl as mistake:

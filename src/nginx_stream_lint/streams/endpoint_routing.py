@@ -132,7 +132,7 @@ def route_endpoints(
                 of = app_by_name(endpoint.app)
                 if not of.shared:
                     hints.setdefault(
-                        of, _AppHint(f"so does {endpoint.path} in its server", location)
+                        of, _AppHint(f"its server also handles {endpoint.path}", location)
                     )
         file = location.directive.file if location.directive is not None else None
         if file not in seen:
@@ -243,7 +243,7 @@ def _follow(
                 here = upstreams.host(location) == upstreams.host(hint.location)
             if not here:
                 continue
-        why = f"it handles {endpoint.path} of {app.name}, and {hint.because}"
+        why = f"it handles {endpoint.path} ({app.name}), and {hint.because}"
         found.hinted.setdefault(location, []).append(
             replace(endpoint.stream, confidence="likely", because=why, path=endpoint.path)
         )

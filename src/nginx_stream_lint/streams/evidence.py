@@ -233,7 +233,7 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
         group.sort(key=lambda clue: -clue.points)
         kind = next((clue.kind for clue in group if clue.kind is not None), None)
         reasons = list(dict.fromkeys(clue.because for clue in group if clue.because))
-        because = " and ".join(reasons[:2])
+        because = _joined(reasons[:2])
         heartbeats = [clue.heartbeat_s for clue in group if clue.heartbeat_s and clue.kind == kind]
         found.append(
             Stream(
@@ -246,6 +246,15 @@ def _streams(endpoints: tuple[Endpoint, ...], clues: tuple[Clue, ...]) -> tuple[
             )
         )
     return tuple(found)
+
+
+def _joined(reasons: Sequence[str]) -> str:
+    """One or two reasons as one clause: `its path says "a" and "b"`."""
+    if len(reasons) == 2:
+        head, says, word = reasons[1].partition(" says ")
+        if says and reasons[0].startswith(head + says):
+            return f"{reasons[0]} and {word}"
+    return " and ".join(reasons)
 
 
 def _points(clues: Sequence[Clue]) -> int:
@@ -367,7 +376,9 @@ def _below(place: StreamCandidate, directives: Iterable[Clue]) -> tuple[Clue, ..
     if not found or None in times:
         return ()
     heartbeat = max(time for time in times if time is not None)
-    return (_clue(1, "websocket", f"{found[0].path} of {found[0].app} is below", "", heartbeat),)
+    return (
+        _clue(1, "websocket", f"{found[0].app} has a WebSocket at {found[0].path}", "", heartbeat),
+    )
 
 
 def _is_for_sockets(place: StreamCandidate, endpoints: tuple[Endpoint, ...]) -> bool:
@@ -427,7 +438,7 @@ def _upstream_clues(
     if behind.is_deployed:
         because = "its upstream runs the image of {}"
     if app is None:
-        app, because = place.path.app, "its path is called like {}"
+        app, because = place.path.app, "its path is named after {}"
     found: tuple[Clue, ...] = ()
     if at_home or app is not None:
         moved = "rewrite" in place.level.rows or behind.path not in ("", place.match.pattern)
@@ -580,7 +591,7 @@ def _said_by_directives(
     for name in () if off_is_usual else _SWITCHES:
         for one, args, written, _ in own:
             if one == name and written and args[:1] == ("off",):
-                found.append(_clue(1 if is_both else 2, None, f"{name} off is set there", ""))
+                found.append(_clue(1 if is_both else 2, None, f"it sets {name} off", ""))
     if held_around:
         found.append(_clue(2, None, held_around, ""))
     is_habit = upgrade_is_usual
@@ -593,7 +604,7 @@ def _said_by_directives(
             if time >= _LONG_S:
                 # An ordinary call ends at a deadline that the client sets.
                 points = 2 if name.startswith("grpc") else 1
-                found.append(_clue(points, None, f"{name} {args[0]} is set", ""))
+                found.append(_clue(points, None, f"it has {name} {args[0]}", ""))
     for name in _HEADERS:
         set_here = rows(name)
         habitual = [is_habit or (name, args) in habits for args in set_here]
@@ -605,7 +616,7 @@ def _said_by_directives(
             continue
         for one, args, *_ in own:
             if one == name and args[:1] == ("off",):
-                found.append(_clue(1, kind, f"{name} off is set", ""))
+                found.append(_clue(1, kind, f"it sets {name} off", ""))
     limits = [arg for name, args, *_ in own if name == "limit_req" for arg in args]
     zones = [arg for arg in limits if arg.startswith("zone=") and not answers_at_once(arg)]
     found += match_words(

@@ -319,7 +319,7 @@ def describe_error(error: Exception, layer: Layer, started: bool) -> str:
     host = layer.host
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
-            return f"DNS does not know the name {layer.parts.hostname}"
+            return f"the host name {layer.parts.hostname} cannot be resolved"
         if isinstance(cause, ConnectionRefusedError):
             return f"{host} refused the connection"
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -343,7 +343,7 @@ def describe_error(error: Exception, layer: Layer, started: bool) -> str:
         return "the response was truncated"
     if "without response" in text or "ConnectionResetError" in names:
         return f"{host} closed the connection without a response"
-    return f"the HTTP client could not read what {host} sent ({names[-1]})"
+    return f"the HTTP client could not read the response of {host} ({names[-1]})"
 
 
 def _distrust(error: ssl.SSLCertVerificationError) -> str:

@@ -143,7 +143,7 @@ def _note_lost(recording: Recording, layer: Layer, ask: TraceRequest, in_time: b
     if in_time:
         recording.ended = CUT if recording.is_answer else FAILED
         recording.error = (
-            f"the HTTP client could not read what {layer.host} sent (the client ended)"
+            f"the HTTP client could not read the response of {layer.host} (the client ended)"
         )
     else:
         recording.ended = LIMIT if began else FAILED
