@@ -36,11 +36,11 @@ _ASCII = "".join(map(chr, range(128)))
 
 
 class NotProbeable(ValueError):
-    """No server accepts the URL; the message says so."""
+    """No server accepts the URL; the message explains why."""
 
 
 class ScenarioChoice(Struct, frozen=True):
-    """The scenarios that the user chose; empty fields are decided by the stream."""
+    """The scenarios that the user chose; for empty fields, the stream decides."""
 
     clients: tuple[Client, ...] = ()
     framings: tuple[Framing, ...] = ()
@@ -48,7 +48,7 @@ class ScenarioChoice(Struct, frozen=True):
     accept_encoding: AcceptEncoding = "identity"
 
     def scenarios(self, stream: Stream | None) -> tuple[Scenario, ...]:
-        """The scenarios for a stream of which something may be known."""
+        """The scenarios for a stream, according to its known properties."""
         framings = self.framings or ((stream.framing if stream else None) or "chunked",)
         accels = self.x_accel_bufferings or (
             (stream.x_accel_buffering if stream else None) or "absent",
@@ -90,7 +90,7 @@ def _ask_url(
     if http is None or chosen is None:
         return _ask_stream_server(root, url, routed, wanted)
     if routed.host is None:
-        # A path alone: for every client that the server lets in.
+        # A path alone: for every client that the server accepts.
         server = chosen.server
         mine = [one for one in tcp_sockets(http, version) if server in one.servers]
         host = _host(server, mine) or _NOBODY
@@ -117,7 +117,7 @@ def _ask_url(
 def _sockets_for(
     http: Level, routed: Routed, server: Level, version: Version
 ) -> list[ListenSocket]:
-    """The socket that a URL means: that of its address, else one of all addresses, else any."""
+    """The socket for a URL: that of its address, otherwise a wildcard socket, otherwise any."""
     port = routed.port or (443 if routed.scheme == "https" else 80)
     mine = [
         one
@@ -131,7 +131,7 @@ def _sockets_for(
 def _ask_stream_server(
     root: Level, url: str, routed: Routed, wanted: ScenarioChoice
 ) -> ProbeRequest:
-    """A request to a `stream {}` server, which there is for a URL with its port."""
+    """A request to the `stream {}` server with the URL's port, if there is one."""
     stream = root.first("stream")
     for server in stream.children if stream is not None else ():
         for row in server.rows.get("listen", []):
@@ -222,8 +222,8 @@ def _request(
 def clients_at(socket: ListenSocket, server: Level, version: Version) -> tuple[Client, ...]:
     """The clients that reach a server through a socket.
 
-    The parameter `http2` of a `listen` is the socket's. The directive is the server's: over TLS
-    the one that the client names counts, in clear text the socket's default server.
+    The parameter `http2` of a `listen` belongs to the socket. The directive belongs to the server:
+    with TLS, to the one that the client names; in clear text, to the socket's default server.
     """
     options = {
         option
@@ -270,7 +270,7 @@ def _host(server: Level, mine: Sequence[ListenSocket]) -> str | None:
 
 
 def _target(proxied: ProxiedLocation, version: Version) -> str | None:
-    """A path that ends in a location, as far as one is found."""
+    """A path that ends in a location, if one can be found."""
     method = proxied.streams[0].method or "GET"
     if proxied.level.kind not in ("location", "server"):
         return None
@@ -304,7 +304,7 @@ def _paths(location: Level) -> Iterator[str]:
 
 
 def _sample(pattern: str) -> str:
-    """A text that a simple regular expression matches; whether it does is for the caller to see."""
+    """A text that a simple regular expression probably matches; the caller must check."""
     text = re.sub(r"\(\?(?:P?<\w+>|:|i\))", "(", pattern)
     text = re.sub(r"\[[^\]]*\]|\\[wdS]|(?<!\\)\.(?=[*+?{]|$)", "1", text)
     before = None

@@ -18,7 +18,7 @@ from nginx_stream_lint.streams.unproxied import UnproxiedReason, unproxied_comme
 
 
 def block_findings(root: Level, rules: Sequence[Rule]) -> Iterator[Finding]:
-    """Findings about locations that would pass requests on and get none."""
+    """Findings about locations that would proxy requests but get none."""
     http = root.first("http")
     for server in () if http is None else http.children:
         if server.kind != "server":
@@ -41,7 +41,7 @@ def comment_findings(
     rules: Sequence[Rule],
     locations: Iterable[ProxiedLocation],
 ) -> Iterator[Finding]:
-    """Findings about comments that declare streams where nothing is passed on."""
+    """Findings about comments that declare streams although nothing is proxied there."""
     levels = [one.level for one in locations]
     for one in unproxied_comments(configuration, root, levels):
         place = Place(one.source, one.start, one.end)
@@ -73,7 +73,7 @@ def _values(declared: str, reasons: Sequence[UnproxiedReason]) -> dict[str, str 
 
 
 def _place(declaration: Declaration) -> Place:
-    """Where a declaration is written: to the end of its line, or all of an option."""
+    """The place of a declaration: to the end of its line, or a complete option."""
     written = declaration.place
     if written is None:
         text = f"--stream {declaration.text}"

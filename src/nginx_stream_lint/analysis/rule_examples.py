@@ -1,6 +1,6 @@
-"""Run the examples of rules, and check that the findings are as the rule file says.
+"""Run the examples of rules, and check the findings against the rule file.
 
-Examples are judged with all rules, as in a real run. They stand alone: an `include` in one leads to
+Examples are checked with all rules, as in a real run. They stand alone: an `include` in one finds
 no file.
 """
 
@@ -17,7 +17,7 @@ from nginx_stream_lint.fixes.apply import fix_checked
 from nginx_stream_lint.nginx.versions import NEW, OLD, Version
 from nginx_stream_lint.rules.rule import Example, Rule
 
-# What an example that names no version must be true of. None: nobody said which.
+# The versions to check an example with if it names none. None: unknown.
 VERSIONS: tuple[Version | None, ...] = (None, OLD, (1, 26, 2), NEW)
 
 
@@ -55,15 +55,15 @@ def failures(case: Case, rules: Sequence[Rule]) -> list[str]:
 
     An example that names no nginx version has to be right for all of VERSIONS.
 
-    `bad` gives findings of its rule and of no other, `fixed` is what their fixes make of it (unless
-    they are to be done by hand) and gives none, `good` gives none though something streams there.
+    `bad` gives findings of its rule and of no other; `fixed` is the result of their fixes (unless
+    they are manual) and gives none; `good` contains a stream and gives none.
     """
     example = case.example
     version = example.nginx_version
     for one in VERSIONS if version is None else (version,):
         found = list(_failures(case, rules, one))
         if found:
-            return found  # the other versions would mostly say it again
+            return found  # the other versions would mostly fail in the same way
     return []
 
 
@@ -84,7 +84,7 @@ def _failures(case: Case, rules: Sequence[Rule], version: Version | None) -> Ite
 
 
 def _said(text: str, report: Result, wanted: str | None, version: Version | None) -> Iterator[str]:
-    """What is said of a text that should not be, or the other way round."""
+    """Describe unexpected and missing findings of a text."""
     when = "" if version is None else f" with nginx {'.'.join(map(str, version))}"
     for problem in report.problems:
         yield f"{text}, line {problem.line}: {problem.message}; {problem.advice}"
@@ -107,10 +107,10 @@ def fixed_text(text: str, rules: Sequence[Rule], version: Version | None) -> str
 
 
 def _difference(bad: str, fixed: str, rules: Sequence[Rule], version: Version | None) -> str:
-    """Where `fixed` is not what the fixes make of `bad`, as a diff; empty where it is."""
+    """The diff between `fixed` and the result of the fixes on `bad`; empty if they agree."""
     made = fixed_text(bad, rules, version)
     if made is None:
-        return ""  # then `fixed` is written by hand
+        return ""  # `fixed` is written by hand
     lines = difflib.unified_diff(
         fixed.splitlines(), made.splitlines(), "fixed", "bad after the fix", lineterm=""
     )

@@ -26,7 +26,7 @@ from nginx_stream_lint.nginx.values import parse_size
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
 
-# More ways are cut off.
+# Further paths are omitted.
 _MOST_WAYS = 20
 
 
@@ -47,16 +47,16 @@ def passed_place(route: Route, deliveries: Sequence[Delivery]) -> PassedPlace:
 
 
 class StreamPaths:
-    """The ways through the servers of an `http` level."""
+    """The paths through the servers of an `http` level."""
 
     def __init__(self, http: Level | None, version: Version) -> None:
         self._http = http
         self._version = version
 
     def of(self, route: Route) -> tuple[list[list[Route]], list[str]]:
-        """The paths that go on from a place, and notes about loops.
+        """The paths that continue from a place, and notes about loops.
 
-        Each way begins with the place, and ends where the request leaves the configuration.
+        Each path begins with the place, and ends where the request leaves the configuration.
         """
         ways: list[list[Route]] = []
         circles: list[str] = []
@@ -108,7 +108,7 @@ class StreamPaths:
 
 
 def delivery_path(route: Route, settings: Settings, version: Version) -> DeliveryPath:
-    """The delivery path of event streams where a request ends and `settings` are in force."""
+    """The delivery path of event streams at the end of a route, with these settings in force."""
     handler, state = _handler(route), route.state
     assert state is not None
     assert route.server is not None

@@ -20,10 +20,10 @@ class TraceFindings(Struct, frozen=True):
     """The location of a traced URL in a layer's configuration, with its findings.
 
     Attributes:
-        place: `file:line: location`; empty where nothing takes the URL.
-        findings: those that explain the measurement, the most telling first; where none does, all.
+        place: `file:line: location`; empty if no location handles the URL.
+        findings: those that explain the measurement, the best first; all if none does.
         explains: whether they do.
-        problems: what could not be read.
+        problems: inputs that could not be read.
     """
 
     place: str
@@ -35,14 +35,14 @@ class TraceFindings(Struct, frozen=True):
 def trace_findings(
     configuration: Configuration, url: str, method: str, rules: Sequence[str], options: Options
 ) -> TraceFindings:
-    """Lint the place where a traced URL lands.
+    """Lint the location that handles a traced URL.
 
     Args:
         configuration: of the layer.
-        url: as traced. Where no server has its scheme, host and port (a port may be mapped from
+        url: as traced. If no server has its scheme, host and port (a port may be mapped from
             a container's), its path in the default server counts.
         method: of the request.
-        rules: names of those that explain the measured cause.
+        rules: names of the rules that explain the measured cause.
         options: for linting; the URL's path counts as declared to stream.
 
     Raises:

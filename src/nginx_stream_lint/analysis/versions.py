@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def by_version(configuration: Configuration, options: Options) -> list[Options]:
     """The options for each version of nginx that may run a configuration.
 
-    What users say counts before what the deployment says. A floating tag, such as `nginx:alpine`,
-    may be on either side of a change of defaults: that makes two.
+    The user's version takes precedence over that of the deployment. A floating tag, such as
+    `nginx:alpine`, may be on either side of a change of defaults: that makes two versions.
     """
     deployed = configuration.deployed
     if options.nginx_version is not None or deployed is None or not deployed.versions:
@@ -28,9 +28,9 @@ def by_version(configuration: Configuration, options: Options) -> list[Options]:
 
 
 def of_all_versions(found: Sequence[list[FindingWithContext]]) -> list[FindingWithContext]:
-    """The findings of several versions: what not all of them have is no error.
+    """Combine the findings of several versions: one that some versions lack is no error.
 
-    Of those that all have the first is taken, with the mildest severity.
+    Of equal findings the first is kept, with the mildest severity.
     """
     if len(found) == 1:
         return found[0]

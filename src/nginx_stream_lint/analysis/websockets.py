@@ -27,10 +27,10 @@ def deliveries_of_websocket(
     version: Version,
     files: DocumentRoot | None,
 ) -> list[Delivery]:
-    """The deliveries of a URL as those of a WebSocket at that URL.
+    """Convert the deliveries of a URL to those of a WebSocket at that URL.
 
-    nginx has no WebSockets over HTTP/2: browsers open a connection in HTTP/1.1 for one. Nothing
-    holds what goes through the tunnel, so that all depends on the handshake.
+    nginx has no WebSockets over HTTP/2: browsers open an HTTP/1.1 connection instead. Nothing holds
+    data in the tunnel, so the handshake decides.
     """
     verdict: Verdict = (
         "streams" if handshake_succeeds(root, request, version, files) else "no-stream"
@@ -49,13 +49,13 @@ def handshake_succeeds(
     files: DocumentRoot | None = None,
     connection: str = CONNECTION,
 ) -> bool:
-    """Whether a handshake is answered with a 101, by an app that takes HTTP/1.0, too."""
+    """Whether a handshake gets a 101, if the app accepts HTTP/1.0, too."""
     way = route_request(root, as_handshake(request, connection), version, files)
     return _gets_through(root.first("http"), way, version, MOST_TIERS)
 
 
 def _gets_through(http: Level | None, route: Route, version: Version, tiers: int) -> bool:
-    """Whether a handshake that ends in a place gets through it, and through those behind it."""
+    """Whether a handshake gets through a place, and through the servers behind it."""
     if route.handler is None or route.location is None or route.state is None:
         return bool(route.unknown)
     if route.handler.family not in TUNNELS:
