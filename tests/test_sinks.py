@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
 
+from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.util import sinks
 from tests.command import run
 
@@ -103,8 +104,7 @@ def hostile(folder: Path) -> Path:
 @pytest.mark.parametrize(
     "options",
     [
-        *(["--format", name] for name in ("text", "concise", "json", "sarif", "github")),
-        *(["--format", name] for name in ("gitlab", "junit", "rdjson", "html")),
+        *(pytest.param(["--format", name], id=name) for name in FORMATS),
         ["--color"],
         ["--show-settings"],
         ["--baseline", "none\n::error::x"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from nginx_stream_lint.cli import cli
 from nginx_stream_lint.report import FORMATS
 from nginx_stream_lint.settings import FILE_NAME
 from tests.command import run
+from tests.report.schemas import CHECKS, READ
 
 CONF = "events {}\nhttp { server { location /v1/chat { proxy_pass http://$host; } } }\n"
 SECRET = "TOKEN=7f3-secret\n"
@@ -121,6 +123,12 @@ def test_a_report_replaces_its_like_only(name: str, repository: Path) -> None:
         # Another run replaces it, also by one of another size.
         (repository / "nginx.conf").write_text(CONF, encoding="utf-8")
         assert run("nginx.conf", cwd=repository).returncode == 1
+        # The mark leaves the report valid. GitHub's runner ignores lines that are no command.
+        written = report.read_text(encoding="utf-8")
+        if name == "github":
+            written = re.sub("(?m)^#.*\n", "", written)
+        CHECKS[name](written)
+        assert ("response-buffering", "nginx.conf", "error") in READ[name](written)
     for mine in (b"print('mine')\n", b"", b"{}\n", b"[1]\n", b'{"name": "x"}\n'):
         report.write_bytes(mine)
         done = run("nginx.conf", cwd=repository)

@@ -541,8 +541,8 @@ class _Run:
             if self.build.ignored and relative != "." and self.build.is_ignored(relative):
                 self._unsure(
                     one,
-                    f"{relative} is left out by .dockerignore",
-                    "take it out of .dockerignore, or do not copy it",
+                    f"{relative} is excluded by .dockerignore",
+                    "remove it from .dockerignore, or do not copy it",
                 )
                 continue
             if workspace.is_folder(found) and not workspace.is_file(found):
