@@ -15,6 +15,7 @@ from nginx_stream_lint.config import InputOptions
 from nginx_stream_lint.deployment import read as reading
 from nginx_stream_lint.deployment.model import Deployment
 from nginx_stream_lint.files.workspace import Workspace
+from nginx_stream_lint.report.closing_lines import closing_lines
 
 MAIN = "events {}\nhttp {\n  include /etc/nginx/conf.d/*.conf;\n}\n"
 SITE = """\
@@ -292,3 +293,15 @@ def test_a_location_that_several_nginx_read_counts_once() -> None:
     found = linted(repository("1.30.0", **more))
     assert (found.locations, found.streams) == (1, 1)
     assert len(found.served) == 2
+
+
+def test_a_report_names_alike_nginx_once() -> None:
+    site = SITE.replace("600s", "30s")
+    more = {f"docker-compose.{name}.yml": COMPOSE.replace("{version}", "1.27.3") for name in "abc"}
+    found = linted(repository("1.30.0", **more, **{"b/site.conf": site}))
+    lines = [one for one in closing_lines(found) if "runs nginx" in one]
+    assert lines == [
+        "web (compose.yaml:2) runs nginx 1.30.0 (compose.yaml:3).",
+        "web (docker-compose.a.yml:2) runs nginx 1.27.3 (docker-compose.a.yml:3);"
+        " 2 others of this name, too.",
+    ]
