@@ -269,11 +269,11 @@ HEAVY = {
 }  # fmt: skip
 UNUSED = {
     "analysis.complete", "analysis.explain", "analysis.rule_examples", "config.embedded",
-    "config.templates.masking", "fixes.apply", "fixes.placement", "fixes.show", "kubernetes",
-    "probe", "util.json_text", "rules.measured", "rules.rule_file", "settings.keys",
-    "settings.node",
+    "config.templates.masking", "deployment.read", "fixes.apply", "fixes.placement", "fixes.show",
+    "kubernetes", "probe", "rules.measured", "rules.rule_file", "settings.keys", "settings.node",
     "settings.show", "settings.toml", "settings.types", "suppress.baseline", "trace",
-    "util.yamlfile", *(f"cli.{name}" for name in COMMANDS if name != "lint"),
+    "util.json_text", "util.yamlfile",
+    *(f"cli.{name}" for name in COMMANDS if name != "lint"),
 }  # fmt: skip
 # What a run that needs them compiles of all expressions; to compile all took a tenth of its time.
 MOST_EXPRESSIONS = 80

@@ -11,7 +11,9 @@ import pytest
 from nginx_stream_lint.config.tree import MAX_DEPTH
 from nginx_stream_lint.rules.conditions import OPERATORS
 from nginx_stream_lint.rules.facts import FACTS
+from nginx_stream_lint.rules.filters import FILTERS
 from nginx_stream_lint.rules.rule import Example, FixPlan, Rule, Step
+from tests.test_architecture import ORDER
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "nginx_stream_lint"
@@ -20,7 +22,7 @@ WORDS = set(re.findall(r"`([^`\n]+)`", TEXT))
 ARCHITECTURE = {
     path.relative_to(PACKAGE).as_posix()
     for path in PACKAGE.rglob("*.py")
-    if path.name not in ("__init__.py", "__main__.py") and path.parent.name != "probe"
+    if path.name not in ("__init__.py", "__main__.py")
 } | {f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")}
 
 
@@ -50,6 +52,11 @@ def test_no_line_is_about_a_part_that_is_gone() -> None:
     assert set(named) == ARCHITECTURE
 
 
+def test_the_parts_are_in_the_order_of_imports() -> None:
+    folders = re.findall(r"^\| \*\*`([a-z]+)/`\*\*", _section("## The parts"), re.MULTILINE)
+    assert folders == [*(part for part in ORDER if part != "__main__"), "probe", "trace"]
+
+
 def test_rule_keys_are_those_of_the_code() -> None:
     keys = _first_column(_section("## A rule file"))
     assert keys == list(Rule.__struct_fields__)
@@ -67,6 +74,13 @@ def test_steps_and_operators_are_mentioned() -> None:
     assert {"set", "set_row", "remove_row", "restore_rows"} <= WORDS
     assert {*OPERATORS, "all", "any", "not"} <= WORDS
     assert f"nest {MAX_DEPTH} deep" in TEXT
+
+
+@pytest.mark.parametrize("name", sorted(FILTERS))
+def test_filters_are_in_the_table_of_templates(name: str) -> None:
+    # A cell ends at a bar that no backslash escapes.
+    cells = re.findall(r"^\| (.*?) (?<!\\)\|", _section("### Templates"), re.MULTILINE)
+    assert name in {word for cell in cells for word in re.findall(r"\w+", cell)}
 
 
 def test_names_that_templates_may_use_are_mentioned() -> None:

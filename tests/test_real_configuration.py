@@ -145,11 +145,11 @@ def test_values_from_an_env_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "place", "says"),
     [
-        ("location / {\n    ...\n}\n" + SITE, "2:5", "left out"),
+        ("location / {\n    ...\n}\n" + SITE, "2:5", "omitted lines"),
         (SITE + "http {\n}\n", "1:1", "not allowed here"),
         (SITE + "}\n", "6:1", 'unexpected "}"'),
-        ("server {\n    listen 80\n}\n" + SITE, "3:1", "missing"),
-        (SITE + "server {\n    location / {\n", "7:16", "not closed"),
+        ("server {\n    listen 80\n}\n" + SITE, "3:1", 'add ";" before it'),
+        (SITE + "server {\n    location / {\n", "7:16", "close the block"),
         (SITE + "server {\n    root 'x\n}\n", "7:10", "quote"),
     ],
 )

@@ -243,8 +243,8 @@ def test_the_row_of_the_annotation_recipe_is_one() -> None:
     """It has the keys of a row, and the directive is none that the table has."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (row,) = yaml.safe_load(re.findall(r"^ *(- \{directive: .*)$", text, re.MULTILINE)[0])
-    table = (ROOT / "src/nginx_stream_lint/kubernetes/nginx-org.yaml").read_text("utf-8")
-    rows = yaml.safe_load(table)["location"]
+    tables = ROOT / "src/nginx_stream_lint/kubernetes/annotations"
+    rows = yaml.safe_load((tables / "nginx-org.yaml").read_text("utf-8"))["location"]
     assert row["annotation"] not in {one.get("annotation") for one in rows}
     assert set(row) <= {key for one in rows for key in one}
     assert row["value"] in {one["value"] for one in rows}

@@ -263,7 +263,7 @@ def test_developers_see_the_traceback(tmp_path: Path) -> None:
     (tmp_path / "bad.conf").write_text(GOOD)
     code = (
         "import sys, nginx_stream_lint.cli.lint as module\n"
-        "module.choose = None\nfrom nginx_stream_lint.cli import main\n"
+        "module.merge_options = None\nfrom nginx_stream_lint.cli import main\n"
         "sys.argv = ['nginx-stream-lint', 'bad.conf']\nmain()"
     )
     done = subprocess.run(

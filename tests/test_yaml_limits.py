@@ -6,7 +6,7 @@ import pytest
 
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose, compose_all
 
-SAYS = "it is nested deeper than 200"
+SAYS = "it is nested deeper than 200 levels"
 MANY = 3000  # libyaml 0.2.6 has a limit of its own at 1,000
 
 

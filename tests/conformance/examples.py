@@ -9,8 +9,8 @@ from pathlib import Path
 
 from nginx_stream_lint.config import Configuration, Directive, Source, read
 from nginx_stream_lint.fixes.apply import apply_edits
-from nginx_stream_lint.kubernetes import runnable as nginx_text
-from nginx_stream_lint.kubernetes import translate_resources
+from nginx_stream_lint.kubernetes.translate import runnable as nginx_text
+from nginx_stream_lint.kubernetes.translate import translate_resources
 from nginx_stream_lint.nginx.levels import Level, build
 from nginx_stream_lint.nginx.listeners import Client, address
 from nginx_stream_lint.nginx.location_match import match_of

@@ -8,10 +8,10 @@ from textwrap import dedent
 import pytest
 from msgspec.structs import replace
 
-from nginx_stream_lint import deployment
 from nginx_stream_lint.analysis.explain import explain
 from nginx_stream_lint.analysis.lint import Options, Result, lint
 from nginx_stream_lint.config import InputOptions
+from nginx_stream_lint.deployment import read as reading
 from nginx_stream_lint.deployment.model import Deployment
 from nginx_stream_lint.files.workspace import Workspace
 
@@ -166,13 +166,13 @@ def test_what_is_left_open_is_for_people_who_ask_for_more() -> None:
 
 def test_a_second_look_does_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    real = deployment.read_deployment
+    real = reading.read_deployment
 
     def counted(workspace: Workspace, root: str, *rest: Sequence[str]) -> Deployment:
         calls.append(root)
         return real(workspace, root, *rest)
 
-    monkeypatch.setattr(deployment, "read_deployment", counted)
+    monkeypatch.setattr(reading, "read_deployment", counted)
     workspace = Workspace.in_memory(repository())
     lint(workspace, ["."])
     lint(workspace.overlaid({"b/site.conf": SITE + "\n"}), ["."])
@@ -187,3 +187,95 @@ def test_without_such_files_nothing_more_is_read_or_loaded() -> None:
     assert result.details == []
     # The main file, what it includes, and nothing for the deployment.
     assert workspace.budget.limits.files - workspace.budget.left("files") <= len(files) * 2
+
+
+WORKLOAD = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: edge}
+spec:
+  template:
+    metadata: {labels: {app: edge}}
+    spec:
+      containers:
+        - name: nginx
+          image: IMAGE
+          volumeMounts:
+            - {name: main, mountPath: /etc/nginx/nginx.conf, subPath: nginx.conf}
+            - {name: sites, mountPath: /etc/nginx/conf.d}
+      volumes:
+        - {name: main, configMap: {name: main}}
+        - {name: sites, configMap: {name: sites}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: main}
+data:
+  nginx.conf: |
+    events {}
+    http {
+      include /etc/nginx/conf.d/*.conf;
+    }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: sites}
+data:
+  default.conf: |
+    server {
+      location / {
+        proxy_pass http://llm:11434;
+        proxy_buffering on;
+      }
+    }
+"""
+APP = """\
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: llm}
+spec:
+  template:
+    metadata: {labels: {app: llm}}
+    spec:
+      containers:
+        - {name: ollama, image: 'ollama/ollama:0.9.0', ports: [{containerPort: 11434}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: llm}
+spec:
+  selector: {app: llm}
+  ports: [{port: 11434}]
+"""
+
+
+def test_a_manifest_with_a_config_map_is_a_deployment() -> None:
+    for version, severity in (("1.27.3", "error"), ("1.30.0", "warning")):
+        result = linted({"k8s/edge.yaml": WORKLOAD.replace("IMAGE", f"nginx:{version}") + APP})
+        [one] = [one for one in result.findings if one.rule == "response-buffering"]
+        assert one.severity == severity, version
+        assert {one.instance for one in result.findings} == {"edge"}
+        assert {one.stream.confidence for one in result.findings if one.stream} == {"known"}
+        assert (result.locations, result.problems, result.notes) == (1, [], [])
+
+
+def test_files_of_config_maps_are_not_those_of_the_image() -> None:
+    files = {
+        "k8s/edge.yaml": WORKLOAD.replace("IMAGE", "registry.example/ours:5"),
+        "k8s/kustomization.yaml": "resources: [edge.yaml]\n",
+        "conf.d/other.conf": SITE,
+    }
+    found = linted(files)
+    assert found.notes == []
+    read = [(one.source.name, one.uses) for one in found.files]
+    assert ("k8s/edge.yaml", 1) in read
+    labels = {one.level.directive.args[0] for one in found.served if one.level.directive}
+    assert labels == {"/", "/v1/chat/completions"}
+
+
+def test_a_location_that_several_nginx_read_counts_once() -> None:
+    more = {"docker-compose.other.yml": COMPOSE.replace("{version}", "1.27.3")}
+    found = linted(repository("1.30.0", **more))
+    assert (found.locations, found.streams) == (1, 1)
+    assert len(found.served) == 2

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.kubernetes import Translation, translate_resources
 from nginx_stream_lint.kubernetes.controllers import Controller
+from nginx_stream_lint.kubernetes.translate import Translation, translate_resources
 
-# A value for each kind of setting, and for each annotation that code reads.
+# Values for each kind of setting. The first one that is not the default is tested.
 VALUES = {
-    "seconds": "75",
-    "number": "5",
-    "size": "16k",
-    "time": "75s",
-    "on/off": "off",
-    "boolean": "true",
-    "word": "TLSv1.2",
-    "words": "off",
-    "each": "X-One,X-Two",
-    "conditions": "error",
+    "seconds": ["75"],
+    "number": ["5"],
+    "size": ["16k"],
+    "time": ["75s"],
+    "on/off": ["off", "on"],
+    "boolean": ["true", "false"],
+    "word": ["TLSv1.2"],
+    "words": ["off"],
+    "each": ["X-One,X-Two"],
+    "conditions": ["error"],
 }
+# A value for each annotation that code reads, and for those that need a value of their own.
 INGRESS_NGINX = {
     "allowlist-source-range": "10.0.0.0/8, 192.168.0.1",
     "app-root": "/app",
@@ -65,6 +66,7 @@ INGRESS_NGINX = {
     "proxy-buffer-size": "8k",
     "proxy-busy-buffers-size": "16k",
     "proxy-buffers-number": "8",
+    "proxy-cookie-domain": "localhost example.org",
     "proxy-cookie-path": '/ "/; Secure"',
     "proxy-http-version": "1.0",
     "proxy-next-upstream": "error timeout http_502 non_idempotent",
@@ -142,7 +144,9 @@ def value_of(controller: Controller, annotation: str) -> str:
     for rows in controller.settings.values():
         for row in rows:
             if row.annotation == annotation:
-                return VALUES[row.value]
+                others = [one for one in VALUES[row.value] if one != row.default]
+                assert others, f"{annotation} needs a value of its own in this file"
+                return others[0]
     raise KeyError(annotation)
 
 

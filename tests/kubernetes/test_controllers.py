@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nginx_stream_lint.config import Source
-from nginx_stream_lint.kubernetes import Translation, translate_resources
 from nginx_stream_lint.kubernetes.controllers import LEVELS, Controller, ingress_nginx, nginx_org
+from nginx_stream_lint.kubernetes.translate import Translation, translate_resources
 from tests.kubernetes.manifests import every_annotation, ingress, translate
 
 KUBERNETES, ORG = ingress_nginx().name, nginx_org().name
@@ -94,7 +94,7 @@ def test_a_document_that_is_broken_does_not_hide_the_others() -> None:
     text = ingress({}) + "---\nkind: Ingress\n  metadata: {\n"
     found, problems = translate_resources(Source("a.yaml", text), text)
     assert len(found) == 1
-    assert [problem.message.startswith("no YAML") for problem in problems] == [True]
+    assert [problem.message.startswith("not valid YAML") for problem in problems] == [True]
 
 
 def test_yaml_that_is_about_something_else_is_let_be() -> None:

@@ -17,9 +17,9 @@ from nginx_stream_lint.files import Workspace
 from nginx_stream_lint.fixes.apply import apply_edits, compatible, fix_all
 from nginx_stream_lint.fixes.ingress_placement import setting_edits
 from nginx_stream_lint.fixes.show import location_with_fixes
-from nginx_stream_lint.kubernetes import configurations, translate_resources
 from nginx_stream_lint.kubernetes.controllers import ingress_nginx
 from nginx_stream_lint.kubernetes.nginx_text import NginxText
+from nginx_stream_lint.kubernetes.translate import configurations, translate_resources
 from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.util.budget import Limits

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nginx_stream_lint.config import Directive, Source
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER, has_placeholder
 from nginx_stream_lint.config.tree import parse
-from nginx_stream_lint.kubernetes import configurations, translate_resources
 from nginx_stream_lint.kubernetes.manifest import Mapping, Scalar, documents
+from nginx_stream_lint.kubernetes.translate import configurations, translate_resources
 from tests.kubernetes.manifests import ingress, translate
 
 NGINX = "nginx.ingress.kubernetes.io/"

@@ -129,7 +129,9 @@ def test_circles_end() -> None:
         server { listen 81; location / { proxy_pass http://127.0.0.1:80; } }"""
     one = explained(text, "http://127.0.0.1/v1")
     assert lines(one) == [4, 3]
-    assert any("comes back to location / (nginx.conf:3)" in step["why"] for step in one["via"])
+    assert any(
+        "the request returns to location / (nginx.conf:3)" in step["why"] for step in one["via"]
+    )
     growing = "server { listen 80; location / { proxy_pass http://127.0.0.1:80/x/; } }"
     assert len(explained(growing, "http://127.0.0.1/v1")["tiers"]) == 10
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from nginx_stream_lint.probe import Nginx, NginxBinary, NginxError, check, check_file, free_ports
+from nginx_stream_lint.probe.confine import confine, directives
 from nginx_stream_lint.probe.nginx import inspect
-from nginx_stream_lint.probe.sandbox import confine, directives
 
 pytestmark = pytest.mark.filterwarnings("error")
 

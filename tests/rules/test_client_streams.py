@@ -43,7 +43,7 @@ def test_the_word_of_a_comment(words: str, expected: bool) -> None:
 
 
 def test_a_word_that_is_no_truth() -> None:
-    with pytest.raises(DeclarationMistake, match="neither true nor false"):
+    with pytest.raises(DeclarationMistake, match="must be true or false"):
         from_comment("# nginx-stream-lint: stream grpc client_streams=perhaps")
 
 
@@ -205,9 +205,9 @@ ZONE = "limit_conn_zone $binary_remote_addr zone=z:1m; limit_req_zone $host zone
         ("limit_conn z 5;", "allows 5 streams at a time for each client address"),
         ("limit_conn z 1;", "one stream at a time"),
         ("limit_conn z 100; limit_conn other 2;", "2 streams at a time for a client"),
-        ("limit_req zone=r;", "one stream to begin at once for each value of $host"),
-        ("limit_req zone=r burst=4 nodelay;", "5 streams to begin at once"),
-        ("limit_conn z 5; limit_req zone=r burst=1;", "2 streams to begin at once"),
+        ("limit_req zone=r;", "one stream to start at once for each value of $host"),
+        ("limit_req zone=r burst=4 nodelay;", "5 streams to start at once"),
+        ("limit_conn z 5; limit_req zone=r burst=1;", "2 streams to start at once"),
     ],
 )
 def test_limits_that_few_streams_reach(rows: str, words: str) -> None:

@@ -14,7 +14,7 @@ CONF = """location /sse {
     tcp_nodelay off;
 }
 """
-NOTE = "rule nagle-before is now called nagle-again"
+NOTE = "rule nagle-before was renamed to nagle-again"
 
 
 @pytest.fixture

@@ -248,7 +248,7 @@ def test_what_cannot_be_a_file(tmp_path: Path) -> None:
     path.write_text("# " + "x" * 1_100_000, encoding="utf-8")
     says(rf"{FILE_NAME}:1:1: cannot be read \(is larger than 1 MB\)")
     path.write_bytes(b"roots:\n  - \xff\n")
-    says(rf"{FILE_NAME}:2:1: cannot be read \(is not UTF-8\)")
+    says(rf"{FILE_NAME}:2:5: cannot be read \(is not UTF-8\)")
     path.unlink()
     (tmp_path / ".nginx-stream-lint.yml").write_text("markdown: true", encoding="utf-8")
     says(rf"\.nginx-stream-lint\.yml:1:1: is not used; rename it to {FILE_NAME}")

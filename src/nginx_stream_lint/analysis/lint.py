@@ -300,7 +300,7 @@ def read(workspace: Workspace, paths: Sequence[str], around: InputOptions) -> li
 def _manifests(
     source: Source, text: str, conditional: Regions, files: IncludeResolver
 ) -> list[Configuration]:
-    from nginx_stream_lint.kubernetes import configurations as translated
+    from nginx_stream_lint.kubernetes.translate import configurations as translated
 
     return translated(source, text, conditional, files)
 
@@ -309,11 +309,12 @@ def _deployments(
     workspace: Workspace,
     root: str,
     files: Sequence[str],
+    yaml: Sequence[str],
     blocks: Callable[[str, str], MappedText | None],
 ) -> tuple[Sequence[Deployed], Sequence[Note]]:
     from nginx_stream_lint.deployment import deployed
 
-    found, problems = deployed(workspace, root, files, blocks)
+    found, problems = deployed(workspace, root, files, yaml, blocks)
     return found, [replace(_as_note(one), detail=True) for one in problems]
 
 
@@ -541,14 +542,9 @@ def _each_once(places: list[Unchecked]) -> list[Unchecked]:
 
 
 def _number(locations: list[ProxiedLocation]) -> int:
-    """Count locations; several that a controller generates from one place count once."""
-    made = [
-        directive
-        for one in locations
-        if (directive := one.level.directive) is not None
-        and directive.file.reading.author is not None
-    ]
-    return len(locations) - len(made) + len({(one.source.name, one.start) for one in made})
+    """Count locations by their places: each nginx that reads a file has those in it."""
+    places = (one.level.directive or one.handler.directive for one in locations)
+    return len({(one.source.key, one.start) for one in places})
 
 
 def detect_streams(

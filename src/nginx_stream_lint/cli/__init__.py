@@ -1,6 +1,6 @@
 """The command line: the only part that prints, writes or exits. One module for each command.
 
-A command is loaded when it is called, or when somebody wants to know what there is.
+A command is imported when it is called, or when the list of commands is shown.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from nginx_stream_lint import __version__
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# In the order of the manual. The command NAME is NAME_command of the module cli.NAME.
+# In the order of the manual. The command NAME is NAME_command in the module cli.NAME.
 COMMANDS = ("lint", "explain", "probe", "rules", "completion", "trace")
 
 
 class _LintByDefault(click.Group):
-    """A group whose first word may be left out: `nginx-stream-lint nginx.conf` lints."""
+    """A group with a default command: `nginx-stream-lint nginx.conf` lints."""
 
     def list_commands(self, _: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -44,7 +44,7 @@ class _LintByDefault(click.Group):
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """What may come first: a command, or what `lint` takes."""
+        """Completions for the first word: a command, or an argument of `lint`."""
         from nginx_stream_lint.cli.lint import lint_command
 
         lint = click.Context(lint_command, parent=ctx, info_name="lint")
@@ -55,7 +55,7 @@ class _LintByDefault(click.Group):
 
 
 def _refuse_mistyped(word: str) -> None:
-    """Refuse a first word that is no file, but nearly a command."""
+    """Refuse a first word that is no file but resembles a command."""
     if not word.isalpha() or os.path.lexists(word):
         return
     import difflib
@@ -79,11 +79,13 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The command. Terminals that know few characters get escapes; what the system refuses is one
-    sentence (what a report meets is for `common.try_write` to say).
+    """Run the command line.
+
+    Limited terminals get escapes, and an error of the operating system is one line. (Errors while
+    writing a report are handled by `common.try_write`.)
     """
-    # Nearly all that is made while linting is used to the end, so looking for garbage finds none:
-    # at 20,000 locations it takes another 25 % (no findings) to 45 % (26,000) of processor time.
+    # Linting keeps nearly all of its objects to the end, so garbage collection finds none: at
+    # 20,000 locations it takes another 25 % (no findings) to 45 % (26,000) of processor time.
     gc.disable()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -91,7 +93,7 @@ def main() -> None:
     try:
         _run()
     finally:
-        # Otherwise Python takes a million objects apart before it ends, in another 11 %.
+        # Otherwise Python frees a million objects one by one at exit, which takes another 11 %.
         gc.freeze()
 
 
@@ -99,7 +101,7 @@ def _run() -> None:
     try:
         status = cli.main(standalone_mode=False)
     except SystemExit as end:
-        # click's status where the reader of its help has left: nothing was found.
+        # click exits with 1 if the reader of its help is gone, but 1 would mean findings.
         if isinstance(end.__context__, BrokenPipeError):
             sys.exit(0)
         raise

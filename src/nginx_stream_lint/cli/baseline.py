@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def baseline_at(workspace: Workspace, path: str | None) -> Baseline | None:
-    """The baseline of a file; ends with status 2 where it cannot be used."""
+    """Read a baseline; exit with status 2 if it is unusable."""
     if path is None:
         return None
     from nginx_stream_lint.suppress.baseline import BaselineMistake, load
@@ -25,12 +25,12 @@ def baseline_at(workspace: Workspace, path: str | None) -> Baseline | None:
         unusable(str(mistake))
 
 
-# Whoever cleans up sees the rest next time.
+# Later runs list the rest.
 _MOST_STALE = 10
 
 
 def say_stale(report: Result, path: str | None) -> None:
-    """Say which entries of the baseline nothing is left of."""
+    """Report baseline entries whose findings no longer occur."""
     for entry in report.stale[:_MOST_STALE]:
         say(
             f"{path}: {entry.rule} of {entry.location} in {entry.file} no longer occurs;"
@@ -41,7 +41,7 @@ def say_stale(report: Result, path: str | None) -> None:
 
 
 def write_baseline(workspace: Workspace, report: Result, path: str, options: Options) -> None:
-    """Write a baseline that knows all findings; ends with status 2 where that is not possible."""
+    """Write a baseline with all findings; exit with status 2 if that fails."""
     from nginx_stream_lint.suppress.baseline import written
 
     before = baseline_at(workspace, path) if os.path.exists(path) else None

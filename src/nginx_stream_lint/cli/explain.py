@@ -27,14 +27,14 @@ from nginx_stream_lint.rules.finding import Finding
 
 
 class _Findings(NamedTuple):
-    """What the rules say of the places where URLs land."""
+    """The findings at the places where URLs end."""
 
     findings: list[Finding]
     problems: list[Problem]
 
 
 def _each_once(found: Iterable[list[Finding]]) -> list[Finding]:
-    """The findings of several places; two URLs may land in the same one."""
+    """The findings of several places without repetitions, because URLs may share a place."""
     return list({_key(finding): finding for here in found for finding in here}.values())
 
 
@@ -117,7 +117,7 @@ def explain_command(
     }
     workspace = workspace_of([conf], flags)
     options = merge_options(workspace, conf, flags).options
-    # Whoever asks about a URL wants to know what a stream meets there.
+    # The user asked about this URL, so treat it as a stream.
     streams = format_ == "text"
     documents = None if files is None else str(files)
     try:
@@ -156,5 +156,5 @@ def explain_command(
     problems = [*(one.why for one in unexplained.values()), *map(str, explainer.problems)]
     for said in (*map(str, explainer.notes), *problems):
         say(said)
-    # In any case from here: to return would be to take the whole configuration apart first.
+    # Exit here in any case: returning would free the whole configuration first.
     sys.exit(EXIT_UNUSABLE if problems else 0)

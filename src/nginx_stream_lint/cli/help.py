@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-# Where options of no group go: --help.
+# Heading for options without a group: --help.
 _OTHER = "Help"
 
 
@@ -32,7 +32,7 @@ class HelpfulCommand(click.Command):
         self.exit_codes = exit_codes
 
     def grouped(self, ctx: click.Context) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-        """Each heading with the help records of its options; options of no group come last."""
+        """Each heading with the help records of its options; ungrouped options come last."""
         records = {
             parameter.name: record
             for parameter in self.get_params(ctx)

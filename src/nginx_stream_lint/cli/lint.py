@@ -253,7 +253,7 @@ def lint_command(paths: tuple[str, ...], **flags: Any) -> None:
     fails = report.reaches(choices.fail_on) or (
         choices.settings.fail_on_unchecked and bool(report.would_stall)
     )
-    # Not by returning, which would take apart all that was made first.
+    # Exit here: returning would free the whole configuration first.
     sys.exit(EXIT_FINDINGS if fails and not flags["exit_zero"] else 0)
 
 
@@ -267,7 +267,7 @@ def _fix(
 ) -> tuple[Workspace, Result, list[str]]:
     """Apply fixes.
 
-    Returns the files with them, the result of the last round, and why files were left alone.
+    Returns the files with them, the result of the last round, and why files were left unchanged.
     """
     from nginx_stream_lint.fixes.apply import fix_checked
     from nginx_stream_lint.fixes.diff import diff
@@ -288,14 +288,14 @@ def _fix(
     if not all(after.on_disk for _, after in changed.values()):
         unusable("cannot fix standard input in place; use --diff")
     _write_fixes(inputs, changed, rounds[0])
-    # The last round mended nothing more: it has read what is written now.
+    # The last round fixed nothing more: its input equals the written files.
     return mended, rounds[-1], refused
 
 
 def _write_fixes(
     inputs: list[str], changed: dict[str, tuple[Source, Source]], report: Result
 ) -> None:
-    """Write fixed files, and say which. Ends with status 2 where one could not be written."""
+    """Write fixed files, and list them. Exits with status 2 if one could not be written."""
     from nginx_stream_lint.fixes.writing import NotWritten, clean_up, roots_of
     from nginx_stream_lint.fixes.writing import write as write_files
 
@@ -309,7 +309,7 @@ def _write_fixes(
 
 
 def _confirming(options: Options, binary: NginxBinary | None) -> Confirm | None:
-    """What has the last word on findings with --probe."""
+    """The function that confirms findings by measurement; None without --probe."""
     if binary is None:
         return None
     from nginx_stream_lint.analysis.confirm import measure_locations, with_measurements
@@ -330,7 +330,7 @@ def _confirming(options: Options, binary: NginxBinary | None) -> Confirm | None:
 def _must_stream(
     workspace: Workspace, inputs: list[str], options: Options, binary: NginxBinary
 ) -> None:
-    """Measure the mended configurations; end with status 2 where one still stalls unexpectedly."""
+    """Measure the fixed configurations; exit with status 2 if a stream unexpectedly stalls."""
     from nginx_stream_lint.analysis.confirm import measure_locations
     from nginx_stream_lint.analysis.lint import detect, judge_places
     from nginx_stream_lint.probe import NginxError

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class MergedOptions(Struct, frozen=True):
-    """What options and settings say together. `given` are the options' values by settings' keys."""
+    """The merged options and settings. `given` are the options' values by settings key."""
 
     settings: Settings
     options: Options
@@ -38,9 +38,9 @@ class MergedOptions(Struct, frozen=True):
 
 
 def merge_options(workspace: Workspace, first: str, flags: Mapping[str, Any]) -> MergedOptions:
-    """The choices for a first path and the options of a command, by parameter; None: not given.
+    """Merge settings with the options of a command, by parameter name; None: not given.
 
-    Ends with status 2 where settings or rules cannot be used.
+    `first` is the path whose settings apply. Exits with status 2 if settings or rules are unusable.
     """
     try:
         with spending(workspace.budget):
@@ -100,7 +100,7 @@ def _chosen(workspace: Workspace, settings: Settings, flags: Mapping[str, Any]) 
 def _rules(
     workspace: Workspace, settings: Settings, flags: Mapping[str, Any]
 ) -> tuple[tuple[Rule, ...], Policy, tuple[str, ...]]:
-    """The rules to apply, what their findings are worth where, and the names of all rules."""
+    """The rules to apply, the policy for their severities, and the names of all rules."""
     for folder in settings.rules:
         if not workspace.is_folder(str(folder)):
             settings.refuse("rules", f"there is no folder {folder}; correct the path")
@@ -126,7 +126,7 @@ def _rules(
         selected = settings.select and tuple(new.get(name, name) for name in settings.select)
         worth |= dict.fromkeys((new.get(name, name) for name in settings.ignore), "off")
     else:
-        # Whoever names a rule wants to see what it says.
+        # A user who names a rule expects its findings.
         worth = {name: one for name, one in worth.items() if one != "off"}
     policy = Policy(worth, settings.overrides)
     chosen = tuple(
@@ -140,12 +140,12 @@ def _rules(
 
 
 def _words(text: str | None) -> tuple[str, ...]:
-    """Words by comma."""
+    """Split a comma-separated list."""
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
 def _note_renamed(name: str, new: Mapping[str, str]) -> None:
-    """Say it where a rule is named as it was called before."""
+    """Note that a rule was renamed."""
     if name in new:
         say(
             f"note: rule {name} was renamed to {new[name]};"
@@ -156,7 +156,7 @@ def _note_renamed(name: str, new: Mapping[str, str]) -> None:
 def _named(
     text: str | None, option: str, names: Sequence[str], new: Mapping[str, str]
 ) -> tuple[str, ...] | None:
-    """The rules that an option names, by comma; `new` are the names of renamed ones."""
+    """The rules that a comma-separated option names; `new` maps old names to new ones."""
     if text is None:
         return None
     wanted = _words(text)
@@ -170,7 +170,7 @@ def _named(
 
 
 def _values(workspace: Workspace, settings: Settings, file: Path | None) -> dict[str, str]:
-    """The values of a template's variables."""
+    """The values of template variables."""
     try:
         if file is not None:
             return _env_values(workspace, file)
@@ -182,7 +182,7 @@ def _values(workspace: Workspace, settings: Settings, file: Path | None) -> dict
 
 
 def _env_values(workspace: Workspace, path: Path) -> dict[str, str]:
-    """Lines of NAME=VALUE, as docker and compose read them. Raises ValueError."""
+    """Read lines of NAME=VALUE as docker and compose do. Raises ValueError."""
     try:
         lines = workspace.text(str(path)).splitlines()
     except Unreadable as stop:
@@ -203,7 +203,7 @@ def _env_values(workspace: Workspace, path: Path) -> dict[str, str]:
 
 
 def _targets(settings: Settings, flags: Mapping[str, Any]) -> tuple[Target, ...]:
-    """Where reports go. Files that the settings name start from the settings' folder."""
+    """The targets of reports. Paths in settings are relative to the settings' folder."""
     chosen = flags.get("formats", ())
     if not chosen and settings.file is not None:
         folder = settings.file.parent
@@ -222,7 +222,7 @@ def _targets(settings: Settings, flags: Mapping[str, Any]) -> tuple[Target, ...]
 
 
 def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """What the options give, as the settings would say it."""
+    """The options' values, in the form of settings."""
     version, timeout = flags.get("nginx_version"), flags.get("min_read_timeout")
     formats = tuple(
         target.format if target.file is None else f"{target.format}={target.file}"

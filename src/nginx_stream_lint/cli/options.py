@@ -19,7 +19,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class PathOption(click.Path):
-    """A path of the kind that `pathlib` has, which is loaded for whoever names one."""
+    """A path as `pathlib.Path`; the module is imported only if a path is given."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from pathlib import Path
@@ -78,7 +78,7 @@ def mounts_option(
 
 
 def complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What a shell may complete where one rule is named."""
+    """Shell completions for one rule."""
     from click.shell_completion import CompletionItem
 
     return [
@@ -91,7 +91,7 @@ def complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 def complete_rules(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """What a shell may complete where rules are named by comma: the last one."""
+    """Shell completions for the last of several comma-separated rules."""
     before, comma, last = incomplete.rpartition(",")
     named = before.split(",")
     items = [one for one in complete_rule(ctx, param, last) if one.value not in named]
@@ -182,11 +182,11 @@ def _group(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
     return decorate
 
 
-# Where the files that a configuration includes are.
+# Options that locate included files.
 include_options = _group(host_option, mount_option)
-# How a report is written that has no other format than these.
+# Options for commands whose only other format is JSON.
 report_options = _group(format_option, output_option, color_option)
-# Of a command that reads one configuration.
+# Options for commands that read one configuration.
 configuration_options = _group(
     click.argument("conf", type=click.Path(readable=False)),
     config_option,

@@ -1,4 +1,4 @@
-"""Where reports go: formats by name, several at once, standard output or files."""
+"""Report targets: formats by name, several at once, to standard output or files."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _STDOUT = ("", "-", "/dev/stdout")
 
 
 class Target(Struct, frozen=True):
-    """A format, and the file it goes to; None is standard output.
+    """A format and its file; None is standard output.
 
-    One that is `guarded` takes no other place than that of an older report of ours.
+    A `guarded` target only replaces an older report of ours.
     """
 
     format: str
@@ -44,7 +44,7 @@ def targets_option(
 
 
 def targets_of(values: Sequence[str]) -> tuple[Target, ...]:
-    """The targets that words such as `sarif=out.sarif` name. Raises ValueError."""
+    """Parse targets such as `sarif=out.sarif`. Raises ValueError."""
     targets: list[Target] = []
     for value in values:
         name, _equals, file = value.partition("=")
@@ -60,14 +60,14 @@ def targets_of(values: Sequence[str]) -> tuple[Target, ...]:
 
 
 def complete_format(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What a shell may complete after `--format`."""
+    """Shell completions for `--format`."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(name) for name in FORMATS if name.startswith(incomplete)]
 
 
 def targets_with(targets: Sequence[Target], output: str | None) -> tuple[Target, ...]:
-    """The targets with `--output FILE` taken in, which stands for the FILE of a single format."""
+    """Apply `--output FILE`, which sets the file of a single format."""
     chosen = tuple(targets) or (Target("text"),)
     if output is None or output in _STDOUT:
         return chosen
@@ -79,7 +79,7 @@ def targets_with(targets: Sequence[Target], output: str | None) -> tuple[Target,
 
 
 def write_all(run: Run, targets: Sequence[Target], color: bool | None) -> list[str]:
-    """Write a run in every format asked for. Returns what could not be written, in words."""
+    """Write a run in every requested format. Returns error messages."""
     tried: list[str | None] = []
     checked = {file.source.key for file in run.report.files}
     for target in targets:
@@ -94,7 +94,7 @@ def write_all(run: Run, targets: Sequence[Target], color: bool | None) -> list[s
 
 
 def _write(run: Run, target: Target, color: bool | None) -> str | None:
-    """Write a run to one target. Returns what went wrong, None if nothing did."""
+    """Write a run to one target. Returns an error message or None."""
     are_commands = target.format == "github"
     try:
         text = render(target.format, replace(run, width=columns(target.file)))
@@ -113,7 +113,7 @@ def _write(run: Run, target: Target, color: bool | None) -> str | None:
 
 
 def _may_replace(path: str, name: str) -> bool:
-    """Whether there is no file yet, or an older report in the format `name`."""
+    """Whether the path is free, or has an older report in the format `name`."""
     from nginx_stream_lint.report.report_files import BYTES, is_own_report
 
     if not os.path.lexists(path):
@@ -131,7 +131,7 @@ def _may_replace(path: str, name: str) -> bool:
 
 
 def _append_summary(run: Run) -> str | None:
-    """Give a GitHub job the findings as a table, where it offers the file for that."""
+    """Append the findings as a table to a GitHub job's summary, if the job has one."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return None

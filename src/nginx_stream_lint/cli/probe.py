@@ -154,7 +154,7 @@ def _one_line(text: str) -> str:
 
 
 def _readable(workspace: Workspace, conf: str, around: InputOptions) -> list[Configuration]:
-    """The configurations that can be run at all; ends with status 2 where there is none."""
+    """The configurations that can be measured; exits with status 2 if there are none."""
     from nginx_stream_lint.probe.copy import first_problem
 
     with spending(workspace.budget):
@@ -178,7 +178,7 @@ def _readable(workspace: Workspace, conf: str, around: InputOptions) -> list[Con
 def _chosen(
     found: list[Configuration], options: Options, workspace: Workspace, has_urls: bool
 ) -> Detected:
-    """The first configuration with a server; without URLs, the first one with streams if any."""
+    """The first configuration with a server; without URLs, preferably one with streams."""
     with spending(workspace.budget):
         detected = [detect(one, options, workspace) for one in found]
     able = [one for one in detected if _has_server(one.root)] or detected
@@ -195,7 +195,7 @@ def _has_server(root: Level) -> bool:
 def _requests(
     detected: Detected, urls: tuple[str, ...], binary: NginxBinary, flags: dict[str, Any]
 ) -> tuple[list[ProbeRequest], list[str]]:
-    """What to ask for, and what nothing can be asked of."""
+    """The requests to send, and the places that no request can reach."""
     from nginx_stream_lint.analysis.probe_requests import (
         NotProbeable,
         ScenarioChoice,
@@ -206,7 +206,7 @@ def _requests(
     conf, root, found = detected.configuration.path, detected.root, detected.served
     wrong = refusals(root, binary.version)
     if detected.configuration.about is not None:
-        # This is a main file around what was named, whose own problems are all that count.
+        # This main file includes the named one; only problems of the latter count.
         wrong = [one for one in wrong if one in detected.problems]
     if wrong:
         unusable(str(wrong[0]))
@@ -214,7 +214,7 @@ def _requests(
         unusable(
             f"{conf}:1:1: there is no server to measure; name a configuration with an http block"
         )
-    # What was read with problems can be measured in part; a wrong declaration is for people.
+    # Unread files limit the measurement but do not prevent it; the user must correct a declaration.
     known = {*detected.configuration.problems}
     mistakes = [one for one in detected.problems if one not in known]
     if mistakes:
@@ -280,7 +280,7 @@ def _measure(
 
 
 class _Progress:
-    """A bar on a terminal, and nothing elsewhere."""
+    """A progress bar on a terminal; no output elsewhere."""
 
     def __init__(self, wanted: bool) -> None:
         self._wanted = wanted and sys.stderr.isatty()
@@ -295,7 +295,7 @@ class _Progress:
         self._bar.update(done - self._bar.pos)
 
     def end(self) -> None:
-        """Leave the line to what comes next."""
+        """End the line of the bar."""
         if self._bar is not None:
             self._bar.__exit__(None, None, None)
             self._bar = None

@@ -24,7 +24,7 @@ from nginx_stream_lint.rules.rule import Rule, RuleMistake
 from nginx_stream_lint.rules.shipped import builtin_folder, load_rules
 from nginx_stream_lint.streams.declarations import nearest_words
 
-# The shipped examples take 0.1 s at most.
+# seconds of processor time; the shipped examples take 0.1 s at most
 _EXAMPLE_S = 1.0
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -102,7 +102,7 @@ def rules_command(
 
 
 def _test(path: Path, color: bool | None) -> None:
-    """Run all examples of the rules in a folder or file; ends with status 1 or 2."""
+    """Run all examples of the rules in a folder or file; exits with status 1 or 2 on failure."""
     try:
         tested, rules = _tested(path)
     except RuleMistake as mistake:
@@ -135,15 +135,15 @@ def _test(path: Path, color: bool | None) -> None:
 
 
 class _TooLongError(Exception):
-    """An example that takes more time than any good one."""
+    """An example that takes too much time."""
 
 
 @contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Raise _TooLongError when this process has worked for so long; waiting does not count.
+    """Raise _TooLongError after this much processor time; waiting does not count.
 
-    A location in an example may have a regular expression that backtracks for ever. Python's `re`
-    looks for signals while it searches.
+    A location in an example may have a regular expression that backtracks without end. Python's
+    `re` handles signals while it searches.
     """
 
     def stop(_: int, __: object) -> None:
@@ -162,7 +162,7 @@ def _limited(seconds: float) -> Iterator[None]:
 
 
 def _tested(path: Path) -> tuple[list[Rule], tuple[Rule, ...]]:
-    """The rules in a folder or file, and all to judge with. Raises RuleMistake."""
+    """The rules in a folder or file, and all rules to apply. Raises RuleMistake."""
     folder = builtin_folder()
     if path.resolve() == folder.resolve():
         rules = load_rules(folder, check_shipped=True)
@@ -176,7 +176,7 @@ def _tested(path: Path) -> tuple[list[Rule], tuple[Rule, ...]]:
 
 
 def _outcome(name: str, found: Sequence[str]) -> str:
-    """One line for an example, and what is wrong with it below."""
+    """One line for the outcome of an example, with its faults below."""
     word = click.style("wrong", fg="red") if found else click.style("right", fg="green")
     details = [f"    {line}\n" for one in found for line in one.splitlines()]
     return "".join((f"{word}  {name}\n", *details))

@@ -208,7 +208,7 @@ def trace_command(urls: tuple[str, ...], **flags: Any) -> None:
 
 
 def _ask(flags: dict[str, Any]) -> TraceRequest:
-    """The request that the options describe. Raises BadRequest."""
+    """Build the request from the options. Raises BadRequest."""
     from nginx_stream_lint.trace.request import TraceLimits, TraceRequest, parse_header
 
     headers = [parse_header(line) for text in flags["headers"] for line in _header_lines(text)]
@@ -284,7 +284,7 @@ def _demo(flags: dict[str, Any]) -> Diagnosis:
 
 @contextlib.contextmanager
 def _progress(layers: list[Layer], flags: dict[str, Any]) -> Iterator[OnProgress]:
-    """What shows the progress: rows on a terminal, and nothing elsewhere."""
+    """Show progress: rows on a terminal, no output elsewhere."""
     if flags["format_"] != "text" or not sys.stderr.isatty():
         yield lambda *_: None
         return
@@ -300,7 +300,7 @@ _Configs = dict[int | None, tuple[Workspace, Configuration]]
 
 
 def _configs(texts: tuple[str, ...], layers: int, flags: dict[str, Any]) -> _Configs:
-    """The configurations by layer; None for the one that will be named."""
+    """The configurations by layer; None is the layer that the trace will identify."""
     found: _Configs = {}
     for text in texts:
         number, equals, path = text.partition("=")
@@ -325,7 +325,7 @@ def _configs(texts: tuple[str, ...], layers: int, flags: dict[str, Any]) -> _Con
 
 
 def _blamed(diagnosis: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> TraceFindings | None:
-    """The findings that explain the trace, where there is a configuration."""
+    """The findings that explain the trace, if a configuration was given."""
     from nginx_stream_lint.analysis.trace_findings import trace_findings
     from nginx_stream_lint.trace.products import rules_for
 
@@ -350,7 +350,7 @@ def _blamed(diagnosis: Diagnosis, configs: _Configs, flags: dict[str, Any]) -> T
 
 
 def _check_plot(plot: Path | None) -> None:
-    """End where the picture could not be written: before anything is asked that costs money."""
+    """Exit if the picture could not be written, before requests are sent that may be billed."""
     if plot is None:
         return
     if plot.suffix.lower() not in _PLOTS:

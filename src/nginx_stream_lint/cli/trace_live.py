@@ -21,7 +21,7 @@ _TICK_S = 0.1
 
 
 class _Rows:
-    """What has come so far; rich asks for the table ten times a second."""
+    """The events so far; rich requests the table ten times a second."""
 
     def __init__(self, layers: Sequence[Layer], repeat: int) -> None:
         self._layers = layers
@@ -32,7 +32,7 @@ class _Rows:
         self._started = time.monotonic()
 
     def see(self, layer: Layer, client: str, run: int, recording: Recording) -> None:
-        """Take note of a recording that grows."""
+        """Record the progress of a recording."""
         key = (layer.number, client)
         if key != self._now:
             self._now, self._started = key, time.monotonic()
@@ -85,7 +85,7 @@ class _Rows:
 
 @contextlib.contextmanager
 def live(layers: Sequence[Layer], repeat: int) -> Iterator[OnProgress]:
-    """Show the rows on standard error while the block runs; gives what to tell the progress to."""
+    """Show the rows on standard error while the block runs; yields the progress callback."""
     rows = _Rows(layers, repeat)
     with Live(
         get_renderable=rows.__rich__,

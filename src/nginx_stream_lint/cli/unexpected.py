@@ -1,4 +1,4 @@
-"""Report an internal error in one line, with status 2; loaded only then."""
+"""Report an internal error in one line, with status 2; imported only when needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nginx_stream_lint.util.problems import DEBUG, REPORT_IT, blamed
 
 
 def refuse(mistake: click.ClickException) -> None:
-    """Say what is wrong with the command line; what is not printable in it is escaped."""
+    """Print a usage error; unprintable characters in it are escaped."""
     shown = io.StringIO()
     mistake.show(shown)
     for line in shown.getvalue().splitlines():
@@ -25,7 +25,7 @@ def refuse(mistake: click.ClickException) -> None:
 
 
 def give_up(error: Exception) -> NoReturn:
-    """End with status 2 for an error that is a fault of ours, or a package that is not here."""
+    """Exit with status 2 for an internal error, or for a package that is not installed."""
     if os.environ.get(DEBUG):
         print_exception(error)
         sys.exit(EXIT_UNUSABLE)
@@ -37,7 +37,7 @@ def give_up(error: Exception) -> NoReturn:
 
 
 def _being_read(traceback: TracebackType | None) -> str:
-    """The file that was worked on, as far as the functions called last know one."""
+    """The file that was being processed, according to the innermost calls."""
     found = ""
     while traceback is not None:
         values = traceback.tb_frame.f_locals.values()

@@ -1,6 +1,6 @@
 """Read configuration files as nginx does, with the position of every character.
 
-`configurations` is the way in. Nothing here knows what a directive means; that is `nginx/`.
+`configurations` is the entry point. Nothing here interprets directives; `nginx/` does.
 """
 
 from nginx_stream_lint.config.configuration import Configuration, Note, read, without_repeats

@@ -40,25 +40,25 @@ from nginx_stream_lint.util.sinks import printable
 if TYPE_CHECKING:
     from nginx_stream_lint.config.inputs import InputOptions
 
-# Directives of more words than this count for several.
+# Directives with more words than this count as several.
 _USUAL_WORDS = 4
-_BLOCK = 10  # rows that cost as much as a block: mostly it is a location that is judged
+_BLOCK = 10  # rows that cost as much as a block, which usually is a location to judge
 _PART = 1024 * 1024  # characters whose words are counted at once
 
-# nginx stops at the first mistake. More than this many are repetitions.
+# nginx stops at the first mistake. Further ones are mostly repetitions.
 _MAX_PROBLEMS = 100
 
-# Every module of nginx, its own or not, names its directives so.
+# All nginx modules, third-party ones included, name their directives like this.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-# Blocks of rows, where nginx takes any first word but no further block.
+# Blocks of rows, in which nginx accepts any first word but no nested block.
 _DATA_BLOCKS = frozenset({"charset_map", "geo", "map", "split_clients", "types"})
 
 
 class Note(Struct, frozen=True):
     """A note for the user about how a file was read; `line` and `column` count from 1.
 
-    Of notes about the same `subject` one is enough. A `detail` is for people who ask for more.
+    Notes with equal `subject` are shown once. A `detail` is shown only with -v.
     """
 
     file: str
@@ -73,21 +73,21 @@ class Note(Struct, frozen=True):
 
 
 def without_repeats(notes: Iterable[Note]) -> list[Note]:
-    """The notes, of those about one subject the first."""
+    """Keep the first note about each subject."""
     return list({one.subject or str(one): one for one in reversed(list(notes))}.values())[::-1]
 
 
 class Configuration(Struct, eq=False):
-    """A main file and what it includes.
+    """A main file and everything that it includes.
 
-    `context` is the level the main file stands for: `()` is a whole nginx.conf, `("http",)`,
-    `("http", "server")` … a fragment that other files include. `elsewhere` are statements of it
-    that fit another level, by that level. `files` are the files read, in the order of their first
-    use. Whatever could not be read is in `problems`; `notes` are what had to be guessed. `about`
-    are the keys of the files that somebody asked for, None if that is all. `top` is the folder that
-    it belongs to, as an absolute path: names of folders from there up say nothing about the files.
-    `missing` are includes that lead nowhere and may set anything. `guessed` tells that only its
-    text says that it is nginx's. `deployed` is the nginx of the deployment that reads it.
+    `context` is the level of the main file: `()` is a complete nginx.conf, `("http",)`, `("http",
+    "server")` … a fragment that other files include. `elsewhere` has the fragment's statements that
+    fit another level, by that level. `files` are the files read, in the order of their first use.
+    `problems` are unreadable inputs; `notes` are assumptions. `about` are the keys of the requested
+    files, None if all files count. `top` is the folder that the configuration belongs to, as an
+    absolute path: the names of that folder and of those above are no evidence. `missing` are
+    includes without a file, which may set anything. `guessed`: only its text suggests that it is an
+    nginx file. `deployed` is the nginx of the deployment that reads it.
     """
 
     path: str
@@ -107,10 +107,10 @@ class Configuration(Struct, eq=False):
 def read(
     path: str, workspace: Workspace | None = None, around: InputOptions | None = None
 ) -> Configuration:
-    """Read the configuration whose main file is `path`; of a template, its first reading.
+    """Read the configuration whose main file is `path`; for a template, its first reading.
 
-    See `read_all`. The workspace is that of the file on disk if no other is given; of what people
-    say `around` it, only what is about its includes counts.
+    See `read_all`. `workspace` defaults to the disk around the file. Of the options `around`, only
+    those about includes are used.
     """
     workspace = workspace or Workspace.on_disk(path)
     if around is None:
@@ -120,10 +120,10 @@ def read(
 
 
 def read_all(path: str, files: IncludeResolver) -> list[Configuration]:
-    """Read the configurations whose main file is `path`: one, or one for each way to read it.
+    """Read the configurations whose main file is `path`: one for each reading of a template.
 
-    Includes are resolved as nginx does, relative to the main file's folder. Nothing is raised: what
-    stops the reading of a file is a problem of the configuration, and the other files are read.
+    Includes are resolved as in nginx, relative to the main file's folder. Nothing is raised: an
+    unreadable file becomes a problem of the configuration, and the other files are read.
     """
     try:
         return [read_from(one, path, files) for one in files.readings(path)]
@@ -134,7 +134,7 @@ def read_all(path: str, files: IncludeResolver) -> list[Configuration]:
 
 
 def read_from(reading: MappedText, path: str, files: IncludeResolver) -> Configuration:
-    """Read the configuration whose main text is given and stands at `path`."""
+    """Read the configuration from a main text, as if it were in the file `path`."""
     configuration = Configuration(path, top=files.top(path), deployed=files.deployed)
     reader = _IncludeReader(configuration, os.path.dirname(path), files)
     try:
@@ -159,7 +159,7 @@ def read_from(reading: MappedText, path: str, files: IncludeResolver) -> Configu
     at_home = _sorted_out(configuration, root)
     try:
         reader.follow(root, configuration.context, (root,), at_home)
-        # What is included on the way may add more.
+        # Included files may add more.
         followed: dict[Context, int] = {}
         while rest := [
             (context, directives[followed.get(context, 0) :])
@@ -182,7 +182,7 @@ def read_from(reading: MappedText, path: str, files: IncludeResolver) -> Configu
 def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
     """Set statements aside that belong to another level; return the others.
 
-    nginx refuses a main file that has any. In a fragment of documentation they are usual.
+    nginx refuses a main file with such statements. In fragments from documentation they are common.
     """
     context = configuration.context
     is_whole = not context and is_main(root.directives)
@@ -206,7 +206,7 @@ def _sorted_out(configuration: Configuration, root: File) -> list[Directive]:
 
 
 class _IncludeReader:
-    """Follows includes and checks of every directive whether nginx accepts it in its context."""
+    """Follows includes and checks that nginx accepts each directive in its context."""
 
     def __init__(self, configuration: Configuration, prefix: str, files: IncludeResolver) -> None:
         self.configuration = configuration
@@ -214,17 +214,17 @@ class _IncludeReader:
         self.provider = files
         self.files: dict[str, list[File]] = {}
         self._absent: dict[str, Absent] = {}
-        self._led: dict[Directive, list[File]] = {}  # where includes lead
+        self._led: dict[Directive, list[File]] = {}  # the files of each include
         self._followed: set[tuple[int, Context]] = set()
         self._budget = files.workspace.budget
-        # What a file costs, with what it includes once for each use.
+        # The cost of a file, with its includes counted once per use.
         self._costs: dict[File, int] = {}
-        # How directives are used that nginx takes, by context.
+        # The known uses of directives that nginx accepts, by context.
         self._accepted = files.accepted
         self._guessed: set[Directive] = set()
 
     def parse(self, reading: MappedText) -> File:
-        """The tree of one file. Raises `Unreadable` where the run has too many directives."""
+        """Parse one file to a tree. Raises `Unreadable` if the run has too many directives."""
         size = _size(reading.text, self._budget.limits.directives)
         cost = size + _BLOCK * reading.text.count("{")
         if self.provider.is_new(reading.source):
@@ -259,7 +259,7 @@ class _IncludeReader:
     ) -> None:
         """Resolve the includes of a file used in a context and check its directives there.
 
-        `directives` are the ones to look at, if that is not all of the file.
+        `directives` are those to check; default: all of the file.
         """
         key = (id(file), context)
         if directives is None and key in self._followed:
@@ -277,13 +277,13 @@ class _IncludeReader:
                     return
                 if commands:
                     args = directive.args
-                    # Of the arguments, only that of a flag matters.
+                    # Only the argument of a flag matters here.
                     is_flag = len(args) == 1 and args[0].lower() in ("on", "off")
                     use = (directive.name, len(args), is_flag, directive.block is None)
                     if use not in accepted:
                         if not self._accepts(directive, context):
                             continue
-                        # The value of a placeholder is assumed to fit.
+                        # A placeholder's value is assumed to fit.
                         if not directive.file.templated or not any(map(has_placeholder, args)):
                             accepted.add(use)
                 if data and directive.block is not None:
@@ -309,7 +309,7 @@ class _IncludeReader:
         if reason is None:
             return True
         self._problem(directive, reason, advice)
-        # It may be a neighbour's semicolon that is missing.
+        # The missing semicolon may belong to the directive before.
         directive.unknown = "it is a mistake"
         directive.may_set = frozenset((directive.name, *directive.args))
         return False
@@ -355,8 +355,9 @@ class _IncludeReader:
                 self._use(file, directive)
 
     def _use(self, file: File, directive: Directive) -> None:
-        """Count what an include leads to; a few files that include one another twice are enough for
-        more than any machine could read. Raises `Unreadable`.
+        """Charge an include's contents to the budget. Raises `Unreadable`.
+
+        A few files that include one another twice would exceed the memory of any machine.
         """
         cost = self._costs[file]
         self._costs[directive.file] += cost
@@ -365,9 +366,9 @@ class _IncludeReader:
             self._budget.spend("repeats", cost, *place)
 
     def _fitting(self, directive: Directive, context: Context) -> list[File]:
-        """The files that an include leads to in a context.
+        """The files of an include that fit a context.
 
-        A guess that does not fit is none: it would be no mistake of whoever wrote the include.
+        A guessed file that does not fit is dropped: reporting it would blame a correct include.
         """
         found = self._included(directive)
         if directive not in self._guessed:
@@ -382,7 +383,7 @@ class _IncludeReader:
         return found
 
     def _included(self, directive: Directive) -> list[File]:
-        """The files that an include leads to."""
+        """The files of an include."""
         if directive not in self._led:
             self._led[directive] = self._looked_for(directive)
         return self._led[directive]
@@ -433,9 +434,9 @@ class _IncludeReader:
 
     @property
     def _is_at_home(self) -> bool:
-        """Whether relative paths start from where the main file lies here.
+        """Whether relative paths start from the main file's folder in the repository.
 
-        A fragment's do not, and a template's main file is made somewhere else.
+        That is not so for a fragment, nor for a template, whose main file is generated elsewhere.
         """
         root = self.configuration.root
         assert root is not None
@@ -443,12 +444,12 @@ class _IncludeReader:
         return is_main(root.directives) and not root.templated and plain_name(name) == name
 
     def _meant(self, directive: Directive) -> list[File]:
-        """The files of the repository that an include most likely means, by the end of its path."""
+        """The repository files that an include most likely means, by the end of its path."""
         name = directive.args[0]
         near = directive.source.name
         meant = self.provider.meant(name, near, self.configuration.path)
         if stock_directives(name) is not None and not meant.same:
-            return []  # it is nginx's own rather than one of the same name elsewhere
+            return []  # nginx's own file, not one of the same name elsewhere
         found = [file for one in meant.paths for file in self._parsed(one, directive)]
         if found and not meant.same:
             self._guessed.add(directive)
@@ -457,8 +458,9 @@ class _IncludeReader:
     def _missing(
         self, directive: Directive, stop: Absent | None = None, *, is_refused: bool = False
     ) -> list[File]:
-        """Report a missing include; `stop` is the reason. nginx refuses some, others it may find
-        where it runs.
+        """Report a missing include with the reason `stop`; a problem if nginx would refuse it too.
+
+        Otherwise the file may exist in production.
         """
         name = directive.args[0]
         if self.provider.may_be_absent(name):
@@ -466,14 +468,14 @@ class _IncludeReader:
         directive.may_set = stock_directives(name)
         if is_pattern(name) and stop is None:
             if self.provider.reads_as_nginx:
-                directive.may_set = frozenset()  # nginx finds nothing either
+                directive.may_set = frozenset()  # nginx will find no file either
             if directive.may_set is None and not self.provider.reads_as_nginx:
                 self.configuration.missing.append(directive)
                 self._note(directive, f'no file matches include "{name}", so it adds nothing')
             return []
         directive.unknown = "it was not found"
         if directive.may_set is not None or directive.is_conditional:
-            return []  # a template may leave it out
+            return []  # a template may omit it
         self.configuration.missing.append(directive)
         if is_refused and stop is not None:
             self._refuse_absent(directive, name, stop)
@@ -486,9 +488,9 @@ class _IncludeReader:
         return []
 
     def _parsed(self, path: str, directive: Directive) -> list[File]:
-        """The readings of an included file; none where it cannot be read, which is a problem.
+        """The readings of an included file; empty, with a problem, if it cannot be read.
 
-        That there is no such file is only noted in `_absent`.
+        If there is no such file, that is only recorded in `_absent`.
         """
         key = self.provider.key(path)
         if key in self.files:
@@ -499,7 +501,7 @@ class _IncludeReader:
                 file = self.parse(reading)
                 self.configuration.files.append(file)
                 self.configuration.problems += file.problems
-                if reading.is_definition:  # it is not in the file that includes it
+                if reading.is_definition:  # a definition is not in the including file
                     file.uses = 1
                     own = self.configuration.elsewhere.setdefault(
                         fragment_level(file.directives), []
@@ -550,7 +552,7 @@ class _IncludeReader:
 
 
 def _size(text: str, most: int) -> int:
-    """About how many directives a text has. Those in comments and quotes count as well."""
+    """Estimate the number of directives in a text, including those in comments and quotes."""
     directives = sum(map(text.count, ";{"))
     if directives > most or len(text) < 2 * _USUAL_WORDS * most:
         return directives  # enough, or too short for so many words

@@ -1,8 +1,8 @@
-"""Where crossplane's table of directives is stricter or older than nginx.
+"""Corrections to crossplane's table of directives, which is stricter or older than nginx.
 
-Each row gives a directive's masks by nginx's own flag names (without `NGX_` and `_CONF`), as the
-command tables in nginx's source have them. Directives missing from both tables are let pass: they
-belong to modules that only the user's nginx knows.
+Each row has a directive's masks by nginx's own flag names (without `NGX_` and `_CONF`), as in the
+command tables of nginx's source. Directives missing from both tables are accepted: they belong to
+third-party modules.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WIDER: dict[str, tuple[str, ...]] = {
     "ssl_stapling_verify": (f"{_STREAM} FLAG",),
 }
 
-# nginx's own, unknown to crossplane.
+# nginx's own directives that crossplane lacks.
 _NEWER: dict[str, tuple[str, ...]] = {
     "add_header_inherit": (f"{_HTTP} HTTP_LIF TAKE1",),
     "add_trailer_inherit": (f"{_HTTP} HTTP_LIF TAKE1",),
@@ -141,7 +141,7 @@ def with_corrections(analyzer: ModuleType) -> dict[str, list[int]]:
         return bits
 
     table: dict[str, list[int]] = {
-        # njs changes its directives with every release; what crossplane knows of them is stale.
+        # njs changes its directives with every release, so crossplane's entries are outdated.
         name: masks
         for name, masks in analyzer.DIRECTIVES.items()
         if not name.startswith("js_")

@@ -1,7 +1,7 @@
-"""What a deployment says of the files of one nginx: where they lie there, and what is in them.
+"""The files of one nginx in a deployment: their paths in its container, and their contents.
 
-`deployment/` reads that from compose files, Dockerfiles and manifests. Here it is an interface, so
-that reading configurations does not depend on how a repository describes its deployment.
+`deployment/` reads them from compose files, Dockerfiles and manifests. This interface keeps the
+reading of configurations independent of how a repository describes its deployment.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from nginx_stream_lint.config.mapped_text import MappedText
 
 
 class DeployedPaths(Struct, frozen=True):
-    """The files at a path or pattern of a container, by their paths here.
+    """The files at a path or pattern in a container, by their paths in the repository.
 
-    `is_complete` False: others may be there that the repository does not have.
+    `is_complete` False: the container may have more files than the repository.
     """
 
     paths: tuple[str, ...] = ()
@@ -29,44 +29,44 @@ class Deployed(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name, such as that of its service in a compose file."""
+        """Its name, such as the name of its service in a compose file."""
 
     @property
     def origin(self) -> str:
-        """Where it is described: `file:line`."""
+        """The place that describes it: `file:line`."""
 
     @property
     def product(self) -> str:
-        """What runs there: nginx, OpenResty …"""
+        """The server product: nginx, OpenResty …"""
 
     @property
     def versions(self) -> tuple[tuple[int, int, int], ...]:
-        """The versions of nginx that may run there; none where they are unknown."""
+        """The nginx versions that may run; empty if unknown."""
 
     @property
     def version_text(self) -> str:
-        """The version as the deployment gives it, with its place: `1.27 (compose.yaml:4)`."""
+        """The version as the deployment states it, with the place: `1.27 (compose.yaml:4)`."""
 
     @property
     def values(self) -> Mapping[str, str]:
-        """The environment's variables, for templates."""
+        """The environment variables, for templates."""
 
     @property
     def texts(self) -> Mapping[str, MappedText]:
-        """Texts that are no files here, by the paths that `paths_of` gives them."""
+        """Texts that are no files in the repository, by the paths that `paths_of` returns."""
 
     @property
     def main(self) -> str | None:
-        """The path here of its main file; None where it is not known."""
+        """The path of its main file in the repository; None if unknown."""
 
     def paths_of(self, argument: str) -> DeployedPaths:
-        """The files that an include's argument leads to there."""
+        """The files for an include's argument in the container."""
 
     def has(self, key: str) -> bool:
-        """Whether a file is there, by its `Workspace.key`."""
+        """Whether the container has a file, by its `Workspace.key`."""
 
     def app_of(self, host: str) -> str | None:
-        """The catalogued app that a host's name leads to; None where it is not known."""
+        """The app in the catalogue for a host name; None if unknown."""
 
     def replicas_of(self, host: str) -> int | None:
-        """How many containers a host's name stands for; None where it is not known."""
+        """The number of containers behind a host name; None if unknown."""

@@ -18,10 +18,10 @@ from nginx_stream_lint.files.source import FILLER, Source
 from nginx_stream_lint.util.problems import Unreadable
 from nginx_stream_lint.util.yamlfile import YamlMistake, compose_all
 
-# Keys of ingress controllers, whose snippets mean nothing without the rest (`kubernetes/`).
+# Keys of ingress controllers, whose snippets are incomplete on their own (`kubernetes/`).
 _SNIPPET = re.compile(r".*-snippets?|.*nginx\.(?:ingress\.kubernetes\.io|org|com)/.*")
 
-# The ends of lines in YAML, and those of them that it gives to a program as another one.
+# Line ends in YAML, and those that YAML converts to another one.
 _BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 _ODD_BREAK = re.compile(r"\r(?!\n)|\x85")
 _ESCAPE = re.compile(
@@ -44,16 +44,17 @@ _OTHERS = ("conf", "config", "text", "")
 
 
 class EmbeddedBlock(Struct, frozen=True):
-    """nginx text embedded in another file; `name` is its key or title there, if it has one."""
+    """nginx text embedded in another file; `name` is its key or title, if any."""
 
     name: str
     reading: MappedText
 
 
 def blocks_in_yaml(outer: MappedText) -> tuple[list[EmbeddedBlock], YamlMistake | None]:
-    """The strings of a YAML text that are nginx configuration, and the mistake that ended it.
+    """Find the strings of a YAML text that are nginx configuration, up to the first YAML mistake.
 
-    `outer` is the reading of it all, a template's actions masked: its offsets are the source's.
+    `outer` is the reading of the whole file with template tags masked; its offsets are the
+    source's.
     """
     documents, mistake = compose_all(outer.text)
     found: list[EmbeddedBlock] = []
@@ -71,7 +72,7 @@ def blocks_in_yaml(outer: MappedText) -> tuple[list[EmbeddedBlock], YamlMistake 
 
 
 def _conditional(outer: MappedText, inner: MappedText) -> MappedText:
-    """A block with the conditions inside it; a condition around all of it is left out."""
+    """Keep only conditions inside a block; one around the whole block does not count."""
     start, end = inner.pieces[0].source_start, inner.pieces[-1].source_end
     first, last = (bisect_left(outer.conditional, (at, 0)) for at in (start, end))
     regions = outer.conditional[first:last]
@@ -79,7 +80,7 @@ def _conditional(outer: MappedText, inner: MappedText) -> MappedText:
 
 
 def blocks_in_markdown(source: Source) -> list[EmbeddedBlock]:
-    """The fenced blocks of a document that are nginx configuration."""
+    """Find the fenced blocks of a document that are nginx configuration."""
     found: list[EmbeddedBlock] = []
     text = source.text
     code = ((match["language"], *match.span("body")) for match in _CODE_BLOCK.finditer(text))
@@ -92,12 +93,12 @@ def blocks_in_markdown(source: Source) -> list[EmbeddedBlock]:
 
 
 def _fenced(text: str) -> Iterator[tuple[str, int, int]]:
-    """The language of each fenced block, and where its body begins and ends."""
+    """The language of each fenced block, and the offsets of its body."""
     closing: dict[tuple[str, str], list[tuple[int, int, int]]] = {}  # start, length, end
     for match in _CLOSING.finditer(text):
         key = match["indent"], match["fence"][0]
         closing.setdefault(key, []).append((match.start(), len(match["fence"]), match.end()))
-    # The longest fence from each one on: where none is long enough, nobody has to look.
+    # The longest fence from each one on, to stop early if no closing fence follows.
     longest = {
         key: list(accumulate((length for _, length, _ in reversed(fences)), max))[::-1]
         for key, fences in closing.items()
@@ -120,7 +121,7 @@ def _keys(document: yaml.Node) -> set[str]:
 
 
 def _strings(document: yaml.Node) -> Iterator[tuple[str, yaml.ScalarNode]]:
-    """The strings of more than one line or statement, with their keys, each node once."""
+    """The strings with more than one line or statement, with their keys, each node once."""
     work: list[tuple[str, yaml.Node]] = [("", document)]
     seen: set[int] = set()
     while work:
@@ -143,7 +144,7 @@ def _reading(source: Source, text: str, node: yaml.ScalarNode, is_compose: bool)
         body = end if head is None else head.end()
         reading = _stretch(source, text, body, max(body, end), is_compose)
         reading = replace(reading, text=_ODD_BREAK.sub("\n", reading.text))
-        # YAML folds lines into one: a comment would go on to the end of that.
+        # YAML folds lines into one, so a comment would extend to the end.
         return replace(reading, read_only=True) if node.style == ">" else reading
     return _escaped(source, text, start, end, node)
 
@@ -151,7 +152,7 @@ def _reading(source: Source, text: str, node: yaml.ScalarNode, is_compose: bool)
 def _stretch(
     source: Source, text: str, start: int, end: int, is_compose: bool = False
 ) -> MappedText:
-    """A stretch of a file as it is."""
+    """Map a span of a file without changes."""
     body = text[start:end]
     if is_compose:
         body = body.replace("$$", f"{FILLER}$")
@@ -159,7 +160,7 @@ def _stretch(
 
 
 def _escaped(source: Source, text: str, start: int, end: int, node: yaml.ScalarNode) -> MappedText:
-    """A quoted or plain string: each escape stands for one character."""
+    """Map a quoted or plain string, in which each escape becomes one character."""
     quote = text[start] if text[start] in "'\"" else ""
     at, end = start + len(quote), end - len(quote)
     pieces: list[SourceMapping] = []
@@ -177,7 +178,7 @@ def _escaped(source: Source, text: str, start: int, end: int, node: yaml.ScalarN
     if end > at:
         pieces.append(SourceMapping(done, done + end - at, at, end))
     if not pieces or pieces[-1].end != len(value):
-        pieces = [SourceMapping(0, len(value), start, end)]  # folded lines and the like
+        pieces = [SourceMapping(0, len(value), start, end)]  # such as folded lines
     return MappedText(source, value, tuple(pieces), read_only=True)
 
 

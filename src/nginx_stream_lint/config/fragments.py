@@ -1,4 +1,4 @@
-"""The level of a file: a whole nginx.conf, or a fragment that others include in a block."""
+"""The level of a file: a complete nginx.conf, or a fragment that others include in a block."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from nginx_stream_lint.config.tree import Context, Directive, enter, fits, has_commands
 
-# A file given by name may be any of these; the first that fits is assumed.
+# Possible levels of a file given by name; the first that fits is assumed.
 _LEVELS: tuple[Context, ...] = (
     (),
     ("http",),
@@ -17,21 +17,21 @@ _LEVELS: tuple[Context, ...] = (
     ("http", "upstream"),
     ("http", "location", "if"),
 )
-# Where statements of a file belong that fit its other ones badly.
+# The levels for statements that do not fit the rest of a file.
 _ELSEWHERE: tuple[Context, ...] = (("http",), ("http", "server"), ("http", "location"))
 
 _MAIN_BLOCKS = frozenset({"http", "events", "stream", "mail"})
 
 
 def is_main(directives: Iterable[Directive]) -> bool:
-    """Whether these are the directives of a whole nginx.conf."""
+    """Whether these are the directives of a complete nginx.conf."""
     return any(one.block is not None and one.name in _MAIN_BLOCKS for one in directives)
 
 
 def fragment_level(directives: Sequence[Directive]) -> Context:
-    """Return the level of a fragment: the outermost one that allows most of its directives.
+    """The level of a fragment: the outermost one that allows most of its directives.
 
-    `directives` are those of a file, with its includes replaced by what they lead to.
+    `directives` are those of a file, with its includes replaced by their contents.
     """
     if is_main(directives):
         return ()
@@ -48,12 +48,12 @@ def other_level(directive: Directive, context: Context) -> Context | None:
 def _fits(directive: Directive, context: Context) -> bool:
     """Whether a directive may stand in a context, by its name."""
     if directive.name == "server" and (directive.block is None) != (context[-1:] == ("upstream",)):
-        return False  # one with a block is a virtual server, one without an upstream's
+        return False  # one with a block is a virtual server, one without is an upstream's
     return fits(directive.name, context)
 
 
 def _misfits(block: Sequence[Directive], context: Context) -> int:
-    """How many directives nginx would not have in this context, those in inner blocks included."""
+    """Count directives that nginx would refuse in this context, including those in inner blocks."""
     count = 0
     work = [(block, context)]
     while work:

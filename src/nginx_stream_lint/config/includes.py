@@ -1,4 +1,4 @@
-"""Resolve includes: in the workspace, with the user's mounts and options."""
+"""Resolve includes in the workspace, with the user's mounts and options."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from nginx_stream_lint.files.globbing import is_pattern
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
 
-# A path on the machine that will run nginx: `/etc/nginx/…`, `C:\\nginx\\…`.
+# A path in production: `/etc/nginx/…`, `C:\\nginx\\…`.
 _ABSOLUTE = re.compile(r"/|\\|[A-Za-z]:[/\\]")
 
-# Where a file or folder of the repository will lie on the machine that runs nginx: that path, and
-# the path here.
+# A path in production, and the file or folder of the repository that is used there.
 Mount = tuple[str, str]
 
 
 class IncludeResolver:
-    """The files that a configuration may include.
+    """Finds the files that a configuration includes.
 
-    `values` are those of a template's variables, `absent` patterns of include arguments that are
-    meant to be missing. `blocks` are readings of stretches of one file, such as the strings of a
-    ConfigMap, by name: they may include one another, whatever their folder. `mounts` say where
-    parts of the repository will lie. `deployed` is the nginx that reads them, where one is known.
+    `values` are template variables, `absent` patterns of include arguments that are expected to be
+    missing. `blocks` are readings of spans of one file, such as the strings of a ConfigMap, by
+    name: they may include one another, whatever their folder. `mounts` map paths in production to
+    parts of the repository. `deployed` is the nginx that reads them, if it is known.
     """
 
     def __init__(
@@ -54,17 +53,17 @@ class IncludeResolver:
         self._blocks = {plain_name(name): one for name, one in (blocks or {}).items()}
         self._repositories: dict[str, Repository] = {}
         self._parsed: set[str] = set()
-        # How directives are used that nginx takes, by the blocks around; see `reading`.
+        # Uses of directives that nginx accepts, by the blocks around them; see `reading`.
         self.accepted: dict[tuple[str, ...], set[tuple[str, int, bool, bool]]] = {}
 
     def with_blocks(self, blocks: Mapping[str, MappedText]) -> IncludeResolver:
-        """The same files, and blocks that hide those of their names."""
+        """A copy in which `blocks` hide files of the same names."""
         return self._like(
             IncludeResolver(self.workspace, self._values, self._absent, blocks, self._mounts)
         )
 
     def of(self, deployed: Deployed) -> IncludeResolver:
-        """The same files as one nginx of the deployment finds them."""
+        """A copy that resolves files as one nginx of the deployment does."""
         values = {**deployed.values, **self._values}
         return self._like(
             IncludeResolver(self.workspace, values, self._absent, None, self._mounts, deployed)
@@ -84,19 +83,19 @@ class IncludeResolver:
         return self.workspace.key(path)
 
     def top(self, path: str) -> str:
-        """The folder a file belongs to: its repository, else the named folder, else its own."""
+        """The folder of a file's repository; without one, the named folder or the file's own."""
         return self.workspace.root_of(os.curdir if self.is_text(path) else path)
 
     def is_text(self, path: str) -> bool:
-        """Whether a path stands for a text of the deployment, not for a file here."""
+        """Whether a path is a text of the deployment, not a file of the repository."""
         return self.deployed is not None and path in self.deployed.texts
 
     def source(self, path: str) -> Source:
-        """A file's text. Raises as `Workspace.source` does."""
+        """Read a file. Raises as `Workspace.source` does."""
         return self.workspace.source(path)
 
     def readings(self, path: str) -> list[MappedText]:
-        """The texts that nginx may see of a file: several for some templates.
+        """The possible nginx texts of a file: several for some templates.
 
         Raises as `Workspace.source` does.
         """
@@ -112,17 +111,15 @@ class IncludeResolver:
 
     @property
     def reads_as_nginx(self) -> bool:
-        """Whether paths are read as nginx reads them; else those of a repository, which will lie
-        elsewhere.
-        """
+        """Whether paths are resolved on this machine as nginx does, not in a repository."""
         return self.workspace.is_dump or self.workspace.host
 
     def is_elsewhere(self, argument: str) -> bool:
-        """Whether an include's argument is a path of the machine that will run nginx."""
+        """Whether an include's argument is a path in production."""
         return not self.reads_as_nginx and _ABSOLUTE.match(argument) is not None
 
     def mounted(self, argument: str) -> str | None:
-        """The local path of a path on the machine that runs nginx; None without a mount for it."""
+        """The repository path of a path in production; None without a mount for it."""
         path = posixpath.normpath(argument)
         for inside, here in self._mounts:
             if path == inside:
@@ -132,21 +129,30 @@ class IncludeResolver:
         return None
 
     def deployed_paths(self, argument: str) -> DeployedPaths:
-        """The files here that an include's argument leads to on the nginx of the deployment."""
+        """The repository files for an include's argument in the deployment."""
         if self.deployed is None:
             return DeployedPaths()
         found = self.deployed.paths_of(argument)
-        # Where a container may have more than its image, that alone is not what is meant.
+        # If only files of the image were found but the container may have more, the include
+        # probably means one of those.
         return (
             found
-            if found.is_complete or not all(map(self.is_text, found.paths))
+            if found.is_complete or not all(map(self._is_from_image, found.paths))
             else DeployedPaths()
         )
 
-    def here(self, path: str) -> list[str]:
-        """The files at a path or pattern; without any, those in a templates folder beside it.
+    def _is_from_image(self, path: str) -> bool:
+        """Whether a path stands for a file that a container's image brings."""
+        return (
+            self.deployed is not None
+            and path in self.deployed.texts
+            and self.deployed.texts[path].source.is_from_image
+        )
 
-        A path without wildcards is given whether it is there or not. Raises as
+    def here(self, path: str) -> list[str]:
+        """The files at a path or pattern; if there are none, those in a templates folder beside it.
+
+        A path without wildcards is returned whether or not it exists. Raises as
         `Workspace.matching` does.
         """
         found = self.workspace.matching(path) if is_pattern(path) else [path]
@@ -163,7 +169,7 @@ class IncludeResolver:
         return self.repository_of(path).templates_of(path)
 
     def meant(self, argument: str, near: str, main: str) -> IncludeCandidates:
-        """The files that an include in `near` most likely refers to, by the end of its path.
+        """The files that an include in `near` most likely means, by the end of its path.
 
         `main` is the main file.
         """
@@ -178,7 +184,7 @@ class IncludeResolver:
         return self.repository_of(near).nearest(argument, near, main)
 
     def twin(self, path: str) -> str | None:
-        """The available site that a link among the enabled ones stands for, where it leads out."""
+        """The available site that a broken link among the enabled sites refers to."""
         if self.reads_as_nginx or not self.workspace.is_link(path):
             return None
         folder, name = os.path.split(path)
@@ -196,17 +202,17 @@ class IncludeResolver:
         return self.repository_of(path).mains()
 
     def is_new(self, source: Source) -> bool:
-        """Whether a file was not seen before in this run."""
+        """Whether a file is new in this run."""
         is_new = source.key not in self._parsed
         self._parsed.add(source.key)
         return is_new
 
     def repository_of(self, path: str) -> Repository:
-        """The files around a file."""
+        """The repository that contains a file."""
         return self.repository(self.workspace.root_of(path))
 
     def repository(self, folder: str) -> Repository:
-        """The files in a folder."""
+        """The repository for a folder."""
         if folder not in self._repositories:
             self._repositories[folder] = Repository(self.workspace, folder)
         return self._repositories[folder]

@@ -1,7 +1,7 @@
-"""Find the configurations for the paths that a user names: main files, fragments, dumps, documents.
+"""Find the configurations for the user's paths: main files, fragments, dumps, documents.
 
-A file that a main file includes is read through that; one that no main file includes is read as
-what it is. Where only a snippet is named, as a hook does, its main files are looked for around it.
+A file that a main file includes is read through that main file; any other file is read on its own.
+If only a snippet is named, as by a pre-commit hook, the main files around it are searched.
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ if TYPE_CHECKING:
 
 STDIN = "<stdin>"
 
-# From a YAML source, its text with placeholders masked, what is conditional in it, and where files
-# come from, to configurations.
+# From a YAML source, its text with placeholders masked, its conditional spans, and an include
+# resolver, to configurations.
 Manifests = Callable[[Source, str, Regions, IncludeResolver], list[Configuration]]
 
-# From a workspace, the folder of a repository, its files, and nginx text in YAML (by file and key),
-# to the nginx that the repository runs, and what is unknown of them.
+# From a workspace, the folder of a repository, its files, the texts of those YAML files that have
+# nginx text in them, and that nginx text (by file and key), to the nginx that the repository runs,
+# and what is unknown of them.
 Deployments = Callable[
-    [Workspace, str, Sequence[str], Callable[[str, str], MappedText | None]],
+    [Workspace, str, Sequence[str], Sequence[str], Callable[[str, str], MappedText | None]],
     tuple[Sequence[Deployed], Sequence[Note]],
 ]
 
@@ -53,12 +54,11 @@ Deployments = Callable[
 class InputOptions(Struct, frozen=True):
     """The user's options about input files.
 
-    `mains` are patterns of main files, whatever is in them, `servers` patterns of files that a main
-    file elsewhere includes in its `http` block, all of them. Both are paths as the shell takes
-    them. `absent` are patterns of include arguments that are meant to be missing here. `values` are
-    those of a template's variables; `markdown` lets documents be read. What the patterns match must
-    lie in the folder `within`, where one is given, with all links followed. `mounts` say where
-    parts of the repository will lie on the machine that runs nginx.
+    `mains` are patterns of main files, whatever they contain, `servers` patterns of files that a
+    main file elsewhere includes in its `http` block. Both are shell-style paths. `absent` are
+    patterns of include arguments that are expected to be missing. `values` are template variables;
+    `markdown` enables documents. If `within` is set, matches of the patterns must be in that
+    folder, with all links followed. `mounts` map paths in production to parts of the repository.
     """
 
     mains: tuple[str, ...] = ()
@@ -79,7 +79,8 @@ def configurations(
 ) -> list[Configuration]:
     """Read all configurations at paths (files and folders).
 
-    `manifests` gives what controllers make of YAML, `deployments` the nginx that a repository runs.
+    `manifests` translates YAML as controllers do, `deployments` finds the nginx instances of a
+    repository.
     """
     around = around or InputOptions()
     files = IncludeResolver(workspace, around.values, around.absent, mounts=around.mounts)
@@ -99,6 +100,7 @@ class _Gathering:
         self.files = files
         self.manifests = manifests
         self.deployments = deployments
+        self.paths: list[str] = []
         self.deployed: list[Deployed] = []
         self.in_yaml: dict[str, dict[str, MappedText]] = {}  # by key of the file, then by name
         self.found: list[Configuration] = []
@@ -106,6 +108,7 @@ class _Gathering:
         self.guessed: set[str] = set()  # keys of files that are nginx's by their text only
 
     def read(self, paths: list[str]) -> list[Configuration]:
+        self.paths = paths
         mains: list[str] = []
         fragments: list[str] = []
         named: set[str] = set()
@@ -163,9 +166,9 @@ class _Gathering:
         return self.found
 
     def _read_deployed(self, asked: frozenset[str]) -> set[str]:
-        """Read what each nginx of the deployment reads of the files asked for.
+        """Read the requested files through each nginx of the deployment that uses them.
 
-        Gives the keys of the main files that were read so.
+        Returns the keys of the main files read this way.
         """
         workspace, deployments = self.files.workspace, self.deployments
         if deployments is None or self.files.reads_as_nginx:
@@ -173,9 +176,14 @@ class _Gathering:
         done: set[str] = set()
         readings: set[int] = set()
         made: list[Configuration] = []
-        for top in dict.fromkeys(map(workspace.root_of, sorted(asked))):
-            files = self.files.repository(top).files
-            found, notes = deployments(workspace, top, files, self._block)
+        for top, files in self._files_around().items():
+            yaml = [
+                block.source.text
+                for key, blocks in self.in_yaml.items()
+                if workspace.root_of(key) == top
+                for block in list(blocks.values())[:1]
+            ]
+            found, notes = deployments(workspace, top, files, yaml, self._block)
             if any(nginx.has(key) for nginx in found for key in asked):
                 self.deployed += found
                 made.append(Configuration(top, notes=list(notes)))
@@ -203,18 +211,43 @@ class _Gathering:
         return done
 
     def _read(self, path: str) -> list[Configuration]:
-        """Read a file as what it is: for each nginx of the deployment that has it."""
+        """Read a file by its kind, once for each nginx of the deployment that has it."""
         key = self.files.key(path)
         having = [nginx for nginx in self.deployed if nginx.has(key)]
         if not having:
             return read_all(path, self.files)
         return [one for nginx in having for one in read_all(path, self.files.of(nginx))]
 
+    def _files_around(self) -> dict[str, list[str]]:
+        """The files that may describe what is named, by the root of their repository.
+
+        They are those below the named folders, and those in each folder from there up to the root.
+        """
+        workspace = self.files.workspace
+        found: dict[str, dict[str, None]] = {}
+        for path in self.paths:
+            is_folder = workspace.is_folder(path) and not workspace.is_file(path)
+            if not is_folder and not workspace.is_file(path):
+                continue  # standard input, or nothing
+            root = workspace.root_of(path)
+            here = found.setdefault(root, {})
+            if is_folder:
+                here.update(dict.fromkeys(self.files.repository(path).files))
+            folder = path if is_folder else os.path.dirname(path) or os.curdir
+            while not workspace.leads_out(folder):
+                for name, inner in workspace.entries(folder):
+                    if not inner:
+                        here[os.path.normpath(os.path.join(folder, name))] = None
+                if workspace.key(folder) == workspace.key(root):
+                    break
+                folder = os.path.normpath(os.path.join(folder, os.pardir))
+        return {root: sorted(files) for root, files in found.items()}
+
     def _block(self, path: str, name: str) -> MappedText | None:
         return self.in_yaml.get(self.files.key(path), {}).get(name)
 
     def _existing(self, patterns: Iterable[str]) -> list[str]:
-        """The paths that patterns of the settings match. Paths outside their folder are refused."""
+        """The paths that patterns of the settings match. Refuses paths outside their folder."""
         within, workspace = self.around.within, self.files.workspace
         found: list[str] = []
         for pattern in patterns:
@@ -240,15 +273,15 @@ class _Gathering:
         return [path for path, _ in found]
 
     def _judge_reading(self, configuration: Configuration) -> None:
-        """Decide which problems of a configuration are the user's, and find what is missing."""
+        """Decide which problems of a configuration to report, and find missing includes."""
         key = self.files.key(configuration.path)
         if key in self.named or self.files.workspace.is_dump:
             if key not in self.guessed and configuration.root is not None:
                 self._leads_nowhere(configuration)
             return
         configuration.guessed = key in self.guessed
-        # nginx reads what is made of a template. Where we cannot tell what that is, nobody can say
-        # whether nginx would refuse it.
+        # nginx reads the rendered template. If its content is unknown, so is whether nginx would
+        # refuse it.
         unclear = {
             file.source.name
             for file in configuration.files
@@ -273,13 +306,13 @@ class _Gathering:
         configuration.notes = without_repeats(configuration.notes)
 
     def _is_template(self, path: str) -> bool:
-        """Whether a file is a template, which a program fills in before nginx reads it."""
+        """Whether a file is a template, which a program renders before nginx reads it."""
         if plain_name(path) != os.path.basename(path):
             return True
         return is_yaml(path) and may_be_template(self.files.repository_of(path).text(path))
 
     def _leads_nowhere(self, configuration: Configuration) -> None:
-        """Refuse a main file without a location whose includes are not there."""
+        """Refuse a main file without locations if its includes are missing."""
         assert configuration.root is not None
         if (
             not configuration.missing
@@ -298,7 +331,7 @@ class _Gathering:
             configuration.problems.append(problem)
 
     def _note_rejected(self, folder: str) -> None:
-        """Say which files look like nginx's and were left alone."""
+        """List files that look like nginx files but were not read."""
         read = self._included()
         for path in self.files.repository(folder).rejected():
             if self.files.key(path) in read:
@@ -352,7 +385,7 @@ class _Gathering:
             return
         holds_nginx = bool(blocks) or may_embed_nginx(path, source.text)
         if mistake is not None and not holds_nginx and may_be_template(source.text):
-            # What is made of it may be YAML, and does not concern us.
+            # The rendered result may be YAML, which is not relevant here.
             message = "template skipped: no readable nginx configuration in it"
             note = Note(path, 1, 1, message, f"template {path}", detail=True)
             self.found.append(Configuration(path, notes=[note]))
@@ -375,11 +408,11 @@ class _Gathering:
         self.found += [one for one in read if one.root is None or id(one.root.reading) not in inner]
 
     def _behind_servers(self, asked: frozenset[str]) -> None:
-        """The files that the settings call servers, in one `http` block that is not there."""
+        """Put the files named by the setting `servers` into one implied `http` block."""
         servers = self._unique(self._existing(self.around.servers))
         if not servers or not asked & {self.files.key(path) for path in servers}:
             return
-        # Relative ones are meant as they are, where absolute ones are those of another machine.
+        # Use relative paths: absolute ones would be looked for as paths in production.
         includes = "".join(f'include "{os.path.relpath(path)}";\n' for path in servers)
         source = Source("(servers in the settings)", f"http {{\n{includes}}}\n")
         configuration = read_from(MappedText(source, source.text), source.name, self.files)

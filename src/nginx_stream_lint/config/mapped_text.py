@@ -12,22 +12,22 @@ from nginx_stream_lint.files.source import FILLER, Source
 from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.sinks import MARKS
 
-# A character of a placeholder: its value is unknown.
+# A character of a placeholder, whose value is unknown.
 PLACEHOLDER = MARKS[0]
 _END_OF_HOLE = MARKS[1]
 
 _HOLES = re.compile(f"{PLACEHOLDER}+")
 
 
-# Stretches of a source, (start, end) each.
+# Spans of a source, (start, end) each.
 Regions = tuple[tuple[int, int], ...]
 
 
 class SourceMapping(NamedTuple):
-    """A span of a mapped text, and the span of the source that it comes from.
+    """A span of a mapped text, and the corresponding span of the source.
 
-    Offsets are in characters. Where both are of one length they correspond one to one; otherwise
-    the one as a whole stands for the other as a whole.
+    Offsets are in characters. If both spans have equal length, they correspond character by
+    character; otherwise only as a whole.
     """
 
     start: int
@@ -48,9 +48,9 @@ class SourceEdit(NamedTuple):
 class Author(Protocol):
     """A program that generates nginx text from another source: an ingress controller.
 
-    What it adds of its own, such as its defaults, has a place without extent in the source.
-    `by_class` tells that only a class's name says that it is this author, `assumed` that nothing
-    does. Comments in the stretch `notes` are about all locations. `region` is all that is read.
+    Text that it adds, such as its defaults, has an empty span in the source. `by_class`: only the
+    name of a class identifies this author; `assumed`: nothing does. Comments in the span `notes`
+    apply to all locations. `region` is the whole source span.
     """
 
     @property
@@ -65,15 +65,15 @@ class Author(Protocol):
     def region(self) -> tuple[int, int]: ...
 
     def line(self, name: str, value: str) -> str:
-        """A directive as it is written in the source, such as an annotation."""
+        """A directive as written in the source, such as an annotation."""
 
     def has_setting(self, name: str, value: str) -> bool:
-        """Whether the source has its own setting for a directive; a snippet sets others."""
+        """Whether the source has a setting for a directive; others need a snippet."""
 
     def others(self, offset: int, most: int) -> tuple[list[str], int]:
-        """The paths that settings for the location at an offset would change as well.
+        """The paths that settings for the location at an offset would also change.
 
-        As many as `most` of them, and how many there are.
+        Returns at most `most` of them, and their total number.
         """
 
     @property
@@ -84,14 +84,13 @@ class Author(Protocol):
 class MappedText(Struct, eq=False):
     """The text that nginx sees of a source: of a template, of a block in a YAML file, or all of it.
 
-    Placeholders are runs of `PLACEHOLDER`, what is not nginx's is blank. `pieces`, in order, tell
-    where the text comes from; without any, text and source have the same offsets. `conditional` are
-    regions of the source, in order of their starts and perhaps nested, that are there under a
-    condition, or several times. `problems` are what could not be read on the way to this text.
-    `read_only` tells that nginx text cannot simply be put into the source, as in a YAML string with
-    escapes.
-    `author` is who made the text, where the source is not nginx's. `is_definition` tells that it is
-    defined here, to stand somewhere else.
+    Placeholders are runs of `PLACEHOLDER`; parts that are not nginx text are blank. `pieces`, in
+    order, map the text to the source; if empty, both have the same offsets. `conditional` are
+    source spans that exist only under a condition, or several times; they are in order of their
+    starts and may be nested. `problems` are unreadable parts found on the way to this text.
+    `read_only`: nginx text cannot simply be inserted into the source, as in a YAML string with
+    escapes. `author` is the generator of the text, if the source is not nginx text.
+    `is_definition`: the text is defined here but used elsewhere.
     """
 
     source: Source
@@ -102,7 +101,7 @@ class MappedText(Struct, eq=False):
     read_only: bool = False
     author: Author | None = None
     is_definition: bool = False
-    # Made when first needed, and not copied: the starts of the pieces, and see `condition`.
+    # Computed on first use, and not copied: the starts of the pieces, and see `condition`.
     _starts: list[int] = []
     _changes: list[tuple[int, int]] = []
 
@@ -112,7 +111,7 @@ class MappedText(Struct, eq=False):
 
     @property
     def region(self) -> tuple[int, int]:
-        """The stretch of the source that the text comes from, or that its author reads."""
+        """The source span that the text comes from, or that its author reads."""
         if self.author is not None:
             return self.author.region
         if not self.pieces:
@@ -120,7 +119,7 @@ class MappedText(Struct, eq=False):
         return self.pieces[0].source_start, self.pieces[-1].source_end
 
     def source_span(self, start: int, end: int) -> tuple[int, int]:
-        """Where in the source a stretch of the text comes from."""
+        """The source span of a span of the text."""
         if not self.pieces:
             return start, end
         first = self._piece(start)
@@ -134,11 +133,11 @@ class MappedText(Struct, eq=False):
         return min(begin, size), min(max(begin, stop), size)
 
     def condition(self, offset: int) -> tuple[int, int] | None:
-        """The innermost region of `conditional` that an offset of the source is in."""
+        """The innermost span of `conditional` that contains an offset of the source."""
         if not self.conditional:
             return None
         if not self._changes:
-            # From each offset on, the place of the innermost region; -1 for none.
+            # The index of the innermost span from each offset on; -1 for none.
             around: list[int] = []
             for at, (start, _) in enumerate((*self.conditional, (len(self.source.text) + 1, 0))):
                 while around and self.conditional[around[-1]][1] <= start:
@@ -151,7 +150,7 @@ class MappedText(Struct, eq=False):
         return self.conditional[found] if 0 <= found < len(self.conditional) else None
 
     def one_place(self, offset: int) -> tuple[int, int, tuple[int, int]]:
-        """The stretch of the text around an offset that comes from one place without extent."""
+        """The span of text around an offset that comes from one empty span of the source."""
         piece = self._piece(offset)
         if piece.source_start < piece.source_end:
             return 0, 0, (0, 0)
@@ -169,7 +168,7 @@ class MappedText(Struct, eq=False):
         return self.source.problem(self.source_span(offset, offset)[0], message, advice)
 
     def filled(self, start: int, end: int) -> str:
-        """A stretch of the text, with holes as they are written in the source, and marked."""
+        """A span of the text, with placeholders as written in the source, and marked."""
 
         def fill(hole: re.Match[str]) -> str:
             begin, stop = self.source_span(start + hole.start(), start + hole.end())
@@ -179,12 +178,12 @@ class MappedText(Struct, eq=False):
 
 
 def has_placeholder(text: str) -> bool:
-    """Whether a word has a placeholder in it: its value is unknown."""
+    """Whether a word has a placeholder, so that its value is unknown."""
     return PLACEHOLDER in text
 
 
 def without_marks(text: str) -> str:
-    """Return text for messages, with placeholders as they are written."""
+    """Convert text for messages: placeholders appear as written."""
     if PLACEHOLDER not in text:
         return text
     return text.replace(PLACEHOLDER, "").replace(_END_OF_HOLE, "")

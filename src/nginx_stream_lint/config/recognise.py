@@ -1,8 +1,8 @@
-"""Which files of a folder are nginx's: a pure function of a file's path and text.
+"""Recognize nginx files by path and text.
 
-A name is trusted if it says nginx: `nginx.conf`, `app.nginx`, files with a suitable extension below
-a folder called nginx. Programs' sources, scripts and well-known other files are never nginx's. Any
-other file is, if all of it reads as nginx without a mistake.
+A name is trusted if it contains nginx: `nginx.conf`, `app.nginx`, files with a suitable extension
+below a folder called nginx. Program sources, scripts and well-known files of other programs are
+never nginx files. Any other file is one if all of it parses as nginx configuration.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from nginx_stream_lint.util.problems import Unreadable
 Verdict = Literal["named", "guessed", "not"]
 
 _ENOUGH_STATEMENTS = 20
-_BEGIN = 64 * 1024  # characters of a text that a first look takes in
+_BEGIN = 64 * 1024  # characters of a text for the first check
 MAX_NAMED = 2 * 1024 * 1024  # bytes
-_MAX_GUESSED = 256 * 1024  # characters; nothing longer is guessed to be nginx's
+_MAX_GUESSED = 256 * 1024  # characters; longer files are never guessed
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# What a template or a sample has behind the name that it will get.
+# Suffixes of templates and samples after the final name.
 _SUFFIX = (
     r"(?i)(?:\.(?:template|sample|example|dist|default|tmpl|tpl|gotmpl|gtpl|ctmpl|tftpl|j2|jinja2?|erb|"
     r"epp|hbs|handlebars|mustache|liquid|ejs|in|orig))+$"
 )
 _SAMPLE = r"(?i)\.(?:sample|example|dist|default|orig)$"
 
-# Extensions of programs' sources, data, documents, and of other programs' files.
+# Extensions of program sources, data, documents, and files of other programs.
 _OTHER_EXTENSIONS = _words(
     """
     1 2 3 4 5 6 7 8 9 backup bkp disabled dpkg-dist dpkg-old rpmnew rpmsave save ada adoc ahk
@@ -67,7 +67,7 @@ _OTHER_EXTENSIONS = _words(
     yaml yml zig zip zsh zst
     """
 )
-# Extensions of sources that are domains as well, such as that of `sites-enabled/example.rs`.
+# Source extensions that are also top-level domains, as in `sites-enabled/example.rs`.
 _DOMAINS = _words(
     """
     cc cs im ml mk mo nu pl ps py rs sh so st tf
@@ -81,8 +81,8 @@ _OTHER_NAMES = (
     r"codeowners|maintainers|version|todo|configure|gradlew|mvnw|crontab|build|workspace|"
     r"run|finish|type|up|down"
 )
-# Folders that say what the files in them are: the innermost counts. Below one of another program
-# only the text tells.
+# Folder names that identify their files: the innermost counts. Below the folder of another program,
+# only the text decides.
 _NGINX_FOLDER = r"(?:[\w.-]*[._-])?(?:nginx|openresty|tengine)(?:[._-][\w.-]*)?"
 _SITES_FOLDER = r"sites[-_](?:available|enabled)"
 _OTHER_FOLDER = (
@@ -91,7 +91,7 @@ _OTHER_FOLDER = (
     r"services\.d|cont-(?:init|finish)\.d|s6-rc\.d|init\.d|bind|dnsmasq|rsyslog|filebeat|fluent|"
     r"logstash|collectd|telegraf|monit|munin|zabbix|prosody)(?:d|[._\d-][\w.-]*)?"
 )
-# Files of nginx's own, which others include.
+# Files that come with nginx, which others include.
 _STANDARD_NAMES = _words(
     """
     mime.types fastcgi_params uwsgi_params scgi_params proxy_params koi-utf koi-win win-utf
@@ -103,23 +103,23 @@ _EXTENSIONS = _words(
     """
 )
 
-# The first line of other programs' files that has anything: a section in brackets, markup.
+# The first non-blank line in files of other programs: a section in brackets, markup.
 _OTHER_LINE = r"\[[^\[\]%{}\n]+\]\s*(?:[#;].*)?|<[A-Za-z!?/].*|---\s*"
 _FIRST_LINE = r"(?m)^[ \t]*([^\s#;][^\n]*)"
 _ASSIGNMENT = r"(?m)^[ \t]*[\w.-]+[ \t]*="
 # A placeholder in braces opens no block.
 _STATEMENT = r"(?m)^[ \t]*([a-z][a-z0-9_]*)(?:[ \t](?:[^\n#;{]|\{\{[^\n{}]*\}\})*)?(?:;|\{(?!\{))"
 _HTTP = re.compile(r"^[ \t]*http[ \t\r\n]*\{", re.MULTILINE)
-# What rows of `map`, `geo` and `types` begin with.
+# The first words of rows in `map`, `geo` and `types`.
 _ROWS = frozenset({"default", "hostnames", "volatile", "ranges", "proxy"})
-# Directives of third-party modules: no evidence for nginx or against it.
+# Directives of third-party modules: no evidence for or against nginx.
 _MODULES = (
     r"(?:more_(?:set|clear)|srcache|redis2?|memc|echo|set_(?:un)?escape|set_misc|push_stream|upload|"
     r"subs_filter|headers_more|pagespeed|passenger|modsecurity|vhost_traffic_status|vod|rtmp)"
     r"(?:_\w+)?"
 )
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-# Names of directives that have a meaning in no other language.
+# Names of directives that have no meaning in other languages.
 _TELLING = _words(
     """
     location upstream map listen http gzip expires resolver alias rewrite
@@ -128,7 +128,7 @@ _TELLING = _words(
 
 
 def plain_name(name: str) -> str:
-    """Return a file's base name without the suffixes of templates and samples."""
+    """A file's base name without the suffixes of templates and samples."""
     return re.sub(_SUFFIX, "", re.split(r"[/\\]", name)[-1])
 
 
@@ -143,18 +143,18 @@ def has_http(text: str) -> bool:
 
 
 def looks_like_nginx(text: str) -> bool:
-    """Whether most of the first statements of a text are nginx's."""
+    """Whether most of the first statements of a text are nginx directives."""
     known, others = _known_statements(text)
     return known > others
 
 
 def is_called_configuration(path: str) -> bool:
-    """Whether a file is called like configuration, of nginx or of another program."""
+    """Whether a file has the name of a configuration, of nginx or of another program."""
     return ".conf" in path or plain_name(path).rpartition(".")[2] in _EXTENSIONS
 
 
 def may_be_nginx(path: str) -> bool:
-    """Whether a file may be nginx's, by its path alone; its text is worth reading then."""
+    """Whether a file may be an nginx file by its path, so that its text is worth reading."""
     return _by_path(path) is not False
 
 
@@ -164,12 +164,12 @@ def is_called_nginx(path: str) -> bool:
 
 
 def longest(path: str) -> int:
-    """How many bytes a file may have to be nginx's, by its path."""
+    """Maximum size of an nginx file with this path, in bytes."""
     return MAX_NAMED if _by_path(path) else _MAX_GUESSED
 
 
 def recognise(path: str, text: str) -> Verdict:
-    """Say whether a file is nginx's.
+    """Classify a file by path and text.
 
     `path` starts at the repository's root: the names of folders above are no evidence.
     """
@@ -182,13 +182,13 @@ def recognise(path: str, text: str) -> Verdict:
 
 
 def names_nginx(key: str) -> bool:
-    """Whether the name of an embedded text, such as a ConfigMap's key, is an nginx file's."""
+    """Whether the name of an embedded text, such as a ConfigMap's key, is that of an nginx file."""
     plain = plain_name(key).casefold()
     return "nginx" in plain or ".conf" in plain
 
 
 def plausible(path: str, text: str) -> bool:
-    """Whether a file may be the target of an include that names it."""
+    """Whether a file may be the target of an include with its name."""
     return (
         may_be_nginx(path)
         and not text.startswith("#!")
@@ -198,7 +198,7 @@ def plausible(path: str, text: str) -> bool:
 
 
 def _by_path(path: str) -> bool | None:
-    """Whether a file is nginx's (True) or another program's (False), by its path; None: unknown."""
+    """Whether a path is that of an nginx file (True) or another file (False); None: unknown."""
     *folders, name = re.split(r"[/\\]", path.casefold())
     plain = plain_name(name)
     parts = plain.split(".")
@@ -226,7 +226,7 @@ def _by_path(path: str) -> bool | None:
 
 
 def _is_other(text: str) -> bool:
-    """Whether a text has something that nginx configuration never has."""
+    """Whether a text contains constructs that nginx configuration never has."""
     begin = text[:_BEGIN]
     if ";" not in begin and re.search(_ASSIGNMENT, begin):
         return True
@@ -235,14 +235,14 @@ def _is_other(text: str) -> bool:
 
 
 def _is_plausible(path: str, text: str) -> bool:
-    """Whether a file's text fits its name: that of `logrotate-nginx.conf` does not."""
+    """Whether a file's text fits its name: the text of `logrotate-nginx.conf` does not."""
     if plain_name(path).casefold() == "nginx.conf":
         return True
     return re.search(_FIRST_LINE, text) is None or _known_statements(text)[0] > 0
 
 
 def _known_statements(text: str) -> tuple[int, int]:
-    """How many of the first statements, each on a line, are nginx's, and how many are not."""
+    """Among the first statements, each on a line, count nginx directives and others."""
     known = others = 0
     for match in re.finditer(_STATEMENT, text[:_BEGIN]):
         if is_known(match[1]):
@@ -255,7 +255,7 @@ def _known_statements(text: str) -> tuple[int, int]:
 
 
 def _reads_as_nginx(path: str, text: str) -> bool:
-    """Whether all of a text reads as nginx, and most of its directives are known."""
+    """Whether a whole text parses as nginx configuration with mostly known directives."""
     if len(text) > _MAX_GUESSED or not looks_like_nginx(text):
         return False
     try:
@@ -265,7 +265,7 @@ def _reads_as_nginx(path: str, text: str) -> bool:
 
 
 def all_nginx(readings: Iterable[MappedText]) -> bool:
-    """Whether all of some texts reads as nginx without a mistake, and most directives are known."""
+    """Whether all texts parse as nginx configuration, with mostly known directives."""
     try:
         files = [parse(one) for one in readings]
     except Unreadable:
@@ -285,7 +285,7 @@ def all_nginx(readings: Iterable[MappedText]) -> bool:
                 continue
             for directive in block:
                 if has_placeholder(directive.name):
-                    pass  # nobody knows what it stands for
+                    pass  # an unknown placeholder
                 elif not is_known(directive.name):
                     others += re.fullmatch(_MODULES, directive.name) is None
                     if not re.fullmatch(_NAME, directive.name):

@@ -1,8 +1,8 @@
 """The files around a configuration.
 
-Configuration in a repository seldom stands where nginx will look for it. From here come the files
-that an include may mean, the main files that may include a snippet, and what is worth reading in a
-folder.
+A repository seldom has the folder structure that nginx sees in production. This module finds the
+files that an include may mean, the main files that may include a snippet, and the files of a folder
+that are worth reading.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from nginx_stream_lint.files.source import ENCODING, ERRORS
 from nginx_stream_lint.files.workspace import HOST_FOLDERS, Workspace
 from nginx_stream_lint.util.problems import Unreadable
 
-# Where nginx's main file lies on the machine that runs it, for most.
+# The usual places of nginx's main file.
 _NGINX_FOLDERS = tuple(tuple(folder.strip("/").split("/")) for folder in HOST_FOLDERS)
 _AVAILABLE, _ENABLED = "sites-available", "sites-enabled"
 
-# One of several files, of which a script takes one: `app.conf.prod`.
+# A variant among several, one of which a script selects: `app.conf.prod`.
 _VARIANT = r"(\.conf)\.[\w-]+$"
 
 _YAML = (".yaml", ".yml", ".json")
@@ -64,14 +64,14 @@ class _FileSummary(Struct, frozen=True):
     is_blank: bool
     is_main: bool
     is_plausible: bool
-    is_alike: bool  # most of its first statements are nginx's
+    is_alike: bool  # most of its first statements are nginx directives
     verdict: Verdict
 
 
 class IncludeCandidates(Struct, frozen=True):
-    """The files of the repository that an include most likely means.
+    """The repository files that an include most likely means.
 
-    `same`: they lie where the include says, as far as their path in the repository goes.
+    `same`: their folders agree with the include, as far as the repository has them.
     """
 
     paths: list[str]
@@ -88,12 +88,12 @@ class Repository:
 
     @cached_property
     def files(self) -> list[str]:
-        """The paths of the files in order."""
+        """The paths of the files, sorted."""
         return self._workspace.files_below(self._root)
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
-        """The files by the name that nginx will see: without suffixes of templates and samples."""
+        """The files by their name in production: without suffixes of templates and samples."""
         found: dict[str, list[str]] = {}
         for path in self.files:
             for name in {plain_name(path), re.sub(_VARIANT, r"\1", os.path.basename(path))}:
@@ -101,10 +101,10 @@ class Repository:
         return found
 
     def nearest(self, argument: str, near: str, main: str) -> IncludeCandidates:
-        """The files that an include's argument most likely means, in the file `near`.
+        """The files that an include's argument in the file `near` most likely means.
 
-        Those with the longest common end of their path and the argument, then the nearest. A
-        pattern with wildcards needs the name of a folder, too. `main` is the main file.
+        Those with the longest common end of their path and the argument, then the nearest. For a
+        pattern with wildcards, the name of a folder must match, too. `main` is the main file.
         """
         parts = [part for part in re.split(r"[/\\]", argument) if part not in ("", ".", "..")]
         if not parts:
@@ -146,9 +146,9 @@ class Repository:
         return IncludeCandidates(paths, same)
 
     def templates_of(self, path: str) -> list[str]:
-        """The templates from which the files at a path or pattern are made, beside it.
+        """The templates beside a path or pattern from which its files are rendered.
 
-        Scripts drop the `.conf` of some, such as that of `proxy_params.conf`.
+        Scripts drop the `.conf` of some, as with `proxy_params.conf`.
         """
         folder, name = os.path.split(path)
         inside = (
@@ -174,7 +174,7 @@ class Repository:
     def candidates(self, documents: bool) -> list[tuple[str, Verdict]]:
         """The files worth reading, with the reason; `documents` includes Markdown.
 
-        Of a site that is available and enabled, the enabled one stands for both.
+        If a site is both available and enabled, only the enabled one is returned.
         """
         found: list[tuple[str, Verdict]] = []
         for path in self.files:
@@ -189,7 +189,7 @@ class Repository:
         return [(path, verdict) for path, verdict in found if not self._is_twin(path, paths)]
 
     def rejected(self) -> list[str]:
-        """The files that look like nginx's at first, but do not read as nginx."""
+        """The files that seem to be nginx files but do not parse as such."""
         return [
             path
             for path, look in self._looks.items()
@@ -216,11 +216,11 @@ class Repository:
         return is_copy and self.text(enabled) == self.text(path)
 
     def _may_be_meant(self, path: str, alike: int) -> bool:
-        """Whether an include may mean a file whose path has so many of its folders."""
+        """Whether an include may mean a file with this many common folders."""
         return self._look(path).is_plausible if alike == 0 else bool(self._workspace.is_file(path))
 
     def _name(self, path: str) -> str:
-        """A path from the repository's root: what lies above is no evidence."""
+        """A path from the repository's root: folders above are no evidence."""
         return "/".join([*self._folders(path), os.path.basename(path)])
 
     def _folders(self, path: str) -> list[str]:
@@ -248,7 +248,7 @@ class Repository:
             name = self._name(path)
             text = self.text(path, longest(name))
             if not text and is_called_nginx(name) and not self._is_empty(path):
-                # What is no text, or too long, is a problem if its name says that it is nginx's.
+                # Binary or too large: only a problem if the name says that it is an nginx file.
                 self._looks[path] = _FileSummary(False, False, True, False, "named")
                 return self._looks[path]
             is_plausible = plausible(name, text)
@@ -262,14 +262,14 @@ class Repository:
 
 
 def may_embed_nginx(path: str, text: str) -> bool:
-    """Whether a document or YAML file has nginx's text in it, at a first look."""
+    """Whether a document or YAML file may contain nginx text, by a quick search."""
     if is_markdown(path):
         return "nginx" in text and "```" in text
     return re.search(_IN_YAML, text) is not None
 
 
 def _without_samples(places: dict[str, list[str]]) -> list[str]:
-    """The files of some places: of each the most definite one, samples only if all are."""
+    """For each place, the least doubtful file; samples only if there is nothing else."""
 
     def doubt(path: str) -> tuple[bool, bool, str]:
         name = os.path.basename(path)
@@ -280,13 +280,13 @@ def _without_samples(places: dict[str, list[str]]) -> list[str]:
 
 
 def _is_doubtful(path: str) -> bool:
-    """Whether a file is an example, or one of several of which a script takes one."""
+    """Whether a file is an example, or a variant that a script selects."""
     name = os.path.basename(path)
     return is_sample(name) or re.search(_VARIANT, plain_name(name)) is not None
 
 
 def _common_end(folder: list[str], wanted: list[str]) -> int:
-    """How many folders two paths have in common at their ends; `wanted` may have wildcards."""
+    """Number of folders that two paths share at their ends; `wanted` may have wildcards."""
     count = 0
     for have, want in zip(reversed(folder), reversed(wanted), strict=False):
         if not fnmatchcase(have, want):
@@ -296,8 +296,9 @@ def _common_end(folder: list[str], wanted: list[str]) -> int:
 
 
 def _lies_as(place: tuple[str, ...], wanted: list[str], main: tuple[str, ...]) -> bool:
-    """Whether a folder lies where an include says: as far as its path in the repository goes, or
-    seen from the main file's folder, which will be nginx's own.
+    """Whether a folder agrees with an include's path, as far as the repository has it.
+
+    The path may also start from the main file's folder, which will be nginx's own.
     """
     alike = _common_end(list(place), wanted)
     if alike in (len(place), len(wanted)):
@@ -310,7 +311,7 @@ def _lies_as(place: tuple[str, ...], wanted: list[str], main: tuple[str, ...]) -
 
 
 def _distance(here: list[str], there: list[str]) -> int:
-    """How many steps it is from one folder to another."""
+    """Number of steps from one folder to another."""
     common = 0
     while here[: common + 1] == there[: common + 1] and common < min(len(here), len(there)):
         common += 1

@@ -1,7 +1,7 @@
-"""Files that come with nginx or certbot and so are missing in every repository.
+"""Files that come with nginx or certbot, and are therefore missing in repositories.
 
-What they set is known well enough: nothing but these directives. Their contents were looked at in
-nginx's own `conf/` folder, in Debian's nginx-common 1.22 and in certbot 2.
+They contain only these directives, as seen in nginx's own `conf/` folder, in Debian's nginx-common
+1.22 and in certbot 2.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _STANDARD: dict[str, frozenset[str]] = {
 }
 
 
-# Folders of modules' own files, which only load the modules.
+# Folders with module files, which only load the modules.
 _OF_MODULES = r"(?:.*[/\\])?(?:modules-enabled|modules(?:\.d)?)[/\\][^/\\]*"
 
 
 def stock_directives(name: str) -> frozenset[str] | None:
-    """The directives that a well-known file can contain; None for any other file."""
+    """The directives that a well-known file may contain; None for any other file."""
     if name == "/dev/null":
-        return frozenset()  # the same on every machine
+        return frozenset()  # equal on every machine
     known = _STANDARD.get(re.split(r"[/\\]", name)[-1])
     if known is None and re.fullmatch(_OF_MODULES, name):
         return frozenset({"load_module"})

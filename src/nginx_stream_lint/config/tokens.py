@@ -1,9 +1,9 @@
-"""nginx's tokenizer: the rules of `ngx_conf_read_token`, statement by statement, with its places.
+"""nginx's tokenizer: the rules of `ngx_conf_read_token`, statement by statement, with positions.
 
-One regular expression finds the tokens; what it cannot match is named in nginx's own words. Another
-one finds plain statements whole, as nearly all are, which takes a third of the time. Both were held
-against nginx 1.22 and 1.31 (tests/config/test_against_nginx.py). Where it differs from what people
-expect, nginx is the reason:
+One regular expression finds the tokens; anything that it cannot match is reported in nginx's words.
+Another one finds plain statements as a whole, which are nearly all and take a third of the time.
+Both were compared with nginx 1.22 and 1.31 (tests/config/test_against_nginx.py). These rules may be
+unexpected, but are nginx's:
 
 - white space is space, tab, CR and LF, nothing else; only LF ends a line or a comment;
 - a quote inside a word is an ordinary character, and so is `}`;
@@ -11,8 +11,8 @@ expect, nginx is the reason:
 - `\\"`, `\\'`, `\\\\`, `\\t`, `\\r` and `\\n` are decoded, quoted or not; other backslashes stay;
 - a token or comment longer than nginx's 4,096-byte buffer is refused.
 
-nginx stops at the first mistake. Here it is noted, and the reading goes on as far as it is clear
-what was meant: one missing semicolon must not hide what else is to be said of a file.
+nginx stops at the first mistake. This module records it and continues as long as the intention is
+clear: one missing semicolon must not hide the findings in the rest of a file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nginx_stream_lint.util.sinks import printable
 
 # ngx_conf_file.c: NGX_CONF_BUFFER
 _BUFFER = 4096
-# As many characters fit, whatever they are.
+# Any text of this many characters fits, because a character has at most four bytes.
 _SHORT = _BUFFER // 4
 
 TOKEN = re.compile(
@@ -47,9 +47,9 @@ TOKEN = re.compile(
 _ESCAPE = re.compile(r"""\\(["'\\trn])""")
 _DECODED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 
-# A statement of bare and plainly quoted words, and what stands between statements. Braces and
-# comments inside are not plain, nor are backslashes that mean something and what only `str.split`
-# takes for white space.
+# A statement of bare and plainly quoted words, and the space between statements. It excludes braces
+# and comments inside, meaningful backslashes, and characters that only `str.split` treats as white
+# space.
 _PLAIN = re.compile(
     r"""[ \t\r\n]*(?:
         ([^ \t\r\n;{}"'\\\#\v\f\x1c-\x1f][^;{}"'\\\#\v\f\x1c-\x1f]*                 # 1 words
@@ -63,16 +63,16 @@ _PLAIN = re.compile(
     )""",
     re.VERBOSE,
 )
-# Names and arguments of plain statements by their text: many are there often, in many files.
+# Names and arguments of plain statements by their text: many occur often.
 _known: dict[str, tuple[str, tuple[str, ...]]] = {}
 forgotten(_known.clear)
-# Each is a line of output, and a text may have a problem at each character.
+# Each problem is a line of output, and each character of a text may cause one.
 _MOST_PROBLEMS = 100
 
 _PLAIN_WORD = re.compile(r"""[^ \t\r\n"']+|"[^"]*"|'[^']*'""")
 _UNSEEN = re.compile(f"[{PLACEHOLDER}{FILLER}]")
 
-# What matters inside Lua: comments and strings hide braces, braces nest.
+# Structure inside Lua: comments and strings hide braces, braces nest.
 _LUA = re.compile(
     r"""--\[(?P<c>=*)\[(?:.*?\](?P=c)\])?
       | --[^\n]*
@@ -97,9 +97,9 @@ class Word(NamedTuple):
 class Statement(NamedTuple):
     """A statement, or the end of a block.
 
-    `name` and `args` are decoded; `start` and `end` (behind its `mark`) are offsets into the text
-    of the reading. `mark` is how it ends: `;`, `{`, or `}` for the end of a block, which has no
-    name. What is missing in the text and was put in to go on takes no room there.
+    `name` and `args` are decoded; `start` and `end` (after its `mark`) are offsets into the text of
+    the reading. `mark` is its last character: `;`, `{`, or `}` for the end of a block, which has no
+    name. A character that is missing in the text and was inserted has an empty span.
     """
 
     name: str
@@ -110,28 +110,28 @@ class Statement(NamedTuple):
 
 
 class Statements:
-    """The statements of a text, in order; to be iterated over once.
+    """The statements of a text, in order; iterable once.
 
     Blocks are balanced. `comments` (their offsets into the text) and `problems` (the mistakes) are
-    complete at the end; without any problem nginx accepts the text as far as its syntax goes. The
-    code of a `*_by_lua_block` is the last argument of its directive.
+    complete after the iteration; without problems, nginx accepts the syntax. The code of a
+    `*_by_lua_block` is the last argument of its directive.
     """
 
     def __init__(self, reading: MappedText, max_depth: int) -> None:
-        """`max_depth` is how deep blocks may nest; nginx itself stops only when its stack is full.
+        """`max_depth` limits nested blocks; nginx itself is only limited by its stack.
 
-        Iterating raises `Unreadable` where they nest deeper: then nothing can be said.
+        Iterating raises `Unreadable` for deeper blocks.
         """
         self.comments: list[tuple[int, int]] = []
         self.problems: list[Problem] = []
         self._reading = reading
         self._max_depth = max_depth
-        self._opened: list[int] = []  # the braces of the blocks around
-        self._split: Word | None = None  # what looks like the rest of a word with a brace in it
+        self._opened: list[int] = []  # the braces of the enclosing blocks
+        self._split: Word | None = None  # possibly the rest of a word that contains a brace
         self._is_over = False
 
     def __iter__(self) -> Iterator[tuple[str, tuple[str, ...], int, int, str]]:
-        # Plain tuples in the form of Statement: named ones take as long as all the rest.
+        # Plain tuples in the form of Statement: named ones take as long as everything else.
         text, opened = self._reading.text, self._opened
         has_unseen = _UNSEEN.search(text) is not None
         known = _known
@@ -170,7 +170,7 @@ class Statements:
                 self._give_up(at)
         end = len(text)
         if opened:
-            # What else would have stood in these blocks, nobody knows.
+            # The remaining contents of these blocks are unknown.
             yield PLACEHOLDER, (), end, end, ";"
         for _ in opened:
             yield "", (), end, end, "}"
@@ -205,7 +205,7 @@ class Statements:
         self.comments.append((start, end))
 
     def _read(self, offset: int) -> tuple[Statement | None, int]:
-        """One statement token by token, or None where there is none; and where to go on."""
+        """Read one statement token by token, or None if there is none; and the next offset."""
         text = self._reading.text
         words: list[Word] = []
         for match in TOKEN.finditer(text, offset):
@@ -213,10 +213,10 @@ class Statements:
             if kind == 2:
                 return self._end_of_statement(words, match.start(2))
             if kind == 5:
-                if not words or words[-1].end < match.start(5):  # no mistake behind a quote
+                if not words or words[-1].end < match.start(5):  # no mistake after a quote
                     self._comment(*match.span(5))
             elif kind == 6:
-                # How much this hides is unknown: an unknown statement replaces it.
+                # It is unknown how much this hides, so an unknown statement replaces it.
                 offset = match.start(6)
                 self.problems.append(_unterminated(self._reading, offset))
                 self._is_over = True
@@ -266,7 +266,7 @@ class Statements:
         """The last, unterminated statement, and the problems of blocks that are not closed."""
         end = len(self._reading.text)
         problem = None
-        # A file that cannot be read to its end is reported once.
+        # Report a file that cannot be read to its end only once.
         if (words or self._opened) and self._split is not None and not self.problems:
             problem = self._reading.problem(
                 self._split.start,
@@ -337,7 +337,7 @@ def _word(reading: MappedText, match: re.Match[str]) -> Word:
 
 
 def _lua(reading: MappedText, brace: int) -> tuple[Word, Problem | None]:
-    """The Lua code behind a brace, and why its end was not found."""
+    """The Lua code after a brace, and a problem if its end is missing."""
     end, problem = lua_end(reading, brace + 1)
     value = reading.filled(brace + 1, end)
     return Word(value, brace, min(end + 1, len(reading.text)), True), problem
@@ -355,8 +355,8 @@ def _check_length(
 ) -> None:
     """Report a statement that does not fit nginx's buffer.
 
-    The buffer holds a token from its first character (after an opening quote) until white space
-    behind the token is passed; it may be full only if nothing has to be read after that.
+    The buffer holds a token from its first character (after an opening quote) to the white space
+    after the token; it may be full only if nothing else has to be read.
     """
     text = reading.text
     size = len(text[start:end].encode(ENCODING, ERRORS))
@@ -365,8 +365,8 @@ def _check_length(
     else:
         size += 1 if quote else 0  # the closing quote
         after = text[end + (1 if quote else 0) :][:1]
-        # A ; or { ends the statement at once, and ) behind a quote starts the next word; white
-        # space is read into the same buffer.
+        # A ; or { ends the statement at once, and ) after a quote starts the next word; white space
+        # is read into the same buffer.
         fits = size < _BUFFER if after in (";{)" if quote else ";{") else size < _BUFFER - 1
     if not fits:
         name = "comment" if quote == "#" else "parameter"
@@ -380,7 +380,7 @@ def _check_length(
 
 
 def _unterminated(reading: MappedText, offset: int) -> Problem:
-    """Say why no token starts here: an open quote, or a backslash as the last character."""
+    """Explain why no token starts here: an open quote, or a backslash as the last character."""
     character = reading.text[offset]
     if character == "\\":
         message, advice = "unexpected end of file", "remove the backslash at the end of the file"

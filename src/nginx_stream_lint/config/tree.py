@@ -24,15 +24,15 @@ from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.util.problems import Problem
 from nginx_stream_lint.util.remembering import remembered
 
-# crossplane's parser recurses once per block. This is far from Python's limit and far deeper than
-# any sensible configuration.
+# crossplane's parser recurses once per block. This is far from Python's limit, and far deeper than
+# real configurations.
 MAX_DEPTH = 256
 
 
 def _private_crossplane() -> ModuleType:
     """A second, empty instance of the package `crossplane`, whose modules load on import.
 
-    Its changes do not affect other users of crossplane in this process. Its `lexer` is ours.
+    Changes to it do not affect other users of crossplane in this process. Its `lexer` is ours.
     """
     spec = importlib.util.find_spec("crossplane")
     assert spec is not None
@@ -57,16 +57,15 @@ _analyzer.DIRECTIVES = with_corrections(_analyzer)
 
 
 class Directive(Struct, eq=False):
-    """One directive as written: `name`, decoded `args`, and its `block` if it has one.
+    """A directive as written: `name`, decoded `args`, and its `block` if it has one.
 
-    Offsets are those of the source: `start` of the name, `end` behind the `;` or the `{`,
-    `block_end` of the `}` that closes the block.
-    The tree of a file does not know where the file is included, so one tree serves every use.
-    `included` holds the files an `include` leads to, in nginx's order. `unknown` tells why nobody
-    knows what the directive does: an include that is not here, a placeholder in its place, a
-    mistake; empty for all others. `may_set` are the directives that such an include can contain,
-    None for any. `may_match_more` tells of an include's pattern that where nginx runs it may match
-    files that are not here.
+    Offsets are those of the source: `start` of the name, `end` after the `;` or the `{`,
+    `block_end` of the `}` that closes the block. The tree of a file is independent of where the
+    file is included, so one tree serves every use. `included` holds the files of an `include`, in
+    nginx's order. `unknown` is the reason why the effect of the directive is unknown: a missing
+    include, a placeholder in its place, a mistake; empty for all others. `may_set` are the
+    directives that a missing include can contain, None for any. `may_match_more`: in production,
+    the include's pattern may match files that are not here.
     """
 
     name: str
@@ -80,7 +79,7 @@ class Directive(Struct, eq=False):
     unknown: str = ""
     may_set: frozenset[str] | None = None
     may_match_more: bool = False
-    _start_in_text: int = -1  # of the reading, where that differs from the source
+    _start_in_text: int = -1  # in the reading, if that differs from the source
 
     def __repr__(self) -> str:
         return f"<{self.name} {' '.join(self.args)} at {self.file.source.name}:{self.line}>"
@@ -91,12 +90,12 @@ class Directive(Struct, eq=False):
 
     @property
     def name_span(self) -> tuple[int, int]:
-        """Offsets of the name as written, quotes included."""
+        """Offsets of the name as written, including quotes."""
         return self._spans()[0]
 
     @property
     def arg_spans(self) -> list[tuple[int, int]]:
-        """Offsets of the arguments as written, quotes included (for `if`, with its parentheses)."""
+        """Offsets of the arguments as written, with quotes (for `if`, with its parentheses)."""
         return self._spans()[1:]
 
     @property
@@ -106,18 +105,18 @@ class Directive(Struct, eq=False):
 
     @property
     def head_end(self) -> int:
-        """Offset behind the last argument, or behind the name."""
+        """Offset after the last argument, or after the name."""
         if not self.args:
             return self.start + len(self.name)
         text = self.file.reading.text
         if not self.file.reading.pieces and text[self.end - 1 : self.end] in (";", "{"):
             head = text[self.start : self.end - 1]
-            if "#" not in head:  # where there is no comment, only white space can follow
+            if "#" not in head:  # without a comment, only white space can follow
                 return self.start + len(head.rstrip(" \t\r\n"))
         return self.arg_spans[-1][1]
 
     def _words(self) -> list[Word]:
-        # Few callers need the places of words, so the words are read again.
+        # Few callers need the places of words, so the words are parsed again.
         at = self.start if self._start_in_text < 0 else self._start_in_text
         return words_at(self.file.reading, at) or [Word(self.name, at, at, False)]
 
@@ -127,12 +126,12 @@ class Directive(Struct, eq=False):
 
     @property
     def is_written(self) -> bool:
-        """Whether it is written in the source, and not added by a generator."""
+        """Whether it is written in the source, not added by a generator."""
         return self.file.reading.author is None or self.start < self.end
 
     @property
     def is_conditional(self) -> bool:
-        """Whether it is in one of a template's conditions or loops."""
+        """Whether it is in a template's condition or loop."""
         return self.file.reading.condition(self.start) is not None
 
     @property
@@ -147,9 +146,9 @@ class Directive(Struct, eq=False):
 class File(Struct, eq=False):
     """A parsed file: its directives, and its comments' (start, end) in the source.
 
-    `mistakes` are what nginx's tokenizer would refuse. `uses` counts the includes that lead to it;
-    `shared` tells whether more than one place of the configuration uses its directives, directly or
-    through a file that is shared itself.
+    `mistakes` are those that nginx's tokenizer would refuse. `uses` counts the includes of it;
+    `shared`: more than one place of the configuration uses its directives, directly or through
+    another shared file.
     """
 
     reading: MappedText
@@ -177,7 +176,7 @@ class File(Struct, eq=False):
 def parse(source: Source | MappedText) -> File:
     """Parse one file, or one mapped text of it; includes are not followed.
 
-    What nginx would refuse is in `File.problems`. Raises `Unreadable` for what nests too deep.
+    `File.problems` has what nginx would refuse. Raises `Unreadable` if blocks nest too deep.
     """
     reading = source if isinstance(source, MappedText) else MappedText(source, source.text)
     tokens = _Tokens(reading)
@@ -201,10 +200,10 @@ class _Place(Struct, gc=False):
 
 
 class _Tokens:
-    """A text's tokens in the form of crossplane's lexer: a word, its line, whether it is quoted.
+    """Tokens in the form of crossplane's lexer: a word, its line, whether it is quoted.
 
-    In place of the line stands the `_Place` of the statement. All words are said to be quoted: so
-    the parser takes no word for punctuation or for a comment, whatever is in it.
+    The line is replaced by the `_Place` of the statement. All words are marked as quoted, so that
+    the parser treats none as punctuation or a comment.
     """
 
     def __init__(self, reading: MappedText) -> None:
@@ -231,19 +230,19 @@ class _Tokens:
 
 
 def _raise(error: Exception) -> NoReturn:
-    """Let an error of our tokenizer through, which crossplane's parser would only list."""
+    """Raise an error of our tokenizer, which crossplane's parser would only record."""
     raise error
 
 
 def _adopted(parsed: list[dict[str, Any]], file: File) -> list[Directive]:
-    """What crossplane's parser made of a file, as `Directive`s; this empties `parsed`.
+    """Convert the result of crossplane's parser to `Directive`s; this empties `parsed`.
 
     The parser's inner functions refer to one another and to its result, which would stay in memory
     until the next garbage collection: 1.1 × the peak of `crossplane.parse` for 20,000 locations.
     """
     top: list[Directive] = []
     work = [(parsed, top)]
-    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # equal arguments are kept once
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # share equal arguments
     while work:
         parsed, block = work.pop()
         for statement in parsed:
@@ -267,10 +266,10 @@ def _adopted(parsed: list[dict[str, Any]], file: File) -> list[Directive]:
 
 
 def _place_in_source(file: File) -> None:
-    """Turn offsets into the reading's text into those of the source that it comes from."""
+    """Convert offsets in the reading's text to offsets in the source."""
     reading = file.reading
     blocks = [file.directives]
-    first, behind, place = 0, 0, (0, 0)  # a stretch of the text that is one place in the source
+    first, behind, place = 0, 0, (0, 0)  # a span of the text that is one place in the source
     while blocks:
         for directive in blocks.pop():
             at, end = directive.start, directive.end
@@ -290,14 +289,13 @@ def _place_in_source(file: File) -> None:
                 blocks.append(directive.block)
     file.comments = [reading.source_span(*span) for span in file.comments]
     if reading.author is not None:
-        file.comments.sort()  # in the order of the source, as everybody expects them
+        file.comments.sort()  # in the order of the source, as callers expect
 
 
 def statements(block: Iterable[Directive]) -> Iterator[Directive]:
-    """Return the directives of a block with includes replaced by their contents, as nginx sees
-    them.
+    """The directives of a block, with includes replaced by their contents, as in nginx.
 
-    An include that leads nowhere stays, since nobody knows what it sets.
+    A missing include stays, because its contents are unknown.
     """
     for directive in block:
         if directive.name == "include":
@@ -322,9 +320,9 @@ def enter(directive: Directive, context: Context) -> Context:
 def misuse(directive: Directive, context: Context) -> str | None:
     """Return nginx's error about a directive here: wrong context, arguments, or ending.
 
-    How many arguments a placeholder becomes, and which, nobody knows.
+    A placeholder may become any arguments.
     """
-    # The analyzer puts a wrong argument into its message, and formats that with `%` once more.
+    # The analyzer puts a wrong argument into its message, and formats that with `%` again.
     args = [arg.replace("%", "%%") for arg in directive.args]
     statement = {"directive": directive.name, "line": 0, "args": args}
     term = ";" if directive.block is None else "{"
@@ -339,16 +337,16 @@ def misuse(directive: Directive, context: Context) -> str | None:
 
 @remembered
 def least_arguments(name: str) -> int:
-    """The fewest arguments that nginx takes with a directive, in whatever context.
+    """The fewest arguments that nginx accepts for a directive, in any context.
 
-    0 for directives nobody knows.
+    0 for unknown directives.
     """
     masks = _analyzer.DIRECTIVES.get(name, ())
     return min(map(_fewest, masks), default=0)
 
 
 def _fewest(mask: int) -> int:
-    """The fewest arguments of a mask, whose lowest bits stand for 0, 1, 2 … of them."""
+    """The fewest arguments of a mask, whose lowest bits mean 0, 1, 2 … arguments."""
     if mask & _analyzer.NGX_CONF_ANY:
         return 0
     numbers = [number for number in range(8) if mask >> number & 1]
@@ -360,15 +358,15 @@ def _fewest(mask: int) -> int:
 
 
 def is_complete(directive: Directive) -> bool:
-    """Whether a directive has as many arguments as nginx wants at least.
+    """Whether a directive has at least the arguments that nginx requires.
 
-    nginx refuses what has fewer, unless a placeholder stands for them: what it sets is unknown.
+    nginx refuses one with fewer, unless a placeholder provides them: then its value is unknown.
     """
     return len(directive.args) >= least_arguments(directive.name)
 
 
 def has_commands(context: Context) -> bool:
-    """Whether nginx looks names up in its directives here (in `map`, `types` … it does not)."""
+    """Whether nginx looks up directives here (in `map`, `types` … it does not)."""
     return context in _analyzer.CONTEXTS
 
 

@@ -1,8 +1,8 @@
 """Compose files: services, and the instances of nginx among them.
 
-One project is a main file with its override (`compose.override.yaml`), with what they extend and
-include. Another file in the same folder is a project of its own where its services say what they
-run; otherwise it changes the services of the main file, as `docker compose -f A -f B` reads them.
+One project is a main file with its override (`compose.override.yaml`), with the files that they
+extend and include. Another file in the same folder is a project of its own if its services are
+complete; otherwise it changes the services of the main file, as with `docker compose -f A -f B`.
 """
 
 from __future__ import annotations
@@ -41,28 +41,25 @@ from nginx_stream_lint.kubernetes.manifest import (
 )
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
-NAME = re.compile(
-    r"(?:docker-)?compose(?:[.-][\w.-]*)?\.ya?ml|[\w.-]+[.-](?:docker-)?compose\.ya?ml"
-)
 _MAIN_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _OVERRIDES = tuple(
     f"{stem}.override.{end}" for stem in ("compose", "docker-compose") for end in ("yaml", "yml")
 )
 _MAX_TEXT = 2 * 1024 * 1024
-_MAX_FILES = 200  # that a project includes
+_MAX_FILES = 200  # included by a project
 _MAX_DEPTH = 16
 _MAX_SERVICES = 2000
 _MAX_EXTENDS = 32
 _PATH = re.compile(r"[.~/\\]|[A-Za-z]:[\\/]")
 _URL = re.compile(r"(?:https?|git|ssh|oci)://|git@|github\.com[:/]")
-# Keys of a service; a file of version 1 has them at the top.
+# Keys of a service; version 1 files have services at the top level.
 _OF_SERVICE = frozenset(("image", "build", "extends", "command", "volumes", "ports", "environment"))
 
 _DECIDING = _OF_SERVICE - {"ports"} | {"entrypoint", "env_file", "configs", "secrets", "networks"}
 
 
 class ComposeFile(Struct, frozen=True, eq=False):
-    """A compose file that was read: its services and other parts by name."""
+    """A parsed compose file: its services and other parts by name."""
 
     source: Source
     folder: str
@@ -81,7 +78,7 @@ class _BuildSpec(Struct):
 
 
 class _Spec(Struct):
-    """A service: what files say of it, each key replaced or merged as Compose does."""
+    """A service as files define it, with keys replaced or merged as in Compose."""
 
     name: str
     origin: DeployedAt
@@ -109,7 +106,7 @@ def projects(
     folders: dict[str, list[str]] = {}
     for path in paths:
         folders.setdefault(os.path.dirname(path), []).append(path)
-    reader = _Reader(workspace, notes, root)
+    reader = _ComposeReader(workspace, notes, root)
     included: set[str] = set()
     made: list[tuple[str, list[Container]]] = []
     for folder, files in folders.items():
@@ -134,7 +131,7 @@ def projects(
                 containers = [one for one in project.containers() if one.name in changed]
             else:
                 containers = project.containers()
-            # What another file includes is read there.
+            # Included files are part of another project.
             included |= project.included
             made.append((project.name, containers))
     for first, containers in made:
@@ -143,8 +140,8 @@ def projects(
     return found
 
 
-class _Reader:
-    """Compose files of a run, each read once."""
+class _ComposeReader:
+    """Reads each compose file of a run once."""
 
     def __init__(self, workspace: Workspace, notes: list[Problem], root: str) -> None:
         self.workspace = workspace
@@ -153,13 +150,13 @@ class _Reader:
         self._read: dict[str, ComposeFile | None] = {}
 
     def note(self, origin: DeployedAt, message: str, advice: str) -> None:
-        """Say once what could not be told."""
+        """Add a note, once, about something unknown."""
         one = Problem(origin.file, origin.line, origin.column, message, advice)
         if one not in self.notes:
             self.notes.append(one)
 
     def file(self, path: str) -> ComposeFile | None:
-        """A compose file; None where it cannot be read, with a note."""
+        """Read a compose file; None, with a note, if that fails."""
         key = self.workspace.key(path)
         if key not in self._read:
             self._read[key] = self._load(path)
@@ -218,7 +215,7 @@ class _Reader:
         return ComposeFile(source, os.path.dirname(path) or os.curdir, root, entries, twice)
 
     def stands_alone(self, path: str) -> bool:
-        """Whether all services of a file say what they run."""
+        """Whether every service of a file has an image or a build."""
         file = self.file(path)
         if file is None or not file.services:
             return file is not None and "include" in file.root.entries
@@ -230,9 +227,11 @@ class _Reader:
 
 
 class _Project:
-    """Compose files that are read together."""
+    """Compose files that are merged."""
 
-    def __init__(self, reader: _Reader, folder: str, paths: Items[str], depth: int = 0) -> None:
+    def __init__(
+        self, reader: _ComposeReader, folder: str, paths: Items[str], depth: int = 0
+    ) -> None:
         self.reader = reader
         self.workspace = reader.workspace
         self.folder = folder
@@ -256,7 +255,7 @@ class _Project:
             return {}
 
     def changed(self, path: str) -> set[str]:
-        """The services of which a file says what decides about nginx or the app."""
+        """The services for which a file changes what matters for nginx or the app."""
         file = self.reader.file(path)
         if file is None:
             return set()
@@ -292,7 +291,7 @@ class _Project:
         return found
 
     def _included(self, file: ComposeFile) -> Iterator[tuple[str, tuple[_Spec, ComposeFile]]]:
-        """The services of files that a file includes."""
+        """The services of included files."""
         for item in file.root.items("include"):
             origin = deployed_at(file.source, item.span.start)
             mapping = item if isinstance(item, Mapping) else None
@@ -331,7 +330,7 @@ class _Project:
     def _spec(
         self, file: ComposeFile, name: str, folder: str, chain: tuple[tuple[str, str], ...]
     ) -> _Spec | None:
-        """A service of a file, with what it extends."""
+        """A service of a file, merged with the one that it extends."""
         key = self.workspace.key(file.source.name), name, folder
         if key not in self.specs:
             self.specs[key] = self._extended(file, name, folder, chain)
@@ -344,7 +343,7 @@ class _Project:
         if entry is None or not isinstance(entry.value, Mapping):
             return None
         origin = deployed_at(file.source, entry.key.start)
-        own = _Parser(self, file, folder).spec(name, entry.value, origin)
+        own = _ServiceParser(self, file, folder).spec(name, entry.value, origin)
         extends = entry.value.at("extends")
         if extends is None:
             return own
@@ -410,7 +409,7 @@ class _Project:
         )
 
     def _built(self, spec: _Spec) -> tuple[dockerfile.BuiltImage | None, str | None, str | None]:
-        """What a service's Dockerfile makes, the folder it is built from, and its path."""
+        """The result of a service's Dockerfile, its build context, and its path."""
         build = spec.build
         if build is None:
             return None, None, None
@@ -445,8 +444,8 @@ class _Project:
         return made, context, path
 
 
-class _Parser:
-    """A service's mapping, read."""
+class _ServiceParser:
+    """Parses a service's mapping."""
 
     def __init__(self, project: _Project, file: ComposeFile, folder: str) -> None:
         self.project = project
@@ -455,7 +454,7 @@ class _Parser:
         self.workspace = project.workspace
 
     def spec(self, name: str, node: Mapping, origin: DeployedAt) -> _Spec:
-        """What a file says of a service."""
+        """Parse the keys of a service."""
         made = _Spec(name, origin, keys=frozenset(node.entries))
         image = node.word("image")
         if image is not None:
@@ -498,7 +497,7 @@ class _Parser:
         return deployed_at(self.file.source, node.span.start)
 
     def _each(self, node: Node | None) -> Iterable[Node]:
-        """The items of a list; a single word stands for a list of it."""
+        """The items of a list; a single word counts as a list."""
         if isinstance(node, Sequence):
             return node.items
         return (node,) if isinstance(node, Scalar) and node.text else ()
@@ -510,7 +509,7 @@ class _Parser:
                 value = entry.value
                 if isinstance(value, Scalar):
                     is_null = not value.text and not value.style
-                    # Without a value it is the shell's, or that of `.env`.
+                    # Without a value, it comes from the shell or `.env`.
                     own = self.project.values.get(key) if is_null else _known(self._text(value))
                     yield key, own
         elif isinstance(node, Sequence):
@@ -540,7 +539,7 @@ class _Parser:
         return made
 
     def _path(self, text: str) -> str | None:
-        """The path here of one in the file; None where it is not one of the repository."""
+        """Resolve a path of the file; None if it is outside of the repository."""
         if _URL.match(text) or not is_known(text) or text.startswith(("~", "/")):
             return None
         return os.path.normpath(os.path.join(self.folder, text))
@@ -665,7 +664,7 @@ class _Parser:
 
 
 def _merged(before: _Spec, after: _Spec) -> _Spec:
-    """A service of two files, as Compose merges them."""
+    """Merge a service of two files as Compose does."""
     build = after.build
     if before.build is not None and build is not None:
         build = _BuildSpec(
@@ -701,7 +700,7 @@ def _known(text: str) -> str | None:
 
 
 def _parts(text: str) -> list[str]:
-    """The parts of a volume's short form; the colon of a Windows drive is none."""
+    """Split a volume's short form; the colon of a Windows drive is no separator."""
     parts = text.split(":")
     if len(parts) > 1 and re.fullmatch(r"[A-Za-z]", parts[0]) and parts[1][:1] in ("\\", "/"):
         parts[:2] = [f"{parts[0]}:{parts[1]}"]
@@ -709,7 +708,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _split(text: str) -> list[str]:
-    """The words of a command, as Compose splits a string."""
+    """Split a command into words as Compose does."""
     words = re.findall(r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s'"\\])+""", text)
     return [
         re.sub(

@@ -1,15 +1,14 @@
-"""Dockerfiles: from which image, with which files, environment and command."""
+"""Dockerfiles: base image, files, environment and command."""
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct, json
 from msgspec.structs import replace
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
@@ -32,7 +31,7 @@ from nginx_stream_lint.util.problems import Problem, Unreadable
 _MAX_TEXT = 1024 * 1024
 _MAX_INSTRUCTIONS = 5000
 _MAX_FOLDERS = 20  # above a Dockerfile
-_MAX_NAMES = 200  # of what it copies, to find its context
+_MAX_NAMES = 200  # of copied names that are tried, to find the context
 _MAX_PATTERNS = 200  # of .dockerignore
 _DIRECTIVE = re.compile(r"#[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t\r]*")
 _INSTRUCTION = re.compile(r"[ \t]*([A-Za-z]+)(?:[ \t]+(.*))?", re.DOTALL)
@@ -45,7 +44,7 @@ _URL = re.compile(r"(?:https?|git|ssh)://|git@")
 class Instruction(Struct, frozen=True):
     """An instruction: its upper-case name, flags, and text without continuation lines.
 
-    `heredocs` are names and texts of those in it.
+    `heredocs` are the names and texts of its heredocs.
     """
 
     name: str
@@ -56,10 +55,10 @@ class Instruction(Struct, frozen=True):
 
 
 class BuiltImage(Struct, frozen=True):
-    """What a Dockerfile makes. `base` is the image outside of it that it begins with.
+    """The image that a Dockerfile builds; `base` is the external image that it starts from.
 
-    `command` and `entrypoint` are None where it sets none. `unknown` lists problems: what could not
-    be told.
+    `command` and `entrypoint` are None if it does not set them. `unknown` lists problems: what
+    could not be determined.
     """
 
     base: str | None
@@ -76,7 +75,7 @@ class BuiltImage(Struct, frozen=True):
 
 
 def instructions(source: Source) -> list[Instruction]:
-    """The instructions of a Dockerfile, up to a bound."""
+    """Parse the instructions of a Dockerfile, up to a limit."""
     lines = [one.rstrip("\r") for one in source.text[:_MAX_TEXT].split("\n")]
     escape, at = _directives(lines)
     found: list[Instruction] = []
@@ -107,7 +106,7 @@ def instructions(source: Source) -> list[Instruction]:
 
 
 def _directives(lines: list[str]) -> tuple[str, int]:
-    """The character that continues lines, and the number of the first line behind directives."""
+    """The line continuation character, and the number of the first line after parser directives."""
     escape, at = "\\", 0
     while at < len(lines) and (directive := _DIRECTIVE.fullmatch(lines[at])) is not None:
         if directive[1].lower() == "escape" and directive[2] in ("`", "\\"):
@@ -117,9 +116,9 @@ def _directives(lines: list[str]) -> tuple[str, int]:
 
 
 def _joined(lines: list[str], offset: int, escape: str) -> tuple[str, int]:
-    """The text of an instruction, and the number of the line behind it.
+    """The text of an instruction, and the number of the line after it.
 
-    Comments and blank lines within do not end it.
+    Comments and blank lines inside do not end it.
     """
     parts: list[str] = []
     while offset < len(lines):
@@ -135,7 +134,7 @@ def _joined(lines: list[str], offset: int, escape: str) -> tuple[str, int]:
 
 
 def _heredoc(lines: list[str], offset: int, end: str, has_tabs: bool) -> tuple[str, int]:
-    """The text of a heredoc, and the number of the line behind it."""
+    """The text of a heredoc, and the number of the line after it."""
     body: list[str] = []
     while offset < len(lines):
         line = lines[offset]
@@ -153,9 +152,9 @@ def build(
     arguments: Mapping[str, str | None] = {},
     target: str | None = None,
 ) -> BuiltImage:
-    """What is built of the Dockerfile at a path.
+    """Evaluate the Dockerfile at a path.
 
-    `context` is the folder that COPY takes from; None where nothing says it. Raises `Unreadable`.
+    `context` is the folder that COPY reads from; None if it is unknown. Raises `Unreadable`.
     """
     return build_text(workspace, text_of(workspace, path), context, arguments, target)
 
@@ -167,7 +166,7 @@ def build_text(
     arguments: Mapping[str, str | None] = {},
     target: str | None = None,
 ) -> BuiltImage:
-    """The same for a text that may stand in another file."""
+    """Evaluate the text of a Dockerfile, which may be part of another file."""
     found = instructions(source)
     return _Build(workspace, source, found, context, arguments).image(target)
 
@@ -175,7 +174,7 @@ def build_text(
 def context_of(
     workspace: Workspace, path: str, found: Sequence[Instruction], root: str
 ) -> str | None:
-    """The folder from which all that a Dockerfile copies can be: its own, or the nearest above.
+    """Find the build context: the Dockerfile's folder or the nearest above with its copied files.
 
     What a build makes is not in the repository; then the configuration of nginx counts. None where
     there is no such folder.
@@ -198,7 +197,7 @@ def context_of(
 
 
 def _copied_names(found: Sequence[Instruction]) -> list[tuple[str, str]]:
-    """What is copied from the context, and to where."""
+    """The names copied from the context, and their destinations."""
     names: list[tuple[str, str]] = []
     for one in found:
         if one.name in ("COPY", "ADD") and "from" not in one.flags:
@@ -252,7 +251,7 @@ class _Build:
                 self._declare(one, self.globals, {})
 
     def image(self, target: str | None) -> BuiltImage:
-        """What the target stage makes, or the last one."""
+        """Evaluate the target stage, or the last one."""
         if not self.stages:
             return BuiltImage(None, DeployedAt(self.source.name, 1))
         number = len(self.stages) - 1
@@ -264,7 +263,7 @@ class _Build:
         return self._image(number)
 
     def _number(self, name: str, before: int) -> int | None:
-        """The stage of a name or number."""
+        """The number of a stage by name or number."""
         for number in range(before - 1, -1, -1):
             if name and self.stages[number].name == name.lower():
                 return number
@@ -273,7 +272,7 @@ class _Build:
         return None
 
     def _image(self, number: int) -> BuiltImage:
-        # From the first stage of the chain on: a file may have thousands.
+        # Start with the first stage of the chain: a file may have thousands.
         chain = [number]
         while (before := self._number(self.stages[chain[-1]].base, chain[-1])) is not None:
             chain.append(before)
@@ -287,7 +286,7 @@ class _Build:
         return self.made[number]
 
     def _start(self, stage: _Stage) -> BuiltImage:
-        """The image that a stage begins with, which is built elsewhere."""
+        """The image that a stage starts from, if it is built elsewhere."""
         row = server_image(stage.base)
         files = base_files(None if row is None else row.base, stage.origin)
         return BuiltImage(stage.base, stage.origin, tuple(files))
@@ -304,7 +303,7 @@ class _Build:
                 values[name] = value if is_known(value) else None
             elif name in inherited:
                 values[name] = inherited[name]
-            # An argument without a default is not set: `${NAME:-default}` takes the default.
+            # An argument without a default is unset: `${NAME:-default}` yields the default.
 
     def _ignore_patterns(self) -> list[tuple[str, bool]]:
         if self.context is None:
@@ -329,7 +328,7 @@ class _Build:
         return found
 
     def is_ignored(self, name: str) -> bool:
-        """Whether .dockerignore leaves a path of the context out."""
+        """Whether .dockerignore excludes a path of the context."""
         parts = posixpath.normpath(name).split("/")
         ahead = ["/".join(parts[: count + 1]) for count in range(len(parts))]
         verdict = False
@@ -344,7 +343,7 @@ class _Build:
 
 
 class _Run:
-    """The instructions of one stage, one after the other."""
+    """Evaluates the instructions of one stage in order."""
 
     def __init__(self, build: _Build, number: int, start: BuiltImage) -> None:
         self.build = build
@@ -361,7 +360,7 @@ class _Run:
         self.is_other_source = False
 
     def image(self) -> BuiltImage:
-        """What the stage makes."""
+        """The image after the stage."""
         for one in self.build.stages[self.number].instructions:
             method = getattr(self, f"_{one.name.lower()}", None)
             if method is not None:
@@ -388,7 +387,7 @@ class _Run:
 
     def _arg(self, one: Instruction) -> None:
         self.build._declare(one, self.values, self.build.globals)
-        self.values |= self.environment  # ENV always wins
+        self.values |= self.environment  # ENV always wins over ARG
 
     def _env(self, one: Instruction) -> None:
         pairs = _ASSIGNED.findall(one.text)
@@ -415,7 +414,7 @@ class _Run:
 
     def _entrypoint(self, one: Instruction) -> None:
         self.entrypoint = _command(one.text)
-        # The command of the image before is gone; one of this file stays.
+        # ENTRYPOINT resets the command of the base image, but not that of this file.
         if self.command is self.start.command:
             self.command = None
 
@@ -425,7 +424,7 @@ class _Run:
             text = "\n".join(body for _, body in one.heredocs)
         if text.startswith("["):
             text = " ".join(f"'{word}'" for word in _command(text))
-        # The shell's own variables stay as they are.
+        # Variables of the shell stay as written.
         known = {name: value for name, value in self.values.items() if value is not None}
         text = re.sub(
             r"\$(?:\{(\w+)\}|(\w+))", lambda match: known.get(match[1] or match[2], match[0]), text
@@ -483,7 +482,7 @@ class _Run:
         made = None if number is None else self.build._image(number)
         known = None if made is None else Layers(made.files).at(path)
         if known is not None and (known.path is None or not self._exists(known.path)):
-            known = None  # a command of the stage made it
+            known = None  # a command of the stage created it
         if known is None:
             how = "image" if number is None else "generated"
             if is_folder and posixpath.basename(path) and "." in posixpath.basename(path):
@@ -533,7 +532,7 @@ class _Run:
                 base = posixpath.basename(relative)
                 place = posixpath.join(inside, base) if is_folder else inside
                 name_there = posixpath.basename(place)
-                # A command may have made a folder of that name, into which the file goes then.
+                # A command may have created a folder of that name; then the file is copied into it.
                 is_sure = "." in base + name_there or base == name_there
                 self.layers.add(PlacedFile(place, found if is_sure else None, "copy", one.origin))
             else:
@@ -548,11 +547,11 @@ class _Run:
 
 
 def _command(text: str) -> tuple[str, ...]:
-    """The words of CMD or ENTRYPOINT; the form without brackets is for a shell."""
+    """The words of CMD or ENTRYPOINT; without brackets, they are run by a shell."""
     if text.startswith("["):
         try:
-            words = json.loads(text)
-        except (ValueError, RecursionError):
+            words = json.decode(text)
+        except (ValueError, DecodeError, RecursionError):
             words = None
         if isinstance(words, list) and all(isinstance(one, str) for one in words):
             return tuple(words)
@@ -560,7 +559,7 @@ def _command(text: str) -> tuple[str, ...]:
 
 
 def _words(text: str) -> list[str]:
-    """The words of COPY, ADD or ARG; both forms."""
+    """The words of COPY, ADD or ARG, in either form."""
     if text.startswith("["):
         words = _command(text)
         if words[:2] != ("/bin/sh", "-c"):
@@ -572,7 +571,7 @@ def _words(text: str) -> list[str]:
 
 
 def _unquoted(text: str) -> str:
-    """A word without its quotes."""
+    """Remove quotes from a word."""
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text[1:-1].replace('\\"', '"') if text[0] == '"' else text[1:-1]
     return re.sub(r"=(['\"])(.*)\1$", r"=\2", text, flags=re.DOTALL)

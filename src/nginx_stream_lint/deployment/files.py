@@ -18,14 +18,14 @@ from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.nginx.versions import Version
 
 _WILD = re.compile(r"[*?\[]")
-_MAX_ENTRIES = 2000  # of one folder, with its folders
+_MAX_ENTRIES = 2000  # of one folder, with subfolders
 
-# The nginx text in a block of YAML, by the path of the file and the key; None where there is none.
+# Returns the nginx text in a YAML block, by file path and key; None if there is none.
 Blocks = Callable[[str, str], MappedText | None]
 
 
 class InstanceFiles:
-    """One nginx of a deployment, as `config` asks for it; see `config.deployed.Deployed`."""
+    """One nginx of a deployment; implements `config.deployed.Deployed`."""
 
     def __init__(
         self, workspace: Workspace, instance: Instance, deployment: Deployment, blocks: Blocks
@@ -48,35 +48,35 @@ class InstanceFiles:
 
     @property
     def origin(self) -> str:
-        """Where it is described."""
+        """The place that describes it."""
         return str(self.instance.origin)
 
     @property
     def product(self) -> str:
-        """What runs there."""
+        """The server product: nginx or a derivative."""
         return self.instance.server or "nginx"
 
     @property
     def versions(self) -> tuple[Version, ...]:
-        """The versions that may run there."""
+        """The nginx versions that may run."""
         return () if self.instance.versions is None else self.instance.versions.judged
 
     @property
     def version_text(self) -> str:
-        """The version as the deployment gives it, with its place."""
+        """The version as the deployment states it, with the place."""
         found = self.instance.versions
         return "" if found is None else f"{found.text} ({found.origin})"
 
     @cached_property
     def main(self) -> str | None:
-        """The path here of the main file."""
+        """The path of the main file in the repository."""
         inside = self.instance.main
         return None if inside is None else self._path_of(inside)
 
     def paths_of(self, argument: str) -> DeployedPaths:
-        """The files that an include's argument leads to there.
+        """The files for an include's argument in the container.
 
-        A relative one starts from the folder of the main file.
+        A relative path starts from the folder of the main file.
         """
         if self.instance.main is None:
             return DeployedPaths()
@@ -103,22 +103,22 @@ class InstanceFiles:
         return DeployedPaths(paths, known and self._is_known(folder))
 
     def has(self, key: str) -> bool:
-        """Whether a file of the repository is there."""
+        """Whether the container has a file of the repository."""
         return key in self._keys
 
     def app_of(self, host: str) -> str | None:
-        """The catalogued app that a host's name leads to."""
+        """The app in the catalogue for a host name."""
         service = self._deployment.service(host, self.instance.project)
         return None if service is None else service.app
 
     def replicas_of(self, host: str) -> int | None:
-        """How many containers a host's name stands for."""
+        """The number of containers behind a host name."""
         service = self._deployment.service(host, self.instance.project)
         return None if service is None else service.replicas
 
     @cached_property
     def _placed(self) -> Sequence[PlacedFile]:
-        """All files there, those in folders included; a later one hides an earlier one."""
+        """All files in the container, with those in folders; a later file hides an earlier one."""
         return [one for placed in self.instance.files for one in self._files_in(placed)]
 
     @cached_property
@@ -147,7 +147,7 @@ class InstanceFiles:
                     yield replace(placed, path=entry[0], inside=entry[1], is_folder=False)
 
     def _at(self, inside: str) -> PlacedFile | None:
-        """The file at a path there; None where there is none, or nothing says what it is."""
+        """The file at a path in the container; None if there is none or it is unknown."""
         found = self.instance.at(inside)
         if found is None or found.how in ("removed", "generated") or found.changed is not None:
             return None
@@ -191,7 +191,7 @@ class InstanceFiles:
         return name
 
     def _is_known(self, folder: str) -> bool:
-        """Whether all files of a folder there are known."""
+        """Whether all files of a folder in the container are known."""
         if not self.instance.is_start_known:
             return False
         return any(one.how == "image" for one in self.instance.files) or any(
@@ -201,7 +201,7 @@ class InstanceFiles:
 
 
 def fnmatch_path(path: str, pattern: str) -> bool:
-    """Whether a path matches a pattern, folder by folder, as `glob` has it."""
+    """Match a path against a pattern, folder by folder, as `glob` does."""
     names, patterns = path.split("/"), pattern.split("/")
     return len(names) == len(patterns) and all(
         fnmatchcase(name, one) and (not name.startswith(".") or one.startswith("."))

@@ -1,4 +1,4 @@
-"""Container images: which nginx is in them, how it is configured, which app they are.
+"""Container images: the nginx in them, its configuration, and known apps.
 
 The table is `images.yaml`.
 """
@@ -18,7 +18,7 @@ from nginx_stream_lint.util.data import data_text, table
 
 _FILE = os.path.join(os.path.dirname(__file__), "images.yaml")
 
-# The last release with the old defaults: what a floating tag may stand for, besides `NEW`.
+# The last release with the old defaults. A floating tag may mean this one or `NEW`.
 LAST_OLD: Version = (NEW[0], NEW[1], NEW[2] - 1)
 _FLOATING = re.compile(
     r"latest|(?:(?:stable|mainline|1|alpine|alpine3?\.\d+|slim|perl|otel|bookworm|bullseye|buster|trixie|jammy|noble"
@@ -45,7 +45,7 @@ class ServerImage(Struct, frozen=True):
 
 
 class SystemRelease(Struct, frozen=True):
-    """A release of a system, and the nginx that its package manager installs."""
+    """A release of a Linux distribution, and the nginx in its package manager."""
 
     image: str
     names: tuple[str, ...]
@@ -75,7 +75,7 @@ class ImageTable(Struct, frozen=True):
 
 
 class ImageName(Struct, frozen=True):
-    """An image's name without a mirror's, and its tag; empty where it has none."""
+    """An image's name without the registry mirror, and its tag; empty if it has none."""
 
     repository: str
     tag: str
@@ -84,12 +84,12 @@ class ImageName(Struct, frozen=True):
 
 @cache
 def images() -> ImageTable:
-    """The table of images."""
+    """Load the table of images."""
     return table("images", ImageTable, read)
 
 
 def read() -> ImageTable:
-    """The table of images, from the YAML."""
+    """Read the table of images from YAML."""
     from msgspec import convert
 
     from nginx_stream_lint.util.yamlfile import load_text
@@ -122,14 +122,14 @@ def _servers() -> dict[str, ServerImage]:
 
 
 def server_image(image: str) -> ServerImage | None:
-    """The row of an image that runs nginx."""
+    """The table row of an image that runs nginx."""
     name = image_name(image)
     row = _servers().get(name.repository)
     return None if row is None or name.tag in row.without else row
 
 
 def base_files(base: str | None, origin: DeployedAt) -> list[PlacedFile]:
-    """The configuration files of an image or package; `key` is the row that has their texts."""
+    """The configuration files of an image or package; `key` is the table row with their texts."""
     known = None if base is None else images().configurations.get(base)
     if known is None:
         return []
@@ -137,23 +137,23 @@ def base_files(base: str | None, origin: DeployedAt) -> list[PlacedFile]:
 
 
 def app_of(image: str | None) -> str | None:
-    """The catalogue's app that an image is."""
+    """The app in the catalogue that an image contains."""
     if image is None:
         return None
     return images().apps.get(image_name(image).repository)
 
 
 def is_named_after_nginx(image: str) -> bool:
-    """Whether an image of unknown content is named like a server of ours: `company/nginx:3`."""
+    """Whether an unknown image is named like an nginx product: `company/nginx:3`."""
     name = image_name(image).repository.rpartition("/")[2]
     return name in ("nginx", "openresty", "angie", "nginx-unprivileged")
 
 
 def versions_of(image: str, origin: DeployedAt) -> NginxVersions | None:
-    """What an image's tag says of its nginx; None where it says nothing.
+    """The nginx versions that an image's tag may mean; None if it is unknown.
 
-    A tag that moves from release to release may stand for nginx before and after its change of
-    defaults. A digest without a tag says nothing.
+    A floating tag may mean nginx before or after the change of defaults. A digest without a tag
+    determines nothing.
     """
     row = server_image(image)
     name = image_name(image)
@@ -192,7 +192,7 @@ def _one(text: str, origin: DeployedAt) -> NginxVersions:
 
 
 def _series(text: str, origin: DeployedAt) -> NginxVersions:
-    """A series of releases, such as 1.27."""
+    """A release series, such as 1.27."""
     version = parse_version(text)
     if version[:2] == NEW[:2]:
         return NginxVersions(text, (LAST_OLD, NEW), origin)
@@ -206,7 +206,7 @@ def _floating(tag: str, origin: DeployedAt) -> NginxVersions | None:
 
 
 def system_of(image: str) -> SystemRelease | None:
-    """The system's release that an image is made from, as far as its name says it."""
+    """The distribution release that an image is based on, if its name tells."""
     name = image_name(image)
     if not is_known(name.tag):
         return None
@@ -224,6 +224,6 @@ def system_of(image: str) -> SystemRelease | None:
 
 
 def installed_version(image: str, origin: DeployedAt) -> NginxVersions | None:
-    """The nginx that the package manager of an image's system installs."""
+    """The nginx that the package manager of an image's distribution installs."""
     row = system_of(image)
     return None if row is None else _series(row.version, origin)

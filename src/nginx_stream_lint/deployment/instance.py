@@ -1,4 +1,4 @@
-"""From a container that some file describes to the nginx in it."""
+"""Find the nginx in a container that a deployment file describes."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ _ENTRYPOINT = "/docker-entrypoint.sh"
 _MAIN = "/etc/nginx/nginx.conf"
 _MAX_TEMPLATES = 1000
 _MAX_SCRIPTS = 20
-# Names of images and services that make a mounted folder enough to be nginx.
+# If an image or service has such a name, a mounted folder is enough evidence of nginx.
 _NAMED = re.compile(r"(?i)nginx|openresty|angie|proxy|gateway|web|front")
 _VERSION = "set nginx_version in the settings"
 
 
 class Container(Struct, frozen=True):
-    """A container as it is described: what its image is, and what is said beside that.
+    """A container as described: its image, and the settings beside it.
 
-    `built` is what a Dockerfile of the repository makes. `entrypoint` and `command` are None where
-    the image's own are used. `mounts` are what comes into it when it starts.
+    `built` is the image that a Dockerfile of the repository builds. `entrypoint` and `command` are
+    None if those of the image are used. `mounts` are added at start.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Container(Struct, frozen=True):
 
 
 def service_of(container: Container) -> Service:
-    """The service that a container is to others."""
+    """The service that other containers reach."""
     base = container.built.base if container.built is not None else None
     return Service(
         container.name,
@@ -97,7 +97,7 @@ def service_of(container: Container) -> Service:
 def instance_of(
     workspace: Workspace, container: Container, notes: list[Problem]
 ) -> Instance | None:
-    """The nginx in a container; None where nothing says that there is one."""
+    """The nginx in a container; None without evidence of one."""
     return _Assembly(workspace, container, notes).instance()
 
 
@@ -120,7 +120,7 @@ class _Assembly:
         self.layers.files += container.mounts
 
     def instance(self) -> Instance | None:
-        """The instance, if this is one."""
+        """The instance, if this container runs nginx."""
         words, has_own_entrypoint = self._words()
         if not self._is_nginx(words):
             return None
@@ -154,7 +154,7 @@ class _Assembly:
         )
 
     def _is_start_known(self, words: Sequence[str]) -> bool:
-        """Whether all that the start of the container does to files is known."""
+        """Whether the start's effects on files are known."""
         built = self.container.built
         if self.layers.programs or (self.row is not None and self.row.controller):
             return False
@@ -163,7 +163,7 @@ class _Assembly:
         return self.layers.nginx is not None or runs_nginx(words)
 
     def _missing_files(self) -> None:
-        """Say which configuration files the repository does not have."""
+        """Add notes for configuration files that the repository does not have."""
         for one in self.layers.files:
             if one.path is not None or not is_configuration_path(one.inside):
                 continue
@@ -173,7 +173,7 @@ class _Assembly:
                 self._note(one.origin, f"{what} is not in the repository", "its content is unknown")
 
     def _words(self) -> tuple[list[str], bool]:
-        """The words of the command, and whether the entrypoint is not that of the base image."""
+        """The words of the command, and whether the entrypoint differs from the base image's."""
         built, row = self.container.built, self.row
         entrypoint, command = self.container.entrypoint, self.container.command
         if entrypoint is None:
@@ -213,13 +213,13 @@ class _Assembly:
         )
 
     def _start(self, words: list[str], has_own_entrypoint: bool) -> None:
-        """Do what the start of the container does to files, as far as it is certain."""
+        """Apply the certain effects of the container's start on files."""
         row, origin = self.row, self.container.origin
         text = shell_text(words)
         script = script_of(words)
         if has_own_entrypoint and words[0].endswith(".sh"):
             script = words[0]
-        # The image's own entrypoint makes files of templates, but only where it starts nginx.
+        # The image's entrypoint renders templates only if it starts nginx.
         if row is not None and row.templates and not has_own_entrypoint:
             rest = words[1:] if words[:1] == [_ENTRYPOINT] else words
             if rest and posixpath.basename(rest[0]) in NGINX:
@@ -244,7 +244,7 @@ class _Assembly:
             )
 
     def _run_programs(self) -> None:
-        """Run the scripts that the container starts, where they are files of the repository."""
+        """Apply the scripts that the container starts, if they are files of the repository."""
         workdir = self.container.built.workdir if self.container.built is not None else "/"
         unknown: list[list[str]] = []
         for _ in range(_MAX_SCRIPTS):
@@ -259,7 +259,7 @@ class _Assembly:
         self.layers.programs[:0] = unknown
 
     def _run_script(self, one: PlacedFile) -> bool:
-        """Do what a script does; whether it could be read."""
+        """Apply a script's effects; returns whether it could be read."""
         if one.path is None or one.key is not None or not self.workspace.is_file(one.path):
             return False
         try:
@@ -276,7 +276,7 @@ class _Assembly:
         return True
 
     def _fill_templates(self) -> None:
-        """The files that the official image's entrypoint makes of its templates."""
+        """Add the files that the official image's entrypoint renders from templates."""
         folder = self._variable("NGINX_ENVSUBST_TEMPLATE_DIR", "/etc/nginx/templates")
         suffix = self._variable("NGINX_ENVSUBST_TEMPLATE_SUFFIX", ".template")
         target = self._variable("NGINX_ENVSUBST_OUTPUT_DIR", "/etc/nginx/conf.d")
@@ -293,7 +293,7 @@ class _Assembly:
                 self.layers.add(replace(file, inside=place, is_filled=True))
 
     def _files_in(self, one: PlacedFile) -> list[PlacedFile]:
-        """The files of a folder that is in a container; a file itself."""
+        """The files of a folder in a container; a file yields itself."""
         if not one.is_folder or one.path is None or one.key is not None:
             return [one]
         found: list[PlacedFile] = []

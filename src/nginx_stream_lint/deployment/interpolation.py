@@ -1,8 +1,8 @@
-"""Variables in compose files and in files of variables (`.env`, `env_file`).
+"""Variables in compose files and in environment files (`.env`, `env_file`).
 
-Compose puts the shell's variables in, too, which no file has: a variable that is set nowhere is
-unknown, and a `PLACEHOLDER` stands for it. A default in the text counts, since it holds where
-nothing else is said.
+Compose also inserts the shell's variables, which no file contains: a variable without a value is
+unknown, and becomes a `PLACEHOLDER`. A default in the text counts, since it applies if the variable
+is unset.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 
-_MAX_DEPTH = 16  # of defaults in defaults
+_MAX_DEPTH = 16  # nested defaults
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LINE = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*(?:[=:][ \t]*|(?=\r?$))")
 _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
@@ -33,7 +33,7 @@ def interpolated(text: str, values: Values, missing: set[str] | None = None) -> 
 
 
 def substituted(text: str, values: Values) -> str:
-    """A word of a Dockerfile with variables put in, `PLACEHOLDER` for unknown ones."""
+    """A word of a Dockerfile with variables inserted, `PLACEHOLDER` for unknown ones."""
     return _interpolated(text, values, set(), 0, "\\") if "$" in text else text
 
 
@@ -73,7 +73,7 @@ def _interpolated(text: str, values: Values, missing: set[str], depth: int, esca
 
 
 def _closing(text: str, offset: int) -> int:
-    """The offset of the brace that closes one opened before `offset`; -1 where there is none."""
+    """The offset of the brace that closes one opened before `offset`; -1 if there is none."""
     depth = 1
     for brace in re.finditer(r"\$\{|\}", text[offset:]):
         depth += 1 if brace[0] == "${" else -1
@@ -91,7 +91,7 @@ def _plain(name: str, values: Values, missing: set[str]) -> str:
 
 
 def _value(inside: str, values: Values, missing: set[str], depth: int, escape: str) -> str:
-    """What `${inside}` stands for."""
+    """The value of `${inside}`."""
     name = _NAME.match(inside)
     if name is None:
         return PLACEHOLDER

@@ -1,8 +1,7 @@
-"""Kubernetes manifests: workloads as containers, with the files of ConfigMaps and their Services.
+"""Kubernetes manifests: workloads as containers, with files from ConfigMaps and their Services.
 
-Objects of one set are applied together: what a kustomization collects, or the manifests of one
-folder. In a template of a Helm chart, placeholders are unknown; names are the same where their
-templates are.
+The objects of one set are applied together: those of a kustomization, or of one folder. In Helm
+templates, placeholders are unknown; names are equal if their templates are.
 """
 
 from __future__ import annotations
@@ -43,14 +42,8 @@ _WORKLOADS = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
     "Pod": (),
 }
-# What says that a YAML text has a workload in it.
-WORKLOAD = re.compile(rf"(?m)^[ \t-]*[\"']?kind[\"']?:[ \t]*[\"']?(?:{'|'.join(_WORKLOADS)})\b")
-OBJECT = re.compile(
-    r"(?m)^[ \t-]*[\"']?kind[\"']?:[ \t]*[\"']?(?:"
-    rf"{'|'.join(_WORKLOADS)}|ConfigMap|Service|Ingress|List)\b"
-)
 _MAX_TEXT = 2 * 1024 * 1024
-# Lines that name what runs, or where its files are.
+# Lines that name a program, or the source of its files.
 _NAMING = re.compile(r"(?m)^[ \t-]*(?:image|name|mountPath):.*")
 _ADVICE = "correct it, or render it if it is a template; what it deploys is unknown"
 _MAX_OBJECTS = 5000
@@ -67,7 +60,7 @@ class ConfigEntry(Struct, frozen=True):
 
 
 class ImageChange(Struct, frozen=True):
-    """What a kustomization puts in place of an image; None for what stays."""
+    """A kustomization's replacement for an image; None for unchanged parts."""
 
     image: str
     name: str | None
@@ -76,7 +69,7 @@ class ImageChange(Struct, frozen=True):
     origin: DeployedAt
 
     def changed(self, image: str) -> str:
-        """An image with the change made."""
+        """Apply the change to an image."""
         name, tag = _parts(image)
         digest = image.partition("@")[2]
         tag, digest = self.tag or tag, self.digest or ("" if self.tag else digest)
@@ -85,7 +78,7 @@ class ImageChange(Struct, frozen=True):
 
 
 class ManifestObject(Struct, eq=False):
-    """An object of a manifest. `others` are sources of nodes that patches put in, by their id.
+    """An object of a manifest. `others` are the sources of patched nodes, by node id.
 
     `prefix` and `suffix` are added to its name when it is applied.
     """
@@ -107,7 +100,7 @@ class ManifestObject(Struct, eq=False):
 
 
 class ObjectSet(Struct, eq=False):
-    """Objects that are applied together, and the ConfigMaps that are made for them."""
+    """Objects that are applied together, and the ConfigMaps generated for them."""
 
     project: str
     objects: list[ManifestObject] = field(default_factory=list)
@@ -115,7 +108,7 @@ class ObjectSet(Struct, eq=False):
 
 
 def objects(workspace: Workspace, path: str, notes: list[Problem]) -> list[ManifestObject]:
-    """The objects of a manifest; what is no YAML is a note."""
+    """Read the objects of a manifest; invalid YAML becomes a note."""
     try:
         source = text_of(workspace, path)
         if len(source.text) > _MAX_TEXT:
@@ -159,7 +152,7 @@ def _objects(root: Mapping, source: Source) -> Iterator[ManifestObject]:
 
 
 def name_in(word: Scalar, source: Source) -> str:
-    """A name as it is, or as its template is written."""
+    """A name, or its template as written."""
     return word.text if is_known(word.text) else source.text[word.start : word.end].strip()
 
 
@@ -184,7 +177,7 @@ def containers(
 
 
 class _PodReader:
-    """The pod of a workload."""
+    """Reads the pod of a workload."""
 
     def __init__(
         self,
@@ -205,7 +198,7 @@ class _PodReader:
         self.names, self.ports = self._reached_by()
 
     def container(self, node: Mapping) -> Container | None:
-        """A container of the pod."""
+        """Read a container of the pod."""
         name = node.word("name")
         one = self.object
         shown = name_in(name, one.source) if name is not None else one.name
@@ -331,7 +324,7 @@ class _PodReader:
                 entry = files.get(posixpath.normpath(sub.text))
                 yield self._placed(inside, entry, origin)
             else:
-                # The mount hides what the image has there.
+                # The mount hides the image's files there.
                 yield PlacedFile(inside, None, "removed", origin, is_folder=True)
                 for file, entry in files.items():
                     yield self._placed(posixpath.join(inside, file), entry, origin)
@@ -342,7 +335,7 @@ class _PodReader:
         return PlacedFile(inside, entry.path, "config", entry.origin, key=entry.key)
 
     def _volume_files(self, volume: Mapping) -> dict[str, ConfigEntry] | None:
-        """The files of a volume of ConfigMaps; None for any other, or where one is not there."""
+        """The files of a ConfigMap volume; None for other volumes, or if a ConfigMap is missing."""
         projected = volume.items("projected", "sources")
         found: dict[str, ConfigEntry] = {}
         for source in projected or (volume,):
@@ -363,7 +356,7 @@ class _PodReader:
         return found
 
     def _config_map(self, name: Scalar | None) -> dict[str, ConfigEntry] | None:
-        """The entries of a ConfigMap: that of the same set, else the only one of its name."""
+        """The entries of a ConfigMap: of the same set, otherwise the only one of that name."""
         if name is None:
             return None
         text = name_in(name, self.object.others.get(id(name), self.object.source))
@@ -384,7 +377,7 @@ class _PodReader:
         return None
 
     def _reached_by(self) -> tuple[tuple[str, ...], tuple[PublishedPort, ...]]:
-        """The names of the Services in front of the pod, and the ports that they publish."""
+        """The names of the Services for the pod, and their published ports."""
         names: list[str] = []
         ports: list[PublishedPort] = []
         for one in self.group.objects:
@@ -452,7 +445,7 @@ def _texts(node: Mapping | None, source: Source) -> dict[str, str]:
 
 
 def _expanded(text: str, environment: dict[str, str | None]) -> str:
-    """A text with `$(NAME)` put in, as Kubernetes does; unknown names stay as they are written."""
+    """Insert `$(NAME)` as Kubernetes does; unknown names stay as written."""
 
     def value(match: re.Match[str]) -> str:
         if match[1] is None:
@@ -466,14 +459,14 @@ def _expanded(text: str, environment: dict[str, str | None]) -> str:
 
 
 def _parts(image: str) -> tuple[str, str]:
-    """An image's name and tag."""
+    """Split an image into name and tag."""
     name = image.partition("@")[0]
     head, colon, tag = name.rpartition(":")
     return (head, tag) if colon and "/" not in tag else (name, "")
 
 
 def variables_in(workspace: Workspace, path: str) -> dict[str, ConfigEntry]:
-    """The entries that a file of variables gives a ConfigMap. Raises `Unreadable`."""
+    """Read an environment file as entries of a ConfigMap. Raises `Unreadable`."""
     text = text_of(workspace, path).text[:_MAX_TEXT]
     origin = DeployedAt(path, 1)
     return {
@@ -488,7 +481,7 @@ def _add(notes: list[Problem], note: Problem) -> None:
 
 
 def folder_sets(found: Sequence[ManifestObject]) -> list[ObjectSet]:
-    """The sets of objects that no kustomization collects: those of each folder."""
+    """The objects without a kustomization, as one set per folder."""
     sets: dict[str, ObjectSet] = {}
     for one in found:
         folder = os.path.dirname(one.source.name) or os.curdir

@@ -1,8 +1,8 @@
 """Kustomizations: which manifests are applied together, with which changes.
 
-Read are resources, bases and components, `configMapGenerator`, patches (strategic merges and JSON
-patches, in files and in place), `images`, `replicas`, and prefixes and suffixes of names. Another
-transformer is a note.
+Supported are resources, bases and components, `configMapGenerator`, patches (strategic merges and
+JSON patches, in files and inline), `images`, `replicas`, and prefixes and suffixes of names. Any
+other transformer becomes a note.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from nginx_stream_lint.deployment.kubernetes import (
     variables_in,
 )
 from nginx_stream_lint.deployment.model import DeployedAt, deployed_at
+from nginx_stream_lint.deployment.names import KUSTOMIZATIONS
 from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.files.workspace import Workspace
@@ -29,11 +30,10 @@ from nginx_stream_lint.kubernetes import manifest
 from nginx_stream_lint.kubernetes.manifest import Mapping, MappingEntry, Node, Scalar, Sequence
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
-NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MAX_DEPTH = 16
 _MAX_FOLDERS = 200  # of one kustomization
 _MAX_PATTERN = 200
-# By what items of a list are the same, in a strategic merge.
+# The keys that identify list items in a strategic merge.
 _KEYS = {
     "volumeMounts": "mountPath",
     "ports": "containerPort",
@@ -46,7 +46,7 @@ _UNREAD = ("helmCharts", "replacements", "vars", "transformers", "generators")
 
 
 class Kustomizations:
-    """The kustomizations of a repository, each read once where it is used."""
+    """The kustomizations of a repository; each is read once per use."""
 
     def __init__(self, workspace: Workspace, notes: list[Problem]) -> None:
         self.workspace = workspace
@@ -66,9 +66,10 @@ class Kustomizations:
         return [one for key, one in made.items() if key not in self.used]
 
     def _set(self, folder: str, around: tuple[str, ...]) -> ObjectSet | None:
-        """What a folder's kustomization collects; None where there is none."""
+        """The objects of a folder's kustomization; None if there is none."""
         name = next(
-            (one for one in NAMES if self.workspace.is_file(os.path.join(folder, one))), None
+            (one for one in KUSTOMIZATIONS if self.workspace.is_file(os.path.join(folder, one))),
+            None,
         )
         if name is None:
             return None
@@ -128,7 +129,7 @@ class Kustomizations:
             self._note(deployed_at(source, item.start), "a resource is not in the repository")
         elif self.workspace.is_file(path):
             for one in self._objects(path):
-                # Each kustomization changes objects of its own.
+                # Each kustomization changes its own copy of an object.
                 made.objects.append(replace(one, others=dict(one.others), images=list(one.images)))
         elif self.workspace.is_folder(path):
             inner = self._set(path, around)
@@ -198,7 +199,7 @@ class Kustomizations:
     def _documents(
         self, folder: str, word: Scalar, is_path: bool, origin: DeployedAt
     ) -> list[tuple[Node, Source]]:
-        """The documents of a patch. Those in place are a text of their own, placed at its start."""
+        """The documents of a patch. An inline patch is a separate text, placed at its start."""
         try:
             if is_path:
                 path = os.path.normpath(os.path.join(folder, word.text))
@@ -292,13 +293,13 @@ def _remember(node: Node, source: Source, others: dict[int, Source]) -> None:
 
 
 def merged(base: Mapping, patch: Mapping) -> Mapping:
-    """A mapping with a strategic merge patch applied."""
+    """Apply a strategic merge patch to a mapping."""
     entries = dict(base.entries)
     for key, entry in patch.entries.items():
         before = entries.get(key)
         value = entry.value
         if isinstance(value, Scalar) and not value.text and not value.style:
-            entries.pop(key, None)  # null
+            entries.pop(key, None)  # null deletes the key
         elif (
             isinstance(value, Mapping) and before is not None and isinstance(before.value, Mapping)
         ):
@@ -341,7 +342,7 @@ def _merged_items(base: Sequence, patch: Sequence, key: str) -> tuple[Node, ...]
 
 
 def _json_patched(root: Mapping, step: Mapping) -> Mapping:
-    """A mapping with one operation of a JSON patch applied; one that does not fit does nothing."""
+    """Apply one operation of a JSON patch; one that does not fit has no effect."""
     operation, path = step.word("op"), step.word("path")
     if operation is None or path is None or operation.text not in ("add", "replace", "remove"):
         return root

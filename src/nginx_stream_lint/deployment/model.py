@@ -1,7 +1,6 @@
-"""Records of a deployment: which nginx runs, with which files, in front of which services.
+"""Records of a deployment: which nginx runs, with which files, for which services.
 
-What the repository does not say is None, or has a `PLACEHOLDER` in its text; see `is_known`. A note
-says why.
+Unknown values are None, or texts with a `PLACEHOLDER`; see `is_known`. A note gives the reason.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from nginx_stream_lint.files.source import Source
 from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.util.problems import Problem
 
-# A name of nginx, or of a server that is made of it.
+# A name of nginx, or of a server based on it.
 MENTIONS = re.compile(r"(?i)nginx|openresty|angie")
 
-# How a file came to where it is in a container. `generated`: a command of an image or container
-# writes it, so that no file of the repository has its content; `removed`: a command deletes it.
+# How a file came to its place in a container. `generated`: a command of an image or container
+# writes it, so no file of the repository has its content. `removed`: a command deletes it.
 How = Literal["mount", "copy", "config", "volume", "image", "generated", "removed"]
 
 
@@ -37,10 +36,10 @@ class DeployedAt(Struct, frozen=True):
 
 
 class NginxVersions(Struct, frozen=True):
-    """What an image says of its nginx's version.
+    """The nginx versions that an image may contain.
 
     `text` is the version, or the floating tag. `judged` has one version; two for a floating tag,
-    which may stand for a release on either side of the change of defaults.
+    which may mean a release on either side of the change of defaults.
     """
 
     text: str
@@ -51,12 +50,12 @@ class NginxVersions(Struct, frozen=True):
 class PlacedFile(Struct, frozen=True):
     """A file or folder in a container: `inside` is its path there, `path` its path here.
 
-    `inside` has wildcards where the names of files are not known.
+    `inside` has wildcards if the names of files are unknown.
 
-    `path` is None where its content is not in the repository. `key` is the key of a ConfigMap's
-    data, or a heredoc's `<<NAME`, within the file `path`. `changed` is a command that changes the
-    content afterwards. `is_filled`: the environment's variables are put into it, as by `envsubst`;
-    only those of `variables`, where it names any.
+    `path` is None if its content is not in the repository. `key` is the key of a ConfigMap's data,
+    or a heredoc's `<<NAME`, within the file `path`. `changed` is a command that changes the content
+    afterwards. `is_filled`: environment variables are inserted, as by `envsubst`; only those in
+    `variables`, if that is not empty.
     """
 
     inside: str
@@ -71,7 +70,7 @@ class PlacedFile(Struct, frozen=True):
 
 
 class CommandLine(Struct, frozen=True):
-    """What a container runs, with nginx's `-c` (config), `-g` (directives) and `-p` (prefix)."""
+    """A container's command, with nginx's `-c` (config), `-g` (directives) and `-p` (prefix)."""
 
     words: tuple[str, ...]
     config: str | None = None
@@ -80,7 +79,7 @@ class CommandLine(Struct, frozen=True):
 
 
 class PublishedPort(Struct, frozen=True):
-    """A port of a container, and that of the machine (None where the system chooses one)."""
+    """A port of a container, and that of the machine (None if the system chooses one)."""
 
     outside: str | None
     inside: str
@@ -90,8 +89,8 @@ class PublishedPort(Struct, frozen=True):
 class Service(Struct, frozen=True):
     """A container, or a set of equal ones, that others reach by the `names`.
 
-    `app` is the catalogue's name of the program, from the image. `project` is the file that it and
-    its neighbours are described in. `replicas` is None where it is not known.
+    `app` is the program's name in the catalogue, from the image. `project` is the file that
+    describes it and its neighbours. `replicas` is None if it is unknown.
     """
 
     name: str
@@ -108,12 +107,12 @@ class Service(Struct, frozen=True):
 
 
 class Instance(Struct, frozen=True):
-    """An nginx that runs somewhere, and all that the deployment says of it.
+    """An nginx that runs somewhere, with everything that the deployment determines.
 
-    `files` are in the order in which they come there: a later one hides an earlier one.
-    `environment` are names and values; None for a value that is not known. `main` is the path of
-    its main file in the container. `server` is the product of a row of `images.yaml`.
-    `is_start_known` False: a program that starts it may write configuration files.
+    `files` are in the order in which they are added: a later file hides an earlier one.
+    `environment` are names and values; None for an unknown value. `main` is the path of its main
+    file in the container. `server` is the product of a row of `images.yaml`. `is_start_known`
+    False: a program that starts it may write configuration files.
     """
 
     name: str
@@ -133,7 +132,7 @@ class Instance(Struct, frozen=True):
     is_start_known: bool = True
 
     def at(self, inside: str) -> PlacedFile | None:
-        """What is at a path in the container; None where only the image could say it."""
+        """The file at a path in the container; None if only the image has it."""
         inside = posixpath.normpath(inside)
         for one in reversed(self.files):
             if inside == one.inside or inside.startswith(f"{one.inside.rstrip('/')}/"):
@@ -149,9 +148,10 @@ class Deployment(Struct, frozen=True):
     notes: tuple[Problem, ...] = ()
 
     def service(self, host: str, project: str) -> Service | None:
-        """The service that a host's name stands for in a project; None where two could be meant.
+        """The service for a host name in a project; None if it is ambiguous.
 
-        Files of a folder may be used together, so those count where the project has no such name.
+        Files of a folder may be used together, so their services are used if the project has no
+        such name.
         """
         named = [one for one in self.services if host in one.names]
         folder = posixpath.dirname(project)
@@ -162,10 +162,10 @@ class Deployment(Struct, frozen=True):
 
 
 def is_known(text: str | None) -> bool:
-    """Whether a text is known in full."""
+    """Whether a text has no placeholder."""
     return text is not None and PLACEHOLDER not in text
 
 
 def deployed_at(source: Source, offset: int) -> DeployedAt:
-    """The place of an offset."""
+    """Convert an offset to a place."""
     return DeployedAt(source.name, *source.position(offset))

@@ -1,62 +1,49 @@
-"""Reading: from the files of a repository to its deployment."""
+"""Read the deployment of a repository from its files."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
 
 from nginx_stream_lint.deployment import compose, dockerfile, kubernetes, kustomize
 from nginx_stream_lint.deployment.instance import Container, instance_of, service_of
 from nginx_stream_lint.deployment.model import DeployedAt, Deployment, Instance
+from nginx_stream_lint.deployment.names import (
+    is_compose,
+    is_dockerfile,
+    is_kustomization,
+    is_manifest,
+)
 from nginx_stream_lint.deployment.texts import text_of
 from nginx_stream_lint.files.workspace import Workspace
 from nginx_stream_lint.util.budget import spending
 from nginx_stream_lint.util.problems import Problem, Unreadable
 
-_DOCKERFILE = re.compile(r"(?i)(?:docker|container)file(?:[.-][\w.-]*)?|[\w.-]+[.-]dockerfile")
-_NO_DOCKERFILE = re.compile(
-    r"(?i).*\.(?:dockerignore|md|py|sh|j2|tmpl|tpl|rst|txt|ya?ml|json|go|ts|js)"
-)
 _MAX_FILES = 2000  # of each kind
 
 
 def read_deployment(
     workspace: Workspace, root: str, files: Sequence[str], manifests: Sequence[str] | None = None
 ) -> Deployment:
-    """The deployment that the files of a repository describe.
+    """Read the deployment that the files of a repository describe.
 
-    `root` is its folder, `files` are the paths of all its files; `manifests` those of its YAML
-    files that have objects of Kubernetes in them (`is_manifest`), None where nobody looked. Only
-    files are read whose name says that they belong to a deployment, and what those name. What
-    cannot be read is a note.
+    `root` is its folder, `files` are the paths of all its files; `manifests` are those of its YAML
+    files that contain Kubernetes objects (`is_manifest`), or None if that was not checked. Only
+    files whose name belongs to a deployment are read, and the files that those name. Unreadable
+    files become notes.
     """
-    # What lint itself works on is not used up.
+    # Do not use up the budget of the check itself.
     with spending(workspace.budget.renewed()):
         return _read(workspace, root, files, manifests)
-
-
-def may_describe(path: str) -> bool:
-    """Whether a file's name says that it describes a deployment."""
-    name = os.path.basename(path)
-    return (
-        compose.NAME.fullmatch(name) is not None or name in kustomize.NAMES or _is_dockerfile(path)
-    )
-
-
-def is_manifest(text: str) -> bool:
-    """Whether a YAML text has objects of Kubernetes in it that count for a deployment."""
-    return kubernetes.OBJECT.search(text) is not None
 
 
 def _read(
     workspace: Workspace, root: str, files: Sequence[str], manifests: Sequence[str] | None
 ) -> Deployment:
     notes: list[Problem] = []
-    composed = [one for one in files if compose.NAME.fullmatch(os.path.basename(one))]
+    composed = [one for one in files if is_compose(one)]
     containers = compose.projects(workspace, composed[:_MAX_FILES], notes, root)
     used = {workspace.key(one.dockerfile) for one in containers if one.dockerfile is not None}
-    for path in [one for one in files if _is_dockerfile(one)][:_MAX_FILES]:
+    for path in [one for one in files if is_dockerfile(one)][:_MAX_FILES]:
         if workspace.key(path) not in used:
             container = _of_dockerfile(workspace, path, root, notes)
             if container is not None:
@@ -77,11 +64,11 @@ def _of_manifests(
     manifests: Sequence[str] | None,
     notes: list[Problem],
 ) -> list[Container]:
-    """The containers of Kubernetes' workloads."""
+    """The containers of Kubernetes workloads."""
     if manifests is None:
         manifests = [one for one in files if _may_be_manifest(workspace, one)]
     kustomizations = kustomize.Kustomizations(workspace, notes)
-    paths = [one for one in files if os.path.basename(one) in kustomize.NAMES]
+    paths = [one for one in files if is_kustomization(one)]
     sets = kustomizations.sets(paths[:_MAX_FILES])
     alone: list[kubernetes.ManifestObject] = []
     for path in manifests[:_MAX_FILES]:
@@ -93,17 +80,12 @@ def _of_manifests(
 
 
 def _may_be_manifest(workspace: Workspace, path: str) -> bool:
-    if not path.endswith((".yaml", ".yml")) or compose.NAME.fullmatch(os.path.basename(path)):
+    if not path.endswith((".yaml", ".yml")) or is_compose(path):
         return False
     try:
         return is_manifest(text_of(workspace, path).text)
     except Unreadable:
         return False
-
-
-def _is_dockerfile(path: str) -> bool:
-    name = os.path.basename(path)
-    return bool(_DOCKERFILE.fullmatch(name)) and not _NO_DOCKERFILE.fullmatch(name)
 
 
 def _of_dockerfile(

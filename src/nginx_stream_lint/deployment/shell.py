@@ -1,6 +1,6 @@
-"""What shell commands do to nginx's files, as far as that can be told without running them.
+"""The effects of shell commands on nginx's files, without running them.
 
-For `RUN` of a Dockerfile, the commands of containers, and scripts that start them.
+For `RUN` of a Dockerfile, the commands of containers, and their start scripts.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from nginx_stream_lint.config.mapped_text import PLACEHOLDER
 from nginx_stream_lint.deployment.interpolation import interpolated
 from nginx_stream_lint.deployment.model import CommandLine, DeployedAt, PlacedFile
 
-_MAX_TEXT = 200_000  # characters of one command that are looked at
+_MAX_TEXT = 200_000  # characters of one command that are parsed
 _WORD = r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\[^\n]|[^\s'";&|<>()\\])+"""
 _COMMENT = r"(?<![^\s;&|()])\#[^\n]*"
 _TOKEN = re.compile(rf"{_COMMENT}|{_WORD}|&&|\|\||>>|<<<|<<-?|\d?>&\d|[;&|<>()\n]")
 _ENDS = frozenset(("&&", "||", ";", "&", "|", "\n", "(", ")"))
-# What begins and ends a block of commands that may not run, or not once.
+# Words that begin and end a block of commands that may not run, or not exactly once.
 _KEYWORDS = {
     **dict.fromkeys(("if", "for", "while", "until", "case", "select", "{"), 1),
     **dict.fromkeys(("fi", "done", "esac", "}"), -1),
@@ -32,7 +32,7 @@ _KEYWORDS = {
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _HEREDOC = re.compile(r"<<-?[ \t]*(['\"]?)([A-Za-z_]\w*)\1")
-# Programs that start the program that their arguments name.
+# Programs that start the program in their arguments.
 _STARTERS = frozenset(
     ("exec", "command", "env", "sudo", "tini", "dumb-init", "su-exec", "gosu", "nohup", "time")
 )
@@ -70,7 +70,7 @@ _DOWNLOAD = re.compile(
 _OTHER_PACKAGES = re.compile(
     r"nginx\.org/(?:packages|keys)|ppa:|add-apt-repository|openresty\.org/package"
 )
-# Below these a file may be nginx's configuration.
+# A file below one of these may belong to nginx's configuration.
 _FOLDERS = (
     "/etc/nginx",
     "/usr/local/openresty/nginx/conf",
@@ -82,9 +82,9 @@ _FOLDERS = (
 
 
 class Installed(Struct, frozen=True):
-    """A command that installs nginx. `version` is None where the package manager chooses it.
+    """A command that installs nginx; `version` is None if the package manager chooses it.
 
-    `is_own` tells that the package is the system's; otherwise another source of packages is used.
+    `is_own`: the package comes from the distribution, not from another package source.
     """
 
     version: str | None
@@ -92,7 +92,7 @@ class Installed(Struct, frozen=True):
 
 
 def is_configuration_path(path: str) -> bool:
-    """Whether a path of a container is one where nginx's configuration lies."""
+    """Whether a path in a container is a usual place for nginx's configuration."""
     return any(path == one or path.startswith(f"{one}/") for one in _FOLDERS)
 
 
@@ -106,7 +106,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def _steps(text: str) -> Iterator[tuple[list[str], bool]]:
-    """The simple commands, each with whether it certainly runs: it hangs on no condition."""
+    """The simple commands, and whether each certainly runs (depends on no condition)."""
     words: list[str] = []
     written: list[str] = []
     depth, otherwise = 0, False
@@ -140,7 +140,7 @@ def _is_redirected(words: list[str], number: int) -> bool:
 
 
 def _without_expansion(word: str, written: str) -> str:
-    """A word of envsubst; `PLACEHOLDER` for what the shell puts in."""
+    """A word of envsubst; `PLACEHOLDER` for parts that the shell inserts."""
     is_literal = "$" not in word or written.startswith("'") or "\\$" in written
     return word if is_literal else PLACEHOLDER
 
@@ -154,7 +154,7 @@ def _unquoted(token: str) -> str:
 
 
 def command_line(words: Sequence[str]) -> CommandLine:
-    """What a container runs, with what nginx is told."""
+    """A container's command, with the options of nginx."""
     arguments = _of_nginx(list(words))
     if arguments is None:
         return CommandLine(tuple(words))
@@ -178,7 +178,7 @@ def _options(arguments: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def runs_nginx(words: Sequence[str]) -> bool:
-    """Whether a command starts nginx, by itself or through a shell."""
+    """Whether a command starts nginx, directly or through a shell."""
     return _of_nginx(list(words)) is not None
 
 
@@ -200,7 +200,7 @@ def _of_nginx(words: list[str], depth: int = 0) -> list[str] | None:
 
 
 def _started(words: list[str]) -> list[str]:
-    """A command without what only starts it."""
+    """Strip the programs that only start another one."""
     while words:
         name = posixpath.basename(words[0])
         if _ASSIGNMENT.match(words[0]) or words[0] in ("--", "!", "then", "do", "else", "{"):
@@ -217,7 +217,7 @@ def _started(words: list[str]) -> list[str]:
 
 
 def shell_text(words: Sequence[str]) -> str | None:
-    """The text that a command gives a shell: that of `sh -c TEXT`."""
+    """The script text of `sh -c TEXT`; None for other commands."""
     words = _started(list(words))
     if not words or posixpath.basename(words[0]) not in _SHELLS:
         return None
@@ -230,7 +230,7 @@ def shell_text(words: Sequence[str]) -> str | None:
 
 
 def script_of(words: Sequence[str]) -> str | None:
-    """The path of the script that a command runs, where it is one."""
+    """The path of the script that a command runs; None for other commands."""
     words = _started(list(words))
     if shell_text(words) is not None:
         return None
@@ -242,7 +242,7 @@ def script_of(words: Sequence[str]) -> str | None:
 
 
 def installed(text: str) -> Installed | None:
-    """What a shell text installs of nginx."""
+    """The nginx that a shell text installs."""
     is_other = _OTHER_PACKAGES.search(text) is not None
     found: Installed | None = None
     for words in map(_started, commands(text)):
@@ -267,13 +267,13 @@ class Layers:
 
     def __init__(self, files: Sequence[PlacedFile] = ()) -> None:
         self.files = list(files)
-        self.programs: list[list[str]] = []  # that were started and may have done anything
+        self.programs: list[list[str]] = []  # started programs with unknown effects
         self.nginx: list[str] | None = None  # nginx's command, once it was started
         self.variables: dict[str, str] = {}  # of the shell
         self.exported: dict[str, str | None] = {}
 
     def at(self, inside: str) -> PlacedFile | None:
-        """What is at a path, as far as it is known."""
+        """The file at a path, if it is known."""
         for one in reversed(self.files):
             if inside == one.inside:
                 return one
@@ -290,11 +290,11 @@ class Layers:
         return None
 
     def add(self, one: PlacedFile) -> None:
-        """Put a file where it hides what is there."""
+        """Add a file, which hides an earlier one at its path."""
         self.files.append(one)
 
     def run(self, text: str, folder: str, origin: DeployedAt) -> None:
-        """Do what a shell text does, as far as it is certain."""
+        """Apply the certain effects of a shell text."""
         heredocs = _HEREDOC.search(text) is not None
         for step, is_certain in _steps(_without_heredocs(text) if heredocs else text):
             expanded = [
@@ -309,7 +309,7 @@ class Layers:
                 self._run(words, folder, origin, is_certain)
 
     def _assign(self, words: list[str], is_certain: bool) -> None:
-        """Note variables that a command sets."""
+        """Record the variables that a command sets."""
         rest = words[1:] if words[0] in ("export", "local", "readonly", "declare") else words
         if not all(map(_ASSIGNMENT.match, rest)):
             return
@@ -413,7 +413,7 @@ class Layers:
         folder: str,
         origin: DeployedAt,
     ) -> None:
-        """What `cat FILE > OUTPUT` or `sed COMMAND FILE > OUTPUT` writes."""
+        """Apply `cat FILE > OUTPUT` or `sed COMMAND FILE > OUTPUT`."""
         names = arguments if program == "cat" else arguments[1:]
         known = (
             self.at(posixpath.normpath(posixpath.join(folder, names[0])))
@@ -440,7 +440,7 @@ class Layers:
 
     def _removed(self, path: str, origin: DeployedAt) -> None:
         if re.search(r"[*?\[]", path):
-            # What is there already; what comes later stays.
+            # Copy only the present files; later ones do not change the copy.
             known = [one.inside for one in self.files if fnmatchcase(one.inside, path)]
             for one in dict.fromkeys(known):
                 self.add(PlacedFile(one, None, "removed", origin))
@@ -463,12 +463,12 @@ class Layers:
 
 
 def _is_literal(words: list[str], number: int) -> bool:
-    """Whether a word is for envsubst, which puts variables in itself."""
+    """Whether a word is literal for envsubst, which inserts variables itself."""
     return posixpath.basename(words[0]) == "envsubst" and not _is_redirected(words, number)
 
 
 def is_folder_of_nginx(path: str) -> bool:
-    """Whether a path is a folder in every image of nginx, or by its name in most."""
+    """Whether a path is a folder in all images of nginx, or in most, judging by its name."""
     return path in (*_FOLDERS, "/usr/share/nginx/html", "/var/www/html") or (
         is_configuration_path(path)
         and posixpath.basename(path)
@@ -485,7 +485,7 @@ def is_folder_of_nginx(path: str) -> bool:
 
 
 def _redirected(words: list[str]) -> tuple[list[str], list[str], list[str]]:
-    """A command without its redirections, the files that it reads, and those that it writes."""
+    """A command without redirections, the files that it reads, and those that it writes."""
     plain: list[str] = []
     inputs: list[str] = []
     outputs: list[str] = []

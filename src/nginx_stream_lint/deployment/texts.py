@@ -1,4 +1,4 @@
-"""The texts of deployment files, which unlike nginx's may begin with a byte order mark."""
+"""Read deployment files, which unlike nginx's may begin with a byte order mark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_BYTES = 4 * 1024 * 1024
 
 
 def text_of(workspace: Workspace, path: str) -> Source:
-    """A file's text. Raises `Unreadable` as `Workspace.source` does."""
+    """Read a file. Raises `Unreadable` like `Workspace.source`."""
     try:
         return workspace.source(path)
     except Unreadable:

@@ -151,7 +151,7 @@ def with_complete_fixes(
     """Return the findings with fixes whose combined edits are what `--fix` writes.
 
     A fix gets the edits that only come up once it is applied, such as those for a finding that it
-    uncovers. `lint` is as in `fix_soundly`, and gives these findings for no texts. A fix that would
+    uncovers. `lint` is as in `fix_checked`, and gives these findings for no texts. A fix that would
     be refused becomes `manual`.
     """
     kinds = {one.fix.applicability for one in findings if one.fix is not None and one.fix.edits}

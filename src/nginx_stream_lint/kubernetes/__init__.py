@@ -1,13 +1,4 @@
 """Kubernetes: the nginx configuration that ingress controllers make, with its place in the YAML.
 
-`configurations` is the way in.
+`translate.configurations` is the way in; `manifest` reads the YAML.
 """
-
-from nginx_stream_lint.kubernetes.translate import (
-    Translation,
-    configurations,
-    runnable,
-    translate_resources,
-)
-
-__all__ = ["Translation", "configurations", "runnable", "translate_resources"]

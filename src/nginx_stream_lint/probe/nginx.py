@@ -18,8 +18,8 @@ from types import TracebackType
 
 from msgspec import Struct
 
+from nginx_stream_lint.probe.confine import confine, directives
 from nginx_stream_lint.probe.launch import NginxError, SandboxLimits, Supervised, run
-from nginx_stream_lint.probe.sandbox import confine, directives
 
 _MODULES = (  # in an order in which they load: lua needs ndk
     "ndk_http_module",

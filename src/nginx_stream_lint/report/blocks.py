@@ -1,4 +1,4 @@
-"""Documents as a few kinds of blocks, shown as Markdown or on a terminal."""
+"""Documents as a few kinds of blocks, rendered as Markdown or for a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nginx_stream_lint.report.wrapping import WIDTH, wrapped
 
 
 class Heading(Struct, frozen=True):
-    """A heading; its level counts from 1."""
+    """A heading; `level` counts from 1."""
 
     text: str
     level: int = 2
@@ -25,21 +25,21 @@ class Paragraph(Struct, frozen=True):
 
 
 class Code(Struct, frozen=True):
-    """Text as it is, in a language."""
+    """Preformatted text, in a language."""
 
     text: str
     language: str = "nginx"
 
 
 class Table(Struct, frozen=True):
-    """Rows of cells under a head; cells are like paragraphs."""
+    """Rows of cells below a header; cells have the markup of paragraphs."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 class Items(Struct, frozen=True):
-    """A list; its items are like paragraphs."""
+    """A list; items have the markup of paragraphs."""
 
     items: tuple[str, ...]
 
@@ -48,7 +48,7 @@ Block = Heading | Paragraph | Code | Table | Items
 
 
 def markdown(blocks: Iterable[Block]) -> str:
-    """Blocks as Markdown."""
+    """Render blocks as Markdown."""
     return "\n\n".join(_markdown(block) for block in blocks) + "\n"
 
 
@@ -68,7 +68,7 @@ def _markdown(block: Block) -> str:
 
 
 def terminal(blocks: Iterable[Block], width: int = WIDTH) -> str:
-    """Blocks for a terminal of `width` columns, with ANSI colours."""
+    """Render blocks for a terminal of `width` columns, with ANSI colours."""
     return "\n".join("\n".join(_terminal(block, width)) + "\n" for block in blocks)
 
 
@@ -87,7 +87,7 @@ def _terminal(block: Block, width: int) -> Iterator[str]:
 
 
 def _columns(rows: Sequence[Sequence[str]], room: int) -> Iterator[str]:
-    """A table as columns where it fits, else a paragraph for each row."""
+    """Render a table as columns if it fits, otherwise as a paragraph per row."""
     cells = [[_plain(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     if sum(widths) + 2 * len(widths) <= room:
@@ -103,7 +103,7 @@ def _columns(rows: Sequence[Sequence[str]], room: int) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """A text without its markup; a link's address stands behind it where it is not all there is."""
+    """Remove markup from a text; a link's address follows it unless both are equal."""
     text = re.sub(r"\[([^\]]+)\]\((https?:[^)]+)\)", r"\1 (\2)", text)
     text = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text)
     return text.replace("`", "")

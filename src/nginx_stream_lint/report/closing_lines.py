@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from nginx_stream_lint.analysis.lint import Result
 from nginx_stream_lint.config.deployed import Deployed
+from nginx_stream_lint.nginx.versions import Version
 from nginx_stream_lint.report.words import counted
 from nginx_stream_lint.util.sinks import printable
 
-# As many places are named; the others are counted.
+# Name at most this many places, and count the others.
 _MOST_PLACES = 4
 
 
@@ -16,7 +17,12 @@ def closing_lines(report: Result) -> list[str]:
     lines: list[str] = []
     if any(one.assumes_old_nginx for one in report.findings):
         lines.append("Assuming nginx older than 1.29.7; set --nginx-version if yours is newer.")
-    lines += (f"{deployed_words(one)}." for one in report.deployed)
+    alike: dict[tuple[str, str, tuple[Version, ...]], list[Deployed]] = {}
+    for one in report.deployed:
+        alike.setdefault((one.name, one.product, one.versions), []).append(one)
+    for first, *others in alike.values():
+        more = f"; {counted(len(others), 'other')} of this name, too" if others else ""
+        lines.append(f"{deployed_words(first)}{more}.")
     lines += (
         f"No main file includes {name}, so nginx's defaults are assumed for the outer blocks."
         for name in report.assumed_fragments
@@ -27,7 +33,7 @@ def closing_lines(report: Result) -> list[str]:
 
 
 def deployed_words(nginx: Deployed) -> str:
-    """Which nginx runs somewhere, and what a floating tag means for the findings; no full stop."""
+    """Describe which nginx runs there, and the effect of a floating tag; without a full stop."""
     name = printable(f"{nginx.name} ({nginx.origin})")
     if not nginx.versions:
         return f"{name} runs {nginx.product} of an unknown version; set --nginx-version"

@@ -7,7 +7,7 @@ from nginx_stream_lint.util.sinks import printable
 
 
 def concise(run: Run) -> str:
-    """The findings as lines."""
+    """Render the findings, one per line."""
     return "".join(
         f"{printable(finding.place.source.name)}:{finding.place.line}:{finding.place.column}:"
         f" {finding.severity} {finding.rule} {printable(finding.message)}\n"

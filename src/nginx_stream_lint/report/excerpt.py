@@ -1,4 +1,4 @@
-"""Excerpts of a source with underlined spans, as compilers show them."""
+"""Excerpts of a source with underlined spans, in the style of compilers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from nginx_stream_lint.util.remembering import latest_remembered
 from nginx_stream_lint.util.sinks import printable
 
 _TAB = 4
-# Columns around a line of source: its number, the bar, and what says that it is cut.
+# Columns around a line of source: its number, the bar, and the marks for omitted text.
 _MARGIN = 12
 _NARROWEST = 20
 _ELLIPSIS = "..."
-# Of a line longer than this only a part around what is underlined is looked at, or a line with a
-# thousand places would be read a thousand times.
+# In a longer line, only the part around the underlined text is processed. Otherwise a line with a
+# thousand places would be processed a thousand times.
 _LONG = 1_000
 _BEFORE, _BEHIND = 20, 2 * WIDTH
 
 
 class Mark(Struct, frozen=True):
-    """A place to underline: with `^` and a colour where it is the `main` one, else with `-`."""
+    """A place to underline: the `main` one with `^` and a colour, others with `-`."""
 
     place: Place
     main: bool = False
@@ -33,15 +33,15 @@ class Mark(Struct, frozen=True):
     colour: str | None = None
 
 
-# A mark with the line and the column it begins at.
+# A mark with the line and the column of its start.
 _Placed = tuple[Mark, int, int]
 
 
 def excerpt(marks: Sequence[Mark], home: Source, columns: int = WIDTH) -> list[str]:
-    """The lines of some places, file by file and in their order, with ANSI colours.
+    """Render the source lines of some places, file by file, with ANSI colours.
 
-    Files other than `home` are named above their lines. Lines of source that do not fit into the
-    `columns` are cut around what is underlined.
+    Files other than `home` are named above their lines. Lines that do not fit into `columns` are
+    cut around the underlined text.
     """
     room = max(columns - _MARGIN, _NARROWEST)
     placed = [(mark, *mark.place.source.position(mark.place.start)) for mark in marks]
@@ -75,9 +75,9 @@ def _file(marks: list[_Placed], width: int, room: int) -> list[str]:
 
 
 def _part(line: int, marks: list[_Placed], room: int) -> tuple[str, list[_Placed], int | None]:
-    """What to show of a line, with the marks where they stand in that, and how far it is indented.
+    """The visible part of a line, its marks with shifted positions, and its indentation.
 
-    The last is None for a part from the middle of a long line.
+    The indentation is None for a part from the middle of a long line.
     """
     source = marks[-1][0].place.source
     start, end = source.line_span(line)
@@ -96,7 +96,7 @@ def _part(line: int, marks: list[_Placed], room: int) -> tuple[str, list[_Placed
 def _line(
     line: int, text: str, marks: Sequence[_Placed], shift: int, width: int, room: int
 ) -> list[str]:
-    """A line by its number, without `shift` columns, and below it what is marked there."""
+    """Render a line with its number, without its first `shift` columns, and the marks below it."""
     shown, spans = _fitted(text, marks, shift, room)
     lines = [f"{line:>{width}} {_BAR} {shown}"]
     for (mark, _, _), (start, end) in zip(marks, spans, strict=True):
@@ -120,7 +120,7 @@ def _indentation(text: str) -> int:
 def _fitted(
     text: str, marks: Sequence[_Placed], shift: int, room: int
 ) -> tuple[str, list[tuple[int, int]]]:
-    """A line as it is shown, and the columns on the screen of what is marked in it."""
+    """A line as shown, and the screen columns of its marks."""
     length = len(text.rstrip())
     spans: list[tuple[int, int]] = []
     for mark, _, column in marks:
@@ -142,7 +142,7 @@ def _fitted(
     shown = shown[shift:].rstrip()
     if len(shown) <= room:
         return shown, on_screen
-    # Begin a little before the first stretch where the line's start would not show all of it.
+    # If the first mark would not be visible from the line's start, begin shortly before it.
     first = 0 if max(end for _, end in on_screen) <= room else max(0, on_screen[0][0] - 8)
     cut = shown[first : first + room]
     lead = _ELLIPSIS if first else ""
@@ -156,7 +156,7 @@ def _fitted(
 
 
 def _on_screen(text: str) -> tuple[str, list[int]]:
-    """A line of any characters on the screen, and the column of each, and of its end."""
+    """Any line as shown on a screen, and the column of each character and of the end."""
     cells: list[str] = []
     columns: list[int] = []
     at = 0
@@ -174,7 +174,7 @@ def _on_screen(text: str) -> tuple[str, list[int]]:
 
 @latest_remembered(1024)
 def _cell(character: str) -> tuple[str, int]:
-    """A character as it is shown, and how many columns of a terminal that takes."""
+    """A character as shown, and its width in terminal columns."""
     import unicodedata
 
     text = printable(character)

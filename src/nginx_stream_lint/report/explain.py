@@ -1,4 +1,4 @@
-"""Explanations: for people, and as JSON."""
+"""Explanations of URLs, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nginx_stream_lint.rules.finding import Finding
 from nginx_stream_lint.util.json_text import json_text
 from nginx_stream_lint.util.sinks import printable, shown_line
 
-# What another handler than an app does with streams.
+# How handlers other than an app treat streams.
 _STREAMING = {
     "by-itself": "it streams by itself",
     "depends": "whether it streams depends on its code",
@@ -40,7 +40,7 @@ _COLOURS = {
     "unknown": "yellow",
 }
 _VERDICT = re.compile(rf"\b(?:{'|'.join(_COLOURS)})\b")
-# What a person wants to see even where nobody has set it; the rest is shown where it is set.
+# These settings are always shown; others only if the configuration sets them.
 _ALWAYS = (
     "_buffering",
     "_buffer_size",
@@ -50,7 +50,7 @@ _ALWAYS = (
     "_ignore_headers",
     "_cache",
 )
-# Of schema/explain.schema.json; CONTRIBUTING.md says when it grows.
+# Version of schema/explain.schema.json; CONTRIBUTING.md says when it changes.
 SCHEMA_VERSION = 1
 _ALSO = ("gzip", "ssl_buffer_size")
 _NEVER = ("types", "default_type", "ssl_certificate", "ssl_certificate_key", "ssl_protocols")
@@ -65,59 +65,59 @@ class ExplainError(Struct):
 
 
 class ExplainPlace(Struct):
-    """A directive of the configuration, None where there is none."""
+    """A directive of the configuration; None if there is none."""
 
     file: str | None
     line: int | None
 
 
 class ExplainBlock(ExplainPlace):
-    """A block of the configuration, None where there is none."""
+    """A block of the configuration; None if there is none."""
 
     label: str | None
 
 
 class ExplainServer(ExplainBlock):
-    """The server that takes the request."""
+    """The server that accepts the request."""
 
     names: list[str]
 
 
 class ExplainStep(ExplainPlace):
-    """An internal redirect, or why the way is not known further."""
+    """An internal redirect, or the reason why the route is unknown from here."""
 
     why: str
 
 
 class ExplainHandler(ExplainPlace):
-    """What passes the request to an app."""
+    """The directive that passes the request to an app."""
 
     family: str
     target: str
 
 
 class ExplainAnswer(ExplainPlace):
-    """What answers in place of an app and of a `return`."""
+    """The responder if it is neither an app nor a `return`."""
 
     directive: str
     streaming: str
 
 
 class ExplainOrigin(ExplainPlace):
-    """Where a value comes from."""
+    """The origin of a value."""
 
     kind: str
 
 
 class ExplainSetting(Struct):
-    """A directive in force: its arguments, a row for each time that it is given."""
+    """A directive in force: its arguments, one row for each occurrence."""
 
     rows: Sequence[Sequence[str]]
     origin: ExplainOrigin
 
 
 class ExplainTier(ExplainPlace):
-    """A proxy on the way, with the worst of what it does in the usual scenarios."""
+    """A proxy on the route, with its worst delivery in the usual scenarios."""
 
     name: str
     kind: str
@@ -126,7 +126,7 @@ class ExplainTier(ExplainPlace):
 
 
 class ExplainDelivery(Struct):
-    """What becomes of the stream in one scenario."""
+    """The delivery of the stream in one scenario."""
 
     client: str
     framing: str
@@ -139,7 +139,7 @@ class ExplainDelivery(Struct):
 
 
 class ExplainDocument(Struct):
-    """Where a URL lands, and what happens to a stream there."""
+    """The location that handles a URL, and what happens to a stream there."""
 
     schema_version: int
     url: str
@@ -157,7 +157,7 @@ class ExplainDocument(Struct):
 
 
 def explain_json(explanations: Sequence[Explanation | UnexplainedUrl]) -> str:
-    """A list with one object for each URL."""
+    """Render explanations as a JSON list with one object per URL."""
     return json_text(
         [
             ExplainError(SCHEMA_VERSION, one.url, one.why)
@@ -193,7 +193,7 @@ def _document(explanation: Explanation) -> ExplainDocument:
 
 
 def _answered_by(route: Route) -> ExplainAnswer | None:
-    """What answers in place of an app and of a `return`: a module, or a refused handshake."""
+    """The responder if it is neither an app nor a `return`: a module, or a refused handshake."""
     if route.other is not None:
         directive, streaming = route.other.directive, str(route.other.streaming)
     elif route.rejected_by is not None:
@@ -204,7 +204,7 @@ def _answered_by(route: Route) -> ExplainAnswer | None:
 
 
 def _block(level: Level | None) -> tuple[str | None, int | None, str | None]:
-    """File, line and label."""
+    """File, line and label of a block."""
     return (None, None, None) if level is None else (*_place(level.directive), level.label)
 
 
@@ -214,7 +214,7 @@ def _names(level: Level | None) -> list[str]:
 
 
 def _place(directive: Directive | None) -> tuple[str | None, int | None]:
-    """File and line."""
+    """File and line of a directive."""
     return (None, None) if directive is None else (directive.source.name, directive.line)
 
 
@@ -222,12 +222,12 @@ def _setting(value: Effective) -> ExplainSetting:
     first = value.directives[0] if value.directives else None
     kind: str = value.origin
     if first is not None and first.file.reading.author is not None and not first.is_written:
-        kind, first = "default", None  # a controller's
+        kind, first = "default", None  # a controller's default
     return ExplainSetting(value.rows, ExplainOrigin(*_place(first), kind))
 
 
 def _tier(explanation: Explanation, tier: PassedPlace) -> ExplainTier:
-    """A tier, with the worst of what it does in the usual scenarios."""
+    """A tier with its worst delivery in the usual scenarios."""
     pairs = zip(explanation.deliveries, tier.deliveries, strict=True)
     usual = [here for whole, here in pairs if _is_usual(whole, any_encoding=True)]
     worst = next((here for here in usual if here.verdict != "streams"), usual[0] if usual else None)
@@ -260,10 +260,10 @@ def explain_text(
     findings: Sequence[Sequence[Finding]],
     width: int = WIDTH,
 ) -> str:
-    """The way taken, what is in force with its origin, the verdicts, findings and fix.
+    """Render explanations: the route, settings with their origins, verdicts, findings and fix.
 
-    `findings` are those of each place where a URL lands, with their fixes as --fix would write
-    them. Lines have `width` columns, except for what cannot be broken.
+    `findings` are those of each place where a URL ends, with their fixes as --fix would write them.
+    Lines have `width` columns, except for text that cannot be broken.
     """
     pairs = zip(explanations, findings, strict=True)
     return "\n".join(
@@ -343,7 +343,7 @@ def _passed(handler: Handler) -> str:
 
 
 def _line(head: str, text: str, width: int) -> list[str]:
-    """What is to say beside a heading."""
+    """Render a heading with the text beside it."""
     return wrapped(printable(text), width, f"  {head:<9} ", " " * 12)
 
 
@@ -389,7 +389,7 @@ def _settings(explanation: Explanation, columns: int) -> Iterator[str]:
 
 @cache
 def _always(family: str) -> frozenset[str]:
-    """The settings that are shown where nobody has set them, too."""
+    """The settings that are shown even if the configuration does not set them."""
     return frozenset(
         name
         for name in table()
@@ -409,7 +409,7 @@ def _origin(value: Effective, number: int) -> str:
 
 
 def _verdicts(explanation: Explanation, family: str, width: int) -> Iterator[str]:
-    """One line for each client, and what changes its verdict."""
+    """One line for each client, and the changes that would change its verdict."""
     deliveries = explanation.deliveries
 
     def said(head: str, delivery: Delivery, indent: str) -> list[str]:
@@ -444,7 +444,7 @@ def _websocket(deliveries: Sequence[Delivery]) -> Iterator[str]:
 
 
 def _holding(explanation: Explanation, delivery: Delivery) -> tuple[PassedPlace, Delivery] | None:
-    """The tier that holds a stream, with what it does there; None where it is the last one."""
+    """The tier that holds a stream, and its delivery there; None if it is the last tier."""
     if delivery.held_by != "tier" and delivery.slowest != "tier":
         return None
     at = next(n for n, each in enumerate(explanation.deliveries) if each is delivery)
@@ -460,7 +460,7 @@ def _is_usual(delivery: Delivery, any_encoding: bool = False) -> bool:
 
 
 def _changes(own: Sequence[Delivery]) -> dict[str, list[Delivery]]:
-    """The scenarios that differ from the usual one in one thing, by what that is."""
+    """The scenarios that differ from the usual one in one property, by that property."""
     words = {
         ("close", "absent", "identity"): "if the app closes the connection instead of chunking",
         ("length", "absent", "identity"): "if the app sends Content-Length",
@@ -478,7 +478,7 @@ def _changes(own: Sequence[Delivery]) -> dict[str, list[Delivery]]:
 
 
 def _outcome(delivery: Delivery) -> tuple[str, str, bool, float | None]:
-    """What clients see of a delivery."""
+    """The parts of a delivery that clients notice."""
     return delivery.verdict, delivery.repeat, delivery.is_replayed, delivery.first_text_s
 
 
@@ -497,7 +497,7 @@ def _later(delivery: Delivery) -> str:
 
 
 def _held(explanation: Explanation, delivery: Delivery, family: str) -> str:
-    """What holds a stream, and for how long."""
+    """Describe which buffer holds a stream, and for how long."""
     of = ""
     holding = _holding(explanation, delivery)
     if holding is not None:

@@ -1,4 +1,4 @@
-"""GitHub's workflow commands, which become annotations, and a table for the summary of a job."""
+"""GitHub's workflow commands, which become annotations, and a table for the job summary."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from nginx_stream_lint.rules.finding import SEVERITIES, Finding
 from nginx_stream_lint.util.sinks import printable, workflow_data, workflow_property
 
 _COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
-# A summary may have 1 MB; this is far below it, and more than anybody reads.
+# A summary may have 1 MB. This is far below it, and enough for any reader.
 _MOST_ROWS = 200
 
 
 def github(run: Run) -> str:
-    """A command for each finding and each place that could not be read, worst first."""
+    """Render a command for each finding and each problem, worst first."""
     report = run.report
     lines = [
         _command(
@@ -28,11 +28,11 @@ def github(run: Run) -> str:
         )
         for problem in report.problems
     ]
-    # GitHub shows ten of each kind for a step, the first ones.
+    # GitHub shows only the first ten of each kind per step.
     for finding in sorted(report.findings, key=lambda one: SEVERITIES.index(one.severity)):
         place = run.place(finding)
         end_line, end_column = place.source.position(place.end)
-        # Columns are for one line only.
+        # GitHub accepts columns only for a single line.
         end = {"endColumn": end_column} if end_line == place.line else {}
         lines.append(
             _command(
@@ -55,7 +55,7 @@ def _command(name: str, message: str, **properties: str | int) -> str:
 
 
 def step_summary(run: Run) -> str:
-    """The findings as Markdown, for $GITHUB_STEP_SUMMARY."""
+    """Render the findings as Markdown, for $GITHUB_STEP_SUMMARY."""
     return "\n".join(_summary(run)) + "\n"
 
 
@@ -101,7 +101,7 @@ def _row(finding: Finding, run: Run) -> str:
 
 
 def _code(text: str) -> str:
-    """Text as code in a table's cell."""
+    """Render text as code in a table cell."""
     ticks = "`" * (max((len(run) for run in _ticks(text)), default=0) + 1)
     space = " " if "`" in text else ""
     return f"{ticks}{space}{printable(text).replace('|', chr(92) + '|')}{space}{ticks}"
@@ -112,5 +112,5 @@ def _ticks(text: str) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Text as it is in a table's cell: no markup."""
+    """Escape the markup in a table cell."""
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~&@$" else c for c in printable(text))

@@ -1,4 +1,4 @@
-"""GitLab's code quality report: one JSON list, a small part of Code Climate's format."""
+"""GitLab's code quality report: a JSON list in a subset of Code Climate's format."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SEVERITIES = {"error": "critical", "warning": "minor", "note": "info"}
 
 
 class GitlabLines(Struct):
-    """Lines of a file; `end` is the last one."""
+    """Lines of a file; `end` is the last line, inclusive."""
 
     begin: int
     end: int | UnsetType = UNSET
 
 
 class GitlabLocation(Struct):
-    """Where an issue is."""
+    """The place of an issue."""
 
     path: str
     lines: GitlabLines
@@ -40,7 +40,7 @@ class GitlabIssue(Struct):
 
 
 def gitlab(run: Run) -> str:
-    """The findings, and what could not be read, as issues."""
+    """Render findings and problems as issues."""
     report = run.report
     names = fingerprints(report.all_findings, run.base)
     issues = [_unread(problem, run) for problem in report.problems]

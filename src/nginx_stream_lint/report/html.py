@@ -1,4 +1,4 @@
-"""One page for a browser, with everything in it: for people who do not run the linter."""
+"""A self-contained HTML page, for people who do not run the linter."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from nginx_stream_lint.rules.finding import MOST_SERVERS, SEVERITIES, Finding
 from nginx_stream_lint.util.data import data_text
 from nginx_stream_lint.util.sinks import shown_line
 
-_MOST_NAMES = 3  # of inputs in the title
+_MOST_NAMES = 3  # number of inputs named in the title
 
 
 class _Card(Struct):
-    """A location with its stream and what is found there."""
+    """A location with its stream and findings."""
 
     label: str
     where: str
@@ -40,7 +40,7 @@ class _Card(Struct):
 
     @property
     def arrivals(self) -> list[tuple[str, str, str]]:
-        """For each client its name, the verdict, and what it gets."""
+        """For each client: its name, the verdict, and a description."""
         if self.way is None:
             return []
         return [
@@ -49,7 +49,7 @@ class _Card(Struct):
 
     @property
     def told(self) -> list[tuple[Finding, str]]:
-        """The findings with their lines of source, which are not repeated."""
+        """The findings with their source lines; lines are not repeated."""
         lines = [_excerpt(finding) for finding in self.findings]
         return [
             (finding, "" if at and lines[at - 1] == text else text)
@@ -58,7 +58,7 @@ class _Card(Struct):
 
     @property
     def fixes(self) -> list[tuple[ShownFix, list[tuple[str, str]]]]:
-        """The location with its fixes in it, and lines with `+`, `-` or a blank."""
+        """The fixed location for each fix, as lines with `+`, `-` or a blank."""
         if not self.findings:
             return []
         return [
@@ -72,7 +72,7 @@ class _Card(Struct):
 
 
 def html(run: Run) -> str:
-    """The run as one HTML page without anything from outside."""
+    """Render the run as one HTML page that loads nothing."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
@@ -106,7 +106,7 @@ def html(run: Run) -> str:
 
 
 def _name(path: str, run: Run) -> str:
-    """What an input is called: `.` and `..` by the name of the folder."""
+    """The displayed name of an input: `.` and `..` become the name of the folder."""
     shown = run.path(path)
     if os.path.basename(shown) in ("", os.curdir, os.pardir):
         return os.path.basename(os.path.normpath(os.path.join(run.base, path))) or os.sep
@@ -114,7 +114,7 @@ def _name(path: str, run: Run) -> str:
 
 
 def _cards(run: Run) -> list[_Card]:
-    """Every stream with its findings, then findings about anything else."""
+    """The cards: each stream with its findings, then findings without a stream."""
     cards: dict[tuple[str, int], _Card] = {}
     for way in stream_paths(run.report, run.nginx_version, run.policy):
         directive = way.served.level.directive or way.served.handler.directive
@@ -153,5 +153,5 @@ def _excerpt(finding: Finding) -> str:
 
 
 def _printable_lines(text: str) -> str:
-    # A plain string even where the template has markup, which would not be escaped.
+    # Convert to a plain string: template markup would not be escaped.
     return "\n".join(shown_line(line) for line in str(text).split("\n"))

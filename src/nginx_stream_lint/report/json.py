@@ -1,4 +1,4 @@
-"""The report for programs: one JSON document, as schema/lint.schema.json describes it."""
+"""The JSON report, as described in schema/lint.schema.json."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from nginx_stream_lint.report.run import Run, StreamRecord, described
 from nginx_stream_lint.rules.finding import Finding, Fix
 from nginx_stream_lint.util.json_text import json_text
 
-# Of schema/lint.schema.json; CONTRIBUTING.md says when it grows.
+# Version of schema/lint.schema.json; CONTRIBUTING.md says when it changes.
 SCHEMA_VERSION = 1
 
 
 class LintTool(Struct):
-    """What wrote the document."""
+    """The program that wrote the document."""
 
     name: str
     version: str
@@ -30,7 +30,7 @@ class LintLocation(Struct):
 
 
 class LintRelated(Struct):
-    """Another place that a finding points to."""
+    """Another place that belongs to a finding."""
 
     file: str
     line: int
@@ -39,7 +39,7 @@ class LintRelated(Struct):
 
 
 class LintEdit(Struct):
-    """A piece of a file to replace, by offsets in characters."""
+    """A replacement in a file, with offsets in characters."""
 
     file: str
     start: int
@@ -48,7 +48,7 @@ class LintEdit(Struct):
 
 
 class LintFix(Struct):
-    """How to fix a finding."""
+    """The suggested fix of a finding."""
 
     title: str
     applicability: str
@@ -57,7 +57,7 @@ class LintFix(Struct):
 
 
 class LintFinding(Struct):
-    """A finding; it has no file and no position if only the command line names what it is about."""
+    """A finding; file and position are null if only the command line names its subject."""
 
     rule: str
     url: str | None
@@ -76,7 +76,7 @@ class LintFinding(Struct):
 
 
 class LintError(Struct):
-    """What could not be read."""
+    """An input that could not be read."""
 
     file: str
     line: int
@@ -86,7 +86,7 @@ class LintError(Struct):
 
 
 class LintNote(Struct):
-    """What the reader of the results should know of the input."""
+    """An assumption about the input."""
 
     file: str
     line: int
@@ -95,7 +95,7 @@ class LintNote(Struct):
 
 
 class LintUnchecked(Struct):
-    """A location that proxies, and that nothing suggests to stream."""
+    """A proxied location without evidence that it streams."""
 
     file: str
     line: int
@@ -104,7 +104,7 @@ class LintUnchecked(Struct):
 
 
 class LintSummary(Struct):
-    """Counts, and the time that the check took."""
+    """Counts, and the duration of the check."""
 
     error: int
     warning: int
@@ -116,7 +116,7 @@ class LintSummary(Struct):
 
 
 class LintDocument(Struct):
-    """The whole report."""
+    """The complete report."""
 
     schema_version: int
     tool: LintTool
@@ -130,7 +130,7 @@ class LintDocument(Struct):
 
 
 def json(run: Run) -> str:
-    """The run as JSON."""
+    """Render the run as JSON."""
     report, version = run.report, run.nginx_version
     document = LintDocument(
         schema_version=SCHEMA_VERSION,
@@ -172,7 +172,7 @@ def _finding(finding: Finding) -> LintFinding:
     in_file = place.is_in_file
     return LintFinding(
         rule=finding.rule,
-        url=None,  # the page of a rule has no address yet
+        url=None,  # rules have no public page yet
         instance=finding.instance,
         severity=finding.severity,
         message=finding.message,

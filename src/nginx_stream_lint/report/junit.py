@@ -1,4 +1,4 @@
-"""JUnit's XML, for whatever shows test results: a test for each location and each finding."""
+"""JUnit XML for test report viewers: one test for each location and each finding."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from nginx_stream_lint.report.run import Run
 from nginx_stream_lint.rules.finding import SEVERITIES, Finding
 from nginx_stream_lint.util.sinks import in_xml
 
-# What XML 1.0 has no characters for.
+# Characters that XML 1.0 does not allow.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(run: Run) -> str:
-    """The run as one test suite for each file.
+    """Render the run as a test suite per file.
 
-    A finding at or above the severity that fails a run is a failure, a milder one is a test that
-    passes and says something; what could not be read is an error. Locations without findings pass.
+    A finding at or above the severity that fails a run is a failure; a milder one is a passed test
+    with output; a problem is an error. Locations without findings pass.
     """
     suites: dict[str, list[Element]] = {}
     for file, case in _cases(run):

@@ -1,4 +1,4 @@
-"""Reports of a probe: text, JSON, and SVG."""
+"""Reports of a probe as text, JSON and SVG."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from nginx_stream_lint.util.sinks import printable
 
 _COLOURS = {"streams": "green", "unclear": "yellow"}
 _BAR = 60  # columns of a timeline
-_MOST_LINES = 12  # of what differs from the configuration
+_MOST_LINES = 12  # number of listed differences from the configuration
 _MOST_BURSTS = 8
-# Of schema/probe.schema.json; CONTRIBUTING.md says when it grows.
+# Version of schema/probe.schema.json; CONTRIBUTING.md says when it changes.
 SCHEMA_VERSION = 1
 _MEANINGS = {
     "streams": "the client gets each token when it is sent",
@@ -37,9 +37,9 @@ _MEANINGS = {
 
 
 def probe_text(result: ProbeResult, left: Sequence[str] = (), width: int = WIDTH) -> str:
-    """The report with ANSI colours in lines of `width` columns.
+    """Render the report with ANSI colours in lines of `width` columns.
 
-    `left` are places that nothing could be asked of.
+    `left` are places that could not be measured, because no request reaches them.
     """
     lines = [f"measured on {result.binary} ({result.binary.path})", ""]
     for outcomes in _by_request(result.outcomes):
@@ -124,7 +124,7 @@ def _said(outcome: ProbeOutcome) -> str:
 
 
 def bursts_in_words(bursts: Sequence[int]) -> str:
-    """How tokens came, in words, from the number of tokens in each burst."""
+    """Describe how tokens arrived, from the number of tokens in each burst."""
     if not bursts:
         return "no tokens"
     if max(bursts) == 1:
@@ -175,7 +175,7 @@ def _change_lines(changes: Sequence[CopyChange], width: int) -> Iterator[str]:
 
 
 def _summary(outcomes: Sequence[ProbeOutcome]) -> str:
-    """How many URLs stream in every scenario that was measured."""
+    """Count the URLs that stream in every measured scenario."""
     urls = _by_request(outcomes)
     good = sum(all(one.verdict == "streams" for one in url) for url in urls)
     total = len(urls)
@@ -190,7 +190,7 @@ def _summary(outcomes: Sequence[ProbeOutcome]) -> str:
 
 
 class ProbeNginx(Struct):
-    """The nginx that was measured."""
+    """The measured nginx."""
 
     version: str
     path: str
@@ -205,7 +205,7 @@ class ProbePlace(Struct):
 
 
 class ProbeMeasurement(Struct):
-    """What one client got of one URL in one scenario; times are seconds since the request."""
+    """The result of one client for one URL in one scenario; times are seconds since the request."""
 
     url: str
     server: ProbePlace | None
@@ -226,7 +226,7 @@ class ProbeMeasurement(Struct):
 
 
 class ProbeChange(Struct):
-    """A line of the configuration that the measured copy has otherwise."""
+    """A line of the configuration that differs in the measured copy."""
 
     directive: str
     text: str
@@ -238,7 +238,7 @@ class ProbeChange(Struct):
 
 
 class ProbeSummary(Struct, rename="kebab"):
-    """How many measurements have each verdict."""
+    """The number of measurements with each verdict."""
 
     streams: int
     stalls: int
@@ -249,7 +249,7 @@ class ProbeSummary(Struct, rename="kebab"):
 
 
 class ProbeDocument(Struct):
-    """The whole report."""
+    """The complete report."""
 
     schema_version: int
     nginx: ProbeNginx
@@ -260,7 +260,7 @@ class ProbeDocument(Struct):
 
 
 def probe_json(result: ProbeResult, left: Sequence[str] = ()) -> str:
-    """One document: the nginx, an object for each URL and scenario, and what was changed."""
+    """Render one document: the nginx, an object for each URL and scenario, and the changes."""
     binary = result.binary
     counts = Counter(one.verdict for one in result.outcomes)
     document = ProbeDocument(
@@ -318,7 +318,7 @@ _HEAD = 118
 
 
 def probe_svg(result: ProbeResult) -> str:
-    """Arrivals against emissions: for each measurement, how many tokens by when."""
+    """Draw sent and received tokens over time for each measurement, as SVG."""
     height = _HEAD + sum(map(_height, result.outcomes)) + 12
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}"'

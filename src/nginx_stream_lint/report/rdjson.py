@@ -1,6 +1,6 @@
 """Reviewdog's diagnostic format (rdjson), with fixes as suggestions.
 
-Its columns count bytes of UTF-8, and a range ends before its end.
+Columns count bytes of UTF-8, and the end of a range is exclusive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SEVERITIES = {"error": "ERROR", "warning": "WARNING", "note": "INFO"}
 
 
 class RdjsonSource(Struct):
-    """What wrote the result."""
+    """The program that wrote the result."""
 
     name: str
 
@@ -30,14 +30,14 @@ class RdjsonPosition(Struct):
 
 
 class RdjsonRange(Struct):
-    """A stretch of a file."""
+    """A span of a file."""
 
     start: RdjsonPosition
     end: RdjsonPosition | UnsetType = UNSET
 
 
 class RdjsonLocation(Struct):
-    """A stretch of a named file."""
+    """A span of a named file."""
 
     path: str
     range: RdjsonRange
@@ -50,21 +50,21 @@ class RdjsonCode(Struct):
 
 
 class RdjsonSuggestion(Struct):
-    """A text to put in place of a stretch of the diagnostic's file."""
+    """A replacement for a span of the diagnostic's file."""
 
     range: RdjsonRange
     text: str
 
 
 class RdjsonRelated(Struct):
-    """Another place that a diagnostic points to."""
+    """Another place that belongs to a diagnostic."""
 
     message: str
     location: RdjsonLocation
 
 
 class RdjsonDiagnostic(Struct):
-    """A finding, or what could not be read."""
+    """A finding or a problem."""
 
     message: str
     location: RdjsonLocation
@@ -75,14 +75,14 @@ class RdjsonDiagnostic(Struct):
 
 
 class RdjsonResult(Struct):
-    """The whole report."""
+    """The complete report."""
 
     source: RdjsonSource
     diagnostics: list[RdjsonDiagnostic]
 
 
 def rdjson(run: Run) -> str:
-    """The findings, and what could not be read, as one result."""
+    """Render findings and problems as one result."""
     diagnostics = [_unread(problem, run) for problem in run.report.problems]
     diagnostics += [_diagnostic(finding, run) for finding in run.report.findings]
     return json_text(RdjsonResult(RdjsonSource("nginx-stream-lint"), diagnostics), lossy=True)
@@ -103,9 +103,9 @@ def _diagnostic(finding: Finding, run: Run) -> RdjsonDiagnostic:
 
 
 def _suggestion(fix: Fix, source: Source) -> RdjsonSuggestion | None:
-    """A fix as one suggestion: several would be offered one by one, and half a fix is none.
+    """Convert a fix to one suggestion; None if it edits a file other than the finding's.
 
-    None where it cannot be one, because it reaches into another file than the finding's.
+    reviewdog offers several suggestions one by one, so a fix must not be split.
     """
     edits = fix.edits
     if not edits or any(edit.source is not source for edit in edits) or not insertable(edits):
@@ -130,7 +130,7 @@ def _position(source: Source, offset: int) -> RdjsonPosition:
 
 
 def _unread(problem: Problem, run: Run) -> RdjsonDiagnostic:
-    # Its column may be in a file that could not even be decoded: the line will do.
+    # The file may be impossible to decode, so only the line is given.
     where = RdjsonRange(RdjsonPosition(problem.line))
     return RdjsonDiagnostic(
         message=f"{problem.message}; {problem.advice}",

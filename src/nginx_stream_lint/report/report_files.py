@@ -1,6 +1,6 @@
-"""Recognise files that are our own reports, which settings may replace.
+"""Recognize files that are our own reports, which settings may replace.
 
-Formats that name their tool are recognised by that, and GitLab's, which has no place for a name, by
+Formats that name their tool are recognized by that, and GitLab's, which has no place for a name, by
 its layout. All others get a comment as their last line when settings name their file.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-# All that is asked of a file: its first bytes, or its last.
+# Number of bytes that are read from the start and the end of a file.
 BYTES = 4096
 
 _LAST_LINE = "# a report of nginx-stream-lint: the next one replaces it\n"
@@ -24,7 +24,7 @@ _LAYOUTS = {
 
 
 def marked(name: str, text: str) -> str:
-    """A report in the format `name` as settings have it written: one that `is_ours`."""
+    """Add a marker to a report that settings write, so that `is_own_report` recognizes it."""
     return text if name in _STARTS or name in _LAYOUTS else text + _LAST_LINE
 
 

@@ -1,4 +1,4 @@
-"""A rule in full, made from its file and from what was measured: for the docs and the terminal."""
+"""The description of a rule with its measurements, for the docs and the terminal."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _APPLICABILITY = {
 
 
 def rule_markdown(rule: Rule) -> str:
-    """The short form, for viewers of findings: why, an example, what to read."""
+    """The short form for viewers of findings, as Markdown: why, an example, references."""
     return markdown(_short(rule))
 
 
 def rule_text(rule: Rule) -> str:
-    """The same without markup."""
+    """The short form as plain text."""
     import click
 
     return click.unstyle(terminal(_short(rule)))
@@ -52,7 +52,7 @@ def rule_terminal(rule: Rule, measured: Measurements, width: int = WIDTH) -> str
 
 
 def reference(text: str) -> str:
-    """A reference of a rule file as a link: a URL, or `module#directive` of nginx's own docs."""
+    """Render a reference of a rule file as a link: a URL, or `module#directive` of nginx's docs."""
     match = re.fullmatch(r"ngx_(http|stream|)_?(\w+)_module#(\w+)", text)
     if match is None:
         return f"[{re.sub('^https?://', '', text)}]({text})"
@@ -111,7 +111,7 @@ def _pair(example: Example, level: int) -> Iterator[Block]:
 
 
 def _code(text: str | None) -> Code:
-    """An example's text: of nginx, or of Kubernetes."""
+    """The text of an example, as nginx or Kubernetes code."""
     text = text or ""
     return Code(text, "yaml" if re.search("^apiVersion:", text, re.MULTILINE) else "nginx")
 
@@ -123,7 +123,7 @@ def _evidence(rule: Rule, measured: Measurements) -> Iterator[Block]:
     )
     for kind in kinds:
         measurement = EVIDENCE.get(kind)
-        # A rule of one's own says in its own words what it rests on.
+        # A user's own rule describes its evidence in its own words.
         said = kind if measurement is None else f"Measured on a real nginx: {measurement}."
         yield Paragraph(said)
     rows = measured.rules.get(rule.name, ())

@@ -1,4 +1,4 @@
-"""The input of a format: a finished run."""
+"""The input of a report format: a finished run."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from nginx_stream_lint.util.remembering import latest_remembered
 class Run(Struct, frozen=True):
     """A finished check.
 
-    `rules` are those that were applied, `nginx_version` is None where nobody said, `seconds` is how
-    long it took, `base` the folder that names in machine-readable formats start from, `fail_on` the
-    mildest severity that fails, `policy` what made the findings worth what they are. Text for
-    people has lines of `width` columns; `verbose` adds why each rule says what it says, `quiet`
-    leaves out all but the findings.
+    `rules` are the applied rules, `nginx_version` is None if it is unknown, `seconds` is the
+    duration, `base` the folder that names in machine-readable formats are relative to, `fail_on`
+    the lowest severity that fails, `policy` the source of the findings' severities. Text for people
+    has lines of `width` columns; `verbose` adds the reason of each rule, `quiet` omits everything
+    but findings.
     """
 
     report: Result
@@ -42,18 +42,18 @@ class Run(Struct, frozen=True):
     quiet: bool = False
 
     def place(self, finding: Finding) -> Place:
-        """Where programs that know only files show a finding: at the first file, if in none."""
+        """The place to show for programs that require a file: the first input if there is none."""
         if finding.place.is_in_file or not self.report.files:
             return finding.place
         return Place(self.report.files[0].source, 0, 0)
 
     def path(self, source: Source | str) -> str:
-        """A file's name for other programs: from `base`, or as it is if it lies elsewhere."""
+        """A file's name for other programs: relative to `base`, or unchanged if it is outside."""
         return portable(source if isinstance(source, str) else source.name, self.base)
 
 
 class StreamRecord(Struct):
-    """A stream for programs."""
+    """A stream as a record for programs."""
 
     kind: str
     confidence: str
@@ -61,7 +61,7 @@ class StreamRecord(Struct):
 
 
 def described(stream: Stream | None) -> StreamRecord | None:
-    """The record of a stream."""
+    """Convert a stream to a record; None stays None."""
     if stream is None:
         return None
     return StreamRecord(stream.kind, stream.confidence, stream.because)
@@ -69,7 +69,7 @@ def described(stream: Stream | None) -> StreamRecord | None:
 
 @latest_remembered(1024)
 def uri(path: str) -> str:
-    """A path as a URI: relative, or with `file:` where it is absolute."""
+    """Convert a path to a URI: relative, or with `file:` if it is absolute."""
     from urllib.parse import quote
 
     escaped = quote(os.fsencode(path))
@@ -77,5 +77,5 @@ def uri(path: str) -> str:
 
 
 def insertable(edits: Iterable[Edit]) -> bool:
-    """Whether the texts of edits can be told in UTF-8."""
+    """Whether the texts of edits can be encoded in UTF-8."""
     return not any(re.search("[\ud800-\udfff]", edit.text) for edit in edits)

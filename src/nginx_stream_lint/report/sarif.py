@@ -1,6 +1,6 @@
 """SARIF 2.1.0, for code scanning: https://docs.oasis-open.org/sarif/sarif/v2.1.0/.
 
-Nothing in it depends on the time, the machine or the folder, so that equal findings give equal
+The document does not depend on the time, the machine or the folder, so equal findings give equal
 documents.
 """
 
@@ -21,31 +21,31 @@ _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
 _BASE = "SRCROOT"
-# The name says how a fingerprint is made; another recipe gets another number.
+# The name contains the version of the fingerprint algorithm; a changed one gets a new number.
 _FINGERPRINT = "nginxStreamLint/v1"
 
 
 class SarifText(Struct):
-    """A text of SARIF, alone."""
+    """A SARIF message with only text."""
 
     text: str
 
 
 class SarifHelp(Struct):
-    """A text of SARIF, with and without markup."""
+    """A SARIF message as text and Markdown."""
 
     text: str
     markdown: str
 
 
 class SarifLevel(Struct):
-    """How bad the findings of a rule are, if they do not say it themselves."""
+    """The default severity of a rule's findings."""
 
     level: str
 
 
 class SarifTags(Struct):
-    """Words to find a rule by."""
+    """Tags of a rule."""
 
     tags: list[str]
 
@@ -70,20 +70,20 @@ class SarifDriver(Struct, rename="camel"):
 
 
 class SarifTool(Struct):
-    """What made the log."""
+    """The tool component of a log."""
 
     driver: SarifDriver
 
 
 class SarifArtifact(Struct, rename="camel"):
-    """A file: from the folder `uri_base_id` on, or absolute."""
+    """A file: relative to `uri_base_id`, or absolute."""
 
     uri: str
     uri_base_id: str | UnsetType = UNSET
 
 
 class SarifRegion(Struct, rename="camel"):
-    """A stretch of a file; the end is behind the last character."""
+    """A span of a file; the end is exclusive."""
 
     start_line: int
     start_column: int
@@ -92,21 +92,21 @@ class SarifRegion(Struct, rename="camel"):
 
 
 class SarifPhysical(Struct, rename="camel"):
-    """A stretch of a named file."""
+    """A span of a named file."""
 
     artifact_location: SarifArtifact
     region: SarifRegion
 
 
 class SarifLogical(Struct):
-    """A location of nginx by its head."""
+    """An nginx location, by its head."""
 
     name: str
     kind: str
 
 
 class SarifLocation(Struct, rename="camel", kw_only=True):
-    """A place; related ones have a number and a message."""
+    """A place; related places have a number and a message."""
 
     id: int | UnsetType = UNSET
     message: SarifText | UnsetType = UNSET
@@ -115,7 +115,7 @@ class SarifLocation(Struct, rename="camel", kw_only=True):
 
 
 class SarifReplacement(Struct, rename="camel"):
-    """A stretch of a file, and the text that comes in its place."""
+    """A span of a file, and its replacement."""
 
     deleted_region: SarifRegion
     inserted_content: SarifText
@@ -129,14 +129,14 @@ class SarifChange(Struct, rename="camel"):
 
 
 class SarifFix(Struct, rename="camel"):
-    """The changes that a fix consists of."""
+    """The changes that make up a fix."""
 
     description: SarifText
     artifact_changes: list[SarifChange]
 
 
 class SarifSuppression(Struct):
-    """Why a result is not shown."""
+    """The reason why a result is suppressed."""
 
     kind: str
     status: str
@@ -144,7 +144,7 @@ class SarifSuppression(Struct):
 
 
 class SarifProperties(Struct):
-    """What SARIF has no keys for."""
+    """Data without a key in SARIF."""
 
     servers: tuple[str, ...]
     stream: StreamRecord | None
@@ -166,7 +166,7 @@ class SarifResult(Struct, rename="camel", kw_only=True):
 
 
 class SarifNotification(Struct):
-    """What could not be read."""
+    """A problem."""
 
     level: str
     message: SarifText
@@ -174,20 +174,20 @@ class SarifNotification(Struct):
 
 
 class SarifInvocation(Struct, rename="camel"):
-    """How the run went."""
+    """The outcome of the run."""
 
     execution_successful: bool
     tool_execution_notifications: list[SarifNotification]
 
 
 class SarifBase(Struct):
-    """A folder that names of files start from."""
+    """A folder that file names are relative to."""
 
     description: SarifText
 
 
 class SarifRun(Struct, rename="camel"):
-    """A check."""
+    """A run of the tool."""
 
     tool: SarifTool
     column_kind: str
@@ -197,7 +197,7 @@ class SarifRun(Struct, rename="camel"):
 
 
 class SarifLog(Struct):
-    """The whole document."""
+    """The complete document."""
 
     schema: str = field(name="$schema")
     version: str
@@ -205,7 +205,7 @@ class SarifLog(Struct):
 
 
 def sarif(run: Run) -> str:
-    """The run as one SARIF log with one run."""
+    """Render the run as one SARIF log with one run."""
     report = run.report
     hidden: list[Suppressed | None] = [None] * len(report.findings)
     hidden += report.suppressed
@@ -242,7 +242,7 @@ def _rule(rule: Rule) -> SarifRule:
         short_description=SarifText(rule.title),
         full_description=SarifText(rule.why),
         help=SarifHelp(rule_text(rule), rule_markdown(rule)),
-        # The worst that the rule can say; each result has its own.
+        # The worst severity of the rule; each result has its own.
         default_configuration=SarifLevel(rule.severity[0][0]),
         properties=SarifTags(["nginx", "streaming", *rule.kinds]),
     )
@@ -259,7 +259,7 @@ def _result(
         )
         for number, one in enumerate(finding.related)
     ]
-    # What is ignored is never fixed.
+    # Ignored findings are never fixed.
     fix = finding.fix if by is None else None
     is_fixed = fix is not None and fix.edits and insertable(fix.edits)
     return SarifResult(
@@ -277,7 +277,7 @@ def _result(
         properties=SarifProperties(finding.location.servers, described(finding.stream)),
         related_locations=related or UNSET,
         fixes=[_fix(fix, run)] if fix is not None and is_fixed else UNSET,
-        # Who does not want to see a result, and why.
+        # The kind of suppression, and its reason.
         suppressions=UNSET
         if by is None
         else [SarifSuppression(by.kind, "accepted", by.reason or UNSET)],

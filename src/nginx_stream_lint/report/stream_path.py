@@ -19,10 +19,10 @@ from nginx_stream_lint.rules.policy import Policy
 from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.stream import Stream
 
-# What a stream stops at: a hold, or a cache, which replays.
+# The reasons why a stream stops: a hold, or a cache that replays a response.
 Stop = Hold | Literal["cache"]
 
-# In the order in which an answer passes them.
+# In the order in which a response passes them.
 _ORDER: tuple[Stop, ...] = (
     "cache",
     "upstream-buffer",
@@ -35,10 +35,10 @@ _ORDER: tuple[Stop, ...] = (
 
 
 class HoldStage(Struct, frozen=True):
-    """Something on the way that holds the stream, at once or if `only_if` comes true.
+    """A stage that holds the stream, always or only if `only_if` becomes true.
 
-    `held_bytes` is how much it collects before it lets go (None: the whole answer), `clients` whom
-    it holds for.
+    `held_bytes` is how much it collects before it forwards data (None: the whole response),
+    `clients` are the affected kinds of clients.
     """
 
     hold: Stop
@@ -57,7 +57,7 @@ class Arrival(Struct, frozen=True):
 
 
 class StreamPath(Struct, frozen=True):
-    """The way of the most certain stream of a place that hands requests on."""
+    """The path of the most certain stream of a proxied location."""
 
     served: ProxiedLocation
     stream: Stream
@@ -72,9 +72,9 @@ class StreamPath(Struct, frozen=True):
 def stream_paths(
     report: Result, version: Version | None, policy: Policy | None = None
 ) -> list[StreamPath]:
-    """The ways of all that is thought to stream, each location once, in the order of the files.
+    """The paths of all assumed streams, each location once, in file order.
 
-    `policy` knows the versions of some files.
+    `policy` sets the nginx version for some files.
     """
     version_of = cache((policy or Policy()).nginx_version)
     found: dict[tuple[str, int], StreamPath] = {}
@@ -91,14 +91,14 @@ def _way(proxied: ProxiedLocation, version: Version | None) -> StreamPath:
     stream = proxied.streams[0]
     facts = Facts(proxied, stream, version, MIN_READ_TIMEOUT_S)
     if stream.kind == "websocket":
-        # nginx has none over HTTP/2: a browser opens a connection in HTTP/1.1 for it.
+        # nginx has no WebSocket over HTTP/2: browsers open an HTTP/1.1 connection instead.
         fails = facts.value("handshake") == "fails"
         clients = [one for one in usual_clients(facts) if one in HANDSHAKE_CLIENTS]
         verdict: Worst = "no-stream" if fails else "streams"
         arrivals = tuple(Arrival(one, verdict) for one in clients or usual_clients(facts))
         return StreamPath(proxied, stream, (), arrivals)
     if not usual_deliveries(facts):
-        # A tunnel, or an answer in one piece: there is nothing to hold.
+        # A tunnel, or a response in one piece: nothing can hold it.
         arrivals = tuple(Arrival(client, "streams") for client in usual_clients(facts))
         return StreamPath(proxied, stream, (), arrivals)
     held: dict[Stop, set[Client]] = {}
@@ -122,7 +122,7 @@ def _way(proxied: ProxiedLocation, version: Version | None) -> StreamPath:
         for hold in compression
         if hold not in held
     ]
-    # For each client what the worst of its usual scenarios gives.
+    # For each client, the worst of its usual scenarios.
     worst: dict[Client, Delivery] = {}
     for one in usual_deliveries(facts):
         known = worst.get(one.scenario.client)
@@ -137,7 +137,7 @@ def _way(proxied: ProxiedLocation, version: Version | None) -> StreamPath:
 
 
 def _is_worse(delivery: Delivery, other: Delivery) -> bool:
-    """Whether a stream is a stream no more, or its first text comes later."""
+    """Whether a delivery is worse: it no longer streams, or its first text comes later."""
     if "streams" in (delivery.worst, other.worst) or "replays" in (delivery.worst, other.worst):
         return other.worst == "streams" != delivery.worst
     if other.first_text_s is None:

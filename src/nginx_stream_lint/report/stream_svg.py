@@ -11,7 +11,7 @@ from nginx_stream_lint.rules.filters import CLIENT_ADJECTIVES, amount, duration
 from nginx_stream_lint.util.sinks import printable
 
 _WIDTH = 380
-_LEFT = 128  # where the lanes begin; left of it stand the names
+_LEFT = 128  # left edge of the lanes; the names are left of it
 _RIGHT = _WIDTH - 8
 _BOX = 44
 _GAP = 22
@@ -34,7 +34,7 @@ _CLIENTS = {
 
 
 def stream_svg(path: StreamPath) -> str:
-    """The way as SVG; the page that holds it gives the classes their colours."""
+    """Draw the path as SVG; the page that embeds it defines the colours of the classes."""
     rows = max(1, len(path.stages))
     nginx_top = _BOX + 8 + _GAP
     nginx_bottom = nginx_top + 26 + rows * _ROW
@@ -62,13 +62,13 @@ def stream_svg(path: StreamPath) -> str:
 
 
 def stream_in_words(path: StreamPath) -> str:
-    """The picture in words."""
+    """Describe the picture in words."""
     clients = [f"{CLIENT_ADJECTIVES[one.client]} clients: {outcome(one)}" for one in path.arrivals]
     return printable(f"{path.served.level.label}, from {_target(path)}. {'. '.join(clients)}.")
 
 
 def outcome(arrival: Arrival) -> str:
-    """What a client gets, in words."""
+    """Describe what a client gets."""
     if arrival.verdict == "streams":
         return "streams"
     if arrival.verdict == "replays":
@@ -113,7 +113,7 @@ def _stage(stage: HoldStage, path: StreamPath, top: float) -> Iterator[str]:
 def _lane(
     arrival: Arrival, path: StreamPath, x: float, inside: float, clients_top: float
 ) -> Iterator[str]:
-    """A client's line, with a dam where it is held and broken below that."""
+    """Draw a client's line, with a dam at each hold and dashed below it."""
     dams = [
         inside + number * _ROW + _ROW / 2
         for number, stage in enumerate(path.stages)
@@ -164,7 +164,7 @@ def _client(client: Client) -> list[str]:
 
 
 def _words(x: float, y: float, lines: tuple[str, ...]) -> Iterator[str]:
-    """Two lines around a height."""
+    """Draw two lines of text around a height."""
     for number, line in enumerate(lines):
         yield _text(x, y - 3 + 15 * number, line, "text" if number == 0 else "faint")
 

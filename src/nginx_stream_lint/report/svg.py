@@ -44,7 +44,7 @@ def label(
 
 
 def ticks(end: float, least: float = 0.01) -> list[float]:
-    """Round numbers from 0 to `end`, nine at most and `least` apart at least."""
+    """Round numbers from 0 to `end`: at most nine, at least `least` apart."""
     step = least
     for factor in itertools.cycle((2, 2.5, 2)):  # 1, 2, 5, 10, ...
         if end / step < 9:

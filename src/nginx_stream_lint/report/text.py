@@ -1,4 +1,4 @@
-"""The text report: by location, with suggested fixes in place."""
+"""The text report: findings by location, each with the fixed location."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INDENT = "    "
 
 
 def text(run: Run) -> str:
-    """The findings with ANSI colours (`click.echo` strips them where they do not belong)."""
+    """Render the findings with ANSI colours (`click.echo` strips them if the output has none)."""
     report = run.report
     lines = _locations(report, run.width)
     if run.verbose:
@@ -61,7 +61,7 @@ def _locations(report: Result, width: int) -> list[str]:
 
 
 def _finding(finding: Finding, shown: list[tuple[Place, ...]], width: int) -> list[str]:
-    """A finding with its lines of source; `shown` are those that need no repeating."""
+    """Render a finding with its source lines; lines in `shown` are not repeated."""
     place, home = finding.place, finding.location.place.source
     colour = _COLOURS[finding.severity]
     line, column = place.source.position(place.start)
@@ -100,7 +100,7 @@ def _fix(findings: list[Finding], width: int) -> list[str]:
 
 
 def _whys(run: Run) -> list[str]:
-    """Why the rules with findings say so, once for each."""
+    """The reasons of the rules with findings, once for each rule."""
     found = {finding.rule for finding in run.report.findings}
     lines: list[str] = []
     for rule in run.rules:
@@ -121,7 +121,7 @@ def _summary(report: Result, seconds: float) -> str:
     unread = ""
     found = f"{', '.join(counts) or 'no findings'} in"
     if report.problems:
-        # What could not be read may have findings, so this never says that there are none.
+        # Unread files may have findings, so do not say that there are none.
         found = f"{', '.join(counts)} in" if counts else "checked"
         unread = f"; {counted(len(report.problems), 'place')} could not be read"
     suppressed = f"; {len(report.suppressed)} suppressed" if report.suppressed else ""

@@ -1,4 +1,4 @@
-"""Reports of a trace: text and JSON."""
+"""Reports of a trace as text and JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nginx_stream_lint.util.sinks import printable
 
 Hide = Callable[[str], str]
 
-# Of schema/trace.schema.json; CONTRIBUTING.md says when it grows.
+# Version of schema/trace.schema.json; CONTRIBUTING.md says when it changes.
 SCHEMA_VERSION = 1
 _COLOURS = {"streams": "green", "unclear": "yellow", "no-stream": "yellow"}
 _BAR = 70  # columns of a timeline
@@ -34,9 +34,9 @@ _MOST_REMEDIES = 4
 
 
 def trace_text(diagnosis: Diagnosis, blame: TraceFindings | None = None, width: int = WIDTH) -> str:
-    """The report with ANSI colours in lines of `width` columns.
+    """Render the report with ANSI colours in lines of `width` columns.
 
-    `blame` is what the layer's configuration says.
+    `blame` has the findings in the layer's configuration.
     """
     lines: list[str] = []
     for layer in diagnosis.result.layers:
@@ -143,7 +143,7 @@ def _wrapped(text: str, indent: str, width: int) -> list[str]:
 
 
 class TraceBurst(Struct):
-    """Events that came at once."""
+    """Events that arrived at once."""
 
     at_s: float | None
     until_s: float | None
@@ -153,7 +153,7 @@ class TraceBurst(Struct):
 
 
 class TraceClient(Struct):
-    """What a client got of a layer; times are seconds since the request."""
+    """The result of a client at a layer; times are seconds since the request."""
 
     client: str
     verdict: str
@@ -193,14 +193,14 @@ class TraceClient(Struct):
 
 
 class TraceNote(Struct):
-    """What is to be said of a layer."""
+    """A remark about a layer."""
 
     code: str
     text: str
 
 
 class TraceLayer(Struct):
-    """A layer, with what each client got of it."""
+    """A layer, with the result of each client."""
 
     number: int
     url: str
@@ -210,7 +210,7 @@ class TraceLayer(Struct):
 
 
 class TraceRemedy(Struct):
-    """What to do at a product."""
+    """A remedy for a product."""
 
     product: str
     setting: str
@@ -221,7 +221,7 @@ class TraceRemedy(Struct):
 
 
 class TraceTimeout(Struct):
-    """A time after which a product cuts."""
+    """A timeout of a product."""
 
     product: str
     seconds: float
@@ -230,7 +230,7 @@ class TraceTimeout(Struct):
 
 
 class TraceVerdict(Struct):
-    """Where the stream stops, if it does."""
+    """The layer where the stream stops, if any."""
 
     streams: bool
     measured: bool
@@ -257,7 +257,7 @@ class TraceFinding(Struct):
 
 
 class TraceConfiguration(Struct):
-    """What the configuration of that layer says."""
+    """The findings in the configuration of that layer."""
 
     location: str | None
     explains: bool
@@ -266,7 +266,7 @@ class TraceConfiguration(Struct):
 
 
 class TraceDocument(Struct):
-    """The whole report."""
+    """The complete report."""
 
     schema_version: int
     layers: list[TraceLayer]
@@ -275,7 +275,7 @@ class TraceDocument(Struct):
 
 
 def trace_json(diagnosis: Diagnosis, blame: TraceFindings | None = None) -> str:
-    """One document: the layers with what each client got, and the verdict."""
+    """Render one document: the layers with the result of each client, and the verdict."""
     named = diagnosis.named
     document = TraceDocument(
         schema_version=SCHEMA_VERSION,

@@ -20,10 +20,10 @@ from nginx_stream_lint.trace.verdict import Judgement
 from nginx_stream_lint.util.sinks import printable
 
 _CUT = "cut ✕"
-_MOST_NUMBERS = 8  # at the bars of one lane
-_APART = 0.045  # of a lane's width: numbers closer than that would cover each other
-_LONG_PAUSE = 0.06  # of the whole time: shaded
-_TALL = 12  # events that make a bar of full height at least
+_MOST_NUMBERS = 8  # labelled bars in one lane
+_APART = 0.045  # of a lane's width: closer numbers would overlap
+_LONG_PAUSE = 0.06  # of the whole time: longer pauses are shaded
+_TALL = 12  # events for a bar of full height, at least
 _MOST_BARS = 600  # in one lane
 
 _HOW_TO_READ = (
@@ -34,7 +34,7 @@ _HOW_TO_READ = (
 
 
 class _Bar(Struct, frozen=True):
-    """What came at once: when (0 to 1 of the time), how much of the most (0 to 1), how many."""
+    """Events that arrived at once: when (0 to 1 of the time), bar height (0 to 1), how many."""
 
     at: float
     tall: float
@@ -44,11 +44,9 @@ class _Bar(Struct, frozen=True):
 class _Lane(Struct, frozen=True):
     """One client of one layer.
 
-    Attributes:
-        one: what is thought of it.
-        bars, numbers: what came, and the bars that have their number written at them.
-        pauses: long times without anything, as (from, to), 0 to 1 of the time.
-        cut: when the answer was cut, 0 to 1; None: it was not.
+    `one` is its judgement. `bars` are the arrivals, `numbers` the bars with a printed number.
+    `pauses` are long times without arrivals, as (from, to), 0 to 1 of the time. `cut` is the time
+    at which the response was cut, 0 to 1; None if it was not.
     """
 
     one: Judgement
@@ -59,12 +57,12 @@ class _Lane(Struct, frozen=True):
 
     @property
     def tone(self) -> str:
-        """Whether it is good."""
+        """The colour class for the verdict: good or not."""
         return "good" if self.one.verdict == STREAMS else "bad"
 
 
 def _end(diagnosis: Diagnosis) -> float:
-    """The time that all lanes show, in seconds."""
+    """The end of the time axis of all lanes, in seconds."""
     times = [piece.at for one in diagnosis.judgements for piece in one.recording.pieces]
     times += [one.figures.end_s for one in diagnosis.judgements if one.verdict == CUT]
     return max([*times, 0.1]) * 1.02
@@ -80,9 +78,9 @@ def _lanes(diagnosis: Diagnosis) -> list[_Lane]:
 
 def _lane(judgement: Judgement, end: float, most: int) -> _Lane:
     bursts = [burst for burst in judgement.figures.bursts if burst.events]
-    # So many that they are a solid block: only what can be told apart is drawn.
+    # So many bars form a solid block: draw only those that can be distinguished.
     step = max(1, len(bursts) // _MOST_BARS)
-    # By the square root, so that one event beside a hundred still shows.
+    # Use the square root, so that one event is still visible beside a hundred.
     bars = tuple(
         _Bar(burst.at / end, (burst.events / most) ** 0.5, burst.events) for burst in bursts[::step]
     )
@@ -118,11 +116,11 @@ def _name(diagnosis: Diagnosis, number: int) -> str:
 
 _WIDTH, _LEFT, _RIGHT = 860, 24, 24
 _LANE, _STRIP = 108, 46
-_COLUMNS = 118  # characters that fit a line
+_COLUMNS = 118  # characters that fit on a line
 
 
 def trace_svg(diagnosis: Diagnosis) -> str:
-    """One picture of a fixed width."""
+    """Draw one picture of a fixed width."""
     lanes = _lanes(diagnosis)
     head: list[str] = [label(_LEFT, 34, _title(diagnosis), "text title")]
     y = 58.0
@@ -245,7 +243,7 @@ _STRIP_PX, _LEAST_PX = 54, 12.0
 
 
 def trace_html(diagnosis: Diagnosis) -> str:
-    """A page of its own: nothing is loaded, and it fits a phone."""
+    """Render a page that loads nothing and fits a phone."""
     lanes = _lanes(diagnosis)
     sections = [_section(diagnosis, number, lanes) for number in _numbers(diagnosis)]
     good = " good" if diagnosis.streams else ""
@@ -344,7 +342,7 @@ def _html_bar(bar: _Bar) -> str:
 def _html_axis(diagnosis: Diagnosis) -> str:
     end = _end(diagnosis)
     times = ticks(end)
-    # Half as many fit a phone.
+    # A phone shows half as many.
     times = times[:: 2 if len(times) > 6 else 1]
     marks = [
         f'<span class="{"last" if time / end > 0.97 else ""}" style="left:{time / end * 100:.1f}%">'

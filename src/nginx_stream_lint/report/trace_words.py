@@ -21,7 +21,7 @@ _MOST_BURSTS = 6
 
 
 def layer_in_words(judgement: Judgement) -> str:
-    """What a client got from a layer, in one line."""
+    """Describe in one line what a client got from a layer."""
     recording, what = judgement.recording, judgement.figures
     if judgement.verdict == NO_STREAM:
         return _no_stream(judgement)
@@ -101,7 +101,7 @@ def _cut(judgement: Judgement) -> str:
 
 
 def verdict(diagnosis: Diagnosis) -> list[str]:
-    """The whole verdict, a sentence or two an entry."""
+    """Describe the verdict; each entry has one or two sentences."""
     named = diagnosis.named
     if named is None:
         return [_without_culprit(diagnosis)]
@@ -127,7 +127,7 @@ def verdict(diagnosis: Diagnosis) -> list[str]:
 
 
 def _disobeys(diagnosis: Diagnosis, named: Judgement) -> bool:
-    """Whether a layer holds an answer that asks not to be held."""
+    """Whether a layer holds a response whose headers forbid that."""
     return named.cause in (v.UPSTREAM_BUFFER, v.TLS_BUFFER, v.COMPRESSION) and any(
         one.recording.headers.get("x-accel-buffering", "").lower() == "no"
         for one in diagnosis.judgements
@@ -209,7 +209,7 @@ def _clients(those: Sequence[Judgement]) -> str:
 
 
 def cause(judgement: Judgement) -> str:
-    """Why a layer does not let the stream through."""
+    """Describe why a layer does not forward the stream."""
     held = (
         f"bursts of {size(judgement.held_bytes)}"
         if judgement.held_bytes
@@ -241,14 +241,14 @@ def cause(judgement: Judgement) -> str:
 
 
 def seconds(time: float) -> str:
-    """A time as people write it."""
+    """Format a time for people."""
     if time < 0.0995:
         return f"{time * 1000:.0f} ms"
     return f"{time:.2f} s" if time < 10 else f"{time:.1f} s"
 
 
 def size(count: int) -> str:
-    """A number of bytes as people write it."""
+    """Format a number of bytes for people."""
     if count < 1000:
         return f"{count} bytes"
     return f"{count / 1024:.1f} KB" if count < 10240 else f"{count / 1024:.0f} KB"

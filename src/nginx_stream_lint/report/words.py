@@ -6,24 +6,24 @@ from collections.abc import Iterable
 
 
 def rounded(number: float | None) -> float | None:
-    """A time in seconds as reports write it."""
+    """Round a time in seconds to the precision of reports."""
     return None if number is None else round(number, 4)
 
 
 def clipped(text: str, most: int) -> str:
-    """A text of at most so many characters."""
+    """Shorten a text to a number of characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def counted(number: int, word: str) -> str:
-    """A number of things: `1 stream`, `2 streams`."""
+    """Format a count: `1 stream`, `2 streams`."""
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def timeline(events: Iterable[tuple[float, int]], end: float, columns: int) -> str:
-    """How many events in each part of the time until `end`: `.` none, `|` one, 2 to 9, `#` more.
+    """Draw the number of events per time slot until `end`: `.` none, `|` one, 2 to 9, `#` more.
 
-    `events` are times, each with how many there are.
+    `events` are pairs of a time and a number of events.
     """
     counts = [0] * columns
     for time, number in events:

@@ -1,1 +1,1 @@
-"""Rules: opinions, each in one YAML file of the top-level `rules/`, over facts in `facts.py`."""
+"""Rules: one YAML file each in the top-level `rules/`, over the facts in `facts/`."""

@@ -1,7 +1,7 @@
 """Cache keys: locations with equal keys get equal verdicts.
 
-A key has all that the facts of the rules in force read of a location (`reads.py`). Most locations
-are like others in that, so of twenty thousand few are judged.
+A key holds everything that the facts of the active rules read from a location (`reads.py`). Most
+locations have the same key as others, so only a few of twenty thousand need to be judged.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from nginx_stream_lint.streams.stream import Stream
 
 _T = TypeVar("_T")
 
-# All that a stream does, apart from where, and why it is thought to be one.
+# Everything about a stream, except its position and the evidence for it.
 behaviour = attrgetter(*(set(Stream.__struct_fields__) - {"because", "path"}))
 
 
 class LocationCache(Generic[_T]):
-    """Keeps what `work_out` gives for a location, for all locations with an equal key.
+    """Cache the results of `work_out`: locations with equal keys share one.
 
-    `reads` is what it reads; `reads_in_doubt` what it reads besides where the configuration may set
-    what is not seen, or is a fragment.
+    `reads` is what `work_out` reads. `reads_in_doubt` is what it also reads if the configuration
+    may contain unseen directives or is a fragment.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class LocationCache(Generic[_T]):
         self._reads = reads
         self._reads_in_doubt = reads_in_doubt
         self._version = version or OLD
-        # What is read elsewhere: always, and only with some directives.
+        # Other inputs: those that are always read, and those that only some directives need.
         others = reads.elsewhere - {VERSION}
         self._always = [one for one in others if not one.only_with]
         self._sometimes = [(one, conditions_of(one)) for one in others if one.only_with]
         self._known: dict[Hashable, _T] = {}
-        # Streams by a number, which is quicker to hash; each is kept, so that no other has its id.
+        # Number the streams, because numbers hash faster. Keeping each stream keeps its id unique.
         self._streams: dict[int, tuple[object, int]] = {}
         self._behaviours: dict[Hashable, int] = {}
         self._for_streams: dict[tuple[int, tuple[Client, ...]], list[OtherInput]] = {}
@@ -65,15 +65,15 @@ class LocationCache(Generic[_T]):
         return _Contents(self._reads | self._reads_in_doubt())
 
     def get(self, proxied: ProxiedLocation) -> _T:
-        """What is worked out for a location, or was for one with an equal key."""
+        """Return the result for this location, or for another one with an equal key."""
         key = self.key(proxied)
-        found = self._known.get(key)  # to hash a key takes as long as to make it
+        found = self._known.get(key)  # hashing a key takes as long as building it
         if found is None:
             found = self._known[key] = self._work_out(proxied)
         return found
 
     def key(self, proxied: ProxiedLocation) -> Hashable:
-        """The key of a location; the location itself where it is like no other."""
+        """Return the key of a location; the location itself if its result cannot be shared."""
         handler = proxied.handler
         if proxied.shadowed_by is not None or not handler.target:
             return proxied
@@ -108,12 +108,12 @@ class LocationCache(Generic[_T]):
 
 
 def conditions_of(other_input: OtherInput) -> frozenset[str]:
-    """The directives without which something is not read."""
+    """The directives that an input depends on: if none is in force, the input is not read."""
     return frozenset(name for word in other_input.only_with for name in directives_meant(word))
 
 
 class _Contents:
-    """What is equal for levels with the same rows, in and around them, as far as they are read."""
+    """Keys for the contents of levels, limited to what the rules read."""
 
     def __init__(self, reads: Reads) -> None:
         self._directives = reads.directives
@@ -121,19 +121,20 @@ class _Contents:
         self._written = sorted(reads.written - reads.directives - reads.headers)
         self._read = reads.directives | reads.headers | reads.written
         self._conditions = frozenset().union(*map(conditions_of, reads.elsewhere))
-        # What surrounds levels: its number, and which directives of `_conditions` are there.
+        # A number for the surroundings of a level, and which of `_conditions` occur there.
         self._numbers: dict[Hashable, int] = {}
         self._around: dict[Level, tuple[int, frozenset[str]]] = {}
 
     def of(self, level: Level) -> tuple[Hashable, frozenset[str]]:
-        """What is equal for all levels with the same rows, in and around them.
+        """Return the key of a level and its outer levels, and the conditions that occur there.
 
-        And which of the directives without which something is not read are written there.
+        The conditions are those directives of `_conditions` that are written in any of these
+        levels.
         """
         parent = level.parent
         conditions = self._conditions
         if parent is None:
-            events = level.first("events")  # the only block that counts beside those around
+            events = level.first("events")  # matters to inner levels, too
             beside = 0 if events is None else self._own(events)
             return (beside, self._own(level)), conditions & level.rows.keys()
         around = self._around.get(parent)
@@ -147,7 +148,7 @@ class _Contents:
         return (number, self._own(level)), present
 
     def _own(self, level: Level) -> tuple[Hashable, ...]:
-        """What is equal for all levels with the same rows."""
+        """Return the key of a level's own rows."""
         read = self._directives
         written = level.rows
         found: list[tuple[Hashable, ...]] = [
@@ -163,7 +164,7 @@ class _Contents:
         if self._written:
             found += [(name, len(written[name])) for name in self._written if name in written]
         if level.directive is not None and _is_made(level.directive):
-            # In what a controller makes it counts what is written and what is its own doing.
+            # In generated configuration, it matters who wrote a row: the user or the controller.
             found += [
                 (name, *["written" if row.is_written else "" for row in rows])
                 for name, rows in written.items()
@@ -176,7 +177,7 @@ class _Contents:
 
 
 def _may_differ(server: Level) -> bool:
-    """Whether what surrounds a server may set what is not seen, or is not there to see."""
+    """Whether the blocks around a server are absent or may contain unseen directives."""
     root = server
     is_fragment = server.directive is None
     while root.parent is not None:
@@ -187,7 +188,7 @@ def _may_differ(server: Level) -> bool:
 
 
 def _unknowns(level: Level) -> list[Hashable]:
-    """What each thing that nobody can see here may set, and which of the rows it is."""
+    """For each unseen part of a level: the directives it may set, and its row number."""
     places: dict[int, int] = {}
     for name in {one.name for one in level.unknowns}:
         places.update((id(row), index) for index, row in enumerate(level.rows.get(name, ())))
@@ -197,5 +198,5 @@ def _unknowns(level: Level) -> list[Hashable]:
 
 
 def _is_made(directive: Directive) -> bool:
-    """Whether a controller makes the text that a directive stands in."""
+    """Whether a directive is in text that a controller generates."""
     return directive.file.reading.author is not None

@@ -1,4 +1,4 @@
-"""Conditions over subjects, and when they hold.
+"""Evaluate conditions over subjects.
 
 A rule file writes a condition as an expression (`expressions.py`), or as mappings:
 
@@ -8,8 +8,9 @@ A rule file writes a condition as an expression (`expressions.py`), or as mappin
       - <family>_buffering: {is: "on"}
       - not: {stalled_clients: {is_set: true}}
 
-A subject is a directive (its effective value; `<family>` stands for the handler's) or a fact. What
-is unknown, such as a value with an nginx variable, makes a condition neither true nor false.
+A subject is a fact, or the effective value of a directive (`<family>` is the handler's family). If
+a subject is unknown, such as a value with an nginx variable, its condition is neither true nor
+false.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Truth = bool | None
 
 
 class Unknown:
-    """The value of a subject that nobody can know from the configuration."""
+    """A value that the configuration does not determine."""
 
     def __str__(self) -> str:
         return "unknown"
@@ -37,7 +38,7 @@ UNKNOWN = Unknown()
 
 
 class Quantity(str):
-    """The text of a time or of a size: `5m` could be either, and `read` knows which."""
+    """The text of a time or a size. `read` parses it, because `5m` could be either."""
 
     __slots__ = ("read",)
     read: Callable[[str], float | None]
@@ -52,7 +53,7 @@ class Subjects(Protocol):
     """Where conditions get the values of their subjects."""
 
     def value(self, subject: str) -> Any:
-        """The value of a subject: text, number, boolean, list of text, None, or UNKNOWN."""
+        """Return a subject's value: text, number, boolean, list of text, None, or UNKNOWN."""
 
 
 class All(Struct, frozen=True, tag=True):
@@ -92,7 +93,7 @@ class Not(Struct, frozen=True, tag=True):
 
 
 class Comparison(Struct, frozen=True, tag=True):
-    """One subject compared with one operand."""
+    """A comparison of a subject with an operand."""
 
     subject: str
     operator: str
@@ -115,7 +116,7 @@ Condition: TypeAlias = All | AnyOf | Not | Comparison
 
 
 def comparisons_of(condition: Condition | None) -> list[Comparison]:
-    """The comparisons that a condition is made of."""
+    """The comparisons in a condition."""
     if isinstance(condition, (All, AnyOf)):
         return [one for part in condition.parts for one in comparisons_of(part)]
     if isinstance(condition, Not):
@@ -124,7 +125,7 @@ def comparisons_of(condition: Condition | None) -> list[Comparison]:
 
 
 def subjects_of(condition: Condition | None) -> frozenset[str]:
-    """The subjects that a condition depends on, those that others are compared with included."""
+    """The subjects that a condition reads, on either side of its comparisons."""
     found: set[str] = set()
     for one in comparisons_of(condition):
         found.add(one.subject)
@@ -185,7 +186,7 @@ def _as_number(value: Any, read: Callable[[str], float | None]) -> float | None:
 
 
 def number(text: str) -> float | None:
-    """Text as a number: bare, a size in bytes, or a time in seconds; None for anything else."""
+    """Text as a number: bare, a size in bytes, or a time in seconds; None for any other text."""
     as_size = parse_size(text)
     return float(as_size) if as_size is not None else parse_time(text)
 
@@ -211,5 +212,5 @@ OPERATORS: dict[str, Callable[[Any, Any], Truth]] = {
     "at_least": _at_least,
     "matches": _matches,
 }
-# The operators of which the operand is a number, a time, a size, or another subject.
+# Operators whose operand is a number, a time, a size, or another subject.
 ORDERS = frozenset({"less_than", "greater_than", "at_most", "at_least"})

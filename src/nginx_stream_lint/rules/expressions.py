@@ -1,8 +1,8 @@
 """Conditions written as expressions: `kind == "sse" and cut_after_s < 60`.
 
-An expression has the words and the precedence that `{% if %}` has in a message, so that a rule says
-the same thing in the same way in both places. It has a parser of its own for two reasons: a
-condition may be unknown, which no Jinja expression is, and Jinja takes 30 ms to import.
+Expressions have the words and the precedence of `{% if %}` in messages, so a rule author learns one
+syntax. The parser is our own for two reasons: a condition may be unknown, which Jinja does not
+support, and Jinja takes 30 ms to import.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Struct
 from nginx_stream_lint.rules.conditions import ORDERS, All, AnyOf, Comparison, Condition, Not
 
 _MAX_TEXT = 4000  # characters
-_MAX_DEPTH = 20  # parentheses and `not` inside one another
+_MAX_DEPTH = 20  # nested parentheses and `not`
 _MAX_DIGITS = 15
 _TOKEN = re.compile(
     r"""(?P<number>\d+(?:\.\d+)?)(?![\w.])
@@ -36,12 +36,12 @@ _OPERATORS = {
     "<=": "at_most",
     ">=": "at_least",
 }
-# The functions of expressions; `matches` gives a condition, the other one a subject.
+# Functions of expressions: `matches` is a condition, the other one a subject.
 _VALUE, _MATCHES = "value", "matches"
 
 
 class ExpressionMistake(Exception):
-    """What is wrong with an expression; `offset` says where in it."""
+    """An error in an expression, at `offset`."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class ExpressionMistake(Exception):
 
 
 class Operand(Struct, frozen=True):
-    """What stands at one side of a comparison: a constant, or a subject by its name."""
+    """One side of a comparison: a constant, or the name of a subject."""
 
     value: Any
     is_subject: bool
@@ -70,10 +70,11 @@ def parse(
     check_directive: Callable[[str], str | None],
     check_operand: Callable[[str, str, Any, str], str | None],
 ) -> Condition:
-    """The condition that an expression states. Raises ExpressionMistake.
+    """Parse an expression into a condition. Raises ExpressionMistake.
 
-    `check_name` and `check_directive` say what is wrong with the name of a fact or a directive, and
-    `check_operand` what is wrong with the operand of a subject and an operator, or None.
+    `check_name` and `check_directive` return what is wrong with the name of a fact or a directive;
+    `check_operand` returns what is wrong with an operand for a subject and an operator. All return
+    None if nothing is wrong.
     """
     if len(text) > _MAX_TEXT:
         raise ExpressionMistake(f"an expression must have at most {_MAX_TEXT} characters", 0)
@@ -109,7 +110,7 @@ def _end_of_blank(text: str, offset: int) -> int:
 
 
 class _Parser:
-    """A recursive descent over tokens; each method reads one form and gives what it states."""
+    """A recursive-descent parser. Each method parses one form and returns its condition."""
 
     def __init__(
         self,
@@ -130,11 +131,11 @@ class _Parser:
         return self._tokens[self._next]
 
     def either(self) -> Condition:
-        """`a or b or …`."""
+        """Parse `a or b or …`."""
         return self._joined("or", self._both, AnyOf)
 
     def _both(self) -> Condition:
-        """`a and b and …`."""
+        """Parse `a and b and …`."""
         return self._joined("and", self._negated, All)
 
     def _joined(
@@ -146,7 +147,7 @@ class _Parser:
         return parts[0] if len(parts) == 1 else join(tuple(parts))
 
     def _negated(self) -> Condition:
-        """`not a`, `(a)`, or a comparison."""
+        """Parse `not a`, `(a)`, or a comparison."""
         if self.token.text not in ("not", "(") or self.token.kind == "text":
             return self._comparison()
         self._depth += 1
@@ -189,7 +190,7 @@ class _Parser:
         return Comparison(left.value, operator, right.value)
 
     def _contained(self, left: Operand) -> Condition:
-        """The condition of `left in …`."""
+        """Parse the rest of `left in …`."""
         if left.is_subject:
             words = self._list()
             for word in words:
@@ -201,7 +202,7 @@ class _Parser:
         return Comparison(right.value, "contains_any", [left.value])
 
     def _matching(self) -> Condition:
-        """`matches(name, "pattern")`."""
+        """Parse `matches(name, "pattern")`."""
         self._next += 1
         self._expect("(")
         subject = self._operand()
@@ -272,7 +273,7 @@ class _Parser:
             raise self.unexpected(f'"{text}"')
 
     def unexpected(self, expected: str) -> ExpressionMistake:
-        """The mistake that something else than the next token is expected."""
+        """The error for a token that is not the expected one."""
         found = self.token.text if self.token.kind == "end" else f'"{_short(self.token.text)}"'
         return ExpressionMistake(
             f"not a valid expression: expected {expected}, not {found}", self.token.offset

@@ -14,7 +14,7 @@ CLIENTS = {
     "h2": "HTTP/2",
     "h3": "HTTP/3",
 }
-# The same before "clients".
+# The same names, as written before "clients".
 CLIENT_ADJECTIVES = {client: word.replace(" over ", "-over-") for client, word in CLIENTS.items()}
 _EVERY = frozenset({"h1", "h1-tls", "h2"})
 HOLDS = {
@@ -26,7 +26,7 @@ HOLDS = {
     "file-buffer": "the write buffer of recorded responses (sendfile)",
     "tls-buffer": "the TLS write buffer",
 }
-# Holds that keep the whole response, for clients that accept compression.
+# Holds that keep the whole response if the client accepts compression.
 COMPRESSION = frozenset({"gzip", "brotli"})
 CHANGES = {
     "close": "if the app stops using chunked encoding",
@@ -35,7 +35,7 @@ CHANGES = {
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Join words: `a`, `a and b`, `a, b and c`."""
     words = list(words)
     if len(words) < 2:
         return "".join(words)
@@ -43,29 +43,29 @@ def listed(words: Sequence[str], last: str = "and") -> str:
 
 
 def of_clients(clients: Sequence[str]) -> str:
-    """`plain HTTP/1.1 and HTTP/2 clients`."""
+    """Name kinds of clients: `plain HTTP/1.1 and HTTP/2 clients`."""
     if set(clients) >= _EVERY:
         return "every client"
     return f"{listed([CLIENT_ADJECTIVES.get(client, client) for client in clients])} clients"
 
 
 def of_changes(names: Sequence[str]) -> str:
-    """What would have to happen: `if the app … or if clients …`."""
+    """Describe changes to the app or its clients: `if the app … or if clients …`."""
     return listed([CHANGES.get(name, name) for name in names], "or")
 
 
 def first_upper(text: str) -> str:
-    """A text that begins a sentence."""
+    """Capitalize the first letter of a text."""
     return text[:1].upper() + text[1:]
 
 
 def without(words: Sequence[str], word: str) -> list[str]:
-    """The words but this one."""
+    """Remove a word from a list."""
     return [one for one in words if one != word]
 
 
 def duration(number: float | Unknown | None) -> str:
-    """Seconds as a person writes them: `0.6 s`, `90 s`, `5 min`, `2 h`."""
+    """Format seconds for people: `0.6 s`, `90 s`, `5 min`, `2 h`."""
     if number is None:
         return "the end of the response"
     if isinstance(number, Unknown):
@@ -77,7 +77,7 @@ def duration(number: float | Unknown | None) -> str:
 
 
 def amount(number: float | Unknown | None) -> str:
-    """Bytes as a person writes them: `4 KB`, `900 bytes`."""
+    """Format bytes for people: `4 KB`, `900 bytes`."""
     if number is None:
         return "the whole response"
     if isinstance(number, Unknown):
@@ -88,11 +88,11 @@ def amount(number: float | Unknown | None) -> str:
 
 
 def whole(number: float) -> float:
-    """A number without its fraction; infinity as it is."""
+    """Drop the fraction of a number; infinity stays."""
     return int(number) if isfinite(number) else number
 
 
-# What a template can do with a value; `templates.py` says with which.
+# The filters for templates; `templates.py` lists which values each accepts.
 FILTERS: dict[str, Callable[..., Any]] = {
     "amount": amount,
     "changes": of_changes,

@@ -10,15 +10,15 @@ from nginx_stream_lint.config import Source
 from nginx_stream_lint.streams.stream import Stream
 
 Severity = Literal["error", "warning", "note"]
-# From the worst down.
+# From worst to mildest.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 Applicability = Literal["safe", "unsafe", "manual"]
-# The name of the source that stands for what only the command line says.
+# Name of the source that stands for the command line.
 COMMAND_LINE = "(command line)"
 
 
 class Place(Struct, frozen=True):
-    """A stretch of a file; offsets in characters, `end` behind the last one."""
+    """A span of a file, as offsets in characters; `end` is exclusive."""
 
     source: Source
     start: int
@@ -26,7 +26,7 @@ class Place(Struct, frozen=True):
 
     @property
     def is_in_file(self) -> bool:
-        """Whether it is a place in a file, not on the command line."""
+        """Whether the place is in a file, not on the command line."""
         return self.source.name != COMMAND_LINE
 
     @property
@@ -39,14 +39,14 @@ class Place(Struct, frozen=True):
 
 
 class Related(Struct, frozen=True):
-    """Another place that belongs to a finding, and what it has to do with it."""
+    """Another place that belongs to a finding, and how it is related."""
 
     place: Place
     message: str
 
 
 class Edit(Struct, frozen=True):
-    """Replace `[start, end)` of a file by `text`; an insertion where the two are equal."""
+    """Replace `[start, end)` of a file by `text`; an insertion if both are equal."""
 
     source: Source
     start: int
@@ -55,7 +55,7 @@ class Edit(Struct, frozen=True):
 
 
 class Fix(Struct, frozen=True):
-    """Edits that belong together, all or none. `manual` ones have no edits, only a `snippet`."""
+    """Edits to apply together or not at all. A `manual` fix has no edits, only a `snippet`."""
 
     title: str
     applicability: Applicability
@@ -63,16 +63,16 @@ class Fix(Struct, frozen=True):
     edits: tuple[Edit, ...] = ()
 
 
-# Where a thousand findings are in servers with a thousand names, each would list all of them.
+# Otherwise a thousand findings in servers with a thousand names would each list all of them.
 MOST_SERVERS = 100
 
 
 class LocationInfo(Struct, frozen=True):
-    """The location a finding is about: how it is written, where, and in which servers.
+    """The location of a finding: how it is written, where, and in which servers.
 
     `place` is its head; its block ends before the offset `block_end` of the same file. `servers`
-    are the first `MOST_SERVERS` of their names. `is_block` is false for what is no block of a
-    configuration: a stream that settings or options declare.
+    are the first `MOST_SERVERS` server names. `is_block` is false if there is no such block,
+    because only settings or options declare the stream.
     """
 
     label: str
@@ -83,12 +83,12 @@ class LocationInfo(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """What a rule says, about which place and stream, and what to do.
+    """A rule's report about one place and stream, with the suggested fix.
 
-    `stream` is None for what is said of a comment. `at_most` is the worst severity that it can be
-    given, since more is not known. For `assumes_old_nginx` and `assumes_defaults` see
-    `verdict.Verdict`. `spared` are directives that its fix must not touch, since a comment ignores
-    the rule that is about them. `instance` names the nginx of the deployment that it is about, or
+    `stream` is None for findings about comments, blocks and declarations. `at_most` caps the
+    severity, because parts of the configuration are unknown. For `assumes_old_nginx` and
+    `assumes_defaults` see `verdict.Verdict`. `spared` are directives that the fix must not change,
+    because a comment ignores the rule about them. `instance` names the nginx of the deployment, or
     several.
     """
 
@@ -107,7 +107,7 @@ class Finding(Struct, frozen=True):
     instance: str | None = None
 
     def with_fix(self, fix: Fix | None) -> Finding:
-        """The same finding with a fix. There are many: `dataclasses.replace` would take longer."""
+        """Return a copy with a fix. `dataclasses.replace` would be too slow for many findings."""
         return Finding(
             self.rule,
             self.severity,
@@ -126,7 +126,7 @@ class Finding(Struct, frozen=True):
 
     @property
     def thought(self) -> str:
-        """What is thought of the stream, in words; empty where it is about none."""
+        """Confidence and kind of the stream, in words; empty if there is no stream."""
         if self.stream is None:
             return ""
         return self.stream.words
@@ -136,10 +136,10 @@ Fate = Literal["streams", "stalls", "replays"]
 
 
 class Unchecked(Struct, frozen=True):
-    """A location that proxies and that nothing suggests to stream: no rule judges it.
+    """A proxied location that was not checked, because nothing suggests that it streams.
 
-    `verdict` is what would happen to a stream there, for the worst of the usual clients; `stream`
-    is that stream.
+    `verdict` is the outcome for a stream there, for the worst of the usual clients; `stream` is
+    that assumed stream.
     """
 
     location: LocationInfo
@@ -153,10 +153,10 @@ class Unchecked(Struct, frozen=True):
 
 
 class Suppressed(Struct, frozen=True):
-    """A finding that somebody does not want to see.
+    """A finding that a comment or a baseline hides.
 
-    `kind` is `inSource` for a comment and `external` for a baseline, as SARIF calls them; `reason`
-    may be empty.
+    `kind` is `inSource` for a comment and `external` for a baseline, as in SARIF; `reason` may be
+    empty.
     """
 
     finding: Finding
@@ -165,6 +165,6 @@ class Suppressed(Struct, frozen=True):
 
 
 def in_order(finding: Finding) -> tuple[str, int, int, str]:
-    """What findings are sorted by: their place, and there the worst first."""
+    """Sort key for findings: by place, then worst first."""
     place = finding.place
     return place.source.name, place.start, SEVERITIES.index(finding.severity), finding.rule

@@ -10,9 +10,9 @@ from nginx_stream_lint.util.remembering import latest_remembered
 
 
 def portable(name: str, base: str, here: str | None = None) -> str:
-    """A file's name as other machines know it: from the folder `base`, if it is below that.
+    """The name of a file relative to the folder `base`, if it is inside; equal on all machines.
 
-    `here` is the folder that relative names start from; `base` where not given.
+    `here` is the folder that relative names start from. Default: `base`.
     """
     path = os.path.join(here or base, name)
     is_absolute = os.path.isabs(path) and os.path.isabs(base)
@@ -21,17 +21,17 @@ def portable(name: str, base: str, here: str | None = None) -> str:
 
 @latest_remembered(4096)
 def _from(path: str, base: str, _: str | None) -> str | None:
-    """A path from `base` if it is below that; other than absolute ones hang on the third."""
+    """The path relative to `base` if it is inside. The third argument is only a cache key."""
     inside = os.path.relpath(path, base)
     return None if inside.split(os.sep)[0] == os.pardir else inside.replace(os.sep, "/")
 
 
 def fingerprints(findings: Sequence[Finding], base: str, here: str | None = None) -> list[str]:
-    """A name for each finding: the hexadecimal SHA-256 of what it says about what.
+    """Compute a stable id for each finding: a hexadecimal SHA-256.
 
-    It is made of the rule, the file (see `portable`), the location's label, the text it points at
-    with its white space made even, and a number that tells those apart which are alike in all of
-    that: they are counted in the order of their places.
+    It covers the rule, the file (see `portable`), the location's label, the marked text with its
+    white space normalized, and a number that separates findings which are equal in all of these, in
+    the order of their places.
     """
     import hashlib
 

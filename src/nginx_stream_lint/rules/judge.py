@@ -1,4 +1,4 @@
-"""Verdicts at places: the findings of a configuration."""
+"""Judge all locations: turn the rules' verdicts into findings with places."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FROM_WORST: tuple[Fate, ...] = ("replays", "stalls")
 
 
 class FindingWithContext(Struct, frozen=True):
-    """A finding with what it was made from, for those who mend it."""
+    """A finding with the data that a fix needs."""
 
     finding: Finding
     verdict: Verdict
@@ -44,13 +44,13 @@ class FindingWithContext(Struct, frozen=True):
 
 
 def judge(locations: Iterable[ProxiedLocation], cache: VerdictCache) -> list[FindingWithContext]:
-    """What the rules say about every stream, worst first where one place has several.
+    """Return the findings for every stream, worst first at each place.
 
-    Where nothing suggests a stream they say nothing; see `unchecked`.
+    Locations without evidence of a stream give no findings; see `unchecked`.
 
     One cause gives one finding: a rule that `replaces` another silences it in its location,
-    nameless blocks do not repeat their location's findings, and what several servers share is said
-    once. Locations that are alike are judged once.
+    nameless blocks do not repeat their location's findings, and a directive that several servers
+    share is reported once. Locations with equal cache keys are judged once.
     """
     by_level: dict[Level, list[Verdict]] = {}
     servers: dict[Level, tuple[str, ...]] = {}
@@ -75,9 +75,9 @@ def judge(locations: Iterable[ProxiedLocation], cache: VerdictCache) -> list[Fin
 
 
 def unchecked(locations: Iterable[ProxiedLocation], version: Version | None) -> list[Unchecked]:
-    """The locations that nothing suggests to stream, and what would happen to a stream there.
+    """List the locations without evidence of a stream, and what would happen to one there.
 
-    One that several servers share is there once, with the worst verdict.
+    A location that several servers share is listed once, with the worst verdict.
     """
     places: dict[tuple[int, int], Unchecked] = {}
     fates = LocationCache(
@@ -95,7 +95,7 @@ def unchecked(locations: Iterable[ProxiedLocation], version: Version | None) -> 
 
 
 def _fate(proxied: ProxiedLocation, version: Version | None) -> Fate:
-    """What would happen to a stream for the worst of the usual clients."""
+    """The outcome of a stream for the worst of the usual clients."""
     facts = Facts(proxied, proxied.streams[0], version, 0)
     verdicts = {one.worst for one in usual_deliveries(facts)}
     return next((one for one in _FROM_WORST if one in verdicts), "streams")
@@ -112,7 +112,8 @@ def _finding(verdict: Verdict, proxied: ProxiedLocation, location: LocationInfo)
         if setting is None or not (pointer.is_blamed or setting[0].is_written):
             continue
         directive, is_here = setting
-        # What several places include is nobody's own: each location that uses it has a finding.
+        # A directive in a shared include belongs to no location: each location that uses it gets a
+        # finding.
         if pointer.is_blamed or (is_here and not directive.file.shared):
             related.append(Related(place, f"{location.label} handles the stream"))
             place = place_of(directive)
@@ -133,8 +134,8 @@ def _finding(verdict: Verdict, proxied: ProxiedLocation, location: LocationInfo)
 
 
 def _message(verdict: Verdict, proxied: ProxiedLocation) -> str:
-    """A message, with the words that say where values come from."""
-    # Of several rows, the one that the finding is about.
+    """Render the message of a verdict, with the origin of each value."""
+    # If there are several rows, use the one that the finding points at.
     words = {pointer.name: pointer.word for pointer in verdict.pointers}
 
     def said(part: str | Origin | Doubt) -> str:
@@ -150,9 +151,9 @@ def _message(verdict: Verdict, proxied: ProxiedLocation) -> str:
 def _setting(
     pointer: Pointer | None, level: Level, version: Version
 ) -> tuple[Directive, bool] | None:
-    """What a rule points at: the directive, and whether it stands at the stream's level.
+    """Find the directive that a rule points at, and whether it is at the stream's own level.
 
-    None where nothing is written: a default, or no row with the word asked for.
+    None if it is not written: a default, or no row has the required word.
     """
     if pointer is None or not pointer.name:
         return None
@@ -170,10 +171,10 @@ def server_names(server: Level) -> tuple[str, ...]:
 
 
 def location_info(level: Level, servers: tuple[str, ...]) -> LocationInfo:
-    """A level as findings name it, in servers with these names."""
+    """Describe a level as a finding's location, in servers with these names."""
     directive = level.directive
     if directive is None:
-        # A fragment's own level is not there to see; its handler is.
+        # The level of a fragment is implicit, so use the handler's place.
         assert level.own_handler is not None
         directive = level.own_handler.directive
     block_end = directive.end if directive.block is None else directive.block_end + 1
@@ -181,10 +182,10 @@ def location_info(level: Level, servers: tuple[str, ...]) -> LocationInfo:
 
 
 def place_of(directive: Directive) -> Place:
-    """The head of a directive."""
+    """The place of a directive's head."""
     end = directive.head_end
     if not directive.is_written:
-        # A controller's own doing: the line that says what it works on.
+        # Generated by a controller: use the line of the manifest that causes it.
         source = directive.source
         end = source.line_span(source.position(directive.start)[0])[1]
         end -= source.text[end - 1 : end] == "\r"
@@ -192,7 +193,7 @@ def place_of(directive: Directive) -> Place:
 
 
 def _merged(judged: list[FindingWithContext]) -> list[FindingWithContext]:
-    """What is said of one place several times, said once: the worst, for all the servers."""
+    """Merge equal findings at one place: keep the worst, for all servers."""
     alike: dict[tuple[str, int, int], list[FindingWithContext]] = {}
     for one in judged:
         place = one.finding.place

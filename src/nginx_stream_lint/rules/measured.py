@@ -15,7 +15,7 @@ from msgspec import Struct
 from nginx_stream_lint.rules.shipped import builtin_folder
 from nginx_stream_lint.util.data import data_names, data_text
 
-# The kinds of evidence that a rule file can name; each is a measurement on a real nginx.
+# Kinds of evidence that a rule file can name. Each is a measurement on a real nginx.
 EVIDENCE = {
     "delivery": "the stream stalls, and does not with the fix",
     "silence": "the stream is cut after a silence, and is not with the fix",
@@ -39,10 +39,10 @@ EVIDENCE = {
 
 
 class Measured(Struct, frozen=True):
-    """What one text of an example does.
+    """The measured behaviour of one example text.
 
-    `example` counts the rule's bad examples from 1, `text` is `bad` or `fixed`, `who` asked, and
-    `nginx` says what was seen, by version.
+    `example` counts the rule's bad examples from 1, `text` is `bad` or `fixed`, `who` is the
+    client, and `nginx` has the results by version.
     """
 
     example: int
@@ -52,7 +52,7 @@ class Measured(Struct, frozen=True):
 
 
 class Measurements(Struct, frozen=True):
-    """All that is recorded: by rule, and in words how it was measured."""
+    """All recorded measurements by rule, and a description of the method."""
 
     how: str
     rules: Mapping[str, tuple[Measured, ...]]
@@ -60,7 +60,7 @@ class Measurements(Struct, frozen=True):
 
 @cache
 def measured() -> Measurements:
-    """The recorded measurements; none where the file is missing."""
+    """Load the recorded measurements; empty if the file is missing."""
     folder = str(builtin_folder())
     if "measured.json" not in data_names(folder):
         return Measurements("", {})

@@ -1,4 +1,4 @@
-"""Phrases for messages: those that templates can name, and origins of values."""
+"""Phrases for messages: named parts of sentences, and the origins of values."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from nginx_stream_lint.rules.filters import (
 from nginx_stream_lint.streams.detect import ProxiedLocation
 
 _LONGEST_PATH = 24  # characters of a path in a message
-# Stands for a directive where nobody can see who handles the request; see `doubted`.
+# Replaces a directive's name if the upstream is unknown; see `doubted`.
 UNKNOWN_UPSTREAM = "the upstream"
 
 
 class Phrase(Struct, frozen=True):
-    """A part of a sentence that templates can name, and what it reads."""
+    """A part of a sentence that templates can name, and the facts it reads."""
 
     text: Callable[[Facts], str]
     reads: tuple[Read, ...]
 
 
 def _delivery(facts: Facts) -> str:
-    """For whom a stream stalls, or what would make it stall: `the stream stalls for …`."""
+    """Which clients stall, or what would make them stall: `the stream stalls for …`."""
     if facts.value("stalled_clients"):
         return f"the stream stalls for {_affected(facts)}"
     if facts.value("replayed_clients"):
@@ -66,7 +66,7 @@ def _affected(facts: Facts) -> str:
 
 
 def _held(facts: Facts) -> str:
-    """How much is held, and how long the first text takes: `the proxy buffer holds 4 KB, so …`."""
+    """How much is held and for how long: `the proxy buffer holds 4 KB, so …`."""
     words = {name: text.format(family=facts.value("family")) for name, text in HOLDS.items()}
     stalled = [one for one in usual_deliveries(facts) if one.worst == "stalls"]
     plain = [one for one in stalled if one.scenario.accept_encoding == "identity"]
@@ -97,9 +97,9 @@ PHRASES = {
 
 
 def origin(level: Level, name: str, version: Version, word: str = "") -> str:
-    """Where the value of a directive in force at a level comes from, in words.
+    """Describe where the value of a directive in force at a level comes from.
 
-    Of several rows, it is that of the first one with the word among its arguments, if there is one.
+    If there are several rows, describe the first one with `word` among its arguments.
     """
     effective = holder(level, name).effective(name, version)
     if not effective.directives:
@@ -116,12 +116,12 @@ def origin(level: Level, name: str, version: Version, word: str = "") -> str:
 
 
 def _place(directive: Directive) -> str:
-    """Where a directive stands, as a message says it."""
+    """The place of a directive, as written in messages."""
     return f"{_end_of(directive.source.name)}:{directive.line}"
 
 
 def _end_of(path: str) -> str:
-    """A path, or of a long one as many of its last parts as a message has room for."""
+    """The last parts of a path, as many as a message has room for."""
     if len(path) <= _LONGEST_PATH:
         return path
     parts = path.split("/")
@@ -132,14 +132,14 @@ def _end_of(path: str) -> str:
 
 
 def _home(level: Level) -> File | None:
-    """The file that a level's block is written in; what its includes set is not set there."""
+    """The file that contains a level's block; directives from its includes are not set there."""
     if level.directive is not None:
         return level.directive.file
     return None if level.own_handler is None else level.own_handler.directive.file
 
 
 def doubted(proxied: ProxiedLocation, name: str, version: Version) -> str:
-    """Why an error is a warning only, with what may set a directive unseen."""
+    """Explain why an error is only a warning: what may set a directive unseen."""
     directive: Directive | None = proxied.handler.directive
     if name != UNKNOWN_UPSTREAM:
         directive = holder(proxied.level, name).effective(name, version).unknown_by

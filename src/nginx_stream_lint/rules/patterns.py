@@ -1,7 +1,7 @@
 """Regular expressions of rule files: only those with bounded search time.
 
-The ways through a pattern are counted when a rule is read (`util/backtracking.py`). What may have
-too many is refused, and so is what cannot be counted. Subjects are short.
+When a rule is read, the number of ways to match each pattern is counted (`util/backtracking.py`). A
+pattern is refused if it has too many or if they cannot be counted. Subjects are short.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from nginx_stream_lint.util.backtracking import MAX_WAYS, parsed, ways
 
 _MAX_PATTERN = 200  # characters
-MAX_SUBJECT = 256  # characters; what is longer is unknown
-# What a quantifier may count to: no more can be in a subject.
+MAX_SUBJECT = 256  # characters; a longer subject is unknown
+# Upper limit of a quantifier: subjects are no longer than this.
 _MAX_COUNT = MAX_SUBJECT
 
 _ATOMS = {"LITERAL", "NOT_LITERAL", "ANY", "IN", "AT"}
@@ -27,7 +27,7 @@ class _UnsafePattern(Exception):
 
 
 def mistake(pattern: str) -> str | None:
-    """What is wrong with a regular expression; None if nothing is."""
+    """Return what is wrong with a regular expression; None if nothing is."""
     if len(pattern) > _MAX_PATTERN:
         return f"a regular expression must have at most {_MAX_PATTERN} characters"
     try:
@@ -46,19 +46,19 @@ def mistake(pattern: str) -> str | None:
 
 
 def finds(pattern: str, subject: str) -> bool | None:
-    """Whether a pattern is found in a subject; None where that is too long to say."""
+    """Search a pattern in a subject; None if the subject is too long."""
     if len(subject) > MAX_SUBJECT:
         return None
     return _compiled(pattern).search(subject) is not None
 
 
-@lru_cache(1024)  # by the rules, not by what is checked
+@lru_cache(1024)  # rules have few patterns, whatever the checked files contain
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
 def _look_through(tree: Any) -> None:
-    """Refuse what a rule's pattern may not have."""
+    """Refuse constructs that patterns of rules may not use."""
     for code, argument in tree:
         operation = str(code)
         if operation == "SUBPATTERN":

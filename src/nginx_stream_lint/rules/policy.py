@@ -1,6 +1,6 @@
 """Apply a repository's severities and overrides to findings.
 
-A rule's opinion comes first; this changes what it is worth here. Formats see only the result.
+A rule decides the severity first; the policy changes it. Report formats see only the result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WORTHS: tuple[Worth, ...] = ("error", "warning", "note", "off")
 
 
 class Override(Struct, frozen=True):
-    """What holds for the files whose names `covers` is true of; None where it says nothing."""
+    """Settings for the files that `covers` accepts; a field is None if it is not overridden."""
 
     covers: Callable[[str], bool]
     severity: Mapping[str, Worth] = field(default_factory=dict)
@@ -30,13 +30,13 @@ class Override(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True):
-    """Severities by rule, and overrides, of which the last that covers a file wins."""
+    """Severities by rule, and overrides; the last override that covers a file wins."""
 
     severity: Mapping[str, Worth] = field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
 
     def worth(self, rule: str, file: str) -> Worth | None:
-        """What a rule's findings in a file are worth; None: what the rule says."""
+        """The severity of a rule in a file according to the policy; None: keep the rule's own."""
         found = self.severity.get(rule)
         for override in self.overrides:
             if rule in override.severity and override.covers(file):
@@ -44,30 +44,30 @@ class Policy(Struct, frozen=True):
         return found
 
     def wants(self, rule: str) -> bool:
-        """Whether a rule is worth something anywhere."""
+        """Whether a rule is enabled for any file."""
         return self.severity.get(rule) != "off" or any(
             override.severity.get(rule, "off") != "off" for override in self.overrides
         )
 
     def nginx_version(self, file: str, otherwise: Version | None) -> Version | None:
-        """The nginx that runs a file."""
+        """The nginx version that the policy sets for a file, or `otherwise`."""
         for override in self.overrides:
             if override.nginx_version is not None and override.covers(file):
                 otherwise = override.nginx_version
         return otherwise
 
     def min_read_timeout_s(self, file: str, otherwise: float) -> float:
-        """The silence that streams of a file should survive."""
+        """The minimum read timeout in seconds that the policy sets for a file, or `otherwise`."""
         for override in self.overrides:
             if override.min_read_timeout_s is not None and override.covers(file):
                 otherwise = override.min_read_timeout_s
         return otherwise
 
     def applied(self, findings: Iterable[Finding]) -> list[Finding]:
-        """The findings with the severity they have in the file they point at.
+        """Return findings with the severities that apply in their files.
 
-        What may not be so bad stays so: see `Finding.at_most`. Their order changes only where one
-        place has several.
+        `Finding.at_most` still caps the severity. The order changes only among findings at one
+        place.
         """
         found: list[Finding] = []
         worth_of = cache(self.worth)  # many findings, few files

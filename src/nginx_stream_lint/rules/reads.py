@@ -27,10 +27,11 @@ from nginx_stream_lint.rules.template_names import names_in
 
 
 class Reads(Struct, frozen=True):
-    """What is read of a location: `directives` with all arguments, of `headers` less.
+    """What rules read from a location.
 
-    Of `written` it is read only where they are written, and whether that can be seen. `elsewhere`
-    is read beside the directives in force at the location.
+    `directives` are read with all arguments, `headers` only in part. Of `written`, only their
+    presence is read, and whether it is visible. `elsewhere` are inputs other than the location's
+    effective directives.
     """
 
     directives: frozenset[str] = frozenset()
@@ -53,17 +54,17 @@ class Reads(Struct, frozen=True):
 
     @property
     def by_version(self) -> bool:
-        """Whether any of it may differ with another version of nginx."""
+        """Whether any of it may depend on the nginx version."""
         return any(table()[name].default_changed for name in self.directives) or any(
             one.by_version for one in self.elsewhere
         )
 
 
 def reads_of(rules: Iterable[Rule]) -> Reads:
-    """What rules read of locations that they judge together.
+    """Compute what rules read from locations that they judge together.
 
-    Rules about what is no stream, and about locations that never get their streams, are left out:
-    the former read no location, the latter judge each location by itself.
+    Rules about other subjects than streams, and rules about locations that never get their streams,
+    are excluded: the former read no location, and the latter judge each location by itself.
     """
     return _closure(
         read for rule in rules if not (rule.about or rule.shadowed) for read in _reads_of_rule(rule)
@@ -71,14 +72,14 @@ def reads_of(rules: Iterable[Rule]) -> Reads:
 
 
 def reads_of_rule(rule: Rule) -> Reads:
-    """What a rule reads to find its severity and message."""
+    """Compute what a rule reads to determine its severity and message."""
     return _closure(_reads_of_finding(rule))
 
 
 def reads_in_doubt(rules: Iterable[Rule]) -> Reads:
-    """What rules read besides where the configuration may set what is not seen.
+    """Compute what rules read in addition if directives may be set unseen.
 
-    That is where the directives are written that they report on, and what their fixes set.
+    That is the presence of the directives that they report on or that their fixes set.
     """
     found: list[Read] = []
     written: set[str] = set()
@@ -91,7 +92,7 @@ def reads_in_doubt(rules: Iterable[Rule]) -> Reads:
 
 
 def reads_of_declared(reads: Iterable[Read]) -> Reads:
-    """What some declarations come to, such as the names of facts."""
+    """Expand declarations, such as the names of facts, to everything they read."""
     return _closure(reads)
 
 
@@ -133,7 +134,7 @@ def _reads_of_template(template: Template) -> list[Read]:
         found += _reads_of_directive(name)
     for name in used.origins:
         found += placeholders_in(name)
-        # Where rows of headers come from, they come from together.
+        # Rows of one header list have one common origin.
         found += [
             Headers(one) if one.endswith("_header") else one for one in directives_meant(name)
         ]
@@ -145,7 +146,7 @@ def _reads_of_directive(name: str) -> list[Read]:
 
 
 def _closure(reads: Iterable[Read], written: Iterable[str] = ()) -> Reads:
-    """All that some reads come to, with what the facts among them read."""
+    """Expand reads by everything that the facts among them read."""
     directives: set[str] = set()
     headers: set[str] = set()
     elsewhere: set[OtherInput] = set()
@@ -167,7 +168,7 @@ def _closure(reads: Iterable[Read], written: Iterable[str] = ()) -> Reads:
             work += placeholders_in(read)
             directives.update(directives_meant(read))
     written = frozenset(written)
-    # How the rows of a list add up is a setting itself, and some directives switch off others.
+    # Whether list rows are merged is a setting itself, and some directives disable others.
     names = directives | headers | written
     directives |= {f"{name}_inherit" for name in names} & table().keys()
     directives |= {RIVALS[name] for name in names & RIVALS.keys()}

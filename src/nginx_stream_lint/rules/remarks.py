@@ -14,7 +14,7 @@ from nginx_stream_lint.rules.templates import plain, render
 
 
 class Remark(Struct, frozen=True):
-    """What a rule says; `fix` is to be done by hand."""
+    """The report of a rule; `fix` is manual."""
 
     rule: Rule
     severity: Severity
@@ -23,18 +23,18 @@ class Remark(Struct, frozen=True):
 
 
 class _Subjects:
-    """What such rules can ask: a few facts that have no stream behind them."""
+    """The subjects of rules that are not about streams: a few facts."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
 
     def value(self, subject: str) -> Any:
-        """The value of a subject; nothing for those that are about streams."""
+        """The value of a subject; None for subjects that belong to streams."""
         return self._values.get(subject)
 
 
 def remarks(rules: Sequence[Rule], values: Mapping[str, Any]) -> Iterator[Remark]:
-    """What rules say of the facts `values`, which are all of one group of `facts.REMARKS`."""
+    """Apply rules to the facts `values`, which belong to one group of `facts.REMARKS`."""
     subjects = _Subjects(values)
 
     def rendered(template: Template) -> str:

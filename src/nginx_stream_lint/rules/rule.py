@@ -1,4 +1,4 @@
-"""A rule as data."""
+"""Rules as data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nginx_stream_lint.streams.stream import Kind
 
 
 class RuleMistake(Exception):
-    """A rule file that cannot be used; the message starts with `file:line:column`."""
+    """An unusable rule file; the message starts with `file:line:column`."""
 
 
 class Template(Struct, frozen=True):
@@ -28,14 +28,14 @@ NO_TEXT = Template("")
 class Step(Struct, frozen=True):
     """One step of a fix.
 
-    `action` is `set` (a directive to a value), `reset` (the same; but a directive that is set here
-    is removed if it inherits the value without), `set_row` (the row of a list directive that begins
-    with the same argument), `remove_row` (where that is safe; else the row stays), `restore_rows`
-    or `add_map` (a map before the server; `args` are its source, its variable, and pairs).
-    `directive` may contain `<family>` and the like; `args` are templates of nginx text; `scope`
-    says where: `location`, `server`, `origin` (the place where the value is set now) or
-    `auth_request` (the location that is asked). A step may be less safe than its fix; one that is
-    `optional` is left out where it cannot be done.
+    `action` is `set` (set a directive to a value), `reset` (like `set`, but remove the directive
+    from this level if it then inherits the value), `set_row` (set the row of a list directive that
+    begins with the same argument), `remove_row` (remove it if that is safe; otherwise keep it),
+    `restore_rows` or `add_map` (add a map before the server; `args` are its source, its variable,
+    and pairs). `directive` may contain `<family>` and the like; `args` are templates of nginx text;
+    `scope` is the place: `location`, `server`, `origin` (the place that sets the value now) or
+    `auth_request` (the location of the subrequest). A step may be less safe than its fix; an
+    `optional` step is skipped if it is impossible.
     """
 
     action: str
@@ -48,7 +48,7 @@ class Step(Struct, frozen=True):
 
 
 class FixPlan(Struct, frozen=True):
-    """How a rule's finding is mended; `snippet` has a template for each line."""
+    """The suggested fix of a rule; `snippet` has one template per line."""
 
     title: Template
     applicability: Applicability
@@ -57,10 +57,11 @@ class FixPlan(Struct, frozen=True):
 
 
 class Example(Struct, frozen=True):
-    """A configuration that shows the rule at work.
+    """A configuration that demonstrates a rule.
 
-    `bad` gives exactly this rule and `fixed` is what its fix makes of it; or `good` is silent.
-    `evidence` names how the conformance tests show the difference on a real nginx.
+    `bad` gives exactly one finding of this rule, and `fixed` is the result of its fix; or `good`
+    gives no finding. `evidence` names how the conformance tests show the difference on a real
+    nginx.
     """
 
     bad: str | None
@@ -71,11 +72,11 @@ class Example(Struct, frozen=True):
 
 
 class Rule(Struct, frozen=True):
-    """A rule as its file states it; see docs/architecture.md for the keys.
+    """A rule as its file defines it; see docs/architecture.md for the keys.
 
-    `at` and `blames` name a directive to point at, and after a blank a word that tells the row
-    where there may be several; `blames` where one setting is the cause for many locations.
-    `renamed_from` are names that it, or a part of it, had before: they are still taken for it.
+    `at` and `blames` name a directive to point at; if it may have several rows, a word after a
+    blank selects one. `blames` is for a single setting that affects many locations. `renamed_from`
+    are earlier names of the rule, or of a part of it; they are still accepted.
     """
 
     name: str
@@ -98,6 +99,6 @@ class Rule(Struct, frozen=True):
 
     @property
     def about(self) -> str:
-        """The group of `facts.REMARKS` that it is about; empty where it is about streams."""
+        """The rule's group of `facts.REMARKS`; empty if it is about streams."""
         asked = subjects_of(self.when)
         return next((group for group, facts in REMARKS.items() if asked & facts), "")

@@ -1,7 +1,7 @@
 """Read and check a rule file.
 
-A rule file may come from anybody, such as a pull request: whatever is in it, it is read in bounded
-time, says nothing but what the language has, and leads to no other file.
+Rule files are untrusted input: a pull request may bring one. Reading one takes bounded time, allows
+nothing outside the rule language, and opens no other file.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ from nginx_stream_lint.util.yamlfile import YamlMistake, compose, construct, pla
 
 _LEVELS: tuple[LevelKind, ...] = get_args(LevelKind)
 _AMBIGUOUS = {"on", "off", "yes", "no", "y", "n"}
-# What values resolve to without a tag.
+# Types of values without a tag.
 _TAGS = {
     f"tag:yaml.org,2002:{name}"
     for name in ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "merge", "value")
@@ -76,7 +76,7 @@ _MAX_CONDITIONS = 200
 
 
 class _Read(Struct, frozen=True):
-    """A rule with its file, and the places of names in it for what can be said only later."""
+    """A rule with its file, and the places of names that are checked later."""
 
     rule: Rule
     path: Path
@@ -92,9 +92,9 @@ def read_rules(
     check_shipped: bool = False,
     workspace: Workspace | None = None,
 ) -> tuple[Rule, ...]:
-    """All rules of some folders or files, behind `shipped` ones; see `shipped.load_rules`.
+    """Read all rules of folders or files, after the `shipped` ones. Raises RuleMistake.
 
-    Raises RuleMistake.
+    See `shipped.load_rules`.
     """
     folder = builtin_folder()
     workspace = workspace or Workspace.on_disk(*map(str, paths))
@@ -122,26 +122,23 @@ def read_rules(
 
 
 def load_folder(folder: Path) -> tuple[Rule, ...]:
-    """The rules of one folder, by name; `read_rules` checks what they say of one another.
+    """Read the rules of one folder, sorted by name. Raises RuleMistake.
 
-    Raises RuleMistake.
+    References between rules are checked by `read_rules`.
     """
     workspace = Workspace.on_disk(str(folder))
     return tuple(one.rule for one in _load(workspace, folder, folder != builtin_folder()))
 
 
 def load_rule(path: Path) -> Rule:
-    """The rule of one file.
-
-    Raises RuleMistake with the place of what is wrong.
-    """
+    """Read the rule in one file. Raises RuleMistake with the place of the mistake."""
     return _load_file(Workspace.on_disk(str(path)), path).rule
 
 
 def _load(workspace: Workspace, path: Path, check_texts: bool) -> tuple[_Read, ...]:
-    """The rules of a folder, by name, or of a file. Raises RuleMistake.
+    """Read the rules of a folder, sorted by name, or of a file. Raises RuleMistake.
 
-    `check_texts`: whether to parse the templates, which takes a moment.
+    `check_texts`: whether to parse the templates, which takes some time.
     """
     is_folder = workspace.is_folder(str(path))
     paths = _files(workspace, path) if is_folder else [path]
@@ -149,7 +146,7 @@ def _load(workspace: Workspace, path: Path, check_texts: bool) -> tuple[_Read, .
 
 
 def _files(workspace: Workspace, folder: Path) -> list[Path]:
-    """The rule files of a folder that anybody may have filled. Raises RuleMistake."""
+    """List the rule files of an untrusted folder. Raises RuleMistake."""
     names = sorted(name for name, _ in workspace.entries(str(folder)))
     for name in names:
         if name.endswith(".yml"):
@@ -184,7 +181,7 @@ def _load_file(workspace: Workspace, path: Path, check_texts: bool = True) -> _R
 
 
 def _text(workspace: Workspace, path: Path) -> str:
-    """The text of a rule file. Raises RuleMistake."""
+    """Read the text of a rule file. Raises RuleMistake."""
     try:
         return workspace.text(str(path), _MAX_BYTES)
     except Unreadable as stop:
@@ -192,7 +189,7 @@ def _text(workspace: Workspace, path: Path) -> str:
 
 
 class _Reader:
-    """Reads YAML nodes into a rule; every mistake is raised with its place."""
+    """Build a rule from YAML nodes. Every mistake is raised with its place."""
 
     def __init__(self, name: str, check_texts: bool) -> None:
         self.name = name
@@ -239,7 +236,7 @@ class _Reader:
         return rule
 
     def only_about(self, group: str, raw: Mapping[str, yaml.Node], rule: Rule) -> None:
-        """Refuse a rule about comments, say, that asks for streams: where it speaks are none."""
+        """Refuse stream facts in a rule that is not about streams, such as one about comments."""
         from nginx_stream_lint.rules.templates import names
 
         texts = [] if rule.fix is None else [rule.fix.title, *rule.fix.snippet]
@@ -341,7 +338,7 @@ class _Reader:
         )
 
     def condition(self, node: yaml.Node) -> Condition:
-        """The condition of an expression, or of a mapping with one key."""
+        """Parse a condition: an expression, or a mapping with one key."""
         if isinstance(node, yaml.ScalarNode):
             return self.expression(node)
         raw = self.mapping(node, (), None)
@@ -364,11 +361,11 @@ class _Reader:
         return Comparison(key, operator, self.operand(key, operator, operand))
 
     def expression(self, node: yaml.ScalarNode) -> Condition:
-        """The condition of an expression."""
+        """Parse a condition written as an expression."""
         try:
             found = parse(self.text(node), _name_mistake, _directive_mistake, _operand_mistake)
         except ExpressionMistake as mistake:
-            # In a text over several lines, or with quotes, an offset is no column.
+            # In a multi-line or quoted text, an offset does not give the column.
             is_plain = not node.style and node.start_mark.line == node.end_mark.line
             line, column = place(node)
             column += mistake.offset if is_plain else 0
@@ -383,7 +380,7 @@ class _Reader:
             raise self.fail(node, f"a rule must have at most {_MAX_CONDITIONS} conditions")
 
     def operand(self, subject: str, operator: str, node: yaml.Node) -> Any:
-        """What a mapping compares with: a constant or, for an order, a subject."""
+        """The operand of a comparison in a mapping: a constant or, for an order, a subject."""
         value = construct(node)
         if operator in ORDERS and isinstance(value, str) and number(value) is None:
             self.refuse(node, _subject_mistake(value))
@@ -392,16 +389,16 @@ class _Reader:
         return value
 
     def refuse(self, node: yaml.Node, message: str | None) -> None:
-        """Raise what is wrong with a node, if anything is."""
+        """Raise a mistake at a node if there is a message."""
         if message is not None:
             raise self.fail(node, message)
 
     def pointer(self, node: yaml.Node | None) -> str | None:
-        """A directive to point at, and perhaps a word that is among the arguments."""
+        """Parse a directive to point at, optionally with a word among its arguments."""
         return None if node is None else self.directive(node, self.text(node).partition(" ")[0])
 
     def directive(self, node: yaml.Node, name: str | None = None) -> str:
-        """The text of a node that is (or begins with) the name of a known directive."""
+        """Return the text of a node that is (or begins with) the name of a known directive."""
         text = self.text(node)
         self.refuse(node, _directive_mistake(name or text))
         return text
@@ -411,7 +408,7 @@ class _Reader:
     def mapping(
         self, node: yaml.Node | None, required: Iterable[str], optional: Sequence[str] | None
     ) -> Mapping[str, yaml.Node]:
-        """The values of a mapping by key; `optional` None allows any key."""
+        """The values of a mapping by key; `optional=None` allows any key."""
         if not isinstance(node, yaml.MappingNode):
             raise self.fail(node, "expected a mapping")
         found: dict[str, yaml.Node] = {}
@@ -442,11 +439,11 @@ class _Reader:
         return str(node.value)
 
     def template(self, node: yaml.Node) -> Template:
-        """A text with placeholders."""
+        """Parse a text with placeholders."""
         return self.checked(self.text(node), node)
 
     def lines(self, node: yaml.Node) -> tuple[Template, ...]:
-        """A template for each line of a text."""
+        """Parse a text into one template per line."""
         return tuple(self.checked(text, node) for text in self.text(node).splitlines())
 
     def checked(self, text: str, node: yaml.Node) -> Template:
@@ -460,7 +457,7 @@ class _Reader:
         return template
 
     def arguments(self, node: yaml.Node) -> Template:
-        """A template of a directive's arguments, which does not end the directive."""
+        """Parse a template of arguments, which must not end the directive."""
         template = self.template(node)
         if self.check_texts:
             from nginx_stream_lint.rules.templates import literal_text
@@ -483,9 +480,10 @@ class _Reader:
         return [self.choice(item, words) for item in self.sequence(node)]
 
     def plain(self, node: yaml.Node | None) -> None:
-        """Refuse what rule files never need: tags, control characters, structures without end.
+        """Refuse YAML that rule files never need: tags, control characters, endless structures.
 
-        `on`, `off`, `yes` and `no` want quotes, since they are booleans to most YAML readers.
+        `on`, `off`, `yes` and `no` must be quoted, because most YAML readers treat them as
+        booleans.
         """
         work = [(node, 0)] if node is not None else []
         seen: set[int] = set()
@@ -515,7 +513,7 @@ def _short(word: str) -> str:
 
 
 def _unknown(word: str, words: Sequence[str]) -> str:
-    """A word that nobody knows, with the nearest that somebody does."""
+    """Describe an unknown word, with the nearest known one."""
     return f'"{_short(word)}"{nearest_words(_short(word), words)}'
 
 
@@ -526,21 +524,21 @@ def _known_directive(name: str) -> bool:
 
 
 def _directive_mistake(name: str) -> str | None:
-    """What is wrong with the name of a directive; None if nothing is."""
+    """Return what is wrong with a directive's name; None if nothing is."""
     return (
         None if _known_directive(name) else f"unknown directive {_unknown(name, sorted(table()))}"
     )
 
 
 def _subject_mistake(name: str) -> str | None:
-    """What is wrong with a subject of a mapping, which is a fact or a directive."""
+    """Return what is wrong with a mapping's subject, which is a fact or a directive."""
     if name in FACTS or _known_directive(name):
         return None
     return f"unknown subject {_unknown(name, sorted({*FACTS, *table()}))}"
 
 
 def _name_mistake(name: str) -> str | None:
-    """What is wrong with a name in an expression, which is a fact."""
+    """Return what is wrong with a name in an expression, which is a fact."""
     if name in FACTS:
         return None
     if _known_directive(name):
@@ -549,7 +547,7 @@ def _name_mistake(name: str) -> str | None:
 
 
 def _operand_mistake(subject: str, operator: str, value: Any, written: str) -> str | None:
-    """What is wrong with a constant that a subject is compared with; None if nothing is."""
+    """Return what is wrong with a constant operand; None if nothing is."""
     is_number = isinstance(value, (bool, int, float))
     if operator in ("is", "is_not") and subject not in FACTS and is_number:
         return f'what a directive is set to is text: "{_short(written)}"'
@@ -565,7 +563,7 @@ def _is_ordered(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-# What each operator compares with, and in words.
+# The types of operand that each operator accepts, and in words.
 _ORDERED = (_is_ordered, "a number, a time, a size or a fact")
 _ANY: tuple[Callable[[Any], bool], str] = (lambda value: not isinstance(value, dict), "a value")
 _OPERANDS: dict[str, tuple[Callable[[Any], bool], str]] = {

@@ -17,7 +17,7 @@ from nginx_stream_lint.streams.stream import Kind
 
 LevelKind = Literal["location", "if-in-location", "limit_except", "stream-server", "server"]
 Scope = Literal["location", "server", "origin", "auth_request"]
-# The steps of a fix; each form of a step has one of these keys.
+# The steps of a fix; each kind of step has one of these keys.
 Action = Literal["set", "reset", "set_row", "remove_row", "restore_rows", "add_map"]
 
 RuleName = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,59}$")]
@@ -133,13 +133,13 @@ class RuleForm(Struct, forbid_unknown_fields=True):
 
 
 def keys_of(form: type[Struct]) -> tuple[list[str], list[str]]:
-    """The keys of a form that must be there, and those that may."""
+    """The required and the optional keys of a form."""
     required = [one.name for one in fields(form) if one.required]
     return required, [one.name for one in fields(form) if not one.required]
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of a rule file."""
+    """The JSON schema of rule files."""
     from msgspec.json import schema as schema_of
 
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema_of(RuleForm)

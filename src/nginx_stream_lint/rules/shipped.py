@@ -1,4 +1,4 @@
-"""The rules that come with the linter, and those of a user's folders behind them."""
+"""The shipped rules, and the rules of a user's folders after them."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def _folder() -> str:
 def load_rules(
     *paths: Path, check_shipped: bool = False, workspace: Workspace | None = None
 ) -> tuple[Rule, ...]:
-    """All rules of some folders or files, in this order and by name.
+    """Read all rules of folders or files, in this order and sorted by name.
 
-    `workspace` has the files that are not shipped; without it, these paths are named by a person.
-    `check_shipped` also checks the templates of the shipped rules, which otherwise their tests do.
-    Raises RuleMistake, also for a name that is there twice and for `replaces` without such a rule.
+    `workspace` has the files that are not shipped; without it, the caller trusts these paths.
+    `check_shipped` also checks the templates of the shipped rules, which normally only the tests
+    do. Raises RuleMistake, also for a repeated name and for a `replaces` that names no rule.
     """
     shipped: tuple[Rule, ...] = ()
     if paths and paths[0] == builtin_folder() and not check_shipped:
@@ -51,12 +51,12 @@ def load_rules(
 
 @cache
 def shipped_rules() -> tuple[Rule, ...]:
-    """The shipped rules, by name."""
+    """The shipped rules, sorted by name."""
     return table("rules", tuple[Rule, ...], read)
 
 
 def read() -> tuple[Rule, ...]:
-    """The shipped rules, from their YAML."""
+    """Read the shipped rules from their YAML files."""
     from nginx_stream_lint.rules.rule_file import read_rules
 
     return read_rules([builtin_folder()])

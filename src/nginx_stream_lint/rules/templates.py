@@ -1,11 +1,11 @@
-"""The texts of rules: a small part of Jinja, checked when a rule is read and rendered by Jinja.
+"""Templates of rule texts: a small part of Jinja, checked on reading and rendered by Jinja.
 
 A template is text with facts, `if`, and a few filters. It has no loops, no assignments, no
-attributes and no arithmetic, so it ends, it is not much longer than what it names, and it reaches
-nothing but facts. What fails all the same, such as a list that is said without `listed`, is a
-mistake of the rule, with its place.
+attributes and no arithmetic. So it terminates, its result is not much longer than the values it
+names, and it can read only facts. If it still fails, for example because it prints a list without
+`listed`, the error is a mistake in the rule, with its place.
 
-Jinja is imported where there is something to render: that takes 30 ms.
+Jinja is imported on the first rendering, because that takes 30 ms.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _MAX_TEXT = 4000  # characters
 _MAX_RENDERED = 64 * 1024  # characters: a few values of directives, which are short
-_MAX_DEPTH = 20  # Python takes no more than a hundred levels of indentation
+_MAX_DEPTH = 20  # Python allows no more than a hundred levels of indentation
 _MAX_NUMBER = 10**15
 
 _CALLS = ("value", "origin")
@@ -59,7 +59,7 @@ _HAS = (
     'facts, value("directive"), origin("directive"), delivery_words, held_words, if, ==, !=, <, >,'
     f" in, and, or, not, is none, ~, and the filters {', '.join(FILTERS)}"
 )
-# How people call what is refused.
+# Names for refused constructs.
 _WORDS = {
     "Add": "+",
     "Assign": "set",
@@ -80,9 +80,10 @@ _WORDS = {
 
 
 class Origin(Struct, frozen=True):
-    """A part of a text: the words for where the value of a directive comes from.
+    """A part of a text: a placeholder for the origin of a directive's value.
 
-    They differ from place to place, and a text is rendered once for all places that are alike.
+    Origins differ between places, while a text is rendered once for all places with equal cache
+    keys.
     """
 
     name: str
@@ -92,11 +93,10 @@ Parts = tuple[str | Origin, ...]
 
 
 def render(template: Template, facts: Facts | Subjects) -> Parts:
-    """A template with the facts it names, in parts.
+    """Render a template to parts. Raises Unreadable with the place of a failing template.
 
-    Besides facts a template may call `value("directive")` (what is in force) and
+    Besides facts, a template may call `value("directive")` (the effective value) and
     `origin("directive")` (where that comes from), and use the phrases of `messages.py`.
-    Raises Unreadable with the place of a template that fails.
     """
     text = template.text
     if "{" not in text:
@@ -111,7 +111,7 @@ def render(template: Template, facts: Facts | Subjects) -> Parts:
         values["origin"] = lambda name: origin_of(facts, name)
     try:
         return tuple(_parts(rendered(values)))
-    except Exception as error:  # whatever a template of a stranger brings about
+    except Exception as error:  # an untrusted template may raise anything
         message = f"this template cannot be rendered: {error}"
         raise Unreadable(Problem(*template.place, message, "correct the rule")) from None
 
@@ -123,21 +123,21 @@ def _origin(facts: Facts, name: str) -> str | Origin:
 
 
 def _words_here(facts: Facts, name: str) -> str:
-    """The words for an origin at this very place, for a template that looks at them."""
+    """The origin in words at this place, for templates that compare it."""
     return origin(facts.served.level, facts.resolve(name), facts.version)
 
 
 def plain(parts: Parts, words: Callable[[str], str] = str) -> str:
-    """A text of its parts; `words` says where the value of the directive of this name comes from.
+    """Join parts to one text; `words` returns the origin of the named directive's value.
 
-    White space is what one blank is, as in the YAML that it comes from.
+    White space is normalized to single blanks, as in the folded YAML that it comes from.
     """
     said = (part if isinstance(part, str) else words(part.name) for part in parts)
     return " ".join("".join(said).split())
 
 
 def _parts(values: Iterable[object]) -> Iterable[str | Origin]:
-    """What Jinja renders, texts as long as they get. Raises ValueError for what is no text."""
+    """Check the values that Jinja renders, up to the length limit. Raises ValueError."""
     text = ""
     for value in values:
         if isinstance(value, (bool, list, tuple)):
@@ -154,7 +154,7 @@ def _parts(values: Iterable[object]) -> Iterable[str | Origin]:
 
 @cache
 def _environment() -> NativeEnvironment:
-    """Where templates are rendered to values: nothing to reach, undefined names are errors."""
+    """The Jinja environment: no access to anything, and undefined names are errors."""
     from jinja2 import StrictUndefined
     from jinja2.nativetypes import NativeEnvironment
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -170,10 +170,10 @@ def _environment() -> NativeEnvironment:
 
 
 class _Compiled(NamedTuple):
-    """A template as Jinja has it.
+    """A template compiled by Jinja.
 
-    `names` are those that it uses, `rendered` gives its text value by value, and `compares_origins`
-    tells whether it does anything with an origin but say it.
+    `names` are the names it uses, `rendered` yields its text value by value, and `compares_origins`
+    is true if it does more with an origin than print it.
     """
 
     names: Collection[str]
@@ -181,7 +181,7 @@ class _Compiled(NamedTuple):
     compares_origins: bool
 
 
-@lru_cache(1024)  # by the rules, not by what is checked
+@lru_cache(1024)  # rules have few templates, whatever the checked files contain
 def _compiled(text: str) -> _Compiled:
     from jinja2 import nodes
 
@@ -200,7 +200,7 @@ def _compiled(text: str) -> _Compiled:
 
 
 def _said(expressions: Iterable[Any]) -> Iterable[Any]:
-    """The expressions whose values become parts of a text as they are."""
+    """The expressions that are printed unchanged."""
     for one in expressions:
         if type(one).__name__ == "CondExpr":
             yield from _said(filter(None, (one.expr1, one.expr2)))
@@ -212,13 +212,13 @@ def _said(expressions: Iterable[Any]) -> Iterable[Any]:
 
 
 class _Refused(Exception):
-    """What a template may not say."""
+    """A template uses something that is not allowed."""
 
 
 def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | None:
-    """What is wrong with a template; None if nothing is.
+    """Return what is wrong with a template; None if nothing is.
 
-    `is_directive` tells the names that `value` and `origin` take.
+    `is_directive` returns whether `value` and `origin` accept a name.
     """
     text = template.text
     if len(text) > _MAX_TEXT:
@@ -243,7 +243,7 @@ def mistake(template: Template, is_directive: Callable[[str], bool]) -> str | No
 
 
 def _compare_names(text: str) -> None:
-    """Refuse a template that uses more than `names_in` finds in it. Raises _Refused."""
+    """Refuse a template that uses more names than `names_in` finds. Raises _Refused."""
     from jinja2 import nodes
 
     found = names_in(text)
@@ -265,14 +265,14 @@ def names(text: str) -> frozenset[str]:
 
 
 def _names(parsed: nodes.Template) -> frozenset[str]:
-    """All names in a template: none of them can be its own, for it assigns nothing."""
+    """All names in a template; it assigns nothing, so none of them are its own."""
     from jinja2 import nodes
 
     return frozenset(one.name for one in parsed.find_all(nodes.Name))
 
 
 def literal_text(text: str) -> str:
-    """All that a template says by itself, whatever the facts are."""
+    """The literal text of a template, independent of the facts."""
     if "{" not in text:
         return text
     from jinja2 import nodes
@@ -284,7 +284,7 @@ def literal_text(text: str) -> str:
 
 
 def _check(node: nodes.Node, is_directive: Callable[[str], bool], depth: int) -> None:
-    """Refuse what is not in the language of templates. Raises _Refused."""
+    """Refuse constructs outside the template language. Raises _Refused."""
     kind = type(node).__name__
     if kind not in _NODES:
         word = (
@@ -355,7 +355,7 @@ def _near(word: str, words: Sequence[str]) -> str:
     return nearest_words(_short(word), list(words))
 
 
-# One value of each type that facts have, by their annotations.
+# A sample value for each type of fact, by annotation.
 _SAMPLES: dict[str, object] = {
     "str": "text",
     "int": 1,
@@ -368,12 +368,12 @@ _SAMPLES: dict[str, object] = {
 
 
 def samples(name: str) -> list[object]:
-    """A value of each type that a fact may have."""
+    """Sample values of a fact, one for each of its types."""
     return [_SAMPLES[kind] for kind in FACTS[name].kinds]
 
 
 def _try_out(text: str) -> None:
-    """Render a template once for each type of what it names. Raises whatever that raises."""
+    """Render a template once for each type of the facts it names. Raises any error of that."""
     compiled = _compiled(text)
     values = {name: samples(name) for name in compiled.names if name in FACTS}
     said: dict[str, Any] = dict.fromkeys(PHRASES, "text")

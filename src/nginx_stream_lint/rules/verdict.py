@@ -1,6 +1,6 @@
-"""Verdicts of the rules on one location, and on all with an equal cache key (`cache.py`).
+"""Verdicts of the rules on one location, valid for all with an equal cache key (`cache.py`).
 
-A verdict names no line of a file: `judge.py` adds what each location has of its own.
+A verdict has no lines of files: `judge.py` adds the places of each location.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 
 class Doubt(Struct, frozen=True):
-    """A part of a message: the sentence on what may set this directive where nobody can see it."""
+    """A part of a message: the sentence that an unseen part may set this directive."""
 
     name: str
 
@@ -37,9 +37,10 @@ Message = tuple[str | Origin | Doubt, ...]
 
 
 class Pointer(Struct, frozen=True):
-    """A directive to point at: one with the word among its arguments, where there is a word.
+    """A directive to point at; if `word` is set, a row with that argument.
 
-    `name` is empty where none is written. `is_blamed`: the finding points at it wherever it is set.
+    `name` is empty if no such directive is written. `is_blamed`: the finding points at it wherever
+    it is set.
     """
 
     name: str
@@ -48,9 +49,9 @@ class Pointer(Struct, frozen=True):
 
 
 class Move(Struct, frozen=True):
-    """A step of a fix, with the directive it is about and the arguments it wants.
+    """A step of a fix, with its directive and the rendered arguments.
 
-    `key` is the argument that tells which row of a list it is about.
+    `key` is the argument that identifies a row of a list.
     """
 
     step: Step
@@ -60,10 +61,10 @@ class Move(Struct, frozen=True):
 
 
 class RenderedFix(Struct, frozen=True):
-    """A rule's fix in words.
+    """A rule's fix as rendered text and steps.
 
-    `replaced` are the rows (directive, key) that it sets, `dropped` the headers of outer
-    levels that are dropped and that somebody will miss.
+    `replaced` are the rows (directive, key) that it sets. `dropped` are headers of outer levels
+    that are no longer inherited although the app needs them.
     """
 
     title: str
@@ -74,12 +75,12 @@ class RenderedFix(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """What a rule says of the stream with the index `stream`, and for `version`.
+    """A rule's verdict on the stream with the index `stream`, for `version`.
 
-    `severity` is what doubt leaves of it. Some parts of `message` are for words that each place has
-    of its own. `remedy` is None where there is none. `assumes_old_nginx`: with newer nginx it would
-    say another thing, and the version is unknown. `assumes_defaults`: it rests on a default where
-    outer blocks are not there.
+    `severity` is already reduced if there is doubt. Some parts of `message` are filled in per
+    place. `remedy` is None if there is no fix. `assumes_old_nginx`: the verdict would differ with
+    newer nginx, and the version is unknown. `assumes_defaults`: it depends on a default because
+    outer blocks are absent.
     """
 
     rule: Rule
@@ -95,7 +96,7 @@ class Verdict(Struct, frozen=True):
 
 
 class VerdictCache:
-    """The verdicts of some rules, with one version and timeout; see `cache.py`."""
+    """The verdicts of some rules, for one version and timeout; see `cache.py`."""
 
     def __init__(
         self, rules: Sequence[Rule], version: Version | None, min_read_timeout_s: float
@@ -104,7 +105,7 @@ class VerdictCache:
         by_version: dict[str, bool] = {}
 
         def differs_by_version(rule: Rule) -> bool:
-            """Whether a rule that has a finding may differ with the version, which is unknown."""
+            """Whether a rule with a finding may differ by version, which is unknown."""
             if version is not None:
                 return False
             if rule.name not in by_version:
@@ -112,12 +113,12 @@ class VerdictCache:
             return by_version[rule.name]
 
         def work_out(proxied: ProxiedLocation) -> list[Verdict]:
-            # Pointers to what is read are the same for all locations with equal keys.
+            # Pointers to directives that are read are the same for equal keys.
             return verdicts(
                 proxied, rules, version, min_read_timeout_s, reads.directives, differs_by_version
             )
 
-        # Not a method: a cycle would keep all locations until a garbage collection.
+        # Not a method: the cycle would keep all locations until a garbage collection.
         in_doubt = partial(reads_in_doubt, rules)
         self.verdicts = LocationCache(work_out, version, reads, in_doubt).get
 
@@ -130,11 +131,11 @@ def verdicts(
     read: Collection[str],
     differs_by_version: Callable[[Rule], bool],
 ) -> list[Verdict]:
-    """The verdicts on a location.
+    """Return the verdicts on a location.
 
     A rule that `replaces` another silences it, unless it is silenced itself. `read` are the
-    directives that the rules read; `differs_by_version` tells whether a rule may differ with the
-    version, where that is unknown.
+    directives that the rules read; `differs_by_version` returns whether a rule may differ with the
+    version if that is unknown.
     """
     first = Facts(proxied, proxied.streams[0], version, min_read_timeout_s)
     facts_of: dict[int, Facts] = {0: first}
@@ -170,7 +171,7 @@ def verdicts(
 
 
 def _without_replaced(found: list[Verdict]) -> list[Verdict]:
-    """The verdicts that no other one stands for; see `verdicts`."""
+    """Drop the verdicts that another one replaces; see `verdicts`."""
     by_name = {one.rule.name: one for one in found}
     if not any(name in by_name for one in found for name in one.rule.replaces):
         return found
@@ -185,7 +186,7 @@ def _without_replaced(found: list[Verdict]) -> list[Verdict]:
     def is_kept(verdict: Verdict) -> bool:
         name = verdict.rule.name
         if name not in kept:
-            kept[name] = True  # of two that replace each other, one stays
+            kept[name] = True  # of two that replace each other, keep one
             kept[name] = not any(replaces(one, verdict) and is_kept(one) for one in found)
         return kept[name]
 
@@ -193,7 +194,7 @@ def _without_replaced(found: list[Verdict]) -> list[Verdict]:
 
 
 def _strongest(streams: Sequence[Stream], kinds: Sequence[str]) -> list[int]:
-    """The streams of these kinds that are most certain, one of each that behaves alike."""
+    """The most certain streams of these kinds, one for each behaviour."""
     fitting = [at for at, stream in enumerate(streams) if stream.kind in kinds]
     if len(fitting) < 2:
         return fitting
@@ -206,7 +207,7 @@ def _strongest(streams: Sequence[Stream], kinds: Sequence[str]) -> list[int]:
 
 
 def _is_certain(level: Level) -> bool:
-    """Whether nothing that is in force at a level can be another value than what is seen."""
+    """Whether every directive in force at a level certainly has its visible value."""
     root = level
     while root.parent is not None:
         root = root.parent
@@ -224,16 +225,16 @@ def _severity(rule: Rule, facts: Facts) -> Severity | None:
 
 
 def _refutable_in(rule: Rule, facts: Facts) -> str | None:
-    """The directive that may already have all that the rule's fix would give it, unseen.
+    """The directive that may already be set unseen as the rule's fix would set it.
 
-    `UNKNOWN_UPSTREAM` where nobody can see who answers; None where all can be seen.
+    `UNKNOWN_UPSTREAM` if the upstream is unknown; None if everything is visible.
     """
     if not facts.served.handler.target:
         return UNKNOWN_UPSTREAM
     doubts: list[str | None] = []
     steps = rule.fix.steps if rule.fix is not None else ()
     cause = (rule.at or rule.blames or "").partition(" ")[0]
-    # Where the fix sets what the rule is about, the rest of it does not decide.
+    # If the fix sets the directive that the rule is about, its other steps do not matter.
     for step in [one for one in steps if one.directive == cause] or steps:
         name = facts.resolve(step.directive)
         if step.action not in ("set", "reset", "set_row") or name not in table():
@@ -252,7 +253,7 @@ def _refutable_in(rule: Rule, facts: Facts) -> str | None:
 
 
 def _doubtful(severity: Severity, doubt: str | None) -> Severity:
-    """What is left of a severity where something nobody can see may refute it."""
+    """Reduce a severity if an unseen directive may refute the finding."""
     return "warning" if severity == "error" and doubt is not None else severity
 
 
@@ -267,7 +268,7 @@ def _verdict(
 ) -> Verdict:
     message: Message = render(rule.message, facts)
     if doubt is not None and severity == "error":
-        # A message has two sentences: what is wrong, and why it may not be.
+        # A message has two sentences: the fault, and the reason for doubt.
         message = (*_first_sentence(render(rule.message, facts)), ". ", Doubt(doubt))
     return Verdict(
         rule=rule,
@@ -293,19 +294,19 @@ def _first_sentence(message: Parts) -> Iterable[str | Origin]:
 
 
 def _pointers(rule: Rule, facts: Facts, read: Collection[str]) -> Iterable[Pointer]:
-    """What a rule points at. The first one tells one cause from another."""
+    """The directives that a rule points at. The first one identifies the cause."""
     for pointer, is_blamed in ((rule.at, False), (rule.blames, True)):
         if pointer is not None:
             name, _, word = pointer.partition(" ")
             name = facts.resolve(name)
-            # Of what is read, all locations with the same key have the same.
+            # Directives that are read are equal for all locations with the same key.
             is_default = name in read and not facts.effective(name).directives
             is_written = name in table() and not is_default
             yield Pointer(name if is_written else "", word.lower(), is_blamed)
 
 
 def _assumed(rule: Rule, facts: Facts) -> bool:
-    """Whether a finding rests on a default where levels around a fragment are not there to see."""
+    """Whether a finding depends on a default because the blocks around a fragment are absent."""
     around = {level.kind for level in facts.served.level.outward() if level.directive is None}
     name = facts.resolve((rule.at or rule.blames or "").partition(" ")[0])
     if name not in table() or not table()[name].contexts & (around - {"main"}):
@@ -314,14 +315,14 @@ def _assumed(rule: Rule, facts: Facts) -> bool:
 
 
 def _rests_on_old_default(rule: Rule, facts: Facts, severity: Severity) -> bool:
-    """Whether the new defaults would make a finding another one, or none."""
+    """Whether the finding would differ, or not occur, with the new defaults."""
     return _severity(rule, facts.newer) != severity or (
         render(rule.message, facts.newer) != render(rule.message, facts)
     )
 
 
 def _remedy(rule: Rule, facts: Facts) -> RenderedFix | None:
-    """A rule's fix for places with these facts."""
+    """Render a rule's fix for places with these facts."""
     if rule.fix is None:
         return None
     moves: list[Move] = []

@@ -44,15 +44,12 @@ from nginx_stream_lint.streams.declarations import (
 from nginx_stream_lint.streams.stream import KINDS
 from nginx_stream_lint.util.git import Patterns, Steps, as_bytes
 
-# Of matching the files of one override with its patterns: a third of a second.
+# Steps to match the files of one override with its patterns: a third of a second.
 _MAX_STEPS = 1_000_000
 
 
 def timeout_s(text: str) -> float:
-    """A time such as `300s` or `5m` in seconds.
-
-    Raises ValueError.
-    """
+    """Parse a time such as `300s` or `5m` to seconds. Raises ValueError."""
     time = parse_time(text)
     if time is None:
         raise ValueError(f'"{text}" is not a time such as 300s')
@@ -72,7 +69,7 @@ def _format(text: str) -> str:
 
 
 def _report(text: str, settings_file: SettingsFile) -> str:
-    """A target, whose file must be one that settings may write. Raises ValueError."""
+    """Check a report target, whose file settings must be allowed to write. Raises ValueError."""
     file = text.partition("=")[2]
     if file in ("", "-"):
         return text
@@ -87,14 +84,14 @@ def _report(text: str, settings_file: SettingsFile) -> str:
 
 
 def _pattern(text: str) -> str:
-    # gitignore's comments and empty lines, which match nothing
+    # comments and empty lines of gitignore match nothing
     if text.startswith("#") or not text.strip("!/ "):
         raise ValueError(f'"{text}" is not a path pattern')
     return text
 
 
 def _globs(patterns: tuple[str, ...], settings_file: SettingsFile) -> Callable[[str], bool]:
-    """Whether a file, by its name or where links lead to, is among those that patterns name."""
+    """A function that matches a file against patterns, by its own name and its link target."""
     ignore = Patterns(map(as_bytes, patterns), Steps(_MAX_STEPS))
     folder, key = os.path.abspath(settings_file.file.parent), settings_file.workspace.key
     known: dict[str, bool] = {}
@@ -118,7 +115,7 @@ def _stream(entry: object, settings_file: SettingsFile) -> Declaration:
 
 
 class _Declared(Converted, frozen=True):
-    """A declaration that knows where it stands."""
+    """A declaration with its position in the settings."""
 
     def read(self, node: Node, settings_file: SettingsFile) -> Declaration:
         found: Declaration = super().read(node, settings_file)

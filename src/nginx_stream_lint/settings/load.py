@@ -1,6 +1,6 @@
 """Find, read and check the settings file of a repository.
 
-Most runs find none, so what reads one is loaded where one is.
+Most runs find none, so the modules that read one are imported only if there is one.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _SAID = 400  # characters of a message
 
 
 class SettingsMistake(Exception):
-    """Settings that cannot be used; the message starts with `file:line:column`."""
+    """Unusable settings; the message starts with `file:line:column`."""
 
 
 class Settings(Struct, frozen=True):
-    """What a repository says about itself; `keys.KEYS` says what each key means.
+    """The settings of a repository; `keys.KEYS` describes each key.
 
-    `roots` and `servers` are patterns of paths, all paths start from the working folder or are
-    absolute. None is what the file does not say. `written` are the keys that it does say, as they
-    are written there, `rules_named` the names of rules in it.
+    `roots` and `servers` are path patterns; all paths are absolute or relative to the working
+    folder. None means that the file does not set the key. `written` are the keys that it sets, as
+    written, and `rules_named` the rule names in it.
     """
 
     file: Path | None = None
@@ -67,7 +67,7 @@ class Settings(Struct, frozen=True):
     rules_named: tuple[tuple[str, Node], ...] = ()
 
     def check_rules(self, names: Iterable[str]) -> None:
-        """Raises SettingsMistake for the first name of a rule that is not among these."""
+        """Check that all named rules exist. Raises SettingsMistake for the first unknown one."""
         known = sorted(names)
         for name, node in self.rules_named:
             if name not in known:
@@ -76,7 +76,7 @@ class Settings(Struct, frozen=True):
                 self._refuse(node, f"unknown rule {shortened(name)}{nearest_words(name, known)}")
 
     def refuse(self, key: str, message: str) -> NoReturn:
-        """Say that the value of a key cannot be used. Raises SettingsMistake."""
+        """Refuse the value of a key. Raises SettingsMistake."""
         self._refuse(self.written[key], message)
 
     def _refuse(self, node: Node, message: str) -> NoReturn:
@@ -84,16 +84,16 @@ class Settings(Struct, frozen=True):
 
 
 def _mistake(path: Path | None, line: int, column: int, message: str) -> SettingsMistake:
-    """A mistake in words that fit a terminal, whatever is in the file."""
+    """Create a mistake whose text is safe for a terminal, whatever the file contains."""
     seen = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in message[:_SAID])
     return SettingsMistake(f"{path}:{line}:{column}: {seen}")
 
 
 def find(start: str | os.PathLike[str], workspace: Workspace | None = None) -> Path | None:
-    """The settings file in the folder of `start`, or in the nearest one above it.
+    """Find the settings file in the folder of `start`, or in the nearest folder above.
 
-    The root of the repository is the last folder that is looked into; where there is none, the
-    folder of `start` is. Raises SettingsMistake for what only looks like settings.
+    The search ends at the root of the repository; without one, only the folder of `start` is
+    searched. Raises SettingsMistake for a candidate that is not a usable file.
     """
     workspace = workspace or Workspace.on_disk(os.fspath(start))
     folder = workspace.key(os.fspath(start))
@@ -106,7 +106,7 @@ def find(start: str | os.PathLike[str], workspace: Workspace | None = None) -> P
             return _found(workspace, shown + FILE_NAME, top)
         if _is_there(workspace, shown + _MISNAMED):
             raise SettingsMistake(f"{shown}{_MISNAMED}:1:1: is not used; rename it to {FILE_NAME}")
-        # One that is a link to somewhere else is nobody's settings here.
+        # Ignore a pyproject.toml that links to another place.
         if workspace.is_file(shown + PYPROJECT) and workspace.is_below(shown + PYPROJECT, top):
             path = _found(workspace, shown + PYPROJECT, top)
             if _table(workspace, path) is not None:
@@ -117,12 +117,12 @@ def find(start: str | os.PathLike[str], workspace: Workspace | None = None) -> P
 
 
 def _is_there(workspace: Workspace, name: str) -> bool:
-    """Whether there is a file, or a link that leads nowhere or out."""
+    """Whether there is a file, or a broken or forbidden link."""
     return workspace.exists(name) or workspace.is_link(name)
 
 
 def _found(workspace: Workspace, name: str, top: str) -> Path:
-    """A file that was found, which must be one below `top`. Raises SettingsMistake."""
+    """Check that a found file is below `top`. Raises SettingsMistake."""
     if not workspace.is_below(name, top):
         raise SettingsMistake(
             f"{name}:1:1: is a link that leads out of {top}; move the file into that folder"
@@ -133,7 +133,7 @@ def _found(workspace: Workspace, name: str, top: str) -> Path:
 
 
 def _table(workspace: Workspace, path: Path) -> Node | None:
-    """The table of a TOML file that is ours."""
+    """Our table in a TOML file; None if there is none."""
     text = _text(workspace, path)
     if TABLE not in text:
         return None
@@ -147,7 +147,7 @@ def _table(workspace: Workspace, path: Path) -> Node | None:
 
 
 def _text(workspace: Workspace, path: Path) -> str:
-    """A file's text. Raises SettingsMistake."""
+    """Read a settings file. Raises SettingsMistake."""
     try:
         return workspace.text(str(path), workspace.budget.limits.settings_bytes)
     except Unreadable as stop:
@@ -157,7 +157,7 @@ def _text(workspace: Workspace, path: Path) -> str:
 
 
 def _placed(path: Path, read: Any, *arguments: Any) -> Any:
-    """What `read` gives, its mistakes with the name of the file. Raises SettingsMistake."""
+    """Call `read` and add the file's name to its mistakes. Raises SettingsMistake."""
     from nginx_stream_lint.settings.node import Misplaced
 
     try:
@@ -167,9 +167,9 @@ def _placed(path: Path, read: Any, *arguments: Any) -> Any:
 
 
 def load(path: Path, workspace: Workspace | None = None) -> Settings:
-    """The settings of a file: YAML, or the table `tool.nginx-stream-lint` of TOML.
+    """Load the settings from a YAML file, or the table `tool.nginx-stream-lint` of a TOML file.
 
-    Raises SettingsMistake with the place of what is wrong.
+    Raises SettingsMistake with the place of the mistake.
     """
     from nginx_stream_lint.settings.keys import SETTINGS
     from nginx_stream_lint.settings.node import yaml_node
@@ -209,5 +209,5 @@ def _override(values: dict[str, Any]) -> Override:
 
 
 def _streams(values: dict[str, Any]) -> Iterable[Declaration]:
-    """The streams of an override, each for its files only."""
+    """The streams of an override, limited to its files."""
     return (replace(one, where=values["paths"]) for one in values.get("streams", ()))

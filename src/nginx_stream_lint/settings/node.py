@@ -16,7 +16,7 @@ Kind = Literal["text", "number", "flag", "nothing", "list", "mapping", "other"]
 
 
 class Misplaced(Exception):
-    """A mistake at a place; `line` and `column` count from 1."""
+    """A mistake at a position; `line` and `column` count from 1."""
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(message)
@@ -26,10 +26,10 @@ class Misplaced(Exception):
 
 
 class Node(Struct, frozen=True):
-    """A value and where it begins.
+    """A value and its position.
 
-    `text` is what a scalar says, as it is written where its file type allows. What is inside is
-    read on demand, so that aliases that stand for more than a memory holds do no harm.
+    `text` is a scalar's text, as written if the file format preserves it. Children are read on
+    demand, so aliases that would expand beyond any memory do no harm.
     """
 
     kind: Kind
@@ -40,11 +40,11 @@ class Node(Struct, frozen=True):
     mapping_pairs: Callable[[], list[tuple[Node, Node]]] = list
 
     def fail(self, message: str) -> NoReturn:
-        """Raises Misplaced."""
+        """Raise Misplaced at this node."""
         raise Misplaced(message, self.line, self.column)
 
     def pairs(self) -> list[tuple[Node, Node]]:
-        """Keys and values of a mapping. Raises Misplaced for a key that is there twice."""
+        """The keys and values of a mapping. Raises Misplaced for a repeated key."""
         seen: dict[str, Node] = {}
         pairs = self.mapping_pairs()
         for key, _ in pairs:
@@ -56,7 +56,7 @@ class Node(Struct, frozen=True):
         return pairs
 
     def plain(self) -> Any:
-        """The value without places: text, numbers and flags as JSON has them, lists, mappings."""
+        """The value without positions, as JSON types."""
         if self.kind == "list":
             return [item.plain() for item in self.list_items()]
         if self.kind == "mapping":
@@ -70,14 +70,14 @@ class Node(Struct, frozen=True):
 
 
 def _fraction(text: str) -> float | str:
-    """A number with a point; text that is a number to YAML only, such as `1:30`, stays text."""
+    """Parse a number with a point; YAML-only numbers such as `1:30` stay text."""
     try:
         return float(text)
     except ValueError:
         return text
 
 
-# A date is a word like any other: nothing here is one.
+# Dates stay words: no setting is a date.
 _KINDS: dict[str, Kind] = {
     "str": "text",
     "timestamp": "text",
@@ -94,7 +94,7 @@ _TAG = "tag:yaml.org,2002:"
 
 
 def yaml_node(text: str) -> Node | None:
-    """The tree of a YAML text; None for one without any value.
+    """Parse a YAML text to a tree; None for an empty text.
 
     Raises Misplaced.
     """
@@ -140,7 +140,7 @@ def _from_yaml(node: yaml.Node) -> Node:
 
 
 def plain_node(value: Any) -> Node:
-    """The tree of a plain value, which has no place: its lines are 0."""
+    """Convert a plain value to a tree without positions: all lines are 0."""
     if isinstance(value, dict):
         pairs = [(plain_node(key), plain_node(one)) for key, one in value.items()]
         return Node("mapping", "", 0, 0, mapping_pairs=lambda: pairs)

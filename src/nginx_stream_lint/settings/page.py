@@ -1,4 +1,4 @@
-"""The page about the settings, made from their description."""
+"""The documentation page for the settings, generated from their description."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nginx_stream_lint.settings.types import Key
 
 
 def settings_page() -> Iterator[Block]:
-    """Every key: what it says, what holds without it, and an example."""
+    """Every key with its meaning, its default and an example."""
     yield Heading("Settings", 1)
     yield Paragraph(
         f"Settings are in `{FILE_NAME}`, or in the table `[tool.{TABLE}]` of `{PYPROJECT}`. The"
@@ -79,7 +79,7 @@ def _key(key: Key) -> Iterator[Block]:
 
 
 def _keys_of(keys: Iterable[Key]) -> Table:
-    """The keys of a mapping within the settings."""
+    """A table of the keys of a mapping."""
     known = {key.name for key in KEYS}
     rows: Sequence[tuple[str, str, str]] = [
         (
@@ -93,12 +93,12 @@ def _keys_of(keys: Iterable[Key]) -> Table:
 
 
 def as_json(value: object) -> str:
-    """A short value as one writes it."""
+    """Format a short value as in the docs."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def as_toml(settings: dict[str, Any]) -> str:
-    """Settings as the table of a pyproject.toml."""
+    """Format settings as the table of a pyproject.toml."""
     lines = [f"{key} = {_toml(value)}" for key, value in settings.items()]
     return "\n".join([f"[tool.{TABLE}]", *lines]) + "\n"
 

@@ -1,4 +1,4 @@
-"""The settings as JSON schema, for editors and for whoever wants to check them elsewhere."""
+"""The JSON schema of the settings, for editors and other validators."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from nginx_stream_lint.settings.types import AllRules, json_schema
 
 
 def schema(rules: Sequence[str]) -> dict[str, Any]:
-    """The JSON schema (draft 7, which editors know best).
+    """The JSON schema (draft 7, which editors support best).
 
-    `rules` are the names of the shipped rules, old ones included. Others are mistakes where the
-    settings name no folder with rules of one's own.
+    `rules` are the names of the shipped rules, old ones included. Other names are mistakes unless
+    the settings name a folder with own rules.
     """
     lax = json_schema(SETTINGS.hint(rules))
     strict = json_schema(SETTINGS.hint(AllRules(rules)))["properties"]

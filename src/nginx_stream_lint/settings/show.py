@@ -14,15 +14,16 @@ from nginx_stream_lint.settings.load import Settings
 from nginx_stream_lint.settings.node import Misplaced, Node, plain_node, yaml_node
 from nginx_stream_lint.util.sinks import printable
 
-# Words that some readers of YAML take for something else.
+# Words that some YAML readers do not read as text.
 _AMBIGUOUS = {"on", "off", "yes", "no", "y", "n", "null", "~"}
 _BARE = re.compile(r"[\w./][\w./*-]*")
 
 
 def in_force(settings: Settings, given: Mapping[str, Any]) -> str:
-    """The settings as YAML. `given` are the values that options give, by the keys they win over.
+    """Format the effective settings as YAML.
 
-    Where an option adds to a list, the list in the file stays, too.
+    `given` are the values from options, by the keys that they override. If an option adds to a
+    list, the items of the file stay, too.
     """
     lines = [
         f"# from {printable(str(settings.file))}"
@@ -47,7 +48,7 @@ def in_force(settings: Settings, given: Mapping[str, Any]) -> str:
 
 
 def as_yaml(settings: Mapping[str, Any]) -> str:
-    """Plain settings as YAML."""
+    """Format plain settings as YAML."""
     lines = [
         line
         for key, value in settings.items()
@@ -57,7 +58,7 @@ def as_yaml(settings: Mapping[str, Any]) -> str:
 
 
 class _Origin(Struct, frozen=True):
-    """Where a value comes from, as a comment: a line of the file, or what else gives it."""
+    """The origin of a value, as a comment: a line of the file, an option, or the default."""
 
     file: str
     otherwise: str
@@ -71,7 +72,7 @@ class _Origin(Struct, frozen=True):
 
 
 def _overruled(key: str, given: Mapping[str, Any]) -> dict[str, str]:
-    """What a key says, or a key inside it, that does not hold because of an option."""
+    """The values of a key, or of keys inside it, that an option overrides."""
     if key == "overrides":
         inside = (one for one in OVERRIDE_KEYS if one.name in given and not one.adds)
         return {one.name: one.option for one in inside}
@@ -79,7 +80,7 @@ def _overruled(key: str, given: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _joined(first: Node, second: Node) -> Node:
-    """The items of two lists, or single values, in one list."""
+    """Join two lists, or single values, to one list."""
     items = [
         item
         for node in (first, second)
@@ -89,14 +90,14 @@ def _joined(first: Node, second: Node) -> Node:
 
 
 def _entry(head: str, node: Node, indent: str, origin: _Origin) -> Iterator[str]:
-    """A value behind `head`, which is a key with its colon, or the dash of an item."""
+    """Format a value after `head`: a key with its colon, or the dash of an item."""
     items, pairs = node.list_items(), node.mapping_pairs()
     if not items and not pairs:
         yield f"{indent}{head} {_scalar(node)}{origin(node, head.rstrip(':'))}"
         return
     inside = indent + "  "
     if head == "-":
-        # What an item contains begins behind its dash.
+        # The contents of an item are indented to the column after its dash.
         lines = list(_inside(items, pairs, inside, origin))
         yield f"{indent}- {lines[0].lstrip()}"
         yield from lines[1:]
@@ -126,7 +127,7 @@ def _scalar(node: Node) -> str:
 
 
 def _word(text: str) -> str:
-    """A text as YAML, in quotes where it could be read as something else."""
+    """Format a text as YAML, quoted if it could be misread."""
     if _BARE.fullmatch(text) and text.lower() not in _AMBIGUOUS:
         try:
             node = yaml_node(text)

@@ -12,7 +12,7 @@ from nginx_stream_lint.settings.node import Kind, Misplaced, Node
 from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.remembering import latest_remembered
 
-# From the names of keys and the numbers of items that lead to a value.
+# The keys and item numbers that lead to a value.
 _Path = tuple[str | int, ...]
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -24,7 +24,7 @@ _STRING = re.compile(
     r"|'[^']*'",
     re.DOTALL,
 )
-# Strings and comments, which have no shape, and the signs that make it.
+# Strings and comments, to skip, and the characters that form the structure.
 _SHAPE = re.compile(
     r'#[^\n]*|"""(?:\\.|[^\\])*?"{3,5}(?!")'
     r"|'''.*?'{3,5}(?!')"
@@ -36,19 +36,16 @@ _SCALAR = re.compile(r"[^,\]}#\r\n]*")
 
 
 def toml_node(text: str) -> Node:
-    """The tree of a TOML text.
-
-    Raises Misplaced.
-    """
+    """Parse a TOML text to a tree. Raises Misplaced."""
     _bounded(text)
     values = _values(text)
     return _node(text, values, (), _Scan(text).places)
 
 
 def _bounded(text: str) -> None:
-    """Refuse what `tomllib` must not be given. Raises Misplaced.
+    """Refuse text that `tomllib` cannot parse safely. Raises Misplaced.
 
-    For a key with 20,000 dots it takes 2.4 GB, and it calls itself for each bracket.
+    A key with 20,000 dots takes 2.4 GB, and each bracket is a level of recursion.
     """
     limits = in_force().limits
     depth = parts = row = 0
@@ -83,7 +80,7 @@ def _values(text: str) -> dict[str, Any]:
 
 
 def _mistake(said: str, text: str) -> Misplaced:
-    """What tomllib says, whose message ends with the place."""
+    """Convert an error of tomllib, whose message ends with the position."""
     message, _, where = said.rpartition(" (at ")
     place = re.fullmatch(r"line (\d+), column (\d+)\)", where)
     if place is not None:
@@ -142,17 +139,17 @@ def _node(text: str, value: Any, path: _Path, places: dict[_Path, tuple[int, int
 
 
 class _Scan:
-    """Where keys and values begin in a text that tomllib has read.
+    """Find the start of keys and values in a text that tomllib has parsed.
 
     `places` are the offsets of a key and of its value by the path to it; a table begins with its
-    header. What is no TOML is not looked for.
+    header. The text is known to be valid TOML.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
         self.places: dict[_Path, tuple[int, int]] = {(): (0, 0)}
-        self._tables: dict[_Path, int] = {}  # how many, by the path of their array
+        self._tables: dict[_Path, int] = {}  # count, by the path of their array
         table: _Path = ()
         self._blank()
         while self.at < len(text):
@@ -163,7 +160,7 @@ class _Scan:
             self._blank()
 
     def _blank(self) -> None:
-        """Go on to what is neither white space nor a comment."""
+        """Skip white space and comments."""
         self.at = self._match(_BLANK).end()
 
     def _match(self, pattern: re.Pattern[str]) -> re.Match[str]:
@@ -172,7 +169,7 @@ class _Scan:
         return match
 
     def _header(self) -> _Path:
-        """`[a.b]` or `[[a.b]]`: the path of the table that begins."""
+        """Read `[a.b]` or `[[a.b]]`: the path of the table that begins."""
         start = self.at
         brackets = 2 if self.text.startswith("[[", start) else 1
         self.at += brackets
@@ -190,7 +187,7 @@ class _Scan:
         return path
 
     def _names(self) -> list[tuple[str, int]]:
-        """The names of a key with dots, and where each is; ends behind the blanks after it."""
+        """Read a dotted key: its names with their offsets; stops after the blanks behind it."""
         names: list[tuple[str, int]] = []
         while True:
             self._blank()
@@ -233,7 +230,7 @@ class _Scan:
             self.at = self._match(_SCALAR).end()
 
     def _more(self, end: str) -> bool:
-        """Whether another item follows before the end, which is passed."""
+        """Whether another item follows before `end`, which is consumed."""
         self._blank()
         if self.text[self.at] == ",":
             self.at += 1

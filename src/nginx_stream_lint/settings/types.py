@@ -1,6 +1,6 @@
-"""The types of settings: how each is read, and its schema.
+"""The types of settings: how each is read, and its JSON schema.
 
-Reading and the JSON schema say the same in two ways; a test holds them together.
+Reading and schema must agree; a test compares them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from nginx_stream_lint.streams.declarations import nearest_words
 
 _YAML_1_1 = {"on": True, "yes": True, "off": False, "no": False}
 
-_SHOWN = 60  # characters of a wrong value that a message repeats
+_SHOWN = 60  # characters of a wrong value that a message quotes
 
 
 class SettingsFile(Struct):
-    """The file that is read, with its text.
+    """The settings file that is being read, with its text.
 
-    `rules` collects the names of rules in it, which are checked later. `listed` is how many values
-    its lists have: each pattern is tried on each file.
+    `rules` collects the rule names in it, which are checked later. `listed` counts the values in
+    its lists, because each pattern is tried on each file.
     """
 
     file: Path
@@ -39,10 +39,10 @@ class SettingsFile(Struct):
 
 
 def inside(text: str, settings_file: SettingsFile) -> Path:
-    """A path of the settings, which starts from their folder and may not leave it.
+    """Resolve a path of the settings, which must stay in their folder.
 
-    Settings come with what is checked, so they must not reach what others have on this machine.
-    Links count for what they lead to. Raises ValueError.
+    Settings are part of the checked repository, so they must not reach other files on this machine.
+    Links are followed. Raises ValueError.
     """
     path = settings_file.file.parent / text
     if not settings_file.workspace.is_below(str(path), str(settings_file.file.parent)):
@@ -51,9 +51,9 @@ def inside(text: str, settings_file: SettingsFile) -> Path:
 
 
 def pattern_inside(text: str, settings_file: SettingsFile) -> Path:
-    """As `inside`, for a pattern of paths.
+    """Resolve a path pattern like `inside`.
 
-    What stands before its wildcards is followed; what matches is for whoever uses it to look at.
+    Only the part before its wildcards is followed; the caller must check each match.
     """
     parts = re.split(r"[/\\]" if os.sep == "\\" else "/", text)
     fixed = next((at for at, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
@@ -63,15 +63,15 @@ def pattern_inside(text: str, settings_file: SettingsFile) -> Path:
     return settings_file.file.parent / text
 
 
-# `typing` for types that are made of values.
+# `typing` for types that are built at run time.
 _T: Any = typing
 _WORD: Any = Annotated[str, Meta(min_length=1)]
 
 
 def json_schema(hint: Any) -> dict[str, Any]:
-    """The JSON schema of a type, in one piece.
+    """The JSON schema of a type, without references.
 
-    Draft 7 takes no word beside a reference, so that the records are where they are referred to.
+    Draft 7 ignores keys beside a reference, so records are inserted in place.
     """
     (schema,), records = schema_components([hint], ref_template="{name}")
     whole: dict[str, Any] = _in_one_piece(schema, records)
@@ -89,24 +89,24 @@ def _in_one_piece(value: Any, records: Mapping[str, Any]) -> Any:
 
 
 class AllRules(tuple[str, ...]):
-    """The names of all rules that there are, where there are none of one's own."""
+    """The names of all rules, if there are no own rules."""
 
 
 class Type(Protocol):
-    """A kind of value. `words` says in a few words what it is."""
+    """A kind of value; `words` describes it in a few words."""
 
     @property
     def words(self) -> str: ...
 
     def read(self, node: Node, here: SettingsFile) -> Any:
-        """The value of a node. Raises Misplaced."""
+        """Convert a node to its value. Raises Misplaced."""
 
     def hint(self, rules: Sequence[str]) -> Any:
-        """The kind as a type that msgspec makes a schema of, with the names of known rules."""
+        """A type from which msgspec generates the schema, with the names of known rules."""
 
 
 def _wrong(node: Node, wanted: str, instead: str = "") -> Misplaced:
-    """What to say of a value of another kind."""
+    """The mistake for a value of another kind."""
     said = (
         instead
         or {
@@ -123,7 +123,7 @@ def _wrong(node: Node, wanted: str, instead: str = "") -> Misplaced:
 
 
 def _word(node: Node, wanted: str) -> str:
-    """The text of a node, which must be a word that can be seen."""
+    """The text of a node, which must be a printable word."""
     if node.kind != "text" or not node.text:
         raise _wrong(node, wanted)
     if not node.text.isprintable():
@@ -132,15 +132,15 @@ def _word(node: Node, wanted: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """A text in quotes, its begin only where it is long."""
+    """Quote a text, shortened if it is long."""
     return f'"{text}"' if len(text) <= _SHOWN else f'"{text[:_SHOWN]}…"'
 
 
 class Text(Struct, frozen=True):
-    """A word that `parse` understands; it raises ValueError where it does not.
+    """A word that `parse` accepts; it raises ValueError for others.
 
-    `pattern` is a regular expression for all that it understands (and perhaps more). With `number`
-    the word may be a bare number.
+    `pattern` is a regular expression for all accepted words (and perhaps more). With `number` the
+    word may be a bare number.
     """
 
     words: str
@@ -163,7 +163,7 @@ class Text(Struct, frozen=True):
 
 
 class FilePath(Struct, frozen=True):
-    """A path in the folder of the settings file; `follow` gives it and raises ValueError."""
+    """A path in the folder of the settings file; `follow` resolves it and raises ValueError."""
 
     words: str
     follow: Callable[[str, SettingsFile], Path] = inside
@@ -196,7 +196,7 @@ class Choice(Struct, frozen=True):
         return node.text
 
     def hint(self, _: Sequence[str]) -> Any:
-        # Many editors read YAML 1.1, where these words are truth values unless they are quoted.
+        # Many editors read YAML 1.1, in which these words are booleans unless they are quoted.
         flags = sorted({_YAML_1_1[word] for word in self.choices if word in _YAML_1_1})
         words = _T.Literal[self.choices]
         flag = Annotated[bool, Meta(extra_json_schema={"enum": flags})]
@@ -218,7 +218,7 @@ class Flag(Struct, frozen=True):
 
 
 class RuleName(Struct, frozen=True):
-    """The name of a rule. Which ones there are is known when the rules are."""
+    """The name of a rule. The existing names are known only after the rules are read."""
 
     words: str = "the name of a rule"
 
@@ -230,7 +230,7 @@ class RuleName(Struct, frozen=True):
     def hint(self, rules: Sequence[str]) -> Any:
         if isinstance(rules, AllRules):
             return _T.Literal[tuple(rules)]
-        # Editors complete the known ones.
+        # Editors complete the known names.
         known = Meta(extra_json_schema={"anyOf": [{"enum": list(rules)}, {"minLength": 1}]})
         return _T.Annotated[str, known]
 
@@ -280,7 +280,7 @@ class ByRule(Struct, frozen=True):
 
     def hint(self, rules: Sequence[str]) -> Any:
         value = json_schema(self.value.hint(rules))
-        # Editors complete the known ones.
+        # Editors complete the known names.
         known = dict.fromkeys(rules, value)
         others = False if isinstance(rules, AllRules) else value
         more = Meta(extra_json_schema={"properties": known, "additionalProperties": others})
@@ -288,7 +288,7 @@ class ByRule(Struct, frozen=True):
 
 
 class Mounts(Struct, frozen=True):
-    """Where parts of the repository will lie: a mapping from paths, or `PATH=FOLDER` in a list."""
+    """Paths in production of parts of the repository: a mapping, or a list of `PATH=FOLDER`."""
 
     words: str = "a mapping of absolute paths to files or folders here"
 
@@ -314,18 +314,18 @@ class Mounts(Struct, frozen=True):
 
 
 def mount(path: str, here: str) -> tuple[str, str]:
-    """A path of the machine that runs nginx, and the file or folder here. Raises ValueError."""
+    """Check a path in production, and its file or folder here. Raises ValueError."""
     if not path.startswith("/") or not here:
         raise ValueError(f"{shortened(path)} must have the form PATH=FOLDER, with an absolute PATH")
     return path, here
 
 
 class Key(Struct, frozen=True):
-    """One key of a mapping, and all that there is to say about it.
+    """A key of a mapping, with everything that reading and documentation need.
 
-    `default` is what holds without it, as one would write it, or None; then `unset` says it in
-    words. `option` is the command-line option that wins over it, or that `adds` to it. `field` is
-    its name in `Settings`, where that is another.
+    `default` is the default value as a user would write it, or None; then `unset` describes the
+    default in words. `option` is the command-line option that overrides it, or that `adds` to it.
+    `field` is its name in `Settings`, if that differs.
     """
 
     name: str
@@ -339,8 +339,8 @@ class Key(Struct, frozen=True):
     field: str = ""
 
     def hint(self, rules: Sequence[str]) -> Any:
-        """The kind of its value, with what there is to say about it."""
-        # What is linked or marked in our pages is plain text for an editor.
+        """The type of its value, with its documentation."""
+        # Editors show the documentation as plain text, so remove links and markup.
         said = Meta(description=self.doc.replace("`", ""), examples=[self.example])
         return _T.Annotated[_T.Union[self.type.hint(rules), UnsetType], said]
 
@@ -348,7 +348,7 @@ class Key(Struct, frozen=True):
 class Record(Struct, frozen=True):
     """A mapping with known keys. `what` names it in messages.
 
-    One that says something has the `required` keys, and with `more` at least one other.
+    The `required` keys must be set, and with `more` at least one other key.
     """
 
     what: str
@@ -393,7 +393,7 @@ class Record(Struct, frozen=True):
 
 
 class Either(Struct, frozen=True):
-    """A word, or a mapping that can say more."""
+    """A word, or a mapping with more keys."""
 
     text: Text
     record: Record
@@ -414,7 +414,7 @@ class Either(Struct, frozen=True):
 
 
 class Converted(Struct, frozen=True):
-    """A value of another kind, with something made of it; `make` may raise ValueError."""
+    """A value of another kind, converted by `make`, which may raise ValueError."""
 
     type: Type
     make: Callable[[Any, SettingsFile], Any]

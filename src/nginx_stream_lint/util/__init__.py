@@ -1,1 +1,1 @@
-"""Helpers that know nothing of nginx; any part may use them."""
+"""Helpers that do not depend on nginx; any other package may use them."""

@@ -1,9 +1,10 @@
-"""Bound the search time of Python's `re`, which may backtrack for ever.
+"""Bound the search time of Python's `re`, which may backtrack without end.
 
-It cannot be interrupted by us, so this is asked before. The ways through a pattern are counted for
-all subjects of a length: each quantifier and each alternative multiplies them, a quantifier around
-such a choice raises them to a power. Where that is too many, as for `(?:[a-z]+/)*x`, a given
-subject may have few of them: they are walked, step by step and as `re` would, up to a limit.
+A running search cannot be interrupted, so its cost is estimated first. The ways through a pattern
+are counted for all subjects of a length: each quantifier and each alternative multiplies them, and
+a quantifier around such a choice raises them to a power. If that gives too many, as for
+`(?:[a-z]+/)*x`, a given subject may still have few of them: they are walked step by step in the
+order of `re`, up to a limit.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from typing import Any
 from nginx_stream_lint.util.budget import in_force
 from nginx_stream_lint.util.problems import Unreadable
 
-# Searches of so many ways were seen to take 0.2 s at most.
+# A search with this many ways took 0.2 s at most.
 MAX_WAYS = 20_000_000
-# So many of these steps take a tenth of a second, and `re` takes a hundredth of that.
+# This many steps take a tenth of a second; `re` needs a hundredth of that.
 _MAX_STEPS = 50_000
-# A search of so many ways costs a run as much as one of these steps.
+# A search with this many ways costs a run as much as one step.
 _WAYS_A_STEP = 400
-# To parse and compile so many characters takes as long as one of these steps, or to count the ways.
+# Number of characters that take as long as one step: to parse and compile, or to count the ways.
 _CHARACTERS_A_STEP = 2
 _COUNTED_A_STEP = 4
-# The parser of `re` itself, so that the result is true for what will run.
+# The parser of `re` itself, so that the result matches what will run.
 _NEW = sys.version_info >= (3, 11)
 _parser: Any = import_module("re._parser" if _NEW else "sre_parse")
 _compiler: Any = import_module("re._compiler" if _NEW else "sre_compile")
@@ -46,43 +47,43 @@ def can_search() -> bool:
 
 
 def take_counting(length: int) -> None:
-    """Take the steps to count the ways through a pattern of so many characters.
+    """Spend the steps for counting the ways through a pattern of this many characters.
 
-    Raises Unreadable where there are not so many left.
+    Raises Unreadable if not enough steps are left.
     """
     in_force().spend("regex_steps", length // _COUNTED_A_STEP)
 
 
 def parsed(pattern: str, flags: int = 0) -> Any:
-    """What `re` makes of a pattern: a list of operations with their arguments.
+    """Parse a pattern as `re` does: a list of operations with their arguments.
 
-    To parse and compile it costs the run as much as it is long. Raises as `re.compile` does, and
-    Unreadable where there are not so many steps left.
+    Spends steps in proportion to its length. Raises the errors of `re.compile`, and Unreadable if
+    not enough steps are left.
     """
     in_force().spend("regex_steps", len(pattern) // _CHARACTERS_A_STEP)
     return _parser.parse(pattern, flags)
 
 
 def compiled(tree: Any) -> re.Pattern[str]:
-    """A parsed pattern as `re.compile` gives it, but not one of the 512 that `re` keeps for ever.
+    """Compile a parsed pattern, without adding it to the cache of `re`.
 
-    Raises as `re.compile` does.
+    Raises the errors of `re.compile`.
     """
     found: re.Pattern[str] = _compiler.compile(tree)
     return found
 
 
 def ways(tree: Any, length: int) -> int:
-    """How many ways there are at most through a pattern in subjects of this many characters.
+    """Upper bound for the number of ways through a pattern in subjects of this length.
 
-    No more than `MAX_WAYS` + 1 are counted.
+    Counting stops at `MAX_WAYS` + 1.
     """
     starts = 1 if _is_anchored(tree) else length + 1
     return min(starts * _ways(tree, length), MAX_WAYS + 1)
 
 
 def _is_anchored(tree: Any) -> bool:
-    """Whether a match can only begin where the subject does."""
+    """Whether a match can only begin at the start of the subject."""
     first = next(iter(tree), None)
     if first is None or first[0] is not _parser.AT:
         return False
@@ -104,7 +105,7 @@ def _choices(operation: Any, argument: Any, length: int) -> int:
         return sum(_ways(one, length) for one in argument[1])
     if operation in _LOOKS:
         inside = _ways(argument[1], length)
-        return inside if inside > 2 else 1  # what `$` is written as costs no more than a character
+        return inside if inside > 2 else 1  # `$` is a look-ahead, and cheap
     if operation not in _REPEATS:
         return 1
     least, most, inner = argument
@@ -122,9 +123,9 @@ def _choices(operation: Any, argument: Any, length: int) -> int:
 
 
 def ends(tree: Any, subject: str) -> bool:
-    """Whether a search of this subject ends soon, and within what the run has left.
+    """Whether a search of this subject ends soon, within the run's remaining steps.
 
-    `tree` is of what `nginx.pcre` writes: classes of bytes, groups, references, look-around.
+    `tree` must come from `nginx.pcre`: classes of bytes, groups, references, look-around.
     """
     budget = in_force()
     try:
@@ -151,7 +152,7 @@ class _TooLong(Exception):
 
 
 class _Walk:
-    """The way that `re` takes in a subject: generators give the ends of matches, in its order."""
+    """Walk a subject as `re` does: generators yield the ends of matches in its order."""
 
     def __init__(self, subject: str, steps: int) -> None:
         self._subject = subject
@@ -159,7 +160,7 @@ class _Walk:
         self._groups: dict[int, str] = {}
 
     def sequence(self, tree: Sequence[Any], offset: int, fold: bool) -> Iterator[int]:
-        """Where operations, one behind the other, end; `fold` tells that case is ignored."""
+        """Yield the ends of a sequence of operations; `fold` ignores case."""
         for index, (operation, argument) in enumerate(tree):
             if operation not in _CHARACTERS:
                 for end in self._one(operation, argument, offset, fold):
@@ -171,7 +172,7 @@ class _Walk:
         yield offset
 
     def _takes(self, operation: Any, argument: Any, offset: int) -> bool:
-        """Whether the character at an offset is one of those that are wanted."""
+        """Whether an operation matches the character at an offset."""
         self.left -= 1
         if self.left < 0:
             raise _TooLong
@@ -234,7 +235,7 @@ class _Walk:
                     rest = (max(0, int(least) - 1), most if most == _MANY else most - 1, inner)
                     yield from self._repeat(rest, end, fold, greedy)
                 else:
-                    yield offset  # nothing was taken, so there is no next time
+                    yield offset  # nothing was consumed, so a repetition would not end
         if greedy and least <= 0:
             yield offset
 
@@ -244,7 +245,7 @@ class _Walk:
         if place is _parser.AT_END_STRING:
             return offset == len(self._subject)
         if place not in _BOUNDARIES:
-            raise _TooLong  # nothing that is written there
+            raise _TooLong  # `nginx.pcre` writes no other operation
         around = (
             self._subject[offset - 1 : offset] if offset else "",
             self._subject[offset : offset + 1],

@@ -1,7 +1,7 @@
 """The limits of a run, and how much of each is used.
 
-Everything in a repository may be hostile: a small file can ask for endless work. So each run has
-one budget. Where it is used up, the run says so once, and goes on without what it cannot afford.
+A repository may be hostile: a small file can cause endless work. So each run has one budget. When a
+limit is reached, the run reports one problem and continues without the excess work.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MB = 1024 * 1024
 
 
 class Limits(Struct, frozen=True):
-    """How much a run may read and do. docs/limits.md has the same numbers, with reasons."""
+    """Limits on what a run may read and do. docs/limits.md has the same numbers, with reasons."""
 
     file_bytes: int = 64 * _MB
     run_bytes: int = 512 * _MB
@@ -40,7 +40,7 @@ class Limits(Struct, frozen=True):
     regex_steps: int = 500_000
 
 
-# What is counted over a whole run, in words: what there is too much of, and what to do.
+# Per limit of a whole run, in words: what exceeds it, and what to do.
 _OVER = {
     "run_bytes": (
         "the files have more than {limit:,} bytes in total",
@@ -76,14 +76,14 @@ _OVER = {
         " unknown",
     ),
 }
-# What is used up by reading; the rest by working on what was read.
+# Limits on reading; all others limit work on what was read.
 _READING = ("run_bytes", "files", "entries")
 
 
 class Budget:
-    """What is left of the limits. `problems` says which are used up, once for each.
+    """The remaining part of each limit. `problems` reports each exceeded limit once.
 
-    `place` is the file to name where none is known.
+    `place` is the file to report if no other is known.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class Budget:
         self._working = {name: 0 for name in _OVER if name not in _READING}
 
     def renewed(self) -> Budget:
-        """A budget for another look at the same files: only what is read counts on."""
+        """Return a budget for another check of the same files: only reading still counts."""
         return Budget(self.limits, self.place, self._reading)
 
     def left(self, name: str) -> int:
-        """How much of a limit is left; never less than nothing."""
+        """Return how much of a limit is left, at least 0."""
         spent = self._reading if name in self._reading else self._working
         limit: int = getattr(self.limits, name)
         return max(0, limit - spent[name])
@@ -108,9 +108,9 @@ class Budget:
     def spend(
         self, name: str, amount: int, path: str | None = None, line: int = 1, column: int = 1
     ) -> None:
-        """Count what something costs. Raises `Unreadable` where there is not so much left.
+        """Spend an amount of a limit. Raises `Unreadable` if not enough is left.
 
-        The problem names the place where the limit was first reached.
+        The problem names the place where the limit was first exceeded.
         """
         if amount > self.left(name):
             self.exceed(name, path, line, column)
@@ -119,7 +119,7 @@ class Budget:
     def exceed(
         self, name: str, path: str | None = None, line: int = 1, column: int = 1
     ) -> NoReturn:
-        """Use up all that is left of a limit. Raises `Unreadable`, always of the first place."""
+        """Use up a limit. Raises `Unreadable`, always with the first place."""
         spent = self._reading if name in self._reading else self._working
         spent[name] = getattr(self.limits, name)
         message, advice = _OVER[name]
@@ -136,7 +136,7 @@ _in_force: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 @contextmanager
 def spending(budget: Budget) -> Iterator[None]:
-    """Let what reads YAML and matches regular expressions in here count on a budget."""
+    """Charge YAML reading and regular expressions in this block to a budget."""
     token = _in_force.set(budget)
     try:
         yield
@@ -145,5 +145,5 @@ def spending(budget: Budget) -> Iterator[None]:
 
 
 def in_force() -> Budget:
-    """The budget of the run that this is a part of; a whole one outside of any run."""
+    """The budget of the current run; a new one outside of any run."""
     return _in_force.get() or Budget(Limits())

@@ -1,9 +1,10 @@
-"""Files of this package itself: the tables and rules that are YAML, JSON and templates.
+"""The package's own data files: tables and rules as YAML, JSON and templates.
 
-Whoever installed the package trusts them. All other files are those of a `files.Workspace`.
+These files are trusted, because they were installed with the package. All other files belong to a
+`files.Workspace`.
 
-A checkout has its tables as YAML, for people; a wheel has them also as JSON, which hatch_build.py
-writes when it is built and which loads many times quicker.
+A checkout has the tables as YAML, for people. A wheel also has them as JSON, which hatch_build.py
+writes at build time and which loads many times faster.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _TABLES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "tables")
 
 
 def table(name: str, kind: type[_T], read: Callable[[], _T]) -> _T:
-    """A table of ours, from JSON where the package was built with it; else `read` from YAML."""
+    """Load a table, from JSON if the package was built with it, otherwise with `read` from YAML."""
     try:
         built = data_bytes(os.path.join(_TABLES, f"{name}.json"))
     except FileNotFoundError:
@@ -28,21 +29,21 @@ def table(name: str, kind: type[_T], read: Callable[[], _T]) -> _T:
 
 
 def data_bytes(path: str) -> bytes:
-    """The content of one of our files."""
+    """The content of a data file, as bytes."""
     with open(path, "rb", buffering=0) as stream:
         return stream.read()
 
 
 def data_text(path: str) -> str:
-    """The text of one of our files."""
+    """The content of a data file, as text."""
     return data_bytes(path).decode("utf-8")
 
 
 def data_folder(module: str) -> str:
-    """The folder that a module of ours really is in, whatever links lead to it."""
+    """The real folder of a module, with all links resolved."""
     return os.path.dirname(os.path.realpath(module))
 
 
 def data_names(folder: str) -> list[str]:
-    """The names in one of our folders, in order."""
+    """The names in a data folder, sorted."""
     return sorted(os.listdir(folder))

@@ -12,7 +12,7 @@ _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
 def exchange(one: str, other: str) -> bool:
-    """Let two files change places. Returns False where the system or the file system cannot.
+    """Swap two files. Returns False if the system or the file system does not support it.
 
     Raises OSError.
     """
@@ -23,7 +23,7 @@ def exchange(one: str, other: str) -> bool:
 
         call = ctypes.CDLL(None, use_errno=True).renameat2
     except (ImportError, OSError, AttributeError):
-        return False  # a C library without it
+        return False  # the C library lacks it
     if call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()

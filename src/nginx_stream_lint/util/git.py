@@ -1,11 +1,11 @@
-"""git's view of a folder without git: the repository's root, and ignored paths.
+"""Find a repository's root and its ignored paths without running git.
 
-git itself is never started: in a folder of strangers it would run what their `.git/config` says.
+git is never started, because in an untrusted folder it would run commands from `.git/config`.
 
-Patterns come from whoever wrote the repository. A pattern with many asterisks takes a regular
-expression longer than anybody waits (`*a*a*a*a*b`), so none is made: a pattern is a row of tests,
-and a walk through a path keeps all rows that may still match as the bits of one number. Paths and
-patterns are compared byte by byte, as git does: a text here has one character for each byte.
+Patterns are untrusted, too. A pattern with many asterisks (`*a*a*a*a*b`) would make a regular
+expression backtrack for a very long time, so none is used: a pattern is a sequence of tests, and a
+walk through a path keeps the set of sequences that may still match as the bits of one number. Paths
+and patterns are compared byte by byte, as in git: a text here has one character for each byte.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
-# git has no limits. These are far above what people write.
+# git has no limits. These are far above real files.
 MAX_PATTERNS = 10_000
 MAX_LENGTH = 1_000
 
@@ -38,10 +38,10 @@ _Last = tuple[dict[str, int], dict[str, int]]
 
 
 class Steps:
-    """How much work there may still be: a step is about a third of a microsecond.
+    """The work that may still be done; a step takes about a third of a microsecond.
 
-    `patterns` is how many more patterns may be read, `left` how many steps are left. `exceeded`
-    says whether either was not enough.
+    `patterns` is how many more patterns may be read, `left` how many steps are left. `exceeded` is
+    true if either limit was reached.
     """
 
     def __init__(self, left: int, patterns: int = MAX_PATTERNS) -> None:
@@ -50,7 +50,7 @@ class Steps:
         self.exceeded = False
 
     def take(self, steps: int) -> bool:
-        """Use some steps. Returns whether there were as many."""
+        """Spend some steps. Returns whether enough were left."""
         if self.left < steps:
             self.exceeded = True
             return False
@@ -59,12 +59,12 @@ class Steps:
 
 
 def as_bytes(text: str) -> str:
-    """A name from the file system with one character for each byte."""
+    """Convert a file name to one character for each byte."""
     return text if text.isascii() else os.fsencode(text).decode("latin-1")
 
 
 def repository_root(folder: str) -> str | None:
-    """The nearest folder with a `.git` in it, from `folder` upwards; None if there is none."""
+    """The nearest folder with a `.git`, from `folder` upwards; None if there is none."""
     while not os.path.lexists(os.path.join(folder, ".git")):
         parent = os.path.dirname(folder)
         if parent == folder:
@@ -74,23 +74,23 @@ def repository_root(folder: str) -> str | None:
 
 
 def is_below(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
-    """Whether a path leads to something in a folder, or to the folder, all links followed."""
+    """Whether a path, with all links followed, is a folder or something inside it."""
     real, top = os.path.realpath(path), os.path.realpath(folder)
     return real == top or real.startswith(os.path.join(top, ""))
 
 
 class Patterns:
-    """The patterns of one file. Paths start from its folder and have slashes.
+    """The patterns of one file. Paths are relative to its folder and have slashes.
 
-    Names without wildcards, and ends of names such as `*.log`, are looked up. The other patterns
-    are tried one by one, the last one first, and each try takes steps. When none are left, nothing
+    Names without wildcards, and suffixes such as `*.log`, are looked up. The other patterns are
+    tried one by one, the last one first, and each try takes steps. When no steps are left, nothing
     matches any more.
     """
 
     def __init__(self, lines: Iterable[str], steps: Steps) -> None:
         self._steps = steps
         self._rows: list[_Pattern] = []
-        # Numbers of the last patterns of each kind: those for all, and those for folders only.
+        # The number of the last pattern of each kind: for all paths, and for folders only.
         self._names: _Last = ({}, {})
         self._ends: _Last = ({}, {})
         self._paths: _Last = ({}, {})
@@ -120,7 +120,7 @@ class Patterns:
     def verdict(self, path: str, is_folder: bool) -> bool | None:
         """Whether a path is ignored (True), is not (False), or matches no pattern (None).
 
-        Folders above it are not asked about: whatever is in an ignored folder is ignored, too.
+        The caller checks the folders above it: everything in an ignored folder is ignored.
         """
         name = path.rpartition("/")[2]
         if not self._steps.take(1 + len(name) // 8):
@@ -157,7 +157,7 @@ def lines(data: bytes) -> list[str]:
 
 
 def _parsed(line: str) -> _Pattern | None:
-    """The pattern of a line; None for a comment, or what matches nothing."""
+    """Parse a line into a pattern; None for a comment, or a pattern that matches nothing."""
     line = _trimmed(line.removesuffix("\r").partition("\0")[0])
     if line.startswith("#"):
         return None
@@ -170,7 +170,7 @@ def _parsed(line: str) -> _Pattern | None:
 
 
 def _trimmed(line: str) -> str:
-    """A line without the spaces at its end, up to one after a backslash."""
+    """Strip trailing spaces from a line, up to one after a backslash."""
     at = end = 0
     while at < len(line):
         length = 2 if line[at] == "\\" else 1
@@ -181,7 +181,7 @@ def _trimmed(line: str) -> str:
 
 
 class _Pattern:
-    """One pattern: an exact start, and tests of what follows."""
+    """A pattern: a literal prefix, and tests of the rest."""
 
     def __init__(self, text: str, negated: bool, folders_only: bool, by_name: bool) -> None:
         self.negated = negated
@@ -190,7 +190,7 @@ class _Pattern:
         length = next((at for at, one in enumerate(text) if one in _SPECIAL), len(text))
         self.start = text[:length]
         self.rest = text[length:]
-        # What is after the only asterisk: most patterns with wildcards are like `*.log`.
+        # The part after the only asterisk: most patterns with wildcards are like `*.log`.
         self.end = self.rest[1:] if by_name and not _SPECIAL & set(self.rest[1:]) else None
         if not self.rest.startswith("*"):
             self.end = None
@@ -209,10 +209,10 @@ class _Pattern:
 
 
 class _Row:
-    """Tests of one character each, stars between them: bit `n` is set after `n` tests have passed.
+    """Single-character tests with stars between them: bit `n` is set after `n` tests have passed.
 
-    A star lets a row stay where it is: `_stars` may be left out, and stay on any character but a
-    slash, `_deep` on any. `_skips` may leave out a star and the slash after it, as in `**/`.
+    Stars may be skipped, or stay in place: `_stars` stay on any character but a slash, `_deep` on
+    any character. At `_skips`, a star and the slash after it may be skipped, as in `**/`.
     """
 
     def __init__(self, text: str, by_name: bool) -> None:
@@ -280,7 +280,7 @@ class _Row:
         return bool(states & self._end)
 
     def _on(self, moved: int, stayed: int) -> int:
-        """The states after a character, with those that need none: stars are over or skipped."""
+        """The states after a character, including those reached without one by skipping stars."""
         skipped = moved & self._skips
         while skipped:
             moved |= skipped << 2
@@ -294,14 +294,14 @@ def _not_slash(one: str) -> bool:
 
 
 def _bracket(text: str, offset: int) -> tuple[_Test | None, int]:
-    """The test of a bracket whose inside starts at `offset`, and where it ends.
+    """Parse a bracket whose inside starts at `offset`: its test, and the offset after it.
 
-    None in place of the test if nothing can match. A slash never matches.
+    The test is None if nothing can match. A slash never matches.
     """
     negated = text[offset : offset + 1] in ("!", "^")
     offset += negated
     tests: list[_Test] = []
-    before = ""  # what a range may start with
+    before = ""  # the possible start of a range
     first = True
     while first or text[offset : offset + 1] != "]":
         first = False

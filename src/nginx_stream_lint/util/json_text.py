@@ -1,4 +1,4 @@
-"""JSON documents: records that msgspec encodes, indented, with nothing invisible in them."""
+"""JSON documents: records encoded by msgspec, indented, with invisible characters escaped."""
 
 from __future__ import annotations
 

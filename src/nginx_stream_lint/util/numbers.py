@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-# Python refuses to read a few thousand digits, and Unicode has digits that nginx does not know.
+# Python refuses very long numbers, and accepts Unicode digits that nginx does not know.
 _MOST_DIGITS = 18
 _MOST: int = 10**_MOST_DIGITS
 
 
 def whole_number(text: str) -> int | None:
-    """The number that ASCII digits stand for, at most 10**18; None for any other text."""
+    """Parse ASCII digits, with results capped at 10**18; None for any other text."""
     if not (text.isascii() and text.isdigit()):
         return None
     text = text.lstrip("0")

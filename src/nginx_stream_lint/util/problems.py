@@ -1,4 +1,4 @@
-"""Problems: what could not be read, and what to do about it."""
+"""Problems: inputs that could not be read, and what to do about it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from msgspec import Struct
 
 
 class Problem(Struct, frozen=True):
-    """A place that could not be read. Any problem means exit status 2.
+    """An input that could not be read. Any problem means exit status 2.
 
-    `line` and `column` count from 1, columns in characters. `message` is what nginx would say, or
-    what stopped us before nginx's rules were asked; `advice` is what to do about it.
+    `line` and `column` count from 1, columns in characters. `message` is the fault, as nginx would
+    report it or as the linter found it earlier; `advice` is what to do about it.
     """
 
     file: str
@@ -25,14 +25,14 @@ class Problem(Struct, frozen=True):
 
 
 REPORT_IT = "please report this with the file, if you can share it"
-# With this in the environment an error of ours is not caught, so that its traceback shows.
+# Set this environment variable to see the traceback of an internal error.
 DEBUG = "NGINX_STREAM_LINT_DEBUG"
 
 
 def unexpected(file: str, error: Exception) -> Problem:
-    """A file on which this program itself failed, or a rule did; that says what is wrong itself.
+    """Describe an internal error while a file was read or a rule was applied.
 
-    Raises the error again where someone debugs it, and for a package that is not installed.
+    Raises the error again in debug mode, and for a package that is not installed.
     """
     if os.environ.get(DEBUG) or isinstance(error, ModuleNotFoundError):
         raise error
@@ -42,7 +42,7 @@ def unexpected(file: str, error: Exception) -> Problem:
 
 
 def blamed(error: BaseException) -> str:
-    """The kind of an error, and the last place in this program that it came through."""
+    """The type of an error, and the last place in this program on its traceback."""
     package = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
     place = ""
     traceback = error.__traceback__
@@ -55,7 +55,7 @@ def blamed(error: BaseException) -> str:
 
 
 class Unreadable(Exception):
-    """A file that cannot be read any further; carries the `Problem` to report."""
+    """Stop reading a file; carries the `Problem` to report."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -63,7 +63,7 @@ class Unreadable(Exception):
 
 
 class NotAFile(Unreadable):
-    """The system gives no text for this path: missing, forbidden, a folder, a device."""
+    """There is no readable file at this path: missing, forbidden, a folder, a device."""
 
 
 class Absent(NotAFile):
@@ -71,4 +71,4 @@ class Absent(NotAFile):
 
 
 class LeadsOut(Absent):
-    """The path leads to a file that this run may not read. Whether it is there is not told."""
+    """The path leads to a file that this run may not read, whether or not it exists."""

@@ -1,9 +1,9 @@
-"""Cache results of functions for one run.
+"""Cache function results for one run.
 
-Thousands of locations share few paths, comments and patterns, so what is found out about one text
-is kept for the next. It is not kept for the next run: a process that lints for days, such as an
-editor's, would collect the texts of all configurations that it has ever seen. What is about one
-block of a configuration is kept on that block instead (`nginx.levels.cached_on_level`).
+Thousands of locations share few paths, comments and patterns, so results for a text are cached. The
+cache ends with the run: a process that lints for days, such as an editor's, would collect the texts
+of all configurations it has ever checked. Results about one block of a configuration are cached on
+that block instead (`nginx.levels.cached_on_level`).
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _clear: list[Callable[[], None]] = []
 
 
 def remembered(function: _F) -> _F:
-    """Decorator: keep all results of a function of texts and other plain values."""
+    """Decorator: cache all results of a function of texts and other plain values."""
     return _kept(function, None)
 
 
 def latest_remembered(most: int) -> Callable[[_F], _F]:
-    """Decorator: keep only so many results, those that were last asked for."""
+    """Decorator: cache only the most recently used results."""
     return lambda function: _kept(function, most)
 
 
 def forgotten(clear: Callable[[], None]) -> None:
-    """Name what forgets results that are kept in another way; it is called with the rest."""
+    """Register a function that clears another cache; `forget` calls it."""
     _clear.append(clear)
 
 
 def forget() -> None:
-    """Forget all results: a new run begins. Those of a run in another thread are found again."""
+    """Clear all caches before a new run. A run in another thread computes its results again."""
     for clear in _clear:
         clear()
 

@@ -1,12 +1,12 @@
 """Replace files in one step, with their owner, mode and attributes.
 
-A new text is written to a temporary file beside the old one, with the old one's mode, owner, access
-list and extended attributes, and then takes its place. Where any of these cannot be kept, the file
-is refused and stays. What others write in the meantime stays, too: the old file changes places with
-the new one, is looked at again, and comes back if it is not what was read.
+The new text is written to a temporary file beside the old one, with the same mode, owner, access
+list and extended attributes, and then takes its place. If any of these cannot be kept, the file is
+left unchanged. Concurrent edits are kept, too: the two files are exchanged, the old one is compared
+again, and is put back if it is not what was read.
 
-A run that is killed leaves its temporary files. They are locked as long as it lives, so a later run
-can tell and remove them.
+A killed run leaves its temporary files behind. They are locked while the run lives, so a later run
+can identify and remove them.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ except ImportError:  # Windows
 
 _MAX_NAME = 255 - len(".nginx-stream-lint--.tmp") - 16
 _CHUNK = 1024 * 1024
-# These follow from the others, or from the text.
+# These attributes follow from the others, or from the text.
 _OWN_ATTRIBUTES = frozenset({"security.ima", "security.evm"})
-# Links to what the caller has opened.
+# Links to files that the caller has opened.
 _DESCRIPTORS = ("/dev/", "/proc/")
-# Where nothing can be locked: a run that takes longer has ended.
+# Seconds after which a temporary file is stale, on systems without locks.
 _OLD_S = 24 * 60 * 60
 
 
 class Refused(OSError):
-    """A file that is left as it is, and why."""
+    """The file is left unchanged, for the given reason."""
 
     def __init__(self, why: str) -> None:
         super().__init__(errno.EPERM, why)
 
 
 def replace_file(path: str, data: bytes) -> None:
-    """Give a file new content, or make a new one; see `Replacement`.
+    """Replace the content of a file, or create it; see `Replacement`.
 
-    What is no regular file (a pipe, /dev/stdout) is written to as it is. A link in a repository is
-    the repository's, whoever names it: one that leads out is refused. Raises OSError; then a
-    regular file is as it was.
+    A path that is no regular file (a pipe, /dev/stdout) is written to directly. A link in a
+    repository is untrusted even if the user names it: one that leads outside is refused. Raises
+    OSError; then a regular file is unchanged.
     """
     _must_stay_inside(path)
     try:
@@ -65,7 +65,7 @@ def replace_file(path: str, data: bytes) -> None:
 
 
 def _must_stay_inside(path: str) -> None:
-    """Refuse a path that a link leads out of its repository, or where there is none its folder."""
+    """Refuse a path that a link leads out of its repository (or, without one, its folder)."""
     path = os.path.abspath(path)
     if path.startswith(_DESCRIPTORS):
         return
@@ -76,10 +76,10 @@ def _must_stay_inside(path: str) -> None:
 
 
 class Replacement:
-    """A new text for a file, written beside it. A link stays: what it leads to is replaced.
+    """A new text for a file, written beside it. A link stays, and its target is replaced.
 
     With `expected`, only a file that still has this content is replaced. Raises OSError, which is
-    `Refused` where a reason of ours speaks against it. Used as a context, it leaves nothing behind.
+    `Refused` if one of our own checks fails. As a context manager, it leaves nothing behind.
     """
 
     def __init__(self, path: str, data: bytes, expected: bytes | None = None) -> None:
@@ -105,12 +105,12 @@ class Replacement:
         self.discard()
 
     def check(self) -> None:
-        """Look whether the file still is what was read. Raises Refused."""
+        """Check that the file still has the expected content. Raises Refused."""
         if self._expected is not None and not _has(self.path, self._expected):
             raise Refused("it has changed since it was read")
 
     def commit(self) -> None:
-        """Put the new text in its place. Raises OSError; then the file is as it was."""
+        """Put the new text in place. Raises OSError; then the file is unchanged."""
         if fcntl is None:
             self._close()  # nothing is locked, and Windows moves no open file
         self.check()
@@ -118,14 +118,14 @@ class Replacement:
             os.replace(self._temporary, self.path)
             self._temporary = ""
         elif not _has(self._temporary, self._expected):
-            # Somebody has written to it, or put another in its place, after the last look.
+            # Another process has written to it, or replaced it, after the last check.
             self._put_back()
             raise Refused("it has changed since it was read")
         with suppress(OSError):
             _sync_folder(os.path.dirname(self.path))
 
     def _put_back(self) -> None:
-        """Put back what somebody else wrote. Raises Refused where that is gone from its place."""
+        """Restore a concurrent edit. Raises Refused if it is no longer in its place."""
         try:
             exchange(self._temporary, self.path)
         except OSError:
@@ -133,7 +133,7 @@ class Replacement:
             raise Refused(f"it has changed since it was read; see {kept}") from None
 
     def discard(self) -> None:
-        """Remove the temporary file, which is the old one after the new one took its place."""
+        """Remove the temporary file, which is the old file after an exchange."""
         if self._temporary:
             if fcntl is None:
                 self._close()
@@ -163,7 +163,7 @@ class Replacement:
 
 
 def remove_stale(folder: str) -> None:
-    """Remove the temporary files in a folder that runs of this user have left behind."""
+    """Remove temporary files that earlier runs of this user left in a folder."""
     try:
         names = [name for name in os.listdir(folder) if is_temporary(name)]
     except OSError:
@@ -179,7 +179,7 @@ def remove_stale(folder: str) -> None:
 
 
 def _is_left(descriptor: int, found: os.stat_result) -> bool:
-    """Whether no run is using a temporary file; it is locked for us then."""
+    """Whether no run uses a temporary file; in that case it is now locked by us."""
     if fcntl is not None:
         return _locked(descriptor)
     import time
@@ -189,7 +189,7 @@ def _is_left(descriptor: int, found: os.stat_result) -> bool:
 
 @contextmanager
 def _looked_at(path: str) -> Iterator[int]:
-    """A file open for reading, if it is no link; one that blocks others does not block us."""
+    """Open a file for reading if it is no link, without blocking on special files."""
     flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, os.O_RDONLY | flags)
     try:
@@ -199,7 +199,7 @@ def _looked_at(path: str) -> Iterator[int]:
 
 
 def _opened(path: str) -> int | None:
-    """A regular file open for reading; None if there is none. Raises OSError."""
+    """Open a regular file for reading; None if there is none. Raises OSError."""
     try:
         with _looked_at(path) as descriptor:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -227,7 +227,7 @@ def _has(path: str, expected: bytes) -> bool:
 
 
 def _must_be_ours(path: str, old: os.stat_result) -> None:
-    """Refuse a file that a new one could not stand in for, or that may not be written."""
+    """Refuse a file that cannot be replaced faithfully, or that may not be written."""
     if old.st_nlink > 1:
         raise Refused(f"it has {old.st_nlink} hard links, and only one would get the new text")
     by_us = os.access in os.supports_effective_ids
@@ -243,26 +243,26 @@ def _locked(descriptor: int) -> bool:
         except BlockingIOError:
             return False
         except OSError:
-            pass  # a file system without locks
+            pass  # the file system has no locks
     return True
 
 
 def _made(folder: str, name: str, mode: int) -> tuple[str, int]:
-    """A new temporary file for a file: its path, and it open and locked."""
+    """Create a temporary file beside a file: its path, and its descriptor, open and locked."""
     short = os.fsencode(name)[:_MAX_NAME].decode("utf-8", "ignore")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     while True:
         path = os.path.join(folder, f".nginx-stream-lint-{short}-{os.urandom(8).hex()}.tmp")
         descriptor = os.open(path, flags, mode)
-        # Between the two a run that cleans up may have taken it for one that was left.
+        # In between, another run may have removed it as stale.
         if _locked(descriptor) and os.path.exists(path):
             return path, descriptor
         os.close(descriptor)
 
 
 def _copy_owner_and_mode(old: int, new: int) -> None:
-    """Give a new file the owner, mode, access list and attributes of an old one. Raises Refused."""
+    """Copy owner, mode, access list and attributes to a new file. Raises Refused."""
     before = os.fstat(old)
     if hasattr(os, "fchown"):
         now = os.fstat(new)
@@ -277,9 +277,9 @@ def _copy_owner_and_mode(old: int, new: int) -> None:
 
 
 def _copy_attributes(old: int, new: int) -> None:
-    """Make the extended attributes, access lists among them, those of an old file."""
+    """Copy extended attributes, including access lists, to a new file."""
     if not hasattr(os, "listxattr"):
-        return  # not on this system
+        return  # not supported by this system
     wanted, found = _attributes(old), _attributes(new)
     for name in wanted.keys() | found.keys():
         if wanted.get(name) == found.get(name):
@@ -299,12 +299,12 @@ def _attributes(descriptor: int) -> dict[str, bytes]:
     try:
         names = os.listxattr(descriptor)
     except OSError:
-        return {}  # a file system without them
+        return {}  # the file system does not support them
     return {name: os.getxattr(descriptor, name) for name in names if name not in _OWN_ATTRIBUTES}
 
 
 def _sync_folder(folder: str) -> None:
-    """Make sure that a new name in a folder outlives a loss of power."""
+    """Sync a folder, so that a new name in it survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,16 +1,16 @@
-"""Escape untrusted text for each place it is written to: terminal, log, JSON, XML.
+"""Escape untrusted text for each output: terminal, log, JSON, XML.
 
-File names, location names and what is quoted from files come from strangers. Each place has one
-function, called where the text leaves: after it no character moves a cursor, reorders a line or
-starts a command of the program that shows the text.
+File names, location names and quoted lines are untrusted. Each output has one function, called when
+the text is written: afterwards no character can move a cursor, reorder a line or start a command of
+the program that shows the text.
 """
 
 from __future__ import annotations
 
 import re
 
-# What stands around a placeholder in a word. These are noncharacters, kept by Unicode for such use
-# inside a program; no file has them. They go where text leaves (`source.without_marks`).
+# Marks around a placeholder in a word. They are noncharacters, which Unicode reserves for internal
+# use, so no file has them. `source.without_marks` removes them from output.
 MARKS = "\ufdd0\ufdd1"
 
 # The colours and the bold type of our own reports.
@@ -20,8 +20,8 @@ _STYLES = rf"(?:{_STYLE})*"
 _ODD = re.compile(rf"[^\n\t\x1b -~]|\x1b(?!{_BEHIND_ESCAPE})")
 _PART = 1024 * 1024  # characters
 _NEVER_SHOWN = re.compile(r"[^\n -~]")
-# GitHub's runner looks for `::` where a line begins, and GitHub's and Azure's for `##[` and
-# `##vso[` anywhere. Colours may be taken out behind us.
+# GitHub's runner looks for `::` at the start of a line, and GitHub's and Azure's for `##[` and
+# `##vso[` anywhere. A later program may remove colours.
 _COMMAND = rf"(?m)^((?:{_STYLE}|[^\x21-\x7e\n])*):(?={_STYLES}:)"
 _OLD_COMMAND = rf"#(?={_STYLES}#{_STYLES}(?:v{_STYLES}s{_STYLES}o{_STYLES})?\[)"
 _IN_COMMAND = {"%": "%25", "\r": "%0D", "\n": "%0A"}
@@ -29,19 +29,19 @@ _OLD_COMMAND_JSON = r"#(?=#(?:vso)?\[)"
 
 
 def printable(text: str, limit: int | None = None) -> str:
-    """Text in which what nobody can see is escaped as in Python, line ends and tabs included."""
+    """Escape invisible characters as Python does, including line ends and tabs."""
     if limit is not None and len(text) > limit:
         text = text[: limit - 3] + "..."
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
 def shown_line(line: str) -> str:
-    """A line of a file, in which tabs stay."""
+    """Escape a line of a file for display; tabs stay."""
     return line if line.isprintable() else "\t".join(map(printable, line.split("\t")))
 
 
 def terminal(text: str, commands: bool = False) -> str:
-    """Lines for a terminal or for the log of a job; tabs and our own colours stay.
+    """Escape lines for a terminal or a job's log; tabs and our own colours stay.
 
     `commands`: the lines are workflow commands, made of escaped parts.
     """
@@ -53,8 +53,8 @@ def terminal(text: str, commands: bool = False) -> str:
 def _is_plain(text: str) -> bool:
     """Whether a text has only printable ASCII, tabs and line ends.
 
-    A regular expression takes ten times as long: 0.25 s for 26,000 findings as JSON. In parts, so
-    that no large text is copied as a whole.
+    A regular expression takes ten times as long: 0.25 s for 26,000 findings as JSON. The text is
+    checked in parts, so that no large text is copied as a whole.
     """
     parts = (text[at : at + _PART] for at in range(0, len(text), _PART))
     return text.isascii() and all(
@@ -63,29 +63,29 @@ def _is_plain(text: str) -> bool:
 
 
 def without_commands(text: str) -> str:
-    """Lines in which no runner of jobs finds a command."""
+    """Change lines so that no CI runner finds a command in them."""
     if "::" in text or "\x1b" in text:
         text = re.sub(_COMMAND, r"\1\\x3a", text)
     return re.sub(_OLD_COMMAND, r"\\x23", text) if "#" in text else text
 
 
 def has_commands(text: str) -> bool:
-    """Whether a runner of jobs may find a command in the lines of a text."""
+    """Whether a CI runner may find a command in a text."""
     return re.search(_COMMAND, text) is not None or re.search(_OLD_COMMAND, text) is not None
 
 
 def workflow_data(text: str) -> str:
-    """The message of a workflow command of GitHub; lines stay lines."""
+    """Escape the message of a GitHub workflow command; it may have several lines."""
     return "".join(_IN_COMMAND.get(one) or _shown(one) for one in text)
 
 
 def workflow_property(text: str) -> str:
-    """The value of a property of a workflow command."""
+    """Escape a property of a workflow command."""
     return workflow_data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def in_json(text: str) -> str:
-    """A JSON document in which what nobody can see is escaped in JSON's way: the same document."""
+    """Escape invisible characters in a JSON document without changing its value."""
     if not (text.isascii() and "##" not in text and "\x7f" not in text):
         text = _NEVER_SHOWN.sub(_in_json, text)
         text = re.sub(_OLD_COMMAND_JSON, r"\\u0023", text)
@@ -101,7 +101,7 @@ def _in_json(one: re.Match[str]) -> str:
 
 
 def in_xml(text: str) -> str:
-    """An XML document in which what nobody can see is a reference: the same document."""
+    """Escape invisible characters in an XML document without changing its value."""
     return _NEVER_SHOWN.sub(
         lambda one: one[0] if one[0].isprintable() or one[0] in MARKS else f"&#{ord(one[0])};",
         text,

@@ -9,5 +9,5 @@ _TEMPORARY = r"(?s)\.nginx-stream-lint-.*-[0-9a-f]{16}\.tmp"
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file's name is that of one of our temporary files."""
+    """Whether a file name is that of one of our temporary files."""
     return name.startswith(".nginx") and re.fullmatch(_TEMPORARY, name) is not None

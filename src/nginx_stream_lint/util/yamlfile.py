@@ -1,8 +1,8 @@
 """Read YAML: `on` and `no` stay words, and every mistake has a position.
 
-YAML 1.1 reads `on`, `off`, `yes` and `no` as booleans, and nginx is full of them. Here they are
-strings; only `true` and `false` are booleans. Where writing them bare could still be read wrongly
-elsewhere (rule files), the caller asks for quotes.
+YAML 1.1 reads `on`, `off`, `yes` and `no` as booleans, but they are common words in nginx. Here
+they are strings; only `true` and `false` are booleans. If other readers could misread such a word
+(rule files), the caller requires quotes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from nginx_stream_lint.util.budget import in_force
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_ALIASES = 100  # a handful is a convenience, thousands are an attack
-# A few aliases of aliases stand for millions of nodes.
+# A few nested aliases can expand to millions of nodes.
 _MAX_NODES = 100_000
 
 
 class YamlMistake(Exception):
-    """What is wrong with a YAML text; `line` and `column` count from 1."""
+    """An error in a YAML text; `line` and `column` count from 1."""
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class YamlMistake(Exception):
 
 
 class _Loader(_Base):  # type: ignore[misc]
-    """A safe loader without YAML 1.1's surprises."""
+    """A safe loader without the surprises of YAML 1.1."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -43,7 +43,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|fa
 
 
 def load_text(text: str) -> Any:
-    """The value of a YAML text that is ours: a table of this package.
+    """Load a trusted YAML text: a table of this package.
 
     Raises YamlMistake.
     """
@@ -57,9 +57,9 @@ def load_text(text: str) -> Any:
 
 
 def compose(text: str, aliases: int = _MAX_ALIASES) -> yaml.Node | None:
-    """The node tree of a YAML text, for callers that need the places; None for an empty text.
+    """Parse a YAML text to nodes with positions; None for an empty text.
 
-    `aliases` is how many there may be. Raises YamlMistake.
+    `aliases` is the allowed number of aliases. Raises YamlMistake.
     """
     try:
         _bounded(text, aliases)
@@ -76,7 +76,7 @@ def compose(text: str, aliases: int = _MAX_ALIASES) -> yaml.Node | None:
 
 
 def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
-    """The node trees of all documents up to the first mistake, and that mistake."""
+    """Parse all documents up to the first mistake; returns their nodes and that mistake."""
     nodes: list[yaml.Node] = []
     try:
         _bounded(text)
@@ -96,7 +96,7 @@ def compose_all(text: str) -> tuple[list[yaml.Node], YamlMistake | None]:
 
 
 def comments(text: str) -> list[tuple[int, int]]:
-    """The comments of a YAML text, as the scanner sees them, up to the first mistake."""
+    """The comments of a YAML text up to the first mistake, as pairs of offsets."""
     found: list[tuple[int, int]] = []
     at = 0
     try:
@@ -110,7 +110,7 @@ def comments(text: str) -> list[tuple[int, int]]:
     return found + _comments_between(text, at, len(text))
 
 
-# What may have a # in it that begins no comment.
+# Tokens that may contain a # which begins no comment.
 _WORDS = (yaml.ScalarToken, yaml.AnchorToken, yaml.AliasToken, yaml.TagToken)
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\r\n]*", re.MULTILINE)
 
@@ -120,19 +120,19 @@ def _comments_between(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 _NO_CHARACTER = re.compile("[\ud800-\udfff]")
-# What no YAML text may have in it.
+# Characters that no YAML text may contain.
 FORBIDDEN = re.compile("[^\t\r\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _characters(text: str) -> str:
-    """A text as YAML takes it, of the same length: it has no bytes that are no UTF-8."""
+    """Convert a text to one of the same length that YAML accepts, without surrogates."""
     return text if text.isascii() else _NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _bounded(text: str, aliases: int = _MAX_ALIASES) -> None:
-    """Refuse what no reader of nodes should be given.
+    """Refuse text that would be too expensive to parse.
 
-    Raises YamlMistake, yaml's own errors, and Unreadable where the run has no more values left.
+    Raises YamlMistake, yaml's own errors, and Unreadable if the run has not enough values left.
     """
     if text.count("*") > aliases and len(re.findall(r"(?<!\w)\*\w", text)) > aliases:
         raise YamlMistake("too many aliases", 1, 1)
@@ -147,7 +147,7 @@ def _bounded(text: str, aliases: int = _MAX_ALIASES) -> None:
 
 
 def _counted(text: str, left: int, most: int) -> int:
-    """How many values a text has, or more than are `left`. Raises YamlMistake for a deep one."""
+    """Count the values of a text, up to one more than `left`. Raises YamlMistake if too deep."""
     number = depth = 0
     known = 0  # the structure is known up to this offset
     too_deep = f"it is nested deeper than {most} levels"
@@ -158,8 +158,8 @@ def _counted(text: str, left: int, most: int) -> int:
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > most:
-                    # libyaml's composer calls itself for each level, until the stack ends and the
-                    # process with it.
+                    # libyaml's composer recurses for each level, until the stack overflows and the
+                    # process crashes.
                     raise YamlMistake(too_deep, *place(event))
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
@@ -168,7 +168,7 @@ def _counted(text: str, left: int, most: int) -> int:
                 break
     except yaml.MarkedYAMLError as error:
         # Before it yields a bracket, libyaml looks 1,024 characters ahead for the colon of a key.
-        # Since 0.2.6 (PyYAML 6.0.4) a limit of its own, 1,000 levels, ends that look.
+        # Since 0.2.6 (PyYAML 6.0.4) its own limit of 1,000 levels stops that search.
         mark = error.problem_mark
         if mark is None or "nesting depth" not in (error.problem or ""):
             raise
@@ -180,7 +180,7 @@ def _counted(text: str, left: int, most: int) -> int:
 def _first_too_deep(
     text: str, known: int, depth: int, most: int, mark: yaml.Mark
 ) -> tuple[int, int]:
-    """Line and column of the bracket that exceeds our limit, at the latest the mark.
+    """Line and column of the bracket that exceeds our depth limit, at the latest the mark.
 
     The levels between are flow collections on the line of the mark.
     """
@@ -193,15 +193,15 @@ def _first_too_deep(
 
 
 def _most_nodes(text: str) -> int:
-    """How many values a YAML text can have at most: each needs a character that begins it.
+    """Upper bound for the number of values: each needs a character that begins it.
 
-    Most have fewer, since these characters stand in texts as well.
+    Most texts have fewer, since these characters also occur inside of values.
     """
     return 1 + sum(map(text.count, "[{,\n")) + 2 * text.count(":") + 2 * text.count("- ")
 
 
 def _may_be_deep(text: str, limit: int) -> bool:
-    """Whether a look at the structure is worth its time: most texts are plainly flat.
+    """Whether a text may be too deep to skip the exact check: most are plainly flat.
 
     A level of a block begins one column further right, or is a list below a key of that column.
     """
@@ -212,19 +212,19 @@ def _may_be_deep(text: str, limit: int) -> bool:
 
 
 def refuse_bombs(node: yaml.Node | None) -> None:
-    """Refuse a node whose aliases, followed as if written out, have no end or nearly none.
+    """Refuse a node that expands to too many nodes, or endlessly, through its aliases.
 
-    For callers that do not look whether a node is an alias. Raises YamlMistake.
+    For callers that do not treat aliases specially. Raises YamlMistake.
     """
     if node is not None:
         _size(node, {})
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many nodes a node stands for, its aliases written out. Raises YamlMistake."""
+    """Count the nodes below a node with aliases expanded. Raises YamlMistake."""
     if id(node) in known:
         return known[id(node)]
-    known[id(node)] = _MAX_NODES + 1  # for one that has itself inside
+    known[id(node)] = _MAX_NODES + 1  # for a node that contains itself
     size = 1
     if not isinstance(node, yaml.ScalarNode):
         items = node.value
@@ -238,10 +238,7 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
 
 
 def construct(node: yaml.Node | None) -> Any:
-    """The value of a node.
-
-    Raises YamlMistake.
-    """
+    """Convert a node to its value. Raises YamlMistake."""
     if node is None:
         return None
     loader = _Loader("")
@@ -261,11 +258,11 @@ def place(node: Any) -> tuple[int, int]:
 
 
 def _mistake(error: yaml.YAMLError, text: str = "") -> YamlMistake:
-    """What is wrong, in our form; `text` is all of it."""
+    """Convert an error of yaml; `text` is the complete text."""
     mark = getattr(error, "problem_mark", None)
     message = getattr(error, "problem", None) or str(error).splitlines()[0]
     if mark is None:
-        # The reader of characters has no mark.
+        # Errors about characters have no mark.
         odd = FORBIDDEN.search(_characters(text))
         at = 0 if odd is None else odd.start()
         return YamlMistake(message, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))

@@ -1,8 +1,8 @@
 """Templates: the nginx text that a template will become, with the same offsets.
 
-`readings` is the way in; `yaml_reading` is for YAML around nginx's text, `readings_within` for that
-text, and for blocks of other files. Placeholders become unknown words or statements of the same
-length, so that offsets, lines and fixes are true to the template.
+`readings` is the entry point; `yaml_reading` is for YAML around nginx text, `readings_within` for
+that text, and for blocks of other files. Placeholders become unknown words or statements of the
+same length, so offsets, lines and fixes match the template.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from nginx_stream_lint.files.source import Source
 
 
 def readings(source: Source, values: Mapping[str, str] = {}) -> list[MappedText]:
-    """Return the nginx texts of a source that may be a template.
+    """The possible nginx texts of a source that may be a template.
 
-    Mostly one reading with all branches of all conditions; several where branches open or close
-    different blocks, and for definitions, which do not stand where they are written. `values` are
-    those of variables, as `envsubst` puts them in.
+    Usually one reading with all branches of all conditions; several if branches open or close
+    different blocks, and for definitions, which are used elsewhere. `values` are those of
+    variables, as for `envsubst`.
     """
     is_template = has_template_name(source.name)
     if not is_template and not may_be_template(source.text):
@@ -30,7 +30,7 @@ def readings(source: Source, values: Mapping[str, str] = {}) -> list[MappedText]
 
 
 def readings_within(reading: MappedText) -> list[MappedText]:
-    """The same for nginx's text in another file, such as a block of Markdown or YAML."""
+    """The readings of nginx text in another file, such as a block of Markdown or YAML."""
     from nginx_stream_lint.config.templates import masking
 
     return masking.readings_within(reading)
@@ -47,7 +47,7 @@ def template_comments(source: Source) -> list[tuple[int, int]]:
 
 
 def yaml_reading(source: Source) -> MappedText:
-    """Return the text of a YAML file that may be a template; the result is YAML."""
+    """The text of a YAML file that may be a template; the result is valid YAML."""
     from nginx_stream_lint.config.templates import masking
 
     return masking.yaml_reading(source)

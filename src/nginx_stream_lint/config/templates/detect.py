@@ -1,4 +1,4 @@
-"""Whether a text is a template at all: most are not, and need nothing else of this folder."""
+"""Detect whether a text is a template: most are not, and skip the other modules of this folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LONGEST_LINE = 1000  # handwritten lines are shorter before their comment
 
 
 def has_template_name(name: str) -> bool:
-    """Whether a file is named like a template."""
+    """Whether a file has the name of a template."""
     return _NAME.search(name) is not None
 
 

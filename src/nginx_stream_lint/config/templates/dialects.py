@@ -13,9 +13,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-# What a tag does. `value` prints something; `control` and `comment` print nothing. `if` opens a
+# The effect of a tag. `value` prints something; `control` and `comment` print nothing. `if` opens a
 # part that is optional or repeated, `define` one that is used elsewhere, `group` one that is used
-# in place. `else` and `end` belong to the part that was opened last.
+# in place. `else` and `end` belong to the last opened part.
 Kind = Literal["value", "control", "comment", "if", "define", "group", "else", "end"]
 
 # An expression that matches nothing.
@@ -23,17 +23,17 @@ _NEVER = r"(?!)"
 
 
 class TagSyntax(Struct, frozen=True):
-    """How one sort of tag is written.
+    """The syntax of one kind of tag.
 
-    `start` is an expression that matches where a tag begins, and nowhere in plain nginx text. Of
-    several syntaxes with one opening, the first whose `start` matches is used. `kind` gives the
-    kind of a tag from its content and the names in `end_names`: an expression for tags that end a
-    construct by its name. `evidence` replaces `start` where the dialect is recognised.
+    `start` is an expression that matches the beginning of a tag, and nothing in plain nginx text.
+    If several syntaxes share an opening, the first whose `start` matches is used. `kind` returns
+    the kind of a tag from its content and the names in `end_names`, an expression for tags that end
+    a construct by its name. `evidence` replaces `start` for recognizing the dialect.
 
-    `before_closing` must come before `closing`. `has_strings` means that a closing in a string
-    does not count, and `must_close` that a tag without a closing is a mistake. The text between
-    matches of `verbatim` has no tags. `statements` splits a tag of several lines: it returns the
-    end offset and the kind of each statement.
+    `before_closing` must come before `closing`. `has_strings`: a closing in a string does not
+    count. `must_close`: a tag without a closing is a mistake. The text between matches of
+    `verbatim` has no tags. `statements` splits a tag of several lines: it returns the end offset
+    and the kind of each statement.
     """
 
     opening: str
@@ -71,9 +71,9 @@ class Dialect(Struct, frozen=True):
     recognised_by: str = ""
 
 
-# Text that some programs use in the place of a value prints nothing here: comments and failures.
+# Some programs insert such text as a value; here it prints nothing: comments and failures.
 _PRINTS_NOTHING = r"\bansible_managed\b|\|\s*comment\b|^(?:fail|assert\w*)\s"
-_LONGEST_START = 500  # as much of a tag is searched for these words
+_LONGEST_START = 500  # only this much of a tag is searched for these words
 
 # `{{` of a template: not of JSON, not of a Lua table.
 _BRACES = (
@@ -197,7 +197,7 @@ GO_AND_HANDLEBARS = Dialect(
     ),
 )
 
-# Helm says in a tag by how many columns the lines of its value are indented.
+# Helm states the indentation of a value's lines in the tag.
 INDENTATION = r"\bn?indent\s+(\d{1,2})\b"
 
 
@@ -227,7 +227,7 @@ def _ruby_kind(content: str, _: Set[str] = frozenset()) -> Kind:
 
 
 def _ruby_statements(tag: str) -> list[tuple[int, Kind]]:
-    """The statements of a tag, one a line; lines that do nothing join the next one."""
+    """The statements of a tag, one a line; lines without effect join the next one."""
     statements: list[tuple[int, Kind]] = []
     offset = 0
     for line in tag.splitlines(keepends=True):
@@ -286,7 +286,7 @@ TERRAFORM = Dialect(
 # --- Conventions without tags
 
 SHELL = Dialect(
-    name="heredocs of shells",  # every variable that is not escaped is the shell's
+    name="heredocs of shells",  # every unescaped variable is the shell's
     signs=(r"\\\$[a-z{]",),
     # In nginx a backslash does not make a variable plain text, so only shells have one before it.
     recognised_by=r"""(?:^|[\s"'(:/=~,@])\\\$\{?[a-z]\w+""",
@@ -306,10 +306,10 @@ ENVSUBST = Dialect(
         r"|(?P<bare>_*[A-Z][A-Z0-9_]*)(?![A-Za-z0-9_]))"
     ),
 )
-# What envsubst replaces when values are given, in capitals or not.
+# What envsubst replaces if values are given, in any case.
 ENVSUBST_VARIABLE = r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))"
 
-# Each alternative starts with a character of its own: searching is several times faster so.
+# Each alternative starts with its own character, which makes the search several times faster.
 MARKERS = Dialect(
     name="markers: %%x%%, @X@ (autoconf), __X__, %{x}, #{x}",
     signs=(r"%%", r"@[A-Z]", r"__[a-z0-9]*[A-Z]", r"%\{"),
@@ -339,7 +339,7 @@ IN_BRACKETS = rf"""\[([A-Za-z][^\[\]{{}};"'$\n\\^|*+?()]{{1,{LONGEST_MARKER}}})\
 IN_ANGLES = rf"""(?<![?k])(?<!\?P)<[A-Za-z][^<>;{{}}"'$\n\\^|*+?()]{{0,{LONGEST_MARKER}}}>"""
 IN_CAPITALS = r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+"  # only in files that are named like a template
 
-# Of dialects with the same opening, the first that is recognised in a text is used.
+# If dialects share an opening, the first one that is recognized in a text is used.
 DIALECTS = (
     JINJA,
     GO_AND_HANDLEBARS,
@@ -352,5 +352,5 @@ DIALECTS = (
     DOCUMENTATION,
 )
 
-# Endings of templates of any dialect.
+# File name suffixes of templates of any dialect.
 GENERIC_SUFFIXES = ("template", "tmpl", "tpl")

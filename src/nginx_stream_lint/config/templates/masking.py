@@ -24,14 +24,14 @@ from nginx_stream_lint.config.templates.tags import TemplateBlock
 from nginx_stream_lint.files.source import FILLER, Source
 from nginx_stream_lint.util.problems import Problem
 
-# A file has no more definitions and branches than this that are worth a reading of their own.
+# At most this many definitions and branches of a file get separate readings.
 _MAX_READINGS = 32
-# Deeper within one another, conditions are not looked into.
+# Conditions that are nested deeper are not examined.
 _MAX_DEPTH = 64
 
 
 def readings_of(source: Source, is_template: bool, values: Mapping[str, str]) -> list[MappedText]:
-    """Return the nginx texts of a source with signs of a template; see `templates.readings`."""
+    """The nginx texts of a source with signs of a template; see `templates.readings`."""
     text, pieces = shapes.substitute(source.text, values)
     template = _Template(MappedText(source, text, pieces), is_template=is_template)
     plain = MappedText(source, source.text)
@@ -41,7 +41,7 @@ def readings_of(source: Source, is_template: bool, values: Mapping[str, str]) ->
 
 
 def readings_within(reading: MappedText) -> list[MappedText]:
-    """The same for nginx's text in another file, such as a block of Markdown or YAML."""
+    """The readings of nginx text in another file, such as a block of Markdown or YAML."""
     blocks = _blocks_within(reading)
     if not blocks and not may_be_template(reading.text):
         return [reading]
@@ -52,7 +52,7 @@ def readings_within(reading: MappedText) -> list[MappedText]:
 
 
 def _blocks_within(reading: MappedText) -> list[TemplateBlock]:
-    """The conditions that are known already, by their places in the reading's text."""
+    """The conditions that are already known, as offsets in the reading's text."""
     if not reading.conditional or len(reading.pieces) != 1:
         return []
     ((start, end, source_start, _),) = reading.pieces
@@ -65,14 +65,14 @@ def _blocks_within(reading: MappedText) -> list[TemplateBlock]:
 
 
 def yaml_reading(source: Source) -> MappedText:
-    """Return the text of a YAML file that may be a template; the result is YAML."""
+    """The text of a YAML file that may be a template; the result is valid YAML."""
     if not may_be_template(source.text):
         return MappedText(source, source.text)
     return _Template(MappedText(source, source.text), is_yaml=True).yaml()
 
 
 class _Template:
-    """One text on its way."""
+    """The masking of one text."""
 
     def __init__(
         self,
@@ -136,14 +136,14 @@ class _Template:
             )
 
     def yaml(self) -> MappedText:
-        """The reading of YAML around nginx."""
+        """The reading of YAML around nginx text."""
         text = yaml_lines.fit_lines(
             self.original.text, self.masked.text, self.placeholders, self.blocks
         )
         return self._reading(text, self._conditional(self.blocks), self.problems)
 
     def readings(self) -> list[MappedText]:
-        """The readings of nginx's own text."""
+        """The readings of the nginx text itself."""
         is_plain = not self.blocks and not self.tags and self.masked.text == self.original.text
         if is_plain and not self.is_template and not has_markers(self.original.text):
             return [self.original]
@@ -177,7 +177,7 @@ class _Template:
         return spans if len(spans) <= _MAX_READINGS else []
 
     def _document(self, text: str, region: Span, *, is_optional: bool) -> list[MappedText]:
-        """The readings of a part of the text; none if it may be of something else and is."""
+        """The readings of a part of the text; empty if it is optional and no nginx text."""
         masked = MappedText(self.source, text, self.original.pieces)
         found = statements.read(masked, region, self.placeholders, is_template=self.is_template)
         if is_optional and not found.is_nginx:
@@ -211,7 +211,7 @@ class _Template:
         return made
 
     def _conditional(self, blocks: Iterable[TemplateBlock]) -> tuple[Span, ...]:
-        """The branches in the source, those around others first."""
+        """The branches in the source, outer ones first."""
         spans = (
             (self.original.source_span(start, start)[0], self.original.source_span(end, end)[0])
             for block in blocks
@@ -239,9 +239,9 @@ def _outer_first(span: Span) -> Span:
 def _choices(
     original: MappedText, scan: StatementScan, blocks: list[TemplateBlock]
 ) -> list[tuple[list[Span], list[Problem]]]:
-    """Which branches to leave out so that blocks are whole, for each reading.
+    """The branches to omit in each reading, so that blocks are balanced.
 
-    Nothing where all branches together are: that is the usual case.
+    Empty if all branches together are balanced, which is the usual case.
     """
     alternatives = _alternatives(scan.braces, blocks, 2 if _is_whole(scan.braces) else 1)
     if not alternatives:
@@ -289,9 +289,9 @@ def _choices(
 def _alternatives(
     braces: list[tuple[int, int]], blocks: list[TemplateBlock], at_least: int
 ) -> list[TemplateBlock]:
-    """Those conditions of which only one branch can be there, in order.
+    """The conditions with mutually exclusive branches, in order.
 
-    At least so many of their branches have braces without the other one.
+    At least `at_least` of their branches have an unbalanced brace.
     """
     places = [place for place, _ in braces]
     counts = bytearray(b"\1" * len(braces))

@@ -1,4 +1,4 @@
-"""Texts with spans replaced by as many other characters; line ends stay."""
+"""Replace spans of a text by equally many other characters; line ends stay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NOT_LINE_END = re.compile(r"[^\r\n]")
 
 
 def fill_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
-    """The text with one character all over each span (start, end, character); they are in order."""
+    """Fill each span (start, end, character) with a character; spans are in order."""
     return replace_spans(
         text,
         ((start, end, _NOT_LINE_END.sub(color, text[start:end])) for start, end, color in spans),
@@ -20,9 +20,9 @@ def fill_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
 
 
 def replace_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
-    """The text with other text of the same length in spans, which are in order.
+    """Replace spans by other text of the same length; spans are in order.
 
-    Where they overlap, the earlier one stays.
+    If spans overlap, the earlier one stays.
     """
     parts = []
     at = 0
@@ -34,18 +34,18 @@ def replace_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
 
 
 def blank(text: str) -> str:
-    """Blanks in the place of a text."""
+    """Replace a text by blanks."""
     return _NOT_LINE_END.sub(" ", text)
 
 
 def is_inside(spans: list[Span], offset: int) -> bool:
-    """Whether a place is in one of spans, which are in order and do not overlap."""
+    """Whether an offset is in one of the spans, which are in order and do not overlap."""
     index = bisect_right(spans, offset, key=lambda span: span[0]) - 1
     return index >= 0 and offset < spans[index][1]
 
 
 def outermost(spans: Iterable[Span]) -> list[Span]:
-    """Spans in order without those that lie within others."""
+    """Drop spans that are inside of others; spans are in order."""
     found: list[Span] = []
     for span in sorted(spans, key=lambda span: (span[0], -span[1])):
         if not found or span[0] >= found[-1][1]:

@@ -1,6 +1,6 @@
-"""Placeholders that are known by their shape alone: variables of envsubst and shells, markers.
+"""Placeholders with an unambiguous form: variables of envsubst and shells, markers.
 
-Whether a word within a statement is one needs the statement: that is `statements.py`.
+Other words are placeholders only in certain statements: see `statements.py`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import NamedTuple
 from nginx_stream_lint.config.mapped_text import SourceMapping
 from nginx_stream_lint.config.templates.dialects import DIALECTS, ENVSUBST_VARIABLE, Dialect
 
-# What envsubst replaces; and an elision without room for the `;` of an unknown statement.
+# Variables of envsubst; and an ellipsis, which leaves no room for the `;` of an unknown statement.
 _REPLACED = re.compile(rf"{ENVSUBST_VARIABLE}|^…$|(?<=\{{)…(?=\}})", re.ASCII | re.MULTILINE)
 
-# Where a configuration defines variables of its own.
+# Directives that define variables of the configuration.
 _DEFINED = re.compile(
     r"""(?:^|[;{}])[ \t]*(?:set|[a-z]+_set|set_by_lua\w*|js_var)[ \t]+\$\{?(\w+)
       | (?:^|[;{}])[ \t]*(?:map|geo|split_clients)\b[^;{}]{0,300}\$\{?(\w+)\}?\s{0,80}\{
@@ -26,16 +26,16 @@ _DEFINED = re.compile(
 
 
 class PlaceholderMatches(NamedTuple):
-    """Spans of placeholders in order, and offsets of escapes that nginx does not get to see."""
+    """Spans of placeholders in order, and offsets of escapes that are removed before nginx."""
 
     spans: list[tuple[int, int]]
     escapes: list[int]
 
 
 def substitute(text: str, values: Mapping[str, str]) -> tuple[str, tuple[SourceMapping, ...]]:
-    """The text with values in the place of their variables, as envsubst does, and its pieces.
+    """Insert values for their variables, as envsubst does; returns the text and its pieces.
 
-    A `…` all by itself becomes `...`.
+    A standalone `…` becomes `...`.
     """
     parts: list[str] = []
     pieces: list[SourceMapping] = []
@@ -68,7 +68,7 @@ def _replacements(text: str, values: Mapping[str, str]) -> Iterator[tuple[int, i
 
 
 def recognised(text: str) -> list[Dialect]:
-    """The dialects without tags that a text shows itself to be written in."""
+    """The dialects without tags that a text is written in."""
     return [
         dialect
         for dialect in DIALECTS
@@ -79,7 +79,7 @@ def recognised(text: str) -> list[Dialect]:
 
 
 def find(text: str, dialects: Iterable[Dialect]) -> PlaceholderMatches:
-    """The placeholders of a text outside its tags, where these dialects were recognised."""
+    """Find placeholders in a text outside of tags, for these recognized dialects."""
     spans: list[tuple[int, int]] = []
     escapes: list[int] = []
     defined: set[str] | None = None

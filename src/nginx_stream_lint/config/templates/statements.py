@@ -1,4 +1,4 @@
-"""The role of placeholders within nginx's statements: a value, a statement, an omission."""
+"""The role of placeholders within nginx statements: a value, a statement, an omission."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _GOES_ON = re.compile(r"[ \t]*[^\s#}]")
 _MORE_HOLES = re.compile(f"[ \\t]*({PLACEHOLDER}+)")
 _PROSE = re.compile(r"[^;{}#\n]*")
 
-# Directives in whose arguments brackets and angles are literal.
+# Directives with literal brackets and angles in their arguments.
 _LITERAL = {"sub_filter", "subs_filter", "return", "rewrite", "if", "echo", "log_format"}
-# Directives in whose arguments names in capitals are literal.
+# Directives with literal names in capitals in their arguments.
 _CAPITALS = re.compile(
     r"env$|ssl_|\w+_(?:param|set_header|hide_header|pass_header)$|add_|more_|set$"
 )
@@ -42,11 +42,11 @@ _CAPITALS = re.compile(
 class StatementScan(Struct):
     """Result of scanning a text's statements.
 
-    `holes` are placeholders that only a statement's words tell, `ends` the offsets of those
-    characters of placeholders that stand for the `;` of an unknown statement. `stops` are the
+    `holes` are placeholders that only the surrounding statement reveals; `ends` the offsets of
+    those characters of placeholders that become the `;` of an unknown statement. `stops` are the
     offsets of all `;`, `{` and `}`, `braces` those of `{` (1) and `}` (-1), `words` the spans of
-    all words, quoted or not, `quotes` the ends of quoted ones. `is_nginx` tells of a `;` or `{`
-    that ends words: JSON has none.
+    all words, quoted or not, `quotes` the ends of quoted ones. `is_nginx`: some words end with `;`
+    or `{`, which JSON does not have.
     """
 
     holes: list[Span] = field(default_factory=list)
@@ -67,7 +67,7 @@ class StatementScan(Struct):
         if first and self.words[first - 1][1] >= end:
             return True
         if bisect_left(self.words, (end,)) == first:
-            return False  # there is no word in it
+            return False  # it contains no word
         stop = bisect_left(self.stops, start)
         begins = self.stops[stop - 1] if stop else -1
         if first and self.words[first - 1][0] > begins:
@@ -78,10 +78,10 @@ class StatementScan(Struct):
 def read(
     reading: MappedText, region: Span, placeholders: dict[int, int], *, is_template: bool
 ) -> StatementScan:
-    """Read the statements of a region of a text whose placeholders are `PLACEHOLDER` already.
+    """Scan the statements of a region in which known placeholders are already `PLACEHOLDER`.
 
-    `placeholders` maps their starts to their ends. `is_template` tells that the file's name is a
-    template's: there, values in capitals are placeholders.
+    `placeholders` maps their starts to their ends. `is_template`: the file has the name of a
+    template, so values in capitals are placeholders.
     """
     reader = _StatementReader(reading, region[1], placeholders, is_template)
     at = region[0]
@@ -91,7 +91,7 @@ def read(
 
 
 class _StatementReader:
-    """Follows nginx's tokenizer; a placeholder with blanks in it is more than one of its words."""
+    """Follows nginx's tokenizer; a placeholder with blanks spans more than one of its words."""
 
     def __init__(
         self, reading: MappedText, limit: int, placeholders: dict[int, int], is_template: bool
@@ -102,12 +102,12 @@ class _StatementReader:
         self.placeholders = placeholders
         self.is_template = is_template
         self.found = StatementScan()
-        self.words = 0  # of the statement being read
+        self.words = 0  # in the current statement
         self.name = ""
         self.is_regex = False
 
     def read_on(self, offset: int) -> int:
-        """Read tokens; gives the place to go on from, or -1 at the end."""
+        """Read tokens; returns the next offset, or -1 at the end."""
         found = self.found
         for match in TOKEN.finditer(self.text, offset, self.limit):
             kind = match.lastindex
@@ -137,7 +137,7 @@ class _StatementReader:
         return -1
 
     def _word(self, start: int, word: str) -> int:
-        """Take in a word; gives the end of it, or of the placeholder that starts in it."""
+        """Process a word; returns its end, or that of the placeholder that starts in it."""
         if not self.words:
             end = self._unknown_statement(start)
             if end > start:
@@ -153,7 +153,7 @@ class _StatementReader:
         return end
 
     def _unknown_statement(self, start: int) -> int:
-        """The end of the unknown statement that starts here; `start` where none does."""
+        """The end of the unknown statement that starts here; `start` if there is none."""
         text, limit, found = self.text, self.limit, self.found
         message = ""
         if elision := _ELISION.match(text, start, limit):
@@ -188,14 +188,14 @@ class _StatementReader:
         return end
 
     def _end_of_holes(self, start: int) -> int:
-        """The end of the placeholders that start here and go on in the same line."""
+        """The end of the placeholders that start here and continue on the same line."""
         end = self.placeholders.get(start, start)
         while end > start and (more := _MORE_HOLES.match(self.text, end, self.limit)):
             end = max(self.placeholders.get(more.start(1), 0), more.end())
         return end
 
     def _values(self, start: int, word: str) -> list[Span]:
-        """The placeholders in a word; the last one may go on behind it."""
+        """The placeholders in a word; the last one may extend beyond it."""
         if self.is_template and _UPPER.fullmatch(word) and not _CAPITALS.match(self.name):
             return [(start, start + len(word))]
         if self.name in _LITERAL:

@@ -1,7 +1,7 @@
-"""Tags of template languages, found by the records of `dialects.py`, and the parts they enclose.
+"""Find tags of template languages by the records of `dialects.py`, and the parts they enclose.
 
-Their engines see the text before nginx does, so a tag counts wherever it stands, in quotes and
-comments as well. Only the text and the file's name tell what is a tag, and what it does.
+Template engines process the text before nginx does, so a tag counts everywhere, also in quotes and
+comments. Only the text and the file's name determine what is a tag, and its effect.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nginx_stream_lint.config.templates.overlay import Span, is_inside
 from nginx_stream_lint.config.tokens import Statements, lua_end
 from nginx_stream_lint.util.problems import Unreadable
 
-# Deeper blocks are not read when a text is tried as plain nginx text.
+# Limit for nested blocks if a text is tried as plain nginx text.
 _DEEPEST = 64
 _NEARBY = 500  # handwritten lines are shorter before their comment
 
@@ -32,7 +32,7 @@ _STRINGS = {
 
 
 class Tag(NamedTuple):
-    """One tag, from its first to behind its last character; of several statements, one of them."""
+    """One tag, from its first to after its last character; or one statement of a tag."""
 
     start: int
     end: int
@@ -40,9 +40,9 @@ class Tag(NamedTuple):
 
 
 class TemplateBlock(Struct):
-    """A construct with an end: offsets from its first to behind its last tag.
+    """A construct with an end: offsets from its first to after its last tag.
 
-    `branches` are the regions between its tags; `depth` is how many blocks are around it.
+    `branches` are the regions between its tags; `depth` is the number of enclosing blocks.
     """
 
     kind: Kind
@@ -69,7 +69,7 @@ class Tags(NamedTuple):
 def find(reading: MappedText, literal: list[Span]) -> Tags:
     """Find the tags of a text, except those that start in literal spans.
 
-    Those within Lua code are tags only if there are others outside.
+    Tags within Lua code count only if there are others outside.
     """
     dialects = _recognised(reading)
     if not dialects:
@@ -84,7 +84,7 @@ def find(reading: MappedText, literal: list[Span]) -> Tags:
 
 
 def is_nginx(reading: MappedText) -> bool:
-    """Whether nginx's tokenizer accepts a text: then what looks like a broken template is none."""
+    """Whether nginx's tokenizer accepts a text; then an apparently broken template is none."""
     found = Statements(reading, _DEEPEST)
     try:
         return all(not found.problems for _ in found) and not found.problems
@@ -136,18 +136,18 @@ def _occurs(syntax: TagSyntax, text: str, lua: list[Span]) -> bool:
 
 
 def _in_comment(text: str, offset: int) -> bool:
-    """Whether there seems to be a `#` of a comment before an offset in its line."""
+    """Whether a `#` before an offset in its line seems to begin a comment."""
     line = text[max(offset - _NEARBY, 0) : offset].rpartition("\n")[2]
     return _COMMENT.search(line) is not None
 
 
 class _Finder:
-    """Reads a text once from its start to its end."""
+    """Reads a text once from start to end."""
 
     def __init__(self, text: str, dialects: Iterable[Dialect]) -> None:
         self.text = text
         self.unclosed: list[int] = []
-        # Strings of a kind that start before this are not closed on their line.
+        # Strings of a kind that start before this offset are not closed on their line.
         self.open_until = {'"': 0, "'": 0, "`": 0}
         self.strings_hide_ends = True
         self.syntaxes: dict[str, list[TagSyntax]] = {}
@@ -161,7 +161,7 @@ class _Finder:
                     self.end_names.update(re.findall(syntax.end_names, text))
 
     def tags(self) -> list[Tag]:
-        """All tags in order; of several statements in a tag, each."""
+        """All tags in order; a tag with several statements yields each."""
         found: list[Tag] = []
         openings = sorted(self.syntaxes, key=len, reverse=True)
         opening = re.compile("|".join(map(re.escape, openings)))
@@ -177,7 +177,7 @@ class _Finder:
         return found
 
     def _tag(self, opening: str, offset: int) -> tuple[TagSyntax | None, Tag | None]:
-        """The tag that begins at an offset, if one does, and its syntax."""
+        """The tag that begins at an offset, if any, and its syntax."""
         for syntax in self.syntaxes[opening]:
             start = re.compile(syntax.start, re.ASCII).match(self.text, offset)
             if start is None:
@@ -195,7 +195,7 @@ class _Finder:
         return None, None
 
     def _behind(self, syntax: TagSyntax, tag: Tag) -> int:
-        """The offset where the next tag may begin."""
+        """The offset at which the next tag may begin."""
         if syntax.verbatim is None:
             return tag.end
         begin, end = syntax.verbatim
@@ -205,7 +205,7 @@ class _Finder:
         return closing.start() if closing else len(self.text)
 
     def _end(self, syntax: TagSyntax, offset: int, start_end: int) -> int:
-        """The offset behind the closing of a tag; -1 where there is none."""
+        """The offset after the closing of a tag; -1 if there is none."""
         if syntax.before_closing:
             offset = max(self.text.find(syntax.before_closing, start_end), offset)
         if syntax.has_strings:
@@ -232,12 +232,12 @@ class _Finder:
             else:
                 line_end = text.find("\n", offset) if quote != "`" else -1
                 self.open_until[quote] = line_end if line_end >= 0 else len(text)
-        self.strings_hide_ends = False  # some quote is none: do not look to the end each time
+        self.strings_hide_ends = False  # unpaired: do not search to the end each time
         return plain + len(closing)
 
 
 def _statements(syntax: TagSyntax, tag: Tag, text: str) -> list[Tag]:
-    """The statements of a tag as tags without a gap, where its language has several in one."""
+    """Split a tag into adjacent tags, one for each statement of its language."""
     written = text[tag.start : tag.end]
     if (
         syntax.statements is None
@@ -283,7 +283,7 @@ def _paired(dialects: list[Dialect], tags: list[Tag], unclosed: list[int]) -> Ta
 
 
 def blocks_of(text: str, branches: Iterable[Span]) -> list[TemplateBlock]:
-    """The conditions of a text whose branches are known: in order, those around others first."""
+    """The conditions of a text whose branches are known: in order, outer ones first."""
     blocks: list[TemplateBlock] = []
     around: list[TemplateBlock] = []
     for start, end in branches:
@@ -300,7 +300,7 @@ def blocks_of(text: str, branches: Iterable[Span]) -> list[TemplateBlock]:
 
 
 def _is_else(text: str) -> bool:
-    """Whether nothing but a tag between two branches is here."""
+    """Whether a text is only a tag between two branches."""
     if len(text) > _NEARBY:
         return False
     tags = _Finder(text, _dialects_of_tag(text)).tags()
@@ -312,7 +312,7 @@ def _dialects_of_tag(text: str) -> list[Dialect]:
 
 
 def lua_regions(reading: MappedText) -> list[Span]:
-    """Return the spans of Lua code in a text, as far as known before templates are read."""
+    """The spans of Lua code in a text, as far as known before templates are read."""
     text = reading.text
     regions: list[Span] = []
     at = 0

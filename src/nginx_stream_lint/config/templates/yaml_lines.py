@@ -1,4 +1,4 @@
-"""Placeholders in YAML around nginx, masked so that the text is still YAML."""
+"""Mask placeholders in YAML around nginx text so that it remains valid YAML."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _INDENTED = re.compile(INDENTATION)
 def fit_lines(
     original: str, text: str, placeholders: dict[int, int], blocks: list[TemplateBlock]
 ) -> str:
-    """Return the masked text, changed so that it is valid YAML.
+    """Adapt the masked text so that it is valid YAML.
 
-    A line of nothing but placeholders becomes an unknown statement within a block of text, which
-    is nginx's probably; elsewhere an entry of a mapping or sequence.
+    A line with only placeholders becomes an unknown statement within a block of text, which is
+    probably nginx text; elsewhere it becomes an entry of a mapping or sequence.
     """
     text = fill_spans(text, _parts_of_lines(text, blocks))
     text = fill_spans(
@@ -41,20 +41,20 @@ def fit_lines(
 
 
 class _YamlLines:
-    """The lines so far, and where in the YAML they lead."""
+    """The lines so far, and their YAML context."""
 
     def __init__(self, original: str, placeholders: dict[int, int]) -> None:
         self.original = original
         self.placeholders = placeholders
         self.lines: list[str] = []
         self.offset = 0
-        # Indentation of the key whose text this is, and of the text itself; -1 where there is none.
+        # Indentation of the key of the current text, and of the text itself; -1 outside of a text.
         self.key = self.text = -1
         self.entry = ""  # the last line that is no placeholder
-        # It and the lines around it, one for each indentation: which, and whether it has a dash.
+        # This line and the enclosing ones, by indentation: each with whether it has a dash.
         self.indents: list[int] = []
         self.dashes: list[bool] = []
-        self.shorter: dict[int, int] = {}  # lengths of keys that are there, to ones worth a try
+        self.shorter: dict[int, int] = {}  # lengths of existing keys, to the next length to try
 
     def add(self, line: str) -> None:
         """Add a line of the masked text."""
@@ -82,12 +82,12 @@ class _YamlLines:
         self.dashes[outer:] = [line.lstrip().startswith("-")]
 
     def _is_in_sequence(self, indent: int) -> bool:
-        """Whether a line of so much indentation follows an item of a sequence."""
+        """Whether a line with this indentation follows an item of a sequence."""
         at = bisect_left(self.indents, indent)
         return at < len(self.indents) and self.indents[at] == indent and self.dashes[at]
 
     def _begin_text(self, indent: int) -> None:
-        """Lines that are blank now must not be indented more than the first line of a text is."""
+        """Limit the indentation of blank lines at the start of a text to that of its first line."""
         if self.text >= 0:
             return
         self.text = indent
@@ -99,7 +99,7 @@ class _YamlLines:
                 self.lines[index] = f"{line[:indent]}#{line[indent + 1 :]}"
 
     def _placeholder(self, line: str, start: int, end: int) -> str:
-        """Replacement of a line that has only placeholders, in as many characters or fewer."""
+        """Replacement of a line that has only placeholders, in at most as many characters."""
         begin = start + _indent(line)
         written = _INDENTED.search(self.original, begin, self.placeholders.get(begin, begin))
         indent = int(written[1]) if written else _indent(line)
@@ -126,7 +126,7 @@ def _indent(line: str) -> int:
 
 
 def _parts_of_lines(text: str, blocks: list[TemplateBlock]) -> list[tuple[int, int, str]]:
-    """Conditions within a line that has more: unknown values."""
+    """Conditions within a line that has other text: unknown values."""
     parts: list[tuple[int, int, str]] = []
     for block in blocks:
         start, end = block.start, block.end

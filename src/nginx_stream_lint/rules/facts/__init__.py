@@ -1,12 +1,12 @@
 """The facts that rules are made of, one module for each subject.
 
-A new fact is a function with the decorator `@fact` in the module of its subject, a line in
+To add a fact, write a function with the decorator `@fact` in the module of its subject, a line in
 docs/architecture.md and a test. Rule files can use no other names.
 """
 
 from __future__ import annotations
 
-# Each adds its facts to FACTS.
+# Importing a module adds its facts to FACTS.
 from nginx_stream_lint.rules.facts import (  # noqa: F401
     caching,
     delivery,

@@ -1,9 +1,9 @@
 """Facts: their declaration, and the facts of one stream through one location.
 
 A fact is a function of `Facts` with the decorator `@fact`; its docstring is its documentation. The
-decorator declares what the function reads, since the verdict cache (`rules/cache.py`) takes for
-equal what is equal in all that the facts of the rules read. tests/rules/test_reads.py checks the
-declarations: it records what each fact really reads.
+decorator declares what the function reads: the verdict cache (`rules/cache.py`) treats locations as
+equal if they are equal in everything that the rules' facts read. tests/rules/test_reads.py checks
+the declarations by recording what each fact really reads.
 """
 
 from __future__ import annotations
@@ -27,19 +27,18 @@ from nginx_stream_lint.streams.stream import Stream
 _T = TypeVar("_T")
 _NOT_YET = object()
 _PLACEHOLDER = re.compile(r"<(\w+)>")
-# The headers whose values facts look at.
+# The headers whose values facts read.
 _RELEVANT = frozenset(
     {"cache-control", "connection", "content-length", "upgrade", "x-accel-buffering"}
 )
 
 
 class OtherInput(Struct, frozen=True):
-    """Inputs of facts other than the effective directives of their location.
+    """An input of facts other than the effective directives of their location.
 
-    `value` gives it, in a form that is equal where it means the same. It is always the same where
-    none of the directives `only_with` is in force, if there are such, and where `only_for` is
-    false, which looks at the streams and clients alone. `by_version`: it may depend on nginx's
-    version.
+    `value` returns it in a form that compares equal if it means the same. It is constant if none of
+    the directives `only_with` is in force (if there are any), or if `only_for`, which reads only
+    the streams and clients, returns false. `by_version`: it may depend on the nginx version.
     """
 
     name: str
@@ -49,22 +48,22 @@ class OtherInput(Struct, frozen=True):
     by_version: bool = True
 
     def is_for(self, proxied: ProxiedLocation) -> bool:
-        """Whether it may differ for these streams and clients."""
+        """Whether the input may vary for these streams and clients."""
         return self.only_for is None or self.only_for(proxied)
 
 
 class Headers(Struct, frozen=True):
-    """The rows of a list of headers, of which facts read some values and all names."""
+    """A list of headers: facts read all names, and the values of some."""
 
     directive: str
 
 
-# What a fact reads: a directive, or another fact, by its name, or one of these.
+# An item that a fact reads: the name of a directive or another fact, or one of these.
 Read = str | Headers | OtherInput
 
 
 class Fact(Struct, frozen=True):
-    """A fact: how it is worked out, what that reads, and which directives it may name."""
+    """A fact: its function, what that reads, and which directives it may name."""
 
     value: Callable[[Facts], Any]
     reads: tuple[Read, ...]
@@ -72,7 +71,7 @@ class Fact(Struct, frozen=True):
 
     @property
     def documentation(self) -> str:
-        """What the fact says."""
+        """The fact's docstring."""
         return self.value.__doc__ or ""
 
     @property
@@ -82,7 +81,7 @@ class Fact(Struct, frozen=True):
 
 
 FACTS: dict[str, Fact] = {}
-# Facts whose value is the name of a directive: `<name>` in a rule file stands for that directive.
+# Facts whose value is the name of a directive: `<name>` in a rule file stands for it.
 PLACEHOLDERS = {"family"}
 
 
@@ -91,8 +90,8 @@ def fact(
 ) -> Callable[[Callable[[Facts], _T]], Callable[[Facts], _T]]:
     """Decorator: make a function of `Facts` a fact, under its own name.
 
-    `reads` is all that the function reads. Of a fact that names a directive, `directives` are
-    those that it may name.
+    `reads` lists everything that the function reads. If the fact names a directive, `directives`
+    are the possible ones.
     """
 
     def add(function: Callable[[Facts], _T]) -> Callable[[Facts], _T]:
@@ -106,7 +105,7 @@ def fact(
 
 
 def computed(function: Callable[[Facts], _T]) -> Callable[[Facts], _T]:
-    """Decorator: work out once what several facts about the same stream need."""
+    """Decorator: compute once a value that several facts about one stream need."""
 
     def known(facts: Facts) -> _T:
         if function not in facts.intermediate:
@@ -118,9 +117,9 @@ def computed(function: Callable[[Facts], _T]) -> Callable[[Facts], _T]:
 
 
 class Facts:
-    """The facts about one stream; each is worked out when it is first read.
+    """The facts about one stream, each computed on first use.
 
-    `version` is None where nobody said which nginx runs: then the old defaults hold.
+    `version` is None if it is unknown; then the old defaults apply.
     """
 
     def __init__(
@@ -151,7 +150,7 @@ class Facts:
 
     @property
     def newer(self) -> Facts:
-        """The facts with the defaults of a new nginx."""
+        """The same facts with the defaults of newer nginx."""
         if self._newer is None:
             self._newer = Facts(self.served, self.stream, NEW, self.minimum_s)
             self._newer._effective = {
@@ -169,7 +168,7 @@ class Facts:
         return known
 
     def effective(self, name: str) -> Effective:
-        """What is in force for a directive; KeyError if the table lacks it."""
+        """The effective value of a directive; KeyError if the table lacks it."""
         if "<" in name:
             name = self.resolve(name)
         found = self._effective.get(name)
@@ -181,30 +180,30 @@ class Facts:
         return found
 
     def headers(self, name: str) -> list[tuple[str, ...]]:
-        """The rows of headers in force; of those that rules know nothing of, only the names."""
+        """The header rows in force; for headers that no rule knows, only their names."""
         return headers_at(self.served.level, self.resolve(name), self.version)
 
     def headers_written(self, level: Level, name: str) -> list[tuple[str, ...]]:
-        """The same for the rows that are written at one level."""
+        """The header rows written at one level; if no rule knows the header, only its name."""
         return [relevant_header(row.args) for row in level.rows.get(self.resolve(name), ())]
 
     def elsewhere(self, other_input: OtherInput) -> Any:
-        """The value of something beside the directives in force at the location."""
+        """The value of an input other than the location's effective directives."""
         if other_input.name not in self._elsewhere:
             self._elsewhere[other_input.name] = other_input.value(self.served, self.version)
         return self._elsewhere[other_input.name]
 
     def is_written(self, name: str) -> bool:
-        """Whether a directive in force is written somewhere."""
+        """Whether a directive in force is written, not a default."""
         name = self.resolve(name)
         if name.endswith("_header"):
             return bool(self.headers(name))
         return bool(self.effective(name).directives)
 
     def resolve(self, name: str) -> str:
-        """A directive's name with placeholders such as `<family>` and `<read_timeout>` filled in.
+        """Fill in placeholders such as `<family>` and `<read_timeout>` in a directive's name.
 
-        Empty where the placeholder's fact does not apply.
+        Empty if the placeholder's fact does not apply.
         """
         if "<" not in name:
             return name
@@ -215,7 +214,7 @@ class Facts:
         return _PLACEHOLDER.sub(fill, name)
 
     def has(self, name: str) -> bool:
-        """Whether there is such a directive for this stream's family."""
+        """Whether this stream's family has such a directive."""
         return self.resolve(name) in table()
 
     def _directive(self, subject: str) -> Any:
@@ -237,13 +236,13 @@ class Facts:
 
 
 def _by_version(effective: Effective) -> bool:
-    """Whether another nginx may use something else."""
+    """Whether another nginx version may use another value."""
     return effective.origin == "default" and table()[effective.name].default_changed
 
 
 @cache
 def directives_meant(name: str) -> tuple[str, ...]:
-    """The directives that a name with placeholders may stand for: `<family>_cache`, `<cut_by>`."""
+    """The directives that a name with placeholders may mean: `<family>_cache`, `<cut_by>`."""
     match = _PLACEHOLDER.search(name)
     if match is None:
         return (name,) if name in table() else ()
@@ -255,22 +254,22 @@ def directives_meant(name: str) -> tuple[str, ...]:
 
 
 def placeholders_in(name: str) -> list[str]:
-    """The facts that a directive's name has as placeholders."""
+    """The facts used as placeholders in a directive's name."""
     return _PLACEHOLDER.findall(name)
 
 
 def headers_at(level: Level, name: str, version: Version) -> list[tuple[str, ...]]:
-    """The rows of a list of headers in force at a level, as far as facts look at them."""
+    """The rows of a header list in force at a level, reduced to what facts read."""
     return [relevant_header(row) for row in level.effective(name, version).rows]
 
 
 def relevant_header(header: tuple[str, ...]) -> tuple[str, ...]:
-    """A row of a header as far as facts look at it: they read the values of a few only."""
+    """A header row reduced to what facts read: the values of only a few headers."""
     return header if header and header[0].lower() in _RELEVANT else header[:1]
 
 
 def holder(level: Level, name: str) -> Level:
-    """The level to ask for a directive: the stream's, or where a level's `own` ones stand."""
+    """The level to look up a directive at: the stream's, or the one that holds `own` directives."""
     entry = table()[name]
     if entry.merge != "own":
         return level

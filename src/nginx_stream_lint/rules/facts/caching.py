@@ -1,4 +1,4 @@
-"""Facts about caching: responses that caches in and before nginx may replay."""
+"""Facts about caching: responses that caches in nginx or in front of it may replay."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from nginx_stream_lint.rules.facts.location import is_http
 
 @fact(reads=[*DELIVERY])
 def replayed_clients(facts: Facts) -> list[str]:
-    """The clients that get a recording instead of the stream."""
+    """The clients that get a recording instead of the live stream."""
     return clients_with(facts, "replays", "identity")
 
 
 @fact(reads=["buffered", *DELIVERY])
 def cached(facts: Facts) -> str:
-    """Whether a cache answers later requests: no, yes, unknown (only while buffered)."""
+    """Whether a cache replays the response later: no, yes, unknown (only while buffered)."""
     return delivery_path(facts).recording.later if facts.value("buffered") else "no"
 
 
 @fact(reads=["buffered", "<family>_store"])
 def stored(facts: Facts) -> bool:
-    """Whether answers are written to files (`<family>_store`) while buffered."""
+    """Whether responses are written to files (`<family>_store`) while buffered."""
     if not facts.value("buffered"):
         return False
     return facts.effective("<family>_store").text not in ("", "off")
@@ -32,7 +32,7 @@ def stored(facts: Facts) -> bool:
 
 @fact(reads=["cached", "stored"], directives=["<family>_cache", "<family>_store"])
 def recorded_by(facts: Facts) -> str | None:
-    """The directive that may record answers: `<family>_cache` or `<family>_store`."""
+    """The directive that may record responses: `<family>_cache` or `<family>_store`."""
     if facts.value("cached") != "no":
         return f"{facts.served.handler.family}_cache"
     return f"{facts.served.handler.family}_store" if facts.value("stored") else None
@@ -40,7 +40,7 @@ def recorded_by(facts: Facts) -> str | None:
 
 @fact(reads=[Headers("add_header"), "expires"], directives=["add_header", "expires"])
 def cdn_may_store(facts: Facts) -> str | None:
-    """The directive that tells caches in front to keep the answer: expires or add_header."""
+    """The directive that lets caches in front store the response: expires or add_header."""
     if not is_http(facts):
         return None
     rows = facts.headers("add_header")
@@ -55,12 +55,12 @@ def cdn_may_store(facts: Facts) -> str | None:
 
 
 def _is_forbidden(cache_control: str) -> bool:
-    """Whether a Cache-Control value keeps shared caches from answering with what they have."""
+    """Whether a Cache-Control value forbids shared caches to replay a response."""
     return bool(_words(cache_control) & {"no-store", "private", "no-cache"})
 
 
 def _is_allowed(cache_control: str) -> bool:
-    """Whether a Cache-Control value lets shared caches keep an answer."""
+    """Whether a Cache-Control value allows shared caches to store a response."""
     words = _words(cache_control)
     ages = [re.fullmatch(r"(?:s-maxage|max-age)=([0-9]+)", word) for word in words]
     return "public" in words or any(age is not None and age[1].strip("0") for age in ages)

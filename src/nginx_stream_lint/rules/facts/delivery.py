@@ -28,7 +28,7 @@ from nginx_stream_lint.rules.facts.location import is_http, usual_clients
 from nginx_stream_lint.rules.facts.other_inputs import PLAIN_CLIENTS, REQUEST
 from nginx_stream_lint.streams.stream import CONTENT_TYPES
 
-# What `usual_deliveries` and `delivery_path` read.
+# The directives and inputs that `usual_deliveries` and `delivery_path` read.
 RECORDING = (
     *("<family>_store", "<family>_cache", "<family>_cache_methods", "<family>_cache_valid"),
     *("<family>_cache_bypass", "<family>_cache_key", "<family>_cache_min_uses"),
@@ -48,7 +48,7 @@ DELIVERY = (
 
 @computed
 def whole_path(facts: Facts) -> DeliveryPath:
-    """The delivery path of the stream's answers."""
+    """The delivery path of the stream's response."""
     recorded = response_caching(
         facts.effective,
         facts.served.handler.family,
@@ -69,13 +69,13 @@ def whole_path(facts: Facts) -> DeliveryPath:
 
 @computed
 def delivery_path(facts: Facts) -> DeliveryPath:
-    """The delivery path of the stream's answers, without what `sub_filter` keeps of events."""
+    """The delivery path of the stream's response, without events that `sub_filter` delays."""
     return replace(whole_path(facts), sub_filter=False)
 
 
 def _request(facts: Facts) -> RequestState:
-    """A request for the stream, at its end; what is not known of it is unknown."""
-    facts.elsewhere(REQUEST)  # what else is read makes the location one like no other
+    """The state of a request for the stream at the end of its route; unknown parts stay unknown."""
+    facts.elsewhere(REQUEST)  # reading more makes the location's cache key unique
     method = facts.stream.method or "GET"
     where = facts.served.level.nearest("location")
     pattern = None if where is None else match_of(where)
@@ -91,7 +91,7 @@ def _request(facts: Facts) -> RequestState:
 
 
 def scenario(facts: Facts, client: Client, accepted: AcceptEncoding = "identity") -> Scenario:
-    """The usual scenario of a client that accepts this encoding."""
+    """The usual scenario of a client with this Accept-Encoding."""
     return Scenario(
         client,
         facts.stream.framing or "chunked",
@@ -102,7 +102,7 @@ def scenario(facts: Facts, client: Client, accepted: AcceptEncoding = "identity"
 
 @computed
 def usual_deliveries(facts: Facts) -> list[Delivery]:
-    """What happens in the usual scenarios of each client."""
+    """The deliveries in the usual scenarios of each client."""
     if not is_http(facts) or facts.stream.kind in ("websocket", "long-poll"):
         return []  # tunnelled, or a single piece: nothing holds it back
     return [
@@ -113,7 +113,7 @@ def usual_deliveries(facts: Facts) -> list[Delivery]:
 
 
 def clients_with(facts: Facts, verdict: str, accepted: AcceptEncoding) -> list[str]:
-    """The clients with this verdict among those that accept this encoding."""
+    """The clients with this verdict, among those with this Accept-Encoding."""
     return [
         one.scenario.client
         for one in usual_deliveries(facts)
@@ -123,7 +123,7 @@ def clients_with(facts: Facts, verdict: str, accepted: AcceptEncoding) -> list[s
 
 @computed
 def changes(facts: Facts) -> dict[str, Delivery]:
-    """What would hold a stream that streams today, by the change that brings it about."""
+    """The deliveries that would stall although the stream works today, by the change."""
     if not usual_deliveries(facts):
         return {}
     base = scenario(facts, usual_clients(facts)[0])
@@ -147,7 +147,7 @@ def changes(facts: Facts) -> dict[str, Delivery]:
 
 @fact(reads=[*DELIVERY])
 def buffered(facts: Facts) -> bool:
-    """Whether the answer is buffered in the usual scenario."""
+    """Whether the response is buffered in the usual scenario."""
     if not usual_deliveries(facts):
         return False
     return delivery_path(facts).is_buffered(facts.stream.x_accel_buffering or "absent")
@@ -155,14 +155,14 @@ def buffered(facts: Facts) -> bool:
 
 @fact(reads=["<family>_buffering"])
 def buffering_is_default(facts: Facts) -> bool:
-    """Whether it is a default, of nginx or a controller, whether answers are buffered."""
+    """Whether buffering has its default value, that of nginx or of a controller."""
     name = f"{facts.served.handler.family}_buffering"
     return name in table() and not any(one.is_written for one in facts.effective(name).directives)
 
 
 @fact(reads=["buffered", *DELIVERY])
 def app_asks_for_buffering(facts: Facts) -> bool:
-    """Whether the app itself switches buffering on (`X-Accel-Buffering: yes`)."""
+    """Whether the app itself turns buffering on (`X-Accel-Buffering: yes`)."""
     asked = facts.stream.x_accel_buffering == "yes" and facts.value("buffered")
     return bool(asked) and not delivery_path(facts).accel_ignored
 
@@ -176,13 +176,13 @@ def stalled_clients(facts: Facts) -> list[str]:
 
 @fact(reads=[*DELIVERY])
 def breaking_changes(facts: Facts) -> list[str]:
-    """The common changes that would hold it: close, h1-tls."""
+    """The common changes that would make the stream stall: close, h1-tls."""
     return list(changes(facts))
 
 
 @fact(reads=[*DELIVERY])
 def holds(facts: Facts) -> list[str]:
-    """Everything that holds the response in some usual scenario."""
+    """All holds that stop the response in some usual scenario."""
     found: dict[Hold, None] = {}
     for one in usual_deliveries(facts):
         found |= dict.fromkeys(delivery_path(facts).holds(one.scenario))
@@ -191,27 +191,27 @@ def holds(facts: Facts) -> list[str]:
 
 @fact(reads=[*DELIVERY])
 def held_bytes(facts: Facts) -> int | None:
-    """How many bytes the worst usual hold collects; None: the whole answer, or nothing."""
+    """Number of bytes that the worst usual hold collects; None: the whole response, or no hold."""
     held = [one.held_bytes for one in usual_deliveries(facts) if one.worst == "stalls"]
     return None if None in held else max((one for one in held if one is not None), default=None)
 
 
 @fact(reads=[*DELIVERY])
 def first_text_s(facts: Facts) -> float | None:
-    """How long the first text waits in the worst usual case; None: until the answer ends."""
+    """Seconds until the first text in the worst usual case; None: after the whole response."""
     waits = [one.first_text_s for one in usual_deliveries(facts)]
     return None if None in waits else max((one for one in waits if one is not None), default=0)
 
 
 @fact(reads=[*DELIVERY])
 def event_ends_wait(facts: Facts) -> bool:
-    """Whether the end of each event waits for the next one (`sub_filter`)."""
+    """Whether the end of each event is held until the next event arrives (`sub_filter`)."""
     return bool(usual_deliveries(facts)) and whole_path(facts).sub_filter
 
 
 @fact(reads=[*DELIVERY])
 def accel_header_ignored(facts: Facts) -> bool:
-    """Whether the app's X-Accel-Buffering is dead (`<family>_ignore_headers`)."""
+    """Whether nginx ignores the app's X-Accel-Buffering (`<family>_ignore_headers`)."""
     return is_http(facts) and delivery_path(facts).accel_ignored
 
 
@@ -234,9 +234,10 @@ def accel_header_sent_upstream(facts: Facts) -> bool:
     directives=["<family>_set_header", "add_header"],
 )
 def misplaced_accel(facts: Facts) -> str | None:
-    """The directive that sets X-Accel-Buffering where this nginx does not look.
+    """The directive that sets X-Accel-Buffering although this nginx does not read it there.
 
-    To the app it never does anything; to the client only while the answer is buffered here.
+    In a request to the app it has no effect; in a response to the client it only matters while this
+    nginx buffers.
     """
     if facts.value("accel_header_sent_upstream"):
         return f"{facts.served.handler.family}_set_header"

@@ -1,4 +1,4 @@
-"""Facts about limits: of rates, connections and streams."""
+"""Facts about limits of rates, connections and streams."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nginx_stream_lint.util.numbers import whole_number
 
 # The directives that limit a rate; see `rate_limits`.
 RATE_LIMITS = ("limit_rate", "<family>_limit_rate", "proxy_download_rate")
-# The connections that a browser has to a server over HTTP/1.1: fewer streams are few.
+# A browser opens this many HTTP/1.1 connections to a server; a lower limit is too low.
 _SIX = 6
 
 
@@ -28,9 +28,9 @@ def rate_limits(facts: Facts) -> list[str]:
 
 @fact(reads=["buffered", *RATE_LIMITS])
 def throttle(facts: Facts) -> int | Unknown | None:
-    """The lowest rate limit in force, in bytes a second; None without one.
+    """The lowest rate limit in force, in bytes per second; None if there is none.
 
-    Those of http {} count while the answer is buffered.
+    Limits of http {} only count while the response is buffered.
     """
     if is_http(facts) and not facts.value("buffered"):
         return None
@@ -50,9 +50,9 @@ def throttled_by(facts: Facts) -> str | None:
 
 @fact()
 def six_per_browser(facts: Facts) -> bool:
-    """Whether browsers have only HTTP/1.1 over TLS here: six connections a server.
+    """Whether browsers have only HTTP/1.1 over TLS here: six connections per server.
 
-    Not where somebody said which clients there are.
+    False if the kinds of clients are declared.
     """
     reach = facts.served.clients
     return "h1-tls" in reach and "h2" not in reach and facts.stream.clients is None
@@ -60,7 +60,7 @@ def six_per_browser(facts: Facts) -> bool:
 
 @fact(reads=[VERSION])
 def http2_is_directive(facts: Facts) -> bool:
-    """Whether this nginx has `http2` as a directive (1.25.1), not only as a listen word."""
+    """Whether this nginx has the `http2` directive (1.25.1), not only the listen parameter."""
     return is_since(facts, (1, 25, 1))
 
 
@@ -72,35 +72,35 @@ def fewest_streams(facts: Facts) -> StreamLimit | None:
 
 @fact(reads=[STREAM_LIMIT], directives=["worker_connections", "limit_conn", "limit_req"])
 def scarce(facts: Facts) -> str:
-    """What runs out first: limit_conn or limit_req of less than six, or worker_connections."""
+    """The tightest limit: limit_conn or limit_req below six, or worker_connections."""
     limit = fewest_streams(facts)
     return "worker_connections" if limit is None or limit.streams >= _SIX else limit.directive
 
 
 @fact(reads=[STREAM_LIMIT])
 def limited_streams(facts: Facts) -> int | None:
-    """How many streams it lets a client have at a time, or begin at once."""
+    """Number of streams that this limit allows a client at a time, or to start at once."""
     limit = fewest_streams(facts)
     return None if limit is None else limit.streams
 
 
 @fact(reads=[STREAM_LIMIT])
 def limited_key(facts: Facts) -> str:
-    """What it counts by, such as $binary_remote_addr; empty where that is not there to see."""
+    """The key of this limit, such as $binary_remote_addr; empty if it is not visible."""
     limit = fewest_streams(facts)
     return "" if limit is None else limit.key
 
 
 @fact(reads=[STREAM_LIMIT])
 def more_streams(facts: Facts) -> str:
-    """The arguments of that directive with room for 100 streams."""
+    """The arguments of that directive for 100 streams."""
     limit = fewest_streams(facts)
     return "" if limit is None else limit.raised(100)
 
 
 @fact(reads=["worker_connections"])
 def streams_per_worker(facts: Facts) -> int | None:
-    """How many streams one worker has connections for: two each."""
+    """Number of streams for which a worker has connections; each stream needs two."""
     text = facts.effective("worker_connections").text
     number = whole_number(text)
     return None if number is None else number // 2

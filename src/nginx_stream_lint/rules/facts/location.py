@@ -9,12 +9,12 @@ from nginx_stream_lint.rules.facts.other_inputs import PREFIX, TARGET
 
 
 def author(facts: Facts) -> Author | None:
-    """Who makes this configuration, where that is a controller and no person."""
+    """The generator of this configuration if it is a controller; None if a person wrote it."""
     return facts.served.handler.directive.file.reading.author
 
 
 def is_http(facts: Facts) -> bool:
-    """Whether the handler stands in http {}, not in stream {}."""
+    """Whether the handler is in http {}, not in stream {}."""
     return facts.served.level.kind != "stream-server"
 
 
@@ -26,7 +26,7 @@ def family(facts: Facts) -> str:
 
 @fact(reads=[TARGET])
 def target(facts: Facts) -> str:
-    """What the handler passes to, as written."""
+    """The argument of the handler, as written."""
     return str(facts.elsewhere(TARGET))
 
 
@@ -38,31 +38,31 @@ def kind(facts: Facts) -> str:
 
 @fact()
 def is_endless(facts: Facts) -> bool:
-    """Whether the stream has no end of its own, such as a camera's pictures."""
+    """Whether the stream never ends by itself, such as camera pictures."""
     return facts.stream.is_endless
 
 
 @fact()
 def method(facts: Facts) -> str | None:
-    """The request method of the stream, where it has only one."""
+    """The request method of the stream, if there is only one."""
     return facts.stream.method
 
 
 @fact()
 def websocket_too(facts: Facts) -> bool:
-    """Whether the location is also thought to serve WebSockets."""
+    """Whether the location probably also serves WebSockets."""
     return any(stream.kind == "websocket" for stream in facts.served.streams)
 
 
 @fact()
 def client_streams(facts: Facts) -> bool:
-    """Whether the client goes on sending while the stream lasts."""
+    """Whether the client keeps sending during the stream."""
     return facts.stream.client_streams and is_http(facts)
 
 
 @fact()
 def shadowed_by(facts: Facts) -> str | None:
-    """The block that gets the streams this one was written for."""
+    """The block that handles the streams that this one was written for."""
     shadow = facts.served.shadowed_by
     if shadow is None or shadow.directive is None:
         return None
@@ -77,13 +77,13 @@ def prefix(facts: Facts) -> str:
 
 @fact()
 def level(facts: Facts) -> str:
-    """Where the handler stands: location, if-in-location, limit_except or stream-server."""
+    """The handler's block: location, if-in-location, limit_except or stream-server."""
     return facts.served.level.kind
 
 
 @computed
 def usual_clients(facts: Facts) -> tuple[Client, ...]:
-    """The clients that this server lets in, as far as the stream is known to have them."""
+    """The kinds of clients that this server accepts, limited to those known to use the stream."""
     own = facts.stream.clients
     if own is None:
         return facts.served.clients
@@ -92,19 +92,19 @@ def usual_clients(facts: Facts) -> tuple[Client, ...]:
 
 @fact()
 def clients(facts: Facts) -> list[str]:
-    """The clients that reach the stream: h1, h1-tls, h2, h3."""
+    """The kinds of clients that reach the stream: h1, h1-tls, h2, h3."""
     return list(usual_clients(facts))
 
 
 @fact()
 def controller(facts: Facts) -> str | None:
-    """The ingress controller that makes this configuration; none where it is nginx text."""
+    """The ingress controller that generates this configuration; none for nginx text."""
     made_by = author(facts)
     return made_by.name if made_by is not None else None
 
 
 @fact()
 def controller_by_class(facts: Facts) -> bool:
-    """Whether only the name of an Ingress' class says which controller that is."""
+    """Whether only the name of an Ingress class identifies the controller."""
     made_by = author(facts)
     return made_by is not None and made_by.by_class

@@ -1,7 +1,7 @@
 """Inputs of facts other than the effective directives of their location.
 
-Each is one value that all that matters is in: it is a part of the key by which the verdict cache
-knows a location, so the blocks that it is made from need not be.
+Each is a single value that contains everything that matters. The verdict cache uses that value in
+its keys instead of the blocks that it is computed from.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from nginx_stream_lint.streams.detect import ProxiedLocation
 from nginx_stream_lint.streams.evidence import streams_at
 
 _SCHEME = re.compile(r"^\w+://")
-# One address of an upstream, not a name that may stand for several.
+# One address of an upstream, not a name that may resolve to several.
 _ADDRESS = re.compile(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(?::\d+)?$|unix:")
-# Protocols that also poll, at the same path.
+# Protocols that also poll at the same path.
 _TRANSPORTS = re.compile(r"(?i)socket\\?\.?io|sockjs|signalr|blazor|\bhubs?\b")
-# Names for the variable that Connection gets, the usual one first.
+# Names for the variable used as Connection header, the usual one first.
 _NAMES = ("connection_upgrade", "websocket_connection", "websocket_connection_2")
 
 
 def location_path(proxied: ProxiedLocation) -> str:
-    """The path of the location that the handler stands in."""
+    """The path of the location that contains the handler."""
     return match_of(proxied.level.nearest("location") or proxied.level).pattern
 
 
 class UpstreamConnections(Struct, frozen=True):
-    """What matters of the upstream that a handler names.
+    """The relevant properties of the upstream that a handler names.
 
-    `keeps_alive`: its block asks for kept-alive connections. `has_one_peer`: there is only one
-    address to send a request to, so that none is tried again.
+    `keeps_alive`: its block has `keepalive`. `has_one_peer`: there is only one address, so nginx
+    never retries a request.
     """
 
     keeps_alive: bool
@@ -64,7 +64,7 @@ def _upstream(proxied: ProxiedLocation, _: Version) -> UpstreamConnections:
 
 @cached_on_level
 def _upstreams_by_target(_: Level) -> dict[str, UpstreamConnections]:
-    """What is known of the targets in an `http` block so far."""
+    """The upstreams of an `http` block that were looked up so far, by target."""
     return {}
 
 
@@ -82,7 +82,7 @@ def _upstream_of(http: Level, target: str) -> UpstreamConnections:
 
 
 def auth_target(proxied: ProxiedLocation, version: Version) -> Level | None:
-    """The location of this server that `auth_request` asks, if it passes requests on."""
+    """The location of this server that `auth_request` uses, if it is a proxied one."""
     uri = proxied.level.effective("auth_request", version).text
     return None if uri in ("", "off") or "$" in uri else _proxied(proxied.server, uri)
 
@@ -105,23 +105,23 @@ def _auth_waits_for_body(proxied: ProxiedLocation, version: Version) -> str | No
 
 
 def _is_mirrored(proxied: ProxiedLocation, version: Version) -> bool | None:
-    """Whether a `mirror` in force leads to a location that passes requests on."""
+    """Whether a `mirror` in force leads to a proxied location."""
     rows = proxied.level.effective("mirror", version).rows
     uris = [row[0] for row in rows if row and row[0] != "off"]
     return any(_proxied(proxied.server, uri) is not None for uri in uris) or None
 
 
 def _proxied(server: Level, uri: str) -> Level | None:
-    """The location that a URI of the configuration leads to, if it passes requests on."""
+    """The location that a URI of the configuration leads to, if it is a proxied one."""
     level = find_location(server, uri.split("?", maxsplit=1)[0])
     return level if level is not None and level.handler is not None else None
 
 
 class Handshakes(Struct, frozen=True):
-    """What becomes of WebSocket handshakes at a location.
+    """The results of WebSocket handshakes at a location.
 
-    `shown` is the one that `verdict` is about; see the fact `handshake`. `variable` is one that is
-    right for Connection there, without its `$`.
+    `verdict` describes the handshake `shown`; see the fact `handshake`. `variable` is an existing
+    variable, without its `$`, that is suitable as Connection header there.
     """
 
     verdict: str | None
@@ -133,7 +133,7 @@ _NO_HANDSHAKES = Handshakes(None, None, None)
 
 
 def _handshakes(proxied: ProxiedLocation, version: Version) -> Handshakes:
-    """Handshakes of WebSockets, for the usual clients; none without such a stream."""
+    """Evaluate WebSocket handshakes of the usual clients; none without such a stream."""
     if not _has_websockets(proxied):
         return _NO_HANDSHAKES
     path = next((one.path for one in proxied.streams if one.kind == "websocket"), None)
@@ -158,7 +158,7 @@ def _has_websockets(proxied: ProxiedLocation) -> bool:
 
 
 def _new_variable(proxied: ProxiedLocation, _: Version) -> str | None:
-    """A name for a new variable, without its `$`; None where Connection needs none."""
+    """A name for a new variable, without its `$`; None if Connection needs none."""
     if not _has_websockets(proxied) or _has_only_websockets(proxied):
         return None
     http = proxied.level.nearest("http")
@@ -168,7 +168,7 @@ def _new_variable(proxied: ProxiedLocation, _: Version) -> str | None:
 def _has_only_websockets(proxied: ProxiedLocation) -> bool:
     """Whether a location is for WebSockets alone, by its path.
 
-    Not if they are one transport of several there, as with Socket.IO, SockJS and SignalR.
+    False if they are one transport of several there, as with Socket.IO, SockJS and SignalR.
     """
     pattern = location_path(proxied)
     kinds = {one.kind for one in (*proxied.streams, *streams_at(pattern))}
@@ -183,7 +183,7 @@ def _free_name(http: Level) -> str | None:
 
 
 def _request(proxied: ProxiedLocation, version: Version) -> ProxiedLocation | None:
-    """The location itself, like no other, where its cache looks at the request."""
+    """The location itself, as a unique value, if its cache depends on the request."""
     depends = depends_on_the_request(
         lambda name: proxied.level.effective(name, version), proxied.handler.family
     )
@@ -195,7 +195,7 @@ def _plain_clients(proxied: ProxiedLocation, version: Version) -> frozenset[Clie
 
 
 def _http3_timeout_s(proxied: ProxiedLocation, version: Version) -> float | None:
-    """The seconds after which HTTP/3 clients without PINGs are cut; None where there are none."""
+    """Seconds of silence until HTTP/3 clients without PINGs are cut; None without HTTP/3."""
     return idle_timeout_s(proxied.server, version) if _has_http3(proxied) else None
 
 
@@ -209,18 +209,18 @@ def _stream_limit(proxied: ProxiedLocation, version: Version) -> StreamLimit | N
 
 TARGET = OtherInput("target", lambda served, _: served.handler.target, by_version=False)
 PREFIX = OtherInput("prefix", lambda served, _: location_path(served), by_version=False)
-# The location itself: what is read there is like no other.
+# The location itself: its facts are never shared with other locations.
 LOCATION = OtherInput("location", lambda served, _: served)
-# nginx's version, which is the same for all that a cache knows.
+# nginx's version, which is the same within one cache.
 VERSION = OtherInput("version", lambda _, version: version)
 UPSTREAM = OtherInput("upstream", _upstream, by_version=False)
 AUTH_REQUEST = OtherInput("auth_request", _auth_waits_for_body, only_with=("auth_request",))
 MIRRORED = OtherInput("mirror", _is_mirrored, only_with=("mirror",))
 HANDSHAKES = OtherInput("handshakes", _handshakes, only_for=_has_websockets)
 NEW_VARIABLE = OtherInput("new variable", _new_variable, only_for=_has_websockets, by_version=False)
-# What a cache makes of the request.
+# The request, if caching depends on it.
 REQUEST = OtherInput("request", _request, only_with=("<family>_cache",))
-# Which clients come without TLS to the sockets of the server.
+# The kinds of clients that connect without TLS.
 PLAIN_CLIENTS = OtherInput(
     "plain clients", _plain_clients, only_with=("<family>_cache", "<family>_store")
 )

@@ -8,7 +8,7 @@ from nginx_stream_lint.rules.facts.base import Facts, computed, fact
 from nginx_stream_lint.rules.facts.location import is_http, usual_clients
 from nginx_stream_lint.rules.facts.other_inputs import HTTP3_TIMEOUT
 
-# What `cuts` reads.
+# The directives that `cuts` reads.
 CUTS = (
     *("read_timeout", "read_timeout_s", "client_streams", "client_timeout_s"),
     "proxy_http_version",
@@ -29,22 +29,22 @@ def read_timeout_s(facts: Facts) -> float | None:
 
 @fact(reads=["client_streams", "client_body_timeout"])
 def client_timeout_s(facts: Facts) -> float | None:
-    """The longest silence of a client that still sends, in seconds; none for any other."""
+    """The longest silence of a client that keeps sending, in seconds; none for other clients."""
     return client_silence_s(facts.effective) if facts.value("client_streams") else None
 
 
 @fact(reads=["client_timeout_s"])
 def client_timeout_is_short(facts: Facts) -> bool:
-    """Whether that is less than a stream should survive."""
+    """Whether that is less than the silence that a stream should survive."""
     limit = facts.value("client_timeout_s")
     return limit is not None and limit < facts.minimum_s
 
 
 @computed
 def cuts(facts: Facts) -> dict[str, float]:
-    """The silence in seconds that cuts the stream, by the directive that says so.
+    """The silence in seconds that cuts the stream, by the directive that limits it.
 
-    Without those that heartbeats of the app prevent.
+    Without limits that heartbeats of the app prevent.
     """
     limits = {facts.value("read_timeout"): facts.value("read_timeout_s")}
     restarted = set(limits)
@@ -69,22 +69,23 @@ def cut_after_s(facts: Facts) -> float | None:
 
 @fact(reads=[*CUTS], directives=["<read_timeout>", "client_body_timeout"])
 def cut_by(facts: Facts) -> str:
-    """The directive that cuts it: the read timeout, or `client_body_timeout`."""
+    """The directive that cuts the stream: the read timeout, or `client_body_timeout`."""
     return min(cuts(facts), key=lambda name: cuts(facts)[name], default=facts.value("read_timeout"))
 
 
 @fact(reads=["cut_after_s", "cut_by"], directives=["<read_timeout>", "client_body_timeout"])
 def cut_soon_by(facts: Facts) -> str | None:
-    """The same, if that is sooner than a stream should survive."""
+    """The directive that cuts the stream, if that is sooner than a stream should survive."""
     limit = facts.value("cut_after_s")
     return facts.value("cut_by") if limit is not None and limit < facts.minimum_s else None
 
 
 @fact(reads=["cut_after_s", HTTP3_TIMEOUT])
 def http3_cut_after_s(facts: Facts) -> float | None:
-    """The silence in seconds that cuts HTTP/3 clients without PINGs; none where it is no less.
+    """The silence in seconds that cuts HTTP/3 clients without PINGs.
 
-    That is the server's `keepalive_timeout`; none, too, if heartbeats come more often.
+    That is the server's `keepalive_timeout`; None if it is not shorter than other limits, or if
+    heartbeats come more often.
     """
     if "h3" not in usual_clients(facts) or not is_http(facts):
         return None
@@ -103,7 +104,7 @@ def http3_cut_after_s(facts: Facts) -> float | None:
     ],
 )
 def http3_cut_by(facts: Facts) -> str | None:
-    """What lets in HTTP/3 clients that are cut sooner than a stream should survive: listen."""
+    """The directive (listen) that accepts HTTP/3 clients which are cut too soon."""
     limit = facts.value("http3_cut_after_s")
     is_sooner = limit is not None and limit < facts.minimum_s
     return "listen" if is_sooner and facts.value("cut_soon_by") is None else None
@@ -111,7 +112,7 @@ def http3_cut_by(facts: Facts) -> str | None:
 
 @fact()
 def known_silence_s(facts: Facts) -> float | None:
-    """A silence in seconds that the app is known to keep, with a source in the catalogue."""
+    """A silence in seconds that the app is known to keep; the catalogue has the source."""
     return facts.stream.silence_s
 
 

@@ -1,4 +1,4 @@
-"""Facts about the request that nginx sends to the app, and who else gets it."""
+"""Facts about the request that nginx sends to the app, and to other locations."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from nginx_stream_lint.rules.facts.base import Facts, Headers, fact
 from nginx_stream_lint.rules.facts.location import is_http
 from nginx_stream_lint.rules.facts.other_inputs import AUTH_REQUEST, MIRRORED, UPSTREAM, VERSION
 
-# What `collected_by` reads.
+# The directives that `collected_by` reads.
 COLLECTING = (
     *("<family>_request_buffering", "<family>_pass_request_body", "proxy_set_body"),
     "proxy_http_version",
 )
-# Headers to the upstream that somebody sets for a reason and misses when they are dropped.
+# Headers that are set for a reason: the app needs them if they are dropped.
 _MISSED = re.compile(r"(?i)connection|upgrade|host|x-forwarded-.*")
 
 
 def proxies_http(facts: Facts) -> bool:
-    """Whether the request goes to the app by `proxy_pass` in http {}."""
+    """Whether `proxy_pass` in http {} passes the request to the app."""
     return facts.served.handler.family == "proxy" and is_http(facts)
 
 
 def sent_header(facts: Facts, name: str) -> str | None:
-    """A header row in force for the upstream; None if there is none.
+    """The rows of a header in force for the upstream; None if there are none.
 
-    Of several nginx sends all that are not empty.
+    If there are several, nginx sends all that are not empty.
     """
     rows = facts.headers("proxy_set_header")
     values = [row[1] if len(row) > 1 else "" for row in rows if row and row[0].lower() == name]
@@ -38,7 +38,7 @@ def sent_header(facts: Facts, name: str) -> str | None:
 
 
 def is_since(facts: Facts, version: Version) -> bool:
-    """Whether this nginx is not older than a version."""
+    """Whether this nginx is at least of a version."""
     return bool(facts.elsewhere(VERSION) >= version)
 
 
@@ -59,19 +59,19 @@ def request_collected_by(facts: Facts) -> str | None:
 
 @fact(reads=["proxy_http_version"])
 def http_version(facts: Facts) -> str | Unknown | None:
-    """The HTTP version spoken to the upstream by the proxy family."""
+    """The HTTP version that the proxy family uses to the upstream."""
     return facts.value("proxy_http_version") if proxies_http(facts) else None
 
 
 @fact(reads=[Headers("proxy_set_header")])
 def connection_row(facts: Facts) -> str | None:
-    """The Connection row in force for the app, as written; None where nginx decides."""
+    """The Connection row in force for the app, as written; None if there is none."""
     return sent_header(facts, "connection") if proxies_http(facts) else None
 
 
 @fact(reads=["connection_row", VERSION])
 def connection_header(facts: Facts) -> str | Unknown | None:
-    """The Connection header as sent to the upstream; empty if none is, unknown if variable."""
+    """The Connection header as sent to the app; empty if none is sent, unknown if variable."""
     if not proxies_http(facts):
         return None
     sent = facts.value("connection_row")
@@ -82,10 +82,11 @@ def connection_header(facts: Facts) -> str | Unknown | None:
 
 @fact(reads=["connection_header", "dropped_headers", "connection_row", "upstream_keepalive"])
 def closes_upstream_connections(facts: Facts) -> bool:
-    """Whether the app is told to close each connection: by a row, or in vain with `keepalive`.
+    """Whether nginx requests the app to close each connection although it should be kept.
 
-    Without a row nginx does so by default before 1.29.7, and that matters only where the
-    upstream's block keeps connections. Not where an outer row is dropped, which may come back.
+    Either a row sends `Connection: close`, or there is no row and `keepalive` has no effect,
+    because nginx before 1.29.7 sends `close` by default. False if an outer row is dropped, because
+    that row may be restored.
     """
     if facts.value("connection_header") != "close":
         return False
@@ -96,7 +97,7 @@ def closes_upstream_connections(facts: Facts) -> bool:
 
 @fact(reads=[UPSTREAM])
 def upstream_keepalive(facts: Facts) -> bool:
-    """Whether the upstream's block asks for kept-alive connections (`keepalive`)."""
+    """Whether the upstream's block keeps connections open (`keepalive`)."""
     return bool(facts.elsewhere(UPSTREAM).keeps_alive)
 
 
@@ -108,7 +109,7 @@ def upgrade_header(facts: Facts) -> str | None:
 
 @fact(reads=[Headers("<family>_set_header")])
 def dropped_headers(facts: Facts) -> list[str]:
-    """Names of outer `<family>_set_header` rows that rows of this level drop, if missed."""
+    """Names of outer `<family>_set_header` rows that this level drops and the app needs."""
     if facts.served.handler.family not in ("proxy", "grpc") or not is_http(facts):
         return []
     if not facts.headers("<family>_set_header"):
@@ -120,7 +121,7 @@ def dropped_headers(facts: Facts) -> list[str]:
         return []
     here = {name.lower() for name in levels[0]}
     if "connection" in here:
-        here.add("upgrade")  # one belongs to the other, and this level has decided on it
+        here.add("upgrade")  # both belong together, and this level already sets one
     return [name for name in levels[1] if _MISSED.fullmatch(name) and name.lower() not in here]
 
 
@@ -129,7 +130,7 @@ def dropped_headers(facts: Facts) -> list[str]:
     directives=["<family>_next_upstream", "mirror"],
 )
 def runs_twice(facts: Facts) -> str | None:
-    """What sends the same request a second time: `<family>_next_upstream` or `mirror`."""
+    """The directive that sends the same request twice: `<family>_next_upstream` or `mirror`."""
     if not is_http(facts):
         return None
     retries = _contains_any_arg(facts.effective("<family>_next_upstream"), "non_idempotent")
@@ -139,7 +140,7 @@ def runs_twice(facts: Facts) -> str | None:
 
 
 def _is_mirrored(facts: Facts) -> bool:
-    """Whether a copy of the request, its body included, goes to another location's app."""
+    """Whether a copy of the request, with its body, goes to the app of another location."""
     if facts.stream.method != "GET" and facts.effective("mirror_request_body").text == "off":
         return False
     return bool(facts.elsewhere(MIRRORED))

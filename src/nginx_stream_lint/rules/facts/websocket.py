@@ -7,24 +7,24 @@ from nginx_stream_lint.rules.facts.other_inputs import HANDSHAKES, NEW_VARIABLE,
 
 
 def handshakes(facts: Facts) -> Handshakes:
-    """What becomes of WebSocket handshakes here."""
+    """The results of WebSocket handshakes here."""
     found: Handshakes = facts.elsewhere(HANDSHAKES)
     return found
 
 
 @fact(reads=[HANDSHAKES])
 def handshake(facts: Facts) -> str | None:
-    """What becomes of WebSocket handshakes: none (nothing bad), or one of three.
+    """The fault of WebSocket handshakes: None, `fails`, `depends-on-app` or `depends-on-client`.
 
-    `fails`; `depends-on-app` where nginx uses HTTP/1.0, which some apps refuse;
-    `depends-on-client` where it fails if Connection says more than Upgrade, as Firefox's does.
+    `depends-on-app`: nginx uses HTTP/1.0, which some apps refuse. `depends-on-client`: the
+    handshake fails if Connection has more words than Upgrade, as in Firefox.
     """
     return handshakes(facts).verdict
 
 
 @fact(reads=["handshake", HANDSHAKES])
 def handshake_lacks(facts: Facts) -> list[str]:
-    """What is missing or wrong in handshakes: HTTP/1.1, GET, and the names of headers."""
+    """The missing or wrong parts of handshakes: HTTP/1.1, GET, and the names of headers."""
     shown = handshakes(facts).shown
     if shown is None or facts.value("handshake") is None:
         return []
@@ -34,7 +34,7 @@ def handshake_lacks(facts: Facts) -> list[str]:
 
 @fact(reads=["handshake_lacks", HANDSHAKES])
 def handshake_gets(facts: Facts) -> list[str]:
-    """What the app gets instead, in words: HTTP/1.0, no Upgrade header, Connection: close."""
+    """The wrong parts as the app gets them: HTTP/1.0, no Upgrade header, Connection: close."""
     shown = handshakes(facts).shown
     sent = {} if shown is None else dict(shown.headers)
     words: list[str] = []
@@ -57,13 +57,13 @@ def handshake_hidden(facts: Facts) -> list[str]:
 
 @fact(reads=["proxy_hide_header"])
 def hidden_here(facts: Facts) -> bool:
-    """Whether the rows of `proxy_hide_header` in force stand in the location itself."""
+    """Whether the `proxy_hide_header` rows in force are in the location itself."""
     return facts.effective("proxy_hide_header").origin == "explicit"
 
 
 @fact(reads=[HANDSHAKES, "added_variable"])
 def connection_value(facts: Facts) -> str:
-    """What Connection should say here: a variable, or "upgrade" where all are handshakes."""
+    """The value that Connection should have: a variable, or "upgrade" if all are handshakes."""
     if handshakes(facts).variable is not None:
         return f"${handshakes(facts).variable}"
     added = facts.value("added_variable")
@@ -72,7 +72,7 @@ def connection_value(facts: Facts) -> str:
 
 @fact(reads=[HANDSHAKES, NEW_VARIABLE])
 def added_variable(facts: Facts) -> str | None:
-    """The variable that a new map should make for Connection; none where none is needed."""
+    """The variable that a new map should define for Connection; None if none is needed."""
     if handshakes(facts).variable is not None:
         return None
     name: str | None = facts.elsewhere(NEW_VARIABLE)

@@ -1,10 +1,9 @@
-"""Make a configuration of our own run without touching anything outside one folder.
+"""Adapt a configuration that we trust, so that nginx touches nothing outside one folder.
 
-This is for text that we trust (a demo, a test): it keeps its includes, its targets and its modules.
-A configuration of others is never run like this, only as its copy (see `copy` and `verify`).
+It is for demos and tests: the text keeps its includes, its targets and its modules. A user's
+configuration is never run like this, only as its copy (see `copy` and `verify`).
 
-Line and column of everything the author wrote stay what they were, so that nginx's messages point
-at the author's text.
+Lines and columns stay the same, so nginx's messages point at the original text.
 """
 
 from __future__ import annotations
